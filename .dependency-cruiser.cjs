@@ -1,0 +1,99 @@
+/**
+ * Who may import whom. Type-only imports count: a type that leaks across a boundary is a dependency too.
+ *
+ * Each rule is checked on the file an import resolves to, so a relative path is no way round it.
+ */
+const typescript = require("typescript")
+
+// Without a TypeScript whose compiler API it knows, dependency-cruiser skips .ts files and reports no violations at all.
+if (!/^[56]\./.test(typescript.version)) throw new Error(`boundaries: need the TypeScript 5 or 6 API, found ${typescript.version}`)
+
+/** The other packages that each package may import. A package that is not listed may import every other one. */
+const mayImport = {
+  core: [],
+  sqlite: ["core"],
+  jsx: ["core"],
+  agents: ["core"],
+  server: ["core"],
+}
+
+const direction = Object.entries(mayImport).map(([from, to]) => ({
+  name: `${from}-imports-only-${["itself", ...to].join("-and-")}`,
+  severity: "error",
+  from: { path: `^packages/${from}/` },
+  to: { path: "^packages/", pathNot: `^packages/(${[from, ...to].join("|")})/` },
+}))
+
+/** The npm packages (as patterns) that a package may import, and whether it may import modules of Node and Bun. */
+const outside = {
+  core: { npm: ["effect", "@standard-schema/spec"], runtime: false },
+  sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
+}
+
+const externals = Object.entries(outside).map(([from, { npm, runtime }]) => ({
+  name: `${from}-externals`,
+  severity: "error",
+  from: { path: `^packages/${from}/` },
+  to: {
+    pathNot: ["^packages/", `(^|/)node_modules/(${npm.join("|")})/`],
+    ...(runtime ? { dependencyTypesNot: ["core"] } : {}),
+  },
+}))
+
+module.exports = {
+  forbidden: [
+    {
+      name: "no-circular",
+      severity: "error",
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: "no-unresolvable",
+      comment: "Also catches a path that the `exports` of a package does not offer, such as its internal/.",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    ...direction,
+    ...externals,
+    {
+      name: "packages-by-name",
+      comment: "One package imports another by its name, never by a relative path.",
+      severity: "error",
+      from: { path: "^packages/([^/]+)/" },
+      to: { path: "^packages/", pathNot: "^packages/$1/", dependencyTypes: ["local"], dependencyTypesNot: ["aliased-workspace"] },
+    },
+    {
+      name: "internal-is-private",
+      comment: "Only a package itself and the tests that mirror it (test/<package>) may import its internal/.",
+      severity: "error",
+      from: { path: "^(?:packages|test)/([^/]+)/" },
+      to: { path: "^packages/[^/]+/src/internal/", pathNot: "^packages/$1/" },
+    },
+    {
+      name: "internal-is-private-elsewhere",
+      severity: "error",
+      from: { pathNot: "^(packages|test)/[^/]+/" },
+      to: { path: "^packages/[^/]+/src/internal/" },
+    },
+    {
+      name: "no-tests-in-packages",
+      comment: "Packages never import tests, benchmarks or examples.",
+      severity: "error",
+      from: { path: "^packages/" },
+      to: { path: "^(test|bench|examples)/" },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    builtInModules: { add: ["bun", "bun:ffi", "bun:jsc", "bun:sqlite", "bun:test"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["bun", "import", "types", "default"],
+      mainFields: ["module", "main", "types"],
+      extensions: [".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".d.ts", ".json"],
+    },
+  },
+}

@@ -1,0 +1,356 @@
+/**
+ * How a workflow is written down in code: `$` makes the nodes of a plan, typed from their schemas, so that a step's needs, its
+ * output and the services it asks for all reach the type of the workflow.
+ */
+
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Codec from "./Codec.ts"
+import { InvalidWorkflow } from "./Errors.ts"
+import { idPattern } from "./Ids.ts"
+import type * as Plan from "./Plan.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
+import type { StepContext } from "./StepProgram.ts"
+
+declare const Typed: unique symbol
+
+/** A part of a workflow whose value is an `A` and whose steps ask for the services `R`. */
+export interface Node<out A, out R = never> {
+  readonly [Typed]?: { readonly output: A; readonly services: R }
+  readonly plan: Plan.Node
+}
+
+/** A step; its id is part of its type. */
+export interface Step<Id extends string, out A, out R = never> extends Node<A, R> {
+  readonly id: Id
+}
+
+/** What a step gave in the pass before this one, made by `$.previous`. */
+export interface Previous<out A> {
+  readonly [Typed]?: { readonly output: A; readonly services: never }
+  readonly previous: string
+  readonly codec: Codec.Codec<unknown, unknown>
+}
+
+type AnyNode = Node<unknown, unknown>
+
+/** The value of a node. */
+export type Value<N> = N extends { readonly [Typed]?: { readonly output: infer A } } ? A : never
+
+/** The services that the steps of a node ask for. */
+export type Services<N> = N extends { readonly [Typed]?: { readonly services: infer R } } ? R : never
+
+/** Needs by the names under which they are received. */
+export interface Needs {
+  readonly [name: string]: AnyNode | Previous<unknown>
+}
+
+/** What is received for needs. */
+export type NeedValues<N extends Needs> = { readonly [K in keyof N]: Value<N[K]> }
+
+/** What a step's code is called with. */
+export type RunContext<Input, N extends Needs> = StepContext<Input> & NeedValues<N>
+
+/** What `when` and `skipIf` are called with. They must be pure: they are asked again after a restart. */
+export type Condition<Input, N extends Needs> = { readonly input: Input } & NeedValues<N>
+
+/** What a step's code may return. */
+export type Returned<A, E, R> = A | PromiseLike<A> | Effect.Effect<A, E, R>
+
+/** How a step is made. */
+export interface StepOptions<
+  Input,
+  S extends Codec.AnySchema,
+  N extends Needs,
+  E,
+  R,
+  RS,
+  RC,
+  Skip extends ((context: Condition<Input, N>) => boolean) | undefined,
+  Soft extends boolean,
+> {
+  /** Schema of the output: an Effect Schema or any Standard Schema. What `run` returns is decoded with it, then stored. */
+  readonly output: S
+  /** Nodes whose values this step receives, by name. They must come before it. */
+  readonly needs?: N
+  /** The work. It may run again after a crash; its output is committed once. */
+  readonly run: (context: RunContext<Input, N>) => Returned<Codec.Input<S>, E, R>
+  /** When to try again; retries are on by default. `false` turns them off. */
+  readonly retry?: RetryPolicy.RetryOptions | Schedule.Schedule<unknown, never, RS> | false
+  /** Longest time for one attempt. */
+  readonly timeout?: RetryPolicy.DurationLike
+  /** Longest time an attempt may go without calling `heartbeat`. */
+  readonly heartbeatTimeout?: RetryPolicy.DurationLike
+  /** Leaves the step out, with an absent output, where it returns true. */
+  readonly skipIf?: Skip
+  /** Lets the run go on, with an absent output, when the step has failed for good. */
+  readonly continueOnFail?: Soft
+  /**
+   * Takes over the output of an earlier run of this workflow where the key is the same. `true` takes the input and the needs as
+   * the key. Outputs older than `ttl` do not count.
+   */
+  readonly cache?: boolean | { readonly key?: (context: Condition<Input, N>) => unknown; readonly ttl?: RetryPolicy.DurationLike }
+  /** Undoes the step when a saga around it fails. */
+  readonly compensate?: (context: RunContext<Input, N> & { readonly output: Codec.Output<S> }) => Returned<unknown, unknown, RC>
+  /** A title for people. */
+  readonly label?: string
+  /** JSON for tools. */
+  readonly meta?: { readonly [key: string]: unknown }
+}
+
+/** How children of a `$.parallel` run together. */
+export interface ParallelOptions {
+  /** At most this many attempts inside at once. */
+  readonly maxConcurrency?: number
+  /** A failure inside interrupts what else runs inside, instead of letting it finish. */
+  readonly failFast?: boolean
+}
+
+type LastValue<C extends ReadonlyArray<AnyNode>> = C extends readonly []
+  ? undefined
+  : C extends readonly [...ReadonlyArray<AnyNode>, infer Last]
+    ? Value<Last>
+    : Value<C[number]> | undefined
+
+type Values<C extends ReadonlyArray<AnyNode>> = { readonly [K in keyof C]: Value<C[K]> }
+
+/** Makes the nodes of a workflow whose decoded input is `Input`. */
+export interface Builder<out Input> {
+  /** A unit of work with a typed output. */
+  readonly step: <
+    const Id extends string,
+    S extends Codec.AnySchema,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+    E = never,
+    R = never,
+    RS = never,
+    RC = never,
+    Skip extends ((context: Condition<Input, N>) => boolean) | undefined = undefined,
+    Soft extends boolean = false,
+  >(
+    id: Id,
+    options: StepOptions<Input, S, N, E, R, RS, RC, Skip, Soft>,
+  ) => Step<
+    Id,
+    Codec.Output<S> | (Skip extends undefined ? never : undefined) | (Soft extends false ? never : undefined),
+    R | RS | RC | Codec.Services<S>
+  >
+  /** Children one after another; its value is the last child's. */
+  readonly sequence: <const C extends ReadonlyArray<AnyNode>>(...children: C) => Node<LastValue<C>, Services<C[number]>>
+  /** Children at the same time; its value is the tuple of theirs. */
+  readonly parallel: {
+    <const C extends ReadonlyArray<AnyNode>>(...children: C): Node<Values<C>, Services<C[number]>>
+    <const C extends ReadonlyArray<AnyNode>>(...childrenAndOptions: [...C, ParallelOptions]): Node<Values<C>, Services<C[number]>>
+  }
+  /** One of two arms; its value is that of the arm taken, `undefined` when there is none. */
+  readonly branch: <
+    Then extends AnyNode,
+    Else extends AnyNode | undefined = undefined,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+  >(options: {
+    readonly needs?: N
+    readonly when: (context: Condition<Input, N>) => boolean
+    readonly then: Then
+    readonly else?: Else
+  }) => Node<Value<Then> | (Else extends AnyNode ? Value<Else> : undefined), Services<Then> | Services<Else>>
+  /**
+   * Passes of `body` until `until` holds, asked before the first pass (with `output` undefined) and after each. Its value is the
+   * last pass's; a loop that made no pass has none, and a step that needs it then fails with `MissingNeed`.
+   */
+  readonly loop: <
+    Body extends AnyNode,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+  >(options: {
+    readonly id: string
+    readonly body: Body
+    /** May include steps of the body: their values of the pass just made. */
+    readonly needs?: N
+    readonly until: (
+      context: { readonly input: Input; readonly output: Value<Body> | undefined; readonly iteration: number } & {
+        readonly [K in keyof N]: Value<N[K]> | undefined
+      },
+    ) => boolean
+    /** Passes at most; no limit unless told. */
+    readonly maxIterations?: number
+    /** `return-last` (the default) goes on with the last pass's value; `fail` fails the run with `LoopLimitReached`. */
+    readonly onMaxReached?: "return-last" | "fail"
+  }) => Node<Value<Body>, Services<Body>>
+  /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
+  readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Previous<Codec.Output<S> | undefined>
+  /** A reusable part: a function of `$` and its own parameters, whose ids all get `<prefix>.` in front. */
+  readonly fragment: <A, R, P extends ReadonlyArray<unknown>>(
+    prefix: string,
+    part: ($: Builder<Input>, ...parameters: P) => Node<A, R>,
+    ...parameters: P
+  ) => Node<A, R>
+}
+
+const stepKeys = new Set([
+  ...["output", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
+  ...["label", "meta"],
+])
+const branchKeys = new Set(["needs", "when", "then", "else"])
+const loopKeys = new Set(["id", "needs", "body", "until", "maxIterations", "onMaxReached"])
+const parallelKeys = new Set(["maxConcurrency", "failFast"])
+
+interface Loose {
+  readonly [key: string]: unknown
+}
+
+const isNode = (value: unknown): value is AnyNode =>
+  typeof value === "object" && value !== null && "plan" in value && typeof value.plan === "object"
+
+/** Makes the builder of a workflow. Everything a type cannot rule out is checked here and refused with {@link InvalidWorkflow}. */
+export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
+  const refuse = (where: string, problem: string): never => {
+    throw new InvalidWorkflow({ workflow, where, problem })
+  }
+  const checkKeys = (where: string, options: Loose, known: ReadonlySet<string>): void => {
+    if (typeof options !== "object" || options === null) refuse(where, "its options are missing")
+    for (const key of Object.keys(options)) {
+      if (!known.has(key)) refuse(where, `it has no option "${key}"; there are ${[...known].join(", ")}`)
+    }
+  }
+  const node = (where: string, value: unknown, what: string): Plan.Node =>
+    isNode(value) ? value.plan : refuse(where, `${what} is not a step or another node made by $`)
+  const nodes = (where: string, values: ReadonlyArray<unknown>): ReadonlyArray<Plan.Node> =>
+    values.map((value, index) => node(where, value, `child ${index}`))
+  const fn = <F>(where: string, options: Loose, key: string): F =>
+    typeof options[key] === "function" ? (options[key] as F) : refuse(where, `"${key}" must be a function`)
+  const millis = (where: string, options: Loose, key: string): number | undefined => {
+    if (options[key] === undefined) return undefined
+    const parsed = RetryPolicy.duration(options[key] as RetryPolicy.DurationLike)
+    if (Option.isNone(parsed))
+      return refuse(where, `"${key}" ${JSON.stringify(options[key])} is not a duration such as "30s" or "2 minutes"`)
+    const value = Duration.toMillis(parsed.value)
+    return value > 0 ? value : refuse(where, `"${key}" must be longer than 0`)
+  }
+  const needs = (where: string, options: Loose): ReadonlyArray<Plan.Need> => {
+    const declared = (options.needs ?? {}) as Needs
+    return Object.entries(declared).map(([name, value]): Plan.Need => {
+      if (isNode(value)) return { name, target: value.plan, pass: "current" }
+      if (typeof value === "object" && value !== null && "previous" in value) {
+        return { name, target: value.previous, pass: "previous", codec: value.codec as Codec.Codec }
+      }
+      return refuse(where, `need "${name}" is not a step or another node made by $`)
+    })
+  }
+  const identify = (kind: string, id: unknown): string => {
+    const full = `${prefix}${String(id)}`
+    if (typeof id !== "string" || !idPattern.test(full)) {
+      refuse(`${kind} ${JSON.stringify(full)}`, "its id must be 1 to 200 characters of A-Z a-z 0-9 _ . : @ -")
+    }
+    return full
+  }
+
+  const retry = (where: string, declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
+    if (declared === undefined) return RetryPolicy.standard
+    if (declared === false) return RetryPolicy.none
+    if (Schedule.isSchedule(declared)) return RetryPolicy.fromSchedule(declared as Schedule.Schedule<unknown, never, unknown>)
+    if (typeof declared !== "object" || declared === null) return refuse(where, `"retry" must be an object, a Schedule or false`)
+    const policy = RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions)
+    return "problem" in policy ? refuse(where, policy.problem) : policy
+  }
+
+  const cache = (where: string, declared: unknown): Plan.Cache | undefined => {
+    if (declared === undefined || declared === false) return undefined
+    if (declared === true) return { key: (context) => context, ttlMs: undefined }
+    if (typeof declared !== "object" || declared === null) return refuse(where, `"cache" must be true or an object`)
+    const options = declared as Loose
+    checkKeys(where, options, new Set(["key", "ttl"]))
+    const key =
+      options.key === undefined ? (context: Plan.PredicateContext) => context : fn<Plan.Cache["key"]>(where, options, "key")
+    return { key, ttlMs: millis(where, options, "ttl") }
+  }
+
+  const step = (name: string, options: Loose) => {
+    const id = identify("step", name)
+    const where = `step "${id}"`
+    checkKeys(where, options, stepKeys)
+    if (!Codec.isSchema(options.output)) refuse(where, `"output" must be an Effect Schema or a Standard Schema`)
+    const plan: Plan.Step = {
+      _tag: "Step",
+      id,
+      label: options.label as string | undefined,
+      meta: options.meta as Plan.Step["meta"],
+      needs: needs(where, options),
+      codec: Codec.make(options.output as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
+      table: `${workflow}_${id}`,
+      retry: retry(where, options.retry),
+      timeoutMs: millis(where, options, "timeout"),
+      heartbeatTimeoutMs: millis(where, options, "heartbeatTimeout"),
+      skipIf: options.skipIf === undefined ? undefined : fn(where, options, "skipIf"),
+      continueOnFail: options.continueOnFail === true,
+      cache: cache(where, options.cache),
+      run: fn(where, options, "run"),
+      compensate: options.compensate === undefined ? undefined : fn(where, options, "compensate"),
+    }
+    return { id, plan }
+  }
+
+  const parallel = (...args: ReadonlyArray<unknown>) => {
+    const last = args.at(-1)
+    const hasOptions = args.length > 0 && typeof last === "object" && last !== null && !isNode(last)
+    const options = (hasOptions ? last : {}) as Loose
+    checkKeys("parallel", options, parallelKeys)
+    const children = nodes("parallel", hasOptions ? args.slice(0, -1) : args)
+    const plan: Plan.Parallel = {
+      _tag: "Parallel",
+      children,
+      maxConcurrency: options.maxConcurrency as number | undefined,
+      failFast: options.failFast === true,
+    }
+    return { plan }
+  }
+
+  const branch = (options: Loose) => {
+    checkKeys("branch", options, branchKeys)
+    const plan: Plan.Branch = {
+      _tag: "Branch",
+      needs: needs("branch", options),
+      when: fn("branch", options, "when"),
+      then: node("branch", options.then, `"then"`),
+      else: options.else === undefined ? undefined : node("branch", options.else, `"else"`),
+    }
+    return { plan }
+  }
+
+  const loop = (options: Loose) => {
+    const id = identify("loop", options?.id)
+    const where = `loop "${id}"`
+    checkKeys(where, options, loopKeys)
+    const onMaxReached = options.onMaxReached ?? "return-last"
+    if (onMaxReached !== "return-last" && onMaxReached !== "fail") refuse(where, `"onMaxReached" must be "return-last" or "fail"`)
+    const plan: Plan.Loop = {
+      _tag: "Loop",
+      id,
+      needs: needs(where, options),
+      body: node(where, options.body, `"body"`),
+      until: fn(where, options, "until"),
+      maxIterations: (options.maxIterations as number | undefined) ?? Number.POSITIVE_INFINITY,
+      onMaxReached: onMaxReached as Plan.Loop["onMaxReached"],
+    }
+    return { plan }
+  }
+
+  const builder = {
+    step,
+    sequence: (...children: ReadonlyArray<unknown>) => ({ plan: { _tag: "Sequence", children: nodes("sequence", children) } }),
+    parallel,
+    branch,
+    loop,
+    previous: (id: string, output: Codec.AnySchema) => ({ previous: `${prefix}${id}`, codec: Codec.make(output) }),
+    fragment: (
+      name: string,
+      part: ($: Builder<Input>, ...parameters: ReadonlyArray<unknown>) => AnyNode,
+      ...parameters: ReadonlyArray<unknown>
+    ) => part(make<Input>(workflow, `${identify("fragment", name)}.`), ...parameters),
+  }
+  // The checks above see untyped options on purpose; this is where the typed face is put on them.
+  return builder as unknown as Builder<Input>
+}

@@ -1,0 +1,161 @@
+/**
+ * One face for Effect Schemas and Standard Schemas (Zod 4, Valibot, ArkType): check what came in, give it its stored form,
+ * and read the stored form back.
+ *
+ * An Effect Schema is two-way, so what is stored is the encoded form of the decoded value. A Standard Schema only validates:
+ * what is stored is the validated value itself, with defaults and transforms applied. When its JSON Schemas show that nothing
+ * changes shape between input and output, a stored value is validated again on reading; otherwise it is taken as it is, since
+ * a transform must not be applied twice.
+ */
+import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as JSONSchema from "effect/JSONSchema"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import { canonical, type Json, toJson } from "./internal/json.ts"
+
+export type { Json } from "./internal/json.ts"
+
+/** A schema a user may give for an input or an output. */
+// biome-ignore lint/suspicious/noExplicitAny: a constraint only; the type parameters of the actual schema are inferred
+export type AnySchema = Schema.Schema<any, any, any> | StandardSchemaV1<any, any>
+
+/** What a schema accepts: what a step returns, what a caller passes as input. */
+export type Input<S> =
+  S extends Schema.Schema<infer _A, infer I, infer _R> ? I : S extends StandardSchemaV1<infer I, infer _A> ? I : never
+
+/** What a schema gives: what later steps receive. */
+export type Output<S> =
+  S extends Schema.Schema<infer A, infer _I, infer _R> ? A : S extends StandardSchemaV1<infer _I, infer A> ? A : never
+
+/** The services a schema needs to decode and encode. */
+export type Services<S> = S extends Schema.Schema<infer _A, infer _I, infer R> ? R : never
+
+/** Why a value was refused, one line per issue, each beginning with the path where there is one. */
+export type Issues = ReadonlyArray<string>
+
+/** A schema made uniform. */
+export interface Codec<A = unknown, R = never> {
+  /** Checks a value and gives its stored form; `undefined` for schemas such as `Schema.Void`. */
+  readonly accept: (value: unknown) => Effect.Effect<Json | undefined, Issues, R>
+  /** Reads a stored form back. Fails when the schema has changed so that it no longer fits. */
+  readonly restore: (stored: Json | undefined) => Effect.Effect<A, Issues, R>
+  /** JSON Schema of the stored form, or `undefined` when the library cannot say. */
+  readonly jsonSchema: JsonSchema | undefined
+}
+
+/** A JSON Schema document (draft 7 or 2020-12). */
+export interface JsonSchema {
+  readonly [keyword: string]: unknown
+}
+
+const cache = new WeakMap<object, Codec>()
+
+/** Makes the codec of a schema. The same schema gives the same codec. */
+export const make = <S extends AnySchema>(schema: S): Codec<Output<S>, Services<S>> => {
+  const cached = cache.get(schema)
+  if (cached !== undefined) return cached as Codec<Output<S>, Services<S>>
+  const made = Schema.isSchema(schema) ? fromEffect(schema) : fromStandard(schema as StandardSchemaV1)
+  cache.set(schema, made as Codec)
+  return made as Codec<Output<S>, Services<S>>
+}
+
+/** Whether a value is a schema of either kind. */
+export const isSchema = (value: unknown): value is AnySchema =>
+  Schema.isSchema(value) ||
+  (typeof value === "object" && value !== null && "~standard" in value) ||
+  (typeof value === "function" && "~standard" in value)
+
+const line = (path: string, message: string): string => (path === "" ? message : `${path}: ${message}`)
+
+const refuse = (found: { readonly path: string; readonly problem: string }): Issues => [line(found.path, found.problem)]
+
+const storable = (value: unknown): Either.Either<Json | undefined, Issues> => {
+  if (value === undefined) return Either.right(undefined)
+  const result = toJson(value)
+  return "json" in result ? Either.right(result.json) : Either.left(refuse(result.refused))
+}
+
+const parseIssues = (issue: ParseResult.ParseIssue): Issues =>
+  ParseResult.ArrayFormatter.formatIssueSync(issue).map((found) => line(found.path.map(String).join("."), found.message))
+
+const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
+  const options = { errors: "all" } as const
+  const decode = ParseResult.decodeUnknown(schema, options)
+  const encode = ParseResult.encodeUnknown(schema, options)
+  let described: JsonSchema | undefined | null = null
+  return {
+    accept: (value) =>
+      Effect.flatMap(
+        Effect.mapError(
+          Effect.flatMap(decode(value), (decoded) => encode(decoded)),
+          parseIssues,
+        ),
+        storable,
+      ),
+    restore: (stored) => Effect.mapError(decode(stored), parseIssues),
+    get jsonSchema() {
+      if (described === null) described = attempt(() => JSONSchema.make(schema) as unknown as JsonSchema)
+      return described
+    },
+  }
+}
+
+const standardIssues = (issues: ReadonlyArray<StandardSchemaV1.Issue>): Issues =>
+  issues.map((issue) => {
+    const path = (issue.path ?? []).map((segment) => String(typeof segment === "object" ? segment.key : segment))
+    return line(path.join("."), issue.message)
+  })
+
+const fromStandard = (schema: StandardSchemaV1): Codec => {
+  const validate = (value: unknown): Effect.Effect<unknown, Issues> =>
+    Effect.flatMap(
+      Effect.suspend(() => {
+        const result = schema["~standard"].validate(value)
+        return result instanceof Promise ? Effect.promise(() => result) : Effect.succeed(result)
+      }),
+      (result) => (result.issues === undefined ? Effect.succeed(result.value) : Effect.fail(standardIssues(result.issues))),
+    )
+  let shape: { readonly output: JsonSchema | undefined; readonly isTwoWay: boolean } | undefined
+  const describe = () => {
+    if (shape === undefined) shape = describeStandard(schema)
+    return shape
+  }
+  return {
+    accept: (value) => Effect.flatMap(validate(value), storable),
+    restore: (stored) => (describe().isTwoWay ? validate(stored ?? undefined) : Effect.succeed(stored)),
+    get jsonSchema() {
+      return describe().output
+    },
+  }
+}
+
+const describeStandard = (schema: StandardSchemaV1) => {
+  const converter = (schema as unknown as Partial<StandardJSONSchemaV1>)["~standard"]?.jsonSchema
+  if (converter === undefined) return { output: undefined, isTwoWay: false }
+  const target = { target: "draft-2020-12" }
+  const output = attempt(() => converter.output(target))
+  const input = attempt(() => converter.input(target))
+  const isTwoWay = output !== undefined && input !== undefined && canonical(essence(input)) === canonical(essence(output))
+  return { output, isTwoWay }
+}
+
+/** A JSON Schema without what defaults and strictness change between input and output. */
+const essence = (schema: unknown): Json => {
+  if (Array.isArray(schema)) return schema.map(essence)
+  if (typeof schema !== "object" || schema === null) return schema as Json
+  const kept = Object.entries(schema).filter(
+    ([keyword]) => keyword !== "required" && keyword !== "default" && keyword !== "additionalProperties",
+  )
+  return Object.fromEntries(kept.map(([keyword, value]) => [keyword, essence(value)]))
+}
+
+/** A library that cannot describe a schema says so by throwing; then there is no description. */
+const attempt = <A>(describe: () => A): A | undefined => {
+  try {
+    return describe()
+  } catch {
+    return undefined
+  }
+}

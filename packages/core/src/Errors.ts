@@ -1,0 +1,251 @@
+/**
+ * Every error a user of the runtime is expected to handle, each with the ids needed to act on it and a message that says what
+ * to do. They are schemas, so that a failure stored by one process reads back in another.
+ */
+import * as Schema from "effect/Schema"
+
+/** What is kept of an error that a step's own code raised: enough to read it tomorrow in another process. */
+export const ErrorInfo = Schema.Struct({
+  /** The `_tag` of a tagged error, otherwise the class name (`TypeError`). */
+  name: Schema.String,
+  message: Schema.String,
+  stack: Schema.optional(Schema.String),
+  /** False where running again cannot help: `NonRetryable`, and defects of the user's own code. */
+  retryable: Schema.Boolean,
+  /** What the runtime itself found wrong; absent for errors of the step's own code. */
+  kind: Schema.optional(Schema.Literal("timeout", "heartbeatTimeout", "crashLoop")),
+})
+export type ErrorInfo = typeof ErrorInfo.Type
+
+const runFields = { runId: Schema.String }
+const nodeFields = { ...runFields, nodeId: Schema.String, iteration: Schema.Number }
+
+/** A workflow that cannot be run as it is written. Thrown while building; `where` is the path to the offending part. */
+export class InvalidWorkflow extends Schema.TaggedError<InvalidWorkflow>()("InvalidWorkflow", {
+  workflow: Schema.String,
+  where: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `Workflow "${this.workflow}" cannot be built: ${this.problem} (at ${this.where}).`
+  }
+}
+
+/** The input does not match the workflow's input schema. Nothing was started or stored. */
+export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", {
+  workflow: Schema.String,
+  issues: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `The input of workflow "${this.workflow}" is not valid: ${this.issues.join("; ")}. Nothing was started.`
+  }
+}
+
+/** The run id cannot be used. Nothing was started or stored. */
+export class InvalidRunId extends Schema.TaggedError<InvalidRunId>()("InvalidRunId", { runId: Schema.String }) {
+  override get message(): string {
+    return `${JSON.stringify(this.runId)} is not a run id: use 1 to 200 characters of A-Z a-z 0-9 _ . : @ -.`
+  }
+}
+
+/** No run of this id is stored. */
+export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", runFields) {
+  override get message(): string {
+    return `There is no run "${this.runId}" in this store. List the runs, or start one with this id.`
+  }
+}
+
+/** The run id is taken by a run with another input. The existing run is untouched. */
+export class InputMismatch extends Schema.TaggedError<InputMismatch>()("InputMismatch", runFields) {
+  override get message(): string {
+    return `Run "${this.runId}" was started with a different input. Use another run id, or resume it with its own input.`
+  }
+}
+
+/** The run id is taken by a run of another workflow. The existing run is untouched. */
+export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>()("WorkflowMismatch", {
+  ...runFields,
+  workflow: Schema.String,
+  stored: Schema.String,
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" belongs to workflow "${this.stored}", not to "${this.workflow}". Use another run id.`
+  }
+}
+
+/** A step failed for good: its retries are used up, or its error forbids another. `cause` is the step's own error. */
+export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
+  ...nodeFields,
+  attempts: Schema.Number,
+  error: ErrorInfo,
+  /** The step's own error as it was raised; only there in the process that ran the step, `undefined` when read back. */
+  cause: Schema.optional(Schema.Defect),
+}) {
+  override get message(): string {
+    return `Step "${this.nodeId}" of run "${this.runId}" failed after ${plural(this.attempts, "attempt")}: ${this.error.name}: ${this.error.message}. Resuming the run tries it again.`
+  }
+}
+
+/** A step's last attempt took longer than its `timeout`, or went longer than its `heartbeatTimeout` without a heartbeat. */
+export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedOut", {
+  ...nodeFields,
+  attempts: Schema.Number,
+  limit: Schema.Literal("timeout", "heartbeatTimeout"),
+  timeoutMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `Step "${this.nodeId}" of run "${this.runId}" exceeded its ${this.limit} of ${this.timeoutMs} ms in attempt ${this.attempts}. Resuming the run tries it again.`
+  }
+}
+
+/** A step was interrupted by the end of its process too many times in a row; it is taken to be what ends it. */
+export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", { ...nodeFields, interruptions: Schema.Number }) {
+  override get message(): string {
+    return `Step "${this.nodeId}" of run "${this.runId}" was running each of the last ${this.interruptions} times the process died. Repair the step, then resume the run.`
+  }
+}
+
+/** A loop made `maxIterations` passes, its `until` still did not hold, and it is set to fail then. */
+export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("LoopLimitReached", {
+  ...nodeFields,
+  maxIterations: Schema.Number,
+}) {
+  override get message(): string {
+    return `Loop "${this.nodeId}" of run "${this.runId}" made its ${plural(this.maxIterations, "pass", "passes")} without its "until" holding. Raise maxIterations, or set onMaxReached to "return-last".`
+  }
+}
+
+/** The run was cancelled, before it ended by itself. */
+export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancelled", {
+  ...runFields,
+  reason: Schema.optional(Schema.String),
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" was cancelled${this.reason === undefined ? "" : `: ${this.reason}`}.`
+  }
+}
+
+/** A command came too late: the run has ended already. */
+export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Schema.String }) {
+  override get message(): string {
+    return `Run "${this.runId}" has already ended as ${this.status}; there is nothing left to stop.`
+  }
+}
+
+/** Another process has claimed the run. This one has stopped working on it and has changed nothing since. */
+export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ...runFields, epoch: Schema.Number }) {
+  override get message(): string {
+    return `Run "${this.runId}" was claimed by another process (epoch ${this.epoch} is over). It goes on there; nothing was written here.`
+  }
+}
+
+/** Finished steps whose stored outputs no longer decode under the current schemas. The run is untouched. */
+export class IncompatibleOutput extends Schema.TaggedError<IncompatibleOutput>()("IncompatibleOutput", {
+  ...runFields,
+  nodes: Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, issues: Schema.Array(Schema.String) })),
+}) {
+  override get message(): string {
+    const nodes = this.nodes.map((node) => `"${node.nodeId}" (${node.issues.join("; ")})`).join(", ")
+    return `Run "${this.runId}" has stored outputs that do not fit the current schemas: ${nodes}. Restore the schemas, or resume with onIncompatible: "rerun" to run these steps again.`
+  }
+}
+
+/** An output schema changed in a way that its existing table cannot follow. Nothing was changed. */
+export class IncompatibleTable extends Schema.TaggedError<IncompatibleTable>()("IncompatibleTable", {
+  table: Schema.String,
+  column: Schema.String,
+  stored: Schema.String,
+  wanted: Schema.String,
+}) {
+  override get message(): string {
+    return `Output table "${this.table}" has column "${this.column}" as ${this.stored}, and the schema now wants ${this.wanted}. Only added fields migrate by themselves: give the step another id, or move the table away.`
+  }
+}
+
+const storeFields = { operation: Schema.String, detail: Schema.String }
+
+/** The database stayed locked by others for longer than the store is willing to wait. Nothing was written; try again. */
+export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", storeFields) {
+  override get message(): string {
+    return `The database is locked by another process (${this.operation}: ${this.detail}). Nothing was written; the run can be resumed.`
+  }
+}
+
+/** No space is left for the database. What was committed is safe; free some space and resume. */
+export class StoreFull extends Schema.TaggedError<StoreFull>()("StoreFull", storeFields) {
+  override get message(): string {
+    return `There is no space left for the database (${this.operation}: ${this.detail}). Committed steps are safe; free some space and resume the run.`
+  }
+}
+
+/** The file is damaged, or is no SQLite database at all. It is left as it is. */
+export class StoreCorrupt extends Schema.TaggedError<StoreCorrupt>()("StoreCorrupt", storeFields) {
+  override get message(): string {
+    return `The database file is damaged or is not a database (${this.operation}: ${this.detail}). It was left as it is: restore a backup, or name another file.`
+  }
+}
+
+/** The database, or the folder it is in, cannot be written. */
+export class StoreReadOnly extends Schema.TaggedError<StoreReadOnly>()("StoreReadOnly", storeFields) {
+  override get message(): string {
+    return `The database cannot be written (${this.operation}: ${this.detail}). Check the permissions of the file and of its folder.`
+  }
+}
+
+/** The database was written by a newer version of this software. It is left as it is. */
+export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew", {
+  found: Schema.Number,
+  supported: Schema.Number,
+}) {
+  override get message(): string {
+    return `The database has schema version ${this.found}; this version knows up to ${this.supported}. Upgrade smithers-orchestrator, or name another database file.`
+  }
+}
+
+/** Any other failure of the database. */
+export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", storeFields) {
+  override get message(): string {
+    return `The database failed (${this.operation}: ${this.detail}). Committed steps are safe; the run can be resumed.`
+  }
+}
+
+/** Any failure of the store itself. */
+export const StoreError = Schema.Union(
+  StoreBusy,
+  StoreFull,
+  StoreCorrupt,
+  StoreReadOnly,
+  StoreTooNew,
+  StoreFailed,
+  IncompatibleTable,
+)
+export type StoreError = typeof StoreError.Type
+
+/** How a run can end other than with an output. It is stored with the run. */
+export const RunFailure = Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached)
+export type RunFailure = typeof RunFailure.Type
+
+/** Raised by a step's own code to say that another attempt cannot help: the step fails at once. */
+export class NonRetryable extends Schema.TaggedError<NonRetryable>()("NonRetryable", {
+  message: Schema.String,
+  cause: Schema.optional(Schema.Defect),
+}) {}
+
+/** What a step returned does not match its output schema, or cannot be stored as JSON. It is never stored; the step is retried. */
+export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidOutput", {
+  nodeId: Schema.String,
+  issues: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `The output of step "${this.nodeId}" is not valid: ${this.issues.join("; ")}`
+  }
+}
+
+/** A need has no output although its step is done: the loop it belongs to made no pass. */
+export class MissingNeed extends Schema.TaggedError<MissingNeed>()("MissingNeed", { nodeId: Schema.String, need: Schema.String }) {
+  override get message(): string {
+    return `Step "${this.nodeId}" needs "${this.need}", which has no output: the loop it is in made no pass.`
+  }
+}
+
+const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`

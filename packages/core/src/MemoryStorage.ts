@@ -1,0 +1,249 @@
+/**
+ * A store that lasts as long as its layer: for tests, and for runs that need not outlive the process. It keeps the folded
+ * states themselves, so it is also the shortest description of what a store has to do.
+ */
+import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { Json } from "./Codec.ts"
+import { RunEnded, RunFenced, RunNotFound, StoreFailed } from "./Errors.ts"
+import { nodeKey } from "./Ids.ts"
+import { canonical } from "./internal/json.ts"
+import * as Ticker from "./internal/ticker.ts"
+import * as RunState from "./RunState.ts"
+import {
+  type AttemptSummary,
+  type Command,
+  type Frame,
+  type LoggedEvent,
+  logged,
+  type NewRun,
+  type NodeSummary,
+  type Opened,
+  type RunSummary,
+  Storage,
+  type StorageShape,
+} from "./Storage.ts"
+
+interface Stored {
+  readonly created: NewRun
+  run: RunSummary
+  state: RunState.RunState
+  readonly log: Array<LoggedEvent>
+  readonly attempts: Map<string, AttemptSummary>
+  /** When a node began and ended, which the state does not keep. */
+  readonly times: Map<string, { startedAt: number | null; finishedAt: number | null }>
+}
+
+interface Cached {
+  readonly at: number
+  readonly output: Json | undefined
+}
+
+const isEnded = (run: RunSummary): boolean => run.status === "finished" || run.status === "failed" || run.status === "cancelled"
+
+const text = (value: Json | undefined): string => (value === undefined ? "" : canonical(value))
+
+/** Makes an empty store. */
+export const make = (): StorageShape => {
+  const stored = new Map<string, Stored>()
+  const inbox = new Map<string, Command>()
+  const cache = new Map<string, Cached>()
+  const news = Ticker.make()
+  news.tick()
+
+  const find = (runId: string): Effect.Effect<Stored, RunNotFound> => {
+    const found = stored.get(runId)
+    return found === undefined ? new RunNotFound({ runId }) : Effect.succeed(found)
+  }
+  const owned = (runId: string, epoch: number): Effect.Effect<Stored, RunFenced> => {
+    const found = stored.get(runId)
+    if (found === undefined || found.run.epoch !== epoch || found.run.owner === null) return new RunFenced({ runId, epoch })
+    return Effect.succeed(found)
+  }
+
+  const commit = (entry: Stored, frame: Frame): void => {
+    frame.events.forEach((event, index) => {
+      entry.state = RunState.apply(entry.state, event, frame.at)
+      entry.log.push({ runId: frame.runId, seq: frame.firstSeq + index, frame: frame.frame, at: frame.at, event: logged(event) })
+      note(entry, event, frame.at)
+    })
+    entry.state = { ...entry.state, frame: frame.frame }
+    entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at }
+    for (const id of frame.consumed) inbox.delete(id)
+    for (const { nodeId, iteration, key } of frame.cache) {
+      const record = RunState.step(entry.state, nodeId, iteration)
+      cache.set(canonical([entry.run.workflow, nodeId, key]), { at: frame.at, output: record?.output })
+    }
+    if (isEnded(entry.run)) {
+      entry.run = { ...entry.run, finishedAt: frame.at, owner: null, leaseUntil: null }
+      for (const command of [...inbox.values()]) if (command.runId === frame.runId) inbox.delete(command.id)
+      news.tick()
+    }
+  }
+
+  return {
+    open: ({ runId, create, revive, leaseMs, now }) =>
+      Effect.suspend((): Effect.Effect<Opened, RunNotFound> => {
+        const entry = stored.get(runId)
+        const claim = { owner: "memory", leaseUntil: now + leaseMs }
+        if (entry === undefined) {
+          if (create === undefined) return new RunNotFound({ runId })
+          const { workflow, version, tags } = create
+          const times = { createdAt: now, updatedAt: now, finishedAt: null }
+          const run: RunSummary = {
+            runId,
+            workflow,
+            version: version ?? null,
+            status: "running",
+            tags,
+            ...times,
+            epoch: 1,
+            ...claim,
+          }
+          const state = RunState.empty(runId)
+          stored.set(runId, { created: create, run, state, log: [], attempts: new Map(), times: new Map() })
+          return Effect.succeed({ _tag: "Created", epoch: 1 })
+        }
+        const { run, created } = entry
+        if (create !== undefined && (create.workflow !== run.workflow || text(create.input) !== text(created.input))) {
+          return Effect.succeed({ _tag: "Mismatch", workflow: run.workflow })
+        }
+        if (isEnded(run) && !revive.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
+        if (run.leaseUntil !== null && run.leaseUntil > now) return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
+        const epoch = run.epoch + 1
+        entry.run = { ...run, ...claim, epoch, finishedAt: null }
+        return Effect.succeed({ _tag: "Claimed", epoch })
+      }),
+    load: (runId) => Effect.map(find(runId), ({ state }) => state),
+    commit: (frame) =>
+      Effect.flatMap(owned(frame.runId, frame.epoch), (entry) => {
+        if (frame.frame === entry.state.frame + 1 && frame.firstSeq === entry.state.seq + 1)
+          return Effect.sync(() => commit(entry, frame))
+        const detail = `frame ${frame.frame} of run ${frame.runId} does not follow frame ${entry.state.frame}`
+        return new StoreFailed({ operation: "commit", detail })
+      }),
+    heartbeat: ({ runId, epoch, nodeId, iteration, attempt, at, details }) =>
+      Effect.map(owned(runId, epoch), (entry) => {
+        const record = RunState.step(entry.state, nodeId, iteration)
+        if (record === undefined || record.status !== "running" || record.attempt !== attempt) return
+        const key = nodeKey(nodeId, iteration)
+        entry.state = { ...entry.state, nodes: HashMap.set(entry.state.nodes, key, { ...record, heartbeat: details }) }
+        const summary = entry.attempts.get(`${key}/${attempt}`)
+        if (summary !== undefined) entry.attempts.set(`${key}/${attempt}`, { ...summary, heartbeat: details, heartbeatAt: at })
+      }),
+    renew: (claims, leaseUntil) =>
+      Effect.sync(() =>
+        claims.flatMap(({ runId, epoch }) => {
+          const entry = stored.get(runId)
+          if (entry === undefined || entry.run.epoch !== epoch) return [runId]
+          if (entry.run.owner !== null) entry.run = { ...entry.run, leaseUntil }
+          return []
+        }),
+      ),
+    release: (runId, epoch, now) =>
+      Effect.sync(() => {
+        const entry = stored.get(runId)
+        if (entry === undefined || entry.run.epoch !== epoch || entry.run.owner === null) return
+        const status = isEnded(entry.run) ? entry.run.status : "suspended"
+        entry.run = { ...entry.run, status, owner: null, leaseUntil: null, updatedAt: now }
+        entry.state = { ...entry.state, status }
+        news.tick()
+      }),
+    prepareOutputs: () => Effect.void,
+    cached: (workflow, nodeId, key, notBefore) =>
+      Effect.sync(() => {
+        const found = cache.get(canonical([workflow, nodeId, key]))
+        return found === undefined || found.at < notBefore ? Option.none() : Option.some(found.output)
+      }),
+    deliver: (command) =>
+      Effect.flatMap(find(command.runId), ({ run }) => {
+        if (isEnded(run)) return new RunEnded({ runId: command.runId, status: run.status })
+        if (!inbox.has(command.id)) inbox.set(command.id, command)
+        news.tick()
+        return Effect.void
+      }),
+    inbox: Effect.sync(() => [...inbox.values()]),
+    changes: news.after,
+    runs: ({ status, workflow, tag, before, limit = 100 }) =>
+      Effect.sync(() => {
+        const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
+        const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
+        return newestFirst
+          .slice(start)
+          .filter((run) => status === undefined || status.includes(run.status))
+          .filter((run) => workflow === undefined || run.workflow === workflow)
+          .filter((run) => tag === undefined || run.tags.includes(tag))
+          .slice(0, limit)
+      }),
+    inspect: (runId) =>
+      Effect.map(find(runId), (entry) => ({
+        run: entry.run,
+        input: entry.created.input,
+        output: entry.state.output,
+        failure: entry.state.failure ?? null,
+        nodes: [...HashMap.values(entry.state.nodes)].map((record) => summarize(entry, record)).sort(byNode),
+        attempts: [...entry.attempts.values()].sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
+      })),
+    events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>
+      Effect.map(find(runId), ({ log }) => log.filter(({ seq }) => seq > afterSeq).slice(0, limit)),
+  }
+}
+
+type Place = { readonly nodeId: string; readonly iteration: number }
+
+const byNode = (left: Place, right: Place): number =>
+  left.nodeId === right.nodeId ? left.iteration - right.iteration : left.nodeId < right.nodeId ? -1 : 1
+
+const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
+  const { nodeId, iteration, kind, status } = record
+  const times = entry.times.get(nodeKey(nodeId, iteration)) ?? { startedAt: null, finishedAt: null }
+  const place = { runId: entry.run.runId, nodeId, iteration, kind, status, ...times }
+  if (record.kind === "loop") return { ...place, attempt: 0, retryAt: null, table: null, error: null, passes: record.passes }
+  const { attempt, retryAt = null, table = null, error = null } = record
+  return { ...place, attempt, retryAt, table, error, passes: null }
+}
+
+/** Keeps the attempts and the times of nodes. */
+const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
+  if (!("nodeId" in event)) return
+  const { nodeId, iteration } = event
+  const key = nodeKey(nodeId, iteration)
+  const times = entry.times.get(key) ?? { startedAt: null, finishedAt: null }
+  switch (event._tag) {
+    case "AttemptStarted":
+    case "LoopAdvanced":
+      entry.times.set(key, { startedAt: times.startedAt ?? at, finishedAt: null })
+      break
+    case "NodeReset":
+      entry.times.set(key, { ...times, finishedAt: null })
+      break
+    case "AttemptInterrupted":
+      break
+    case "AttemptFailed":
+      if (event.retryAt === undefined) entry.times.set(key, { ...times, finishedAt: at })
+      break
+    default:
+      entry.times.set(key, { ...times, finishedAt: at })
+  }
+  if (!("attempt" in event)) return
+  const place = { runId: entry.run.runId, nodeId, iteration, attempt: event.attempt }
+  const started = entry.attempts.get(`${key}/${event.attempt}`)
+  const fresh = { ...place, startedAt: at, finishedAt: null, error: null, heartbeat: null, heartbeatAt: null }
+  const error = event._tag === "AttemptFailed" ? event.error : null
+  const beat = "heartbeat" in event && event.heartbeat !== undefined ? { heartbeat: event.heartbeat } : {}
+  const status = (
+    {
+      AttemptStarted: "running",
+      AttemptSucceeded: "succeeded",
+      AttemptFailed: "failed",
+      AttemptInterrupted: "interrupted",
+    } as const
+  )[event._tag]
+  const finishedAt = event._tag === "AttemptStarted" ? null : at
+  entry.attempts.set(`${key}/${event.attempt}`, { ...fresh, ...started, status, finishedAt, error, ...beat })
+}
+
+/** A fresh store for the life of the layer. */
+export const layer: Layer.Layer<Storage> = Layer.sync(Storage, make)

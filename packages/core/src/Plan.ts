@@ -1,0 +1,312 @@
+/**
+ * The plan of a run: a tree of steps and of the control flow around them. A front end makes the tree; {@link make} checks it
+ * and lays it out in document order (preorder), so that the scheduler works on plain integers. A node is known by its
+ * position; steps and loops also by the id their author gave them.
+ */
+import type { Codec } from "./Codec.ts"
+import { InvalidWorkflow } from "./Errors.ts"
+import { idPattern, idRule, type NodeId } from "./Ids.ts"
+import type { RetryPolicy } from "./RetryPolicy.ts"
+
+/** A value a node takes from another node, under a name of its own. */
+export interface Need {
+  readonly name: string
+  /** The node itself, or the id of a step or loop. */
+  readonly target: Node | NodeId
+  /** `previous`: what the target gave in the pass before this one, `undefined` in the first. */
+  readonly pass: "current" | "previous"
+  /** The schema the author expects of the target; checked when given. */
+  readonly codec?: Codec
+}
+
+/** What a predicate sees: the input and the needs by name, and for a loop's `until` also `output` and `iteration`. */
+export type PredicateContext = { readonly [name: string]: unknown }
+
+/** Whether and for how long a step may take over the output of an earlier run; the key is derived from what `key` returns. */
+export interface Cache {
+  readonly key: (context: PredicateContext) => unknown
+  readonly ttlMs: number | undefined
+}
+
+/** Work: the only node that runs user code as an attempt and the only one with an output of its own. */
+export interface Step {
+  readonly _tag: "Step"
+  readonly id: NodeId
+  readonly label: string | undefined
+  readonly meta: { readonly [key: string]: unknown } | undefined
+  readonly needs: ReadonlyArray<Need>
+  readonly codec: Codec<unknown, unknown>
+  /** Name of the output table. Steps of one workflow may share a table that holds exactly their columns. */
+  readonly table: string
+  readonly retry: RetryPolicy<unknown>
+  readonly timeoutMs: number | undefined
+  readonly heartbeatTimeoutMs: number | undefined
+  readonly skipIf: ((context: PredicateContext) => boolean) | undefined
+  readonly continueOnFail: boolean
+  readonly cache: Cache | undefined
+  /** Returns a value, a Promise or an Effect. The context is built by `StepProgram`. */
+  readonly run: (context: never) => unknown
+  /** Undoes the step inside a saga. */
+  readonly compensate: ((context: never) => unknown) | undefined
+}
+
+/** Children one after another. */
+export interface Sequence {
+  readonly _tag: "Sequence"
+  readonly children: ReadonlyArray<Node>
+}
+
+/** Children at the same time; at most `maxConcurrency` attempts inside it run at once. */
+export interface Parallel {
+  readonly _tag: "Parallel"
+  readonly children: ReadonlyArray<Node>
+  readonly maxConcurrency: number | undefined
+  /** A failure inside interrupts what else runs inside, instead of letting it finish. */
+  readonly failFast: boolean
+}
+
+/** One of two arms. `when` must be pure: it is asked again after a restart. */
+export interface Branch {
+  readonly _tag: "Branch"
+  readonly needs: ReadonlyArray<Need>
+  readonly when: (context: PredicateContext) => boolean
+  readonly then: Node
+  readonly else: Node | undefined
+}
+
+/** Passes of a body until a condition holds, asked before the first pass and after each. `until` must be pure. */
+export interface Loop {
+  readonly _tag: "Loop"
+  readonly id: NodeId
+  readonly needs: ReadonlyArray<Need>
+  readonly body: Node
+  readonly until: (context: PredicateContext) => boolean
+  readonly maxIterations: number
+  readonly onMaxReached: "return-last" | "fail"
+}
+
+export type Node = Step | Sequence | Parallel | Branch | Loop
+
+/** A need with its target found. */
+export interface ResolvedNeed {
+  readonly name: string
+  readonly target: number
+  /** What must be done before the value is there: the target, or the outermost loop around it that the reader is not in. */
+  readonly gate: number
+  readonly pass: "current" | "previous"
+}
+
+/** A checked plan. Arrays are indexed by position in document order; the subtree of `i` is `i … end[i] - 1`. */
+export interface Plan {
+  readonly workflow: string
+  readonly nodes: ReadonlyArray<Node>
+  readonly parent: Int32Array
+  readonly end: Int32Array
+  /** Innermost loop around a node, or -1. */
+  readonly loopOf: Int32Array
+  readonly needs: ReadonlyArray<ReadonlyArray<ResolvedNeed>>
+  /** Nodes that wait for this one because of a need. */
+  readonly dependents: ReadonlyMap<number, ReadonlyArray<number>>
+  /** Position of a step or loop. */
+  readonly positions: ReadonlyMap<NodeId, number>
+  /** The plan as text, one line per node, without its functions: equal text is an equal plan. */
+  readonly text: string
+}
+
+/** The direct children of a node, in document order. */
+export const children = (node: Node): ReadonlyArray<Node> => {
+  switch (node._tag) {
+    case "Step":
+      return none
+    case "Sequence":
+    case "Parallel":
+      return node.children
+    case "Branch":
+      return node.else === undefined ? [node.then] : [node.then, node.else]
+    case "Loop":
+      return [node.body]
+  }
+}
+
+const none: ReadonlyArray<never> = []
+
+const needsOf = (node: Node): ReadonlyArray<Need> => (node._tag === "Sequence" || node._tag === "Parallel" ? none : node.needs)
+
+/** Names that a need cannot have, because a step's context uses them. */
+export const reservedNames: ReadonlySet<string> = new Set([
+  ...["input", "output", "heartbeat", "lastHeartbeat", "signal", "runId", "stepId", "iteration", "attempt", "idempotencyKey"],
+  "__proto__",
+])
+
+/** Checks a tree and lays it out. Throws {@link InvalidWorkflow}, which says where the problem is. */
+export const make = (workflow: string, root: Node): Plan => {
+  const nodes: Array<Node> = []
+  const parents: Array<number> = []
+  const pending: Array<readonly [node: Node, parent: number]> = [[root, -1]]
+  for (let entry = pending.pop(); entry !== undefined; entry = pending.pop()) {
+    const [node, parent] = entry
+    const position = nodes.push(node) - 1
+    parents.push(parent)
+    const inside = children(node)
+    for (let child = inside.length - 1; child >= 0; child--) pending.push([inside[child] as Node, position])
+  }
+
+  const count = nodes.length
+  const parent = Int32Array.from(parents)
+  const end = new Int32Array(count)
+  const loopOf = new Int32Array(count).fill(-1)
+  for (let position = count - 1; position >= 0; position--) {
+    end[position] = Math.max(end[position] as number, position + 1)
+    const up = parent[position] as number
+    if (up >= 0) end[up] = Math.max(end[up] as number, end[position] as number)
+  }
+  const at = (position: number): Node => nodes[position] as Node
+  for (let position = 1; position < count; position++) {
+    const up = parent[position] as number
+    loopOf[position] = at(up)._tag === "Loop" ? up : (loopOf[up] as number)
+  }
+
+  const where = (position: number): string => {
+    const segments: Array<string> = []
+    for (let here = position; here >= 0; here = parent[here] as number) segments.unshift(segment(here))
+    return segments.join(" > ")
+  }
+  const segment = (position: number): string => {
+    const node = at(position)
+    const named = "id" in node ? `${node._tag.toLowerCase()} "${node.id}"` : node._tag.toLowerCase()
+    const up = parent[position] as number
+    if (up < 0) return named
+    let index = 0
+    for (let sibling = up + 1; sibling < position; sibling = end[sibling] as number) index++
+    return `[${index}] ${named}`
+  }
+  const refuse = (position: number, problem: string): never => {
+    throw new InvalidWorkflow({ workflow, where: where(position), problem })
+  }
+
+  const positions = new Map<NodeId, number>()
+  const byNode = new Map<Node, number>()
+  for (let position = 0; position < count; position++) {
+    const node = at(position)
+    byNode.set(node, position)
+    if (!("id" in node)) continue
+    if (typeof node.id !== "string" || !idPattern.test(node.id)) refuse(position, `id ${JSON.stringify(node.id)} is not ${idRule}`)
+    const other = positions.get(node.id)
+    if (other !== undefined) refuse(position, `id "${node.id}" is already taken by ${where(other)}`)
+    positions.set(node.id, position)
+  }
+
+  const contains = (outer: number, inner: number): boolean => outer <= inner && inner < (end[outer] as number)
+
+  const resolve = (position: number, need: Need): ResolvedNeed => {
+    const title =
+      typeof need.target === "string" ? `"${need.target}"` : need.target._tag === "Step" ? `"${need.target.id}"` : "a node"
+    if (reservedNames.has(need.name)) refuse(position, `a need cannot be named "${need.name}"`)
+    const target = typeof need.target === "string" ? positions.get(need.target) : byNode.get(need.target)
+    if (target === undefined) return refuse(position, `need "${need.name}" is ${title}, which is not part of this workflow`)
+    const found = at(target)
+    if (need.codec !== undefined && found._tag === "Step" && found.codec !== need.codec) {
+      refuse(position, `need "${need.name}" expects another output schema than that of ${where(target)}`)
+    }
+    if (need.pass === "previous") {
+      const loop = loopOf[target] as number
+      if (loop < 0 || !contains(loop, position)) {
+        refuse(position, `need "${need.name}" is the previous pass of ${title}, which is in no loop around this node`)
+      }
+      return { name: need.name, target, gate: -1, pass: "previous" }
+    }
+    const isOwnBody = at(position)._tag === "Loop" && target !== position && contains(position, target)
+    if (contains(target, position)) refuse(position, `need "${need.name}" is a node around this one`)
+    if (target > position && !isOwnBody) {
+      refuse(position, `need "${need.name}" is ${title}, which comes later (${where(target)})`)
+    }
+    let gate = target
+    for (let inner = target, outer = parent[target] as number; outer >= 0; inner = outer, outer = parent[outer] as number) {
+      if (contains(outer, position) && !(isOwnBody && outer >= position)) {
+        if (at(outer)._tag === "Branch" && !contains(inner, position) && outer !== position) {
+          refuse(position, `need "${need.name}" is in one arm of ${where(outer)} and this node in the other`)
+        }
+        break
+      }
+      if (at(outer)._tag === "Branch") {
+        refuse(position, `need "${need.name}" is in an arm of ${where(outer)}, which may not be taken: need the branch itself`)
+      }
+      if (at(outer)._tag === "Loop" && outer !== position) gate = outer
+    }
+    return { name: need.name, target, gate: isOwnBody ? -1 : gate, pass: "current" }
+  }
+
+  const needs: Array<ReadonlyArray<ResolvedNeed>> = []
+  const dependents = new Map<number, Array<number>>()
+  for (let position = 0; position < count; position++) {
+    const declared = needsOf(at(position))
+    const resolved = declared.length === 0 ? none : declared.map((need) => resolve(position, need))
+    needs.push(resolved)
+    for (const { gate } of resolved) {
+      if (gate < 0) continue
+      const waiting = dependents.get(gate)
+      if (waiting === undefined) dependents.set(gate, [position])
+      else waiting.push(position)
+    }
+    check(at(position), (problem) => refuse(position, problem))
+  }
+
+  let text: string | undefined
+  return {
+    workflow,
+    nodes,
+    parent,
+    end,
+    loopOf,
+    needs,
+    dependents,
+    positions,
+    get text() {
+      text ??= write(nodes, parent, needs).join("\n")
+      return text
+    },
+  }
+}
+
+const isCount = (value: unknown): boolean => value === Infinity || (Number.isInteger(value) && (value as number) >= 1)
+
+const check = (node: Node, refuse: (problem: string) => void): void => {
+  if (node._tag === "Parallel" && node.maxConcurrency !== undefined && !isCount(node.maxConcurrency)) {
+    refuse(`maxConcurrency must be a whole number of at least 1, not ${node.maxConcurrency}`)
+  }
+  if (node._tag === "Loop" && !isCount(node.maxIterations)) {
+    refuse(`maxIterations must be a whole number of at least 1, not ${node.maxIterations}`)
+  }
+}
+
+/** Each node as data: its depth, its kind and everything about it that is not a function. Lines do not depend on positions. */
+const write = (
+  nodes: ReadonlyArray<Node>,
+  parent: Int32Array,
+  needs: ReadonlyArray<ReadonlyArray<ResolvedNeed>>,
+): ReadonlyArray<string> => {
+  const depths = new Int32Array(nodes.length)
+  return nodes.map((node, position) => {
+    const up = parent[position] as number
+    depths[position] = up < 0 ? 0 : (depths[up] as number) + 1
+    const { _tag, ...rest } = node
+    const data: Record<string, unknown> = {}
+    for (const [key, value] of Object.entries(rest)) {
+      if (value === undefined || value === false || typeof value === "function" || structural.has(key)) continue
+      data[key] = value
+    }
+    if (node._tag === "Step") data.retry = node.retry.shown
+    const resolved = needs[position] ?? none
+    if (resolved.length > 0) data.needs = Object.fromEntries(resolved.map((need) => [need.name, name(nodes, position, need)]))
+    return JSON.stringify([depths[position], _tag, data])
+  })
+}
+
+const name = (nodes: ReadonlyArray<Node>, position: number, need: ResolvedNeed): string => {
+  const target = nodes[need.target] as Node
+  const named = "id" in target ? target.id : `${need.target - position}`
+  return need.pass === "previous" ? `${named} (previous)` : named
+}
+
+/** Fields that hold nodes or code, which the position, the needs and the program stand for. */
+const structural = new Set(["children", "then", "else", "body", "needs", "codec", "retry", "cache"])

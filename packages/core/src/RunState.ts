@@ -1,0 +1,214 @@
+/**
+ * What is known of a run: a pure fold of its events. It holds stored (JSON) outputs, never decoded ones, and so does not
+ * depend on the workflow's code: a run can be looked at where its code is not there, and resumed by code that has changed.
+ */
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type { Json } from "./Codec.ts"
+import type { ErrorInfo, RunFailure } from "./Errors.ts"
+import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import type { RunEvent } from "./RunEvent.ts"
+
+/** `suspended` is a run that nobody works on although it could go on. */
+export type RunStatus = "running" | "suspended" | "finished" | "failed" | "cancelled"
+
+/** A failed attempt of a node that has not ended yet; what a retry policy needs to find its place again. */
+export interface Failure {
+  readonly at: number
+  readonly error: ErrorInfo
+}
+
+/** A step in one iteration. */
+export interface StepRecord {
+  readonly kind: "step"
+  readonly nodeId: NodeId
+  readonly iteration: number
+  /** `interrupted` may start again at once; `retrying` may at `retryAt`. */
+  readonly status: "running" | "retrying" | "interrupted" | "finished" | "skipped" | "failed"
+  /** Number of the latest attempt, from 1; 0 when it never ran. */
+  readonly attempt: number
+  /** Epoch ms at which the latest attempt started. */
+  readonly startedAt: number
+  /** Failed attempts since the budget was last fresh; empty once the step is finished. */
+  readonly failures: ReadonlyArray<Failure>
+  /** How many times in a row the process died while this step ran. */
+  readonly interruptions: number
+  readonly retryAt?: number
+  readonly error?: ErrorInfo
+  /** The failure is tolerated: the output is absent and the run goes on. */
+  readonly soft?: boolean
+  readonly table?: string
+  readonly output?: Json
+  /** Details of the last heartbeat of the attempts so far. */
+  readonly heartbeat?: Json
+}
+
+/** A loop in one iteration of the loop around it. */
+export interface LoopRecord {
+  readonly kind: "loop"
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly status: "running" | "finished"
+  /** `iteration` of the nodes of the first pass. */
+  readonly base: number
+  /** Passes begun. */
+  readonly passes: number
+}
+
+export type NodeRecord = StepRecord | LoopRecord
+
+export interface RunState {
+  readonly runId: string
+  readonly workflow: string
+  readonly version: string | undefined
+  readonly input: Json | undefined
+  readonly status: RunStatus
+  readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
+  /** Passes begun per loop over the whole run: the `base` of its next instance. */
+  readonly loopPasses: HashMap.HashMap<NodeId, number>
+  readonly output: Json | undefined
+  readonly failure: RunFailure | undefined
+  /** Set once a cancellation was asked for. */
+  readonly cancel: { readonly reason: string | undefined } | undefined
+  /** Number of the last committed frame and event; 0 before the first. */
+  readonly frame: number
+  readonly seq: number
+}
+
+/** A run before its first event. */
+export const empty = (runId: string): RunState => ({
+  runId,
+  workflow: "",
+  version: undefined,
+  input: undefined,
+  status: "running",
+  nodes: HashMap.empty(),
+  loopPasses: HashMap.empty(),
+  output: undefined,
+  failure: undefined,
+  cancel: undefined,
+  frame: 0,
+  seq: 0,
+})
+
+/** The record of a step in one iteration, if anything happened to it. */
+export const step = (state: RunState, nodeId: NodeId, iteration: number): StepRecord | undefined => {
+  const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
+  return record?.kind === "step" ? record : undefined
+}
+
+/** The record of a loop in one iteration of the loop around it, if it began. */
+export const loop = (state: RunState, nodeId: NodeId, iteration: number): LoopRecord | undefined => {
+  const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
+  return record?.kind === "loop" ? record : undefined
+}
+
+/** Whether nothing more will happen to this step by itself. */
+export const isSettled = (record: StepRecord): boolean =>
+  record.status === "finished" || record.status === "skipped" || record.status === "failed"
+
+/** Whether the run has an outcome. */
+export const isEnded = (state: RunState): boolean =>
+  state.status === "finished" || state.status === "failed" || state.status === "cancelled"
+
+/** Folds one event, which happened `at` (epoch ms), into a state. Pure: the old state stays as it was. */
+export const apply = (state: RunState, event: RunEvent, at: number): RunState => {
+  const next = fold(state, event, at)
+  return { ...next, seq: state.seq + 1 }
+}
+
+const fold = (state: RunState, event: RunEvent, at: number): RunState => {
+  switch (event._tag) {
+    case "RunStarted":
+      return { ...state, workflow: event.workflow, version: event.version, input: event.input as Json | undefined }
+    case "RunResumed": {
+      // A cancellation that a crash cut short goes on; one that was completed is what resuming takes back.
+      const cancel = isEnded(state) ? undefined : state.cancel
+      return { ...state, status: "running", output: undefined, failure: undefined, cancel }
+    }
+    case "PlanChanged":
+      return state
+    case "CancelRequested":
+      return { ...state, cancel: { reason: event.reason } }
+    case "RunFinished":
+      return { ...state, status: "finished", output: event.output as Json | undefined }
+    case "RunFailed":
+      return { ...state, status: "failed", failure: event.failure }
+    case "RunCancelled":
+      return { ...state, status: "cancelled", cancel: { reason: event.reason } }
+    case "LoopAdvanced":
+    case "LoopFinished":
+      return foldLoop(state, event)
+    default: {
+      const record = step(state, event.nodeId, event.iteration) ?? unstarted(event.nodeId, event.iteration)
+      return put(state, foldStep(record, event, at))
+    }
+  }
+}
+
+const put = (state: RunState, record: NodeRecord): RunState => ({
+  ...state,
+  nodes: HashMap.set(state.nodes, nodeKey(record.nodeId, record.iteration), record),
+})
+
+const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
+  kind: "step",
+  nodeId,
+  iteration,
+  status: "interrupted",
+  attempt: 0,
+  startedAt: 0,
+  failures: [],
+  interruptions: 0,
+})
+
+type LoopEvent = Extract<RunEvent, { readonly _tag: "LoopAdvanced" | "LoopFinished" }>
+type StepEvent = Extract<RunEvent, { readonly nodeId: string }>
+
+const foldLoop = (state: RunState, event: LoopEvent): RunState => {
+  const total = Option.getOrElse(HashMap.get(state.loopPasses, event.nodeId), () => 0)
+  if (event._tag === "LoopAdvanced") {
+    const { nodeId, iteration, base, pass } = event
+    const advanced = put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1 })
+    return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, total + 1) }
+  }
+  const record = loop(state, event.nodeId, event.iteration)
+  const { nodeId, iteration } = event
+  return put(state, { kind: "loop", nodeId, iteration, base: total, passes: 0, ...record, status: "finished" })
+}
+
+const foldStep = (record: StepRecord, event: Exclude<StepEvent, LoopEvent>, at: number): StepRecord => {
+  const { nodeId, iteration, attempt, startedAt, failures } = record
+  const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions: record.interruptions } as const
+  const heartbeat = record.heartbeat === undefined ? {} : { heartbeat: record.heartbeat }
+  switch (event._tag) {
+    case "AttemptStarted":
+      return { ...base, ...heartbeat, status: "running", attempt: event.attempt, startedAt: at }
+    case "AttemptSucceeded":
+      return {
+        ...base,
+        status: "finished",
+        failures: [],
+        interruptions: 0,
+        table: event.table,
+        ...(event.output === undefined ? {} : { output: event.output as Json }),
+      }
+    case "AttemptFailed": {
+      const seen = event.heartbeat === undefined ? heartbeat : { heartbeat: event.heartbeat as Json }
+      const failed = { ...base, ...seen, interruptions: 0, error: event.error }
+      if (event.retryAt === undefined) return { ...failed, status: "failed", ...(event.soft === true ? { soft: true } : {}) }
+      return { ...failed, status: "retrying", retryAt: event.retryAt, failures: [...failures, { at, error: event.error }] }
+    }
+    case "AttemptInterrupted": {
+      const seen = event.heartbeat === undefined ? heartbeat : { heartbeat: event.heartbeat as Json }
+      const interruptions = event.reason === "crash" ? record.interruptions + 1 : record.interruptions
+      return { ...base, ...seen, interruptions, status: "interrupted" }
+    }
+    case "NodeFailed":
+      return { ...base, ...heartbeat, status: "failed", error: event.error, ...(event.soft === true ? { soft: true } : {}) }
+    case "NodeSkipped":
+      return { ...base, status: "skipped", failures: [] }
+    case "NodeReset":
+      return { ...base, ...heartbeat, status: "interrupted", failures: [], interruptions: 0 }
+  }
+}

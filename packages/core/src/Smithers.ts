@@ -1,0 +1,30 @@
+/**
+ * The front door: declare a workflow, and give it a store to run on.
+ */
+import type * as Duration from "effect/Duration"
+import * as Layer from "effect/Layer"
+import * as Engine from "./Engine.ts"
+import * as MemoryStorage from "./MemoryStorage.ts"
+import type { Storage } from "./Storage.ts"
+
+export type { Builder, Node, Step } from "./Builder.ts"
+export * from "./Errors.ts"
+export { createWorkflow, type ExecuteError, type RunHandle, type RunResult, type Workflow } from "./Workflow.ts"
+
+/** What running a workflow needs. */
+export type Runtime = Engine.Engine | Storage
+
+/** How the engine behaves on any store. */
+export interface RuntimeOptions {
+  /** How long a claim on a run outlives a process that stopped answering; 30 seconds unless told. */
+  readonly lease?: Duration.DurationInput
+  /** Steps of one run in flight at once; 4 unless told, and a workflow may set its own. */
+  readonly maxConcurrency?: number
+}
+
+/** An engine on a given store. */
+export const onStorage = <E>(storage: Layer.Layer<Storage, E>, options?: RuntimeOptions): Layer.Layer<Runtime, E> =>
+  Layer.provideMerge(Engine.layer(options), storage)
+
+/** Runs that are forgotten with the layer. */
+export const memory: Layer.Layer<Runtime> = onStorage(MemoryStorage.layer)

@@ -1,0 +1,270 @@
+/**
+ * One attempt at a step, as one Effect that never fails: it calls the step's code with its context, holds it to its limits,
+ * checks what it returns, and answers with what came of it, including when a failed attempt is to be made again. Nothing here
+ * knows of frames or of storage.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type { Json } from "./Codec.ts"
+import { type ErrorInfo, InvalidOutput, MissingNeed } from "./Errors.ts"
+import { toJson } from "./internal/json.ts"
+import type * as Plan from "./Plan.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
+
+/** What every step's code is given beside its needs. */
+export interface StepContext<Input> {
+  /** The decoded input of the run. */
+  readonly input: Input
+  /**
+   * Says that the attempt is alive, with details the next attempt can read as `lastHeartbeat`, also after a crash. Details must
+   * be JSON; they are kept at most every half second, the latest ones.
+   */
+  readonly heartbeat: (details?: unknown) => void
+  /** Details of the last heartbeat of the attempts before this one. */
+  readonly lastHeartbeat: unknown
+  /** Aborted when the attempt is interrupted: timeout, cancellation, shutdown. */
+  readonly signal: AbortSignal
+  readonly runId: string
+  readonly stepId: string
+  /** Pass of the innermost loop around the step, from 0; 0 outside loops. */
+  readonly iteration: number
+  /** Number of this attempt, from 1. Attempts cut short by a crash count too. */
+  readonly attempt: number
+  /** `<runId>:<stepId>:<iteration>`, the same for all attempts: give it to the outside world to deduplicate by. */
+  readonly idempotencyKey: string
+}
+
+/** Everything an attempt needs to know. */
+export interface Attempt {
+  readonly step: Plan.Step
+  readonly runId: string
+  /** The row's iteration, counted over the whole run. */
+  readonly iteration: number
+  /** The iteration shown to the step, counted in its innermost loop. */
+  readonly pass: number
+  readonly attempt: number
+  readonly input: unknown
+  readonly needs: { readonly [name: string]: unknown }
+  /** A need that has no value to give. */
+  readonly missing: string | undefined
+  readonly lastHeartbeat: Json | undefined
+  /** Where the retry policy stands: driven by earlier failures of this process, or to be brought back from stored ones. */
+  readonly driver: RetryPolicy.Driver<unknown> | undefined
+  readonly failures: ReadonlyArray<{ readonly at: number; readonly error: unknown }>
+  /** Takes the details of a heartbeat. */
+  readonly onHeartbeat: (details: Json) => void
+  /** Looks for an output of an earlier run, and makes the key under which this one's is kept. */
+  readonly cache: CacheEntry | undefined
+}
+
+/** The place of a step's output among those of other runs. */
+export interface CacheEntry {
+  readonly key: string
+  readonly find: Effect.Effect<Option.Option<Json | undefined>>
+}
+
+export type AttemptResult =
+  | { readonly _tag: "Succeeded"; readonly output: Json | undefined; readonly value: unknown; readonly isCached: boolean }
+  | {
+      readonly _tag: "Failed"
+      readonly error: ErrorInfo
+      /** The error itself, for callers in this process. */
+      readonly cause: unknown
+      readonly retryAt: number | undefined
+      readonly driver: RetryPolicy.Driver<unknown>
+    }
+
+/** The attempt took too long. Internal: it becomes an `ErrorInfo`. */
+class LimitExceeded {
+  readonly kind: "timeout" | "heartbeatTimeout"
+  readonly limitMs: number
+  constructor(kind: "timeout" | "heartbeatTimeout", limitMs: number) {
+    this.kind = kind
+    this.limitMs = limitMs
+  }
+}
+
+/** Makes the attempt. It is interrupted, not failed, when its fiber is. */
+export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
+  Effect.flatMap(Effect.exit(produce(attempt)), (exit) => {
+    if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
+    const failed = explain(exit.cause, attempt.step.id)
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => judge(attempt, failed, now))
+  })
+
+const judge = (attempt: Attempt, failed: Explained, now: number): Effect.Effect<AttemptResult, never, unknown> => {
+  const { error, cause } = failed
+  const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
+  return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
+    if (!error.retryable) return Effect.succeed({ _tag: "Failed", error, cause, retryAt: undefined, driver: before } as const)
+    return Effect.map(RetryPolicy.next(before, now, cause), (step) => ({ _tag: "Failed", error, cause, ...step }) as const)
+  })
+}
+
+const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {
+  const { step, cache } = attempt
+  if (attempt.missing !== undefined) return Effect.fail(new MissingNeed({ nodeId: step.id, need: attempt.missing }))
+  const fresh = Effect.flatMap(limited(attempt), (returned) => accept(step, returned))
+  if (cache === undefined) return fresh
+  return Effect.flatMap(cache.find, (found) =>
+    Option.isNone(found)
+      ? fresh
+      : Effect.matchEffect(step.codec.restore(found.value), {
+          // The schema has changed since: what is there does not count.
+          onFailure: () => fresh,
+          onSuccess: (value) => Effect.succeed({ _tag: "Succeeded", output: found.value, value, isCached: true } as const),
+        }),
+  )
+}
+
+const accept = (step: Plan.Step, returned: unknown): Effect.Effect<AttemptResult, InvalidOutput, unknown> =>
+  Effect.mapError(
+    Effect.flatMap(step.codec.accept(returned), (output) =>
+      Effect.map(step.codec.restore(output), (value) => ({ _tag: "Succeeded", output, value, isCached: false }) as const),
+    ),
+    (issues) => new InvalidOutput({ nodeId: step.id, issues }),
+  )
+
+/** Calls the step's code inside its limits. */
+const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => {
+  const { step } = attempt
+  let lastBeat: number | undefined
+  const beat = (now: number) => {
+    lastBeat = now
+  }
+  let limitedRun: Effect.Effect<unknown, unknown, unknown> = Effect.flatMap(Effect.clock, (clock) =>
+    call(attempt, () => beat(clock.unsafeCurrentTimeMillis())),
+  )
+  const { heartbeatTimeoutMs, timeoutMs } = step
+  if (heartbeatTimeoutMs !== undefined) {
+    const watch = Effect.gen(function* () {
+      const started = yield* Clock.currentTimeMillis
+      for (;;) {
+        const silentSince = lastBeat ?? started
+        const left = silentSince + heartbeatTimeoutMs - (yield* Clock.currentTimeMillis)
+        if (left <= 0) return yield* Effect.fail(new LimitExceeded("heartbeatTimeout", heartbeatTimeoutMs))
+        yield* Effect.sleep(left)
+      }
+    })
+    limitedRun = Effect.raceFirst(limitedRun, watch)
+  }
+  if (timeoutMs !== undefined) {
+    limitedRun = Effect.timeoutFail(limitedRun, { duration: timeoutMs, onTimeout: () => new LimitExceeded("timeout", timeoutMs) })
+  }
+  return limitedRun
+}
+
+const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
+  Effect.suspend(() => {
+    const { step, runId, iteration } = attempt
+    let controller: AbortController | undefined
+    let isOver = false
+    const context: StepContext<unknown> = {
+      ...attempt.needs,
+      input: attempt.input,
+      heartbeat: (details) => {
+        if (isOver) return
+        onBeat()
+        if (details === undefined) return
+        const copied = toJson(details)
+        if ("refused" in copied)
+          throw new TypeError(`heartbeat details must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
+        attempt.onHeartbeat(copied.json)
+      },
+      lastHeartbeat: attempt.lastHeartbeat,
+      get signal() {
+        controller ??= new AbortController()
+        if (isOver) controller.abort()
+        return controller.signal
+      },
+      runId,
+      stepId: step.id,
+      iteration: attempt.pass,
+      attempt: attempt.attempt,
+      idempotencyKey: `${runId}:${step.id}:${iteration}`,
+    }
+    const end = Effect.sync(() => {
+      isOver = true
+    })
+    const abort = Effect.sync(() => {
+      isOver = true
+      controller?.abort()
+    })
+    let returned: unknown
+    try {
+      returned = (step.run as (context: StepContext<unknown>) => unknown)(context)
+    } catch (thrown) {
+      isOver = true
+      return Effect.fail(thrown)
+    }
+    if (Effect.isEffect(returned)) {
+      return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, (exit) => (Exit.isInterrupted(exit) ? abort : end))
+    }
+    if (!isThenable(returned)) {
+      isOver = true
+      return Effect.succeed(returned)
+    }
+    const promised = returned
+    return Effect.onExit(
+      Effect.async<unknown, unknown>((resume) => {
+        promised.then(
+          (value) => resume(Effect.succeed(value)),
+          (reason: unknown) => resume(Effect.fail(reason)),
+        )
+      }),
+      (exit) => (Exit.isInterrupted(exit) ? abort : end),
+    )
+  })
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
+
+interface Explained {
+  readonly error: ErrorInfo
+  readonly cause: unknown
+}
+
+const explain = (cause: Cause.Cause<unknown>, stepId: string): Explained => {
+  const failure = Cause.failureOption(cause)
+  if (Option.isSome(failure)) return { error: describe(failure.value), cause: failure.value }
+  const defect = Cause.dieOption(cause)
+  if (Option.isSome(defect)) return { error: { ...describe(defect.value), retryable: false }, cause: defect.value }
+  const interrupted = new Error(`step "${stepId}" interrupted itself`)
+  return { error: describe(interrupted), cause: interrupted }
+}
+
+const programmingErrors = new Set(["TypeError", "ReferenceError", "SyntaxError", "RangeError"])
+
+/**
+ * Whether another attempt could help. Slips of the step's own code would only repeat themselves; but a `TypeError` that
+ * carries a cause is how `fetch` reports a broken connection.
+ */
+const isRetryable = (thrown: unknown): boolean => {
+  if (!(thrown instanceof Error)) return true
+  if ("_tag" in thrown && (thrown._tag === "NonRetryable" || thrown._tag === "MissingNeed")) return false
+  return !programmingErrors.has(thrown.name) || thrown.cause !== undefined
+}
+
+const describe = (thrown: unknown): ErrorInfo => {
+  if (thrown instanceof LimitExceeded) {
+    const what = thrown.kind === "timeout" ? "took longer than" : "gave no heartbeat for"
+    return { name: "StepTimedOut", message: `${what} ${thrown.limitMs} ms`, retryable: true, kind: thrown.kind }
+  }
+  const retryable = isRetryable(thrown)
+  if (typeof thrown === "object" && thrown !== null) {
+    const tag = "_tag" in thrown && typeof thrown._tag === "string" ? thrown._tag : undefined
+    const name = tag ?? ("name" in thrown && typeof thrown.name === "string" ? thrown.name : thrown.constructor?.name) ?? "Error"
+    const message = "message" in thrown && typeof thrown.message === "string" ? thrown.message : asText(thrown)
+    const stack = thrown instanceof Error && thrown.stack !== undefined ? { stack: thrown.stack } : {}
+    return { name, message, retryable, ...stack }
+  }
+  return { name: "Error", message: String(thrown), retryable }
+}
+
+const asText = (value: object): string => {
+  const copied = toJson(value)
+  return "json" in copied ? JSON.stringify(copied.json) : String(value)
+}

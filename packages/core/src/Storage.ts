@@ -1,0 +1,234 @@
+/**
+ * The port through which runs are kept. Each method is one atomic transition or one query; there is no begin and commit to
+ * forget. An adapter must make every write carry the epoch under which the run was claimed, and refuse it with `RunFenced`
+ * once another process has claimed the run.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Json, JsonSchema } from "./Codec.ts"
+import { ErrorInfo, type RunEnded, RunFailure, type RunFenced, type RunNotFound, type StoreError } from "./Errors.ts"
+import { RunEvent } from "./RunEvent.ts"
+import type { RunState } from "./RunState.ts"
+
+/** What a run is created from. `input` is its stored form. */
+export interface NewRun {
+  readonly workflow: string
+  readonly version: string | undefined
+  readonly input: Json | undefined
+  readonly tags: ReadonlyArray<string>
+}
+
+/** Asks for a run: to create it, where `create` is given and the id is free, and to own it from now on. */
+export interface OpenRequest {
+  readonly runId: string
+  readonly create: NewRun | undefined
+  /** Take it even if it has ended as failed or cancelled, in order to continue it. A finished run is never taken. */
+  readonly revive: ReadonlyArray<"failed" | "cancelled">
+  /** How long the claim holds without being renewed, in milliseconds. */
+  readonly leaseMs: number
+  readonly now: number
+}
+
+/** What came of an {@link OpenRequest}; only `Created` and `Claimed` give ownership, until the lease ends, under `epoch`. */
+export type Opened =
+  | { readonly _tag: "Created"; readonly epoch: number }
+  | { readonly _tag: "Claimed"; readonly epoch: number }
+  /** A live process owns it. Its lease, unless renewed, ends at `until` (epoch ms). */
+  | { readonly _tag: "Owned"; readonly until: number }
+  /** It has ended. */
+  | { readonly _tag: "Ended" }
+  /** The id is taken by a run with another input, or of another workflow. Nothing was claimed. */
+  | { readonly _tag: "Mismatch"; readonly workflow: string }
+
+/** One step forward of a run: what happened, in order, and if the plan changed its text. Committed whole or not at all. */
+export interface Frame {
+  readonly runId: string
+  readonly epoch: number
+  /** Number of the frame, from 1 without gaps. */
+  readonly frame: number
+  /** Number of the first event in the run, from 1 without gaps. */
+  readonly firstSeq: number
+  readonly at: number
+  readonly events: ReadonlyArray<RunEvent>
+  /** Text of the plan; only where it differs from that of the frame before. */
+  readonly plan: string | undefined
+  /** Outputs to keep for other runs: stored under the key, for this workflow and node. */
+  readonly cache: ReadonlyArray<{ readonly nodeId: string; readonly iteration: number; readonly key: string }>
+  /** Ids of the inbox commands that these events take care of. */
+  readonly consumed: ReadonlyArray<string>
+}
+
+/** Details of a heartbeat, to be readable by the next attempt even if this process dies. */
+export interface Heartbeat {
+  readonly runId: string
+  readonly epoch: number
+  readonly nodeId: string
+  readonly iteration: number
+  readonly attempt: number
+  readonly at: number
+  readonly details: Json
+}
+
+/** The table of an output: its name and the JSON Schema its columns follow. */
+export interface OutputTable {
+  readonly name: string
+  readonly jsonSchema: JsonSchema | undefined
+  /** The only node that writes here. Nodes with the same columns may then share one table, and the name may be a view. */
+  readonly nodeId: string | undefined
+}
+
+/** What can be asked of a run from outside. Delivered once per `id`, folded into the run's next frame by its owner. */
+export interface Command {
+  readonly id: string
+  readonly runId: string
+  readonly at: number
+  readonly command: { readonly _tag: "Cancel"; readonly reason: string | undefined }
+}
+
+const fields = { runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number }
+
+/** A run as listed. Times are epoch milliseconds. */
+export const RunSummary = Schema.Struct({
+  runId: Schema.String,
+  workflow: Schema.String,
+  version: Schema.NullOr(Schema.String),
+  status: Schema.Literal("running", "suspended", "finished", "failed", "cancelled"),
+  tags: Schema.Array(Schema.String),
+  createdAt: Schema.Number,
+  updatedAt: Schema.Number,
+  finishedAt: Schema.NullOr(Schema.Number),
+  /** Claims so far; the process that made the last one, and until when its lease holds. */
+  epoch: Schema.Number,
+  owner: Schema.NullOr(Schema.String),
+  leaseUntil: Schema.NullOr(Schema.Number),
+})
+export type RunSummary = typeof RunSummary.Type
+
+/** A step or loop of a run, in one iteration. */
+export const NodeSummary = Schema.Struct({
+  ...fields,
+  kind: Schema.Literal("step", "loop"),
+  status: Schema.Literal("running", "retrying", "interrupted", "finished", "skipped", "failed"),
+  attempt: Schema.Number,
+  startedAt: Schema.NullOr(Schema.Number),
+  finishedAt: Schema.NullOr(Schema.Number),
+  retryAt: Schema.NullOr(Schema.Number),
+  table: Schema.NullOr(Schema.String),
+  error: Schema.NullOr(ErrorInfo),
+  /** Loops: passes begun. */
+  passes: Schema.NullOr(Schema.Number),
+})
+export type NodeSummary = typeof NodeSummary.Type
+
+/** An attempt at a step. */
+export const AttemptSummary = Schema.Struct({
+  ...fields,
+  attempt: Schema.Number,
+  status: Schema.Literal("running", "succeeded", "failed", "interrupted"),
+  startedAt: Schema.NullOr(Schema.Number),
+  finishedAt: Schema.NullOr(Schema.Number),
+  error: Schema.NullOr(ErrorInfo),
+  heartbeat: Schema.NullOr(Schema.Unknown),
+  heartbeatAt: Schema.NullOr(Schema.Number),
+})
+export type AttemptSummary = typeof AttemptSummary.Type
+
+/** An event as logged: inputs and outputs are left out, they stand in tables of their own. */
+export const LoggedEvent = Schema.Struct({
+  runId: Schema.String,
+  seq: Schema.Number,
+  frame: Schema.Number,
+  at: Schema.Number,
+  event: RunEvent,
+})
+export type LoggedEvent = typeof LoggedEvent.Type
+
+/** Everything about one run. */
+export const RunDetails = Schema.Struct({
+  run: RunSummary,
+  input: Schema.Unknown,
+  output: Schema.Unknown,
+  failure: Schema.NullOr(RunFailure),
+  nodes: Schema.Array(NodeSummary),
+  attempts: Schema.Array(AttemptSummary),
+})
+export type RunDetails = typeof RunDetails.Type
+
+/** Which runs to list. Newest first; `before` continues after the last run of the page before. */
+export interface RunFilter {
+  readonly status?: ReadonlyArray<RunSummary["status"]>
+  readonly workflow?: string
+  readonly tag?: string
+  /** Runs created before this one. */
+  readonly before?: string
+  /** At most this many, 100 unless told. */
+  readonly limit?: number
+}
+
+export interface StorageShape {
+  /**
+   * Creates, claims or refuses a run, in one transition. A process that died on this machine is not waited for. Claiming leaves
+   * the status as it was, so that `load` still tells how the run stopped; the owner's `RunResumed` event changes it.
+   */
+  readonly open: (request: OpenRequest) => Effect.Effect<Opened, StoreError | RunNotFound>
+  /** Reads what is known of a run. Costs as much as the run has nodes. */
+  readonly load: (runId: string) => Effect.Effect<RunState, StoreError | RunNotFound>
+  /** Commits a frame. A frame that ends the run also gives up the claim. */
+  readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced>
+  /** Keeps heartbeat details. */
+  readonly heartbeat: (heartbeat: Heartbeat) => Effect.Effect<void, StoreError | RunFenced>
+  /** Extends the leases of runs this process owns; answers with those it has lost. */
+  readonly renew: (
+    claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
+    leaseUntil: number,
+  ) => Effect.Effect<ReadonlyArray<string>, StoreError>
+  /** Gives up the claim on a run that has not ended, leaving it `suspended`. Does nothing when it is lost already. */
+  readonly release: (runId: string, epoch: number, now: number) => Effect.Effect<void, StoreError>
+  /** Makes sure that the tables of these outputs exist with the columns they need. */
+  readonly prepareOutputs: (workflow: string, tables: ReadonlyArray<OutputTable>) => Effect.Effect<void, StoreError>
+  /** An output that an earlier run left under this key, at or after `notBefore` (epoch ms). */
+  readonly cached: (
+    workflow: string,
+    nodeId: string,
+    key: string,
+    notBefore: number,
+  ) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
+  /** Puts a command into the inbox of its run, unless the run has ended. A second delivery with the same id does nothing. */
+  readonly deliver: (command: Command) => Effect.Effect<void, StoreError | RunNotFound | RunEnded>
+  /** Commands waiting for runs that this process owns, oldest first. They go when a frame consumes them. */
+  readonly inbox: Effect.Effect<ReadonlyArray<Command>, StoreError>
+  /**
+   * Completes with the current version of the store once it is above `version`: when a command was delivered or a run was
+   * released or ended here, or when another process wrote anything. Start with -1; nothing between two calls is missed.
+   */
+  readonly changes: (version: number) => Effect.Effect<number, StoreError>
+  readonly runs: (filter: RunFilter) => Effect.Effect<ReadonlyArray<RunSummary>, StoreError>
+  readonly inspect: (runId: string) => Effect.Effect<RunDetails, StoreError | RunNotFound>
+  /** Events after `afterSeq`, oldest first, at most `limit`. */
+  readonly events: (
+    runId: string,
+    options?: { readonly afterSeq?: number; readonly limit?: number },
+  ) => Effect.Effect<ReadonlyArray<LoggedEvent>, StoreError | RunNotFound>
+}
+
+/** The store of runs. */
+export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
+
+/** An event as the log keeps it. */
+export const logged = (event: RunEvent): RunEvent => {
+  switch (event._tag) {
+    case "RunStarted": {
+      const { input: _, ...rest } = event
+      return rest
+    }
+    case "AttemptSucceeded":
+    case "RunFinished": {
+      const { output: _, ...rest } = event
+      return rest
+    }
+    default:
+      return event
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * A built workflow: its plan, and the ways to run it. A workflow is a value; nothing is opened or started before one of its
+ * methods runs.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Builder from "./Builder.ts"
+import * as Codec from "./Codec.ts"
+import { Engine, type EngineError } from "./Engine.ts"
+import {
+  InvalidInput,
+  InvalidRunId,
+  InvalidWorkflow,
+  RunCancelled,
+  type RunEnded,
+  type RunFailure,
+  type RunNotFound,
+  type StoreError,
+} from "./Errors.ts"
+import { generateRunId, idPattern } from "./Ids.ts"
+import * as Plan from "./Plan.ts"
+import type { Definition, Settlement } from "./RunDriver.ts"
+import { type LoggedEvent, Storage } from "./Storage.ts"
+
+/** How a new run is known, and how an existing one is taken up. */
+export interface RunOptions {
+  /** Starts the run of this id, or resumes or joins it where it exists. Made up unless told. */
+  readonly runId?: string
+  /** Labels to find runs by; only of a new run. */
+  readonly tags?: ReadonlyArray<string>
+  readonly onIncompatible?: ResumeOptions["onIncompatible"]
+}
+
+/** How a run is taken up. */
+export interface ResumeOptions {
+  /** What to do about finished steps whose outputs the current schemas refuse: fail (the default), or run them again. */
+  readonly onIncompatible?: "fail" | "rerun"
+}
+
+/** How a run stopped. */
+export type RunResult<A> =
+  | { readonly _tag: "finished"; readonly runId: string; readonly output: A }
+  | { readonly _tag: "failed"; readonly runId: string; readonly error: RunFailure }
+  | { readonly _tag: "cancelled"; readonly runId: string; readonly reason: string | undefined }
+
+/** Why a run could not be worked on, as opposed to how it ended. */
+export type RunError = EngineError | InvalidRunId
+
+/** Everything `execute` can fail with. */
+export type ExecuteError = RunError | RunFailure | RunCancelled
+
+/** A run that goes on by itself. */
+export interface RunHandle<A> {
+  readonly runId: string
+  /** Waits for the output. Interrupting the wait does not stop the run. */
+  readonly await: Effect.Effect<A, ExecuteError>
+  /** Waits for how the run stops. */
+  readonly result: Effect.Effect<RunResult<A>, RunError>
+  /** Cancels the run and waits until it has stopped. */
+  readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
+  /** The run's events from its first one on, as they are committed; ends with the run. */
+  readonly events: Stream.Stream<LoggedEvent, RunError>
+}
+
+/**
+ * A workflow that takes an `I` and gives an `A`. Its steps ask for `R`.
+ *
+ * Every method needs an engine on a store, which `Smithers.sqlite` and `Smithers.memory` provide. When the fiber that runs a
+ * method is interrupted, the run is suspended in order and can be resumed; only `cancel` cancels.
+ */
+export interface Workflow<in I, out A, out R = never> {
+  readonly name: string
+  readonly version: string | undefined
+  readonly plan: Plan.Plan
+  readonly definition: Definition<R>
+  /**
+   * Runs the workflow and succeeds with its output. Idempotent by `runId`: an unknown id starts a run, a known one is resumed
+   * or joined, a finished one answers at once with its stored output. A failed run is taken up where it failed.
+   */
+  readonly execute: (input: I, options?: RunOptions) => Effect.Effect<A, ExecuteError, Engine | R>
+  /** Like `execute`, but a failed or cancelled run is an answer and not an error. */
+  readonly run: (input: I, options?: RunOptions) => Effect.Effect<RunResult<A>, RunError, Engine | R>
+  /** Starts, resumes or joins a run and leaves it to the engine. */
+  readonly start: (input: I, options?: RunOptions) => Effect.Effect<RunHandle<A>, InvalidInput | InvalidRunId, Engine | Storage | R>
+  /** Takes up a run that exists, with the input it has, and succeeds with its output. Takes back a cancellation. */
+  readonly resume: (runId: string, options?: ResumeOptions) => Effect.Effect<A, ExecuteError, Engine | R>
+  /** Cancels a run wherever it runs, and waits until it has stopped. */
+  readonly cancel: (runId: string, reason?: string) => Effect.Effect<void, RunError | RunEnded, Engine | R>
+}
+
+/** What a workflow is declared with. */
+export interface WorkflowOptions<S extends Codec.AnySchema> {
+  readonly name: string
+  /** Schema of the input: an Effect Schema or any Standard Schema. */
+  readonly input: S
+  /** A label of the code, kept with each run. */
+  readonly version?: string
+  /** Steps of one run in flight at once; 4 unless told. */
+  readonly maxConcurrency?: number
+}
+
+/** A declared workflow, waiting for its steps. */
+export interface Declared<S extends Codec.AnySchema> {
+  /** Builds the workflow. Throws {@link InvalidWorkflow} where its parts do not fit together. */
+  readonly build: <A, R>(
+    write: ($: Builder.Builder<Codec.Output<S>>) => Builder.Node<A, R>,
+  ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>>
+}
+
+/** Declares a workflow. */
+export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptions<S>): Declared<S> => ({
+  build: (write) => {
+    const { name, maxConcurrency } = options
+    const refuse = (problem: string): never => {
+      throw new InvalidWorkflow({ workflow: String(name), where: "createWorkflow", problem })
+    }
+    if (typeof name !== "string" || !idPattern.test(name)) refuse("its name must be 1 to 200 characters of A-Z a-z 0-9 _ . : @ -")
+    if (!Codec.isSchema(options.input)) refuse(`"input" must be an Effect Schema or a Standard Schema`)
+    if (maxConcurrency !== undefined && !(maxConcurrency >= 1)) refuse(`"maxConcurrency" must be at least 1`)
+    const root = write(Builder.make(name))
+    if (typeof root !== "object" || root === null || !("plan" in root)) refuse("build must return a node made by $")
+    const plan = Plan.make(name, root.plan)
+    return fromPlan(options, plan)
+  },
+})
+
+const fromPlan = <S extends Codec.AnySchema, A, R>(
+  options: WorkflowOptions<S>,
+  plan: Plan.Plan,
+): Workflow<Codec.Input<S>, A, R> => {
+  const { name, version, maxConcurrency } = options
+  const input = Codec.make(options.input) as Codec.Codec<unknown, unknown>
+  const steps = plan.nodes.filter((node) => node._tag === "Step")
+  const definition: Definition<R> = {
+    name,
+    version,
+    input,
+    planner: { plan: () => plan, isStale: () => false },
+    codecOf: (nodeId) => {
+      const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+      return node?._tag === "Step" ? node.codec : undefined
+    },
+    get tables() {
+      return steps.map((step) => ({ name: step.table, jsonSchema: step.codec.jsonSchema, nodeId: step.id }))
+    },
+    maxConcurrency,
+  }
+
+  const request = (value: unknown, given: RunOptions = {}) =>
+    Effect.gen(function* () {
+      const runId = given.runId ?? (yield* generateRunId)
+      if (!idPattern.test(runId)) return yield* new InvalidRunId({ runId })
+      const stored = yield* Effect.mapError(input.accept(value), (issues) => new InvalidInput({ workflow: name, issues }))
+      const create = { workflow: name, version, input: stored, tags: given.tags ?? [] }
+      return { runId, create, revive: ["failed"], onIncompatible: given.onIncompatible ?? "fail" } as const
+    }) as Effect.Effect<Parameters<Engine["Type"]["join"]>[1] & { readonly runId: string }, InvalidInput | InvalidRunId, R>
+
+  const execute: Workflow<Codec.Input<S>, A, R>["execute"] = (value, given) =>
+    Effect.gen(function* () {
+      const engine = yield* Engine
+      const wanted = yield* request(value, given)
+      return yield* outcome<A>(wanted.runId, yield* engine.join(definition, wanted))
+    })
+
+  const run: Workflow<Codec.Input<S>, A, R>["run"] = (value, given) =>
+    Effect.gen(function* () {
+      const engine = yield* Engine
+      const wanted = yield* request(value, given)
+      return result<A>(wanted.runId, yield* engine.join(definition, wanted))
+    })
+
+  const cancel: Workflow<Codec.Input<S>, A, R>["cancel"] = (runId, reason) =>
+    Effect.flatMap(Engine, (engine) => engine.cancel(definition, runId, reason))
+
+  const start: Workflow<Codec.Input<S>, A, R>["start"] = (value, given) =>
+    Effect.gen(function* () {
+      const [engine, storage] = [yield* Engine, yield* Storage]
+      const context = yield* Effect.context<R>()
+      const wanted = yield* request(value, given)
+      const { runId } = wanted
+      const { settled, commits } = yield* engine.start(definition, wanted)
+      return {
+        runId,
+        await: Effect.flatMap(settled, (settlement) => outcome<A>(runId, settlement)),
+        result: Effect.map(settled, (settlement) => result<A>(runId, settlement)),
+        cancel: (reason) => Effect.provide(engine.cancel(definition, runId, reason), context),
+        events: follow(storage, runId, commits),
+      } satisfies RunHandle<A>
+    })
+
+  const resume: Workflow<Codec.Input<S>, A, R>["resume"] = (runId, given = {}) =>
+    Effect.gen(function* () {
+      const engine = yield* Engine
+      const { onIncompatible = "fail" } = given
+      const wanted = { runId, create: undefined, revive: ["failed", "cancelled"], onIncompatible } as const
+      return yield* outcome<A>(runId, yield* engine.join(definition, wanted))
+    })
+
+  return { name, version, plan, definition, execute, run, start, resume, cancel }
+}
+
+// The output was decoded with the schemas the types come from.
+const outcome = <A>(runId: string, settlement: Settlement): Effect.Effect<A, RunFailure | RunCancelled> => {
+  switch (settlement._tag) {
+    case "Finished":
+      return Effect.succeed(settlement.output as A)
+    case "Failed":
+      return Effect.fail(settlement.failure)
+    case "Cancelled":
+      return new RunCancelled({ runId, ...(settlement.reason === undefined ? {} : { reason: settlement.reason }) })
+  }
+}
+
+const result = <A>(runId: string, settlement: Settlement): RunResult<A> => {
+  switch (settlement._tag) {
+    case "Finished":
+      return { _tag: "finished", runId, output: settlement.output as A }
+    case "Failed":
+      return { _tag: "failed", runId, error: settlement.failure }
+    case "Cancelled":
+      return { _tag: "cancelled", runId, reason: settlement.reason }
+  }
+}
+
+/** Events of a run as they are committed, here or by another process, until it has ended. */
+const follow = (
+  storage: Storage["Type"],
+  runId: string,
+  commits: (after: number) => Effect.Effect<number>,
+): Stream.Stream<LoggedEvent, StoreError | RunNotFound> => {
+  const read = (afterSeq: number, seen: { readonly here: number; readonly anywhere: number }): ReturnType<typeof page> =>
+    Effect.gen(function* () {
+      const found = yield* storage.events(runId, { afterSeq, limit: 500 }).pipe(
+        // The handle may be asked before the run's first frame.
+        Effect.catchTag("RunNotFound", (error) => (afterSeq === 0 ? Effect.succeed([]) : Effect.fail(error))),
+      )
+      if (found.length > 0) return found
+      const here = Effect.map(commits(seen.here), (count) => ({ ...seen, here: count }))
+      const anywhere = Effect.map(storage.changes(seen.anywhere), (version) => ({ ...seen, anywhere: version }))
+      return yield* read(afterSeq, yield* Effect.raceFirst(here, anywhere))
+    })
+  const page = (afterSeq: number): Effect.Effect<ReadonlyArray<LoggedEvent>, StoreError | RunNotFound> =>
+    read(afterSeq, { here: -1, anywhere: -1 })
+  return Stream.unfoldChunkEffect({ afterSeq: 0, isOver: false }, ({ afterSeq, isOver }) =>
+    isOver
+      ? Effect.succeed(Option.none())
+      : Effect.map(page(afterSeq), (found) => {
+          const last = found.at(-1) as LoggedEvent
+          return Option.some([
+            Chunk.unsafeFromArray([...found]),
+            { afterSeq: last.seq, isOver: ends.has(last.event._tag) },
+          ] as const)
+        }),
+  )
+}
+
+const ends: ReadonlySet<string> = new Set(["RunFinished", "RunFailed", "RunCancelled"])

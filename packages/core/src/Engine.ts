@@ -80,6 +80,8 @@ interface Active {
   readonly control: RunDriver.Control
   driver: Fiber.RuntimeFiber<unknown, unknown> | undefined
   joined: number
+  /** The last caller left: the run is being suspended, and whoever comes now opens it again. */
+  isLeaving: boolean
 }
 
 /** How long to wait for news of a run that another process works on, before looking at its lease again. */
@@ -179,6 +181,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
       Effect.suspend((): Effect.Effect<Active, EngineError, R> => {
         const { runId, create } = request
         const running = actives.get(runId)
+        if (running?.isLeaving === true) {
+          return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), enter(definition, request))
+        }
         if (running !== undefined) {
           if (running.workflow !== definition.name) {
             return new WorkflowMismatch({ runId, workflow: definition.name, stored: running.workflow })
@@ -195,6 +200,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           control: RunDriver.control(),
           driver: undefined,
           joined: 0,
+          isLeaving: false,
         }
         actives.set(runId, active)
         const driven: Effect.Effect<RunDriver.Settlement, EngineError, R> = Effect.uninterruptible(
@@ -220,7 +226,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
     const leave = (active: Active): Effect.Effect<void> =>
       Effect.suspend(() => {
         active.joined--
-        return active.joined > 0 || active.driver === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(active.driver))
+        if (active.joined > 0 || active.driver === undefined) return Effect.void
+        active.isLeaving = true
+        return Effect.asVoid(Fiber.interrupt(active.driver))
       })
 
     const join: EngineShape["join"] = (definition, request) =>

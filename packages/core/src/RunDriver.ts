@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HashMap from "effect/HashMap"
 import * as Metric from "effect/Metric"
+import type { Span } from "effect/Tracer"
 import type { Codec, Json } from "./Codec.ts"
 import {
   CrashLoop,
@@ -211,6 +212,8 @@ const loop = (
     const drivers = new Map<NodeKey, Driver<unknown>>()
     const beats = new Map<NodeKey, Beat>()
     const causes = new Map<NodeKey, unknown>()
+    /** Of steps that began in this process and have not ended; their attempts are inside. */
+    const spans = new Map<NodeKey, Span>()
     const seen = new Set<string>()
     /** Of the frame being made. */
     let events: Array<RunEvent> = []
@@ -248,6 +251,10 @@ const loop = (
       const heartbeat = beat === undefined ? {} : { heartbeat: beat.details }
       Metrics.attemptDuration.unsafeUpdate(now - attempt.startedAt, [])
       const result = Exit.isSuccess(exit) ? exit.value : undefined
+      if (result === undefined || result._tag === "Succeeded" || result.retryAt === undefined) {
+        spans.get(key)?.end(clock.unsafeCurrentTimeNanos(), result?._tag === "Failed" ? Exit.fail(result.cause) : exit)
+        spans.delete(key)
+      }
       if (result === undefined) {
         Metrics.attemptsInterrupted.unsafeUpdate(1, [])
         return happen({ _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "shutdown", ...heartbeat })
@@ -329,21 +336,22 @@ const loop = (
         },
         cache: found,
       }).pipe(
-        Effect.withSpan("smithers.attempt", {
-          attributes: {
-            "smithers.run_id": runId,
-            "smithers.step": step.id,
-            "smithers.iteration": iteration,
-            "smithers.attempt": start.attempt,
-          },
-        }),
         Effect.onExit((exit) => Effect.sync(() => mailbox.push({ _tag: "Exit", key, exit }))),
         Effect.interruptible,
       )
       Metrics.attemptsStarted.unsafeUpdate(1, [])
-      return Effect.map(Effect.fork(program), (fiber) => {
-        inFlight.set(key, { start, startedAt: now, fiber, stop: undefined })
-      })
+      const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
+      const known = spans.get(key)
+      return Effect.flatMap(
+        known === undefined ? Effect.makeSpan("smithers.step", { attributes }) : Effect.succeed(known),
+        (span) => {
+          spans.set(key, span)
+          const attempt = { parent: span, attributes: { ...attributes, "smithers.attempt": start.attempt } }
+          return Effect.map(Effect.fork(Effect.withSpan(program, "smithers.attempt", attempt)), (fiber) => {
+            inFlight.set(key, { start, startedAt: now, fiber, stop: undefined })
+          })
+        },
+      )
     }
 
     const cacheEntry = (
@@ -398,7 +406,7 @@ const loop = (
       happen({ _tag: "RunResumed", epoch, ...compare(plan, state) })
       for (const { nodeId, iteration } of incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
       for (const record of HashMap.values(state.nodes)) {
-        if (record.kind === "step") for (const event of recover(record, isRevived)) happen(event)
+        if (record.kind === "step") for (const event of recover(record, isRevived, plan)) happen(event)
       }
       for (const command of yield* storage.inbox) if (command.runId === runId) options.control.deliver(command)
       for (const item of mailbox.drain()) absorb(item)
@@ -419,14 +427,14 @@ const loop = (
       for (;;) {
         const consequences = schedule.advance(state, absorbed, now)
         state = consequences.state
-        events.push(...consequences.events)
+        for (const event of consequences.events) events.push(event)
         for (const key of consequences.interrupts) yield* stop(key, "fail-fast")
         if (consequences.events.length === 0 || !definition.planner.isStale(consequences.events)) break
         yield* replan
       }
       const decision = schedule.next()
       state = decision.state
-      events.push(...decision.events)
+      for (const event of decision.events) events.push(event)
 
       let settlement: Settlement | undefined
       if (decision.outcome?._tag === "Finished") {
@@ -495,7 +503,7 @@ const difference = (before: Plan, after: Plan): Extract<RunEvent, { readonly _ta
 }
 
 /** What becomes of a step that the last process left unfinished. */
-const recover = (record: RunState.StepRecord, isRevived: boolean): ReadonlyArray<RunEvent> => {
+const recover = (record: RunState.StepRecord, isRevived: boolean, plan: Plan): ReadonlyArray<RunEvent> => {
   const { nodeId, iteration } = record
   if (record.status === "failed" && isRevived && record.soft !== true) return [{ _tag: "NodeReset", nodeId, iteration }]
   if (record.status !== "running") return []
@@ -504,7 +512,9 @@ const recover = (record: RunState.StepRecord, isRevived: boolean): ReadonlyArray
   if (interruptions < crashLoopLimit) return [interrupted]
   const message = `the process died ${interruptions} times in a row while it ran`
   const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, kind: "crashLoop" }
-  return [interrupted, { _tag: "NodeFailed", nodeId, iteration, error }]
+  const step = plan.nodes[plan.positions.get(nodeId) ?? -1]
+  const soft = step?._tag === "Step" && step.continueOnFail ? { soft: true } : {}
+  return [interrupted, { _tag: "NodeFailed", nodeId, iteration, error, ...soft }]
 }
 
 /** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */

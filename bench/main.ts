@@ -1,0 +1,178 @@
+/**
+ * Measures the runtime and writes `bench/RESULTS.md` and `bench/results.json`. Every workload runs in a process of its own, on a
+ * database of its own; figures of one row come from one run of this program, since only their ratios carry over to another
+ * machine. `bun run bench` for everything, `bun run bench quick` for the small sizes.
+ */
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { cpus, tmpdir } from "node:os"
+import { join } from "node:path"
+
+const isQuick = process.argv.includes("quick")
+const repeats = isQuick ? 1 : 3
+const folder = mkdtempSync(join(tmpdir(), "smithers-bench-"))
+const here = (name: string) => join(import.meta.dir, name)
+
+interface Measured {
+  readonly ms: number
+  readonly firstMs?: number
+  readonly peakBytes?: number
+  readonly bytes: number
+}
+
+let fileCount = 0
+const newFile = () => join(folder, `${++fileCount}.db`)
+const sizeOf = (file: string) =>
+  readdirSync(folder)
+    .filter((name) => join(folder, name).startsWith(file))
+    .reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+const median = (values: ReadonlyArray<number>) => [...values].sort((left, right) => left - right)[values.length >> 1] as number
+
+const run = (script: string, ...args: Array<string>): string => {
+  const child = Bun.spawnSync([process.execPath, here(script), ...args], { stderr: "inherit" })
+  if (child.exitCode !== 0) throw new Error(`${script} ${args.join(" ")} ended with ${child.exitCode}`)
+  return child.stdout.toString()
+}
+
+const workload = (name: string, size: number, mode: string): Measured & { readonly file: string } => {
+  const file = newFile()
+  const measured = JSON.parse(run("workload.ts", name, String(size), mode, file)) as Measured
+  return { ...measured, bytes: sizeOf(file), file }
+}
+
+/** Several runs, of which the median by time counts. */
+const repeated = <A extends Measured>(measure: () => A): A => {
+  const all = Array.from({ length: repeats }, measure)
+  const middle = median(all.map(({ ms }) => ms))
+  return all.find(({ ms }) => ms === middle) as A
+}
+
+const interrupted = async (size: number, mode: string): Promise<number> => {
+  const file = newFile()
+  const child = Bun.spawn([process.execPath, here("workload.ts"), "interrupted", String(size), mode, file], { stdout: "pipe" })
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    if (!chunk.includes("half")) continue
+    process.kill(child.pid, "SIGKILL")
+    break
+  }
+  await child.exited
+  const [first] = run("workload.ts", "interrupted", String(size), mode, file).split("\n")
+  return (JSON.parse(first as string) as { ms: number }).ms
+}
+
+const processMs = (args: Array<string>): number => {
+  const begin = performance.now()
+  Bun.spawnSync([process.execPath, ...args])
+  return performance.now() - begin
+}
+
+interface Row {
+  readonly workload: string
+  readonly synchronous: string
+  readonly usPerStep: number
+  readonly firstUsPerStep: number | undefined
+  readonly limitUsPerStep: number | undefined
+  readonly bytesPerStep: number | undefined
+  readonly peakMb: number | undefined
+}
+
+const rows: Array<Row> = []
+const goals: Array<{ readonly goal: string; readonly reached: string; readonly holds: boolean }> = []
+const row = (name: string, mode: string, steps: number, measured: Measured, rest: Partial<Row> & { readonly runs?: number } = {}): Row => {
+  const { runs = 2, ...given } = rest
+  const made: Row = {
+    workload: name,
+    synchronous: mode,
+    usPerStep: (measured.ms / steps) * 1000,
+    firstUsPerStep: measured.firstMs === undefined ? undefined : (measured.firstMs / steps) * 1000,
+    limitUsPerStep: undefined,
+    bytesPerStep: measured.bytes / steps / runs,
+    peakMb: measured.peakBytes === undefined ? undefined : measured.peakBytes / 1e6,
+    ...given,
+  }
+  rows.push(made)
+  console.log(line(made))
+  return made
+}
+const number = (value: number | undefined, digits = 1) => (value === undefined ? "" : value.toFixed(digits))
+const percent = (made: Row) => (made.limitUsPerStep === undefined ? "" : `${((made.limitUsPerStep / made.usPerStep) * 100).toFixed(0)} %`)
+const line = (made: Row) =>
+  `| ${[
+    made.workload,
+    made.synchronous,
+    number(made.usPerStep),
+    number(made.firstUsPerStep),
+    number(made.limitUsPerStep),
+    percent(made),
+    number(made.bytesPerStep, 0),
+    number(made.peakMb, 0),
+  ].join(" | ")} |`
+const goal = (text: string, reached: string, holds: boolean) => goals.push({ goal: text, reached, holds })
+
+const heading = [
+  "| workload | synchronous | µs per step | first run | limit | of limit | bytes per step | peak MB |",
+  "|---|---|---:|---:|---:|---:|---:|---:|",
+]
+console.log(heading.join("\n"))
+
+const sizes = isQuick ? [200, 2000] : [200, 2000, 10_000]
+for (const mode of ["normal", "full"]) {
+  const measured = sizes.map((size) => {
+    const ours = repeated(() => workload("sequential", size, mode))
+    const limit = repeated(() => ({ ...(JSON.parse(run("limit.ts", ours.file, mode, newFile())) as Measured), bytes: 0 }))
+    return row(`sequential ${size}`, mode, size, ours, { limitUsPerStep: (limit.ms / size) * 1000 })
+  })
+  const [small, large] = [measured[0] as Row, measured.at(-1) as Row]
+  const worst = Math.min(...measured.map((made) => (made.limitUsPerStep as number) / made.usPerStep))
+  goal(`sequential at least 40 % of the limit (${mode})`, `${(worst * 100).toFixed(0)} % at worst`, worst >= 0.4)
+  const growth = large.usPerStep / small.usPerStep
+  goal(`a step of the longest at most 1.25 × one of 200 (${mode})`, `${growth.toFixed(2)} ×`, growth <= 1.25)
+  const bytes = large.bytesPerStep as number
+  goal(`database under 1.5 KB per step, linear (${mode})`, measured.map((made) => number(made.bytesPerStep, 0)).join(", "), bytes < 1500)
+
+  const once = repeated(() => workload("once", sizes.at(-1) as number, mode))
+  const lone = row(`sequential ${sizes.at(-1)}, alone in its process`, mode, sizes.at(-1) as number, once, { runs: 1 })
+  goal(`peak memory under 150 MB at ${sizes.at(-1)} steps (${mode})`, `${number(lone.peakMb, 0)} MB`, (lone.peakMb as number) < 150)
+
+  const wide = row("parallel 1000", mode, 1000, repeated(() => workload("parallel", 1000, mode)))
+  const sequential = measured[1] as Row
+  const ratio = wide.usPerStep / sequential.usPerStep
+  goal(`1,000 parallel steps at least as fast per step as sequential ones (${mode})`, `${ratio.toFixed(2)} ×`, ratio <= 1)
+  row("300 runs × 3 steps", mode, 900, repeated(() => workload("many", 300, mode)))
+
+  for (const size of isQuick ? [5000] : [5000, 10_000]) {
+    const times: Array<number> = []
+    for (let index = 0; index < repeats; index++) times.push(await interrupted(size, mode))
+    const ms = median(times)
+    goal(`resume after SIGKILL at half of ${size} steps: first new step under 100 ms (${mode})`, `${ms.toFixed(0)} ms`, ms < 100)
+  }
+}
+
+const coldRuns = Array.from({ length: 9 }, () => {
+  const empty = processMs([here("empty.ts")])
+  return processMs([here("workload.ts"), "cold", "1", "normal", newFile()]) - empty
+})
+const cold = median(coldRuns)
+goal("cold start of a one-step workflow under 250 ms over an empty process", `${cold.toFixed(0)} ms`, cold < 250)
+
+const document = [
+  "# Results",
+  "",
+  `Written by \`bun run bench\` on ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), Bun ${Bun.version}. Absolute times drift from machine to machine; the`,
+  "ratios within one run are what to compare. The limit is a plain `bun:sqlite` program that commits the same rows once per",
+  "step. Each workload runs twice in its process: the first run includes compiling, the second is the figure; bytes are of the",
+  "whole database, tables and log included.",
+  "",
+  ...heading,
+  ...rows.map(line),
+  "",
+  "| to reach | measured | |",
+  "|---|---|---|",
+  ...goals.map(({ goal: text, reached, holds }) => `| ${text} | ${reached} | ${holds ? "yes" : "**no**"} |`),
+  "",
+].join("\n")
+console.log(`\n${document.slice(document.indexOf("| to reach"))}`)
+if (!isQuick) {
+  writeFileSync(here("RESULTS.md"), document)
+  writeFileSync(here("results.json"), `${JSON.stringify({ rows, goals }, null, 2)}\n`)
+}
+rmSync(folder, { recursive: true, force: true })

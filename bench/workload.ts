@@ -1,0 +1,66 @@
+/**
+ * Runs one workload in a process of its own and prints what it measured as one line of JSON:
+ * `bun bench/workload.ts <workload> <size> <synchronous> <file>`.
+ */
+import { Effect } from "effect"
+import { Smithers } from "smithers-orchestrator"
+import * as workflows from "./workflows.ts"
+
+const [workload, sizeText, synchronous, filename = ""] = process.argv.slice(2)
+const size = Number(sizeText)
+
+const onFile = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
+  Effect.runPromise(
+    effect.pipe(Effect.provide(Smithers.sqlite({ filename, synchronous: synchronous === "full" ? "full" : "normal" }))),
+  )
+
+/** Milliseconds that an effect takes, without opening the database. */
+const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const begin = performance.now()
+    yield* effect
+    return performance.now() - begin
+  })
+
+const report = (measured: Record<string, number>) => {
+  console.log(JSON.stringify({ ...measured, peakBytes: process.resourceUsage().maxRSS * 1024 }))
+}
+
+/** The first run in a process pays for compiling; the second shows the cost that lasts. */
+const twice = async (effect: Effect.Effect<unknown, Smithers.StoreError | unknown, Smithers.Runtime>) => {
+  const [first, second] = await onFile(Effect.all([timed(effect), timed(effect)]))
+  report({ firstMs: first, ms: second })
+}
+
+switch (workload) {
+  case "sequential":
+    await twice(workflows.sequential(size).execute({ count: size }))
+    break
+  case "parallel":
+    await twice(workflows.parallel(size).execute({ count: size }))
+    break
+  case "many":
+    await twice(workflows.many(size, 3))
+    break
+  case "once":
+    report({ ms: await onFile(timed(workflows.sequential(size).execute({ count: size }))) })
+    break
+  case "interrupted": {
+    // Says when each step begins, so that the parent can kill in the middle; resuming prints the time to the first new step.
+    const begin = performance.now()
+    let isFirst = true
+    const workflow = workflows.sequential(size, (index) => {
+      if (isFirst) console.log(JSON.stringify({ firstStep: index, ms: performance.now() - begin }))
+      isFirst = false
+      if (index === size / 2) console.log("half")
+    })
+    await onFile(workflow.execute({ count: size }, { runId: "interrupted" }))
+    console.log("done")
+    break
+  }
+  case "cold":
+    await onFile(workflows.sequential(1).execute({ count: 1 }))
+    break
+  default:
+    throw new Error(`no workload "${workload}"`)
+}

@@ -1,0 +1,1 @@
+export * as Smithers from "./Smithers.ts"

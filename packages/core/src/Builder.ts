@@ -3,6 +3,7 @@
  * output and the services it asks for all reach the type of the workflow.
  */
 
+import type { StandardSchemaV1 } from "@standard-schema/spec"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -56,35 +57,53 @@ export type RunContext<Input, N extends Needs> = StepContext<Input> & NeedValues
 /** What `when` and `skipIf` are called with. They must be pure: they are asked again after a restart. */
 export type Condition<Input, N extends Needs> = { readonly input: Input } & NeedValues<N>
 
-/** What a step's code may return. */
-export type Returned<A, E, R> = A | PromiseLike<A> | Effect.Effect<A, E, R>
+/** What a step's code may return. Its errors need no declaring: the run fails with `StepFailed`, which carries them. */
+export type Returned<A, R = unknown> = A | PromiseLike<A> | Effect.Effect<A, unknown, R>
+
+/** The services that what a step's code returned asks for. */
+export type ServicesOf<T> = T extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+
+/** A step's code. */
+export type Run<Input, S extends Codec.AnySchema, N extends Needs> = (
+  context: RunContext<Input, N>,
+) => Returned<Codec.Input<S>>
+
+/**
+ * What stands for a step's schema while TypeScript has yet to infer it: a schema of literals, so that the `"low"` of a `run`
+ * without parameters stays a `"low"` until it is compared with the schema itself.
+ */
+export type Uninferred = StandardSchemaV1<Literals, Literals>
+type Literals = "" | 0 | 0n | boolean | null | undefined | { readonly [key: string]: Literals } | [] | Array<Literals>
 
 /** How a step is made. */
 export interface StepOptions<
   Input,
   S extends Codec.AnySchema,
   N extends Needs,
-  E,
-  R,
-  RS,
-  RC,
-  Skip extends ((context: Condition<Input, N>) => boolean) | undefined,
+  Code extends Run<Input, S, N>,
+  RetryInput,
+  RetryServices,
+  Skip extends boolean,
   Soft extends boolean,
+  Undone,
 > {
   /** Schema of the output: an Effect Schema or any Standard Schema. What `run` returns is decoded with it, then stored. */
   readonly output: S
   /** Nodes whose values this step receives, by name. They must come before it. */
   readonly needs?: N
-  /** The work. It may run again after a crash; its output is committed once. */
-  readonly run: (context: RunContext<Input, N>) => Returned<Codec.Input<S>, E, R>
-  /** When to try again; retries are on by default. `false` turns them off. */
-  readonly retry?: RetryPolicy.RetryOptions | Schedule.Schedule<unknown, never, RS> | false
+  /** The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. */
+  readonly run: Code
+  /**
+   * When to try again; retries are on by default. `false` turns them off. A Schedule is fed the error of each attempt: as it was
+   * raised or, after a restart, as it was stored (`ErrorInfo`).
+   */
+  readonly retry?: RetryPolicy.RetryOptions | Schedule.Schedule<unknown, RetryInput, RetryServices> | false
   /** Longest time for one attempt. */
   readonly timeout?: RetryPolicy.DurationLike
   /** Longest time an attempt may go without calling `heartbeat`. */
   readonly heartbeatTimeout?: RetryPolicy.DurationLike
   /** Leaves the step out, with an absent output, where it returns true. */
-  readonly skipIf?: Skip
+  readonly skipIf?: (context: Condition<Input, N>) => Skip
   /** Lets the run go on, with an absent output, when the step has failed for good. */
   readonly continueOnFail?: Soft
   /**
@@ -92,8 +111,8 @@ export interface StepOptions<
    * the key. Outputs older than `ttl` do not count.
    */
   readonly cache?: boolean | { readonly key?: (context: Condition<Input, N>) => unknown; readonly ttl?: RetryPolicy.DurationLike }
-  /** Undoes the step when a saga around it fails. */
-  readonly compensate?: (context: RunContext<Input, N> & { readonly output: Codec.Output<S> }) => Returned<unknown, unknown, RC>
+  /** Undoes the step when a saga around it fails: a function of what `run` got and of its `output`; may return a Promise or an Effect. */
+  readonly compensate?: (context: RunContext<Input, N> & { readonly output: Codec.Output<S> }) => Undone
   /** A title for people. */
   readonly label?: string
   /** JSON for tools. */
@@ -121,22 +140,23 @@ export interface Builder<out Input> {
   /** A unit of work with a typed output. */
   readonly step: <
     const Id extends string,
-    S extends Codec.AnySchema,
+    S extends Codec.AnySchema = Uninferred,
     // biome-ignore lint/complexity/noBannedTypes: no needs
     N extends Needs = {},
-    E = never,
-    R = never,
-    RS = never,
-    RC = never,
-    Skip extends ((context: Condition<Input, N>) => boolean) | undefined = undefined,
+    // The default is what types the parameters and the literals of `run`: a type parameter is its default until inferred.
+    Code extends Run<Input, S, N> = Run<Input, S, N>,
+    RetryInput = unknown,
+    RetryServices = never,
+    Skip extends boolean = false,
     Soft extends boolean = false,
+    Undone = void,
   >(
     id: Id,
-    options: StepOptions<Input, S, N, E, R, RS, RC, Skip, Soft>,
+    options: StepOptions<Input, S, N, Code, RetryInput, RetryServices, Skip, Soft, Undone>,
   ) => Step<
     Id,
-    Codec.Output<S> | (Skip extends undefined ? never : undefined) | (Soft extends false ? never : undefined),
-    R | RS | RC | Codec.Services<S>
+    Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined),
+    ServicesOf<ReturnType<Code>> | ServicesOf<Undone> | RetryServices | Codec.Services<S>
   >
   /** Children one after another; its value is the last child's. */
   readonly sequence: <const C extends ReadonlyArray<AnyNode>>(...children: C) => Node<LastValue<C>, Services<C[number]>>

@@ -6,10 +6,8 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as HashMap from "effect/HashMap"
 import * as Metric from "effect/Metric"
-import type { Span } from "effect/Tracer"
 import type { Codec, Json } from "./Codec.ts"
 import {
   CrashLoop,
@@ -26,16 +24,15 @@ import {
   type StoreError,
 } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
-import { canonical, toJson } from "./internal/json.ts"
+import * as Attempts from "./internal/attempts.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
 import type { Plan } from "./Plan.ts"
-import type { Driver } from "./RetryPolicy.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
-import * as StepProgram from "./StepProgram.ts"
+import type * as StepProgram from "./StepProgram.ts"
 import type { Command, Frame, NewRun, OutputTable, StorageShape } from "./Storage.ts"
 
 /** Where the plan comes from: a pure function of what is known of the run. */
@@ -110,24 +107,8 @@ export interface DriveOptions {
 /** An attempt that dies with its process this often in a row is taken to be what kills it. A deploy rarely meets one step five times. */
 const crashLoopLimit = 5
 
-/** Heartbeat details are written at most this often per attempt (ms): often enough to resume from, rare enough to cost nothing. */
-const heartbeatIntervalMs = 500
-
 /** Timers overflow above 2^31 ms; longer waits are made of days. */
 const longestSleepMs = 86_400_000
-
-interface InFlight {
-  readonly start: Scheduler.Start
-  readonly startedAt: number
-  readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult>
-  stop: "fail-fast" | "cancelled" | undefined
-}
-
-interface Beat {
-  details: Json
-  isWritten: boolean
-  isWriting: boolean
-}
 
 /** Outputs read back under the current schemas. */
 const restore = (definition: Definition<unknown>, state: RunState.RunState) =>
@@ -193,7 +174,8 @@ const loop = (
 ): Effect.Effect<Settlement, DriverError, unknown> =>
   Effect.gen(function* () {
     const { runId, epoch, created } = options
-    const { mailbox } = options.control
+    const { mailbox, deliver, commits } = options.control
+    const { planner } = definition
     const clock = yield* Effect.clock
     let now = clock.unsafeCurrentTimeMillis()
 
@@ -203,191 +185,62 @@ const loop = (
     if (incompatible.length > 0 && options.onIncompatible === "fail") {
       return yield* new IncompatibleOutput({ runId, nodes: incompatible })
     }
-    const values: Scheduler.Values = {
-      input: yield* readInput(definition, created === undefined ? state.input : created.input),
-      outputs,
-    }
+    const values: Scheduler.Values = { input: yield* readInput(definition, created ? created.input : state.input), outputs }
+    const attempts = Attempts.make({
+      storage,
+      workflow: definition.name,
+      runId,
+      epoch,
+      onExit: (key, exit) => mailbox.push({ _tag: "Exit", key, exit }),
+      onBeat: (key) => mailbox.push({ _tag: "Beat", key }),
+    })
 
-    const inFlight = new Map<NodeKey, InFlight>()
-    const drivers = new Map<NodeKey, Driver<unknown>>()
-    const beats = new Map<NodeKey, Beat>()
-    const causes = new Map<NodeKey, unknown>()
-    /** Of steps that began in this process and have not ended; their attempts are inside. */
-    const spans = new Map<NodeKey, Span>()
-    const seen = new Set<string>()
-    /** Of the frame being made. */
+    // The frame being made.
     let events: Array<RunEvent> = []
     let consumed: Array<string> = []
     let cache: Array<Frame["cache"][number]> = []
-    const cacheKeys = new Map<NodeKey, string>()
+    const seen = new Set<string>()
 
     const happen = (event: RunEvent): void => {
       events.push(event)
       state = RunState.apply(state, event, now)
     }
-
+    const happened = (folded: { readonly state: RunState.RunState; readonly events: ReadonlyArray<RunEvent> }): void => {
+      for (const event of folded.events) events.push(event)
+      state = folded.state
+    }
     /** Turns what came in into events. */
     const absorb = (item: Item): void => {
-      switch (item._tag) {
-        case "Exit":
-          return absorbExit(item.key, item.exit)
-        case "Command": {
-          if (seen.has(item.command.id)) return
-          seen.add(item.command.id)
-          consumed.push(item.command.id)
-          const { reason } = item.command.command
-          if (state.cancel === undefined) happen({ _tag: "CancelRequested", ...(reason === undefined ? {} : { reason }) })
-        }
+      if (item._tag === "Command") {
+        const { id, command } = item.command
+        if (seen.has(id)) return
+        seen.add(id)
+        consumed.push(id)
+        if (state.cancel === undefined) happen({ _tag: "CancelRequested", ...defined({ reason: command.reason }) })
       }
+      if (item._tag !== "Exit") return
+      const settled = attempts.settle(item.key, item.exit, now)
+      if (settled === undefined) return
+      happen(settled.event)
+      if (settled.result?._tag !== "Succeeded" || settled.event._tag !== "AttemptSucceeded") return
+      outputs.set(item.key, settled.result.value)
+      const { nodeId, iteration } = settled.event
+      if (settled.result.cacheKey !== undefined) cache.push({ nodeId, iteration, key: settled.result.cacheKey })
     }
-    const absorbExit = (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>): void => {
-      const attempt = inFlight.get(key)
-      if (attempt === undefined) return
-      inFlight.delete(key)
-      const { start } = attempt
-      const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
-      const beat = beats.get(key)
-      beats.delete(key)
-      const heartbeat = beat === undefined ? {} : { heartbeat: beat.details }
-      Metrics.attemptDuration.unsafeUpdate(now - attempt.startedAt, [])
-      const result = Exit.isSuccess(exit) ? exit.value : undefined
-      if (result === undefined || result._tag === "Succeeded" || result.retryAt === undefined) {
-        spans.get(key)?.end(clock.unsafeCurrentTimeNanos(), result?._tag === "Failed" ? Exit.fail(result.cause) : exit)
-        spans.delete(key)
-      }
-      if (result === undefined) {
-        Metrics.attemptsInterrupted.unsafeUpdate(1, [])
-        return happen({ _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "shutdown", ...heartbeat })
-      }
-      if (result._tag === "Succeeded") {
-        Metrics.attemptsSucceeded.unsafeUpdate(1, [])
-        drivers.delete(key)
-        outputs.set(key, result.value)
-        const cacheKey = cacheKeys.get(key)
-        if (cacheKey !== undefined && !result.isCached) cache.push({ nodeId: at.nodeId, iteration: at.iteration, key: cacheKey })
-        const output = result.output === undefined ? {} : { output: result.output }
-        const isCached = result.isCached ? { isCached: true } : {}
-        return happen({ _tag: "AttemptSucceeded", ...at, table: start.step.table, ...output, ...isCached })
-      }
-      Metrics.attemptsFailed.unsafeUpdate(1, [])
-      const retryAt = result.retryAt === undefined ? {} : { retryAt: Math.ceil(result.retryAt) }
-      const soft = result.retryAt === undefined && start.step.continueOnFail ? { soft: true } : {}
-      if (result.retryAt === undefined) causes.set(key, result.cause)
-      else drivers.set(key, result.driver)
-      happen({ _tag: "AttemptFailed", ...at, error: result.error, ...retryAt, ...soft, ...heartbeat })
-    }
-
     const commit = (plan: string | undefined): Effect.Effect<void, StoreError | RunFenced> => {
       if (events.length === 0 && consumed.length === 0) return Effect.void
-      const frame: Frame = {
-        runId,
-        epoch,
-        frame: state.frame + 1,
-        firstSeq: state.seq - events.length + 1,
-        at: now,
-        events,
-        plan,
-        cache,
-        consumed,
-      }
-      state = { ...state, frame: frame.frame }
+      const [frame, firstSeq] = [state.frame + 1, state.seq - events.length + 1]
+      const made: Frame = { runId, epoch, frame, firstSeq, at: now, events, plan, cache, consumed }
+      state = { ...state, frame }
       events = []
       consumed = []
       cache = []
       Metrics.frames.unsafeUpdate(1, [])
-      return Effect.map(storage.commit(frame), options.control.commits.tick)
+      return Effect.map(storage.commit(made), commits.tick)
     }
-
-    const stop = (key: NodeKey, reason: "fail-fast" | "cancelled"): Effect.Effect<void> => {
-      const attempt = inFlight.get(key)
-      if (attempt === undefined || attempt.stop !== undefined) return Effect.void
-      attempt.stop = reason
-      return Fiber.interruptFork(attempt.fiber)
-    }
-
-    const launch = (start: Scheduler.Start): Effect.Effect<void, never, unknown> => {
-      const { step, iteration, position } = start
-      const key = nodeKey(step.id, iteration)
-      const record = RunState.step(state, step.id, iteration)
-      const needs = schedule.needs(position)
-      const found = step.cache === undefined ? undefined : cacheEntry(step.cache, step, { input: values.input, ...needs.values })
-      if (found !== undefined) cacheKeys.set(key, found.key)
-      const program = StepProgram.run({
-        step,
-        runId,
-        iteration,
-        pass: schedule.pass(position),
-        attempt: start.attempt,
-        input: values.input,
-        needs: needs.values,
-        missing: needs.missing,
-        lastHeartbeat: record?.heartbeat,
-        driver: drivers.get(key),
-        failures: record?.failures ?? [],
-        onHeartbeat: (details) => {
-          const beat = beats.get(key) ?? { details, isWritten: false, isWriting: false }
-          beat.details = details
-          beat.isWritten = false
-          beats.set(key, beat)
-          if (!beat.isWriting) {
-            beat.isWriting = true
-            mailbox.push({ _tag: "Beat", key })
-          }
-        },
-        cache: found,
-      }).pipe(
-        Effect.onExit((exit) => Effect.sync(() => mailbox.push({ _tag: "Exit", key, exit }))),
-        Effect.interruptible,
-      )
-      Metrics.attemptsStarted.unsafeUpdate(1, [])
-      const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
-      const known = spans.get(key)
-      return Effect.flatMap(
-        known === undefined ? Effect.makeSpan("smithers.step", { attributes }) : Effect.succeed(known),
-        (span) => {
-          spans.set(key, span)
-          const attempt = { parent: span, attributes: { ...attributes, "smithers.attempt": start.attempt } }
-          return Effect.map(Effect.fork(Effect.withSpan(program, "smithers.attempt", attempt)), (fiber) => {
-            inFlight.set(key, { start, startedAt: now, fiber, stop: undefined })
-          })
-        },
-      )
-    }
-
-    const cacheEntry = (
-      declared: NonNullable<Scheduler.Start["step"]["cache"]>,
-      step: Scheduler.Start["step"],
-      context: Record<string, unknown>,
-    ): StepProgram.CacheEntry | undefined => {
-      const copied = toJson(declared.key(context))
-      if ("refused" in copied) return undefined
-      const key = canonical(copied.json)
-      const notBefore = declared.ttlMs === undefined ? 0 : now - declared.ttlMs
-      return { key, find: Effect.orDie(storage.cached(definition.name, step.id, key, notBefore)) }
-    }
-
-    /** Writes the latest heartbeat details of an attempt, and again while newer ones come in. */
-    const writeBeats = (key: NodeKey): Effect.Effect<void> =>
-      Effect.gen(function* () {
-        for (;;) {
-          const [beat, attempt] = [beats.get(key), inFlight.get(key)]
-          if (beat === undefined || attempt === undefined) return
-          if (beat.isWritten) {
-            beat.isWriting = false
-            return
-          }
-          beat.isWritten = true
-          const { step, iteration } = attempt.start
-          const at = yield* Clock.currentTimeMillis
-          const node = { runId, epoch, nodeId: step.id, iteration, attempt: attempt.start.attempt }
-          yield* storage.heartbeat({ ...node, at, details: beat.details })
-          yield* Effect.sleep(heartbeatIntervalMs)
-        }
-      }).pipe(Effect.catchAll((error) => Effect.logDebug("a heartbeat could not be written", error)))
-
     /** Interrupts what is in flight, keeps what still finished, and leaves the run resumable. */
     const suspend = Effect.gen(function* () {
-      yield* Fiber.interruptAll([...inFlight.values()].map((attempt) => attempt.fiber))
+      yield* attempts.interrupt
       now = clock.unsafeCurrentTimeMillis()
       for (const item of mailbox.drain()) if (item._tag === "Exit") absorb(item)
       yield* commit(undefined)
@@ -395,22 +248,22 @@ const loop = (
 
     // How the run begins, or where it was.
     if (created !== undefined) {
-      const version = created.version === undefined ? {} : { version: created.version }
-      const input = created.input === undefined ? {} : { input: created.input }
-      happen({ _tag: "RunStarted", workflow: created.workflow, ...version, ...input })
+      happen({ _tag: "RunStarted", workflow: created.workflow, ...defined({ version: created.version, input: created.input }) })
     }
     let plan = yield* makePlan(definition, state, values)
-    let knownPlan = created === undefined ? undefined : ""
+    let knownPlan: string | undefined
     if (created === undefined) {
       const isRevived = RunState.isEnded(state)
-      happen({ _tag: "RunResumed", epoch, ...compare(plan, state) })
+      const compared = compare(plan, state)
+      yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
+      happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
       for (const record of HashMap.values(state.nodes)) {
         if (record.kind === "step") for (const event of recover(record, isRevived, plan)) happen(event)
       }
-      for (const command of yield* storage.inbox) if (command.runId === runId) options.control.deliver(command)
+      for (const command of yield* storage.inbox) if (command.runId === runId) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
-      if (definition.planner.isStale(events)) plan = yield* makePlan(definition, state, values)
+      if (planner.isStale(events)) plan = yield* makePlan(definition, state, values)
     }
     let schedule = Scheduler.make(plan, values, options)
     let absorbed: ReadonlyArray<RunEvent> = []
@@ -424,64 +277,81 @@ const loop = (
 
     for (;;) {
       // Fold, and plan again as long as what follows from the plan changes the plan.
-      for (;;) {
+      for (let isSettled = false; !isSettled; ) {
         const consequences = schedule.advance(state, absorbed, now)
-        state = consequences.state
-        for (const event of consequences.events) events.push(event)
-        for (const key of consequences.interrupts) yield* stop(key, "fail-fast")
-        if (consequences.events.length === 0 || !definition.planner.isStale(consequences.events)) break
-        yield* replan
+        happened(consequences)
+        for (const key of consequences.interrupts) yield* attempts.stop(key, "fail-fast")
+        isSettled = consequences.events.length === 0 || !planner.isStale(consequences.events)
+        if (!isSettled) yield* replan
       }
       const decision = schedule.next()
-      state = decision.state
-      for (const event of decision.events) events.push(event)
+      happened(decision)
 
-      let settlement: Settlement | undefined
-      if (decision.outcome?._tag === "Finished") {
-        const output = schedule.stored(0)
-        settlement = { _tag: "Finished", output: schedule.value(0) }
-        happen({ _tag: "RunFinished", ...(output === undefined ? {} : { output }) })
-      } else if (state.cancel !== undefined && inFlight.size === 0) {
-        const { reason } = state.cancel
-        settlement = { _tag: "Cancelled", reason }
-        happen({ _tag: "RunCancelled", ...(reason === undefined ? {} : { reason }) })
-      } else if (state.cancel === undefined && decision.outcome !== undefined) {
-        const failure = failureOf(runId, decision.outcome, plan, state)
-        settlement = {
-          _tag: "Failed",
-          failure: withCause(failure, causes.get(nodeKey(decision.outcome.nodeId, decision.outcome.iteration))),
-        }
-        happen({ _tag: "RunFailed", failure })
-      }
-
+      const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts)
+      if (settlement !== undefined) happen(settlement.event)
       const changed = plan.text === knownPlan ? undefined : plan.text
       knownPlan = plan.text
       yield* commit(changed)
       if (settlement !== undefined) {
-        const count = { Finished: Metrics.runsFinished, Failed: Metrics.runsFailed, Cancelled: Metrics.runsCancelled }
-        yield* Metric.increment(count[settlement._tag])
-        return settlement
+        yield* Metric.increment(settlement.count)
+        return settlement.settlement
       }
-      for (const start of decision.starts) yield* launch(start)
-      if (state.cancel !== undefined) for (const key of inFlight.keys()) yield* stop(key, "cancelled")
+      for (const start of decision.starts) {
+        const record = RunState.step(state, start.step.id, start.iteration)
+        const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
+        yield* attempts.launch(start, { record, pass, needs, input: values.input, now })
+      }
+      if (state.cancel !== undefined) yield* attempts.stopAll("cancelled")
 
       // Wait until something happens or the next retry is due.
+      const { wakeAt } = decision
+      const wait = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
       for (let isNews = false; !isNews; ) {
-        const { wakeAt } = decision
-        const wait = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
         yield* Effect.onInterrupt(Effect.interruptible(wait), () => suspend)
         now = clock.unsafeCurrentTimeMillis()
         for (const item of mailbox.drain()) {
           if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
-          if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(writeBeats(item.key)))
+          if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))
           else absorb(item)
         }
         isNews = events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
       }
       absorbed = events.slice()
-      if (definition.planner.isStale(absorbed)) yield* replan
+      if (planner.isStale(absorbed)) yield* replan
     }
   })
+
+/** Leaves out what is undefined. */
+const defined = <A extends object>(fields: A): { readonly [K in keyof A]?: Exclude<A[K], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    readonly [K in keyof A]?: Exclude<A[K], undefined>
+  }
+
+/** How the run ends now, if it does. An output counts even if a cancellation came in with it; otherwise the cancellation does. */
+const settle = (
+  runId: string,
+  outcome: Scheduler.Outcome | undefined,
+  state: RunState.RunState,
+  schedule: Scheduler.Schedule,
+  plan: Plan,
+  attempts: Attempts.Attempts,
+) => {
+  if (outcome?._tag === "Finished") {
+    const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0) }) } as const
+    return { event, settlement: { _tag: "Finished", output: schedule.value(0) } as const, count: Metrics.runsFinished }
+  }
+  if (state.cancel !== undefined) {
+    if (attempts.size() > 0) return undefined
+    const { reason } = state.cancel
+    const event = { _tag: "RunCancelled", ...defined({ reason }) } as const
+    return { event, settlement: { _tag: "Cancelled", reason } as const, count: Metrics.runsCancelled }
+  }
+  if (outcome === undefined) return undefined
+  const stored = failureOf(runId, outcome, plan, state)
+  const failure = withCause(stored, attempts.causeOf(nodeKey(outcome.nodeId, outcome.iteration)))
+  const event = { _tag: "RunFailed", failure: stored } as const
+  return { event, settlement: { _tag: "Failed", failure } as const, count: Metrics.runsFailed }
+}
 
 const sleepUntil = (at: number): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>

@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import { type ErrorInfo, InvalidOutput, MissingNeed } from "./Errors.ts"
-import { toJson } from "./internal/json.ts"
+import { canonical, toJson } from "./internal/json.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -60,14 +60,23 @@ export interface Attempt {
   readonly cache: CacheEntry | undefined
 }
 
-/** The place of a step's output among those of other runs. */
+/** Where outputs of other runs are found. */
 export interface CacheEntry {
-  readonly key: string
-  readonly find: Effect.Effect<Option.Option<Json | undefined>>
+  /** The author's key; may throw. */
+  readonly key: () => unknown
+  readonly find: (key: string) => Effect.Effect<Option.Option<Json | undefined>>
 }
 
 export type AttemptResult =
-  | { readonly _tag: "Succeeded"; readonly output: Json | undefined; readonly value: unknown; readonly isCached: boolean }
+  | {
+      readonly _tag: "Succeeded"
+      readonly output: Json | undefined
+      readonly value: unknown
+      /** The output was taken over from an earlier run. */
+      readonly isCached: boolean
+      /** The key under which to keep the output for later runs. */
+      readonly cacheKey: string | undefined
+    }
   | {
       readonly _tag: "Failed"
       readonly error: ErrorInfo
@@ -107,23 +116,31 @@ const judge = (attempt: Attempt, failed: Explained, now: number): Effect.Effect<
 const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {
   const { step, cache } = attempt
   if (attempt.missing !== undefined) return Effect.fail(new MissingNeed({ nodeId: step.id, need: attempt.missing }))
-  const fresh = Effect.flatMap(limited(attempt), (returned) => accept(step, returned))
-  if (cache === undefined) return fresh
-  return Effect.flatMap(cache.find, (found) =>
-    Option.isNone(found)
-      ? fresh
-      : Effect.matchEffect(step.codec.restore(found.value), {
-          // The schema has changed since: what is there does not count.
-          onFailure: () => fresh,
-          onSuccess: (value) => Effect.succeed({ _tag: "Succeeded", output: found.value, value, isCached: true } as const),
-        }),
-  )
+  const fresh = (cacheKey: string | undefined) => Effect.flatMap(limited(attempt), (returned) => accept(step, returned, cacheKey))
+  if (cache === undefined) return fresh(undefined)
+  return Effect.gen(function* () {
+    const copied = toJson(yield* Effect.try({ try: cache.key, catch: (thrown) => thrown }))
+    if ("refused" in copied) {
+      return yield* Effect.fail(new TypeError(`a cache key must be JSON: ${copied.refused.path} ${copied.refused.problem}`))
+    }
+    const key = canonical(copied.json)
+    const found = yield* cache.find(key)
+    if (Option.isNone(found)) return yield* fresh(key)
+    // If the schema has changed since, what is there does not count.
+    const restored = yield* Effect.option(step.codec.restore(found.value))
+    if (Option.isNone(restored)) return yield* fresh(key)
+    return { _tag: "Succeeded", output: found.value, value: restored.value, isCached: true, cacheKey: undefined } as const
+  })
 }
 
-const accept = (step: Plan.Step, returned: unknown): Effect.Effect<AttemptResult, InvalidOutput, unknown> =>
+const accept = (
+  step: Plan.Step,
+  returned: unknown,
+  cacheKey: string | undefined,
+): Effect.Effect<AttemptResult, InvalidOutput, unknown> =>
   Effect.mapError(
     Effect.flatMap(step.codec.accept(returned), (output) =>
-      Effect.map(step.codec.restore(output), (value) => ({ _tag: "Succeeded", output, value, isCached: false }) as const),
+      Effect.map(step.codec.restore(output), (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const),
     ),
     (issues) => new InvalidOutput({ nodeId: step.id, issues }),
   )

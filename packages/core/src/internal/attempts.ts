@@ -1,0 +1,212 @@
+/**
+ * The attempts of one run that are in flight in this process, with what has to outlive a single attempt here: where a step's
+ * retry policy stands, its span, its last heartbeat, and the error it failed with as it was raised.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type { Span } from "effect/Tracer"
+import type { Json } from "../Codec.ts"
+import { type NodeKey, nodeKey } from "../Ids.ts"
+import * as Metrics from "../Metrics.ts"
+import type { Driver } from "../RetryPolicy.ts"
+import type { RunEvent } from "../RunEvent.ts"
+import type { StepRecord } from "../RunState.ts"
+import type { Start } from "../Scheduler.ts"
+import * as StepProgram from "../StepProgram.ts"
+import type { StorageShape } from "../Storage.ts"
+
+/** Heartbeat details are written at most this often per attempt (ms): often enough to resume from, rare enough to cost nothing. */
+const heartbeatIntervalMs = 500
+
+/** Why an attempt is interrupted although its run goes on or ends in order. */
+export type Stop = "fail-fast" | "cancelled"
+
+interface InFlight {
+  readonly start: Start
+  readonly startedAt: number
+  readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult>
+  stop: Stop | undefined
+}
+
+interface Beat {
+  details: Json
+  isWritten: boolean
+  isWriting: boolean
+}
+
+/** What came of an attempt. */
+export interface Settled {
+  readonly event: RunEvent
+  readonly key: NodeKey
+  readonly result: StepProgram.AttemptResult | undefined
+}
+
+export interface Attempts {
+  readonly size: () => number
+  /** Starts an attempt in a fiber of its own. */
+  readonly launch: (
+    start: Start,
+    given: {
+      readonly record: StepRecord | undefined
+      readonly pass: number
+      readonly input: unknown
+      readonly needs: { readonly values: Record<string, unknown>; readonly missing: string | undefined }
+      readonly now: number
+    },
+  ) => Effect.Effect<void, never, unknown>
+  /** Takes an attempt that has ended out, and says what it came to. */
+  readonly settle: (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>, now: number) => Settled | undefined
+  /** Interrupts an attempt and does not wait for it. */
+  readonly stop: (key: NodeKey, reason: Stop) => Effect.Effect<void>
+  readonly stopAll: (reason: Stop) => Effect.Effect<void>
+  /** Interrupts all attempts and waits until they have ended. */
+  readonly interrupt: Effect.Effect<void>
+  /** Writes the heartbeat details of an attempt, and again while newer ones come in. */
+  readonly writeBeats: (key: NodeKey) => Effect.Effect<void>
+  /** The error with which a step failed for good, as it was raised here. */
+  readonly causeOf: (key: NodeKey) => unknown
+}
+
+export interface AttemptsOptions {
+  readonly storage: StorageShape
+  readonly workflow: string
+  readonly runId: string
+  readonly epoch: number
+  readonly onExit: (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>) => void
+  /** An attempt gave a heartbeat whose details are not written yet. */
+  readonly onBeat: (key: NodeKey) => void
+}
+
+/** Makes the attempts of a run, none so far. Their fibers are children of the fiber that calls `launch`. */
+export const make = ({ storage, workflow, runId, epoch, onExit, onBeat }: AttemptsOptions): Attempts => {
+  const inFlight = new Map<NodeKey, InFlight>()
+  const drivers = new Map<NodeKey, Driver<unknown>>()
+  const beats = new Map<NodeKey, Beat>()
+  const causes = new Map<NodeKey, unknown>()
+  const spans = new Map<NodeKey, Span>()
+
+  const heard = (key: NodeKey) => (details: Json) => {
+    const beat = beats.get(key) ?? { details, isWritten: false, isWriting: false }
+    beat.details = details
+    beat.isWritten = false
+    beats.set(key, beat)
+    if (beat.isWriting) return
+    beat.isWriting = true
+    onBeat(key)
+  }
+
+  const launch: Attempts["launch"] = (start, { record, pass, input, needs, now }) => {
+    const { step, iteration, attempt } = start
+    const key = nodeKey(step.id, iteration)
+    const { cache } = step
+    const found = cache && {
+      key: () => cache.key({ input, ...needs.values }),
+      find: (text: string) =>
+        Effect.orDie(storage.cached(workflow, step.id, text, cache.ttlMs === undefined ? 0 : now - cache.ttlMs)),
+    }
+    const program = StepProgram.run({
+      step,
+      runId,
+      iteration,
+      pass,
+      attempt,
+      input,
+      needs: needs.values,
+      missing: needs.missing,
+      lastHeartbeat: record?.heartbeat,
+      driver: drivers.get(key),
+      failures: record?.failures ?? [],
+      onHeartbeat: heard(key),
+      cache: found,
+    }).pipe(
+      Effect.onExit((exit) => Effect.sync(() => onExit(key, exit))),
+      Effect.interruptible,
+    )
+    Metrics.attemptsStarted.unsafeUpdate(1, [])
+    const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
+    const known = spans.get(key)
+    return Effect.flatMap(known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes }), (span) => {
+      spans.set(key, span)
+      const options = { parent: span, attributes: { ...attributes, "smithers.attempt": attempt } }
+      return Effect.map(Effect.fork(Effect.withSpan(program, "smithers.attempt", options)), (fiber) => {
+        inFlight.set(key, { start, startedAt: now, fiber, stop: undefined })
+      })
+    })
+  }
+
+  const settle: Attempts["settle"] = (key, exit, now) => {
+    const attempt = inFlight.get(key)
+    if (attempt === undefined) return undefined
+    inFlight.delete(key)
+    const { start, startedAt } = attempt
+    const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
+    const beat = beats.get(key)
+    beats.delete(key)
+    const heartbeat = beat === undefined ? {} : { heartbeat: beat.details }
+    Metrics.attemptDuration.unsafeUpdate(now - startedAt, [])
+    const result = Exit.isSuccess(exit) ? exit.value : undefined
+    const willRetry = result?._tag === "Failed" && result.retryAt !== undefined
+    if (!willRetry) {
+      spans.get(key)?.end(BigInt(now) * 1_000_000n, result?._tag === "Failed" ? Exit.fail(result.cause) : exit)
+      spans.delete(key)
+      drivers.delete(key)
+    }
+    if (result === undefined) {
+      Metrics.attemptsInterrupted.unsafeUpdate(1, [])
+      return { key, result, event: { _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "shutdown", ...heartbeat } }
+    }
+    if (result._tag === "Succeeded") {
+      Metrics.attemptsSucceeded.unsafeUpdate(1, [])
+      const output = result.output === undefined ? {} : { output: result.output }
+      const isCached = result.isCached ? { isCached: true } : {}
+      return { key, result, event: { _tag: "AttemptSucceeded", ...at, table: start.step.table, ...output, ...isCached } }
+    }
+    Metrics.attemptsFailed.unsafeUpdate(1, [])
+    const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat } as const
+    if (result.retryAt !== undefined) {
+      drivers.set(key, result.driver)
+      return { key, result, event: { ...failed, retryAt: Math.ceil(result.retryAt) } }
+    }
+    causes.set(key, result.cause)
+    return { key, result, event: { ...failed, ...(start.step.continueOnFail ? { soft: true } : {}) } }
+  }
+
+  const stop: Attempts["stop"] = (key, reason) => {
+    const attempt = inFlight.get(key)
+    if (attempt === undefined || attempt.stop !== undefined) return Effect.void
+    attempt.stop = reason
+    return Fiber.interruptFork(attempt.fiber)
+  }
+
+  const writeBeats: Attempts["writeBeats"] = (key) =>
+    Effect.gen(function* () {
+      for (;;) {
+        const [beat, attempt] = [beats.get(key), inFlight.get(key)]
+        if (beat === undefined || attempt === undefined) return
+        if (beat.isWritten) {
+          beat.isWriting = false
+          return
+        }
+        beat.isWritten = true
+        const { step, iteration } = attempt.start
+        const at = yield* Clock.currentTimeMillis
+        const node = { runId, epoch, nodeId: step.id, iteration, attempt: attempt.start.attempt }
+        yield* storage.heartbeat({ ...node, at, details: beat.details })
+        yield* Effect.sleep(heartbeatIntervalMs)
+      }
+      // A store that fails, or a claim that is lost, shows at the next frame.
+    }).pipe(Effect.catchAll((error) => Effect.logDebug("a heartbeat could not be written", error)))
+
+  return {
+    size: () => inFlight.size,
+    launch,
+    settle,
+    stop,
+    stopAll: (reason) => Effect.forEach([...inFlight.keys()], (key) => stop(key, reason), { discard: true }),
+    interrupt: Effect.suspend(() => Fiber.interruptAll([...inFlight.values()].map(({ fiber }) => fiber))),
+    writeBeats,
+    causeOf: (key) => causes.get(key),
+  }
+}

@@ -64,9 +64,9 @@ export type Returned<A, R = unknown> = A | PromiseLike<A> | Effect.Effect<A, unk
 export type ServicesOf<T> = T extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
 
 /** A step's code. */
-export type Run<Input, S extends Codec.AnySchema, N extends Needs> = (
+export type Run<Input, S extends Codec.AnySchema, N extends Needs, R = unknown> = (
   context: RunContext<Input, N>,
-) => Returned<Codec.Input<S>>
+) => Returned<Codec.Input<S>, R>
 
 /**
  * What stands for a step's schema while TypeScript has yet to infer it: a schema of literals, so that the `"low"` of a `run`
@@ -144,7 +144,7 @@ export interface Builder<out Input> {
     // biome-ignore lint/complexity/noBannedTypes: no needs
     N extends Needs = {},
     // The default is what types the parameters and the literals of `run`: a type parameter is its default until inferred.
-    Code extends Run<Input, S, N> = Run<Input, S, N>,
+    Code extends Run<Input, S, N> = Run<Input, S, N, never>,
     RetryInput = unknown,
     RetryServices = never,
     Skip extends boolean = false,
@@ -203,11 +203,11 @@ export interface Builder<out Input> {
   /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
   readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Previous<Codec.Output<S> | undefined>
   /** A reusable part: a function of `$` and its own parameters, whose ids all get `<prefix>.` in front. */
-  readonly fragment: <A, R, P extends ReadonlyArray<unknown>>(
+  readonly fragment: <N extends AnyNode, P extends ReadonlyArray<unknown>>(
     prefix: string,
-    part: ($: Builder<Input>, ...parameters: P) => Node<A, R>,
+    part: ($: Builder<Input>, ...parameters: P) => N,
     ...parameters: P
-  ) => Node<A, R>
+  ) => N
 }
 
 const stepKeys = new Set([

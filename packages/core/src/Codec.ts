@@ -80,21 +80,27 @@ const storable = (value: unknown): Either.Either<Json | undefined, Issues> => {
 const parseIssues = (issue: ParseResult.ParseIssue): Issues =>
   ParseResult.ArrayFormatter.formatIssueSync(issue).map((found) => line(found.path.map(String).join("."), found.message))
 
+/** The value, where a schema answers at once, as nearly all do: then no effect needs to be built and run. */
+const answer = <A, E, R>(parsed: Effect.Effect<A, E, R>): { readonly value: A } | undefined =>
+  Either.isEither(parsed) && Either.isRight(parsed) ? { value: parsed.right as A } : undefined
+
 const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
   const options = { errors: "all" } as const
   const decode = ParseResult.decodeUnknown(schema, options)
   const encode = ParseResult.encodeUnknown(schema, options)
   let described: JsonSchema | undefined | null = null
   return {
-    accept: (value) =>
-      Effect.flatMap(
-        Effect.mapError(
-          Effect.flatMap(decode(value), (decoded) => encode(decoded)),
-          parseIssues,
-        ),
-        storable,
-      ),
-    restore: (stored) => Effect.mapError(decode(stored), parseIssues),
+    accept: (value) => {
+      const decoded = answer(decode(value))
+      const encoded = decoded === undefined ? undefined : answer(encode(decoded.value))
+      if (encoded !== undefined) return storable(encoded.value)
+      return Effect.flatMap(Effect.mapError(Effect.flatMap(decode(value), encode), parseIssues), storable)
+    },
+    restore: (stored) => {
+      const decoded = decode(stored)
+      const answered = answer(decoded)
+      return answered === undefined ? Effect.mapError(decoded, parseIssues) : Either.right(answered.value)
+    },
     get jsonSchema() {
       if (described === null) described = attempt(() => JSONSchema.make(schema) as unknown as JsonSchema)
       return described

@@ -188,6 +188,7 @@ const loop = (
     const values: Scheduler.Values = { input: yield* readInput(definition, created ? created.input : state.input), outputs }
     const attempts = Attempts.make({
       storage,
+      clock,
       workflow: definition.name,
       runId,
       epoch,

@@ -54,6 +54,7 @@ export interface Attempt {
   /** Where the retry policy stands: driven by earlier failures of this process, or to be brought back from stored ones. */
   readonly driver: RetryPolicy.Driver<unknown> | undefined
   readonly failures: ReadonlyArray<{ readonly at: number; readonly error: unknown }>
+  readonly clock: Clock.Clock
   /** Takes the details of a heartbeat. */
   readonly onHeartbeat: (details: Json) => void
   /** Looks for an output of an earlier run, and makes the key under which this one's is kept. */
@@ -98,11 +99,9 @@ class LimitExceeded {
 
 /** Makes the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
-  Effect.flatMap(Effect.exit(produce(attempt)), (exit) => {
-    if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
-    const failed = explain(exit.cause, attempt.step.id)
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => judge(attempt, failed, now))
-  })
+  Effect.catchAllCause(produce(attempt), (cause) =>
+    judge(attempt, explain(cause, attempt.step.id), attempt.clock.unsafeCurrentTimeMillis()),
+  )
 
 const judge = (attempt: Attempt, failed: Explained, now: number): Effect.Effect<AttemptResult, never, unknown> => {
   const { error, cause } = failed
@@ -137,24 +136,21 @@ const accept = (
   step: Plan.Step,
   returned: unknown,
   cacheKey: string | undefined,
-): Effect.Effect<AttemptResult, InvalidOutput, unknown> =>
-  Effect.mapError(
-    Effect.flatMap(step.codec.accept(returned), (output) =>
-      Effect.map(step.codec.restore(output), (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const),
-    ),
-    (issues) => new InvalidOutput({ nodeId: step.id, issues }),
+): Effect.Effect<AttemptResult, InvalidOutput, unknown> => {
+  const accepted = step.codec.accept(returned)
+  const restored = Effect.flatMap(accepted, (output) =>
+    Effect.map(step.codec.restore(output), (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const),
   )
+  return Effect.mapError(restored, (issues) => new InvalidOutput({ nodeId: step.id, issues }))
+}
 
 /** Calls the step's code inside its limits. */
 const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => {
   const { step } = attempt
   let lastBeat: number | undefined
-  const beat = (now: number) => {
-    lastBeat = now
-  }
-  let limitedRun: Effect.Effect<unknown, unknown, unknown> = Effect.flatMap(Effect.clock, (clock) =>
-    call(attempt, () => beat(clock.unsafeCurrentTimeMillis())),
-  )
+  let limitedRun = call(attempt, () => {
+    lastBeat = attempt.clock.unsafeCurrentTimeMillis()
+  })
   const { heartbeatTimeoutMs, timeoutMs } = step
   if (heartbeatTimeoutMs !== undefined) {
     const watch = Effect.gen(function* () {

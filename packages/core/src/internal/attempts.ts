@@ -71,6 +71,7 @@ export interface Attempts {
 
 export interface AttemptsOptions {
   readonly storage: StorageShape
+  readonly clock: Clock.Clock
   readonly workflow: string
   readonly runId: string
   readonly epoch: number
@@ -80,7 +81,7 @@ export interface AttemptsOptions {
 }
 
 /** Makes the attempts of a run, none so far. Their fibers are children of the fiber that calls `launch`. */
-export const make = ({ storage, workflow, runId, epoch, onExit, onBeat }: AttemptsOptions): Attempts => {
+export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }: AttemptsOptions): Attempts => {
   const inFlight = new Map<NodeKey, InFlight>()
   const drivers = new Map<NodeKey, Driver<unknown>>()
   const beats = new Map<NodeKey, Beat>()
@@ -118,6 +119,7 @@ export const make = ({ storage, workflow, runId, epoch, onExit, onBeat }: Attemp
       lastHeartbeat: record?.heartbeat,
       driver: drivers.get(key),
       failures: record?.failures ?? [],
+      clock,
       onHeartbeat: heard(key),
       cache: found,
     }).pipe(
@@ -127,9 +129,9 @@ export const make = ({ storage, workflow, runId, epoch, onExit, onBeat }: Attemp
     Metrics.attemptsStarted.unsafeUpdate(1, [])
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
     const known = spans.get(key)
-    return Effect.flatMap(known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes }), (span) => {
+    return Effect.flatMap(known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false }), (span) => {
       spans.set(key, span)
-      const options = { parent: span, attributes: { ...attributes, "smithers.attempt": attempt } }
+      const options = { parent: span, attributes: { ...attributes, "smithers.attempt": attempt }, captureStackTrace: false }
       return Effect.map(Effect.fork(Effect.withSpan(program, "smithers.attempt", options)), (fiber) => {
         inFlight.set(key, { start, startedAt: now, fiber, stop: undefined })
       })

@@ -15,7 +15,9 @@ const from = new Database(source, { readonly: true })
 const to = new Database(filename)
 to.run("PRAGMA journal_mode = WAL")
 to.run(`PRAGMA synchronous = ${synchronous === "full" ? "FULL" : "NORMAL"}`)
-for (const { sql } of from.query("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'view'").all() as Array<{ sql: string }>) {
+for (const { sql } of from.query("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'view'").all() as Array<{
+  sql: string
+}>) {
   if (!sql.includes("sqlite_sequence")) to.run(sql)
 }
 
@@ -26,7 +28,9 @@ const output = (from.query("SELECT table_name FROM smithers_outputs LIMIT 1").ge
 const rows = (table: string, groupBy: string): Map<string, Array<Array<never>>> => {
   const columns = from.query(`SELECT * FROM "${table}" LIMIT 0`).columnNames
   const groups = new Map<string, Array<Array<never>>>()
-  for (const values of from.query(`SELECT ${groupBy}, * FROM "${table}" WHERE run_id = '${runId}'`).values() as Array<Array<never>>) {
+  for (const values of from.query(`SELECT ${groupBy}, * FROM "${table}" WHERE run_id = '${runId}'`).values() as Array<
+    Array<never>
+  >) {
     const [key, ...row] = values
     const group = groups.get(String(key))
     if (group === undefined) groups.set(String(key), [row])
@@ -39,9 +43,13 @@ const statements = new Map<string, Statement>()
 
 const byNode = ["smithers_nodes", "smithers_attempts", output].map((table) => [table, rows(table, "node_id")] as const)
 const byFrame = ["smithers_frames", "smithers_events"].map((table) => [table, rows(table, "frame")] as const)
-const nodes = (from.query(`SELECT node_id FROM smithers_nodes WHERE run_id = '${runId}' ORDER BY started_at, rowid_order`.replace(", rowid_order", "")).all() as Array<{ node_id: string }>).map(
-  ({ node_id }) => node_id,
-)
+const nodes = (
+  from
+    .query(
+      `SELECT node_id FROM smithers_nodes WHERE run_id = '${runId}' ORDER BY started_at, rowid_order`.replace(", rowid_order", ""),
+    )
+    .all() as Array<{ node_id: string }>
+).map(({ node_id }) => node_id)
 const frames = [...(byFrame[0]?.[1].keys() ?? [])].sort((left, right) => Number(left) - Number(right))
 
 const [begin, commit] = [to.prepare("BEGIN IMMEDIATE"), to.prepare("COMMIT")]

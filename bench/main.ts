@@ -77,7 +77,13 @@ interface Row {
 
 const rows: Array<Row> = []
 const goals: Array<{ readonly goal: string; readonly reached: string; readonly holds: boolean }> = []
-const row = (name: string, mode: string, steps: number, measured: Measured, rest: Partial<Row> & { readonly runs?: number } = {}): Row => {
+const row = (
+  name: string,
+  mode: string,
+  steps: number,
+  measured: Measured,
+  rest: Partial<Row> & { readonly runs?: number } = {},
+): Row => {
   const { runs = 2, ...given } = rest
   const made: Row = {
     workload: name,
@@ -94,7 +100,8 @@ const row = (name: string, mode: string, steps: number, measured: Measured, rest
   return made
 }
 const number = (value: number | undefined, digits = 1) => (value === undefined ? "" : value.toFixed(digits))
-const percent = (made: Row) => (made.limitUsPerStep === undefined ? "" : `${((made.limitUsPerStep / made.usPerStep) * 100).toFixed(0)} %`)
+const percent = (made: Row) =>
+  made.limitUsPerStep === undefined ? "" : `${((made.limitUsPerStep / made.usPerStep) * 100).toFixed(0)} %`
 const line = (made: Row) =>
   `| ${[
     made.workload,
@@ -127,17 +134,31 @@ for (const mode of ["normal", "full"]) {
   const growth = large.usPerStep / small.usPerStep
   goal(`a step of the longest at most 1.25 × one of 200 (${mode})`, `${growth.toFixed(2)} ×`, growth <= 1.25)
   const bytes = large.bytesPerStep as number
-  goal(`database under 1.5 KB per step, linear (${mode})`, measured.map((made) => number(made.bytesPerStep, 0)).join(", "), bytes < 1500)
+  goal(
+    `database under 1.5 KB per step, linear (${mode})`,
+    measured.map((made) => number(made.bytesPerStep, 0)).join(", "),
+    bytes < 1500,
+  )
 
   const once = repeated(() => workload("once", sizes.at(-1) as number, mode))
   const lone = row(`sequential ${sizes.at(-1)}, alone in its process`, mode, sizes.at(-1) as number, once, { runs: 1 })
   goal(`peak memory under 150 MB at ${sizes.at(-1)} steps (${mode})`, `${number(lone.peakMb, 0)} MB`, (lone.peakMb as number) < 150)
 
-  const wide = row("parallel 1000", mode, 1000, repeated(() => workload("parallel", 1000, mode)))
+  const wide = row(
+    "parallel 1000",
+    mode,
+    1000,
+    repeated(() => workload("parallel", 1000, mode)),
+  )
   const sequential = measured[1] as Row
   const ratio = wide.usPerStep / sequential.usPerStep
   goal(`1,000 parallel steps at least as fast per step as sequential ones (${mode})`, `${ratio.toFixed(2)} ×`, ratio <= 1)
-  row("300 runs × 3 steps", mode, 900, repeated(() => workload("many", 300, mode)))
+  row(
+    "300 runs × 3 steps",
+    mode,
+    900,
+    repeated(() => workload("many", 300, mode)),
+  )
 
   for (const size of isQuick ? [5000] : [5000, 10_000]) {
     const times: Array<number> = []

@@ -25,9 +25,7 @@ export const sequential = (count: number, onStep: (index: number) => void = () =
 /** `count` steps at once, as many in flight as the run allows. */
 export const parallel = (count: number) =>
   Smithers.createWorkflow({ name: "parallel", input: Schema.Struct({ count: Schema.Number }) }).build(($) =>
-    $.parallel(
-      ...Array.from({ length: count }, (_, index) => $.step(`step-${index}`, { output: Output, run: () => ({ index }) })),
-    ),
+    $.parallel(...Array.from({ length: count }, (_, index) => $.step(`step-${index}`, { output: Output, run: () => ({ index }) }))),
   )
 
 /** Runs a workflow `runs` times at once. */

@@ -76,7 +76,11 @@ console.log(`  repeated    ${repeated.length} finished steps`)
 const show = (sql: string) => {
   console.log(`\n  ${sql}`)
   for (const row of query<Record<string, unknown>>(sql)) {
-    console.log(`    ${Object.values(row).map((value) => String(value ?? "").slice(0, 60)).join("  |  ")}`)
+    console.log(
+      `    ${Object.values(row)
+        .map((value) => String(value ?? "").slice(0, 60))
+        .join("  |  ")}`,
+    )
   }
 }
 show("SELECT node_id, attempt, status, reason FROM smithers_attempts WHERE attempt > 1 OR status = 'interrupted' ORDER BY 1, 2")

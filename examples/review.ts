@@ -18,7 +18,23 @@ const Part = Schema.Struct({
 const Analysis = Schema.Struct({ summary: Schema.String, risk: Schema.Literal("low", "medium", "high"), lines: Schema.Int })
 const Report = Schema.Struct({ markdown: Schema.String })
 
-const source = new Set([".ts", ".tsx", ".js", ".jsx", ".mjs", ".py", ".go", ".rs", ".java", ".c", ".h", ".cpp", ".md", ".json", ".sh"])
+const source = new Set([
+  ".ts",
+  ".tsx",
+  ".js",
+  ".jsx",
+  ".mjs",
+  ".py",
+  ".go",
+  ".rs",
+  ".java",
+  ".c",
+  ".h",
+  ".cpp",
+  ".md",
+  ".json",
+  ".sh",
+])
 const ignored = new Set(["node_modules", ".git", "dist", ".smithers"])
 
 const files = (folder: string): Array<string> =>

@@ -1,8 +1,9 @@
 /**
  * Everything an Effect app needs to declare workflows and run them: `Smithers.createWorkflow`, a store, and the errors.
  */
-import { onStorage, type Runtime, type RuntimeOptions } from "@smithers/core/Smithers"
+
 import type { StoreError } from "@smithers/core/Errors"
+import { onStorage, type Runtime, type RuntimeOptions } from "@smithers/core/Smithers"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import type * as Layer from "effect/Layer"
 
@@ -16,5 +17,4 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOption
  * a crash of the process and may lose the last commits with the power, whose steps then run again; `"full"` survives both.
  * Fails with a {@link StoreError} when the file cannot be opened, is damaged, or was written by a newer version.
  */
-export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError> =>
-  onStorage(SqliteStorage.layer(options), options)
+export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError> => onStorage(SqliteStorage.layer(options), options)

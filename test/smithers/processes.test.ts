@@ -1,0 +1,187 @@
+import { Database } from "bun:sqlite"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "smithers-test-"))
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const fixture = (name: string) => join(import.meta.dirname, "fixtures", name)
+
+const spawn = (name: string, ...args: Array<string>) => {
+  const child = Bun.spawn(["bun", fixture(name), ...args], { cwd: folder, stdout: "pipe", stderr: "pipe" })
+  const output = new Response(child.stdout).text()
+  return { child, output }
+}
+
+const query = <Row>(sql: string, file = "test.db"): Array<Row> => {
+  const db = new Database(join(folder, file), { readonly: true })
+  try {
+    return db.query(sql).all() as Array<Row>
+  } finally {
+    db.close()
+  }
+}
+
+const log = () => join(folder, "begun.log")
+const begun = (): Array<{ readonly key: string; readonly pid: number }> =>
+  (existsSync(log()) ? readFileSync(log(), "utf8").split("\n") : []).filter(Boolean).map((line) => {
+    const [key = "", , pid] = line.split(" ")
+    return { key, pid: Number(pid) }
+  })
+const finished = () =>
+  query<{ key: string }>(
+    "SELECT node_id || '/' || iteration AS key FROM smithers_nodes WHERE kind = 'step' AND status = 'finished'",
+  ).map(({ key }) => key)
+
+/** Waits for something that another process does. Polls, since nothing tells this process. */
+const until = async (condition: () => boolean, what: string) => {
+  for (let waited = 0; !condition(); waited += 5) {
+    if (waited > 20_000) throw new Error(`waited in vain until ${what}`)
+    await Bun.sleep(5)
+  }
+}
+
+const expected = () => {
+  const keys = new Set(["taken/0"])
+  for (let index = 0; index < 60; index++) keys.add(`wide-${index}/0`).add(`long-${index}/0`)
+  for (let index = 0; index < 5; index++) keys.add(`outer-step/${index}`)
+  for (let index = 0; index < 25; index++) keys.add(`inner-step/${index}`)
+  return keys
+}
+
+/** Park–Miller: the moments of the kills are the same in every run of the suite. */
+const random = (seed: number) => () => {
+  seed = (seed * 48_271) % 2_147_483_647
+  return seed / 2_147_483_647
+}
+
+describe("processes", () => {
+  it("a run killed with SIGKILL at 25 random moments runs no finished step again", { timeout: 120_000 }, async () => {
+    const next = random(20_260_101)
+    const args = [join(folder, "test.db"), log(), "killed", "4"]
+    let kept: Array<string> = []
+    for (let kill = 0; kill < 25; kill++) {
+      const before = begun().length
+      const { child } = spawn("pipeline.ts", ...args)
+      await until(() => begun().length > before, "a step began")
+      await Bun.sleep(4 + next() * 45)
+      child.kill("SIGKILL")
+      expect(await child.exited, "the run must not be over before the last kill").not.toBe(0)
+      const again = begun()
+        .slice(before)
+        .filter(({ key }) => kept.includes(key))
+      expect(again, `after kill ${kill}`).toEqual([])
+      kept = finished()
+    }
+    const before = begun().length
+    const { child, output } = spawn("pipeline.ts", ...args)
+    expect(await child.exited).toBe(0)
+    expect(JSON.parse(await output)).toEqual({ value: 5 })
+    expect(
+      begun()
+        .slice(before)
+        .filter(({ key }) => kept.includes(key)),
+    ).toEqual([])
+    expect(new Set(finished())).toEqual(expected())
+    const outputs = query<{ count: number }>("SELECT count(*) AS count FROM smithers_events WHERE type = 'AttemptSucceeded'")
+    expect(outputs).toEqual([{ count: expected().size }])
+  })
+
+  it("a process that slept through its lease is fenced and changes nothing", { timeout: 60_000 }, async () => {
+    const args = [join(folder, "test.db"), log(), "fenced", "20", "1000"]
+    const first = spawn("pipeline.ts", ...args)
+    await until(() => begun().length > 10, "some steps began")
+    process.kill(first.child.pid, "SIGSTOP")
+    const second = spawn("pipeline.ts", ...args)
+    expect(await second.child.exited).toBe(0)
+    const rows = () => [
+      query("SELECT * FROM smithers_runs"),
+      query("SELECT * FROM smithers_nodes"),
+      query("SELECT * FROM smithers_events"),
+      query("SELECT * FROM smithers_frames"),
+    ]
+    const after = rows()
+    process.kill(first.child.pid, "SIGCONT")
+    expect(await first.child.exited).toBe(1)
+    expect(await first.output).toContain("RunFenced")
+    expect(rows()).toEqual(after)
+    expect(query("SELECT epoch, status FROM smithers_runs")).toEqual([{ epoch: 2, status: "finished" }])
+    const succeeded = query<{ count: number }>("SELECT count(*) AS count FROM smithers_events WHERE type = 'AttemptSucceeded'")
+    expect(succeeded).toEqual([{ count: expected().size }])
+  })
+
+  it("a run asked for by two processes is worked on by one, and both get the output", { timeout: 60_000 }, async () => {
+    const args = [join(folder, "test.db"), log(), "shared", "2"]
+    const both = [spawn("pipeline.ts", ...args), spawn("pipeline.ts", ...args)]
+    for (const { child, output } of both) {
+      expect(await child.exited).toBe(0)
+      expect(JSON.parse(await output)).toEqual({ value: 5 })
+    }
+    expect(new Set(begun().map(({ pid }) => pid)).size).toBe(1)
+    expect(begun().length).toBe(expected().size)
+  })
+
+  it("processes share one file, each with runs of its own", { timeout: 60_000 }, async () => {
+    const children = ["a", "b", "c"].map((runId) => spawn("pipeline.ts", join(folder, "test.db"), log(), runId, "1"))
+    for (const { child } of children) expect(await child.exited).toBe(0)
+    expect(query("SELECT run_id, status FROM smithers_runs ORDER BY run_id")).toEqual(
+      ["a", "b", "c"].map((run_id) => ({ run_id, status: "finished" })),
+    )
+    expect(finished().length).toBe(3 * expected().size)
+  })
+
+  it("SIGTERM leaves the run suspended and unowned, and the next process resumes it", { timeout: 60_000 }, async () => {
+    const args = [join(folder, "test.db"), log(), "stopped", "10"]
+    const first = spawn("pipeline.ts", ...args)
+    await until(() => begun().length > 20, "some steps began")
+    first.child.kill("SIGTERM")
+    expect(await first.child.exited).toBe(1)
+    expect(query("SELECT status, owner FROM smithers_runs")).toEqual([{ status: "suspended", owner: null }])
+    const reasons = query(
+      "SELECT DISTINCT json_extract(payload, '$.reason') AS reason FROM smithers_events WHERE type = 'AttemptInterrupted'",
+    )
+    expect(reasons).toEqual([{ reason: "shutdown" }])
+    const kept = finished()
+    const before = begun().length
+    expect(await spawn("pipeline.ts", ...args).child.exited).toBe(0)
+    expect(
+      begun()
+        .slice(before)
+        .filter(({ key }) => kept.includes(key)),
+    ).toEqual([])
+  })
+
+  it("the review workflow runs as written, is killed, and is resumed by its id", { timeout: 60_000 }, async () => {
+    const { child } = spawn("review.ts")
+    const attempts = () =>
+      existsSync(join(folder, "smithers.db"))
+        ? query("SELECT 1 FROM smithers_attempts WHERE heartbeat IS NOT NULL", "smithers.db")
+        : []
+    await until(() => {
+      try {
+        return attempts().length > 0
+      } catch {
+        return false
+      }
+    }, "the first step gave a heartbeat")
+    child.kill("SIGKILL")
+    await child.exited
+    const [run] = query<{ run_id: string }>("SELECT run_id FROM smithers_runs", "smithers.db")
+    const resumed = spawn("review.ts", run?.run_id ?? "")
+    expect(await resumed.child.exited).toBe(0)
+    expect(await resumed.output).toContain("# Review\\n\\nacme/api@abc123")
+    expect(query("SELECT node_id, attempt, status FROM smithers_attempts ORDER BY node_id, attempt", "smithers.db")).toEqual([
+      { node_id: "analyze", attempt: 1, status: "interrupted" },
+      { node_id: "analyze", attempt: 2, status: "succeeded" },
+      { node_id: "report", attempt: 1, status: "succeeded" },
+    ])
+    expect(query<{ risk: string }>("SELECT risk FROM review_analyze", "smithers.db")).toEqual([{ risk: "low" }])
+  })
+})

@@ -10,7 +10,8 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Codec from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
-import { idPattern } from "./Ids.ts"
+import { idPattern, idRule } from "./Ids.ts"
+import { toJson } from "./internal/json.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { StepContext } from "./StepProgram.ts"
@@ -217,13 +218,16 @@ const stepKeys = new Set([
 const branchKeys = new Set(["needs", "when", "then", "else"])
 const loopKeys = new Set(["id", "needs", "body", "until", "maxIterations", "onMaxReached"])
 const parallelKeys = new Set(["maxConcurrency", "failFast"])
+const retryKeys = new Set(Object.keys(RetryPolicy.defaults))
+const cacheKeys = new Set(["key", "ttl"])
 
 interface Loose {
   readonly [key: string]: unknown
 }
 
-const isNode = (value: unknown): value is AnyNode =>
-  typeof value === "object" && value !== null && "plan" in value && typeof value.plan === "object"
+/** Whether a value is a node made by `$`. */
+export const isNode = (value: unknown): value is AnyNode =>
+  typeof value === "object" && value !== null && "plan" in value && typeof value.plan === "object" && value.plan !== null
 
 /** Makes the builder of a workflow. Everything a type cannot rule out is checked here and refused with {@link InvalidWorkflow}. */
 export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
@@ -242,16 +246,23 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     values.map((value, index) => node(where, value, `child ${index}`))
   const fn = <F>(where: string, options: Loose, key: string): F =>
     typeof options[key] === "function" ? (options[key] as F) : refuse(where, `"${key}" must be a function`)
+  const flag = (where: string, options: Loose, key: string): boolean =>
+    options[key] === undefined || typeof options[key] === "boolean"
+      ? options[key] === true
+      : refuse(where, `"${key}" must be true or false`)
   const millis = (where: string, options: Loose, key: string): number | undefined => {
     if (options[key] === undefined) return undefined
     const parsed = RetryPolicy.duration(options[key] as RetryPolicy.DurationLike)
-    if (Option.isNone(parsed))
-      return refuse(where, `"${key}" ${JSON.stringify(options[key])} is not a duration such as "30s" or "2 minutes"`)
+    if (Option.isNone(parsed)) {
+      const shown = typeof options[key] === "string" ? JSON.stringify(options[key]) : String(options[key])
+      return refuse(where, `"${key}" ${shown} is not a duration such as "30s" or "2 minutes"`)
+    }
     const value = Duration.toMillis(parsed.value)
     return value > 0 ? value : refuse(where, `"${key}" must be longer than 0`)
   }
   const needs = (where: string, options: Loose): ReadonlyArray<Plan.Need> => {
     const declared = (options.needs ?? {}) as Needs
+    if (typeof declared !== "object") refuse(where, `"needs" must be an object of nodes by name`)
     return Object.entries(declared).map(([name, value]): Plan.Need => {
       if (isNode(value)) return { name, target: value.plan, pass: "current" }
       if (typeof value === "object" && value !== null && "previous" in value) {
@@ -263,7 +274,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
   const identify = (kind: string, id: unknown): string => {
     const full = `${prefix}${String(id)}`
     if (typeof id !== "string" || !idPattern.test(full)) {
-      refuse(`${kind} ${JSON.stringify(full)}`, "its id must be 1 to 200 characters of A-Z a-z 0-9 _ . : @ -")
+      refuse(`${kind} ${JSON.stringify(full)}`, `its id must be ${idRule}`)
     }
     return full
   }
@@ -273,6 +284,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     if (declared === false) return RetryPolicy.none
     if (Schedule.isSchedule(declared)) return RetryPolicy.fromSchedule(declared as Schedule.Schedule<unknown, never, unknown>)
     if (typeof declared !== "object" || declared === null) return refuse(where, `"retry" must be an object, a Schedule or false`)
+    checkKeys(`${where}, "retry"`, declared as Loose, retryKeys)
     const policy = RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions)
     return "problem" in policy ? refuse(where, policy.problem) : policy
   }
@@ -282,10 +294,22 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     if (declared === true) return { key: (context) => context, ttlMs: undefined }
     if (typeof declared !== "object" || declared === null) return refuse(where, `"cache" must be true or an object`)
     const options = declared as Loose
-    checkKeys(where, options, new Set(["key", "ttl"]))
+    checkKeys(`${where}, "cache"`, options, cacheKeys)
     const key =
       options.key === undefined ? (context: Plan.PredicateContext) => context : fn<Plan.Cache["key"]>(where, options, "key")
     return { key, ttlMs: millis(where, options, "ttl") }
+  }
+
+  const label = (where: string, declared: unknown): string | undefined =>
+    declared === undefined || typeof declared === "string" ? declared : refuse(where, `"label" must be a string`)
+
+  const meta = (where: string, declared: unknown): Plan.Step["meta"] => {
+    if (declared === undefined) return undefined
+    const copied = toJson(declared)
+    if ("refused" in copied) return refuse(where, `"meta" must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
+    const { json } = copied
+    const isObject = typeof json === "object" && json !== null && !Array.isArray(json)
+    return isObject ? (json as Plan.Step["meta"]) : refuse(where, `"meta" must be an object`)
   }
 
   const step = (name: string, options: Loose) => {
@@ -296,8 +320,8 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     const plan: Plan.Step = {
       _tag: "Step",
       id,
-      label: options.label as string | undefined,
-      meta: options.meta as Plan.Step["meta"],
+      label: label(where, options.label),
+      meta: meta(where, options.meta),
       needs: needs(where, options),
       codec: Codec.make(options.output as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
       table: `${workflow}_${id}`,
@@ -305,7 +329,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
       timeoutMs: millis(where, options, "timeout"),
       heartbeatTimeoutMs: millis(where, options, "heartbeatTimeout"),
       skipIf: options.skipIf === undefined ? undefined : fn(where, options, "skipIf"),
-      continueOnFail: options.continueOnFail === true,
+      continueOnFail: flag(where, options, "continueOnFail"),
       cache: cache(where, options.cache),
       run: fn(where, options, "run"),
       compensate: options.compensate === undefined ? undefined : fn(where, options, "compensate"),
@@ -323,7 +347,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
       _tag: "Parallel",
       children,
       maxConcurrency: options.maxConcurrency as number | undefined,
-      failFast: options.failFast === true,
+      failFast: flag("parallel", options, "failFast"),
     }
     return { plan }
   }

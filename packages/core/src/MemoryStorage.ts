@@ -53,15 +53,17 @@ export const make = (): StorageShape => {
   const news = Ticker.make()
   news.tick()
 
-  const find = (runId: string): Effect.Effect<Stored, RunNotFound> => {
-    const found = stored.get(runId)
-    return found === undefined ? new RunNotFound({ runId }) : Effect.succeed(found)
-  }
-  const owned = (runId: string, epoch: number): Effect.Effect<Stored, RunFenced> => {
-    const found = stored.get(runId)
-    if (found === undefined || found.run.epoch !== epoch || found.run.owner === null) return new RunFenced({ runId, epoch })
-    return Effect.succeed(found)
-  }
+  const find = (runId: string): Effect.Effect<Stored, RunNotFound> =>
+    Effect.suspend(() => {
+      const found = stored.get(runId)
+      return found === undefined ? new RunNotFound({ runId }) : Effect.succeed(found)
+    })
+  const owned = (runId: string, epoch: number): Effect.Effect<Stored, RunFenced> =>
+    Effect.suspend(() => {
+      const found = stored.get(runId)
+      if (found === undefined || found.run.epoch !== epoch || found.run.owner === null) return new RunFenced({ runId, epoch })
+      return Effect.succeed(found)
+    })
 
   const commit = (entry: Stored, frame: Frame): void => {
     frame.events.forEach((event, index) => {
@@ -102,7 +104,7 @@ export const make = (): StorageShape => {
             epoch: 1,
             ...claim,
           }
-          const state = RunState.empty(runId)
+          const state = { ...RunState.empty(runId), workflow, version, input: create.input }
           stored.set(runId, { created: create, run, state, log: [], attempts: new Map(), times: new Map() })
           return Effect.succeed({ _tag: "Created", epoch: 1 })
         }
@@ -110,7 +112,9 @@ export const make = (): StorageShape => {
         if (create !== undefined && (create.workflow !== run.workflow || text(create.input) !== text(created.input))) {
           return Effect.succeed({ _tag: "Mismatch", workflow: run.workflow })
         }
-        if (isEnded(run) && !revive.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
+        // One that has an owner is being taken up again, also when that owner died before its first frame.
+        const isOver = isEnded(run) && run.owner === null
+        if (isOver && !revive.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
         if (run.leaseUntil !== null && run.leaseUntil > now) return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
         const epoch = run.epoch + 1
         entry.run = { ...run, ...claim, epoch, finishedAt: null }

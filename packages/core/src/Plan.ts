@@ -209,6 +209,7 @@ export const make = (workflow: string, root: Node): Plan => {
       refuse(position, `need "${need.name}" expects another output schema than that of ${where(target)}`)
     }
     if (need.pass === "previous") {
+      if (found._tag !== "Step") refuse(position, `need "${need.name}" is the previous pass of ${title}, which is not a step`)
       const loop = loopOf[target] as number
       if (loop < 0 || !contains(loop, position)) {
         refuse(position, `need "${need.name}" is the previous pass of ${title}, which is in no loop around this node`)
@@ -268,7 +269,8 @@ export const make = (workflow: string, root: Node): Plan => {
   }
 }
 
-const isCount = (value: unknown): boolean => value === Infinity || (Number.isInteger(value) && (value as number) >= 1)
+/** Whether a value may limit something: a whole number of at least 1, or `Infinity`. */
+export const isCount = (value: unknown): boolean => value === Infinity || (Number.isInteger(value) && (value as number) >= 1)
 
 const check = (node: Node, refuse: (problem: string) => void): void => {
   if (node._tag === "Parallel" && node.maxConcurrency !== undefined && !isCount(node.maxConcurrency)) {

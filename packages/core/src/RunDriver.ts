@@ -274,7 +274,7 @@ const loop = (
       schedule = Scheduler.make(plan, values, options)
       absorbed = []
       if (plan.text !== before.text) happen(difference(before, plan))
-    })
+    }).pipe(Effect.tapError(() => suspend)) // What has happened was not the plan's fault, and is kept.
 
     for (;;) {
       // Fold, and plan again as long as what follows from the plan changes the plan.

@@ -231,11 +231,21 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
         found[need.name] =
           target._tag === "Step" && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
       } else {
-        if (need.gate >= 0 && at(need.gate)._tag === "Loop" && rowOfLoop(need.gate) < 0) missing ??= need.name
-        found[need.name] = value(need.target)
+        const isThere = hasPass(need.target, position)
+        if (!isThere && need.gate >= 0) missing ??= need.name
+        found[need.name] = isThere ? value(need.target) : undefined
       }
     }
     return { values: found, missing }
+  }
+  /** Whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
+  const hasPass = (target: number, reader: number): boolean => {
+    for (let around = at(target)._tag === "Loop" ? target : (loopOf[target] as number); around >= 0; ) {
+      if (around < reader && reader < (end[around] as number)) return true
+      if (rowOfLoop(around) < 0) return false
+      around = loopOf[around] as number
+    }
+    return true
   }
   const context = (position: number): Record<string, unknown> => ({ input: values.input, ...needs(position).values })
 
@@ -413,7 +423,10 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     if (group === undefined) return
     for (let inside = group; inside < (end[group] as number); inside++) {
       const step = at(inside)
-      if (step._tag === "Step" && cells[inside] === Cell.running) interrupts.push(nodeKey(step.id, iterationOf(inside)))
+      if (step._tag !== "Step") continue
+      // From the state and not from the cells: a schedule just made has not come to all of them yet.
+      const iteration = iterationOf(inside)
+      if (RunState.step(state, step.id, iteration)?.status === "running") interrupts.push(nodeKey(step.id, iteration))
     }
   }
 

@@ -37,6 +37,27 @@ export interface StepContext<Input> {
   readonly idempotencyKey: string
 }
 
+/** How far an attempt is on its way out. */
+export interface Ending {
+  /** Whether its code has ended; what it still calls has no effect. */
+  isOver: boolean
+  isAborted: boolean
+  /** Only there once the code has asked for its `signal`. */
+  controller: AbortController | undefined
+}
+
+/** The ending of an attempt that is about to begin. */
+export const ending = (): Ending => ({ isOver: false, isAborted: false, controller: undefined })
+
+/**
+ * Aborts the `signal` of an attempt. To be called when its fiber is interrupted and not when that has happened: its finalizers may
+ * wait for work that only the signal ends.
+ */
+export const abort = (ending: Ending): void => {
+  ending.isAborted = true
+  ending.controller?.abort()
+}
+
 /** Everything an attempt needs to know. */
 export interface Attempt {
   readonly step: Plan.Step
@@ -55,6 +76,7 @@ export interface Attempt {
   readonly driver: RetryPolicy.Driver<unknown> | undefined
   readonly failures: ReadonlyArray<{ readonly at: number; readonly error: unknown }>
   readonly clock: Clock.Clock
+  readonly ending: Ending
   /** Takes the details of a heartbeat. */
   readonly onHeartbeat: (details: Json) => void
   /** Looks for an output of an earlier run, and makes the key under which this one's is kept. */
@@ -105,10 +127,20 @@ export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unkno
 
 const judge = (attempt: Attempt, failed: Explained, now: number): Effect.Effect<AttemptResult, never, unknown> => {
   const { error, cause } = failed
-  const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
-  return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
-    if (!error.retryable) return Effect.succeed({ _tag: "Failed", error, cause, retryAt: undefined, driver: before } as const)
-    return Effect.map(RetryPolicy.next(before, now, cause), (step) => ({ _tag: "Failed", error, cause, ...step }) as const)
+  const { retry, id } = attempt.step
+  const policy = Effect.suspend(() => {
+    const driver = attempt.driver ?? RetryPolicy.replay(retry, attempt.failures)
+    return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
+      if (!error.retryable) return Effect.succeed({ _tag: "Failed", error, cause, retryAt: undefined, driver: before } as const)
+      return Effect.map(RetryPolicy.next(before, now, cause), (step) => ({ _tag: "Failed", error, cause, ...step }) as const)
+    })
+  })
+  // A Schedule is the author's code too: one that throws must not look like an attempt cut short, which would be made again at once.
+  return Effect.catchAllCause(policy, (thrown) => {
+    const own = explain(thrown, id)
+    const final = { ...own.error, message: `its "retry" threw: ${own.error.message}`, retryable: false }
+    const driver = RetryPolicy.start(retry)
+    return Effect.succeed({ _tag: "Failed", error: final, cause: own.cause, retryAt: undefined, driver } as const)
   })
 }
 
@@ -146,7 +178,12 @@ const accept = (
 
 /** Calls the step's code inside its limits. */
 const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => {
-  const { step } = attempt
+  const { step, ending } = attempt
+  const exceed = (kind: LimitExceeded["kind"], limitMs: number) =>
+    Effect.suspend(() => {
+      abort(ending)
+      return Effect.fail(new LimitExceeded(kind, limitMs))
+    })
   let lastBeat: number | undefined
   let limitedRun = call(attempt, () => {
     lastBeat = attempt.clock.unsafeCurrentTimeMillis()
@@ -158,28 +195,26 @@ const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => 
       for (;;) {
         const silentSince = lastBeat ?? started
         const left = silentSince + heartbeatTimeoutMs - (yield* Clock.currentTimeMillis)
-        if (left <= 0) return yield* Effect.fail(new LimitExceeded("heartbeatTimeout", heartbeatTimeoutMs))
+        if (left <= 0) return yield* exceed("heartbeatTimeout", heartbeatTimeoutMs)
         yield* Effect.sleep(left)
       }
     })
     limitedRun = Effect.raceFirst(limitedRun, watch)
   }
   if (timeoutMs !== undefined) {
-    limitedRun = Effect.timeoutFail(limitedRun, { duration: timeoutMs, onTimeout: () => new LimitExceeded("timeout", timeoutMs) })
+    limitedRun = Effect.raceFirst(limitedRun, Effect.zipRight(Effect.sleep(timeoutMs), exceed("timeout", timeoutMs)))
   }
   return limitedRun
 }
 
 const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
   Effect.suspend(() => {
-    const { step, runId, iteration } = attempt
-    let controller: AbortController | undefined
-    let isOver = false
+    const { step, runId, iteration, ending } = attempt
     const context: StepContext<unknown> = {
       ...attempt.needs,
       input: attempt.input,
       heartbeat: (details) => {
-        if (isOver) return
+        if (ending.isOver) return
         onBeat()
         if (details === undefined) return
         const copied = toJson(details)
@@ -189,9 +224,9 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       },
       lastHeartbeat: attempt.lastHeartbeat,
       get signal() {
-        controller ??= new AbortController()
-        if (isOver) controller.abort()
-        return controller.signal
+        ending.controller ??= new AbortController()
+        if (ending.isAborted) ending.controller.abort()
+        return ending.controller.signal
       },
       runId,
       stepId: step.id,
@@ -199,25 +234,23 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       attempt: attempt.attempt,
       idempotencyKey: `${runId}:${step.id}:${iteration}`,
     }
-    const end = Effect.sync(() => {
-      isOver = true
-    })
-    const abort = Effect.sync(() => {
-      isOver = true
-      controller?.abort()
-    })
+    const end = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+      Effect.sync(() => {
+        ending.isOver = true
+        if (Exit.isInterrupted(exit)) abort(ending)
+      })
     let returned: unknown
     try {
       returned = (step.run as (context: StepContext<unknown>) => unknown)(context)
     } catch (thrown) {
-      isOver = true
+      ending.isOver = true
       return Effect.fail(thrown)
     }
     if (Effect.isEffect(returned)) {
-      return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, (exit) => (Exit.isInterrupted(exit) ? abort : end))
+      return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, end)
     }
     if (!isThenable(returned)) {
-      isOver = true
+      ending.isOver = true
       return Effect.succeed(returned)
     }
     const promised = returned
@@ -228,7 +261,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
           (reason: unknown) => resume(Effect.fail(reason)),
         )
       }),
-      (exit) => (Exit.isInterrupted(exit) ? abort : end),
+      end,
     )
   })
 
@@ -241,9 +274,10 @@ interface Explained {
 }
 
 const explain = (cause: Cause.Cause<unknown>, stepId: string): Explained => {
-  const failure = Cause.failureOption(cause)
+  // Effect wraps errors to remember their span; what is kept is what was raised.
+  const failure = Option.map(Cause.failureOption(cause), Cause.originalError)
   if (Option.isSome(failure)) return { error: describe(failure.value), cause: failure.value }
-  const defect = Cause.dieOption(cause)
+  const defect = Option.map(Cause.dieOption(cause), Cause.originalError)
   if (Option.isSome(defect)) return { error: { ...describe(defect.value), retryable: false }, cause: defect.value }
   const interrupted = new Error(`step "${stepId}" interrupted itself`)
   return { error: describe(interrupted), cause: interrupted }
@@ -261,21 +295,32 @@ const isRetryable = (thrown: unknown): boolean => {
   return !programmingErrors.has(thrown.name) || thrown.cause !== undefined
 }
 
+/** Describes anything at all, also an error whose own properties throw. */
 const describe = (thrown: unknown): ErrorInfo => {
+  try {
+    return describeReadable(thrown)
+  } catch {
+    return { name: "Error", message: "an error that could not be read", retryable: true }
+  }
+}
+
+const describeReadable = (thrown: unknown): ErrorInfo => {
   if (thrown instanceof LimitExceeded) {
     const what = thrown.kind === "timeout" ? "took longer than" : "gave no heartbeat for"
     return { name: "StepTimedOut", message: `${what} ${thrown.limitMs} ms`, retryable: true, kind: thrown.kind }
   }
   const retryable = isRetryable(thrown)
   if (typeof thrown === "object" && thrown !== null) {
-    const tag = "_tag" in thrown && typeof thrown._tag === "string" ? thrown._tag : undefined
-    const name = tag ?? ("name" in thrown && typeof thrown.name === "string" ? thrown.name : thrown.constructor?.name) ?? "Error"
-    const message = "message" in thrown && typeof thrown.message === "string" ? thrown.message : asText(thrown)
-    const stack = thrown instanceof Error && thrown.stack !== undefined ? { stack: thrown.stack } : {}
+    const { _tag, name: ownName, message: ownMessage } = thrown as { readonly [key: string]: unknown }
+    const name = [_tag, ownName, thrown.constructor?.name].find(isText) ?? "Error"
+    const message = isText(ownMessage) ? ownMessage : asText(thrown)
+    const stack = thrown instanceof Error && isText(thrown.stack) ? { stack: thrown.stack } : {}
     return { name, message, retryable, ...stack }
   }
   return { name: "Error", message: String(thrown), retryable }
 }
+
+const isText = (value: unknown): value is string => typeof value === "string"
 
 const asText = (value: object): string => {
   const copied = toJson(value)

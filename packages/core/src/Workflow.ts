@@ -19,7 +19,7 @@ import {
   type RunNotFound,
   type StoreError,
 } from "./Errors.ts"
-import { generateRunId, idPattern } from "./Ids.ts"
+import { generateRunId, idPattern, idRule } from "./Ids.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Settlement } from "./RunDriver.ts"
 import { type LoggedEvent, Storage } from "./Storage.ts"
@@ -109,20 +109,26 @@ export interface Declared<S extends Codec.AnySchema> {
   ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>>
 }
 
+const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency"])
+
 /** Declares a workflow. */
 export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptions<S>): Declared<S> => ({
   build: (write) => {
-    const { name, maxConcurrency } = options
+    const { name, version, maxConcurrency } = options
     const refuse = (problem: string): never => {
       throw new InvalidWorkflow({ workflow: String(name), where: "createWorkflow", problem })
     }
-    if (typeof name !== "string" || !idPattern.test(name)) refuse("its name must be 1 to 200 characters of A-Z a-z 0-9 _ . : @ -")
+    if (typeof name !== "string" || !idPattern.test(name)) refuse(`its name must be ${idRule}`)
+    for (const key of Object.keys(options)) {
+      if (!workflowKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...workflowKeys].join(", ")}`)
+    }
     if (!Codec.isSchema(options.input)) refuse(`"input" must be an Effect Schema or a Standard Schema`)
-    if (maxConcurrency !== undefined && !(maxConcurrency >= 1)) refuse(`"maxConcurrency" must be at least 1`)
+    if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)
+    if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency))
+      refuse(`"maxConcurrency" must be a whole number of at least 1`)
     const root = write(Builder.make(name))
-    if (typeof root !== "object" || root === null || !("plan" in root)) refuse("build must return a node made by $")
-    const plan = Plan.make(name, root.plan)
-    return fromPlan(options, plan)
+    if (!Builder.isNode(root)) return refuse("build must return a node made by $")
+    return fromPlan(options, Plan.make(name, root.plan))
   },
 })
 

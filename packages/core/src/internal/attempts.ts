@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import type { Span } from "effect/Tracer"
 import type { Json } from "../Codec.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
@@ -21,12 +22,13 @@ import type { StorageShape } from "../Storage.ts"
 const heartbeatIntervalMs = 500
 
 /** Why an attempt is interrupted although its run goes on or ends in order. */
-export type Stop = "fail-fast" | "cancelled"
+type Stop = "fail-fast" | "cancelled"
 
 interface InFlight {
   readonly start: Start
   readonly startedAt: number
   readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult>
+  readonly ending: StepProgram.Ending
   stop: Stop | undefined
 }
 
@@ -37,7 +39,7 @@ interface Beat {
 }
 
 /** What came of an attempt. */
-export interface Settled {
+interface Settled {
   readonly event: RunEvent
   readonly key: NodeKey
   readonly result: StepProgram.AttemptResult | undefined
@@ -107,6 +109,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       find: (text: string) =>
         Effect.orDie(storage.cached(workflow, step.id, text, cache.ttlMs === undefined ? 0 : now - cache.ttlMs)),
     }
+    const ending = StepProgram.ending()
     const program = StepProgram.run({
       step,
       runId,
@@ -120,6 +123,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       driver: drivers.get(key),
       failures: record?.failures ?? [],
       clock,
+      ending,
       onHeartbeat: heard(key),
       cache: found,
     }).pipe(
@@ -129,13 +133,16 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     Metrics.attemptsStarted.unsafeUpdate(1, [])
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
     const known = spans.get(key)
-    return Effect.flatMap(known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false }), (span) => {
-      spans.set(key, span)
-      const options = { parent: span, attributes: { ...attributes, "smithers.attempt": attempt }, captureStackTrace: false }
-      return Effect.map(Effect.fork(Effect.withSpan(program, "smithers.attempt", options)), (fiber) => {
-        inFlight.set(key, { start, startedAt: now, fiber, stop: undefined })
-      })
-    })
+    return Effect.flatMap(
+      known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false }),
+      (span) => {
+        spans.set(key, span)
+        const options = { parent: span, attributes: { ...attributes, "smithers.attempt": attempt }, captureStackTrace: false }
+        return Effect.map(Effect.fork(Effect.withSpan(program, "smithers.attempt", options)), (fiber) => {
+          inFlight.set(key, { start, startedAt: now, fiber, ending, stop: undefined })
+        })
+      },
+    )
   }
 
   const settle: Attempts["settle"] = (key, exit, now) => {
@@ -175,11 +182,18 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     return { key, result, event: { ...failed, ...(start.step.continueOnFail ? { soft: true } : {}) } }
   }
 
+  /** Sends the interruption before the signal is aborted, so that what code makes of the signal no longer counts as its result. */
+  const interrupt = ({ fiber, ending }: InFlight): Effect.Effect<void> =>
+    Effect.zipRight(
+      Fiber.interruptAsFork(fiber, FiberId.none),
+      Effect.sync(() => StepProgram.abort(ending)),
+    )
+
   const stop: Attempts["stop"] = (key, reason) => {
     const attempt = inFlight.get(key)
     if (attempt === undefined || attempt.stop !== undefined) return Effect.void
     attempt.stop = reason
-    return Fiber.interruptFork(attempt.fiber)
+    return interrupt(attempt)
   }
 
   const writeBeats: Attempts["writeBeats"] = (key) =>
@@ -207,7 +221,13 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     settle,
     stop,
     stopAll: (reason) => Effect.forEach([...inFlight.keys()], (key) => stop(key, reason), { discard: true }),
-    interrupt: Effect.suspend(() => Fiber.interruptAll([...inFlight.values()].map(({ fiber }) => fiber))),
+    interrupt: Effect.suspend(() => {
+      const attempts = [...inFlight.values()]
+      return Effect.zipRight(
+        Effect.forEach(attempts, interrupt, { discard: true }),
+        Effect.forEach(attempts, ({ fiber }) => Fiber.await(fiber), { discard: true }),
+      )
+    }),
     writeBeats,
     causeOf: (key) => causes.get(key),
   }

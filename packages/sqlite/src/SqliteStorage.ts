@@ -1,0 +1,120 @@
+/**
+ * A store in a SQLite file, through `bun:sqlite`. Several processes may use one file at the same time.
+ *
+ * The file is made with mode 600 if it is not there, and brought up to date when it is opened. It may hold tables of others
+ * besides: the engine's are named `smithers_…`, those of outputs as their steps say. Reading it with any SQLite tool is safe
+ * at any time.
+ */
+
+import type { StoreError } from "@smithers/core/Errors"
+import { Storage, type StorageShape } from "@smithers/core/Storage"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Changes from "./internal/changes.ts"
+import * as Claims from "./internal/claims.ts"
+import * as Connection from "./internal/connection.ts"
+import { patiently } from "./internal/failures.ts"
+import * as Frames from "./internal/frames.ts"
+import * as Migrations from "./internal/migrations.ts"
+import * as Outputs from "./internal/outputs.ts"
+import * as Owner from "./internal/owner.ts"
+import * as Queries from "./internal/queries.ts"
+import * as Queue from "./internal/queue.ts"
+import * as States from "./internal/states.ts"
+
+/** Where a store is and how it is written. */
+export interface SqliteConfig {
+  /** Path of the file; its folder must exist. `:memory:` is a store that ends with the layer. */
+  readonly filename: string
+  /**
+   * `normal` (the default) survives the end of the process; a power failure may take the last commits, whose steps then run
+   * again. `full` survives that too, at the price of waiting for the disk with every commit. Commands are always kept `full`.
+   */
+  readonly synchronous?: "normal" | "full"
+  /** How long in total to wait for a database that others have locked, before `StoreBusy`. 30 seconds unless told. */
+  readonly busyTimeout?: Duration.DurationInput
+}
+
+/**
+ * Opens a store for as long as the scope. Fails with `StoreReadOnly`, `StoreFull`, `StoreCorrupt` or `StoreTooNew` where the file
+ * cannot be used, with `StoreBusy` when it stays locked, and with `StoreFailed` for anything else, such as a missing folder.
+ */
+export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { filename, synchronous = "normal" } = config
+    const patience = { filename, patienceMs: Duration.toMillis(config.busyTimeout ?? Duration.seconds(30)) }
+    const now = yield* Clock.currentTimeMillis
+    const connection = yield* Effect.acquireRelease(
+      patiently("open", patience, () => Either.right(Connection.open(filename))),
+      (connection) => Effect.sync(connection.close),
+    )
+    yield* patiently("open", patience, () =>
+      Either.map(Migrations.check(connection), () => {
+        Connection.configure(connection)
+        Migrations.run(connection, now)
+      }),
+    )
+    const queue = yield* Effect.acquireRelease(
+      Effect.sync(() => Queue.make(connection, { ...patience, synchronous })),
+      (queue) => Effect.sync(queue.close),
+    )
+    const outputs = Outputs.make(connection)
+    const frames = Frames.make(connection, outputs)
+    const claims = Claims.make(connection, Owner.make())
+    const states = States.make(connection, outputs)
+    const queries = Queries.make(connection)
+    const changes = Changes.make(connection, filename)
+
+    const read = <A, E = never>(operation: string, body: () => Either.Either<A, E>): Effect.Effect<A, E | StoreError> =>
+      patiently(operation, patience, () => connection.snapshot(body))
+
+    return {
+      open: (request) => queue.write({ operation: "open", run: () => claims.open(request) }),
+      load: (runId) => read("load", () => states.load(runId)),
+      commit: (frame) => {
+        const run = () => frames.commit(frame)
+        return queue.write({ operation: "commit", run, ...(Frames.isLast(frame) ? { onCommit: changes.bump } : {}) })
+      },
+      heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
+      renew: (held, leaseUntil) => queue.write({ operation: "renew", run: () => Either.right(claims.renew(held, leaseUntil)) }),
+      release: (runId, epoch, now) =>
+        queue.write({
+          operation: "release",
+          run: () => Either.right(claims.release(runId, epoch, now)),
+          onCommit: changes.bump,
+        }),
+      prepareOutputs: (workflow, tables) =>
+        Effect.suspend(() =>
+          outputs.isPrepared(workflow, tables)
+            ? Effect.void
+            : Effect.asVoid(
+                queue.write({
+                  operation: "prepareOutputs",
+                  run: () => outputs.prepare(workflow, tables),
+                  onCommit: outputs.remember,
+                }),
+              ),
+        ),
+      cached: (workflow, nodeId, key, notBefore) =>
+        read("cached", () => Either.right(states.cached(workflow, nodeId, key, notBefore))),
+      deliver: (command) =>
+        queue.write({
+          operation: "deliver",
+          run: () => claims.deliver(command),
+          onCommit: changes.bump,
+          synchronous: "full",
+        }),
+      inbox: read("inbox", () => Either.right(claims.inbox())),
+      changes: changes.after,
+      runs: (filter) => read("runs", () => Either.right(queries.runs(filter))),
+      inspect: (runId) => read("inspect", () => queries.inspect(runId)),
+      events: (runId, options) => read("events", () => queries.events(runId, options)),
+    }
+  })
+
+/** The store as a layer. */
+export const layer = (config: SqliteConfig): Layer.Layer<Storage, StoreError> => Layer.scoped(Storage, make(config))

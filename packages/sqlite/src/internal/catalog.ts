@@ -1,0 +1,159 @@
+/**
+ * Which table holds which output, as the database keeps it.
+ *
+ * An output has a table of its own, named like the output; but steps of one workflow that come together and have equal columns
+ * share one, `<workflow>_steps`, and the name of each is a view of its rows. A generated workflow of thousands of steps would
+ * otherwise need a table for each, of 4 KB and more, made ever more slowly the more there are. What was assigned once stays.
+ */
+import { IncompatibleTable } from "@smithers/core/Errors"
+import type { OutputTable } from "@smithers/core/Storage"
+import * as Either from "effect/Either"
+import * as Columns from "./columns.ts"
+import type { Connection } from "./connection.ts"
+import * as Tables from "./tables.ts"
+
+/**
+ * Views of one shared table. They are there for people who read a workflow that people have written, and each costs as much
+ * time as a table to make and to read at every start. Steps beyond are found in the shared table, by their `node_id`.
+ */
+const maxViews = 64
+
+/** Outputs with their tables. */
+export interface Prepared {
+  readonly workflow: string
+  readonly assigned: ReadonlyArray<{ readonly output: OutputTable; readonly table: string }>
+  readonly layouts: ReadonlyMap<string, Columns.Layout>
+}
+
+export interface Catalog {
+  /** Finds the table of an output. */
+  readonly find: (workflow: string, name: string) => { readonly table: string; readonly layout: Columns.Layout } | undefined
+  /** Makes and alters tables inside a transaction. Refuses, before it writes, what a table cannot follow. */
+  readonly prepare: (workflow: string, outputs: ReadonlyArray<OutputTable>) => Either.Either<Prepared, IncompatibleTable>
+}
+
+/** The catalog of a connection. */
+export const make = (connection: Connection): Catalog => {
+  const selectOne = connection.prepare<[table: string, layout: string]>(
+    `SELECT t.name, t.layout FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
+     WHERE o.workflow = ? AND o.name = ?`,
+  )
+  const selectOutputs = connection.prepare<[name: string, table: string]>(
+    "SELECT name, table_name FROM smithers_outputs WHERE workflow = ?",
+  )
+  const selectTables = connection.prepare<[name: string, isShared: number, layout: string]>(
+    `SELECT name, is_shared, layout FROM smithers_tables
+     WHERE workflow = ?1 OR name IN (SELECT table_name FROM smithers_outputs WHERE workflow = ?1)`,
+  )
+  const selectNamesakes = connection.prepare<[table: string, layout: string]>(
+    `SELECT t.name, t.layout FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
+     WHERE o.name = ? AND o.node_id IS NULL AND NOT t.is_shared ORDER BY t.name`,
+  )
+  const selectRelations = connection.prepare<[name: string, type: string]>("SELECT lower(name), type FROM sqlite_master")
+  const insertOutput = connection.prepare(
+    "INSERT OR REPLACE INTO smithers_outputs (workflow, name, table_name, node_id) VALUES (?, ?, ?, ?)",
+  )
+  const insertTable = connection.prepare(
+    "INSERT OR REPLACE INTO smithers_tables (name, workflow, is_shared, layout) VALUES (?, ?, ?, ?)",
+  )
+  const updateTable = connection.prepare("UPDATE smithers_tables SET layout = ? WHERE name = ?")
+
+  const prepare: Catalog["prepare"] = (workflow, outputs) => {
+    const relations = new Map(selectRelations.values())
+    const isTable = (name: string): boolean => relations.get(name.toLowerCase()) === "table"
+    const stored = new Map<string, { readonly isShared: boolean; readonly layout: Columns.Layout }>()
+    for (const [name, isShared, layout] of selectTables.values(workflow)) {
+      // A table that someone has moved away is made anew.
+      if (isTable(name)) stored.set(name, { isShared: isShared === 1, layout: Columns.parse(layout) })
+    }
+
+    const before = new Map(selectOutputs.values(workflow))
+    const assigned: Array<Prepared["assigned"][number]> = []
+    const layouts = new Map<string, Columns.Layout>()
+    const added: Array<OutputTable> = []
+    for (const output of outputs) {
+      const table = before.get(output.name) ?? ""
+      const layout = layouts.get(table) ?? stored.get(table)?.layout
+      if (layout === undefined) {
+        added.push(output)
+        continue
+      }
+      const evolved = Columns.evolve(layout, Columns.layoutOf(output.jsonSchema))
+      if (Either.isLeft(evolved)) return Either.left(new IncompatibleTable({ table: output.name, ...evolved.left }))
+      layouts.set(table, evolved.right)
+      assigned.push({ output, table })
+    }
+    for (const [table, layout] of layouts) {
+      const old = stored.get(table)?.layout
+      if (old === undefined || old === layout) continue
+      Tables.alter(connection, table, old, layout)
+      updateTable.run(layout.text, table)
+    }
+
+    const free = (wanted: string): string => {
+      const base = sanitize(wanted)
+      let name = base
+      for (let count = 2; relations.has(name.toLowerCase()); count++) name = `${base}_${count}`
+      return name
+    }
+    const create = (wanted: string, isShared: boolean, layout: Columns.Layout): string => {
+      const name = free(wanted)
+      Tables.create(connection, name, layout)
+      relations.set(name.toLowerCase(), "table")
+      insertTable.run(name, workflow, Number(isShared), layout.text)
+      return name
+    }
+    const assign = (output: OutputTable, table: string): void => {
+      insertOutput.run(workflow, output.name, table, output.nodeId ?? null)
+      assigned.push({ output, table })
+    }
+    const share = (table: string, outputs: ReadonlyArray<OutputTable>): void => {
+      let views = [...before.values()].filter((other) => other === table).length
+      for (const output of outputs) {
+        assign(output, table)
+        if (output.nodeId === undefined || views++ >= maxViews) continue
+        const view = free(output.name)
+        Tables.createView(connection, view, table, output.nodeId)
+        relations.set(view.toLowerCase(), "view")
+      }
+    }
+
+    for (const output of added.filter(({ nodeId }) => nodeId === undefined)) {
+      // Workflows that use one name for the same columns mean one table.
+      const layout = Columns.layoutOf(output.jsonSchema)
+      const namesake = selectNamesakes.values(output.name).find(([table, text]) => text === layout.text && isTable(table))
+      const table = namesake?.[0] ?? create(output.name, false, layout)
+      layouts.set(table, layout)
+      assign(output, table)
+    }
+    const steps = Map.groupBy(
+      added.filter(({ nodeId }) => nodeId !== undefined),
+      ({ jsonSchema }) => Columns.layoutOf(jsonSchema).text,
+    )
+    for (const [text, group] of steps) {
+      const layout = Columns.parse(text)
+      const shared = [...stored].find(([, table]) => table.isShared && table.layout.text === text)?.[0]
+      const isAlone = shared === undefined && group.length === 1
+      const wanted = isAlone ? (group[0] as OutputTable).name : `${workflow}_steps`
+      const table = shared ?? create(wanted, !isAlone, layout)
+      layouts.set(table, layout)
+      if (isAlone) assign(group[0] as OutputTable, table)
+      else share(table, group)
+    }
+    return Either.right({ workflow, assigned, layouts })
+  }
+
+  return {
+    find: (workflow, name) => {
+      const found = selectOne.values(workflow, name)[0]
+      return found === undefined ? undefined : { table: found[0], layout: Columns.parse(found[1]) }
+    },
+    prepare,
+  }
+}
+
+/** A name that needs no quotes and that neither SQLite nor the engine's own tables use. */
+const sanitize = (name: string): string => {
+  const plain = name.replaceAll(/[^A-Za-z0-9_]/g, "_")
+  return /^(smithers_|sqlite_|\d|$)/i.test(plain) ? `_${plain}` : plain
+}

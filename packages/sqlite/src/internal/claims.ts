@@ -1,0 +1,97 @@
+/**
+ * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
+ */
+import { RunEnded, RunNotFound } from "@smithers/core/Errors"
+import type { Command, Opened, OpenRequest } from "@smithers/core/Storage"
+import * as Either from "effect/Either"
+import type { Connection } from "./connection.ts"
+import { readOptional, writeOptional } from "./json.ts"
+import * as Owner from "./owner.ts"
+
+export interface Claims {
+  readonly open: (request: OpenRequest) => Either.Either<Opened, RunNotFound>
+  /** Answers with the runs that were lost. */
+  readonly renew: (claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>, leaseUntil: number) => Array<string>
+  readonly release: (runId: string, epoch: number, now: number) => void
+  readonly deliver: (command: Command) => Either.Either<void, RunNotFound | RunEnded>
+  readonly inbox: () => ReadonlyArray<Command>
+}
+
+type RunRow = [
+  workflow: string,
+  status: string,
+  epoch: number,
+  owner: string | null,
+  leaseUntil: number | null,
+  input: string | null,
+]
+
+const ended = "('finished', 'failed', 'cancelled')"
+
+/** The claims of a connection, for the owner `me`. */
+export const make = ({ prepare }: Connection, me: string): Claims => {
+  const selectRun = prepare<RunRow>("SELECT workflow, status, epoch, owner, lease_until, input FROM smithers_runs WHERE run_id = ?")
+  const insertRun = prepare(
+    `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input)
+     VALUES (?1, ?2, ?3, 'running', 1, ?4, ?5, ?6, ?6, ?7, ?8)`,
+  )
+  const claim = prepare("UPDATE smithers_runs SET epoch = ?2, owner = ?3, lease_until = ?4 WHERE run_id = ?1")
+  const selectEpoch = prepare<[number]>("SELECT epoch FROM smithers_runs WHERE run_id = ?")
+  const extend = prepare("UPDATE smithers_runs SET lease_until = ?3 WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL")
+  const release = prepare(
+    `UPDATE smithers_runs SET owner = NULL, lease_until = NULL, updated_at = ?3,
+       status = CASE WHEN status IN ${ended} THEN status ELSE 'suspended' END
+     WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL`,
+  )
+  const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
+  const selectInbox = prepare<[id: string, runId: string, at: number, command: string]>(
+    `SELECT i.id, i.run_id, i.at_ms, i.command FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
+     WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
+  )
+
+  const isFree = (owner: string | null, leaseUntil: number | null, now: number): boolean =>
+    owner === null || leaseUntil === null || leaseUntil <= now || (owner !== me && Owner.isDead(owner))
+
+  return {
+    open: ({ runId, create, revive, leaseMs, now }) => {
+      const row = selectRun.values(runId)[0]
+      if (row === undefined) {
+        if (create === undefined) return Either.left(new RunNotFound({ runId }))
+        const { workflow, version = null, tags, input } = create
+        insertRun.run(runId, workflow, version, me, now + leaseMs, now, JSON.stringify(tags), writeOptional(input))
+        return Either.right({ _tag: "Created", epoch: 1 })
+      }
+      const [workflow, status, epoch, owner, leaseUntil, input] = row
+      if (create !== undefined && (create.workflow !== workflow || !Bun.deepEquals(create.input, readOptional(input), true))) {
+        return Either.right({ _tag: "Mismatch", workflow })
+      }
+      const isEnded = status === "finished" || status === "failed" || status === "cancelled"
+      if (isEnded && !revive.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
+      if (!isFree(owner, leaseUntil, now)) return Either.right({ _tag: "Owned", until: leaseUntil ?? now })
+      claim.run(runId, epoch + 1, me, now + leaseMs)
+      return Either.right({ _tag: "Claimed", epoch: epoch + 1 })
+    },
+    renew: (claims, leaseUntil) =>
+      claims.flatMap(({ runId, epoch }) => {
+        if (extend.run(runId, epoch, leaseUntil).changes > 0) return []
+        // A run that has ended has no lease any more, and was not lost.
+        return selectEpoch.values(runId)[0]?.[0] === epoch ? [] : [runId]
+      }),
+    release: (runId, epoch, now) => {
+      release.run(runId, epoch, now)
+    },
+    deliver: ({ id, runId, at, command }) => {
+      const row = selectRun.values(runId)[0]
+      if (row === undefined) return Either.left(new RunNotFound({ runId }))
+      const [, status] = row
+      if (status !== "running" && status !== "suspended") return Either.left(new RunEnded({ runId, status }))
+      insertCommand.run(id, runId, at, JSON.stringify(command))
+      return Either.right(undefined)
+    },
+    inbox: () =>
+      selectInbox.values(me).map(([id, runId, at, command]) => {
+        const { _tag, reason } = JSON.parse(command) as { readonly _tag: "Cancel"; readonly reason?: string }
+        return { id, runId, at, command: { _tag, reason } }
+      }),
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * What SQLite can refuse, as the errors of the port, and how a locked database is waited for.
+ *
+ * Waiting uses timers of the platform and not the Effect clock: it is about another process, which does not stand still when
+ * a test does. Each try blocks the event loop for at most {@link busyTimeoutMs}; the time between two tries does not.
+ */
+import { SQLiteError } from "bun:sqlite"
+import { StoreBusy, StoreCorrupt, type StoreError, StoreFailed, StoreFull, StoreReadOnly } from "@smithers/core/Errors"
+import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+
+/**
+ * How long one try may block, in milliseconds. Other processes commit in well under a millisecond, in a few when they wait for
+ * the disk: 5 ms gets over that without a visible pause of everything else in this process.
+ */
+export const busyTimeoutMs = 5
+
+/** The pause after the first try, in milliseconds. It grows up to {@link maxPauseMs}. */
+export const firstPauseMs = 2
+
+/** The longest pause between two tries, in milliseconds: the most that is lost after a lock has gone. */
+const maxPauseMs = 50
+
+/** The pause after this one; a little random, so that two processes do not keep meeting. */
+export const nextPause = (pauseMs: number): number => Math.min(maxPauseMs, pauseMs * (1.5 + Math.random()))
+
+type StoreErrorClass = typeof StoreBusy | typeof StoreCorrupt | typeof StoreFailed | typeof StoreFull | typeof StoreReadOnly
+
+/**
+ * By code, or by its first two words. A write into the page cache of the system fails for want of space, of quota or of allowed
+ * file size; a device that fails shows later, when the file is synchronised or read.
+ */
+const classes: { readonly [code: string]: StoreErrorClass } = {
+  SQLITE_BUSY: StoreBusy,
+  SQLITE_LOCKED: StoreBusy,
+  SQLITE_PROTOCOL: StoreBusy,
+  SQLITE_FULL: StoreFull,
+  SQLITE_IOERR_WRITE: StoreFull,
+  SQLITE_IOERR_SHMSIZE: StoreFull,
+  SQLITE_CORRUPT: StoreCorrupt,
+  SQLITE_NOTADB: StoreCorrupt,
+  SQLITE_READONLY: StoreReadOnly,
+  SQLITE_PERM: StoreReadOnly,
+  ENOSPC: StoreFull,
+  EDQUOT: StoreFull,
+  EACCES: StoreReadOnly,
+  EPERM: StoreReadOnly,
+  EROFS: StoreReadOnly,
+}
+
+/** The error that something thrown by the database or the file system stands for; `undefined` for anything else. */
+export const classOf = (thrown: unknown): StoreErrorClass | undefined => {
+  // Text in a JSON column that is no JSON was not written by us.
+  if (thrown instanceof SyntaxError) return StoreCorrupt
+  if (!(thrown instanceof SQLiteError) && !(thrown instanceof Error && "syscall" in thrown)) return undefined
+  const code = "code" in thrown ? String(thrown.code) : ""
+  return classes[code] ?? classes[code.split("_", 2).join("_")] ?? StoreFailed
+}
+
+/** Fails with what was thrown; what the database did not raise is a defect. */
+export const failure = (operation: string, filename: string, thrown: unknown): Effect.Effect<never, StoreError> => {
+  const Class = classOf(thrown)
+  return Class === undefined ? Effect.die(thrown) : new Class({ operation, detail: `${filename}: ${(thrown as Error).message}` })
+}
+
+/** Calls a synchronous function of the database, again and again while that is locked, for `patienceMs` in total. */
+export const patiently = <A, E>(
+  operation: string,
+  config: { readonly filename: string; readonly patienceMs: number },
+  call: () => Either.Either<A, E>,
+): Effect.Effect<A, E | StoreError> =>
+  Effect.suspend(() => {
+    const deadline = performance.now() + config.patienceMs
+    const attempt = (pauseMs: number): Effect.Effect<A, E | StoreError> => {
+      try {
+        return call()
+      } catch (thrown) {
+        if (classOf(thrown) !== StoreBusy || performance.now() >= deadline) return failure(operation, config.filename, thrown)
+        return Effect.flatMap(pause(pauseMs), () => attempt(nextPause(pauseMs)))
+      }
+    }
+    return attempt(firstPauseMs)
+  })
+
+const pause = (ms: number): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    const timer = setTimeout(() => resume(Effect.void), ms)
+    return Effect.sync(() => clearTimeout(timer))
+  })

@@ -1,0 +1,257 @@
+/**
+ * The hot path: a frame becomes rows. For each kind of event there is the statement that does to the rows what
+ * `RunState.apply` does to the state; together they must keep saying the same, which the contract suite holds against each
+ * other. A sequential step costs nine statements and touches one leaf page of each of six tables.
+ *
+ * The row of the run is read for fencing and is not written, unless the frame changes how the run stands.
+ */
+import type { Json } from "@smithers/core/Codec"
+import { RunFailure, RunFenced } from "@smithers/core/Errors"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import { type Frame, type Heartbeat, logged } from "@smithers/core/Storage"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import type { Connection, Statement, Value } from "./connection.ts"
+import { write, writeOptional } from "./json.ts"
+import type { Outputs } from "./outputs.ts"
+
+export interface Frames {
+  readonly commit: (frame: Frame) => Either.Either<void, RunFenced>
+  readonly heartbeat: (heartbeat: Heartbeat) => Either.Either<void, RunFenced>
+}
+
+/** Whether a frame ends its run. */
+export const isLast = ({ events }: Frame): boolean => {
+  const last = events.at(-1)?._tag
+  return last === "RunFinished" || last === "RunFailed" || last === "RunCancelled"
+}
+
+const encodeFailure = Schema.encodeSync(RunFailure)
+
+/** A failure as JSON: without the error object that only the process that ran the step has. */
+const writeFailure = (failure: RunFailure): string => JSON.stringify({ ...encodeFailure(failure), cause: undefined })
+
+export const hash = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex")
+
+const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
+
+/** What a node has only in some of its states, and loses with the next. */
+const cleared = "retry_at = NULL, error = NULL, is_soft = NULL, output_table = NULL"
+
+/** The writer of frames. */
+export const make = (connection: Connection, outputs: Outputs): Frames => {
+  const { prepare } = connection
+  const selectClaim = prepare<[workflow: string]>(
+    "SELECT workflow FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL",
+  )
+  const insertFrame = prepare("INSERT INTO smithers_frames (run_id, frame, at_ms, plan_hash) VALUES (?, ?, ?, ?)")
+  const insertPlan = prepare("INSERT OR IGNORE INTO smithers_plans (hash, content) VALUES (?, ?)")
+  const insertEvent = prepare(
+    `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  )
+  const consume = prepare("UPDATE smithers_inbox SET frame = ?3 WHERE id = ?2 AND run_id = ?1")
+  const consumeAll = prepare("UPDATE smithers_inbox SET frame = ?2 WHERE run_id = ?1 AND frame IS NULL")
+
+  const resumeRun = prepare(
+    `UPDATE smithers_runs SET updated_at = ?2, finished_at = NULL, output = NULL, failure = NULL, status = 'running',
+       cancel = CASE WHEN status IN ('finished', 'failed', 'cancelled') THEN NULL ELSE cancel END WHERE run_id = ?1`,
+  )
+  const cancelRun = prepare("UPDATE smithers_runs SET updated_at = ?2, cancel = ?3 WHERE run_id = ?1")
+  const endRun = prepare(
+    `UPDATE smithers_runs SET updated_at = ?2, finished_at = ?2, status = ?3, owner = NULL, lease_until = NULL,
+       output = ?4, failure = ?5, cancel = coalesce(?6, cancel) WHERE run_id = ?1`,
+  )
+
+  const addNode = prepare(
+    `INSERT OR IGNORE INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt)
+     VALUES (?, ?, ?, 'step', 'interrupted', 0)`,
+  )
+  const startNode = prepare(
+    `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
+     VALUES (?1, ?2, ?3, 'step', 'running', ?4, ?5)
+     ON CONFLICT DO UPDATE SET status = 'running', attempt = ?4, started_at = coalesce(started_at, ?5),
+       attempted_at = CASE WHEN started_at IS NULL THEN NULL ELSE ?5 END, finished_at = NULL, ${cleared}`,
+  )
+  const finishNode = prepare(
+    `UPDATE smithers_nodes SET status = 'finished', finished_at = ?4, budget_after = attempt, interruptions = 0,
+       heartbeat = NULL, ${cleared}, output_table = ?5 WHERE ${where}`,
+  )
+  const retryNode = prepare(
+    `UPDATE smithers_nodes SET status = 'retrying', interruptions = 0, heartbeat = coalesce(?6, heartbeat),
+       ${cleared}, retry_at = ?4, error = ?5 WHERE ${where}`,
+  )
+  const failNode = prepare(
+    `UPDATE smithers_nodes SET status = 'failed', finished_at = ?4, interruptions = coalesce(?7, interruptions),
+       heartbeat = coalesce(?8, heartbeat), ${cleared}, error = ?5, is_soft = ?6 WHERE ${where}`,
+  )
+  const interruptNode = prepare(
+    `UPDATE smithers_nodes SET status = 'interrupted', interruptions = interruptions + ?4,
+       heartbeat = coalesce(?5, heartbeat), ${cleared} WHERE ${where}`,
+  )
+  const skipNode = prepare(
+    `UPDATE smithers_nodes SET status = 'skipped', finished_at = ?4, budget_after = attempt, heartbeat = NULL, ${cleared}
+     WHERE ${where}`,
+  )
+  const resetNode = prepare(
+    `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0, ${cleared}
+     WHERE ${where}`,
+  )
+  const selectTable = prepare<[table: string | null]>(`SELECT output_table FROM smithers_nodes WHERE ${where}`)
+  const advanceLoop = prepare(
+    `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at, base, passes)
+     VALUES (?1, ?2, ?3, 'loop', 'running', 0, ?4, ?5, ?6)
+     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, base = ?5, passes = ?6`,
+  )
+  const finishLoop = prepare(
+    `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, finished_at, base, passes)
+     VALUES (?1, ?2, ?3, 'loop', 'finished', 0, ?4,
+       (SELECT coalesce(sum(passes), 0) FROM smithers_nodes WHERE run_id = ?1 AND node_id = ?2), 0)
+     ON CONFLICT DO UPDATE SET status = 'finished', finished_at = ?4`,
+  )
+
+  const startAttempt = prepare(
+    `INSERT INTO smithers_attempts (run_id, node_id, iteration, attempt, status, started_at) VALUES (?, ?, ?, ?, 'running', ?)`,
+  )
+  const endAttempt = prepare(
+    `INSERT INTO smithers_attempts (run_id, node_id, iteration, attempt, started_at, finished_at, status, is_cached, reason,
+       error, retry_at, heartbeat) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+     ON CONFLICT DO UPDATE SET finished_at = ?5, status = ?6, is_cached = ?7, reason = ?8, error = ?9, retry_at = ?10,
+       heartbeat = coalesce(?11, heartbeat)`,
+  )
+  const beatNode = prepare(`UPDATE smithers_nodes SET heartbeat = ?5 WHERE ${where} AND attempt = ?4 AND status = 'running'`)
+  const beatAttempt = prepare(
+    `UPDATE smithers_attempts SET heartbeat = ?5, heartbeat_at = ?6 WHERE ${where} AND attempt = ?4 AND status = 'running'`,
+  )
+
+  const insertCache = prepare(
+    `INSERT OR REPLACE INTO smithers_cache (workflow, node_id, key_hash, run_id, iteration, output_table, at_ms)
+     SELECT ?4, node_id, ?5, run_id, iteration, output_table, ?6 FROM smithers_nodes WHERE ${where} AND output_table IS NOT NULL`,
+  )
+  const deleteCache = prepare("DELETE FROM smithers_cache WHERE workflow = ?4 AND node_id = ?2 AND run_id = ?1 AND iteration = ?3")
+
+  type NodeEvent = Extract<RunEvent, { readonly nodeId: string }>
+
+  /** Updates a node, of which nothing may be known yet. */
+  const update = (statement: Statement, runId: string, { nodeId, iteration }: NodeEvent, ...values: ReadonlyArray<Value>): void => {
+    if (statement.run(runId, nodeId, iteration, ...values).changes > 0) return
+    addNode.run(runId, nodeId, iteration)
+    statement.run(runId, nodeId, iteration, ...values)
+  }
+
+  const store = (runId: string, workflow: string, event: RunEvent, at: number): void => {
+    switch (event._tag) {
+      case "RunStarted":
+      case "PlanChanged":
+        return
+      case "RunResumed":
+        resumeRun.run(runId, at)
+        return
+      case "CancelRequested":
+        cancelRun.run(runId, at, writeReason(event.reason))
+        return
+      case "RunFinished":
+        endRun.run(runId, at, "finished", writeOptional(event.output as Json | undefined), null, null)
+        return
+      case "RunFailed":
+        endRun.run(runId, at, "failed", null, writeFailure(event.failure), null)
+        return
+      case "RunCancelled":
+        endRun.run(runId, at, "cancelled", null, null, writeReason(event.reason))
+        return
+      case "LoopAdvanced":
+        advanceLoop.run(runId, event.nodeId, event.iteration, at, event.base, event.pass + 1)
+        return
+      case "LoopFinished":
+        finishLoop.run(runId, event.nodeId, event.iteration, at)
+        return
+      case "AttemptStarted":
+        startNode.run(runId, event.nodeId, event.iteration, event.attempt, at)
+        startAttempt.run(runId, event.nodeId, event.iteration, event.attempt, at)
+        return
+      case "AttemptSucceeded": {
+        const { nodeId, iteration, attempt, table, isCached } = event
+        update(finishNode, runId, event, at, table)
+        endAttempt.run(runId, nodeId, iteration, attempt, at, "succeeded", isCached === true ? 1 : null, null, null, null, null)
+        outputs.table(workflow, table).insert(runId, nodeId, iteration, event.output as Json | undefined)
+        return
+      }
+      case "AttemptFailed": {
+        const { nodeId, iteration, attempt, retryAt = null, soft } = event
+        const [error, heartbeat] = [JSON.stringify(event.error), writeOptional(event.heartbeat as Json | undefined)]
+        if (retryAt === null) update(failNode, runId, event, at, error, soft === true ? 1 : null, 0, heartbeat)
+        else update(retryNode, runId, event, retryAt, error, heartbeat)
+        endAttempt.run(runId, nodeId, iteration, attempt, at, "failed", null, null, error, retryAt, heartbeat)
+        return
+      }
+      case "AttemptInterrupted": {
+        const { nodeId, iteration, attempt, reason } = event
+        const heartbeat = writeOptional(event.heartbeat as Json | undefined)
+        update(interruptNode, runId, event, reason === "crash" ? 1 : 0, heartbeat)
+        endAttempt.run(runId, nodeId, iteration, attempt, at, "interrupted", null, reason, null, null, heartbeat)
+        return
+      }
+      case "NodeFailed":
+        update(failNode, runId, event, at, JSON.stringify(event.error), event.soft === true ? 1 : null, null, null)
+        return
+      case "NodeSkipped":
+        update(skipNode, runId, event, at)
+        return
+      case "NodeReset": {
+        const table = selectTable.values(runId, event.nodeId, event.iteration)[0]?.[0] ?? null
+        if (table !== null) outputs.table(workflow, table).remove(runId, event.nodeId, event.iteration)
+        deleteCache.run(runId, event.nodeId, event.iteration, workflow)
+        update(resetNode, runId, event)
+        return
+      }
+    }
+  }
+
+  return {
+    commit: (frame) => {
+      const { runId, epoch, at, plan } = frame
+      const claim = selectClaim.values(runId, epoch)[0]
+      if (claim === undefined) return Either.left(new RunFenced({ runId, epoch }))
+      const [workflow] = claim
+      const planHash = plan === undefined ? null : hash(plan)
+      insertFrame.run(runId, frame.frame, at, planHash)
+      if (plan !== undefined) insertPlan.run(planHash, plan)
+      let seq = frame.firstSeq
+      for (const event of frame.events) {
+        store(runId, workflow, event, at)
+        const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = logged(event) as LogEntry
+        insertEvent.run(runId, seq++, frame.frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
+      }
+      for (const { nodeId, iteration, key } of frame.cache) insertCache.run(runId, nodeId, iteration, workflow, hash(key), at)
+      for (const id of frame.consumed) consume.run(runId, id, frame.frame)
+      // What came too late for the run must not meet it again when it is taken up once more.
+      if (isLast(frame)) consumeAll.run(runId, frame.frame)
+      return Either.right(undefined)
+    },
+    heartbeat: ({ runId, epoch, nodeId, iteration, attempt, at, details }) => {
+      if (selectClaim.values(runId, epoch).length === 0) return Either.left(new RunFenced({ runId, epoch }))
+      const text = write(details)
+      beatNode.run(runId, nodeId, iteration, attempt, text)
+      beatAttempt.run(runId, nodeId, iteration, attempt, text, at)
+      return Either.right(undefined)
+    },
+  }
+}
+
+/** Any event, by the fields that have columns. */
+interface LogEntry {
+  readonly _tag: string
+  readonly nodeId?: string
+  readonly iteration?: number
+  readonly attempt?: number
+  readonly [field: string]: unknown
+}
+
+const writeReason = (reason: string | undefined): string => JSON.stringify({ reason })
+
+const writePayload = (fields: { readonly [field: string]: unknown }): string | null => {
+  const { failure, ...rest } = fields
+  if (failure !== undefined) return `{"failure":${writeFailure(failure as RunFailure)}}`
+  const text = write(rest as Json)
+  return text === "{}" ? null : text
+}

@@ -1,0 +1,166 @@
+/**
+ * The tables of the engine, as numbered steps that are only ever added to. They run when a store is opened, under the write
+ * lock of the database: a second process waits for it and then finds the work done.
+ *
+ * They are run here and not by the `Migrator` of `@effect/sql` because that takes tens of milliseconds to load, which every
+ * start of a process would pay, and because its lock fails where this one waits. The number reached is kept in a table of its
+ * own: `user_version` belongs to the application whose database this may also be.
+ *
+ * Rows that belong together stand together: tables without row ids, ordered by run. Nothing is indexed twice; a step that does
+ * nothing costs about 600 bytes. All times are epoch milliseconds; columns that hold JSON say so.
+ */
+import { StoreTooNew } from "@smithers/core/Errors"
+import * as Either from "effect/Either"
+import type { Connection } from "./connection.ts"
+
+const initial = `
+CREATE TABLE smithers_runs (
+  run_id TEXT PRIMARY KEY,
+  workflow TEXT NOT NULL,
+  version TEXT,
+  status TEXT NOT NULL, -- running, suspended, finished, failed, cancelled
+  epoch INTEGER NOT NULL, -- claims so far
+  owner TEXT, -- host:pid:process:store, while it is claimed
+  lease_until INTEGER,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL, -- when this row changed; frames have times of their own
+  finished_at INTEGER,
+  tags TEXT NOT NULL, -- JSON
+  cancel TEXT, -- JSON {"reason"?}, once cancellation was asked for
+  failure TEXT, -- JSON
+  input TEXT, -- JSON
+  output TEXT -- JSON
+) STRICT, WITHOUT ROWID;
+-- The list, newest first, with all that it is filtered by: rows that are passed over need not be looked up.
+CREATE INDEX smithers_runs_created ON smithers_runs (created_at, run_id, workflow, status, tags);
+
+CREATE TABLE smithers_nodes (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  kind TEXT NOT NULL, -- step, loop
+  status TEXT NOT NULL, -- running, retrying, interrupted, finished, skipped, failed
+  attempt INTEGER NOT NULL, -- the latest; 0 when it never ran
+  started_at INTEGER, -- of the first attempt
+  attempted_at INTEGER, -- of the latest attempt, from the second on
+  finished_at INTEGER,
+  output_table TEXT, -- as named in smithers_outputs
+  budget_after INTEGER NOT NULL DEFAULT 0, -- failed attempts up to this number no longer count against retries
+  interruptions INTEGER NOT NULL DEFAULT 0, -- crashes in a row while it ran
+  retry_at INTEGER,
+  is_soft INTEGER, -- the failure is tolerated
+  base INTEGER, -- loops: iteration of the first pass
+  passes INTEGER, -- loops: passes begun
+  error TEXT, -- JSON
+  heartbeat TEXT, -- JSON
+  PRIMARY KEY (run_id, node_id, iteration)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE smithers_attempts (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  status TEXT NOT NULL, -- running, succeeded, failed, interrupted
+  started_at INTEGER NOT NULL,
+  finished_at INTEGER,
+  retry_at INTEGER, -- when the next attempt is due
+  reason TEXT, -- of an interruption: crash, shutdown, fail-fast, cancelled
+  is_cached INTEGER, -- the output was taken over from an earlier run
+  heartbeat_at INTEGER,
+  heartbeat TEXT, -- JSON
+  error TEXT, -- JSON
+  PRIMARY KEY (run_id, node_id, iteration, attempt)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE smithers_events (
+  run_id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  frame INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  node_id TEXT,
+  iteration INTEGER,
+  attempt INTEGER,
+  payload TEXT, -- JSON: the fields that have no column
+  PRIMARY KEY (run_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE smithers_frames (
+  run_id TEXT NOT NULL,
+  frame INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL,
+  plan_hash TEXT, -- where the plan changed
+  PRIMARY KEY (run_id, frame)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE smithers_plans (
+  hash TEXT PRIMARY KEY, -- SHA-256 of the content
+  content TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE smithers_inbox (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  run_id TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  command TEXT NOT NULL, -- JSON
+  frame INTEGER -- that took care of it
+) STRICT;
+CREATE INDEX smithers_inbox_pending ON smithers_inbox (run_id) WHERE frame IS NULL;
+
+CREATE TABLE smithers_cache (
+  workflow TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  key_hash TEXT NOT NULL, -- SHA-256 of the key
+  run_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  output_table TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  PRIMARY KEY (workflow, node_id, key_hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE smithers_outputs (
+  workflow TEXT NOT NULL,
+  name TEXT NOT NULL, -- of the output, as the workflow says it
+  table_name TEXT NOT NULL,
+  node_id TEXT, -- the only step that writes it
+  PRIMARY KEY (workflow, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE smithers_tables (
+  name TEXT PRIMARY KEY,
+  workflow TEXT NOT NULL,
+  is_shared INTEGER NOT NULL, -- holds the outputs of several steps
+  layout TEXT NOT NULL -- JSON: what its columns hold
+) STRICT, WITHOUT ROWID;
+`
+
+const migrations: ReadonlyArray<string> = [initial]
+
+/** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
+const reached = (connection: Connection): number => {
+  const isOurs = connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'smithers_migrations'")
+  if (isOurs.values().length === 0) return 0
+  return connection.prepare<[number]>("SELECT coalesce(max(id), 0) FROM smithers_migrations").values()[0]?.[0] ?? 0
+}
+
+/** Refuses a database that a newer version has migrated. Writes nothing. */
+export const check = (connection: Connection): Either.Either<void, StoreTooNew> => {
+  const found = reached(connection)
+  const supported = migrations.length
+  return found > supported ? Either.left(new StoreTooNew({ found, supported })) : Either.right(undefined)
+}
+
+/** Brings a database up to date. `now` is epoch milliseconds. */
+export const run = (connection: Connection, now: number): void => {
+  if (reached(connection) === migrations.length) return
+  connection.transact("full", () => {
+    connection.execute("CREATE TABLE IF NOT EXISTS smithers_migrations (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT")
+    const note = connection.prepare("INSERT INTO smithers_migrations (id, at_ms) VALUES (?, ?)")
+    for (let id = reached(connection) + 1; id <= migrations.length; id++) {
+      connection.execute(migrations[id - 1] as string)
+      note.run(id, now)
+    }
+  })
+}

@@ -1,0 +1,94 @@
+/**
+ * The tables of outputs as this connection uses them: what the catalog says, remembered for as long as the tables of the
+ * database do not change.
+ */
+import type { JsonSchema } from "@smithers/core/Codec"
+import type { IncompatibleTable } from "@smithers/core/Errors"
+import type { OutputTable } from "@smithers/core/Storage"
+import * as Either from "effect/Either"
+import * as Catalog from "./catalog.ts"
+import type * as Columns from "./columns.ts"
+import type { Connection } from "./connection.ts"
+import * as Tables from "./tables.ts"
+
+export interface Outputs {
+  /** Whether these outputs were prepared here, and no table has changed since. */
+  readonly isPrepared: (workflow: string, outputs: ReadonlyArray<OutputTable>) => boolean
+  /** Makes and alters tables inside a transaction. What comes of it is to be given to `remember` once it is committed. */
+  readonly prepare: (workflow: string, outputs: ReadonlyArray<OutputTable>) => Either.Either<Prepared, IncompatibleTable>
+  readonly remember: (prepared: Prepared) => void
+  /** The table of an output that was prepared, here or by another process. */
+  readonly table: (workflow: string, name: string) => Tables.Table
+  /**
+   * Forgets what others have changed; to be called before rows are read. Writing does without: tables only ever become wider
+   * and less strict.
+   */
+  readonly refresh: () => void
+}
+
+interface Prepared extends Catalog.Prepared {
+  /** That of the tables, counted by SQLite. */
+  readonly version: number
+}
+
+interface Known {
+  readonly schemas: Map<string, JsonSchema | undefined>
+  readonly tables: Map<string, Tables.Table>
+}
+
+/** The outputs of a connection. */
+export const make = (connection: Connection): Outputs => {
+  const catalog = Catalog.make(connection)
+  const schemaVersion = connection.prepare<[number]>("PRAGMA schema_version")
+  const opened = new Map<string, Tables.Table>()
+  const workflows = new Map<string, Known>()
+  let version = -1
+
+  const knownOf = (workflow: string): Known => {
+    const known = workflows.get(workflow) ?? { schemas: new Map(), tables: new Map() }
+    workflows.set(workflow, known)
+    return known
+  }
+  const open = (name: string, layout: Columns.Layout): Tables.Table => {
+    const before = opened.get(name)
+    if (before?.layout.text === layout.text) return before
+    const table = Tables.open(connection, name, layout)
+    opened.set(name, table)
+    return table
+  }
+  const currentVersion = (): number => schemaVersion.values()[0]?.[0] ?? 0
+  const holdAt = (found: number): void => {
+    if (found !== version) workflows.clear()
+    version = found
+  }
+  const refresh = (): void => holdAt(currentVersion())
+
+  return {
+    refresh,
+    isPrepared: (workflow, outputs) => {
+      refresh()
+      const { schemas } = knownOf(workflow)
+      return outputs.every(({ name, jsonSchema }) => schemas.has(name) && schemas.get(name) === jsonSchema)
+    },
+    prepare: (workflow, outputs) =>
+      Either.map(catalog.prepare(workflow, outputs), (prepared) => ({ ...prepared, version: currentVersion() })),
+    remember: ({ workflow, assigned, layouts, version }) => {
+      holdAt(version)
+      const { schemas, tables } = knownOf(workflow)
+      for (const { output, table } of assigned) {
+        schemas.set(output.name, output.jsonSchema)
+        tables.set(output.name, open(table, layouts.get(table) as Columns.Layout))
+      }
+    },
+    table: (workflow, name) => {
+      const { tables } = knownOf(workflow)
+      const known = tables.get(name)
+      if (known !== undefined) return known
+      const found = catalog.find(workflow, name)
+      if (found === undefined) throw new Error(`output "${name}" of workflow "${workflow}" was not prepared`)
+      const table = open(found.table, found.layout)
+      tables.set(name, table)
+      return table
+    },
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Who owns a run: a store in a process, as text that another process can hold against the processes that it sees.
+ *
+ * `<host>:<pid>:<process>:<store>`. A process id is soon given to someone else, so `<process>` says which one was meant: on
+ * Linux the namespace in which the id holds and when the process started, elsewhere nothing. Only what is certainly dead counts
+ * as dead; for anything else there is the lease.
+ */
+import * as fs from "node:fs"
+import * as os from "node:os"
+
+/** Describes a new store of this process. */
+export const make = (): string => {
+  const store = Math.random().toString(36).slice(2, 10)
+  return [os.hostname(), process.pid, identify(process.pid), store].join(":")
+}
+
+/** Whether the process that an owner text describes has ended, as far as this process can tell. */
+export const isDead = (owner: string): boolean => {
+  const [, host, pid, identity] = /^(.*):(\d+):([^:]*):[^:]*$/.exec(owner) ?? []
+  if (host !== os.hostname() || pid === undefined || identity === undefined) return false
+  if (namespaceOf(identity) !== namespaceOf(identify(process.pid))) return false
+  if (!isRunning(Number(pid))) return true
+  const found = identify(Number(pid))
+  return found !== "" && identity !== "" && found !== identity
+}
+
+const isRunning = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code !== "ESRCH"
+  }
+}
+
+/** `<namespace>.<start time in clock ticks since boot>`, or nothing where there is no /proc. */
+const identify = (pid: number): string => {
+  try {
+    const namespace = fs.readlinkSync("/proc/self/ns/pid").replace(/\D/g, "")
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
+    // The second field is the command in parentheses and may hold anything; the start time is the 22nd.
+    return `${namespace}.${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`
+  } catch {
+    return ""
+  }
+}
+
+const namespaceOf = (identity: string): string => identity.split(".", 1)[0] as string

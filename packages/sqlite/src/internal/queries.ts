@@ -1,0 +1,175 @@
+/**
+ * What people and tools ask: the list of runs, one run in full, and its log.
+ *
+ * These are prepared statements on the store's one connection and not a client of `@effect/sql` on a second one: a reader in
+ * the same thread gains nothing by its own connection, `:memory:` cannot have a second one, and loading the client would double
+ * the time that listing runs takes from a cold start.
+ */
+import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import type { AttemptSummary, LoggedEvent, NodeSummary, RunDetails, RunFilter, RunSummary } from "@smithers/core/Storage"
+import * as Either from "effect/Either"
+import type { Connection } from "./connection.ts"
+import { readOptional } from "./json.ts"
+import { readFailure } from "./states.ts"
+
+export interface Queries {
+  readonly runs: (filter: RunFilter) => ReadonlyArray<RunSummary>
+  readonly inspect: (runId: string) => Either.Either<RunDetails, RunNotFound>
+  readonly events: (
+    runId: string,
+    options: { readonly afterSeq?: number; readonly limit?: number } | undefined,
+  ) => Either.Either<ReadonlyArray<LoggedEvent>, RunNotFound>
+}
+
+type Text = string | null
+type Time = number | null
+
+type SummaryRow = [
+  runId: string,
+  workflow: string,
+  version: Text,
+  status: RunSummary["status"],
+  tags: string,
+  createdAt: number,
+  updatedAt: number,
+  finishedAt: Time,
+  epoch: number,
+  owner: Text,
+  leaseUntil: Time,
+]
+
+type NodeRow = [
+  nodeId: string,
+  iteration: number,
+  kind: NodeSummary["kind"],
+  status: NodeSummary["status"],
+  attempt: number,
+  startedAt: Time,
+  finishedAt: Time,
+  retryAt: Time,
+  table: Text,
+  error: Text,
+  passes: number | null,
+]
+
+type AttemptRow = [
+  nodeId: string,
+  iteration: number,
+  attempt: number,
+  status: AttemptSummary["status"],
+  startedAt: number,
+  finishedAt: Time,
+  error: Text,
+  heartbeat: Text,
+  heartbeatAt: Time,
+]
+
+type EventRow = [
+  seq: number,
+  frame: number,
+  at: number,
+  type: string,
+  nodeId: Text,
+  iteration: number | null,
+  attempt: number | null,
+  payload: Text,
+]
+
+const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
+  max(r.updated_at, coalesce((SELECT at_ms FROM smithers_frames WHERE run_id = r.run_id ORDER BY frame DESC LIMIT 1), 0)),
+  r.finished_at, r.epoch, r.owner, r.lease_until`
+
+/** The index alone tells which runs are on a page; only those are then read. */
+const listing = (page: string): string => `
+  SELECT ${summaryColumns} FROM smithers_runs r JOIN (
+    SELECT run_id FROM smithers_runs
+    WHERE ${page}
+      AND (?1 IS NULL OR status IN (SELECT value FROM json_each(?1)))
+      AND (?2 IS NULL OR workflow = ?2)
+      AND (?3 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?3))
+    ORDER BY created_at DESC, run_id DESC LIMIT ?4
+  ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
+
+/** The queries of a connection. */
+export const make = ({ prepare }: Connection): Queries => {
+  const selectRuns = prepare<SummaryRow>(listing("TRUE"))
+  const selectOlderRuns = prepare<SummaryRow>(
+    listing("(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?5)"),
+  )
+  const selectRun = prepare<[...SummaryRow, input: Text, output: Text, failure: Text]>(
+    `SELECT ${summaryColumns}, r.input, r.output, r.failure FROM smithers_runs r WHERE r.run_id = ?`,
+  )
+  const selectNodes = prepare<NodeRow>(
+    `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, error, passes
+     FROM smithers_nodes WHERE run_id = ? ORDER BY node_id, iteration`,
+  )
+  const selectAttempts = prepare<AttemptRow>(
+    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, heartbeat, heartbeat_at
+     FROM smithers_attempts WHERE run_id = ? ORDER BY node_id, iteration, attempt`,
+  )
+  const selectExists = prepare("SELECT 1 FROM smithers_runs WHERE run_id = ?")
+  const selectEvents = prepare<EventRow>(
+    `SELECT seq, frame, at_ms, type, node_id, iteration, attempt, payload
+     FROM smithers_events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+  )
+
+  return {
+    runs: ({ status, workflow = null, tag = null, before, limit = 100 }) => {
+      const filter = [status === undefined ? null : JSON.stringify(status), workflow, tag, limit] as const
+      const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
+      return rows.map(summaryOf)
+    },
+    inspect: (runId) => {
+      const row = selectRun.values(runId)[0]
+      if (row === undefined) return Either.left(new RunNotFound({ runId }))
+      const [input, output, failure] = row.slice(11) as [Text, Text, Text]
+      return Either.right({
+        run: summaryOf(row),
+        input: readOptional(input),
+        output: readOptional(output),
+        failure: failure === null ? null : readFailure(failure),
+        nodes: selectNodes.values(runId).map((node) => nodeOf(runId, node)),
+        attempts: selectAttempts.values(runId).map((attempt) => attemptOf(runId, attempt)),
+      })
+    },
+    events: (runId, { afterSeq = 0, limit = 1000 } = {}) => {
+      if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
+      return Either.right(selectEvents.values(runId, afterSeq, limit).map((event) => eventOf(runId, event)))
+    },
+  }
+}
+
+const summaryOf = (row: SummaryRow | readonly [...SummaryRow, Text, Text, Text]): RunSummary => {
+  const [runId, workflow, version, status, tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil] = row
+  const times = { createdAt, updatedAt, finishedAt }
+  return { runId, workflow, version, status, tags: JSON.parse(tags) as Array<string>, ...times, epoch, owner, leaseUntil }
+}
+
+const errorOf = (text: Text): ErrorInfo | null => (text === null ? null : (JSON.parse(text) as ErrorInfo))
+
+const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
+  const [nodeId, iteration, kind, status, attempt, startedAt, finishedAt, retryAt, table, error, passes] = row
+  const times = { startedAt, finishedAt, retryAt }
+  return { runId, nodeId, iteration, kind, status, attempt, ...times, table, error: errorOf(error), passes }
+}
+
+const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {
+  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, text, heartbeatAt] = row
+  const heartbeat = readOptional(text) ?? null
+  return { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error: errorOf(error), heartbeat, heartbeatAt }
+}
+
+const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload]: EventRow): LoggedEvent => {
+  const { failure, ...fields } = JSON.parse(payload ?? "{}") as { readonly failure?: unknown }
+  const event = {
+    _tag: type,
+    ...(nodeId === null ? {} : { nodeId }),
+    ...(iteration === null ? {} : { iteration }),
+    ...(attempt === null ? {} : { attempt }),
+    ...fields,
+    ...(failure === undefined ? {} : { failure: readFailure(JSON.stringify(failure)) }),
+  }
+  // It was an event when it was written.
+  return { runId, seq, frame, at, event: event as unknown as RunEvent }
+}

@@ -1,0 +1,131 @@
+/**
+ * Group commit. Every write is a job, a plain function on the connection; the jobs that are submitted in one turn of the event
+ * loop share one transaction, in the order in which they came, and learn what came of them when it is committed.
+ *
+ * A job may refuse, by a `Left` that it decides on before it writes; then it is alone in that. What it throws undoes the whole
+ * transaction; the others then run again, each in a transaction of its own. A job may therefore run more than once, and must
+ * have no effect besides the database. A locked database is waited for, with everything that is submitted in the meantime.
+ */
+import { StoreBusy, type StoreError } from "@smithers/core/Errors"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Connection, Synchronous } from "./connection.ts"
+import { classOf, failure, firstPauseMs, nextPause } from "./failures.ts"
+
+/** A write. */
+interface Write<A, E> {
+  readonly operation: string
+  readonly run: () => Either.Either<A, E>
+  /** Called with what `run` gave once it is committed, before the caller learns of it; not called for a refusal. */
+  readonly onCommit?: (result: A) => void
+  /** Commits at least this durably. */
+  readonly synchronous?: Synchronous
+}
+
+/** The queue of a connection. A write that is interrupted before its turn does not take place. */
+export interface Queue {
+  readonly write: <A, E = never>(write: Write<A, E>) => Effect.Effect<A, E | StoreError>
+  /** Tries what is waiting a last time. */
+  readonly close: () => void
+}
+
+interface Job {
+  readonly synchronous: Synchronous
+  /** Until when a locked database is waited for, on the clock of `performance.now`. */
+  readonly deadline: number
+  readonly run: () => void
+  readonly succeed: () => void
+  readonly fail: (thrown: unknown) => void
+}
+
+interface Config {
+  readonly filename: string
+  readonly patienceMs: number
+  readonly synchronous: Synchronous
+}
+
+/** Makes the queue of a connection. */
+export const make = (connection: Connection, config: Config): Queue => {
+  let waiting: Array<Job> = []
+  let isScheduled = false
+  let isClosed = false
+  let retry: ReturnType<typeof setTimeout> | undefined
+  let pauseMs = firstPauseMs
+
+  /** Does a batch; answers with the jobs that are still to be done, because the database is locked. */
+  const settle = (batch: ReadonlyArray<Job>): ReadonlyArray<Job> => {
+    try {
+      connection.transact(batch.some((job) => job.synchronous === "full") ? "full" : "normal", () => {
+        for (const job of batch) job.run()
+      })
+    } catch (thrown) {
+      if (classOf(thrown) === StoreBusy) return batch.filter((job) => !isOverdue(job, thrown))
+      if (batch.length > 1) return settleEach(batch)
+      for (const job of batch) job.fail(thrown)
+      return []
+    }
+    for (const job of batch) job.succeed()
+    return []
+  }
+
+  const settleEach = (batch: ReadonlyArray<Job>): ReadonlyArray<Job> => {
+    const left: Array<Job> = []
+    for (const job of batch) left.push(...(left.length > 0 ? [job] : settle([job])))
+    return left
+  }
+
+  const isOverdue = (job: Job, thrown: unknown): boolean => {
+    if (performance.now() < job.deadline && !isClosed) return false
+    job.fail(thrown)
+    return true
+  }
+
+  const flush = (): void => {
+    isScheduled = false
+    retry = undefined
+    const batch = waiting
+    waiting = []
+    if (batch.length > 0) waiting.unshift(...settle(batch))
+    if (waiting.length === 0) {
+      pauseMs = firstPauseMs
+      return
+    }
+    retry = setTimeout(flush, pauseMs)
+    pauseMs = nextPause(pauseMs)
+  }
+
+  const submit = (job: Job): void => {
+    waiting.push(job)
+    if (isScheduled || retry !== undefined) return
+    isScheduled = true
+    queueMicrotask(flush)
+  }
+
+  return {
+    write: <A, E>({ operation, run, onCommit, synchronous = config.synchronous }: Write<A, E>) =>
+      Effect.async<A, E | StoreError>((resume) => {
+        let result: Either.Either<A, E>
+        const job: Job = {
+          synchronous,
+          deadline: performance.now() + config.patienceMs,
+          run: () => {
+            result = run()
+          },
+          succeed: () => {
+            if (Either.isRight(result)) onCommit?.(result.right)
+            resume(result)
+          },
+          fail: (thrown) => resume(failure(operation, config.filename, thrown)),
+        }
+        submit(job)
+        return Effect.sync(() => {
+          waiting = waiting.filter((other) => other !== job)
+        })
+      }),
+    close: () => {
+      isClosed = true
+      clearTimeout(retry)
+      flush()
+    },
+  }
+}

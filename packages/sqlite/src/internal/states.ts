@@ -1,0 +1,174 @@
+/**
+ * Rebuilds the state of a run from its rows: equal to folding the run's events, at a cost that depends on its nodes alone.
+ * Nodes are read in one go, and their outputs with one SELECT per table.
+ */
+import type { Json } from "@smithers/core/Codec"
+import { type ErrorInfo, RunFailure, RunNotFound } from "@smithers/core/Errors"
+import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
+import type * as RunState from "@smithers/core/RunState"
+import * as Either from "effect/Either"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Connection } from "./connection.ts"
+import { hash } from "./frames.ts"
+import { readOptional } from "./json.ts"
+import type { Outputs } from "./outputs.ts"
+
+export interface States {
+  readonly load: (runId: string) => Either.Either<RunState.RunState, RunNotFound>
+  readonly cached: (workflow: string, nodeId: string, key: string, notBefore: number) => Option.Option<Json | undefined>
+}
+
+type Text = string | null
+
+type RunRow = [
+  workflow: string,
+  version: Text,
+  status: RunState.RunStatus,
+  cancel: Text,
+  failure: Text,
+  input: Text,
+  output: Text,
+  frame: number,
+  seq: number,
+]
+
+type NodeRow = [
+  nodeId: string,
+  iteration: number,
+  kind: RunState.NodeRecord["kind"],
+  status: RunState.StepRecord["status"],
+  attempt: number,
+  startedAt: number,
+  interruptions: number,
+  table: Text,
+  retryAt: number | null,
+  isSoft: number | null,
+  base: number,
+  passes: number,
+  error: Text,
+  heartbeat: Text,
+]
+
+/** Reads the text of a failure. */
+export const readFailure = (text: string): RunFailure => decodeFailure(JSON.parse(text))
+
+const decodeFailure = Schema.decodeUnknownSync(RunFailure)
+
+/** The reader of states. */
+export const make = ({ prepare }: Connection, outputs: Outputs): States => {
+  const selectRun = prepare<RunRow>(
+    `SELECT workflow, version, status, cancel, failure, input, output,
+       (SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
+       (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1)
+     FROM smithers_runs WHERE run_id = ?1`,
+  )
+  const selectNodes = prepare<NodeRow>(
+    `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, output_table,
+       retry_at, is_soft, base, passes, error, heartbeat FROM smithers_nodes WHERE run_id = ?`,
+  )
+  const selectFailures = prepare<[nodeId: string, iteration: number, at: number, error: string]>(
+    `SELECT a.node_id, a.iteration, a.finished_at, a.error
+     FROM smithers_nodes n JOIN smithers_attempts a USING (run_id, node_id, iteration)
+     WHERE n.run_id = ? AND n.attempt > n.budget_after AND a.attempt > n.budget_after AND a.retry_at IS NOT NULL
+     ORDER BY a.attempt`,
+  )
+  const selectCached = prepare<[runId: string, iteration: number, table: string]>(
+    `SELECT run_id, iteration, output_table FROM smithers_cache
+     WHERE workflow = ? AND node_id = ? AND key_hash = ? AND at_ms >= ?`,
+  )
+
+  const failuresOf = (runId: string): Map<NodeKey, Array<RunState.Failure>> => {
+    const failures = new Map<NodeKey, Array<RunState.Failure>>()
+    for (const [nodeId, iteration, at, error] of selectFailures.values(runId)) {
+      const key = nodeKey(nodeId, iteration)
+      const failure = { at, error: JSON.parse(error) as ErrorInfo }
+      const others = failures.get(key)
+      if (others === undefined) failures.set(key, [failure])
+      else others.push(failure)
+    }
+    return failures
+  }
+
+  const outputsOf = (runId: string, workflow: string, names: ReadonlySet<string>): Map<NodeKey, Json | undefined> => {
+    const found = new Map<NodeKey, Json | undefined>()
+    for (const table of new Set([...names].map((name) => outputs.table(workflow, name)))) {
+      for (const { nodeId, iteration, output } of table.ofRun(runId)) found.set(nodeKey(nodeId, iteration), output)
+    }
+    return found
+  }
+
+  return {
+    load: (runId) => {
+      const row = selectRun.values(runId)[0]
+      if (row === undefined) return Either.left(new RunNotFound({ runId }))
+      const [workflow, version, status, cancel, failure, input, output, frame, seq] = row
+      outputs.refresh()
+      const rows = selectNodes.values(runId)
+      const failures = failuresOf(runId)
+      const tables = new Set<string>()
+      for (const [, , , , , , , table] of rows) if (table !== null) tables.add(table)
+      const stored = outputsOf(runId, workflow, tables)
+
+      const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, RunState.NodeRecord>())
+      const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
+      for (const row of rows) {
+        const [nodeId, iteration, kind, status, , , , , , , base, passes] = row
+        const key = nodeKey(nodeId, iteration)
+        if (kind === "step") {
+          HashMap.set(nodes, key, stepRecord(row, failures.get(key) ?? [], stored.get(key)))
+          continue
+        }
+        HashMap.set(nodes, key, { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes })
+        const before = Option.getOrElse(HashMap.get(loopPasses, nodeId), () => 0)
+        if (passes > 0) HashMap.set(loopPasses, nodeId, before + passes)
+      }
+      return Either.right({
+        runId,
+        workflow,
+        version: version ?? undefined,
+        input: readOptional(input),
+        status,
+        nodes: HashMap.endMutation(nodes),
+        loopPasses: HashMap.endMutation(loopPasses),
+        output: readOptional(output),
+        failure: failure === null ? undefined : readFailure(failure),
+        cancel: cancel === null ? undefined : { reason: (JSON.parse(cancel) as { readonly reason?: string }).reason },
+        frame,
+        seq,
+      })
+    },
+    cached: (workflow, nodeId, key, notBefore) => {
+      const found = selectCached.values(workflow, nodeId, hash(key), notBefore)[0]
+      if (found === undefined) return Option.none()
+      const [runId, iteration, table] = found
+      outputs.refresh()
+      const row = outputs.table(workflow, table).one(runId, nodeId, iteration)
+      return row === undefined ? Option.none() : Option.some(row.output)
+    },
+  }
+}
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>, output: Json | undefined): RunState.StepRecord => {
+  const [nodeId, iteration, , status, attempt, startedAt, interruptions, table, retryAt, isSoft, , , error, heartbeat] = row
+  const record: Mutable<RunState.StepRecord> = {
+    kind: "step",
+    nodeId,
+    iteration,
+    status,
+    attempt,
+    startedAt,
+    failures,
+    interruptions,
+  }
+  if (retryAt !== null) record.retryAt = retryAt
+  if (error !== null) record.error = JSON.parse(error) as ErrorInfo
+  if (isSoft === 1) record.soft = true
+  if (table !== null) record.table = table
+  if (output !== undefined) record.output = output
+  if (heartbeat !== null) record.heartbeat = JSON.parse(heartbeat) as Json
+  return record
+}

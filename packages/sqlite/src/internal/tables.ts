@@ -1,0 +1,113 @@
+/**
+ * One table of outputs: how it is made and altered, and the statements on it.
+ */
+import type { Json } from "@smithers/core/Codec"
+import * as Columns from "./columns.ts"
+import type { Connection, Value } from "./connection.ts"
+
+/** An output of a run. */
+interface Row {
+  readonly nodeId: string
+  readonly iteration: number
+  readonly output: Json | undefined
+}
+
+/** A table with a certain layout. */
+export interface Table {
+  readonly name: string
+  readonly layout: Columns.Layout
+  readonly insert: (runId: string, nodeId: string, iteration: number, output: Json | undefined) => void
+  readonly remove: (runId: string, nodeId: string, iteration: number) => void
+  readonly one: (runId: string, nodeId: string, iteration: number) => Row | undefined
+  readonly ofRun: (runId: string) => ReadonlyArray<Row>
+}
+
+const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+const define = ({ name, type, isRequired }: Columns.Column): string =>
+  `${quote(name)} ${Columns.sqlTypes[type]}${isRequired ? " NOT NULL" : ""}`
+
+const namesOf = ({ columns }: Columns.Layout): string =>
+  [...Columns.keyColumns, ...columns.map(({ name }) => quote(name)), Columns.exactColumn].join(", ")
+
+/** Opens a table. Its statements are prepared when they are first used. */
+export const open = (connection: Connection, name: string, layout: Columns.Layout): Table => {
+  const table = quote(name)
+  const key = "run_id = ? AND node_id = ? AND iteration = ?"
+  const places = Array.from({ length: layout.columns.length + 4 }, () => "?").join(", ")
+  const select = `SELECT ${namesOf(layout)} FROM ${table}`
+  const insert = once(() => connection.prepare(`INSERT INTO ${table} (${namesOf(layout)}) VALUES (${places})`))
+  const remove = once(() => connection.prepare(`DELETE FROM ${table} WHERE ${key}`))
+  const one = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE ${key}`))
+  const ofRun = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE run_id = ?`))
+  const read = (row: ReadonlyArray<Value>): Row => {
+    const [, nodeId, iteration] = row as ReadonlyArray<Value> & [string, string, number]
+    return { nodeId, iteration, output: Columns.decode(layout, row, 3) }
+  }
+  return {
+    name,
+    layout,
+    insert: (runId, nodeId, iteration, output) => {
+      insert().run(runId, nodeId, iteration, ...Columns.encode(layout, output))
+    },
+    remove: (runId, nodeId, iteration) => {
+      remove().run(runId, nodeId, iteration)
+    },
+    one: (runId, nodeId, iteration) => one().values(runId, nodeId, iteration).map(read)[0],
+    ofRun: (runId) => ofRun().values(runId).map(read),
+  }
+}
+
+const once = <A>(make: () => A): (() => A) => {
+  let made: A | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
+/** Makes a table. */
+export const create = (connection: Connection, name: string, layout: Columns.Layout): void => {
+  const columns = [
+    "run_id TEXT NOT NULL",
+    "node_id TEXT NOT NULL",
+    "iteration INTEGER NOT NULL",
+    ...layout.columns.map(define),
+    `${Columns.exactColumn} TEXT`,
+    `PRIMARY KEY (${Columns.keyColumns.join(", ")})`,
+  ]
+  connection.execute(`CREATE TABLE ${quote(name)} (${columns.join(", ")}) STRICT, WITHOUT ROWID`)
+}
+
+/** Makes a view of the rows that one step has in a table. */
+export const createView = (connection: Connection, name: string, table: string, nodeId: string): void =>
+  connection.execute(`CREATE VIEW ${quote(name)} AS SELECT * FROM ${quote(table)} WHERE node_id = ${literal(nodeId)}`)
+
+/** Alters a table: adds columns, and drops NOT NULL where it no longer holds. */
+export const alter = (connection: Connection, name: string, before: Columns.Layout, after: Columns.Layout): void => {
+  const isRelaxed = before.columns.some(({ isRequired }, index) => isRequired && after.columns[index]?.isRequired === false)
+  if (isRelaxed) return rebuild(connection, name, before, after)
+  for (const column of after.columns.slice(before.columns.length)) {
+    connection.execute(`ALTER TABLE ${quote(name)} ADD COLUMN ${define(column)}`)
+  }
+}
+
+/**
+ * SQLite cannot drop NOT NULL in place, up to versions that are still in use. The rows go through a copy, and not a renamed
+ * table, so that views and the user's own indexes and triggers go on meaning this one.
+ */
+const rebuild = (connection: Connection, name: string, before: Columns.Layout, after: Columns.Layout): void => {
+  const [table, columns] = [`main.${quote(name)}`, namesOf(before)]
+  const attached = connection.prepare<[sql: string]>(
+    "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type IN ('index', 'trigger') AND sql IS NOT NULL",
+  )
+  const again = attached.values(name)
+  connection.execute(`CREATE TEMP TABLE smithers_copy AS SELECT ${columns} FROM ${table}`)
+  connection.execute(`DROP TABLE ${table}`)
+  create(connection, name, after)
+  connection.execute(`INSERT INTO ${table} (${columns}) SELECT ${columns} FROM temp.smithers_copy`)
+  connection.execute("DROP TABLE temp.smithers_copy")
+  for (const [sql] of again) connection.execute(sql)
+}

@@ -1,0 +1,249 @@
+/**
+ * Runs as a store sees them: a journal that commits frames as an engine would, and random histories that an engine could have.
+ */
+import { expect } from "@effect/vitest"
+import type { Json, JsonSchema } from "@smithers/core/Codec"
+import { type RunFailure, StepFailed } from "@smithers/core/Errors"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
+import { type Frame, type NewRun, type OutputTable, Storage, type StorageShape } from "@smithers/core/Storage"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as HashMap from "effect/HashMap"
+
+/** When the runs of the suite begin, in epoch milliseconds; each frame comes a second after the one before. */
+export const start = 1_700_000_000_000
+
+export const leaseMs = 30_000
+
+export const newRun: NewRun = { workflow: "flow", version: "1", input: { repo: "acme/api" }, tags: ["nightly"] }
+
+/** Writes the frames of one run and folds its events, as its owner does. */
+export interface Journal {
+  readonly runId: string
+  readonly state: () => RunState.RunState
+  /** The time of the next frame. */
+  readonly now: () => number
+  readonly commit: (events: ReadonlyArray<RunEvent>, extra?: Partial<Frame>) => ReturnType<StorageShape["commit"]>
+  /** Claims the run again, as another process would once the lease is over. */
+  readonly claim: (revive?: ReadonlyArray<"failed" | "cancelled">) => Effect.Effect<void, unknown>
+}
+
+/** Creates a run and its journal. */
+export const journal = (runId: string, create: NewRun = newRun, at = start) =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const opened = yield* storage.open({ runId, create, revive: [], leaseMs, now: at })
+    if (opened._tag !== "Created") throw new Error(`run ${runId} was not created: ${opened._tag}`)
+    let epoch = opened.epoch
+    let state = RunState.empty(runId)
+    let now = at
+    const commit: Journal["commit"] = (events, extra) => {
+      now += 1000
+      const next = events.reduce((folded, event) => RunState.apply(folded, event, now), state)
+      const frame: Frame = {
+        runId,
+        epoch,
+        frame: state.frame + 1,
+        firstSeq: state.seq + 1,
+        at: now,
+        events,
+        plan: undefined,
+        cache: [],
+        consumed: [],
+        ...extra,
+      }
+      return Effect.map(storage.commit(frame), () => {
+        state = { ...next, frame: frame.frame }
+      })
+    }
+    const claim: Journal["claim"] = (revive = []) =>
+      Effect.map(storage.open({ runId, create: undefined, revive, leaseMs, now: now + leaseMs }), (again) => {
+        if (again._tag !== "Claimed") throw new Error(`run ${runId} was not claimed: ${again._tag}`)
+        epoch = again.epoch
+      })
+    const made: Journal = { runId, state: () => state, now: () => now, commit, claim }
+    return made
+  })
+
+/** The event that begins a run. */
+export const started: RunEvent = { _tag: "RunStarted", workflow: "flow", version: "1", input: { repo: "acme/api" } }
+
+/** The events of one attempt that succeeds. */
+export const step = (nodeId: string, table: string, output: Json | undefined, iteration = 0): ReadonlyArray<RunEvent> => {
+  const at = { nodeId, iteration, attempt: 1 }
+  return [
+    { _tag: "AttemptStarted", ...at },
+    { _tag: "AttemptSucceeded", ...at, table, ...(output === undefined ? {} : { output }) },
+  ]
+}
+
+/** A state as plain data, in which equal states are equal whatever the order in which they came to be. */
+export const plain = (state: RunState.RunState) => ({
+  ...state,
+  nodes: Object.fromEntries(HashMap.toEntries(state.nodes).sort()),
+  loopPasses: Object.fromEntries(HashMap.toEntries(state.loopPasses).sort()),
+})
+
+/** Checks that two states are the same to the last key, also where that is `__proto__`, which matchers pass over. */
+export const expectSame = (actual: RunState.RunState, expected: RunState.RunState): void =>
+  expect(spell(plain(actual))).toStrictEqual(spell(plain(expected)))
+
+const spell = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(spell)
+  if (typeof value !== "object" || value === null || value instanceof Error) return value
+  return new Map(Object.entries(value).map(([key, item]) => [key, spell(item)]))
+}
+
+const schema = (properties: { readonly [name: string]: JsonSchema }, required: ReadonlyArray<string> = []): JsonSchema => ({
+  type: "object",
+  properties,
+  required,
+})
+
+/** Tables of every kind. Any output may come to any of them: a store keeps it, whatever the JSON Schema says. */
+export const tables: ReadonlyArray<OutputTable & { readonly nodeId: undefined }> = [
+  { name: "untyped", jsonSchema: undefined, nodeId: undefined },
+  { name: "text", jsonSchema: { type: "string" }, nodeId: undefined },
+  { name: "nothing", jsonSchema: { type: ["number", "null"] }, nodeId: undefined },
+  {
+    name: "record",
+    jsonSchema: schema(
+      {
+        a: { type: "string" },
+        b: { type: "integer" },
+        c: { type: "boolean" },
+        d: { type: "number" },
+        e: {},
+        f: { anyOf: [{ type: "string" }, { type: "null" }] },
+      },
+      ["a", "b", "c", "d", "f"],
+    ),
+    nodeId: undefined,
+  },
+  {
+    name: "loose",
+    jsonSchema: schema({ a: { type: "string" }, b: { type: ["boolean", "null"] }, f: { type: "array" } }),
+    nodeId: undefined,
+  },
+]
+
+/** Text that is hard to keep: quotes, NUL, halves of surrogate pairs, characters beyond the first plane. */
+export const hostileText: FastCheck.Arbitrary<string> = FastCheck.oneof(
+  FastCheck.constantFrom("", "'", '"', "`;--", "\0", "a\0b", "\ud800", "x\udc00y", "😀", "\uffff", "null", "undefined", "0", "{}"),
+  FastCheck.string({ unit: "binary" }),
+)
+
+const anyJson: FastCheck.Arbitrary<Json> = FastCheck.letrec<{ readonly json: Json }>((tie) => ({
+  json: FastCheck.oneof(
+    { maxDepth: 3, depthSize: "small" },
+    hostileText,
+    FastCheck.constantFrom<Json>(
+      null,
+      true,
+      false,
+      0,
+      -0,
+      1,
+      -1,
+      0.1,
+      2 ** 31,
+      2 ** 53,
+      2 ** 62,
+      -(2 ** 63),
+      2 ** 64,
+      1e300,
+      5e-324,
+    ),
+    FastCheck.double({ noNaN: true, noDefaultInfinity: true }),
+    FastCheck.array(tie("json"), { maxLength: 4 }),
+    FastCheck.dictionary(FastCheck.oneof(hostileText, FastCheck.constantFrom("a", "b", "A", "run_id")), tie("json"), {
+      maxKeys: 4,
+    }),
+    tie("json").map((value) => JSON.parse(`{"__proto__": ${JSON.stringify(value)}}`) as Json),
+  ),
+})).json
+
+const fittingRecord: FastCheck.Arbitrary<Json> = FastCheck.record(
+  {
+    a: hostileText,
+    b: FastCheck.oneof(FastCheck.integer(), FastCheck.maxSafeInteger(), FastCheck.constant(-0)),
+    c: FastCheck.boolean(),
+    d: FastCheck.double({ noNaN: true, noDefaultInfinity: true }),
+    e: anyJson,
+    f: FastCheck.option(hostileText, { nil: null }),
+  },
+  { requiredKeys: ["a", "b", "c", "d", "f"] },
+)
+
+/** Outputs of every kind, and none. */
+export const output: FastCheck.Arbitrary<Json | undefined> = FastCheck.oneof(anyJson, fittingRecord, FastCheck.constant(undefined))
+
+/** A failure as it is stored. */
+export const failure: RunFailure = new StepFailed({
+  runId: "run",
+  nodeId: "a",
+  iteration: 0,
+  attempts: 4,
+  error: { name: "Error", message: "no 'luck'\0", retryable: true },
+})
+
+/** One decision of a random history: which node, what happens to it, and with which output. */
+export interface Choice {
+  readonly node: number
+  readonly roll: number
+  readonly output: Json | undefined
+  /** Whether the frame ends here. */
+  readonly isCut: boolean
+}
+
+export const choices: FastCheck.Arbitrary<ReadonlyArray<Choice>> = FastCheck.array(
+  FastCheck.record({ node: FastCheck.nat(5), roll: FastCheck.nat(59), output, isCut: FastCheck.boolean() }),
+  { minLength: 1, maxLength: 60 },
+)
+
+/** What may happen next to a step or a loop, as a choice says. */
+export const happen = (state: RunState.RunState, { node, roll, output }: Choice, now: number): RunEvent => {
+  if (node >= 4) return loopEvent(state, `loop-${node}`, roll % 2, roll)
+  const [nodeId, iteration] = [`step-${node >> 1}`, node & 1]
+  const record = RunState.step(state, nodeId, iteration)
+  const at = { nodeId, iteration }
+  const running = { ...at, attempt: record?.attempt ?? 0 }
+  const error = { name: "Error", message: `roll ${roll}`, retryable: true, ...(roll % 4 === 0 ? { stack: "at x" } : {}) }
+  const heartbeat = roll % 3 === 0 && output !== undefined ? { heartbeat: output } : {}
+  switch (record?.status) {
+    case "running":
+      switch (roll % 5) {
+        case 0:
+          return { _tag: "AttemptFailed", ...running, error, retryAt: now + roll, ...heartbeat }
+        case 1:
+          return { _tag: "AttemptFailed", ...running, error, ...(roll % 2 === 0 ? { soft: true } : {}), ...heartbeat }
+        case 2: {
+          const reason = (["crash", "shutdown", "fail-fast", "cancelled"] as const)[roll % 4] ?? "crash"
+          return { _tag: "AttemptInterrupted", ...running, reason, ...heartbeat }
+        }
+        default: {
+          const table = tables[roll % tables.length]?.name ?? ""
+          const cached = roll % 7 === 0 ? { isCached: true } : {}
+          return { _tag: "AttemptSucceeded", ...running, table, ...(output === undefined ? {} : { output }), ...cached }
+        }
+      }
+    case "finished":
+    case "failed":
+    case "skipped":
+      return { _tag: "NodeReset", ...at }
+    default:
+      if (roll % 11 === 0) return { _tag: "NodeSkipped", ...at }
+      if (roll % 13 === 0) return { _tag: "NodeFailed", ...at, error, ...(roll % 2 === 0 ? { soft: true } : {}) }
+      return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
+  }
+}
+
+const loopEvent = (state: RunState.RunState, nodeId: string, iteration: number, roll: number): RunEvent => {
+  const record = RunState.loop(state, nodeId, iteration)
+  const total = HashMap.get(state.loopPasses, nodeId)
+  const base = record?.base ?? (total._tag === "Some" ? total.value : 0)
+  const isOver = record?.status === "finished" || roll % 4 === 0
+  if (isOver) return { _tag: "LoopFinished", nodeId, iteration, reason: roll % 2 === 0 ? "until" : "maxIterations" }
+  return { _tag: "LoopAdvanced", nodeId, iteration, base, pass: record?.passes ?? 0 }
+}

@@ -1,0 +1,536 @@
+/**
+ * What every store must do, as one suite over any layer of `Storage`. Each case gets a store of its own.
+ */
+import { expect, it } from "@effect/vitest"
+import { RunEnded, RunFenced, RunNotFound } from "@smithers/core/Errors"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
+import { type Command, Storage } from "@smithers/core/Storage"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { describe } from "vitest"
+import * as History from "./History.ts"
+
+/** Cases that a store does not pass, and why that is right. */
+export interface Skip {
+  readonly reason: string
+  readonly cases: ReadonlyArray<string>
+}
+
+const { expectSame, journal, leaseMs, newRun, plain, start, started, step } = History
+
+const request = { create: undefined, revive: [], leaseMs, now: start } as const
+
+/** Declares the suite for a store. */
+export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: ReadonlyArray<Skip> = []): void => {
+  const reasons = new Map(skip.flatMap(({ cases, reason }) => cases.map((title) => [title, reason])))
+  const holds = (title: string, body: (storage: Storage["Type"]) => Effect.Effect<void, unknown, Storage>) => {
+    const reason = reasons.get(title)
+    reasons.delete(title)
+    const test = reason === undefined ? it.effect : it.effect.skip
+    test(reason === undefined ? title : `${title} (skipped: ${reason})`, () => Effect.provide(Effect.flatMap(Storage, body), layer))
+  }
+
+  describe(`${name}: claims`, () => {
+    holds("a new run belongs to its creator until the lease ends", (storage) =>
+      Effect.gen(function* () {
+        const create = { ...request, runId: "r", create: newRun }
+        expect(yield* storage.open(create)).toEqual({ _tag: "Created", epoch: 1 })
+        expect(yield* storage.open({ ...create, now: start + leaseMs - 1 })).toEqual({ _tag: "Owned", until: start + leaseMs })
+        expect(yield* storage.open({ ...create, now: start + leaseMs })).toEqual({ _tag: "Claimed", epoch: 2 })
+      }),
+    )
+
+    holds("a run that nobody has created is not found", (storage) =>
+      Effect.gen(function* () {
+        const missing = new RunNotFound({ runId: "r" })
+        expect(yield* Effect.flip(storage.open({ ...request, runId: "r" }))).toEqual(missing)
+        expect(yield* Effect.flip(storage.load("r"))).toEqual(missing)
+        expect(yield* Effect.flip(storage.inspect("r"))).toEqual(missing)
+        expect(yield* Effect.flip(storage.events("r"))).toEqual(missing)
+        expect(yield* Effect.flip(storage.deliver(cancel("c", "r")))).toEqual(missing)
+      }),
+    )
+
+    holds("an id taken by another input or another workflow is a mismatch, and its run stays as it was", (storage) =>
+      Effect.gen(function* () {
+        const input = { a: 1, b: [{ c: null, d: "x" }] }
+        yield* storage.open({ ...request, runId: "r", create: { ...newRun, input } })
+        const again = (create: Partial<typeof newRun>) =>
+          storage.open({ ...request, runId: "r", create: { ...newRun, input, ...create }, now: start + leaseMs })
+        const mismatch = { _tag: "Mismatch", workflow: "flow" }
+        expect(yield* again({ workflow: "other" })).toEqual(mismatch)
+        expect(yield* again({ input: { a: 1 } })).toEqual(mismatch)
+        expect(yield* again({ input: undefined })).toEqual(mismatch)
+        expect((yield* storage.inspect("r")).run.epoch).toBe(1)
+        expect(yield* again({ input: { b: [{ d: "x", c: null }], a: 1 } })).toEqual({ _tag: "Claimed", epoch: 2 })
+      }),
+    )
+
+    holds("no input and the input null are different", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.open({ ...request, runId: "none", create: { ...newRun, input: undefined } })
+        yield* storage.open({ ...request, runId: "null", create: { ...newRun, input: null } })
+        const open = (runId: string, input: null | undefined) => storage.open({ ...request, runId, create: { ...newRun, input } })
+        expect((yield* open("none", null))._tag).toBe("Mismatch")
+        expect((yield* open("none", undefined))._tag).toBe("Owned")
+        expect((yield* open("null", undefined))._tag).toBe("Mismatch")
+        expect((yield* storage.inspect("none")).input).toBe(undefined)
+        expect((yield* storage.inspect("null")).input).toBe(null)
+      }),
+    )
+
+    holds("what was claimed under an earlier epoch can no longer be written", (storage) =>
+      Effect.gen(function* () {
+        const mine = yield* journal("r")
+        yield* mine.commit([started])
+        const fenced = new RunFenced({ runId: "r", epoch: 1 })
+        expect(yield* storage.open({ ...request, runId: "r", now: start + leaseMs })).toEqual({ _tag: "Claimed", epoch: 2 })
+        expect(yield* Effect.flip(mine.commit([{ _tag: "CancelRequested" }]))).toEqual(fenced)
+        const beat = { runId: "r", epoch: 1, nodeId: "a", iteration: 0, attempt: 1, at: start, details: 1 }
+        expect(yield* Effect.flip(storage.heartbeat(beat))).toEqual(fenced)
+        expect(yield* storage.renew([{ runId: "r", epoch: 1 }], start + 2 * leaseMs)).toEqual(["r"])
+        yield* storage.release("r", 1, start + leaseMs)
+        const { run } = yield* storage.inspect("r")
+        expect([run.status, run.epoch, run.leaseUntil]).toEqual(["running", 2, start + 2 * leaseMs])
+        expectSame(yield* storage.load("r"), mine.state())
+      }),
+    )
+
+    holds("renewing extends the lease, and only lost runs are lost", (storage) =>
+      Effect.gen(function* () {
+        yield* journal("open")
+        const ended = yield* journal("ended")
+        yield* ended.commit([started, { _tag: "RunFinished" }])
+        const claims = ["open", "ended", "missing"].map((runId) => ({ runId, epoch: 1 }))
+        expect(yield* storage.renew(claims, start + 10 * leaseMs)).toEqual(["missing"])
+        const opened = yield* storage.open({ ...request, runId: "open", now: start + 9 * leaseMs })
+        expect(opened).toEqual({ _tag: "Owned", until: start + 10 * leaseMs })
+        expect((yield* storage.inspect("ended")).run.leaseUntil).toBe(null)
+      }),
+    )
+
+    holds("a released run is suspended and free", (storage) =>
+      Effect.gen(function* () {
+        const mine = yield* journal("r")
+        yield* mine.commit([started])
+        yield* storage.release("r", 1, start + 5000)
+        const { run } = yield* storage.inspect("r")
+        expect(run).toMatchObject({ status: "suspended", owner: null, leaseUntil: null, updatedAt: start + 5000 })
+        expect((yield* storage.load("r")).status).toBe("suspended")
+        expect(yield* Effect.flip(mine.commit([{ _tag: "CancelRequested" }]))).toBeInstanceOf(RunFenced)
+        expect(yield* storage.open({ ...request, runId: "r" })).toEqual({ _tag: "Claimed", epoch: 2 })
+      }),
+    )
+
+    holds("a finished run is never claimed, another ended one only to revive it", (storage) =>
+      Effect.gen(function* () {
+        const ends: ReadonlyArray<RunEvent> = [
+          { _tag: "RunFinished", output: 1 },
+          { _tag: "RunFailed", failure: History.failure },
+          { _tag: "RunCancelled", reason: "enough" },
+        ]
+        for (const end of ends) yield* Effect.flatMap(journal(end._tag), (run) => run.commit([started, end]))
+        const open = (runId: string, revive: ReadonlyArray<"failed" | "cancelled">) =>
+          Effect.map(storage.open({ ...request, runId, revive }), ({ _tag }) => _tag)
+        for (const { _tag } of ends) expect(yield* open(_tag, [])).toBe("Ended")
+        expect(yield* open("RunFinished", ["failed", "cancelled"])).toBe("Ended")
+        expect(yield* open("RunFailed", ["cancelled"])).toBe("Ended")
+        expect(yield* open("RunCancelled", ["failed"])).toBe("Ended")
+        expect(yield* open("RunFailed", ["failed"])).toBe("Claimed")
+        expect(yield* open("RunCancelled", ["failed", "cancelled"])).toBe("Claimed")
+        // How they ended stays to be seen until their owner says otherwise.
+        expect((yield* storage.load("RunFailed")).status).toBe("failed")
+        expect((yield* storage.load("RunCancelled")).status).toBe("cancelled")
+        yield* storage.release("RunFailed", 2, start)
+        expect((yield* storage.load("RunFailed")).status).toBe("failed")
+      }),
+    )
+  })
+
+  describe(`${name}: frames`, () => {
+    it.effect.prop(
+      "the state that is loaded is the fold of the events, whatever happened",
+      { before: History.choices, end: FastCheck.nat(4), after: History.choices },
+      ({ before, end, after }) =>
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          yield* storage.prepareOutputs("flow", History.tables)
+          const run = yield* journal("r")
+          yield* run.commit([started])
+          const check = Effect.map(storage.load("r"), (loaded) => expectSame(loaded, run.state()))
+          const live = (choices: ReadonlyArray<History.Choice>) =>
+            Effect.forEach(cut(choices), (frame) => {
+              let state = run.state()
+              const events = frame.map((choice) => {
+                const event = History.happen(state, choice, run.now())
+                state = RunState.apply(state, event, run.now() + 1000)
+                return event
+              })
+              return Effect.flatMap(run.commit(events), () => check)
+            })
+          yield* live(before)
+          if (end === 0) yield* run.commit([{ _tag: "RunFailed", failure: History.failure }])
+          if (end === 1) yield* run.commit([{ _tag: "CancelRequested", reason: "'\ud800" }, { _tag: "RunCancelled", reason: "'\ud800" }])
+          if (end === 2) yield* run.commit([{ _tag: "CancelRequested" }])
+          yield* check
+          yield* run.claim(["failed", "cancelled"])
+          yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 1, added: 0, gone: 0 }])
+          yield* live(after)
+          yield* run.commit([{ _tag: "RunFinished", ...(end === 3 ? { output: { a: [null, "\0"] } } : {}) }])
+          yield* check
+        }).pipe(Effect.provide(layer)),
+      { fastCheck: { numRuns: 100 } },
+    )
+
+    it.effect.prop(
+      "an output is read back as it was given, whatever its JSON Schema says",
+      { outputs: FastCheck.array(History.output, { minLength: 1, maxLength: 20 }) },
+      ({ outputs }) =>
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          yield* storage.prepareOutputs("flow", History.tables)
+          const run = yield* journal("r")
+          yield* run.commit([started])
+          const all = outputs.flatMap((output, index) => History.tables.map(({ name }) => step(`${name}.${index}`, name, output)))
+          yield* run.commit(all.flat())
+          expectSame(yield* storage.load("r"), run.state())
+        }).pipe(Effect.provide(layer)),
+      { fastCheck: { numRuns: 50 } },
+    )
+
+    holds("a frame that does not follow the last one is refused and changes nothing", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        const before = plain(run.state())
+        expect((yield* Effect.flip(run.commit([{ _tag: "CancelRequested" }], { frame: 1 })))._tag).toBe("StoreFailed")
+        expect((yield* Effect.flip(run.commit([{ _tag: "CancelRequested" }], { firstSeq: 1 })))._tag).toBe("StoreFailed")
+        expect(plain(yield* storage.load("r"))).toStrictEqual(before)
+        expect(yield* storage.events("r")).toHaveLength(1)
+      }),
+    )
+
+    holds("a run that got no frame before its process died loads with what it was created from", (storage) =>
+      Effect.gen(function* () {
+        yield* journal("r")
+        const { workflow, version, input, status, frame, seq } = yield* storage.load("r")
+        expect({ workflow, version, input, status, frame, seq }).toEqual({
+          ...{ workflow: "flow", version: "1", input: newRun.input },
+          ...{ status: "running", frame: 0, seq: 0 },
+        })
+      }),
+    )
+
+    holds("the last frame gives up the claim", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* run.commit([started, { _tag: "RunFinished", output: "done" }])
+        const details = yield* storage.inspect("r")
+        expect(details.run).toMatchObject({ status: "finished", owner: null, leaseUntil: null, finishedAt: run.now() })
+        expect(details.output).toBe("done")
+        expect(yield* Effect.flip(run.commit([{ _tag: "CancelRequested" }]))).toBeInstanceOf(RunFenced)
+      }),
+    )
+
+    holds("heartbeat details reach the next attempt, also when the process dies", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const at = { nodeId: "a", iteration: 0, attempt: 1 }
+        yield* run.commit([started, { _tag: "AttemptStarted", ...at }])
+        const beat = { runId: "r", epoch: 1, ...at, at: start + 7, details: { page: 3 } }
+        yield* storage.heartbeat({ ...beat, details: { page: 2 } })
+        yield* storage.heartbeat(beat)
+        yield* storage.heartbeat({ ...beat, attempt: 2, details: "of no attempt" })
+        expect(plain(yield* storage.load("r")).nodes["a/0"]).toMatchObject({ status: "running", heartbeat: { page: 3 } })
+        const { attempts } = yield* storage.inspect("r")
+        expect(attempts).toMatchObject([{ status: "running", heartbeat: { page: 3 }, heartbeatAt: start + 7 }])
+        yield* run.commit([{ _tag: "AttemptInterrupted", ...at, reason: "crash" }])
+        yield* storage.heartbeat({ ...beat, details: "too late" })
+        expect(plain(yield* storage.load("r")).nodes["a/0"]).toMatchObject({ interruptions: 1, heartbeat: { page: 3 } })
+      }),
+    )
+
+    holds("a reset node may give its output again", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        yield* run.commit([started, ...step("a", "text", "first")])
+        yield* run.commit([{ _tag: "NodeReset", nodeId: "a", iteration: 0 }])
+        expectSame(yield* storage.load("r"), run.state())
+        const again = { nodeId: "a", iteration: 0, attempt: 2 }
+        yield* run.commit([
+          { _tag: "AttemptStarted", ...again },
+          { _tag: "AttemptSucceeded", ...again, table: "text", output: "second" },
+        ])
+        expect(plain(yield* storage.load("r")).nodes["a/0"]).toMatchObject({ status: "finished", output: "second" })
+      }),
+    )
+
+    holds("outputs are found again by key, workflow, step and age", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        const outputs = step("a", "text", "kept").concat(step("b", "untyped", undefined))
+        const key = '{"sha":"\u2028x"}'
+        yield* run.commit([started, ...outputs], { cache: ["a", "b"].map((nodeId) => ({ nodeId, iteration: 0, key })) })
+        const found = (workflow: string, nodeId: string, key: string, notBefore: number) =>
+          storage.cached(workflow, nodeId, key, notBefore)
+        expect(yield* found("flow", "a", key, run.now())).toEqual(Option.some("kept"))
+        expect(yield* found("flow", "b", key, 0)).toEqual(Option.some(undefined))
+        expect(yield* found("flow", "a", key, run.now() + 1)).toEqual(Option.none())
+        expect(yield* found("other", "a", key, 0)).toEqual(Option.none())
+        expect(yield* found("flow", "c", key, 0)).toEqual(Option.none())
+        expect(yield* found("flow", "a", "{}", 0)).toEqual(Option.none())
+        const newer = yield* journal("newer", newRun, start + 60_000)
+        yield* newer.commit([started, ...step("a", "text", "newer")], { cache: [{ nodeId: "a", iteration: 0, key }] })
+        expect(yield* found("flow", "a", key, 0)).toEqual(Option.some("newer"))
+      }),
+    )
+  })
+
+  describe(`${name}: commands`, () => {
+    holds("commands wait in order until a frame takes care of them", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        const [first, second] = [cancel("z", "r", "because"), cancel("a", "r")]
+        yield* storage.deliver(first)
+        yield* storage.deliver(second)
+        expect(yield* storage.inbox).toEqual([first, second])
+        yield* run.commit([{ _tag: "CancelRequested", reason: "because" }], { consumed: ["z"] })
+        expect(yield* storage.inbox).toEqual([second])
+        yield* run.commit([], { consumed: ["a"] })
+        expect(yield* storage.inbox).toEqual([])
+        expectSame(yield* storage.load("r"), run.state())
+      }),
+    )
+
+    holds("a command that is delivered again does nothing, also once it was taken care of", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        const command = cancel("c", "r", "first")
+        yield* storage.deliver(command)
+        yield* storage.deliver(cancel("c", "r", "second"))
+        expect(yield* storage.inbox).toEqual([command])
+        yield* run.commit([{ _tag: "CancelRequested", reason: "first" }], { consumed: ["c"] })
+        yield* storage.deliver(command)
+        expect(yield* storage.inbox).toEqual([])
+      }),
+    )
+
+    holds("a run that has ended takes no commands, and forgets those it did not get to", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* storage.deliver(cancel("early", "r"))
+        yield* run.commit([started, { _tag: "RunFailed", failure: History.failure }])
+        expect(yield* Effect.flip(storage.deliver(cancel("late", "r")))).toEqual(new RunEnded({ runId: "r", status: "failed" }))
+        yield* run.claim(["failed"])
+        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, gone: 0 }])
+        expect(yield* storage.inbox).toEqual([])
+        yield* storage.deliver(cancel("new", "r"))
+        expect(yield* storage.inbox).toEqual([cancel("new", "r")])
+      }),
+    )
+
+    holds("deliveries, releases and ends of runs wake who waits for changes", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        const versions = [yield* storage.changes(-1)]
+        const wakes = (act: Effect.Effect<void, unknown>) =>
+          Effect.gen(function* () {
+            const before = versions.at(-1) ?? -1
+            const waiting = yield* Effect.fork(storage.changes(before))
+            yield* Effect.yieldNow()
+            yield* act
+            const after = yield* Fiber.join(waiting)
+            expect(after).toBeGreaterThan(before)
+            versions.push(yield* storage.changes(before))
+          })
+        yield* wakes(storage.deliver(cancel("c", "r")))
+        yield* wakes(storage.release("r", 1, start))
+        yield* run.claim()
+        yield* wakes(run.commit([{ _tag: "RunCancelled" }]))
+        // What happened between two calls is not missed.
+        expect(yield* storage.changes(versions[0] ?? 0)).toBe(versions.at(-1))
+        yield* Fiber.interrupt(yield* Effect.fork(storage.changes(versions.at(-1) ?? 0)))
+      }),
+    )
+  })
+
+  describe(`${name}: queries`, () => {
+    holds("runs are listed newest first, filtered, and page by page", (storage) =>
+      Effect.gen(function* () {
+        for (let index = 0; index < 9; index++) {
+          const create = { ...newRun, workflow: index % 3 === 0 ? "other" : "flow", tags: index % 2 === 0 ? ["even", 'a"b'] : [] }
+          const run = yield* journal(`r${index}`, create, start + index * 10_000)
+          yield* run.commit([started])
+          if (index === 4) yield* run.commit([{ _tag: "RunFinished" }])
+          if (index === 5) yield* storage.release("r5", 1, run.now())
+        }
+        const ids = (filter: Parameters<typeof storage.runs>[0]) =>
+          Effect.map(storage.runs(filter), (runs) => runs.map(({ runId }) => Number(runId.slice(1))))
+        expect(yield* ids({})).toEqual([8, 7, 6, 5, 4, 3, 2, 1, 0])
+        expect(yield* ids({ limit: 4 })).toEqual([8, 7, 6, 5])
+        expect(yield* ids({ limit: 4, before: "r5" })).toEqual([4, 3, 2, 1])
+        expect(yield* ids({ limit: 4, before: "r0" })).toEqual([])
+        expect(yield* ids({ workflow: "other" })).toEqual([6, 3, 0])
+        expect(yield* ids({ tag: "even" })).toEqual([8, 6, 4, 2, 0])
+        expect(yield* ids({ tag: 'a"b', workflow: "flow", before: "r8" })).toEqual([4, 2])
+        expect(yield* ids({ status: ["finished", "suspended"] })).toEqual([5, 4])
+        expect(yield* ids({ status: [] })).toEqual([])
+        expect(yield* ids({ workflow: "none" })).toEqual([])
+      }),
+    )
+
+    holds("a run's summary follows its last frame", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const [created] = yield* storage.runs({})
+        expect(created).toMatchObject({
+          ...{ runId: "r", workflow: "flow", version: "1", status: "running", tags: ["nightly"], epoch: 1 },
+          ...{ createdAt: start, updatedAt: start, finishedAt: null, leaseUntil: start + leaseMs },
+        })
+        yield* run.commit([started])
+        expect(yield* storage.runs({})).toMatchObject([{ updatedAt: run.now(), finishedAt: null }])
+        yield* run.commit([{ _tag: "RunFailed", failure: History.failure }])
+        const details = yield* storage.inspect("r")
+        expect(details.run).toMatchObject({ status: "failed", updatedAt: run.now(), finishedAt: run.now() })
+        expect(details.input).toEqual(newRun.input)
+        expect(details.failure).toEqual(History.failure)
+      }),
+    )
+
+    holds("a run is told node by node and attempt by attempt", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        const error = { name: "Error", message: "no", retryable: true }
+        const [one, two] = [1, 2].map((attempt) => ({ nodeId: "a", iteration: 0, attempt }) as const) as [Place, Place]
+        yield* run.commit([started, { _tag: "AttemptStarted", ...one }])
+        yield* run.commit([{ _tag: "AttemptFailed", ...one, error, retryAt: start + 9000, heartbeat: [1] }])
+        yield* run.commit([
+          { _tag: "AttemptStarted", ...two },
+          { _tag: "LoopAdvanced", nodeId: "l", iteration: 0, base: 0, pass: 0 },
+        ])
+        yield* run.commit([
+          { _tag: "AttemptSucceeded", ...two, table: "text", output: "x" },
+          { _tag: "NodeSkipped", nodeId: "b", iteration: 1 },
+        ])
+        yield* run.commit([{ _tag: "NodeFailed", nodeId: "b", iteration: 0, error, soft: true }])
+        const { nodes, attempts } = yield* storage.inspect("r")
+        const seconds = (count: number) => start + count * 1000
+        const none = { retryAt: null, table: null, error: null, passes: null }
+        const step = { runId: "r", kind: "step", ...none }
+        expect(nodes).toStrictEqual([
+          {
+            ...step,
+            nodeId: "a",
+            iteration: 0,
+            status: "finished",
+            attempt: 2,
+            startedAt: seconds(1),
+            finishedAt: seconds(4),
+            table: "text",
+          },
+          { ...step, nodeId: "b", iteration: 0, status: "failed", attempt: 0, startedAt: null, finishedAt: seconds(5), error },
+          { ...step, nodeId: "b", iteration: 1, status: "skipped", attempt: 0, startedAt: null, finishedAt: seconds(4) },
+          {
+            ...step,
+            kind: "loop",
+            nodeId: "l",
+            iteration: 0,
+            status: "running",
+            attempt: 0,
+            startedAt: seconds(3),
+            finishedAt: null,
+            passes: 1,
+          },
+        ])
+        const attempt = { runId: "r", nodeId: "a", iteration: 0 }
+        expect(attempts).toStrictEqual([
+          {
+            ...attempt,
+            attempt: 1,
+            status: "failed",
+            startedAt: seconds(1),
+            finishedAt: seconds(2),
+            error,
+            heartbeat: [1],
+            heartbeatAt: null,
+          },
+          {
+            ...attempt,
+            attempt: 2,
+            status: "succeeded",
+            startedAt: seconds(3),
+            finishedAt: seconds(4),
+            error: null,
+            heartbeat: null,
+            heartbeatAt: null,
+          },
+        ])
+      }),
+    )
+
+    holds("the log holds every event but no inputs and outputs, and is read on from anywhere", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        yield* run.commit([started, { _tag: "PlanChanged", mounted: ["a"], unmounted: [], changed: [] }], { plan: "a plan" })
+        yield* run.commit([...step("a", "text", "secret"), { _tag: "LoopFinished", nodeId: "l", iteration: 2, reason: "until" }])
+        yield* run.commit([
+          { _tag: "CancelRequested", reason: "x" },
+          { _tag: "RunFailed", failure: History.failure },
+        ])
+        const log = yield* storage.events("r")
+        const a = { nodeId: "a", iteration: 0, attempt: 1 }
+        expect(log.map(({ event }) => event)).toEqual([
+          { _tag: "RunStarted", workflow: "flow", version: "1" },
+          { _tag: "PlanChanged", mounted: ["a"], unmounted: [], changed: [] },
+          { _tag: "AttemptStarted", ...a },
+          { _tag: "AttemptSucceeded", ...a, table: "text" },
+          { _tag: "LoopFinished", nodeId: "l", iteration: 2, reason: "until" },
+          { _tag: "CancelRequested", reason: "x" },
+          { _tag: "RunFailed", failure: History.failure },
+        ])
+        expect(log.map(({ runId, seq, frame, at }) => [runId, seq, frame, at - start])).toEqual([
+          ...[1, 2].map((seq) => ["r", seq, 1, 1000]),
+          ...[3, 4, 5].map((seq) => ["r", seq, 2, 2000]),
+          ...[6, 7].map((seq) => ["r", seq, 3, 3000]),
+        ])
+        expect(yield* storage.events("r", { afterSeq: 3, limit: 2 })).toEqual(log.slice(3, 5))
+        expect(yield* storage.events("r", { afterSeq: 7 })).toEqual([])
+      }),
+    )
+  })
+
+  for (const title of reasons.keys()) throw new Error(`there is no case "${title}" to skip`)
+}
+
+interface Place {
+  readonly nodeId: string
+  readonly iteration: number
+  readonly attempt: number
+}
+
+const cancel = (id: string, runId: string, reason?: string): Command => ({
+  id,
+  runId,
+  at: start,
+  command: { _tag: "Cancel", reason },
+})
+
+const cut = (choices: ReadonlyArray<History.Choice>): ReadonlyArray<ReadonlyArray<History.Choice>> => {
+  const frames: Array<Array<History.Choice>> = [[]]
+  for (const choice of choices) {
+    frames.at(-1)?.push(choice)
+    if (choice.isCut) frames.push([])
+  }
+  return frames.filter((frame) => frame.length > 0)
+}

@@ -1,0 +1,610 @@
+/**
+ * What TypeScript infers of a workflow. Nothing here runs: `tsc` checks it. Where a line must not compile, a `@ts-expect-error`
+ * above it says so, which is an error itself once the line does compile.
+ */
+import type { Builder, Node, Step, Value } from "@smithers/core/Builder"
+import type * as Codec from "@smithers/core/Codec"
+import type { Engine } from "@smithers/core/Engine"
+import type * as Errors from "@smithers/core/Errors"
+import * as Smithers from "@smithers/core/Smithers"
+import type { LoggedEvent, Storage } from "@smithers/core/Storage"
+import type { RunResult } from "@smithers/core/Workflow"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import * as z from "zod"
+
+/** Whether two types are the same; `any` is the same as `any` only. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+
+/** `is<Actual, Expected>()` compiles where both are the same type. */
+declare const is: <A, B>(...proof: Same<A, B> extends true ? [] : [{ readonly actual: A; readonly expected: B }]) => void
+
+// The comparison itself can fail, and `any` does not slip through it.
+const anything = JSON.parse("0")
+// @ts-expect-error two types
+is<string, number>()
+// @ts-expect-error any is not a string
+is<typeof anything, string>()
+// @ts-expect-error nor is a readonly field a writable one
+is<{ readonly a: 1 }, { a: 1 }>()
+
+/** Shows an intersection as one object, to compare it with one. */
+type Flat<T> = { [K in keyof T]: T[K] }
+
+class Models extends Context.Tag("Models")<Models, { readonly ask: (prompt: string) => string }>() {}
+class Files extends Context.Tag("Files")<Files, { readonly read: (path: string) => string }>() {}
+class Clocks extends Context.Tag("Clocks")<Clocks, { readonly tick: number }>() {}
+class Secrets extends Context.Tag("Secrets")<Secrets, { readonly key: string }>() {}
+class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", { seconds: Schema.Number }) {}
+class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
+
+type Risk = "low" | "medium" | "high"
+const Analysis = Schema.Struct({ summary: Schema.String, risk: Schema.Literal("low", "medium", "high") })
+type Analysis = { readonly summary: string; readonly risk: Risk }
+const Input = Schema.Struct({ repo: Schema.String, depth: Schema.NumberFromString })
+type Input = { readonly repo: string; readonly depth: number }
+
+const declared = Smithers.createWorkflow({ name: "types", input: Input })
+declare const $: Builder<Input>
+
+// The example of the announcement, as it stands there, but for a store that core has.
+export const announced = (
+  analyzeRepo: (
+    input: { readonly repo: string; readonly sha: string },
+    options: { readonly signal: AbortSignal },
+  ) => Effect.Effect<Analysis, RateLimited, Models>,
+) => {
+  const Review = Smithers.createWorkflow({
+    name: "review",
+    input: Schema.Struct({ repo: Schema.String, sha: Schema.String }),
+  }).build(($) => {
+    const analyze = $.step("analyze", {
+      output: Schema.Struct({
+        summary: Schema.String,
+        risk: Schema.Literal("low", "medium", "high"),
+      }),
+      timeout: "2m",
+      retry: { maxAttempts: 3, backoff: "exponential", initialDelay: "1s" },
+      run: ({ input, heartbeat, signal }) =>
+        Effect.gen(function* () {
+          heartbeat({ phase: "analyzing" })
+          return yield* analyzeRepo(input, { signal })
+        }),
+    })
+
+    const report = $.step("report", {
+      needs: { analyze },
+      output: Schema.Struct({ markdown: Schema.String }),
+      run: ({ analyze }) => ({
+        markdown: `# Review\n\n${analyze.summary}`,
+      }),
+    })
+
+    return $.sequence(analyze, report)
+  })
+  is<typeof Review, Smithers.Workflow<{ readonly repo: string; readonly sha: string }, { readonly markdown: string }, Models>>()
+  const effect = Review.execute({ repo: "acme/api", sha: "abc123" }).pipe(
+    Effect.provide(Smithers.memory),
+    Effect.provide(Layer.succeed(Models, { ask: () => "" })),
+  )
+  is<typeof effect, Effect.Effect<{ readonly markdown: string }, Smithers.ExecuteError, never>>()
+  // @ts-expect-error the steps ask for Models, which nothing provides
+  return Effect.runPromise(Review.execute({ repo: "acme/api", sha: "abc123" }).pipe(Effect.provide(Smithers.memory)))
+}
+
+// Literals are kept without `as const`, whatever `run` returns and whether or not it takes its context.
+export const literals = () => {
+  const steps = {
+    value: $.step("a", { output: Analysis, run: () => ({ summary: "", risk: "low" }) }),
+    valueOfContext: $.step("a", { output: Analysis, run: ({ input }) => ({ summary: input.repo, risk: "low" }) }),
+    method: $.step("a", {
+      output: Analysis,
+      run({ input }) {
+        return { summary: input.repo, risk: "low" }
+      },
+    }),
+    promise: $.step("a", { output: Analysis, run: async () => ({ summary: "", risk: "low" }) }),
+    promiseOfContext: $.step("a", { output: Analysis, run: async ({ input }) => ({ summary: input.repo, risk: "low" }) }),
+    resolved: $.step("a", { output: Analysis, run: () => Promise.resolve({ summary: "", risk: "low" }) }),
+    succeed: $.step("a", { output: Analysis, run: () => Effect.succeed({ summary: "", risk: "low" }) }),
+    generator: $.step("a", {
+      output: Analysis,
+      run: () =>
+        Effect.gen(function* () {
+          yield* Effect.void
+          return { summary: "", risk: "low" }
+        }),
+    }),
+    promised: $.step("a", { output: Analysis, run: () => Effect.promise(async () => ({ summary: "", risk: "low" })) }),
+    piped: $.step("a", {
+      output: Analysis,
+      run: ({ input }) => Effect.void.pipe(Effect.map(() => ({ summary: input.repo, risk: "low" }))),
+    }),
+    callback: $.step("a", {
+      output: Analysis,
+      run: ({ input }) => Effect.async((resume) => resume(Effect.succeed({ summary: input.repo, risk: "low" }))),
+    }),
+    early: $.step("a", {
+      output: Analysis,
+      run: ({ input }) => {
+        if (input.depth > 3) return new RateLimited({ seconds: 1 })
+        if (input.depth > 2) return new Refused({ why: "" })
+        if (input.depth > 1) return { summary: "", risk: "low" }
+        return Effect.succeed({ summary: "", risk: "high" })
+      },
+    }),
+    outputLast: $.step("a", { run: ({ input }) => ({ summary: input.repo, risk: "low" }), output: Analysis }),
+  }
+  is<Value<(typeof steps)[keyof typeof steps]>, Analysis>()
+  is<(typeof steps)[keyof typeof steps], Step<"a", Analysis, never>>()
+
+  const tuple = $.step("b", { output: Schema.Tuple(Schema.Number, Schema.Literal("x")), run: () => [1, "x"] })
+  is<Value<typeof tuple>, readonly [number, "x"]>()
+  const tagged = $.step("c", {
+    output: Schema.Union(
+      Schema.Struct({ _tag: Schema.Literal("ok"), value: Schema.Number }),
+      Schema.Struct({ _tag: Schema.Literal("no"), why: Schema.String }),
+    ),
+    run: ({ input }) =>
+      Effect.gen(function* () {
+        if (input.depth > 1) yield* Effect.void
+        return input.depth > 2 ? { _tag: "ok", value: 1 } : { _tag: "no", why: "" }
+      }),
+  })
+  is<Value<typeof tagged>, { readonly _tag: "ok"; readonly value: number } | { readonly _tag: "no"; readonly why: string }>()
+}
+
+// Schemas that are not structs, schemas with two sides, and schemas of another library.
+export const schemas = () => {
+  is<Value<ReturnType<typeof scalar>>, "x" | "y">()
+  const scalar = () => $.step("a", { output: Schema.Literal("x", "y"), run: () => "x" })
+  const list = $.step("b", { output: Schema.Array(Schema.String), run: () => Effect.succeed(["a"]) })
+  is<Value<typeof list>, readonly string[]>()
+  const nothing = $.step("c", { output: Schema.Void, run: () => Effect.void })
+  is<Value<typeof nothing>, void>()
+  const maybe = $.step("d", { output: Schema.NullOr(Schema.Number), run: async () => null })
+  is<Value<typeof maybe>, number | null>()
+
+  // `run` returns the encoded side; the steps after it receive the decoded one.
+  const at = $.step("e", { output: Schema.Struct({ at: Schema.Date }), run: () => ({ at: "2026-01-01" }) })
+  is<Value<typeof at>, { readonly at: Date }>()
+  // @ts-expect-error the encoded side of Schema.Date is a string
+  $.step("e", { output: Schema.Struct({ at: Schema.Date }), run: () => ({ at: new Date() }) })
+
+  const zod = z.object({
+    kind: z.enum(["bug", "task"]).default("task"),
+    length: z.string().transform((text) => text.length),
+    tags: z.array(z.string()),
+  })
+  const parsed = $.step("f", { output: zod, run: () => ({ length: "four", tags: ["a"] }) })
+  is<Value<typeof parsed>, { kind: "bug" | "task"; length: number; tags: string[] }>()
+  const parsedLater = $.step("g", {
+    output: zod,
+    run: ({ input }) => Effect.succeed({ kind: "bug", length: input.repo, tags: [] }),
+  })
+  is<Value<typeof parsedLater>, Value<typeof parsed>>()
+  // @ts-expect-error the input side of `length` is a string
+  $.step("h", { output: zod, run: () => ({ length: 4, tags: [] }) })
+
+  const withZod = Smithers.createWorkflow({
+    name: "zod",
+    input: z.object({ limit: z.coerce.number().default(3), name: z.string() }),
+  })
+  const built = withZod.build(($) =>
+    $.step("a", {
+      output: z.string(),
+      run: ({ input }) => {
+        is<typeof input, { limit: number; name: string }>()
+        return input.name
+      },
+    }),
+  )
+  is<
+    typeof built extends Smithers.Workflow<infer I, infer A, infer R> ? [I, A, R] : never,
+    [{ name: string; limit?: unknown }, string, never]
+  >()
+
+  // A schema may need a service to decode; so then does whoever runs the workflow.
+  const secret = Schema.transformOrFail(Schema.String, Schema.String, {
+    decode: (text) => Effect.map(Secrets, ({ key }) => key + text),
+    encode: (text) => Effect.succeed(text),
+  })
+  const needy = Smithers.createWorkflow({ name: "needy", input: Schema.Struct({ token: secret }) }).build(($) =>
+    $.step("a", { output: Schema.String, run: ({ input }) => input.token }),
+  )
+  is<typeof needy, Smithers.Workflow<{ readonly token: string }, string, Secrets>>()
+  const needyStep = $.step("a", { output: secret, run: () => Effect.map(Models, ({ ask }) => ask("")) })
+  is<typeof needyStep, Step<"a", string, Models | Secrets>>()
+}
+
+// Everything a step's code is called with.
+export const contexts = () => {
+  const analyze = $.step("analyze", { output: Analysis, run: () => ({ summary: "", risk: "low" }) })
+  const skipped = $.step("skipped", { output: Schema.Number, skipIf: () => true, run: () => 1 })
+  $.step("report", {
+    output: Schema.String,
+    needs: { analyze, skipped, before: $.previous("report", Schema.String) },
+    run: (context) => {
+      is<
+        Flat<typeof context>,
+        {
+          readonly input: Input
+          readonly heartbeat: (details?: unknown) => void
+          readonly lastHeartbeat: unknown
+          readonly signal: AbortSignal
+          readonly runId: string
+          readonly stepId: string
+          readonly iteration: number
+          readonly attempt: number
+          readonly idempotencyKey: string
+          readonly analyze: Analysis
+          readonly skipped: number | undefined
+          readonly before: string | undefined
+        }
+      >()
+      // @ts-expect-error an analysis has no such field
+      context.analyze.verdict
+      // @ts-expect-error a skipped step may have no output
+      context.skipped.toFixed()
+      // @ts-expect-error it was not asked for
+      context.other
+      return context.analyze.summary
+    },
+    skipIf: (context) => {
+      is<
+        Flat<typeof context>,
+        {
+          readonly input: Input
+          readonly analyze: Analysis
+          readonly skipped: number | undefined
+          readonly before: string | undefined
+        }
+      >()
+      return context.analyze.risk === "low"
+    },
+    cache: {
+      key: ({ input, analyze }) => {
+        is<typeof analyze, Analysis>()
+        return [input.repo, analyze.risk]
+      },
+      ttl: "1h",
+    },
+    compensate: ({ output, analyze, input, idempotencyKey }) => {
+      is<[typeof output, typeof analyze, typeof input, typeof idempotencyKey], [string, Analysis, Input, string]>()
+    },
+  })
+  const decoded = $.step("decoded", {
+    output: Schema.NumberFromString,
+    run: () => "1",
+    compensate: ({ output }) => is<typeof output, number>(),
+  })
+  is<Value<typeof decoded>, number>()
+  // @ts-expect-error steps are compared with what is decoded, a number
+  $.step("late", { output: Schema.Void, needs: { decoded }, run: ({ decoded }) => decoded.trim() })
+}
+
+// What a step may not be.
+export const mistakes = () => {
+  // @ts-expect-error a risk is no number
+  $.step("a", { output: Analysis, run: () => ({ summary: "", risk: 1 }) })
+  // @ts-expect-error there is no such risk
+  $.step("a", { output: Analysis, run: ({ input }) => ({ summary: input.repo, risk: "extreme" }) })
+  // @ts-expect-error the summary is missing
+  $.step("a", { output: Analysis, run: async () => ({ risk: "low" }) })
+  // @ts-expect-error there is no such risk
+  $.step("a", { output: Analysis, run: () => Effect.succeed({ summary: "", risk: "extreme" }) })
+  // @ts-expect-error the summary is missing
+  $.step("a", { output: Analysis, run: () => Effect.map(Models, () => ({ risk: "low" })) })
+  // @ts-expect-error nothing is returned
+  $.step("a", { output: Analysis, run: () => {} })
+  // @ts-expect-error the input has no such field
+  $.step("a", { output: Schema.String, run: ({ input }) => input.branch })
+  // @ts-expect-error there is no option of this name
+  $.step("a", { output: Schema.String, run: () => "", retries: 3 })
+  // @ts-expect-error there is no retry option of this name
+  $.step("a", { output: Schema.String, run: () => "", retry: { attempts: 3 } })
+  // @ts-expect-error it has no output
+  $.step("a", { run: () => "" })
+  // @ts-expect-error it has no code
+  $.step("a", { output: Schema.String })
+  // @ts-expect-error a need is a node
+  $.step("a", { output: Schema.String, needs: { b: "b" }, run: () => "" })
+  // @ts-expect-error not a duration
+  $.step("a", { output: Schema.String, run: () => "", timeout: "soon" })
+  // @ts-expect-error a predicate answers with a boolean
+  $.step("a", { output: Schema.String, run: () => "", skipIf: ({ input }) => input.repo })
+  // @ts-expect-error a schema is an Effect Schema or a Standard Schema
+  $.step("a", { output: { type: "string" }, run: () => "" })
+  // @ts-expect-error a child is a node
+  $.sequence("a")
+  // @ts-expect-error an arm is a node
+  $.branch({ when: () => true, then: "a" })
+  // @ts-expect-error a branch has no option of this name
+  $.branch({ when: () => true, then: $.sequence(), otherwise: $.sequence() })
+  // @ts-expect-error a loop has an id
+  $.loop({ body: $.sequence(), until: () => true })
+  // @ts-expect-error there is no such way
+  $.loop({ id: "l", body: $.sequence(), until: () => true, onMaxReached: "stop" })
+  // @ts-expect-error there is no option of this name
+  $.parallel($.sequence(), { concurrency: 2 })
+  // @ts-expect-error a workflow gives a node
+  declared.build(() => "a")
+}
+
+export const limits = () => {
+  const output = Schema.Void
+  $.step("a", { output, run: () => {}, timeout: "2m", heartbeatTimeout: "500ms", cache: { ttl: "1h" } })
+  $.step("a", { output, run: () => {}, timeout: Duration.minutes(2), heartbeatTimeout: 500, cache: { ttl: "1 hour" } })
+  $.step("a", {
+    output,
+    run: () => {},
+    timeout: "1 minute",
+    retry: { initialDelay: "1s", maxDelay: Duration.hours(1), jitter: false },
+  })
+  $.step("a", { output, run: () => {}, retry: false, cache: true, label: "A", meta: { team: "x" } })
+  $.step("a", { output, run: () => {}, retry: Schedule.exponential("1 second").pipe(Schedule.intersect(Schedule.recurs(3))) })
+  $.step("a", { output, run: () => {}, retry: Schedule.recurWhile((error: RateLimited) => error.seconds < 60) })
+  $.step("a", {
+    output,
+    run: () => {},
+    retry: Schedule.recurWhile((error) => {
+      is<typeof error, unknown>()
+      return error instanceof RateLimited
+    }),
+  })
+}
+
+// A step that may have no output says so, and nothing else does.
+export const absence = () => {
+  const run = () => 1
+  const output = Schema.Number
+  const plain = $.step("a", { output, run })
+  is<Value<typeof plain>, number>()
+  const skipped = $.step("a", { output, run, skipIf: ({ input }) => input.depth > 1 })
+  is<Value<typeof skipped>, number | undefined>()
+  const soft = $.step("a", { output, run, continueOnFail: true })
+  is<Value<typeof soft>, number | undefined>()
+  const both = $.step("a", { output, run, continueOnFail: true, skipIf: () => false })
+  is<Value<typeof both>, number | undefined>()
+  const hard = $.step("a", { output, run, continueOnFail: false })
+  is<Value<typeof hard>, number>()
+  const perhaps = $.step("a", { output, run, continueOnFail: Math.random() > 0.5 })
+  is<Value<typeof perhaps>, number | undefined>()
+}
+
+// Values and services of the control flow.
+export const flow = () => {
+  const text = $.step("text", { output: Schema.String, run: () => Effect.map(Models, ({ ask }) => ask("")) })
+  const number = $.step("number", { output: Schema.Number, run: () => Effect.map(Files, ({ read }) => read("").length) })
+  const soft = $.step("soft", {
+    output: Schema.Boolean,
+    run: () => Effect.map(Clocks, ({ tick }) => tick > 1),
+    continueOnFail: true,
+  })
+
+  const sequence = $.sequence(text, soft, number)
+  is<typeof sequence, Node<number, Models | Clocks | Files>>()
+  const endsSoftly = $.sequence(number, soft)
+  is<Value<typeof endsSoftly>, boolean | undefined>()
+  const empty = $.sequence()
+  is<typeof empty, Node<undefined, never>>()
+  const many = [text, text]
+  const spread = $.sequence(...many)
+  is<typeof spread, Node<string | undefined, Models>>()
+  const spreadThenOne = $.sequence(...many, number)
+  is<typeof spreadThenOne, Node<number, Models | Files>>()
+
+  const parallel = $.parallel(text, number, soft)
+  is<typeof parallel, Node<readonly [string, number, boolean | undefined], Models | Files | Clocks>>()
+  const limited = $.parallel(text, number, { maxConcurrency: 1, failFast: true })
+  is<typeof limited, Node<readonly [string, number], Models | Files>>()
+  const spreadParallel = $.parallel(...many)
+  is<typeof spreadParallel, Node<readonly string[], Models>>()
+  const spreadLimited = $.parallel(...many, { maxConcurrency: 2 })
+  is<typeof spreadLimited, Node<readonly string[], Models>>()
+  const mapped = $.parallel(...["a", "b"].map((id) => $.step(id, { output: Schema.Literal(1), run: () => 1 })), { failFast: true })
+  is<typeof mapped, Node<readonly 1[], never>>()
+  const nobody = $.parallel()
+  is<typeof nobody, Node<readonly [], never>>()
+
+  const branch = $.branch({ when: ({ input }) => input.depth > 1, then: text, else: number })
+  is<typeof branch, Node<string | number, Models | Files>>()
+  const oneArm = $.branch({ when: () => true, then: text })
+  is<typeof oneArm, Node<string | undefined, Models>>()
+  $.branch({
+    needs: { text, soft },
+    when: (context) => {
+      is<Flat<typeof context>, { readonly input: Input; readonly text: string; readonly soft: boolean | undefined }>()
+      return context.text === ""
+    },
+    then: number,
+  })
+
+  const draft = $.step("draft", { output: Analysis, run: () => ({ summary: "", risk: "low" }) })
+  const loop = $.loop({
+    id: "loop",
+    body: $.sequence(text, draft),
+    needs: { number, draft },
+    until: (context) => {
+      is<
+        Flat<typeof context>,
+        {
+          readonly input: Input
+          readonly output: Analysis | undefined
+          readonly iteration: number
+          readonly number: number | undefined
+          readonly draft: Analysis | undefined
+        }
+      >()
+      // @ts-expect-error a risk is one of three
+      return context.output?.risk === "none"
+    },
+    maxIterations: 3,
+    onMaxReached: "fail",
+  })
+  is<typeof loop, Node<Analysis, Models>>()
+
+  // Nested, and needed as a whole.
+  const nested = $.parallel(
+    $.loop({ id: "outer", body: $.branch({ when: () => true, then: loop, else: sequence }), until: () => true }),
+  )
+  is<typeof nested, Node<readonly [Analysis | number], Models | Clocks | Files>>()
+  $.step("last", {
+    output: Schema.Void,
+    needs: { nested, oneArm },
+    run: ({ nested, oneArm }) => is<[typeof nested, typeof oneArm], [readonly [Analysis | number], string | undefined]>(),
+  })
+}
+
+// Parts of one's own.
+export const fragments = () => {
+  const review = <I extends { readonly repo: string }>($: Builder<I>, draft: Node<string>, rounds: number) =>
+    $.step("review", {
+      output: Analysis,
+      needs: { draft },
+      run: ({ input, draft }) => Effect.map(Models, ({ ask }) => ({ summary: ask(input.repo + draft + rounds), risk: "low" })),
+    })
+  const draft = $.step("draft", { output: Schema.String, run: () => "" })
+  const used = $.fragment("part", review, draft, 3)
+  is<typeof used, Step<"review", Analysis, Models>>()
+  const inline = $.fragment(
+    "inline",
+    ($, label) => $.sequence($.step("x", { output: Schema.Number, run: ({ input }) => input.depth, label })),
+    "a",
+  )
+  is<typeof inline, Node<number, never>>()
+  // @ts-expect-error a draft is text
+  $.fragment("part", review, $.step("n", { output: Schema.Number, run: () => 1 }), 3)
+  // @ts-expect-error the number of rounds is missing
+  $.fragment("part", review, draft)
+  const other = Smithers.createWorkflow({ name: "other", input: Schema.Struct({ file: Schema.String }) })
+  // @ts-expect-error this workflow has no repo to give
+  other.build(($) => $.fragment("part", review, $.step("d", { output: Schema.String, run: () => "" }), 3))
+
+  // Steps made by a function that is itself generic.
+  const ask = <I, const Id extends string, S extends Codec.AnySchema>($: Builder<I>, id: Id, output: S, reply: Codec.Input<S>) =>
+    $.step(id, { output, run: ({ runId }) => Effect.as(Effect.zipLeft(Models, Effect.log(runId)), reply) })
+  const asked = ask($, "asked", Analysis, { summary: "", risk: "high" })
+  is<typeof asked, Step<"asked", Analysis, Models>>()
+}
+
+// Services of everything inside reach whoever runs the workflow.
+export const services = () => {
+  const limited = Schedule.recurs(3).pipe(Schedule.checkEffect(() => Effect.as(Clocks, true)))
+  const built = declared.build(($) => {
+    const value = $.step("a", { output: Schema.Void, run: () => Effect.asVoid(Models) })
+    const either = $.step("b", {
+      output: Schema.Void,
+      run: ({ input }) => (input.depth > 1 ? Effect.asVoid(Files) : Effect.asVoid(Models)),
+    })
+    const undone = $.step("c", { output: Schema.Void, run: () => {}, compensate: () => Effect.asVoid(Secrets) })
+    const retried = $.step("d", { output: Schema.Void, run: async () => {}, retry: limited })
+    return $.fragment(
+      "x",
+      ($, ...nodes) => $.loop({ id: "l", body: $.parallel(...nodes), until: () => true }),
+      value,
+      either,
+      undone,
+      retried,
+    )
+  })
+  is<typeof built extends Smithers.Workflow<infer _I, infer _A, infer R> ? R : never, Models | Files | Secrets | Clocks>()
+  const execute = built.execute({ repo: "", depth: "1" })
+  is<Effect.Effect.Context<typeof execute>, Models | Files | Secrets | Clocks | Engine>()
+  const provided = execute.pipe(Effect.provide(Layer.succeed(Models, { ask: () => "" })), Effect.provide(Smithers.memory))
+  is<Effect.Effect.Context<typeof provided>, Files | Secrets | Clocks>()
+  // @ts-expect-error Files, Secrets and Clocks are missing
+  Effect.runPromise(provided)
+}
+
+// The ways to run a workflow.
+export const running = () => {
+  const W = declared.build(($) => $.step("a", { output: Schema.Number, run: ({ input }) => Effect.as(Models, input.depth) }))
+  type RunError =
+    | Errors.StoreBusy
+    | Errors.StoreFull
+    | Errors.StoreCorrupt
+    | Errors.StoreReadOnly
+    | Errors.StoreTooNew
+    | Errors.StoreFailed
+    | Errors.IncompatibleTable
+    | Errors.RunNotFound
+    | Errors.RunFenced
+    | Errors.IncompatibleOutput
+    | Errors.InvalidInput
+    | Errors.InvalidWorkflow
+    | Errors.InputMismatch
+    | Errors.WorkflowMismatch
+    | Errors.InvalidRunId
+  type ExecuteError =
+    | RunError
+    | Errors.StepFailed
+    | Errors.StepTimedOut
+    | Errors.CrashLoop
+    | Errors.LoopLimitReached
+    | Errors.RunCancelled
+  is<Smithers.ExecuteError, ExecuteError>()
+
+  const input = { repo: "", depth: "1" }
+  const executed = W.execute(input, { runId: "r", tags: ["t"], onIncompatible: "rerun" })
+  is<typeof executed, Effect.Effect<number, ExecuteError, Models | Engine>>()
+  const ran = W.run(input)
+  is<typeof ran, Effect.Effect<RunResult<number>, RunError, Models | Engine>>()
+  const started = W.start(input)
+  is<
+    typeof started,
+    Effect.Effect<Smithers.RunHandle<number>, Errors.InvalidInput | Errors.InvalidRunId, Models | Engine | Storage>
+  >()
+  type Handle = Effect.Effect.Success<typeof started>
+  is<Handle["await"], Effect.Effect<number, ExecuteError>>()
+  is<Handle["result"], Effect.Effect<RunResult<number>, RunError>>()
+  is<ReturnType<Handle["cancel"]>, Effect.Effect<void, RunError | Errors.RunEnded>>()
+  is<Handle["events"], Stream.Stream<LoggedEvent, RunError>>()
+  const resumed = W.resume("r")
+  is<typeof resumed, Effect.Effect<number, ExecuteError, Models | Engine>>()
+  const cancelled = W.cancel("r", "reason")
+  is<typeof cancelled, Effect.Effect<void, RunError | Errors.RunEnded, Models | Engine>>()
+
+  Effect.map(ran, (result) => {
+    switch (result._tag) {
+      case "finished":
+        return is<typeof result.output, number>()
+      case "failed":
+        return is<typeof result.error, Errors.StepFailed | Errors.StepTimedOut | Errors.CrashLoop | Errors.LoopLimitReached>()
+      case "cancelled":
+        return is<typeof result.reason, string | undefined>()
+    }
+  })
+  Effect.catchTag(executed, "StepFailed", (error) => {
+    is<typeof error.cause, unknown>()
+    is<typeof error.error, Errors.ErrorInfo>()
+    return Effect.succeed(0)
+  })
+
+  // @ts-expect-error the depth is written as text
+  W.execute({ repo: "", depth: 1 })
+  // @ts-expect-error the depth is missing
+  W.execute({ repo: "" })
+  // @ts-expect-error there is no such field
+  W.execute({ ...input, sha: "" })
+  // @ts-expect-error there is no such option
+  W.execute(input, { id: "r" })
+  // @ts-expect-error tags are a list
+  W.execute(input, { tags: "t" })
+  // @ts-expect-error a workflow that takes something is given something
+  W.execute()
+
+  const nothing = Smithers.createWorkflow({ name: "nothing", input: Schema.Void }).build(($) => $.sequence())
+  is<Effect.Effect.Success<ReturnType<typeof nothing.execute>>, undefined>()
+  nothing.execute()
+
+  // @ts-expect-error a workflow has no option of this name
+  Smithers.createWorkflow({ name: "n", input: Input, retries: 3 })
+  // @ts-expect-error a workflow has an input
+  Smithers.createWorkflow({ name: "n" })
+}

@@ -1,0 +1,542 @@
+import { describe, expect, it } from "@effect/vitest"
+import { InvalidWorkflow } from "@smithers/core/Errors"
+import * as Smithers from "@smithers/core/Smithers"
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import * as z from "zod"
+
+/** The builder as JavaScript sees it. */
+type Untyped = Record<
+  "step" | "sequence" | "parallel" | "branch" | "loop" | "fragment" | "previous",
+  (...args: ReadonlyArray<unknown>) => unknown
+>
+
+const createWorkflow = Smithers.createWorkflow as (options: unknown) => {
+  readonly build: (write: unknown) => Smithers.Workflow<unknown, unknown>
+}
+
+const build = (write: ($: Untyped) => unknown, options: object = {}) =>
+  createWorkflow({ name: "w", input: Schema.Void, ...options }).build(write)
+
+const caught = (action: () => unknown): unknown => {
+  try {
+    action()
+  } catch (thrown) {
+    return thrown
+  }
+  return "nothing was thrown"
+}
+
+/** Where and why a workflow was refused. */
+const refusal = (write: ($: Untyped) => unknown, options?: object) => {
+  const error = caught(() => build(write, options))
+  expect(error).toBeInstanceOf(InvalidWorkflow)
+  const { where, problem, message, _tag } = error as InvalidWorkflow
+  expect(message).toBe(`Workflow "${(error as InvalidWorkflow).workflow}" cannot be built: ${problem} (at ${where}).`)
+  expect(_tag).toBe("InvalidWorkflow")
+  return { where, problem }
+}
+
+const work = { output: Schema.Number, run: () => 1 }
+const idRule = "1 to 200 characters of A-Z a-z 0-9 _ . : @ -"
+
+describe("the options of a step", () => {
+  const refused = (options: unknown) => refusal(($) => $.step("a", options))
+  const duration = `is not a duration such as "30s" or "2 minutes"`
+
+  it.each<[what: string, options: unknown, problem: string]>([
+    ["no options", undefined, "its options are missing"],
+    ["null for options", null, "its options are missing"],
+    ["no output", { run: work.run }, `"output" must be an Effect Schema or a Standard Schema`],
+    [
+      "an output that is no schema",
+      { ...work, output: { type: "number" } },
+      `"output" must be an Effect Schema or a Standard Schema`,
+    ],
+    ["no code", { output: work.output }, `"run" must be a function`],
+    ["code that is no function", { ...work, run: Promise.resolve(1) }, `"run" must be a function`],
+    ["a skipIf that is no function", { ...work, skipIf: true }, `"skipIf" must be a function`],
+    ["a compensate that is no function", { ...work, compensate: "undo" }, `"compensate" must be a function`],
+    ["a need that is no node", { ...work, needs: { b: "b" } }, `need "b" is not a step or another node made by $`],
+    ["a need that is nothing", { ...work, needs: { b: undefined } }, `need "b" is not a step or another node made by $`],
+    ["needs that are no object", { ...work, needs: 1 }, `"needs" must be an object of nodes by name`],
+    ["a timeout that is no duration", { ...work, timeout: "soon" }, `"timeout" "soon" ${duration}`],
+    ["a timeout without end", { ...work, timeout: Number.POSITIVE_INFINITY }, `"timeout" Infinity ${duration}`],
+    ["a timeout of nothing", { ...work, timeout: "0s" }, `"timeout" must be longer than 0`],
+    [
+      "a heartbeat timeout that is no duration",
+      { ...work, heartbeatTimeout: {} },
+      `"heartbeatTimeout" [object Object] ${duration}`,
+    ],
+    ["a continueOnFail that is no boolean", { ...work, continueOnFail: "yes" }, `"continueOnFail" must be true or false`],
+    ["a label that is no text", { ...work, label: 1 }, `"label" must be a string`],
+    [
+      "a meta that is no JSON",
+      { ...work, meta: { owner: { since: new Date(0) } } },
+      `"meta" must be JSON: owner.since a Date is not a JSON value`,
+    ],
+    ["a meta that is no object", { ...work, meta: ["x"] }, `"meta" must be an object`],
+    ["a retry that is a number", { ...work, retry: 3 }, `"retry" must be an object, a Schedule or false`],
+    ["a retry that is true", { ...work, retry: true }, `"retry" must be an object, a Schedule or false`],
+    ["attempts below one", { ...work, retry: { maxAttempts: 0 } }, "retry.maxAttempts must be at least 1"],
+    [
+      "an unknown back-off",
+      { ...work, retry: { backoff: "random" } },
+      `retry.backoff must be "exponential", "linear" or "constant"`,
+    ],
+    [
+      "a first delay that is no duration",
+      { ...work, retry: { initialDelay: "soon" } },
+      `retry.initialDelay "soon" is not a duration`,
+    ],
+    ["a longest delay that is no duration", { ...work, retry: { maxDelay: "-1s" } }, `retry.maxDelay "-1s" is not a duration`],
+    ["a factor of nothing", { ...work, retry: { factor: 0 } }, "retry.factor must be greater than 0"],
+    ["a cache that is text", { ...work, cache: "yes" }, `"cache" must be true or an object`],
+  ])("a step with %s is refused", (_what, options, problem) => {
+    expect(refused(options)).toEqual({ where: `step "a"`, problem })
+  })
+
+  it.each<[what: string, options: unknown, where: string, problem: RegExp]>([
+    [
+      "a step",
+      { ...work, retries: 3 },
+      `step "a"`,
+      /^it has no option "retries"; there are output, needs, run, retry, .*label, meta$/,
+    ],
+    [
+      "retry",
+      { ...work, retry: { attempts: 3 } },
+      `step "a", "retry"`,
+      /^it has no option "attempts"; there are maxAttempts, backoff/,
+    ],
+    ["cache", { ...work, cache: { maxAge: "1h" } }, `step "a", "cache"`, /^it has no option "maxAge"; there are key, ttl$/],
+  ])("an option of %s that does not exist is named, together with those that do", (_what, options, where, problem) => {
+    const refusal = refused(options)
+    expect(refusal.where).toBe(where)
+    expect(refusal.problem).toMatch(problem)
+  })
+
+  it("a cache key that is no function and a time to live that is no duration are refused", () => {
+    expect(refused({ ...work, cache: { key: "input" } })).toEqual({ where: `step "a"`, problem: `"key" must be a function` })
+    expect(refused({ ...work, cache: { ttl: "long" } })).toEqual({ where: `step "a"`, problem: `"ttl" "long" ${duration}` })
+  })
+
+  it.each([
+    ["nothing", ""],
+    ["a space", "a b"],
+    ["a slash", "a/b"],
+    ["another alphabet", "é"],
+    ["a line break", "a\n"],
+    ["201 characters", "a".repeat(201)],
+  ])("an id with %s is refused", (_what, id) => {
+    expect(refusal(($) => $.step(id, work))).toEqual({ where: `step ${JSON.stringify(id)}`, problem: `its id must be ${idRule}` })
+    expect(refusal(($) => $.loop({ id, body: $.sequence(), until: () => true }))).toEqual({
+      where: `loop ${JSON.stringify(id)}`,
+      problem: `its id must be ${idRule}`,
+    })
+  })
+
+  it("an id that is no text is refused", () => {
+    expect(refusal(($) => $.step(7, work)).where).toBe(`step "7"`)
+    expect(refusal(($) => $.step(undefined, work)).where).toBe(`step "undefined"`)
+    expect(refusal(($) => $.loop(undefined)).where).toBe(`loop "undefined"`)
+  })
+
+  it("an id may have 200 characters of every kind allowed", () => {
+    const id = "Az09_.:@-".padEnd(200, "x")
+    expect(build(($) => $.step(id, work)).plan.positions.get(id)).toBe(0)
+  })
+})
+
+describe("the options of control flow", () => {
+  const notANode = "is not a step or another node made by $"
+
+  it.each<[what: string, write: ($: Untyped) => unknown, where: string, problem: string]>([
+    ["a sequence of text", ($) => $.sequence($.step("a", work), "b"), "sequence", `child 1 ${notANode}`],
+    ["a sequence of an array", ($) => $.sequence([$.step("a", work)]), "sequence", `child 0 ${notANode}`],
+    ["a parallel of null", ($) => $.parallel(null), "parallel", `child 0 ${notANode}`],
+    ["a parallel with options in front", ($) => $.parallel({ failFast: true }, $.sequence()), "parallel", `child 0 ${notANode}`],
+    ["a failFast that is no boolean", ($) => $.parallel({ failFast: 1 }), "parallel", `"failFast" must be true or false`],
+    ["a branch without options", ($) => $.branch(), "branch", "its options are missing"],
+    ["a branch without a condition", ($) => $.branch({ then: $.sequence() }), "branch", `"when" must be a function`],
+    ["a branch without an arm", ($) => $.branch({ when: () => true }), "branch", `"then" ${notANode}`],
+    [
+      "another arm that is no node",
+      ($) => $.branch({ when: () => true, then: $.sequence(), else: 1 }),
+      "branch",
+      `"else" ${notANode}`,
+    ],
+    [
+      "a branch that needs text",
+      ($) => $.branch({ needs: { a: "a" }, when: () => true, then: $.sequence() }),
+      "branch",
+      `need "a" ${notANode}`,
+    ],
+    ["a loop without options", ($) => $.loop(), `loop "undefined"`, `its id must be ${idRule}`],
+    ["a loop without a body", ($) => $.loop({ id: "l", until: () => true }), `loop "l"`, `"body" ${notANode}`],
+    ["a loop without an end", ($) => $.loop({ id: "l", body: $.sequence() }), `loop "l"`, `"until" must be a function`],
+    [
+      "an unknown way to reach the limit",
+      ($) => $.loop({ id: "l", body: $.sequence(), until: () => true, onMaxReached: "stop" }),
+      `loop "l"`,
+      `"onMaxReached" must be "return-last" or "fail"`,
+    ],
+  ])("%s is refused", (_what, write, where, problem) => {
+    expect(refusal(write)).toEqual({ where, problem })
+  })
+
+  it("options that do not exist are refused", () => {
+    expect(refusal(($) => $.parallel($.sequence(), { concurrency: 2 }))).toEqual({
+      where: "parallel",
+      problem: `it has no option "concurrency"; there are maxConcurrency, failFast`,
+    })
+    expect(refusal(($) => $.branch({ when: () => true, then: $.sequence(), otherwise: $.sequence() }))).toEqual({
+      where: "branch",
+      problem: `it has no option "otherwise"; there are needs, when, then, else`,
+    })
+    expect(refusal(($) => $.loop({ id: "l", body: $.sequence(), until: () => true, max: 3 }))).toEqual({
+      where: `loop "l"`,
+      problem: `it has no option "max"; there are id, needs, body, until, maxIterations, onMaxReached`,
+    })
+  })
+
+  it.each([0, -1, 1.5, Number.NaN, "2"])("a limit of %s is refused", (limit) => {
+    expect(refusal(($) => $.sequence($.parallel($.sequence(), { maxConcurrency: limit })))).toEqual({
+      where: "sequence > [0] parallel",
+      problem: `maxConcurrency must be a whole number of at least 1, not ${limit}`,
+    })
+    expect(refusal(($) => $.loop({ id: "l", body: $.sequence(), until: () => true, maxIterations: limit }))).toEqual({
+      where: `loop "l"`,
+      problem: `maxIterations must be a whole number of at least 1, not ${limit}`,
+    })
+    expect(refusal(($) => $.sequence(), { maxConcurrency: limit })).toEqual({
+      where: "createWorkflow",
+      problem: `"maxConcurrency" must be a whole number of at least 1`,
+    })
+  })
+})
+
+describe("a workflow as a whole", () => {
+  it.each<[what: string, options: object, problem: string]>([
+    ["no name", { name: undefined }, `its name must be ${idRule}`],
+    ["a name with a space", { name: "my flow" }, `its name must be ${idRule}`],
+    ["no input", { input: undefined }, `"input" must be an Effect Schema or a Standard Schema`],
+    ["a version that is no text", { version: 2 }, `"version" must be a string`],
+    ["an unknown option", { retries: 3 }, `it has no option "retries"; there are name, input, version, maxConcurrency`],
+  ])("a workflow with %s is refused", (_what, options, problem) => {
+    expect(refusal(($) => $.sequence(), options)).toEqual({ where: "createWorkflow", problem })
+  })
+
+  it.each<[what: string, result: unknown]>([
+    ["nothing", undefined],
+    ["a promise", Promise.resolve()],
+    ["a list of nodes", []],
+    ["something with a plan of another kind", { plan: null }],
+  ])("a build that returns %s is refused", (_what, result) => {
+    expect(refusal(() => result)).toEqual({ where: "createWorkflow", problem: "build must return a node made by $" })
+  })
+
+  it("an id that is taken is refused, wherever it was first used", () => {
+    expect(refusal(($) => $.sequence($.step("a", work), $.parallel($.step("b", work), $.step("a", work))))).toEqual({
+      where: `sequence > [1] parallel > [1] step "a"`,
+      problem: `id "a" is already taken by sequence > [0] step "a"`,
+    })
+    expect(refusal(($) => $.loop({ id: "a", body: $.step("a", work), until: () => true }))).toEqual({
+      where: `loop "a" > [0] step "a"`,
+      problem: `id "a" is already taken by loop "a"`,
+    })
+  })
+
+  it("a step that stands in two places is refused", () => {
+    const write = ($: Untyped) => {
+      const a = $.step("a", work)
+      return $.sequence(a, $.branch({ when: () => true, then: $.sequence(), else: a }))
+    }
+    expect(refusal(write)).toEqual({
+      where: `sequence > [1] branch > [1] step "a"`,
+      problem: `id "a" is already taken by sequence > [0] step "a"`,
+    })
+  })
+})
+
+describe("a need", () => {
+  it("cannot be a step that is not part of the workflow", () => {
+    expect(refusal(($) => $.step("b", { ...work, needs: { a: $.step("a", work) } }))).toEqual({
+      where: `step "b"`,
+      problem: `need "a" is "a", which is not part of this workflow`,
+    })
+  })
+
+  it("cannot be a step of another workflow with the same id", () => {
+    let foreign: unknown
+    build(($) => {
+      foreign = $.step("a", work)
+      return foreign
+    })
+    expect(refusal(($) => $.sequence($.step("a", work), $.step("b", { ...work, needs: { a: foreign } })))).toEqual({
+      where: `sequence > [1] step "b"`,
+      problem: `need "a" is "a", which is not part of this workflow`,
+    })
+  })
+
+  it("cannot be a step that comes later", () => {
+    const write = ($: Untyped) => {
+      const b = $.step("b", work)
+      return $.sequence($.parallel($.step("a", { ...work, needs: { b } })), b)
+    }
+    expect(refusal(write)).toEqual({
+      where: `sequence > [0] parallel > [0] step "a"`,
+      problem: `need "b" is "b", which comes later (sequence > [1] step "b")`,
+    })
+  })
+
+  it.each([
+    "input",
+    "output",
+    "heartbeat",
+    "lastHeartbeat",
+    "signal",
+    "runId",
+    "stepId",
+    "iteration",
+    "attempt",
+    "idempotencyKey",
+    "__proto__",
+  ])("cannot have the name %s, which a step's context uses", (name) => {
+    const write = ($: Untyped) => {
+      const a = $.step("a", work)
+      return $.sequence(a, $.step("b", { ...work, needs: Object.fromEntries([[name, a]]) }))
+    }
+    expect(refusal(write)).toEqual({ where: `sequence > [1] step "b"`, problem: `a need cannot be named "${name}"` })
+  })
+
+  it("cannot be a step in an arm that may not be taken", () => {
+    const write = ($: Untyped) => {
+      const a = $.step("a", work)
+      return $.sequence($.branch({ when: () => true, then: a }), $.step("b", { ...work, needs: { a } }))
+    }
+    expect(refusal(write)).toEqual({
+      where: `sequence > [1] step "b"`,
+      problem: `need "a" is in an arm of sequence > [0] branch, which may not be taken: need the branch itself`,
+    })
+  })
+
+  it("cannot be a step in the other arm", () => {
+    const write = ($: Untyped) => {
+      const a = $.step("a", work)
+      return $.branch({ when: () => true, then: a, else: $.step("b", { ...work, needs: { a } }) })
+    }
+    expect(refusal(write)).toEqual({
+      where: `branch > [1] step "b"`,
+      problem: `need "a" is in one arm of branch and this node in the other`,
+    })
+  })
+
+  it("of a previous pass must be a step of a loop around both, with the same schema", () => {
+    const previous = ($: Untyped, id: string, schema: unknown) =>
+      $.step("b", { ...work, needs: { before: $.previous(id, schema) } })
+    expect(refusal(($) => $.sequence($.step("a", work), previous($, "a", work.output)))).toEqual({
+      where: `sequence > [1] step "b"`,
+      problem: `need "before" is the previous pass of "a", which is in no loop around this node`,
+    })
+    const beside = ($: Untyped) =>
+      $.sequence($.loop({ id: "l", body: $.step("a", work), until: () => true }), previous($, "a", work.output))
+    expect(refusal(beside).problem).toBe(`need "before" is the previous pass of "a", which is in no loop around this node`)
+    expect(refusal(($) => previous($, "c", work.output))).toEqual({
+      where: `step "b"`,
+      problem: `need "before" is "c", which is not part of this workflow`,
+    })
+    const other = ($: Untyped) =>
+      $.loop({ id: "l", body: $.sequence($.step("a", work), previous($, "a", Schema.String)), until: () => true })
+    expect(refusal(other)).toEqual({
+      where: `loop "l" > [0] sequence > [1] step "b"`,
+      problem: `need "before" expects another output schema than that of loop "l" > [0] sequence > [0] step "a"`,
+    })
+  })
+
+  it("of a branch or a loop follows the same rules", () => {
+    const late = ($: Untyped) => {
+      const a = $.step("a", work)
+      return $.sequence($.branch({ needs: { a }, when: () => true, then: $.sequence() }), a)
+    }
+    expect(refusal(late)).toEqual({
+      where: "sequence > [0] branch",
+      problem: `need "a" is "a", which comes later (sequence > [1] step "a")`,
+    })
+    const ownArm = ($: Untyped) => {
+      const a = $.step("a", work)
+      return $.branch({ needs: { a }, when: () => true, then: a })
+    }
+    expect(refusal(ownArm).where).toBe("branch")
+    const reserved = ($: Untyped) => {
+      const a = $.step("a", work)
+      return $.loop({ id: "l", needs: { output: a }, body: a, until: () => true })
+    }
+    expect(refusal(reserved)).toEqual({ where: `loop "l"`, problem: `a need cannot be named "output"` })
+  })
+})
+
+describe("fragments", () => {
+  const Text = Schema.String
+  const input = Schema.Struct({ topic: Schema.String })
+  const declare = () => Smithers.createWorkflow({ name: "w", input })
+
+  /** Two steps and a loop around them, the first step of which needs one from outside. */
+  const refine = ($: Smithers.Builder<{ readonly topic: string }>, draft: Smithers.Node<string>, rounds: number) => {
+    const before = $.previous("edit", Text)
+    const edit = $.step("edit", { output: Text, needs: { draft, before }, run: ({ draft, before }) => before ?? draft })
+    const check = $.step("check", { output: Schema.Boolean, needs: { edit }, run: ({ edit }) => edit.length > 3 })
+    return $.loop({ id: "rounds", body: $.sequence(edit, check), until: ({ output }) => output === true, maxIterations: rounds })
+  }
+
+  const ids = (workflow: { readonly plan: { readonly positions: ReadonlyMap<string, number> } }) => [
+    ...workflow.plan.positions.keys(),
+  ]
+
+  it("put their prefix in front of every id inside, of steps, loops and previous passes", () => {
+    const workflow = declare().build(($) => {
+      const draft = $.step("draft", { output: Text, run: ({ input }) => input.topic })
+      return $.sequence(draft, $.fragment("one", refine, draft, 2), $.fragment("two", refine, draft, 3))
+    })
+    expect(ids(workflow)).toEqual(["draft", "one.rounds", "one.edit", "one.check", "two.rounds", "two.edit", "two.check"])
+    const lines = workflow.plan.text.split("\n").map((line) => JSON.parse(line) as [number, string, Record<string, unknown>])
+    const edit = lines.find(([, , data]) => data.id === "two.edit")
+    expect(edit?.[2].needs).toEqual({ draft: "draft", before: "two.edit (previous)" })
+  })
+
+  it("nest, and their nodes can be needed from outside and by each other", () => {
+    const workflow = declare().build(($) => {
+      const outer = $.fragment("outer", ($) => {
+        const inner = $.fragment("inner", ($) => $.step("a", { output: Text, run: () => "a" }))
+        return $.sequence(inner, $.step("b", { output: Text, needs: { inner }, run: ({ inner }) => inner }))
+      })
+      const other = $.fragment("other", ($, text) => $.step("c", { output: Text, needs: { text }, run: ({ text }) => text }), outer)
+      return $.sequence(outer, other, $.step("d", { output: Text, needs: { other }, run: ({ other }) => other }))
+    })
+    expect(ids(workflow)).toEqual(["outer.inner.a", "outer.b", "other.c", "d"])
+  })
+
+  it("used twice under one prefix are refused by the first id that is taken", () => {
+    const write = ($: Untyped) => {
+      const part = ($: Untyped) => $.step("a", work)
+      return $.sequence($.fragment("p", part), $.fragment("p", part))
+    }
+    expect(refusal(write)).toEqual({
+      where: `sequence > [1] step "p.a"`,
+      problem: `id "p.a" is already taken by sequence > [0] step "p.a"`,
+    })
+  })
+
+  it("are named in what is refused inside, and cannot make an id longer than 200 characters", () => {
+    const inside = (prefix: unknown, id: string, options: object) =>
+      refusal(($) => $.fragment(prefix, ($: Untyped) => $.step(id, options)))
+    expect(inside("p", "a", {})).toEqual({ where: `step "p.a"`, problem: `"output" must be an Effect Schema or a Standard Schema` })
+    expect(inside("p/q", "a", work)).toEqual({ where: `fragment "p/q"`, problem: `its id must be ${idRule}` })
+    expect(inside("p".repeat(150), "a".repeat(50), work)).toEqual({
+      where: `step "${"p".repeat(150)}.${"a".repeat(50)}"`,
+      problem: `its id must be ${idRule}`,
+    })
+  })
+})
+
+describe("the text of a plan", () => {
+  const declare = (change: { readonly label?: string; readonly timeout?: number; readonly run?: () => number } = {}) =>
+    Smithers.createWorkflow({ name: "w", input: z.object({ n: z.number() }) }).build(($) => {
+      const a = $.step("a", {
+        output: Schema.Number,
+        label: change.label ?? "First",
+        meta: { team: "core", cost: [1, 2] },
+        run: change.run ?? (() => 1),
+      })
+      const b = $.step("b", {
+        output: z.number(),
+        needs: { a },
+        timeout: change.timeout ?? 1000,
+        retry: { maxAttempts: 2, initialDelay: "1s" },
+        run: ({ a }) => a,
+      })
+      return $.sequence(
+        a,
+        $.parallel(b, { maxConcurrency: 1, failFast: true }),
+        $.branch({ when: ({ input }) => input.n > 1, then: $.sequence() }),
+      )
+    })
+  const lines = (text: string) =>
+    text.split("\n").map((line) => JSON.parse(line) as [depth: number, kind: string, data: Record<string, unknown>])
+
+  it("has one line per node, in document order, with its depth, kind, labels, meta, limits and needs", () => {
+    const found = lines(declare().plan.text)
+    expect(found.map(([depth, kind]) => [depth, kind])).toEqual([
+      [0, "Sequence"],
+      [1, "Step"],
+      [1, "Parallel"],
+      [2, "Step"],
+      [1, "Branch"],
+      [2, "Sequence"],
+    ])
+    expect(found[1]?.[2]).toMatchObject({ id: "a", label: "First", meta: { team: "core", cost: [1, 2] } })
+    expect(found[2]?.[2]).toEqual({ maxConcurrency: 1, failFast: true })
+    expect(found[3]?.[2]).toMatchObject({
+      id: "b",
+      needs: { a: "a" },
+      timeoutMs: 1000,
+      retry: { maxAttempts: 2, initialDelay: "1s" },
+    })
+  })
+
+  it("is equal for equal workflows, whatever their functions do, and different where anything else is", () => {
+    expect(declare({ run: () => 2 }).plan.text).toBe(declare().plan.text)
+    expect(declare({ label: "Other" }).plan.text).not.toBe(declare().plan.text)
+    expect(declare({ timeout: 2000 }).plan.text).not.toBe(declare().plan.text)
+  })
+
+  it("is not changed by what happens to an author's meta object afterwards", () => {
+    const meta = { team: "core" }
+    const workflow = build(($) => $.step("a", { ...work, meta }))
+    meta.team = "other"
+    expect(lines(workflow.plan.text)[0]?.[2].meta).toEqual({ team: "core" })
+  })
+})
+
+describe("what a builder takes", () => {
+  it.each<[written: unknown, ms: number]>([
+    ["500ms", 500],
+    ["2m", 120_000],
+    ["1h", 3_600_000],
+    ["1.5s", 1500],
+    ["3 seconds", 3000],
+    [250, 250],
+    [Duration.minutes(1), 60_000],
+  ])("%s is a duration", (written, ms) => {
+    const { plan } = build(($) => $.step("a", { ...work, timeout: written, heartbeatTimeout: written }))
+    expect(plan.nodes[0]).toMatchObject({ timeoutMs: ms, heartbeatTimeoutMs: ms })
+  })
+
+  it("a parallel may go without options and without children", () => {
+    const parallel = (...args: ReadonlyArray<unknown>) => build(($) => $.parallel(...args)).plan.nodes[0]
+    expect(parallel()).toMatchObject({ children: [], maxConcurrency: undefined, failFast: false })
+    expect(parallel({})).toMatchObject({ children: [], maxConcurrency: undefined, failFast: false })
+    expect(parallel({ maxConcurrency: Number.POSITIVE_INFINITY })).toMatchObject({ maxConcurrency: Number.POSITIVE_INFINITY })
+  })
+
+  it("an option that is undefined is one left out", () => {
+    const nothing = {
+      needs: undefined,
+      retry: undefined,
+      timeout: undefined,
+      skipIf: undefined,
+      cache: undefined,
+      label: undefined,
+      meta: undefined,
+    }
+    expect(build(($) => $.step("a", { ...work, ...nothing })).plan.text).toBe(build(($) => $.step("a", work)).plan.text)
+  })
+
+  it("a plan may be a hundred thousand nodes long and ten thousand deep", () => {
+    const wide = build(($) => $.sequence(...Array.from({ length: 100_000 }, (_, index) => $.step(`s${index}`, work))))
+    expect(wide.plan.nodes).toHaveLength(100_001)
+    const deep = build(($) => Array.from({ length: 10_000 }).reduce((inside: unknown) => $.sequence(inside), $.step("a", work)))
+    expect(deep.plan.nodes).toHaveLength(10_001)
+    expect(deep.plan.text.split("\n")).toHaveLength(10_001)
+  })
+})

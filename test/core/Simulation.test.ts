@@ -1,0 +1,122 @@
+/**
+ * Random plans, in random orders of completion, with processes that die in between: what becomes of a run must not depend on
+ * any of it. Everything follows from a seed; `SIMULATION_SEED=7` runs that one alone.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as CoreSimulator from "./simulation/CoreSimulator.ts"
+import * as EngineSimulator from "./simulation/EngineSimulator.ts"
+import { lower } from "./simulation/Lowering.ts"
+import * as Reference from "./simulation/Reference.ts"
+import * as Scenario from "./simulation/Scenario.ts"
+import { search, type Trial } from "./simulation/Search.ts"
+
+const only = process.env.SIMULATION_SEED
+
+const scenarios = function* (count: number, from = 0): Iterable<Scenario.Scenario> {
+  if (only !== undefined) return yield Scenario.make(Number(only))
+  for (let seed = from; seed < from + count; seed++) yield Scenario.make(seed)
+}
+
+/** Compares two runs of one scenario with what must have become of it, and with each other. */
+const compare = (
+  scenario: Scenario.Scenario,
+  undisturbed: CoreSimulator.Simulated,
+  disturbed: CoreSimulator.Simulated,
+): string | undefined => {
+  const expected = Reference.expect(scenario)
+  for (const { state, ending } of [undisturbed, disturbed]) {
+    const [difference] = Reference.differences(expected, state, ending)
+    if (difference !== undefined) return difference
+  }
+  if (undisturbed.ending.status === "failed") return undefined
+  const [left, right] = [undisturbed, disturbed].map((run) => JSON.stringify(CoreSimulator.essence(run)))
+  return left === right ? undefined : `the disturbed run ended as ${right} instead of ${left}`
+}
+
+const caught = (trial: Effect.Effect<string | undefined>): Effect.Effect<string | undefined> =>
+  Effect.catchAllCause(trial, (cause) => Effect.succeed(Cause.pretty(cause).split("\n")[0]))
+
+const onCore: Trial = (scenario) =>
+  caught(
+    Effect.sync(() => {
+      const { plan } = lower(scenario, () => Effect.never)
+      const undisturbed = CoreSimulator.simulate(plan, { ...scenario, faults: [] }, 0)
+      return compare(scenario, undisturbed, CoreSimulator.simulate(plan, scenario, 1))
+    }),
+  )
+
+const onEngine: Trial = (scenario) =>
+  caught(
+    Effect.gen(function* () {
+      const undisturbed = yield* EngineSimulator.simulate({ ...scenario, faults: [] }, 0)
+      return compare(scenario, undisturbed, yield* EngineSimulator.simulate(scenario, 1))
+    }),
+  )
+
+const onEngineReactive: Trial = (scenario) =>
+  caught(
+    Effect.gen(function* () {
+      const constant = yield* EngineSimulator.simulate({ ...scenario, faults: [] }, 0)
+      return compare(scenario, constant, yield* EngineSimulator.simulate(scenario, 3, { isReactive: true }))
+    }),
+  )
+
+const onEngineMended: Trial = (scenario) =>
+  caught(
+    Effect.gen(function* () {
+      const mended = Scenario.mended(scenario)
+      const { state, ending } = yield* EngineSimulator.simulate(scenario, 2, { mended })
+      if (ending.failures !== undefined) return undefined
+      return Reference.differences(Reference.expect(mended), state, ending)[0]
+    }),
+  )
+
+/** The scenario with a fault at each commit of its undisturbed run. */
+const everywhere = function* (scenario: Scenario.Scenario): Iterable<Scenario.Scenario> {
+  const { plan } = lower(scenario, () => Effect.never)
+  const { commits } = CoreSimulator.simulate(plan, { ...scenario, faults: [] }, 1)
+  for (const edge of ["before", "after", "shutdown"] as const) {
+    for (let commit = 1; commit <= commits; commit++) yield { ...scenario, faults: [{ edge, commit }] }
+  }
+}
+
+describe("Simulation", () => {
+  it.effect("the pure core ends 2,000 random plans the same way, whatever the order and wherever processes die", () =>
+    search(scenarios(2000), onCore),
+  )
+
+  it.effect("the pure core ends a plan the same way when its process dies at any one of its commits", () =>
+    Effect.gen(function* () {
+      for (const scenario of scenarios(50, 100_000)) yield* search(everywhere(scenario), onCore)
+    }),
+  )
+
+  it.effect("the engine ends 400 random plans the same way, whatever the order and wherever processes die or stall", () =>
+    search(scenarios(400, 200_000), onEngine),
+  )
+
+  it.effect("the engine ends a plan the same way when its process dies at any one of its commits", () =>
+    Effect.gen(function* () {
+      for (const scenario of scenarios(10, 300_000)) yield* search(everywhere(scenario), onEngine)
+    }),
+  )
+
+  it.effect("a failed run that is mended and resumed keeps what was finished and ends as if it had never failed", () =>
+    search(scenarios(600, 400_000), onEngineMended),
+  )
+
+  it.effect("a plan that is made anew whenever anything happened gives the same run as one that is made once", () =>
+    search(scenarios(200, 600_000), onEngineReactive),
+  )
+
+  it.effect("a seed always gives the same run", () =>
+    Effect.gen(function* () {
+      for (const scenario of scenarios(20, 500_000)) {
+        const [one, other] = [yield* EngineSimulator.simulate(scenario, 1), yield* EngineSimulator.simulate(scenario, 1)]
+        expect(JSON.stringify(other.ledger.entries)).toBe(JSON.stringify(one.ledger.entries))
+      }
+    }),
+  )
+})

@@ -1,0 +1,286 @@
+/**
+ * Runs a scenario on the pure core alone: `Scheduler` decides, `RunState` folds, and what an engine would perform is picked
+ * from a stream of random numbers. A process that dies takes everything with it but the committed events. After every frame
+ * the schedule is compared with one made afresh, and what it started with what the plan allows.
+ */
+import type { Json } from "@smithers/core/Codec"
+import { type ErrorInfo, StepFailed } from "@smithers/core/Errors"
+import { type NodeKey, nodeKey } from "@smithers/core/Ids"
+import type { Plan } from "@smithers/core/Plan"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
+import * as Scheduler from "@smithers/core/Scheduler"
+import * as HashMap from "effect/HashMap"
+import * as Behaviour from "./Behaviour.ts"
+import * as Ledger from "./Ledger.ts"
+import * as Random from "./Random.ts"
+import type { Ending } from "./Reference.ts"
+import { type Fault, index, type Scenario, type StepSpec } from "./Scenario.ts"
+
+export interface Simulated {
+  readonly state: RunState.RunState
+  readonly ending: Ending
+  /** Commits of the process that ended the run. */
+  readonly commits: number
+  readonly processes: number
+}
+
+interface InFlight {
+  readonly start: Scheduler.Start
+  readonly needs: Record<string, unknown>
+  readonly missing: string | undefined
+  isInterrupted: boolean
+}
+
+/** Runs the scenario to its end. Throws a `Violation` where the core does what it must not. */
+export const simulate = (plan: Plan, scenario: Scenario, order: number): Simulated => {
+  const ledger = Ledger.make()
+  const random = Random.make(Random.hash(scenario.seed, "order", order))
+  const clock = { now: 1_000_000 }
+  for (let processes = 1; processes < 20; processes++) {
+    const commits = live({ plan, scenario, ledger, random, clock, fault: scenario.faults[processes - 1] })
+    if (!ledger.isEnded()) continue
+    return { ...conclude(plan, scenario, ledger), commits, processes }
+  }
+  throw new Ledger.Violation("the run does not end")
+}
+
+/** Commits every event text and back, as a store would. */
+const recover = (ledger: Ledger.Ledger): RunState.RunState => {
+  let state = RunState.empty("run")
+  for (const { at, event } of JSON.parse(JSON.stringify(ledger.entries)) as ReadonlyArray<Ledger.Entry>) {
+    state = RunState.apply(state, event, at)
+  }
+  return { ...state, frame: ledger.frames() }
+}
+
+const restore = (state: RunState.RunState): Map<NodeKey, unknown> => {
+  const outputs = new Map<NodeKey, unknown>()
+  for (const [key, record] of state.nodes) {
+    if (record.kind !== "step" || record.status !== "finished") continue
+    const stored = record.output as (Omit<Behaviour.Output, "row"> & { readonly row: string }) | undefined
+    outputs.set(key, stored === undefined ? undefined : { ...stored, row: Number(stored.row) })
+  }
+  return outputs
+}
+
+const conclude = (plan: Plan, scenario: Scenario, ledger: Ledger.Ledger): Pick<Simulated, "state" | "ending"> => {
+  const state = recover(ledger)
+  const { failures } = ledger
+  if (state.status === "failed") {
+    const failure = state.failure as StepFailed
+    return {
+      state,
+      ending: { status: "failed", failedAt: nodeKey(failure.nodeId, failure.iteration), output: undefined, failures },
+    }
+  }
+  const schedule = Scheduler.make(plan, { input: { seed: scenario.seed }, outputs: restore(state) }, { maxConcurrency: 1 })
+  schedule.advance(state, [], 0)
+  return { state, ending: { status: "finished", failedAt: undefined, output: schedule.value(0), failures } }
+}
+
+interface Process {
+  readonly plan: Plan
+  readonly scenario: Scenario
+  readonly ledger: Ledger.Ledger
+  readonly random: Random.Random
+  readonly clock: { now: number }
+  readonly fault: Fault | undefined
+}
+
+/** One process: takes the run up and works on it until the run has ended or the fault comes. Answers with its commits. */
+const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number => {
+  if (fault?.commit === 0) return 0
+  const { find } = index(scenario.root)
+  let state = recover(ledger)
+  const outputs = restore(state)
+  const values = { input: { seed: scenario.seed }, outputs }
+  const inFlight = new Map<NodeKey, InFlight>()
+  let events: Array<RunEvent> = []
+  let commits = 0
+
+  const happen = (event: RunEvent): void => {
+    events.push(event)
+    state = RunState.apply(state, event, clock.now)
+  }
+  const commit = (): void => {
+    state = { ...state, frame: state.frame + 1 }
+    ledger.commit(state.frame, state.seq - events.length + 1, clock.now, events)
+    events = []
+  }
+
+  const complete = (key: NodeKey): void => {
+    const { start, needs, missing, isInterrupted } = inFlight.get(key) as InFlight
+    inFlight.delete(key)
+    const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
+    if (isInterrupted && random.chance(0.5)) return happen({ _tag: "AttemptInterrupted", ...at, reason: "fail-fast" })
+    const spec = find(start.step.id) as StepSpec
+    const failures = RunState.step(state, at.nodeId, at.iteration)?.failures.length ?? 0
+    const result =
+      missing === undefined
+        ? Behaviour.attempt(scenario.seed, spec, at.iteration, failures, needs)
+        : ({ _tag: "Fails", message: `${missing}, which has no output`, isRetryable: false } as const)
+    if (result._tag === "Succeeds") {
+      outputs.set(key, result.value)
+      const output = result.stored === undefined ? {} : { output: result.stored }
+      return happen({ _tag: "AttemptSucceeded", ...at, table: start.step.table, ...output })
+    }
+    const error: ErrorInfo = { name: "Error", message: result.message, retryable: result.isRetryable }
+    if (result.isRetryable && failures + 1 < spec.maxAttempts) {
+      return happen({ _tag: "AttemptFailed", ...at, error, retryAt: clock.now + spec.delayMs })
+    }
+    happen({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft ? { soft: true } : {}) })
+  }
+
+  if (state.seq === 0) happen({ _tag: "RunStarted", workflow: plan.workflow, input: values.input })
+  else {
+    happen({ _tag: "RunResumed", epoch: 0, kept: 0, added: 0, gone: 0 })
+    for (const record of HashMap.values(state.nodes)) {
+      if (record.kind !== "step" || record.status !== "running") continue
+      const { nodeId, iteration, attempt } = record
+      happen({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" })
+    }
+  }
+
+  const schedule = Scheduler.make(plan, values, { maxConcurrency: scenario.maxConcurrency })
+  const audit = makeAudit(plan, values, scenario.maxConcurrency)
+  for (let absorbed: ReadonlyArray<RunEvent> = []; ; ) {
+    const consequences = schedule.advance(state, absorbed, clock.now)
+    state = consequences.state
+    events.push(...consequences.events)
+    for (const key of consequences.interrupts) {
+      const attempt = inFlight.get(key)
+      if (attempt !== undefined) attempt.isInterrupted = true
+    }
+    const runningBefore = schedule.active().running
+    const decision = schedule.next()
+    state = decision.state
+    events.push(...decision.events)
+    audit(schedule, state, decision, clock.now, runningBefore)
+
+    const { outcome } = decision
+    if (outcome?._tag === "Finished") {
+      const output = schedule.stored(0)
+      happen({ _tag: "RunFinished", ...(output === undefined ? {} : { output: output as Json }) })
+    } else if (outcome !== undefined) {
+      const { nodeId, iteration, reason } = outcome
+      const error = reason._tag === "Error" ? reason.error : { name: reason._tag, message: "", retryable: false }
+      const failure = new StepFailed({ runId: "run", nodeId, iteration, attempts: 0, error })
+      happen({ _tag: "RunFailed", failure: { ...failure, _tag: "StepFailed" } as StepFailed })
+    }
+    const isChanged = events.length > 0
+    const isFatal = isChanged && commits + 1 === fault?.commit
+    if (isFatal && (fault.edge === "before" || fault.edge === "paused")) return commits
+    if (isChanged) {
+      commit()
+      commits++
+    }
+    if (outcome !== undefined || (isFatal && fault.edge === "after")) return commits
+
+    for (const start of decision.starts) {
+      const key = nodeKey(start.step.id, start.iteration)
+      ledger.begin(key, start.attempt)
+      const { values: needs, missing } = schedule.needs(start.position)
+      inFlight.set(key, { start, needs, missing, isInterrupted: false })
+    }
+
+    if (isFatal) {
+      for (const [key, { start }] of inFlight) {
+        const { iteration, attempt } = start
+        if (random.chance(0.3)) complete(key)
+        else happen({ _tag: "AttemptInterrupted", nodeId: start.step.id, iteration, attempt, reason: "shutdown" })
+      }
+      if (events.length > 0) commit()
+      return commits
+    }
+
+    const { wakeAt } = decision
+    if (inFlight.size === 0 && wakeAt === undefined) throw new Ledger.Violation("nothing runs, nothing is due, and the run goes on")
+    clock.now += random.int(4)
+    if (wakeAt !== undefined && (inFlight.size === 0 || random.chance(0.3))) clock.now = Math.max(clock.now, wakeAt)
+    const isDue = wakeAt !== undefined && wakeAt <= clock.now
+    const count = Math.max(isDue ? 0 : 1, random.pick([1, 1, 1, 2, inFlight.size, isDue ? 0 : 1]))
+    for (const key of random.shuffle([...inFlight.keys()]).slice(0, count)) complete(key)
+    absorbed = events.slice()
+  }
+}
+
+/** Checks a decision against the whole plan and state, the slow and simple way. */
+const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number) => {
+  const position = (nodeId: string): number => plan.positions.get(nodeId) as number
+  const groups = plan.nodes.flatMap((node, position) =>
+    node._tag === "Parallel" && node.maxConcurrency !== undefined ? [{ position, cap: node.maxConcurrency }] : [],
+  )
+  const isIn = (group: number, inner: number): boolean => group <= inner && inner < (plan.end[group] as number)
+  const isFull = (running: ReadonlyArray<number>, ready: number): boolean =>
+    running.length >= maxConcurrency ||
+    groups.some(({ position, cap }) => isIn(position, ready) && running.filter((inner) => isIn(position, inner)).length >= cap)
+  const refuse = (problem: string): never => {
+    throw new Ledger.Violation(problem)
+  }
+  const list = (ids: ReadonlyArray<string>): string => [...ids].sort().join(", ")
+
+  return (
+    schedule: Scheduler.Schedule,
+    state: RunState.RunState,
+    decision: Scheduler.Decision,
+    now: number,
+    runningBefore: ReadonlyArray<string>,
+  ): void => {
+    const fresh = Scheduler.make(plan, values, { maxConcurrency })
+    const consequences = fresh.advance(state, [], now)
+    const again = fresh.next()
+    if (again.outcome?._tag !== decision.outcome?._tag) {
+      refuse(`the outcome is ${decision.outcome?._tag}, and ${again.outcome?._tag} when decided afresh`)
+    }
+    if (again.starts.length > 0) refuse(`${list(again.starts.map(({ step }) => step.id))} would start only when decided afresh`)
+    // A failure shows afresh once nothing runs any more.
+    let stopped = state
+    for (const record of HashMap.values(state.nodes)) {
+      if (record.kind !== "step" || record.status !== "running") continue
+      const { nodeId, iteration, attempt } = record
+      stopped = RunState.apply(stopped, { _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" }, now)
+    }
+    if (Scheduler.decide(plan, stopped, values, { maxConcurrency }, now).outcome?._tag === "Failed") {
+      if (decision.starts.length > 0) refuse(`${list(decision.starts.map(({ step }) => step.id))} started after a failure`)
+      return
+    }
+
+    if (consequences.events.length > 0) refuse(`${consequences.events[0]?._tag} follows only when decided afresh`)
+    const [kept, made] = [schedule.active(), fresh.active()]
+    for (const kind of ["ready", "running", "retrying"] as const) {
+      if (list(kept[kind]) !== list(made[kind]))
+        refuse(`${kind} are [${list(kept[kind])}], and [${list(made[kind])}] decided afresh`)
+    }
+    if (again.wakeAt !== decision.wakeAt)
+      refuse(`the next retry is due at ${decision.wakeAt}, and at ${again.wakeAt} decided afresh`)
+    const running = [...state.nodes].filter(([, record]) => record.kind === "step" && record.status === "running").length
+    if (kept.running.length !== running) refuse(`${running} attempts run, and the schedule knows of ${kept.running.length}`)
+
+    const busy = runningBefore.map(position)
+    const ready = kept.ready.map(position)
+    let last = -1
+    for (const { position } of decision.starts) {
+      if (position <= last) refuse(`#${position} started after #${last}`)
+      last = position
+      for (const other of ready) {
+        if (other < position && !isFull(busy, other)) refuse(`#${position} started before #${other}, which was ready`)
+      }
+      if (isFull(busy, position)) refuse(`#${position} started although its group was full`)
+      busy.push(position)
+    }
+    for (const other of ready) if (!isFull(busy, other)) refuse(`#${other} is ready and there is room, but it did not start`)
+  }
+}
+
+/** What two runs of a scenario that finish must have in common: everything but the times and the interruptions. */
+export const essence = ({ state, ending }: Pick<Simulated, "state" | "ending">): unknown => {
+  const nodes = [...HashMap.values(state.nodes)].map((record) =>
+    record.kind === "loop"
+      ? [record.nodeId, record.iteration, record.status, record.base, record.passes]
+      : [record.nodeId, record.iteration, record.status, record.output, record.soft, record.error?.message, record.failures.length],
+  )
+  const passes = [...state.loopPasses].sort(([left], [right]) => (left < right ? -1 : 1))
+  const ordered = nodes.sort((left, right) => (String(left) < String(right) ? -1 : 1))
+  return [ending.status, ending.output, state.output, ordered, passes, [...(ending.failures ?? [])].sort()]
+}

@@ -1,0 +1,196 @@
+/**
+ * Runs a scenario through the real engine on a store in memory. Each process is an engine of its own, with a view of the store
+ * that dies with it; the next one has to wait for its lease. Bodies end in an order picked from a stream of random numbers.
+ */
+import * as Engine from "@smithers/core/Engine"
+import { NonRetryable } from "@smithers/core/Errors"
+import { nodeKey } from "@smithers/core/Ids"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import type { Definition } from "@smithers/core/RunDriver"
+import { Storage } from "@smithers/core/Storage"
+import type { RunError, RunResult } from "@smithers/core/Workflow"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Behaviour from "./Behaviour.ts"
+import type { Simulated } from "./CoreSimulator.ts"
+import * as Ledger from "./Ledger.ts"
+import { type Call, lower } from "./Lowering.ts"
+import * as MortalStorage from "./MortalStorage.ts"
+import * as Random from "./Random.ts"
+import type { Fault, Scenario } from "./Scenario.ts"
+import * as VirtualClock from "./VirtualClock.ts"
+
+const runId = "run"
+
+/** What `run` of a workflow does, for a definition that no workflow has. */
+const joined = (
+  engine: Engine.EngineShape,
+  definition: Definition,
+  { seed }: Scenario,
+): Effect.Effect<RunResult<unknown>, RunError> => {
+  const create = { workflow: definition.name, version: undefined, input: { seed }, tags: [] }
+  return Effect.map(
+    engine.join(definition, { runId, create, revive: ["failed"], onIncompatible: "fail" }),
+    (settlement): RunResult<unknown> => {
+      if (settlement._tag === "Finished") return { _tag: "finished", runId, output: settlement.output }
+      if (settlement._tag === "Failed") return { _tag: "failed", runId, error: settlement.failure }
+      return { _tag: "cancelled", runId, reason: settlement.reason }
+    },
+  )
+}
+
+interface Process {
+  readonly fiber: Fiber.RuntimeFiber<RunResult<unknown>, RunError>
+  readonly mortal: MortalStorage.MortalStorage
+  /** Bodies at work, each with what ends it. */
+  readonly bodies: Set<() => void>
+  readonly stop: Effect.Effect<void>
+}
+
+export interface Options {
+  /** Resumes the run with this where it failed. */
+  readonly mended?: Scenario
+  /** Makes the plan anew whenever anything happened, as a front end that renders would. */
+  readonly isReactive?: boolean
+}
+
+/** Runs the scenario to its end. Dies with a `Violation` where the engine does what it must not. */
+export const simulate = (
+  original: Scenario,
+  order: number,
+  { mended, isReactive = false }: Options = {},
+): Effect.Effect<Simulated & { readonly ledger: Ledger.Ledger }> => {
+  const disk = MemoryStorage.make()
+  const ledger = Ledger.make()
+  const random = Random.make(Random.hash(original.seed, "engine", order))
+  const virtual = VirtualClock.make(1_000_000)
+  const violations: Array<unknown> = []
+  const observe = (check: () => void): void => {
+    try {
+      check()
+    } catch (violation) {
+      violations.push(violation)
+    }
+  }
+
+  const begin = (scenario: Scenario, fault: Fault | undefined): Effect.Effect<Process> =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const mortal = MortalStorage.make(disk, fault, ({ frame, firstSeq, at, events }) =>
+        observe(() => ledger.commit(frame, firstSeq, at, events)),
+      )
+      const bodies = new Set<() => void>()
+      const body = ({ spec, idempotencyKey, attempt, needs }: Call): Effect.Effect<unknown, unknown> => {
+        const row = Number(idempotencyKey.split(":").at(-1))
+        const key = nodeKey(spec.label, row)
+        observe(() => ledger.begin(key, attempt))
+        const result = Behaviour.attempt(scenario.seed, spec, row, ledger.failures.get(key) ?? 0, needs)
+        return Effect.async((resume) => {
+          const end = (): void => {
+            bodies.delete(end)
+            if (result._tag === "Succeeds") return resume(Effect.succeed(result.stored))
+            const { message, isRetryable } = result
+            resume(Effect.fail(isRetryable ? new Error(message) : new NonRetryable({ message })))
+          }
+          bodies.add(end)
+          return Effect.sync(() => bodies.delete(end))
+        })
+      }
+      const engine = yield* Engine.make().pipe(Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
+      const workflow = lower(scenario, body)
+      const run = isReactive
+        ? joined(
+            engine,
+            { ...workflow.definition, planner: { plan: () => lower(scenario, body).plan, isStale: () => true } },
+            scenario,
+          )
+        : workflow.run({ seed: scenario.seed }, { runId })
+      const fiber = yield* Effect.forkIn(Effect.provideService(run, Engine.Engine, engine), scope)
+      return { fiber, mortal, bodies, stop: Effect.zipRight(Fiber.interrupt(fiber), Scope.close(scope, Exit.void)) }
+    })
+
+  /** One process, until its fault or the end of the run. */
+  const live = (process: Process, fault: Fault | undefined, asleep: ReadonlyArray<Process>) =>
+    Effect.gen(function* () {
+      const { fiber, mortal, bodies, stop } = process
+      for (let idle = 0; idle < 2000; ) {
+        yield* VirtualClock.rest
+        if (violations.length > 0) return yield* Effect.die(violations[0])
+        if (mortal.isGone()) return
+        const exit = fiber.unsafePoll()
+        if (exit !== null) {
+          yield* stop
+          if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
+          return
+        }
+        if (fault?.edge === "shutdown" && mortal.commits() >= fault.commit) return yield* stop
+        if (mortal.commits() > 0 && asleep.length > 0 && random.chance(0.3)) yield* random.pick(asleep).mortal.wake
+        if (bodies.size > 0 && random.chance(0.8)) {
+          idle = 0
+          const count = random.pick([1, 1, 1, 2, bodies.size])
+          for (const end of random.shuffle([...bodies]).slice(0, count)) end()
+        } else {
+          idle++
+          virtual.jump()
+        }
+      }
+      return yield* Effect.die(new Ledger.Violation("nothing happens, and the run does not end"))
+    })
+
+  /** A process that slept through its lease must find out, and must have changed nothing. */
+  const expectFenced = ({ fiber, mortal, stop }: Process) =>
+    Effect.gen(function* () {
+      yield* mortal.wake
+      for (let turn = 0; turn < 5; turn++) yield* VirtualClock.rest
+      const exit = fiber.unsafePoll()
+      const error = exit === null || Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
+      if (error?._tag !== "RunFenced") {
+        const how = exit === null ? "did not end" : Exit.isSuccess(exit) ? `gave ${exit.value._tag}` : Cause.pretty(exit.cause)
+        return yield* Effect.die(new Ledger.Violation(`a process was paused, lost its run, and ${how}`))
+      }
+      yield* stop
+    })
+
+  /** As many processes as it takes to end the run. */
+  const drive = (scenario: Scenario) =>
+    Effect.gen(function* () {
+      const asleep: Array<Process> = []
+      for (let processes = 1; processes < 20; processes++) {
+        const fault = scenario.faults[processes - 1]
+        const process = yield* begin(scenario, fault)
+        yield* live(process, fault, asleep)
+        if (process.mortal.isGone() && fault?.edge === "paused") asleep.push(process)
+        if ((yield* disk.inspect(runId)).run.finishedAt === null) continue
+        for (const zombie of asleep) yield* expectFenced(zombie)
+        return { commits: process.mortal.commits(), processes }
+      }
+      return yield* Effect.die(new Ledger.Violation("the run does not end"))
+    })
+
+  return Effect.gen(function* () {
+    let count = yield* drive(original)
+    let state = yield* disk.load(runId)
+    const isMended = mended !== undefined && state.status === "failed"
+    if (isMended) {
+      count = yield* drive(mended)
+      state = yield* disk.load(runId)
+    }
+    const scenario = isMended ? mended : original
+    const failures = isMended ? undefined : ledger.failures
+    if (violations.length > 0) return yield* Effect.die(violations[0])
+    if (state.failure !== undefined) {
+      const failedAt = nodeKey(state.failure.nodeId, state.failure.iteration)
+      return { state, ending: { status: "failed", failedAt, output: undefined, failures }, ...count, ledger } as const
+    }
+    // Asked again, a finished run answers with what is stored.
+    const last = yield* begin(scenario, undefined)
+    const result = yield* Fiber.join(last.fiber)
+    yield* last.stop
+    const output = result._tag === "finished" ? result.output : result
+    return { state, ending: { status: "finished", failedAt: undefined, output, failures }, ...count, ledger } as const
+  }).pipe(Effect.orDie, Effect.withClock(virtual.clock))
+}

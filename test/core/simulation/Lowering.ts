@@ -1,0 +1,86 @@
+/** A scenario as a workflow, written with the builder like any other. */
+import type * as Builder from "@smithers/core/Builder"
+import * as Smithers from "@smithers/core/Smithers"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Behaviour from "./Behaviour.ts"
+import { type BranchSpec, type LoopSpec, parts, type Scenario, type Spec, type StepSpec } from "./Scenario.ts"
+
+const Input = Schema.Struct({ seed: Schema.Number })
+const Output = Schema.Struct({ from: Schema.String, row: Schema.NumberFromString, seen: Schema.String })
+
+export type SimulatedWorkflow = Smithers.Workflow<typeof Input.Encoded, unknown>
+
+/** What a body is called with: its node, and the context with the needs in it. */
+export interface Call {
+  readonly spec: StepSpec
+  readonly idempotencyKey: string
+  readonly attempt: number
+  readonly needs: { readonly [name: string]: unknown }
+}
+
+/** Builds the workflow; `body` is called for every attempt. */
+export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<unknown, unknown>): SimulatedWorkflow => {
+  const { seed, root, maxConcurrency } = scenario
+  return Smithers.createWorkflow({ name: "simulated", input: Input, maxConcurrency }).build(($) => {
+    const made = new Map<string, Builder.Node<unknown>>()
+    const needs = (spec: StepSpec | BranchSpec | LoopSpec): Builder.Needs =>
+      Object.fromEntries(
+        spec.needs.map(({ name, target, pass }) => [
+          name,
+          pass === "current" ? (made.get(target) as Builder.Node<unknown>) : $.previous(target, schemas.get(target) ?? Output),
+        ]),
+      )
+    const schemas = new Map<string, typeof Output | typeof Schema.Void>()
+    const declare = (spec: Spec): void => {
+      if (spec.kind === "step" && spec.isVoid) schemas.set(spec.label, Schema.Void)
+      parts(spec).forEach(declare)
+    }
+    const visit = (spec: Spec): Builder.Node<unknown> => {
+      const node = write(spec)
+      made.set(spec.label, node)
+      return node
+    }
+    const write = (spec: Spec): Builder.Node<unknown> => {
+      switch (spec.kind) {
+        case "step":
+          return $.step(spec.label, {
+            output: (schemas.get(spec.label) ?? Output) as typeof Output,
+            needs: needs(spec),
+            retry:
+              spec.maxAttempts === 1
+                ? false
+                : { maxAttempts: spec.maxAttempts, backoff: "constant", initialDelay: spec.delayMs, jitter: false },
+            continueOnFail: spec.isSoft,
+            ...(spec.skip === "never" ? {} : { skipIf: (context) => Behaviour.isSkipped(seed, spec, context) }),
+            run: (context) => {
+              const { idempotencyKey, attempt, ...rest } = context
+              const given = Object.entries(rest).filter(([name]) => spec.needs.some((need) => need.name === name))
+              const call = { spec, idempotencyKey, attempt, needs: Object.fromEntries(given) }
+              return body(call) as Effect.Effect<typeof Output.Encoded, unknown>
+            },
+          })
+        case "sequence":
+          return $.sequence(...spec.children.map(visit))
+        case "parallel": {
+          const { maxConcurrency: cap, failFast } = spec
+          return $.parallel(...spec.children.map(visit), { failFast, ...(cap === undefined ? {} : { maxConcurrency: cap }) })
+        }
+        case "branch": {
+          const declared = needs(spec)
+          const then = visit(spec.arms[0])
+          const otherwise = spec.arms[1] === undefined ? {} : { else: visit(spec.arms[1]) }
+          return $.branch({ needs: declared, when: (context) => Behaviour.isTaken(seed, spec, context), then, ...otherwise })
+        }
+        case "loop": {
+          const written = visit(spec.body)
+          const { label: id, maxIterations, onMaxReached } = spec
+          const until = (context: { readonly iteration: number }) => Behaviour.isOver(seed, spec, context as never)
+          return $.loop({ id, body: written, needs: needs(spec), until, maxIterations, onMaxReached })
+        }
+      }
+    }
+    declare(root)
+    return visit(root)
+  })
+}

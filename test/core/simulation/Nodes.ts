@@ -1,0 +1,65 @@
+/** Nodes of a plan, made by hand: what a front end makes, with everything left out that a test does not speak of. */
+import * as Codec from "@smithers/core/Codec"
+import type * as Plan from "@smithers/core/Plan"
+import * as RetryPolicy from "@smithers/core/RetryPolicy"
+import * as Schema from "effect/Schema"
+
+const anything = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
+
+/** A need of the same pass, by the name its target has as an id. */
+export const need = (target: Plan.Node | string, name = typeof target === "string" ? target : "need"): Plan.Need => ({
+  name,
+  target,
+  pass: "current",
+})
+
+export const previous = (target: string, name = target): Plan.Need => ({ name, target, pass: "previous" })
+
+export const step = (id: string, options: Partial<Plan.Step> = {}): Plan.Step => ({
+  _tag: "Step",
+  id,
+  label: undefined,
+  meta: undefined,
+  needs: [],
+  codec: anything,
+  table: `test_${id}`,
+  retry: RetryPolicy.none,
+  timeoutMs: undefined,
+  heartbeatTimeoutMs: undefined,
+  skipIf: undefined,
+  continueOnFail: false,
+  cache: undefined,
+  run: () => null,
+  compensate: undefined,
+  ...options,
+})
+
+export const sequence = (...children: ReadonlyArray<Plan.Node>): Plan.Sequence => ({ _tag: "Sequence", children })
+
+export const parallel = (
+  children: ReadonlyArray<Plan.Node>,
+  options: { readonly maxConcurrency?: number; readonly failFast?: boolean } = {},
+): Plan.Parallel => ({
+  _tag: "Parallel",
+  children,
+  maxConcurrency: options.maxConcurrency,
+  failFast: options.failFast === true,
+})
+
+export const branch = (
+  when: Plan.Branch["when"],
+  then: Plan.Node,
+  otherwise?: Plan.Node,
+  needs: ReadonlyArray<Plan.Need> = [],
+): Plan.Branch => ({ _tag: "Branch", needs, when, then, else: otherwise })
+
+export const loop = (id: string, body: Plan.Node, options: Partial<Plan.Loop> = {}): Plan.Loop => ({
+  _tag: "Loop",
+  id,
+  needs: [],
+  body,
+  until: () => false,
+  maxIterations: Number.POSITIVE_INFINITY,
+  onMaxReached: "return-last",
+  ...options,
+})

@@ -1,0 +1,210 @@
+import * as fs from "node:fs"
+import { describe, expect, it } from "@effect/vitest"
+import { RunFenced, StoreBusy } from "@smithers/core/Errors"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as History from "../contract/History.ts"
+import { newFile, otherProcess, query, rawConnection, using } from "./Fixture.ts"
+
+const { expectSame, journal, plain, started, step } = History
+
+/** The number of transactions in a write-ahead log: the pages that end one carry the size of the database. */
+const transactionsIn = (filename: string): number => {
+  const log = fs.readFileSync(`${filename}-wal`)
+  const pageSize = log.readUInt32BE(8)
+  let count = 0
+  for (let page = 32; page + 24 <= log.length; page += 24 + pageSize) if (log.readUInt32BE(page + 4) > 0) count++
+  return count
+}
+
+const ids = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, index) => `r${index}`)
+
+describe("writes", () => {
+  it.scoped("of fibers that come together are one commit", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          yield* storage.prepareOutputs("flow", History.tables)
+          const runs = yield* Effect.forEach(ids(20), (runId) => journal(runId))
+          const before = transactionsIn(filename)
+          yield* Effect.forEach(runs, (run) => run.commit([started, ...step("a", "text", run.runId)]), { concurrency: "unbounded" })
+          expect(transactionsIn(filename) - before).toBe(1)
+          for (const run of runs) expectSame(yield* storage.load(run.runId), run.state())
+          // Alone, each is a commit.
+          for (const run of runs) yield* run.commit([{ _tag: "CancelRequested" }])
+          expect(transactionsIn(filename) - before).toBe(21)
+        }),
+      )
+    }),
+  )
+
+  it.scoped("that are refused do not take others with them", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          yield* storage.prepareOutputs("flow", History.tables)
+          const [first, second, third] = yield* Effect.all([journal("r0"), journal("r1"), journal("r2")])
+          yield* storage.release("r1", 1, History.start)
+          const before = transactionsIn(filename)
+          const commits = [first, second, third].map((run) => Effect.either(run.commit([started])))
+          const results = yield* Effect.all(commits, { concurrency: "unbounded" })
+          expect(results.map(Either.isRight)).toEqual([true, false, true])
+          expect(yield* Effect.flip(second.commit([started]))).toEqual(new RunFenced({ runId: "r1", epoch: 1 }))
+          expect(transactionsIn(filename) - before).toBe(1)
+        }),
+      )
+    }),
+  )
+
+  it.scoped("that break half-way are undone, and the others are done all the same", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          yield* storage.prepareOutputs("flow", History.tables)
+          const runs = yield* Effect.forEach(ids(3), (runId) => journal(runId))
+          // A second output for the same node cannot be kept.
+          const twice = [...step("a", "text", "x"), ...step("a", "text", "y").slice(1)]
+          const results = yield* Effect.forEach(
+            runs,
+            (run, index) => Effect.either(run.commit(index === 1 ? [started, ...twice] : [started, ...step("a", "text", "z")])),
+            { concurrency: "unbounded" },
+          )
+          expect(results.map(Either.isRight)).toEqual([true, false, true])
+          for (const run of runs) expect((yield* storage.load(run.runId)).seq).toBe(run.runId === "r1" ? 0 : 3)
+          expect(yield* query(filename, 'SELECT run_id FROM "text" ORDER BY run_id')).toEqual([["r0"], ["r2"]])
+        }),
+      )
+    }),
+  )
+
+  it.scoped("keep the order in which they came", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          yield* journal("r")
+          const deliver = (id: string) =>
+            storage.deliver({ id, runId: "r", at: History.start, command: { _tag: "Cancel", reason: undefined } })
+          yield* Effect.forEach(["c", "a", "b"], deliver, { concurrency: "unbounded" })
+          expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["c", "a", "b"])
+        }),
+      )
+    }),
+  )
+
+  it.scoped("to a store that was closed fail", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const storage = yield* using({ filename }, (storage) => Effect.succeed(storage))
+      expect(yield* Effect.flip(storage.release("r", 1, 0))).toMatchObject({ _tag: "StoreFailed" })
+      expect(yield* Effect.flip(storage.runs({}))).toMatchObject({ _tag: "StoreFailed" })
+      expect(yield* Effect.flip(storage.changes(-1))).toMatchObject({ _tag: "StoreFailed" })
+    }),
+  )
+})
+
+describe("a locked database", () => {
+  const locked = (filename: string) =>
+    Effect.map(rawConnection(filename), (database) => {
+      database.run("BEGIN IMMEDIATE")
+      return database
+    })
+
+  it.scoped("is waited for without stopping the event loop, and what was waiting is then done", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          const runs = yield* Effect.forEach(ids(3), (runId) => journal(runId))
+          const { line } = yield* otherProcess("lock", filename, "400")
+          expect(line).toBe("locked")
+          let turns = 0
+          const timer = setInterval(() => turns++, 1)
+          const began = performance.now()
+          yield* Effect.forEach(runs, (run) => run.commit([started]), { concurrency: "unbounded" })
+          const waited = performance.now() - began
+          clearInterval(timer)
+          expect(waited).toBeGreaterThan(100)
+          expect(turns).toBeGreaterThan(waited / 10)
+          for (const run of runs) expectSame(yield* storage.load(run.runId), run.state())
+        }),
+      )
+    }),
+  )
+
+  it.scoped("is an error once the patience is over, and nothing was written", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename, busyTimeout: "50 millis" }, (storage) =>
+        Effect.gen(function* () {
+          const run = yield* journal("r")
+          const blocker = yield* locked(filename)
+          const results = yield* Effect.all([Effect.flip(run.commit([started])), Effect.flip(storage.renew([], 0))], {
+            concurrency: 2,
+          })
+          expect(results.map((error) => error._tag)).toEqual(["StoreBusy", "StoreBusy"])
+          expect(results[0]).toBeInstanceOf(StoreBusy)
+          expect(results[0]).toMatchObject({ operation: "commit", detail: expect.stringContaining(filename) })
+          blocker.run("ROLLBACK")
+          expect((yield* storage.load("r")).seq).toBe(0)
+          yield* run.commit([started])
+          expectSame(yield* storage.load("r"), run.state())
+        }),
+      )
+    }),
+  )
+
+  it.scoped("can still be read", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          const run = yield* journal("r")
+          yield* run.commit([started])
+          yield* locked(filename)
+          expectSame(yield* storage.load("r"), run.state())
+          expect(yield* storage.runs({})).toHaveLength(1)
+        }),
+      )
+    }),
+  )
+
+  it.scoped("lets a waiting write be interrupted, which then does not take place", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          const run = yield* journal("r")
+          const blocker = yield* locked(filename)
+          const committing = yield* Effect.fork(run.commit([started]))
+          const releasing = yield* Effect.fork(storage.renew([{ runId: "r", epoch: 1 }], 7))
+          yield* Effect.promise(() => Bun.sleep(20))
+          yield* Fiber.interrupt(committing)
+          blocker.run("ROLLBACK")
+          expect(yield* Fiber.join(releasing)).toEqual([])
+          expect((yield* storage.load("r")).seq).toBe(0)
+        }),
+      )
+    }),
+  )
+
+  it.scoped("is waited for when it is opened", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, () => Effect.void)
+      yield* query(filename, "DELETE FROM smithers_migrations")
+      yield* query(filename, "PRAGMA journal_mode = DELETE")
+      const tables = yield* query(filename, "SELECT name FROM sqlite_master WHERE name LIKE 'smithers%' AND type = 'table'")
+      for (const [name] of tables) yield* query(filename, `DROP TABLE "${name}"`)
+      const { line } = yield* otherProcess("lock", filename, "200")
+      expect(line).toBe("locked")
+      const opening = Effect.flip(using({ filename, busyTimeout: "20 millis" }, () => Effect.void))
+      expect((yield* opening)._tag).toBe("StoreBusy")
+      yield* using({ filename }, (storage) => Effect.map(storage.runs({}), (runs) => expect(runs).toEqual([])))
+    }),
+  )
+})

@@ -20,9 +20,19 @@ export interface Skip {
   readonly cases: ReadonlyArray<string>
 }
 
-const { expectSame, journal, leaseMs, newRun, plain, start, started, step } = History
+const { journal, leaseMs, newRun, plain, start, started, step } = History
 
 const request = { create: undefined, revive: [], leaseMs, now: start } as const
+
+/** Checks that two states are the same to the last key, also where that is `__proto__`, which matchers pass over. */
+export const expectSame = (actual: RunState.RunState, expected: RunState.RunState): void =>
+  expect(spell(plain(actual))).toStrictEqual(spell(plain(expected)))
+
+const spell = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(spell)
+  if (typeof value !== "object" || value === null || value instanceof Error) return value
+  return new Map(Object.entries(value).map(([key, item]) => [key, spell(item)]))
+}
 
 /** Declares the suite for a store. */
 export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: ReadonlyArray<Skip> = []): void => {
@@ -174,7 +184,11 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
             })
           yield* live(before)
           if (end === 0) yield* run.commit([{ _tag: "RunFailed", failure: History.failure }])
-          if (end === 1) yield* run.commit([{ _tag: "CancelRequested", reason: "'\ud800" }, { _tag: "RunCancelled", reason: "'\ud800" }])
+          if (end === 1)
+            yield* run.commit([
+              { _tag: "CancelRequested", reason: "'\ud800" },
+              { _tag: "RunCancelled", reason: "'\ud800" },
+            ])
           if (end === 2) yield* run.commit([{ _tag: "CancelRequested" }])
           yield* check
           yield* run.claim(["failed", "cancelled"])

@@ -313,6 +313,25 @@ describe("a branch", () => {
     }).pipe(onMemory),
   )
 
+  it.effect.each<[what: string, thrown: unknown]>([
+    ["nothing", undefined],
+    ["a text", "x"],
+    ["an object without a prototype", Object.create(null)],
+    ["an error whose message is no text", Object.assign(new Error("x"), { name: 5, message: { a: 1 } })],
+  ])("whose condition throws %s fails the run all the same", ([_what, thrown]) =>
+    Effect.gen(function* () {
+      const W = workflow.build(($) =>
+        $.branch({
+          when: () => {
+            throw thrown
+          },
+          then: $.sequence(),
+        }),
+      )
+      expect(yield* Effect.flip(W.execute(input))).toMatchObject({ _tag: "StepFailed", error: { retryable: false } })
+    }).pipe(onMemory),
+  )
+
   it.effect("whose condition throws fails the run, with what it threw", () =>
     Effect.gen(function* () {
       const W = workflow.build(($) =>

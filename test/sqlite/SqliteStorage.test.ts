@@ -4,14 +4,15 @@ import { describe, expect, it } from "@effect/vitest"
 import { StoreTooNew } from "@smithers/core/Errors"
 import type { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as History from "../contract/History.ts"
-import { suite } from "../contract/Storage.ts"
+import { expectSame, suite } from "../contract/Storage.ts"
 import { folder, layerMemory, layerTemporary, newFile, otherProcess, query, rawConnection, using } from "./Fixture.ts"
 
 suite("a SQLite file", layerTemporary)
 suite("SQLite in memory", layerMemory)
 
-const { expectSame, journal, plain, started, step } = History
+const { journal, plain, started, step } = History
 
 const isRoot = process.getuid?.() === 0
 const succeeds = (...command: Array<string>): boolean => Bun.spawnSync(command, { stderr: "ignore" }).success
@@ -334,6 +335,31 @@ describe("a large run", () => {
         [3, 1_250_000],
       ])
       expect(yield* query(filename, "SELECT count(*) FROM smithers_plans")).toEqual([[2]])
+    }),
+  )
+})
+
+describe("a step that is reset", () => {
+  it.scoped("leaves nothing for later runs to find", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          yield* storage.prepareOutputs("flow", History.tables)
+          const run = yield* journal("r")
+          yield* run.commit([started, ...step("a", "text", "first")], { cache: [{ nodeId: "a", iteration: 0, key: "k" }] })
+          expect(yield* storage.cached("flow", "a", "k", 0)).toEqual(Option.some("first"))
+          const again = { nodeId: "a", iteration: 0, attempt: 2 }
+          yield* run.commit([{ _tag: "NodeReset", nodeId: "a", iteration: 0 }])
+          expect(yield* storage.cached("flow", "a", "k", 0)).toEqual(Option.none())
+          yield* run.commit([
+            { _tag: "AttemptStarted", ...again },
+            { _tag: "AttemptSucceeded", ...again, table: "text", output: "second" },
+          ])
+          // It may have been made from something else.
+          expect(yield* storage.cached("flow", "a", "k", 0)).toEqual(Option.none())
+        }),
+      )
     }),
   )
 })

@@ -7,9 +7,10 @@ import * as JSONSchema from "effect/JSONSchema"
 import * as Schema from "effect/Schema"
 import * as z from "zod"
 import * as History from "../contract/History.ts"
+import { expectSame } from "../contract/Storage.ts"
 import { newFile, query, rawConnection, using } from "./Fixture.ts"
 
-const { expectSame, journal, plain, started, step } = History
+const { journal, plain, started, step } = History
 
 const struct = (properties: { readonly [name: string]: JsonSchema }, required = Object.keys(properties)): JsonSchema => ({
   type: "object",
@@ -126,7 +127,7 @@ describe("the table of an output", () => {
         }),
       )
       expect((yield* columnsOf(filename, "t")).slice(3)).toEqual([column, "smithers_exact TEXT"])
-      expect(yield* query(filename, "SELECT value FROM t")).toEqual([stored])
+      expect(yield* query(filename, "SELECT value, smithers_exact FROM t")).toEqual([[...stored, null]])
     }),
   )
 
@@ -194,7 +195,9 @@ describe("the table of an output", () => {
           }
         }),
       )
-      expect(yield* query(filename, 'SELECT count(*) FROM "order" WHERE run_id LIKE \'empty%\' AND smithers_exact IS NOT NULL')).toEqual([[0]])
+      expect(
+        yield* query(filename, "SELECT count(*) FROM \"order\" WHERE run_id LIKE 'empty%' AND smithers_exact IS NOT NULL"),
+      ).toEqual([[0]])
       const tables = yield* query(filename, "SELECT name, table_name FROM smithers_outputs")
       expect(Object.fromEntries(tables)).toEqual({
         ...{ "a-b": "a_b", "a.b": "a_b_2", A_B: "A_B_3", smithers_runs: "_smithers_runs", SQLITE_x: "_SQLITE_x", "1st": "_1st" },
@@ -357,13 +360,14 @@ describe("a schema that changes", () => {
       expect((yield* columnsOf(filename, "t")).slice(3)).toEqual([
         ...["a TEXT", "b INTEGER", "c INTEGER", "smithers_exact TEXT", "C_2 TEXT"],
       ])
-      expect(yield* query(filename, "SELECT a, b, c, C_2 FROM t ORDER BY run_id")).toEqual([
-        ["one", 1, null, null],
-        ["two", 2, 1, null],
-        ["three", null, null, null],
-        [null, null, null, null],
-        [null, null, null, "five"],
-        ["six", 6, null, null],
+      expect(yield* query(filename, "SELECT a, b, c, C_2, smithers_exact FROM t ORDER BY run_id")).toEqual([
+        ["one", 1, null, null, null],
+        ["two", 2, 1, null, null],
+        ["three", null, null, null, null],
+        [null, null, null, null, null],
+        // Nothing there is what null stood for before.
+        [null, null, null, "five", '{"C":"five"}'],
+        ["six", 6, null, null, null],
       ])
       expect(
         yield* query(filename, "SELECT name FROM sqlite_master WHERE tbl_name = 't' AND type = 'index' AND sql IS NOT NULL"),

@@ -5,9 +5,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as History from "../contract/History.ts"
+import { expectSame } from "../contract/Storage.ts"
 import { newFile, otherProcess, query, rawConnection, using } from "./Fixture.ts"
 
-const { expectSame, journal, plain, started, step } = History
+const { journal, started, step } = History
 
 /** The number of transactions in a write-ahead log: the pages that end one carry the size of the database. */
 const transactionsIn = (filename: string): number => {
@@ -93,6 +94,21 @@ describe("writes", () => {
           expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["c", "a", "b"])
         }),
       )
+    }),
+  )
+
+  const traced = Bun.spawnSync(["strace", "-V"], { stdout: "ignore", stderr: "ignore" }).success ? it.scoped : it.scoped.skip
+
+  traced("wait for the disk if they are commands, and only then (skipped where there is no strace)", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const calls = `${filename}.calls`
+      const strace = ["strace", "-f", "-e", "trace=fsync,fdatasync,write", "-o", calls]
+      const { child } = yield* otherProcess("deliver", filename, "", strace)
+      yield* Effect.promise(() => child.exited)
+      const [, frames, command] = fs.readFileSync(calls, "utf8").split(/write\(1, "(?:frames|command|done)/)
+      expect(frames?.match(/sync\(/g)).toBe(null)
+      expect(command?.match(/sync\(/g)).toHaveLength(1)
     }),
   )
 
@@ -189,6 +205,16 @@ describe("a locked database", () => {
           expect((yield* storage.load("r")).seq).toBe(0)
         }),
       )
+    }),
+  )
+
+  it.scoped("can be opened if there is nothing to migrate", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, () => journal("r"))
+      yield* locked(filename)
+      const runs = yield* using({ filename, busyTimeout: 0 }, (storage) => storage.runs({}))
+      expect(runs).toHaveLength(1)
     }),
   )
 

@@ -291,17 +291,30 @@ const write = (
   return nodes.map((node, position) => {
     const up = parent[position] as number
     depths[position] = up < 0 ? 0 : (depths[up] as number) + 1
-    const { _tag, ...rest } = node
-    const data: Record<string, unknown> = {}
-    for (const [key, value] of Object.entries(rest)) {
-      if (value === undefined || value === false || typeof value === "function" || structural.has(key)) continue
-      data[key] = value
-    }
-    if (node._tag === "Step") data.retry = node.retry.shown
     const resolved = needs[position] ?? none
-    if (resolved.length > 0) data.needs = Object.fromEntries(resolved.map((need) => [need.name, name(nodes, position, need)]))
-    return JSON.stringify([depths[position], _tag, data])
+    const named =
+      resolved.length === 0 ? undefined : Object.fromEntries(resolved.map((need) => [need.name, name(nodes, position, need)]))
+    return `[${depths[position]},"${node._tag}",${JSON.stringify({ ...shown(node), needs: named })}]`
   })
+}
+
+/** What is shown of a node: its data, without what is left at its default. */
+const shown = (node: Node): Record<string, unknown> => {
+  switch (node._tag) {
+    case "Step": {
+      const { id, label, meta, table, timeoutMs, heartbeatTimeoutMs } = node
+      const flags = { continueOnFail: node.continueOnFail || undefined, cache: node.cache === undefined ? undefined : true }
+      return { id, label, meta, table, retry: node.retry.shown, timeoutMs, heartbeatTimeoutMs, ...flags }
+    }
+    case "Sequence":
+      return {}
+    case "Parallel":
+      return { maxConcurrency: node.maxConcurrency, failFast: node.failFast || undefined }
+    case "Branch":
+      return { hasElse: node.else !== undefined || undefined }
+    case "Loop":
+      return { id: node.id, maxIterations: node.maxIterations, onMaxReached: node.onMaxReached }
+  }
 }
 
 const name = (nodes: ReadonlyArray<Node>, position: number, need: ResolvedNeed): string => {
@@ -309,6 +322,3 @@ const name = (nodes: ReadonlyArray<Node>, position: number, need: ResolvedNeed):
   const named = "id" in target ? target.id : `${need.target - position}`
   return need.pass === "previous" ? `${named} (previous)` : named
 }
-
-/** Fields that hold nodes or code, which the position, the needs and the program stand for. */
-const structural = new Set(["children", "then", "else", "body", "needs", "codec", "retry", "cache"])

@@ -21,8 +21,18 @@ export const duration = (input: DurationLike): Option.Option<Duration.Duration> 
     short === null
       ? Duration.decodeUnknown(input)
       : Option.some(Duration.millis(Number(short[1]) * units[short[2] as keyof typeof units]))
-  return Option.filter(parsed, (value) => Duration.isFinite(value) && Duration.toMillis(value) >= 0)
+  return Option.filter(parsed, (value) => Duration.isFinite(value) && !isNegative(input))
 }
+
+/** `Duration` itself takes everything below 0, and NaN, for 0. */
+const isNegative = (input: unknown): boolean =>
+  typeof input === "string"
+    ? input.startsWith("-")
+    : Array.isArray(input)
+      ? input.some(isNegative)
+      : typeof input === "bigint"
+        ? input < 0n
+        : typeof input === "number" && !(input >= 0)
 
 /** How often and when to try again, in plain words. Everything left out takes the default of {@link defaults}. */
 export interface RetryOptions {
@@ -66,6 +76,8 @@ export const fromSchedule = <R>(schedule: Schedule.Schedule<unknown, never, R>):
   shown: "schedule",
 })
 
+const show = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value))
+
 const positive = (value: number): boolean => value > 0 && !Number.isNaN(value)
 
 /** Compiles options into a policy; `Left` says which option is wrong. */
@@ -73,12 +85,13 @@ export const fromOptions = (options: RetryOptions): RetryPolicy | { readonly pro
   const merged = { ...defaults, ...options }
   const initialDelay = duration(merged.initialDelay)
   const maxDelay = duration(merged.maxDelay)
-  if (Option.isNone(initialDelay)) return { problem: `retry.initialDelay ${JSON.stringify(merged.initialDelay)} is not a duration` }
-  if (Option.isNone(maxDelay)) return { problem: `retry.maxDelay ${JSON.stringify(merged.maxDelay)} is not a duration` }
+  if (Option.isNone(initialDelay)) return { problem: `retry.initialDelay ${show(merged.initialDelay)} is not a duration` }
+  if (Option.isNone(maxDelay)) return { problem: `retry.maxDelay ${show(merged.maxDelay)} is not a duration` }
   if (!positive(merged.maxAttempts) || merged.maxAttempts < 1) return { problem: `retry.maxAttempts must be at least 1` }
   if (!positive(merged.factor)) return { problem: `retry.factor must be greater than 0` }
   const base = Duration.toMillis(initialDelay.value)
-  const longest = Duration.toMillis(maxDelay.value)
+  // Room is left for the jitter to spread the longest delays too.
+  const longest = Duration.toMillis(maxDelay.value) / (merged.jitter ? 1.2 : 1)
   const growth = {
     exponential: (retry: number) => base * merged.factor ** retry,
     linear: (retry: number) => base * (retry + 1),

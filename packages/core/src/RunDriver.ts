@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as HashMap from "effect/HashMap"
 import * as Metric from "effect/Metric"
@@ -112,18 +113,21 @@ const longestSleepMs = 86_400_000
 
 /** Outputs read back under the current schemas. */
 const restore = (definition: Definition<unknown>, state: RunState.RunState) =>
-  Effect.gen(function* () {
+  Effect.suspend(() => {
     const outputs = new Map<NodeKey, unknown>()
     const incompatible: Array<{ readonly nodeId: string; readonly iteration: number; readonly issues: ReadonlyArray<string> }> = []
-    for (const [key, record] of state.nodes) {
-      if (record.kind !== "step" || record.status !== "finished") continue
+    const later: Array<Effect.Effect<void, never, unknown>> = []
+    HashMap.forEach(state.nodes, (record, key) => {
+      if (record.kind !== "step" || record.status !== "finished") return
       const codec = definition.codecOf(record.nodeId, record.table ?? "")
-      if (codec === undefined) continue
-      const exit = yield* Effect.either(codec.restore(record.output))
-      if (exit._tag === "Right") outputs.set(key, exit.right)
-      else incompatible.push({ nodeId: record.nodeId, iteration: record.iteration, issues: exit.left })
-    }
-    return { outputs, incompatible }
+      if (codec === undefined) return
+      const restored = codec.restore(record.output)
+      if (Either.isEither(restored) && Either.isRight(restored)) return outputs.set(key, restored.right)
+      const { nodeId, iteration } = record
+      const onFailure = (issues: ReadonlyArray<string>) => incompatible.push({ nodeId, iteration, issues })
+      later.push(Effect.match(restored, { onFailure, onSuccess: (value) => outputs.set(key, value) }))
+    })
+    return Effect.as(Effect.all(later, { discard: true }), { outputs, incompatible })
   })
 
 const readInput = (definition: Definition<unknown>, stored: Json | undefined) =>
@@ -248,8 +252,10 @@ const loop = (
     }).pipe(Effect.catchAll((error) => Effect.logDebug("the run could not be suspended in order", error)))
 
     // How the run begins, or where it was.
-    if (created !== undefined) {
-      happen({ _tag: "RunStarted", workflow: created.workflow, ...defined({ version: created.version, input: created.input }) })
+    if (state.seq === 0) {
+      // Also when its creator died before the first frame: whoever claims it next begins it.
+      const { workflow, version, input } = created ?? state
+      happen({ _tag: "RunStarted", workflow, ...defined({ version, input }) })
     }
     let plan = yield* makePlan(definition, state, values)
     let knownPlan: string | undefined
@@ -259,9 +265,9 @@ const loop = (
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
-      for (const record of HashMap.values(state.nodes)) {
+      HashMap.forEach(state.nodes, (record) => {
         if (record.kind === "step") for (const event of recover(record, isRevived, plan)) happen(event)
-      }
+      })
       for (const command of yield* storage.inbox) if (command.runId === runId) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
       if (planner.isStale(events)) plan = yield* makePlan(definition, state, values)
@@ -395,11 +401,11 @@ const compare = (
 ): { readonly kept: number; readonly added: number; readonly gone: number } => {
   const known = new Set<NodeId>()
   let [kept, gone] = [0, 0]
-  for (const record of HashMap.values(state.nodes)) {
+  HashMap.forEach(state.nodes, (record) => {
     known.add(record.nodeId)
     if (!plan.positions.has(record.nodeId)) gone++
     else if (record.kind === "step" && RunState.isSettled(record)) kept++
-  }
+  })
   let added = 0
   for (const nodeId of plan.positions.keys()) if (!known.has(nodeId)) added++
   return { kept, added, gone }

@@ -12,6 +12,7 @@ import type { Json } from "./Codec.ts"
 import type { ErrorInfo } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Heap from "./internal/heap.ts"
+import * as Raised from "./internal/raised.ts"
 import type * as Plan from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
@@ -552,7 +553,6 @@ const finished = { _tag: "Finished" } as const
 
 const predicateError = (node: Plan.Node, thrown: unknown): ErrorInfo => {
   const predicate = { Step: "skipIf", Branch: "when", Loop: "until", Sequence: "", Parallel: "" }[node._tag]
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown))
-  const stack = error.stack === undefined ? {} : { stack: error.stack }
-  return { name: error.name, message: `its "${predicate}" threw: ${error.message}`, retryable: false, ...stack }
+  const raised = Raised.describe(thrown)
+  return { ...raised, message: `its "${predicate}" threw: ${raised.message}`, retryable: false }
 }

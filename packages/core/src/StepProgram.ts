@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import { type ErrorInfo, InvalidOutput, MissingNeed } from "./Errors.ts"
 import { canonical, toJson } from "./internal/json.ts"
+import * as Raised from "./internal/raised.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -121,27 +122,27 @@ class LimitExceeded {
 
 /** Makes the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
-  Effect.catchAllCause(produce(attempt), (cause) =>
-    judge(attempt, explain(cause, attempt.step.id), attempt.clock.unsafeCurrentTimeMillis()),
-  )
+  Effect.catchAllCause(produce(attempt), (cause) => {
+    const now = attempt.clock.unsafeCurrentTimeMillis()
+    const judged = Effect.suspend(() => judge(attempt, explain(cause, attempt.step.id), now))
+    return Effect.catchAllCause(judged, (thrown) => Effect.succeed(unjudged(attempt, thrown)))
+  })
 
 const judge = (attempt: Attempt, failed: Explained, now: number): Effect.Effect<AttemptResult, never, unknown> => {
   const { error, cause } = failed
-  const { retry, id } = attempt.step
-  const policy = Effect.suspend(() => {
-    const driver = attempt.driver ?? RetryPolicy.replay(retry, attempt.failures)
-    return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
-      if (!error.retryable) return Effect.succeed({ _tag: "Failed", error, cause, retryAt: undefined, driver: before } as const)
-      return Effect.map(RetryPolicy.next(before, now, cause), (step) => ({ _tag: "Failed", error, cause, ...step }) as const)
-    })
+  const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
+  return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
+    if (!error.retryable) return Effect.succeed({ _tag: "Failed", error, cause, retryAt: undefined, driver: before } as const)
+    return Effect.map(RetryPolicy.next(before, now, cause), (step) => ({ _tag: "Failed", error, cause, ...step }) as const)
   })
-  // A Schedule is the author's code too: one that throws must not look like an attempt cut short, which would be made again at once.
-  return Effect.catchAllCause(policy, (thrown) => {
-    const own = explain(thrown, id)
-    const final = { ...own.error, message: `its "retry" threw: ${own.error.message}`, retryable: false }
-    const driver = RetryPolicy.start(retry)
-    return Effect.succeed({ _tag: "Failed", error: final, cause: own.cause, retryAt: undefined, driver } as const)
-  })
+}
+
+/** A Schedule is the author's code too: where it throws, the attempt must not look like one cut short, which is made again at once. */
+const unjudged = ({ step }: Attempt, thrown: Cause.Cause<unknown>): AttemptResult => {
+  const cause = Cause.originalError(Cause.squash(thrown))
+  const raised = Raised.describe(cause)
+  const error = { ...raised, message: `its "retry" threw: ${raised.message}`, retryable: false }
+  return { _tag: "Failed", error, cause, retryAt: undefined, driver: RetryPolicy.start(step.retry) }
 }
 
 const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {
@@ -289,40 +290,17 @@ const programmingErrors = new Set(["TypeError", "ReferenceError", "SyntaxError",
  * Whether another attempt could help. Slips of the step's own code would only repeat themselves; but a `TypeError` that
  * carries a cause is how `fetch` reports a broken connection.
  */
-const isRetryable = (thrown: unknown): boolean => {
+const isRetryable = (thrown: unknown, name: string): boolean => {
   if (!(thrown instanceof Error)) return true
-  if ("_tag" in thrown && (thrown._tag === "NonRetryable" || thrown._tag === "MissingNeed")) return false
-  return !programmingErrors.has(thrown.name) || thrown.cause !== undefined
+  if (name === "NonRetryable" || name === "MissingNeed") return false
+  return !programmingErrors.has(name) || thrown.cause !== undefined
 }
 
-/** Describes anything at all, also an error whose own properties throw. */
 const describe = (thrown: unknown): ErrorInfo => {
-  try {
-    return describeReadable(thrown)
-  } catch {
-    return { name: "Error", message: "an error that could not be read", retryable: true }
-  }
-}
-
-const describeReadable = (thrown: unknown): ErrorInfo => {
   if (thrown instanceof LimitExceeded) {
     const what = thrown.kind === "timeout" ? "took longer than" : "gave no heartbeat for"
     return { name: "StepTimedOut", message: `${what} ${thrown.limitMs} ms`, retryable: true, kind: thrown.kind }
   }
-  const retryable = isRetryable(thrown)
-  if (typeof thrown === "object" && thrown !== null) {
-    const { _tag, name: ownName, message: ownMessage } = thrown as { readonly [key: string]: unknown }
-    const name = [_tag, ownName, thrown.constructor?.name].find(isText) ?? "Error"
-    const message = isText(ownMessage) ? ownMessage : asText(thrown)
-    const stack = thrown instanceof Error && isText(thrown.stack) ? { stack: thrown.stack } : {}
-    return { name, message, retryable, ...stack }
-  }
-  return { name: "Error", message: String(thrown), retryable }
-}
-
-const isText = (value: unknown): value is string => typeof value === "string"
-
-const asText = (value: object): string => {
-  const copied = toJson(value)
-  return "json" in copied ? JSON.stringify(copied.json) : String(value)
+  const raised = Raised.describe(thrown)
+  return { ...raised, retryable: isRetryable(thrown, raised.name) }
 }

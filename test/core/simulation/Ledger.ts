@@ -54,6 +54,7 @@ export const make = (): Ledger => {
   }
 
   const take = (event: RunEvent): void => {
+    if ((entries.length === 0) !== (event._tag === "RunStarted")) refuse(`event ${entries.length + 1} is ${event._tag}`)
     if (isEnded && event._tag !== "RunResumed") refuse(`${event._tag} after the run had ended`)
     switch (event._tag) {
       case "RunResumed":

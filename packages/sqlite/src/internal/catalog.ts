@@ -71,8 +71,14 @@ export const make = (connection: Connection): Catalog => {
     const assigned: Array<Prepared["assigned"][number]> = []
     const layouts = new Map<string, Columns.Layout>()
     const added: Array<OutputTable> = []
+    /** The schema that a table was last compared with: in a table of many steps mostly the same one again. */
+    const compared = new Map<string, OutputTable["jsonSchema"]>()
     for (const output of outputs) {
       const table = before.get(output.name) ?? ""
+      if (compared.has(table) && compared.get(table) === output.jsonSchema) {
+        assigned.push({ output, table })
+        continue
+      }
       const layout = layouts.get(table) ?? stored.get(table)?.layout
       if (layout === undefined) {
         added.push(output)
@@ -81,6 +87,7 @@ export const make = (connection: Connection): Catalog => {
       const evolved = Columns.evolve(layout, Columns.layoutOf(output.jsonSchema))
       if (Either.isLeft(evolved)) return Either.left(new IncompatibleTable({ table: output.name, ...evolved.left }))
       layouts.set(table, evolved.right)
+      compared.set(table, output.jsonSchema)
       assigned.push({ output, table })
     }
     for (const [table, layout] of layouts) {

@@ -1,0 +1,269 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as RetryPolicy from "@smithers/core/RetryPolicy"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+
+const policy = (options: RetryPolicy.RetryOptions): RetryPolicy.RetryPolicy => {
+  const made = RetryPolicy.fromOptions(options)
+  if ("problem" in made) throw new Error(made.problem)
+  return made
+}
+
+/** The delays a policy gives, one failure after the other, at most `limit`; each attempt fails 5 ms after it was made. */
+const delays = <R>(
+  driven: RetryPolicy.RetryPolicy<R>,
+  { limit = 20, errors = [] as ReadonlyArray<unknown> } = {},
+): Effect.Effect<ReadonlyArray<number>, never, R> =>
+  Effect.gen(function* () {
+    const given: Array<number> = []
+    let driver = RetryPolicy.start(driven)
+    for (let now = 1_000_000; given.length < limit; ) {
+      const step = yield* RetryPolicy.next(driver, now, errors[given.length])
+      if (step.retryAt === undefined) return given
+      given.push(step.retryAt - now)
+      driver = step.driver
+      now = step.retryAt + 5
+    }
+    return given
+  })
+
+describe("a duration", () => {
+  it.each<[written: RetryPolicy.DurationLike, ms: number]>([
+    ["500ms", 500],
+    ["0ms", 0],
+    ["1s", 1000],
+    ["1.5s", 1500],
+    ["2m", 120_000],
+    ["1h", 3_600_000],
+    ["1d", 86_400_000],
+    ["2 minutes", 120_000],
+    ["1 second", 1000],
+    [250, 250],
+    [0, 0],
+    [2_000_000n, 2],
+    [[1, 500_000_000], 1500],
+    [Duration.seconds(3), 3000],
+  ])("may be written %s", (written, ms) => {
+    expect(Option.map(RetryPolicy.duration(written), Duration.toMillis)).toEqual(Option.some(ms))
+  })
+
+  it.each<[written: unknown]>([
+    [""],
+    ["2"],
+    ["soon"],
+    ["1 parsec"],
+    ["1w"],
+    ["-5ms"],
+    ["-5 millis"],
+    ["1e3s"],
+    ["s"],
+    [" 1s"],
+    ["1s\n"],
+    [-5],
+    [-5n],
+    [[-1, 0]],
+    [Number.NaN],
+    [Number.POSITIVE_INFINITY],
+    [Number.NEGATIVE_INFINITY],
+    [Duration.infinity],
+    [null],
+    [undefined],
+    [{}],
+    [[1]],
+  ])("cannot be written %s", (written) => {
+    expect(RetryPolicy.duration(written as RetryPolicy.DurationLike)).toEqual(Option.none())
+  })
+})
+
+describe("a policy from options", () => {
+  it.effect("is by default three retries from one second, doubling, give or take a fifth", () =>
+    Effect.gen(function* () {
+      for (let seed = 0; seed < 50; seed++) {
+        const given = yield* Effect.withRandom(delays(RetryPolicy.standard), Random.make(seed))
+        expect(given).toHaveLength(3)
+        for (const [retry, delay] of given.entries()) {
+          expect(delay).toBeGreaterThanOrEqual(800 * 2 ** retry)
+          expect(delay).toBeLessThanOrEqual(1200 * 2 ** retry)
+        }
+      }
+      expect(RetryPolicy.standard.shown).toBeUndefined()
+    }),
+  )
+
+  it.effect.each<[what: string, options: RetryPolicy.RetryOptions, delays: ReadonlyArray<number>]>([
+    ["exponentially", { maxAttempts: 5 }, [1000, 2000, 4000, 8000]],
+    ["exponentially by another factor", { maxAttempts: 4, initialDelay: "10ms", factor: 3 }, [10, 30, 90]],
+    ["downwards", { maxAttempts: 4, initialDelay: "1s", factor: 0.5 }, [1000, 500, 250]],
+    ["linearly", { maxAttempts: 5, backoff: "linear", initialDelay: 100 }, [100, 200, 300, 400]],
+    ["not at all", { maxAttempts: 4, backoff: "constant", initialDelay: "2 minutes" }, [120_000, 120_000, 120_000]],
+    ["up to a limit", { maxAttempts: 6, initialDelay: "1s", maxDelay: "3s" }, [1000, 2000, 3000, 3000, 3000]],
+    ["from nothing", { maxAttempts: 3, initialDelay: 0 }, [0, 0]],
+    ["and may be made once only", { maxAttempts: 2, initialDelay: "7s" }, [7000]],
+    ["and may not be made at all", { maxAttempts: 1 }, []],
+  ])("grows its delays %s", ([, options, expected]) =>
+    Effect.gen(function* () {
+      expect(yield* delays(policy({ jitter: false, ...options }))).toEqual(expected)
+    }),
+  )
+
+  it.effect("may go on for ever, and its delays stay finite", () =>
+    Effect.gen(function* () {
+      const given = yield* delays(policy({ maxAttempts: Number.POSITIVE_INFINITY, jitter: false }), { limit: 2000 })
+      expect(given).toHaveLength(2000)
+      expect(given.slice(9).every((delay) => delay === 300_000)).toBe(true)
+      const zero = yield* delays(policy({ maxAttempts: Number.POSITIVE_INFINITY, initialDelay: 0, jitter: false }), { limit: 2000 })
+      expect(zero.every((delay) => delay === 0)).toBe(true)
+    }),
+  )
+
+  it.effect("spreads its delays over the whole of the fifth on both sides, and never past the longest delay", () =>
+    Effect.gen(function* () {
+      const given: Array<number> = []
+      const capped: Array<number> = []
+      for (let seed = 0; seed < 200; seed++) {
+        const one = { maxAttempts: 2, initialDelay: "10s" } as const
+        given.push(...(yield* Effect.withRandom(delays(policy(one)), Random.make(seed))))
+        capped.push(...(yield* Effect.withRandom(delays(policy({ ...one, maxDelay: "10s" })), Random.make(seed))))
+      }
+      expect(Math.min(...given)).toBeGreaterThanOrEqual(8000)
+      expect(Math.min(...given)).toBeLessThan(8200)
+      expect(Math.max(...given)).toBeLessThanOrEqual(12_000)
+      expect(Math.max(...given)).toBeGreaterThan(11_800)
+      expect(Math.max(...capped)).toBeLessThanOrEqual(10_000)
+      expect(Math.max(...capped)).toBeGreaterThan(9_900)
+      expect(new Set(capped.map(Math.floor)).size).toBeGreaterThan(150)
+    }),
+  )
+
+  it("shows itself in full", () => {
+    expect(policy({ maxAttempts: 7 }).shown).toEqual({ ...RetryPolicy.defaults, maxAttempts: 7 })
+  })
+
+  it.each<[options: unknown, problem: string]>([
+    [{ maxAttempts: 0 }, "retry.maxAttempts must be at least 1"],
+    [{ maxAttempts: -1 }, "retry.maxAttempts must be at least 1"],
+    [{ maxAttempts: Number.NaN }, "retry.maxAttempts must be at least 1"],
+    [{ initialDelay: "soon" }, `retry.initialDelay "soon" is not a duration`],
+    [{ maxDelay: -1 }, "retry.maxDelay -1 is not a duration"],
+    [{ maxDelay: Number.POSITIVE_INFINITY }, "retry.maxDelay Infinity is not a duration"],
+    [{ factor: 0 }, "retry.factor must be greater than 0"],
+    [{ factor: Number.NaN }, "retry.factor must be greater than 0"],
+    [{ backoff: "fibonacci" }, `retry.backoff must be "exponential", "linear" or "constant"`],
+    [{ initialDelay: -5n }, "retry.initialDelay -5 is not a duration"],
+  ])("is refused for %o", (options, problem) => {
+    expect(RetryPolicy.fromOptions(options as RetryPolicy.RetryOptions)).toEqual({ problem })
+  })
+})
+
+class Fast extends Context.Tag("test/Fast")<Fast, boolean>() {}
+
+describe("a policy from a schedule", () => {
+  const from = <R>(schedule: Schedule.Schedule<unknown, never, R>) => delays(RetryPolicy.fromSchedule(schedule))
+
+  it.effect("follows it", () =>
+    Effect.gen(function* () {
+      expect(yield* from(Schedule.recurs(2))).toEqual([0, 0])
+      expect(yield* from(Schedule.intersect(Schedule.exponential("1 second"), Schedule.recurs(3)))).toEqual([1000, 2000, 4000])
+      expect(yield* from(Schedule.fromDelays("5 millis", "7 millis"))).toEqual([5, 7])
+      expect(yield* from(Schedule.stop)).toEqual([])
+      expect(yield* from(Schedule.andThen(Schedule.recurs(1), Schedule.fromDelay("9 millis")))).toEqual([0, 9])
+      expect(RetryPolicy.fromSchedule(Schedule.stop).shown).toBe("schedule")
+    }),
+  )
+
+  it.effect("may go by the time that has passed and by the clock", () =>
+    Effect.gen(function* () {
+      const upTo = Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurUpTo("40 millis"))
+      expect(yield* from(upTo)).toEqual([10, 10, 10])
+      expect((yield* from(Schedule.fixed("100 millis"))).slice(0, 3)).toEqual([100, 95, 95])
+    }),
+  )
+
+  it.effect("is given the error of each failure", () =>
+    Effect.gen(function* () {
+      const busy = Schedule.recurWhile((error) => error === "busy") as Schedule.Schedule<unknown, never>
+      const errors = ["busy", "busy", "broken", "busy"]
+      expect(yield* delays(RetryPolicy.fromSchedule(busy), { errors })).toEqual([0, 0])
+    }),
+  )
+
+  it.effect("may ask for services", () =>
+    Effect.gen(function* () {
+      const schedule = Schedule.delayedEffect(Schedule.recurs(2), () => Effect.map(Fast, (fast) => (fast ? "1 millis" : "1 hour")))
+      expect(yield* Effect.provideService(from(schedule), Fast, true)).toEqual([1, 1])
+      expect(yield* Effect.provideService(from(schedule), Fast, false)).toEqual([3_600_000, 3_600_000])
+    }),
+  )
+
+  it.effect("never asks for a time that is over", () =>
+    Effect.gen(function* () {
+      const step = yield* RetryPolicy.next(RetryPolicy.start(RetryPolicy.fromSchedule(Schedule.recurs(1))), 123.5, "error")
+      expect(step.retryAt).toBe(123.5)
+    }),
+  )
+})
+
+describe("a policy taken up again from stored failures", () => {
+  const policies: ReadonlyArray<readonly [string, RetryPolicy.RetryPolicy]> = [
+    ["options", policy({ maxAttempts: 6, jitter: false })],
+    ["linear options", policy({ maxAttempts: 9, backoff: "linear", initialDelay: 3, maxDelay: 20, jitter: false })],
+    ["a schedule", RetryPolicy.fromSchedule(Schedule.intersect(Schedule.fibonacci("10 millis"), Schedule.recurs(5)))],
+    ["a schedule of two parts", RetryPolicy.fromSchedule(Schedule.andThen(Schedule.recurs(2), Schedule.spaced("1 minute")))],
+    ["a schedule by the time passed", RetryPolicy.fromSchedule(Schedule.recurUpTo("1 second"))],
+    [
+      "a schedule by the error",
+      RetryPolicy.fromSchedule(Schedule.recurWhile((error) => error !== 3) as Schedule.Schedule<unknown, never>),
+    ],
+  ]
+  const failures = FastCheck.array(FastCheck.record({ after: FastCheck.nat(700), error: FastCheck.nat(4) }), { maxLength: 12 })
+
+  for (const [what, made] of policies) {
+    it.effect.prop(`stands where it stood: ${what}`, { all: failures, cut: FastCheck.nat(12) }, ({ all, cut }) =>
+      Effect.gen(function* () {
+        const told: Array<{ readonly at: number; readonly error: number }> = []
+        for (const { after, error } of all) told.push({ at: (told.at(-1)?.at ?? 5000) + after, error })
+        const tell = (driver: RetryPolicy.Driver, from: number) =>
+          Effect.gen(function* () {
+            const retries: Array<number | undefined> = []
+            let current = driver
+            for (const { at, error } of told.slice(from)) {
+              const step = yield* RetryPolicy.next(current, at, error)
+              retries.push(step.retryAt)
+              if (step.retryAt === undefined) break
+              current = step.driver
+            }
+            return retries
+          })
+        const live = yield* tell(RetryPolicy.start(made), 0)
+        if (live.length <= cut) return
+        const resumed = yield* tell(yield* RetryPolicy.replay(made, told.slice(0, cut)), cut)
+        expect(resumed).toEqual(live.slice(cut))
+      }),
+    )
+  }
+
+  it.effect("has as many retries left with jitter, each within its bounds", () =>
+    Effect.gen(function* () {
+      const stored = [1000, 3000].map((at) => ({ at, error: "no" }))
+      let driver = yield* RetryPolicy.replay(RetryPolicy.standard, stored)
+      const third = yield* RetryPolicy.next(driver, 10_000, "no")
+      expect(third.retryAt).toBeGreaterThanOrEqual(13_200)
+      expect(third.retryAt).toBeLessThanOrEqual(14_800)
+      driver = third.driver
+      expect((yield* RetryPolicy.next(driver, 20_000, "no")).retryAt).toBeUndefined()
+    }),
+  )
+
+  it.effect("is at its start without failures", () =>
+    Effect.gen(function* () {
+      const driver = yield* RetryPolicy.replay(RetryPolicy.none, [])
+      expect(driver).toEqual(RetryPolicy.start(RetryPolicy.none))
+      expect((yield* RetryPolicy.next(driver, 1, "no")).retryAt).toBeUndefined()
+    }),
+  )
+})

@@ -18,7 +18,7 @@ export const leaseMs = 30_000
 export const newRun: NewRun = { workflow: "flow", version: "1", input: { repo: "acme/api" }, tags: ["nightly"] }
 
 /** Writes the frames of one run and folds its events, as its owner does. */
-export interface Journal {
+interface Journal {
   readonly runId: string
   readonly state: () => RunState.RunState
   /** The time of the next frame. */
@@ -118,7 +118,7 @@ export const tables: ReadonlyArray<OutputTable & { readonly nodeId: undefined }>
 ]
 
 /** Text that is hard to keep: quotes, NUL, halves of surrogate pairs, characters beyond the first plane. */
-export const hostileText: FastCheck.Arbitrary<string> = FastCheck.oneof(
+const hostileText: FastCheck.Arbitrary<string> = FastCheck.oneof(
   FastCheck.constantFrom("", "'", '"', "`;--", "\0", "a\0b", "\ud800", "x\udc00y", "😀", "\uffff", "null", "undefined", "0", "{}"),
   FastCheck.string({ unit: "binary" }),
 )

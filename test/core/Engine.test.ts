@@ -457,3 +457,26 @@ describe("Engine", () => {
     }),
   )
 })
+
+describe("a loop whose passes run nothing", () => {
+  it.effect("is committed as it goes, and can be cancelled", () =>
+    Effect.gen(function* () {
+      const storage = MemoryStorage.make()
+      const workflow = declare().build(($) =>
+        $.loop({
+          id: "idle",
+          body: $.step("never", { output: Output, skipIf: () => true, run: () => ({ value: 1 }) }),
+          until: () => false,
+        }),
+      )
+      const process = yield* makeProcess(storage)
+      const fiber = yield* process.run(workflow.run({}, { runId: "r" }))
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
+      expect((yield* storage.load("r")).frame).toBeGreaterThan(2)
+      const cancelling = yield* process.run(workflow.cancel("r", "enough"))
+      yield* idle
+      yield* Fiber.join(cancelling)
+      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled", reason: "enough" })
+    }),
+  )
+})

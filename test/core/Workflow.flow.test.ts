@@ -197,7 +197,9 @@ describe("a failure", () => {
       })
       const error = yield* passing("5 seconds", Effect.flip(W.execute(input, { runId: "r" })))
       expect(error).toMatchObject({ _tag: "StepFailed", nodeId: "failing", error: { message: "ended" } })
-      return { seen, nodes: yield* nodesOf("r") }
+      const events = yield* Effect.flatMap(Storage, (storage) => storage.events("r"))
+      const reasons = events.flatMap(({ event }) => (event._tag === "AttemptInterrupted" ? [event.reason] : []))
+      return { seen, reasons, nodes: yield* nodesOf("r") }
     })
 
   it.effect("lets what runs beside it finish and keeps it, but starts nothing more", () =>
@@ -210,7 +212,8 @@ describe("a failure", () => {
 
   it.effect("interrupts what runs beside it where failFast is set", () =>
     Effect.gen(function* () {
-      const { seen, nodes } = yield* beside(true)
+      const { seen, nodes, reasons } = yield* beside(true)
+      expect(reasons).toEqual(["fail-fast"])
       expect(seen).toEqual(["slow interrupted, aborted: true"])
       expect(nodes).toEqual(["failing/0 failed", "slow/0 interrupted"])
     }).pipe(onMemory),

@@ -35,6 +35,14 @@ const nodesOf = (runId: string) =>
 const eventsOf = (runId: string) =>
   Effect.flatMap(Storage, (storage) => Effect.map(storage.events(runId), (events) => events.map(({ event }) => event._tag)))
 
+/** Why attempts of a run were cut short. */
+const interruptionsOf = (runId: string) =>
+  Effect.flatMap(Storage, (storage) =>
+    Effect.map(storage.events(runId), (events) =>
+      events.flatMap(({ event }) => (event._tag === "AttemptInterrupted" ? [`${event.nodeId}: ${event.reason}`] : [])),
+    ),
+  )
+
 /** Three steps in a row that note when they ran; the second goes on only when it is let. */
 const gated = Effect.gen(function* () {
   const ran: Array<string> = []
@@ -205,6 +213,7 @@ describe("execute", () => {
       expect(ran).toEqual(["first", "second", "second aborted"])
       expect(yield* statusOf("r")).toBe("suspended")
       expect(yield* nodesOf("r")).toEqual({ first: "finished", second: "interrupted" })
+      expect(yield* interruptionsOf("r")).toEqual(["second: shutdown"])
       yield* open
       expect(yield* W.execute(input, { runId: "r" })).toBe("third")
       expect(ran).toEqual(["first", "second", "second aborted", "second", "third"])
@@ -645,6 +654,7 @@ describe("cancel", () => {
         ...["AttemptStarted", "AttemptSucceeded", "AttemptStarted"],
         ...["CancelRequested", "AttemptInterrupted", "RunCancelled"],
       ])
+      expect(yield* interruptionsOf("r")).toEqual(["second: cancelled"])
     }).pipe(onMemory),
   )
 

@@ -424,6 +424,24 @@ describe("a schema that changes", () => {
     }),
   )
 
+  it.scoped("while another step comes leaves both with the columns they need", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const wider = struct({ a: text, b: integer, c: text })
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          yield* storage.prepareOutputs("flow", [output("flow_x", before, "x"), output("flow_y", before, "y")])
+          yield* storage.prepareOutputs("flow", [output("flow_x", wider, "x"), output("flow_z", before, "z")])
+          const run = yield* journal("r")
+          yield* run.commit([started, ...step("x", "flow_x", { a: "x", b: 1, c: "new" }), ...step("z", "flow_z", { a: "z", b: 2 })])
+          expectSame(yield* storage.load("r"), run.state())
+        }),
+      )
+      expect(yield* query(filename, "SELECT a, c, smithers_exact FROM flow_x")).toEqual([["x", "new", null]])
+      expect(yield* query(filename, "SELECT a, smithers_exact FROM flow_z")).toEqual([["z", null]])
+    }),
+  )
+
   it.scoped("in another process is seen by stores that are open", () =>
     Effect.gen(function* () {
       const filename = yield* newFile
@@ -457,6 +475,7 @@ describe("a schema that changes", () => {
       yield* Effect.scoped(Effect.map(rawConnection(filename), (database) => database.run("ALTER TABLE t RENAME TO t_old")))
       yield* using({ filename }, (storage) =>
         Effect.gen(function* () {
+          expect(plain(yield* storage.load("r1")).nodes["a/0"]).not.toHaveProperty("output")
           yield* storage.prepareOutputs("flow", [output("t", text)])
           yield* keep(storage, "r2", "t", "two")
         }),

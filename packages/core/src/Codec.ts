@@ -130,7 +130,10 @@ const fromStandard = (schema: StandardSchemaV1): Codec => {
   }
   return {
     accept: (value) => Effect.flatMap(validate(value), storable),
-    restore: (stored) => (describe().isTwoWay ? validate(stored ?? undefined) : Effect.succeed(stored)),
+    restore: (stored) =>
+      describe().isTwoWay
+        ? Effect.map(validate(stored), (value) => (isReread(stored, value) ? value : stored))
+        : Effect.succeed(stored),
     get jsonSchema() {
       return describe().output
     },
@@ -147,14 +150,31 @@ const describeStandard = (schema: StandardSchemaV1) => {
   return { output, isTwoWay }
 }
 
+/**
+ * Whether a stored value that was validated again differs at most by fields that the schema has gained or lost since. Where it
+ * differs otherwise, a transform that keeps the shape was applied a second time.
+ */
+const isReread = (stored: unknown, value: unknown): boolean => {
+  if (Object.is(stored, value)) return true
+  if (typeof stored !== "object" || typeof value !== "object" || stored === null || value === null) return false
+  if (Array.isArray(stored) !== Array.isArray(value)) return false
+  if (Array.isArray(stored) && stored.length !== (value as ReadonlyArray<unknown>).length) return false
+  return Object.keys(stored).every(
+    (key) => !Object.hasOwn(value, key) || isReread(stored[key as keyof object], value[key as keyof object]),
+  )
+}
+
+/** Keywords whose members are named by the author. */
+const named: ReadonlySet<string> = new Set(["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"])
+
 /** A JSON Schema without what defaults and strictness change between input and output. */
-const essence = (schema: unknown): Json => {
-  if (Array.isArray(schema)) return schema.map(essence)
+const essence = (schema: unknown, isNamed = false): Json => {
+  if (Array.isArray(schema)) return schema.map((item) => essence(item))
   if (typeof schema !== "object" || schema === null) return schema as Json
   const kept = Object.entries(schema).filter(
-    ([keyword]) => keyword !== "required" && keyword !== "default" && keyword !== "additionalProperties",
+    ([keyword]) => isNamed || (keyword !== "required" && keyword !== "default" && keyword !== "additionalProperties"),
   )
-  return Object.fromEntries(kept.map(([keyword, value]) => [keyword, essence(value)]))
+  return Object.fromEntries(kept.map(([keyword, value]) => [keyword, essence(value, !isNamed && named.has(keyword))]))
 }
 
 /** A library that cannot describe a schema says so by throwing; then there is no description. */

@@ -284,12 +284,13 @@ const loop = (
 
     for (;;) {
       // Fold, and plan again as long as what follows from the plan changes the plan.
-      for (let isSettled = false; !isSettled; ) {
-        const consequences = schedule.advance(state, absorbed, now)
+      let consequences = schedule.advance(state, absorbed, now)
+      for (;;) {
         happened(consequences)
         for (const key of consequences.interrupts) yield* attempts.stop(key, "fail-fast")
-        isSettled = consequences.events.length === 0 || !planner.isStale(consequences.events)
-        if (!isSettled) yield* replan
+        if (consequences.events.length === 0 || !planner.isStale(consequences.events)) break
+        yield* replan
+        consequences = schedule.advance(state, absorbed, now)
       }
       const decision = schedule.next()
       happened(decision)
@@ -310,18 +311,19 @@ const loop = (
       }
       if (state.cancel !== undefined) yield* attempts.stopAll("cancelled")
 
-      // Wait until something happens or the next retry is due.
+      // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
       const { wakeAt } = decision
-      const wait = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
+      const { isPartial } = consequences
+      const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
       for (let isNews = false; !isNews; ) {
-        yield* Effect.onInterrupt(Effect.interruptible(wait), () => suspend)
+        yield* Effect.onInterrupt(Effect.interruptible(isPartial ? Effect.yieldNow() : news), () => suspend)
         now = clock.unsafeCurrentTimeMillis()
         for (const item of mailbox.drain()) {
           if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
           if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))
           else absorb(item)
         }
-        isNews = events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
+        isNews = isPartial || events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
       }
       absorbed = events.slice()
       if (planner.isStale(absorbed)) yield* replan

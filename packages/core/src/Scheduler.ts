@@ -52,7 +52,15 @@ export interface Consequences {
   readonly events: ReadonlyArray<RunEvent>
   /** Attempts to interrupt, because a sibling in a `failFast` group failed. */
   readonly interrupts: ReadonlyArray<NodeKey>
+  /** There is more to follow from the same events: advance again, with none. */
+  readonly isPartial: boolean
 }
+
+/**
+ * Events that one `advance` makes happen before it hands over. A loop whose passes run nothing could otherwise go on for ever
+ * without its run being committed, or cancelled, in between.
+ */
+const eventsPerAdvance = 1000
 
 export interface Decision {
   /** The state with `events` folded in. */
@@ -91,9 +99,14 @@ export const decide = (
   now: number,
 ): Consequences & Decision => {
   const schedule = make(plan, values, options)
-  const consequences = schedule.advance(state, [], now)
+  let consequences = schedule.advance(state, [], now)
+  const events = [...consequences.events]
+  while (consequences.isPartial) {
+    consequences = schedule.advance(consequences.state, [], now)
+    for (const event of consequences.events) events.push(event)
+  }
   const decision = schedule.next()
-  return { ...consequences, ...decision, events: [...consequences.events, ...decision.events] }
+  return { ...consequences, ...decision, events: [...events, ...decision.events] }
 }
 
 const Cell = { idle: 0, waiting: 1, ready: 2, running: 3, retrying: 4, done: 5, failed: 6 } as const
@@ -283,7 +296,8 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     work.push(~position)
   }
   const walk = (): void => {
-    for (let item = work.pop(); item !== undefined; item = work.pop()) {
+    while (work.length > 0 && events.length < eventsPerAdvance) {
+      const item = work.pop() as number
       if (failure !== undefined) continue
       if (item >= 0) begin(item)
       else finish(~item)
@@ -364,6 +378,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
   }
 
   const nextPass = (position: number, loop: Plan.Loop): void => {
+    if (state.cancel !== undefined) return
     const iteration = iterationOf(position)
     const record = loopRecord(position)
     const passes = record?.passes ?? 0
@@ -508,6 +523,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     events = []
     interrupts = []
     if (hasBegun) {
+      walk()
       for (const event of absorbed) {
         absorb(event)
         walk()
@@ -518,7 +534,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
       retries.pop()
       if (!isStale(due)) enqueue(due.position)
     }
-    return { state, events, interrupts }
+    return { state, events, interrupts, isPartial: work.length > 0 }
   }
 
   const next: Schedule["next"] = () => {

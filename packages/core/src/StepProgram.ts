@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
-import { type ErrorInfo, InvalidOutput, MissingNeed } from "./Errors.ts"
+import { type ErrorInfo, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Raised from "./internal/raised.ts"
 import type * as Plan from "./Plan.ts"
@@ -88,7 +88,7 @@ export interface Attempt {
 export interface CacheEntry {
   /** The author's key; may throw. */
   readonly key: () => unknown
-  readonly find: (key: string) => Effect.Effect<Option.Option<Json | undefined>>
+  readonly find: (key: string) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
 }
 
 export type AttemptResult =

@@ -5,7 +5,6 @@
  * besides: the engine's are named `smithers_…`, those of outputs as their steps say. Reading it with any SQLite tool is safe
  * at any time.
  */
-
 import type { StoreError } from "@smithers/core/Errors"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
@@ -81,33 +80,22 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
       },
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => queue.write({ operation: "renew", run: () => Either.right(claims.renew(held, leaseUntil)) }),
-      release: (runId, epoch, now) =>
-        queue.write({
-          operation: "release",
-          run: () => Either.right(claims.release(runId, epoch, now)),
-          onCommit: changes.bump,
-        }),
+      release: (runId, epoch, now) => {
+        const run = () => Either.right(claims.release(runId, epoch, now))
+        return queue.write({ operation: "release", run, onCommit: changes.bump })
+      },
       prepareOutputs: (workflow, tables) =>
-        Effect.suspend(() =>
-          outputs.isPrepared(workflow, tables)
-            ? Effect.void
-            : Effect.asVoid(
-                queue.write({
-                  operation: "prepareOutputs",
-                  run: () => outputs.prepare(workflow, tables),
-                  onCommit: outputs.remember,
-                }),
-              ),
-        ),
+        Effect.suspend(() => {
+          if (outputs.isPrepared(workflow, tables)) return Effect.void
+          const run = () => outputs.prepare(workflow, tables)
+          return Effect.asVoid(queue.write({ operation: "prepareOutputs", run, onCommit: outputs.remember }))
+        }),
       cached: (workflow, nodeId, key, notBefore) =>
         read("cached", () => Either.right(states.cached(workflow, nodeId, key, notBefore))),
-      deliver: (command) =>
-        queue.write({
-          operation: "deliver",
-          run: () => claims.deliver(command),
-          onCommit: changes.bump,
-          synchronous: "full",
-        }),
+      deliver: (command) => {
+        const run = () => claims.deliver(command)
+        return queue.write({ operation: "deliver", run, onCommit: changes.bump, synchronous: "full" })
+      },
       inbox: read("inbox", () => Either.right(claims.inbox())),
       changes: changes.after,
       runs: (filter) => read("runs", () => Either.right(queries.runs(filter))),

@@ -106,8 +106,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     const { cache } = step
     const found = cache && {
       key: () => cache.key({ input, ...needs.values }),
-      find: (text: string) =>
-        Effect.orDie(storage.cached(workflow, step.id, text, cache.ttlMs === undefined ? 0 : now - cache.ttlMs)),
+      find: (text: string) => storage.cached(workflow, step.id, text, cache.ttlMs === undefined ? 0 : now - cache.ttlMs),
     }
     const ending = StepProgram.ending()
     const program = StepProgram.run({

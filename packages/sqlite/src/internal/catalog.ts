@@ -3,7 +3,7 @@
  *
  * An output has a table of its own, named like the output; but steps of one workflow that come together and have equal columns
  * share one, `<workflow>_steps`, and the name of each is a view of its rows. A generated workflow of thousands of steps would
- * otherwise need a table for each, of 4 KB and more, made ever more slowly the more there are. What was assigned once stays.
+ * otherwise need a table for each, of a page and more, made ever more slowly the more there are. What was assigned once stays.
  */
 import { IncompatibleTable } from "@smithers/core/Errors"
 import type { OutputTable } from "@smithers/core/Storage"
@@ -26,6 +26,8 @@ export interface Prepared {
 }
 
 export interface Catalog {
+  /** The tables that hold outputs of a workflow, other than those that someone has moved away. */
+  readonly tablesOf: (workflow: string) => ReadonlyArray<{ readonly table: string; readonly layout: Columns.Layout }>
   /** Finds the table of an output. */
   readonly find: (workflow: string, name: string) => { readonly table: string; readonly layout: Columns.Layout } | undefined
   /** Makes and alters tables inside a transaction. Refuses, before it writes, what a table cannot follow. */
@@ -45,6 +47,10 @@ export const make = (connection: Connection): Catalog => {
     `SELECT name, is_shared, layout FROM smithers_tables
      WHERE workflow = ?1 OR name IN (SELECT table_name FROM smithers_outputs WHERE workflow = ?1)`,
   )
+  const selectUsed = connection.prepare<[table: string, layout: string]>(
+    `SELECT name, layout FROM smithers_tables WHERE name IN (SELECT table_name FROM smithers_outputs WHERE workflow = ?)
+       AND name IN (SELECT name FROM sqlite_master WHERE type = 'table')`,
+  )
   const selectNamesakes = connection.prepare<[table: string, layout: string]>(
     `SELECT t.name, t.layout FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
      WHERE o.name = ? AND o.node_id IS NULL AND NOT t.is_shared ORDER BY t.name`,
@@ -58,40 +64,25 @@ export const make = (connection: Connection): Catalog => {
   )
   const updateTable = connection.prepare("UPDATE smithers_tables SET layout = ? WHERE name = ?")
 
-  const prepare: Catalog["prepare"] = (workflow, outputs) => {
+  const read = (workflow: string): Before => {
     const relations = new Map(selectRelations.values())
-    const isTable = (name: string): boolean => relations.get(name.toLowerCase()) === "table"
-    const stored = new Map<string, { readonly isShared: boolean; readonly layout: Columns.Layout }>()
+    const tables = new Map<string, Stored>()
     for (const [name, isShared, layout] of selectTables.values(workflow)) {
       // A table that someone has moved away is made anew.
-      if (isTable(name)) stored.set(name, { isShared: isShared === 1, layout: Columns.parse(layout) })
+      if (relations.get(name.toLowerCase()) !== "table") continue
+      tables.set(name, { isShared: isShared === 1, layout: Columns.parse(layout) })
     }
+    return { relations, tables, assigned: new Map(selectOutputs.values(workflow)) }
+  }
 
-    const before = new Map(selectOutputs.values(workflow))
-    const assigned: Array<Prepared["assigned"][number]> = []
-    const layouts = new Map<string, Columns.Layout>()
-    const added: Array<OutputTable> = []
-    /** The schema that a table was last compared with: in a table of many steps mostly the same one again. */
-    const compared = new Map<string, OutputTable["jsonSchema"]>()
-    for (const output of outputs) {
-      const table = before.get(output.name) ?? ""
-      if (compared.has(table) && compared.get(table) === output.jsonSchema) {
-        assigned.push({ output, table })
-        continue
-      }
-      const layout = layouts.get(table) ?? stored.get(table)?.layout
-      if (layout === undefined) {
-        added.push(output)
-        continue
-      }
-      const evolved = Columns.evolve(layout, Columns.layoutOf(output.jsonSchema))
-      if (Either.isLeft(evolved)) return Either.left(new IncompatibleTable({ table: output.name, ...evolved.left }))
-      layouts.set(table, evolved.right)
-      compared.set(table, output.jsonSchema)
-      assigned.push({ output, table })
-    }
+  const prepare: Catalog["prepare"] = (workflow, outputs) => {
+    const before = read(workflow)
+    const matched = match(before, outputs)
+    if (Either.isLeft(matched)) return Either.left(matched.left)
+    const { assigned, layouts, added } = matched.right
+    const { relations, tables } = before
     for (const [table, layout] of layouts) {
-      const old = stored.get(table)?.layout
+      const old = tables.get(table)?.layout
       if (old === undefined || old === layout) continue
       Tables.alter(connection, table, old, layout)
       updateTable.run(layout.text, table)
@@ -115,7 +106,7 @@ export const make = (connection: Connection): Catalog => {
       assigned.push({ output, table })
     }
     const share = (table: string, outputs: ReadonlyArray<OutputTable>): void => {
-      let views = [...before.values()].filter((other) => other === table).length
+      let views = [...before.assigned.values()].filter((other) => other === table).length
       for (const output of outputs) {
         assign(output, table)
         if (output.nodeId === undefined || views++ >= maxViews) continue
@@ -128,8 +119,8 @@ export const make = (connection: Connection): Catalog => {
     for (const output of added.filter(({ nodeId }) => nodeId === undefined)) {
       // Workflows that use one name for the same columns mean one table.
       const layout = Columns.layoutOf(output.jsonSchema)
-      const namesake = selectNamesakes.values(output.name).find(([table, text]) => text === layout.text && isTable(table))
-      const table = namesake?.[0] ?? create(output.name, false, layout)
+      const isSame = ([table, text]: [string, string]) => text === layout.text && relations.get(table.toLowerCase()) === "table"
+      const table = selectNamesakes.values(output.name).find(isSame)?.[0] ?? create(output.name, false, layout)
       layouts.set(table, layout)
       assign(output, table)
     }
@@ -139,7 +130,8 @@ export const make = (connection: Connection): Catalog => {
     )
     for (const [text, group] of steps) {
       const layout = Columns.parse(text)
-      const shared = [...stored].find(([, table]) => table.isShared && table.layout.text === text)?.[0]
+      const isShared = ([name, table]: [string, Stored]) => table.isShared && (layouts.get(name) ?? table.layout).text === text
+      const shared = [...tables].find(isShared)?.[0]
       const isAlone = shared === undefined && group.length === 1
       const wanted = isAlone ? (group[0] as OutputTable).name : `${workflow}_steps`
       const table = shared ?? create(wanted, !isAlone, layout)
@@ -151,12 +143,50 @@ export const make = (connection: Connection): Catalog => {
   }
 
   return {
+    tablesOf: (workflow) => selectUsed.values(workflow).map(([table, layout]) => ({ table, layout: Columns.parse(layout) })),
     find: (workflow, name) => {
       const found = selectOne.values(workflow, name)[0]
       return found === undefined ? undefined : { table: found[0], layout: Columns.parse(found[1]) }
     },
     prepare,
   }
+}
+
+interface Stored {
+  readonly isShared: boolean
+  readonly layout: Columns.Layout
+}
+
+/** What is there before outputs are prepared. */
+interface Before {
+  /** Tables, views and indexes of the database by name in lower case, in which SQLite tells them apart, with their types. */
+  readonly relations: Map<string, string>
+  readonly tables: ReadonlyMap<string, Stored>
+  readonly assigned: ReadonlyMap<string, string>
+}
+
+/** Finds the outputs that have tables, with what these must become, and those that have none. */
+const match = ({ tables, assigned: before }: Before, outputs: ReadonlyArray<OutputTable>) => {
+  const assigned: Array<Prepared["assigned"][number]> = []
+  const layouts = new Map<string, Columns.Layout>()
+  const added: Array<OutputTable> = []
+  /** The schema that a table was last compared with: in a table of many steps mostly the same one again. */
+  const compared = new Map<string, OutputTable["jsonSchema"]>()
+  for (const output of outputs) {
+    const table = before.get(output.name) ?? ""
+    const layout = layouts.get(table) ?? tables.get(table)?.layout
+    if (layout === undefined) {
+      added.push(output)
+      continue
+    }
+    assigned.push({ output, table })
+    if (compared.has(table) && compared.get(table) === output.jsonSchema) continue
+    const evolved = Columns.evolve(layout, Columns.layoutOf(output.jsonSchema))
+    if (Either.isLeft(evolved)) return Either.left(new IncompatibleTable({ table: output.name, ...evolved.left }))
+    layouts.set(table, evolved.right)
+    compared.set(table, output.jsonSchema)
+  }
+  return Either.right({ assigned, layouts, added })
 }
 
 /** A name that needs no quotes and that neither SQLite nor the engine's own tables use. */

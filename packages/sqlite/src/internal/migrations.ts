@@ -7,7 +7,7 @@
  * own: `user_version` belongs to the application whose database this may also be.
  *
  * Rows that belong together stand together: tables without row ids, ordered by run. Nothing is indexed twice; a step that does
- * nothing costs about 600 bytes. All times are epoch milliseconds; columns that hold JSON say so.
+ * nothing costs less than 500 bytes. All times are epoch milliseconds; columns that hold JSON say so.
  */
 import { StoreTooNew } from "@smithers/core/Errors"
 import * as Either from "effect/Either"

@@ -19,6 +19,8 @@ export interface Outputs {
   readonly remember: (prepared: Prepared) => void
   /** The table of an output that was prepared, here or by another process. */
   readonly table: (workflow: string, name: string) => Tables.Table
+  /** All tables that may hold outputs of a workflow's runs. */
+  readonly tablesOf: (workflow: string) => ReadonlyArray<Tables.Table>
   /**
    * Forgets what others have changed; to be called before rows are read. Writing does without: tables only ever become wider
    * and less strict.
@@ -70,6 +72,7 @@ export const make = (connection: Connection): Outputs => {
       const { schemas } = knownOf(workflow)
       return outputs.every(({ name, jsonSchema }) => schemas.has(name) && schemas.get(name) === jsonSchema)
     },
+    tablesOf: (workflow) => catalog.tablesOf(workflow).map(({ table, layout }) => open(table, layout)),
     prepare: (workflow, outputs) =>
       Either.map(catalog.prepare(workflow, outputs), (prepared) => ({ ...prepared, version: currentVersion() })),
     remember: ({ workflow, assigned, layouts, version }) => {

@@ -10,7 +10,7 @@ import * as os from "node:os"
 
 /** Describes a new store of this process. */
 export const make = (): string => {
-  const store = Math.random().toString(36).slice(2, 10)
+  const store = crypto.randomUUID().slice(0, 8)
   return [os.hostname(), process.pid, identify(process.pid), store].join(":")
 }
 

@@ -1,6 +1,7 @@
 /**
  * Rebuilds the state of a run from its rows: equal to folding the run's events, at a cost that depends on its nodes alone.
- * Nodes are read in one go, and their outputs with one SELECT per table.
+ * Steps that are finished, in a long run nearly all, are read by the few columns they still need, and outputs with one SELECT
+ * per table.
  */
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunFailure, RunNotFound } from "@smithers/core/Errors"
@@ -34,6 +35,8 @@ type RunRow = [
   seq: number,
 ]
 
+type FinishedRow = [nodeId: string, iteration: number, attempt: number, startedAt: number, table: string]
+
 type NodeRow = [
   nodeId: string,
   iteration: number,
@@ -42,7 +45,6 @@ type NodeRow = [
   attempt: number,
   startedAt: number,
   interruptions: number,
-  table: Text,
   retryAt: number | null,
   isSoft: number | null,
   base: number,
@@ -64,9 +66,13 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1)
      FROM smithers_runs WHERE run_id = ?1`,
   )
+  const selectFinished = prepare<FinishedRow>(
+    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table
+     FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'finished'`,
+  )
   const selectNodes = prepare<NodeRow>(
-    `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, output_table,
-       retry_at, is_soft, base, passes, error, heartbeat FROM smithers_nodes WHERE run_id = ?`,
+    `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
+       base, passes, error, heartbeat FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectFailures = prepare<[nodeId: string, iteration: number, at: number, error: string]>(
     `SELECT a.node_id, a.iteration, a.finished_at, a.error
@@ -91,9 +97,9 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     return failures
   }
 
-  const outputsOf = (runId: string, workflow: string, names: ReadonlySet<string>): Map<NodeKey, Json | undefined> => {
+  const outputsOf = (runId: string, workflow: string): Map<NodeKey, Json | undefined> => {
     const found = new Map<NodeKey, Json | undefined>()
-    for (const table of new Set([...names].map((name) => outputs.table(workflow, name)))) {
+    for (const table of outputs.tablesOf(workflow)) {
       for (const { nodeId, iteration, output } of table.ofRun(runId)) found.set(nodeKey(nodeId, iteration), output)
     }
     return found
@@ -105,19 +111,20 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
       const [workflow, version, status, cancel, failure, input, output, frame, seq] = row
       outputs.refresh()
-      const rows = selectNodes.values(runId)
       const failures = failuresOf(runId)
-      const tables = new Set<string>()
-      for (const [, , , , , , , table] of rows) if (table !== null) tables.add(table)
-      const stored = outputsOf(runId, workflow, tables)
+      const stored = outputsOf(runId, workflow)
 
       const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, RunState.NodeRecord>())
       const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
-      for (const row of rows) {
-        const [nodeId, iteration, kind, status, , , , , , , base, passes] = row
+      for (const row of selectFinished.values(runId)) {
+        const key = nodeKey(row[0], row[1])
+        HashMap.set(nodes, key, finishedRecord(row, stored.get(key)))
+      }
+      for (const row of selectNodes.values(runId)) {
+        const [nodeId, iteration, kind, status, , , , , , base, passes] = row
         const key = nodeKey(nodeId, iteration)
         if (kind === "step") {
-          HashMap.set(nodes, key, stepRecord(row, failures.get(key) ?? [], stored.get(key)))
+          HashMap.set(nodes, key, stepRecord(row, failures.get(key) ?? []))
           continue
         }
         HashMap.set(nodes, key, { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes })
@@ -150,10 +157,18 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   }
 }
 
+const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.StepRecord => {
+  const [nodeId, iteration, attempt, startedAt, table] = row
+  const rest = { nodeId, iteration, attempt, startedAt, failures: [], interruptions: 0, table }
+  return output === undefined
+    ? { kind: "step", status: "finished", ...rest }
+    : { kind: "step", status: "finished", ...rest, output }
+}
+
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
-const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>, output: Json | undefined): RunState.StepRecord => {
-  const [nodeId, iteration, , status, attempt, startedAt, interruptions, table, retryAt, isSoft, , , error, heartbeat] = row
+const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>): RunState.StepRecord => {
+  const [nodeId, iteration, , status, attempt, startedAt, interruptions, retryAt, isSoft, , , error, heartbeat] = row
   const record: Mutable<RunState.StepRecord> = {
     kind: "step",
     nodeId,
@@ -167,8 +182,6 @@ const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>, out
   if (retryAt !== null) record.retryAt = retryAt
   if (error !== null) record.error = JSON.parse(error) as ErrorInfo
   if (isSoft === 1) record.soft = true
-  if (table !== null) record.table = table
-  if (output !== undefined) record.output = output
   if (heartbeat !== null) record.heartbeat = JSON.parse(heartbeat) as Json
   return record
 }

@@ -49,6 +49,8 @@ const text = (value: Json | undefined): string => (value === undefined ? "" : ca
 export const make = (): StorageShape => {
   const stored = new Map<string, Stored>()
   const inbox = new Map<string, Command>()
+  /** Ids of commands that were taken care of: delivering one again does nothing. */
+  const consumed = new Set<string>()
   const cache = new Map<string, Cached>()
   const news = Ticker.make()
   news.tick()
@@ -65,6 +67,10 @@ export const make = (): StorageShape => {
       return Effect.succeed(found)
     })
 
+  const consume = (id: string): void => {
+    if (inbox.delete(id)) consumed.add(id)
+  }
+
   const commit = (entry: Stored, frame: Frame): void => {
     frame.events.forEach((event, index) => {
       entry.state = RunState.apply(entry.state, event, frame.at)
@@ -73,14 +79,14 @@ export const make = (): StorageShape => {
     })
     entry.state = { ...entry.state, frame: frame.frame }
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at }
-    for (const id of frame.consumed) inbox.delete(id)
+    for (const id of frame.consumed) consume(id)
     for (const { nodeId, iteration, key } of frame.cache) {
       const record = RunState.step(entry.state, nodeId, iteration)
       cache.set(canonical([entry.run.workflow, nodeId, key]), { at: frame.at, output: record?.output })
     }
     if (isEnded(entry.run)) {
       entry.run = { ...entry.run, finishedAt: frame.at, owner: null, leaseUntil: null }
-      for (const command of [...inbox.values()]) if (command.runId === frame.runId) inbox.delete(command.id)
+      for (const command of [...inbox.values()]) if (command.runId === frame.runId) consume(command.id)
       news.tick()
     }
   }
@@ -164,7 +170,7 @@ export const make = (): StorageShape => {
     deliver: (command) =>
       Effect.flatMap(find(command.runId), ({ run }) => {
         if (isEnded(run)) return new RunEnded({ runId: command.runId, status: run.status })
-        if (!inbox.has(command.id)) inbox.set(command.id, command)
+        if (!inbox.has(command.id) && !consumed.has(command.id)) inbox.set(command.id, command)
         news.tick()
         return Effect.void
       }),

@@ -241,7 +241,7 @@ const loop = (
       consumed = []
       cache = []
       Metrics.frames.unsafeUpdate(1, [])
-      return Effect.map(storage.commit(made), commits.tick)
+      return storage.commit(made)
     }
     /** Interrupts what is in flight, keeps what still finished, and leaves the run resumable. */
     const suspend = Effect.gen(function* () {
@@ -282,52 +282,56 @@ const loop = (
       if (plan.text !== before.text) happen(difference(before, plan))
     }).pipe(Effect.tapError(() => suspend)) // What has happened was not the plan's fault, and is kept.
 
-    for (;;) {
-      // Fold, and plan again as long as what follows from the plan changes the plan.
-      let consequences = schedule.advance(state, absorbed, now)
+    const goOn = Effect.gen(function* () {
       for (;;) {
-        happened(consequences)
-        for (const key of consequences.interrupts) yield* attempts.stop(key, "fail-fast")
-        if (consequences.events.length === 0 || !planner.isStale(consequences.events)) break
-        yield* replan
-        consequences = schedule.advance(state, absorbed, now)
-      }
-      const decision = schedule.next()
-      happened(decision)
-
-      const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts)
-      if (settlement !== undefined) happen(settlement.event)
-      const changed = plan.text === knownPlan ? undefined : plan.text
-      knownPlan = plan.text
-      yield* commit(changed)
-      if (settlement !== undefined) {
-        yield* Metric.increment(settlement.count)
-        return settlement.settlement
-      }
-      for (const start of decision.starts) {
-        const record = RunState.step(state, start.step.id, start.iteration)
-        const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
-        yield* attempts.launch(start, { record, pass, needs, input: values.input, now })
-      }
-      if (state.cancel !== undefined) yield* attempts.stopAll("cancelled")
-
-      // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
-      const { wakeAt } = decision
-      const { isPartial } = consequences
-      const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
-      for (let isNews = false; !isNews; ) {
-        yield* Effect.onInterrupt(Effect.interruptible(isPartial ? Effect.yieldNow() : news), () => suspend)
-        now = clock.unsafeCurrentTimeMillis()
-        for (const item of mailbox.drain()) {
-          if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
-          if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))
-          else absorb(item)
+        // Fold, and plan again as long as what follows from the plan changes the plan.
+        let consequences = schedule.advance(state, absorbed, now)
+        for (;;) {
+          happened(consequences)
+          for (const key of consequences.interrupts) yield* attempts.stop(key, "fail-fast")
+          if (consequences.events.length === 0 || !planner.isStale(consequences.events)) break
+          yield* replan
+          consequences = schedule.advance(state, absorbed, now)
         }
-        isNews = isPartial || events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
+        const decision = schedule.next()
+        happened(decision)
+
+        const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts)
+        if (settlement !== undefined) happen(settlement.event)
+        const changed = plan.text === knownPlan ? undefined : plan.text
+        knownPlan = plan.text
+        yield* commit(changed)
+        commits.tick()
+        if (settlement !== undefined) {
+          yield* Metric.increment(settlement.count)
+          return settlement.settlement
+        }
+        for (const start of decision.starts) {
+          const record = RunState.step(state, start.step.id, start.iteration)
+          const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
+          yield* attempts.launch(start, { record, pass, needs, input: values.input, now })
+        }
+        if (state.cancel !== undefined) yield* attempts.stopAll("cancelled")
+
+        // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
+        const { wakeAt } = decision
+        const { isPartial } = consequences
+        const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
+        for (let isNews = false; !isNews; ) {
+          yield* Effect.interruptible(isPartial ? Effect.yieldNow() : news)
+          now = clock.unsafeCurrentTimeMillis()
+          for (const item of mailbox.drain()) {
+            if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
+            if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))
+            else absorb(item)
+          }
+          isNews = isPartial || events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
+        }
+        absorbed = events.slice()
+        if (planner.isStale(absorbed)) yield* replan
       }
-      absorbed = events.slice()
-      if (planner.isStale(absorbed)) yield* replan
-    }
+    })
+    return yield* Effect.onInterrupt(goOn, () => suspend)
   })
 
 /** Leaves out what is undefined. */

@@ -3,11 +3,13 @@
  * retry policy stands, its span, its last heartbeat, and the error it failed with as it was raised.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import type { Span } from "effect/Tracer"
+import * as Tracer from "effect/Tracer"
 import type { Json } from "../Codec.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import * as Metrics from "../Metrics.ts"
@@ -17,6 +19,9 @@ import type { StepRecord } from "../RunState.ts"
 import type { Start } from "../Scheduler.ts"
 import * as StepProgram from "../StepProgram.ts"
 import type { StorageShape } from "../Storage.ts"
+
+/** What stands in where no tracer was given; its spans reach nobody. */
+const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 /** Heartbeat details are written at most this often per attempt (ms): often enough to resume from, rare enough to cost nothing. */
 const heartbeatIntervalMs = 500
@@ -88,7 +93,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
   const drivers = new Map<NodeKey, Driver<unknown>>()
   const beats = new Map<NodeKey, Beat>()
   const causes = new Map<NodeKey, unknown>()
-  const spans = new Map<NodeKey, Span>()
+  const spans = new Map<NodeKey, Tracer.Span>()
 
   const heard = (key: NodeKey) => (details: Json) => {
     const beat = beats.get(key) ?? { details, isWritten: false, isWriting: false }
@@ -125,24 +130,29 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       ending,
       onHeartbeat: heard(key),
       cache: found,
-    }).pipe(
-      Effect.onExit((exit) => Effect.sync(() => onExit(key, exit))),
-      Effect.interruptible,
-    )
+    })
     Metrics.attemptsStarted.unsafeUpdate(1, [])
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
-    const known = spans.get(key)
-    return Effect.flatMap(
-      known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false }),
-      (span) => {
-        spans.set(key, span)
-        const options = { parent: span, attributes: { ...attributes, "smithers.attempt": attempt }, captureStackTrace: false }
-        return Effect.map(Effect.fork(Effect.withSpan(program, "smithers.attempt", options)), (fiber) => {
-          inFlight.set(key, { start, startedAt: now, fiber, ending, stop: undefined })
-        })
-      },
+    return Effect.flatMap(traced(program, key, attributes, attempt), (program) =>
+      Effect.map(Effect.fork(Effect.interruptible(program)), (fiber) => {
+        inFlight.set(key, { start, startedAt: now, fiber, ending, stop: undefined })
+        fiber.addObserver((exit) => onExit(key, exit))
+      }),
     )
   }
+
+  /** Puts an attempt into the spans of its step and of itself; but only where there is a tracer to take them, since they cost. */
+  const traced = <A, E, R>(program: Effect.Effect<A, E, R>, key: NodeKey, attributes: Record<string, unknown>, attempt: number) =>
+    Effect.flatMap(Effect.tracer, (tracer): Effect.Effect<Effect.Effect<A, E, R>> => {
+      if (tracer === nativeTracer) return Effect.succeed(program)
+      const known = spans.get(key)
+      const step = known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false })
+      return Effect.map(step, (span) => {
+        spans.set(key, span)
+        const options = { parent: span, attributes: { ...attributes, "smithers.attempt": attempt }, captureStackTrace: false }
+        return Effect.withSpan(program, "smithers.attempt", options) as Effect.Effect<A, E, R>
+      })
+    })
 
   const settle: Attempts["settle"] = (key, exit, now) => {
     const attempt = inFlight.get(key)

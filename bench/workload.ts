@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import { Smithers } from "smithers-orchestrator"
+import { roundsOf, warm } from "./warm.ts"
 import * as workflows from "./workflows.ts"
 
 const [workload, sizeText, synchronous, filename = ""] = process.argv.slice(2)
@@ -26,21 +27,25 @@ const report = (measured: Record<string, number>) => {
   console.log(JSON.stringify({ ...measured, peakBytes: process.resourceUsage().maxRSS * 1024 }))
 }
 
-/** The first run in a process pays for compiling; the second shows the cost that lasts. */
-const twice = async (effect: Effect.Effect<unknown, Smithers.StoreError | unknown, Smithers.Runtime>) => {
-  const [first, second] = await onFile(Effect.all([timed(effect), timed(effect)]))
-  report({ firstMs: first, ms: second })
+/**
+ * The first run in a process pays for compiling; it is reported by itself. Then the workload is repeated until the process has
+ * seen enough steps to be warm, and the median of the second half of the repetitions is the figure.
+ */
+const repeatedly = async (steps: number, effect: Effect.Effect<unknown, unknown, Smithers.Runtime>) => {
+  const rounds = roundsOf(steps)
+  const times = await onFile(Effect.all(Array.from({ length: rounds }, () => timed(effect))))
+  report({ firstMs: times[0] as number, ms: warm(times), rounds })
 }
 
 switch (workload) {
   case "sequential":
-    await twice(workflows.sequential(size).execute({ count: size }))
+    await repeatedly(size, workflows.sequential(size).execute({ count: size }))
     break
   case "parallel":
-    await twice(workflows.parallel(size).execute({ count: size }))
+    await repeatedly(size, workflows.parallel(size).execute({ count: size }))
     break
   case "many":
-    await twice(workflows.many(size, 3))
+    await repeatedly(size * 3, workflows.many(size, 3))
     break
   case "once":
     report({ ms: await onFile(timed(workflows.sequential(size).execute({ count: size }))) })

@@ -84,6 +84,13 @@ describe("what starts", () => {
     expect(run.step("c")).toMatchObject({ status: "running", attempt: 2, interruptions: 1 })
   })
 
+  it("is again what was interrupted", () => {
+    const run = make(parallel(steps("a", "b")), { maxConcurrency: 1 })
+    run.frame()
+    expect(run.interrupt("a").started).toEqual(["a"])
+    expect(run.step("a")).toMatchObject({ attempt: 2, failures: [] })
+  })
+
   it("after a cancellation is nothing, and what runs may end", () => {
     const run = make(sequence(...steps("a", "b")))
     run.frame()
@@ -364,6 +371,8 @@ describe("a loop", () => {
     run.succeed("a", 5)
     expect(run.succeed("b", 6)).toMatchObject({ started: ["end"], events: [{ _tag: "LoopFinished", reason: "maxIterations" }] })
     expect(run.needs("end").values).toEqual({ l: 6, a: 5 })
+    expect(run.restart()).toMatchObject({ started: ["end"], events: [] })
+    expect(run.needs("end").values).toEqual({ l: 6, a: 5 })
     expect([0, 1, 2, 3].map((iteration) => run.step("a", iteration)?.output)).toEqual([1, 3, 5, undefined])
   })
 
@@ -386,6 +395,15 @@ describe("a loop", () => {
     expect(run.succeed("a", 4).outcome).toEqual(finished)
     expect([0, 1, 2, 3].map((iteration) => run.step("a", iteration)?.output)).toEqual([1, 2, 3, 4])
     expect(run.schedule().value(0)).toBe(4)
+  })
+
+  it("has the needs of each pass met in that pass", () => {
+    const run = make(loop("l", parallel([step("a"), step("b", { needs: [need("a")] })]), { maxIterations: 2 }))
+    expect(run.frame().started).toEqual(["a"])
+    expect(run.succeed("a", 1).started).toEqual(["b"])
+    expect(run.succeed("b").started).toEqual(["a"])
+    expect(run.succeed("a", 2).started).toEqual(["b"])
+    expect(run.needs("b").values).toEqual({ a: 2 })
   })
 
   it("that reaches its last pass fails the run where it is told to", () => {

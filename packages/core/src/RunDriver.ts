@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as HashMap from "effect/HashMap"
 import * as Metric from "effect/Metric"
 import type { Codec, Json } from "./Codec.ts"
 import {
@@ -112,21 +111,25 @@ const crashLoopLimit = 5
 const longestSleepMs = 86_400_000
 
 /** Outputs read back under the current schemas. */
-const restore = (definition: Definition<unknown>, state: RunState.RunState) =>
+const restore = (definition: Definition<unknown>, records: ReadonlyArray<RunState.NodeRecord>) =>
   Effect.suspend(() => {
     const outputs = new Map<NodeKey, unknown>()
     const incompatible: Array<{ readonly nodeId: string; readonly iteration: number; readonly issues: ReadonlyArray<string> }> = []
     const later: Array<Effect.Effect<void, never, unknown>> = []
-    HashMap.forEach(state.nodes, (record, key) => {
-      if (record.kind !== "step" || record.status !== "finished") return
+    for (const record of records) {
+      if (record.kind !== "step" || record.status !== "finished") continue
       const codec = definition.codecOf(record.nodeId, record.table ?? "")
-      if (codec === undefined) return
-      const restored = codec.restore(record.output)
-      if (Either.isEither(restored) && Either.isRight(restored)) return outputs.set(key, restored.right)
+      if (codec === undefined) continue
       const { nodeId, iteration } = record
+      const key = nodeKey(nodeId, iteration)
+      const restored = codec.restore(record.output)
+      if (Either.isEither(restored) && Either.isRight(restored)) {
+        outputs.set(key, restored.right)
+        continue
+      }
       const onFailure = (issues: ReadonlyArray<string>) => incompatible.push({ nodeId, iteration, issues })
       later.push(Effect.match(restored, { onFailure, onSuccess: (value) => outputs.set(key, value) }))
-    })
+    }
     return Effect.as(Effect.all(later, { discard: true }), { outputs, incompatible })
   })
 
@@ -143,7 +146,7 @@ export const recall = <R>(
     const state = yield* storage.load(runId)
     if (state.status === "cancelled") return { _tag: "Cancelled", reason: state.cancel?.reason } as const
     if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure } as const
-    const { outputs, incompatible } = yield* restore(definition, state)
+    const { outputs, incompatible } = yield* restore(definition, RunState.records(state))
     if (incompatible.length > 0) return yield* new IncompatibleOutput({ runId, nodes: incompatible })
     const values = { input: yield* readInput(definition, state.input), outputs }
     const plan = yield* makePlan(definition, state, values)
@@ -185,7 +188,8 @@ const loop = (
 
     yield* storage.prepareOutputs(definition.name, definition.tables)
     let state = created === undefined ? yield* storage.load(runId) : RunState.empty(runId)
-    const { outputs, incompatible } = yield* restore(definition, state)
+    const records = RunState.records(state)
+    const { outputs, incompatible } = yield* restore(definition, records)
     if (incompatible.length > 0 && options.onIncompatible === "fail") {
       return yield* new IncompatibleOutput({ runId, nodes: incompatible })
     }
@@ -261,13 +265,13 @@ const loop = (
     let knownPlan: string | undefined
     if (created === undefined) {
       const isRevived = RunState.isEnded(state)
-      const compared = compare(plan, state)
+      const compared = compare(plan, records)
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
-      HashMap.forEach(state.nodes, (record) => {
+      for (const record of records) {
         if (record.kind === "step") for (const event of recover(record, isRevived, plan)) happen(event)
-      })
+      }
       for (const command of yield* storage.inbox) if (command.runId === runId) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
       if (planner.isStale(events)) plan = yield* makePlan(definition, state, values)
@@ -403,15 +407,15 @@ const recover = (record: RunState.StepRecord, isRevived: boolean, plan: Plan): R
 /** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */
 const compare = (
   plan: Plan,
-  state: RunState.RunState,
+  records: ReadonlyArray<RunState.NodeRecord>,
 ): { readonly kept: number; readonly added: number; readonly gone: number } => {
   const known = new Set<NodeId>()
   let [kept, gone] = [0, 0]
-  HashMap.forEach(state.nodes, (record) => {
+  for (const record of records) {
     known.add(record.nodeId)
     if (!plan.positions.has(record.nodeId)) gone++
     else if (record.kind === "step" && RunState.isSettled(record)) kept++
-  })
+  }
   let added = 0
   for (const nodeId of plan.positions.keys()) if (!known.has(nodeId)) added++
   return { kept, added, gone }

@@ -103,6 +103,15 @@ export const loop = (state: RunState, nodeId: NodeId, iteration: number): LoopRe
   return record?.kind === "loop" ? record : undefined
 }
 
+/** All records, in no particular order. */
+export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
+  const found: Array<NodeRecord> = []
+  HashMap.forEach(state.nodes, (record) => {
+    found.push(record)
+  })
+  return found
+}
+
 /** Whether nothing more will happen to this step by itself. */
 export const isSettled = (record: StepRecord): boolean =>
   record.status === "finished" || record.status === "skipped" || record.status === "failed"

@@ -127,7 +127,11 @@ export const simulate = (
           if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
           return
         }
-        if (fault?.edge === "shutdown" && mortal.commits() >= fault.commit) return yield* stop
+        if (fault?.edge === "shutdown" && mortal.commits() >= fault.commit) {
+          yield* stop
+          // Before its first commit it may still have been waiting for another's lease.
+          return mortal.commits() === 0 ? undefined : yield* expectSuspended
+        }
         if (mortal.commits() > 0 && asleep.length > 0 && random.chance(0.3)) yield* random.pick(asleep).mortal.wake
         if (bodies.size > 0 && random.chance(0.8)) {
           idle = 0
@@ -140,6 +144,16 @@ export const simulate = (
       }
       return yield* Effect.die(new Ledger.Violation("nothing happens, and the run does not end"))
     })
+
+  /** A process that was asked to stop must have given the run back and told of every attempt. */
+  const expectSuspended = Effect.gen(function* () {
+    const { run, nodes } = yield* disk.inspect(runId)
+    const running = nodes.filter(({ kind, status }) => kind === "step" && status === "running").map(({ nodeId }) => nodeId)
+    if (run.owner === null && running.length === 0) return
+    yield* Effect.die(
+      new Ledger.Violation(`a process stopped, and left the run to ${run.owner} with ${running.join(", ")} running`),
+    )
+  })
 
   /** A process that slept through its lease must find out, and must have changed nothing. */
   const expectFenced = ({ fiber, mortal, stop }: Process) =>

@@ -100,7 +100,7 @@ export const makeReview = (root: string, pace: number, onStep: (line: string) =>
         const longest = Math.max(...read.map((part) => part.longestLines))
         const risk = longest > 1500 || todos > 50 ? "high" : longest > 600 || todos > 10 ? "medium" : "low"
         onStep(`✓ analyze: ${risk} risk`)
-        const summary = `${lines} lines in ${read.length} parts; ${todos} notes to come back to; the longest file has ${longest} lines`
+        const summary = `${lines} lines in ${read.length} parts; TODO notes: ${todos}; the longest file has ${longest} lines`
         return { summary, risk, lines }
       },
     })

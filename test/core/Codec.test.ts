@@ -313,7 +313,7 @@ describe("what JSON cannot hold", () => {
       FastCheck.property(FastCheck.jsonValue(), (value) => {
         const copied = toJson(value)
         if (!("json" in copied)) throw new Error(`refused: ${copied.refused.path} ${copied.refused.problem}`)
-        expect(copied.json).toStrictEqual(JSON.parse(JSON.stringify(value)))
+        expect(copied.json).toEqual(value)
         if (typeof value === "object" && value !== null) expect(copied.json).not.toBe(value)
         expect(canonical(copied.json)).toBe(canonical(JSON.parse(JSON.stringify(value))))
       }),

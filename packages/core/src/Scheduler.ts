@@ -435,14 +435,19 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     const node = at(position)
     const named = "id" in node ? node.id : `#${position}`
     failure ??= { _tag: "Failed", nodeId: named, iteration: iterationOf(position), reason }
+    interruptAround(position)
+  }
+  /** Interrupts what runs beside a failure in the outermost `failFast` group around it. */
+  const interruptAround = (position: number): void => {
     const group = failFast.find((candidate) => candidate < position && position < (end[candidate] as number))
     if (group === undefined) return
     for (let inside = group; inside < (end[group] as number); inside++) {
       const step = at(inside)
       if (step._tag !== "Step") continue
       // From the state and not from the cells: a schedule just made has not come to all of them yet.
-      const iteration = iterationOf(inside)
-      if (RunState.step(state, step.id, iteration)?.status === "running") interrupts.push(nodeKey(step.id, iteration))
+      const key = nodeKey(step.id, iterationOf(inside))
+      const record = RunState.step(state, step.id, iterationOf(inside))
+      if (record?.status === "running" && !interrupts.includes(key)) interrupts.push(key)
     }
   }
 
@@ -510,7 +515,12 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
   const beginWalk = (): void => {
     hasBegun = true
     HashMap.forEach(state.nodes, (record, key) => {
-      if (record.kind === "step" && record.status === "running") orphans.add(key)
+      if (record.kind !== "step") return
+      if (record.status === "running") orphans.add(key)
+      // The walk stops at the first failure; there may be others, in groups of their own.
+      if (failFast.length === 0 || record.status !== "failed" || record.soft === true) return
+      const position = plan.positions.get(record.nodeId)
+      if (position !== undefined && iterationOf(position) === record.iteration) interruptAround(position)
     })
     activate(0)
     walk()

@@ -20,7 +20,7 @@ export type Attempt =
 type Given = { readonly [name: string]: unknown }
 
 /** Text that differs wherever two values differ, also where one is absent. */
-export const digest = (value: unknown): string =>
+const digest = (value: unknown): string =>
   hash(JSON.stringify(value, (_, item: unknown) => (item === undefined ? "(absent)" : item)) ?? "").toString(36)
 
 /** The attempt that follows `failures` failed ones. */

@@ -24,13 +24,13 @@ export interface StepSpec {
   readonly isVoid: boolean
 }
 
-export interface SequenceSpec {
+interface SequenceSpec {
   readonly kind: "sequence"
   readonly label: string
   readonly children: ReadonlyArray<Spec>
 }
 
-export interface ParallelSpec {
+interface ParallelSpec {
   readonly kind: "parallel"
   readonly label: string
   readonly children: ReadonlyArray<Spec>

@@ -7,7 +7,7 @@ import * as RunState from "@smithers/core/RunState"
 import * as Scheduler from "@smithers/core/Scheduler"
 
 /** What followed from a frame. */
-export interface Frame {
+interface Frame {
   /** Ids of the steps that started, in order. */
   readonly started: ReadonlyArray<string>
   /** Everything else that happened by the plan alone. */
@@ -36,7 +36,7 @@ export interface Stepper {
   readonly needs: (id: string) => ReturnType<Scheduler.Schedule["needs"]>
 }
 
-export const error = { name: "Error", message: "no", retryable: true }
+const error = { name: "Error", message: "no", retryable: true }
 
 export const make = (root: Plan.Node, { maxConcurrency = 4, input = {} as unknown } = {}): Stepper => {
   let plan = Plan.make("w", root)

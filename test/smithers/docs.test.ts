@@ -5,7 +5,9 @@ import { describe, expect, it } from "vitest"
 
 const root = join(import.meta.dirname, "..", "..")
 const blocks = (file: string, language: string): Array<string> =>
-  [...readFileSync(join(root, file), "utf8").matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code ?? "")
+  [...readFileSync(join(root, file), "utf8").matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(
+    ([, code]) => code ?? "",
+  )
 
 describe("the documents", () => {
   it("the README's workflow runs as it stands there, twice gives one run, and its queries answer", async () => {
@@ -13,10 +15,8 @@ describe("the documents", () => {
     const folder = mkdtempSync(join(import.meta.dirname, "readme-"))
     try {
       const [example = ""] = blocks("README.md", "ts")
-      const analyzeRepo = [
-        "const analyzeRepo = ({ repo, sha }: { repo: string; sha: string }, { signal }: { signal: AbortSignal }) =>",
-        '  Effect.succeed({ summary: `${repo}@${sha}, aborted: ${signal.aborted}`, risk: "low" as const })',
-      ].join("\n")
+      const analyzeRepo = `const analyzeRepo = (input: { repo: string; sha: string }, { signal }: { signal: AbortSignal }) =>
+        Effect.succeed({ summary: [input.repo, input.sha, signal.aborted].join(" "), risk: "low" as const })`
       writeFileSync(join(folder, "example.ts"), example.replace("const Review", `${analyzeRepo}\nconst Review`))
       for (let time = 0; time < 2; time++) {
         const child = Bun.spawnSync(["bun", "example.ts"], { cwd: folder, stderr: "pipe" })
@@ -28,7 +28,7 @@ describe("the documents", () => {
       const answers = queries.map((query) => db.query(query).all())
       db.close()
       expect(answers).toEqual([
-        [{ risk: "low", summary: "acme/api@abc123, aborted: false" }],
+        [{ risk: "low", summary: "acme/api abc123 false" }],
         [
           { node_id: "analyze", attempt: 1, status: "succeeded", error: null },
           { node_id: "report", attempt: 1, status: "succeeded", error: null },

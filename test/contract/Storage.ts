@@ -155,6 +155,10 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         // How they ended stays to be seen until their owner says otherwise.
         expect((yield* storage.load("RunFailed")).status).toBe("failed")
         expect((yield* storage.load("RunCancelled")).status).toBe("cancelled")
+        // Who waits for them waits for what comes of that, and takes it over where it was cut short.
+        expect(yield* open("RunCancelled", [])).toBe("Owned")
+        const late = yield* storage.open({ ...request, runId: "RunCancelled", now: start + leaseMs })
+        expect(late).toEqual({ _tag: "Claimed", epoch: 3 })
         yield* storage.release("RunFailed", 2, start)
         expect((yield* storage.load("RunFailed")).status).toBe("failed")
       }),

@@ -78,7 +78,11 @@ describe("the options of a step", () => {
     ["a meta that is no object", { ...work, meta: ["x"] }, `"meta" must be an object`],
     ["a retry that is a number", { ...work, retry: 3 }, `"retry" must be an object, a Schedule or false`],
     ["a retry that is true", { ...work, retry: true }, `"retry" must be an object, a Schedule or false`],
-    ["attempts below one", { ...work, retry: { maxAttempts: 0 } }, "retry.maxAttempts must be at least 1"],
+    [
+      "attempts below one",
+      { ...work, retry: { maxAttempts: 0 } },
+      "retry.maxAttempts must be a whole number of at least 1, or Infinity",
+    ],
     [
       "an unknown back-off",
       { ...work, retry: { backoff: "random" } },

@@ -145,9 +145,9 @@ describe("a policy from options", () => {
   })
 
   it.each<[options: unknown, problem: string]>([
-    [{ maxAttempts: 0 }, "retry.maxAttempts must be at least 1"],
-    [{ maxAttempts: -1 }, "retry.maxAttempts must be at least 1"],
-    [{ maxAttempts: Number.NaN }, "retry.maxAttempts must be at least 1"],
+    [{ maxAttempts: 0 }, "retry.maxAttempts must be a whole number of at least 1, or Infinity"],
+    [{ maxAttempts: -1 }, "retry.maxAttempts must be a whole number of at least 1, or Infinity"],
+    [{ maxAttempts: Number.NaN }, "retry.maxAttempts must be a whole number of at least 1, or Infinity"],
     [{ initialDelay: "soon" }, `retry.initialDelay "soon" is not a duration`],
     [{ maxDelay: -1 }, "retry.maxDelay -1 is not a duration"],
     [{ maxDelay: Number.POSITIVE_INFINITY }, "retry.maxDelay Infinity is not a duration"],

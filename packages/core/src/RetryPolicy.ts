@@ -78,6 +78,8 @@ export const fromSchedule = <R>(schedule: Schedule.Schedule<unknown, never, R>):
 
 const show = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value))
 
+const isWhole = (value: number): boolean => value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && value >= 1)
+
 const positive = (value: number): boolean => value > 0 && !Number.isNaN(value)
 
 /** Compiles options into a policy; `Left` says which option is wrong. */
@@ -87,7 +89,7 @@ export const fromOptions = (options: RetryOptions): RetryPolicy | { readonly pro
   const maxDelay = duration(merged.maxDelay)
   if (Option.isNone(initialDelay)) return { problem: `retry.initialDelay ${show(merged.initialDelay)} is not a duration` }
   if (Option.isNone(maxDelay)) return { problem: `retry.maxDelay ${show(merged.maxDelay)} is not a duration` }
-  if (!positive(merged.maxAttempts) || merged.maxAttempts < 1) return { problem: `retry.maxAttempts must be at least 1` }
+  if (!isWhole(merged.maxAttempts)) return { problem: `retry.maxAttempts must be a whole number of at least 1, or Infinity` }
   if (!positive(merged.factor)) return { problem: `retry.factor must be greater than 0` }
   const base = Duration.toMillis(initialDelay.value)
   // Room is left for the jitter to spread the longest delays too.

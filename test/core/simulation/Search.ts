@@ -1,6 +1,7 @@
 /** Looks for a scenario that goes wrong, cuts it down to what still goes wrong, and says how to see it again. */
 import * as Effect from "effect/Effect"
 import { describe, type Scenario, smaller } from "./Scenario.ts"
+import { rest } from "./VirtualClock.ts"
 
 /** Says what went wrong with a scenario; `undefined` when nothing did. */
 export type Trial = (scenario: Scenario) => Effect.Effect<string | undefined>
@@ -10,6 +11,7 @@ export const search = (scenarios: Iterable<Scenario>, trial: Trial): Effect.Effe
   Effect.gen(function* () {
     for (const scenario of scenarios) {
       const problem = yield* trial(scenario)
+      yield* rest
       if (problem === undefined) continue
       const small = yield* shrink(scenario, trial)
       const found = yield* trial(small)
@@ -35,7 +37,9 @@ const shrink = (scenario: Scenario, trial: Trial): Effect.Effect<Scenario> =>
       isSmallest = true
       for (const candidate of smaller(found)) {
         if (tries++ > patience) return found
-        if ((yield* trial(candidate)) === undefined) continue
+        const problem = yield* trial(candidate)
+        yield* rest
+        if (problem === undefined) continue
         found = candidate
         isSmallest = false
         break

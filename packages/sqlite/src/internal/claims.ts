@@ -65,8 +65,9 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       if (create !== undefined && (create.workflow !== workflow || !Bun.deepEquals(create.input, readOptional(input), true))) {
         return Either.right({ _tag: "Mismatch", workflow })
       }
-      const isEnded = status === "finished" || status === "failed" || status === "cancelled"
-      if (isEnded && !revive.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
+      // One that has an owner is being taken up again, also when that owner died before its first frame.
+      const isOver = owner === null && (status === "finished" || status === "failed" || status === "cancelled")
+      if (isOver && !revive.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
       if (!isFree(owner, leaseUntil, now)) return Either.right({ _tag: "Owned", until: leaseUntil ?? now })
       claim.run(runId, epoch + 1, me, now + leaseMs)
       return Either.right({ _tag: "Claimed", epoch: epoch + 1 })

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
 import * as Engine from "@smithers/core/Engine"
+import { StoreBusy } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Metrics from "@smithers/core/Metrics"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
-import { Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Schedule, Schema, Scope, TestClock, Tracer } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Schedule, Schema, Scope, Stream, TestClock, Tracer } from "effect"
 
 const Output = Schema.Struct({ value: Schema.Number })
 
@@ -477,6 +478,122 @@ describe("a loop whose passes run nothing", () => {
       yield* idle
       yield* Fiber.join(cancelling)
       expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled", reason: "enough" })
+    }),
+  )
+})
+
+describe("what stops a driver", () => {
+  it.effect("has stopped its attempts before callers hear of it, and a store that fails is no crash of the step", () =>
+    Effect.gen(function* () {
+      const shared = MemoryStorage.make()
+      const log: Array<string> = []
+      let isBroken = false
+      const storage: StorageShape = {
+        ...shared,
+        commit: (frame) =>
+          Effect.suspend(() => (isBroken ? new StoreBusy({ operation: "commit", detail: "locked" }) : shared.commit(frame))),
+      }
+      const workflow = declare().build(($) =>
+        $.parallel(
+          $.step("quick", { output: Output, run: () => Effect.as(Effect.sleep("1 second"), { value: 1 }) }),
+          $.step("slow", {
+            output: Output,
+            run: () =>
+              Effect.onInterrupt(Effect.as(Effect.sleep("2 seconds"), { value: 2 }), () => Effect.sync(() => log.push("over"))),
+          }),
+        ),
+      )
+      const process = yield* makeProcess(storage)
+      for (let time = 0; time < 6; time++) {
+        isBroken = false
+        const execute = Effect.tapBoth(workflow.execute({}, { runId: "r" }), {
+          onFailure: ({ _tag }) => Effect.sync(() => log.push(_tag)),
+          onSuccess: () => Effect.sync(() => log.push("output")),
+        })
+        const fiber = yield* process.run(Effect.exit(execute))
+        yield* idle
+        isBroken = true
+        yield* pass("1 second")
+        yield* Fiber.join(fiber)
+      }
+      expect(log).toEqual(Array.from({ length: 6 }, () => ["over", "StoreBusy"]).flat())
+      isBroken = false
+      const last = yield* process.run(workflow.execute({}, { runId: "r" }))
+      yield* idle
+      yield* pass("2 seconds")
+      expect(yield* Fiber.join(last)).toEqual([{ value: 1 }, { value: 2 }])
+    }),
+  )
+
+  it.effect("a skipIf that answers nothing skips nothing", () =>
+    Effect.gen(function* () {
+      const process = yield* makeProcess(MemoryStorage.make())
+      const skipIf = (() => undefined) as unknown as () => boolean
+      const workflow = declare().build(($) => $.step("a", { output: Output, skipIf, run: () => ({ value: 1 }) }))
+      expect(yield* Fiber.join(yield* process.run(workflow.execute({})))).toEqual({ value: 1 })
+    }),
+  )
+
+  it.effect("a finished run gives what it gave, or says that the code has moved on", () =>
+    Effect.gen(function* () {
+      const process = yield* makeProcess(MemoryStorage.make())
+      const build = (...ids: ReadonlyArray<string>) =>
+        declare().build(($) => $.sequence(...ids.map((id) => $.step(id, { output: Output, run: () => ({ value: 1 }) }))))
+      const execute = (...ids: ReadonlyArray<string>) =>
+        Effect.flatMap(process.run(Effect.exit(build(...ids).execute({}, { runId: "r" }))), Fiber.join)
+      expect(yield* execute("a")).toEqual(Exit.succeed({ value: 1 }))
+      expect(yield* execute("b", "a")).toEqual(Exit.succeed({ value: 1 }))
+      expect(yield* execute("a", "b")).toMatchObject(Exit.fail({ _tag: "IncompatibleOutput" }))
+    }),
+  )
+
+  it.effect("outputs inside loops are never thrown away to be made again", () =>
+    Effect.gen(function* () {
+      const storage = MemoryStorage.make()
+      const build = (output: Schema.Schema<unknown>, isStuck: boolean) =>
+        declare().build(($) => {
+          const body = $.step("body", { output, run: (): unknown => ({ value: 1 }) })
+          const loop = $.loop({ id: "loop", body, until: ({ iteration }) => iteration === 2 })
+          return $.sequence(loop, $.step("last", { output: Output, run: () => (isStuck ? Effect.never : { value: 2 }) }))
+        })
+      const one = yield* makeProcess(storage)
+      yield* one.run(build(Output as unknown as Schema.Schema<unknown>, true).execute({}, { runId: "r" }))
+      yield* idle
+      yield* one.stop
+      const before = yield* storage.events("r")
+      const two = yield* makeProcess(storage)
+      const changed = build(Schema.Struct({ value: Schema.String }) as unknown as Schema.Schema<unknown>, false)
+      const exit = yield* Fiber.join(yield* two.run(Effect.exit(changed.resume("r", { onIncompatible: "rerun" }))))
+      expect(exit).toMatchObject(Exit.fail({ _tag: "IncompatibleOutput", nodes: [{ nodeId: "body" }, { nodeId: "body" }] }))
+      expect(yield* storage.events("r")).toEqual(before)
+      // Cancelling it needs none of them.
+      yield* Fiber.join(yield* two.run(changed.cancel("r")))
+      expect((yield* storage.inspect("r")).run.status).toBe("cancelled")
+      expect((yield* storage.inspect("r")).nodes.filter(({ nodeId }) => nodeId === "body")).toMatchObject([
+        { status: "finished" },
+        { status: "finished" },
+      ])
+    }),
+  )
+
+  it.effect("the events of a run that is taken up again go on past its first end, and end with its last", () =>
+    Effect.gen(function* () {
+      let isMended = false
+      const workflow = declare().build(($) =>
+        $.step("a", { output: Output, retry: false, run: () => (isMended ? Effect.succeed({ value: 1 }) : Effect.fail("no")) }),
+      )
+      const process = yield* makeProcess(MemoryStorage.make())
+      yield* Fiber.join(yield* process.run(workflow.run({}, { runId: "r" })))
+      isMended = true
+      const tags = yield* Fiber.join(
+        yield* process.run(
+          Effect.flatMap(workflow.start({}, { runId: "r" }), ({ events }) =>
+            Stream.runCollect(Stream.map(events, ({ event }) => event._tag)),
+          ),
+        ),
+      )
+      expect([...tags].at(-1)).toBe("RunFinished")
+      expect([...tags]).toContain("RunFailed")
     }),
   )
 })

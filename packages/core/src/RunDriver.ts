@@ -25,6 +25,7 @@ import {
 } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Attempts from "./internal/attempts.ts"
+import { canonical } from "./internal/json.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
@@ -152,6 +153,11 @@ export const recall = <R>(
     const plan = yield* makePlan(definition, state, values)
     const schedule = Scheduler.make(plan, values, { maxConcurrency: 1 })
     schedule.advance(state, [], 0)
+    const stored = schedule.stored(0)
+    if (stored === undefined ? state.output !== undefined : canonical(stored) !== canonical(state.output ?? null)) {
+      const issues = ["the workflow no longer ends in what this run gave; the output is still stored with the run"]
+      return yield* new IncompatibleOutput({ runId, nodes: [{ nodeId: plan.workflow, iteration: 0, issues }] })
+    }
     return { _tag: "Finished", output: schedule.value(0) } as const
   }) as Effect.Effect<Settlement, DriverError, R>
 
@@ -265,14 +271,21 @@ const loop = (
     let knownPlan: string | undefined
     if (created === undefined) {
       const isRevived = RunState.isEnded(state)
+      // Released in order, if not always after its attempts could be noted: its process did not die of them.
+      const reason = state.status === "suspended" ? "shutdown" : "crash"
+      const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
+      // A run that is only to be cancelled keeps what it has.
+      const isStopping = commands.length > 0 || (state.cancel !== undefined && !isRevived)
+      const stuck = incompatible.filter(({ nodeId }) => (plan.loopOf[plan.positions.get(nodeId) ?? -1] ?? -1) >= 0)
+      if (stuck.length > 0 && !isStopping) return yield* new IncompatibleOutput({ runId, nodes: stuck })
       const compared = compare(plan, records)
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
-      for (const { nodeId, iteration } of incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
+      for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
       for (const record of records) {
-        if (record.kind === "step") for (const event of recover(record, isRevived, plan)) happen(event)
+        if (record.kind === "step") for (const event of recover(record, isRevived, plan, reason)) happen(event)
       }
-      for (const command of yield* storage.inbox) if (command.runId === runId) deliver(command)
+      for (const command of commands) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
       if (planner.isStale(events)) plan = yield* makePlan(definition, state, values)
     }
@@ -335,7 +348,11 @@ const loop = (
         if (planner.isStale(absorbed)) yield* replan
       }
     })
-    return yield* Effect.onInterrupt(goOn, () => suspend)
+    // Whatever stops the driver, its attempts have ended before the claim is given back and callers hear of it.
+    return yield* Effect.onExit(goOn, (exit) => {
+      if (Exit.isSuccess(exit)) return Effect.void
+      return Exit.isInterrupted(exit) ? suspend : attempts.interrupt
+    })
   })
 
 /** Leaves out what is undefined. */
@@ -390,13 +407,18 @@ const difference = (before: Plan, after: Plan): Extract<RunEvent, { readonly _ta
 }
 
 /** What becomes of a step that the last process left unfinished. */
-const recover = (record: RunState.StepRecord, isRevived: boolean, plan: Plan): ReadonlyArray<RunEvent> => {
+const recover = (
+  record: RunState.StepRecord,
+  isRevived: boolean,
+  plan: Plan,
+  reason: "crash" | "shutdown",
+): ReadonlyArray<RunEvent> => {
   const { nodeId, iteration } = record
   if (record.status === "failed" && isRevived && record.soft !== true) return [{ _tag: "NodeReset", nodeId, iteration }]
   if (record.status !== "running") return []
-  const interrupted = { _tag: "AttemptInterrupted", nodeId, iteration, attempt: record.attempt, reason: "crash" } as const
+  const interrupted = { _tag: "AttemptInterrupted", nodeId, iteration, attempt: record.attempt, reason } as const
   const interruptions = record.interruptions + 1
-  if (interruptions < crashLoopLimit) return [interrupted]
+  if (reason === "shutdown" || interruptions < crashLoopLimit) return [interrupted]
   const message = `the process died ${interruptions} times in a row while it ran`
   const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, kind: "crashLoop" }
   const step = plan.nodes[plan.positions.get(nodeId) ?? -1]

@@ -365,7 +365,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
       default: {
         const { skipIf } = step
         if (skipIf !== undefined && (record === undefined || record.attempt === 0)) {
-          const isSkipped = ask(position, () => skipIf(context(position)))
+          const isSkipped = ask(position, () => Boolean(skipIf(context(position))))
           if (isSkipped === undefined) return
           if (isSkipped) {
             emit({ _tag: "NodeSkipped", nodeId: step.id, iteration })

@@ -4,21 +4,13 @@
  */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
-import { Engine, type EngineError } from "./Engine.ts"
-import {
-  InvalidInput,
-  InvalidRunId,
-  InvalidWorkflow,
-  RunCancelled,
-  type RunEnded,
-  type RunFailure,
-  type RunNotFound,
-  type StoreError,
-} from "./Errors.ts"
+import { Engine, type EngineError, type Started } from "./Engine.ts"
+import { InvalidInput, InvalidRunId, InvalidWorkflow, RunCancelled, type RunEnded, type RunFailure } from "./Errors.ts"
 import { generateRunId, idPattern, idRule } from "./Ids.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Settlement } from "./RunDriver.ts"
@@ -186,13 +178,14 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
       const context = yield* Effect.context<R>()
       const wanted = yield* request(value, given)
       const { runId } = wanted
-      const { settled, commits } = yield* engine.start(definition, wanted)
+      const started = yield* engine.start(definition, wanted)
+      const { settled } = started
       return {
         runId,
         await: Effect.flatMap(settled, (settlement) => outcome<A>(runId, settlement)),
         result: Effect.map(settled, (settlement) => result<A>(runId, settlement)),
         cancel: (reason) => Effect.provide(engine.cancel(definition, runId, reason), context),
-        events: follow(storage, runId, commits),
+        events: follow(storage, runId, started),
       } satisfies RunHandle<A>
     })
 
@@ -230,36 +223,37 @@ const result = <A>(runId: string, settlement: Settlement): RunResult<A> => {
   }
 }
 
-/** Events of a run as they are committed, here or by another process, until it has ended. */
-const follow = (
-  storage: Storage["Type"],
-  runId: string,
-  commits: (after: number) => Effect.Effect<number>,
-): Stream.Stream<LoggedEvent, StoreError | RunNotFound> => {
-  const read = (afterSeq: number, seen: { readonly here: number; readonly anywhere: number }): ReturnType<typeof page> =>
-    Effect.gen(function* () {
-      const found = yield* storage.events(runId, { afterSeq, limit: 500 }).pipe(
-        // The handle may be asked before the run's first frame.
-        Effect.catchTag("RunNotFound", (error) => (afterSeq === 0 ? Effect.succeed([]) : Effect.fail(error))),
-      )
-      if (found.length > 0) return found
-      const here = Effect.map(commits(seen.here), (count) => ({ ...seen, here: count }))
-      const anywhere = Effect.map(storage.changes(seen.anywhere), (version) => ({ ...seen, anywhere: version }))
-      return yield* read(afterSeq, yield* Effect.raceFirst(here, anywhere))
-    })
-  const page = (afterSeq: number): Effect.Effect<ReadonlyArray<LoggedEvent>, StoreError | RunNotFound> =>
-    read(afterSeq, { here: -1, anywhere: -1 })
-  return Stream.unfoldChunkEffect({ afterSeq: 0, isOver: false }, ({ afterSeq, isOver }) =>
-    isOver
-      ? Effect.succeed(Option.none())
-      : Effect.map(page(afterSeq), (found) => {
-          const last = found.at(-1) as LoggedEvent
-          return Option.some([
-            Chunk.unsafeFromArray([...found]),
-            { afterSeq: last.seq, isOver: ends.has(last.event._tag) },
-          ] as const)
-        }),
-  )
+/** What a follower of a run waits for. */
+interface Heard {
+  readonly here?: number
+  readonly anywhere?: number
+  readonly exit?: Exit.Exit<unknown, RunError>
 }
 
-const ends: ReadonlySet<string> = new Set(["RunFinished", "RunFailed", "RunCancelled"])
+/** Events of a run as they are committed, here or by another process, until the run has stopped here. Fails if it could not go on. */
+const follow = (storage: Storage["Type"], runId: string, { settled, commits }: Started): Stream.Stream<LoggedEvent, RunError> => {
+  const stopped = Effect.map(Effect.exit(settled), (exit) => ({ exit }))
+  return Stream.unfoldChunkEffect({ afterSeq: 0 }, ({ afterSeq }) =>
+    Effect.gen(function* () {
+      let [here, anywhere] = [-1, -1]
+      let end: Exit.Exit<unknown, RunError> | undefined
+      for (;;) {
+        const found = yield* storage.events(runId, { afterSeq, limit: 500 }).pipe(
+          // The handle may be asked before the run's first frame.
+          Effect.catchTag("RunNotFound", () => Effect.succeed([])),
+        )
+        const last = found.at(-1)
+        if (last !== undefined) return Option.some([Chunk.unsafeFromArray([...found]), { afterSeq: last.seq }] as const)
+        if (end !== undefined) return Exit.isSuccess(end) ? Option.none() : yield* Effect.as(end, Option.none())
+        const news = Effect.raceFirst(
+          Effect.map(commits(here), (here) => ({ here })),
+          Effect.map(storage.changes(anywhere), (anywhere) => ({ anywhere })),
+        )
+        const heard: Heard = yield* Effect.raceFirst(stopped, news)
+        here = heard.here ?? here
+        anywhere = heard.anywhere ?? anywhere
+        end = heard.exit
+      }
+    }),
+  )
+}

@@ -597,3 +597,24 @@ describe("what stops a driver", () => {
     }),
   )
 })
+
+describe("a run that was taken up by its id", () => {
+  it.effect("is not joined with another input", () =>
+    Effect.gen(function* () {
+      const workflow = Smithers.createWorkflow({ name: "test", input: Schema.Struct({ n: Schema.Number }) }).build(($) =>
+        $.step("a", { output: Output, run: ({ input }) => Effect.as(Effect.sleep("1 second"), { value: input.n }) }),
+      )
+      const process = yield* makeProcess(MemoryStorage.make())
+      const first = yield* process.run(workflow.execute({ n: 1 }, { runId: "r" }))
+      yield* idle
+      yield* Fiber.interrupt(first)
+      const resumed = yield* process.run(workflow.resume("r"))
+      yield* idle
+      const [other, same] = [workflow.execute({ n: 2 }, { runId: "r" }), workflow.execute({ n: 1 }, { runId: "r" })]
+      expect(yield* Fiber.join(yield* process.run(Effect.exit(other)))).toMatchObject(Exit.fail({ _tag: "InputMismatch" }))
+      const joined = yield* process.run(same)
+      yield* pass("1 second")
+      expect(yield* Effect.all([Fiber.join(resumed), Fiber.join(joined)])).toEqual([{ value: 1 }, { value: 1 }])
+    }),
+  )
+})

@@ -108,7 +108,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
       for (const runId of yield* storage.renew(claims, now + leaseMs)) actives.get(runId)?.control.fence()
     })
     yield* renewLeases.pipe(
-      Effect.catchAll((error) => Effect.logWarning("leases could not be renewed", error)),
+      Effect.catchAllCause((cause) => Effect.logWarning("leases could not be renewed", cause)),
       Effect.schedule(Schedule.spaced(Duration.millis(leaseMs / 3))),
       Effect.forkIn(scope),
     )
@@ -191,7 +191,11 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           if (create !== undefined && running.create !== undefined && !isSameInput(create.input, running.create.input)) {
             return new InputMismatch({ runId })
           }
-          return Effect.succeed(running)
+          if (create === undefined || running.create !== undefined) return Effect.succeed(running)
+          // Taken up by its id alone: its input is the one it was started with.
+          return Effect.flatMap(storage.inspect(runId), ({ input }) =>
+            isSameInput(create.input, input as Json | undefined) ? Effect.succeed(running) : new InputMismatch({ runId }),
+          )
         }
         const active: Active = {
           create,

@@ -538,6 +538,7 @@ export const running = () => {
     | Errors.IncompatibleOutput
     | Errors.InvalidInput
     | Errors.InvalidWorkflow
+    | Errors.RenderFailed
     | Errors.InputMismatch
     | Errors.WorkflowMismatch
     | Errors.InvalidRunId
@@ -547,6 +548,7 @@ export const running = () => {
     | Errors.StepTimedOut
     | Errors.CrashLoop
     | Errors.LoopLimitReached
+    | Errors.UnsettledRead
     | Errors.RunCancelled
   is<Smithers.ExecuteError, ExecuteError>()
 
@@ -558,7 +560,11 @@ export const running = () => {
   const started = W.start(input)
   is<
     typeof started,
-    Effect.Effect<Smithers.RunHandle<number>, Errors.InvalidInput | Errors.InvalidRunId, Models | Engine | Storage>
+    Effect.Effect<
+      Smithers.RunHandle<number>,
+      Errors.InvalidInput | Errors.InvalidRunId | Errors.InvalidWorkflow | Errors.RenderFailed,
+      Models | Engine | Storage
+    >
   >()
   type Handle = Effect.Effect.Success<typeof started>
   is<Handle["await"], Effect.Effect<number, ExecuteError>>()
@@ -575,7 +581,7 @@ export const running = () => {
       case "finished":
         return is<typeof result.output, number>()
       case "failed":
-        return is<typeof result.error, Errors.StepFailed | Errors.StepTimedOut | Errors.CrashLoop | Errors.LoopLimitReached>()
+        return is<typeof result.error, Errors.RunFailure>()
       case "cancelled":
         return is<typeof result.reason, string | undefined>()
     }

@@ -653,12 +653,12 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
       name: "w",
       version: undefined,
       input: anything,
-      planner: {
+      planner: () => ({
         plan: (state) => Plan.make("w", gated(render((id) => RunState.step(state, id, 0)?.status === "finished"))),
-        isStale: () => true,
-      },
+        observe: () => true,
+      }),
       codecOf: () => anything,
-      tables: [],
+      tables: () => [],
       maxConcurrency: undefined,
     }
     const watched: Storage["Type"] = {
@@ -768,7 +768,7 @@ describe("a plan that changes while it runs", () => {
       yield* run.end("a")
       yield* run.end("b")
       yield* run.end("c")
-      expect(run.frames.map(({ plan }) => plan?.split("\n").length)).toEqual([3, undefined, 4, undefined])
+      expect(run.frames.map(({ plan }) => plan?.text.split("\n").length)).toEqual([3, undefined, 4, undefined])
     }),
   )
 

@@ -321,9 +321,9 @@ describe("a large run", () => {
         Effect.gen(function* () {
           yield* storage.prepareOutputs("flow", History.tables)
           const run = yield* journal("r")
-          yield* run.commit([started], { plan: text })
-          yield* run.commit(step("a", "text", text), { plan: "other" })
-          yield* run.commit(step("b", "untyped", { deep: [text] }), { plan: text })
+          yield* run.commit([started], { plan: { text, base: undefined } })
+          yield* run.commit(step("a", "text", text), { plan: { text: "other", base: text } })
+          yield* run.commit(step("b", "untyped", { deep: [text] }), { plan: { text, base: undefined } })
           expectSame(yield* storage.load("r"), run.state())
         }),
       )
@@ -375,7 +375,7 @@ describe("processes", () => {
       expect(lines).toEqual(ids.map(() => "created"))
       const runs = yield* using({ filename }, (storage) => storage.runs({}))
       expect(runs.map(({ runId }) => runId).sort()).toEqual(ids)
-      expect(yield* query(filename, "SELECT count(*) FROM smithers_migrations")).toEqual([[1]])
+      expect(yield* query(filename, "SELECT group_concat(id) FROM smithers_migrations")).toEqual([["1,2"]])
     }),
   )
 

@@ -75,7 +75,7 @@ export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineS
 
 interface Active {
   readonly create: Storage.NewRun | undefined
-  readonly workflow: string
+  readonly workflow: string | undefined
   readonly settled: Deferred.Deferred<RunDriver.Settlement, EngineError>
   readonly control: RunDriver.Control
   driver: Fiber.RuntimeFiber<unknown, unknown> | undefined
@@ -158,9 +158,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         const opened = yield* open(request)
         switch (opened._tag) {
           case "Mismatch":
-            return yield* opened.workflow === definition.name
+            return yield* request.create === undefined || opened.workflow === request.create.workflow
               ? new InputMismatch({ runId: request.runId })
-              : new WorkflowMismatch({ runId: request.runId, workflow: definition.name, stored: opened.workflow })
+              : new WorkflowMismatch({ runId: request.runId, workflow: request.create.workflow, stored: opened.workflow })
           case "Ended":
             return yield* RunDriver.recall(storage, definition, request.runId)
           case "Created":
@@ -185,7 +185,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), enter(definition, request))
         }
         if (running !== undefined) {
-          if (running.workflow !== definition.name) {
+          // A name that only a plan will tell is compared by the driver; here the run has one already.
+          if (running.workflow !== undefined && definition.name !== undefined && running.workflow !== definition.name) {
             return new WorkflowMismatch({ runId, workflow: definition.name, stored: running.workflow })
           }
           if (create !== undefined && running.create !== undefined && !isSameInput(create.input, running.create.input)) {
@@ -214,7 +215,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
             if (actives.get(runId) === active) actives.delete(runId)
             return Effect.zipRight(Metric.set(Metrics.runsActive, actives.size), Deferred.done(active.settled, exit))
           }),
-          Effect.withSpan("smithers.run", { attributes: { "smithers.run_id": runId, "smithers.workflow": definition.name } }),
+          Effect.withSpan("smithers.run", { attributes: { "smithers.run_id": runId, "smithers.workflow": definition.name ?? "" } }),
         ) as Effect.Effect<RunDriver.Settlement, EngineError, R>
         return startWatch.pipe(
           Effect.zipRight(Metric.set(Metrics.runsActive, actives.size)),

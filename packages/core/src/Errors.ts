@@ -14,6 +14,8 @@ export const ErrorInfo = Schema.Struct({
   retryable: Schema.Boolean,
   /** What the runtime itself found wrong; absent for errors of the step's own code. */
   kind: Schema.optional(Schema.Literal("timeout", "heartbeatTimeout", "crashLoop")),
+  /** What was wrong with an output, one line per issue. */
+  issues: Schema.optional(Schema.Array(Schema.String)),
 })
 export type ErrorInfo = typeof ErrorInfo.Type
 
@@ -28,6 +30,23 @@ export class InvalidWorkflow extends Schema.TaggedError<InvalidWorkflow>()("Inva
 }) {
   override get message(): string {
     return `Workflow "${this.workflow}" cannot be built: ${this.problem} (at ${this.where}).`
+  }
+}
+
+/**
+ * The code that draws the plan threw, or drew what is no plan. The run keeps all it has; resume it with repaired code. `where` is
+ * the stack of components, outermost last, where there is one.
+ */
+export class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFailed", {
+  workflow: Schema.String,
+  problem: Schema.String,
+  where: Schema.optional(Schema.String),
+  /** What was thrown; only in the process where it was. */
+  cause: Schema.optional(Schema.Defect),
+}) {
+  override get message(): string {
+    const where = this.where === undefined ? "" : `\n${this.where}`
+    return `Workflow "${this.workflow}" could not be rendered: ${this.problem}. Nothing that is done is lost: repair it and resume the run.${where}`
   }
 }
 
@@ -112,6 +131,16 @@ export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("Lo
 }) {
   override get message(): string {
     return `Loop "${this.nodeId}" of run "${this.runId}" made its ${plural(this.maxIterations, "pass", "passes")} without its "until" holding. Raise maxIterations, or set onMaxReached to "return-last".`
+  }
+}
+
+/**
+ * Nothing is left to run, and the plan was made without an output that will not come: of a node that is not mounted, was skipped,
+ * or failed and was allowed to. `nodeId` is the node that was read, or else the table.
+ */
+export class UnsettledRead extends Schema.TaggedError<UnsettledRead>()("UnsettledRead", { ...nodeFields, problem: Schema.String }) {
+  override get message(): string {
+    return `Run "${this.runId}" cannot go on: the output of "${this.nodeId}" is read while rendering, and ${this.problem}. Mount a task that gives it, or read it with outputMaybe.`
   }
 }
 
@@ -222,7 +251,7 @@ export const StoreError = Schema.Union(
 export type StoreError = typeof StoreError.Type
 
 /** How a run can end other than with an output. It is stored with the run. */
-export const RunFailure = Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached)
+export const RunFailure = Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, UnsettledRead)
 export type RunFailure = typeof RunFailure.Type
 
 /** Raised by a step's own code to say that another attempt cannot help: the step fails at once. */
@@ -238,6 +267,32 @@ export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidO
 }) {
   override get message(): string {
     return `The output of step "${this.nodeId}" is not valid: ${this.issues.join("; ")}`
+  }
+}
+
+/**
+ * No agent of a step could be made to answer: a provider refused or could not be reached, or an agent is not what it should be.
+ * Where `retryable` is set the step's retry policy decides, and does not try again before `retryAfterMs` have passed.
+ */
+export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed", {
+  nodeId: Schema.String,
+  /** Name of the agent whose failure this is; of several that failed, one that can be asked again where there is one. */
+  agent: Schema.String,
+  /** What it failed with, and then what the other agents of the step failed with. */
+  reason: Schema.String,
+  /** The HTTP status of the provider's answer. */
+  status: Schema.optional(Schema.Number),
+  /** False where asking again cannot help: a wrong key, an unknown model, a request that is refused as it is. */
+  retryable: Schema.Boolean,
+  /** How long the provider asked to be left alone, in milliseconds; of several that did, the shortest. */
+  retryAfterMs: Schema.optional(Schema.Number),
+  /** What the agent raised; only there in the process that asked it. */
+  cause: Schema.optional(Schema.Defect),
+}) {
+  override get message(): string {
+    const status = this.status === undefined ? "" : ` with HTTP status ${this.status}`
+    const advice = this.retryable ? "" : ". Asking it again cannot help: check its key, its model and its settings."
+    return `Agent "${this.agent}" of step "${this.nodeId}" failed${status}: ${this.reason}${advice}`
   }
 }
 

@@ -32,6 +32,7 @@ interface Stored {
   state: RunState.RunState
   readonly log: Array<LoggedEvent>
   readonly attempts: Map<string, AttemptSummary>
+  readonly plans: Array<{ readonly frame: number; readonly text: string }>
   /** When a node began and ended, which the state does not keep. */
   readonly times: Map<string, { startedAt: number | null; finishedAt: number | null }>
 }
@@ -78,6 +79,7 @@ export const make = (): StorageShape => {
       note(entry, event, frame.at)
     })
     entry.state = { ...entry.state, frame: frame.frame }
+    if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at }
     for (const id of frame.consumed) consume(id)
     for (const { nodeId, iteration, key } of frame.cache) {
@@ -111,7 +113,7 @@ export const make = (): StorageShape => {
             ...claim,
           }
           const state = { ...RunState.empty(runId), workflow, version, input: create.input }
-          stored.set(runId, { created: create, run, state, log: [], attempts: new Map(), times: new Map() })
+          stored.set(runId, { created: create, run, state, log: [], attempts: new Map(), plans: [], times: new Map() })
           return Effect.succeed({ _tag: "Created", epoch: 1 })
         }
         const { run, created } = entry
@@ -187,6 +189,8 @@ export const make = (): StorageShape => {
           .filter((run) => tag === undefined || run.tags.includes(tag))
           .slice(0, limit)
       }),
+    plan: (runId, frame = Number.POSITIVE_INFINITY) =>
+      Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
     inspect: (runId) =>
       Effect.map(find(runId), (entry) => ({
         run: entry.run,
@@ -240,9 +244,10 @@ const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
   if (!("attempt" in event)) return
   const place = { runId: entry.run.runId, nodeId, iteration, attempt: event.attempt }
   const started = entry.attempts.get(`${key}/${event.attempt}`)
-  const fresh = { ...place, startedAt: at, finishedAt: null, error: null, heartbeat: null, heartbeatAt: null }
+  const fresh = { ...place, startedAt: at, finishedAt: null, error: null, heartbeat: null, heartbeatAt: null, turns: [] }
   const error = event._tag === "AttemptFailed" ? event.error : null
   const beat = "heartbeat" in event && event.heartbeat !== undefined ? { heartbeat: event.heartbeat } : {}
+  const turns = "turns" in event && event.turns !== undefined ? { turns: event.turns } : {}
   const status = (
     {
       AttemptStarted: "running",
@@ -252,7 +257,7 @@ const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
     } as const
   )[event._tag]
   const finishedAt = event._tag === "AttemptStarted" ? null : at
-  entry.attempts.set(`${key}/${event.attempt}`, { ...fresh, ...started, status, finishedAt, error, ...beat })
+  entry.attempts.set(`${key}/${event.attempt}`, { ...fresh, ...started, status, finishedAt, error, ...beat, ...turns })
 }
 
 /** A fresh store for the life of the layer. */

@@ -3,10 +3,12 @@
  * and lays it out in document order (preorder), so that the scheduler works on plain integers. A node is known by its
  * position; steps and loops also by the id their author gave them.
  */
+import { type Agent, nameOf } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idPattern, idRule, type NodeId } from "./Ids.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
+import type { RunState } from "./RunState.ts"
 
 /** A value a node takes from another node, under a name of its own. */
 export interface Need {
@@ -22,14 +24,36 @@ export interface Need {
 /** What a predicate sees: the input and the needs by name, and for a loop's `until` also `output` and `iteration`. */
 export type PredicateContext = { readonly [name: string]: unknown }
 
+/** An output that the plan was made without, because it was not there yet: the one of a node, or of whatever node writes the table. */
+export interface PendingRead {
+  readonly nodeId: NodeId | undefined
+  readonly table: string | undefined
+}
+
+/** Who answers the prompt that a step's code gives. */
+export interface Ask {
+  /** Tried in order. */
+  readonly agents: ReadonlyArray<Agent>
+  /** No schema was declared for the reply: its text is the output as it is. */
+  readonly isText: boolean
+}
+
+/**
+ * What a node may have that is not settled yet. With `pending` reads it is provisional: shown in the plan, and not begun. The
+ * plan made once they are there says what it really is.
+ */
+interface Provisional {
+  readonly pending?: ReadonlyArray<PendingRead>
+}
+
 /** Whether and for how long a step may take over the output of an earlier run; the key is derived from what `key` returns. */
 export interface Cache {
-  readonly key: (context: PredicateContext) => unknown
+  readonly key: (context: PredicateContext, state: RunState) => unknown
   readonly ttlMs: number | undefined
 }
 
 /** Work: the only node that runs user code as an attempt and the only one with an output of its own. */
-export interface Step {
+export interface Step extends Provisional {
   readonly _tag: "Step"
   readonly id: NodeId
   readonly label: string | undefined
@@ -41,19 +65,26 @@ export interface Step {
   readonly retry: RetryPolicy<unknown>
   readonly timeoutMs: number | undefined
   readonly heartbeatTimeoutMs: number | undefined
-  readonly skipIf: ((context: PredicateContext) => boolean) | undefined
+  readonly skipIf: ((context: PredicateContext, state: RunState) => boolean) | undefined
   readonly continueOnFail: boolean
   readonly cache: Cache | undefined
-  /** Returns a value, a Promise or an Effect. The context is built by `StepProgram`. */
-  readonly run: (context: never) => unknown
+  /** Set where the work is an agent's: then what `run` gives is the prompt. */
+  readonly ask?: Ask
+  /**
+   * Returns a value, a Promise or an Effect. The context is built by `StepProgram`; `state` is that of the run as the attempt
+   * starts.
+   */
+  readonly run: (context: never, state: RunState) => unknown
   /** Undoes the step inside a saga. */
-  readonly compensate: ((context: never) => unknown) | undefined
+  readonly compensate: ((context: never, state: RunState) => unknown) | undefined
 }
 
 /** Children one after another. */
-export interface Sequence {
+export interface Sequence extends Provisional {
   readonly _tag: "Sequence"
   readonly children: ReadonlyArray<Node>
+  /** Its value is that of the last child that has one, instead of the last child's. */
+  readonly skipsAbsent?: boolean
 }
 
 /** Children at the same time; at most `maxConcurrency` attempts inside it run at once. */
@@ -75,12 +106,12 @@ export interface Branch {
 }
 
 /** Passes of a body until a condition holds, asked before the first pass and after each. `until` must be pure. */
-export interface Loop {
+export interface Loop extends Provisional {
   readonly _tag: "Loop"
   readonly id: NodeId
   readonly needs: ReadonlyArray<Need>
   readonly body: Node
-  readonly until: (context: PredicateContext) => boolean
+  readonly until: (context: PredicateContext, state: RunState) => boolean
   readonly maxIterations: number
   readonly onMaxReached: "return-last" | "fail"
 }
@@ -109,6 +140,8 @@ export interface Plan {
   readonly dependents: ReadonlyMap<number, ReadonlyArray<number>>
   /** Position of a step or loop. */
   readonly positions: ReadonlyMap<NodeId, number>
+  /** What was read before it was there. While there is such a read the plan is not complete, and the run cannot finish. */
+  readonly pending: ReadonlyArray<PendingRead>
   /** The plan as text, one line per node, without its functions: equal text is an equal plan. */
   readonly text: string
 }
@@ -139,7 +172,7 @@ export const reservedNames: ReadonlySet<string> = new Set([
 ])
 
 /** Checks a tree and lays it out. Throws {@link InvalidWorkflow}, which says where the problem is. */
-export const make = (workflow: string, root: Node): Plan => {
+export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<PendingRead> = none): Plan => {
   const nodes: Array<Node> = []
   const parents: Array<number> = []
   const pending: Array<readonly [node: Node, parent: number]> = [[root, -1]]
@@ -262,6 +295,7 @@ export const make = (workflow: string, root: Node): Plan => {
     needs,
     dependents,
     positions,
+    pending: unsettled,
     get text() {
       text ??= write(nodes, parent, needs).join("\n")
       return text
@@ -304,18 +338,25 @@ const shown = (node: Node): Record<string, unknown> => {
     case "Step": {
       const { id, label, meta, table, timeoutMs, heartbeatTimeoutMs } = node
       const flags = { continueOnFail: node.continueOnFail || undefined, cache: node.cache === undefined ? undefined : true }
-      return { id, label, meta, table, retry: node.retry.shown, timeoutMs, heartbeatTimeoutMs, ...flags }
+      const limits = { retry: node.retry.shown, timeoutMs, heartbeatTimeoutMs }
+      return { id, label, meta, table, agents: node.ask?.agents.map(nameOf), ...limits, ...flags, pending: names(node) }
     }
     case "Sequence":
-      return {}
+      return { pending: names(node) }
     case "Parallel":
       return { maxConcurrency: node.maxConcurrency, failFast: node.failFast || undefined }
     case "Branch":
       return { hasElse: node.else !== undefined || undefined }
     case "Loop":
-      return { id: node.id, maxIterations: node.maxIterations, onMaxReached: node.onMaxReached }
+      return { id: node.id, maxIterations: node.maxIterations, onMaxReached: node.onMaxReached, pending: names(node) }
   }
 }
+
+/** Whether a node waits for outputs that the plan was made without. */
+export const isProvisional = (node: Node): boolean => "pending" in node && (node.pending?.length ?? 0) > 0
+
+const names = ({ pending }: Provisional): ReadonlyArray<string> | undefined =>
+  pending === undefined || pending.length === 0 ? undefined : pending.map(({ nodeId, table }) => nodeId ?? table ?? "")
 
 const name = (nodes: ReadonlyArray<Node>, position: number, need: ResolvedNeed): string => {
   const target = nodes[need.target] as Node

@@ -16,12 +16,15 @@ import {
   InvalidInput,
   type InvalidWorkflow,
   LoopLimitReached,
+  type RenderFailed,
   type RunFailure,
   RunFenced,
   type RunNotFound,
   StepFailed,
   StepTimedOut,
   type StoreError,
+  UnsettledRead,
+  WorkflowMismatch,
 } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Attempts from "./internal/attempts.ts"
@@ -29,30 +32,36 @@ import { canonical } from "./internal/json.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
-import type { Plan } from "./Plan.ts"
+import type { PendingRead, Plan } from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as StepProgram from "./StepProgram.ts"
 import type { Command, Frame, NewRun, OutputTable, StorageShape } from "./Storage.ts"
 
-/** Where the plan comes from: a pure function of what is known of the run. */
+/**
+ * Where the plan of one run comes from: a pure function of what is known of the run. It may keep what it needs to tell which
+ * events can change the plan.
+ */
 export interface Planner {
-  /** May throw `InvalidWorkflow`. */
+  /** May throw `InvalidWorkflow` or `RenderFailed`. `values` is the same object each time, kept up to date. */
   readonly plan: (state: RunState.RunState, values: Scheduler.Values) => Plan
-  /** Whether these events, just folded, may change the plan. */
-  readonly isStale: (events: ReadonlyArray<RunEvent>) => boolean
+  /** Takes note of events that were just folded into the state, and says whether they may change the plan. */
+  readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
 }
 
 /** What is run. `R` is what its steps need. */
 export interface Definition<out R = never> {
-  readonly name: string
+  /** `undefined` where only the plan will tell. */
+  readonly name: string | undefined
   readonly version: string | undefined
   readonly input: Codec<unknown, unknown>
-  readonly planner: Planner
+  /** Makes the planner of a run that is taken up. */
+  readonly planner: () => Planner
   /** The codec of a node's output; `undefined` when the workflow no longer has the node. */
   readonly codecOf: (nodeId: NodeId, table: string) => Codec<unknown, unknown> | undefined
-  readonly tables: ReadonlyArray<OutputTable>
+  /** The tables of its outputs; asked again after each plan, and the same array as long as they are the same. */
+  readonly tables: () => ReadonlyArray<OutputTable>
   readonly maxConcurrency: number | undefined
   readonly _R?: (_: never) => R
 }
@@ -63,7 +72,15 @@ export type Settlement =
   | { readonly _tag: "Failed"; readonly failure: RunFailure }
   | { readonly _tag: "Cancelled"; readonly reason: string | undefined }
 
-export type DriverError = StoreError | RunNotFound | RunFenced | IncompatibleOutput | InvalidInput | InvalidWorkflow
+export type DriverError =
+  | StoreError
+  | RunNotFound
+  | RunFenced
+  | WorkflowMismatch
+  | IncompatibleOutput
+  | InvalidInput
+  | InvalidWorkflow
+  | RenderFailed
 
 /** What the world outside may tell a driver. */
 export interface Control {
@@ -108,6 +125,11 @@ export interface DriveOptions {
 /** An attempt that dies with its process this often in a row is taken to be what kills it. A deploy rarely meets one step five times. */
 const crashLoopLimit = 5
 
+/** Plans that one frame is made of at most: as many as a chain of skips and loop passes that each change the plan may need. */
+const plansPerFrame = 100
+
+const undecided = { starts: [], wakeAt: undefined, outcome: undefined }
+
 /** Timers overflow above 2^31 ms; longer waits are made of days. */
 const longestSleepMs = 86_400_000
 
@@ -134,8 +156,8 @@ const restore = (definition: Definition<unknown>, records: ReadonlyArray<RunStat
     return Effect.as(Effect.all(later, { discard: true }), { outputs, incompatible })
   })
 
-const readInput = (definition: Definition<unknown>, stored: Json | undefined) =>
-  Effect.mapError(definition.input.restore(stored), (issues) => new InvalidInput({ workflow: definition.name, issues }))
+const readInput = (definition: Definition<unknown>, workflow: string, stored: Json | undefined) =>
+  Effect.mapError(definition.input.restore(stored), (issues) => new InvalidInput({ workflow, issues }))
 
 /** How a run that has ended, ended: its output is read back through the plan. */
 export const recall = <R>(
@@ -149,8 +171,8 @@ export const recall = <R>(
     if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure } as const
     const { outputs, incompatible } = yield* restore(definition, RunState.records(state))
     if (incompatible.length > 0) return yield* new IncompatibleOutput({ runId, nodes: incompatible })
-    const values = { input: yield* readInput(definition, state.input), outputs }
-    const plan = yield* makePlan(definition, state, values)
+    const values = { input: yield* readInput(definition, state.workflow, state.input), outputs }
+    const plan = yield* makePlan(definition.planner(), state, values)
     const schedule = Scheduler.make(plan, values, { maxConcurrency: 1 })
     schedule.advance(state, [], 0)
     const stored = schedule.stored(0)
@@ -161,8 +183,12 @@ export const recall = <R>(
     return { _tag: "Finished", output: schedule.value(0) } as const
   }) as Effect.Effect<Settlement, DriverError, R>
 
-const makePlan = (definition: Definition<unknown>, state: RunState.RunState, values: Scheduler.Values) =>
-  Effect.try({ try: () => definition.planner.plan(state, values), catch: (thrown) => thrown as InvalidWorkflow })
+const makePlan = (planner: Planner, state: RunState.RunState, values: Scheduler.Values) =>
+  Effect.filterOrFail(
+    Effect.try({ try: () => planner.plan(state, values), catch: (thrown) => thrown as InvalidWorkflow | RenderFailed }),
+    ({ workflow }) => workflow === state.workflow,
+    ({ workflow }) => new WorkflowMismatch({ runId: state.runId, workflow, stored: state.workflow }),
+  )
 
 /** Drives a claimed run until it ends, or until it is interrupted or fenced. It must be called uninterruptible. */
 export const drive = <R>(
@@ -188,22 +214,34 @@ const loop = (
   Effect.gen(function* () {
     const { runId, epoch, created } = options
     const { mailbox, deliver, commits } = options.control
-    const { planner } = definition
+    const planner = definition.planner()
     const clock = yield* Effect.clock
     let now = clock.unsafeCurrentTimeMillis()
 
-    yield* storage.prepareOutputs(definition.name, definition.tables)
     let state = created === undefined ? yield* storage.load(runId) : RunState.empty(runId)
+    const { workflow } = created ?? state
+    if (definition.name !== undefined && definition.name !== workflow) {
+      return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: workflow })
+    }
+    let prepared: ReadonlyArray<OutputTable> | undefined
+    const prepare = Effect.suspend(() => {
+      const tables = definition.tables()
+      if (tables === prepared) return Effect.void
+      prepared = tables
+      return storage.prepareOutputs(workflow, tables)
+    })
+    yield* prepare
     const records = RunState.records(state)
     const { outputs, incompatible } = yield* restore(definition, records)
     if (incompatible.length > 0 && options.onIncompatible === "fail") {
       return yield* new IncompatibleOutput({ runId, nodes: incompatible })
     }
-    const values: Scheduler.Values = { input: yield* readInput(definition, created ? created.input : state.input), outputs }
+    const stored = created === undefined ? state.input : created.input
+    const values: Scheduler.Values = { input: yield* readInput(definition, workflow, stored), outputs }
     const attempts = Attempts.make({
       storage,
       clock,
-      workflow: definition.name,
+      workflow,
       runId,
       epoch,
       onExit: (key, exit) => mailbox.push({ _tag: "Exit", key, exit }),
@@ -242,7 +280,7 @@ const loop = (
       const { nodeId, iteration } = settled.event
       if (settled.result.cacheKey !== undefined) cache.push({ nodeId, iteration, key: settled.result.cacheKey })
     }
-    const commit = (plan: string | undefined): Effect.Effect<void, StoreError | RunFenced> => {
+    const commit = (plan: Frame["plan"]): Effect.Effect<void, StoreError | RunFenced> => {
       if (events.length === 0 && consumed.length === 0) return Effect.void
       const [frame, firstSeq] = [state.frame + 1, state.seq - events.length + 1]
       const made: Frame = { runId, epoch, frame, firstSeq, at: now, events, plan, cache, consumed }
@@ -264,10 +302,11 @@ const loop = (
     // How the run begins, or where it was.
     if (state.seq === 0) {
       // Also when its creator died before the first frame: whoever claims it next begins it.
-      const { workflow, version, input } = created ?? state
+      const { version, input } = created ?? state
       happen({ _tag: "RunStarted", workflow, ...defined({ version, input }) })
     }
-    let plan = yield* makePlan(definition, state, values)
+    let plan = yield* makePlan(planner, state, values)
+    yield* prepare
     let knownPlan: string | undefined
     if (created === undefined) {
       const isRevived = RunState.isEnded(state)
@@ -287,35 +326,44 @@ const loop = (
       }
       for (const command of commands) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
-      if (planner.isStale(events)) plan = yield* makePlan(definition, state, values)
+      if (planner.observe(events)) plan = yield* makePlan(planner, state, values)
     }
     let schedule = Scheduler.make(plan, values, options)
     let absorbed: ReadonlyArray<RunEvent> = []
     const replan = Effect.gen(function* () {
       const before = plan
-      plan = yield* makePlan(definition, state, values)
+      plan = yield* makePlan(planner, state, values)
+      yield* prepare
       schedule = Scheduler.make(plan, values, options)
       absorbed = []
       if (plan.text !== before.text) happen(difference(before, plan))
     }).pipe(Effect.tapError(() => suspend)) // What has happened was not the plan's fault, and is kept.
 
+    const decide = (): Scheduler.Decision => {
+      const decision = schedule.next()
+      happened(decision)
+      return decision
+    }
+
     const goOn = Effect.gen(function* () {
       for (;;) {
-        // Fold, and plan again as long as what follows from the plan changes the plan.
+        // Fold, and plan again as long as what follows from the plan changes the plan, but not for ever without a commit.
         let consequences = schedule.advance(state, absorbed, now)
-        for (;;) {
+        let isStale = false
+        for (let plans = 0; ; plans++) {
           happened(consequences)
           for (const key of consequences.interrupts) yield* attempts.stop(key, "fail-fast")
-          if (consequences.events.length === 0 || !planner.isStale(consequences.events)) break
+          isStale = consequences.events.length > 0 && planner.observe(consequences.events)
+          if (!isStale || plans === plansPerFrame) break
           yield* replan
           consequences = schedule.advance(state, absorbed, now)
         }
-        const decision = schedule.next()
-        happened(decision)
+        // From a plan that is no longer true nothing is started.
+        const decision: Pick<Scheduler.Decision, "starts" | "wakeAt" | "outcome"> = isStale ? undecided : decide()
 
         const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts)
         if (settlement !== undefined) happen(settlement.event)
-        const changed = plan.text === knownPlan ? undefined : plan.text
+        const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
         knownPlan = plan.text
         yield* commit(changed)
         commits.tick()
@@ -326,13 +374,13 @@ const loop = (
         for (const start of decision.starts) {
           const record = RunState.step(state, start.step.id, start.iteration)
           const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
-          yield* attempts.launch(start, { record, pass, needs, input: values.input, now })
+          yield* attempts.launch(start, { record, pass, needs, input: values.input, state, now })
         }
         if (state.cancel !== undefined) yield* attempts.stopAll("cancelled")
 
         // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
         const { wakeAt } = decision
-        const { isPartial } = consequences
+        const isPartial = isStale || consequences.isPartial
         const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
         for (let isNews = false; !isNews; ) {
           yield* Effect.interruptible(isPartial ? Effect.yieldNow() : news)
@@ -345,7 +393,7 @@ const loop = (
           isNews = isPartial || events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
         }
         absorbed = events.slice()
-        if (planner.isStale(absorbed)) yield* replan
+        if (planner.observe(absorbed) || isStale) yield* replan
       }
     })
     // Whatever stops the driver, its attempts have ended before the claim is given back and callers hear of it.
@@ -445,6 +493,7 @@ const compare = (
 
 const failureOf = (runId: string, failed: Scheduler.Failed, plan: Plan, state: RunState.RunState): RunFailure => {
   const node = { runId, nodeId: failed.nodeId, iteration: failed.iteration }
+  if (failed.reason._tag === "Unsettled") return new UnsettledRead({ ...node, problem: unsettled(failed.reason.read, plan, state) })
   if (failed.reason._tag === "LoopLimit") return new LoopLimitReached({ ...node, maxIterations: failed.reason.maxIterations })
   const { error } = failed.reason
   const record = RunState.step(state, failed.nodeId, failed.iteration)
@@ -454,6 +503,16 @@ const failureOf = (runId: string, failed: Scheduler.Failed, plan: Plan, state: R
   const step = plan.nodes[plan.positions.get(failed.nodeId) ?? -1]
   const limits = step?._tag === "Step" ? { timeout: step.timeoutMs, heartbeatTimeout: step.heartbeatTimeoutMs } : undefined
   return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: limits?.[error.kind] ?? 0 })
+}
+
+/** Why an output that was read is not there, and will not come. */
+const unsettled = ({ nodeId, table }: PendingRead, plan: Plan, state: RunState.RunState): string => {
+  if (nodeId === undefined) return `no node that gives a "${table}" has given one`
+  const position = plan.positions.get(nodeId)
+  if (position === undefined) return "no node with this id is mounted"
+  const record = RunState.records(state).findLast((record) => record.nodeId === nodeId)
+  if (record?.kind === "step" && (record.status === "skipped" || record.status === "failed")) return `it ${record.status === "skipped" ? "was skipped" : "failed"}`
+  return "it has not run"
 }
 
 const withCause = (failure: RunFailure, cause: unknown): RunFailure =>

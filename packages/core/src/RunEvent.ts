@@ -1,9 +1,10 @@
 /**
  * Everything that can happen to a run, in the past tense. Events are the only way a run changes: they are folded into the
- * `RunState`, committed with their frame, and kept as the log. `AttemptSucceeded.output`, `RunStarted.input` and
- * `RunFinished.output` are stored in the tables made for them, and the log does not repeat them.
+ * `RunState`, committed with their frame, and kept as the log. `AttemptSucceeded.output`, `RunStarted.input`,
+ * `RunFinished.output` and the turns of agents are stored in the tables made for them, and the log does not repeat them.
  */
 import * as Schema from "effect/Schema"
+import { AgentTurn } from "./Agent.ts"
 import { ErrorInfo, RunFailure } from "./Errors.ts"
 
 /** Stored JSON: absent where the schema's value has no JSON form (`Schema.Void`). */
@@ -11,6 +12,9 @@ const Stored = Schema.optional(Schema.Unknown)
 
 const node = { nodeId: Schema.String, iteration: Schema.Number }
 const attempt = { ...node, attempt: Schema.Number }
+
+/** What was said to agents in the attempt, and what they replied. */
+const turns = Schema.optional(Schema.Array(AgentTurn))
 
 export const RunStarted = Schema.TaggedStruct("RunStarted", {
   workflow: Schema.String,
@@ -42,6 +46,7 @@ export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
   output: Stored,
   /** The output was taken over from an earlier run. */
   isCached: Schema.optional(Schema.Boolean),
+  turns,
 })
 
 /** `retryAt` (epoch ms) is when the next attempt is due; without it the node has failed for good, softly if `soft`. */
@@ -51,6 +56,7 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
   retryAt: Schema.optional(Schema.Number),
   soft: Schema.optional(Schema.Boolean),
   heartbeat: Schema.optional(Schema.Unknown),
+  turns,
 })
 
 /** An attempt ended without a result. Only `crash` counts towards a crash loop; none uses up a retry. */
@@ -58,6 +64,7 @@ export const AttemptInterrupted = Schema.TaggedStruct("AttemptInterrupted", {
   ...attempt,
   reason: Schema.Literal("crash", "shutdown", "fail-fast", "cancelled"),
   heartbeat: Schema.optional(Schema.Unknown),
+  turns,
 })
 
 /** The node failed without an attempt of its own: a predicate threw, or it was running at too many crashes. */

@@ -14,6 +14,7 @@ import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Heap from "./internal/heap.ts"
 import * as Raised from "./internal/raised.ts"
 import type * as Plan from "./Plan.ts"
+import { isProvisional } from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
@@ -39,6 +40,8 @@ export interface Failed {
   readonly reason:
     | { readonly _tag: "Error"; readonly error: ErrorInfo }
     | { readonly _tag: "LoopLimit"; readonly maxIterations: number }
+    /** Nothing is left to run, and the plan still waits for outputs that it was made without. */
+    | { readonly _tag: "Unsettled"; readonly read: Plan.PendingRead }
 }
 
 /** How the run ends: nothing is in flight any more. */
@@ -108,6 +111,9 @@ export const decide = (
   const decision = schedule.next()
   return { ...consequences, ...decision, events: [...events, ...decision.events] }
 }
+
+/** More than any node has needs: what is provisional is not begun by a need that is met. */
+const never = 0x7fff_ffff
 
 const Cell = { idle: 0, waiting: 1, ready: 2, running: 3, retrying: 4, done: 5, failed: 6 } as const
 
@@ -198,6 +204,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
       case "Step":
         return read(nodeKey(node.id, iterationOf(position)))
       case "Sequence":
+        if (node.skipsAbsent === true) return lastPresent(position, (child) => compose(child, read, tuple))
         return node.children.length === 0 ? undefined : compose(lastChild(position), read, tuple)
       case "Parallel":
         return tuple(childPositions(position).map((child) => compose(child, read, tuple)))
@@ -228,6 +235,13 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     const found: Array<number> = []
     for (let child = position + 1; child < (end[position] as number); child = end[child] as number) found.push(child)
     return found
+  }
+  const lastPresent = <A>(position: number, read: (child: number) => A | undefined): A | undefined => {
+    for (const child of childPositions(position).reverse()) {
+      const found = read(child)
+      if (found !== undefined) return found
+    }
+    return undefined
   }
   const lastChild = (position: number): number => {
     let last = position + 1
@@ -306,6 +320,11 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
 
   const begin = (position: number): void => {
     const node = at(position)
+    if (isProvisional(node)) {
+      cells[position] = Cell.waiting
+      waitingFor[position] = never
+      return
+    }
     if (node._tag === "Sequence") {
       cells[position] = Cell.running
       if (node.children.length === 0) return complete(position)
@@ -365,7 +384,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
       default: {
         const { skipIf } = step
         if (skipIf !== undefined && (record === undefined || record.attempt === 0)) {
-          const isSkipped = ask(position, () => Boolean(skipIf(context(position))))
+          const isSkipped = ask(position, () => Boolean(skipIf(context(position), state)))
           if (isSkipped === undefined) return
           if (isSkipped) {
             emit({ _tag: "NodeSkipped", nodeId: step.id, iteration })
@@ -383,7 +402,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     const record = loopRecord(position)
     const passes = record?.passes ?? 0
     const output = passes === 0 ? undefined : value(position + 1)
-    const isOver = ask(position, () => Boolean(loop.until({ ...context(position), output, iteration: passes })))
+    const isOver = ask(position, () => Boolean(loop.until({ ...context(position), output, iteration: passes }, state)))
     if (isOver === undefined) return
     if (!isOver && passes >= loop.maxIterations && loop.onMaxReached === "fail") {
       return fail(position, { _tag: "LoopLimit", maxIterations: loop.maxIterations })
@@ -551,8 +570,14 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     events = []
     const starts = startReady()
     const wakeAt = failure === undefined ? retries.peek()?.at : undefined
-    const outcome = rootGroup.running > 0 ? undefined : (failure ?? (cells[0] === Cell.done ? finished : undefined))
+    const outcome = rootGroup.running > 0 ? undefined : (failure ?? ending(wakeAt))
     return { state, events, starts, wakeAt, outcome }
+  }
+  const ending = (wakeAt: number | undefined): Outcome | undefined => {
+    const [read] = plan.pending
+    if (read === undefined) return cells[0] === Cell.done ? finished : undefined
+    if (wakeAt !== undefined || work.length > 0) return undefined
+    return { _tag: "Failed", nodeId: read.nodeId ?? read.table ?? "", iteration: 0, reason: { _tag: "Unsettled", read } }
   }
 
   const idsIn = (cell: number): Array<NodeId> => {

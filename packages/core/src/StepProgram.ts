@@ -8,12 +8,15 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type { AgentTurn } from "./Agent.ts"
+import * as AgentProgram from "./AgentProgram.ts"
 import type { Json } from "./Codec.ts"
-import { type ErrorInfo, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
+import { AgentFailed, type ErrorInfo, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Raised from "./internal/raised.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import type { RunState } from "./RunState.ts"
 
 /** What every step's code is given beside its needs. */
 export interface StepContext<Input> {
@@ -70,6 +73,8 @@ export interface Attempt {
   readonly attempt: number
   readonly input: unknown
   readonly needs: { readonly [name: string]: unknown }
+  /** The run as the attempt starts. */
+  readonly state: RunState
   /** A need that has no value to give. */
   readonly missing: string | undefined
   readonly lastHeartbeat: Json | undefined
@@ -80,6 +85,8 @@ export interface Attempt {
   readonly ending: Ending
   /** Takes the details of a heartbeat. */
   readonly onHeartbeat: (details: Json) => void
+  /** Takes what was said to an agent, and its reply. */
+  readonly onTurn: (turn: AgentTurn) => void
   /** Looks for an output of an earlier run, and makes the key under which this one's is kept. */
   readonly cache: CacheEntry | undefined
 }
@@ -133,8 +140,17 @@ const judge = (attempt: Attempt, failed: Explained, now: number): Effect.Effect<
   const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
   return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
     if (!error.retryable) return Effect.succeed({ _tag: "Failed", error, cause, retryAt: undefined, driver: before } as const)
-    return Effect.map(RetryPolicy.next(before, now, cause), (step) => ({ _tag: "Failed", error, cause, ...step }) as const)
+    return Effect.map(RetryPolicy.next(before, now, cause), ({ driver, retryAt }) => {
+      const earliest = now + retryAfterOf(cause)
+      return { _tag: "Failed", error, cause, driver, retryAt: retryAt && Math.max(retryAt, earliest) } as const
+    })
   })
+}
+
+/** How long whoever refused the attempt asked to be left alone, in milliseconds. */
+const retryAfterOf = (cause: unknown): number => {
+  const wanted = typeof cause === "object" && cause !== null && "retryAfterMs" in cause ? cause.retryAfterMs : 0
+  return typeof wanted === "number" && wanted > 0 && Number.isFinite(wanted) ? wanted : 0
 }
 
 /** A Schedule is the author's code too: where it throws, the attempt must not look like one cut short, which is made again at once. */
@@ -186,9 +202,10 @@ const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => 
       return Effect.fail(new LimitExceeded(kind, limitMs))
     })
   let lastBeat: number | undefined
-  let limitedRun = call(attempt, () => {
+  const onBeat = (): void => {
     lastBeat = attempt.clock.unsafeCurrentTimeMillis()
-  })
+  }
+  let limitedRun = step.ask === undefined ? call(attempt, onBeat) : ask(attempt, step.ask, onBeat)
   const { heartbeatTimeoutMs, timeoutMs } = step
   if (heartbeatTimeoutMs !== undefined) {
     const watch = Effect.gen(function* () {
@@ -225,9 +242,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       },
       lastHeartbeat: attempt.lastHeartbeat,
       get signal() {
-        ending.controller ??= new AbortController()
-        if (ending.isAborted) ending.controller.abort()
-        return ending.controller.signal
+        return signalOf(ending)
       },
       runId,
       stepId: step.id,
@@ -242,7 +257,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       })
     let returned: unknown
     try {
-      returned = (step.run as (context: StepContext<unknown>) => unknown)(context)
+      returned = (step.run as (context: StepContext<unknown>, state: RunState) => unknown)(context, attempt.state)
     } catch (thrown) {
       ending.isOver = true
       return Effect.fail(thrown)
@@ -265,6 +280,43 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       end,
     )
   })
+
+/** Has agents answer the prompt that the step's code gives, inside the same limits. */
+const ask = (attempt: Attempt, { agents, isText }: Plan.Ask, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
+  Effect.flatMap(call(attempt, onBeat), (prompt) => {
+    const { step, ending, runId, iteration } = attempt
+    if (typeof prompt !== "string") {
+      return Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Raised.show(prompt)}`))
+    }
+    const last = attempt.failures.at(-1)?.error as ErrorInfo | undefined
+    const asked = AgentProgram.run({
+      agents,
+      prompt,
+      codec: step.codec,
+      isText,
+      context: {
+        input: attempt.input,
+        runId,
+        stepId: step.id,
+        iteration: attempt.pass,
+        attempt: attempt.attempt,
+        idempotencyKey: `${runId}:${step.id}:${iteration}`,
+      },
+      signal: signalOf(ending),
+      feedback: last?.issues ?? [],
+      onTurn: (turn) => {
+        onBeat()
+        attempt.onTurn(turn)
+      },
+    })
+    return Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
+  })
+
+const signalOf = (ending: Ending): AbortSignal => {
+  ending.controller ??= new AbortController()
+  if (ending.isAborted) ending.controller.abort()
+  return ending.controller.signal
+}
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
@@ -292,7 +344,8 @@ const programmingErrors = new Set(["TypeError", "ReferenceError", "SyntaxError",
  */
 const isRetryable = (thrown: unknown, name: string): boolean => {
   if (!(thrown instanceof Error)) return true
-  if (name === "NonRetryable" || name === "MissingNeed") return false
+  if (name === "NonRetryable" || name === "MissingNeed" || name === "MissingOutput") return false
+  if (thrown instanceof AgentFailed) return thrown.retryable
   return !programmingErrors.has(name) || thrown.cause !== undefined
 }
 
@@ -302,5 +355,6 @@ const describe = (thrown: unknown): ErrorInfo => {
     return { name: "StepTimedOut", message: `${what} ${thrown.limitMs} ms`, retryable: true, kind: thrown.kind }
   }
   const raised = Raised.describe(thrown)
-  return { ...raised, retryable: isRetryable(thrown, raised.name) }
+  const issues = thrown instanceof InvalidOutput ? { issues: thrown.issues } : {}
+  return { ...raised, retryable: isRetryable(thrown, raised.name), ...issues }
 }

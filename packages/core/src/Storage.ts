@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { AgentTurn } from "./Agent.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
 import { ErrorInfo, type RunEnded, RunFailure, type RunFenced, type RunNotFound, type StoreError } from "./Errors.ts"
 import { RunEvent } from "./RunEvent.ts"
@@ -52,8 +53,8 @@ export interface Frame {
   readonly firstSeq: number
   readonly at: number
   readonly events: ReadonlyArray<RunEvent>
-  /** Text of the plan; only where it differs from that of the frame before. */
-  readonly plan: string | undefined
+  /** Text of the plan; only where it differs from that of the frame before, which is `base` where there was one. */
+  readonly plan: { readonly text: string; readonly base: string | undefined } | undefined
   /** Outputs to keep for other runs: stored under the key, for this workflow and node. */
   readonly cache: ReadonlyArray<{ readonly nodeId: string; readonly iteration: number; readonly key: string }>
   /** Ids of the inbox commands that these events take care of. */
@@ -132,6 +133,8 @@ export const AttemptSummary = Schema.Struct({
   error: Schema.NullOr(ErrorInfo),
   heartbeat: Schema.NullOr(Schema.Unknown),
   heartbeatAt: Schema.NullOr(Schema.Number),
+  /** What was said to agents, and what they replied; empty where the work is not an agent's. */
+  turns: Schema.Array(AgentTurn),
 })
 export type AttemptSummary = typeof AttemptSummary.Type
 
@@ -205,6 +208,8 @@ export interface StorageShape {
    */
   readonly changes: (version: number) => Effect.Effect<number, StoreError>
   readonly runs: (filter: RunFilter) => Effect.Effect<ReadonlyArray<RunSummary>, StoreError>
+  /** The plan of a run as text, one line per node, as of its last frame or of a given one. */
+  readonly plan: (runId: string, frame?: number) => Effect.Effect<string, StoreError | RunNotFound>
   readonly inspect: (runId: string) => Effect.Effect<RunDetails, StoreError | RunNotFound>
   /** Events after `afterSeq`, oldest first, at most `limit`. */
   readonly events: (
@@ -223,9 +228,18 @@ export const logged = (event: RunEvent): RunEvent => {
       const { input: _, ...rest } = event
       return rest
     }
-    case "AttemptSucceeded":
+    case "AttemptSucceeded": {
+      const { output: _, turns: __, ...rest } = event
+      return rest
+    }
     case "RunFinished": {
       const { output: _, ...rest } = event
+      return rest
+    }
+    case "AttemptFailed":
+    case "AttemptInterrupted": {
+      if (event.turns === undefined) return event
+      const { turns: _, ...rest } = event
       return rest
     }
     default:

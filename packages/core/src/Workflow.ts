@@ -9,12 +9,20 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
-import { Engine, type EngineError, type Started } from "./Engine.ts"
-import { InvalidInput, InvalidRunId, InvalidWorkflow, RunCancelled, type RunEnded, type RunFailure } from "./Errors.ts"
+import { Engine, type EngineError, type RunRequest, type Started } from "./Engine.ts"
+import {
+  InvalidInput,
+  InvalidRunId,
+  InvalidWorkflow,
+  type RenderFailed,
+  RunCancelled,
+  type RunEnded,
+  type RunFailure,
+} from "./Errors.ts"
 import { generateRunId, idPattern, idRule } from "./Ids.ts"
 import * as Plan from "./Plan.ts"
-import type { Definition, Settlement } from "./RunDriver.ts"
-import { type LoggedEvent, Storage } from "./Storage.ts"
+import type { Definition, Planner, Settlement } from "./RunDriver.ts"
+import { type LoggedEvent, type OutputTable, Storage } from "./Storage.ts"
 
 /** How a new run is known, and how an existing one is taken up. */
 export interface RunOptions {
@@ -75,7 +83,10 @@ export interface Workflow<in I, out A, out R = never> {
   /** Like `execute`, but a failed or cancelled run is an answer and not an error. */
   readonly run: (input: I, options?: RunOptions) => Effect.Effect<RunResult<A>, RunError, Engine | R>
   /** Starts, resumes or joins a run and leaves it to the engine. */
-  readonly start: (input: I, options?: RunOptions) => Effect.Effect<RunHandle<A>, InvalidInput | InvalidRunId, Engine | Storage | R>
+  readonly start: (
+    input: I,
+    options?: RunOptions,
+  ) => Effect.Effect<RunHandle<A>, InvalidInput | InvalidRunId | InvalidWorkflow | RenderFailed, Engine | Storage | R>
   /** Takes up a run that exists, with the input it has, and succeeds with its output. Takes back a cancellation. */
   readonly resume: (runId: string, options?: ResumeOptions) => Effect.Effect<A, ExecuteError, Engine | R>
   /** Cancels a run wherever it runs, and waits until it has stopped. */
@@ -124,61 +135,65 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
   },
 })
 
-const fromPlan = <S extends Codec.AnySchema, A, R>(
-  options: WorkflowOptions<S>,
-  plan: Plan.Plan,
-): Workflow<Codec.Input<S>, A, R> => {
-  const { name, version, maxConcurrency } = options
-  const input = Codec.make(options.input) as Codec.Codec<unknown, unknown>
-  const steps = plan.nodes.filter((node) => node._tag === "Step")
-  const definition: Definition<R> = {
-    name,
-    version,
-    input,
-    planner: { plan: () => plan, isStale: () => false },
-    codecOf: (nodeId) => {
-      const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
-      return node?._tag === "Step" ? node.codec : undefined
-    },
-    get tables() {
-      return steps.map((step) => ({ name: step.table, jsonSchema: step.codec.jsonSchema, nodeId: step.id }))
-    },
-    maxConcurrency,
-  }
+/** How a workflow's runs are begun and taken up: what the ways of running it have in common. */
+export interface Runnable<R> {
+  /** Of a run that exists, whose input stands with it. */
+  readonly definition: Definition<R>
+  /** Of a new run with this input, in its stored form. The name must be known here. */
+  readonly begin: (
+    input: Codec.Json | undefined,
+    runId: string,
+  ) => Effect.Effect<Begun<R>, InvalidInput | InvalidWorkflow | RenderFailed, R>
+  /** What to call it in errors, where `definition` has no name. */
+  readonly label: () => string
+}
 
+/** A definition that knows the name of its workflow. */
+export interface Begun<R> extends Definition<R> {
+  readonly name: string
+}
+
+/** The ways to run a workflow. */
+export interface Runs<in I, out A, out R = never>
+  extends Pick<Workflow<I, A, R>, "execute" | "run" | "start" | "resume" | "cancel"> {}
+
+/** Makes the ways to run a workflow. */
+export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I, A, R> => {
   const request = (value: unknown, given: RunOptions = {}) =>
     Effect.gen(function* () {
       const runId = given.runId ?? (yield* generateRunId)
       if (!idPattern.test(runId)) return yield* new InvalidRunId({ runId })
-      const stored = yield* Effect.mapError(input.accept(value), (issues) => new InvalidInput({ workflow: name, issues }))
-      const create = { workflow: name, version, input: stored, tags: given.tags ?? [] }
-      return { runId, create, revive: ["failed"], onIncompatible: given.onIncompatible ?? "fail" } as const
-    }) as Effect.Effect<Parameters<Engine["Type"]["join"]>[1] & { readonly runId: string }, InvalidInput | InvalidRunId, R>
+      const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
+      const stored = yield* Effect.mapError(definition.input.accept(value), refused)
+      const begun = yield* begin(stored, runId)
+      const create = { workflow: begun.name, version: begun.version, input: stored, tags: given.tags ?? [] }
+      return [begun, { runId, create, revive: ["failed"], onIncompatible: given.onIncompatible ?? "fail" } as const] as const
+    }) as Effect.Effect<readonly [Begun<R>, RunRequest], InvalidInput | InvalidRunId | InvalidWorkflow | RenderFailed, R>
 
-  const execute: Workflow<Codec.Input<S>, A, R>["execute"] = (value, given) =>
+  const execute: Runs<I, A, R>["execute"] = (value, given) =>
     Effect.gen(function* () {
       const engine = yield* Engine
-      const wanted = yield* request(value, given)
-      return yield* outcome<A>(wanted.runId, yield* engine.join(definition, wanted))
+      const [begun, wanted] = yield* request(value, given)
+      return yield* outcome<A>(wanted.runId, yield* engine.join(begun, wanted))
     })
 
-  const run: Workflow<Codec.Input<S>, A, R>["run"] = (value, given) =>
+  const run: Runs<I, A, R>["run"] = (value, given) =>
     Effect.gen(function* () {
       const engine = yield* Engine
-      const wanted = yield* request(value, given)
-      return result<A>(wanted.runId, yield* engine.join(definition, wanted))
+      const [begun, wanted] = yield* request(value, given)
+      return result<A>(wanted.runId, yield* engine.join(begun, wanted))
     })
 
-  const cancel: Workflow<Codec.Input<S>, A, R>["cancel"] = (runId, reason) =>
+  const cancel: Runs<I, A, R>["cancel"] = (runId, reason) =>
     Effect.flatMap(Engine, (engine) => engine.cancel(definition, runId, reason))
 
-  const start: Workflow<Codec.Input<S>, A, R>["start"] = (value, given) =>
+  const start: Runs<I, A, R>["start"] = (value, given) =>
     Effect.gen(function* () {
       const [engine, storage] = [yield* Engine, yield* Storage]
       const context = yield* Effect.context<R>()
-      const wanted = yield* request(value, given)
+      const [begun, wanted] = yield* request(value, given)
       const { runId } = wanted
-      const started = yield* engine.start(definition, wanted)
+      const started = yield* engine.start(begun, wanted)
       const { settled } = started
       return {
         runId,
@@ -189,7 +204,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
       } satisfies RunHandle<A>
     })
 
-  const resume: Workflow<Codec.Input<S>, A, R>["resume"] = (runId, given = {}) =>
+  const resume: Runs<I, A, R>["resume"] = (runId, given = {}) =>
     Effect.gen(function* () {
       const engine = yield* Engine
       const { onIncompatible = "fail" } = given
@@ -197,8 +212,35 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
       return yield* outcome<A>(runId, yield* engine.join(definition, wanted))
     })
 
-  return { name, version, plan, definition, execute, run, start, resume, cancel }
+  return { execute, run, start, resume, cancel }
 }
+
+const fromPlan = <S extends Codec.AnySchema, A, R>(
+  options: WorkflowOptions<S>,
+  plan: Plan.Plan,
+): Workflow<Codec.Input<S>, A, R> => {
+  const { name, version, maxConcurrency } = options
+  const steps = plan.nodes.filter((node) => node._tag === "Step")
+  let tables: ReadonlyArray<OutputTable> | undefined
+  const definition: Begun<R> = {
+    name,
+    version,
+    input: Codec.make(options.input) as Codec.Codec<unknown, unknown>,
+    planner: () => constant(plan),
+    codecOf: (nodeId) => {
+      const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+      return node?._tag === "Step" ? node.codec : undefined
+    },
+    tables: () => {
+      tables ??= steps.map((step) => ({ name: step.table, jsonSchema: step.codec.jsonSchema, nodeId: step.id }))
+      return tables
+    },
+    maxConcurrency,
+  }
+  return { name, version, plan, definition, ...runs({ definition, begin: () => Effect.succeed(definition), label: () => name }) }
+}
+
+const constant = (plan: Plan.Plan): Planner => ({ plan: () => plan, observe: () => false })
 
 // The output was decoded with the schemas the types come from.
 const outcome = <A>(runId: string, settlement: Settlement): Effect.Effect<A, RunFailure | RunCancelled> => {

@@ -1,1 +1,8 @@
+export { createAgent } from "@smithers/agents/createAgent"
+export type { Agent } from "@smithers/core/Agent"
+export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"
+export { Branch, Loop, Parallel, Ralph, Sequence, Task, useCtx, Workflow } from "@smithers/jsx/components"
+export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
+export { createSmithers, type JsxWorkflow } from "@smithers/jsx/Workflow"
 export * as Smithers from "./Smithers.ts"
+export { type RunWorkflowOptions, runWorkflow, type WorkflowResult } from "./runWorkflow.ts"

@@ -21,6 +21,7 @@ import * as Frames from "./internal/frames.ts"
 import * as Migrations from "./internal/migrations.ts"
 import * as Outputs from "./internal/outputs.ts"
 import * as Owner from "./internal/owner.ts"
+import * as Plans from "./internal/plans.ts"
 import * as Queries from "./internal/queries.ts"
 import * as Queue from "./internal/queue.ts"
 import * as States from "./internal/states.ts"
@@ -62,10 +63,11 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
       (queue) => Effect.sync(queue.close),
     )
     const outputs = Outputs.make(connection)
-    const frames = Frames.make(connection, outputs)
+    const plans = Plans.make(connection)
+    const frames = Frames.make(connection, outputs, plans)
     const claims = Claims.make(connection, Owner.make())
     const states = States.make(connection, outputs)
-    const queries = Queries.make(connection)
+    const queries = Queries.make(connection, plans)
     const changes = Changes.make(connection, filename)
 
     const read = <A, E = never>(operation: string, body: () => Either.Either<A, E>): Effect.Effect<A, E | StoreError> =>
@@ -99,6 +101,7 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
       inbox: read("inbox", () => Either.right(claims.inbox())),
       changes: changes.after,
       runs: (filter) => read("runs", () => Either.right(queries.runs(filter))),
+      plan: (runId, frame) => read("plan", () => queries.plan(runId, frame)),
       inspect: (runId) => read("inspect", () => queries.inspect(runId)),
       events: (runId, options) => read("events", () => queries.events(runId, options)),
     }

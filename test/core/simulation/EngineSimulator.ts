@@ -32,7 +32,7 @@ const joined = (
   definition: Definition,
   { seed }: Scenario,
 ): Effect.Effect<RunResult<unknown>, RunError> => {
-  const create = { workflow: definition.name, version: undefined, input: { seed }, tags: [] }
+  const create = { workflow: definition.name ?? "", version: undefined, input: { seed }, tags: [] }
   return Effect.map(
     engine.join(definition, { runId, create, revive: ["failed"], onIncompatible: "fail" }),
     (settlement): RunResult<unknown> => {
@@ -105,7 +105,7 @@ export const simulate = (
       const run = isReactive
         ? joined(
             engine,
-            { ...workflow.definition, planner: { plan: () => lower(scenario, body).plan, isStale: () => true } },
+            { ...workflow.definition, planner: () => ({ plan: () => lower(scenario, body).plan, observe: () => true }) },
             scenario,
           )
         : workflow.run({ seed: scenario.seed }, { runId })

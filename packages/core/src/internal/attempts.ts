@@ -10,12 +10,13 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Tracer from "effect/Tracer"
+import type { AgentTurn } from "../Agent.ts"
 import type { Json } from "../Codec.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Driver } from "../RetryPolicy.ts"
 import type { RunEvent } from "../RunEvent.ts"
-import type { StepRecord } from "../RunState.ts"
+import type { RunState, StepRecord } from "../RunState.ts"
 import type { Start } from "../Scheduler.ts"
 import * as StepProgram from "../StepProgram.ts"
 import type { StorageShape } from "../Storage.ts"
@@ -34,6 +35,7 @@ interface InFlight {
   readonly startedAt: number
   readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult>
   readonly ending: StepProgram.Ending
+  readonly turns: ReadonlyArray<AgentTurn>
   stop: Stop | undefined
 }
 
@@ -60,6 +62,7 @@ export interface Attempts {
       readonly pass: number
       readonly input: unknown
       readonly needs: { readonly values: Record<string, unknown>; readonly missing: string | undefined }
+      readonly state: RunState
       readonly now: number
     },
   ) => Effect.Effect<void, never, unknown>
@@ -105,15 +108,16 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     onBeat(key)
   }
 
-  const launch: Attempts["launch"] = (start, { record, pass, input, needs, now }) => {
+  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now }) => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
     const found = cache && {
-      key: () => cache.key({ input, ...needs.values }),
+      key: () => cache.key({ input, ...needs.values }, state),
       find: (text: string) => storage.cached(workflow, step.id, text, cache.ttlMs === undefined ? 0 : now - cache.ttlMs),
     }
     const ending = StepProgram.ending()
+    const turns: Array<AgentTurn> = []
     const program = StepProgram.run({
       step,
       runId,
@@ -122,6 +126,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       attempt,
       input,
       needs: needs.values,
+      state,
       missing: needs.missing,
       lastHeartbeat: record?.heartbeat,
       driver: drivers.get(key),
@@ -129,13 +134,14 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       clock,
       ending,
       onHeartbeat: heard(key),
+      onTurn: (turn) => turns.push(turn),
       cache: found,
     })
     Metrics.attemptsStarted.unsafeUpdate(1, [])
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
     return Effect.flatMap(traced(program, key, attributes, attempt), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(program)), (fiber) => {
-        inFlight.set(key, { start, startedAt: now, fiber, ending, stop: undefined })
+        inFlight.set(key, { start, startedAt: now, fiber, ending, turns, stop: undefined })
         fiber.addObserver((exit) => onExit(key, exit))
       }),
     )
@@ -163,6 +169,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     const beat = beats.get(key)
     beats.delete(key)
     const heartbeat = beat === undefined ? {} : { heartbeat: beat.details }
+    const turns = attempt.turns.length === 0 ? {} : { turns: attempt.turns }
     Metrics.attemptDuration.unsafeUpdate(now - startedAt, [])
     const result = Exit.isSuccess(exit) ? exit.value : undefined
     const willRetry = result?._tag === "Failed" && result.retryAt !== undefined
@@ -173,16 +180,16 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     }
     if (result === undefined) {
       Metrics.attemptsInterrupted.unsafeUpdate(1, [])
-      return { key, result, event: { _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "shutdown", ...heartbeat } }
+      return { key, result, event: { _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "shutdown", ...heartbeat, ...turns } }
     }
     if (result._tag === "Succeeded") {
       Metrics.attemptsSucceeded.unsafeUpdate(1, [])
       const output = result.output === undefined ? {} : { output: result.output }
       const isCached = result.isCached ? { isCached: true } : {}
-      return { key, result, event: { _tag: "AttemptSucceeded", ...at, table: start.step.table, ...output, ...isCached } }
+      return { key, result, event: { _tag: "AttemptSucceeded", ...at, table: start.step.table, ...output, ...isCached, ...turns } }
     }
     Metrics.attemptsFailed.unsafeUpdate(1, [])
-    const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat } as const
+    const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
     if (result.retryAt !== undefined) {
       drivers.set(key, result.driver)
       return { key, result, event: { ...failed, retryAt: Math.ceil(result.retryAt) } }

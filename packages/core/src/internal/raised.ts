@@ -34,3 +34,10 @@ const asText = (value: object): string => {
   const copied = toJson(value)
   return "json" in copied ? JSON.stringify(copied.json) : String(value)
 }
+
+/** A value in a few words, for messages. */
+export const show = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value)
+  if (Array.isArray(value)) return "an array"
+  return typeof value === "object" ? "an object" : `a ${typeof value}`
+}

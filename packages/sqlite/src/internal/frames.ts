@@ -14,6 +14,8 @@ import * as Schema from "effect/Schema"
 import type { Connection, Statement, Value } from "./connection.ts"
 import { write, writeOptional } from "./json.ts"
 import type { Outputs } from "./outputs.ts"
+import { hash, type Plans } from "./plans.ts"
+import * as Turns from "./turns.ts"
 
 export interface Frames {
   readonly commit: (frame: Frame) => Either.Either<void, RunFenced>
@@ -31,21 +33,18 @@ const encodeFailure = Schema.encodeSync(RunFailure)
 /** A failure as JSON: without the error object that only the process that ran the step has. */
 const writeFailure = (failure: RunFailure): string => JSON.stringify({ ...encodeFailure(failure), cause: undefined })
 
-export const hash = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex")
-
 const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 
 /** What a node has only in some of its states, and loses with the next. */
 const cleared = "retry_at = NULL, error = NULL, is_soft = NULL, output_table = NULL"
 
 /** The writer of frames. */
-export const make = (connection: Connection, outputs: Outputs): Frames => {
+export const make = (connection: Connection, outputs: Outputs, plans: Plans): Frames => {
   const { prepare } = connection
   const selectClaim = prepare<[workflow: string]>(
     "SELECT workflow FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL",
   )
   const insertFrame = prepare("INSERT INTO smithers_frames (run_id, frame, at_ms, plan_hash) VALUES (?, ?, ?, ?)")
-  const insertPlan = prepare("INSERT OR IGNORE INTO smithers_plans (hash, content) VALUES (?, ?)")
   const insertEvent = prepare(
     `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -130,6 +129,15 @@ export const make = (connection: Connection, outputs: Outputs): Frames => {
   )
   const deleteCache = prepare("DELETE FROM smithers_cache WHERE workflow = ?4 AND node_id = ?2 AND run_id = ?1 AND iteration = ?3")
 
+  const storeTurns = prepare(
+    `UPDATE smithers_attempts SET prompt = ?5, reply = ?6, model = ?7, finish_reason = ?8, input_tokens = ?9,
+       output_tokens = ?10, turns = ?11 WHERE ${where} AND attempt = ?4`,
+  )
+  const keepTurns = (runId: string, { nodeId, iteration, attempt, turns }: AttemptEnd): void => {
+    if (turns !== undefined) storeTurns.run(runId, nodeId, iteration, attempt, ...Turns.row(turns))
+  }
+
+  type AttemptEnd = Extract<RunEvent, { readonly turns?: unknown }>
   type NodeEvent = Extract<RunEvent, { readonly nodeId: string }>
 
   /** Updates a node, of which nothing may be known yet. */
@@ -173,6 +181,7 @@ export const make = (connection: Connection, outputs: Outputs): Frames => {
         const { nodeId, iteration, attempt, table, isCached } = event
         update(finishNode, runId, event, at, table)
         endAttempt.run(runId, nodeId, iteration, attempt, at, "succeeded", isCached === true ? 1 : null, null, null, null, null)
+        keepTurns(runId, event)
         outputs.table(workflow, table).insert(runId, nodeId, iteration, event.output as Json | undefined)
         return
       }
@@ -182,6 +191,7 @@ export const make = (connection: Connection, outputs: Outputs): Frames => {
         if (retryAt === null) update(failNode, runId, event, at, error, soft === true ? 1 : null, 0, heartbeat)
         else update(retryNode, runId, event, retryAt, error, heartbeat)
         endAttempt.run(runId, nodeId, iteration, attempt, at, "failed", null, null, error, retryAt, heartbeat)
+        keepTurns(runId, event)
         return
       }
       case "AttemptInterrupted": {
@@ -189,6 +199,7 @@ export const make = (connection: Connection, outputs: Outputs): Frames => {
         const heartbeat = writeOptional(event.heartbeat as Json | undefined)
         update(interruptNode, runId, event, reason === "crash" ? 1 : 0, heartbeat)
         endAttempt.run(runId, nodeId, iteration, attempt, at, "interrupted", null, reason, null, null, heartbeat)
+        keepTurns(runId, event)
         return
       }
       case "NodeFailed":
@@ -213,9 +224,7 @@ export const make = (connection: Connection, outputs: Outputs): Frames => {
       const claim = selectClaim.values(runId, epoch)[0]
       if (claim === undefined) return Either.left(new RunFenced({ runId, epoch }))
       const [workflow] = claim
-      const planHash = plan === undefined ? null : hash(plan)
-      insertFrame.run(runId, frame.frame, at, planHash)
-      if (plan !== undefined) insertPlan.run(planHash, plan)
+      insertFrame.run(runId, frame.frame, at, plan === undefined ? null : plans.keep(plan))
       let seq = frame.firstSeq
       for (const event of frame.events) {
         store(runId, workflow, event, at)

@@ -136,7 +136,22 @@ CREATE TABLE smithers_tables (
 ) STRICT, WITHOUT ROWID;
 `
 
-const migrations: ReadonlyArray<string> = [initial]
+const turnsAndDifferences = `
+ALTER TABLE smithers_attempts ADD COLUMN prompt TEXT; -- what the last agent of the attempt was asked
+ALTER TABLE smithers_attempts ADD COLUMN reply TEXT; -- its last reply
+ALTER TABLE smithers_attempts ADD COLUMN model TEXT;
+ALTER TABLE smithers_attempts ADD COLUMN finish_reason TEXT;
+ALTER TABLE smithers_attempts ADD COLUMN input_tokens INTEGER; -- of all turns
+ALTER TABLE smithers_attempts ADD COLUMN output_tokens INTEGER;
+ALTER TABLE smithers_attempts ADD COLUMN turns TEXT; -- JSON: all turns, where the columns above do not say it all
+
+ALTER TABLE smithers_plans ADD COLUMN base TEXT; -- hash of the plan that content is inserted into, otherwise content is the plan
+ALTER TABLE smithers_plans ADD COLUMN prefix INTEGER NOT NULL DEFAULT 0; -- characters of it before content
+ALTER TABLE smithers_plans ADD COLUMN suffix INTEGER NOT NULL DEFAULT 0; -- and after
+ALTER TABLE smithers_plans ADD COLUMN depth INTEGER NOT NULL DEFAULT 0; -- plans to read before this one
+`
+
+const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
 const reached = (connection: Connection): number => {

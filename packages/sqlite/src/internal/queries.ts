@@ -11,10 +11,13 @@ import type { AttemptSummary, LoggedEvent, NodeSummary, RunDetails, RunFilter, R
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional } from "./json.ts"
+import type { Plans } from "./plans.ts"
 import { readFailure } from "./states.ts"
+import * as Turns from "./turns.ts"
 
 export interface Queries {
   readonly runs: (filter: RunFilter) => ReadonlyArray<RunSummary>
+  readonly plan: (runId: string, frame: number | undefined) => Either.Either<string, RunNotFound>
   readonly inspect: (runId: string) => Either.Either<RunDetails, RunNotFound>
   readonly events: (
     runId: string,
@@ -63,6 +66,7 @@ type AttemptRow = [
   error: Text,
   heartbeat: Text,
   heartbeatAt: Time,
+  ...turns: Turns.Row,
 ]
 
 type EventRow = [
@@ -92,7 +96,7 @@ const listing = (page: string): string => `
   ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
 
 /** The queries of a connection. */
-export const make = ({ prepare }: Connection): Queries => {
+export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectRuns = prepare<SummaryRow>(listing("TRUE"))
   const selectOlderRuns = prepare<SummaryRow>(
     listing("(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?5)"),
@@ -105,8 +109,12 @@ export const make = ({ prepare }: Connection): Queries => {
      FROM smithers_nodes WHERE run_id = ? ORDER BY node_id, iteration`,
   )
   const selectAttempts = prepare<AttemptRow>(
-    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, heartbeat, heartbeat_at
+    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, heartbeat, heartbeat_at,
+       prompt, reply, model, finish_reason, input_tokens, output_tokens, turns
      FROM smithers_attempts WHERE run_id = ? ORDER BY node_id, iteration, attempt`,
+  )
+  const selectPlan = prepare<[hash: string]>(
+    `SELECT plan_hash FROM smithers_frames WHERE run_id = ? AND frame <= ? AND plan_hash IS NOT NULL ORDER BY frame DESC LIMIT 1`,
   )
   const selectExists = prepare("SELECT 1 FROM smithers_runs WHERE run_id = ?")
   const selectEvents = prepare<EventRow>(
@@ -119,6 +127,11 @@ export const make = ({ prepare }: Connection): Queries => {
       const filter = [status === undefined ? null : JSON.stringify(status), workflow, tag, limit] as const
       const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
       return rows.map(summaryOf)
+    },
+    plan: (runId, frame = Number.MAX_SAFE_INTEGER) => {
+      if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
+      const found = selectPlan.values(runId, frame)[0]
+      return Either.right(found === undefined ? "" : plans.read(found[0]))
     },
     inspect: (runId) => {
       const row = selectRun.values(runId)[0]
@@ -155,9 +168,10 @@ const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
 }
 
 const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {
-  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, text, heartbeatAt] = row
+  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, text, heartbeatAt, ...turns] = row
   const heartbeat = readOptional(text) ?? null
-  return { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error: errorOf(error), heartbeat, heartbeatAt }
+  const node = { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error: errorOf(error) }
+  return { ...node, heartbeat, heartbeatAt, turns: Turns.read(turns) }
 }
 
 const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload]: EventRow): LoggedEvent => {

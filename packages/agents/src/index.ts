@@ -1,0 +1,1 @@
+export { type AgentSettings, createAgent, type ToolContext } from "./createAgent.ts"

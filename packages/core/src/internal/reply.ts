@@ -1,0 +1,126 @@
+/**
+ * Finds the JSON value in what an agent wrote. Models wrap it in prose and in code fences, and quote other JSON beside it; what
+ * they were asked for is to end with it, so that the last value is meant. A value that is broken or cut off is never passed over
+ * for an earlier one, nor for a part of itself: those were not meant as the answer.
+ */
+
+export interface Found {
+  /** What could be meant, most likely first. */
+  readonly values: ReadonlyArray<unknown>
+  /** Why what looks like the answer could not be parsed. */
+  readonly problem: string | undefined
+}
+
+/** Reads the whole text, its last code block, and its last object or array that stands in no other. */
+export const find = (text: string): Found => {
+  const whole = parse(text)
+  if ("value" in whole) return { values: [whole.value], problem: undefined }
+  const block = lastOf(blocks(text))
+  const bare = lastOf(brackets(text))
+  const isSuperseded = bare.problem !== undefined && bare.at >= block.at
+  const values = isSuperseded ? [] : [...block.values, ...bare.values]
+  return { values, problem: bare.problem ?? block.problem }
+}
+
+/** Reads a text that is nothing but JSON, such as one that was cut off and must not be searched for parts. */
+export const findWhole = (text: string): Found => {
+  const whole = parse(text)
+  return { values: "value" in whole ? [whole.value] : [], problem: undefined }
+}
+
+/** A part of the text that may be JSON, and where it is. */
+interface Part {
+  readonly text: string
+  readonly at: number
+}
+
+const parse = (text: string): { readonly value: unknown } | { readonly problem: string | undefined } => {
+  try {
+    return { value: JSON.parse(text.trim()) as unknown }
+  } catch (error) {
+    const problem = `the JSON in the reply cannot be parsed (${(error as Error).message})`
+    return { problem: looksLikeJson(text) ? problem : undefined }
+  }
+}
+
+/** An object with a quoted first key, or arrays around one: nobody writes that in prose. */
+const looksLikeJson = (text: string): boolean => /^\s*(?:\[\s*)*\{\s*"[^"\\]*(?:\\.[^"\\]*)*"\s*:/.test(text)
+
+/** The last part that is JSON or was meant to be. */
+const lastOf = (parts: ReadonlyArray<Part>): Found & { readonly at: number } => {
+  for (const { text, at } of parts.toReversed()) {
+    const parsed = parse(text)
+    if ("value" in parsed) return { values: [parsed.value], problem: undefined, at }
+    if (parsed.problem !== undefined) return { values: [], problem: parsed.problem, at }
+  }
+  return { values: [], problem: undefined, at: -1 }
+}
+
+/** The contents of the fenced code blocks, and where they end. A block that is not closed reaches to the end of the text. */
+const blocks = (text: string): ReadonlyArray<Part> => {
+  const found: Array<Part> = []
+  let open: { readonly fence: string; readonly start: number } | undefined
+  for (const line of text.matchAll(/^.*$/gm)) {
+    const [, fence, info = ""] = /^\s*(`{3,}|~{3,})(.*)$/.exec(line[0]) ?? []
+    if (fence === undefined) continue
+    if (open === undefined) {
+      // Backticks after backticks on one line are code within the line, not a block.
+      if (!(fence.startsWith("`") && info.includes("`"))) open = { fence, start: line.index + line[0].length }
+    } else if (fence.startsWith(open.fence) && info.trim() === "") {
+      found.push({ text: text.slice(open.start, line.index), at: line.index })
+      open = undefined
+    }
+  }
+  return open === undefined ? found : [...found, { text: text.slice(open.start), at: text.length }]
+}
+
+/**
+ * How many brackets that are never closed are followed to the end of the text. Each may cost a walk through all of it; prose has a
+ * handful, and beyond this the text is something else. Not to be tuned by users.
+ */
+const maxWalks = 100
+
+/** The objects and arrays that stand in no other, and, where the text ends inside one, that one too. */
+const brackets = (text: string): ReadonlyArray<Part> => {
+  const found: Array<Part> = []
+  const unclosed = new Set<number>()
+  let walks = 0
+  for (let at = 0; at < text.length; at++) {
+    if ((text[at] !== "{" && text[at] !== "[") || unclosed.has(at)) continue
+    const walk = toClosing(text, at)
+    if ("end" in walk) {
+      found.push({ text: text.slice(at, walk.end), at })
+      at = walk.end - 1
+      continue
+    }
+    const rest = text.slice(at)
+    // What stands in a value that was cut off is a part of it. A bracket in prose is passed by.
+    if (looksLikeJson(rest)) return [...found, { text: rest, at }]
+    if (++walks === maxWalks) return []
+    for (const position of walk.unclosed) unclosed.add(position)
+  }
+  return found
+}
+
+/** Where the bracket at `start` is closed, or the brackets that are open where it turns out that it never is. */
+const toClosing = (text: string, start: number): { readonly end: number } | { readonly unclosed: ReadonlyArray<number> } => {
+  const open: Array<number> = []
+  let isQuoted = false
+  for (let at = start; at < text.length; at++) {
+    const char = text[at]
+    if (isQuoted) {
+      if (char === "\\") at++
+      else if (char === '"') isQuoted = false
+    } else if (char === '"') {
+      isQuoted = true
+    } else if (char === "{" || char === "[") {
+      open.push(at)
+    } else if (char === "}" || char === "]") {
+      const opening = open.at(-1) as number
+      if (text[opening] !== (char === "}" ? "{" : "[")) return { unclosed: open }
+      open.pop()
+      if (open.length === 0) return { end: at + 1 }
+    }
+  }
+  return { unclosed: open }
+}

@@ -1,0 +1,140 @@
+/**
+ * What a workflow sees of its run. While rendering, reads are noted: the plan is drawn again when what was read has changed, and
+ * only then. An output that is not there yet is {@link isPending pending} for `output` and `undefined` for the others. When a
+ * task runs, reads answer as of then, and an `output` that is not there is the error {@link MissingOutput}.
+ */
+import type * as Codec from "@smithers/core/Codec"
+import type { StepContext } from "@smithers/core/StepProgram"
+import * as Schema from "effect/Schema"
+import { notePending } from "./internal/scope.ts"
+import * as Reading from "./internal/reading.ts"
+import { pending } from "./Pending.ts"
+
+/** Schemas by the names of their tables. */
+export interface Schemas {
+  readonly [key: string]: Codec.AnySchema
+}
+
+/** What can be read: a schema itself, or its key. */
+export type Target<S extends Schemas> = (keyof S & string) | Codec.AnySchema
+
+/** What is read. */
+export type Read<S extends Schemas, T> = T extends keyof S ? Codec.Output<S[T]> : Codec.Output<T>
+
+/** Which output is meant. */
+export interface ReadOptions {
+  /** The task that gave it. May be left out where one task gives this schema. */
+  readonly nodeId?: string
+  /** Pass of the loop around the task, from 0; the current one unless told. */
+  readonly iteration?: number
+}
+
+/**
+ * A value whose type nobody has declared: the input of a workflow without an `input` schema. It is whatever JSON the caller gave,
+ * and the compiler does not check what is made of it; declare `input` to have it checked.
+ */
+// The type of what `JSON.parse` returns, which is what this is.
+export type Undeclared = ReturnType<typeof JSON.parse>
+
+/** What is known of the run. */
+export interface Ctx<S extends Schemas = Schemas, Input = Undeclared> {
+  /** The decoded input of the run. */
+  readonly input: Input
+  readonly runId: string
+  /** Pass of the innermost loop around the component, from 0; outside components of a loop, that of the loop that is running. */
+  readonly iteration: number
+  /** The output of a task in the pass its loop is in. Pending while it is not there. */
+  readonly output: <T extends Target<S>>(target: T, options?: ReadOptions) => Read<S, T>
+  /** The same, `undefined` while it is not there. */
+  readonly outputMaybe: <T extends Target<S>>(target: T, options?: ReadOptions) => Read<S, T> | undefined
+  /** The last output a task has given in the loop it is in, whichever pass that was. */
+  readonly latest: <T extends Target<S>>(target: T, node?: string | Pick<ReadOptions, "nodeId">) => Read<S, T> | undefined
+  /** How many outputs a task has given in the loop it is in. */
+  readonly iterationCount: <T extends Target<S>>(target: T, node?: string | Pick<ReadOptions, "nodeId">) => number
+}
+
+/** What is known when a task runs: the run as of then, and what belongs to the attempt. */
+export interface TaskCtx<S extends Schemas = Schemas, Input = Undeclared>
+  extends Ctx<S, Input>,
+    Pick<StepContext<Input>, "heartbeat" | "lastHeartbeat" | "signal" | "attempt" | "idempotencyKey"> {
+  readonly taskId: string
+}
+
+/** A task read an output with `ctx.output` that is not there. The task fails without retries: another attempt would read the same. */
+export class MissingOutput extends Schema.TaggedError<MissingOutput>()("MissingOutput", {
+  output: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `There is no output "${this.output}" to read: ${this.problem}. Declare it under deps to wait for it, or read it with outputMaybe.`
+  }
+}
+
+/** How a `ctx` finds things. */
+export interface Source {
+  readonly input: unknown
+  readonly runId: string
+  readonly known: () => Reading.Known
+  /** The table of a target; throws where there is none. */
+  readonly tableOf: (target: unknown) => string
+  /** Takes note of a read, which may make the plan stale later. */
+  readonly onRead?: (read: Reading.Read, found: Reading.Found) => void
+  readonly onIteration?: (loop: string | undefined, pass: number) => void
+  /** What `output` gives where there is none. */
+  readonly absent: (read: Reading.Read) => unknown
+}
+
+const nodeIdOf = (node: string | Pick<ReadOptions, "nodeId"> | undefined): string | undefined =>
+  typeof node === "string" ? node : node?.nodeId
+
+/** Makes a `ctx` as seen from inside a loop, or from outside all. */
+export const make = (source: Source, loop: string | undefined): Ctx => {
+  const read = (target: unknown, nodeId: string | undefined, pass: Reading.Read["pass"]) => {
+    const wanted = { table: source.tableOf(target), nodeId, pass }
+    const found = Reading.find(source.known(), wanted)
+    source.onRead?.(wanted, found)
+    return { wanted, found }
+  }
+  const ctx = {
+    get input() {
+      return source.input
+    },
+    runId: source.runId,
+    get iteration() {
+      const pass = iterationOf(source.known(), loop)
+      source.onIteration?.(loop, pass)
+      return pass
+    },
+    output: (target: unknown, options: ReadOptions = {}) => {
+      const { wanted, found } = read(target, options.nodeId, options.iteration)
+      return found.isThere ? found.value : source.absent(wanted)
+    },
+    outputMaybe: (target: unknown, options: ReadOptions = {}) => read(target, options.nodeId, options.iteration).found.value,
+    latest: (target: unknown, node?: string | ReadOptions) => read(target, nodeIdOf(node), "latest").found.value,
+    iterationCount: (target: unknown, node?: string | ReadOptions) => {
+      const { found } = read(target, nodeIdOf(node), "latest")
+      return found.nodeId === undefined ? 0 : Reading.rowsOf(source.known(), found.nodeId).length
+    },
+  }
+  // The face above is untyped inside: what is read was decoded with the schemas the types come from.
+  return ctx as unknown as Ctx
+}
+
+/** What `output` gives in a render: the pending value, noted. */
+export const absentInRender = ({ table, nodeId }: Reading.Read): unknown => {
+  notePending({ table, nodeId })
+  return pending
+}
+
+/** The pass a reader is in, from 0. Outside all loops that is the pass of the loop that runs, if there is one to mean. */
+export const iterationOf = (known: Reading.Known, loop: string | undefined): number => {
+  if (loop !== undefined) return Reading.passOf(known, loop)
+  const running = [...known.layout.loops.keys()].filter((id) => Reading.isRunning(known, id))
+  const innermost = running.filter((id) => !running.some((other) => known.layout.loops.get(other) === id))
+  if (innermost.length > 1) {
+    throw new Reading.ReadError(
+      `ctx.iteration is asked for outside the loops ${innermost.map((id) => `"${id}"`).join(" and ")}, which both run: read it in a component inside the one that is meant, with useCtx()`,
+    )
+  }
+  return innermost[0] === undefined ? 0 : Reading.passOf(known, innermost[0])
+}

@@ -1,0 +1,63 @@
+/**
+ * What a render leaves behind: a tree of plain objects, without React in it except for the fiber each one came from, which tells
+ * the components around it. The tree is lowered to a plan and let go.
+ */
+import type { PendingRead } from "@smithers/core/Plan"
+import type { Stamp } from "./internal/scope.ts"
+
+/** What is used of React's internal record of an element: where it stands. */
+export interface Fiber {
+  readonly type: unknown
+  readonly key: string | null
+  readonly index: number
+  readonly tag: number
+  readonly flags: number
+  readonly return: Fiber | null
+  readonly child: Fiber | null
+  readonly sibling: Fiber | null
+  readonly memoizedState: unknown
+  readonly pendingProps: unknown
+}
+
+export interface HostText {
+  readonly text: string
+}
+
+/** An element of the plan or, inside a task, of its prompt. */
+export interface HostNode {
+  readonly type: string
+  readonly props: { readonly [name: string]: unknown }
+  readonly children: Array<HostNode | HostText>
+  /** Whether it stands inside another one; the others are what the workflow consists of. */
+  isInside: boolean
+  readonly fiber: Fiber
+  /** Pending reads that were made while its own children were rendered. */
+  readonly readsInside: ReadonlyArray<PendingRead>
+}
+
+export const isText = (node: HostNode | HostText): node is HostText => "text" in node
+
+/** The stamp of an element's props. */
+export const stampOf = (props: unknown, key: symbol): Stamp | undefined =>
+  typeof props === "object" && props !== null ? (props as { readonly [key: symbol]: Stamp | undefined })[key] : undefined
+
+/** The components around a fiber by name, innermost first. */
+export const componentsAround = (fiber: Fiber | null): ReadonlyArray<string> => {
+  const names: Array<string> = []
+  for (let here = fiber; here !== null; here = here.return) {
+    const name = nameOf(here.type)
+    if (name !== undefined) names.push(name)
+  }
+  return names
+}
+
+const nameOf = (type: unknown): string | undefined => {
+  if (typeof type === "string") return type
+  if (typeof type === "function") {
+    const { displayName, name } = type as { readonly displayName?: string; readonly name: string }
+    return displayName ?? (name === "" ? "Anonymous" : name)
+  }
+  if (typeof type !== "object" || type === null) return undefined
+  const { displayName, type: inner, render } = type as { readonly [key: string]: unknown }
+  return typeof displayName === "string" ? displayName : nameOf(inner ?? render)
+}

@@ -1,0 +1,249 @@
+/**
+ * Draws the plans of one run: renders the workflow with what is known of the run, and lowers what comes of it. It notes what a
+ * render has read, and says of each event whether it changes any of that; while nothing does, there is nothing to draw again.
+ */
+import * as Codec from "@smithers/core/Codec"
+import { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
+import type { NodeId } from "@smithers/core/Ids"
+import * as Plan from "@smithers/core/Plan"
+import type * as RunDriver from "@smithers/core/RunDriver"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
+import type { Values } from "@smithers/core/Scheduler"
+import * as HashMap from "effect/HashMap"
+import type * as React from "react"
+import * as Ctx from "./Ctx.ts"
+import { type Frame, frameContext } from "./internal/frame.ts"
+import * as Reading from "./internal/reading.ts"
+import * as Rows from "./internal/rows.ts"
+import { jsx } from "./jsx-runtime.ts"
+import { type Lowered, type Lowering, lower, Misplaced, untypedTable } from "./lower.ts"
+import { pending } from "./Pending.ts"
+import { RenderError, type Rendered, render } from "./render.ts"
+
+/** A workflow as it is written: what draws it, and the schemas it may name. */
+export interface Blueprint {
+  readonly draw: (ctx: Ctx.Ctx) => React.ReactNode
+  readonly schemas: Ctx.Schemas
+}
+
+/** A plan and what it was drawn with. */
+export interface Drawn {
+  readonly plan: Plan.Plan
+  readonly lowered: Lowered
+}
+
+export interface Planner extends RunDriver.Planner {
+  readonly draw: (state: RunState.RunState, values: Values) => Drawn
+}
+
+/**
+ * Renders that one plan may take at most. A render reads outputs by where their nodes stood in the plan before; if they then stand
+ * elsewhere it is made again. Two are what it takes where a plan is picked up; a workflow whose tasks move between loops with
+ * each render is not a function of its state.
+ */
+const longestSettling = 10
+
+/** Tables by schema and by key. */
+const tablesOf = (schemas: Ctx.Schemas): ((target: unknown) => string | undefined) => {
+  const byRef = new Map<unknown, string>(Object.entries(schemas).map(([key, schema]) => [schema, key]))
+  return (target) => (typeof target === "string" && Object.hasOwn(schemas, target) ? target : byRef.get(target))
+}
+
+/** Makes the planner of a run. */
+export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: string): Planner => {
+  const tables = Object.keys(schemas)
+  const tableOf = tablesOf(schemas)
+  const knownTableOf = (target: unknown): string =>
+    tableOf(target) ??
+    ((): never => {
+      const shown = typeof target === "string" ? `"${target}" is` : "this schema is"
+      throw new Reading.ReadError(`${shown} none of the schemas of this workflow (${tables.join(", ")})`)
+    })()
+
+  let rows: Rows.Rows | undefined
+  let values: Values = { input: undefined, outputs: new Map() }
+  let layout = Reading.emptyLayout
+  let drawn: Drawn | undefined
+  /** What the plan was drawn from: events that touch none of it leave the plan as it is. */
+  let watched = watchNothing()
+  /** The state `drawn` was drawn for, when nothing had happened in the run yet. */
+  let blankFor: unknown
+
+  const known = (state: RunState.RunState, within = layout): Reading.Known => ({ state, values, rows: rows as Rows.Rows, layout: within })
+
+  const ctxAt: Lowering["ctxAt"] = (state, loop, absent) =>
+    Ctx.make(
+      {
+        input: values.input,
+        runId: state.runId,
+        known: () => known(state),
+        tableOf: knownTableOf,
+        absent: (read) => (absent === "pending" ? pending : missing(read)),
+      },
+      loop,
+    )
+  const missing = ({ table, nodeId }: Reading.Read): never => {
+    const problem = nodeId === undefined ? "no task has given one" : `task "${nodeId}" has not given one`
+    throw new Ctx.MissingOutput({ output: table, problem })
+  }
+  const lowering: Lowering = {
+    tableOf,
+    codecOf: (table) => Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
+    tables,
+    ctxAt,
+    stored: (nodeId, state) => {
+      const table = rows?.tableOf(nodeId)
+      if (table === undefined) return undefined
+      return state === undefined ? { value: undefined } : { value: Reading.find(known(state), { table, nodeId, pass: "latest" }).value }
+    },
+    storedWriters: (table) => rows?.writersOf(table) ?? [],
+  }
+
+  const drawOnce = (state: RunState.RunState) => {
+    const reads = new Map<string, { readonly read: Reading.Read; readonly key: string }>()
+    const iterations = new Map<string | undefined, number>()
+    const contexts = new Map<string | undefined, Ctx.Ctx>()
+    const source: Ctx.Source = {
+      input: values.input,
+      runId: state.runId,
+      known: () => known(state),
+      tableOf: knownTableOf,
+      onRead: (read, { key }) => reads.set(`${read.nodeId ?? ""}/${read.table}/${read.pass ?? ""}`, { read, key }),
+      onIteration: (loop, pass) => iterations.set(loop, pass),
+      absent: Ctx.absentInRender,
+    }
+    const frame: Frame = {
+      ctx: (loop) => {
+        const made = contexts.get(loop) ?? Ctx.make(source, loop)
+        contexts.set(loop, made)
+        return made
+      },
+    }
+    const Root = (): React.ReactNode => drawWorkflow(frame.ctx(undefined))
+    const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
+    return { lowered: lower(rendered, lowering), reads, iterations }
+  }
+
+  /** Whether a render has seen what it would see with its own plan. */
+  const isSettled = ({ lowered, reads, iterations }: ReturnType<typeof drawOnce>, state: RunState.RunState): boolean => {
+    const own = known(state, lowered.layout)
+    for (const { read, key } of reads.values()) if (Reading.find(own, read).key !== key) return false
+    for (const [loop, pass] of iterations) if (Ctx.iterationOf(own, loop) !== pass) return false
+    return true
+  }
+
+  const settle = (state: RunState.RunState) => {
+    for (let renders = 1; ; renders++) {
+      const made = drawOnce(state)
+      const isFinal = isSettled(made, state)
+      layout = made.lowered.layout
+      if (isFinal) return made
+      if (renders === longestSettling) {
+        throw new Reading.ReadError(`its tasks stand in other loops each time it is rendered (${longestSettling} times)`)
+      }
+    }
+  }
+
+  const draw = (state: RunState.RunState, given: Values): Drawn => {
+    values = given
+    rows ??= Rows.make(state)
+    const isBlank = HashMap.isEmpty(state.nodes)
+    if (drawn !== undefined && isBlank && blankFor === state.runId) return drawn
+    try {
+      const { lowered, reads, iterations } = settle(state)
+      checkTables(lowered, rows)
+      watched = watch(known(state), [...reads.values()], [...iterations.keys()])
+      const plan = Plan.make(lowered.name, lowered.root, lowered.pending)
+      drawn = { plan, lowered }
+      blankFor = isBlank ? state.runId : undefined
+      return drawn
+    } catch (thrown) {
+      throw explain(workflow ?? (state.workflow === "" ? "?" : state.workflow), thrown)
+    }
+  }
+
+  return {
+    draw,
+    plan: (state, given) => draw(state, given).plan,
+    observe: (events) => {
+      let isStale = false
+      for (const event of events) {
+        rows?.observe(event)
+        isStale ||= touches(watched, event)
+      }
+      if (isStale) blankFor = undefined
+      return isStale
+    },
+  }
+}
+
+/** A node whose outputs stand in one table cannot go on in another. */
+const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
+  for (const [nodeId, { table }] of layout.tasks) {
+    const written = rows.tableOf(nodeId)
+    if (written === undefined || written === table) continue
+    const name = (key: string): string => (key === untypedTable ? "no declared output" : `output "${key}"`)
+    throw new Reading.ReadError(
+      `Task "${nodeId}" has finished in this run with ${name(written)}, and now has ${name(table)}: give the new task another id`,
+    )
+  }
+}
+
+interface Watched {
+  readonly nodes: ReadonlySet<NodeId>
+  readonly tables: ReadonlySet<string>
+  readonly loops: ReadonlySet<NodeId>
+  /** Also which loop runs has been asked for. */
+  readonly anyLoop: boolean
+}
+
+const watchNothing = (): Watched => ({ nodes: new Set(), tables: new Set(), loops: new Set(), anyLoop: false })
+
+const watch = (
+  known: Reading.Known,
+  reads: ReadonlyArray<{ readonly read: Reading.Read }>,
+  iterations: ReadonlyArray<string | undefined>,
+): Watched => {
+  const nodes = new Set<NodeId>()
+  const tables = new Set<string>()
+  const loops = new Set<NodeId>()
+  const around = (loop: NodeId | undefined): void => {
+    for (let here = loop; here !== undefined && !loops.has(here); here = known.layout.loops.get(here)) loops.add(here)
+  }
+  for (const { read } of reads) {
+    const nodeId = Reading.nodeOf(known, read)
+    if (nodeId === undefined) {
+      tables.add(read.table)
+      continue
+    }
+    nodes.add(nodeId)
+    around(known.layout.tasks.get(nodeId)?.loop)
+  }
+  for (const loop of iterations) around(loop)
+  return { nodes, tables, loops, anyLoop: iterations.includes(undefined) }
+}
+
+const touches = ({ nodes, tables, loops, anyLoop }: Watched, event: RunEvent): boolean => {
+  switch (event._tag) {
+    case "AttemptSucceeded":
+      return nodes.has(event.nodeId) || tables.has(event.table)
+    case "NodeReset":
+      return nodes.has(event.nodeId)
+    case "LoopAdvanced":
+      return anyLoop || loops.has(event.nodeId)
+    case "LoopFinished":
+      return anyLoop
+    default:
+      return false
+  }
+}
+
+/** What was thrown while drawing, as the error that callers know. */
+const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFailed => {
+  if (thrown instanceof InvalidWorkflow) return thrown
+  if (thrown instanceof Misplaced) return new InvalidWorkflow({ workflow, where: thrown.where, problem: thrown.message })
+  const { thrown: cause, where } = thrown instanceof RenderError ? thrown : { thrown, where: undefined }
+  const problem = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+  return new RenderFailed({ workflow, problem, cause, ...(where === undefined ? {} : { where }) })
+}

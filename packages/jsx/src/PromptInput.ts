@@ -1,0 +1,149 @@
+/**
+ * What a prompt file says of its inputs, and the check of what it is given against that. Compiled prompts import this module, so it
+ * holds nothing of the compiler.
+ */
+import * as Schema from "effect/Schema"
+import { isPending } from "./Pending.ts"
+
+/** The type of an input, as read from the front matter of a prompt. */
+export type InputType =
+  | { readonly kind: "string" | "number" | "boolean" | "object" | "any" }
+  | { readonly kind: "literal"; readonly value: string | number | boolean | null }
+  | { readonly kind: "array"; readonly of: InputType }
+  | { readonly kind: "union"; readonly of: ReadonlyArray<InputType> }
+  | { readonly kind: "fields"; readonly fields: Inputs }
+
+/** An input: what it has to be, and whether it can be left out. */
+export interface Input {
+  readonly type: InputType
+  readonly isOptional: boolean
+}
+
+/** Inputs by name. */
+export interface Inputs {
+  readonly [name: string]: Input
+}
+
+/** A prompt was rendered with props that are not what its front matter asks for. Not retryable: the workflow has to be changed. */
+export class PromptInputError extends Schema.TaggedError<PromptInputError>()("PromptInputError", {
+  /** The prompt's file, as it was named to the compiler. */
+  file: Schema.String,
+  /** The input, with the way to it (`user.name`, `files[2]`) where it is part of another. */
+  input: Schema.String,
+  expected: Schema.String,
+  received: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.file}: input "${this.input}": expected ${this.expected}, received ${this.received}`
+  }
+}
+
+/** A type in the notation of TypeScript, which is also that of the front matter. */
+export const showType = (type: InputType): string => {
+  switch (type.kind) {
+    case "literal":
+      return JSON.stringify(type.value)
+    case "array":
+      return type.of.kind === "union" ? `(${showType(type.of)})[]` : `${showType(type.of)}[]`
+    case "union":
+      return type.of.map(showType).join(" | ")
+    case "fields":
+      return `{ ${Object.entries(type.fields)
+        .map(([name, { type: inner, isOptional }]) => `${name}${isOptional ? "?" : ""}: ${showType(inner)}`)
+        .join("; ")} }`
+    default:
+      return type.kind
+  }
+}
+
+/** A component whose props are checked against its inputs whenever it renders. */
+export const prompt = <Props extends object, Rendered>(
+  render: (props: Props) => Rendered,
+  { name, file, inputs }: { readonly name: string; readonly file: string; readonly inputs?: Inputs },
+): ((props: Props) => Rendered) => {
+  const Prompt = (props: Props): Rendered => {
+    if (inputs !== undefined) checkProps(file, inputs, props)
+    return render(props)
+  }
+  return Object.assign(Object.defineProperty(Prompt, "name", { value: name }), { displayName: name })
+}
+
+const alwaysAllowed = new Set(["children", "components"])
+
+const checkProps = (file: string, inputs: Inputs, props: object): void => {
+  const wrong = checkFields(inputs, props, "", alwaysAllowed)
+  if (wrong !== undefined) throw new PromptInputError({ file, ...wrong })
+}
+
+interface Mismatch {
+  readonly input: string
+  readonly expected: string
+  readonly received: string
+}
+
+const checkFields = (fields: Inputs, value: object, path: string, allowed?: ReadonlySet<string>): Mismatch | undefined => {
+  // Unknown names first: a misspelt input is missing as well, and the other message would not tell why.
+  for (const name of Object.keys(value)) {
+    if (Object.hasOwn(fields, name) || allowed?.has(name)) continue
+    const known = Object.keys(fields)
+    const expected = known.length === 0 ? "no inputs at all" : `one of the inputs ${known.join(", ")}`
+    return { input: path + name, expected, received: JSON.stringify(name) }
+  }
+  for (const [name, { type, isOptional }] of Object.entries(fields)) {
+    const field = (value as { readonly [name: string]: unknown })[name]
+    if (field === undefined) {
+      if (isOptional) continue
+      return { input: path + name, expected: showType(type), received: "nothing" }
+    }
+    const wrong = check(type, field, path + name)
+    if (wrong !== undefined) return wrong
+  }
+  return undefined
+}
+
+const check = (type: InputType, value: unknown, path: string): Mismatch | undefined => {
+  if (isPending(value)) return undefined
+  const mismatch = { input: path, expected: showType(type), received: show(value) }
+  switch (type.kind) {
+    case "any":
+      return undefined
+    case "number":
+      return typeof value === "number" && !Number.isNaN(value) ? undefined : mismatch
+    case "string":
+    case "boolean":
+      return typeof value === type.kind ? undefined : mismatch
+    case "object":
+      return isObject(value) ? undefined : mismatch
+    case "literal":
+      return value === type.value ? undefined : mismatch
+    case "union":
+      return type.of.some((inner) => check(inner, value, path) === undefined) ? undefined : mismatch
+    case "array": {
+      if (!Array.isArray(value)) return mismatch
+      for (const [index, item] of value.entries()) {
+        const wrong = check(type.of, item, `${path}[${index}]`)
+        if (wrong !== undefined) return wrong
+      }
+      return undefined
+    }
+    case "fields":
+      return isObject(value) ? checkFields(type.fields, value, `${path}.`) : mismatch
+  }
+}
+
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** A value as it is shown in a message; long ones are cut. */
+const show = (value: unknown): string => {
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`
+  if (typeof value === "bigint" || value === undefined || Number.isNaN(value)) return `${value}`
+  let text: string
+  try {
+    text = JSON.stringify(value)
+  } catch {
+    // Circular.
+    text = "an object"
+  }
+  const shown = text.length > 60 ? `${text.slice(0, 57)}...` : text
+  return `${shown} (${Array.isArray(value) ? "array" : value === null ? "null" : typeof value})`
+}

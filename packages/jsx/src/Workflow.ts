@@ -1,0 +1,197 @@
+/**
+ * Workflows written as JSX. `createSmithers` gives the components and hooks typed for a set of schemas; `smithers` makes a workflow
+ * of a render function. A workflow is a value: making one renders nothing, opens nothing and starts nothing.
+ */
+import * as Codec from "@smithers/core/Codec"
+import { InvalidWorkflow, type RenderFailed } from "@smithers/core/Errors"
+import { idPattern, idRule } from "@smithers/core/Ids"
+import * as Plan from "@smithers/core/Plan"
+import * as RunState from "@smithers/core/RunState"
+import type { Values } from "@smithers/core/Scheduler"
+import type { OutputTable } from "@smithers/core/Storage"
+import * as CoreWorkflow from "@smithers/core/Workflow"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as React from "react"
+import * as Components from "./components.ts"
+import type { Ctx, Schemas, Undeclared } from "./Ctx.ts"
+import { untypedTable } from "./lower.ts"
+import { pending } from "./Pending.ts"
+import * as Planner from "./Planner.ts"
+
+/** What can be said of a workflow beside what it renders. */
+export interface SmithersOptions<I extends Codec.AnySchema> {
+  /** Schema of the input. Without one any JSON is taken, and what is read of it is not checked. */
+  readonly input?: I
+  /** A label of the code, kept with each run. */
+  readonly version?: string
+  /** Tasks of one run in flight at once; 4 unless told. */
+  readonly maxConcurrency?: number
+}
+
+/** Where {@link JsxWorkflow}s keep what they are made of. */
+export const blueprintKey: unique symbol = Symbol.for("@smithers/jsx/Blueprint")
+
+/** A workflow written as JSX, which takes an `I`. Its output is that of the last child of the root that has one. */
+export interface JsxWorkflow<in I, out R = never> extends CoreWorkflow.Runs<I, unknown, R> {
+  /** The name its `<Workflow>` bears. Found by rendering without an input; throws `RenderFailed` where that cannot be done. */
+  readonly name: string
+  readonly version: string | undefined
+  readonly [blueprintKey]: Planner.Blueprint & { readonly input: Codec.Codec<unknown, unknown> }
+}
+
+type InputOf<I extends Codec.AnySchema> = [Codec.AnySchema] extends [I] ? Undeclared : Codec.Input<I>
+type Decoded<I extends Codec.AnySchema> = [Codec.AnySchema] extends [I] ? Undeclared : Codec.Output<I>
+
+/** What `createSmithers` gives: components, hooks and schemas that know each other's types. */
+export interface Smithers<S extends Schemas, I extends Codec.AnySchema> {
+  readonly Workflow: typeof Components.Workflow
+  readonly Task: Components.TaskComponent<S, Decoded<I>>
+  readonly Sequence: typeof Components.Sequence
+  readonly Parallel: typeof Components.Parallel
+  readonly Branch: typeof Components.Branch
+  readonly Loop: (props: Components.LoopProps<S, Decoded<I>>) => React.ReactElement | null
+  readonly Ralph: (props: Components.LoopProps<S, Decoded<I>>) => React.ReactElement | null
+  /** The schemas, by reference. */
+  readonly outputs: S
+  readonly useCtx: () => Ctx<S, Decoded<I>>
+  /**
+   * Makes a workflow. `draw` is called for each plan and must be pure: given the same outputs it gives the same tree. `R` is what
+   * Effects returned by tasks ask for, which TypeScript cannot see through JSX.
+   */
+  readonly smithers: <R = never>(draw: (ctx: Ctx<S, Decoded<I>>) => React.ReactNode) => JsxWorkflow<InputOf<I>, R>
+}
+
+/** Declares the outputs of a workflow: each schema becomes a table of its name. */
+export const createSmithers = <S extends Schemas, I extends Codec.AnySchema = Codec.AnySchema>(
+  schemas: S,
+  options: SmithersOptions<I> = {},
+): Smithers<S, I> => {
+  check(schemas, options)
+  const face = {
+    Workflow: Components.Workflow,
+    Task: Components.Task,
+    Sequence: Components.Sequence,
+    Parallel: Components.Parallel,
+    Branch: Components.Branch,
+    Loop: Components.Loop,
+    Ralph: Components.Ralph,
+    outputs: schemas,
+    useCtx: Components.useCtx,
+    smithers: (draw: (ctx: Ctx) => React.ReactNode) => make(draw, schemas, options),
+  }
+  // One set of components serves all schemas; what differs is what the compiler is told of them.
+  return face as unknown as Smithers<S, I>
+}
+
+const optionKeys = new Set(["input", "version", "maxConcurrency"])
+
+const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): void => {
+  const refuse = (problem: string): never => {
+    throw new InvalidWorkflow({ workflow: "?", where: "createSmithers", problem })
+  }
+  for (const [key, schema] of Object.entries(schemas)) {
+    if (!idPattern.test(key)) refuse(`the key ${JSON.stringify(key)} is not ${idRule}`)
+    if (key === untypedTable) refuse(`the key "${untypedTable}" is that of tasks without an output`)
+    if (!Codec.isSchema(schema)) refuse(`"${key}" must be an Effect Schema or a Standard Schema`)
+  }
+  const seen = new Map<unknown, string>()
+  for (const [key, schema] of Object.entries(schemas)) {
+    const other = seen.get(schema)
+    if (other !== undefined) refuse(`"${other}" and "${key}" are the same schema: a task that names it could mean either. Make a copy`)
+    seen.set(schema, key)
+  }
+  for (const key of Object.keys(options)) {
+    if (!optionKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...optionKeys].join(", ")}`)
+  }
+  const { input, version, maxConcurrency } = options
+  if (input !== undefined && !Codec.isSchema(input)) refuse(`"input" must be an Effect Schema or a Standard Schema`)
+  if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)
+  if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency)) refuse(`"maxConcurrency" must be a whole number of at least 1`)
+}
+
+const make = (
+  draw: (ctx: Ctx) => React.ReactNode,
+  schemas: Schemas,
+  { input: inputSchema = Schema.Unknown, version, maxConcurrency }: SmithersOptions<Codec.AnySchema>,
+): JsxWorkflow<unknown, unknown> => {
+  if (typeof draw !== "function") {
+    throw new InvalidWorkflow({ workflow: "?", where: "smithers", problem: "it takes a function of ctx that returns a <Workflow>" })
+  }
+  const input = Codec.make(inputSchema) as Codec.Codec<unknown, unknown>
+  const blueprint = { draw, schemas, input }
+  const declared: ReadonlyArray<OutputTable> = Object.entries(schemas).map(([key, schema]) => ({
+    name: key,
+    get jsonSchema() {
+      return Codec.make(schema).jsonSchema
+    },
+    nodeId: undefined,
+  }))
+  const withUntyped = [...declared, { name: untypedTable, jsonSchema: undefined, nodeId: undefined }]
+  let name: string | undefined
+  const nameOf = (): string => {
+    name ??= Planner.make(blueprint).draw(RunState.empty("blank"), { input: pending, outputs: new Map() }).lowered.name
+    return name
+  }
+  let isUntyped = false
+  const plannerOf = (known?: string): Planner.Planner => {
+    const planner = Planner.make(blueprint, known)
+    const draw = (state: RunState.RunState, values: Values): Planner.Drawn => {
+      const drawn = planner.draw(state, values)
+      isUntyped ||= drawn.lowered.layout.writers.has(untypedTable)
+      return drawn
+    }
+    return { draw, plan: (state, values) => draw(state, values).plan, observe: planner.observe }
+  }
+  const definition = {
+    name: undefined,
+    version,
+    input,
+    planner: () => plannerOf(name),
+    codecOf: (_: string, table: string) => {
+      if (table === untypedTable) return Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
+      return Object.hasOwn(schemas, table) ? (Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>) : undefined
+    },
+    // That of tasks without an output is made when there is one.
+    tables: () => (isUntyped ? withUntyped : declared),
+    maxConcurrency,
+  }
+
+  const begin = (stored: Codec.Json | undefined, runId: string) =>
+    Effect.gen(function* () {
+      // It was accepted a moment ago.
+      const decoded = yield* Effect.orDieWith(input.restore(stored), (issues) => new Error(issues.join("; ")))
+      const planner = plannerOf(name)
+      const first = yield* Effect.try({
+        try: () => planner.draw(RunState.empty(runId), { input: decoded, outputs: new Map() }),
+        catch: (thrown) => thrown as InvalidWorkflow | RenderFailed,
+      })
+      name = first.lowered.name
+      let unused: Planner.Planner | undefined = planner
+      // What was drawn to learn the name is the plan that the run begins with.
+      const takeOver = (): Planner.Planner => {
+        const taken = unused ?? plannerOf(name)
+        unused = undefined
+        return taken
+      }
+      return { ...definition, name, planner: takeOver }
+    })
+
+  const runs = CoreWorkflow.runs<unknown, unknown, unknown>({ definition, begin, label: () => tryOr(nameOf, "?") })
+  return {
+    ...runs,
+    get name() {
+      return nameOf()
+    },
+    version,
+    [blueprintKey]: blueprint,
+  }
+}
+
+const tryOr = <A>(attempt: () => A, otherwise: A): A => {
+  try {
+    return attempt()
+  } catch {
+    return otherwise
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The components a workflow is written with. Most are names that the reconciler knows, typed as components: nothing runs for
+ * them while rendering. What their props mean is decided where the tree is lowered to a plan.
+ */
+import type { Agent } from "@smithers/core/Agent"
+import type * as Codec from "@smithers/core/Codec"
+import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
+import type * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+import * as React from "react"
+import type { Ctx, Schemas, TaskCtx, Undeclared } from "./Ctx.ts"
+import type { Fiber } from "./HostNode.ts"
+import { frameContext, loopContext } from "./internal/frame.ts"
+import { jsx } from "./jsx-runtime.ts"
+
+/** Upstream outputs a task asks for, by the names under which it receives them: schemas, or their keys. */
+export interface Deps {
+  readonly [name: string]: Codec.AnySchema | string
+}
+
+/** What is received for `deps`. */
+export type DepValues<D extends Deps, S extends Schemas = Schemas> = {
+  readonly [K in keyof D]: D[K] extends keyof S ? Codec.Output<S[D[K]]> : Codec.Output<D[K]>
+}
+
+/** A function child: it gets the deps where there are any, and the ctx of the attempt. It is called when the task runs. */
+export type TaskFunction<S extends Schemas, D extends Deps, Input, A> = [keyof D] extends [never]
+  ? (ctx: TaskCtx<S, Input>) => A
+  : (deps: DepValues<D, S>, ctx: TaskCtx<S, Input>) => A
+
+/** What a function may return for an `A`. */
+export type Eventually<A> = A | PromiseLike<A> | Effect.Effect<A, unknown, unknown>
+
+/** What a prompt is written with: text, elements, and values, which are shown as JSON. */
+export type Prompt = string | number | bigint | boolean | null | undefined | object
+
+/** `retries` and its companion in one: options with times in milliseconds or as durations, or any Effect Schedule. */
+export type TaskRetryPolicy =
+  | (Omit<RetryOptions, "maxAttempts"> & {
+      readonly maxAttempts?: number
+      readonly initialDelayMs?: number
+      readonly maxDelayMs?: number
+    })
+  | Schedule.Schedule<unknown, unknown>
+
+type OutputOf<S extends Schemas, O> = O extends keyof S ? S[O] : O
+
+/** The type of a task's output where none is declared. */
+type DeclaredInput<S extends Schemas, O> = [O] extends [undefined] ? unknown : Codec.Input<OutputOf<S, O>>
+type DeclaredOutput<S extends Schemas, O> = [O] extends [undefined] ? unknown : Codec.Output<OutputOf<S, O>>
+
+interface TaskOptions<S extends Schemas, O, D extends Deps, Input> {
+  /** Unique in the workflow, and the same in every frame: it is the key of what is stored. */
+  readonly id: string
+  /** What the task gives: one of the schemas of the workflow, or its key. Without one it is stored as JSON, unchecked. */
+  readonly output?: O
+  /** Upstream outputs to wait for and receive. */
+  readonly deps?: D
+  /** Which task is meant by a dep, where its name is not the task's id and several tasks give its schema. */
+  readonly needs?: { readonly [K in keyof D]?: string }
+  /** Tasks to wait for without receiving anything. */
+  readonly dependsOn?: ReadonlyArray<string>
+  /** Leaves the task out, with an absent output. Asked when the task would start. */
+  readonly skipIf?: boolean | null | undefined | ((ctx: Ctx<S, Input>) => unknown)
+  /** Attempts after the first; 3 unless told, `Infinity` for no end. */
+  readonly retries?: number
+  readonly retryPolicy?: TaskRetryPolicy
+  /** A single attempt. */
+  readonly noRetry?: boolean
+  /** Longest time for one attempt, in milliseconds. */
+  readonly timeoutMs?: number
+  /** Longest time without a `heartbeat`, or a turn of an agent, in milliseconds. */
+  readonly heartbeatTimeoutMs?: number
+  /** Lets the run go on, with an absent output, when the task has failed for good. */
+  readonly continueOnFail?: boolean
+  /** Takes over the output of an earlier run where the key (the deps, the input and a prompt that is text, unless told) is the same. */
+  readonly cache?: boolean | { readonly key?: (ctx: Ctx<S, Input>) => unknown; readonly ttl?: DurationLike }
+  /** A title for people. */
+  readonly label?: string
+  /** JSON for tools. */
+  readonly meta?: { readonly [key: string]: unknown }
+  /** Undoes the task when a saga around it fails. */
+  readonly compensate?: (output: DeclaredOutput<S, O>, ctx: TaskCtx<S, Input>) => unknown
+  readonly key?: React.Key | null
+}
+
+interface AgentTask<S extends Schemas, D extends Deps, Input> {
+  /** Who does it: an agent, or several that are tried in order. */
+  readonly agent: Agent | ReadonlyArray<Agent>
+  /** The prompt, or a function that gives it when the task runs. */
+  readonly children: TaskFunction<S, D, Input, Eventually<Prompt>> | Prompt
+}
+
+interface PlainTask<S extends Schemas, O, D extends Deps, Input> {
+  readonly agent?: undefined
+  /** The output, or a function that gives it when the task runs. */
+  readonly children: TaskFunction<S, D, Input, Eventually<DeclaredInput<S, O>>> | Static<DeclaredInput<S, O>>
+}
+
+/** A value as a child. Where it is text it may be written in pieces. */
+type Static<A> = A | (string extends A ? Prompt : never)
+
+/** Props of a `Task` of a workflow with these schemas and this input. */
+export type TaskProps<S extends Schemas, O, D extends Deps, Input> = TaskOptions<S, O, D, Input> &
+  (AgentTask<S, NoInfer<D>, Input> | PlainTask<S, NoInfer<O>, NoInfer<D>, Input>)
+
+/** A unit of work. */
+export interface TaskComponent<S extends Schemas = Schemas, Input = Undeclared> {
+  // biome-ignore lint/complexity/noBannedTypes: no deps
+  <O extends (keyof S & string) | Codec.AnySchema | undefined = undefined, const D extends Deps = {}>(
+    props: TaskProps<S, O, D, Input>,
+  ): React.ReactElement | null
+}
+
+/** Props of what has nothing but children. */
+export interface ChildrenProps {
+  readonly children?: React.ReactNode
+  readonly key?: React.Key | null
+}
+
+export interface WorkflowProps extends ChildrenProps {
+  /** The same in every frame and for every input. */
+  readonly name: string
+}
+
+export interface ParallelProps extends ChildrenProps {
+  /** At most this many attempts inside at once. */
+  readonly maxConcurrency?: number
+  /** A failure inside interrupts what else runs inside, instead of letting it finish. */
+  readonly failFast?: boolean
+}
+
+export interface BranchProps {
+  readonly if: unknown
+  readonly then: React.ReactNode
+  readonly else?: React.ReactNode
+  readonly key?: React.Key | null
+}
+
+export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared> extends ChildrenProps {
+  /** Asked before the first pass and after each: a value read while rendering, or a function of the ctx. */
+  readonly until: Prompt | ((ctx: Ctx<S, Input>) => unknown)
+  /** Keeps the loop's place in the run. Unless given, it is known by where it stands, as React knows elements: by key or position. */
+  readonly id?: string
+  /** Passes at most; no limit unless told. */
+  readonly maxIterations?: number | undefined
+  /** `return-last` (the default) goes on with the last pass; `fail` fails the run with `LoopLimitReached`. */
+  readonly onMaxReached?: "return-last" | "fail"
+}
+
+type Component<P> = (props: P) => React.ReactElement | null
+
+const host = <P>(name: string): Component<P> => name as unknown as Component<P>
+
+/** The root of a workflow. Runs its children one after another; its output is that of the last child that has one. */
+export const Workflow = host<WorkflowProps>("Workflow")
+
+/** Children one after another. */
+export const Sequence = host<ChildrenProps>("Sequence")
+
+/** Children at the same time. */
+export const Parallel = host<ParallelProps>("Parallel")
+
+/** One of two ways. Only the one that is taken is rendered. */
+export const Branch: Component<BranchProps> = (props) => {
+  const { if: condition, then, else: otherwise = null } = props
+  return jsx("Branch", { of: props, children: condition ? then : otherwise })
+}
+
+/** A unit of work: an agent's, a function's, or a value. */
+export const Task = "Task" as unknown as TaskComponent
+
+/** Passes of its children until a condition holds. A class, because its place among its siblings is only told to classes. */
+class LoopPlace extends React.Component<LoopProps> {
+  static displayName = "Loop"
+  override render(): React.ReactNode {
+    const { id, children } = this.props
+    const loop = id ?? placeOf((this as unknown as { readonly _reactInternals: Fiber })._reactInternals)
+    return jsx(loopContext.Provider, { value: loop, children: jsx("Loop", { of: this.props, loop, children }) })
+  }
+}
+
+/** Passes of its children until `until` holds. */
+export const Loop = LoopPlace as unknown as {
+  <S extends Schemas = Schemas, Input = Undeclared>(props: LoopProps<S, Input>): React.ReactElement | null
+}
+
+/** Another name for {@link Loop}. */
+export const Ralph = Loop
+
+/**
+ * A name for a place in the tree that stays the same for as long as React would keep an element's state there: the keys and the
+ * positions other than the first on the way from the root, each with its depth, and the depth itself.
+ */
+const placeOf = (fiber: Fiber): string => {
+  const steps: Array<Pick<Fiber, "key" | "index">> = []
+  for (let here: Fiber | null = fiber; here !== null; here = here.return) steps.unshift(here)
+  const names = steps.flatMap(({ key, index }, depth) => {
+    if (key !== null) return [`${depth}-${key.replaceAll(/[^A-Za-z0-9_-]/g, (character) => `.${character.codePointAt(0)?.toString(36)}.`)}`]
+    return index === 0 ? [] : [`${depth}-${index}`]
+  })
+  const place = `loop:${[...names, steps.length].join(":")}`
+  return place.length <= 200 ? place : `loop:${place.length}:${place.slice(-180)}`
+}
+
+/** The `ctx` of the workflow that is rendering, as seen from this component: inside a loop, of that loop. */
+export const useCtx = (): Ctx => {
+  const frame = React.useContext(frameContext)
+  const loop = React.useContext(loopContext)
+  if (frame === undefined) throw new TypeError("useCtx() was called outside a workflow: it works in components that smithers() renders")
+  return frame.ctx(loop)
+}

@@ -1,0 +1,2 @@
+export * as Ctx from "./Ctx.ts"
+export * as Mdx from "./Mdx.ts"

@@ -1,0 +1,158 @@
+/** The front matter of a prompt file: what is between the two lines of `---` it begins with. */
+import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml"
+import type { Input, Inputs, InputType } from "../PromptInput.ts"
+
+/** What is wrong, and where. Lines and columns count from 1. */
+export class Malformed extends Error {
+  readonly line: number
+  readonly column: number
+  constructor(reason: string, line: number, column: number) {
+    super(reason)
+    this.line = line
+    this.column = column
+  }
+}
+
+export interface Frontmatter {
+  /** Absent where the front matter has none. */
+  readonly inputs?: Inputs
+  readonly others: { readonly [name: string]: unknown }
+  /** The text after the front matter, with as many empty lines before as to keep every line's number. */
+  readonly body: string
+}
+
+/** Reads the front matter off a file whose lines end in `\n`. Throws {@link Malformed}. */
+export const split = (source: string): Frontmatter => {
+  const opening = /^---[ \t]*(?:\n|$)/.exec(source)
+  if (opening === null) return { others: {}, body: source }
+  const rest = source.slice(opening[0].length)
+  const closing = /(?:^|\n)---[ \t]*(?:\n|$)/.exec(rest)
+  if (closing === null) throw new Malformed("the front matter is not closed: a second line of --- is missing", 1, 1)
+  const end = closing.index + closing[0].length
+  const yaml = rest.slice(0, closing.index + 1)
+  const lines = (opening[0] + rest.slice(0, end)).split("\n").length - 1
+  return { ...read(yaml), body: "\n".repeat(lines) + rest.slice(end) }
+}
+
+const read = (source: string): Pick<Frontmatter, "inputs" | "others"> => {
+  const lineCounter = new LineCounter()
+  const document = parseDocument(withQuotedUnions(source), { lineCounter })
+  const fail = (reason: string, offset: number): never => {
+    const { line, col } = lineCounter.linePos(offset)
+    throw new Malformed(reason, line + 1, col)
+  }
+  const [error] = document.errors
+  if (error !== undefined) {
+    const { line, col } = error.linePos?.[0] ?? { line: 1, col: 1 }
+    const [reason = "it is not YAML"] = error.message.split(/ at line \d+|\n/)
+    throw new Malformed(`the front matter cannot be read: ${reason}`, line + 1, col)
+  }
+  const { contents } = document
+  if (contents === null) return { others: {} }
+  const offsetOf = (node: unknown, fallback: number): number => (node as Node | null)?.range?.[0] ?? fallback
+  if (!isMap(contents)) return fail("the front matter has to be a map, such as `inputs:`", offsetOf(contents, 0))
+
+  const fields = (map: Node | null, at: number): Inputs => {
+    if (map === null || (isScalar(map) && map.value === null)) return {}
+    if (!isMap(map)) return fail("inputs have to be a map of names to types, such as `repo: string`", offsetOf(map, at))
+    return Object.fromEntries(map.items.map((pair) => field(pair as Pair<Node, Node | null>)))
+  }
+  const field = ({ key, value }: Pair<Node, Node | null>): readonly [string, Input] => {
+    const at = offsetOf(key, 0)
+    const written = isScalar(key) ? `${key.value}` : fail("the name of an input has to be plain text", at)
+    const name = written.replace(/\?$/, "")
+    const isOptional = name !== written
+    if (name === "children" || name === "components") fail(`"${name}" cannot be an input: it is passed to every prompt`, at)
+    if (name === "key" || name === "ref") fail(`"${name}" cannot be an input: React keeps it to itself`, at)
+    const { type, isOptional: isOptionalType } = typeOf(name, value, at)
+    return [name, { type, isOptional: isOptional || isOptionalType }]
+  }
+  const typeOf = (name: string, node: Node | null, at: number): Input => {
+    if (isMap(node)) return { type: { kind: "fields", fields: fields(node, at) }, isOptional: false }
+    if (isSeq(node) && node.items.length === 1) {
+      const { type } = typeOf(name, node.items[0] as Node, at)
+      return { type: { kind: "array", of: type }, isOptional: false }
+    }
+    const text = isScalar(node) && node.value !== null ? `${node.value}` : ""
+    if (text === "") return fail(`input "${name}" has no type: write ${known}`, offsetOf(node, at))
+    return parseType(text) ?? fail(`input "${name}" is of unknown type ${text}: write ${known}`, offsetOf(node, at))
+  }
+
+  const others = document.toJS() as { readonly [name: string]: unknown }
+  const declared = contents.items.find(({ key }) => isScalar(key) && key.value === "inputs") as Pair<Node, Node | null> | undefined
+  if (declared === undefined) return { others }
+  const { inputs: _, ...rest } = others
+  return { inputs: fields(declared.value, offsetOf(declared.key, 0)), others: rest }
+}
+
+const known =
+  'string, number, boolean, object, any, any of them with [], a union such as "a" | "b", or a map of names to types; ? at the end makes it optional'
+
+/** `level: "low" | "high"` reads well and is not YAML. Quotes around it keep it on its line, and so every line's number. */
+const withQuotedUnions = (yaml: string): string =>
+  yaml.replace(
+    /^([ \t]*(?:- +)?[^\s:#][^:\n]*:[ \t]+)((?:"[^"\n]*"|'[^'\n]*')[ \t]*(?:\||\?|\[\])[^#\n]*?)([ \t]*(?: #.*)?)$/gm,
+    (_, name: string, type: string, end: string) => `${name}'${type.replaceAll("'", "''")}'${end}`,
+  )
+
+const token = /\s*(?:("(?:[^"\\]|\\.)*"|'[^']*')|(-?\d+(?:\.\d+)?)|([A-Za-z]+)|(\[\])|([|()?]))/y
+
+/** Reads a type in the notation of TypeScript, as far as prompts have it; undefined if it is none. */
+const parseType = (text: string): Input | undefined => {
+  const tokens: Array<string> = []
+  token.lastIndex = 0
+  const source = text.trim()
+  while (token.lastIndex < source.length) {
+    const match = token.exec(source)
+    if (match === null) return undefined
+    tokens.push(match[0].trim())
+  }
+  const isOptional = tokens.at(-1) === "?"
+  if (isOptional) tokens.pop()
+  const union = (): InputType | undefined => {
+    const of: Array<InputType> = []
+    do {
+      const member = array()
+      if (member === undefined) return undefined
+      of.push(member)
+    } while (tokens[0] === "|" && tokens.shift() !== undefined)
+    const [only] = of
+    return of.length === 1 ? only : { kind: "union", of }
+  }
+  const array = (): InputType | undefined => {
+    let type = single()
+    while (type !== undefined && tokens[0] === "[]") {
+      tokens.shift()
+      type = { kind: "array", of: type }
+    }
+    return type
+  }
+  const single = (): InputType | undefined => {
+    const first = tokens.shift()
+    switch (first) {
+      case undefined:
+        return undefined
+      case "(": {
+        const inner = union()
+        return tokens.shift() === ")" ? inner : undefined
+      }
+      case "string":
+      case "number":
+      case "boolean":
+      case "object":
+      case "any":
+        return { kind: first }
+      case "true":
+      case "false":
+        return { kind: "literal", value: first === "true" }
+      case "null":
+        return { kind: "literal", value: null }
+      default: {
+        if (/^-?\d/.test(first)) return { kind: "literal", value: Number(first) }
+        return /^["']/.test(first) ? { kind: "literal", value: first.slice(1, -1).replace(/\\(["\\])/g, "$1") } : undefined
+      }
+    }
+  }
+  const type = union()
+  return type === undefined || tokens.length > 0 ? undefined : { type, isOptional }
+}

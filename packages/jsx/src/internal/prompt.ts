@@ -1,0 +1,45 @@
+/**
+ * Prompts: what is between the tags of a task, kept as it is until the task runs, and then written out as Markdown.
+ */
+import type * as React from "react"
+import type { Ctx } from "../Ctx.ts"
+import { type HostNode, type HostText, isText } from "../HostNode.ts"
+import * as Markdown from "../Markdown.ts"
+import { render } from "../render.ts"
+import { hasElements, print } from "./children.ts"
+import { frameContext } from "./frame.ts"
+import { jsx } from "../jsx-runtime.ts"
+
+/** A prompt that is still to be written. */
+export class Written {
+  readonly nodes: ReadonlyArray<Markdown.PromptNode>
+  constructor(nodes: ReadonlyArray<Markdown.PromptNode>) {
+    this.nodes = nodes
+  }
+}
+
+export const isWritten = (content: unknown): content is Written => content instanceof Written
+
+/** A prompt of rendered elements. */
+export const written = (nodes: ReadonlyArray<HostNode | HostText>): Written => new Written(nodes.map(nodeOf))
+
+/** Of text, written in one piece or several. */
+export const pieces = (children: unknown): Written =>
+  new Written([Array.isArray(children) ? children.map(print).join("") : print(children)])
+
+const nodeOf = (node: HostNode | HostText): Markdown.PromptNode =>
+  isText(node) ? node.text : { type: node.type, props: node.props, children: node.children.map(nodeOf) }
+
+export const write = ({ nodes }: Written): string => Markdown.render(nodes)
+
+/** The prompt that a function gave: elements are rendered, promises waited for. Effects are for the core to run. */
+export const resolve = (given: unknown, ctx: Ctx): unknown => {
+  if (typeof given === "object" && given !== null && "then" in given && typeof given.then === "function") {
+    return (given as Promise<unknown>).then((value) => resolve(value, ctx))
+  }
+  if (typeof given === "string") return given
+  if (!hasElements(given)) return typeof given === "number" || Array.isArray(given) ? print(given) : given
+  const element = jsx(frameContext.Provider, { value: { ctx: () => ctx }, children: given as React.ReactNode })
+  const { nodes } = render(jsx("Prompt", { children: element }))
+  return Markdown.render((nodes[0]?.children ?? []).map(nodeOf))
+}

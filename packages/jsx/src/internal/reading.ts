@@ -1,0 +1,126 @@
+/**
+ * What a read through `ctx` means: which node, and which of its rows. A node in a loop is read in the pass its loop is in, wherever
+ * the reader stands, so that a loop's tasks see each other's outputs of this pass and an inner loop starts afresh in each outer
+ * pass. Where a node stands is taken from the plan drawn before; a render that turns out to have read by an outdated plan is made
+ * again by the planner.
+ */
+import { type NodeId, nodeKey } from "@smithers/core/Ids"
+import type { PendingRead } from "@smithers/core/Plan"
+import * as RunState from "@smithers/core/RunState"
+import type { Values } from "@smithers/core/Scheduler"
+import type { Rows } from "./rows.ts"
+
+/** Where the nodes of a plan stand. */
+export interface Layout {
+  /** Mounted tasks: the table each writes and the innermost loop around it. */
+  readonly tasks: ReadonlyMap<NodeId, { readonly table: string; readonly loop: NodeId | undefined }>
+  readonly writers: ReadonlyMap<string, ReadonlyArray<NodeId>>
+  /** Mounted loops, and the loop around each. */
+  readonly loops: ReadonlyMap<NodeId, NodeId | undefined>
+}
+
+/** Before anything is drawn. */
+export const emptyLayout: Layout = { tasks: new Map(), writers: new Map(), loops: new Map() }
+
+/** What is known of a run when something is read. */
+export interface Known {
+  readonly state: RunState.RunState
+  readonly values: Values
+  readonly rows: Rows
+  readonly layout: Layout
+}
+
+/** A read of a table, by whichever node writes it unless one is named. */
+export interface Read {
+  readonly table: string
+  readonly nodeId: NodeId | undefined
+  /** The pass to read; the current one unless told. */
+  readonly pass: number | "latest" | undefined
+}
+
+/** What was found. */
+export interface Found {
+  readonly nodeId: NodeId | undefined
+  readonly value: unknown
+  /** Whether there is an output, which may itself be undefined. */
+  readonly isThere: boolean
+  /** The output's row, to compare one reading with another. */
+  readonly key: string
+}
+
+/** A read that cannot be answered, whatever happens. */
+export class ReadError extends TypeError {}
+
+/** The node that a read means. */
+export const nodeOf = ({ layout, rows }: Known, { table, nodeId }: Pick<Read, "table" | "nodeId">): NodeId | undefined => {
+  if (nodeId !== undefined) {
+    const other = layout.tasks.get(nodeId)?.table ?? rows.tableOf(nodeId)
+    if (other !== undefined && other !== table) {
+      throw new ReadError(`task "${nodeId}" gives a "${other}", and is read as "${table}"`)
+    }
+    return nodeId
+  }
+  const mounted = layout.writers.get(table) ?? []
+  const candidates = mounted.length > 0 ? mounted : rows.writersOf(table)
+  if (candidates.length > 1) {
+    const some = candidates.slice(0, 3).map((id) => `"${id}"`)
+    throw new ReadError(
+      `"${table}" is given by ${candidates.length} tasks (${some.join(", ")}${candidates.length > 3 ? ", …" : ""}): say which with nodeId`,
+    )
+  }
+  return candidates[0]
+}
+
+/** The rows that a loop's current instance covers: from `base`, `passes` of them; none before its first pass. */
+const instanceOf = (known: Known, loop: NodeId): { readonly base: number; readonly passes: number } => {
+  const around = known.layout.loops.get(loop)
+  const iteration = around === undefined ? 0 : currentRow(known, around)
+  const record = iteration < 0 ? undefined : RunState.loop(known.state, loop, iteration)
+  return { base: record?.base ?? 0, passes: record?.passes ?? 0 }
+}
+const currentRow = (known: Known, loop: NodeId): number => {
+  const { base, passes } = instanceOf(known, loop)
+  return passes === 0 ? -1 : base + passes - 1
+}
+
+/** The pass a loop is in, counted from 0. */
+export const passOf = (known: Known, loop: NodeId): number => Math.max(0, instanceOf(known, loop).passes - 1)
+
+/** The rows a node has in the current instance of its loop. */
+export const rowsOf = (known: Known, nodeId: NodeId): ReadonlyArray<number> => {
+  const all = known.rows.of(nodeId)
+  const loop = known.layout.tasks.get(nodeId)?.loop
+  if (loop === undefined) return all
+  const { base, passes } = instanceOf(known, loop)
+  return all.filter((row) => row >= base && row < base + passes)
+}
+
+const rowOf = (known: Known, nodeId: NodeId, pass: Read["pass"]): number | undefined => {
+  const task = known.layout.tasks.get(nodeId)
+  // A task that is no longer there is read as it last was.
+  if (pass === "latest" || task === undefined) return rowsOf(known, nodeId).at(typeof pass === "number" ? pass : -1)
+  if (task.loop === undefined) return pass === undefined || pass === 0 ? 0 : undefined
+  const { base, passes } = instanceOf(known, task.loop)
+  const wanted = pass ?? passes - 1
+  return wanted >= 0 && wanted < passes ? base + wanted : undefined
+}
+
+/** Answers a read. */
+export const find = (known: Known, read: Read): Found => {
+  const nodeId = nodeOf(known, read)
+  const row = nodeId === undefined ? undefined : rowOf(known, nodeId, read.pass)
+  const key = nodeId === undefined || row === undefined ? undefined : nodeKey(nodeId, row)
+  const isThere = key !== undefined && known.values.outputs.has(key)
+  return { nodeId, value: isThere ? known.values.outputs.get(key) : undefined, isThere, key: isThere ? key : "" }
+}
+
+/** A read as it is written, for messages. */
+export const show = ({ nodeId, table }: PendingRead): string =>
+  nodeId === undefined ? `ctx.output("${table}")` : `ctx.output("${table}", { nodeId: "${nodeId}" })`
+
+/** Whether a loop has begun and not ended, where it stands now. */
+export const isRunning = (known: Known, loop: NodeId): boolean => {
+  const around = known.layout.loops.get(loop)
+  const iteration = around === undefined ? 0 : currentRow(known, around)
+  return iteration >= 0 && RunState.loop(known.state, loop, iteration)?.status === "running"
+}

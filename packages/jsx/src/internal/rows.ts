@@ -1,0 +1,54 @@
+/**
+ * Which outputs a run has, by the node that wrote them: kept up to date event by event, since a render may read hundreds of them.
+ */
+import type { NodeId } from "@smithers/core/Ids"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
+
+export interface Rows {
+  /** Iterations of a node that have an output, in order. */
+  readonly of: (nodeId: NodeId) => ReadonlyArray<number>
+  /** The table a node has written. */
+  readonly tableOf: (nodeId: NodeId) => string | undefined
+  /** Nodes that have written a table. */
+  readonly writersOf: (table: string) => ReadonlyArray<NodeId>
+  readonly observe: (event: RunEvent) => void
+}
+
+/** The rows of a run. */
+export const make = (state: RunState.RunState): Rows => {
+  const rows = new Map<NodeId, { table: string; iterations: Array<number> }>()
+  const writers = new Map<string, Set<NodeId>>()
+
+  const add = (nodeId: NodeId, table: string, iteration: number): void => {
+    const known = rows.get(nodeId) ?? { table, iterations: [] }
+    known.table = table
+    if (!known.iterations.includes(iteration)) known.iterations.push(iteration)
+    known.iterations.sort((left, right) => left - right)
+    rows.set(nodeId, known)
+    const others = writers.get(table)
+    if (others === undefined) writers.set(table, new Set([nodeId]))
+    else others.add(nodeId)
+  }
+  const remove = (nodeId: NodeId, iteration: number): void => {
+    const known = rows.get(nodeId)
+    if (known === undefined) return
+    known.iterations = known.iterations.filter((other) => other !== iteration)
+    if (known.iterations.length > 0) return
+    rows.delete(nodeId)
+    writers.get(known.table)?.delete(nodeId)
+  }
+
+  for (const record of RunState.records(state)) {
+    if (record.kind === "step" && record.status === "finished") add(record.nodeId, record.table ?? "", record.iteration)
+  }
+  return {
+    of: (nodeId) => rows.get(nodeId)?.iterations ?? [],
+    tableOf: (nodeId) => rows.get(nodeId)?.table,
+    writersOf: (table) => [...(writers.get(table) ?? [])],
+    observe: (event) => {
+      if (event._tag === "AttemptSucceeded") add(event.nodeId, event.table, event.iteration)
+      if (event._tag === "NodeReset") remove(event.nodeId, event.iteration)
+    },
+  }
+}

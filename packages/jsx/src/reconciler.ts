@@ -1,0 +1,126 @@
+/**
+ * React's host config for plans: elements become {@link HostNode}s. Renders are never committed (see `render.ts`), so that only the
+ * half of a host config that builds is ever called; the rest is what React asks to be there.
+ *
+ * The production build of the reconciler is named outright. It is five to ten times faster than the one for development, which
+ * is what would be loaded wherever `NODE_ENV` is not set, and it works with either build of React.
+ */
+import * as React from "react"
+// @ts-expect-error there are no types for the builds themselves
+import Reconciler from "react-reconciler/cjs/react-reconciler.production.js"
+import { DefaultEventPriority } from "react-reconciler/constants.js"
+import type { Fiber, HostNode, HostText } from "./HostNode.ts"
+import { hasElements } from "./internal/children.ts"
+import { pendingReads } from "./internal/scope.ts"
+
+/** Collects the nodes of one render. */
+export interface Container {
+  readonly nodes: Array<HostNode>
+  /** Tasks that have begun, with the pending reads made before. */
+  readonly begun: Array<HostContext>
+}
+
+interface HostContext {
+  readonly parent: HostContext | undefined
+  readonly reads: number
+  readonly begun: Array<HostContext>
+}
+
+type Props = HostNode["props"]
+
+const nothing = (): void => {}
+const no = (): boolean => false
+const nobody = (): null => null
+
+const hostConfig = {
+  supportsMutation: true,
+  supportsPersistence: false,
+  supportsHydration: false,
+  supportsMicrotasks: false,
+  isPrimaryRenderer: false,
+  noTimeout: -1,
+  scheduleTimeout: setTimeout,
+  cancelTimeout: clearTimeout,
+
+  getRootHostContext: ({ begun }: Container): HostContext => ({ parent: undefined, reads: 0, begun }),
+  // Called as an element begins, before its children: the place to see how many reads were made by then.
+  getChildHostContext: (parent: HostContext, type: string): HostContext => {
+    if (type !== "Task") return parent
+    const context = { parent, reads: pendingReads().length, begun: parent.begun }
+    parent.begun.push(context)
+    return context
+  },
+  createInstance: (type: string, props: Props, container: Container, context: HostContext, fiber: Fiber): HostNode => {
+    const readsInside = type === "Task" ? pendingReads().slice(readsAtBegin(context)) : []
+    const node: HostNode = { type, props, children: [], isInside: false, fiber, readsInside }
+    container.nodes.push(node)
+    return node
+  },
+  createTextInstance: (text: string): HostText => ({ text }),
+  appendInitialChild: (parent: HostNode, child: HostNode | HostText): void => {
+    parent.children.push(child)
+    if (!("text" in child)) child.isInside = true
+  },
+  finalizeInitialChildren: no,
+  // A task's children are rendered only where there is something to render: a function or a value is for the task itself.
+  shouldSetTextContent: (type: string, { children }: Props): boolean => type === "Task" && !hasElements(children),
+  preparePortalMount: (): never => {
+    throw new TypeError("a portal leads out of the plan: render its children in place")
+  },
+
+  getPublicInstance: (node: HostNode): HostNode => node,
+  prepareForCommit: nobody,
+  resetAfterCommit: nothing,
+  clearContainer: nothing,
+  appendChildToContainer: nothing,
+  removeChildFromContainer: nothing,
+  detachDeletedInstance: nothing,
+  setCurrentUpdatePriority: nothing,
+  getCurrentUpdatePriority: (): number => DefaultEventPriority,
+  resolveUpdatePriority: (): number => DefaultEventPriority,
+  trackSchedulerEvent: nothing,
+  resolveEventType: nobody,
+  resolveEventTimeStamp: (): number => -1.1,
+  shouldAttemptEagerTransition: no,
+  requestPostPaintCallback: nothing,
+  maySuspendCommit: no,
+  resetFormInstance: nothing,
+  NotPendingTransition: null,
+  HostTransitionContext: React.createContext(null),
+  beforeActiveInstanceBlur: nothing,
+  afterActiveInstanceBlur: nothing,
+  getInstanceFromNode: nobody,
+  prepareScopeUpdate: nothing,
+  getInstanceFromScope: nobody,
+}
+
+/** How many reads there were when a task began. What a component that threw and was caught has left above it goes too. */
+const readsAtBegin = (parent: HostContext): number => {
+  const { begun } = parent
+  for (let context = begun.pop(); context !== undefined; context = begun.pop()) if (context.parent === parent) return context.reads
+  return 0
+}
+
+/** A React root, as far as it is used. */
+export interface Root {
+  readonly current: { readonly alternate: Fiber | null }
+}
+
+interface PlanReconciler {
+  readonly createContainer: (
+    container: Container,
+    tag: number,
+    hydration: null,
+    isStrictMode: boolean,
+    override: null,
+    identifierPrefix: string,
+    onUncaughtError: (error: unknown, info: { readonly componentStack?: string }) => void,
+    onCaughtError: () => void,
+    onRecoverableError: () => void,
+    transitionCallbacks: null,
+  ) => Root
+  readonly updateContainerSync: (element: React.ReactNode, root: Root, parent: null, callback: null) => void
+  readonly flushSyncWork: () => void
+}
+
+export const reconciler = (Reconciler as (config: typeof hostConfig) => PlanReconciler)(hostConfig)

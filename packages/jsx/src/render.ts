@@ -1,0 +1,128 @@
+/**
+ * One synchronous render of a workflow. It is a render and never a mount: the tree ends in an element that suspends for ever,
+ * so that React builds everything and commits nothing. Hence no effect runs, no ref is set, and no state outlives the frame; that is
+ * React's own behaviour for a tree that is not shown yet, and nothing of ours.
+ */
+import type { PendingRead } from "@smithers/core/Plan"
+import * as React from "react"
+import { componentsAround, type Fiber, type HostNode } from "./HostNode.ts"
+import { watch } from "./internal/scope.ts"
+import { type Container, type Root, reconciler } from "./reconciler.ts"
+
+/** A finished render. */
+export interface Rendered {
+  /** The outermost elements. */
+  readonly nodes: ReadonlyArray<HostNode>
+  readonly pendingReads: ReadonlyArray<PendingRead>
+}
+
+/** What a component threw, and the components around it. */
+export class RenderError {
+  readonly thrown: unknown
+  readonly where: string | undefined
+  constructor(thrown: unknown, where: string | undefined) {
+    this.thrown = thrown
+    this.where = where
+  }
+}
+
+/** Concurrent root: the only kind that may suspend outside a boundary. */
+const concurrent = 1
+const suspenseTag = 13
+const incomplete = 0x8000
+
+/** Never settles, and so never asks React to come back. */
+// biome-ignore lint/suspicious/noThenProperty: React waits for a thenable
+const forever = { then: (): void => {} }
+
+/** Renders an element. Throws {@link RenderError}. */
+export const render = (element: React.ReactNode): Rendered => {
+  const container: Container = { nodes: [], begun: [] }
+  let isOver = false
+  let failure: RenderError | undefined
+  const End = (): never => {
+    isOver = true
+    throw forever
+  }
+  const root = reconciler.createContainer(
+    container,
+    concurrent,
+    null,
+    false,
+    null,
+    "",
+    (thrown, { componentStack }) => {
+      failure ??= new RenderError(readable(thrown), tidy(componentStack))
+    },
+    () => {},
+    () => {},
+    null,
+  )
+  const pendingReads = watch(() => {
+    reconciler.updateContainerSync(React.createElement(React.Fragment, null, element, React.createElement(End)), root, null, null)
+    reconciler.flushSyncWork()
+  })
+  if (failure !== undefined) throw failure
+  const suspended = isOver ? hiddenBehindSuspense(root) : lastBegun(root)
+  if (!isOver || suspended !== undefined) {
+    // It would be rendered again when what it waits for is there, with nobody to take the result.
+    reconciler.updateContainerSync(null, root, null, null)
+    reconciler.flushSyncWork()
+    const [name = "a component"] = componentsAround(suspended ?? null)
+    const problem = `${name} suspends: a plan is rendered in one go, so components cannot be async or use() a promise. Do the waiting in a task`
+    throw new RenderError(new TypeError(problem), `at ${componentsAround(suspended ?? null).join("\n at ")}`)
+  }
+  return { nodes: container.nodes.filter(({ isInside }) => !isInside), pendingReads }
+}
+
+/** The component that suspended outside any boundary. */
+const lastBegun = (root: Root): Fiber | undefined => {
+  let found: Fiber | undefined
+  visit(root, (fiber) => {
+    if ((fiber.flags & incomplete) !== 0 && typeof fiber.type === "function") found = fiber
+  })
+  return found
+}
+
+/** A `Suspense` boundary that shows its fallback: React would come back to it later, and there is no later. */
+const hiddenBehindSuspense = (root: Root): Fiber | undefined => {
+  let found: Fiber | undefined
+  visit(root, (fiber) => {
+    if (fiber.tag === suspenseTag && fiber.memoizedState !== null) found = fiber.return ?? fiber
+  })
+  return found
+}
+
+const visit = ({ current }: Root, see: (fiber: Fiber) => void): void => {
+  const top = current.alternate
+  for (let fiber: Fiber | null | undefined = top?.child; fiber; ) {
+    see(fiber)
+    if (fiber.child !== null) {
+      fiber = fiber.child
+      continue
+    }
+    while (fiber.sibling === null) {
+      if (fiber.return === null || fiber.return === top) return
+      fiber = fiber.return
+    }
+    fiber = fiber.sibling
+  }
+}
+
+const tidy = (stack: string | undefined): string | undefined => {
+  const lines = stack?.split("\n").map((line) => line.trim())
+  return lines?.filter((line) => line !== "" && !line.startsWith("at End ")).join("\n")
+}
+
+/** React's production build names its errors by number; those that a workflow can cause are given their words back. */
+const readable = (thrown: unknown): unknown => {
+  const [, code = "", argument = ""] = /^Minified React error #(\d+);[^?]*(?:\?args\[\]=(\S*))?/.exec((thrown as Error)?.message) ?? []
+  const words = {
+    "31": `an object cannot be a child here: ${decodeURIComponent(argument)}`,
+    "130": `an element's type is ${decodeURIComponent(argument)}: a component was expected`,
+    "301": "a component sets its state each time it renders",
+    "321": "a hook was called outside a component, or there are two copies of React",
+    "482": "a component is async: a plan is rendered in one go. Do the waiting in a task",
+  }[code]
+  return words === undefined ? thrown : new TypeError(words)
+}

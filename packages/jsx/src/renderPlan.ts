@@ -1,0 +1,183 @@
+/**
+ * The plan of a workflow without a run: for tests of a workflow, which need no engine and no database, and for tools that show or
+ * check it.
+ */
+import * as Codec from "@smithers/core/Codec"
+import { InvalidInput, InvalidWorkflow } from "@smithers/core/Errors"
+import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
+import type { PendingRead, Plan } from "@smithers/core/Plan"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
+import type { Values } from "@smithers/core/Scheduler"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Prompt from "./internal/prompt.ts"
+import type * as Lower from "./lower.ts"
+import * as Planner from "./Planner.ts"
+import { blueprintKey, type JsxWorkflow } from "./Workflow.ts"
+
+/** What a plan is drawn with. */
+export interface RenderOptions {
+  readonly input?: unknown
+  /** Outputs by task id, or by `<task id>/<iteration>` for the passes of a loop; as a task would give them. */
+  readonly outputs?: { readonly [task: string]: unknown }
+  /** Passes begun by loop id; as many as the outputs show unless told. */
+  readonly loops?: { readonly [loop: string]: number }
+  readonly runId?: string
+  /** Draws it a second time and reports what came out differently. */
+  readonly checkPurity?: boolean
+}
+
+/** A task of a plan. */
+export interface PlannedTask {
+  readonly id: NodeId
+  /** Key of its output. */
+  readonly output: string
+  /** Id of the loop around it. */
+  readonly loop: NodeId | undefined
+  /** What an agent is asked, or the text or value that is given; `undefined` where a function gives it when the task runs. */
+  readonly content: unknown
+  readonly isAgent: boolean
+  /** It was drawn without an output that it reads, and is not started before that is there. */
+  readonly isProvisional: boolean
+}
+
+/** A plan that was drawn. */
+export interface RenderedPlan {
+  readonly name: string
+  readonly plan: Plan
+  readonly tasks: ReadonlyArray<PlannedTask>
+  /** Outputs that were read and are not there. */
+  readonly pending: ReadonlyArray<PendingRead>
+  /** Where a second drawing differed, one line each; empty unless `checkPurity` was set and it did. */
+  readonly impurities: ReadonlyArray<string>
+}
+
+/**
+ * Draws the plan of a workflow from an input and outputs. Throws `InvalidInput` and `InvalidOutput`-like errors where these do not
+ * match their schemas, `InvalidWorkflow` where what is drawn is no plan, and `RenderFailed` where a component throws.
+ */
+export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: RenderOptions = {}): RenderedPlan => {
+  const blueprint = workflow[blueprintKey]
+  const input = decode(blueprint.input, options.input, (issues) => new InvalidInput({ workflow: "?", issues }))
+  const first = drawWith(blueprint, input, options)
+  const { plan, lowered } = first
+  const impurities = options.checkPurity === true ? compare(first, drawWith(blueprint, input, options)) : []
+  return { name: lowered.name, plan, tasks: lowered.tasks().map(show), pending: plan.pending, impurities }
+}
+
+const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (issues: Codec.Issues) => Error): unknown => {
+  const decoded = Effect.flatMap(codec.accept(value), codec.restore) as Effect.Effect<unknown, Codec.Issues>
+  const result = Effect.runSync(Effect.either(decoded))
+  if (Either.isLeft(result)) throw refuse(result.left)
+  return result.right
+}
+
+const drawWith = (blueprint: Planner.Blueprint, input: unknown, options: RenderOptions): Planner.Drawn => {
+  const { outputs = {}, loops = {}, runId = "preview" } = options
+  const given = Object.entries(outputs).map(([name, value]) => {
+    const [, nodeId = name, iteration = "0"] = /^(.+)\/(\d+)$/.exec(name) ?? []
+    return { nodeId, iteration: Number(iteration), value }
+  })
+  // The table of an output and its place in loops are those of the task in the plan; so the plan is drawn until it has shown them.
+  const tables = new Map<NodeId, string>()
+  for (;;) {
+    const { state, values } = stateOf(blueprint, runId, input, given, tables, loops)
+    const drawn = Planner.make(blueprint).draw(state, values)
+    const added = placesOf(drawn.lowered, given, tables, loops)
+    if (!added) return drawn
+  }
+}
+
+type Given = ReadonlyArray<{ readonly nodeId: NodeId; readonly iteration: number; readonly value: unknown }>
+
+const known = new WeakMap<object, Map<NodeId, ReadonlyArray<NodeId>>>()
+
+/** Takes up what a drawing tells of the given outputs. Answers whether that was anything new. */
+const placesOf = (
+  { layout }: Lower.Lowered,
+  given: Given,
+  tables: Map<NodeId, string>,
+  loops: { readonly [loop: string]: number },
+): boolean => {
+  const around = known.get(tables) ?? new Map<NodeId, ReadonlyArray<NodeId>>()
+  known.set(tables, around)
+  let added = false
+  for (const { nodeId } of given) {
+    const task = layout.tasks.get(nodeId)
+    if (task === undefined || tables.has(nodeId)) continue
+    tables.set(nodeId, task.table)
+    around.set(nodeId, task.loop === undefined ? [] : [task.loop])
+    added = true
+  }
+  for (const loop of Object.keys(loops)) {
+    if (!layout.loops.has(loop) || around.has(`loop ${loop}`)) continue
+    around.set(`loop ${loop}`, [loop])
+    added = true
+  }
+  return added
+}
+
+const stateOf = (
+  { schemas }: Planner.Blueprint,
+  runId: string,
+  input: unknown,
+  given: Given,
+  tables: ReadonlyMap<NodeId, string>,
+  loops: { readonly [loop: string]: number },
+): { readonly state: RunState.RunState; readonly values: Values } => {
+  const outputs = new Map<NodeKey, unknown>()
+  const events: Array<RunEvent> = []
+  const passes = new Map<string, number>(Object.entries(loops))
+  for (const { nodeId, iteration, value } of given) {
+    const table = tables.get(nodeId)
+    if (table === undefined) continue
+    const schema = schemas[table]
+    const refuse = (issues: Codec.Issues) =>
+      new InvalidWorkflow({ workflow: "?", where: `outputs of renderPlan`, problem: `"${nodeId}" does not match "${table}": ${issues.join("; ")}` })
+    const codec = schema === undefined ? undefined : (Codec.make(schema) as Codec.Codec<unknown, unknown>)
+    outputs.set(nodeKey(nodeId, iteration), codec === undefined ? value : decode(codec, value, refuse))
+    events.push({ _tag: "AttemptSucceeded", nodeId, iteration, attempt: 1, table })
+    for (const loop of known.get(tables)?.get(nodeId) ?? []) {
+      if (loops[loop] === undefined) passes.set(loop, Math.max(passes.get(loop) ?? 0, iteration + 1))
+    }
+  }
+  for (const [loop, count] of passes) {
+    for (let pass = 0; pass < count; pass++) events.push({ _tag: "LoopAdvanced", nodeId: loop, iteration: 0, base: 0, pass })
+  }
+  const state = events.reduce((folded, event) => RunState.apply(folded, event, 0), RunState.empty(runId))
+  return { state, values: { input, outputs } }
+}
+
+const show = ({ content, ...task }: Lower.Task): PlannedTask => {
+  const given = content()
+  return {
+    id: task.id,
+    output: task.table,
+    loop: task.loop,
+    content: typeof given === "function" ? undefined : Prompt.isWritten(given) ? Prompt.write(given) : given,
+    isAgent: task.isAgent,
+    isProvisional: task.isProvisional,
+  }
+}
+
+/** What differs between two drawings of one state. */
+const compare = (left: Planner.Drawn, right: Planner.Drawn): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const [before, after] = [left.plan.text.split("\n"), right.plan.text.split("\n")]
+  const [first, second] = [left, right].map(({ lowered }) => new Map(lowered.tasks().map((task) => [task.id, show(task)]))) as [
+    Map<NodeId, PlannedTask>,
+    Map<NodeId, PlannedTask>,
+  ]
+  for (const id of first.keys()) if (!second.has(id)) found.push(`task "${id}" is only there the first time`)
+  for (const id of second.keys()) if (!first.has(id)) found.push(`task "${id}" is only there the second time`)
+  for (const [id, task] of first) {
+    const other = second.get(id)
+    if (other !== undefined && JSON.stringify(task.content) !== JSON.stringify(other.content)) {
+      found.push(`task "${id}" says ${JSON.stringify(task.content)}, and then ${JSON.stringify(other.content)}`)
+    }
+  }
+  if (found.length > 0) return found
+  const line = before.findIndex((text, index) => text !== after[index])
+  return line < 0 && before.length === after.length ? [] : [`the plan has ${before[line]}, and then ${after[line]}`]
+}

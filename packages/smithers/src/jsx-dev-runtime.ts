@@ -1,0 +1,1 @@
+export * from "@smithers/jsx/jsx-runtime"

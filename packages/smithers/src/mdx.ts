@@ -1,0 +1,88 @@
+/// <reference path="./mdx-modules.d.ts" />
+/**
+ * Makes `.mdx` files importable. Importing this module is enough, and so is naming it in `bunfig.toml`; it registers a Bun plugin
+ * for the process. The compiler is loaded with the first prompt, so that a program without any pays nothing for it.
+ *
+ * ```toml
+ * preload = ["smithers-orchestrator/mdx"]
+ * ```
+ */
+import { fileURLToPath } from "node:url"
+import type { BunPlugin } from "bun"
+import { Effect, Either } from "effect"
+
+export { PromptInputError } from "@smithers/jsx/PromptInput"
+
+export interface MdxOptions {
+  /**
+   * Writes `prompt.d.mdx.ts` beside each `prompt.mdx` that is loaded, and again when its text would be another: the types of the prompt's
+   * props, for TypeScript with `allowArbitraryExtensions`. Off unless set; a folder that cannot be written to fails the import.
+   */
+  readonly declarations?: boolean
+  /** The package whose `jsx-runtime` makes the elements. Default: this one. */
+  readonly jsxImportSource?: string
+}
+
+/** What the plugin of this process works by. Bun asks the plugin registered first and no other, so later ones change this. */
+let ofProcess: MdxOptions | undefined
+
+/**
+ * The plugin with options. Given to `Bun.build` it compiles prompts into the bundle. Given to `Bun.plugin` it sets the options for
+ * all prompts imported from then on, also where this module was a preload.
+ *
+ * @example
+ * ```ts
+ * import { mdx } from "smithers-orchestrator/mdx"
+ *
+ * Bun.plugin(mdx({ declarations: true }))
+ * const { default: Review } = await import("./review.mdx")
+ * ```
+ */
+export const mdx = (options: MdxOptions = {}): BunPlugin => ({
+  name: "smithers-mdx",
+  setup: (build) => {
+    const isBuild = (build.config as unknown) !== undefined
+    if (!isBuild) {
+      const isFirst = ofProcess === undefined
+      ofProcess = options
+      if (!isFirst) return
+    }
+    build.onLoad({ filter: /\.mdx$/ }, async ({ path }) => ({
+      contents: await load(path, isBuild ? options : (ofProcess ?? options)),
+      loader: "js",
+    }))
+  },
+})
+
+const load = async (path: string, { declarations = false, jsxImportSource }: MdxOptions): Promise<string> => {
+  const { compile, declarationOf } = await import("@smithers/jsx/Mdx")
+  const source = await Bun.file(path).text()
+  const options = {
+    path: within(path),
+    // By its file, since the prompt's own package need not depend on the package it is in.
+    runtimeSource: fileURLToPath(import.meta.resolve("@smithers/jsx/PromptInput")),
+    ...(jsxImportSource === undefined ? {} : { jsxImportSource }),
+  }
+  if (declarations) {
+    const target = Bun.file(path.replace(/\.mdx$/, ".d.mdx.ts"))
+    const text = orThrow(declarationOf(source, options))
+    // Writing what is there already would wake every file watcher.
+    if (!(await target.exists()) || (await target.text()) !== text) await Bun.write(target, text)
+  }
+  return orThrow(compile(source, options))
+}
+
+/** Throws the error itself, as Bun shows it, and not one that holds it. */
+const orThrow = <A, E>(effect: Effect.Effect<A, E>): A => Either.getOrThrowWith(Effect.runSync(Effect.either(effect)), (error) => error)
+
+/** The path as one would type it: messages and bundles do not tell where on the disk they were made. */
+const within = (path: string): string => {
+  const folder = `${process.cwd()}/`
+  return path.startsWith(folder) ? path.slice(folder.length) : path
+}
+
+const plugin = mdx()
+if (typeof Bun !== "undefined") Bun.plugin(plugin)
+
+/** The plugin without options. */
+export default plugin

@@ -1,0 +1,52 @@
+/**
+ * Runs a workflow from code that is not written with Effect: one call, one promise.
+ */
+import type { RunFailure } from "@smithers/core/Errors"
+import type { Runtime } from "@smithers/core/Smithers"
+import type { RunOptions, Runs } from "@smithers/core/Workflow"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
+import { sqlite } from "./Smithers.ts"
+
+/** How a workflow is run. */
+export interface RunWorkflowOptions<I> extends RunOptions {
+  readonly input: I
+  /** SQLite file to keep the run in: `SMITHERS_DB`, or else `smithers.db` in the working directory, unless told. */
+  readonly db?: string
+  /** Tasks of the run in flight at once, unless the workflow says so itself. */
+  readonly maxConcurrency?: number
+  /** Suspends the run when aborted: the promise rejects, and the run can be resumed by its id. */
+  readonly signal?: AbortSignal
+  /** A store to run on instead of `db`, such as `Smithers.memory`. */
+  readonly runtime?: Layer.Layer<Runtime, unknown>
+}
+
+/** How a run ended. */
+export type WorkflowResult<A> =
+  | { readonly status: "finished"; readonly runId: string; readonly output: A }
+  | { readonly status: "failed"; readonly runId: string; readonly error: RunFailure }
+  | { readonly status: "cancelled"; readonly runId: string; readonly reason: string | undefined }
+
+/**
+ * Starts a run, or resumes or joins the one of this id, and answers with how it ended. A run that failed is an answer; the promise
+ * rejects with a tagged error when the run could not be worked on: `InvalidInput`, `RenderFailed`, a store that cannot be used.
+ */
+export const runWorkflow = async <I, A>(workflow: Runs<I, A>, options: RunWorkflowOptions<I>): Promise<WorkflowResult<A>> => {
+  const { input, db, maxConcurrency, signal, runtime, ...given } = options
+  const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
+  const layer = runtime ?? sqlite({ filename, ...(maxConcurrency === undefined ? {} : { maxConcurrency }) })
+  const run = Effect.provide(workflow.run(input, given), layer)
+  const exit = await Effect.runPromiseExit(run, signal === undefined ? {} : { signal })
+  if (Exit.isFailure(exit)) throw Cause.squash(exit.cause)
+  const { runId } = exit.value
+  switch (exit.value._tag) {
+    case "finished":
+      return { status: "finished", runId, output: exit.value.output }
+    case "failed":
+      return { status: "failed", runId, error: exit.value.error }
+    case "cancelled":
+      return { status: "cancelled", runId, reason: exit.value.reason }
+  }
+}

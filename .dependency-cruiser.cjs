@@ -28,6 +28,24 @@ const direction = Object.entries(mayImport).map(([from, to]) => ({
 const outside = {
   core: { npm: ["effect", "@standard-schema/spec"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
+  agents: { npm: ["ai", "@ai-sdk/[^/]+"], runtime: true },
+  jsx: {
+    npm: [
+      "effect",
+      "react",
+      "react-reconciler",
+      "@types/react",
+      "@mdx-js/mdx",
+      "yaml",
+      "decode-named-character-reference",
+      "@types/[^/]+",
+      "estree[^/]*",
+      "unified",
+      "vfile",
+      "unist[^/]*",
+    ],
+    runtime: false,
+  },
 }
 
 const externals = Object.entries(outside).map(([from, { npm, runtime }]) => ({

@@ -45,7 +45,7 @@ const refuses = (statusCode: number, responseHeaders: Record<string, string> = {
 
 /** A model that answers in turn with these, and keeps what it was called with. */
 const model = (...answers: ReadonlyArray<Generate | Error>) => {
-  const made = new MockLanguageModelV4({
+  const made: MockLanguageModelV4 = new MockLanguageModelV4({
     doGenerate: async () => {
       const answer = answers[Math.min(made.doGenerateCalls.length, answers.length) - 1]
       if (answer instanceof Error) throw answer

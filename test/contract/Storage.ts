@@ -502,7 +502,9 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       Effect.gen(function* () {
         yield* storage.prepareOutputs("flow", History.tables)
         const run = yield* journal("r")
-        yield* run.commit([started, { _tag: "PlanChanged", mounted: ["a"], unmounted: [], changed: [] }], { plan: { text: "a plan", base: undefined } })
+        yield* run.commit([started, { _tag: "PlanChanged", mounted: ["a"], unmounted: [], changed: [] }], {
+          plan: { text: "a plan", base: undefined },
+        })
         yield* run.commit([...step("a", "text", "secret"), { _tag: "LoopFinished", nodeId: "l", iteration: 2, reason: "until" }])
         yield* run.commit([
           { _tag: "CancelRequested", reason: "x" },

@@ -1,5 +1,5 @@
-import { createSmithers, type Agent, Task as AnyTask, Loop as AnyLoop, createAgent } from "smithers-orchestrator"
 import * as Effect from "effect/Effect"
+import { type Agent, Loop as AnyLoop, Task as AnyTask, createAgent, createSmithers } from "smithers-orchestrator"
 import { z } from "zod"
 
 const { Workflow, Task, Loop, smithers, outputs, useCtx } = createSmithers(
@@ -17,7 +17,12 @@ export const fine = smithers((ctx) => (
     <Task id="analyze" output={outputs.analysis} agent={agent} retries={3}>
       Analyze {ctx.input.repo}@{ctx.input.rounds} {{ some: "data" }}
     </Task>
-    <Task id="a2" output={outputs.analysis} agent={[agent, createAgent({ name: "x", instructions: "i" })]} deps={{ first: outputs.analysis }}>
+    <Task
+      id="a2"
+      output={outputs.analysis}
+      agent={[agent, createAgent({ name: "x", instructions: "i" })]}
+      deps={{ first: outputs.analysis }}
+    >
       {(deps) => `Fix ${deps.first.issues.join(", ")}`}
     </Task>
     <Task id="c" output={outputs.config}>

@@ -125,8 +125,11 @@ export interface DriveOptions {
 /** An attempt that dies with its process this often in a row is taken to be what kills it. A deploy rarely meets one step five times. */
 const crashLoopLimit = 5
 
-/** Plans that one frame is made of at most: as many as a chain of skips and loop passes that each change the plan may need. */
-const plansPerFrame = 100
+/**
+ * Plans that one frame is made of at most, each drawn because of what followed from the one before. A plan takes around a
+ * millisecond; after some of them the frame is committed, so that a run whose plan never settles can be cancelled.
+ */
+const plansPerFrame = 16
 
 const undecided = { starts: [], wakeAt: undefined, outcome: undefined }
 
@@ -328,13 +331,15 @@ const loop = (
       for (const item of mailbox.drain()) absorb(item)
       if (planner.observe(events)) plan = yield* makePlan(planner, state, values)
     }
-    let schedule = Scheduler.make(plan, values, options)
+    const observe = (event: RunEvent): boolean => planner.observe([event])
+    const scheduling = { maxConcurrency: options.maxConcurrency, observe }
+    let schedule = Scheduler.make(plan, values, scheduling)
     let absorbed: ReadonlyArray<RunEvent> = []
     const replan = Effect.gen(function* () {
       const before = plan
       plan = yield* makePlan(planner, state, values)
       yield* prepare
-      schedule = Scheduler.make(plan, values, options)
+      schedule = Scheduler.make(plan, values, scheduling)
       absorbed = []
       if (plan.text !== before.text) happen(difference(before, plan))
     }).pipe(Effect.tapError(() => suspend)) // What has happened was not the plan's fault, and is kept.
@@ -353,7 +358,7 @@ const loop = (
         for (let plans = 0; ; plans++) {
           happened(consequences)
           for (const key of consequences.interrupts) yield* attempts.stop(key, "fail-fast")
-          isStale = consequences.events.length > 0 && planner.observe(consequences.events)
+          isStale = consequences.isStale
           if (!isStale || plans === plansPerFrame) break
           yield* replan
           consequences = schedule.advance(state, absorbed, now)
@@ -511,7 +516,8 @@ const unsettled = ({ nodeId, table }: PendingRead, plan: Plan, state: RunState.R
   const position = plan.positions.get(nodeId)
   if (position === undefined) return "no node with this id is mounted"
   const record = RunState.records(state).findLast((record) => record.nodeId === nodeId)
-  if (record?.kind === "step" && (record.status === "skipped" || record.status === "failed")) return `it ${record.status === "skipped" ? "was skipped" : "failed"}`
+  if (record?.kind === "step" && (record.status === "skipped" || record.status === "failed"))
+    return `it ${record.status === "skipped" ? "was skipped" : "failed"}`
   return "it has not run"
 }
 

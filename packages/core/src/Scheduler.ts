@@ -57,6 +57,8 @@ export interface Consequences {
   readonly interrupts: ReadonlyArray<NodeKey>
   /** There is more to follow from the same events: advance again, with none. */
   readonly isPartial: boolean
+  /** The last of the events may have changed the plan, so that nothing more was drawn from this one. */
+  readonly isStale: boolean
 }
 
 /**
@@ -91,6 +93,13 @@ export interface Schedule {
   readonly pass: (position: number) => number
   /** Ids of the steps that are ready, running and waiting to retry: what two schedules of one state must agree on. */
   readonly active: () => { readonly ready: Array<NodeId>; readonly running: Array<NodeId>; readonly retrying: Array<NodeId> }
+}
+
+export interface ScheduleOptions {
+  /** Attempts in flight at once. */
+  readonly maxConcurrency: number
+  /** Is told of the events that the plan itself makes happen; with `true` for one that may change the plan, the schedule halts. */
+  readonly observe?: (event: RunEvent) => boolean
 }
 
 /** Decides from scratch what follows from a state. */
@@ -130,7 +139,7 @@ interface Group {
  * Builds the schedule of a plan. Its first `advance` takes the state as it is and visits what is active, nothing inside
  * finished loops or arms not taken; later ones visit what the events touch.
  */
-export const make = (plan: Plan.Plan, values: Values, options: { readonly maxConcurrency: number }): Schedule => {
+export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions): Schedule => {
   const { nodes, parent, end, loopOf } = plan
   const count = nodes.length
   const cells = new Uint8Array(count)
@@ -173,9 +182,11 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
   const orphans = new Set<NodeKey>()
 
   const at = (position: number): Plan.Node => nodes[position] as Plan.Node
+  let isStale = false
   const emit = (event: RunEvent): void => {
     events.push(event)
     state = RunState.apply(state, event, now)
+    if (options.observe?.(event) === true) isStale = true
   }
 
   // Where a node stands in its loops follows from the state alone.
@@ -310,7 +321,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     work.push(~position)
   }
   const walk = (): void => {
-    while (work.length > 0 && events.length < eventsPerAdvance) {
+    while (work.length > 0 && !isStale && events.length < eventsPerAdvance) {
       const item = work.pop() as number
       if (failure !== undefined) continue
       if (item >= 0) begin(item)
@@ -528,7 +539,7 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
     else fail(position, { _tag: "Error", error: event.error })
   }
 
-  const isStale = (retry: { readonly at: number; readonly position: number }): boolean => cells[retry.position] !== Cell.retrying
+  const isOutdated = (retry: { readonly at: number; readonly position: number }): boolean => cells[retry.position] !== Cell.retrying
 
   let hasBegun = false
   const beginWalk = (): void => {
@@ -559,11 +570,11 @@ export const make = (plan: Plan.Plan, values: Values, options: { readonly maxCon
       }
     } else beginWalk()
     let due = retries.peek()
-    for (; due !== undefined && (isStale(due) || due.at <= now); due = retries.peek()) {
+    for (; due !== undefined && (isOutdated(due) || due.at <= now); due = retries.peek()) {
       retries.pop()
-      if (!isStale(due)) enqueue(due.position)
+      if (!isOutdated(due)) enqueue(due.position)
     }
-    return { state, events, interrupts, isPartial: work.length > 0 }
+    return { state, events, interrupts, isPartial: work.length > 0, isStale }
   }
 
   const next: Schedule["next"] = () => {

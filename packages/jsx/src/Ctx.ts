@@ -6,8 +6,8 @@
 import type * as Codec from "@smithers/core/Codec"
 import type { StepContext } from "@smithers/core/StepProgram"
 import * as Schema from "effect/Schema"
-import { notePending } from "./internal/scope.ts"
 import * as Reading from "./internal/reading.ts"
+import { notePending } from "./internal/scope.ts"
 import { pending } from "./Pending.ts"
 
 /** Schemas by the names of their tables. */

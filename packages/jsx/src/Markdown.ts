@@ -84,7 +84,8 @@ export const withoutLine = (before: string, after: string): readonly [before: st
 }
 
 /** Takes the blank lines off both ends. Indentation of the first line stays, since it can mean something. */
-export const trimBlankLines = (text: string): string => text.replace(/^(?:[^\S\n]*\n)+/, "").replace(/\s+$/, "").replace(/^\s+$/, "")
+export const trimBlankLines = (text: string): string =>
+  isBlank(text) ? "" : text.replace(/^(?:[^\S\n]*\n)+/, "").replace(/\r?\n\s*$/, "")
 
 type Piece =
   /** As written, or as good as written: nothing is added around it. */
@@ -332,9 +333,7 @@ const emphasisMarker = (children: ReadonlyArray<PromptNode>): "*" | "_" =>
 
 /** The text inside, without regard to tags. */
 const rawText = (nodes: ReadonlyArray<PromptNode>): string =>
-  nodes
-    .map((node) => (typeof node === "string" ? node : node.type === "br" ? "\n" : rawText(node.children)))
-    .join("")
+  nodes.map((node) => (typeof node === "string" ? node : node.type === "br" ? "\n" : rawText(node.children))).join("")
 
 const longestRun = (text: string): number => Math.max(0, ...(text.match(/`+/g) ?? []).map(({ length }) => length))
 

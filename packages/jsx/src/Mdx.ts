@@ -60,7 +60,10 @@ export const compile = (source: string, options: CompileOptions = {}): Effect.Ef
 export const declarationOf = (source: string, options: CompileOptions = {}): Effect.Effect<string, PromptSyntaxError> =>
   Effect.map(parse(source, options), ({ name, file, exports, frontmatter: { inputs, others } }) => {
     const props = inputs === undefined ? ["readonly [name: string]: unknown"] : fieldsOf(inputs)
-    const members = [...props, ...(inputs === undefined ? [] : ["readonly children?: React.ReactNode", "readonly components?: object"])]
+    const members = [
+      ...props,
+      ...(inputs === undefined ? [] : ["readonly children?: React.ReactNode", "readonly components?: object"]),
+    ]
     return [
       `// Made from ${file.split(/[\\/]/).at(-1)}, and made again whenever that changes.`,
       `import type * as React from "react"`,
@@ -121,7 +124,10 @@ interface Parsed {
   readonly frontmatter: Frontmatter
 }
 
-const parse = (source: string, { path = "prompt.mdx", jsxImportSource }: CompileOptions): Effect.Effect<Parsed, PromptSyntaxError> =>
+const parse = (
+  source: string,
+  { path = "prompt.mdx", jsxImportSource }: CompileOptions,
+): Effect.Effect<Parsed, PromptSyntaxError> =>
   Effect.try({
     try: () => {
       // The text is the same wherever it was checked out.
@@ -191,9 +197,12 @@ function sourceText(this: Processor, source: string) {
   const see = (token: Token): void => {
     markers.push(token)
   }
-  const seen = ["mdxJsxFlowTagMarker", "mdxJsxTextTagMarker", "mdxTextExpressionMarker", "characterEscapeMarker", "characterReferenceMarker"]
+  const seen = ["mdxJsxFlowTagMarker", "mdxJsxTextTagMarker", "mdxTextExpressionMarker", "escapeMarker", "characterReferenceMarker"]
   const data = this.data() as { fromMarkdownExtensions?: Array<unknown> }
-  data.fromMarkdownExtensions = [...(data.fromMarkdownExtensions ?? []), { enter: Object.fromEntries(seen.map((type) => [type, see])) }]
+  data.fromMarkdownExtensions = [
+    ...(data.fromMarkdownExtensions ?? []),
+    { enter: Object.fromEntries(seen.map((type) => [type, see])) },
+  ]
   return (root: MdxNode, file: File): void => {
     root.children = new Cut(source, root, markers, file).root()
   }
@@ -265,14 +274,17 @@ class Cut {
     const visit = (node: MdxNode): void => {
       if (node.type === "text") texts.push(node)
       if (node.type === "image" || node.type === "imageReference") {
-        const inside = markers.find(({ type, start: { offset } }) => type.startsWith("mdx") && offset > start(node) && offset < end(node))
-        if (inside !== undefined) file.fail("the text of an image cannot hold expressions or elements: write <img alt={…} src=… />", inside)
+        const inside = markers.find(
+          ({ type, start: { offset } }) => type.startsWith("mdx") && offset > start(node) && offset < end(node),
+        )
+        if (inside !== undefined)
+          file.fail("the text of an image cannot hold expressions or elements: write <img alt={…} src=… />", inside)
       }
       for (const child of node.children ?? []) visit(child)
     }
     visit(root)
     const isText = (offset: number): boolean => texts.some((node) => offset >= start(node) && offset < end(node))
-    const escapes = offsets("characterEscapeMarker")
+    const escapes = offsets("escapeMarker")
       .filter((offset) => "{}<".includes(source[offset + 1] ?? " "))
       .map((offset) => ({ start: offset, end: offset + 2, text: source.slice(offset + 1, offset + 2) }))
     const references = pairs(offsets("characterReferenceMarker")).map(([from, to]) => ({
@@ -280,7 +292,9 @@ class Cut {
       end: to + 1,
       text: decoded(source.slice(from + 1, to)),
     }))
-    this.#decoded = [...escapes, ...references].filter((place) => isText(place.start)).sort((left, right) => left.start - right.start)
+    this.#decoded = [...escapes, ...references]
+      .filter((place) => isText(place.start))
+      .sort((left, right) => left.start - right.start)
   }
 
   /** The children of the root: what was there of `import` and `export`, and one fragment. */
@@ -316,7 +330,7 @@ class Cut {
       }
       if (text !== "") out.push(text)
       text = ""
-      out.push(this.#filled(node, containers, from, to, margins))
+      out.push(this.#filled(node, containers, to, margins))
     }
     add(this.#text(here, to, margins))
     if (text !== "") out.push(text)
@@ -324,24 +338,24 @@ class Cut {
   }
 
   /** A hole, with what Markdown has to know about the lines it is on. */
-  #filled(node: MdxNode, containers: ReadonlyArray<MdxNode>, from: number, to: number, margins: ReadonlyArray<Margin>): MdxNode {
+  #filled(node: MdxNode, containers: ReadonlyArray<MdxNode>, to: number, margins: ReadonlyArray<Margin>): MdxNode {
     const line = this.#lineStart(start(node))
-    const inner = containers.reduce<ReadonlyArray<Margin>>(
-      (outer, container, index) => [...outer, this.#marginOf(container, containers.slice(0, index), margins, outer)],
-      [],
-    )
-    // On the line of the tag around it nothing is before it that a line could begin with.
-    const isFirst = line >= from
-    const cursor = isFirst ? this.#contentOn(line, containers, margins, inner) : undefined
-    const isLead = cursor !== undefined && /^[ \t]*$/.test(this.#source.slice(cursor.offset, start(node)))
+    const inner: Array<Margin> = []
+    for (const [index, container] of containers.entries()) {
+      inner.push(this.#marginOf(container, containers.slice(0, index), margins, inner))
+    }
+    const cursor = this.#contentOn(line, containers, margins, inner)
+    const isLead = /^[ \t]*$/.test(this.#source.slice(cursor.offset, start(node)))
     const columns = isLead ? this.#columnAt(start(node)) - cursor.column : 0
     const own: ReadonlyArray<Margin> = columns > 0 ? [{ kind: "space", columns, text: " ".repeat(columns) }] : []
     const all = [...inner, ...own]
     const prefix = all.map((margin) => (margin.kind === "quote" ? "> " : margin.text)).join("")
     const after = this.#source.slice(end(node), to)
     const isLast = /^[ \t]*\n/.test(after) || (/^[ \t]*$/.test(after) && to === this.#source.length)
-    const isAlone = isLead && isLast && containers.every((container) => this.#lineStart(start(container)) !== line)
+    const isAlone = isLead && isLast
 
+    this.#restoreTemplates(node.data, [...margins, ...inner])
+    this.#restoreTemplates(node.attributes, [...margins, ...inner])
     const filled = isElement(node) ? this.#element(node, [...margins, ...all]) : node
     if (prefix === "" && !isAlone) return filled
     const attributes = [
@@ -366,6 +380,19 @@ class Cut {
     return { ...node, children: trimmed(all).map(nodeOf) }
   }
 
+  /** MDX takes up to two spaces off every further line of an expression. Template strings get back what the file says. */
+  #restoreTemplates(tree: unknown, margins: ReadonlyArray<Margin>): void {
+    if (typeof tree !== "object" || tree === null) return
+    if (isTemplatePart(tree)) {
+      const raw = this.#lines(tree.start, tree.end, margins, (from, to) => this.#source.slice(from, to))
+      const withoutIndent = (text: string): string => text.replace(/\n[ \t]+/g, "\n")
+      if (withoutIndent(raw) !== withoutIndent(tree.value.raw)) return
+      tree.value = { raw, cooked: raw.includes("\\") ? tree.value.cooked : raw }
+      return
+    }
+    for (const [name, inner] of Object.entries(tree)) if (name !== "position") this.#restoreTemplates(inner, margins)
+  }
+
   #commonIndent(parent: MdxNode, from: number, to: number, margins: ReadonlyArray<Margin>): number {
     const holes = holesIn(parent).map(({ node }) => node)
     let common = Number.POSITIVE_INFINITY
@@ -381,11 +408,15 @@ class Cut {
 
   /** The text between two offsets: margins taken off every line that begins in it, and decoded. */
   #text(from: number, to: number, margins: ReadonlyArray<Margin>): string {
+    return this.#lines(from, to, margins, (start, end) => this.#decodedText(start, end))
+  }
+
+  #lines(from: number, to: number, margins: ReadonlyArray<Margin>, read: (from: number, to: number) => string): string {
     let out = ""
     let here = from
     while (here < to) {
       const next = Math.min(this.#lineEnd(here) + 1, to)
-      out += this.#decodedText(here, next)
+      out += read(here, next)
       here = next
       if (here < to && this.#source[here - 1] === "\n") {
         const cursor = this.#strip(here, margins)
@@ -393,7 +424,6 @@ class Cut {
         here = Math.min(cursor.offset, to)
       }
     }
-    // A line that begins where the text ends is the next one's, or empty.
     return out
   }
 
@@ -409,7 +439,12 @@ class Cut {
   }
 
   /** The margin of a container, as it is from its second line on. */
-  #marginOf(container: MdxNode, around: ReadonlyArray<MdxNode>, margins: ReadonlyArray<Margin>, outer: ReadonlyArray<Margin>): Margin {
+  #marginOf(
+    container: MdxNode,
+    around: ReadonlyArray<MdxNode>,
+    margins: ReadonlyArray<Margin>,
+    outer: ReadonlyArray<Margin>,
+  ): Margin {
     if (container.type === "blockquote") return { kind: "quote" }
     const { column } = this.#contentOn(this.#lineStart(start(container)), around, margins, outer)
     const columns = this.#columnAt(this.#contentStart(container)) - column
@@ -417,7 +452,12 @@ class Cut {
   }
 
   /** Where on a line the content of the containers begins, some of which may begin on that very line. */
-  #contentOn(line: number, containers: ReadonlyArray<MdxNode>, margins: ReadonlyArray<Margin>, inner: ReadonlyArray<Margin>): Cursor {
+  #contentOn(
+    line: number,
+    containers: ReadonlyArray<MdxNode>,
+    margins: ReadonlyArray<Margin>,
+    inner: ReadonlyArray<Margin>,
+  ): Cursor {
     let cursor = this.#strip(line, margins)
     for (const [index, container] of containers.entries()) {
       if (this.#lineStart(start(container)) === line) {
@@ -487,6 +527,15 @@ class Cut {
   }
 }
 
+/** A piece of a template string, as the parser of expressions has it. */
+interface TemplatePart {
+  readonly start: number
+  readonly end: number
+  value: { readonly raw: string; readonly cooked?: string | null | undefined }
+}
+
+const isTemplatePart = (tree: object): tree is TemplatePart => "type" in tree && tree.type === "TemplateElement" && "start" in tree
+
 interface Hole {
   readonly node: MdxNode
   /** The list items and quotations around it, outermost first. */
@@ -518,7 +567,7 @@ const trimmed = (all: ReadonlyArray<Piece>): ReadonlyArray<Piece> =>
     .map((piece, index) => {
       if (typeof piece !== "string") return piece
       const opened = index === 0 ? piece.replace(/^(?:[ \t]*\n)+/, "") : piece
-      return index === all.length - 1 ? opened.replace(/(?:\n[ \t]*)+$/, "") : opened
+      return index === all.length - 1 ? opened.replace(/\n\s*$/, "") : opened
     })
     .filter((piece) => piece !== "")
 

@@ -8,7 +8,7 @@ import type { NodeId } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import * as RunState from "@smithers/core/RunState"
+import type * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
 import * as HashMap from "effect/HashMap"
 import type * as React from "react"
@@ -70,7 +70,12 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   /** The state `drawn` was drawn for, when nothing had happened in the run yet. */
   let blankFor: unknown
 
-  const known = (state: RunState.RunState, within = layout): Reading.Known => ({ state, values, rows: rows as Rows.Rows, layout: within })
+  const known = (state: RunState.RunState, within = layout): Reading.Known => ({
+    state,
+    values,
+    rows: rows as Rows.Rows,
+    layout: within,
+  })
 
   const ctxAt: Lowering["ctxAt"] = (state, loop, absent) =>
     Ctx.make(
@@ -95,7 +100,9 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     stored: (nodeId, state) => {
       const table = rows?.tableOf(nodeId)
       if (table === undefined) return undefined
-      return state === undefined ? { value: undefined } : { value: Reading.find(known(state), { table, nodeId, pass: "latest" }).value }
+      return state === undefined
+        ? { value: undefined }
+        : { value: Reading.find(known(state), { table, nodeId, pass: "latest" }).value }
     },
     storedWriters: (table) => rows?.writersOf(table) ?? [],
   }
@@ -136,6 +143,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   const settle = (state: RunState.RunState) => {
     for (let renders = 1; ; renders++) {
       const made = drawOnce(state)
+      checkTables(made.lowered, rows as Rows.Rows)
       const isFinal = isSettled(made, state)
       layout = made.lowered.layout
       if (isFinal) return made
@@ -152,7 +160,6 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     if (drawn !== undefined && isBlank && blankFor === state.runId) return drawn
     try {
       const { lowered, reads, iterations } = settle(state)
-      checkTables(lowered, rows)
       watched = watch(known(state), [...reads.values()], [...iterations.keys()])
       const plan = Plan.make(lowered.name, lowered.root, lowered.pending)
       drawn = { plan, lowered }

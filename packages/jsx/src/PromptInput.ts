@@ -61,11 +61,11 @@ export const prompt = <Props extends object, Rendered>(
   render: (props: Props) => Rendered,
   { name, file, inputs }: { readonly name: string; readonly file: string; readonly inputs?: Inputs },
 ): ((props: Props) => Rendered) => {
-  const Prompt = (props: Props): Rendered => {
+  const checked = (props: Props): Rendered => {
     if (inputs !== undefined) checkProps(file, inputs, props)
     return render(props)
   }
-  return Object.assign(Object.defineProperty(Prompt, "name", { value: name }), { displayName: name })
+  return Object.assign(Object.defineProperty(checked, "name", { value: name }), { displayName: name })
 }
 
 const alwaysAllowed = new Set(["children", "components"])

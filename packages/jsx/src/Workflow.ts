@@ -13,8 +13,8 @@ import * as CoreWorkflow from "@smithers/core/Workflow"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as React from "react"
-import * as Components from "./components.ts"
 import type { Ctx, Schemas, Undeclared } from "./Ctx.ts"
+import * as Components from "./components.ts"
 import { untypedTable } from "./lower.ts"
 import { pending } from "./Pending.ts"
 import * as Planner from "./Planner.ts"
@@ -98,7 +98,8 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
   const seen = new Map<unknown, string>()
   for (const [key, schema] of Object.entries(schemas)) {
     const other = seen.get(schema)
-    if (other !== undefined) refuse(`"${other}" and "${key}" are the same schema: a task that names it could mean either. Make a copy`)
+    if (other !== undefined)
+      refuse(`"${other}" and "${key}" are the same schema: a task that names it could mean either. Make a copy`)
     seen.set(schema, key)
   }
   for (const key of Object.keys(options)) {
@@ -150,7 +151,9 @@ const make = (
     planner: () => plannerOf(name),
     codecOf: (_: string, table: string) => {
       if (table === untypedTable) return Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
-      return Object.hasOwn(schemas, table) ? (Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>) : undefined
+      return Object.hasOwn(schemas, table)
+        ? (Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>)
+        : undefined
     },
     // That of tasks without an output is made when there is one.
     tables: () => (isUntyped ? withUntyped : declared),

@@ -105,12 +105,13 @@ export type TaskProps<S extends Schemas, O, D extends Deps, Input> = TaskOptions
   (AgentTask<S, NoInfer<D>, Input> | PlainTask<S, NoInfer<O>, NoInfer<D>, Input>)
 
 /** A unit of work. */
-export interface TaskComponent<S extends Schemas = Schemas, Input = Undeclared> {
+export type TaskComponent<S extends Schemas = Schemas, Input = Undeclared> = <
+  O extends (keyof S & string) | Codec.AnySchema | undefined = undefined,
   // biome-ignore lint/complexity/noBannedTypes: no deps
-  <O extends (keyof S & string) | Codec.AnySchema | undefined = undefined, const D extends Deps = {}>(
-    props: TaskProps<S, O, D, Input>,
-  ): React.ReactElement | null
-}
+  const D extends Deps = {},
+>(
+  props: TaskProps<S, O, D, Input>,
+) => React.ReactElement | null
 
 /** Props of what has nothing but children. */
 export interface ChildrenProps {
@@ -181,12 +182,12 @@ class LoopPlace extends React.Component<LoopProps> {
 }
 
 /** Passes of its children until `until` holds. */
-export const Loop = LoopPlace as unknown as {
-  <S extends Schemas = Schemas, Input = Undeclared>(props: LoopProps<S, Input>): React.ReactElement | null
-}
+export const Loop = LoopPlace as unknown as <S extends Schemas = Schemas, Input = Undeclared>(
+  props: LoopProps<S, Input>,
+) => React.ReactElement | null
 
 /** Another name for {@link Loop}. */
-export const Ralph = Loop
+export const Ralph = LoopPlace as unknown as typeof Loop
 
 /**
  * A name for a place in the tree that stays the same for as long as React would keep an element's state there: the keys and the
@@ -196,7 +197,8 @@ const placeOf = (fiber: Fiber): string => {
   const steps: Array<Pick<Fiber, "key" | "index">> = []
   for (let here: Fiber | null = fiber; here !== null; here = here.return) steps.unshift(here)
   const names = steps.flatMap(({ key, index }, depth) => {
-    if (key !== null) return [`${depth}-${key.replaceAll(/[^A-Za-z0-9_-]/g, (character) => `.${character.codePointAt(0)?.toString(36)}.`)}`]
+    if (key !== null)
+      return [`${depth}-${key.replaceAll(/[^A-Za-z0-9_-]/g, (character) => `.${character.codePointAt(0)?.toString(36)}.`)}`]
     return index === 0 ? [] : [`${depth}-${index}`]
   })
   const place = `loop:${[...names, steps.length].join(":")}`
@@ -207,6 +209,7 @@ const placeOf = (fiber: Fiber): string => {
 export const useCtx = (): Ctx => {
   const frame = React.useContext(frameContext)
   const loop = React.useContext(loopContext)
-  if (frame === undefined) throw new TypeError("useCtx() was called outside a workflow: it works in components that smithers() renders")
+  if (frame === undefined)
+    throw new TypeError("useCtx() was called outside a workflow: it works in components that smithers() renders")
   return frame.ctx(loop)
 }

@@ -1,2 +1,8 @@
 export * as Ctx from "./Ctx.ts"
+export * as Components from "./components.ts"
+export * as Markdown from "./Markdown.ts"
 export * as Mdx from "./Mdx.ts"
+export * as Planner from "./Planner.ts"
+export * as PromptInput from "./PromptInput.ts"
+export * as RenderPlan from "./renderPlan.ts"
+export * as Workflow from "./Workflow.ts"

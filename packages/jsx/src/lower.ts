@@ -17,10 +17,10 @@ import * as Schema from "effect/Schema"
 import { type Ctx, MissingOutput, type TaskCtx } from "./Ctx.ts"
 import { componentsAround, type Fiber, type HostNode, type HostText, isText, stampOf } from "./HostNode.ts"
 import { isPieces } from "./internal/children.ts"
-import type { Layout } from "./internal/reading.ts"
-import { stampKey } from "./internal/scope.ts"
-import { isPending } from "./Pending.ts"
 import * as Prompt from "./internal/prompt.ts"
+import type { Layout } from "./internal/reading.ts"
+import { type Stamp, stampKey } from "./internal/scope.ts"
+import { isPending } from "./Pending.ts"
 import type { Rendered } from "./render.ts"
 
 /** What a tree is lowered with. */
@@ -225,7 +225,10 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     if (output === undefined) return untypedTable
     return (
       lowering.tableOf(output) ??
-      refuse(node, `its output is none of the schemas of this workflow (${lowering.tables.join(", ")}): pass one of createSmithers(…).outputs`)
+      refuse(
+        node,
+        `its output is none of the schemas of this workflow (${lowering.tables.join(", ")}): pass one of createSmithers(…).outputs`,
+      )
     )
   }
   const byId = new Map<NodeId, Place>()
@@ -244,7 +247,11 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     if (isFine && other === undefined) byId.set(id, place)
     else if (!isSettled) leftOut.add(place.node)
     else if (!isFine) refuse(place.node, `its id ${JSON.stringify(id) ?? "undefined"} is not ${idRule}`)
-    else refuse(place.node, `the id is taken by another task (${whereOf((other as Place).node).split("\n")[0]}): ids are unique in a workflow`)
+    else
+      refuse(
+        place.node,
+        `the id is taken by another task (${whereOf((other as Place).node).split("\n")[0]}): ids are unique in a workflow`,
+      )
   }
 
   const layoutTasks = new Map<NodeId, { readonly table: string; readonly loop: NodeId | undefined }>()
@@ -308,20 +315,43 @@ const none: ReadonlyArray<PendingRead> = []
 
 const countOf = (reads: ReadonlyMap<HostNode, ReadonlyArray<PendingRead>>, node: HostNode): number => reads.get(node)?.length ?? 0
 
+/** Kinds of fibers that run an author's code: functions, classes, consumers of contexts, and their memoized and forwarded forms. */
+const componentTags: ReadonlySet<number> = new Set([0, 1, 9, 11, 14, 15])
+
 /**
- * The pending reads an element was made after: its own component's, those of components around it by others than the one that made
- * it, and those of the components that render its prompt.
+ * The pending reads an element was made after: those of the component that made it, up to then; those that this component's own
+ * element was made after, and so on outwards; those of components that were handed the element and put it into something they
+ * made after a read; and for a task those made by the components of its prompt.
  */
 const readsBehind = (node: HostNode, all: ReadonlyArray<PendingRead>): ReadonlyArray<PendingRead> => {
   const own = stampOf(propsOf(node), stampKey)
   // Made by other means than our jsx, so that nobody knows when: then everything counts.
   if (own === undefined) return all
-  let reads = node.readsInside.length === 0 ? own.reads : [...own.reads, ...node.readsInside]
-  for (let here: Fiber | null = node.fiber.return; here !== null; here = here.return) {
-    const stamp = stampOf(here.pendingProps, stampKey)
-    if (stamp !== undefined && stamp.scope !== own.scope && stamp.reads.length > 0) reads = [...reads, ...stamp.reads]
+  const around = fibersAround(node.fiber)
+  const found = [...own.reads, ...node.readsInside]
+  let { scope } = own
+  for (let index = 0; index < around.length; index++) {
+    // Out to the component that made the element: the next one beyond all that was made together with it. What is in between and
+    // was made by others, they have put around it.
+    const outermost = around.findLastIndex(({ stamp }) => stamp?.scope === scope)
+    let isMaker = false
+    for (; index < around.length && !isMaker; index++) {
+      const { stamp, isComponent } = around[index] as (typeof around)[number]
+      if (stamp !== undefined && stamp.scope !== scope) found.push(...stamp.reads)
+      isMaker = isComponent && index > outermost
+      if (isMaker) scope = stamp?.scope ?? scope
+    }
+    index--
   }
-  return reads
+  return found
+}
+
+const fibersAround = (fiber: Fiber) => {
+  const found: Array<{ readonly stamp: Stamp | undefined; readonly isComponent: boolean }> = []
+  for (let here = fiber.return; here !== null; here = here.return) {
+    found.push({ stamp: stampOf(here.pendingProps, stampKey), isComponent: componentTags.has(here.tag) })
+  }
+  return found
 }
 
 // Tasks
@@ -342,7 +372,8 @@ const depTarget = (
   const gives = (id: string): string | undefined => layout.tasks.get(id)?.table
   if (typeof named === "string") {
     const other = gives(named)
-    if (other !== undefined && other !== table) refuse(node, `its dep "${name}" is a "${table}", and task "${named}" gives a "${other}"`)
+    if (other !== undefined && other !== table)
+      refuse(node, `its dep "${name}" is a "${table}", and task "${named}" gives a "${other}"`)
     return { nodeId: named, table }
   }
   if (gives(name) === table) return { nodeId: name, table }
@@ -420,7 +451,10 @@ const step = (node: HostNode, loop: NodeId | undefined, survey: Survey, lowering
       const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state)?.value
       if (value === undefined) {
         const target = depTarget(node, name, survey.layout, lowering).nodeId ?? name
-        throw new MissingOutput({ output: target, problem: `it is the dep "${name}" of task "${taskId}", and was skipped or has failed` })
+        throw new MissingOutput({
+          output: target,
+          problem: `it is the dep "${name}" of task "${taskId}", and was skipped or has failed`,
+        })
       }
       values[name] = value
     }
@@ -470,7 +504,11 @@ const condition =
 /** What a task does: its function, what there is to write of a prompt, or its value. */
 const contentOf = (node: HostNode): unknown => {
   const { children, agent } = node.props
-  if (children === undefined) return refuse(node, agent === undefined ? "it has nothing to do: give it a function, a value or an agent" : "it has an agent and no prompt")
+  if (children === undefined)
+    return refuse(
+      node,
+      agent === undefined ? "it has nothing to do: give it a function, a value or an agent" : "it has an agent and no prompt",
+    )
   if (isPending(children)) return ""
   if (typeof children === "function") return children
   const isRendered = node.children.length > 0
@@ -486,7 +524,8 @@ const contentOf = (node: HostNode): unknown => {
 const checkPrompt = (task: HostNode, node: HostNode): void => {
   for (const child of node.children) {
     if (isText(child)) continue
-    if (isKind(child.type)) refuse(task, `a ${child.type} stands in it. A task holds a prompt, a function or a value; put other nodes beside it`)
+    if (isKind(child.type))
+      refuse(task, `a ${child.type} stands in it. A task holds a prompt, a function or a value; put other nodes beside it`)
     checkPrompt(task, child)
   }
 }
@@ -506,14 +545,17 @@ const policies = new Map<string, RetryPolicy.RetryPolicy<unknown>>()
 const retryOf = (node: HostNode): RetryPolicy.RetryPolicy<unknown> => {
   const { retries, retryPolicy, noRetry } = node.props
   if (noRetry !== undefined && typeof noRetry !== "boolean") refuse(node, `"noRetry" must be true or false`)
-  if (retries !== undefined && !(retries === 0 || Plan.isCount(retries))) refuse(node, `"retries" must be a whole number of at least 0, or Infinity`)
+  if (retries !== undefined && !(retries === 0 || Plan.isCount(retries)))
+    refuse(node, `"retries" must be a whole number of at least 0, or Infinity`)
   if (noRetry === true) return RetryPolicy.none
   if (Schedule.isSchedule(retryPolicy)) {
-    if (retries !== undefined) refuse(node, `"retries" and a Schedule as "retryPolicy" contradict each other: a Schedule says how often by itself`)
+    if (retries !== undefined)
+      refuse(node, `"retries" and a Schedule as "retryPolicy" contradict each other: a Schedule says how often by itself`)
     return RetryPolicy.fromSchedule(retryPolicy as Schedule.Schedule<unknown, never, unknown>)
   }
   if (retries === undefined && retryPolicy === undefined) return RetryPolicy.standard
-  if (retryPolicy !== undefined && (typeof retryPolicy !== "object" || retryPolicy === null)) refuse(node, `"retryPolicy" must be an object or a Schedule`)
+  if (retryPolicy !== undefined && (typeof retryPolicy !== "object" || retryPolicy === null))
+    refuse(node, `"retryPolicy" must be an object or a Schedule`)
   const { initialDelayMs, maxDelayMs, ...options } = (retryPolicy ?? {}) as Props
   const all: Props = {
     ...options,
@@ -521,7 +563,8 @@ const retryOf = (node: HostNode): RetryPolicy.RetryPolicy<unknown> => {
     ...(maxDelayMs === undefined ? {} : { maxDelay: maxDelayMs }),
     ...(retries === undefined ? {} : { maxAttempts: (retries as number) + 1 }),
   }
-  for (const key of Object.keys(all)) if (!Object.hasOwn(RetryPolicy.defaults, key)) refuse(node, `"retryPolicy" has no option "${key}"`)
+  for (const key of Object.keys(all))
+    if (!Object.hasOwn(RetryPolicy.defaults, key)) refuse(node, `"retryPolicy" has no option "${key}"`)
   const key = JSON.stringify(Object.entries(all).map(([name, value]) => [name, typeof value === "number" ? `${value}` : value]))
   const kept = policies.get(key)
   if (kept !== undefined) return kept
@@ -554,20 +597,19 @@ const cacheOf = (node: HostNode, loop: NodeId | undefined, content: unknown, low
 
 const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel => {
   const { maxConcurrency } = node.props
-  if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency)) refuse(node, `"maxConcurrency" must be a whole number of at least 1`)
+  if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency))
+    refuse(node, `"maxConcurrency" must be a whole number of at least 1`)
   return { _tag: "Parallel", children, maxConcurrency: maxConcurrency as number | undefined, failFast: flag(node, "failFast") }
 }
 
-const loopOf = (
-  node: HostNode,
-  inside: (loop: NodeId) => ReadonlyArray<Node>,
-  lowering: Lowering,
-): Plan.Loop => {
+const loopOf = (node: HostNode, inside: (loop: NodeId) => ReadonlyArray<Node>, lowering: Lowering): Plan.Loop => {
   const id = node.props.loop as string
   const { until, maxIterations = Number.POSITIVE_INFINITY, onMaxReached = "return-last" } = propsOf(node)
-  if (maxIterations !== undefined && !Plan.isCount(maxIterations) && !isPending(maxIterations)) refuse(node, `"maxIterations" must be a whole number of at least 1, or Infinity`)
+  if (maxIterations !== undefined && !Plan.isCount(maxIterations) && !isPending(maxIterations))
+    refuse(node, `"maxIterations" must be a whole number of at least 1, or Infinity`)
   if (onMaxReached !== "return-last" && onMaxReached !== "fail") refuse(node, `"onMaxReached" must be "return-last" or "fail"`)
-  if (!("until" in propsOf(node)) && maxIterations === Number.POSITIVE_INFINITY) refuse(node, `it would never end: give it "until" or "maxIterations"`)
+  if (!("until" in propsOf(node)) && maxIterations === Number.POSITIVE_INFINITY)
+    refuse(node, `it would never end: give it "until" or "maxIterations"`)
   const children = inside(id)
   return {
     _tag: "Loop",

@@ -32,7 +32,6 @@ const suspenseTag = 13
 const incomplete = 0x8000
 
 /** Never settles, and so never asks React to come back. */
-// biome-ignore lint/suspicious/noThenProperty: React waits for a thenable
 const forever = { then: (): void => {} }
 
 /** Renders an element. Throws {@link RenderError}. */
@@ -116,7 +115,8 @@ const tidy = (stack: string | undefined): string | undefined => {
 
 /** React's production build names its errors by number; those that a workflow can cause are given their words back. */
 const readable = (thrown: unknown): unknown => {
-  const [, code = "", argument = ""] = /^Minified React error #(\d+);[^?]*(?:\?args\[\]=(\S*))?/.exec((thrown as Error)?.message) ?? []
+  const [, code = "", argument = ""] =
+    /^Minified React error #(\d+);[^?]*(?:\?args\[\]=(\S*))?/.exec((thrown as Error)?.message) ?? []
   const words = {
     "31": `an object cannot be a child here: ${decodeURIComponent(argument)}`,
     "130": `an element's type is ${decodeURIComponent(argument)}: a component was expected`,

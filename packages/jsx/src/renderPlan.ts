@@ -134,7 +134,11 @@ const stateOf = (
     if (table === undefined) continue
     const schema = schemas[table]
     const refuse = (issues: Codec.Issues) =>
-      new InvalidWorkflow({ workflow: "?", where: `outputs of renderPlan`, problem: `"${nodeId}" does not match "${table}": ${issues.join("; ")}` })
+      new InvalidWorkflow({
+        workflow: "?",
+        where: `outputs of renderPlan`,
+        problem: `"${nodeId}" does not match "${table}": ${issues.join("; ")}`,
+      })
     const codec = schema === undefined ? undefined : (Codec.make(schema) as Codec.Codec<unknown, unknown>)
     outputs.set(nodeKey(nodeId, iteration), codec === undefined ? value : decode(codec, value, refuse))
     events.push({ _tag: "AttemptSucceeded", nodeId, iteration, attempt: 1, table })

@@ -1,8 +1,10 @@
+/// <reference path="./mdx-modules.d.ts" />
 export { createAgent } from "@smithers/agents/createAgent"
 export type { Agent } from "@smithers/core/Agent"
 export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"
 export { Branch, Loop, Parallel, Ralph, Sequence, Task, useCtx, Workflow } from "@smithers/jsx/components"
+export { dedent } from "@smithers/jsx/Markdown"
 export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
 export { createSmithers, type JsxWorkflow } from "@smithers/jsx/Workflow"
-export * as Smithers from "./Smithers.ts"
 export { type RunWorkflowOptions, runWorkflow, type WorkflowResult } from "./runWorkflow.ts"
+export * as Smithers from "./Smithers.ts"

@@ -1,1 +1,2 @@
+/// <reference path="./mdx-modules.d.ts" />
 export * from "@smithers/jsx/jsx-runtime"

@@ -73,7 +73,8 @@ const load = async (path: string, { declarations = false, jsxImportSource }: Mdx
 }
 
 /** Throws the error itself, as Bun shows it, and not one that holds it. */
-const orThrow = <A, E>(effect: Effect.Effect<A, E>): A => Either.getOrThrowWith(Effect.runSync(Effect.either(effect)), (error) => error)
+const orThrow = <A, E>(effect: Effect.Effect<A, E>): A =>
+  Either.getOrThrowWith(Effect.runSync(Effect.either(effect)), (error) => error)
 
 /** The path as one would type it: messages and bundles do not tell where on the disk they were made. */
 const within = (path: string): string => {

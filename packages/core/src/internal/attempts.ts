@@ -180,7 +180,11 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     }
     if (result === undefined) {
       Metrics.attemptsInterrupted.unsafeUpdate(1, [])
-      return { key, result, event: { _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "shutdown", ...heartbeat, ...turns } }
+      return {
+        key,
+        result,
+        event: { _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "shutdown", ...heartbeat, ...turns },
+      }
     }
     if (result._tag === "Succeeded") {
       Metrics.attemptsSucceeded.unsafeUpdate(1, [])

@@ -29,7 +29,7 @@ export const split = (source: string): Frontmatter => {
   const closing = /(?:^|\n)---[ \t]*(?:\n|$)/.exec(rest)
   if (closing === null) throw new Malformed("the front matter is not closed: a second line of --- is missing", 1, 1)
   const end = closing.index + closing[0].length
-  const yaml = rest.slice(0, closing.index + 1)
+  const yaml = `${rest.slice(0, closing.index)}\n`
   const lines = (opening[0] + rest.slice(0, end)).split("\n").length - 1
   return { ...read(yaml), body: "\n".repeat(lines) + rest.slice(end) }
 }

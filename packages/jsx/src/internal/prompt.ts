@@ -4,11 +4,11 @@
 import type * as React from "react"
 import type { Ctx } from "../Ctx.ts"
 import { type HostNode, type HostText, isText } from "../HostNode.ts"
+import { jsx } from "../jsx-runtime.ts"
 import * as Markdown from "../Markdown.ts"
 import { render } from "../render.ts"
 import { hasElements, print } from "./children.ts"
 import { frameContext } from "./frame.ts"
-import { jsx } from "../jsx-runtime.ts"
 
 /** A prompt that is still to be written. */
 export class Written {

@@ -5,7 +5,6 @@
  * again by the planner.
  */
 import { type NodeId, nodeKey } from "@smithers/core/Ids"
-import type { PendingRead } from "@smithers/core/Plan"
 import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
 import type { Rows } from "./rows.ts"
@@ -113,10 +112,6 @@ export const find = (known: Known, read: Read): Found => {
   const isThere = key !== undefined && known.values.outputs.has(key)
   return { nodeId, value: isThere ? known.values.outputs.get(key) : undefined, isThere, key: isThere ? key : "" }
 }
-
-/** A read as it is written, for messages. */
-export const show = ({ nodeId, table }: PendingRead): string =>
-  nodeId === undefined ? `ctx.output("${table}")` : `ctx.output("${table}", { nodeId: "${nodeId}" })`
 
 /** Whether a loop has begun and not ended, where it stands now. */
 export const isRunning = (known: Known, loop: NodeId): boolean => {

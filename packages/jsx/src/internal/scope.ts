@@ -19,18 +19,14 @@ export interface Stamp {
 /** The property of an element's props that holds its stamp. */
 export const stampKey: unique symbol = Symbol("smithers.stamp")
 
-export interface Stamped {
-  readonly [stampKey]?: Stamp
-}
-
 interface Internals {
   H: unknown
   A: { getOwner?: () => null } | null
 }
 
-const internals = (React as unknown as Record<string, Internals>)[
-  "__CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE"
-] as Internals
+const { __CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE: internals } = React as unknown as {
+  readonly __CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE: Internals
+}
 
 const none: ReadonlyArray<PendingRead> = []
 

@@ -23,7 +23,7 @@ const longestChain = 100
 export const hash = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex")
 
 /** How many characters two texts have in common at their beginning and at their end, in whole lines. */
-export const common = (left: string, right: string): { readonly prefix: number; readonly suffix: number } => {
+const common = (left: string, right: string): { readonly prefix: number; readonly suffix: number } => {
   const shorter = Math.min(left.length, right.length)
   let prefix = 0
   while (prefix < shorter && left.charCodeAt(prefix) === right.charCodeAt(prefix)) prefix++
@@ -37,7 +37,9 @@ export const common = (left: string, right: string): { readonly prefix: number; 
 
 /** The plans of a connection. */
 export const make = ({ prepare }: Connection): Plans => {
-  const insert = prepare("INSERT OR IGNORE INTO smithers_plans (hash, content, base, prefix, suffix, depth) VALUES (?, ?, ?, ?, ?, ?)")
+  const insert = prepare(
+    "INSERT OR IGNORE INTO smithers_plans (hash, content, base, prefix, suffix, depth) VALUES (?, ?, ?, ?, ?, ?)",
+  )
   const selectDepth = prepare<[depth: number]>("SELECT depth FROM smithers_plans WHERE hash = ?")
   const select = prepare<Row>("SELECT content, base, prefix, suffix FROM smithers_plans WHERE hash = ?")
 

@@ -12,9 +12,9 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Connection } from "./connection.ts"
-import { hash } from "./plans.ts"
 import { readOptional } from "./json.ts"
 import type { Outputs } from "./outputs.ts"
+import { hash } from "./plans.ts"
 
 export interface States {
   readonly load: (runId: string) => Either.Either<RunState.RunState, RunNotFound>

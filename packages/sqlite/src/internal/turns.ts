@@ -21,7 +21,15 @@ const sum = (turns: ReadonlyArray<AgentTurn>, field: "inputTokens" | "outputToke
 }
 
 /** What a single turn holds beyond the columns. */
-const rest = ({ prompt: _, reply: __, model: ___, finishReason: ____, inputTokens: _____, outputTokens: ______, ...turn }: AgentTurn) => turn
+const rest = ({
+  prompt: _,
+  reply: __,
+  model: ___,
+  finishReason: ____,
+  inputTokens: _____,
+  outputTokens: ______,
+  ...turn
+}: AgentTurn) => turn
 
 /** Turns as columns. */
 export const row = (turns: ReadonlyArray<AgentTurn>): Row => {

@@ -1,0 +1,326 @@
+/**
+ * Reads of outputs that are not there yet: what is drawn with them is shown and not started.
+ */
+import { expect, it } from "@effect/vitest"
+import { isPending, pending } from "@smithers/jsx/Pending"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { Branch, createSmithers, type JsxWorkflow, Loop, Parallel, renderPlan, Sequence, Smithers } from "smithers-orchestrator"
+import { describe } from "vitest"
+import { z } from "zod"
+
+const { Workflow, Task, smithers, outputs, useCtx } = createSmithers({
+  assess: z.object({ complexity: z.enum(["low", "high"]), parts: z.array(z.string()) }),
+  text: z.string(),
+})
+
+const assess: z.infer<typeof outputs.assess> = { complexity: "high", parts: ["x", "y"] }
+
+/** Ids of the tasks of a plan, those that are not settled in brackets. */
+const shown = (workflow: Parameters<typeof renderPlan>[0], given: Record<string, unknown> = {}) =>
+  renderPlan(workflow, { input: {}, outputs: given }).tasks.map(({ id, isProvisional }) => (isProvisional ? `[${id}]` : id))
+
+describe("the pending value", () => {
+  const value = pending as { readonly [key: string]: { readonly deep: unknown } } & ((...args: ReadonlyArray<unknown>) => unknown)
+
+  it("can be read, called and iterated to any depth", () => {
+    expect(isPending(value.a?.deep)).toBe(true)
+    expect(isPending((value.map as unknown as (f: unknown) => unknown)(() => 1))).toBe(true)
+    expect([...(pending as Iterable<unknown>)]).toEqual([])
+    expect({ ...(pending as object) }).toEqual({})
+    expect(Object.keys(pending as object)).toEqual([])
+    expect("x" in (pending as object)).toBe(false)
+  })
+
+  it("equals nothing and prints as nothing", () => {
+    expect(pending === "high").toBe(false)
+    expect((pending as number) > 0 || (pending as number) <= 0).toBe(false)
+    expect(`<${pending}>`).toBe("<>")
+    expect(JSON.stringify({ a: pending })).toBe("{}")
+    expect(String(value.a)).toBe("")
+  })
+
+  it("is not a promise: awaiting it does not wait for ever", async () => {
+    expect(isPending(await pending)).toBe(true)
+  })
+})
+
+describe("a task that is drawn with a pending read", () => {
+  it("is provisional until what it reads is there, and then says what it says", () => {
+    const workflow = smithers((ctx) => (
+      <Workflow name="w">
+        <Task id="assess" output={outputs.assess}>
+          {() => assess}
+        </Task>
+        <Task id="fix" output={outputs.text}>{`Fix: ${ctx.output("assess", { nodeId: "assess" }).parts.join(", ")}!`}</Task>
+      </Workflow>
+    ))
+    expect(shown(workflow)).toEqual(["assess", "[fix]"])
+    const after = renderPlan(workflow, { input: {}, outputs: { assess } })
+    expect(after.tasks.map(({ id, content, isProvisional }) => [id, content, isProvisional])).toEqual([
+      ["assess", undefined, false],
+      ["fix", "Fix: x, y!", false],
+    ])
+    expect(after.pending).toEqual([])
+  })
+
+  it("is of the wrong branch and never runs", () => {
+    const workflow = smithers((ctx) => (
+      <Workflow name="w">
+        <Task id="assess" output={outputs.assess}>
+          {() => assess}
+        </Task>
+        {ctx.output("assess", { nodeId: "assess" }).complexity === "high" ? (
+          <Task id="plan" output={outputs.text}>
+            plan
+          </Task>
+        ) : (
+          <Task id="implement" output={outputs.text}>
+            quick
+          </Task>
+        )}
+      </Workflow>
+    ))
+    expect(shown(workflow)).toEqual(["assess", "[implement]"])
+    expect(shown(workflow, { assess })).toEqual(["assess", "plan"])
+    expect(shown(workflow, { assess: { complexity: "low", parts: [] } })).toEqual(["assess", "implement"])
+  })
+
+  it("does not hold back what was made before the read, nor what stands before the task that is read", () => {
+    const workflow = smithers((ctx) => {
+      const early = (
+        <Task id="early" output={outputs.text}>
+          x
+        </Task>
+      )
+      return (
+        <Workflow name="w">
+          <Parallel>
+            <Task id="first" output={outputs.text}>
+              x
+            </Task>
+            <Sequence>
+              <Task id="before" output={outputs.text}>{`x${ctx.input.y}`}</Task>
+              <Task id="assess" output={outputs.assess}>
+                {() => assess}
+              </Task>
+              <Task id="fix" output={outputs.text}>
+                {ctx.output("assess").complexity}
+              </Task>
+            </Sequence>
+            {early}
+            <Task id="late" output={outputs.text}>
+              x
+            </Task>
+          </Parallel>
+        </Workflow>
+      )
+    })
+    expect(shown(workflow)).toEqual(["first", "before", "assess", "[fix]", "early", "[late]"])
+  })
+
+  it("holds back the components that were made after it, and not those of other components", () => {
+    const Reads = ({ id }: { readonly id: string }) => {
+      const ctx = useCtx()
+      const { complexity } = ctx.output("assess")
+      return (
+        <Task id={id} output={outputs.text}>
+          {complexity}
+        </Task>
+      )
+    }
+    const Plain = ({ id }: { readonly id: string }) => (
+      <Task id={id} output={outputs.text}>
+        x
+      </Task>
+    )
+    const workflow = smithers((ctx) => (
+      <Workflow name="w">
+        <Parallel>
+          <Task id="assess" output={outputs.assess}>
+            {() => assess}
+          </Task>
+          <Reads id="reads" />
+          <Plain id="plain" />
+          {ctx.output("assess") ? <Plain id="conditional" /> : null}
+        </Parallel>
+      </Workflow>
+    ))
+    expect(shown(workflow)).toEqual(["assess", "[reads]", "plain", "[conditional]"])
+    expect(shown(workflow, { assess })).toEqual(["assess", "reads", "plain", "conditional"])
+  })
+
+  it("may be the component of its prompt that reads", () => {
+    const Hint = () => <>{useCtx().output("assess").complexity}</>
+    const agent = { generate: async () => ({ text: "x" }) }
+    const workflow = smithers(() => (
+      <Workflow name="w">
+        <Parallel>
+          <Task id="assess" output={outputs.assess}>
+            {() => assess}
+          </Task>
+          <Task id="hinted" output={outputs.text} agent={agent}>
+            It is <Hint />.
+          </Task>
+          <Task id="plain" output={outputs.text} agent={agent}>
+            It <b>is</b>.
+          </Task>
+        </Parallel>
+      </Workflow>
+    ))
+    expect(shown(workflow)).toEqual(["assess", "[hinted]", "plain"])
+    const { tasks } = renderPlan(workflow, { input: {}, outputs: { assess } })
+    expect(tasks.map(({ content }) => content)).toEqual([undefined, "It is high.", "It **is**."])
+  })
+
+  it("is left out while its id says nothing yet", () => {
+    const workflow = smithers((ctx) => (
+      <Workflow name="w">
+        <Task id="assess" output={outputs.assess}>
+          {() => assess}
+        </Task>
+        <Task id={`fix-${ctx.output("assess").parts[0]}`} output={outputs.text}>
+          a
+        </Task>
+        <Task id={`fix-${ctx.output("assess").parts[1]}`} output={outputs.text}>
+          b
+        </Task>
+      </Workflow>
+    ))
+    expect(shown(workflow)).toEqual(["assess", "[fix-]"])
+    expect(shown(workflow, { assess })).toEqual(["assess", "fix-x", "fix-y"])
+  })
+
+  it("waits inside a branch whose condition is not known", () => {
+    const hoisted = (
+      <Task id="hoisted" output={outputs.text}>
+        x
+      </Task>
+    )
+    const workflow = smithers((ctx) => (
+      <Workflow name="w">
+        <Parallel>
+          <Task id="assess" output={outputs.assess}>
+            {() => assess}
+          </Task>
+          <Branch if={ctx.output("assess").complexity === "high"} then={null} else={hoisted} />
+        </Parallel>
+      </Workflow>
+    ))
+    expect(shown(workflow)).toEqual(["assess", "[hoisted]"])
+    expect(shown(workflow, { assess })).toEqual(["assess"])
+  })
+})
+
+const run = (workflow: JsxWorkflow<unknown>) => Effect.provide(workflow.run({}), Smithers.memory)
+
+describe("a run with pending reads", () => {
+  it.effect("starts what is settled at once, and the rest when it is", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const begun: Array<string> = []
+      const note = (id: string) => {
+        begun.push(id)
+        return id
+      }
+      const workflow = smithers((ctx) => (
+        <Workflow name="w">
+          <Parallel>
+            <Task id="lint" output={outputs.text}>
+              {() => note("lint")}
+            </Task>
+            <Sequence>
+              <Task id="assess" output={outputs.assess}>
+                {() => Effect.as(Deferred.await(gate), { ...assess, parts: [...assess.parts] })}
+              </Task>
+              {ctx.output("assess").complexity === "low" ? (
+                <Task id="low" output={outputs.text}>
+                  {() => note("low")}
+                </Task>
+              ) : (
+                <Task id="high" output={outputs.text}>
+                  {() => note("high")}
+                </Task>
+              )}
+            </Sequence>
+          </Parallel>
+        </Workflow>
+      ))
+      const fiber = yield* Effect.fork(run(workflow))
+      for (let turn = 0; turn < 50; turn++) yield* Effect.yieldNow()
+      expect(begun).toEqual(["lint"])
+      yield* Deferred.succeed(gate, undefined)
+      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "finished", output: ["lint", "high"] })
+      expect(begun).toEqual(["lint", "high"])
+    }),
+  )
+
+  it.effect("fails, once nothing else can run, where nothing mounts what is read", () =>
+    Effect.gen(function* () {
+      const done: Array<string> = []
+      const workflow = smithers((ctx) => (
+        <Workflow name="w">
+          <Task id="a" output={outputs.text}>
+            {() => {
+              done.push("a")
+              return "a"
+            }}
+          </Task>
+          {ctx.output("text", { nodeId: "nobody" }) === "x" ? (
+            <Task id="b" output={outputs.text}>
+              b
+            </Task>
+          ) : null}
+        </Workflow>
+      ))
+      const result = yield* run(workflow)
+      expect(done).toEqual(["a"])
+      expect(result).toMatchObject({ _tag: "failed", error: { _tag: "UnsettledRead", nodeId: "nobody" } })
+      expect(String((result as { error?: unknown }).error)).toContain("no node with this id is mounted")
+    }),
+  )
+
+  it.effect("fails where what is read was skipped, and says so", () =>
+    Effect.gen(function* () {
+      const workflow = smithers((ctx) => (
+        <Workflow name="w">
+          <Task id="a" output={outputs.text} skipIf={true}>
+            a
+          </Task>
+          <Task id="b" output={outputs.text}>
+            {ctx.output("text", { nodeId: "a" })}
+          </Task>
+        </Workflow>
+      ))
+      const result = yield* run(workflow)
+      expect(result).toMatchObject({ _tag: "failed", error: { _tag: "UnsettledRead", nodeId: "a", problem: "it was skipped" } })
+    }),
+  )
+
+  it.effect("settles again in each pass of a loop", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const reviewer = {
+        generate: async ({ prompt = "" }: { prompt?: string }) => {
+          asked.push(prompt)
+          return { text: "ok" }
+        },
+      }
+      const workflow = smithers((ctx) => (
+        <Workflow name="w">
+          <Loop id="rounds" until={ctx.iterationCount("text", "review") >= 3}>
+            <Task id="draft" output={outputs.assess}>
+              {(c) => ({ complexity: "low" as const, parts: [`draft ${c.iteration}`] })}
+            </Task>
+            <Task id="review" output={outputs.text} agent={reviewer}>
+              Review {ctx.output("assess").parts[0]} in pass {ctx.iteration}
+            </Task>
+          </Loop>
+        </Workflow>
+      ))
+      expect(yield* run(workflow)).toMatchObject({ _tag: "finished", output: "ok" })
+      expect(asked).toEqual(["Review draft 0 in pass 0", "Review draft 1 in pass 1", "Review draft 2 in pass 2"])
+    }),
+  )
+})

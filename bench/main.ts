@@ -17,6 +17,7 @@ interface Measured {
   readonly firstMs?: number
   readonly peakBytes?: number
   readonly rounds?: number
+  readonly renders?: number
   readonly bytes: number
 }
 
@@ -171,6 +172,29 @@ for (const mode of ["normal", "full"]) {
     const ms = median(times)
     goal(`resume after SIGKILL at half of ${size} steps: first new step under 100 ms (${mode})`, `${ms.toFixed(0)} ms`, ms < 100)
   }
+}
+
+{
+  // The same thousand steps, built and as JSX, in turn.
+  const pairs = Array.from({ length: repeats }, () => {
+    const built = workload("sequential", 1000, "normal")
+    const jsx = workload("jsx", 1000, "normal")
+    return { jsx, ms: jsx.ms / built.ms }
+  })
+  const ratio = median(pairs.map(({ ms }) => ms))
+  const { jsx } = pairs.find(({ ms }) => ms === ratio) as (typeof pairs)[number]
+  row("JSX: sequence of 1000", "normal", 1000, jsx)
+  goal("JSX: a sequence of 1,000 tasks without reads is rendered once", `${jsx.renders} render`, jsx.renders === 1)
+  goal("JSX: its cost per step within 1.15 × of the builder's", `${ratio.toFixed(2)} ×`, ratio <= 1.15)
+
+  const adaptive = repeated(() => workload("adaptive", 500, "normal"))
+  const perFrame = adaptive.ms / (adaptive.renders as number)
+  row("JSX: plan that grows to 500", "normal", 500, adaptive)
+  goal("JSX: a plan that grows to 500 tasks, one each frame, under 3 ms per frame", `${perFrame.toFixed(2)} ms`, perFrame < 3)
+
+  const sudden = repeated(() => workload("sudden", 5000, "normal"))
+  const shown = `${sudden.ms.toFixed(0)} ms (${(sudden.firstMs as number).toFixed(0)} the first time)`
+  goal("JSX: a frame that mounts 5,000 tasks under 60 ms", shown, sudden.ms < 60)
 }
 
 const coldRuns = Array.from({ length: 9 }, () => {

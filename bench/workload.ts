@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import { Smithers } from "smithers-orchestrator"
+import * as components from "./components.tsx"
 import { roundsOf, warm } from "./warm.ts"
 import * as workflows from "./workflows.ts"
 
@@ -50,6 +51,36 @@ switch (workload) {
   case "once":
     report({ ms: await onFile(timed(workflows.sequential(size).execute({ count: size }))) })
     break
+  case "jsx": {
+    let renders = 0
+    const workflow = components.sequential(size, () => renders++)
+    const rounds = roundsOf(size)
+    const times = await onFile(Effect.all(Array.from({ length: rounds }, () => timed(workflow.execute({})))))
+    report({ firstMs: times[0] as number, ms: warm(times), rounds, renders: renders / rounds })
+    break
+  }
+  case "adaptive": {
+    let renders = 0
+    const ms = await onFile(timed(components.adaptive(size, () => renders++).execute({})))
+    report({ ms, renders })
+    break
+  }
+  case "sudden": {
+    // From the end of the first task to the beginning of the next: render, plan, schedule, commit.
+    const times: Array<number> = []
+    let done = 0
+    const onBegin = () => times.push(performance.now() - done)
+    const workflow = components.sudden(
+      size,
+      () => {
+        done = performance.now()
+      },
+      onBegin,
+    )
+    for (let round = 0; round < 5; round++) await onFile(workflow.run({}))
+    report({ firstMs: times[0] as number, ms: warm(times) })
+    break
+  }
   case "interrupted": {
     // Says when each step begins, so that the parent can kill in the middle; resuming prints the time to the first new step.
     let begin = 0

@@ -517,7 +517,12 @@ describe("loops", () => {
             <Task
               id={id}
               output={outputs.text}
-              agent={{ generate: async ({ prompt = "" }) => (said.push(prompt), { text: "ok" }) }}
+              agent={{
+                generate: async ({ prompt = "" }) => {
+                  said.push(prompt)
+                  return { text: "ok" }
+                },
+              }}
             >
               {id} {iteration}
             </Task>

@@ -17,6 +17,8 @@ export interface Fiber {
   readonly sibling: Fiber | null
   readonly memoizedState: unknown
   readonly pendingProps: unknown
+  /** Of an element of the plan, its {@link HostNode}. */
+  readonly stateNode: unknown
 }
 
 export interface HostText {
@@ -28,8 +30,6 @@ export interface HostNode {
   readonly type: string
   readonly props: { readonly [name: string]: unknown }
   readonly children: Array<HostNode | HostText>
-  /** Whether it stands inside another one; the others are what the workflow consists of. */
-  isInside: boolean
   readonly fiber: Fiber
   /** Pending reads that were made while its own children were rendered. */
   readonly readsInside: ReadonlyArray<PendingRead>

@@ -62,6 +62,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     })()
 
   let rows: Rows.Rows | undefined
+  let hasObserved = false
   let values: Values = { input: undefined, outputs: new Map() }
   let layout = Reading.emptyLayout
   let drawn: Drawn | undefined
@@ -127,7 +128,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         return made
       },
     }
-    const Root = (): React.ReactNode => drawWorkflow(frame.ctx(undefined))
+    const Root = Object.assign((): React.ReactNode => drawWorkflow(frame.ctx(undefined)), { displayName: "smithers" })
     const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
     return { lowered: lower(rendered, lowering), reads, iterations }
   }
@@ -135,8 +136,14 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   /** Whether a render has seen what it would see with its own plan. */
   const isSettled = ({ lowered, reads, iterations }: ReturnType<typeof drawOnce>, state: RunState.RunState): boolean => {
     const own = known(state, lowered.layout)
-    for (const { read, key } of reads.values()) if (Reading.find(own, read).key !== key) return false
-    for (const [loop, pass] of iterations) if (Ctx.iterationOf(own, loop) !== pass) return false
+    try {
+      for (const { read, key } of reads.values()) if (Reading.find(own, read).key !== key) return false
+      for (const [loop, pass] of iterations) if (Ctx.iterationOf(own, loop) !== pass) return false
+    } catch (thrown) {
+      // Made once more, the read fails in the component that makes it, and so tells where.
+      if (thrown instanceof Reading.ReadError) return false
+      throw thrown
+    }
     return true
   }
 
@@ -155,7 +162,8 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
 
   const draw = (state: RunState.RunState, given: Values): Drawn => {
     values = given
-    rows ??= Rows.make(state)
+    // Until events are heard, each state is one to begin with: the one drawn to learn the name, and then that of the run.
+    if (!hasObserved) rows = Rows.make(state)
     const isBlank = HashMap.isEmpty(state.nodes)
     if (drawn !== undefined && isBlank && blankFor === state.runId) return drawn
     try {
@@ -175,6 +183,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     plan: (state, given) => draw(state, given).plan,
     observe: (events) => {
       let isStale = false
+      hasObserved = true
       for (const event of events) {
         rows?.observe(event)
         isStale ||= touches(watched, event)

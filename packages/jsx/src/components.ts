@@ -11,6 +11,7 @@ import * as React from "react"
 import type { Ctx, Schemas, TaskCtx, Undeclared } from "./Ctx.ts"
 import type { Fiber } from "./HostNode.ts"
 import { frameContext, loopContext } from "./internal/frame.ts"
+import { isRendering } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
 
 /** Upstream outputs a task asks for, by the names under which it receives them: schemas, or their keys. */
@@ -207,9 +208,15 @@ const placeOf = (fiber: Fiber): string => {
 
 /** The `ctx` of the workflow that is rendering, as seen from this component: inside a loop, of that loop. */
 export const useCtx = (): Ctx => {
+  // Where nothing renders, React's own error would not say what to do.
+  if (!isRendering()) throw outside()
   const frame = React.useContext(frameContext)
   const loop = React.useContext(loopContext)
-  if (frame === undefined)
-    throw new TypeError("useCtx() was called outside a workflow: it works in components that smithers() renders")
+  if (frame === undefined) throw outside()
   return frame.ctx(loop)
 }
+
+const outside = (): TypeError =>
+  new TypeError(
+    "useCtx() was called outside a workflow: it works in components that smithers() renders. A function in a task is given the ctx",
+  )

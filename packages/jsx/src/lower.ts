@@ -90,15 +90,17 @@ const known = {
 
 type Kind = keyof typeof known
 
+/** What is pending is a function as well, and as a child is nothing. */
+const hasFunction = (children: unknown): boolean =>
+  Array.isArray(children) ? children.some(hasFunction) : typeof children === "function" && !isPending(children)
+
 const isKind = (type: string): type is Kind => Object.hasOwn(known, type)
 
 /** The props as the author wrote them: some components hand theirs on. */
 const propsOf = (node: HostNode): Props => (node.type === "Branch" || node.type === "Loop" ? (node.props.of as Props) : node.props)
 
-const whereOf = (node: HostNode): string => {
-  const around = componentsAround(node.fiber.return)
-  return around.length === 0 ? "" : `at ${around.join("\n at ")}`
-}
+/** The way to where a node stands, as the core writes ways in a plan. */
+const whereOf = (node: HostNode): string => componentsAround(node.fiber.return).toReversed().join(" > ")
 
 const refuse = (node: HostNode, problem: string): never => {
   const { id } = propsOf(node)
@@ -157,7 +159,7 @@ const distinct = (reads: ReadonlyArray<PendingRead>): ReadonlyArray<PendingRead>
 
 const rootOf = ({ nodes }: Rendered): HostNode => {
   const [root, second] = nodes
-  if (root === undefined) throw new Misplaced("there is no <Workflow>: the render gave nothing", "")
+  if (root === undefined) throw new Misplaced("there is no <Workflow>: the render gave nothing", "smithers")
   const stray = nodes.find(({ type }) => type !== "Workflow")
   if (stray !== undefined) {
     return isKind(stray.type) ? refuse(stray, "it stands outside <Workflow>") : refuse(stray, unknownElement(stray.type))
@@ -206,6 +208,8 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
       tasks.push(place)
       return
     }
+    if (hasFunction(node.props.children))
+      refuse(node, "a function stands in it, which nobody calls: functions are children of a Task")
     if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot stand in another one")
     let inside = loop
     if (node.type === "Loop") {
@@ -247,11 +251,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     if (isFine && other === undefined) byId.set(id, place)
     else if (!isSettled) leftOut.add(place.node)
     else if (!isFine) refuse(place.node, `its id ${JSON.stringify(id) ?? "undefined"} is not ${idRule}`)
-    else
-      refuse(
-        place.node,
-        `the id is taken by another task (${whereOf((other as Place).node).split("\n")[0]}): ids are unique in a workflow`,
-      )
+    else refuse(place.node, `the id is taken by another task (at ${whereOf((other as Place).node)}): ids are unique in a workflow`)
   }
 
   const layoutTasks = new Map<NodeId, { readonly table: string; readonly loop: NodeId | undefined }>()
@@ -389,6 +389,9 @@ const depNames = (node: HostNode): ReadonlyArray<string> => {
   const { deps } = node.props
   if (deps === undefined) return []
   if (typeof deps !== "object" || deps === null) return refuse(node, `"deps" must be an object of schemas by name`)
+  for (const name of Object.keys(deps)) {
+    if (Plan.reservedNames.has(name)) refuse(node, `its dep cannot be named "${name}", which the ctx has already`)
+  }
   return Object.keys(deps)
 }
 
@@ -426,6 +429,9 @@ const step = (node: HostNode, loop: NodeId | undefined, survey: Survey, lowering
   const needs: Array<Need> = []
   const past = new Map<string, NodeId>()
   const names = depNames(node)
+  for (const need of Object.keys(props.needs ?? {})) {
+    if (!names.includes(need)) refuse(node, `its need "${need}" is none of its deps (${names.join(", ")})`)
+  }
   for (const name of names) {
     const { nodeId } = depTarget(node, name, survey.layout, lowering)
     if (nodeId === taskId) refuse(node, `it depends on itself under "${name}"`)
@@ -434,6 +440,7 @@ const step = (node: HostNode, loop: NodeId | undefined, survey: Survey, lowering
     else past.set(name, nodeId)
   }
   for (const nodeId of dependsOn(node)) {
+    if (nodeId === taskId) refuse(node, "it depends on itself")
     if (survey.taskAt(nodeId) !== undefined) needs.push({ name: `after:${nodeId}`, target: nodeId, pass: "current" })
   }
 

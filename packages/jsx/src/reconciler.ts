@@ -13,9 +13,8 @@ import type { Fiber, HostNode, HostText } from "./HostNode.ts"
 import { hasElements } from "./internal/children.ts"
 import { pendingReads } from "./internal/scope.ts"
 
-/** Collects the nodes of one render. */
+/** What one render has of its own. */
 export interface Container {
-  readonly nodes: Array<HostNode>
   /** Tasks that have begun, with the pending reads made before. */
   readonly begun: Array<HostContext>
 }
@@ -42,7 +41,11 @@ const hostConfig = {
   scheduleTimeout: setTimeout,
   cancelTimeout: clearTimeout,
 
-  getRootHostContext: ({ begun }: Container): HostContext => ({ parent: undefined, reads: 0, begun }),
+  // Also called for a portal, with the container that it leads to.
+  getRootHostContext: ({ begun }: Partial<Container>): HostContext => {
+    if (begun === undefined) throw new TypeError("a portal leads out of the plan: render its children in place")
+    return { parent: undefined, reads: 0, begun }
+  },
   // Called as an element begins, before its children: the place to see how many reads were made by then.
   getChildHostContext: (parent: HostContext, type: string): HostContext => {
     if (type !== "Task") return parent
@@ -50,23 +53,18 @@ const hostConfig = {
     parent.begun.push(context)
     return context
   },
-  createInstance: (type: string, props: Props, container: Container, context: HostContext, fiber: Fiber): HostNode => {
+  createInstance: (type: string, props: Props, _: Container, context: HostContext, fiber: Fiber): HostNode => {
     const readsInside = type === "Task" ? pendingReads().slice(readsAtBegin(context)) : []
-    const node: HostNode = { type, props, children: [], isInside: false, fiber, readsInside }
-    container.nodes.push(node)
-    return node
+    return { type, props, children: [], fiber, readsInside }
   },
   createTextInstance: (text: string): HostText => ({ text }),
   appendInitialChild: (parent: HostNode, child: HostNode | HostText): void => {
     parent.children.push(child)
-    if (!("text" in child)) child.isInside = true
   },
   finalizeInitialChildren: no,
   // A task's children are rendered only where there is something to render: a function or a value is for the task itself.
   shouldSetTextContent: (type: string, { children }: Props): boolean => type === "Task" && !hasElements(children),
-  preparePortalMount: (): never => {
-    throw new TypeError("a portal leads out of the plan: render its children in place")
-  },
+  preparePortalMount: nothing,
 
   getPublicInstance: (node: HostNode): HostNode => node,
   prepareForCommit: nobody,

@@ -28,7 +28,9 @@ export class RenderError {
 
 /** Concurrent root: the only kind that may suspend outside a boundary. */
 const concurrent = 1
+const hostTag = 5
 const suspenseTag = 13
+const lazyTag = 16
 const incomplete = 0x8000
 
 /** Never settles, and so never asks React to come back. */
@@ -36,7 +38,7 @@ const forever = { then: (): void => {} }
 
 /** Renders an element. Throws {@link RenderError}. */
 export const render = (element: React.ReactNode): Rendered => {
-  const container: Container = { nodes: [], begun: [] }
+  const container: Container = { begun: [] }
   let isOver = false
   let failure: RenderError | undefined
   const End = (): never => {
@@ -67,18 +69,40 @@ export const render = (element: React.ReactNode): Rendered => {
     // It would be rendered again when what it waits for is there, with nobody to take the result.
     reconciler.updateContainerSync(null, root, null, null)
     reconciler.flushSyncWork()
-    const [name = "a component"] = componentsAround(suspended ?? null)
-    const problem = `${name} suspends: a plan is rendered in one go, so components cannot be async or use() a promise. Do the waiting in a task`
-    throw new RenderError(new TypeError(problem), `at ${componentsAround(suspended ?? null).join("\n at ")}`)
+    const problem = `${whatSuspends(suspended)}: a plan is rendered in one go, so components cannot be async, lazy or use() a promise. Do the waiting in a task`
+    const where = componentsAround(suspended ?? null).map((name) => `at ${name}`)
+    throw new RenderError(new TypeError(problem), where.length === 0 ? undefined : where.join("\n"))
   }
-  return { nodes: container.nodes.filter(({ isInside }) => !isInside), pendingReads }
+  return { nodes: outermost(root), pendingReads }
 }
 
-/** The component that suspended outside any boundary. */
+/**
+ * The outermost elements. They are taken from what React has kept, since it also makes elements that it then drops: those beside
+ * a component that threw and was caught.
+ */
+const outermost = (root: Root): ReadonlyArray<HostNode> => {
+  const found: Array<HostNode> = []
+  visit(root, (fiber) => {
+    if (fiber.tag !== hostTag) return true
+    found.push(fiber.stateNode as HostNode)
+    return false
+  })
+  return found
+}
+
+const whatSuspends = (fiber: Fiber | undefined): string => {
+  if (fiber?.tag === lazyTag) return "a lazy component suspends"
+  const [name = "a component"] = componentsAround(fiber ?? null)
+  if (fiber?.tag === suspenseTag) return `what is inside the Suspense of ${name} suspends`
+  return typeof fiber?.type === "string" ? `a child of ${name} is a promise` : `${name} suspends`
+}
+
+/** What suspended outside any boundary. */
 const lastBegun = (root: Root): Fiber | undefined => {
   let found: Fiber | undefined
   visit(root, (fiber) => {
-    if ((fiber.flags & incomplete) !== 0 && typeof fiber.type === "function") found = fiber
+    if ((fiber.flags & incomplete) !== 0) found = fiber
+    return true
   })
   return found
 }
@@ -87,16 +111,17 @@ const lastBegun = (root: Root): Fiber | undefined => {
 const hiddenBehindSuspense = (root: Root): Fiber | undefined => {
   let found: Fiber | undefined
   visit(root, (fiber) => {
-    if (fiber.tag === suspenseTag && fiber.memoizedState !== null) found = fiber.return ?? fiber
+    if (fiber.tag === suspenseTag && fiber.memoizedState !== null) found = fiber
+    return true
   })
   return found
 }
 
-const visit = ({ current }: Root, see: (fiber: Fiber) => void): void => {
+/** Sees fibers in document order; what is inside one only where `see` says so. */
+const visit = ({ current }: Root, see: (fiber: Fiber) => boolean): void => {
   const top = current.alternate
   for (let fiber: Fiber | null | undefined = top?.child; fiber; ) {
-    see(fiber)
-    if (fiber.child !== null) {
+    if (see(fiber) && fiber.child !== null) {
       fiber = fiber.child
       continue
     }
@@ -116,10 +141,10 @@ const tidy = (stack: string | undefined): string | undefined => {
 /** React's production build names its errors by number; those that a workflow can cause are given their words back. */
 const readable = (thrown: unknown): unknown => {
   const [, code = "", argument = ""] =
-    /^Minified React error #(\d+);[^?]*(?:\?args\[\]=(\S*))?/.exec((thrown as Error)?.message) ?? []
+    /^Minified React error #(\d+);[^?]*(?:\?args\[\]=([^&\s]*))?/.exec((thrown as Error)?.message) ?? []
   const words = {
-    "31": `an object cannot be a child here: ${decodeURIComponent(argument)}`,
-    "130": `an element's type is ${decodeURIComponent(argument)}: a component was expected`,
+    "31": `an object cannot be a child here (${decodeURIComponent(argument)}): a value is the only child of a Task, or is put into text`,
+    "130": `an element's type is ${decodeURIComponent(argument)}: a component was expected; it may not be exported where it is imported from`,
     "301": "a component sets its state each time it renders",
     "321": "a hook was called outside a component, or there are two copies of React",
     "482": "a component is async: a plan is rendered in one go. Do the waiting in a task",

@@ -56,6 +56,9 @@ export const notePending = (read: PendingRead): void => {
 /** Pending reads of the render so far. */
 export const pendingReads = (): ReadonlyArray<PendingRead> => reads ?? none
 
+/** Whether a render is going on. */
+export const isRendering = (): boolean => reads !== undefined
+
 /** Runs one render with its components watched, and answers with the reads that were pending in it. */
 export const watch = (render: () => void): ReadonlyArray<PendingRead> => {
   const outer = { reads, current }

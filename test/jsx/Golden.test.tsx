@@ -1,0 +1,207 @@
+/**
+ * The same workflow written twice, with the builder and as JSX: equal plans, equal runs, equal rows.
+ */
+import { Database } from "bun:sqlite"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { createSmithers, type JsxWorkflow, Loop, Parallel, renderPlan, Sequence, Smithers } from "smithers-orchestrator"
+import { describe } from "vitest"
+
+const Analysis = Schema.Struct({ summary: Schema.String, risk: Schema.Literal("low", "high") })
+const Report = Schema.Struct({ markdown: Schema.String })
+const Count = Schema.Struct({ n: Schema.Number })
+const Draft = Schema.Struct({ text: Schema.String, at: Schema.Date })
+const Review = Schema.Struct({ approved: Schema.Boolean })
+const Input = Schema.Struct({ repo: Schema.String })
+
+// biome-ignore lint/suspicious/noExplicitAny: pairs of workflows with inputs and outputs of all kinds
+type AnyWorkflow = Smithers.Workflow<any, any>
+interface Pair {
+  readonly built: AnyWorkflow
+  readonly jsx: JsxWorkflow<unknown>
+  readonly input: unknown
+}
+
+const lines = (): Pair => {
+  const built = Smithers.createWorkflow({ name: "review", input: Input }).build(($) => {
+    const analyze = $.step("analyze", {
+      output: Analysis,
+      timeout: "2m",
+      heartbeatTimeout: "10s",
+      label: "Analyze",
+      meta: { owner: "core" },
+      retry: { maxAttempts: 3, backoff: "exponential", initialDelay: 1000 },
+      run: ({ input }) => ({ summary: `of ${input.repo}`, risk: "low" as const }),
+    })
+    const report = $.step("report", {
+      needs: { analyze },
+      output: Report,
+      retry: false,
+      run: ({ analyze }) => ({ markdown: analyze.summary }),
+    })
+    return $.sequence(analyze, report)
+  })
+  const { Workflow, Task, smithers, outputs } = createSmithers({ review_analyze: Analysis, review_report: Report }, { input: Input })
+  const jsx = smithers((ctx) => (
+    <Workflow name="review">
+      <Task
+        id="analyze"
+        output={outputs.review_analyze}
+        timeoutMs={120_000}
+        heartbeatTimeoutMs={10_000}
+        label="Analyze"
+        meta={{ owner: "core" }}
+        retries={2}
+        retryPolicy={{ backoff: "exponential", initialDelayMs: 1000 }}
+      >
+        {() => ({ summary: `of ${ctx.input.repo}`, risk: "low" as const })}
+      </Task>
+      <Task id="report" output={outputs.review_report} deps={{ analyze: outputs.review_analyze }} noRetry>
+        {({ analyze }) => ({ markdown: analyze.summary })}
+      </Task>
+    </Workflow>
+  ))
+  return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "acme/api" } }
+}
+
+const groups = (): Pair => {
+  const fail = () => Effect.fail(new Error("no"))
+  const built = Smithers.createWorkflow({ name: "groups", input: Input }).build(($) => {
+    const count = (id: string, n: number) => $.step(id, { output: Count, run: () => ({ n }) })
+    return $.sequence(
+      $.parallel(count("a", 1), $.sequence(count("b", 2), count("c", 3)), { maxConcurrency: 2 }),
+      $.parallel(
+        $.step("soft", { output: Report, retry: false, continueOnFail: true, run: fail }),
+        $.step("left", { output: Review, skipIf: () => true, run: () => ({ approved: true }) }),
+        { failFast: true },
+      ),
+      $.step("end", { output: Analysis, run: () => ({ summary: "end", risk: "high" as const }) }),
+    )
+  })
+  const { Workflow, Task, smithers, outputs } = createSmithers({
+    groups_a: Count,
+    groups_b: Schema.Struct({ ...Count.fields }),
+    groups_c: Schema.Struct({ ...Count.fields }),
+    groups_soft: Report,
+    groups_left: Review,
+    groups_end: Analysis,
+  })
+  const jsx = smithers(() => (
+    <Workflow name="groups">
+      <Parallel maxConcurrency={2}>
+        <Task id="a" output={outputs.groups_a}>
+          {{ n: 1 }}
+        </Task>
+        <Sequence>
+          <Task id="b" output={outputs.groups_b}>
+            {() => ({ n: 2 })}
+          </Task>
+          <Task id="c" output={outputs.groups_c}>
+            {async () => ({ n: 3 })}
+          </Task>
+        </Sequence>
+      </Parallel>
+      <Parallel failFast>
+        <Task id="soft" output={outputs.groups_soft} retries={0} continueOnFail>
+          {fail}
+        </Task>
+        <Task id="left" output={outputs.groups_left} skipIf>
+          {{ approved: true }}
+        </Task>
+      </Parallel>
+      <Task id="end" output={outputs.groups_end}>
+        {{ summary: "end", risk: "high" }}
+      </Task>
+    </Workflow>
+  ))
+  return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "x" } }
+}
+
+const rounds = (): Pair => {
+  const at = new Date("2026-01-01")
+  const built = Smithers.createWorkflow({ name: "rounds", input: Input }).build(($) => {
+    const draft = $.step("draft", {
+      output: Draft,
+      run: ({ iteration }) => ({ text: `draft ${iteration}`, at: at.toISOString() }),
+    })
+    const review = $.step("review", { needs: { draft }, output: Review, run: ({ draft }) => ({ approved: draft.text === "draft 2" }) })
+    return $.sequence(
+      $.loop({
+        id: "until-approved",
+        body: $.sequence(draft, review),
+        until: ({ output }) => output?.approved === true,
+        maxIterations: 5,
+        onMaxReached: "fail",
+      }),
+      $.step("publish", { output: Report, run: () => ({ markdown: "done" }) }),
+    )
+  })
+  const { Workflow, Task, smithers, outputs } = createSmithers({ rounds_draft: Draft, rounds_review: Review, rounds_publish: Report })
+  const jsx = smithers(() => (
+    <Workflow name="rounds">
+      <Loop id="until-approved" until={(ctx) => ctx.latest(outputs.rounds_review)?.approved} maxIterations={5} onMaxReached="fail">
+        <Task id="draft" output={outputs.rounds_draft}>
+          {(ctx) => ({ text: `draft ${ctx.iteration}`, at: at.toISOString() })}
+        </Task>
+        <Task id="review" output={outputs.rounds_review} deps={{ draft: outputs.rounds_draft }}>
+          {({ draft }) => ({ approved: draft.text === "draft 2" })}
+        </Task>
+      </Loop>
+      <Task id="publish" output={outputs.rounds_publish}>
+        {{ markdown: "done" }}
+      </Task>
+    </Workflow>
+  ))
+  return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "x" } }
+}
+
+/** All rows of all tables, without what differs from run to run. */
+const rowsOf = (filename: string): Record<string, unknown> => {
+  const db = new Database(filename, { readonly: true })
+  const names = db.query<{ name: string }, []>("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name").all()
+  const rows = names.map(({ name }) => {
+    const all = db.query<Record<string, unknown>, []>(`SELECT * FROM "${name}"`).all()
+    const masked = all.map((row) =>
+      Object.fromEntries(Object.entries(row).map(([column, value]) => [column, /_at$|_ms$|^owner$|stack/.test(column) ? "-" : value])),
+    )
+    return [name, JSON.parse(JSON.stringify(masked).replaceAll(/\\"stack\\":\\"(?:[^\\]|\\\\[^"]|\\(?!"))*\\"/g, "")) as unknown]
+  })
+  db.close()
+  return Object.fromEntries(rows)
+}
+
+/** Tables that are named by the workflow: how many steps share one is up to the store. */
+const catalog = new Set(["smithers_outputs", "smithers_tables", "groups_steps"])
+
+describe.each([
+  ["steps with limits, retries and needs", lines],
+  ["groups, soft failures and skips", groups],
+  ["a loop with its own outputs in its condition", rounds],
+])("%s", (_, pair) => {
+  it("have equal plans", () => {
+    const { built, jsx, input } = pair()
+    expect(renderPlan(jsx, { input }).plan.text).toBe(built.plan.text)
+  })
+
+  it.scoped("leave equal rows", () =>
+    Effect.gen(function* () {
+      const { built, jsx, input } = pair()
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "smithers-golden-"))),
+        (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true })),
+      )
+      const [left, right] = [path.join(folder, "built.db"), path.join(folder, "jsx.db")]
+      const given = yield* Effect.provide(built.run(input, { runId: "r" }), Smithers.sqlite({ filename: left }))
+      expect(yield* Effect.provide(jsx.run(input, { runId: "r" }), Smithers.sqlite({ filename: right }))).toEqual(given)
+      const [before, after] = [rowsOf(left), rowsOf(right)]
+      for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
+        if (catalog.has(name)) continue
+        expect([name, after[name]]).toEqual([name, before[name]])
+      }
+    }),
+  )
+})

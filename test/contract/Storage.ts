@@ -498,6 +498,53 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("what was said to agents is told with the attempt, and not repeated in the log", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        const error = { name: "Error", message: "no", retryable: true }
+        const turn = { agent: "coder", prompt: "Fix \u0000 it", reply: "", model: "m-1", finishReason: "stop", inputTokens: 10 }
+        const more = { ...turn, outputTokens: 7, totalTokens: 17, problem: "no JSON" }
+        const bare = { agent: "other", prompt: "p" }
+        const at = (attempt: number) => ({ nodeId: "a", iteration: 0, attempt })
+        yield* run.commit([started, { _tag: "AttemptStarted", ...at(1) }])
+        yield* run.commit([
+          { _tag: "AttemptFailed", ...at(1), error, retryAt: 0, turns: [more, turn] },
+          { _tag: "AttemptStarted", ...at(2) },
+        ])
+        yield* run.commit([
+          { _tag: "AttemptInterrupted", ...at(2), reason: "shutdown", turns: [bare] },
+          { _tag: "AttemptStarted", ...at(3) },
+        ])
+        yield* run.commit([{ _tag: "AttemptSucceeded", ...at(3), table: "text", output: "x", turns: [turn] }])
+        const { attempts } = yield* storage.inspect("r")
+        expect(attempts.map(({ turns }) => turns)).toEqual([[more, turn], [bare], [turn]])
+        const log = yield* storage.events("r")
+        expect(log.filter(({ event }) => "turns" in event)).toEqual([])
+      }),
+    )
+
+    holds("the plan is told as of any frame, also where each is a line longer than the one before", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const lines = ["[0]", ...Array.from({ length: 250 }, (_, index) => `[1,"é💡${index}"]`)]
+        const texts = lines.map((_, index) => [...lines.slice(0, index + 1), "[end]"].join("\n"))
+        yield* run.commit([started], { plan: { text: texts[0] as string, base: undefined } })
+        for (let index = 1; index < texts.length; index++) {
+          const plan = { text: texts[index] as string, base: texts[index - 1] }
+          yield* run.commit([{ _tag: "PlanChanged", mounted: [`${index}`], unmounted: [], changed: [] }], { plan })
+        }
+        yield* run.commit([{ _tag: "PlanChanged", mounted: [], unmounted: ["1"], changed: [] }])
+        yield* run.commit([{ _tag: "PlanChanged", mounted: [], unmounted: ["1"], changed: [] }], {
+          plan: { text: "quite another", base: texts.at(-1) },
+        })
+        for (const frame of [1, 2, 100, 101, 102, 150, 251]) expect(yield* storage.plan("r", frame)).toBe(texts[frame - 1])
+        expect(yield* storage.plan("r", 252)).toBe(texts[250])
+        expect(yield* storage.plan("r")).toBe("quite another")
+        expect((yield* Effect.flip(storage.plan("nobody")))._tag).toBe("RunNotFound")
+      }),
+    )
+
     holds("the log holds every event but no inputs and outputs, and is read on from anywhere", (storage) =>
       Effect.gen(function* () {
         yield* storage.prepareOutputs("flow", History.tables)

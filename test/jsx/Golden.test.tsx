@@ -45,7 +45,10 @@ const lines = (): Pair => {
     })
     return $.sequence(analyze, report)
   })
-  const { Workflow, Task, smithers, outputs } = createSmithers({ review_analyze: Analysis, review_report: Report }, { input: Input })
+  const { Workflow, Task, smithers, outputs } = createSmithers(
+    { review_analyze: Analysis, review_report: Report },
+    { input: Input },
+  )
   const jsx = smithers((ctx) => (
     <Workflow name="review">
       <Task
@@ -128,7 +131,11 @@ const rounds = (): Pair => {
       output: Draft,
       run: ({ iteration }) => ({ text: `draft ${iteration}`, at: at.toISOString() }),
     })
-    const review = $.step("review", { needs: { draft }, output: Review, run: ({ draft }) => ({ approved: draft.text === "draft 2" }) })
+    const review = $.step("review", {
+      needs: { draft },
+      output: Review,
+      run: ({ draft }) => ({ approved: draft.text === "draft 2" }),
+    })
     return $.sequence(
       $.loop({
         id: "until-approved",
@@ -140,7 +147,11 @@ const rounds = (): Pair => {
       $.step("publish", { output: Report, run: () => ({ markdown: "done" }) }),
     )
   })
-  const { Workflow, Task, smithers, outputs } = createSmithers({ rounds_draft: Draft, rounds_review: Review, rounds_publish: Report })
+  const { Workflow, Task, smithers, outputs } = createSmithers({
+    rounds_draft: Draft,
+    rounds_review: Review,
+    rounds_publish: Report,
+  })
   const jsx = smithers(() => (
     <Workflow name="rounds">
       <Loop id="until-approved" until={(ctx) => ctx.latest(outputs.rounds_review)?.approved} maxIterations={5} onMaxReached="fail">
@@ -166,7 +177,9 @@ const rowsOf = (filename: string): Record<string, unknown> => {
   const rows = names.map(({ name }) => {
     const all = db.query<Record<string, unknown>, []>(`SELECT * FROM "${name}"`).all()
     const masked = all.map((row) =>
-      Object.fromEntries(Object.entries(row).map(([column, value]) => [column, /_at$|_ms$|^owner$|stack/.test(column) ? "-" : value])),
+      Object.fromEntries(
+        Object.entries(row).map(([column, value]) => [column, /_at$|_ms$|^owner$|stack/.test(column) ? "-" : value]),
+      ),
     )
     return [name, JSON.parse(JSON.stringify(masked).replaceAll(/\\"stack\\":\\"(?:[^\\]|\\\\[^"]|\\(?!"))*\\"/g, "")) as unknown]
   })

@@ -559,7 +559,7 @@ describe("loops", () => {
           </Workflow>
         ))
         const error = yield* Effect.flip(run(ambiguous, {}))
-        expect(error.message).toContain('outside the loops "l1" and "l2", which both run')
+        expect(error.message).toContain('draws the loops "l1" and "l2", which both run')
       }),
     ),
   )

@@ -95,6 +95,51 @@ describe("processes", () => {
     expect(outputs).toEqual([{ count: expected().size }])
   })
 
+  it("an adaptive run of components killed with SIGKILL again and again asks and drafts nothing twice", {
+    timeout: 120_000,
+  }, async () => {
+    const next = random(20_260_102)
+    const args = [join(folder, "test.db"), log(), "adaptive", "40"]
+    let kept: Array<string> = []
+    let kills = 0
+    for (; kills < 20; kills++) {
+      const before = begun().length
+      const { child } = spawn("adaptive.tsx", ...args)
+      await until(() => begun().length > before || child.exitCode !== null, "a task began")
+      await Bun.sleep(next() * 90)
+      child.kill("SIGKILL")
+      if ((await child.exited) === 0) break
+      expect(
+        begun()
+          .slice(before)
+          .filter(({ key }) => kept.includes(key)),
+      ).toEqual([])
+      kept = finished().map((key) => key)
+    }
+    expect(kills, "the run must not be over at once").toBeGreaterThan(3)
+    const { child, output } = spawn("adaptive.tsx", ...args)
+    expect(await child.exited).toBe(0)
+    expect(JSON.parse(await output)).toMatchObject({ status: "finished", runId: "adaptive", output: "a: 2, b: 2, c: 2" })
+    const passes = ["a", "b", "c"].flatMap((id) => [0, 1, 2].flatMap((pass) => [`draft-${id}/${pass}`, `review-${id}/${pass}`]))
+    expect(new Set(finished())).toEqual(new Set(["discover/0", "report/0", ...passes]))
+    expect(query("SELECT count(*) AS count FROM smithers_events WHERE type = 'AttemptSucceeded'")).toEqual([{ count: 20 }])
+    expect(query("SELECT node_id, iteration, approved FROM review WHERE node_id = 'review-b' ORDER BY iteration")).toEqual([
+      { node_id: "review-b", iteration: 0, approved: 0 },
+      { node_id: "review-b", iteration: 1, approved: 0 },
+      { node_id: "review-b", iteration: 2, approved: 1 },
+    ])
+    const asked = "SELECT prompt, reply, finish_reason, input_tokens, output_tokens FROM smithers_attempts"
+    expect(query(`${asked} WHERE node_id = 'review-c' AND iteration = 1 AND status = 'succeeded'`)).toEqual([
+      {
+        prompt: expect.stringMatching(/^Review c in pass 1: draft of c\n/),
+        reply: '{"approved":false}',
+        finish_reason: "stop",
+        input_tokens: 3,
+        output_tokens: 2,
+      },
+    ])
+  })
+
   it("a process that slept through its lease is fenced and changes nothing", { timeout: 60_000 }, async () => {
     const args = [join(folder, "test.db"), log(), "fenced", "20", "1000"]
     const first = spawn("pipeline.ts", ...args)

@@ -12,8 +12,8 @@ import { type JsxWorkflow, renderPlan, runWorkflow, Smithers } from "smithers-or
 import { afterEach, beforeEach, expect } from "vitest"
 import { passing } from "../core/Time.ts"
 import adaptive from "./fixtures/promised/adaptive.tsx"
-import agentTask from "./fixtures/promised/agentTask.tsx"
 import { asked, reset, tell } from "./fixtures/promised/agents.ts"
+import agentTask from "./fixtures/promised/agentTask.tsx"
 import branching from "./fixtures/promised/branching.tsx"
 import bugfix, * as Bugfix from "./fixtures/promised/bugfix.tsx"
 import context from "./fixtures/promised/context.tsx"
@@ -70,7 +70,8 @@ const started = () =>
   })
 
 /** Runs a workflow on a file. */
-const run = <I>(workflow: JsxWorkflow<I>, input: I) => runWorkflow(workflow, { input, runId: "run", db: join(folder, "smithers.db") })
+const run = <I>(workflow: JsxWorkflow<I>, input: I) =>
+  runWorkflow(workflow, { input, runId: "run", db: join(folder, "smithers.db") })
 
 const finished = async <I>(workflow: JsxWorkflow<I>, input: I) => {
   const result = await run(workflow, input)
@@ -97,7 +98,11 @@ const tasksOf = <I>(workflow: JsxWorkflow<I>, options?: Parameters<typeof render
   renderPlan(workflow, options).tasks.map(({ id }) => id)
 
 const spawn = (file: string, ...args: Array<string>) =>
-  Bun.spawn(["bun", join(import.meta.dirname, "fixtures", "promised", file), ...args], { cwd: folder, stdout: "pipe", stderr: "pipe" })
+  Bun.spawn(["bun", join(import.meta.dirname, "fixtures", "promised", file), ...args], {
+    cwd: folder,
+    stdout: "pipe",
+    stderr: "pipe",
+  })
 
 const outcome = async (child: ReturnType<typeof spawn>) => {
   const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
@@ -184,9 +189,7 @@ describe("the bugfix workflow", () => {
     expect(output).toEqual({ patch: "-i<=n +i<n", explanation: "the bound was inclusive" })
     expect(said()).toEqual(["analyzer: Analyze the bug: it loops for ever", "fixer: Fix this issue: off by one"])
     expect(table("analyze")).toEqual([{ node_id: "analyze", iteration: 0, summary: "off by one", severity: "high" }])
-    expect(table("fix")).toEqual([
-      { node_id: "fix", iteration: 0, patch: "-i<=n +i<n", explanation: "the bound was inclusive" },
-    ])
+    expect(table("fix")).toEqual([{ node_id: "fix", iteration: 0, patch: "-i<=n +i<n", explanation: "the bound was inclusive" }])
   })
 
   it("shows fix in the plan from the first frame on, and starts it when what it reads is there", async () => {
@@ -240,33 +243,37 @@ describe("malformed JSON", () => {
     tell("analyzer", (_, call) => ['{"summary": "fine"', { summary: 3 }, { summary: "fine" }][call] ?? "")
     expect(await finished(retries, {})).toEqual({ summary: "fine" })
     expect(said()[0]).toBe("analyzer: Analyze the codebase")
-    expect(asked[1]?.prompt).toContain("Your previous reply was not accepted:\n- the reply is not JSON")
-    expect(asked[2]?.prompt).toContain("Your previous reply was not accepted:\n- summary: Invalid input: expected string, received number")
+    expect(asked[1]?.prompt).toContain("Your previous reply was not accepted:\n- the JSON in the reply cannot be parsed")
+    expect(asked[2]?.prompt).toContain(
+      "Your previous reply was not accepted:\n- summary: Invalid input: expected string, received number",
+    )
     expect(table("analyze")).toEqual([{ node_id: "analyze", iteration: 0, summary: "fine" }])
     expect(started()).toEqual(["analyze"])
   })
 
-  it.effect("is retried as often as the task says, the error appended to the prompt, and then fails the run with nothing kept", () =>
-    Effect.gen(function* () {
-      tell("analyzer", { summary: 3 })
-      const result = yield* passing("1 minute", retries.run({}, { runId: "run" }))
-      if (result._tag !== "failed" || result.error._tag !== "StepFailed") throw new Error(`the run is ${result._tag}`)
-      expect(result.error.attempts).toBe(3)
-      expect(result.error.error.issues).toEqual(["summary: Invalid input: expected string, received number"])
-      // Three attempts of a question and two corrections each; the question of the later ones carries the error.
-      expect(asked.length).toBe(9)
-      const questions = [0, 3, 6].map((index) => asked[index]?.prompt ?? "")
-      for (const question of questions) expect(question.startsWith("Analyze the codebase\n\nYour reply must end with")).toBe(true)
-      expect(questions.map((question) => question.includes("Your previous reply was not accepted:\n- summary: "))).toEqual([
-        false,
-        true,
-        true,
-      ])
-      const { nodes } = yield* Effect.flatMap(Storage, (storage) => storage.inspect("run"))
-      expect(nodes.map(({ nodeId, status, table }) => ({ nodeId, status, table }))).toEqual([
-        { nodeId: "analyze", status: "failed", table: null },
-      ])
-    }).pipe(Effect.provide(Smithers.memory)),
+  it.effect(
+    "is retried as often as the task says, the error appended to the prompt, and then fails the run with nothing kept",
+    () =>
+      Effect.gen(function* () {
+        tell("analyzer", { summary: 3 })
+        const result = yield* passing("1 minute", retries.run({}, { runId: "run" }))
+        if (result._tag !== "failed" || result.error._tag !== "StepFailed") throw new Error(`the run is ${result._tag}`)
+        expect(result.error.attempts).toBe(3)
+        expect(result.error.error.issues).toEqual(["summary: Invalid input: expected string, received number"])
+        // Three attempts of a question and two corrections each; the question of the later ones carries the error.
+        expect(asked.length).toBe(9)
+        const questions = [0, 3, 6].map((index) => asked[index]?.prompt ?? "")
+        for (const question of questions) expect(question.startsWith("Analyze the codebase\n\nYour reply must end with")).toBe(true)
+        expect(questions.map((question) => question.includes("Your previous reply was not accepted:\n- summary: "))).toEqual([
+          false,
+          true,
+          true,
+        ])
+        const { nodes } = yield* Effect.flatMap(Storage, (storage) => storage.inspect("run"))
+        expect(nodes.map(({ nodeId, status, table }) => ({ nodeId, status, table }))).toEqual([
+          { nodeId: "analyze", status: "failed", table: null },
+        ])
+      }).pipe(Effect.provide(Smithers.memory)),
   )
 })
 
@@ -275,8 +282,12 @@ describe("the Ralph loop", () => {
     await finished(ralph, {})
     expect(started()).toEqual(["implement", "validate", "implement/1", "validate/1", "implement/2", "validate/2"])
     expect(said().slice(0, 2)).toEqual(["coder: Fix based on feedback", "reviewer: Review the implementation"])
-    expect(table("implement")).toEqual([0, 1, 2].map((iteration) => ({ node_id: "implement", iteration, patch: `patch ${iteration}` })))
-    expect(table("review")).toEqual([0, 1, 2].map((iteration) => ({ node_id: "validate", iteration, approved: iteration === 2 ? 1 : 0 })))
+    expect(table("implement")).toEqual(
+      [0, 1, 2].map((iteration) => ({ node_id: "implement", iteration, patch: `patch ${iteration}` })),
+    )
+    expect(table("review")).toEqual(
+      [0, 1, 2].map((iteration) => ({ node_id: "validate", iteration, approved: iteration === 2 ? 1 : 0 })),
+    )
   })
 
   it("makes maxIterations passes at most", async () => {
@@ -441,11 +452,7 @@ describe("components and hooks", () => {
 
   it("a hook merges what two reviewers said into the prompt of a fix", async () => {
     await finished(reviewState, {})
-    expect(said()).toEqual([
-      "claude: Review t1.",
-      "codex: Review t1.",
-      "codex: Fix these issues:\n\n- a leak\n- a race\n- a typo",
-    ])
+    expect(said()).toEqual(["claude: Review t1.", "codex: Review t1.", "codex: Fix these issues:\n\n- a leak\n- a race\n- a typo"])
     expect(table("reviewFix")).toEqual([{ node_id: "t1:review-fix", iteration: 0, patch: "p" }])
   })
 

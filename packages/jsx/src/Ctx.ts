@@ -41,7 +41,10 @@ export interface Ctx<S extends Schemas = Schemas, Input = Undeclared> {
   /** The decoded input of the run. */
   readonly input: Input
   readonly runId: string
-  /** Pass of the innermost loop around the component, from 0; outside components of a loop, that of the loop that is running. */
+  /**
+   * Pass of the innermost loop around the component, from 0; for a component outside all loops that of the loop it draws itself, of
+   * several the one that runs.
+   */
   readonly iteration: number
   /** The output of a task in the pass its loop is in. Pending while it is not there. */
   readonly output: <T extends Target<S>>(target: T, options?: ReadOptions) => Read<S, T>
@@ -79,7 +82,9 @@ export interface Source {
   readonly tableOf: (target: unknown) => string
   /** Takes note of a read, which may make the plan stale later. */
   readonly onRead?: (read: Reading.Read, found: Reading.Found) => void
-  readonly onIteration?: (loop: string | undefined, pass: number) => void
+  /** The pass of whoever reads, where it is not known to stand in a loop. */
+  readonly pass: () => number
+  readonly onIteration?: (loop: string) => void
   /** What `output` gives where there is none. */
   readonly absent: (read: Reading.Read) => unknown
 }
@@ -101,9 +106,9 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
     },
     runId: source.runId,
     get iteration() {
-      const pass = iterationOf(source.known(), loop)
-      source.onIteration?.(loop, pass)
-      return pass
+      if (loop === undefined) return source.pass()
+      source.onIteration?.(loop)
+      return Reading.passOf(source.known(), loop)
     },
     output: (target: unknown, options: ReadOptions = {}) => {
       const { wanted, found } = read(target, options.nodeId, options.iteration)
@@ -124,17 +129,4 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
 export const absentInRender = ({ table, nodeId }: Reading.Read): unknown => {
   notePending({ table, nodeId })
   return pending
-}
-
-/** The pass a reader is in, from 0. Outside all loops that is the pass of the loop that runs, if there is one to mean. */
-export const iterationOf = (known: Reading.Known, loop: string | undefined): number => {
-  if (loop !== undefined) return Reading.passOf(known, loop)
-  const running = [...known.layout.loops.keys()].filter((id) => Reading.isRunning(known, id))
-  const innermost = running.filter((id) => !running.some((other) => known.layout.loops.get(other) === id))
-  if (innermost.length > 1) {
-    throw new Reading.ReadError(
-      `ctx.iteration is asked for outside the loops ${innermost.map((id) => `"${id}"`).join(" and ")}, which both run: read it in a component inside the one that is meant, with useCtx()`,
-    )
-  }
-  return innermost[0] === undefined ? 0 : Reading.passOf(known, innermost[0])
 }

@@ -16,6 +16,7 @@ import * as Ctx from "./Ctx.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
+import { stamp } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
 import { type Lowered, type Lowering, lower, Misplaced, untypedTable } from "./lower.ts"
 import { pending } from "./Pending.ts"
@@ -65,6 +66,8 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   let hasObserved = false
   let values: Values = { input: undefined, outputs: new Map() }
   let layout = Reading.emptyLayout
+  /** The loops that reads of `ctx.iteration` outside loops meant, in the order in which they were made. */
+  let meant: ReadonlyArray<ReturnType<typeof Reading.meant>> = []
   let drawn: Drawn | undefined
   /** What the plan was drawn from: events that touch none of it leave the plan as it is. */
   let watched = watchNothing()
@@ -85,6 +88,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         runId: state.runId,
         known: () => known(state),
         tableOf: knownTableOf,
+        pass: () => 0,
         absent: (read) => (absent === "pending" ? pending : missing(read)),
       },
       loop,
@@ -110,15 +114,21 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
 
   const drawOnce = (state: RunState.RunState) => {
     const reads = new Map<string, { readonly read: Reading.Read; readonly key: string }>()
-    const iterations = new Map<string | undefined, number>()
+    const loops = new Set<NodeId>()
+    const passes: Array<{ readonly scope: object; readonly pass: number }> = []
     const contexts = new Map<string | undefined, Ctx.Ctx>()
     const source: Ctx.Source = {
       input: values.input,
       runId: state.runId,
       known: () => known(state),
       tableOf: knownTableOf,
+      pass: () => {
+        const pass = passIn(known(state), meant[passes.length])
+        passes.push({ scope: stamp().scope, pass })
+        return pass
+      },
       onRead: (read, { key }) => reads.set(`${read.nodeId ?? ""}/${read.table}/${read.pass ?? ""}`, { read, key }),
-      onIteration: (loop, pass) => iterations.set(loop, pass),
+      onIteration: (loop) => loops.add(loop),
       absent: Ctx.absentInRender,
     }
     const frame: Frame = {
@@ -130,21 +140,22 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     }
     const Root = Object.assign((): React.ReactNode => drawWorkflow(frame.ctx(undefined)), { displayName: "smithers" })
     const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
-    return { lowered: lower(rendered, lowering), reads, iterations }
+    return { lowered: lower(rendered, lowering), reads, loops, passes }
   }
 
   /** Whether a render has seen what it would see with its own plan. */
-  const isSettled = ({ lowered, reads, iterations }: ReturnType<typeof drawOnce>, state: RunState.RunState): boolean => {
+  const isSettled = ({ lowered, reads, loops, passes }: ReturnType<typeof drawOnce>, state: RunState.RunState): boolean => {
     const own = known(state, lowered.layout)
+    meant = passes.map(({ scope }) => Reading.meant(own, lowered.loopsOf(scope)))
     try {
       for (const { read, key } of reads.values()) if (Reading.find(own, read).key !== key) return false
-      for (const [loop, pass] of iterations) if (Ctx.iterationOf(own, loop) !== pass) return false
+      for (const loop of loops) if (Reading.passOf(own, loop) !== Reading.passOf(known(state), loop)) return false
+      return passes.every(({ pass }, index) => pass === passIn(own, meant[index]))
     } catch (thrown) {
       // Made once more, the read fails in the component that makes it, and so tells where.
       if (thrown instanceof Reading.ReadError) return false
       throw thrown
     }
-    return true
   }
 
   const settle = (state: RunState.RunState) => {
@@ -167,8 +178,8 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     const isBlank = HashMap.isEmpty(state.nodes)
     if (drawn !== undefined && isBlank && blankFor === state.runId) return drawn
     try {
-      const { lowered, reads, iterations } = settle(state)
-      watched = watch(known(state), [...reads.values()], [...iterations.keys()])
+      const { lowered, reads, loops, passes } = settle(state)
+      watched = watch(known(state), [...reads.values()], loops, passes.length > 0)
       const plan = Plan.make(lowered.name, lowered.root, lowered.pending)
       drawn = { plan, lowered }
       blankFor = isBlank ? state.runId : undefined
@@ -192,6 +203,11 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       return isStale
     },
   }
+}
+
+const passIn = (known: Reading.Known, loop: NodeId | Reading.ReadError | undefined): number => {
+  if (loop instanceof Reading.ReadError) throw loop
+  return loop === undefined ? 0 : Reading.passOf(known, loop)
 }
 
 /** A node whose outputs stand in one table cannot go on in another. */
@@ -219,7 +235,8 @@ const watchNothing = (): Watched => ({ nodes: new Set(), tables: new Set(), loop
 const watch = (
   known: Reading.Known,
   reads: ReadonlyArray<{ readonly read: Reading.Read }>,
-  iterations: ReadonlyArray<string | undefined>,
+  iterations: Iterable<NodeId>,
+  anyLoop: boolean,
 ): Watched => {
   const nodes = new Set<NodeId>()
   const tables = new Set<string>()
@@ -237,7 +254,7 @@ const watch = (
     around(known.layout.tasks.get(nodeId)?.loop)
   }
   for (const loop of iterations) around(loop)
-  return { nodes, tables, loops, anyLoop: iterations.includes(undefined) }
+  return { nodes, tables, loops, anyLoop }
 }
 
 const touches = ({ nodes, tables, loops, anyLoop }: Watched, event: RunEvent): boolean => {

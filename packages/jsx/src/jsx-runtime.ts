@@ -18,9 +18,6 @@ type Props = { [name: string]: unknown } & { [stampKey]?: ReturnType<typeof stam
 
 /** Makes an element. */
 export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.ReactElement => {
-  if (type === undefined || type === null) {
-    throw new TypeError(`an element's type is ${type}: the component it names is not exported where it is imported from`)
-  }
   let props = config
   let key = maybeKey
   if ("key" in config) {

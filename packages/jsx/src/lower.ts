@@ -58,6 +58,8 @@ export interface Lowered {
   /** For whoever looks at the plan; a run has no use for them. */
   readonly tasks: () => ReadonlyArray<Task>
   readonly pending: ReadonlyArray<PendingRead>
+  /** The loops that a rendering of a component (its scope) draws or, where it draws none, the one its elements stand in. */
+  readonly loopsOf: (scope: object) => ReadonlyArray<NodeId>
 }
 
 /** What is wrong with a tree, and where. */
@@ -149,6 +151,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     layout: survey.layout,
     tasks: survey.tasks,
     pending: distinct(pending),
+    loopsOf: survey.loopsOf,
   }
 }
 
@@ -190,6 +193,7 @@ interface Survey {
   /** The loops around a node, innermost first. */
   readonly loopsAround: (loop: NodeId | undefined) => ReadonlyArray<NodeId>
   readonly tasks: () => ReadonlyArray<Task>
+  readonly loopsOf: Lowered["loopsOf"]
 }
 
 const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowering: Lowering): Survey => {
@@ -293,6 +297,13 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
       const around: Array<NodeId> = []
       for (let here = loop; here !== undefined; here = loops.get(here)) around.push(here)
       return around
+    },
+    loopsOf: (scope) => {
+      // An element of which nobody knows who made it may be anyone's.
+      const made = [...places.values()].filter(({ node }) => (stampOf(propsOf(node), stampKey)?.scope ?? scope) === scope)
+      const drawn = made.flatMap(({ node }) => (node.type === "Loop" ? [node.props.loop as NodeId] : []))
+      const around = made.find(({ loop }) => loop !== undefined)?.loop
+      return drawn.length > 0 || around === undefined ? drawn : [around]
     },
     tasks: () =>
       tasks.flatMap(({ node, loop }) => {

@@ -144,7 +144,7 @@ const readable = (thrown: unknown): unknown => {
     /^Minified React error #(\d+);[^?]*(?:\?args\[\]=([^&\s]*))?/.exec((thrown as Error)?.message) ?? []
   const words = {
     "31": `an object cannot be a child here (${decodeURIComponent(argument)}): a value is the only child of a Task, or is put into text`,
-    "130": `an element's type is ${decodeURIComponent(argument)}: a component was expected; it may not be exported where it is imported from`,
+    "130": `an element's type is ${decodeURIComponent(argument)}: the component it names may not be exported where it is imported from`,
     "301": "a component sets its state each time it renders",
     "321": "a hook was called outside a component, or there are two copies of React",
     "482": "a component is async: a plan is rendered in one go. Do the waiting in a task",

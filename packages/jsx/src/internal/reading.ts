@@ -113,9 +113,20 @@ export const find = (known: Known, read: Read): Found => {
   return { nodeId, value: isThere ? known.values.outputs.get(key) : undefined, isThere, key: isThere ? key : "" }
 }
 
-/** Whether a loop has begun and not ended, where it stands now. */
-export const isRunning = (known: Known, loop: NodeId): boolean => {
+const isRunning = (known: Known, loop: NodeId): boolean => {
   const around = known.layout.loops.get(loop)
   const iteration = around === undefined ? 0 : currentRow(known, around)
   return iteration >= 0 && RunState.loop(known.state, loop, iteration)?.status === "running"
+}
+
+/** The loop that a component means which is in none and draws these: the only one, or of several the innermost that runs, if it is one. */
+export const meant = (known: Known, loops: ReadonlyArray<NodeId>): NodeId | ReadError | undefined => {
+  if (loops.length < 2) return loops[0]
+  const running = loops.filter((loop) => isRunning(known, loop))
+  const innermost = running.filter((loop) => !running.some((other) => known.layout.loops.get(other) === loop))
+  if (innermost.length < 2) return innermost[0]
+  const names = innermost.map((id) => `"${id}"`).join(" and ")
+  return new ReadError(
+    `ctx.iteration is asked for by a component that draws the loops ${names}, which both run: read it in a component inside the one that is meant, with useCtx(). (Who draws what is known of JSX that is compiled with jsxImportSource "smithers-orchestrator".)`,
+  )
 }

@@ -1,0 +1,468 @@
+/** What is wrong with a workflow is said before it runs: which component and which id, where it stands, and what would be right. */
+import { Effect } from "effect"
+import type * as React from "react"
+import {
+  Branch,
+  createSmithers,
+  Loop,
+  Parallel,
+  type RenderOptions,
+  renderPlan,
+  Sequence,
+  Smithers,
+  Task,
+  useCtx,
+  Workflow,
+} from "smithers-orchestrator"
+import { describe, expect, it } from "vitest"
+import { z } from "zod"
+
+const schemas = { note: z.string(), data: z.object({ n: z.number() }) }
+const { smithers, outputs } = createSmithers(schemas)
+const agent = { name: "a", generate: async () => ({ text: "" }) }
+
+/** Components as code that is not type-checked would use them. */
+type Unchecked = React.FC<{ [name: string]: unknown }>
+const [AnyTask, AnyLoop, AnyParallel, AnyBranch, AnySequence, AnyWorkflow] = [
+  Task,
+  Loop,
+  Parallel,
+  Branch,
+  Sequence,
+  Workflow,
+] as ReadonlyArray<unknown> as [Unchecked, Unchecked, Unchecked, Unchecked, Unchecked, Unchecked]
+
+const Note = ({ id }: { id: string }) => (
+  <Task id={id} output={outputs.note}>
+    text
+  </Task>
+)
+
+interface Refusal {
+  readonly _tag: string
+  readonly message: string
+  readonly problem: string
+  readonly where: string
+}
+
+const thrownBy = (act: () => unknown): Refusal => {
+  try {
+    act()
+  } catch (thrown) {
+    return thrown as Refusal
+  }
+  throw new Error("it was accepted")
+}
+
+const refusal = (draw: () => React.ReactNode, options?: RenderOptions) => thrownBy(() => renderPlan(smithers(draw), options))
+
+/** What is said of nodes in a workflow. */
+const refused = (draw: () => React.ReactNode) => {
+  const { _tag, problem, where } = refusal(() => <Workflow name="w">{draw()}</Workflow>)
+  return { _tag, problem, where }
+}
+
+const invalid = (problem: string, where = "smithers > Workflow") => ({ _tag: "InvalidWorkflow", problem, where })
+
+describe("the shape of a workflow", () => {
+  it("ids are unique, wherever their tasks stand", () => {
+    const Inner = () => (
+      <Sequence>
+        <Note id="a" />
+      </Sequence>
+    )
+    expect(
+      refused(() => (
+        <>
+          <Note id="a" />
+          <Inner />
+        </>
+      )),
+    ).toEqual(
+      invalid(
+        'Task "a": the id is taken by another task (at smithers > Workflow > Note): ids are unique in a workflow',
+        "smithers > Workflow > Inner > Sequence > Note",
+      ),
+    )
+  })
+
+  it("loops have ids of their own", () => {
+    const twice = () =>
+      [1, 2].map((n) => (
+        <Loop key={n} id="l" until={true}>
+          <Note id={`t${n}`} />
+        </Loop>
+      ))
+    expect(refused(twice)).toEqual(invalid('Loop "l": the id "l" is taken by another loop', "smithers > Workflow > Loop"))
+    expect(
+      refused(() => (
+        <>
+          <Loop id="a" until={true}>
+            <Note id="b" />
+          </Loop>
+          <Note id="a" />
+        </>
+      )),
+    ).toEqual(invalid('Task "a": the id is taken by a loop', "smithers > Workflow > Note"))
+  })
+
+  it("there is one workflow, and everything stands in it", () => {
+    const shape = (draw: () => React.ReactNode) => {
+      const { _tag, problem, where } = refusal(draw)
+      return { _tag, problem, where }
+    }
+    expect(shape(() => <Note id="a" />)).toEqual(invalid('Task "a": it stands outside <Workflow>', "smithers > Note"))
+    expect(
+      shape(() => (
+        <>
+          <Workflow name="w" />
+          <Note id="beside" />
+        </>
+      )),
+    ).toEqual(invalid('Task "beside": it stands outside <Workflow>', "smithers > Note"))
+    expect(
+      shape(() => (
+        <>
+          <Workflow name="v" />
+          <Workflow name="w" />
+        </>
+      )),
+    ).toEqual(invalid("a Workflow: there is a second <Workflow>; a workflow has one", "smithers"))
+    expect(
+      refused(() => (
+        <Sequence>
+          <Workflow name="inner" />
+        </Sequence>
+      )),
+    ).toEqual(invalid("a Workflow: a workflow cannot stand in another one", "smithers > Workflow > Sequence"))
+    for (const nothing of [null, undefined, false, "text", []]) {
+      expect(shape(() => nothing)).toEqual(invalid("there is no <Workflow>: the render gave nothing", "smithers"))
+    }
+  })
+
+  it("the message of an error reads as a sentence", () => {
+    const { message } = refusal(() => <Note id="a" />)
+    expect(message).toBe('Workflow "?" cannot be built: Task "a": it stands outside <Workflow> (at smithers > Note).')
+  })
+
+  it("elements of other kinds stand in prompts only", () => {
+    const problem =
+      "a div: <div> is no part of a workflow. Elements such as this one belong into the prompt of a Task; outside there are Task, Sequence, Parallel, Branch and Loop"
+    expect(
+      refused(() => (
+        <Parallel>
+          <div>
+            <Note id="a" />
+          </div>
+        </Parallel>
+      )),
+    ).toEqual(invalid(problem, "smithers > Workflow > Parallel"))
+    expect(refusal(() => <div />).problem).toBe(problem)
+  })
+
+  it("a task holds no other nodes, however deep they are in its prompt", () => {
+    const rule = "stands in it. A task holds a prompt, a function or a value; put other nodes beside it"
+    expect(
+      refused(() => (
+        <AnyTask id="a" output={outputs.note}>
+          <Note id="b" />
+        </AnyTask>
+      )),
+    ).toEqual(invalid(`Task "a": a Task ${rule}`))
+    expect(
+      refused(() => (
+        <AnyTask id="a" agent={agent}>
+          Say
+          <p>
+            <Loop until={true} />
+          </p>
+        </AnyTask>
+      )),
+    ).toEqual(invalid(`Task "a": a Loop ${rule}`))
+  })
+
+  it("the name of a workflow is one that can be stored and typed", () => {
+    const rule = "a Workflow: its name must be 1 to 200 characters of A-Z a-z 0-9 _ . : @ -"
+    for (const name of [undefined, null, "", "a b", 7]) expect(refusal(() => <AnyWorkflow name={name} />).problem).toBe(rule)
+  })
+})
+
+describe("props", () => {
+  it("an unknown one is named, with those there are", () => {
+    expect(
+      refused(() => (
+        <AnyTask id="a" output={outputs.note} retry={3}>
+          x
+        </AnyTask>
+      )),
+    ).toEqual(
+      invalid(
+        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, retryPolicy, noRetry, timeoutMs, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, children',
+      ),
+    )
+    const others: ReadonlyArray<readonly [React.ReactNode, string]> = [
+      [<AnySequence key="s" name="s" />, 'a Sequence: it has no prop "name"; there are children'],
+      [<AnyParallel key="p" limit={3} />, 'a Parallel: it has no prop "limit"; there are children, maxConcurrency, failFast'],
+      [<AnyBranch key="b" if={true} otherwise={null} />, 'a Branch: it has no prop "otherwise"; there are if, then, else'],
+      [
+        <AnyLoop key="l" id="l" until={true} max={3} />,
+        'Loop "l": it has no prop "max"; there are id, until, maxIterations, onMaxReached, children',
+      ],
+    ]
+    for (const [node, problem] of others) expect(refused(() => node).problem).toBe(problem)
+    expect(refusal(() => <AnyWorkflow name="w" retries={3} />).problem).toBe(
+      'a Workflow: it has no prop "retries"; there are name, children',
+    )
+  })
+
+  const known = "none of the schemas of this workflow (note, data)"
+  const count = "must be a whole number of at least 0, or Infinity"
+  const millis = "must be milliseconds, more than 0"
+  const noAgent = 'its agent is not an agent: it has no method "generate"'
+  const cases: ReadonlyArray<readonly [string, ReadonlyArray<unknown>, string]> = [
+    ["output", [z.string(), "notes", null], `its output is ${known}: pass one of createSmithers(…).outputs`],
+    ["retries", [-1, 1.5, "3", null, Number.NaN], `"retries" ${count}`],
+    ["retryPolicy", [3, null], '"retryPolicy" must be an object or a Schedule'],
+    ["retryPolicy", [{ times: 3 }], '"retryPolicy" has no option "times"'],
+    ["retryPolicy", [{ backoff: "quick" }], 'retry.backoff must be "exponential", "linear" or "constant"'],
+    ["retryPolicy", [{ initialDelay: "soon" }], 'retry.initialDelay "soon" is not a duration'],
+    ["noRetry", ["yes", 1], '"noRetry" must be true or false'],
+    ["timeoutMs", ["2m", 0, -5, null, Number.POSITIVE_INFINITY], `"timeoutMs" ${millis}`],
+    ["heartbeatTimeoutMs", ["2m", 0], `"heartbeatTimeoutMs" ${millis}`],
+    ["continueOnFail", ["yes", null], '"continueOnFail" must be true or false'],
+    ["dependsOn", ["b", [3], null], '"dependsOn" must be an array of task ids'],
+    ["dependsOn", [["a"]], "it depends on itself"],
+    ["deps", [3, null], '"deps" must be an object of schemas by name'],
+    ["deps", [{ other: z.string() }, { other: "notes" }, { other: undefined }], `its dep "other" is ${known}`],
+    ["deps", [{ a: outputs.note }], 'it depends on itself under "a"'],
+    ["deps", [{ input: outputs.data }], 'its dep cannot be named "input", which the ctx has already'],
+    ["needs", [{ other: "b" }], 'its need "other" is none of its deps ()'],
+    ["agent", [{}, null, [], "gpt", [agent, {}], () => ({ text: "" })], noAgent],
+    ["cache", [3, "yes", null], '"cache" must be true or an object'],
+    ["cache", [{ keys: 1 }], '"cache" has no option "keys"; there are key, ttl'],
+    ["cache", [{ key: "k" }], '"cache.key" must be a function'],
+    ["cache", [{ ttl: "soon" }, { ttl: -1 }], '"cache.ttl" is not a duration such as "30s" or "2 minutes"'],
+    ["label", [3, null], '"label" must be text'],
+    ["meta", [3, [], null], '"meta" must be an object'],
+    ["compensate", [3, "undo"], '"compensate" must be a function'],
+    ["children", [undefined], "it has nothing to do: give it a function, a value or an agent"],
+    ["children", [Promise.resolve("x")], "its child is a promise: pass a function, which is called when the task runs"],
+  ]
+  it.each(cases)("a task's %s cannot be %j: %s", (prop, values, problem) => {
+    const Mine = ({ value }: { value: unknown }) => <AnyTask id="a" output={outputs.note} {...{ children: "x", [prop]: value }} />
+    for (const value of values) {
+      expect(refused(() => <Mine value={value} />)).toEqual(invalid(`Task "a": ${problem}`, "smithers > Workflow > Mine"))
+    }
+  })
+
+  it("a task's id is text that can be stored and typed", () => {
+    const rule = "1 to 200 characters of A-Z a-z 0-9 _ . : @ -"
+    for (const [id, named] of [
+      ["", 'Task ""'],
+      ["a b", 'Task "a b"'],
+      [7, 'Task "7"'],
+      [null, "a Task"],
+      [undefined, "a Task"],
+    ] as const) {
+      const problem = `${named}: its id ${JSON.stringify(id)} is not ${rule}`
+      expect(refused(() => <AnyTask id={id}>x</AnyTask>)).toEqual(invalid(problem))
+    }
+  })
+
+  it("an agent has a prompt", () => {
+    expect(refused(() => <AnyTask id="a" agent={agent} />)).toEqual(invalid('Task "a": it has an agent and no prompt'))
+  })
+
+  it("retries and a Schedule contradict each other", async () => {
+    const { Schedule } = await import("effect")
+    const { problem } = refused(() => (
+      <Task id="a" retries={3} retryPolicy={Schedule.recurs(2)}>
+        x
+      </Task>
+    ))
+    expect(problem).toBe(
+      'Task "a": "retries" and a Schedule as "retryPolicy" contradict each other: a Schedule says how often by itself',
+    )
+  })
+
+  const loops: ReadonlyArray<readonly [{ readonly [prop: string]: unknown }, string]> = [
+    [{ id: "a b", until: true }, 'Loop "a b": its id "a b" is not 1 to 200 characters of A-Z a-z 0-9 _ . : @ -'],
+    [{ until: true, maxIterations: 0 }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity'],
+    [{ until: true, maxIterations: "2" }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity'],
+    [{ until: true, onMaxReached: "stop" }, 'a Loop: "onMaxReached" must be "return-last" or "fail"'],
+    [{}, 'a Loop: it would never end: give it "until" or "maxIterations"'],
+  ]
+  it.each(loops)("a loop of %j is refused: %s", (props, problem) => {
+    expect(refused(() => <AnyLoop {...props} />)).toEqual(invalid(problem, "smithers > Workflow > Loop"))
+  })
+
+  it("a Parallel's limits are checked", () => {
+    for (const maxConcurrency of [0, -1, 1.5, "2", null]) {
+      const problem = 'a Parallel: "maxConcurrency" must be a whole number of at least 1'
+      expect(refused(() => <AnyParallel maxConcurrency={maxConcurrency} />)).toEqual(invalid(problem))
+    }
+    expect(refused(() => <AnyParallel failFast="yes" />)).toEqual(invalid('a Parallel: "failFast" must be true or false'))
+  })
+})
+
+describe("what a task waits for", () => {
+  const both = (
+    <>
+      <Note id="one" />
+      <Note id="two" />
+    </>
+  )
+
+  it("a dep that several tasks could mean is to be named", () => {
+    expect(
+      refused(() => (
+        <>
+          {both}
+          <Task id="a" output={outputs.note} deps={{ before: outputs.note }}>
+            {({ before }) => before}
+          </Task>
+        </>
+      )),
+    ).toEqual(invalid('Task "a": its dep "before" is a "note", which 2 tasks give: name one with needs={{ before: "…" }}'))
+  })
+
+  it("a need names a task that gives what the dep is, and is one of the deps", () => {
+    const withNeeds = (needs: unknown) =>
+      refused(() => (
+        <>
+          {both}
+          <AnyTask id="a" deps={{ before: outputs.data }} needs={needs}>
+            {() => 1}
+          </AnyTask>
+        </>
+      ))
+    expect(withNeeds({ before: "one" })).toEqual(invalid('Task "a": its dep "before" is a "data", and task "one" gives a "note"'))
+    expect(withNeeds({ before: 3 })).toEqual(invalid('Task "a": its need "before" is not the id of a task'))
+    expect(withNeeds({ befor: "one" })).toEqual(invalid('Task "a": its need "befor" is none of its deps (before)'))
+  })
+
+  it("deps that wait for each other, or for what comes after them in a sequence, are refused with both named", () => {
+    const { _tag, problem, where } = refused(() => (
+      <>
+        <Task id="first" output={outputs.note} deps={{ last: outputs.data }}>
+          {({ last }) => `${last.n}`}
+        </Task>
+        <Task id="last" output={outputs.data}>
+          {{ n: 1 }}
+        </Task>
+      </>
+    ))
+    expect({ _tag, where }).toEqual({ _tag: "InvalidWorkflow", where: 'sequence > [0] step "first"' })
+    expect(problem).toBe('need "last" is "last", which comes later (sequence > [1] step "last")')
+  })
+
+  it.each([
+    [
+      "dependsOn",
+      <AnyTask key="a" id="a" dependsOn={["nobody"]}>
+        x
+      </AnyTask>,
+      "nobody",
+    ],
+    [
+      "deps",
+      <AnyTask key="a" id="a" deps={{ other: outputs.data }}>
+        {() => 1}
+      </AnyTask>,
+      "data",
+    ],
+  ])("%s on what no task gives fails the run, naming it, once nothing else can run", async (_, node, missing) => {
+    const workflow = smithers(() => (
+      <Workflow name="w">
+        {node}
+        <Note id="other" />
+      </Workflow>
+    ))
+    const result = await Effect.runPromise(workflow.run({}).pipe(Effect.provide(Smithers.memory)))
+    if (result._tag !== "failed") throw new Error(`the run is ${result._tag}`)
+    expect(result.error._tag).toBe("UnsettledRead")
+    expect(result.error.message).toContain(`the output of "${missing}" is read while rendering`)
+  })
+})
+
+describe("reads", () => {
+  const Reader = ({ read }: { read: (ctx: ReturnType<typeof useCtx>) => unknown }) => {
+    const value = read(useCtx())
+    return (
+      <Task id="reader" output={outputs.note}>
+        {`${value}`}
+      </Task>
+    )
+  }
+  const reads: ReadonlyArray<readonly [string, (ctx: ReturnType<typeof useCtx>) => unknown, string]> = [
+    ["of an unknown key", (ctx) => ctx.output("notes"), '"notes" is none of the schemas of this workflow (note, data)'],
+    [
+      "of a schema of another workflow",
+      (ctx) => ctx.outputMaybe(z.string()),
+      "this schema is none of the schemas of this workflow (note, data)",
+    ],
+    ["of a task as what it does not give", (ctx) => ctx.latest("data", "one"), 'task "one" gives a "note", and is read as "data"'],
+    [
+      "of what several tasks give",
+      (ctx) => ctx.output("note"),
+      '"note" is given by 3 tasks ("one", "two", "reader"): say which with nodeId',
+    ],
+  ]
+  it.each(reads)("%s fail in the component that makes them", (_, read, problem) => {
+    const refusal = refused(() => (
+      <>
+        <Note id="one" />
+        <Note id="two" />
+        <Reader read={read} />
+      </>
+    ))
+    expect(refusal._tag).toBe("RenderFailed")
+    expect(refusal.problem).toBe(`TypeError: ${problem}`)
+    expect(refusal.where).toContain("at Workflow")
+    expect(refusal.where).toMatch(/Reader|errors\.test/)
+  })
+})
+
+describe("declarations", () => {
+  const refusedBy = (act: () => unknown) => {
+    const { _tag, problem, where } = thrownBy(act)
+    return { _tag, problem, where }
+  }
+  const same = z.string()
+  const declared: ReadonlyArray<readonly [string, unknown, unknown, string]> = [
+    ["what is no schema", { note: 3 }, {}, '"note" must be an Effect Schema or a Standard Schema'],
+    [
+      "a key that cannot name a table",
+      { "a b": z.string() },
+      {},
+      'the key "a b" is not 1 to 200 characters of A-Z a-z 0-9 _ . : @ -',
+    ],
+    ["the key of tasks without an output", { untyped: z.string() }, {}, 'the key "untyped" is that of tasks without an output'],
+    [
+      "one schema under two keys",
+      { a: same, b: same },
+      {},
+      '"a" and "b" are the same schema: a task that names it could mean either. Make a copy',
+    ],
+    ["an unknown option", {}, { inputs: 1 }, 'it has no option "inputs"; there are input, version, maxConcurrency'],
+    ["an input that is no schema", {}, { input: 3 }, '"input" must be an Effect Schema or a Standard Schema'],
+    ["a version that is no text", {}, { version: 3 }, '"version" must be a string'],
+    ["a concurrency of none", {}, { maxConcurrency: 0 }, '"maxConcurrency" must be a whole number of at least 1'],
+  ]
+  it.each(declared)("createSmithers refuses %s", (_, given, options, problem) => {
+    expect(refusedBy(() => createSmithers(given as typeof schemas, options as object))).toEqual(invalid(problem, "createSmithers"))
+  })
+
+  it("smithers takes a function, and not an element", () => {
+    const element = (<Workflow name="w" />) as unknown as () => React.ReactNode
+    expect(refusedBy(() => smithers(element))).toEqual(invalid("it takes a function of ctx that returns a <Workflow>", "smithers"))
+  })
+})
+
+describe("a workflow that cannot be drawn", () => {
+  it("is not started: the run is refused with the same error", async () => {
+    const workflow = smithers(() => <Note id="a" />)
+    const error = await Effect.runPromise(Effect.flip(workflow.execute({})).pipe(Effect.provide(Smithers.memory)))
+    expect({ ...error, _tag: error._tag }).toMatchObject({ _tag: "InvalidWorkflow", where: "smithers > Note" })
+  })
+})

@@ -155,4 +155,19 @@ if (!built.success) throw new Error(built.logs.join("\\n"))
     expect(await run([join(folder, "out/bundle.js")])).toBe(`${review("acme/api", "abc")}\n`)
     expect(readFileSync(join(folder, "out/bundle.js"), "utf8")).not.toContain("mdxTextExpression")
   })
+
+  it("is the prompt of a task, as an element and as what a function gives, and waits for what it is given", async () => {
+    const { result, asked } = JSON.parse(await run([join(fixtures, "workflow.tsx"), "abc"]))
+    expect(asked.map((prompt: string) => prompt.split("\n\nYour reply")[0])).toEqual([
+      review("acme/api", "abc"),
+      review("a < b & c", "abc"),
+    ])
+    expect(result).toMatchObject({ status: "finished", output: review("a < b & c", "x") })
+  })
+
+  it("fails the render with its file and input where a workflow gives it something else", async () => {
+    const { result } = JSON.parse(await run([join(fixtures, "workflow.tsx")]))
+    expect(result.error).toMatch(/RenderFailed: .*review\.mdx: input "sha": expected string, received nothing/)
+    expect(result.error).toContain("at Review")
+  })
 })

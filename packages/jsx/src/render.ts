@@ -6,7 +6,7 @@
 import type { PendingRead } from "@smithers/core/Plan"
 import * as React from "react"
 import { componentsAround, type Fiber, type HostNode } from "./HostNode.ts"
-import { watch } from "./internal/scope.ts"
+import { isRendering, watch } from "./internal/scope.ts"
 import { type Container, type Root, reconciler } from "./reconciler.ts"
 
 /** A finished render. */
@@ -38,6 +38,11 @@ const forever = { then: (): void => {} }
 
 /** Renders an element. Throws {@link RenderError}. */
 export const render = (element: React.ReactNode): Rendered => {
+  if (isRendering()) {
+    // React does not begin one render within another.
+    const problem = "it is rendered by a component of another workflow: take its name or its plan outside of components"
+    throw new RenderError(new TypeError(problem), undefined)
+  }
   const container: Container = { begun: [] }
   let isOver = false
   let failure: RenderError | undefined
@@ -63,17 +68,19 @@ export const render = (element: React.ReactNode): Rendered => {
     reconciler.updateContainerSync(React.createElement(React.Fragment, null, element, React.createElement(End)), root, null, null)
     reconciler.flushSyncWork()
   })
-  if (failure !== undefined) throw failure
   const suspended = isOver ? hiddenBehindSuspense(root) : lastBegun(root)
+  const nodes = outermost(root)
+  // What a component has kept of this frame, such as a setter, or waits for, would have React draw it once more with nobody to take
+  // the result: from here on there is nothing in this root to draw.
+  reconciler.updateContainerSync(null, root, null, null)
+  reconciler.flushSyncWork()
+  if (failure !== undefined) throw failure
   if (!isOver || suspended !== undefined) {
-    // It would be rendered again when what it waits for is there, with nobody to take the result.
-    reconciler.updateContainerSync(null, root, null, null)
-    reconciler.flushSyncWork()
     const problem = `${whatSuspends(suspended)}: a plan is rendered in one go, so components cannot be async, lazy or use() a promise. Do the waiting in a task`
     const where = componentsAround(suspended ?? null).map((name) => `at ${name}`)
     throw new RenderError(new TypeError(problem), where.length === 0 ? undefined : where.join("\n"))
   }
-  return { nodes: outermost(root), pendingReads }
+  return { nodes, pendingReads }
 }
 
 /**

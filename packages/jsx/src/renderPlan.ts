@@ -85,7 +85,16 @@ const drawWith = (blueprint: Planner.Blueprint, input: unknown, options: RenderO
     const { state, values } = stateOf(blueprint, runId, input, given, tables, loops)
     const drawn = Planner.make(blueprint).draw(state, values)
     const added = placesOf(drawn.lowered, given, tables, loops)
-    if (!added) return drawn
+    if (added) continue
+    const unknown = given.find(({ nodeId }) => !tables.has(nodeId))
+    if (unknown === undefined) return drawn
+    const where = "outputs of renderPlan"
+    const ids = [...drawn.lowered.layout.tasks.keys()].slice(0, 10).join(", ")
+    throw new InvalidWorkflow({
+      workflow: drawn.lowered.name,
+      where,
+      problem: `there is no task "${unknown.nodeId}"; there are ${ids}`,
+    })
   }
 }
 

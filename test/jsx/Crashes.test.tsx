@@ -128,7 +128,7 @@ const Part = ({ seed, spec }: { readonly seed: number; readonly spec: Spec }): R
     }
     case "when": {
       const known = ctx.outputMaybe("n", { nodeId: spec.of })
-      return known !== undefined && known.n % 2 === 0 ? <>{inside(spec.children)}</> : null
+      return known !== undefined && known.n % 2 === 0 ? inside(spec.children) : null
     }
     case "branch":
       return <Branch if={n(spec.of) > 2} then={<Sequence>{inside(spec.children)}</Sequence>} />

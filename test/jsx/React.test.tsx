@@ -432,7 +432,7 @@ describe("what has no effect", () => {
     planOf(draw)
     expect(() => planOf(() => [<Bad key="b" />, <div key="d">{draw()}</div>])).toThrow("boom")
     expect(() => planOf(() => [<div key="d">{draw()}</div>, <Bad key="b" />])).toThrow("boom")
-    expect(() => planOf(() => [<div key="d">{draw()}</div>, Promise.resolve()])).toThrow("promise")
+    expect(() => planOf(() => [<div key="d">{draw()}</div>, Promise.resolve(null)])).toThrow("promise")
     const before = renders
     await settled()
     expect(renders).toBe(before)

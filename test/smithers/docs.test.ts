@@ -39,6 +39,35 @@ describe("the documents", () => {
     }
   })
 
+  it("the README's components run as they stand there, with agents of the test's", async () => {
+    const folder = mkdtempSync(join(import.meta.dirname, "readme-"))
+    try {
+      const [example = ""] = blocks("README.md", "tsx")
+      const agents = `const asked: Array<string> = []
+      const answering = (reply: (prompt: string) => unknown) => ({
+        generate: async ({ prompt = "" }: { prompt?: string }) => {
+          asked.push(prompt.split("\\n")[0] ?? "")
+          return { text: JSON.stringify(reply(prompt)) }
+        },
+      })
+      const analyst = answering(() => ({ summary: "two", issues: ["a leak", "a race"] }))
+      const coder = answering((prompt) => ({ patch: prompt.includes("again") ? "better" : "first" }))
+      const reviewer = answering((prompt) => ({ approved: prompt.includes("better"), feedback: "again" }))`
+      const whole = `${example.replace("const { Workflow", `${agents}\nconst { Workflow`)}\nconsole.log(JSON.stringify({ result, asked }))`
+      writeFileSync(join(folder, "example.tsx"), whole)
+      const child = Bun.spawnSync(["bun", "example.tsx"], { cwd: folder, stderr: "pipe" })
+      expect(child.stderr.toString()).toBe("")
+      const { result, asked } = JSON.parse(child.stdout.toString())
+      expect(result).toMatchObject({ status: "finished", runId: "bugfix-1", output: { approved: true } })
+      const rounds = (issue: string) => [`Fix ${issue}. `, "Review first", `Fix ${issue}. again`, "Review better"]
+      expect(asked.map((line: string) => line.trim())).toEqual(
+        ["Analyze acme/api", ...rounds("a leak"), ...rounds("a race")].map((line) => line.trim()),
+      )
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
   it("links in the documents lead somewhere", () => {
     const documents = ["README.md", "CONTRIBUTING.md", ...readdirSync(join(root, "docs")).map((name) => join("docs", name))]
     const broken = documents.flatMap((file) =>

@@ -230,7 +230,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   // Which tasks there are. What is settled comes first: the id of a provisional task may not be its last.
   const tableOf = (node: HostNode): string => {
     const { output } = node.props
-    if (output === undefined) return untypedTable
+    if (output === undefined && !("output" in node.props)) return untypedTable
     return (
       lowering.tableOf(output) ??
       refuse(
@@ -313,7 +313,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
           id: id as string,
           table: tableOf(node),
           loop,
-          content: () => contentOf(node),
+          content: () => contentOf(node, isTextual(tableOf(node), lowering)),
           isAgent: agent !== undefined,
           isProvisional: pendingOf(node).length > 0,
           components: componentsAround(node.fiber.return),
@@ -478,7 +478,7 @@ const step = (node: HostNode, loop: NodeId | undefined, survey: Survey, lowering
     }
     return values
   }
-  const content = contentOf(node)
+  const content = contentOf(node, isTextual(table, lowering))
   const compute = content as (...given: ReadonlyArray<unknown>) => unknown
   const run = (context: StepContext<unknown>, state: RunState): unknown => {
     if (typeof content !== "function") return Prompt.isWritten(content) ? Prompt.write(content) : content
@@ -520,7 +520,7 @@ const condition =
   }
 
 /** What a task does: its function, what there is to write of a prompt, or its value. */
-const contentOf = (node: HostNode): unknown => {
+const contentOf = (node: HostNode, isTextual: boolean): unknown => {
   const { children, agent } = node.props
   if (children === undefined)
     return refuse(
@@ -536,8 +536,13 @@ const contentOf = (node: HostNode): unknown => {
   if (typeof children === "object" && children !== null && "then" in children) {
     return refuse(node, "its child is a promise: pass a function, which is called when the task runs")
   }
-  return agent !== undefined || isPieces(children) ? Prompt.pieces(children) : children
+  const isWritten = agent !== undefined || isPieces(children) || (isTextual && Array.isArray(children))
+  return isWritten ? Prompt.pieces(children) : children
 }
+
+/** Whether an output is text, so that what is written in pieces is meant as one. */
+const isTextual = (table: string, lowering: Lowering): boolean =>
+  table !== untypedTable && lowering.codecOf(table).jsonSchema?.type === "string"
 
 const checkPrompt = (task: HostNode, node: HostNode): void => {
   for (const child of node.children) {

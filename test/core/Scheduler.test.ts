@@ -658,7 +658,7 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
         observe: () => true,
       }),
       codecOf: () => anything,
-      tables: () => [],
+      tables: [],
       maxConcurrency: undefined,
     }
     const watched: Storage["Type"] = {

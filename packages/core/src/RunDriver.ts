@@ -48,6 +48,8 @@ export interface Planner {
   readonly plan: (state: RunState.RunState, values: Scheduler.Values) => Plan
   /** Takes note of events that were just folded into the state, and says whether they may change the plan. */
   readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
+  /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
+  readonly tables?: () => ReadonlyArray<OutputTable> | undefined
 }
 
 /** What is run. `R` is what its steps need. */
@@ -60,8 +62,8 @@ export interface Definition<out R = never> {
   readonly planner: () => Planner
   /** The codec of a node's output; `undefined` when the workflow no longer has the node. */
   readonly codecOf: (nodeId: NodeId, table: string) => Codec<unknown, unknown> | undefined
-  /** The tables of its outputs; asked again after each plan, and the same array as long as they are the same. */
-  readonly tables: () => ReadonlyArray<OutputTable>
+  /** The tables of its outputs. */
+  readonly tables: ReadonlyArray<OutputTable>
   readonly maxConcurrency: number | undefined
   readonly _R?: (_: never) => R
 }
@@ -226,14 +228,14 @@ const loop = (
     if (definition.name !== undefined && definition.name !== workflow) {
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: workflow })
     }
-    let prepared: ReadonlyArray<OutputTable> | undefined
-    const prepare = Effect.suspend(() => {
-      const tables = definition.tables()
-      if (tables === prepared) return Effect.void
-      prepared = tables
+    yield* storage.prepareOutputs(workflow, definition.tables)
+    let added: ReadonlyArray<OutputTable> | undefined
+    const prepareAdded = Effect.suspend(() => {
+      const tables = planner.tables?.()
+      if (tables === undefined || tables === added) return Effect.void
+      added = tables
       return storage.prepareOutputs(workflow, tables)
     })
-    yield* prepare
     const records = RunState.records(state)
     const { outputs, incompatible } = yield* restore(definition, records)
     if (incompatible.length > 0 && options.onIncompatible === "fail") {
@@ -309,7 +311,7 @@ const loop = (
       happen({ _tag: "RunStarted", workflow, ...defined({ version, input }) })
     }
     let plan = yield* makePlan(planner, state, values)
-    yield* prepare
+    yield* prepareAdded
     let knownPlan: string | undefined
     if (created === undefined) {
       const isRevived = RunState.isEnded(state)
@@ -338,7 +340,7 @@ const loop = (
     const replan = Effect.gen(function* () {
       const before = plan
       plan = yield* makePlan(planner, state, values)
-      yield* prepare
+      yield* prepareAdded
       schedule = Scheduler.make(plan, values, scheduling)
       absorbed = []
       if (plan.text !== before.text) happen(difference(before, plan))

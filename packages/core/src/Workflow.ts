@@ -22,7 +22,7 @@ import {
 import { generateRunId, idPattern, idRule } from "./Ids.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
-import { type LoggedEvent, type OutputTable, Storage } from "./Storage.ts"
+import { type LoggedEvent, Storage } from "./Storage.ts"
 
 /** How a new run is known, and how an existing one is taken up. */
 export interface RunOptions {
@@ -221,7 +221,6 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
 ): Workflow<Codec.Input<S>, A, R> => {
   const { name, version, maxConcurrency } = options
   const steps = plan.nodes.filter((node) => node._tag === "Step")
-  let tables: ReadonlyArray<OutputTable> | undefined
   const definition: Begun<R> = {
     name,
     version,
@@ -231,9 +230,8 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
       const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
       return node?._tag === "Step" ? node.codec : undefined
     },
-    tables: () => {
-      tables ??= steps.map((step) => ({ name: step.table, jsonSchema: step.codec.jsonSchema, nodeId: step.id }))
-      return tables
+    get tables() {
+      return steps.map((step) => ({ name: step.table, jsonSchema: step.codec.jsonSchema, nodeId: step.id }))
     },
     maxConcurrency,
   }

@@ -10,6 +10,7 @@ import type * as RunDriver from "@smithers/core/RunDriver"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import type * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
+import type { OutputTable } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
@@ -44,6 +45,9 @@ export interface Planner extends RunDriver.Planner {
  * each render is not a function of its state.
  */
 const longestSettling = 10
+
+/** That of tasks without an output, which is made when there is one. */
+const untypedTables: ReadonlyArray<OutputTable> = [{ name: untypedTable, jsonSchema: undefined, nodeId: undefined }]
 
 /** Tables by schema and by key. */
 const tablesOf = (schemas: Ctx.Schemas): ((target: unknown) => string | undefined) => {
@@ -192,6 +196,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   return {
     draw,
     plan: (state, given) => draw(state, given).plan,
+    tables: () => (layout.writers.has(untypedTable) ? untypedTables : undefined),
     observe: (events) => {
       let isStale = false
       hasObserved = true

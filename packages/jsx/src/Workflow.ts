@@ -7,7 +7,6 @@ import { InvalidWorkflow, type RenderFailed } from "@smithers/core/Errors"
 import { idPattern, idRule } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import * as RunState from "@smithers/core/RunState"
-import type { Values } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"
 import * as CoreWorkflow from "@smithers/core/Workflow"
 import * as Effect from "effect/Effect"
@@ -128,35 +127,23 @@ const make = (
     },
     nodeId: undefined,
   }))
-  const withUntyped = [...declared, { name: untypedTable, jsonSchema: undefined, nodeId: undefined }]
   let name: string | undefined
   const nameOf = (): string => {
     name ??= Planner.make(blueprint).draw(RunState.empty("blank"), { input: pending, outputs: new Map() }).lowered.name
     return name
   }
-  let isUntyped = false
-  const plannerOf = (known?: string): Planner.Planner => {
-    const planner = Planner.make(blueprint, known)
-    const draw = (state: RunState.RunState, values: Values): Planner.Drawn => {
-      const drawn = planner.draw(state, values)
-      isUntyped ||= drawn.lowered.layout.writers.has(untypedTable)
-      return drawn
-    }
-    return { draw, plan: (state, values) => draw(state, values).plan, observe: planner.observe }
-  }
   const definition = {
     name: undefined,
     version,
     input,
-    planner: () => plannerOf(name),
+    planner: () => Planner.make(blueprint, name),
     codecOf: (_: string, table: string) => {
       if (table === untypedTable) return Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
       return Object.hasOwn(schemas, table)
         ? (Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>)
         : undefined
     },
-    // That of tasks without an output is made when there is one.
-    tables: () => (isUntyped ? withUntyped : declared),
+    tables: declared,
     maxConcurrency,
   }
 
@@ -164,7 +151,7 @@ const make = (
     Effect.gen(function* () {
       // It was accepted a moment ago.
       const decoded = yield* Effect.orDieWith(input.restore(stored), (issues) => new Error(issues.join("; ")))
-      const planner = plannerOf(name)
+      const planner = Planner.make(blueprint, name)
       const first = yield* Effect.try({
         try: () => planner.draw(RunState.empty(runId), { input: decoded, outputs: new Map() }),
         catch: (thrown) => thrown as InvalidWorkflow | RenderFailed,
@@ -173,7 +160,7 @@ const make = (
       let unused: Planner.Planner | undefined = planner
       // What was drawn to learn the name is the plan that the run begins with.
       const takeOver = (): Planner.Planner => {
-        const taken = unused ?? plannerOf(name)
+        const taken = unused ?? Planner.make(blueprint, name)
         unused = undefined
         return taken
       }

@@ -44,16 +44,18 @@ const outside = {
       "vfile",
       "unist[^/]*",
     ],
+    // To load the reconciler with the first render; every runtime has it.
+    modules: ["module"],
     runtime: false,
   },
 }
 
-const externals = Object.entries(outside).map(([from, { npm, runtime }]) => ({
+const externals = Object.entries(outside).map(([from, { npm, modules = [], runtime }]) => ({
   name: `${from}-externals`,
   severity: "error",
   from: { path: `^packages/${from}/` },
   to: {
-    pathNot: ["^packages/", `(^|/)node_modules/(${npm.join("|")})/`],
+    pathNot: ["^packages/", `(^|/)node_modules/(${npm.join("|")})/`, ...modules.map((name) => `^(node:)?${name}$`)],
     ...(runtime ? { dependencyTypesNot: ["core"] } : {}),
   },
 }))

@@ -192,6 +192,67 @@ describe("a task that is drawn with a pending read", () => {
     expect(shown(workflow, { assess })).toEqual(["assess", "fix-x", "fix-y"])
   })
 
+  it("may have any props that follow from what is not known", () => {
+    const coder = { generate: async () => ({ text: "x" }) }
+    const workflow = smithers((ctx) => {
+      const { parts, complexity } = ctx.output("assess")
+      const more = parts.length
+      const schema = { high: outputs.text, low: outputs.assess }[complexity]
+      return (
+        <Workflow name="w">
+          <Task id="assess" output={outputs.assess}>
+            {() => assess}
+          </Task>
+          <Parallel maxConcurrency={more * 1}>
+            <Task
+              id="a"
+              output={outputs.text}
+              agent={{ high: coder, low: coder }[complexity]}
+              retries={more}
+              timeoutMs={more * 1000}
+            >
+              {parts[0]}
+            </Task>
+            <Task
+              id="b"
+              output={schema}
+              label={complexity}
+              meta={{ parts }}
+              deps={{ [complexity]: outputs.assess }}
+              needs={{ high: "assess" }}
+            >
+              {() => complexity}
+            </Task>
+            <Task id="c" output={outputs.text} retryPolicy={{ initialDelayMs: more * 2 }} skipIf={more > 5} dependsOn={parts}>
+              c
+            </Task>
+          </Parallel>
+          <Loop until={more > 0} maxIterations={more * 2}>
+            <Task id="d" output={outputs.text}>
+              d
+            </Task>
+          </Loop>
+        </Workflow>
+      )
+    })
+    expect(shown(workflow)).toEqual(["assess", "[a]", "[c]", "[d]"])
+    const known = { complexity: "high" as const, parts: ["assess"] }
+    const { plan, tasks } = renderPlan(workflow, { input: {}, outputs: { assess: known } })
+    expect(tasks.map(({ id, content }) => [id, content])).toEqual([
+      ["assess", undefined],
+      ["a", "assess"],
+      ["b", undefined],
+      ["c", "c"],
+      ["d", "d"],
+    ])
+    expect(plan.text).toContain('"timeoutMs":1000')
+    expect(plan.text).toContain('"maxIterations":2')
+    expect(plan.text).toContain('"after:assess":"assess"')
+    expect(() => renderPlan(workflow, { input: {}, outputs: { assess: { complexity: "high", parts: [] } } })).toThrow(
+      /maxConcurrency/,
+    )
+  })
+
   it("waits inside a branch whose condition is not known", () => {
     const hoisted = (
       <Task id="hoisted" output={outputs.text}>

@@ -14,7 +14,7 @@ import * as Schema from "effect/Schema"
 import type * as React from "react"
 import type { Ctx, Schemas, Undeclared } from "./Ctx.ts"
 import * as Components from "./components.ts"
-import { untypedTable } from "./lower.ts"
+import { untypedTable } from "./internal/lowering.ts"
 import { pending } from "./Pending.ts"
 import * as Planner from "./Planner.ts"
 

@@ -5,10 +5,8 @@
  * The production build of the reconciler is named outright. It is five to ten times faster than the one for development, which
  * is what would be loaded wherever `NODE_ENV` is not set, and it works with either build of React.
  */
+import { createRequire } from "node:module"
 import * as React from "react"
-// @ts-expect-error there are no types for the builds themselves
-import Reconciler from "react-reconciler/cjs/react-reconciler.production.js"
-import { DefaultEventPriority } from "react-reconciler/constants.js"
 import type { Fiber, HostNode, HostText } from "./HostNode.ts"
 import { hasElements } from "./internal/children.ts"
 import { pendingReads } from "./internal/scope.ts"
@@ -26,6 +24,12 @@ interface HostContext {
 }
 
 type Props = HostNode["props"]
+
+/** A render is synchronous, and so is what it loads. */
+const require = createRequire(import.meta.url)
+
+/** Of React's kinds of updates the usual one (`DefaultEventPriority`). */
+const priority = 32
 
 const nothing = (): void => {}
 const no = (): boolean => false
@@ -74,8 +78,8 @@ const hostConfig = {
   removeChildFromContainer: nothing,
   detachDeletedInstance: nothing,
   setCurrentUpdatePriority: nothing,
-  getCurrentUpdatePriority: (): number => DefaultEventPriority,
-  resolveUpdatePriority: (): number => DefaultEventPriority,
+  getCurrentUpdatePriority: (): number => priority,
+  resolveUpdatePriority: (): number => priority,
   trackSchedulerEvent: nothing,
   resolveEventType: nobody,
   resolveEventTimeStamp: (): number => -1.1,
@@ -127,4 +131,12 @@ interface PlanReconciler {
   readonly flushSyncWork: () => void
 }
 
-export const reconciler = (Reconciler as (config: typeof hostConfig) => PlanReconciler)(hostConfig)
+let loaded: PlanReconciler | undefined
+
+/** The reconciler, loaded with the first render: programs that only build workflows share this package's entry, and have no use for it. */
+export const reconciler = (): PlanReconciler => {
+  loaded ??= (require("react-reconciler/cjs/react-reconciler.production.js") as (config: typeof hostConfig) => PlanReconciler)(
+    hostConfig,
+  )
+  return loaded
+}

@@ -50,7 +50,7 @@ export const render = (element: React.ReactNode): Rendered => {
     isOver = true
     throw forever
   }
-  const root = reconciler.createContainer(
+  const root = reconciler().createContainer(
     container,
     concurrent,
     null,
@@ -65,15 +65,15 @@ export const render = (element: React.ReactNode): Rendered => {
     null,
   )
   const pendingReads = watch(() => {
-    reconciler.updateContainerSync(React.createElement(React.Fragment, null, element, React.createElement(End)), root, null, null)
-    reconciler.flushSyncWork()
+    reconciler().updateContainerSync(React.createElement(React.Fragment, null, element, React.createElement(End)), root, null, null)
+    reconciler().flushSyncWork()
   })
   const suspended = isOver ? hiddenBehindSuspense(root) : lastBegun(root)
   const nodes = outermost(root)
   // What a component has kept of this frame, such as a setter, or waits for, would have React draw it once more with nobody to take
   // the result: from here on there is nothing in this root to draw.
-  reconciler.updateContainerSync(null, root, null, null)
-  reconciler.flushSyncWork()
+  reconciler().updateContainerSync(null, root, null, null)
+  reconciler().flushSyncWork()
   if (failure !== undefined) throw failure
   if (!isOver || suspended !== undefined) {
     const problem = `${whatSuspends(suspended)}: a plan is rendered in one go, so components cannot be async, lazy or use() a promise. Do the waiting in a task`

@@ -162,7 +162,7 @@ const stateOf = (
   return { state, values: { input, outputs } }
 }
 
-const show = ({ content, ...task }: Lower.Task): PlannedTask => {
+const show = ({ content, ...task }: Lower.PlacedTask): PlannedTask => {
   const given = content()
   return {
     id: task.id,

@@ -1,0 +1,24 @@
+/**
+ * What a tree is lowered with: what is known of the workflow's outputs, and how what runs later reads the run.
+ */
+import type * as Codec from "@smithers/core/Codec"
+import type { NodeId } from "@smithers/core/Ids"
+import type { RunState } from "@smithers/core/RunState"
+import type { Ctx } from "../Ctx.ts"
+
+/** What a tree is lowered with. */
+export interface Lowering {
+  /** The table of an output: of a schema or a key; `undefined` where it is none of the workflow's. */
+  readonly tableOf: (output: unknown) => string | undefined
+  readonly codecOf: (table: string) => Codec.Codec<unknown, unknown>
+  readonly tables: ReadonlyArray<string>
+  /** A `ctx` for a function that is called when a task runs, or to decide something about it. */
+  readonly ctxAt: (state: RunState, loop: NodeId | undefined, absent: "error" | "pending") => Ctx
+  /** Whether a node that is not mounted has an output, and what that is. */
+  readonly stored: (nodeId: NodeId, state: RunState | undefined) => { readonly value: unknown } | undefined
+  /** Nodes not mounted that have given this table. */
+  readonly storedWriters: (table: string) => ReadonlyArray<NodeId>
+}
+
+/** The table of tasks that declare no output. */
+export const untypedTable = "untyped"

@@ -1,0 +1,65 @@
+/**
+ * Where something stands in a tree, what its props may be, and how it is refused.
+ */
+import { componentsAround, type HostNode } from "../HostNode.ts"
+import { isPending } from "../Pending.ts"
+
+/** What is wrong with a tree, and where. */
+export class Misplaced extends TypeError {
+  readonly where: string
+  constructor(problem: string, where: string) {
+    super(problem)
+    this.where = where
+  }
+}
+
+export type Props = { readonly [name: string]: unknown }
+
+/** The props of each element of a plan. */
+export const known = {
+  Workflow: new Set(["name", "children"]),
+  Sequence: new Set(["children"]),
+  Parallel: new Set(["children", "maxConcurrency", "failFast"]),
+  Branch: new Set(["if", "then", "else"]),
+  Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "children"]),
+  Task: new Set([
+    ...["id", "output", "agent", "deps", "needs", "dependsOn", "skipIf", "retries", "retryPolicy", "noRetry", "timeoutMs"],
+    ...["heartbeatTimeoutMs", "continueOnFail", "cache", "label", "meta", "compensate", "children"],
+  ]),
+} as const
+
+export type Kind = keyof typeof known
+
+/** What is pending is a function as well, and as a child is nothing. */
+export const hasFunction = (children: unknown): boolean =>
+  Array.isArray(children) ? children.some(hasFunction) : typeof children === "function" && !isPending(children)
+
+export const isKind = (type: string): type is Kind => Object.hasOwn(known, type)
+
+/** The props as the author wrote them: some components hand theirs on. */
+export const propsOf = (node: HostNode): Props =>
+  node.type === "Branch" || node.type === "Loop" ? (node.props.of as Props) : node.props
+
+/** The way to where a node stands, as the core writes ways in a plan. */
+export const whereOf = (node: HostNode): string => componentsAround(node.fiber.return).toReversed().join(" > ")
+
+/** Throws {@link Misplaced} for a node. */
+export const refuse = (node: HostNode, problem: string): never => {
+  const { id } = propsOf(node)
+  const name = typeof id === "string" || typeof id === "number" ? `${node.type} "${id}"` : `a ${node.type}`
+  throw new Misplaced(`${name}: ${problem}`, whereOf(node))
+}
+
+/** A time in milliseconds, where it is given. */
+export const millis = (node: HostNode, name: string): number | undefined => {
+  const value = node.props[name]
+  if (value === undefined) return undefined
+  const isTime = typeof value === "number" && value > 0 && Number.isFinite(value)
+  return isTime ? value : refuse(node, `"${name}" must be milliseconds, more than 0`)
+}
+
+/** Whether something is set. */
+export const flag = (node: HostNode, name: string): boolean => {
+  const value = node.props[name]
+  return value === undefined || typeof value === "boolean" ? value === true : refuse(node, `"${name}" must be true or false`)
+}

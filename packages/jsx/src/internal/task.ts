@@ -1,0 +1,277 @@
+/**
+ * A task as a step of the plan: what it waits for, what it does, and how often.
+ */
+import type { Agent } from "@smithers/core/Agent"
+import * as Codec from "@smithers/core/Codec"
+import type { NodeId } from "@smithers/core/Ids"
+import type { Ask, Cache, Need, PendingRead, Step } from "@smithers/core/Plan"
+import * as Plan from "@smithers/core/Plan"
+import * as RetryPolicy from "@smithers/core/RetryPolicy"
+import type { RunState } from "@smithers/core/RunState"
+import type { StepContext } from "@smithers/core/StepProgram"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import { MissingOutput, type TaskCtx } from "../Ctx.ts"
+import { type HostNode, isText } from "../HostNode.ts"
+import { isPending } from "../Pending.ts"
+import { isPieces } from "./children.ts"
+import { type Lowering, untypedTable } from "./lowering.ts"
+import { flag, isKind, millis, type Props, refuse } from "./place.ts"
+import * as Prompt from "./prompt.ts"
+import type { Layout } from "./reading.ts"
+
+const untyped = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
+
+const none: ReadonlyArray<PendingRead> = []
+
+/** The task that a dep means: the one named under `needs`, the one of its own name, or the only one that gives its schema. */
+const depTarget = (
+  node: HostNode,
+  name: string,
+  layout: Layout,
+  lowering: Lowering,
+): { readonly nodeId: NodeId | undefined; readonly table: string } => {
+  const { deps, needs } = node.props as { readonly deps: Props; readonly needs?: Props }
+  const table =
+    lowering.tableOf(deps[name]) ??
+    refuse(node, `its dep "${name}" is none of the schemas of this workflow (${lowering.tables.join(", ")})`)
+  const named = needs?.[name]
+  if (named !== undefined && typeof named !== "string") refuse(node, `its need "${name}" is not the id of a task`)
+  const gives = (id: string): string | undefined => layout.tasks.get(id)?.table
+  if (typeof named === "string") {
+    const other = gives(named)
+    if (other !== undefined && other !== table)
+      refuse(node, `its dep "${name}" is a "${table}", and task "${named}" gives a "${other}"`)
+    return { nodeId: named, table }
+  }
+  if (gives(name) === table) return { nodeId: name, table }
+  const mounted = (layout.writers.get(table) ?? []).filter((id) => id !== node.props.id)
+  const candidates = mounted.length > 0 ? mounted : lowering.storedWriters(table)
+  if (candidates.length > 1) {
+    refuse(node, `its dep "${name}" is a "${table}", which ${candidates.length} tasks give: name one with needs={{ ${name}: "…" }}`)
+  }
+  return { nodeId: candidates[0], table }
+}
+
+const depNames = (node: HostNode): ReadonlyArray<string> => {
+  const { deps } = node.props
+  if (deps === undefined) return []
+  if (typeof deps !== "object" || deps === null) return refuse(node, `"deps" must be an object of schemas by name`)
+  for (const name of Object.keys(deps)) {
+    if (Plan.reservedNames.has(name)) refuse(node, `its dep cannot be named "${name}", which the ctx has already`)
+  }
+  return Object.keys(deps)
+}
+
+/** Deps whose task is not there yet, in the plan or among what is stored: the task waits for it to be mounted. */
+export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering): ReadonlyArray<PendingRead> => {
+  if (node.props.deps === undefined && node.props.dependsOn === undefined) return none
+  const isMissing = (nodeId: NodeId | undefined): boolean =>
+    nodeId === undefined || (!layout.tasks.has(nodeId) && lowering.stored(nodeId, undefined) === undefined)
+  const deps = depNames(node).flatMap((name) => {
+    const target = depTarget(node, name, layout, lowering)
+    return isMissing(target.nodeId) ? [target] : []
+  })
+  const after = dependsOn(node).filter(isMissing)
+  return [...deps, ...after.map((nodeId) => ({ nodeId, table: undefined }))]
+}
+
+const dependsOn = (node: HostNode): ReadonlyArray<string> => {
+  const { dependsOn: ids } = node.props
+  if (ids === undefined) return []
+  const isList = Array.isArray(ids) && ids.every((id) => typeof id === "string")
+  return isList ? ids : refuse(node, `"dependsOn" must be an array of task ids`)
+}
+
+/** A task as a step. Throws `Misplaced`. */
+export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, lowering: Lowering): Step => {
+  const { props } = node
+  const { id, output, label, meta, skipIf, compensate } = props
+  const table = output === undefined ? untypedTable : (lowering.tableOf(output) as string)
+  const taskId = id as string
+  if (label !== undefined && typeof label !== "string") refuse(node, `"label" must be text`)
+  if (meta !== undefined && (typeof meta !== "object" || meta === null || Array.isArray(meta))) {
+    refuse(node, `"meta" must be an object`)
+  }
+  if (compensate !== undefined && typeof compensate !== "function") refuse(node, `"compensate" must be a function`)
+
+  const needs: Array<Need> = []
+  const past = new Map<string, NodeId>()
+  const names = depNames(node)
+  for (const need of Object.keys(props.needs ?? {})) {
+    if (!names.includes(need)) refuse(node, `its need "${need}" is none of its deps (${names.join(", ")})`)
+  }
+  for (const name of names) {
+    const { nodeId } = depTarget(node, name, layout, lowering)
+    if (nodeId === taskId) refuse(node, `it depends on itself under "${name}"`)
+    if (nodeId === undefined) continue
+    if (layout.tasks.has(nodeId)) needs.push({ name, target: nodeId, pass: "current" })
+    else past.set(name, nodeId)
+  }
+  for (const nodeId of dependsOn(node)) {
+    if (nodeId === taskId) refuse(node, "it depends on itself")
+    if (layout.tasks.has(nodeId)) needs.push({ name: `after:${nodeId}`, target: nodeId, pass: "current" })
+  }
+
+  const ask = askOf(node, output === undefined)
+  const ctxOf = (context: StepContext<unknown>, state: RunState): TaskCtx => {
+    const { heartbeat, lastHeartbeat, attempt, idempotencyKey, stepId } = context
+    const ctx = lowering.ctxAt(state, loop, "error")
+    const own = { heartbeat, lastHeartbeat, attempt, idempotencyKey, taskId: stepId }
+    return Object.defineProperty(Object.assign(Object.create(ctx), own), "signal", { get: () => context.signal }) as TaskCtx
+  }
+  const depsOf = (context: StepContext<unknown>, state: RunState): Props => {
+    const values: Record<string, unknown> = {}
+    for (const name of names) {
+      const gone = past.get(name)
+      const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state)?.value
+      if (value === undefined) {
+        const target = depTarget(node, name, layout, lowering).nodeId ?? name
+        throw new MissingOutput({
+          output: target,
+          problem: `it is the dep "${name}" of task "${taskId}", and was skipped or has failed`,
+        })
+      }
+      values[name] = value
+    }
+    return values
+  }
+  const content = contentOf(node, isTextual(table, lowering))
+  const compute = content as (...given: ReadonlyArray<unknown>) => unknown
+  const run = (context: StepContext<unknown>, state: RunState): unknown => {
+    if (typeof content !== "function") return Prompt.isWritten(content) ? Prompt.write(content) : content
+    const ctx = ctxOf(context, state)
+    const given = names.length > 0 ? compute(depsOf(context, state), ctx) : compute(ctx)
+    return ask === undefined ? given : Prompt.resolve(given, ctx)
+  }
+  const undo = compensate as ((output: unknown, ctx: TaskCtx) => unknown) | undefined
+  return {
+    _tag: "Step",
+    id: taskId,
+    label: label as string | undefined,
+    meta: meta as Step["meta"],
+    needs,
+    codec: output === undefined ? untyped : lowering.codecOf(table),
+    table,
+    retry: retryOf(node),
+    timeoutMs: millis(node, "timeoutMs"),
+    heartbeatTimeoutMs: millis(node, "heartbeatTimeoutMs"),
+    skipIf: skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(skipIf, loop, lowering),
+    continueOnFail: flag(node, "continueOnFail"),
+    cache: cacheOf(node, loop, content, lowering),
+    ...(ask === undefined ? {} : { ask }),
+    run: run as Step["run"],
+    compensate:
+      undo === undefined
+        ? undefined
+        : (((context: StepContext<unknown> & { readonly output: unknown }, state: RunState) =>
+            undo(context.output, ctxOf(context, state))) as Step["compensate"]),
+  }
+}
+
+/** A value or a function of the ctx, asked as a condition. What is pending does not hold. */
+export const condition =
+  (given: unknown, loop: NodeId | undefined, lowering: Lowering) =>
+  (_: unknown, state: RunState): boolean => {
+    const value = typeof given === "function" && !isPending(given) ? given(lowering.ctxAt(state, loop, "pending")) : given
+    return !isPending(value) && Boolean(value)
+  }
+
+/** What a task does: its function, what there is to write of a prompt, or its value. */
+export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
+  const { children, agent } = node.props
+  if (children === undefined)
+    return refuse(
+      node,
+      agent === undefined ? "it has nothing to do: give it a function, a value or an agent" : "it has an agent and no prompt",
+    )
+  if (isPending(children)) return ""
+  if (typeof children === "function") return children
+  const isRendered = node.children.length > 0
+  if (isRendered) checkPrompt(node, node)
+  const isElement = typeof children === "object" && children !== null && "$$typeof" in children
+  if (isRendered || isElement) return Prompt.written(node.children)
+  if (typeof children === "object" && children !== null && "then" in children) {
+    return refuse(node, "its child is a promise: pass a function, which is called when the task runs")
+  }
+  const isWritten = agent !== undefined || isPieces(children) || (isTextual && Array.isArray(children))
+  return isWritten ? Prompt.pieces(children) : children
+}
+
+/** Whether an output is text, so that what is written in pieces is meant as one. */
+export const isTextual = (table: string, lowering: Lowering): boolean =>
+  table !== untypedTable && lowering.codecOf(table).jsonSchema?.type === "string"
+
+const checkPrompt = (task: HostNode, node: HostNode): void => {
+  for (const child of node.children) {
+    if (isText(child)) continue
+    if (isKind(child.type))
+      refuse(task, `a ${child.type} stands in it. A task holds a prompt, a function or a value; put other nodes beside it`)
+    checkPrompt(task, child)
+  }
+}
+
+const askOf = (node: HostNode, isText: boolean): Ask | undefined => {
+  const { agent } = node.props
+  if (agent === undefined) return undefined
+  const agents = (Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<Agent>
+  const isAgent = (one: unknown): boolean =>
+    typeof one === "object" && one !== null && typeof (one as { readonly generate?: unknown }).generate === "function"
+  if (agents.length === 0 || !agents.every(isAgent)) refuse(node, `its agent is not an agent: it has no method "generate"`)
+  return { agents, isText }
+}
+
+const policies = new Map<string, RetryPolicy.RetryPolicy<unknown>>()
+
+const retryOf = (node: HostNode): RetryPolicy.RetryPolicy<unknown> => {
+  const { retries, retryPolicy, noRetry } = node.props
+  if (noRetry !== undefined && typeof noRetry !== "boolean") refuse(node, `"noRetry" must be true or false`)
+  if (retries !== undefined && !(retries === 0 || Plan.isCount(retries)))
+    refuse(node, `"retries" must be a whole number of at least 0, or Infinity`)
+  if (noRetry === true) return RetryPolicy.none
+  if (Schedule.isSchedule(retryPolicy)) {
+    if (retries !== undefined)
+      refuse(node, `"retries" and a Schedule as "retryPolicy" contradict each other: a Schedule says how often by itself`)
+    return RetryPolicy.fromSchedule(retryPolicy as Schedule.Schedule<unknown, never, unknown>)
+  }
+  if (retries === undefined && retryPolicy === undefined) return RetryPolicy.standard
+  if (retryPolicy !== undefined && (typeof retryPolicy !== "object" || retryPolicy === null))
+    refuse(node, `"retryPolicy" must be an object or a Schedule`)
+  const { initialDelayMs, maxDelayMs, ...options } = (retryPolicy ?? {}) as Props
+  const all: Props = {
+    ...options,
+    ...(initialDelayMs === undefined ? {} : { initialDelay: initialDelayMs }),
+    ...(maxDelayMs === undefined ? {} : { maxDelay: maxDelayMs }),
+    ...(retries === undefined ? {} : { maxAttempts: (retries as number) + 1 }),
+  }
+  for (const key of Object.keys(all))
+    if (!Object.hasOwn(RetryPolicy.defaults, key)) refuse(node, `"retryPolicy" has no option "${key}"`)
+  const key = JSON.stringify(Object.entries(all).map(([name, value]) => [name, typeof value === "number" ? `${value}` : value]))
+  const kept = policies.get(key)
+  if (kept !== undefined) return kept
+  const policy = RetryPolicy.fromOptions(all as RetryPolicy.RetryOptions)
+  if ("problem" in policy) return refuse(node, policy.problem)
+  policies.set(key, policy as RetryPolicy.RetryPolicy<unknown>)
+  return policy as RetryPolicy.RetryPolicy<unknown>
+}
+
+const cacheOf = (node: HostNode, loop: NodeId | undefined, content: unknown, lowering: Lowering): Cache | undefined => {
+  const { cache } = node.props
+  if (cache === undefined || cache === false) return undefined
+  if (cache !== true && (typeof cache !== "object" || cache === null)) return refuse(node, `"cache" must be true or an object`)
+  const { key, ttl, ...others } = (cache === true ? {} : cache) as Props
+  for (const other of Object.keys(others)) refuse(node, `"cache" has no option "${other}"; there are key, ttl`)
+  if (key !== undefined && typeof key !== "function") refuse(node, `"cache.key" must be a function`)
+  const life = ttl === undefined ? undefined : RetryPolicy.duration(ttl as RetryPolicy.DurationLike)
+  if (life !== undefined && Option.isNone(life)) refuse(node, `"cache.ttl" is not a duration such as "30s" or "2 minutes"`)
+  const text = typeof content === "function" ? undefined : content
+  return {
+    key: (context, state) => {
+      if (typeof key === "function") return key(lowering.ctxAt(state, loop, "error"))
+      return { ...context, ...(Prompt.isWritten(text) ? { prompt: Prompt.write(text) } : {}) }
+    },
+    ttlMs: life !== undefined && Option.isSome(life) ? Duration.toMillis(life.value) : undefined,
+  }
+}

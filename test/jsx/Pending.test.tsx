@@ -249,7 +249,7 @@ describe("a task that is drawn with a pending read", () => {
     expect(plan.text).toContain('"maxIterations":2')
     expect(plan.text).toContain('"after:assess":"assess"')
     expect(() => renderPlan(workflow, { input: {}, outputs: { assess: { complexity: "high", parts: [] } } })).toThrow(
-      /maxConcurrency/,
+      /Task "a": it has an agent and no prompt/,
     )
   })
 

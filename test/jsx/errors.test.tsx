@@ -142,7 +142,7 @@ describe("the shape of a workflow", () => {
 
   it("the message of an error reads as a sentence", () => {
     const { message } = refusal(() => <Note id="a" />)
-    expect(message).toBe('Workflow "?" cannot be built: Task "a": it stands outside <Workflow> (at smithers > Note).')
+    expect(message).toBe('The workflow cannot be built: Task "a": it stands outside <Workflow> (at smithers > Note).')
   })
 
   it("elements of other kinds stand in prompts only", () => {

@@ -57,7 +57,7 @@ describe("renderPlan", () => {
   })
 
   it("refuses inputs and outputs that do not match their schemas", () => {
-    expect(() => renderPlan(rounds, { input: { topic: 1 } })).toThrow(/InvalidInput|input of workflow/)
+    expect(() => renderPlan(rounds, { input: { topic: 1 } })).toThrow(/The input of the workflow is not valid: topic/)
     expect(() => renderPlan(rounds, { input: {}, outputs: { review: { approved: "yes" } } })).toThrow(
       /"review" does not match "review": approved/,
     )

@@ -22,6 +22,11 @@ export type ErrorInfo = typeof ErrorInfo.Type
 const runFields = { runId: Schema.String }
 const nodeFields = { ...runFields, nodeId: Schema.String, iteration: Schema.Number }
 
+/** What a workflow is called that has not come to say its name. */
+export const unnamed = "?"
+
+const titled = (workflow: string): string => (workflow === unnamed ? "The workflow" : `Workflow "${workflow}"`)
+
 /** A workflow that cannot be run as it is written. Thrown while building; `where` is the path to the offending part. */
 export class InvalidWorkflow extends Schema.TaggedError<InvalidWorkflow>()("InvalidWorkflow", {
   workflow: Schema.String,
@@ -29,7 +34,7 @@ export class InvalidWorkflow extends Schema.TaggedError<InvalidWorkflow>()("Inva
   problem: Schema.String,
 }) {
   override get message(): string {
-    return `Workflow "${this.workflow}" cannot be built: ${this.problem} (at ${this.where}).`
+    return `${titled(this.workflow)} cannot be built: ${this.problem} (at ${this.where}).`
   }
 }
 
@@ -46,7 +51,7 @@ export class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFail
 }) {
   override get message(): string {
     const where = this.where === undefined ? "" : `\n${this.where}`
-    return `Workflow "${this.workflow}" could not be rendered: ${this.problem}. Nothing that is done is lost: repair it and resume the run.${where}`
+    return `${titled(this.workflow)} could not be rendered: ${this.problem}. Nothing that is done is lost: repair it and resume the run.${where}`
   }
 }
 
@@ -56,7 +61,7 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
   issues: Schema.Array(Schema.String),
 }) {
   override get message(): string {
-    return `The input of workflow "${this.workflow}" is not valid: ${this.issues.join("; ")}. Nothing was started.`
+    return `The input of ${this.workflow === unnamed ? "the workflow" : `workflow "${this.workflow}"`} is not valid: ${this.issues.join("; ")}. Nothing was started.`
   }
 }
 

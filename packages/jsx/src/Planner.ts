@@ -3,7 +3,7 @@
  * render has read, and says of each event whether it changes any of that; while nothing does, there is nothing to draw again.
  */
 import * as Codec from "@smithers/core/Codec"
-import { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
+import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
 import type { NodeId } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
@@ -191,7 +191,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       blankFor = isBlank ? state.runId : undefined
       return drawn
     } catch (thrown) {
-      throw explain(workflow ?? (state.workflow === "" ? "?" : state.workflow), thrown)
+      throw explain(workflow ?? (state.workflow === "" ? unnamed : state.workflow), thrown)
     }
   }
 

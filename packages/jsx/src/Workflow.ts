@@ -3,7 +3,7 @@
  * of a render function. A workflow is a value: making one renders nothing, opens nothing and starts nothing.
  */
 import * as Codec from "@smithers/core/Codec"
-import { InvalidWorkflow, type RenderFailed } from "@smithers/core/Errors"
+import { InvalidWorkflow, type RenderFailed, unnamed } from "@smithers/core/Errors"
 import { idPattern, idRule } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import * as RunState from "@smithers/core/RunState"
@@ -87,7 +87,7 @@ const optionKeys = new Set(["input", "version", "maxConcurrency"])
 
 const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): void => {
   const refuse = (problem: string): never => {
-    throw new InvalidWorkflow({ workflow: "?", where: "createSmithers", problem })
+    throw new InvalidWorkflow({ workflow: unnamed, where: "createSmithers", problem })
   }
   for (const [key, schema] of Object.entries(schemas)) {
     if (!idPattern.test(key)) refuse(`the key ${JSON.stringify(key)} is not ${idRule}`)
@@ -116,7 +116,11 @@ const make = (
   { input: inputSchema = Schema.Unknown, version, maxConcurrency }: SmithersOptions<Codec.AnySchema>,
 ): JsxWorkflow<unknown, unknown> => {
   if (typeof draw !== "function") {
-    throw new InvalidWorkflow({ workflow: "?", where: "smithers", problem: "it takes a function of ctx that returns a <Workflow>" })
+    throw new InvalidWorkflow({
+      workflow: unnamed,
+      where: "smithers",
+      problem: "it takes a function of ctx that returns a <Workflow>",
+    })
   }
   const input = Codec.make(inputSchema) as Codec.Codec<unknown, unknown>
   const blueprint = { draw, schemas, input }
@@ -167,7 +171,7 @@ const make = (
       return { ...definition, name, planner: takeOver }
     })
 
-  const runs = CoreWorkflow.runs<unknown, unknown, unknown>({ definition, begin, label: () => tryOr(nameOf, "?") })
+  const runs = CoreWorkflow.runs<unknown, unknown, unknown>({ definition, begin, label: () => tryOr(nameOf, unnamed) })
   return {
     ...runs,
     get name() {

@@ -3,7 +3,7 @@
  * check it.
  */
 import * as Codec from "@smithers/core/Codec"
-import { InvalidInput, InvalidWorkflow } from "@smithers/core/Errors"
+import { InvalidInput, InvalidWorkflow, unnamed } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { PendingRead, Plan } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -59,7 +59,7 @@ export interface RenderedPlan {
  */
 export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: RenderOptions = {}): RenderedPlan => {
   const blueprint = workflow[blueprintKey]
-  const input = decode(blueprint.input, options.input, (issues) => new InvalidInput({ workflow: "?", issues }))
+  const input = decode(blueprint.input, options.input, (issues) => new InvalidInput({ workflow: unnamed, issues }))
   const first = drawWith(blueprint, input, options)
   const { plan, lowered } = first
   const impurities = options.checkPurity === true ? compare(first, drawWith(blueprint, input, options)) : []
@@ -144,7 +144,7 @@ const stateOf = (
     const schema = schemas[table]
     const refuse = (issues: Codec.Issues) =>
       new InvalidWorkflow({
-        workflow: "?",
+        workflow: unnamed,
         where: `outputs of renderPlan`,
         problem: `"${nodeId}" does not match "${table}": ${issues.join("; ")}`,
       })

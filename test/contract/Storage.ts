@@ -592,7 +592,7 @@ const cancel = (id: string, runId: string, reason?: string): Command => ({
   id,
   runId,
   at: start,
-  command: { _tag: "Cancel", reason },
+  command: { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) },
 })
 
 const cut = (choices: ReadonlyArray<History.Choice>): ReadonlyArray<ReadonlyArray<History.Choice>> => {

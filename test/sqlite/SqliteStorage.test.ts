@@ -375,7 +375,7 @@ describe("processes", () => {
       expect(lines).toEqual(ids.map(() => "created"))
       const runs = yield* using({ filename }, (storage) => storage.runs({}))
       expect(runs.map(({ runId }) => runId).sort()).toEqual(ids)
-      expect(yield* query(filename, "SELECT group_concat(id) FROM smithers_migrations")).toEqual([["1,2"]])
+      expect(yield* query(filename, "SELECT group_concat(id) FROM smithers_migrations")).toEqual([["1,2,3"]])
     }),
   )
 
@@ -440,7 +440,7 @@ describe("processes", () => {
             Effect.gen(function* () {
               yield* journal("theirs")
               for (const runId of ["mine", "theirs"]) {
-                yield* theirs.deliver({ id: runId, runId, at: History.start, command: { _tag: "Cancel", reason: undefined } })
+                yield* theirs.deliver({ id: runId, runId, at: History.start, command: { _tag: "Cancel" } })
               }
               expect(yield* ids(mine)).toEqual(["mine"])
               expect(yield* ids(theirs)).toEqual(["theirs"])

@@ -89,7 +89,7 @@ describe("writes", () => {
         Effect.gen(function* () {
           yield* journal("r")
           const deliver = (id: string) =>
-            storage.deliver({ id, runId: "r", at: History.start, command: { _tag: "Cancel", reason: undefined } })
+            storage.deliver({ id, runId: "r", at: History.start, command: { _tag: "Cancel" } })
           yield* Effect.forEach(["c", "a", "b"], deliver, { concurrency: "unbounded" })
           expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["c", "a", "b"])
         }),

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idPattern, idRule } from "./Ids.ts"
@@ -136,6 +137,89 @@ type LastValue<C extends ReadonlyArray<AnyNode>> = C extends readonly []
 
 type Values<C extends ReadonlyArray<AnyNode>> = { readonly [K in keyof C]: Value<C[K]> }
 
+/** What a decision gives: who approved or denied, when (epoch ms), and what they said. Nobody decides where time does. */
+export const Decision = Schema.Struct({
+  approved: Schema.Boolean,
+  note: Schema.NullOr(Schema.String),
+  decidedBy: Schema.NullOr(Schema.String),
+  decidedAt: Schema.Number,
+})
+export type Decision = typeof Decision.Type
+
+/** What is common to all that waits. */
+interface WaitOptions<Input, N extends Needs, Skip extends boolean> {
+  /** Nodes whose values its functions receive, by name. They must come before it. */
+  readonly needs?: N
+  /** Leaves it out, with an absent output, where it returns true. */
+  readonly skipIf?: (context: Condition<Input, N>) => Skip
+  readonly label?: string
+  readonly meta?: { readonly [key: string]: unknown }
+}
+
+/** How long a wait lasts, and what becomes of it then. */
+interface Limit<T extends string> {
+  /** How long to wait at most; for ever unless told. */
+  readonly timeout?: RetryPolicy.DurationLike
+  readonly onTimeout?: T
+}
+
+/** How an approval is asked for. */
+export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, Deny extends "fail" | "continue" | "skip">
+  extends WaitOptions<Input, N, Skip>,
+    Limit<"deny" | "approve" | "fail"> {
+  /** What people are shown: JSON with a `title`. If it changes before it is decided, it is asked anew. Must be pure. */
+  readonly request: (context: Condition<Input, N>) => {
+    readonly title: string
+    readonly summary?: string
+    readonly details?: unknown
+  }
+  /** A denial fails the run with `ApprovalDenied` (the default), goes on with `approved: false`, or leaves the output absent. */
+  readonly onDeny?: Deny
+  /** Who may decide, for those who ask people. */
+  readonly approvers?: ReadonlyArray<string>
+}
+
+/** How a person is asked. */
+export interface HumanOptions<
+  Input,
+  S extends Codec.AnySchema,
+  N extends Needs,
+  Skip extends boolean,
+  T extends "fail" | "continue",
+> extends WaitOptions<Input, N, Skip>,
+    Limit<T> {
+  /** What the person is asked. Must be pure. */
+  readonly prompt: string | ((context: Condition<Input, N>) => string)
+  /** Schema of the answer, a synchronous one. Its JSON Schema is kept with the question, so that any client can render a form. */
+  readonly output: S
+}
+
+/** Which signal is waited for. */
+export interface SignalOptions<
+  Input,
+  S extends Codec.AnySchema,
+  N extends Needs,
+  Skip extends boolean,
+  T extends "fail" | "continue",
+> extends WaitOptions<Input, N, Skip>,
+    Limit<T> {
+  readonly name: string
+  /** Schema of what the signal carries, a synchronous one. */
+  readonly payload: S
+  /** Only a signal that was sent with the same is taken. Must be pure. */
+  readonly correlation?: (context: Condition<Input, N>) => string | undefined
+}
+
+/** When a timer fires. */
+export interface TimerOptions<Input, N extends Needs, Skip extends boolean> extends WaitOptions<Input, N, Skip> {
+  /** From when the timer is reached. Its deadline then stands, whatever restarts. */
+  readonly duration?: RetryPolicy.DurationLike
+  /** A time: a `Date`, epoch ms, or a function that gives one. One that is past fires at once. */
+  readonly until?: Date | number | ((context: Condition<Input, N>) => Date | number)
+}
+
+type Absent<Skip extends boolean> = [Skip] extends [false] ? never : undefined
+
 /** Makes the nodes of a workflow whose decoded input is `Input`. */
 export interface Builder<out Input> {
   /** A unit of work with a typed output. */
@@ -159,6 +243,43 @@ export interface Builder<out Input> {
     Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined),
     ServicesOf<ReturnType<Code>> | ServicesOf<Undone> | RetryServices | Codec.Services<S>
   >
+  /** Waits, for as long as it takes, until someone approves or denies. */
+  readonly approval: <
+    const Id extends string,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+    Skip extends boolean = false,
+    Deny extends "fail" | "continue" | "skip" = "fail",
+  >(
+    id: Id,
+    options: ApprovalOptions<Input, N, Skip, Deny>,
+  ) => Step<Id, Decision | Absent<Skip> | (Deny extends "skip" ? undefined : never)>
+  /** Waits until a person has answered. A wrong answer is refused, with the issues, and the question stays open. */
+  readonly human: <
+    const Id extends string,
+    S extends Codec.AnySchema,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+    Skip extends boolean = false,
+    T extends "fail" | "continue" = "fail",
+  >(
+    id: Id,
+    options: HumanOptions<Input, S, N, Skip, T>,
+  ) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>>
+  /** Waits for a signal. Signals that came before are kept, in order, and each is taken by one wait. */
+  readonly signal: SignalBuilder<Input>
+  /** The same as {@link signal}. */
+  readonly waitForEvent: SignalBuilder<Input>
+  /** Waits until a time, across restarts. */
+  readonly timer: <
+    const Id extends string,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+    Skip extends boolean = false,
+  >(
+    id: Id,
+    options: TimerOptions<Input, N, Skip>,
+  ) => Step<Id, void>
   /** Children one after another; its value is the last child's. */
   readonly sequence: <const C extends ReadonlyArray<AnyNode>>(...children: C) => Node<LastValue<C>, Services<C[number]>>
   /** Children at the same time; its value is the tuple of theirs. */
@@ -211,6 +332,23 @@ export interface Builder<out Input> {
   ) => N
 }
 
+type SignalBuilder<Input> = <
+  const Id extends string,
+  S extends Codec.AnySchema,
+  // biome-ignore lint/complexity/noBannedTypes: no needs
+  N extends Needs = {},
+  Skip extends boolean = false,
+  T extends "fail" | "continue" = "fail",
+>(
+  id: Id,
+  options: SignalOptions<Input, S, N, Skip, T>,
+) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>>
+
+const waitKeys = ["needs", "skipIf", "label", "meta"]
+const approvalKeys = new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "onTimeout"])
+const humanKeys = new Set([...waitKeys, "prompt", "output", "timeout", "onTimeout"])
+const signalKeys = new Set([...waitKeys, "name", "payload", "correlation", "timeout", "onTimeout"])
+const timerKeys = new Set([...waitKeys, "duration", "until"])
 const stepKeys = new Set([
   ...["output", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
   ...["label", "meta"],
@@ -337,6 +475,101 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     return { id, plan }
   }
 
+  const wait = (
+    kind: Plan.Awaited["kind"],
+    name: string,
+    options: Loose,
+    keys: ReadonlySet<string>,
+    given: (where: string) => { readonly on: Plan.Awaited; readonly output: unknown },
+    onTimeout: ReadonlyArray<Plan.Wait["onTimeout"]>,
+  ) => {
+    const id = identify(kind, name)
+    const where = `${kind} "${id}"`
+    checkKeys(where, options, keys)
+    const { on, output } = given(where)
+    const chosen = (options.onTimeout ?? onTimeout[0]) as Plan.Wait["onTimeout"]
+    if (!onTimeout.includes(chosen)) refuse(where, `"onTimeout" must be ${onTimeout.map((one) => `"${one}"`).join(" or ")}`)
+    const plan: Plan.Wait = {
+      _tag: "Wait",
+      id,
+      label: label(where, options.label),
+      meta: meta(where, options.meta),
+      needs: needs(where, options),
+      codec: Codec.make(output as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
+      table: kind === "timer" ? undefined : `${workflow}_${id}`,
+      skipIf: options.skipIf === undefined ? undefined : fn(where, options, "skipIf"),
+      on,
+      timeoutMs: millis(where, options, "timeout"),
+      onTimeout: chosen,
+    }
+    return { id, plan }
+  }
+  const schema = (where: string, options: Loose, key: string): Codec.AnySchema =>
+    Codec.isSchema(options[key]) ? options[key] : refuse(where, `"${key}" must be an Effect Schema or a Standard Schema`)
+
+  const approval = (name: string, options: Loose) => {
+    const given = (where: string) => {
+      const onDeny = (options.onDeny ?? "fail") as "fail" | "continue" | "skip"
+      if (!["fail", "continue", "skip"].includes(onDeny)) refuse(where, `"onDeny" must be "fail", "continue" or "skip"`)
+      const approvers = options.approvers as ReadonlyArray<string> | undefined
+      const isList = Array.isArray(approvers) && approvers.every((one) => typeof one === "string")
+      if (approvers !== undefined && !isList) refuse(where, `"approvers" must be an array of names`)
+      return {
+        on: {
+          kind: "approval",
+          request: fn<(context: Plan.PredicateContext) => unknown>(where, options, "request"),
+          onDeny,
+          approvers,
+        } as const,
+        output: Decision,
+      }
+    }
+    return wait("approval", name, options, approvalKeys, given, ["deny", "approve", "fail"])
+  }
+
+  const human = (name: string, options: Loose) => {
+    const given = (where: string) => {
+      const output = schema(where, options, "output")
+      const { prompt } = options
+      if (typeof prompt !== "string" && typeof prompt !== "function") refuse(where, `"prompt" must be text or a function`)
+      const ask =
+        typeof prompt === "function" ? fn<(context: Plan.PredicateContext) => unknown>(where, options, "prompt") : () => prompt
+      return { on: { kind: "human", prompt: ask } as const, output }
+    }
+    return wait("human", name, options, humanKeys, given, ["fail", "continue"])
+  }
+
+  const signal = (name: string, options: Loose) => {
+    const given = (where: string) => {
+      if (typeof options.name !== "string" || options.name === "") refuse(where, `"name" must be that of a signal`)
+      const correlation =
+        options.correlation === undefined ? undefined : fn<(context: unknown) => unknown>(where, options, "correlation")
+      return {
+        on: { kind: "signal", name: options.name as string, correlation } as const,
+        output: schema(where, options, "payload"),
+      }
+    }
+    return wait("signal", name, options, signalKeys, given, ["fail", "continue"])
+  }
+
+  const timer = (name: string, options: Loose) => {
+    const given = (where: string) => {
+      const { until } = options
+      if ((options.duration === undefined) === (until === undefined)) refuse(where, `it needs either a "duration" or an "until"`)
+      const durationMs = options.duration === undefined ? 0 : (millis(where, options, "duration") as number)
+      const time = typeof until === "function" ? (until as (context: unknown) => unknown) : () => until
+      const due = (context: Plan.PredicateContext, now: number): number => {
+        if (until === undefined) return now + durationMs
+        const at = Number(time(context))
+        if (!Number.isFinite(at)) throw new TypeError(`"until" gave ${String(time(context))}, which is no time`)
+        return at
+      }
+      if (until !== undefined && typeof until !== "function" && !Number.isFinite(Number(until))) refuse(where, `"until" is no time`)
+      return { on: { kind: "timer", due } as const, output: Schema.Void }
+    }
+    return wait("timer", name, options, timerKeys, given, ["continue"])
+  }
+
   const parallel = (...args: ReadonlyArray<unknown>) => {
     const last = args.at(-1)
     const hasOptions = args.length > 0 && typeof last === "object" && last !== null && !isNode(last)
@@ -384,6 +617,11 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
 
   const builder = {
     step,
+    approval,
+    human,
+    signal,
+    waitForEvent: signal,
+    timer,
     sequence: (...children: ReadonlyArray<unknown>) => ({ plan: { _tag: "Sequence", children: nodes("sequence", children) } }),
     parallel,
     branch,

@@ -15,11 +15,12 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Json } from "./Codec.ts"
-import { InputMismatch, RunEnded, type RunNotFound, WorkflowMismatch } from "./Errors.ts"
+import { InputMismatch, RunEnded, type RunNotFound, type StoreError, WorkflowMismatch } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Metrics from "./Metrics.ts"
 import * as RunDriver from "./RunDriver.ts"
+import type { Waiting } from "./Scheduler.ts"
 import * as Storage from "./Storage.ts"
 
 /** A request to work on a run. */
@@ -41,6 +42,14 @@ export interface EngineShape {
     definition: RunDriver.Definition<R>,
     request: RunRequest,
   ) => Effect.Effect<RunDriver.Settlement, EngineError, R>
+  /**
+   * The same, but stops waiting as soon as the run itself waits for the world and nothing else can go on. If nobody else works on it
+   * here it is suspended then.
+   */
+  readonly joinUntilIdle: <R>(
+    definition: RunDriver.Definition<R>,
+    request: RunRequest,
+  ) => Effect.Effect<RunDriver.Settlement | Idle, EngineError, R>
   /** Starts, resumes or joins a run and leaves it running for as long as the engine lives. */
   readonly start: <R>(definition: RunDriver.Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
   /** Asks for a run to be cancelled and waits until it has stopped. */
@@ -51,8 +60,16 @@ export interface EngineShape {
   ) => Effect.Effect<void, EngineError | RunEnded, R>
 }
 
+/** A run that can go on only when something comes from outside. */
+export interface Idle {
+  readonly _tag: "Idle"
+  readonly waiting: ReadonlyArray<Waiting>
+}
+
 /** A run at work in this process. */
 export interface Started {
+  /** Completes once nothing of the run can go on before something comes from outside. */
+  readonly idle: Effect.Effect<Idle, StoreError>
   readonly settled: Effect.Effect<RunDriver.Settlement, EngineError>
   /** Completes with the number of frames committed here once it is above the given one. */
   readonly commits: (after: number) => Effect.Effect<number>
@@ -244,21 +261,45 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         }),
       )
 
+    /** Waits until a run has nothing left to do here, commands that are on their way included. */
+    const idle = (runId: string, { control }: Active): Effect.Effect<Idle, StoreError> =>
+      Effect.gen(function* () {
+        for (let seen = -1; ; seen = yield* control.commits.after(seen)) {
+          if (control.waiting.length === 0) continue
+          const { waiting } = control
+          const isTold = (yield* storage.inbox).some((command) => command.runId === runId)
+          if (!isTold && control.waiting === waiting) return { _tag: "Idle", waiting } as const
+        }
+      })
+
+    const joinUntilIdle: EngineShape["joinUntilIdle"] = (definition, request) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(enter(definition, request), (active) => {
+          active.joined++
+          const ended = Effect.raceFirst(Deferred.await(active.settled), idle(request.runId, active))
+          return Effect.onInterrupt(restore(ended), () => leave(active)).pipe(
+            Effect.tap((result) => (result._tag === "Idle" ? leave(active) : Effect.void)),
+          )
+        }),
+      )
+
     return {
       join,
+      joinUntilIdle,
       start: (definition, request) =>
         Effect.matchEffect(enter(definition, request), {
-          onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), commits: () => Effect.never }),
+          onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), idle: Effect.never, commits: () => Effect.never }),
           onSuccess: (active) =>
             Effect.sync(() => {
               active.joined++
-              return { settled: Deferred.await(active.settled), commits: active.control.commits.after }
+              const settled = Deferred.await(active.settled)
+              return { settled, idle: idle(request.runId, active), commits: active.control.commits.after }
             }),
         }),
       cancel: (definition, runId, reason) =>
         Effect.gen(function* () {
           const [id, at] = [yield* generateRunId, yield* Clock.currentTimeMillis]
-          yield* storage.deliver({ id, runId, at, command: { _tag: "Cancel", reason } })
+          yield* storage.deliver({ id, runId, at, command: { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) } })
           const settlement = yield* join(definition, { runId, create: undefined, revive: [], onIncompatible: "rerun" })
           if (settlement._tag !== "Cancelled") return yield* new RunEnded({ runId, status: settlement._tag.toLowerCase() })
         }),

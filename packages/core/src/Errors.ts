@@ -106,7 +106,8 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   cause: Schema.optional(Schema.Defect),
 }) {
   override get message(): string {
-    return `Step "${this.nodeId}" of run "${this.runId}" failed after ${plural(this.attempts, "attempt")}: ${this.error.name}: ${this.error.message}. Resuming the run tries it again.`
+    const attempts = this.attempts === 0 ? "" : ` after ${plural(this.attempts, "attempt")}`
+    return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${this.error.name}: ${this.error.message}. Resuming the run tries it again.`
   }
 }
 
@@ -163,6 +164,39 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
 export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Schema.String }) {
   override get message(): string {
     return `Run "${this.runId}" has already ended as ${this.status}; there is nothing left to stop.`
+  }
+}
+
+/** A command is for something that the run does not wait for. Nothing was changed. */
+export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
+  ...runFields,
+  nodeId: Schema.String,
+  /** What it does wait for. */
+  open: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`
+    return `Run "${this.runId}" does not wait for "${this.nodeId}" in this way. ${open}`
+  }
+}
+
+/** Someone has decided otherwise, or answered, before. What they said counts. */
+export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("AlreadyDecided", {
+  ...nodeFields,
+  by: Schema.optional(Schema.String),
+}) {
+  override get message(): string {
+    return `"${this.nodeId}" of run "${this.runId}" has been decided${this.by === undefined ? "" : ` by ${this.by}`} already, and a decision is not changed.`
+  }
+}
+
+/** A command cannot be kept as it is. Nothing was changed. */
+export class InvalidCommand extends Schema.TaggedError<InvalidCommand>()("InvalidCommand", {
+  ...runFields,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `The command for run "${this.runId}" is not valid: ${this.problem}.`
   }
 }
 

@@ -24,6 +24,7 @@ import {
   type RunSummary,
   Storage,
   type StorageShape,
+  type WaitSummary,
 } from "./Storage.ts"
 
 interface Stored {
@@ -32,6 +33,7 @@ interface Stored {
   state: RunState.RunState
   readonly log: Array<LoggedEvent>
   readonly attempts: Map<string, AttemptSummary>
+  readonly waits: Map<string, WaitSummary>
   readonly plans: Array<{ readonly frame: number; readonly text: string }>
   /** When a node began and ended, which the state does not keep. */
   readonly times: Map<string, { startedAt: number | null; finishedAt: number | null }>
@@ -87,6 +89,9 @@ export const make = (): StorageShape => {
       cache.set(canonical([entry.run.workflow, nodeId, key]), { at: frame.at, output: record?.output })
     }
     if (isEnded(entry.run)) {
+      for (const [key, wait] of entry.waits) {
+        if (wait.status === "open") entry.waits.set(key, { ...wait, status: "abandoned", endedAt: frame.at })
+      }
       entry.run = { ...entry.run, finishedAt: frame.at, owner: null, leaseUntil: null }
       for (const command of [...inbox.values()]) if (command.runId === frame.runId) consume(command.id)
       news.tick()
@@ -113,7 +118,16 @@ export const make = (): StorageShape => {
             ...claim,
           }
           const state = { ...RunState.empty(runId), workflow, version, input: create.input }
-          stored.set(runId, { created: create, run, state, log: [], attempts: new Map(), plans: [], times: new Map() })
+          stored.set(runId, {
+            created: create,
+            run,
+            state,
+            log: [],
+            attempts: new Map(),
+            waits: new Map(),
+            plans: [],
+            times: new Map(),
+          })
           return Effect.succeed({ _tag: "Created", epoch: 1 })
         }
         const { run, created } = entry
@@ -174,7 +188,7 @@ export const make = (): StorageShape => {
         if (isEnded(run)) return new RunEnded({ runId: command.runId, status: run.status })
         if (!inbox.has(command.id) && !consumed.has(command.id)) inbox.set(command.id, command)
         news.tick()
-        return Effect.void
+        return Effect.succeed(inbox.get(command.id)?.command)
       }),
     inbox: Effect.sync(() => [...inbox.values()]),
     changes: news.after,
@@ -189,6 +203,15 @@ export const make = (): StorageShape => {
           .filter((run) => tag === undefined || run.tags.includes(tag))
           .slice(0, limit)
       }),
+    waits: ({ runId, kind, all = false, limit = 100 }) =>
+      Effect.sync(() =>
+        [...stored.values()]
+          .flatMap(({ waits }) => [...waits.values()])
+          .filter((wait) => (runId === undefined || wait.runId === runId) && (kind === undefined || kind.includes(wait.kind)))
+          .filter(({ status }) => all || status === "open")
+          .sort((left, right) => left.since - right.since)
+          .slice(0, limit),
+      ),
     plan: (runId, frame = Number.POSITIVE_INFINITY) =>
       Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
     inspect: (runId) =>
@@ -219,21 +242,48 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
   return { ...place, attempt, retryAt, table, error, passes: null }
 }
 
+/** Keeps the waits. */
+const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
+  if (!("nodeId" in event)) return
+  const { nodeId, iteration } = event
+  const key = nodeKey(nodeId, iteration)
+  const known = entry.waits.get(key)
+  if (event._tag === "WaitStarted") {
+    const { kind, request = null, digest = null, name = null, correlation = null, deadline = null } = event
+    const { runId, workflow } = entry.run
+    const place = { runId, workflow, nodeId, iteration, kind, status: "open", since: at, deadline } as const
+    entry.waits.set(key, { ...place, request, digest, name, correlation, approved: null, note: null, by: null, endedAt: null })
+  }
+  if (known === undefined) return
+  if (event._tag === "ApprovalDecided") {
+    entry.waits.set(key, { ...known, approved: event.approved, note: event.note ?? null, by: event.by ?? null })
+  }
+  if (event._tag === "WaitEnded") {
+    entry.waits.set(key, { ...known, status: event.status, by: event.by ?? known.by, endedAt: at })
+  }
+}
+
 /** Keeps the attempts and the times of nodes. */
 const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
   if (!("nodeId" in event)) return
+  noteWait(entry, event, at)
   const { nodeId, iteration } = event
   const key = nodeKey(nodeId, iteration)
   const times = entry.times.get(key) ?? { startedAt: null, finishedAt: null }
   switch (event._tag) {
     case "AttemptStarted":
     case "LoopAdvanced":
+    case "WaitStarted":
       entry.times.set(key, { startedAt: times.startedAt ?? at, finishedAt: null })
       break
     case "NodeReset":
       entry.times.set(key, { ...times, finishedAt: null })
       break
     case "AttemptInterrupted":
+    case "ApprovalDecided":
+    case "TaskAnswered":
+    case "AnswerRefused":
+    case "SignalRefused":
       break
     case "AttemptFailed":
       if (event.retryAt === undefined) entry.times.set(key, { ...times, finishedAt: at })

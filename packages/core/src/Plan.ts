@@ -116,7 +116,46 @@ export interface Loop extends Provisional {
   readonly onMaxReached: "return-last" | "fail"
 }
 
-export type Node = Step | Sequence | Parallel | Branch | Loop
+/** What a wait is for. What its functions give is shown to people, or tells one signal from another; they must be pure. */
+export type Awaited =
+  | {
+      readonly kind: "approval"
+      readonly request: (context: PredicateContext, state: RunState) => unknown
+      readonly onDeny: "fail" | "continue" | "skip"
+      /** Who may decide; anyone where it is not said. Names, for those who ask people; the core does not know who is who. */
+      readonly approvers: ReadonlyArray<string> | undefined
+    }
+  | { readonly kind: "human"; readonly prompt: (context: PredicateContext, state: RunState) => unknown }
+  | {
+      readonly kind: "signal"
+      readonly name: string
+      readonly correlation: ((context: PredicateContext, state: RunState) => unknown) | undefined
+    }
+  /** `due` is epoch ms, given when the wait begins. */
+  | { readonly kind: "timer"; readonly due: (context: PredicateContext, now: number, state: RunState) => number }
+
+/** Waiting for the world, durably: nothing runs for it. */
+export interface Wait extends Provisional {
+  readonly _tag: "Wait"
+  readonly id: NodeId
+  readonly label: string | undefined
+  readonly meta: { readonly [key: string]: unknown } | undefined
+  readonly needs: ReadonlyArray<Need>
+  readonly codec: Codec<unknown, unknown>
+  /** Name of the output table; a timer has none, as it gives nothing. */
+  readonly table: string | undefined
+  readonly skipIf: ((context: PredicateContext, state: RunState) => boolean) | undefined
+  readonly on: Awaited
+  /** How long it waits at most. */
+  readonly timeoutMs: number | undefined
+  /** What becomes of it then: `continue` leaves its output absent; the others are for approvals. */
+  readonly onTimeout: "fail" | "continue" | "deny" | "approve"
+}
+
+export type Node = Step | Wait | Sequence | Parallel | Branch | Loop
+
+/** Whether a node has an output of its own. */
+export const isLeaf = (node: Node | undefined): node is Step | Wait => node?._tag === "Step" || node?._tag === "Wait"
 
 /** A need with its target found. */
 export interface ResolvedNeed {
@@ -150,6 +189,7 @@ export interface Plan {
 export const children = (node: Node): ReadonlyArray<Node> => {
   switch (node._tag) {
     case "Step":
+    case "Wait":
       return none
     case "Sequence":
     case "Parallel":
@@ -232,17 +272,16 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
   const contains = (outer: number, inner: number): boolean => outer <= inner && inner < (end[outer] as number)
 
   const resolve = (position: number, need: Need): ResolvedNeed => {
-    const title =
-      typeof need.target === "string" ? `"${need.target}"` : need.target._tag === "Step" ? `"${need.target.id}"` : "a node"
+    const title = typeof need.target === "string" ? `"${need.target}"` : isLeaf(need.target) ? `"${need.target.id}"` : "a node"
     if (reservedNames.has(need.name)) refuse(position, `a need cannot be named "${need.name}"`)
     const target = typeof need.target === "string" ? positions.get(need.target) : byNode.get(need.target)
     if (target === undefined) return refuse(position, `need "${need.name}" is ${title}, which is not part of this workflow`)
     const found = at(target)
-    if (need.codec !== undefined && found._tag === "Step" && found.codec !== need.codec) {
+    if (need.codec !== undefined && isLeaf(found) && found.codec !== need.codec) {
       refuse(position, `need "${need.name}" expects another output schema than that of ${where(target)}`)
     }
     if (need.pass === "previous") {
-      if (found._tag !== "Step") refuse(position, `need "${need.name}" is the previous pass of ${title}, which is not a step`)
+      if (!isLeaf(found)) refuse(position, `need "${need.name}" is the previous pass of ${title}, which is not a step`)
       const loop = loopOf[target] as number
       if (loop < 0 || !contains(loop, position)) {
         refuse(position, `need "${need.name}" is the previous pass of ${title}, which is in no loop around this node`)
@@ -340,6 +379,13 @@ const shown = (node: Node): Record<string, unknown> => {
       const flags = { continueOnFail: node.continueOnFail || undefined, cache: node.cache === undefined ? undefined : true }
       const limits = { retry: node.retry.shown, timeoutMs, heartbeatTimeoutMs }
       return { id, label, meta, table, agents: node.ask?.agents.map(nameOf), ...limits, ...flags, pending: names(node) }
+    }
+    case "Wait": {
+      const { id, label, meta, table, timeoutMs, on } = node
+      const signal = on.kind === "signal" ? { name: on.name } : {}
+      const approval = on.kind === "approval" ? { onDeny: on.onDeny, approvers: on.approvers } : {}
+      const limit = timeoutMs === undefined ? {} : { timeoutMs, onTimeout: node.onTimeout }
+      return { id, kind: on.kind, label, meta, table, ...signal, ...approval, ...limit, pending: names(node) }
     }
     case "Sequence":
       return { pending: names(node) }

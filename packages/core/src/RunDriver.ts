@@ -32,12 +32,12 @@ import { canonical } from "./internal/json.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
-import type { PendingRead, Plan } from "./Plan.ts"
+import type { PendingRead, Plan, Wait } from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as StepProgram from "./StepProgram.ts"
-import type { Command, Frame, NewRun, OutputTable, StorageShape } from "./Storage.ts"
+import type { Command, Frame, Instruction, NewRun, OutputTable, StorageShape } from "./Storage.ts"
 
 /**
  * Where the plan of one run comes from: a pure function of what is known of the run. It may keep what it needs to tell which
@@ -93,6 +93,8 @@ export interface Control {
   epoch: number | undefined
   /** Ticks with each committed frame. */
   readonly commits: Ticker.Ticker
+  /** What the run waited for as of its last frame, where nothing else could go on; otherwise empty. */
+  waiting: ReadonlyArray<Scheduler.Waiting>
   readonly mailbox: Mailbox.Mailbox<Item>
 }
 
@@ -110,6 +112,7 @@ export const control = (): Control => {
     fence: () => mailbox.push({ _tag: "Fenced" }),
     epoch: undefined,
     commits: Ticker.make(),
+    waiting: [],
     mailbox,
   }
 }
@@ -133,7 +136,7 @@ const crashLoopLimit = 5
  */
 const plansPerFrame = 16
 
-const undecided = { starts: [], wakeAt: undefined, outcome: undefined }
+const undecided = { starts: [], wakeAt: undefined, waiting: [], outcome: undefined }
 
 /** Timers overflow above 2^31 ms; longer waits are made of days. */
 const longestSleepMs = 86_400_000
@@ -274,7 +277,7 @@ const loop = (
         if (seen.has(id)) return
         seen.add(id)
         consumed.push(id)
-        if (state.cancel === undefined) happen({ _tag: "CancelRequested", ...defined({ reason: command.reason }) })
+        for (const event of obey(command, id, state)) happen(event)
       }
       if (item._tag !== "Exit") return
       const settled = attempts.settle(item.key, item.exit, now)
@@ -334,7 +337,20 @@ const loop = (
       if (planner.observe(events)) plan = yield* makePlan(planner, state, values)
     }
     const observe = (event: RunEvent): boolean => planner.observe([event])
-    const scheduling = { maxConcurrency: options.maxConcurrency, observe }
+    const services = yield* Effect.context<unknown>()
+    /** Checks at once what the world gave, as it is checked in the midst of scheduling. */
+    const accept = (wait: Wait, key: NodeKey, given: unknown): Scheduler.Accepted => {
+      const checked = Effect.flatMap(wait.codec.accept(given), (stored) =>
+        Effect.map(wait.codec.restore(stored), (value) => ({ stored, value })),
+      )
+      const exit = Effect.runSyncExit(Effect.provide(Effect.either(checked), services))
+      if (Exit.isFailure(exit))
+        return { issues: ["its schema cannot be checked at once; schemas of waits must not be asynchronous"] }
+      if (Either.isLeft(exit.value)) return { issues: exit.value.left }
+      outputs.set(key, exit.value.right.value)
+      return { stored: exit.value.right.stored }
+    }
+    const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept }
     let schedule = Scheduler.make(plan, values, scheduling)
     let absorbed: ReadonlyArray<RunEvent> = []
     const replan = Effect.gen(function* () {
@@ -366,13 +382,14 @@ const loop = (
           consequences = schedule.advance(state, absorbed, now)
         }
         // From a plan that is no longer true nothing is started.
-        const decision: Pick<Scheduler.Decision, "starts" | "wakeAt" | "outcome"> = isStale ? undecided : decide()
+        const decision: Pick<Scheduler.Decision, "starts" | "wakeAt" | "waiting" | "outcome"> = isStale ? undecided : decide()
 
         const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts)
         if (settlement !== undefined) happen(settlement.event)
         const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
         knownPlan = plan.text
         yield* commit(changed)
+        options.control.waiting = decision.waiting
         commits.tick()
         if (settlement !== undefined) {
           yield* Metric.increment(settlement.count)
@@ -399,6 +416,7 @@ const loop = (
           }
           isNews = isPartial || events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
         }
+        options.control.waiting = []
         absorbed = events.slice()
         if (planner.observe(absorbed) || isStale) yield* replan
       }
@@ -409,6 +427,33 @@ const loop = (
       return Exit.isInterrupted(exit) ? suspend : attempts.interrupt
     })
   })
+
+/**
+ * What a command comes to. One that makes no sense any more comes to nothing: whoever gave it was told what is open when they did,
+ * and of two that decide differently the first counts.
+ */
+const obey = (command: Instruction, id: string, state: RunState.RunState): ReadonlyArray<RunEvent> => {
+  switch (command._tag) {
+    case "Cancel":
+      return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
+    case "Signal": {
+      const { name, correlation, payload } = command
+      return [{ _tag: "SignalReceived", id, name, ...defined({ correlation, payload }) }]
+    }
+    case "Decide": {
+      const { nodeId, iteration, approved, note, by } = command
+      const wait = RunState.step(state, nodeId, iteration)?.wait
+      if (wait?.kind !== "approval" || wait.decision !== undefined) return []
+      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, ...defined({ note, by }) }]
+    }
+    case "Answer": {
+      const { nodeId, iteration, value, by } = command
+      const wait = RunState.step(state, nodeId, iteration)?.wait
+      if (wait?.kind !== "human") return []
+      return [{ _tag: "TaskAnswered", nodeId, iteration, value, ...defined({ by }) }]
+    }
+  }
+}
 
 /** Leaves out what is undefined. */
 const defined = <A extends object>(fields: A): { readonly [K in keyof A]?: Exclude<A[K], undefined> } =>

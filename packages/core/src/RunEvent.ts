@@ -10,6 +10,10 @@ import { ErrorInfo, RunFailure } from "./Errors.ts"
 /** Stored JSON: absent where the schema's value has no JSON form (`Schema.Void`). */
 const Stored = Schema.optional(Schema.Unknown)
 
+/** What a run can wait for. */
+export const WaitKind = Schema.Literal("approval", "human", "signal", "timer")
+export type WaitKind = typeof WaitKind.Type
+
 const node = { nodeId: Schema.String, iteration: Schema.Number }
 const attempt = { ...node, attempt: Schema.Number }
 
@@ -70,6 +74,67 @@ export const AttemptInterrupted = Schema.TaggedStruct("AttemptInterrupted", {
 /** The node failed without an attempt of its own: a predicate threw, or it was running at too many crashes. */
 export const NodeFailed = Schema.TaggedStruct("NodeFailed", { ...node, error: ErrorInfo, soft: Schema.optional(Schema.Boolean) })
 
+/**
+ * The run waits for the world. `request` is what people are shown, `digest` tells one request from another; `name` and `correlation`
+ * are those of a signal. `deadline` (epoch ms) is when a timer fires, or when the wait is over otherwise. A second one for the
+ * same node asks for something else, and what was decided of the first does not count.
+ */
+export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
+  ...node,
+  kind: WaitKind,
+  request: Schema.optional(Schema.Unknown),
+  digest: Schema.optional(Schema.String),
+  name: Schema.optional(Schema.String),
+  correlation: Schema.optional(Schema.String),
+  deadline: Schema.optional(Schema.Number),
+})
+
+/** Someone decided a request. */
+export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
+  ...node,
+  approved: Schema.Boolean,
+  note: Schema.optional(Schema.String),
+  by: Schema.optional(Schema.String),
+})
+
+/** Someone answered; the answer is still to be checked. */
+export const TaskAnswered = Schema.TaggedStruct("TaskAnswered", {
+  ...node,
+  value: Schema.Unknown,
+  by: Schema.optional(Schema.String),
+})
+
+/** The first answer that was to be checked does not match the schema of what was asked; the wait goes on. */
+export const AnswerRefused = Schema.TaggedStruct("AnswerRefused", { ...node, issues: Schema.Array(Schema.String) })
+
+/** A signal came in, and is kept until someone waits for it. */
+export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
+  id: Schema.String,
+  name: Schema.String,
+  correlation: Schema.optional(Schema.String),
+  payload: Schema.optional(Schema.Unknown),
+})
+
+/** A signal does not match the schema of the one who waits for it, and is gone; the wait goes on. */
+export const SignalRefused = Schema.TaggedStruct("SignalRefused", {
+  ...node,
+  signalId: Schema.String,
+  issues: Schema.Array(Schema.String),
+})
+
+/** A wait is over: with an output, without one (`skipped`), or as a failure. `signalId` is the signal that it took. */
+export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
+  ...node,
+  how: Schema.Literal("decided", "answered", "signalled", "fired", "timed-out"),
+  status: Schema.Literal("finished", "skipped", "failed"),
+  table: Schema.optional(Schema.String),
+  output: Stored,
+  error: Schema.optional(ErrorInfo),
+  /** Who answered. */
+  by: Schema.optional(Schema.String),
+  signalId: Schema.optional(Schema.String),
+})
+
 export const NodeSkipped = Schema.TaggedStruct("NodeSkipped", node)
 
 /** A failed or incompatible node is to run again, with a fresh budget. */
@@ -98,6 +163,13 @@ export const RunEvent = Schema.Union(
   AttemptFailed,
   AttemptInterrupted,
   NodeFailed,
+  WaitStarted,
+  ApprovalDecided,
+  TaskAnswered,
+  AnswerRefused,
+  SignalReceived,
+  SignalRefused,
+  WaitEnded,
   NodeSkipped,
   NodeReset,
   LoopAdvanced,

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunFailure } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
-import type { RunEvent } from "./RunEvent.ts"
+import type { RunEvent, WaitKind } from "./RunEvent.ts"
 
 /** `suspended` is a run that nobody works on although it could go on. */
 export type RunStatus = "running" | "suspended" | "finished" | "failed" | "cancelled"
@@ -18,13 +18,43 @@ export interface Failure {
   readonly error: ErrorInfo
 }
 
-/** A step in one iteration. */
+/** What a node waits for, and what has come of it so far. */
+export interface Wait {
+  readonly kind: WaitKind
+  /** Epoch ms since when. */
+  readonly since: number
+  readonly request?: Json
+  readonly digest?: string
+  readonly name?: string
+  readonly correlation?: string
+  readonly deadline?: number
+  readonly decision?: { readonly approved: boolean; readonly note?: string; readonly by?: string; readonly at: number }
+  /** Given and not checked yet, in order: the first that matches counts. */
+  readonly answers?: ReadonlyArray<Answer>
+}
+
+/** What a person gave. */
+export interface Answer {
+  readonly value: Json
+  readonly by?: string
+  readonly at: number
+}
+
+/** A signal that nobody has taken yet. */
+export interface Signal {
+  readonly id: string
+  readonly name: string
+  readonly correlation: string | undefined
+  readonly payload: Json | undefined
+}
+
+/** A step, or a wait, in one iteration. */
 export interface StepRecord {
   readonly kind: "step"
   readonly nodeId: NodeId
   readonly iteration: number
   /** `interrupted` may start again at once; `retrying` may at `retryAt`. */
-  readonly status: "running" | "retrying" | "interrupted" | "finished" | "skipped" | "failed"
+  readonly status: "running" | "retrying" | "interrupted" | "waiting" | "finished" | "skipped" | "failed"
   /** Number of the latest attempt, from 1; 0 when it never ran. */
   readonly attempt: number
   /** Epoch ms at which the latest attempt started. */
@@ -41,6 +71,8 @@ export interface StepRecord {
   readonly output?: Json
   /** Details of the last heartbeat of the attempts so far. */
   readonly heartbeat?: Json
+  /** Set while it is `waiting`. */
+  readonly wait?: Wait
 }
 
 /** A loop in one iteration of the loop around it. */
@@ -66,6 +98,8 @@ export interface RunState {
   readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
   /** Passes begun per loop over the whole run: the `base` of its next instance. */
   readonly loopPasses: HashMap.HashMap<NodeId, number>
+  /** Signals in the order in which they came. */
+  readonly signals: ReadonlyArray<Signal>
   readonly output: Json | undefined
   readonly failure: RunFailure | undefined
   /** Set once a cancellation was asked for. */
@@ -84,6 +118,7 @@ export const empty = (runId: string): RunState => ({
   status: "running",
   nodes: HashMap.empty(),
   loopPasses: HashMap.empty(),
+  signals: [],
   output: undefined,
   failure: undefined,
   cancel: undefined,
@@ -148,12 +183,27 @@ const fold = (state: RunState, event: RunEvent, at: number): RunState => {
     case "LoopAdvanced":
     case "LoopFinished":
       return foldLoop(state, event)
+    case "SignalReceived": {
+      const { id, name, correlation } = event
+      return { ...state, signals: [...state.signals, { id, name, correlation, payload: event.payload as Json | undefined }] }
+    }
+    case "SignalRefused":
+      return withoutSignal(state, event.signalId)
+    case "WaitEnded": {
+      const record = step(state, event.nodeId, event.iteration) ?? unstarted(event.nodeId, event.iteration)
+      return put(event.signalId === undefined ? state : withoutSignal(state, event.signalId), foldStep(record, event, at))
+    }
     default: {
       const record = step(state, event.nodeId, event.iteration) ?? unstarted(event.nodeId, event.iteration)
       return put(state, foldStep(record, event, at))
     }
   }
 }
+
+const withoutSignal = (state: RunState, id: string): RunState => ({
+  ...state,
+  signals: state.signals.filter((signal) => signal.id !== id),
+})
 
 const put = (state: RunState, record: NodeRecord): RunState => ({
   ...state,
@@ -186,7 +236,11 @@ const foldLoop = (state: RunState, event: LoopEvent): RunState => {
   return put(state, { kind: "loop", nodeId, iteration, base: total, passes: 0, ...record, status: "finished" })
 }
 
-const foldStep = (record: StepRecord, event: Exclude<StepEvent, LoopEvent>, at: number): StepRecord => {
+const foldStep = (
+  record: StepRecord,
+  event: Exclude<StepEvent, LoopEvent | { readonly _tag: "SignalRefused" }>,
+  at: number,
+): StepRecord => {
   const { nodeId, iteration, attempt, startedAt, failures } = record
   const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions: record.interruptions } as const
   const heartbeat = record.heartbeat === undefined ? {} : { heartbeat: record.heartbeat }
@@ -215,6 +269,34 @@ const foldStep = (record: StepRecord, event: Exclude<StepEvent, LoopEvent>, at: 
     }
     case "NodeFailed":
       return { ...base, ...heartbeat, status: "failed", error: event.error, ...(event.soft === true ? { soft: true } : {}) }
+    case "WaitStarted": {
+      const { kind, request, digest, name, correlation, deadline } = event
+      const shown = { ...(request === undefined ? {} : { request: request as Json }), ...(digest === undefined ? {} : { digest }) }
+      const signal = { ...(name === undefined ? {} : { name }), ...(correlation === undefined ? {} : { correlation }) }
+      const wait = { kind, since: at, ...shown, ...signal, ...(deadline === undefined ? {} : { deadline }) }
+      return { ...base, status: "waiting", startedAt: at, wait }
+    }
+    case "ApprovalDecided": {
+      if (record.wait === undefined) return record
+      const { approved, note, by } = event
+      const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
+      return { ...record, wait: { ...record.wait, decision: { approved, ...said, at } } }
+    }
+    case "TaskAnswered": {
+      if (record.wait === undefined) return record
+      const answer = { value: event.value as Json, ...(event.by === undefined ? {} : { by: event.by }), at }
+      return { ...record, wait: { ...record.wait, answers: [...(record.wait.answers ?? []), answer] } }
+    }
+    case "AnswerRefused": {
+      if (record.wait === undefined) return record
+      const { answers = [], ...wait } = record.wait
+      return { ...record, wait: answers.length < 2 ? wait : { ...wait, answers: answers.slice(1) } }
+    }
+    case "WaitEnded": {
+      const { status, table, output, error } = event
+      const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
+      return { ...base, status, ...given, ...(error === undefined ? {} : { error }) }
+    }
     case "NodeSkipped":
       return { ...base, status: "skipped", failures: [] }
     case "NodeReset":

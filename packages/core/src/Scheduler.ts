@@ -11,11 +11,13 @@ import * as HashMap from "effect/HashMap"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import { digest } from "./internal/digest.ts"
 import * as Heap from "./internal/heap.ts"
+import { canonical, toJson } from "./internal/json.ts"
 import * as Raised from "./internal/raised.ts"
 import type * as Plan from "./Plan.ts"
-import { isProvisional } from "./Plan.ts"
-import type { RunEvent } from "./RunEvent.ts"
+import { isLeaf, isProvisional } from "./Plan.ts"
+import type { RunEvent, WaitKind } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
 /** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. */
@@ -47,6 +49,15 @@ export interface Failed {
 /** How the run ends: nothing is in flight any more. */
 export type Outcome = { readonly _tag: "Finished" } | Failed
 
+/** A wait that is open. */
+export interface Waiting {
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly kind: WaitKind
+  /** Epoch ms when its timer fires, or its time is over. */
+  readonly deadline: number | undefined
+}
+
 /** What follows from events by the plan alone, before anything is started. */
 export interface Consequences {
   /** The state with `events` folded in. */
@@ -73,8 +84,10 @@ export interface Decision {
   /** The `AttemptStarted` of each start. */
   readonly events: ReadonlyArray<RunEvent>
   readonly starts: ReadonlyArray<Start>
-  /** Epoch ms at which the next retry is due. */
+  /** Epoch ms at which the next retry or timer is due, or a wait is over. */
   readonly wakeAt: number | undefined
+  /** What the run waits for, in document order, where nothing else can go on; otherwise empty. */
+  readonly waiting: ReadonlyArray<Waiting>
   readonly outcome: Outcome | undefined
 }
 
@@ -100,7 +113,12 @@ export interface ScheduleOptions {
   readonly maxConcurrency: number
   /** Is told of the events that the plan itself makes happen; with `true` for one that may change the plan, the schedule halts. */
   readonly observe?: (event: RunEvent) => boolean
+  /** Checks what the world gave for a wait, and keeps it as the node's output. Answers with its stored form. */
+  readonly accept?: (wait: Plan.Wait, key: NodeKey, given: unknown) => Accepted
 }
+
+/** What came of checking a value. */
+export type Accepted = { readonly stored: Json | undefined } | { readonly issues: ReadonlyArray<string> }
 
 /** Decides from scratch what follows from a state. */
 export const decide = (
@@ -124,7 +142,7 @@ export const decide = (
 /** More than any node has needs: what is provisional is not begun by a need that is met. */
 const never = 0x7fff_ffff
 
-const Cell = { idle: 0, waiting: 1, ready: 2, running: 3, retrying: 4, done: 5, failed: 6 } as const
+const Cell = { idle: 0, waiting: 1, ready: 2, running: 3, retrying: 4, done: 5, failed: 6, held: 7 } as const
 
 interface Group {
   readonly cap: number
@@ -177,6 +195,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   let now = 0
   let failure: Failed | undefined
   const retries = Heap.make<{ readonly at: number; readonly position: number }>((retry) => retry.at)
+  /** Waits that are open, and when they are over. */
+  const held = new Set<number>()
+  const deadlines = Heap.make<{ readonly at: number; readonly position: number }>((deadline) => deadline.at)
   const work: Array<number> = []
   /** Attempts in flight of steps that the plan does not have, or does not have active, now. */
   const orphans = new Set<NodeKey>()
@@ -213,6 +234,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const node = at(position)
     switch (node._tag) {
       case "Step":
+      case "Wait":
         return read(nodeKey(node.id, iterationOf(position)))
       case "Sequence":
         if (node.skipsAbsent === true) return lastPresent(position, (child) => compose(child, read, tuple))
@@ -267,8 +289,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       if (need.pass === "previous") {
         const target = at(need.target)
         const row = iterationOf(need.target) - 1
-        found[need.name] =
-          target._tag === "Step" && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
+        found[need.name] = isLeaf(target) && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
       } else {
         const isThere = hasPass(need.target, position)
         if (!isThere && need.gate >= 0) missing ??= need.name
@@ -305,10 +326,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const failPredicate = (position: number, thrown: unknown): void => {
     const node = at(position)
     const error = predicateError(node, thrown)
-    if (node._tag === "Step") {
-      const soft = node.continueOnFail ? { soft: true } : {}
-      emit({ _tag: "NodeFailed", nodeId: node.id, iteration: iterationOf(position), error, ...soft })
-      if (node.continueOnFail) return complete(position)
+    if (isLeaf(node)) {
+      const isSoft = node._tag === "Step" && node.continueOnFail
+      emit({ _tag: "NodeFailed", nodeId: node.id, iteration: iterationOf(position), error, ...(isSoft ? { soft: true } : {}) })
+      if (isSoft) return complete(position)
     }
     fail(position, { _tag: "Error", error })
   }
@@ -363,6 +384,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const node = at(position)
     cells[position] = Cell.running
     if (node._tag === "Step") return proceedStep(position, node)
+    if (node._tag === "Wait") return proceedWait(position, node)
     if (node._tag === "Branch") {
       const arm = ask(position, () => takenArm(position, node))
       if (arm === undefined) return
@@ -392,19 +414,119 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       case "retrying":
         cells[position] = Cell.retrying
         return retries.push({ at: record.retryAt as number, position })
-      default: {
-        const { skipIf } = step
-        if (skipIf !== undefined && (record === undefined || record.attempt === 0)) {
-          const isSkipped = ask(position, () => Boolean(skipIf(context(position), state)))
-          if (isSkipped === undefined) return
-          if (isSkipped) {
-            emit({ _tag: "NodeSkipped", nodeId: step.id, iteration })
-            return complete(position)
-          }
-        }
+      default:
+        if ((record === undefined || record.attempt === 0) && isLeftOut(position, step)) return
         enqueue(position)
-      }
     }
+  }
+  /** Whether a node is skipped, or its `skipIf` threw; then it is over. */
+  const isLeftOut = (position: number, node: Plan.Step | Plan.Wait): boolean => {
+    const { skipIf } = node
+    if (skipIf === undefined) return false
+    const isSkipped = ask(position, () => Boolean(skipIf(context(position), state)))
+    if (isSkipped !== true) return isSkipped === undefined
+    emit({ _tag: "NodeSkipped", nodeId: node.id, iteration: iterationOf(position) })
+    complete(position)
+    return true
+  }
+
+  // Waits. Everything about one is in its record; what came in is acted on wherever the record is looked at.
+  const proceedWait = (position: number, node: Plan.Wait): void => {
+    const iteration = iterationOf(position)
+    const record = RunState.step(state, node.id, iteration)
+    if (record?.status === "finished" || record?.status === "skipped") return complete(position)
+    if (record?.status === "failed") return fail(position, { _tag: "Error", error: record.error as ErrorInfo })
+    if (record?.status !== "waiting" && isLeftOut(position, node)) return
+    const asked = ask(position, () => requestOf(node, context(position), now, state))
+    if (asked === undefined) return
+    if (record?.status !== "waiting" || record.wait?.digest !== asked.digest) {
+      const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
+      const { due: _, ...shown } = asked
+      const limit = deadline === undefined ? {} : { deadline }
+      emit({ _tag: "WaitStarted", nodeId: node.id, iteration, kind: node.on.kind, ...shown, ...limit })
+    }
+    cells[position] = Cell.held
+    held.add(position)
+    const { deadline } = RunState.step(state, node.id, iteration)?.wait ?? {}
+    if (deadline !== undefined) deadlines.push({ at: deadline, position })
+    settleWait(position, node)
+  }
+  const settleWait = (position: number, node: Plan.Wait): void => {
+    const iteration = iterationOf(position)
+    const key = nodeKey(node.id, iteration)
+    const at = { nodeId: node.id, iteration }
+    const wait = RunState.step(state, node.id, iteration)?.wait
+    if (wait === undefined || cells[position] !== Cell.held) return
+    const end = (how: Extract<RunEvent, { readonly _tag: "WaitEnded" }>["how"], given: unknown, more: Partial<Ending> = {}) => {
+      const accepted = options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] }
+      if ("issues" in accepted) return accepted.issues
+      const { stored } = accepted
+      const kept = {
+        ...(node.table === undefined ? {} : { table: node.table }),
+        ...(stored === undefined ? {} : { output: stored }),
+      }
+      endWait(position, { how, status: "finished", ...kept, ...more })
+      return undefined
+    }
+    /** What we give ourselves must match; where the author's schema has no place for it, the node fails. */
+    const endOwn = (how: Parameters<typeof end>[0], given: unknown): void => {
+      const issues = end(how, given)
+      if (issues === undefined) return
+      const message = `its output does not take what a ${node.on.kind} gives: ${issues.join("; ")}`
+      endWait(position, { how, status: "failed", error: { name: "InvalidOutput", message, retryable: false, issues } })
+    }
+    const isOver = wait.deadline !== undefined && wait.deadline <= now
+    switch (node.on.kind) {
+      case "timer":
+        if (isOver) endOwn("fired", undefined)
+        return
+      case "approval": {
+        const { onDeny } = node.on
+        const { decision } = wait
+        if (decision === undefined && !(isOver && (node.onTimeout === "deny" || node.onTimeout === "approve"))) break
+        const how = decision === undefined ? "timed-out" : "decided"
+        const {
+          approved,
+          note,
+          by,
+          at: decidedAt,
+        } = decision ?? { approved: node.onTimeout === "approve", at: wait.deadline ?? now }
+        if (!approved && onDeny === "fail") {
+          const said = note === undefined ? "" : `: ${note}`
+          const message = `denied${by === undefined ? "" : ` by ${by}`}${how === "timed-out" ? ", as nobody decided in time" : said}`
+          return endWait(position, { how, status: "failed", error: { name: "ApprovalDenied", message, retryable: false } })
+        }
+        if (!approved && onDeny === "skip") return endWait(position, { how, status: "skipped" })
+        return endOwn(how, { approved, note: note ?? null, decidedBy: by ?? null, decidedAt })
+      }
+      case "human": {
+        for (const { value, by } of wait.answers ?? []) {
+          const issues = end("answered", value, by === undefined ? {} : { by })
+          if (issues === undefined) return
+          emit({ _tag: "AnswerRefused", ...at, issues })
+        }
+        break
+      }
+      case "signal":
+        for (const { id, name, correlation, payload } of state.signals) {
+          if (name !== wait.name || correlation !== wait.correlation) continue
+          const issues = end("signalled", payload, { signalId: id })
+          if (issues === undefined) return
+          emit({ _tag: "SignalRefused", ...at, signalId: id, issues })
+        }
+    }
+    if (!isOver) return
+    if (node.onTimeout !== "fail") return endWait(position, { how: "timed-out", status: "skipped" })
+    const message = `nobody ${node.on.kind === "signal" ? "sent it" : "answered"} within ${node.timeoutMs} ms`
+    endWait(position, { how: "timed-out", status: "failed", error: { name: "WaitTimedOut", message, retryable: false } })
+  }
+  type Ending = Omit<Extract<RunEvent, { readonly _tag: "WaitEnded" }>, "_tag" | "nodeId" | "iteration">
+  const endWait = (position: number, ending: Ending): void => {
+    held.delete(position)
+    const { id } = at(position) as Plan.Wait
+    emit({ _tag: "WaitEnded", nodeId: id, iteration: iterationOf(position), ...ending })
+    if (ending.status === "failed") fail(position, { _tag: "Error", error: ending.error as ErrorInfo })
+    else complete(position)
   }
 
   const nextPass = (position: number, loop: Plan.Loop): void => {
@@ -523,6 +645,16 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
 
   const absorb = (event: RunEvent): void => {
+    if (event._tag === "SignalReceived") {
+      for (const position of [...held].sort((left, right) => left - right)) settleWait(position, at(position) as Plan.Wait)
+      return
+    }
+    if (event._tag === "ApprovalDecided" || event._tag === "TaskAnswered") {
+      const position = plan.positions.get(event.nodeId)
+      const node = position === undefined ? undefined : at(position)
+      if (position === undefined || node?._tag !== "Wait" || iterationOf(position) !== event.iteration) return
+      return settleWait(position, node)
+    }
     if (!(event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed" || event._tag === "AttemptInterrupted")) return
     const position = plan.positions.get(event.nodeId)
     if (position === undefined || cells[position] !== Cell.running || iterationOf(position) !== event.iteration) {
@@ -539,6 +671,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     else fail(position, { _tag: "Error", error: event.error })
   }
 
+  const isOver = (deadline: { readonly at: number; readonly position: number }): boolean => {
+    const node = at(deadline.position)
+    if (cells[deadline.position] !== Cell.held || node._tag !== "Wait") return true
+    return RunState.step(state, node.id, iterationOf(deadline.position))?.wait?.deadline !== deadline.at
+  }
   const isOutdated = (retry: { readonly at: number; readonly position: number }): boolean => cells[retry.position] !== Cell.retrying
 
   let hasBegun = false
@@ -574,20 +711,36 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       retries.pop()
       if (!isOutdated(due)) enqueue(due.position)
     }
+    for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || end.at <= now); end = deadlines.peek()) {
+      deadlines.pop()
+      if (!isOver(end)) settleWait(end.position, at(end.position) as Plan.Wait)
+      walk()
+    }
     return { state, events, interrupts, isPartial: work.length > 0, isStale }
   }
 
   const next: Schedule["next"] = () => {
     events = []
     const starts = startReady()
-    const wakeAt = failure === undefined ? retries.peek()?.at : undefined
+    const times = failure === undefined ? [retries.peek()?.at, deadlines.peek()?.at].filter((time) => time !== undefined) : []
+    const wakeAt = times.length === 0 ? undefined : Math.min(...times)
     const outcome = rootGroup.running > 0 ? undefined : (failure ?? ending(wakeAt))
-    return { state, events, starts, wakeAt, outcome }
+    const isIdle = rootGroup.running === 0 && outcome === undefined && retries.size() === 0 && work.length === 0
+    return { state, events, starts, wakeAt, waiting: isIdle ? openWaits() : [], outcome }
   }
+  const openWaits = (): ReadonlyArray<Waiting> =>
+    [...held]
+      .sort((left, right) => left - right)
+      .map((position) => {
+        const node = at(position) as Plan.Wait
+        const iteration = iterationOf(position)
+        const { deadline } = RunState.step(state, node.id, iteration)?.wait ?? {}
+        return { nodeId: node.id, iteration, kind: node.on.kind, deadline }
+      })
   const ending = (wakeAt: number | undefined): Outcome | undefined => {
     const [read] = plan.pending
     if (read === undefined) return cells[0] === Cell.done ? finished : undefined
-    if (wakeAt !== undefined || work.length > 0) return undefined
+    if (wakeAt !== undefined || work.length > 0 || held.size > 0) return undefined
     return { _tag: "Failed", nodeId: read.nodeId ?? read.table ?? "", iteration: 0, reason: { _tag: "Unsettled", read } }
   }
 
@@ -613,8 +766,42 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 
 const finished = { _tag: "Finished" } as const
 
+/** What a wait asks for, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */
+const requestOf = (
+  node: Plan.Wait,
+  context: Record<string, unknown>,
+  now: number,
+  state: RunState.RunState,
+): {
+  readonly request?: Json
+  readonly digest?: string
+  readonly name?: string
+  readonly correlation?: string
+  readonly due?: number
+} => {
+  const { on } = node
+  switch (on.kind) {
+    case "timer":
+      return { due: on.due(context, now, state) }
+    case "signal": {
+      const correlation = on.correlation?.(context, state)
+      return { name: on.name, ...(correlation === undefined || correlation === null ? {} : { correlation: String(correlation) }) }
+    }
+    case "approval":
+    case "human": {
+      const given =
+        on.kind === "approval"
+          ? on.request(context, state)
+          : { prompt: on.prompt(context, state), schema: node.codec.jsonSchema ?? null }
+      const copied = toJson(given)
+      if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
+      return { request: copied.json, digest: digest(canonical(copied.json)) }
+    }
+  }
+}
+
 const predicateError = (node: Plan.Node, thrown: unknown): ErrorInfo => {
-  const predicate = { Step: "skipIf", Branch: "when", Loop: "until", Sequence: "", Parallel: "" }[node._tag]
+  const predicate = { Step: "skipIf", Branch: "when", Loop: "until", Sequence: "", Parallel: "", Wait: "request" }[node._tag]
   const raised = Raised.describe(thrown)
   return { ...raised, message: `its "${predicate}" threw: ${raised.message}`, retryable: false }
 }

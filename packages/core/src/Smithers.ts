@@ -8,8 +8,9 @@ import * as MemoryStorage from "./MemoryStorage.ts"
 import type { Storage } from "./Storage.ts"
 
 export type { Builder, Node, Step } from "./Builder.ts"
+export { answer, approve, type CommandError, deny, signal } from "./Commands.ts"
 export * from "./Errors.ts"
-export { createWorkflow, type ExecuteError, type RunHandle, type RunResult, type Workflow } from "./Workflow.ts"
+export { createWorkflow, type ExecuteError, type RunHandle, type RunResult, type Waits, type Workflow } from "./Workflow.ts"
 
 /** What running a workflow needs. */
 export type Runtime = Engine.Engine | Storage

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
 import { ErrorInfo, type RunEnded, RunFailure, type RunFenced, type RunNotFound, type StoreError } from "./Errors.ts"
-import { RunEvent } from "./RunEvent.ts"
+import { RunEvent, WaitKind } from "./RunEvent.ts"
 import type { RunState } from "./RunState.ts"
 
 /** What a run is created from. `input` is its stored form. */
@@ -80,12 +80,27 @@ export interface OutputTable {
   readonly nodeId: string | undefined
 }
 
-/** What can be asked of a run from outside. Delivered once per `id`, folded into the run's next frame by its owner. */
+/** What can be told to a run from outside. Fields that are not given are absent. */
+export type Instruction =
+  | { readonly _tag: "Cancel"; readonly reason?: string }
+  | {
+      readonly _tag: "Decide"
+      readonly nodeId: string
+      readonly iteration: number
+      readonly approved: boolean
+      readonly note?: string
+      readonly by?: string
+    }
+  | { readonly _tag: "Answer"; readonly nodeId: string; readonly iteration: number; readonly value: Json; readonly by?: string }
+  /** The id of its command is the id of the signal. */
+  | { readonly _tag: "Signal"; readonly name: string; readonly correlation?: string; readonly payload?: Json }
+
+/** An instruction on its way. Delivered once per `id`, folded into the run's next frame by its owner. */
 export interface Command {
   readonly id: string
   readonly runId: string
   readonly at: number
-  readonly command: { readonly _tag: "Cancel"; readonly reason: string | undefined }
+  readonly command: Instruction
 }
 
 const fields = { runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number }
@@ -111,7 +126,7 @@ export type RunSummary = typeof RunSummary.Type
 export const NodeSummary = Schema.Struct({
   ...fields,
   kind: Schema.Literal("step", "loop"),
-  status: Schema.Literal("running", "retrying", "interrupted", "finished", "skipped", "failed"),
+  status: Schema.Literal("running", "retrying", "interrupted", "waiting", "finished", "skipped", "failed"),
   attempt: Schema.Number,
   startedAt: Schema.NullOr(Schema.Number),
   finishedAt: Schema.NullOr(Schema.Number),
@@ -137,6 +152,38 @@ export const AttemptSummary = Schema.Struct({
   turns: Schema.Array(AgentTurn),
 })
 export type AttemptSummary = typeof AttemptSummary.Type
+
+/** A wait of a run, open or over. Times are epoch milliseconds. */
+export const WaitSummary = Schema.Struct({
+  ...fields,
+  workflow: Schema.String,
+  kind: WaitKind,
+  status: Schema.Literal("open", "finished", "skipped", "failed", "abandoned"),
+  since: Schema.Number,
+  deadline: Schema.NullOr(Schema.Number),
+  /** What people are shown, as the author gave it; for a person's task with the JSON Schema of the answer. */
+  request: Schema.NullOr(Schema.Unknown),
+  digest: Schema.NullOr(Schema.String),
+  /** Of a signal. */
+  name: Schema.NullOr(Schema.String),
+  correlation: Schema.NullOr(Schema.String),
+  /** What was decided or answered, by whom and when. */
+  approved: Schema.NullOr(Schema.Boolean),
+  note: Schema.NullOr(Schema.String),
+  by: Schema.NullOr(Schema.String),
+  endedAt: Schema.NullOr(Schema.Number),
+})
+export type WaitSummary = typeof WaitSummary.Type
+
+/** Which waits to list. Oldest first. */
+export interface WaitFilter {
+  readonly runId?: string
+  readonly kind?: ReadonlyArray<WaitKind>
+  /** Also those that are over. */
+  readonly all?: boolean
+  /** At most this many, 100 unless told. */
+  readonly limit?: number
+}
 
 /** An event as logged: inputs and outputs are left out, they stand in tables of their own. */
 export const LoggedEvent = Schema.Struct({
@@ -198,8 +245,11 @@ export interface StorageShape {
     key: string,
     notBefore: number,
   ) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
-  /** Puts a command into the inbox of its run, unless the run has ended. A second delivery with the same id does nothing. */
-  readonly deliver: (command: Command) => Effect.Effect<void, StoreError | RunNotFound | RunEnded>
+  /**
+   * Puts a command into the inbox of its run, unless the run has ended. A second delivery with the same id does nothing. Answers with
+   * what stands under this id: the command itself, one that came before, or nothing where that was taken care of already.
+   */
+  readonly deliver: (command: Command) => Effect.Effect<Instruction | undefined, StoreError | RunNotFound | RunEnded>
   /** Commands waiting for runs that this process owns, oldest first. They go when a frame consumes them. */
   readonly inbox: Effect.Effect<ReadonlyArray<Command>, StoreError>
   /**
@@ -208,6 +258,7 @@ export interface StorageShape {
    */
   readonly changes: (version: number) => Effect.Effect<number, StoreError>
   readonly runs: (filter: RunFilter) => Effect.Effect<ReadonlyArray<RunSummary>, StoreError>
+  readonly waits: (filter: WaitFilter) => Effect.Effect<ReadonlyArray<WaitSummary>, StoreError>
   /** The plan of a run as text, one line per node, as of its last frame or of a given one. */
   readonly plan: (runId: string, frame?: number) => Effect.Effect<string, StoreError | RunNotFound>
   readonly inspect: (runId: string) => Effect.Effect<RunDetails, StoreError | RunNotFound>
@@ -226,6 +277,10 @@ export const logged = (event: RunEvent): RunEvent => {
   switch (event._tag) {
     case "RunStarted": {
       const { input: _, ...rest } = event
+      return rest
+    }
+    case "WaitEnded": {
+      const { output: _, ...rest } = event
       return rest
     }
     case "AttemptSucceeded": {

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
-import { Engine, type EngineError, type RunRequest, type Started } from "./Engine.ts"
+import { Engine, type EngineError, type Idle, type RunRequest, type Started } from "./Engine.ts"
 import {
   InvalidInput,
   InvalidRunId,
@@ -18,10 +18,12 @@ import {
   RunCancelled,
   type RunEnded,
   type RunFailure,
+  type StoreError,
 } from "./Errors.ts"
 import { generateRunId, idPattern, idRule } from "./Ids.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
+import type { Waiting } from "./Scheduler.ts"
 import { type LoggedEvent, Storage } from "./Storage.ts"
 
 /** How a new run is known, and how an existing one is taken up. */
@@ -44,6 +46,17 @@ export type RunResult<A> =
   | { readonly _tag: "finished"; readonly runId: string; readonly output: A }
   | { readonly _tag: "failed"; readonly runId: string; readonly error: RunFailure }
   | { readonly _tag: "cancelled"; readonly runId: string; readonly reason: string | undefined }
+  | Waits
+
+/**
+ * A run that can go on only when something comes from outside: a person (an approval or a task), a signal, or the time of a timer. The
+ * tag names what it waits for first, `waits` all of it. Such a run is suspended; it goes on when it is taken up again.
+ */
+export interface Waits {
+  readonly _tag: "waiting-approval" | "waiting-event" | "waiting-timer"
+  readonly runId: string
+  readonly waits: ReadonlyArray<Waiting>
+}
 
 /** Why a run could not be worked on, as opposed to how it ended. */
 export type RunError = EngineError | InvalidRunId
@@ -58,6 +71,8 @@ export interface RunHandle<A> {
   readonly await: Effect.Effect<A, ExecuteError>
   /** Waits for how the run stops. */
   readonly result: Effect.Effect<RunResult<A>, RunError>
+  /** Waits until the run can go on only when something comes from outside, and says what for. */
+  readonly waiting: Effect.Effect<Waits, StoreError>
   /** Cancels the run and waits until it has stopped. */
   readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
   /** The run's events from its first one on, as they are committed; ends with the run. */
@@ -80,7 +95,7 @@ export interface Workflow<in I, out A, out R = never> {
    * or joined, a finished one answers at once with its stored output. A failed run is taken up where it failed.
    */
   readonly execute: (input: I, options?: RunOptions) => Effect.Effect<A, ExecuteError, Engine | R>
-  /** Like `execute`, but a failed or cancelled run is an answer and not an error. */
+  /** Like `execute`, but a run that failed, was cancelled, or waits for the world is an answer: it returns when nothing can go on. */
   readonly run: (input: I, options?: RunOptions) => Effect.Effect<RunResult<A>, RunError, Engine | R>
   /** Starts, resumes or joins a run and leaves it to the engine. */
   readonly start: (
@@ -181,7 +196,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
     Effect.gen(function* () {
       const engine = yield* Engine
       const [begun, wanted] = yield* request(value, given)
-      return result<A>(wanted.runId, yield* engine.join(begun, wanted))
+      return result<A>(wanted.runId, yield* engine.joinUntilIdle(begun, wanted))
     })
 
   const cancel: Runs<I, A, R>["cancel"] = (runId, reason) =>
@@ -199,6 +214,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
         runId,
         await: Effect.flatMap(settled, (settlement) => outcome<A>(runId, settlement)),
         result: Effect.map(settled, (settlement) => result<A>(runId, settlement)),
+        waiting: Effect.map(started.idle, ({ waiting }) => ({ _tag: tagOf(waiting), runId, waits: waiting })),
         cancel: (reason) => Effect.provide(engine.cancel(definition, runId, reason), context),
         events: follow(storage, runId, started),
       } satisfies RunHandle<A>
@@ -220,7 +236,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
   plan: Plan.Plan,
 ): Workflow<Codec.Input<S>, A, R> => {
   const { name, version, maxConcurrency } = options
-  const steps = plan.nodes.filter((node) => node._tag === "Step")
+  const leaves = plan.nodes.filter(Plan.isLeaf)
   const definition: Begun<R> = {
     name,
     version,
@@ -228,10 +244,12 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
     planner: () => constant(plan),
     codecOf: (nodeId) => {
       const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
-      return node?._tag === "Step" ? node.codec : undefined
+      return Plan.isLeaf(node) ? node.codec : undefined
     },
     get tables() {
-      return steps.map((step) => ({ name: step.table, jsonSchema: step.codec.jsonSchema, nodeId: step.id }))
+      return leaves.flatMap(({ id, table, codec }) =>
+        table === undefined ? [] : [{ name: table, jsonSchema: codec.jsonSchema, nodeId: id }],
+      )
     },
     maxConcurrency,
   }
@@ -252,7 +270,7 @@ const outcome = <A>(runId: string, settlement: Settlement): Effect.Effect<A, Run
   }
 }
 
-const result = <A>(runId: string, settlement: Settlement): RunResult<A> => {
+const result = <A>(runId: string, settlement: Settlement | Idle): RunResult<A> => {
   switch (settlement._tag) {
     case "Finished":
       return { _tag: "finished", runId, output: settlement.output as A }
@@ -260,7 +278,15 @@ const result = <A>(runId: string, settlement: Settlement): RunResult<A> => {
       return { _tag: "failed", runId, error: settlement.failure }
     case "Cancelled":
       return { _tag: "cancelled", runId, reason: settlement.reason }
+    case "Idle":
+      return { _tag: tagOf(settlement.waiting), runId, waits: settlement.waiting }
   }
+}
+
+/** People come first, since someone has to be told; a timer needs nobody. */
+const tagOf = (waits: ReadonlyArray<Waiting>): Waits["_tag"] => {
+  if (waits.some(({ kind }) => kind === "approval" || kind === "human")) return "waiting-approval"
+  return waits.some(({ kind }) => kind === "signal") ? "waiting-event" : "waiting-timer"
 }
 
 /** What a follower of a run waits for. */

@@ -1,5 +1,8 @@
+export * as Agent from "./Agent.ts"
+export * as AgentProgram from "./AgentProgram.ts"
 export * as Builder from "./Builder.ts"
 export * as Codec from "./Codec.ts"
+export * as Commands from "./Commands.ts"
 export * as Engine from "./Engine.ts"
 export * as Errors from "./Errors.ts"
 export * as Ids from "./Ids.ts"

@@ -3,7 +3,7 @@
  */
 import type { RunFailure } from "@smithers/core/Errors"
 import type { Runtime } from "@smithers/core/Smithers"
-import type { RunOptions, Runs } from "@smithers/core/Workflow"
+import type { RunOptions, Runs, Waits } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -28,6 +28,8 @@ export type WorkflowResult<A> =
   | { readonly status: "finished"; readonly runId: string; readonly output: A }
   | { readonly status: "failed"; readonly runId: string; readonly error: RunFailure }
   | { readonly status: "cancelled"; readonly runId: string; readonly reason: string | undefined }
+  /** It goes on when what it waits for has come and it is run again. */
+  | { readonly status: Waits["_tag"]; readonly runId: string; readonly waits: Waits["waits"] }
 
 /**
  * Starts a run, or resumes or joins the one of this id, and answers with how it ended. A run that failed is an answer; the promise
@@ -48,5 +50,7 @@ export const runWorkflow = async <I, A>(workflow: Runs<I, A>, options: RunWorkfl
       return { status: "failed", runId, error: exit.value.error }
     case "cancelled":
       return { status: "cancelled", runId, reason: exit.value.reason }
+    default:
+      return { status: exit.value._tag, runId, waits: exit.value.waits }
   }
 }

@@ -101,6 +101,7 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
       inbox: read("inbox", () => Either.right(claims.inbox())),
       changes: changes.after,
       runs: (filter) => read("runs", () => Either.right(queries.runs(filter))),
+      waits: (filter) => read("waits", () => Either.right(queries.waits(filter))),
       plan: (runId, frame) => read("plan", () => queries.plan(runId, frame)),
       inspect: (runId) => read("inspect", () => queries.inspect(runId)),
       events: (runId, options) => read("events", () => queries.events(runId, options)),

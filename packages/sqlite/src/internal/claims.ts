@@ -2,7 +2,7 @@
  * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
  */
 import { RunEnded, RunNotFound } from "@smithers/core/Errors"
-import type { Command, Opened, OpenRequest } from "@smithers/core/Storage"
+import type { Command, Instruction, Opened, OpenRequest } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional, writeOptional } from "./json.ts"
@@ -13,7 +13,7 @@ export interface Claims {
   /** Answers with the runs that were lost. */
   readonly renew: (claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>, leaseUntil: number) => Array<string>
   readonly release: (runId: string, epoch: number, now: number) => void
-  readonly deliver: (command: Command) => Either.Either<void, RunNotFound | RunEnded>
+  readonly deliver: (command: Command) => Either.Either<Instruction | undefined, RunNotFound | RunEnded>
   readonly inbox: () => ReadonlyArray<Command>
 }
 
@@ -44,6 +44,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL`,
   )
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
+  const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE id = ? AND frame IS NULL")
   const selectInbox = prepare<[id: string, runId: string, at: number, command: string]>(
     `SELECT i.id, i.run_id, i.at_ms, i.command FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
@@ -87,12 +88,10 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       const [, status] = row
       if (status !== "running" && status !== "suspended") return Either.left(new RunEnded({ runId, status }))
       insertCommand.run(id, runId, at, JSON.stringify(command))
-      return Either.right(undefined)
+      const kept = selectCommand.values(id)[0]
+      return Either.right(kept === undefined ? undefined : (JSON.parse(kept[0]) as Instruction))
     },
     inbox: () =>
-      selectInbox.values(me).map(([id, runId, at, command]) => {
-        const { _tag, reason } = JSON.parse(command) as { readonly _tag: "Cancel"; readonly reason?: string }
-        return { id, runId, at, command: { _tag, reason } }
-      }),
+      selectInbox.values(me).map(([id, runId, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction })),
   }
 }

@@ -109,6 +109,38 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
      ON CONFLICT DO UPDATE SET status = 'finished', finished_at = ?4`,
   )
 
+  const waitNode = prepare(
+    `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
+     VALUES (?1, ?2, ?3, 'step', 'waiting', 0, ?4)
+     ON CONFLICT DO UPDATE SET status = 'waiting', started_at = coalesce(started_at, ?4), attempted_at = ?4, finished_at = NULL,
+       ${cleared}`,
+  )
+  const endWaitingNode = prepare(
+    `UPDATE smithers_nodes SET status = ?5, finished_at = ?4, budget_after = attempt, ${cleared}, error = ?6, output_table = ?7
+     WHERE ${where}`,
+  )
+  const openWait = prepare(
+    `INSERT OR REPLACE INTO smithers_waits (run_id, node_id, iteration, kind, status, since, deadline, name, correlation, digest,
+       request) VALUES (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)`,
+  )
+  const decideWait = prepare(`UPDATE smithers_waits SET approved = ?4, note = ?5, decided_by = ?6, decided_at = ?7 WHERE ${where}`)
+  const answerWait = prepare(
+    `UPDATE smithers_waits SET answers = json_insert(coalesce(answers, '[]'), '$[#]', json(?4)) WHERE ${where}`,
+  )
+  const refuseAnswer = prepare(`UPDATE smithers_waits SET answers = json_remove(answers, '$[0]') WHERE ${where}`)
+  const endWait = prepare(
+    `UPDATE smithers_waits SET status = ?4, answers = NULL, ended_at = ?5, decided_by = coalesce(?6, decided_by) WHERE ${where}`,
+  )
+  const abandonWaits = prepare(
+    "UPDATE smithers_waits SET status = 'abandoned', ended_at = ?2 WHERE run_id = ?1 AND status = 'open'",
+  )
+  const keepSignal = prepare(
+    `INSERT INTO smithers_signals (run_id, seq, id, name, correlation, payload, status) VALUES (?, ?, ?, ?, ?, ?, 'kept')`,
+  )
+  const takeSignal = prepare(
+    `UPDATE smithers_signals SET status = ?5, node_id = ?2, iteration = ?3 WHERE run_id = ?1 AND id = ?4 AND status = 'kept'`,
+  )
+
   const startAttempt = prepare(
     `INSERT INTO smithers_attempts (run_id, node_id, iteration, attempt, status, started_at) VALUES (?, ?, ?, ?, 'running', ?)`,
   )
@@ -147,7 +179,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
     statement.run(runId, nodeId, iteration, ...values)
   }
 
-  const store = (runId: string, workflow: string, event: RunEvent, at: number): void => {
+  const store = (runId: string, workflow: string, event: RunEvent, at: number, seq: number): void => {
     switch (event._tag) {
       case "RunStarted":
       case "PlanChanged":
@@ -202,6 +234,40 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
         keepTurns(runId, event)
         return
       }
+      case "WaitStarted": {
+        const { nodeId, iteration, kind, request, digest = null, name = null, correlation = null, deadline = null } = event
+        waitNode.run(runId, nodeId, iteration, at)
+        const shown = writeOptional(request as Json | undefined)
+        openWait.run(runId, nodeId, iteration, kind, at, deadline, name, correlation, digest, shown)
+        return
+      }
+      case "ApprovalDecided": {
+        const { nodeId, iteration, approved, note = null, by = null } = event
+        decideWait.run(runId, nodeId, iteration, Number(approved), note, by, at)
+        return
+      }
+      case "TaskAnswered":
+        answerWait.run(runId, event.nodeId, event.iteration, writeAnswer(event, at))
+        return
+      case "AnswerRefused":
+        refuseAnswer.run(runId, event.nodeId, event.iteration)
+        return
+      case "SignalReceived": {
+        const { id, name, correlation = null, payload } = event
+        keepSignal.run(runId, seq, id, name, correlation, writeOptional(payload as Json | undefined))
+        return
+      }
+      case "SignalRefused":
+        takeSignal.run(runId, event.nodeId, event.iteration, event.signalId, "refused")
+        return
+      case "WaitEnded": {
+        const { nodeId, iteration, status, table = null, error, signalId } = event
+        update(endWaitingNode, runId, event, at, status, error === undefined ? null : JSON.stringify(error), table)
+        endWait.run(runId, nodeId, iteration, status, at, event.by ?? null)
+        if (signalId !== undefined) takeSignal.run(runId, nodeId, iteration, signalId, "taken")
+        if (table !== null) outputs.table(workflow, table).insert(runId, nodeId, iteration, event.output as Json | undefined)
+        return
+      }
       case "NodeFailed":
         update(failNode, runId, event, at, JSON.stringify(event.error), event.soft === true ? 1 : null, null, null)
         return
@@ -227,14 +293,17 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
       insertFrame.run(runId, frame.frame, at, plan === undefined ? null : plans.keep(plan))
       let seq = frame.firstSeq
       for (const event of frame.events) {
-        store(runId, workflow, event, at)
+        store(runId, workflow, event, at, seq)
         const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = logged(event) as LogEntry
         insertEvent.run(runId, seq++, frame.frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
       }
       for (const { nodeId, iteration, key } of frame.cache) insertCache.run(runId, nodeId, iteration, workflow, hash(key), at)
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
       // What came too late for the run must not meet it again when it is taken up once more.
-      if (isLast(frame)) consumeAll.run(runId, frame.frame)
+      if (isLast(frame)) {
+        consumeAll.run(runId, frame.frame)
+        abandonWaits.run(runId, at)
+      }
       return Either.right(undefined)
     },
     heartbeat: ({ runId, epoch, nodeId, iteration, attempt, at, details }) => {
@@ -255,6 +324,9 @@ interface LogEntry {
   readonly attempt?: number
   readonly [field: string]: unknown
 }
+
+const writeAnswer = ({ value, by }: Extract<RunEvent, { readonly _tag: "TaskAnswered" }>, at: number): string =>
+  write({ value: value as Json, ...(by === undefined ? {} : { by }), at })
 
 const writeReason = (reason: string | undefined): string => JSON.stringify({ reason })
 

@@ -39,7 +39,7 @@ CREATE TABLE smithers_nodes (
   node_id TEXT NOT NULL,
   iteration INTEGER NOT NULL,
   kind TEXT NOT NULL, -- step, loop
-  status TEXT NOT NULL, -- running, retrying, interrupted, finished, skipped, failed
+  status TEXT NOT NULL, -- running, retrying, interrupted, waiting, finished, skipped, failed
   attempt INTEGER NOT NULL, -- the latest; 0 when it never ran
   started_at INTEGER, -- of the first attempt
   attempted_at INTEGER, -- of the latest attempt, from the second on
@@ -151,7 +151,46 @@ ALTER TABLE smithers_plans ADD COLUMN suffix INTEGER NOT NULL DEFAULT 0; -- and 
 ALTER TABLE smithers_plans ADD COLUMN depth INTEGER NOT NULL DEFAULT 0; -- plans to read before this one
 `
 
-const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences]
+const waits = `
+CREATE TABLE smithers_waits (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  kind TEXT NOT NULL, -- approval, human, signal, timer
+  status TEXT NOT NULL, -- open, finished, skipped, failed, abandoned
+  since INTEGER NOT NULL,
+  deadline INTEGER, -- when a timer fires, or a wait is over otherwise
+  name TEXT, -- of a signal
+  correlation TEXT,
+  digest TEXT, -- of the request
+  request TEXT, -- JSON: what people are shown
+  approved INTEGER,
+  note TEXT,
+  decided_by TEXT,
+  decided_at INTEGER,
+  answers TEXT, -- JSON: given and not checked yet
+  ended_at INTEGER,
+  PRIMARY KEY (run_id, node_id, iteration)
+) STRICT, WITHOUT ROWID;
+-- What waits, for a person's list and for whoever wakes runs: only what is open.
+CREATE INDEX smithers_waits_open ON smithers_waits (kind, since) WHERE status = 'open';
+CREATE INDEX smithers_waits_due ON smithers_waits (deadline) WHERE status = 'open' AND deadline IS NOT NULL;
+
+CREATE TABLE smithers_signals (
+  run_id TEXT NOT NULL,
+  seq INTEGER NOT NULL, -- of the event that received it
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  correlation TEXT,
+  payload TEXT, -- JSON
+  status TEXT NOT NULL, -- kept, taken, refused
+  node_id TEXT, -- that took or refused it
+  iteration INTEGER,
+  PRIMARY KEY (run_id, seq)
+) STRICT, WITHOUT ROWID;
+`
+
+const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
 const reached = (connection: Connection): number => {

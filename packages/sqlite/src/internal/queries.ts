@@ -7,7 +7,16 @@
  */
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import type { AttemptSummary, LoggedEvent, NodeSummary, RunDetails, RunFilter, RunSummary } from "@smithers/core/Storage"
+import type {
+  AttemptSummary,
+  LoggedEvent,
+  NodeSummary,
+  RunDetails,
+  RunFilter,
+  RunSummary,
+  WaitFilter,
+  WaitSummary,
+} from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional } from "./json.ts"
@@ -17,6 +26,7 @@ import * as Turns from "./turns.ts"
 
 export interface Queries {
   readonly runs: (filter: RunFilter) => ReadonlyArray<RunSummary>
+  readonly waits: (filter: WaitFilter) => ReadonlyArray<WaitSummary>
   readonly plan: (runId: string, frame: number | undefined) => Either.Either<string, RunNotFound>
   readonly inspect: (runId: string) => Either.Either<RunDetails, RunNotFound>
   readonly events: (
@@ -69,6 +79,25 @@ type AttemptRow = [
   ...turns: Turns.Row,
 ]
 
+type WaitRow = [
+  runId: string,
+  nodeId: string,
+  iteration: number,
+  workflow: string,
+  kind: WaitSummary["kind"],
+  status: WaitSummary["status"],
+  since: number,
+  deadline: Time,
+  request: Text,
+  digest: Text,
+  name: Text,
+  correlation: Text,
+  approved: number | null,
+  note: Text,
+  by: Text,
+  endedAt: Time,
+]
+
 type EventRow = [
   seq: number,
   frame: number,
@@ -113,6 +142,13 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
        prompt, reply, model, finish_reason, input_tokens, output_tokens, turns
      FROM smithers_attempts WHERE run_id = ? ORDER BY node_id, iteration, attempt`,
   )
+  const selectWaits = prepare<WaitRow>(
+    `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.since, w.deadline, w.request, w.digest, w.name,
+       w.correlation, w.approved, w.note, w.decided_by, w.ended_at
+     FROM smithers_waits w JOIN smithers_runs r USING (run_id)
+     WHERE (?1 IS NULL OR w.run_id = ?1) AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
+       AND (?3 OR w.status = 'open') ORDER BY w.since, w.run_id, w.node_id, w.iteration LIMIT ?4`,
+  )
   const selectPlan = prepare<[hash: string]>(
     `SELECT plan_hash FROM smithers_frames WHERE run_id = ? AND frame <= ? AND plan_hash IS NOT NULL ORDER BY frame DESC LIMIT 1`,
   )
@@ -128,6 +164,8 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
       const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
       return rows.map(summaryOf)
     },
+    waits: ({ runId = null, kind, all = false, limit = 100 }) =>
+      selectWaits.values(runId, kind === undefined ? null : JSON.stringify(kind), Number(all), limit).map(waitOf),
     plan: (runId, frame = Number.MAX_SAFE_INTEGER) => {
       if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
       const found = selectPlan.values(runId, frame)[0]
@@ -172,6 +210,14 @@ const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {
   const heartbeat = readOptional(text) ?? null
   const node = { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error: errorOf(error) }
   return { ...node, heartbeat, heartbeatAt, turns: Turns.read(turns) }
+}
+
+const waitOf = (row: WaitRow): WaitSummary => {
+  const [runId, nodeId, iteration, workflow, kind, status, since, deadline, request, digest, name, correlation, ...decided] = row
+  const [approved, note, by, endedAt] = decided
+  const place = { runId, nodeId, iteration, workflow, kind, status, since, deadline }
+  const asked = { request: readOptional(request) ?? null, digest, name, correlation }
+  return { ...place, ...asked, approved: approved === null ? null : approved === 1, note, by, endedAt }
 }
 
 const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload]: EventRow): LoggedEvent => {

@@ -35,7 +35,24 @@ type RunRow = [
   seq: number,
 ]
 
-type FinishedRow = [nodeId: string, iteration: number, attempt: number, startedAt: number, table: string]
+type FinishedRow = [nodeId: string, iteration: number, attempt: number, startedAt: number, table: Text]
+
+type WaitRow = [
+  nodeId: string,
+  iteration: number,
+  kind: RunState.Wait["kind"],
+  since: number,
+  deadline: number | null,
+  name: Text,
+  correlation: Text,
+  digest: Text,
+  request: Text,
+  approved: number | null,
+  note: Text,
+  by: Text,
+  decidedAt: number | null,
+  answers: Text,
+]
 
 type NodeRow = [
   nodeId: string,
@@ -73,6 +90,13 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
        base, passes, error, heartbeat FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
+  )
+  const selectWaits = prepare<WaitRow>(
+    `SELECT node_id, iteration, kind, since, deadline, name, correlation, digest, request, approved, note, decided_by, decided_at,
+       answers FROM smithers_waits WHERE run_id = ? AND status = 'open'`,
+  )
+  const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text]>(
+    "SELECT id, name, correlation, payload FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
   )
   const selectFailures = prepare<[nodeId: string, iteration: number, at: number, error: string]>(
     `SELECT a.node_id, a.iteration, a.finished_at, a.error
@@ -114,6 +138,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       const failures = failuresOf(runId)
       const stored = outputsOf(runId, workflow)
 
+      const waits = new Map(selectWaits.values(runId).map((wait) => [nodeKey(wait[0], wait[1]), waitOf(wait)]))
       const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, RunState.NodeRecord>())
       const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
       for (const row of selectFinished.values(runId)) {
@@ -124,7 +149,9 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         const [nodeId, iteration, kind, status, , , , , , base, passes] = row
         const key = nodeKey(nodeId, iteration)
         if (kind === "step") {
-          HashMap.set(nodes, key, stepRecord(row, failures.get(key) ?? []))
+          const record = stepRecord(row, failures.get(key) ?? [])
+          const wait = status === "waiting" ? waits.get(key) : undefined
+          HashMap.set(nodes, key, wait === undefined ? record : { ...record, wait })
           continue
         }
         HashMap.set(nodes, key, { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes })
@@ -139,6 +166,12 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         status,
         nodes: HashMap.endMutation(nodes),
         loopPasses: HashMap.endMutation(loopPasses),
+        signals: selectSignals.values(runId).map(([id, name, correlation, payload]) => ({
+          id,
+          name,
+          correlation: correlation ?? undefined,
+          payload: readOptional(payload),
+        })),
         output: readOptional(output),
         failure: failure === null ? undefined : readFailure(failure),
         cancel: cancel === null ? undefined : { reason: (JSON.parse(cancel) as { readonly reason?: string }).reason },
@@ -159,10 +192,28 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
 
 const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.StepRecord => {
   const [nodeId, iteration, attempt, startedAt, table] = row
-  const rest = { nodeId, iteration, attempt, startedAt, failures: [], interruptions: 0, table }
+  const rest = { nodeId, iteration, attempt, startedAt, failures: [], interruptions: 0, ...(table === null ? {} : { table }) }
   return output === undefined
     ? { kind: "step", status: "finished", ...rest }
     : { kind: "step", status: "finished", ...rest, output }
+}
+
+const waitOf = (row: WaitRow): RunState.Wait => {
+  const [, , kind, since, deadline, name, correlation, digest, request, approved, note, by, decidedAt, answers] = row
+  const said = { ...(note === null ? {} : { note }), ...(by === null ? {} : { by }) }
+  const decision = approved === null ? {} : { decision: { approved: approved === 1, ...said, at: decidedAt ?? 0 } }
+  const given = answers === null ? [] : (JSON.parse(answers) as ReadonlyArray<RunState.Answer>)
+  return {
+    kind,
+    since,
+    ...(deadline === null ? {} : { deadline }),
+    ...(name === null ? {} : { name }),
+    ...(correlation === null ? {} : { correlation }),
+    ...(digest === null ? {} : { digest }),
+    ...(request === null ? {} : { request: JSON.parse(request) as Json }),
+    ...decision,
+    ...(given.length === 0 ? {} : { answers: given }),
+  }
 }
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }

@@ -1,0 +1,119 @@
+/**
+ * What people and programs tell a run from outside. Each command is checked against what the run waits for, kept durably, and folded into
+ * the run's next frame by whoever works on it, at once or when it is taken up again. Giving the same command twice does nothing.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { AlreadyDecided, InvalidCommand, NotWaiting, type RunEnded, type RunNotFound, type StoreError } from "./Errors.ts"
+import { generateRunId } from "./Ids.ts"
+import { toJson } from "./internal/json.ts"
+import { type Instruction, Storage, type WaitSummary } from "./Storage.ts"
+
+/** Who decides, and of what. */
+export interface DecisionOptions {
+  /** Iteration of the node as its rows show it; the open one unless told. */
+  readonly iteration?: number
+  readonly note?: string
+  readonly by?: string
+}
+
+export type CommandError = StoreError | RunNotFound | RunEnded | NotWaiting | AlreadyDecided | InvalidCommand
+
+/** Approves what a run asks for. */
+export const approve = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, true, options)
+
+/** Denies what a run asks for. What that means is the workflow's to say (`onDeny`). */
+export const deny = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, false, options)
+
+/** Answers a person's task. An answer that does not match the schema of the task is refused by the run, and the task stays open. */
+export const answer = (
+  runId: string,
+  nodeId: string,
+  value: unknown,
+  options: Omit<DecisionOptions, "note"> = {},
+): Effect.Effect<void, CommandError, Storage> =>
+  Effect.gen(function* () {
+    const found = yield* openWait(runId, nodeId, "human", options.iteration)
+    if (found.status !== "open")
+      return yield* new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: found.by ?? undefined })
+    const copied = toJson(value)
+    if ("refused" in copied) {
+      return yield* new InvalidCommand({
+        runId,
+        problem: `an answer must be JSON: ${copied.refused.path} ${copied.refused.problem}`,
+      })
+    }
+    const by = options.by === undefined ? {} : { by: options.by }
+    const { iteration } = found
+    yield* deliver(runId, yield* generateRunId, { _tag: "Answer", nodeId, iteration, value: copied.json, ...by })
+  })
+
+/** What a signal is sent with. */
+export interface SignalOptions {
+  /** JSON that matches the schema of whoever waits for it. */
+  readonly payload?: unknown
+  /** Tells signals of one name apart; only a wait with the same correlation takes it. */
+  readonly correlation?: string
+  /** A signal sent twice under one id counts once. Made up unless told. */
+  readonly id?: string
+}
+
+/** Sends a signal. One that nobody waits for yet is kept, in order; each is taken by one wait. */
+export const signal = (runId: string, name: string, options: SignalOptions = {}): Effect.Effect<void, CommandError, Storage> =>
+  Effect.gen(function* () {
+    const { correlation, payload } = options
+    const copied = payload === undefined ? undefined : toJson(payload)
+    if (copied !== undefined && "refused" in copied) {
+      return yield* new InvalidCommand({
+        runId,
+        problem: `a payload must be JSON: ${copied.refused.path} ${copied.refused.problem}`,
+      })
+    }
+    const kept = {
+      ...(copied === undefined ? {} : { payload: copied.json }),
+      ...(correlation === undefined ? {} : { correlation }),
+    }
+    yield* deliver(runId, options.id ?? (yield* generateRunId), { _tag: "Signal", name, ...kept })
+  })
+
+const decide = (
+  runId: string,
+  nodeId: string,
+  approved: boolean,
+  { iteration, note, by }: DecisionOptions = {},
+): Effect.Effect<void, CommandError, Storage> =>
+  Effect.gen(function* () {
+    const found = yield* openWait(runId, nodeId, "approval", iteration)
+    const contrary = (who: string | undefined) => new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: who })
+    if (found.status !== "open") {
+      if (found.approved === approved) return
+      return yield* contrary(found.by ?? undefined)
+    }
+    // One command per request: of two that meet before the run hears of either, the second is told of the first.
+    const id = `decide:${runId}:${nodeId}:${found.iteration}:${found.since}:${found.digest}`
+    const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
+    const kept = yield* deliver(runId, id, { _tag: "Decide", nodeId, iteration: found.iteration, approved, ...said })
+    if (kept?._tag === "Decide" && kept.approved !== approved) return yield* contrary(kept.by)
+  })
+
+const deliver = (runId: string, id: string, command: Instruction) =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    return yield* storage.deliver({ id, runId, at: yield* Clock.currentTimeMillis, command })
+  })
+
+/** The wait that a command is for: the open one, or else the one that was over last. */
+const openWait = (runId: string, nodeId: string, kind: "approval" | "human", iteration: number | undefined) =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const waits = yield* storage.waits({ runId, all: true, limit: Number.MAX_SAFE_INTEGER })
+    const isMeant = (wait: WaitSummary) =>
+      wait.nodeId === nodeId && wait.kind === kind && (iteration === undefined || wait.iteration === iteration)
+    const meant = waits.filter(isMeant)
+    const found = meant.find(({ status }) => status === "open") ?? meant.at(-1)
+    if (found !== undefined && found.status !== "abandoned") return found
+    // A run that does not exist or has ended says so.
+    yield* storage.inspect(runId)
+    const open = waits.filter(({ status }) => status === "open").map((wait) => `${wait.kind} "${wait.nodeId}"`)
+    return yield* new NotWaiting({ runId, nodeId, open })
+  })

@@ -1,0 +1,487 @@
+/**
+ * Waiting on the world: approvals, people's tasks, signals and timers, in one process and across restarts, on every store.
+ */
+import * as Commands from "@smithers/core/Commands"
+import * as Engine from "@smithers/core/Engine"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import * as Smithers from "@smithers/core/Smithers"
+import { Storage } from "@smithers/core/Storage"
+import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import { expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import { describe } from "vitest"
+import * as z from "zod"
+
+const Input = Schema.Struct({ spec: Schema.String })
+const Text = Schema.String
+
+const rest = Effect.gen(function* () {
+  for (let turn = 0; turn < 60; turn++) yield* Effect.yieldNow()
+})
+
+const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
+  ["memory", MemoryStorage.layer],
+  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
+]
+
+/** Asks before it ships. */
+const shipping = (onDeny: "fail" | "continue" | "skip" = "fail", title = "Ship it?") => {
+  const ran: Array<string> = []
+  const workflow = Smithers.createWorkflow({ name: "ship", input: Input }).build(($) => {
+    const diff = $.step("implement", {
+      output: Text,
+      run: ({ input }) => {
+        ran.push("implement")
+        return `diff of ${input.spec}`
+      },
+    })
+    const ship = $.approval("ship", {
+      needs: { diff },
+      request: ({ diff }) => ({ title, summary: diff }),
+      onDeny,
+      timeout: "1 day",
+      onTimeout: "deny",
+    })
+    const deploy = $.step("deploy", {
+      needs: { ship },
+      output: Schema.Unknown,
+      run: ({ ship }) => {
+        ran.push("deploy")
+        return ship ?? "nothing"
+      },
+    })
+    return $.sequence(diff, ship, deploy)
+  })
+  return { workflow, ran }
+}
+
+describe.each(stores)("on %s", (_, store) => {
+  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.provide(effect, Smithers.onStorage(store, { lease: "100 days" }))
+
+  describe("an approval", () => {
+    it.effect("is waited for in process by execute, and goes on at once when it is given", () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow, ran } = shipping()
+          const fiber = yield* Effect.fork(workflow.execute({ spec: "login" }, { runId: "r" }))
+          yield* rest
+          expect(ran).toEqual(["implement"])
+          const storage = yield* Storage
+          const waits = yield* storage.waits({})
+          expect(waits).toMatchObject([
+            { runId: "r", workflow: "ship", nodeId: "ship", kind: "approval", status: "open", deadline: 86_400_000 },
+          ])
+          expect(waits[0]?.request).toEqual({ title: "Ship it?", summary: "diff of login" })
+          yield* TestClock.adjust("1 hour")
+          yield* Commands.approve("r", "ship", { by: "ann", note: "nice" })
+          expect(yield* Fiber.join(fiber)).toEqual({ approved: true, note: "nice", decidedBy: "ann", decidedAt: 3_600_000 })
+          expect(ran).toEqual(["implement", "deploy"])
+          expect(yield* storage.waits({})).toEqual([])
+          expect(yield* storage.waits({ all: true })).toMatchObject([
+            { status: "finished", approved: true, note: "nice", by: "ann", endedAt: 3_600_000 },
+          ])
+        }),
+      ),
+    )
+
+    it.effect("makes run return with what is waited for, and the run goes on when it is run again", () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow, ran } = shipping()
+          const waiting = yield* workflow.run({ spec: "login" }, { runId: "r" })
+          expect(waiting).toEqual({
+            _tag: "waiting-approval",
+            runId: "r",
+            waits: [{ nodeId: "ship", iteration: 0, kind: "approval", deadline: 86_400_000 }],
+          })
+          const storage = yield* Storage
+          expect(yield* storage.runs({})).toMatchObject([{ runId: "r", status: "suspended", owner: null }])
+          expect(yield* workflow.run({ spec: "login" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+          yield* Commands.approve("r", "ship")
+          expect(yield* workflow.run({ spec: "login" }, { runId: "r" })).toMatchObject({ _tag: "finished" })
+          expect(ran).toEqual(["implement", "deploy"])
+        }),
+      ),
+    )
+
+    it.effect("that is denied fails the run, goes on without, or is left out, as onDeny says", () =>
+      on(
+        Effect.gen(function* () {
+          const decided = (onDeny: "fail" | "continue" | "skip") =>
+            Effect.gen(function* () {
+              const { workflow, ran } = shipping(onDeny)
+              yield* workflow.run({ spec: "x" }, { runId: onDeny })
+              yield* Commands.deny(onDeny, "ship", { by: "bob", note: "too risky" })
+              return [yield* workflow.run({ spec: "x" }, { runId: onDeny }), ran.at(-1)] as const
+            })
+          const [failed, lastOfFailed] = yield* decided("fail")
+          expect(failed).toMatchObject({
+            _tag: "failed",
+            error: { nodeId: "ship", error: { name: "ApprovalDenied", message: "denied by bob: too risky" } },
+          })
+          expect(lastOfFailed).toBe("implement")
+          const [continued] = yield* decided("continue")
+          expect(continued).toMatchObject({ _tag: "finished", output: { approved: false, note: "too risky", decidedBy: "bob" } })
+          const [skipped] = yield* decided("skip")
+          expect(skipped).toMatchObject({ _tag: "finished", output: "nothing" })
+        }),
+      ),
+    )
+
+    it.effect("is decided once: the same again does nothing, the contrary is refused", () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow } = shipping()
+          yield* workflow.run({ spec: "x" }, { runId: "r" })
+          yield* Commands.approve("r", "ship", { by: "ann" })
+          yield* Commands.approve("r", "ship", { by: "bob" })
+          expect(yield* Effect.flip(Commands.deny("r", "ship", { by: "bob" }))).toMatchObject({ _tag: "AlreadyDecided", by: "ann" })
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ output: { approved: true, decidedBy: "ann" } })
+          expect((yield* Effect.flip(Commands.deny("r", "ship")))._tag).toBe("AlreadyDecided")
+          yield* Commands.approve("r", "ship")
+        }),
+      ),
+    )
+
+    it.effect("is asked for in vain where nothing waits, with what does", () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow } = shipping()
+          yield* workflow.run({ spec: "x" }, { runId: "r" })
+          const error = yield* Effect.flip(Commands.approve("r", "deploy"))
+          expect(error).toMatchObject({ _tag: "NotWaiting", open: ['approval "ship"'] })
+          expect(error.message).toContain('It waits for approval "ship".')
+          expect((yield* Effect.flip(Commands.answer("r", "ship", 1)))._tag).toBe("NotWaiting")
+          expect((yield* Effect.flip(Commands.approve("nobody", "ship")))._tag).toBe("RunNotFound")
+          expect((yield* Effect.flip(Commands.approve("r", "ship", { iteration: 3 })))._tag).toBe("NotWaiting")
+        }),
+      ),
+    )
+
+    it.effect("that nobody decides in time is denied, a day later, also where the process was away", () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow } = shipping("continue")
+          yield* workflow.run({ spec: "x" }, { runId: "r" })
+          yield* TestClock.adjust("1 day")
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({
+            output: { approved: false, decidedBy: null, decidedAt: 86_400_000 },
+          })
+          const fiber = yield* Effect.fork(shipping("fail").workflow.execute({ spec: "x" }, { runId: "s" }))
+          yield* rest
+          yield* TestClock.adjust("1 day")
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({
+            _tag: "StepFailed",
+            error: { message: "denied, as nobody decided in time" },
+          })
+        }),
+      ),
+    )
+
+    it.effect("decided in the very millisecond in which it is over is decided", () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow } = shipping("continue")
+          yield* workflow.run({ spec: "x" }, { runId: "r" })
+          yield* TestClock.adjust("1 day")
+          yield* Commands.approve("r", "ship", { by: "ann" })
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ output: { approved: true, decidedBy: "ann" } })
+        }),
+      ),
+    )
+
+    it.effect("of something else than what was decided is asked anew", () =>
+      on(
+        Effect.gen(function* () {
+          yield* shipping("fail", "Ship it?").workflow.run({ spec: "x" }, { runId: "r" })
+          const edited = shipping("fail", "Ship it to production?")
+          expect(yield* edited.workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+          const storage = yield* Storage
+          expect(yield* storage.waits({})).toMatchObject([{ request: { title: "Ship it to production?" }, approved: null }])
+          yield* Commands.approve("r", "ship")
+          // The code that asked first is back: what was approved is not what it asks for.
+          expect(yield* shipping("fail", "Ship it?").workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({
+            _tag: "waiting-approval",
+          })
+          yield* Commands.approve("r", "ship")
+          expect(yield* shipping("fail", "Ship it?").workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        }),
+      ),
+    )
+
+    it.effect("that was denied is asked again when the failed run is taken up", () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow } = shipping()
+          yield* workflow.run({ spec: "x" }, { runId: "r" })
+          yield* TestClock.adjust("1 second")
+          yield* Commands.deny("r", "ship")
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "failed" })
+          yield* TestClock.adjust("1 second")
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+          yield* Commands.approve("r", "ship")
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        }),
+      ),
+    )
+  })
+
+  describe("a person's task", () => {
+    const survey = Smithers.createWorkflow({ name: "survey", input: Input }).build(($) => {
+      const ask = $.human("ask", {
+        prompt: ({ input }) => `How is ${input.spec}?`,
+        output: z.object({ stars: z.number().int().min(1).max(5), why: z.string().default("") }),
+      })
+      return $.sequence(ask, $.step("thank", { needs: { ask }, output: Text, run: ({ ask }) => `${ask.stars} stars ${ask.why}` }))
+    })
+
+    it.effect("keeps the question with the JSON Schema of the answer, and refuses answers that do not match it", () =>
+      on(
+        Effect.gen(function* () {
+          const fiber = yield* Effect.fork(survey.execute({ spec: "it" }, { runId: "r" }))
+          yield* rest
+          const storage = yield* Storage
+          const [wait] = yield* storage.waits({ kind: ["human"] })
+          expect(wait?.request).toMatchObject({ prompt: "How is it?", schema: { properties: { stars: { maximum: 5 } } } })
+          yield* Commands.answer("r", "ask", { stars: 9 }, { by: "ann" })
+          yield* rest
+          expect(yield* storage.waits({})).toMatchObject([{ nodeId: "ask", by: null, status: "open" }])
+          const log = yield* storage.events("r")
+          expect(log.at(-1)?.event).toMatchObject({ _tag: "AnswerRefused", nodeId: "ask", issues: [expect.stringContaining("stars")] })
+          yield* Commands.answer("r", "ask", { stars: 4 }, { by: "ann" })
+          expect(yield* Fiber.join(fiber)).toBe("4 stars ")
+          expect((yield* Effect.flip(Commands.answer("r", "ask", { stars: 5 })))._tag).toBe("AlreadyDecided")
+        }),
+      ),
+    )
+
+    it.effect("makes run say waiting-approval, and takes the first answer that was given meanwhile", () =>
+      on(
+        Effect.gen(function* () {
+          expect(yield* survey.run({ spec: "it" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval", waits: [{ kind: "human" }] })
+          yield* Commands.answer("r", "ask", { stars: 0 })
+          yield* Commands.answer("r", "ask", { stars: 2, why: "slow" })
+          yield* Commands.answer("r", "ask", { stars: 5 })
+          expect(yield* survey.run({ spec: "it" }, { runId: "r" })).toMatchObject({ output: "2 stars slow" })
+        }),
+      ),
+    )
+  })
+
+  describe("a signal", () => {
+    const orders = Smithers.createWorkflow({ name: "orders", input: Input }).build(($) => {
+      const paid = (id: string) =>
+        $.signal(id, {
+          name: "paid",
+          payload: Schema.Struct({ cents: Schema.NumberFromString }),
+          correlation: ({ input }) => input.spec,
+          timeout: "1 hour",
+          onTimeout: "continue",
+        })
+      return $.parallel(paid("first"), paid("second"))
+    })
+
+    it.effect("is kept until someone waits for it, in order, and each is taken by one", () =>
+      on(
+        Effect.gen(function* () {
+          const workflow = Smithers.createWorkflow({ name: "late", input: Input }).build(($) =>
+            $.sequence(
+              $.timer("pause", { duration: "1 minute" }),
+              $.parallel(
+                $.signal("a", { name: "go", payload: Text }),
+                $.waitForEvent("b", { name: "go", payload: Text }),
+                $.signal("c", { name: "stop", payload: Schema.Void }),
+              ),
+            ),
+          )
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "waiting-timer" })
+          yield* Commands.signal("r", "go", { payload: "one", id: "s1" })
+          yield* Commands.signal("r", "go", { payload: "one again", id: "s1" })
+          yield* Commands.signal("r", "stop")
+          const fiber = yield* Effect.fork(workflow.execute({ spec: "x" }, { runId: "r" }))
+          yield* rest
+          yield* TestClock.adjust("1 minute")
+          yield* rest
+          expect(fiber.unsafePoll()).toBeNull()
+          yield* Commands.signal("r", "go", { payload: "two" })
+          expect(yield* Fiber.join(fiber)).toEqual(["one", "two", undefined])
+        }),
+      ),
+    )
+
+    it.effect("is taken only with the same correlation, decoded, and one that does not match is refused", () =>
+      on(
+        Effect.gen(function* () {
+          const fiber = yield* Effect.fork(orders.execute({ spec: "o1" }, { runId: "r" }))
+          yield* rest
+          yield* Commands.signal("r", "paid", { payload: { cents: "100" }, correlation: "o2" })
+          yield* Commands.signal("r", "paid", { payload: { cents: "many" }, correlation: "o1" })
+          yield* Commands.signal("r", "paid", { payload: { cents: "250" }, correlation: "o1" })
+          yield* rest
+          expect(fiber.unsafePoll()).toBeNull()
+          const storage = yield* Storage
+          const refused = (yield* storage.events("r")).filter(({ event }) => event._tag === "SignalRefused")
+          expect(refused).toHaveLength(1)
+          yield* TestClock.adjust("1 hour")
+          expect(yield* Fiber.join(fiber)).toEqual([{ cents: 250 }, undefined])
+        }),
+      ),
+    )
+
+    it.effect("makes run say waiting-event, and reaches the run when it is taken up", () =>
+      on(
+        Effect.gen(function* () {
+          expect(yield* orders.run({ spec: "o1" }, { runId: "r" })).toMatchObject({
+            _tag: "waiting-event",
+            waits: [{ nodeId: "first" }, { nodeId: "second" }],
+          })
+          yield* Commands.signal("r", "paid", { payload: { cents: "1" }, correlation: "o1" })
+          expect(yield* orders.run({ spec: "o1" }, { runId: "r" })).toMatchObject({ waits: [{ nodeId: "second" }] })
+          yield* Commands.signal("r", "paid", { payload: { cents: "2" }, correlation: "o1" })
+          expect(yield* orders.run({ spec: "o1" }, { runId: "r" })).toMatchObject({ output: [{ cents: 1 }, { cents: 2 }] })
+          expect((yield* Effect.flip(Commands.signal("r", "paid")))._tag).toBe("RunEnded")
+        }),
+      ),
+    )
+  })
+
+  describe("a timer", () => {
+    const nap = Smithers.createWorkflow({ name: "nap", input: Input }).build(($) =>
+      $.sequence(
+        $.timer("wait", { duration: "10 minutes" }),
+        $.timer("past", { until: new Date(1000) }),
+        $.timer("date", { until: ({ input }) => (input.spec === "bad" ? Number.NaN : 900_000) }),
+        $.step("done", { output: Schema.Number, run: () => Effect.clockWith((clock) => clock.currentTimeMillis) }),
+      ),
+    )
+
+    it.effect("keeps its deadline across restarts, however often it is asked", () =>
+      on(
+        Effect.gen(function* () {
+          expect(yield* nap.run({ spec: "x" }, { runId: "r" })).toMatchObject({
+            _tag: "waiting-timer",
+            waits: [{ nodeId: "wait", kind: "timer", deadline: 600_000 }],
+          })
+          yield* TestClock.adjust("9 minutes")
+          expect(yield* nap.run({ spec: "x" }, { runId: "r" })).toMatchObject({ waits: [{ deadline: 600_000 }] })
+          const fiber = yield* Effect.fork(nap.execute({ spec: "x" }, { runId: "r" }))
+          yield* rest
+          yield* TestClock.adjust("1 minute")
+          yield* rest
+          expect(fiber.unsafePoll()).toBeNull()
+          yield* TestClock.adjust("5 minutes")
+          expect(yield* Fiber.join(fiber)).toBe(900_000)
+        }),
+      ),
+    )
+
+    it.effect("that is given no time fails its run", () =>
+      on(
+        Effect.gen(function* () {
+          const fiber = yield* Effect.fork(nap.run({ spec: "bad" }, { runId: "r" }))
+          yield* rest
+          expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "waiting-timer" })
+          yield* TestClock.adjust("10 minutes")
+          expect(yield* nap.run({ spec: "bad" }, { runId: "r" })).toMatchObject({
+            _tag: "failed",
+            error: { nodeId: "date", error: { message: expect.stringContaining('"until" gave NaN') } },
+          })
+        }),
+      ),
+    )
+  })
+
+  it.effect("waits stand beside work: what can go on goes on, and run returns when nothing can", () =>
+    on(
+      Effect.gen(function* () {
+        const ran: Array<string> = []
+        const workflow = Smithers.createWorkflow({ name: "beside", input: Input }).build(($) => {
+          const note = (id: string) =>
+            $.step(id, {
+              output: Text,
+              run: () => {
+                ran.push(id)
+                return id
+              },
+            })
+          return $.parallel(
+            $.sequence($.approval("go", { request: () => ({ title: "Go?" }) }), note("after")),
+            $.sequence(note("one"), $.loop({ id: "loop", body: $.sequence($.timer("tick", { duration: "1s" }), note("two")), until: ({ iteration }) => iteration === 2 })),
+          )
+        })
+        const handle = yield* workflow.start({ spec: "x" }, { runId: "r" })
+        expect(yield* handle.waiting).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "go" }, { nodeId: "tick" }] })
+        yield* TestClock.adjust("1 second")
+        yield* rest
+        yield* TestClock.adjust("1 second")
+        yield* rest
+        expect(ran).toEqual(["one", "two", "two"])
+        expect(yield* handle.waiting).toMatchObject({ waits: [{ nodeId: "go" }] })
+        yield* Commands.approve("r", "go")
+        yield* handle.await
+        expect(ran).toEqual(["one", "two", "two", "after"])
+      }),
+    ),
+  )
+
+  it.effect("a run that is cancelled while it waits is over at once, and its waits are abandoned", () =>
+    on(
+      Effect.gen(function* () {
+        const { workflow } = shipping()
+        const handle = yield* workflow.start({ spec: "x" }, { runId: "r" })
+        yield* handle.waiting
+        yield* handle.cancel("no longer")
+        expect(yield* handle.result).toMatchObject({ _tag: "cancelled" })
+        const storage = yield* Storage
+        expect(yield* storage.waits({ all: true })).toMatchObject([{ status: "abandoned" }])
+        expect((yield* Effect.flip(Commands.approve("r", "ship")))._tag).not.toBe("StoreFailed")
+      }),
+    ),
+  )
+
+  it.effect("an engine that closes while its run waits leaves it to the next, for each kind of wait", () =>
+    Effect.gen(function* () {
+      const all = Smithers.createWorkflow({ name: "all", input: Input }).build(($) =>
+        $.parallel(
+          $.approval("approval", { request: () => ({ title: "?" }), onDeny: "continue" }),
+          $.human("human", { prompt: "?", output: Text }),
+          $.signal("signal", { name: "s", payload: Text }),
+          $.timer("timer", { duration: "1 hour" }),
+        ),
+      )
+      const storage = yield* Storage
+      const life = <A, E>(effect: Effect.Effect<A, E, Engine.Engine | Storage>) =>
+        Effect.provide(effect, Layer.merge(Engine.layer({ lease: "100 days" }), Layer.succeed(Storage, storage)).pipe(Layer.provideMerge(Layer.succeed(Storage, storage))))
+      yield* life(Effect.flatMap(all.start({ spec: "x" }, { runId: "r" }), (handle) => handle.waiting))
+      yield* TestClock.adjust("30 minutes")
+      yield* Effect.provideService(Commands.approve("r", "approval"), Storage, storage)
+      yield* Effect.provideService(Commands.signal("r", "s", { payload: "p" }), Storage, storage)
+      yield* life(Effect.flatMap(all.start({ spec: "x" }, { runId: "r" }), (handle) => handle.waiting))
+      yield* Effect.provideService(Commands.answer("r", "human", "a"), Storage, storage)
+      yield* TestClock.adjust("30 minutes")
+      const output = yield* life(all.execute({ spec: "x" }, { runId: "r" }))
+      expect(output).toEqual([expect.objectContaining({ approved: true }), "a", "p", undefined])
+    }).pipe(Effect.provide(store)),
+  )
+
+  it.effect("of approve and deny at the same time one counts, and the other is told", () =>
+    on(
+      Effect.gen(function* () {
+        const { workflow } = shipping("continue")
+        yield* workflow.run({ spec: "x" }, { runId: "r" })
+        const both = yield* Effect.all([Effect.either(Commands.approve("r", "ship")), Effect.either(Commands.deny("r", "ship"))], {
+          concurrency: "unbounded",
+        })
+        expect(both.filter(Either.isLeft).map(({ left }) => left._tag)).toEqual(["AlreadyDecided"])
+        const exit = yield* Effect.exit(workflow.run({ spec: "x" }, { runId: "r" }))
+        expect(Exit.isSuccess(exit) && exit.value).toMatchObject({ output: { approved: Either.isRight(both[0]) } })
+      }),
+    ),
+  )
+})

@@ -221,10 +221,67 @@ export const happen = (state: RunState.RunState, { node, roll, output }: Choice,
     case "failed":
     case "skipped":
       return { _tag: "NodeReset", ...at }
+    case "waiting":
+      return waitEvent(state, at, roll, output)
     default:
+      if (roll % 13 === 0) return waitStarted(at, roll, output)
+      if (roll % 17 === 0) {
+        const sent = { id: `signal-${now}`, name: `name-${roll % 2}`, ...(roll < 30 ? { correlation: "c" } : {}) }
+        return { _tag: "SignalReceived", ...sent, ...(output === undefined ? {} : { payload: output }) }
+      }
       if (roll % 11 === 0) return { _tag: "NodeSkipped", ...at }
       if (roll % 5 === 0) return { _tag: "NodeFailed", ...at, error, ...(roll % 2 === 0 ? { soft: true } : {}) }
       return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
+  }
+}
+
+type Place = { readonly nodeId: string; readonly iteration: number }
+
+const waitStarted = (at: Place, roll: number, output: Json | undefined): RunEvent => {
+  const kind = (["approval", "human", "signal", "timer"] as const)[roll % 4] ?? "timer"
+  const request = output === undefined ? {} : { request: output, digest: `${roll}` }
+  const signal = kind === "signal" ? { name: "n", ...(roll < 30 ? { correlation: "c" } : {}) } : {}
+  return { _tag: "WaitStarted", ...at, kind, ...request, ...signal, ...(roll % 3 === 0 ? { deadline: roll * 1000 } : {}) }
+}
+
+const waitEvent = (state: RunState.RunState, at: Place, roll: number, output: Json | undefined): RunEvent => {
+  const by = roll % 2 === 0 ? { by: "ann" } : {}
+  const wait = RunState.step(state, at.nodeId, at.iteration)?.wait
+  const [signal] = state.signals
+  switch (roll % 7) {
+    case 0:
+      return waitStarted(at, roll + 1, output)
+    case 1:
+      return { _tag: "ApprovalDecided", ...at, approved: roll < 30, ...by, ...(roll % 3 === 0 ? { note: "n" } : {}) }
+    case 2:
+      return { _tag: "TaskAnswered", ...at, value: output ?? null, ...by }
+    case 3:
+      if (wait?.answers !== undefined) return { _tag: "AnswerRefused", ...at, issues: ["no"] }
+      if (signal !== undefined) return { _tag: "SignalRefused", ...at, signalId: signal.id, issues: ["no"] }
+      return { _tag: "NodeReset", ...at }
+    case 4:
+      return { _tag: "WaitEnded", ...at, how: "timed-out", status: "skipped" }
+    case 5:
+      return {
+        _tag: "WaitEnded",
+        ...at,
+        how: "decided",
+        status: "failed",
+        error: { name: "ApprovalDenied", message: "no", retryable: false },
+      }
+    default: {
+      const table = tables[roll % tables.length]?.name ?? ""
+      const taken = signal === undefined ? {} : { signalId: signal.id }
+      return {
+        _tag: "WaitEnded",
+        ...at,
+        how: "signalled",
+        status: "finished",
+        table,
+        ...taken,
+        ...(output === undefined ? {} : { output }),
+      }
+    }
   }
 }
 

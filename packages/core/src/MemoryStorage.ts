@@ -79,6 +79,8 @@ export const make = (): StorageShape => {
       entry.state = RunState.apply(entry.state, event, frame.at)
       entry.log.push({ runId: frame.runId, seq: frame.firstSeq + index, frame: frame.frame, at: frame.at, event: logged(event) })
       note(entry, event, frame.at)
+      // A run that is taken up again waits for what it waited for.
+      if (event._tag === "RunResumed") changeWaits(entry, "abandoned", { status: "open", endedAt: null })
     })
     entry.state = { ...entry.state, frame: frame.frame }
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
@@ -89,9 +91,7 @@ export const make = (): StorageShape => {
       cache.set(canonical([entry.run.workflow, nodeId, key]), { at: frame.at, output: record?.output })
     }
     if (isEnded(entry.run)) {
-      for (const [key, wait] of entry.waits) {
-        if (wait.status === "open") entry.waits.set(key, { ...wait, status: "abandoned", endedAt: frame.at })
-      }
+      changeWaits(entry, "open", { status: "abandoned", endedAt: frame.at })
       entry.run = { ...entry.run, finishedAt: frame.at, owner: null, leaseUntil: null }
       for (const command of [...inbox.values()]) if (command.runId === frame.runId) consume(command.id)
       news.tick()
@@ -240,6 +240,10 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
   if (record.kind === "loop") return { ...place, attempt: 0, retryAt: null, table: null, error: null, passes: record.passes }
   const { attempt, retryAt = null, table = null, error = null } = record
   return { ...place, attempt, retryAt, table, error, passes: null }
+}
+
+const changeWaits = (entry: Stored, status: WaitSummary["status"], change: Partial<WaitSummary>): void => {
+  for (const [key, wait] of entry.waits) if (wait.status === status) entry.waits.set(key, { ...wait, ...change })
 }
 
 /** Keeps the waits. */

@@ -295,7 +295,7 @@ const foldStep = (
     case "WaitEnded": {
       const { status, table, output, error } = event
       const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
-      return { ...base, status, ...given, ...(error === undefined ? {} : { error }) }
+      return { ...base, failures: [], interruptions: 0, status, ...given, ...(error === undefined ? {} : { error }) }
     }
     case "NodeSkipped":
       return { ...base, status: "skipped", failures: [] }

@@ -113,10 +113,11 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
      VALUES (?1, ?2, ?3, 'step', 'waiting', 0, ?4)
      ON CONFLICT DO UPDATE SET status = 'waiting', started_at = coalesce(started_at, ?4), attempted_at = ?4, finished_at = NULL,
-       ${cleared}`,
+       heartbeat = NULL, ${cleared}`,
   )
   const endWaitingNode = prepare(
-    `UPDATE smithers_nodes SET status = ?5, finished_at = ?4, budget_after = attempt, ${cleared}, error = ?6, output_table = ?7
+    `UPDATE smithers_nodes SET status = ?5, finished_at = ?4, budget_after = attempt, interruptions = 0, heartbeat = NULL,
+       ${cleared}, error = ?6, output_table = ?7
      WHERE ${where}`,
   )
   const openWait = prepare(
@@ -133,6 +134,9 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
   )
   const abandonWaits = prepare(
     "UPDATE smithers_waits SET status = 'abandoned', ended_at = ?2 WHERE run_id = ?1 AND status = 'open'",
+  )
+  const reopenWaits = prepare(
+    "UPDATE smithers_waits SET status = 'open', ended_at = NULL WHERE run_id = ? AND status = 'abandoned'",
   )
   const keepSignal = prepare(
     `INSERT INTO smithers_signals (run_id, seq, id, name, correlation, payload, status) VALUES (?, ?, ?, ?, ?, ?, 'kept')`,
@@ -186,6 +190,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
         return
       case "RunResumed":
         resumeRun.run(runId, at)
+        reopenWaits.run(runId)
         return
       case "CancelRequested":
         cancelRun.run(runId, at, writeReason(event.reason))

@@ -93,7 +93,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   )
   const selectWaits = prepare<WaitRow>(
     `SELECT node_id, iteration, kind, since, deadline, name, correlation, digest, request, approved, note, decided_by, decided_at,
-       answers FROM smithers_waits WHERE run_id = ? AND status = 'open'`,
+       answers FROM smithers_waits WHERE run_id = ? AND status IN ('open', 'abandoned')`,
   )
   const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text]>(
     "SELECT id, name, correlation, payload FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",

@@ -472,7 +472,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const endOwn = (how: Parameters<typeof end>[0], given: unknown): void => {
       const issues = end(how, given)
       if (issues === undefined) return
-      const message = `its output does not take what a ${node.on.kind} gives: ${issues.join("; ")}`
+      const message = `its output schema does not take what it gives: ${issues.join("; ")}`
       endWait(position, { how, status: "failed", error: { name: "InvalidOutput", message, retryable: false, issues } })
     }
     const isOver = wait.deadline !== undefined && wait.deadline <= now
@@ -497,7 +497,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
           return endWait(position, { how, status: "failed", error: { name: "ApprovalDenied", message, retryable: false } })
         }
         if (!approved && onDeny === "skip") return endWait(position, { how, status: "skipped" })
-        return endOwn(how, { approved, note: note ?? null, decidedBy: by ?? null, decidedAt })
+        // An author's own schema may know absent fields only as absent.
+        const forms = [{ note: note ?? null }, note === undefined ? {} : { note }].flatMap((said) =>
+          [{ decidedBy: by ?? null }, by === undefined ? {} : { decidedBy: by }].map((who) => ({ ...said, ...who })),
+        )
+        const isTaken = forms.some((form) => end(how, { approved, ...form, decidedAt }) === undefined)
+        return isTaken ? undefined : endOwn(how, { approved, ...forms[0], decidedAt })
       }
       case "human": {
         for (const { value, by } of wait.answers ?? []) {

@@ -268,6 +268,8 @@ const touches = ({ nodes, tables, loops, anyLoop }: Watched, event: RunEvent): b
   switch (event._tag) {
     case "AttemptSucceeded":
       return nodes.has(event.nodeId) || tables.has(event.table)
+    case "WaitEnded":
+      return nodes.has(event.nodeId) || (event.table !== undefined && tables.has(event.table))
     case "NodeReset":
       return nodes.has(event.nodeId)
     case "LoopAdvanced":

@@ -50,6 +50,11 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema> {
   readonly Parallel: typeof Components.Parallel
   readonly Branch: typeof Components.Branch
   readonly Loop: (props: Components.LoopProps<S, Decoded<I>>) => React.ReactElement | null
+  readonly Approval: (props: Components.ApprovalProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
+  readonly HumanTask: (props: Components.HumanTaskProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
+  readonly Signal: (props: Components.SignalProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
+  readonly WaitForEvent: (props: Components.SignalProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
+  readonly Timer: (props: Components.TimerProps<Decoded<I>>) => React.ReactElement | null
   readonly Ralph: (props: Components.LoopProps<S, Decoded<I>>) => React.ReactElement | null
   /** The schemas, by reference. */
   readonly outputs: S
@@ -75,6 +80,11 @@ export const createSmithers = <S extends Schemas, I extends Codec.AnySchema = Co
     Branch: Components.Branch,
     Loop: Components.Loop,
     Ralph: Components.Ralph,
+    Approval: Components.Approval,
+    HumanTask: Components.HumanTask,
+    Signal: Components.Signal,
+    WaitForEvent: Components.WaitForEvent,
+    Timer: Components.Timer,
     outputs: schemas,
     useCtx: Components.useCtx,
     smithers: (draw: (ctx: Ctx) => React.ReactNode) => make(draw, schemas, options),

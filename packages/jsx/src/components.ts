@@ -172,6 +172,76 @@ export const Branch: Component<BranchProps> = (props) => {
 /** A unit of work: an agent's, a function's, or a value. */
 export const Task = "Task" as unknown as TaskComponent
 
+interface WaitProps<O, Input> {
+  /** Unique in the workflow, and the same in every frame. */
+  readonly id: string
+  /** One of the workflow's schemas, a synchronous one, or its key. */
+  readonly output?: O
+  readonly skipIf?: TaskCondition<Input>
+  /** Tasks to wait for before. */
+  readonly dependsOn?: ReadonlyArray<string>
+  readonly label?: string
+  readonly meta?: { readonly [key: string]: unknown }
+  readonly key?: React.Key | null
+}
+
+type TaskCondition<Input> = boolean | null | undefined | ((ctx: Ctx<Schemas, Input>) => unknown)
+
+/** What people are shown who are to approve something. */
+export interface ApprovalRequest {
+  readonly title: string
+  readonly summary?: string
+  readonly details?: unknown
+}
+
+export interface ApprovalProps<O = unknown, Input = Undeclared> extends WaitProps<O, Input> {
+  /** If it changes before it is decided, what was decided does not count and it is asked anew. */
+  readonly request: ApprovalRequest | ((ctx: Ctx<Schemas, Input>) => ApprovalRequest)
+  /** A denial fails the run (the default), goes on with `approved: false`, or leaves the output absent. */
+  readonly onDeny?: "fail" | "continue" | "skip"
+  /** Who may decide, for those who ask people. */
+  readonly approvers?: ReadonlyArray<string>
+  readonly timeoutMs?: number
+  readonly onTimeout?: "deny" | "approve" | "fail"
+}
+
+/** Waits until someone approves or denies. Gives `{ approved, note, decidedBy, decidedAt }`. */
+export const Approval = host<ApprovalProps>("Approval")
+
+export interface HumanTaskProps<O = unknown, Input = Undeclared> extends WaitProps<O, Input> {
+  /** What the person is asked; or children, as text or elements. */
+  readonly prompt?: string | ((ctx: Ctx<Schemas, Input>) => string)
+  readonly timeoutMs?: number
+  readonly onTimeout?: "fail" | "continue"
+  readonly children?: React.ReactNode
+}
+
+/** Waits until a person has answered with what matches `output`. */
+export const HumanTask = host<HumanTaskProps>("HumanTask")
+
+export interface SignalProps<O = unknown, Input = Undeclared> extends WaitProps<O, Input> {
+  readonly name: string
+  /** Only a signal that was sent with the same is taken. */
+  readonly correlation?: string | ((ctx: Ctx<Schemas, Input>) => string | undefined)
+  readonly timeoutMs?: number
+  readonly onTimeout?: "fail" | "continue"
+}
+
+/** Waits for a signal, and gives what it carries. */
+export const Signal = host<SignalProps>("Signal")
+
+/** The same as {@link Signal}. */
+export const WaitForEvent = host<SignalProps>("WaitForEvent")
+
+export interface TimerProps<Input = Undeclared> extends Omit<WaitProps<never, Input>, "output"> {
+  /** From when the timer is reached; its deadline then stands. */
+  readonly durationMs?: number
+  readonly until?: Date | number | ((ctx: Ctx<Schemas, Input>) => Date | number)
+}
+
+/** Waits until a time, across restarts. */
+export const Timer = host<TimerProps>("Timer")
+
 /** Passes of its children until a condition holds. A class, because its place among its siblings is only told to classes. */
 class LoopPlace extends React.Component<LoopProps> {
   static displayName = "Loop"

@@ -7,11 +7,24 @@ import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import { componentsAround, type HostNode, isText, stampOf } from "./HostNode.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
-import { flag, hasFunction, isKind, type Kind, known, Misplaced, propsOf, refuse, whereOf } from "./internal/place.ts"
+import {
+  flag,
+  hasFunction,
+  isKind,
+  isLeaf,
+  isWait,
+  type Kind,
+  known,
+  Misplaced,
+  propsOf,
+  refuse,
+  whereOf,
+} from "./internal/place.ts"
 import { readsBehind } from "./internal/provisional.ts"
 import type { Layout } from "./internal/reading.ts"
 import { stampKey } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
+import { wait } from "./internal/wait.ts"
 import { isPending } from "./Pending.ts"
 import type { Rendered } from "./render.ts"
 
@@ -22,6 +35,8 @@ export interface PlacedTask {
   readonly loop: NodeId | undefined
   /** The prompt of an agent, or the text or value that is the output; `undefined` where a function gives it. */
   readonly content: () => unknown
+  /** The element that it is. */
+  readonly kind: string
   readonly isAgent: boolean
   readonly isProvisional: boolean
   /** Components around it, innermost first. */
@@ -80,12 +95,24 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         }
       case "Task": {
         if (survey.isLeftOut(node)) return undefined
-        const step = (of: HostNode) => Task.step(of, loop, survey.layout, lowering)
+        const step = (of: HostNode): Node => Task.step(of, loop, survey.layout, lowering)
         return {
           ...survey.ifKnown(
             node,
             () => step(node),
             () => step(bare(node)),
+          ),
+          ...waits,
+        }
+      }
+      default: {
+        if (survey.isLeftOut(node)) return undefined
+        const waitOf = (of: HostNode): Node => wait(of, loop, survey.layout, lowering)
+        return {
+          ...survey.ifKnown(
+            node,
+            () => waitOf(node),
+            () => waitOf(bare(node)),
           ),
           ...waits,
         }
@@ -104,9 +131,16 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   }
 }
 
+/** Stands for the table of what has none. */
+const noTable = "/"
+
 /** A node without what is not known of it. */
 const bare = (node: HostNode): HostNode => {
   const { id, output, loop } = node.props
+  if (isWait(node.type)) {
+    const asked = { request: {}, prompt: "", name: "?", until: 0 }
+    return { ...node, props: { id, ...(output === undefined ? {} : { output }), ...asked } }
+  }
   if (node.type !== "Task") return { ...node, props: { of: { until: false }, loop } }
   return { ...node, props: { id, children: "", ...(output === undefined ? {} : { output }) } }
 }
@@ -162,7 +196,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     }
     const place = { node, order: places.size, loop }
     places.set(node, place)
-    if (node.type === "Task") {
+    if (isLeaf(node.type)) {
       tasks.push(place)
       return
     }
@@ -184,6 +218,8 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   // Which tasks there are. What is settled comes first: the id of a provisional task may not be its last.
   const tableOf = (node: HostNode): string => {
     const { output } = node.props
+    // A timer gives nothing, and nobody can read it.
+    if (node.type === "Timer") return noTable
     if (output === undefined && !("output" in node.props)) return untypedTable
     return (
       lowering.tableOf(output) ??
@@ -252,7 +288,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
       const target = targetOf(read)
       return target === undefined || orderOf(node) > target.order
     })
-    const isTask = node.type === "Task"
+    const isTask = isLeaf(node.type)
     const waiting = isTask
       ? ifKnown(
           node,
@@ -285,11 +321,14 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
           table: tableOf(node),
           loop,
           content: () =>
-            ifKnown(
-              node,
-              () => Task.contentOf(node, Task.isTextual(tableOf(node), lowering)),
-              () => "",
-            ),
+            isWait(node.type)
+              ? undefined
+              : ifKnown(
+                  node,
+                  () => Task.contentOf(node, Task.isTextual(tableOf(node), lowering)),
+                  () => "",
+                ),
+          kind: node.type,
           isAgent: agent !== undefined,
           isProvisional: pendingOf(node).length > 0,
           components: componentsAround(node.fiber.return),

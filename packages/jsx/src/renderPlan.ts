@@ -37,6 +37,8 @@ export interface PlannedTask {
   readonly loop: NodeId | undefined
   /** What an agent is asked, or the text or value that is given; `undefined` where a function gives it when the task runs. */
   readonly content: unknown
+  /** The element that it is: `Task`, `Approval`, `HumanTask`, `Signal`, `WaitForEvent` or `Timer`. */
+  readonly kind: string
   readonly isAgent: boolean
   /** It was drawn without an output that it reads, and is not started before that is there. */
   readonly isProvisional: boolean
@@ -169,6 +171,7 @@ const show = ({ content, ...task }: Lower.PlacedTask): PlannedTask => {
     output: task.table,
     loop: task.loop,
     content: typeof given === "function" ? undefined : Prompt.isWritten(given) ? Prompt.write(given) : given,
+    kind: task.kind,
     isAgent: task.isAgent,
     isProvisional: task.isProvisional,
   }

@@ -2,7 +2,21 @@
 export { createAgent } from "@smithers/agents/createAgent"
 export type { Agent } from "@smithers/core/Agent"
 export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"
-export { Branch, Loop, Parallel, Ralph, Sequence, Task, useCtx, Workflow } from "@smithers/jsx/components"
+export {
+  Approval,
+  Branch,
+  HumanTask,
+  Loop,
+  Parallel,
+  Ralph,
+  Sequence,
+  Signal,
+  Task,
+  Timer,
+  useCtx,
+  WaitForEvent,
+  Workflow,
+} from "@smithers/jsx/components"
 export { dedent } from "@smithers/jsx/Markdown"
 export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
 export { createSmithers, type JsxWorkflow } from "@smithers/jsx/Workflow"

@@ -15,6 +15,8 @@ export class Misplaced extends TypeError {
 
 export type Props = { readonly [name: string]: unknown }
 
+const waiting = ["id", "output", "label", "meta", "skipIf", "dependsOn", "timeoutMs", "onTimeout"]
+
 /** The props of each element of a plan. */
 export const known = {
   Workflow: new Set(["name", "children"]),
@@ -22,6 +24,11 @@ export const known = {
   Parallel: new Set(["children", "maxConcurrency", "failFast"]),
   Branch: new Set(["if", "then", "else"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "children"]),
+  Approval: new Set([...waiting, "request", "onDeny", "approvers"]),
+  HumanTask: new Set([...waiting, "prompt", "children"]),
+  Signal: new Set([...waiting, "name", "correlation"]),
+  WaitForEvent: new Set([...waiting, "name", "correlation"]),
+  Timer: new Set(["id", "label", "meta", "skipIf", "dependsOn", "durationMs", "until"]),
   Task: new Set([
     ...["id", "output", "agent", "deps", "needs", "dependsOn", "skipIf", "retries", "retryPolicy", "noRetry", "timeoutMs"],
     ...["heartbeatTimeoutMs", "continueOnFail", "cache", "label", "meta", "compensate", "children"],
@@ -29,6 +36,13 @@ export const known = {
 } as const
 
 export type Kind = keyof typeof known
+
+/** Whether an element is one that has an id and an output of its own. */
+export const isLeaf = (type: string): boolean => type === "Task" || isWait(type)
+
+/** Whether an element waits for the world. */
+export const isWait = (type: string): boolean =>
+  type === "Approval" || type === "HumanTask" || type === "Signal" || type === "WaitForEvent" || type === "Timer"
 
 /** What is pending is a function as well, and as a child is nothing. */
 export const hasFunction = (children: unknown): boolean =>

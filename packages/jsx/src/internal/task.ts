@@ -78,7 +78,7 @@ export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering):
   return [...deps, ...after.map((nodeId) => ({ nodeId, table: undefined }))]
 }
 
-const dependsOn = (node: HostNode): ReadonlyArray<string> => {
+export const dependsOn = (node: HostNode): ReadonlyArray<string> => {
   const { dependsOn: ids } = node.props
   if (ids === undefined) return []
   const isList = Array.isArray(ids) && ids.every((id) => typeof id === "string")

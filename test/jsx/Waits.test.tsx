@@ -1,0 +1,177 @@
+/**
+ * Waiting on the world, as components.
+ */
+import { expect, it } from "@effect/vitest"
+import { Storage } from "@smithers/core/Storage"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/TestClock"
+import {
+  Approval,
+  createSmithers,
+  HumanTask,
+  Parallel,
+  renderPlan,
+  Signal,
+  Smithers,
+  Timer,
+  WaitForEvent,
+} from "smithers-orchestrator"
+import { describe } from "vitest"
+import { z } from "zod"
+
+const { Workflow, Task, smithers, outputs } = createSmithers({
+  diff: z.object({ summary: z.string() }),
+  shipDecision: z.object({ approved: z.boolean(), note: z.string().optional(), decidedBy: z.string().nullable() }),
+  deploy: z.string(),
+  review: z.object({ stars: z.number().max(5) }),
+  paid: z.object({ cents: z.number() }),
+})
+
+const rest = Effect.gen(function* () {
+  for (let turn = 0; turn < 60; turn++) yield* Effect.yieldNow()
+})
+const onMemory = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.provide(effect, Smithers.memory)
+
+const asked: Array<string> = []
+const answering = (reply: unknown) => ({
+  generate: async ({ prompt = "" }: { readonly prompt?: string }) => {
+    asked.push(prompt.split("\n")[0] ?? "")
+    return { text: typeof reply === "string" ? reply : JSON.stringify(reply) }
+  },
+})
+const engineer = answering({ summary: "adds a login" })
+const deployer = answering("deployed")
+
+const ship = smithers((ctx) => (
+  <Workflow name="ship-feature">
+    <Task id="implement" agent={engineer} output={outputs.diff}>
+      Implement: {ctx.input.spec}
+    </Task>
+    <Approval
+      id="ship"
+      output={outputs.shipDecision}
+      request={(ctx) => ({ title: "Ship this diff?", summary: ctx.output(outputs.diff).summary })}
+      onDeny="fail"
+    />
+    <Task id="deploy" agent={deployer} output={outputs.deploy}>
+      Deploy approved diff.
+    </Task>
+  </Workflow>
+))
+
+describe("Approval", () => {
+  it.effect("suspends the run until a reviewer answers, and then the run goes on", () =>
+    onMemory(
+      Effect.gen(function* () {
+        expect(yield* ship.run({ spec: "a login" }, { runId: "r" })).toMatchObject({
+          _tag: "waiting-approval",
+          waits: [{ nodeId: "ship" }],
+        })
+        const storage = yield* Storage
+        expect(yield* storage.waits({})).toMatchObject([{ request: { title: "Ship this diff?", summary: "adds a login" } }])
+        yield* Smithers.approve("r", "ship", { by: "ann" })
+        expect(yield* ship.run({ spec: "a login" }, { runId: "r" })).toMatchObject({ _tag: "finished", output: "deployed" })
+        expect(asked).toEqual(["Implement: a login", "Deploy approved diff."])
+      }),
+    ),
+  )
+
+  it.effect("that is denied fails the run with who denied it", () =>
+    onMemory(
+      Effect.gen(function* () {
+        yield* ship.run({ spec: "a login" }, { runId: "r" })
+        yield* Smithers.deny("r", "ship", { by: "bob", note: "not today" })
+        expect(yield* ship.run({ spec: "a login" }, { runId: "r" })).toMatchObject({
+          _tag: "failed",
+          error: { nodeId: "ship", error: { name: "ApprovalDenied", message: "denied by bob: not today" } },
+        })
+      }),
+    ),
+  )
+
+  it.effect("can be read while rendering, and holds back what is drawn with it", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const workflow = smithers((ctx) => (
+          <Workflow name="asked">
+            <Approval id="ask" output={outputs.shipDecision} request={{ title: "?" }} onDeny="continue" />
+            {ctx.output(outputs.shipDecision).approved ? (
+              <Task id="yes" output={outputs.deploy}>
+                yes
+              </Task>
+            ) : (
+              <Task id="no" output={outputs.deploy}>
+                no
+              </Task>
+            )}
+          </Workflow>
+        ))
+        expect(renderPlan(workflow, {}).tasks.map(({ id, kind, isProvisional }) => [id, kind, isProvisional])).toEqual([
+          ["ask", "Approval", false],
+          ["yes", "Task", true],
+        ])
+        yield* workflow.run({}, { runId: "r" })
+        yield* Smithers.deny("r", "ask")
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ output: "no" })
+      }),
+    ),
+  )
+})
+
+it.effect("people's tasks, signals, events and timers stand beside each other, and each gives what it waited for", () =>
+  onMemory(
+    Effect.gen(function* () {
+      const workflow = smithers((ctx) => (
+        <Workflow name="world">
+          <Parallel>
+            <HumanTask id="rate" output={outputs.review}>
+              How was <b>{ctx.input.what}</b>?
+            </HumanTask>
+            <Signal id="paid" output={outputs.paid} name="paid" correlation={(ctx) => ctx.input.what} />
+            <WaitForEvent id="never" output={outputs.deploy} name="never" timeoutMs={1000} onTimeout="continue" />
+            <Timer id="tick" durationMs={2000} />
+          </Parallel>
+          <Task id="done" output={outputs.deploy}>
+            {(ctx) =>
+              `${ctx.output(outputs.review).stars} ${ctx.output(outputs.paid).cents} ${ctx.outputMaybe("deploy", { nodeId: "never" })}`
+            }
+          </Task>
+        </Workflow>
+      ))
+      const fiber = yield* Effect.fork(workflow.execute({ what: "lunch" }, { runId: "r" }))
+      yield* rest
+      const storage = yield* Storage
+      const waits = yield* storage.waits({})
+      expect(waits.map(({ nodeId, kind }) => [nodeId, kind])).toEqual([
+        ["rate", "human"],
+        ["paid", "signal"],
+        ["never", "signal"],
+        ["tick", "timer"],
+      ])
+      expect(waits[0]?.request).toMatchObject({ prompt: "How was **lunch**?" })
+      yield* Smithers.answer("r", "rate", { stars: 7 })
+      yield* Smithers.answer("r", "rate", { stars: 5 })
+      yield* Smithers.signal("r", "paid", { payload: { cents: 1200 }, correlation: "dinner" })
+      yield* Smithers.signal("r", "paid", { payload: { cents: 900 }, correlation: "lunch" })
+      yield* rest
+      yield* TestClock.adjust("2 seconds")
+      expect(yield* Fiber.join(fiber)).toBe("5 900 undefined")
+    }),
+  ),
+)
+
+it("refuses what makes no sense, with the component and its id", () => {
+  const refused = (child: React.ReactElement) => () =>
+    renderPlan(
+      smithers(() => <Workflow name="w">{child}</Workflow>),
+      {},
+    )
+  expect(refused(<HumanTask id="a" prompt="?" />)).toThrow('HumanTask "a": it has no "output"')
+  expect(refused(<Timer id="a" />)).toThrow('Timer "a": it needs either "durationMs" or "until"')
+  expect(refused(<Signal id="a" name="" />)).toThrow('Signal "a": it has no "name"')
+  // @ts-expect-error there is no such choice
+  expect(refused(<Approval id="a" request={{ title: "?" }} onDeny="ask again" />)).toThrow('"onDeny" must be')
+  // @ts-expect-error a request has a title
+  expect(refused(<Approval id="a" request={{}} output={z.string()} />)).toThrow("its output is none of the schemas")
+})

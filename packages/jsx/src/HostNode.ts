@@ -3,7 +3,6 @@
  * the components around it. The tree is lowered to a plan and let go.
  */
 import type { PendingRead } from "@smithers/core/Plan"
-import type { Stamp } from "./internal/scope.ts"
 
 /** What is used of React's internal record of an element: where it stands. */
 export interface Fiber {
@@ -36,10 +35,6 @@ export interface HostNode {
 }
 
 export const isText = (node: HostNode | HostText): node is HostText => "text" in node
-
-/** The stamp of an element's props. */
-export const stampOf = (props: unknown, key: symbol): Stamp | undefined =>
-  typeof props === "object" && props !== null ? (props as { readonly [key: symbol]: Stamp | undefined })[key] : undefined
 
 /** The components around a fiber by name, innermost first. */
 export const componentsAround = (fiber: Fiber | null): ReadonlyArray<string> => {

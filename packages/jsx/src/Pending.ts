@@ -7,7 +7,8 @@ const inert = (): undefined => undefined
 
 /** Answers to what the language itself asks of a value when it prints, iterates, spreads or awaits it. */
 const answers = new Map<PropertyKey, unknown>([
-  [Symbol.toPrimitive, (hint: string): unknown => (hint === "number" ? Number.NaN : "")],
+  // Text only where text is asked for: arithmetic and `==` take no number for nothing.
+  [Symbol.toPrimitive, (hint: string): unknown => (hint === "string" ? "" : Number.NaN)],
   [Symbol.iterator, (): Iterator<never> => [].values()],
   [Symbol.asyncIterator, async function* (): AsyncIterator<never> {}],
   [Symbol.toStringTag, "Pending"],

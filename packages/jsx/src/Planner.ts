@@ -87,7 +87,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     layout: within,
   })
 
-  const ctxAt: Lowering["ctxAt"] = (state, loop, absent) =>
+  const ctxAt: Lowering["ctxAt"] = (state, loop, onPending) =>
     Ctx.make(
       {
         input: values.input,
@@ -95,7 +95,11 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         known: () => known(state),
         tableOf: knownTableOf,
         pass: () => 0,
-        absent: (read) => (absent === "pending" ? pending : missing(read)),
+        absent: (read) => {
+          if (onPending === undefined) return missing(read)
+          onPending()
+          return pending
+        },
       },
       loop,
     )

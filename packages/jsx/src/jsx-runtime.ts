@@ -1,11 +1,11 @@
 /**
- * What compiled JSX calls. Elements are React's own, with two additions: their props carry a stamp of what was pending when they
- * were made, and children that were written as several pieces are known as such, so that text with values in it is not taken for
+ * What compiled JSX calls. Elements are React's own, with two additions: what was pending when they were made is known by
+ * their props, and children that were written as several pieces are known as such, so that text with values in it is not taken for
  * a value that is an array.
  */
 import * as React from "react"
 import { isPieces, pieces } from "./internal/children.ts"
-import { stamp, stampKey } from "./internal/scope.ts"
+import { stampProps } from "./internal/scope.ts"
 
 export type { JSX } from "react"
 
@@ -14,7 +14,7 @@ export const Fragment = React.Fragment
 
 const elementType = (React.createElement("task") as unknown as { readonly $$typeof: symbol }).$$typeof
 
-type Props = { [name: string]: unknown } & { [stampKey]?: ReturnType<typeof stamp> }
+type Props = { [name: string]: unknown }
 
 /** Makes an element. */
 export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.ReactElement => {
@@ -25,7 +25,7 @@ export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.Rea
     key ??= spreadKey
     props = rest
   }
-  props[stampKey] = stamp()
+  stampProps(props)
   const element = { $$typeof: elementType, type, key: key === undefined ? null : `${key}`, ref: props.ref ?? null, props }
   return element as unknown as React.ReactElement
 }

@@ -5,7 +5,7 @@
 import { idPattern, idRule, type NodeId } from "@smithers/core/Ids"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
-import { componentsAround, type HostNode, isText, stampOf } from "./HostNode.ts"
+import { componentsAround, type HostNode, isText } from "./HostNode.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import {
   flag,
@@ -20,9 +20,9 @@ import {
   refuse,
   whereOf,
 } from "./internal/place.ts"
-import { readsBehind } from "./internal/provisional.ts"
+import { heldBackBy } from "./internal/provisional.ts"
 import type { Layout } from "./internal/reading.ts"
-import { stampKey } from "./internal/scope.ts"
+import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
 import { wait } from "./internal/wait.ts"
 import { isPending } from "./Pending.ts"
@@ -88,8 +88,8 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         return {
           ...survey.ifKnown(
             node,
-            () => loopOf(node, inside, lowering),
-            () => loopOf(bare(node), inside, lowering),
+            () => loopOf(node, inside, lowering, survey.readsItself(node)),
+            () => loopOf(bare(node), inside, lowering, true),
           ),
           ...waits,
         }
@@ -167,6 +167,7 @@ interface Place {
   readonly node: HostNode
   /** Position in document order. */
   readonly order: number
+  readonly parent: Place | undefined
   readonly loop: NodeId | undefined
 }
 
@@ -182,19 +183,21 @@ interface Survey {
   readonly ifKnown: <A>(node: HostNode, make: () => A, otherwise: () => A) => A
   readonly tasks: () => ReadonlyArray<PlacedTask>
   readonly loopsOf: Lowered["loopsOf"]
+  /** Whether a loop was made after a pending read of a task that stands in it. */
+  readonly readsItself: (loop: HostNode) => boolean
 }
 
 const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowering: Lowering): Survey => {
   const places = new Map<HostNode, Place>()
   const tasks: Array<Place> = []
   const loops = new Map<NodeId, NodeId | undefined>()
-  const walk = (node: HostNode, loop: NodeId | undefined): void => {
+  const walk = (node: HostNode, loop: NodeId | undefined, parent: Place | undefined): void => {
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
     const props = propsOf(node)
     for (const prop of Object.keys(props)) {
       if (!known[node.type].has(prop)) refuse(node, `it has no prop "${prop}"; there are ${[...known[node.type]].join(", ")}`)
     }
-    const place = { node, order: places.size, loop }
+    const place: Place = { node, order: places.size, loop, parent }
     places.set(node, place)
     if (isLeaf(node.type)) {
       tasks.push(place)
@@ -211,9 +214,9 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
       if (loops.has(inside)) refuse(node, `the id "${inside}" is taken by another loop`)
       loops.set(inside, loop)
     }
-    for (const child of node.children) if (!isText(child)) walk(child, inside)
+    for (const child of node.children) if (!isText(child)) walk(child, inside, place)
   }
-  walk(root, undefined)
+  walk(root, undefined, undefined)
 
   // Which tasks there are. What is settled comes first: the id of a provisional task may not be its last.
   const tableOf = (node: HostNode): string => {
@@ -231,14 +234,17 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   }
   const byId = new Map<NodeId, Place>()
   const leftOut = new Set<HostNode>()
-  const stampedReads = new Map<HostNode, ReadonlyArray<PendingRead>>()
-  if (pendingReads.length > 0) for (const { node } of places.values()) stampedReads.set(node, readsBehind(node, pendingReads))
+  /** Nodes that were made after any read that is pending. */
+  const unsettled = new Set<HostNode>()
+  if (pendingReads.length > 0) {
+    for (const { node } of places.values()) if (heldBackBy(node, pendingReads, always) !== undefined) unsettled.add(node)
+  }
   const settledFirst =
     pendingReads.length === 0
       ? tasks
-      : [...tasks].sort((left, right) => countOf(stampedReads, left.node) - countOf(stampedReads, right.node))
+      : [...tasks].sort((left, right) => Number(unsettled.has(left.node)) - Number(unsettled.has(right.node)))
   const ifKnown: Survey["ifKnown"] = (node, make, otherwise) => {
-    if (countOf(stampedReads, node) === 0) return make()
+    if (!unsettled.has(node)) return make()
     try {
       return make()
     } catch (thrown) {
@@ -248,7 +254,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   }
   for (const place of settledFirst) {
     const { id } = place.node.props
-    const isSettled = countOf(stampedReads, place.node) === 0
+    const isSettled = !unsettled.has(place.node)
     const isFine =
       typeof id === "string" &&
       idPattern.test(id) &&
@@ -281,13 +287,33 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const id = nodeId ?? (table === undefined ? undefined : writers.get(table)?.[0])
     return id === undefined ? undefined : byId.get(id)
   }
-  const orderOf = (node: HostNode): number => places.get(node)?.order ?? -1
+  /**
+   * Whether a node is the one that is read, stands around it, or before it in a sequence: holding it back would keep what is read from
+   * ever being there.
+   */
+  const isBefore = (node: HostNode, target: Place): boolean => {
+    const place = places.get(node)
+    if (place === undefined || place.order > target.order) return false
+    for (let inner: Place | undefined = target; inner !== undefined; inner = inner.parent) if (inner === place) return true
+    for (let under: Place | undefined = place; under !== undefined; under = under.parent) {
+      const { parent } = under
+      if (parent === undefined || !contains(parent, target)) continue
+      return parent.node.type !== "Parallel"
+    }
+    return false
+  }
+  const contains = (outer: Place, inner: Place): boolean => {
+    for (let here: Place | undefined = inner; here !== undefined; here = here.parent) if (here === outer) return true
+    return false
+  }
   const missing: Array<PendingRead> = []
   const pendingOf = (node: HostNode): ReadonlyArray<PendingRead> => {
-    const reads = (stampedReads.get(node) ?? none).filter((read) => {
+    const holds = (read: PendingRead): boolean => {
       const target = targetOf(read)
-      return target === undefined || orderOf(node) > target.order
-    })
+      return target === undefined || !isBefore(node, target)
+    }
+    const held = unsettled.has(node) ? heldBackBy(node, pendingReads, holds) : undefined
+    const reads = held === undefined ? none : [held]
     const isTask = isLeaf(node.type)
     const waiting = isTask
       ? ifKnown(
@@ -305,9 +331,18 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     isLeftOut: (node) => leftOut.has(node),
     missing: () => missing,
     ifKnown,
+    readsItself: (node) => {
+      const place = places.get(node)
+      if (place === undefined || !unsettled.has(node)) return false
+      const isInside = (read: PendingRead): boolean => {
+        const target = targetOf(read)
+        return target !== undefined && target !== place && contains(place, target)
+      }
+      return heldBackBy(node, pendingReads, isInside) !== undefined
+    },
     loopsOf: (scope) => {
       // An element of which nobody knows who made it may be anyone's.
-      const made = [...places.values()].filter(({ node }) => (stampOf(propsOf(node), stampKey)?.scope ?? scope) === scope)
+      const made = [...places.values()].filter(({ node }) => (stampOf(propsOf(node))?.scope ?? scope) === scope)
       const drawn = made.flatMap(({ node }) => (node.type === "Loop" ? [node.props.loop as NodeId] : []))
       const around = made.find(({ loop }) => loop !== undefined)?.loop
       return drawn.length > 0 || around === undefined ? drawn : [around]
@@ -339,7 +374,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
 
 const none: ReadonlyArray<PendingRead> = []
 
-const countOf = (reads: ReadonlyMap<HostNode, ReadonlyArray<PendingRead>>, node: HostNode): number => reads.get(node)?.length ?? 0
+const always = (): boolean => true
 
 const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel => {
   const { maxConcurrency } = node.props
@@ -348,7 +383,12 @@ const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel 
   return { _tag: "Parallel", children, maxConcurrency: maxConcurrency as number | undefined, failFast: flag(node, "failFast") }
 }
 
-const loopOf = (node: HostNode, inside: (loop: NodeId) => ReadonlyArray<Node>, lowering: Lowering): Plan.Loop => {
+const loopOf = (
+  node: HostNode,
+  inside: (loop: NodeId) => ReadonlyArray<Node>,
+  lowering: Lowering,
+  isUnsaid: boolean,
+): Plan.Loop => {
   const id = node.props.loop as string
   const { until, maxIterations = Number.POSITIVE_INFINITY, onMaxReached = "return-last" } = propsOf(node)
   if (maxIterations !== undefined && !Plan.isCount(maxIterations) && !isPending(maxIterations))
@@ -362,7 +402,8 @@ const loopOf = (node: HostNode, inside: (loop: NodeId) => ReadonlyArray<Node>, l
     id,
     needs: [],
     body: children.length === 1 ? (children[0] as Node) : { _tag: "Sequence", children },
-    until: Task.condition(until, id, lowering),
+    // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
+    until: isUnsaid && (typeof until !== "function" || isPending(until)) ? () => false : Task.condition(until, id, lowering),
     maxIterations: isPending(maxIterations) ? Number.POSITIVE_INFINITY : (maxIterations as number),
     onMaxReached: onMaxReached as Plan.Loop["onMaxReached"],
   }

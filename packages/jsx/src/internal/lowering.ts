@@ -12,8 +12,11 @@ export interface Lowering {
   readonly tableOf: (output: unknown) => string | undefined
   readonly codecOf: (table: string) => Codec.Codec<unknown, unknown>
   readonly tables: ReadonlyArray<string>
-  /** A `ctx` for a function that is called when a task runs, or to decide something about it. */
-  readonly ctxAt: (state: RunState, loop: NodeId | undefined, absent: "error" | "pending") => Ctx
+  /**
+   * A `ctx` for a function that is called when a task runs, or to decide something about it. What is not there is an error or, where
+   * `onPending` is given, pending, and `onPending` is told.
+   */
+  readonly ctxAt: (state: RunState, loop: NodeId | undefined, onPending?: () => void) => Ctx
   /** Whether a node that is not mounted has an output, and what that is. */
   readonly stored: (nodeId: NodeId, state: RunState | undefined) => { readonly value: unknown } | undefined
   /** Nodes not mounted that have given this table. */

@@ -9,15 +9,28 @@
 import type { PendingRead } from "@smithers/core/Plan"
 import * as React from "react"
 
-/** Who made an element, and what was pending for it. */
-export interface Stamp {
-  /** One object per rendering of a component. */
-  readonly scope: object
-  readonly reads: ReadonlyArray<PendingRead>
+/** One rendering of a component: the pending reads it has made, in order. */
+export interface Scope {
+  readonly reads: Array<PendingRead>
 }
 
-/** The property of an element's props that holds its stamp. */
-export const stampKey: unique symbol = Symbol("smithers.stamp")
+/** Who made an element, and how many of its reads were pending by then. */
+export interface Stamp {
+  readonly scope: Scope
+  readonly count: number
+}
+
+/** By the props of elements, which React hands on as they are; a clone of an element has props of its own and no stamp. */
+const stamps = new WeakMap<object, Stamp>()
+
+/** The stamp of an element, by its props. */
+export const stampOf = (props: unknown): Stamp | undefined =>
+  typeof props === "object" && props !== null ? stamps.get(props) : undefined
+
+/** Stamps an element that is being made. */
+export const stampProps = (props: object): void => {
+  stamps.set(props, stamp())
+}
 
 interface Internals {
   H: unknown
@@ -31,7 +44,7 @@ const { __CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE: interna
 const none: ReadonlyArray<PendingRead> = []
 
 /** Of elements that are made while nothing renders, such as constants of a module. */
-const outside: Stamp = { scope: {}, reads: none }
+const outside: Stamp = { scope: { reads: [] }, count: 0 }
 
 /** Pending reads of the render that is going on, in the order in which they were made. */
 let reads: Array<PendingRead> | undefined
@@ -41,7 +54,7 @@ let current: Stamp | undefined
 /** The stamp for an element that is being made. */
 export const stamp = (): Stamp => {
   if (reads === undefined) return outside
-  current ??= { scope: {}, reads: none }
+  current ??= { scope: { reads: [] }, count: 0 }
   return current
 }
 
@@ -49,8 +62,8 @@ export const stamp = (): Stamp => {
 export const notePending = (read: PendingRead): void => {
   if (reads === undefined) return
   reads.push(read)
-  const before = stamp()
-  current = { scope: before.scope, reads: [...before.reads, read] }
+  const { scope } = stamp()
+  current = { scope, count: scope.reads.push(read) }
 }
 
 /** Pending reads of the render so far. */

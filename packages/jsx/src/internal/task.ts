@@ -118,7 +118,7 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
   const ask = askOf(node, output === undefined)
   const ctxOf = (context: StepContext<unknown>, state: RunState): TaskCtx => {
     const { heartbeat, lastHeartbeat, attempt, idempotencyKey, stepId } = context
-    const ctx = lowering.ctxAt(state, loop, "error")
+    const ctx = lowering.ctxAt(state, loop)
     const own = { heartbeat, lastHeartbeat, attempt, idempotencyKey, taskId: stepId }
     return Object.defineProperty(Object.assign(Object.create(ctx), own), "signal", { get: () => context.signal }) as TaskCtx
   }
@@ -171,12 +171,20 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
   }
 }
 
-/** A value or a function of the ctx, asked as a condition. What is pending does not hold. */
+/** A value or a function of the ctx, asked as a condition. It does not hold where it is pending or was made of anything that is. */
 export const condition =
   (given: unknown, loop: NodeId | undefined, lowering: Lowering) =>
   (_: unknown, state: RunState): boolean => {
-    const value = typeof given === "function" && !isPending(given) ? given(lowering.ctxAt(state, loop, "pending")) : given
-    return !isPending(value) && Boolean(value)
+    if (typeof given !== "function" || isPending(given)) return !isPending(given) && Boolean(given)
+    let isUnsaid = false
+    const ctx = lowering.ctxAt(state, loop, () => {
+      isUnsaid = true
+    })
+    const value: unknown = given(ctx)
+    if (typeof value === "object" && value !== null && "then" in value) {
+      throw new TypeError("a condition is asked at once and cannot be async: have a task find it out, and read its output")
+    }
+    return !isUnsaid && Boolean(value)
   }
 
 /** What a task does: its function, what there is to write of a prompt, or its value. */
@@ -269,7 +277,7 @@ const cacheOf = (node: HostNode, loop: NodeId | undefined, content: unknown, low
   const text = typeof content === "function" ? undefined : content
   return {
     key: (context, state) => {
-      if (typeof key === "function") return key(lowering.ctxAt(state, loop, "error"))
+      if (typeof key === "function") return key(lowering.ctxAt(state, loop))
       return { ...context, ...(Prompt.isWritten(text) ? { prompt: Prompt.write(text) } : {}) }
     },
     ttlMs: life !== undefined && Option.isSome(life) ? Duration.toMillis(life.value) : undefined,

@@ -56,7 +56,7 @@ const awaited = (node: HostNode, loop: NodeId | undefined, lowering: Lowering): 
   const given =
     (value: unknown) =>
     (_: unknown, state: RunState): unknown =>
-      typeof value === "function" && !isPending(value) ? value(lowering.ctxAt(state, loop, "error")) : value
+      typeof value === "function" && !isPending(value) ? value(lowering.ctxAt(state, loop)) : value
   switch (node.type) {
     case "Approval": {
       const { request, onDeny = "fail", approvers } = props

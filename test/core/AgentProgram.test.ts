@@ -90,9 +90,19 @@ describe("what an agent is told", () => {
   it.effect("is that JSON is wanted, where the schema cannot be described", () =>
     Effect.gen(function* () {
       const a = agent("a", '"abc"')
-      const output = z.string().transform((text) => text.length)
+      const output = z.custom<string>((value) => value === "abc")
       expect(yield* asking([a], { output }).answer).toBe("abc")
       expect(a.requests[0]?.prompt).toBe("Assess.\n\nYour reply must end with one JSON value, with nothing after it.")
+    }),
+  )
+
+  it.effect("is the schema of what is accepted, not of what becomes of it", () =>
+    Effect.gen(function* () {
+      const a = agent("a", '{"n":"5"}')
+      const output = z.object({ n: z.string().transform(Number).pipe(z.number()), why: z.string().default("") })
+      expect(yield* asking([a], { output }).answer).toEqual({ n: "5" })
+      expect(a.requests[0]?.prompt).toContain('"n":{"type":"string"}')
+      expect(a.requests[0]?.prompt).toMatch(/"required":\s*\[\s*"n"\s*\]/)
     }),
   )
 

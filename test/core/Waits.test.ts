@@ -1,13 +1,14 @@
 /**
  * Waiting on the world: approvals, people's tasks, signals and timers, in one process and across restarts, on every store.
  */
+
+import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
-import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -62,7 +63,8 @@ const shipping = (onDeny: "fail" | "continue" | "skip" = "fail", title = "Ship i
 }
 
 describe.each(stores)("on %s", (_, store) => {
-  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.provide(effect, Smithers.onStorage(store, { lease: "100 days" }))
+  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
+    Effect.provide(effect, Smithers.onStorage(store, { lease: "100 days" }))
 
   describe("an approval", () => {
     it.effect("is waited for in process by execute, and goes on at once when it is given", () =>
@@ -210,7 +212,9 @@ describe.each(stores)("on %s", (_, store) => {
             _tag: "waiting-approval",
           })
           yield* Commands.approve("r", "ship")
-          expect(yield* shipping("fail", "Ship it?").workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "finished" })
+          expect(yield* shipping("fail", "Ship it?").workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({
+            _tag: "finished",
+          })
         }),
       ),
     )
@@ -253,7 +257,11 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           expect(yield* storage.waits({})).toMatchObject([{ nodeId: "ask", by: null, status: "open" }])
           const log = yield* storage.events("r")
-          expect(log.at(-1)?.event).toMatchObject({ _tag: "AnswerRefused", nodeId: "ask", issues: [expect.stringContaining("stars")] })
+          expect(log.at(-1)?.event).toMatchObject({
+            _tag: "AnswerRefused",
+            nodeId: "ask",
+            issues: [expect.stringContaining("stars")],
+          })
           yield* Commands.answer("r", "ask", { stars: 4 }, { by: "ann" })
           expect(yield* Fiber.join(fiber)).toBe("4 stars ")
           expect((yield* Effect.flip(Commands.answer("r", "ask", { stars: 5 })))._tag).toBe("AlreadyDecided")
@@ -264,7 +272,10 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("makes run say waiting-approval, and takes the first answer that was given meanwhile", () =>
       on(
         Effect.gen(function* () {
-          expect(yield* survey.run({ spec: "it" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval", waits: [{ kind: "human" }] })
+          expect(yield* survey.run({ spec: "it" }, { runId: "r" })).toMatchObject({
+            _tag: "waiting-approval",
+            waits: [{ kind: "human" }],
+          })
           yield* Commands.answer("r", "ask", { stars: 0 })
           yield* Commands.answer("r", "ask", { stars: 2, why: "slow" })
           yield* Commands.answer("r", "ask", { stars: 5 })
@@ -412,7 +423,14 @@ describe.each(stores)("on %s", (_, store) => {
             })
           return $.parallel(
             $.sequence($.approval("go", { request: () => ({ title: "Go?" }) }), note("after")),
-            $.sequence(note("one"), $.loop({ id: "loop", body: $.sequence($.timer("tick", { duration: "1s" }), note("two")), until: ({ iteration }) => iteration === 2 })),
+            $.sequence(
+              note("one"),
+              $.loop({
+                id: "loop",
+                body: $.sequence($.timer("tick", { duration: "1s" }), note("two")),
+                until: ({ iteration }) => iteration === 2,
+              }),
+            ),
           )
         })
         const handle = yield* workflow.start({ spec: "x" }, { runId: "r" })
@@ -457,7 +475,12 @@ describe.each(stores)("on %s", (_, store) => {
       )
       const storage = yield* Storage
       const life = <A, E>(effect: Effect.Effect<A, E, Engine.Engine | Storage>) =>
-        Effect.provide(effect, Layer.merge(Engine.layer({ lease: "100 days" }), Layer.succeed(Storage, storage)).pipe(Layer.provideMerge(Layer.succeed(Storage, storage))))
+        Effect.provide(
+          effect,
+          Layer.merge(Engine.layer({ lease: "100 days" }), Layer.succeed(Storage, storage)).pipe(
+            Layer.provideMerge(Layer.succeed(Storage, storage)),
+          ),
+        )
       yield* life(Effect.flatMap(all.start({ spec: "x" }, { runId: "r" }), (handle) => handle.waiting))
       yield* TestClock.adjust("30 minutes")
       yield* Effect.provideService(Commands.approve("r", "approval"), Storage, storage)

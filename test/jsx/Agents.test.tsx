@@ -166,6 +166,9 @@ describe("an agent", () => {
         yield* TestClock.adjust("5 seconds")
         expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "failed", error: { _tag: "StepTimedOut", limit: "timeout" } })
         expect(aborted).toEqual([true])
+        const [attempt] = yield* attemptsOf("r")
+        expect(attempt?.turns).toMatchObject([{ agent: "agent", problem: "interrupted before it replied" }])
+        expect(attempt?.turns[0]?.prompt).toContain("Analyze the bug")
       }),
     ),
   )
@@ -215,6 +218,12 @@ describe("an agent", () => {
             <Task id="data" output={outputs.text} agent={agent} deps={{ analyze: outputs.analysis }}>
               {({ analyze }) => Effect.succeed(`Data: ${JSON.stringify(analyze)}`)}
             </Task>
+            <Task id="shown" output={outputs.text} agent={agent}>
+              {() => ({ shown: ["as", "JSON"] })}
+            </Task>
+            <Task id="effect" output={outputs.text} agent={agent}>
+              {() => Effect.succeed(<em>emphasis</em>)}
+            </Task>
             <Task id="nothing" output={outputs.text} agent={agent} noRetry>
               {() => undefined}
             </Task>
@@ -225,6 +234,8 @@ describe("an agent", () => {
           "Summarize: a < b",
           "## Task element\n\n- a < b\n- `high`",
           'Data: {"summary":"a < b","severity":"high"}',
+          '{\n  "shown": [\n    "as",\n    "JSON"\n  ]\n}',
+          "*emphasis*",
         ])
         expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "nothing", error: { name: "TypeError" } } })
       }),

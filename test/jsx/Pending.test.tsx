@@ -6,6 +6,7 @@ import { isPending, pending } from "@smithers/jsx/Pending"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as React from "react"
 import { Branch, createSmithers, type JsxWorkflow, Loop, Parallel, renderPlan, Sequence, Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
 import { z } from "zod"
@@ -192,6 +193,60 @@ describe("a task that is drawn with a pending read", () => {
     expect(shown(workflow, { assess })).toEqual(["assess", "fix-x", "fix-y"])
   })
 
+  it("is a clone, or shows what a context hands on", () => {
+    const agent = { generate: async () => ({ text: "x" }) }
+    const Said = React.createContext("")
+    const With = ({ children }: { readonly children: React.ReactElement<{ children: string }> }) =>
+      React.cloneElement(children, { children: `Fix ${useCtx().output("assess").complexity}` })
+    const Fix = () => (
+      <Task id="said" output={outputs.text} agent={agent}>
+        {React.useContext(Said)}
+      </Task>
+    )
+    const workflow = smithers((ctx) => {
+      const body = <Fix />
+      return (
+        <Workflow name="w">
+          <Parallel>
+            <Task id="assess" output={outputs.assess}>
+              {() => assess}
+            </Task>
+            <With>
+              <Task id="cloned" output={outputs.text} agent={agent}>
+                x
+              </Task>
+            </With>
+            <Said.Provider value={`${ctx.output("assess").complexity}`}>{body}</Said.Provider>
+          </Parallel>
+        </Workflow>
+      )
+    })
+    expect(shown(workflow)).toEqual(["assess", "[cloned]", "[said]"])
+    const { tasks } = renderPlan(workflow, { input: {}, outputs: { assess } })
+    expect(tasks.map(({ content }) => content)).toEqual([undefined, "Fix high", "high"])
+  })
+
+  it("may stand before what is read where nothing makes that wait for it", () => {
+    const workflow = smithers((ctx) => (
+      <Workflow name="w">
+        <Parallel>
+          <Task id="fix" output={outputs.text}>
+            {ctx.output("assess").complexity}
+          </Task>
+          <Sequence>
+            <Task id="before" output={outputs.text}>
+              x
+            </Task>
+            <Task id="assess" output={outputs.assess}>
+              {() => assess}
+            </Task>
+          </Sequence>
+        </Parallel>
+      </Workflow>
+    ))
+    expect(shown(workflow)).toEqual(["[fix]", "before", "assess"])
+  })
+
   it("may have any props that follow from what is not known", () => {
     const coder = { generate: async () => ({ text: "x" }) }
     const workflow = smithers((ctx) => {
@@ -356,6 +411,54 @@ describe("a run with pending reads", () => {
       ))
       const result = yield* run(workflow)
       expect(result).toMatchObject({ _tag: "failed", error: { _tag: "UnsettledRead", nodeId: "a", problem: "it was skipped" } })
+    }),
+  )
+
+  it.effect("asks no condition of what is not there, however it is put", () =>
+    Effect.gen(function* () {
+      const passes = (until: (ctx: Ctx) => unknown) =>
+        Effect.map(
+          run(
+            smithers((ctx) => (
+              <Workflow name="w">
+                <Loop id="value" maxIterations={9} until={until(ctx as Ctx) as boolean}>
+                  <Task id="rev" output={outputs.text}>
+                    {({ iteration }) => `${iteration}`}
+                  </Task>
+                </Loop>
+                <Loop id="function" maxIterations={9} until={(inner) => until(renamed(inner as unknown as Ctx))}>
+                  <Task id="rev2" output={outputs.text}>
+                    {({ iteration }) => `${iteration}`}
+                  </Task>
+                </Loop>
+                <Task id="both" output={outputs.text}>
+                  {(c) => `${c.latest("text", "rev")}${c.latest("text", "rev2")}`}
+                </Task>
+              </Workflow>
+            )),
+          ),
+          (result) => (result._tag === "finished" ? result.output : result),
+        )
+      type Ctx = ReturnType<typeof useCtx>
+      const renamed = (ctx: Ctx): Ctx => ({ ...ctx, output: (target) => ctx.output(target, { nodeId: "rev2" }) })
+      const last = (ctx: Ctx) => ctx.output("text", { nodeId: "rev" })
+      expect(yield* passes((ctx) => !!last(ctx) && last(ctx) >= "2")).toBe("22")
+      expect(yield* passes((ctx) => last(ctx) !== "0" && last(ctx) !== "1")).toBe("22")
+      expect(yield* passes((ctx) => !(Number(last(ctx)) < 3))).toBe("33")
+      expect(yield* passes((ctx) => (last(ctx) ? true : false))).toBe("00")
+      const async = smithers(() => (
+        <Workflow name="w">
+          <Loop id="l" maxIterations={3} until={async () => false}>
+            <Task id="a" output={outputs.text}>
+              a
+            </Task>
+          </Loop>
+        </Workflow>
+      ))
+      expect(yield* run(async)).toMatchObject({
+        _tag: "failed",
+        error: { error: { message: expect.stringContaining("cannot be async") } },
+      })
     }),
   )
 

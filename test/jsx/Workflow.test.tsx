@@ -355,6 +355,25 @@ describe("a task", () => {
     ),
   )
 
+  it.effect("receives a dep that is undefined where that is what its task gave", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const typed = createSmithers({ opt: z.string().optional(), text: z.string() })
+        const workflow = typed.smithers(() => (
+          <Workflow name="optional">
+            <typed.Task id="x" output="opt">
+              {() => undefined}
+            </typed.Task>
+            <typed.Task id="y" output="text" deps={{ x: "opt" }}>
+              {({ x }) => `${x}`}
+            </typed.Task>
+          </Workflow>
+        ))
+        expect(yield* run(workflow, {})).toMatchObject({ output: "undefined" })
+      }),
+    ),
+  )
+
   it.effect("without an output is stored as JSON, unchecked", () =>
     onMemory(
       Effect.gen(function* () {

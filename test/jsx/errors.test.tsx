@@ -381,7 +381,7 @@ describe("what a task waits for", () => {
     const result = await Effect.runPromise(workflow.run({}).pipe(Effect.provide(Smithers.memory)))
     if (result._tag !== "failed") throw new Error(`the run is ${result._tag}`)
     expect(result.error._tag).toBe("UnsettledRead")
-    expect(result.error.message).toContain(`the output of "${missing}" is read while rendering`)
+    expect(result.error.message).toContain(`the output of "${missing}" is read or waited for`)
   })
 })
 

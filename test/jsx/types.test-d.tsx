@@ -32,8 +32,18 @@ export const fine = smithers((ctx) => (
       {async (deps, c) => ({ environment: "staging", debug: deps.a.issues.length > deps.n.length + c.input.repo.length })}
     </Task>
     <Task id="c3" output={outputs.config}>
-      {() => Effect.succeed({ environment: "staging" as const, debug: true })}
+      {() => Effect.succeed({ environment: "staging", debug: true })}
     </Task>
+    <Task id="c4" output="config">
+      {async () => ({ environment: "staging", debug: true })}
+    </Task>
+    <Task id="c5" output={outputs.config} deps={{ a: outputs.analysis }}>
+      {() => ({ environment: "staging", debug: true })}
+    </Task>
+    <AnyTask id="c6" output={outputs.config}>
+      {() => ({ environment: "staging", debug: true })}
+    </AnyTask>
+    <AnyTask id="c7">{() => ({ any: ["thing", 1] })}</AnyTask>
     <Task id="n" output={outputs.note}>
       {(c) => `# Review\n\n${c.output(outputs.analysis, { nodeId: "analyze" }).summary}`}
     </Task>
@@ -78,11 +88,15 @@ export const wrong = smithers((ctx) => (
     </Task>
     {/* @ts-expect-error there is no such key */}
     <Task id="f" output="confg">
-      {() => ({ environment: "production" as const, debug: true })}
+      {() => ({ environment: "production", debug: true })}
     </Task>
     <Task id="g" output={outputs.note}>
       {/* @ts-expect-error the input has no such field */}
       {ctx.input.rep}
+    </Task>
+    {/* @ts-expect-error there is no such key among the deps */}
+    <Task id="i" output={outputs.note} deps={{ t: "zzz" }}>
+      {() => "x"}
     </Task>
     {/* @ts-expect-error there is no such prop */}
     <Task id="h" output={outputs.note} retry={3}>

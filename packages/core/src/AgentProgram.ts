@@ -67,7 +67,7 @@ interface Task {
 }
 
 const prepare = ({ prompt, codec, isText, feedback }: AgentCall): Task => {
-  const schema = isText ? undefined : rootOf(codec.jsonSchema)
+  const schema = isText ? undefined : rootOf(codec.inputSchema)
   const form = isText ? "anything" : schema?.type === "string" ? "text" : "json"
   const parts = [prompt, instruction(form, schema), feedback.length === 0 ? undefined : refusal(feedback)]
   return { form, schema, prompt: parts.filter((part) => part !== undefined).join("\n\n") }
@@ -150,7 +150,12 @@ const converse = (call: AgentCall, task: Task, agent: Agent): Effect.Effect<Answ
     for (let repairs = 0; ; repairs++) {
       if (call.signal.aborted) return yield* Effect.fail(call.signal.reason)
       messages.push({ role: "user", content: prompt })
-      const asked = yield* Effect.either(Effect.flatMap(ask(call, task, agent, messages), understand))
+      const said = prompt
+      const asked = yield* Effect.either(Effect.flatMap(ask(call, task, agent, messages), understand)).pipe(
+        Effect.onInterrupt(() =>
+          Effect.sync(() => call.onTurn({ agent: name, prompt: said, problem: "interrupted before it replied" })),
+        ),
+      )
       if (asked._tag === "Left") {
         const trouble = ProviderError.read(asked.left, yield* Clock.currentTimeMillis)
         call.onTurn({ agent: name, prompt, problem: trouble.reason })

@@ -43,6 +43,8 @@ export interface Codec<A = unknown, R = never> {
   readonly restore: (stored: Json | undefined) => Effect.Effect<A, Issues, R>
   /** JSON Schema of the stored form, or `undefined` when the library cannot say. */
   readonly jsonSchema: JsonSchema | undefined
+  /** JSON Schema of what is accepted: before defaults and transforms, which is what whoever gives it is to be told. */
+  readonly inputSchema: JsonSchema | undefined
 }
 
 /** A JSON Schema document (draft 7 or 2020-12). */
@@ -105,6 +107,9 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
       if (described === null) described = attempt(() => JSONSchema.make(schema) as unknown as JsonSchema)
       return described
     },
+    get inputSchema() {
+      return this.jsonSchema
+    },
   }
 }
 
@@ -123,7 +128,7 @@ const fromStandard = (schema: StandardSchemaV1): Codec => {
       }),
       (result) => (result.issues === undefined ? Effect.succeed(result.value) : Effect.fail(standardIssues(result.issues))),
     )
-  let shape: { readonly output: JsonSchema | undefined; readonly isTwoWay: boolean } | undefined
+  let shape: ReturnType<typeof describeStandard> | undefined
   const describe = () => {
     if (shape === undefined) shape = describeStandard(schema)
     return shape
@@ -137,17 +142,20 @@ const fromStandard = (schema: StandardSchemaV1): Codec => {
     get jsonSchema() {
       return describe().output
     },
+    get inputSchema() {
+      return describe().input
+    },
   }
 }
 
 const describeStandard = (schema: StandardSchemaV1) => {
   const converter = (schema as unknown as Partial<StandardJSONSchemaV1>)["~standard"]?.jsonSchema
-  if (converter === undefined) return { output: undefined, isTwoWay: false }
+  if (converter === undefined) return { input: undefined, output: undefined, isTwoWay: false }
   const target = { target: "draft-2020-12" }
   const output = attempt(() => converter.output(target))
   const input = attempt(() => converter.input(target))
   const isTwoWay = output !== undefined && input !== undefined && canonical(essence(input)) === canonical(essence(output))
-  return { output, isTwoWay }
+  return { input, output, isTwoWay }
 }
 
 /**

@@ -51,7 +51,7 @@ export class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFail
 }) {
   override get message(): string {
     const where = this.where === undefined ? "" : `\n${this.where}`
-    return `${titled(this.workflow)} could not be rendered: ${this.problem}. Nothing that is done is lost: repair it and resume the run.${where}`
+    return `${titled(this.workflow)} could not be rendered: ${sentence(this.problem)} Nothing that is done is lost: repair it and resume the run.${where}`
   }
 }
 
@@ -107,7 +107,7 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
 }) {
   override get message(): string {
     const attempts = this.attempts === 0 ? "" : ` after ${plural(this.attempts, "attempt")}`
-    return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${this.error.name}: ${this.error.message}. Resuming the run tries it again.`
+    return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${this.error.name}: ${sentence(this.error.message)} Resuming the run tries it again.`
   }
 }
 
@@ -146,7 +146,7 @@ export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("Lo
  */
 export class UnsettledRead extends Schema.TaggedError<UnsettledRead>()("UnsettledRead", { ...nodeFields, problem: Schema.String }) {
   override get message(): string {
-    return `Run "${this.runId}" cannot go on: the output of "${this.nodeId}" is read while rendering, and ${this.problem}. Mount a task that gives it, or read it with outputMaybe.`
+    return `Run "${this.runId}" cannot go on: the output of "${this.nodeId}" is read or waited for, and ${this.problem}. Mount a task that gives it, or read it with outputMaybe.`
   }
 }
 
@@ -341,5 +341,8 @@ export class MissingNeed extends Schema.TaggedError<MissingNeed>()("MissingNeed"
     return `Step "${this.nodeId}" needs "${this.need}", which has no output: the loop it is in made no pass.`
   }
 }
+
+/** A text that ends as a sentence does. */
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 
 const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`

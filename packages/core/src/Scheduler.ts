@@ -797,7 +797,7 @@ const requestOf = (
       const given =
         on.kind === "approval"
           ? on.request(context, state)
-          : { prompt: on.prompt(context, state), schema: node.codec.jsonSchema ?? null }
+          : { prompt: on.prompt(context, state), schema: node.codec.inputSchema ?? null }
       const copied = toJson(given)
       if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
       return { request: copied.json, digest: digest(canonical(copied.json)) }

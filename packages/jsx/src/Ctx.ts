@@ -118,7 +118,7 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
     latest: (target: unknown, node?: string | ReadOptions) => read(target, nodeIdOf(node), "latest").found.value,
     iterationCount: (target: unknown, node?: string | ReadOptions) => {
       const { found } = read(target, nodeIdOf(node), "latest")
-      return found.nodeId === undefined ? 0 : Reading.rowsOf(source.known(), found.nodeId).length
+      return found.nodeId === undefined ? 0 : Reading.countOf(source.known(), found.nodeId)
     },
   }
   // The face above is untyped inside: what is read was decoded with the schemas the types come from.

@@ -3,6 +3,7 @@
  * them while rendering. What their props mean is decided where the tree is lowered to a plan.
  */
 import type { Agent } from "@smithers/core/Agent"
+import type { Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
 import type * as Effect from "effect/Effect"
@@ -15,8 +16,8 @@ import { isRendering } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
 
 /** Upstream outputs a task asks for, by the names under which it receives them: schemas, or their keys. */
-export interface Deps {
-  readonly [name: string]: Codec.AnySchema | string
+export interface Deps<Key extends string = string> {
+  readonly [name: string]: Codec.AnySchema | Key
 }
 
 /** What is received for `deps`. */
@@ -106,13 +107,20 @@ export type TaskProps<S extends Schemas, O, D extends Deps, Input> = TaskOptions
   (AgentTask<S, NoInfer<D>, Input> | PlainTask<S, NoInfer<O>, NoInfer<D>, Input>)
 
 /** A unit of work. */
-export type TaskComponent<S extends Schemas = Schemas, Input = Undeclared> = <
-  O extends (keyof S & string) | Codec.AnySchema | undefined = undefined,
+export interface TaskComponent<S extends Schemas = Schemas, Input = Undeclared> {
+  <
+    // The default is what types the literals of a function without parameters: a type parameter is its default until inferred.
+    O extends (keyof S & string) | Codec.AnySchema = Uninferred,
+    // biome-ignore lint/complexity/noBannedTypes: no deps
+    const D extends Deps<keyof S & string> = {},
+  >(
+    props: TaskProps<S, O, D, Input> & { readonly output: O },
+  ): React.ReactElement | null
   // biome-ignore lint/complexity/noBannedTypes: no deps
-  const D extends Deps = {},
->(
-  props: TaskProps<S, O, D, Input>,
-) => React.ReactElement | null
+  <const D extends Deps<keyof S & string> = {}>(
+    props: TaskProps<S, undefined, D, Input> & { readonly output?: undefined },
+  ): React.ReactElement | null
+}
 
 /** Props of what has nothing but children. */
 export interface ChildrenProps {

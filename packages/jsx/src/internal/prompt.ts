@@ -1,6 +1,7 @@
 /**
  * Prompts: what is between the tags of a task, kept as it is until the task runs, and then written out as Markdown.
  */
+import * as Effect from "effect/Effect"
 import type * as React from "react"
 import type { Ctx } from "../Ctx.ts"
 import { type HostNode, type HostText, isText } from "../HostNode.ts"
@@ -37,8 +38,10 @@ export const resolve = (given: unknown, ctx: Ctx): unknown => {
   if (typeof given === "object" && given !== null && "then" in given && typeof given.then === "function") {
     return (given as Promise<unknown>).then((value) => resolve(value, ctx))
   }
-  if (typeof given === "string") return given
-  if (!hasElements(given)) return typeof given === "number" || Array.isArray(given) ? print(given) : given
+  if (Effect.isEffect(given)) return Effect.map(given, (value) => resolve(value, ctx))
+  // What is nothing as a child is no prompt either, and the step says so.
+  if (given === undefined || given === null || typeof given === "boolean") return given
+  if (!hasElements(given)) return print(given)
   const element = jsx(frameContext.Provider, { value: { ctx: () => ctx }, children: given as React.ReactNode })
   const { nodes } = render(jsx("Prompt", { children: element }))
   return Markdown.render((nodes[0]?.children ?? []).map(nodeOf))

@@ -7,7 +7,7 @@
 import { type NodeId, nodeKey } from "@smithers/core/Ids"
 import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
-import type { Rows } from "./rows.ts"
+import * as Rows from "./rows.ts"
 
 /** Where the nodes of a plan stand. */
 export interface Layout {
@@ -25,7 +25,7 @@ export const emptyLayout: Layout = { tasks: new Map(), writers: new Map(), loops
 export interface Known {
   readonly state: RunState.RunState
   readonly values: Values
-  readonly rows: Rows
+  readonly rows: Rows.Rows
   readonly layout: Layout
 }
 
@@ -85,19 +85,25 @@ const currentRow = (known: Known, loop: NodeId): number => {
 /** The pass a loop is in, counted from 0. */
 export const passOf = (known: Known, loop: NodeId): number => Math.max(0, instanceOf(known, loop).passes - 1)
 
-/** The rows a node has in the current instance of its loop. */
-export const rowsOf = (known: Known, nodeId: NodeId): ReadonlyArray<number> => {
+/** The rows a node has in the current instance of its loop: how many, and the last or a given one of them. */
+const rowsOf = (known: Known, nodeId: NodeId) => {
   const all = known.rows.of(nodeId)
   const loop = known.layout.tasks.get(nodeId)?.loop
-  if (loop === undefined) return all
-  const { base, passes } = instanceOf(known, loop)
-  return all.filter((row) => row >= base && row < base + passes)
+  const { base, passes } = loop === undefined ? { base: 0, passes: Number.POSITIVE_INFINITY } : instanceOf(known, loop)
+  const [begin, end] = [Rows.firstFrom(all, base), Rows.firstFrom(all, base + passes)]
+  return { count: end - begin, at: (index: number) => (index < end - begin ? all[begin + index] : undefined) }
 }
+
+/** How many outputs a node has given in the current instance of its loop. */
+export const countOf = (known: Known, nodeId: NodeId): number => rowsOf(known, nodeId).count
 
 const rowOf = (known: Known, nodeId: NodeId, pass: Read["pass"]): number | undefined => {
   const task = known.layout.tasks.get(nodeId)
   // A task that is no longer there is read as it last was.
-  if (pass === "latest" || task === undefined) return rowsOf(known, nodeId).at(typeof pass === "number" ? pass : -1)
+  if (pass === "latest" || task === undefined) {
+    const { count, at } = rowsOf(known, nodeId)
+    return count === 0 ? undefined : at(typeof pass === "number" ? pass : count - 1)
+  }
   if (task.loop === undefined) return pass === undefined || pass === 0 ? 0 : undefined
   const { base, passes } = instanceOf(known, task.loop)
   const wanted = pass ?? passes - 1

@@ -15,6 +15,17 @@ export interface Rows {
   readonly observe: (event: RunEvent) => void
 }
 
+/** Where in an ascending list the numbers from `least` on begin. */
+export const firstFrom = (list: ReadonlyArray<number>, least: number): number => {
+  let [low, high] = [0, list.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((list[middle] as number) < least) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
 /** The rows of a run. */
 export const make = (state: RunState.RunState): Rows => {
   const rows = new Map<NodeId, { table: string; iterations: Array<number> }>()
@@ -23,8 +34,8 @@ export const make = (state: RunState.RunState): Rows => {
   const add = (nodeId: NodeId, table: string, iteration: number): void => {
     const known = rows.get(nodeId) ?? { table, iterations: [] }
     known.table = table
-    if (!known.iterations.includes(iteration)) known.iterations.push(iteration)
-    known.iterations.sort((left, right) => left - right)
+    const at = firstFrom(known.iterations, iteration)
+    if (known.iterations[at] !== iteration) known.iterations.splice(at, 0, iteration)
     rows.set(nodeId, known)
     const others = writers.get(table)
     if (others === undefined) writers.set(table, new Set([nodeId]))

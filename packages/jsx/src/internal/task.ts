@@ -1,7 +1,7 @@
 /**
  * A task as a step of the plan: what it waits for, what it does, and how often.
  */
-import type { Agent } from "@smithers/core/Agent"
+import { type Agent, nameOf } from "@smithers/core/Agent"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
 import type { Ask, Cache, Need, PendingRead, Step } from "@smithers/core/Plan"
@@ -127,8 +127,8 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     for (const name of names) {
       const gone = past.get(name)
       const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state)?.value
-      if (value === undefined) {
-        const target = depTarget(node, name, layout, lowering).nodeId ?? name
+      const target = depTarget(node, name, layout, lowering).nodeId ?? name
+      if (value === undefined && lowering.stored(target, state) === undefined) {
         throw new MissingOutput({
           output: target,
           problem: `it is the dep "${name}" of task "${taskId}", and was skipped or has failed`,
@@ -210,7 +210,7 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
 
 /** Whether an output is text, so that what is written in pieces is meant as one. */
 export const isTextual = (table: string, lowering: Lowering): boolean =>
-  table !== untypedTable && lowering.codecOf(table).jsonSchema?.type === "string"
+  table !== untypedTable && lowering.codecOf(table).inputSchema?.type === "string"
 
 const checkPrompt = (task: HostNode, node: HostNode): void => {
   for (const child of node.children) {
@@ -275,10 +275,13 @@ const cacheOf = (node: HostNode, loop: NodeId | undefined, content: unknown, low
   const life = ttl === undefined ? undefined : RetryPolicy.duration(ttl as RetryPolicy.DurationLike)
   if (life !== undefined && Option.isNone(life)) refuse(node, `"cache.ttl" is not a duration such as "30s" or "2 minutes"`)
   const text = typeof content === "function" ? undefined : content
+  const { agent } = node.props
+  const agents = agent === undefined ? undefined : ((Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<Agent>).map(nameOf)
   return {
     key: (context, state) => {
       if (typeof key === "function") return key(lowering.ctxAt(state, loop))
-      return { ...context, ...(Prompt.isWritten(text) ? { prompt: Prompt.write(text) } : {}) }
+      const value = Prompt.isWritten(text) ? Prompt.write(text) : text
+      return { ...context, ...(value === undefined ? {} : { value }), ...(agents === undefined ? {} : { agents }) }
     },
     ttlMs: life !== undefined && Option.isSome(life) ? Duration.toMillis(life.value) : undefined,
   }

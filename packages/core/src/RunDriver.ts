@@ -350,7 +350,7 @@ const loop = (
       outputs.set(key, exit.value.right.value)
       return { stored: exit.value.right.stored }
     }
-    const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept }
+    const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys }
     let schedule = Scheduler.make(plan, values, scheduling)
     let absorbed: ReadonlyArray<RunEvent> = []
     const replan = Effect.gen(function* () {

@@ -113,6 +113,8 @@ export interface ScheduleOptions {
   readonly maxConcurrency: number
   /** Is told of the events that the plan itself makes happen; with `true` for one that may change the plan, the schedule halts. */
   readonly observe?: (event: RunEvent) => boolean
+  /** The attempts in flight, by whoever knows them; otherwise all records are looked through for them once. */
+  readonly running?: () => Iterable<NodeKey>
   /** Checks what the world gave for a wait, and keeps it as the node's output. Answers with its stored form. */
   readonly accept?: (wait: Plan.Wait, key: NodeKey, given: unknown) => Accepted
 }
@@ -686,14 +688,16 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   let hasBegun = false
   const beginWalk = (): void => {
     hasBegun = true
-    HashMap.forEach(state.nodes, (record, key) => {
-      if (record.kind !== "step") return
-      if (record.status === "running") orphans.add(key)
-      // The walk stops at the first failure; there may be others, in groups of their own.
-      if (failFast.length === 0 || record.status !== "failed" || record.soft === true) return
-      const position = plan.positions.get(record.nodeId)
-      if (position !== undefined && iterationOf(position) === record.iteration) interruptAround(position)
-    })
+    if (options.running !== undefined) for (const key of options.running()) orphans.add(key)
+    if (options.running === undefined || failFast.length > 0)
+      HashMap.forEach(state.nodes, (record, key) => {
+        if (record.kind !== "step") return
+        if (record.status === "running") orphans.add(key)
+        // The walk stops at the first failure; there may be others, in groups of their own.
+        if (failFast.length === 0 || record.status !== "failed" || record.soft === true) return
+        const position = plan.positions.get(record.nodeId)
+        if (position !== undefined && iterationOf(position) === record.iteration) interruptAround(position)
+      })
     activate(0)
     walk()
     rootGroup.running += orphans.size

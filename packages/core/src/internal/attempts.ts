@@ -54,6 +54,7 @@ interface Settled {
 
 export interface Attempts {
   readonly size: () => number
+  readonly keys: () => Iterable<NodeKey>
   /** Starts an attempt in a fiber of its own. */
   readonly launch: (
     start: Start,
@@ -237,6 +238,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
 
   return {
     size: () => inFlight.size,
+    keys: () => inFlight.keys(),
     launch,
     settle,
     stop,

@@ -312,4 +312,11 @@ describe("what is rendered", () => {
       { numRuns: 500, seed: 20_260_101 },
     )
   })
+
+  it("sets prompt files apart that are more than a phrase", () => {
+    const file = (...children: ReadonlyArray<string>) => ({ type: "smithers:prompt", props: {}, children })
+    expect(render([file("# One\n\ntext"), file("# Two")])).toBe("# One\n\ntext\n\n# Two")
+    expect(render(["Intro ", file("# One\ntext"), " outro"])).toBe("Intro\n\n# One\ntext\n\noutro")
+    expect(render(["Be ", file("very careful"), ", please."])).toBe("Be very careful, please.")
+  })
 })

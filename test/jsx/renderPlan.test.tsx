@@ -64,6 +64,29 @@ describe("renderPlan", () => {
     expect(() => renderPlan(rounds, { input: {}, outputs: { publsh: 1 } })).toThrow(/"publsh"/)
   })
 
+  it("takes outputs of loops in loops for those of the pass that is asked for", () => {
+    const nested = smithers((ctx) => (
+      <Workflow name="nested">
+        <Loop id="outer" until={false} maxIterations={4}>
+          <Loop id="inner" until={false} maxIterations={5}>
+            <Task id="i" output={outputs.n}>
+              {1}
+            </Task>
+          </Loop>
+          <Task id="o" output={outputs.draft}>
+            {{ text: `got ${ctx.outputMaybe("n", { nodeId: "i" })}` }}
+          </Task>
+        </Loop>
+      </Workflow>
+    ))
+    const said = (options: { readonly outputs: Record<string, unknown>; readonly loops?: Record<string, number> }) =>
+      renderPlan(nested, { input: {}, ...options }).tasks[1]?.content
+    expect(said({ outputs: { i: 7 } })).toEqual({ text: "got 7" })
+    expect(said({ outputs: { "i/2": 9 } })).toEqual({ text: "got 9" })
+    expect(said({ outputs: { i: 7 }, loops: { outer: 2 } })).toEqual({ text: "got 7" })
+    expect(() => renderPlan(rounds, { input: {}, outputs: { "publish/3": 1, draft: { text: "late" } } })).toThrow(/in no loop/)
+  })
+
   it("reports what a second drawing of the same state draws differently", () => {
     let draws = 0
     const impure = smithers(() => {

@@ -119,6 +119,10 @@ const pieces = (node: PromptNode): ReadonlyArray<Piece> => {
     case "section":
     case "article":
       return [{ kind: "boundary" }, ...children.flatMap(pieces), { kind: "boundary" }]
+    case "smithers:prompt":
+      return isBlocks(children)
+        ? [{ kind: "boundary" }, ...children.flatMap(pieces), { kind: "boundary" }]
+        : children.flatMap(pieces)
     case "span":
       return children.flatMap(pieces)
     case hole:
@@ -164,6 +168,12 @@ const pieces = (node: PromptNode): ReadonlyArray<Piece> => {
     default:
       return tag(node)
   }
+}
+
+/** Whether the text of a prompt file is more than a phrase: several lines, or one that Markdown takes for a block. */
+const isBlocks = (children: ReadonlyArray<PromptNode>): boolean => {
+  const text = content(children).trim()
+  return text.includes("\n") || /^(#{1,6} |[-*+] |\d+[.)] |> |```|~~~)/.test(text)
 }
 
 /**

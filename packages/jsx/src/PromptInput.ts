@@ -3,6 +3,7 @@
  * holds nothing of the compiler.
  */
 import * as Schema from "effect/Schema"
+import { jsx } from "./jsx-runtime.ts"
 import { isPending } from "./Pending.ts"
 
 /** The type of an input, as read from the front matter of a prompt. */
@@ -56,14 +57,17 @@ export const showType = (type: InputType): string => {
   }
 }
 
+/** Stands around the text of a prompt file, so that one that consists of blocks is set apart from what is beside it. */
+export const promptElement = "smithers:prompt"
+
 /** A component whose props are checked against its inputs whenever it renders. */
-export const prompt = <Props extends object, Rendered>(
-  render: (props: Props) => Rendered,
+export const prompt = <Props extends object>(
+  render: (props: Props) => unknown,
   { name, file, inputs }: { readonly name: string; readonly file: string; readonly inputs?: Inputs },
-): ((props: Props) => Rendered) => {
-  const checked = (props: Props): Rendered => {
+): ((props: Props) => ReturnType<typeof jsx>) => {
+  const checked = (props: Props): ReturnType<typeof jsx> => {
     if (inputs !== undefined) checkProps(file, inputs, props)
-    return render(props)
+    return jsx(promptElement, { children: render(props) })
   }
   return Object.assign(Object.defineProperty(checked, "name", { value: name }), { displayName: name })
 }

@@ -118,7 +118,9 @@ const placesOf = (
     const task = layout.tasks.get(nodeId)
     if (task === undefined || tables.has(nodeId)) continue
     tables.set(nodeId, task.table)
-    around.set(nodeId, task.loop === undefined ? [] : [task.loop])
+    const loopsAround: Array<NodeId> = []
+    for (let here = task.loop; here !== undefined; here = layout.loops.get(here)) loopsAround.push(here)
+    around.set(nodeId, loopsAround)
     added = true
   }
   for (const loop of Object.keys(loops)) {
@@ -140,6 +142,7 @@ const stateOf = (
   const outputs = new Map<NodeKey, unknown>()
   const events: Array<RunEvent> = []
   const passes = new Map<string, number>(Object.entries(loops))
+  const parents = new Map<string, string | undefined>()
   for (const { nodeId, iteration, value } of given) {
     const table = tables.get(nodeId)
     if (table === undefined) continue
@@ -153,12 +156,22 @@ const stateOf = (
     const codec = schema === undefined ? undefined : (Codec.make(schema) as Codec.Codec<unknown, unknown>)
     outputs.set(nodeKey(nodeId, iteration), codec === undefined ? value : decode(codec, value, refuse))
     events.push({ _tag: "AttemptSucceeded", nodeId, iteration, attempt: 1, table })
-    for (const loop of known.get(tables)?.get(nodeId) ?? []) {
-      if (loops[loop] === undefined) passes.set(loop, Math.max(passes.get(loop) ?? 0, iteration + 1))
+    const [innermost, ...outer] = known.get(tables)?.get(nodeId) ?? []
+    if (innermost === undefined && iteration > 0) {
+      const problem = `"${nodeId}/${iteration}" is a pass of a task that stands in no loop`
+      throw new InvalidWorkflow({ workflow: unnamed, where: "outputs of renderPlan", problem })
     }
+    // The outer loops have begun, and are in their first pass unless told otherwise.
+    for (const loop of outer.toReversed()) if (!passes.has(loop)) passes.set(loop, 1)
+    if (innermost !== undefined && loops[innermost] === undefined) {
+      passes.set(innermost, Math.max(passes.get(innermost) ?? 0, iteration + 1))
+    }
+    for (const loop of [innermost, ...outer]) if (loop !== undefined) parents.set(loop, outer[[innermost, ...outer].indexOf(loop)])
   }
   for (const [loop, count] of passes) {
-    for (let pass = 0; pass < count; pass++) events.push({ _tag: "LoopAdvanced", nodeId: loop, iteration: 0, base: 0, pass })
+    const parent = parents.get(loop)
+    const iteration = parent === undefined ? 0 : Math.max(0, (passes.get(parent) ?? 1) - 1)
+    for (let pass = 0; pass < count; pass++) events.push({ _tag: "LoopAdvanced", nodeId: loop, iteration, base: 0, pass })
   }
   const state = events.reduce((folded, event) => RunState.apply(folded, event, 0), RunState.empty(runId))
   return { state, values: { input, outputs } }

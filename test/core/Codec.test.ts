@@ -374,4 +374,20 @@ describe("strings and keys", () => {
     expect(canonical([1, 2])).not.toBe(canonical([2, 1]))
     expect(canonical(JSON.parse(`{"__proto__":1}`))).toBe(`{"__proto__":1}`)
   })
+
+  it("tells what is accepted: before defaults and transforms, closed where the library says nothing", () => {
+    const { inputSchema } = Codec.make(
+      z.object({ n: z.string().transform(Number), d: z.number().default(1), deep: z.array(z.object({ a: z.string() })) }),
+    )
+    expect(inputSchema).toMatchObject({
+      properties: { n: { type: "string" }, deep: { items: { additionalProperties: false } } },
+      required: ["n", "deep"],
+      additionalProperties: false,
+    })
+    const both = Codec.make(z.intersection(z.object({ a: z.string() }), z.object({ b: z.string() }))).inputSchema
+    expect(both).toMatchObject({ properties: { a: {}, b: {} }, required: ["a", "b"], additionalProperties: false })
+    expect(Codec.make(Schema.Struct({ a: Schema.NumberFromString })).inputSchema).toMatchObject({
+      properties: { a: { type: "string" } },
+    })
+  })
 })

@@ -445,7 +445,7 @@ describe("a run with pending reads", () => {
       expect(yield* passes((ctx) => !!last(ctx) && last(ctx) >= "2")).toBe("22")
       expect(yield* passes((ctx) => last(ctx) !== "0" && last(ctx) !== "1")).toBe("22")
       expect(yield* passes((ctx) => !(Number(last(ctx)) < 3))).toBe("33")
-      expect(yield* passes((ctx) => (last(ctx) ? true : false))).toBe("00")
+      expect(yield* passes((ctx) => [last(ctx)].some(Boolean))).toBe("00")
       const async = smithers(() => (
         <Workflow name="w">
           <Loop id="l" maxIterations={3} until={async () => false}>

@@ -155,7 +155,7 @@ const describeStandard = (schema: StandardSchemaV1) => {
   const output = attempt(() => converter.output(target))
   const input = attempt(() => converter.input(target))
   const isTwoWay = output !== undefined && input !== undefined && canonical(essence(input)) === canonical(essence(output))
-  return { input, output, isTwoWay }
+  return { input: input === undefined ? undefined : (closed(input) as JsonSchema), output, isTwoWay }
 }
 
 /**
@@ -174,6 +174,21 @@ const isReread = (stored: unknown, value: unknown): boolean => {
 
 /** Keywords whose members are named by the author. */
 const named: ReadonlySet<string> = new Set(["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"])
+
+/**
+ * A JSON Schema whose objects take no fields but their own, unless it says otherwise. What a library accepts and drops is not to be
+ * asked for, and providers that keep to a schema want it closed.
+ */
+const closed = (schema: unknown, isNamed = false): unknown => {
+  if (Array.isArray(schema)) return schema.map((item) => closed(item))
+  // Of parts that one value must match together none may be closed.
+  if (typeof schema !== "object" || schema === null || (!isNamed && "allOf" in schema)) return schema
+  const inner = Object.fromEntries(
+    Object.entries(schema).map(([keyword, value]) => [keyword, closed(value, !isNamed && named.has(keyword))]),
+  )
+  const isOpen = !isNamed && "properties" in schema && !("additionalProperties" in schema)
+  return isOpen ? { ...inner, additionalProperties: false } : inner
+}
 
 /** A JSON Schema without what defaults and strictness change between input and output. */
 const essence = (schema: unknown, isNamed = false): Json => {

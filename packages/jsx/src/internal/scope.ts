@@ -10,7 +10,7 @@ import type { PendingRead } from "@smithers/core/Plan"
 import * as React from "react"
 
 /** One rendering of a component: the pending reads it has made, in order. */
-export interface Scope {
+interface Scope {
   readonly reads: Array<PendingRead>
 }
 

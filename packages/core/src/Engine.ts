@@ -15,7 +15,7 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Json } from "./Codec.ts"
-import { InputMismatch, RunEnded, type RunNotFound, type StoreError, WorkflowMismatch } from "./Errors.ts"
+import { InputMismatch, RunEnded, RunFenced, type RunNotFound, type StoreError, WorkflowMismatch } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Metrics from "./Metrics.ts"
@@ -32,6 +32,8 @@ export interface RunRequest {
   readonly revive: Storage.OpenRequest["revive"]
   /** What to do about stored outputs that the current schemas do not accept. */
   readonly onIncompatible: "fail" | "rerun"
+  /** Whether to wait for a run that another process works on; otherwise it is `RunFenced`. Waits unless told. */
+  readonly isPatient?: boolean
 }
 
 export type EngineError = RunDriver.DriverError | RunNotFound | InputMismatch | WorkflowMismatch
@@ -157,6 +159,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           const now = yield* Clock.currentTimeMillis
           const opened = yield* storage.open({ ...request, revive, leaseMs, now })
           if (opened._tag !== "Owned") return opened
+          if (request.isPatient === false) return yield* new RunFenced({ runId: request.runId, epoch: 0 })
           // Whoever works on it decides how it ends; a failure there is not taken up again here.
           revive = []
           const wait = Duration.min(followInterval, Duration.millis(Math.max(1, opened.until - now)))

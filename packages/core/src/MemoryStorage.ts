@@ -168,11 +168,23 @@ export const make = (): StorageShape => {
           return []
         }),
       ),
-    release: (runId, epoch, now) =>
+    due: (now) =>
+      Effect.sync(() => {
+        const free = [...stored.values()].filter(({ run }) => !isEnded(run) && (run.leaseUntil === null || run.leaseUntil <= now))
+        const told = new Set([...inbox.values()].map((command) => command.runId))
+        const deadlines = (entry: Stored) =>
+          [...entry.waits.values()].flatMap(({ status, deadline }) => (status === "open" && deadline !== null ? [deadline] : []))
+        const canGoOn = (entry: Stored) =>
+          entry.run.status !== "waiting" || told.has(entry.run.runId) || deadlines(entry).some((deadline) => deadline <= now)
+        const later = free.filter((entry) => !canGoOn(entry)).flatMap(deadlines)
+        const runs = free.filter(canGoOn).map(({ run: { runId, workflow } }) => ({ runId, workflow }))
+        return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
+      }),
+    release: (runId, epoch, now, released = "suspended") =>
       Effect.sync(() => {
         const entry = stored.get(runId)
         if (entry === undefined || entry.run.epoch !== epoch || entry.run.owner === null) return
-        const status = isEnded(entry.run) ? entry.run.status : "suspended"
+        const status = isEnded(entry.run) ? entry.run.status : released
         entry.run = { ...entry.run, status, owner: null, leaseUntil: null, updatedAt: now }
         entry.state = { ...entry.state, status }
         news.tick()

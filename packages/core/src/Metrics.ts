@@ -15,6 +15,9 @@ export const runsFailed = Metric.counter("smithers_runs_failed_total", {
   description: "Runs ended by a failure",
 })
 export const runsCancelled = Metric.counter("smithers_runs_cancelled_total", { incremental: true, description: "Runs cancelled" })
+/** Runs that a supervisor took up. */
+export const runsSupervised = Metric.counter("smithers_runs_supervised", { incremental: true })
+
 export const runsActive = Metric.gauge("smithers_runs_active", { description: "Runs this process works on now" })
 
 export const attemptsStarted = Metric.counter("smithers_attempts_started_total", {

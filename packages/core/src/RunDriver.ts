@@ -207,7 +207,9 @@ export const drive = <R>(
   Effect.suspend(() => {
     const { control, runId, epoch } = options
     control.epoch = epoch
-    const release = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.release(runId, epoch, now))
+    const release = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      storage.release(runId, epoch, now, control.waiting.length > 0 ? "waiting" : "suspended"),
+    )
     return Effect.onExit(loop(storage, definition, options), (exit) => {
       control.epoch = undefined
       return Exit.isSuccess(exit) ? Effect.void : Effect.ignore(release)
@@ -319,7 +321,7 @@ const loop = (
     if (created === undefined) {
       const isRevived = RunState.isEnded(state)
       // Released in order, if not always after its attempts could be noted: its process did not die of them.
-      const reason = state.status === "suspended" ? "shutdown" : "crash"
+      const reason = state.status === "running" ? "crash" : "shutdown"
       const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
       // A run that is only to be cancelled keeps what it has.
       const isStopping = commands.length > 0 || (state.cancel !== undefined && !isRevived)

@@ -9,8 +9,8 @@ import type { ErrorInfo, RunFailure } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import type { RunEvent, WaitKind } from "./RunEvent.ts"
 
-/** `suspended` is a run that nobody works on although it could go on. */
-export type RunStatus = "running" | "suspended" | "finished" | "failed" | "cancelled"
+/** Nobody works on a run that is `suspended`, although it could go on, or `waiting`, until something comes from outside. */
+export type RunStatus = "running" | "suspended" | "waiting" | "finished" | "failed" | "cancelled"
 
 /** A failed attempt of a node that has not ended yet; what a retry policy needs to find its place again. */
 export interface Failure {

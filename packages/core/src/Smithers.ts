@@ -6,11 +6,17 @@ import * as Layer from "effect/Layer"
 import * as Engine from "./Engine.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import type { Storage } from "./Storage.ts"
+import * as Supervisor from "./Supervisor.ts"
 
 export type { Builder, Node, Step } from "./Builder.ts"
 export { answer, approve, type CommandError, deny, signal } from "./Commands.ts"
 export * from "./Errors.ts"
 export { createWorkflow, type ExecuteError, type RunHandle, type RunResult, type Waits, type Workflow } from "./Workflow.ts"
+
+/** Wakes runs that nobody works on: as a layer beside the store's. */
+export const supervisor = Supervisor.layer
+
+export { type Registry, registry } from "./Supervisor.ts"
 
 /** What running a workflow needs. */
 export type Runtime = Engine.Engine | Storage

@@ -110,7 +110,7 @@ export const RunSummary = Schema.Struct({
   runId: Schema.String,
   workflow: Schema.String,
   version: Schema.NullOr(Schema.String),
-  status: Schema.Literal("running", "suspended", "finished", "failed", "cancelled"),
+  status: Schema.Literal("running", "suspended", "waiting", "finished", "failed", "cancelled"),
   tags: Schema.Array(Schema.String),
   createdAt: Schema.Number,
   updatedAt: Schema.Number,
@@ -234,8 +234,18 @@ export interface StorageShape {
     claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
     leaseUntil: number,
   ) => Effect.Effect<ReadonlyArray<string>, StoreError>
-  /** Gives up the claim on a run that has not ended, leaving it `suspended`. Does nothing when it is lost already. */
-  readonly release: (runId: string, epoch: number, now: number) => Effect.Effect<void, StoreError>
+  /** Gives up the claim on a run that has not ended, `suspended` unless told. Does nothing when it is lost already. */
+  readonly release: (runId: string, epoch: number, now: number, status?: "suspended" | "waiting") => Effect.Effect<void, StoreError>
+  /**
+   * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, and waiting ones that
+   * were told something or whose time has come. `nextAt` (epoch ms) is when the time of the next waiting one comes.
+   */
+  readonly due: (
+    now: number,
+  ) => Effect.Effect<
+    { readonly runs: ReadonlyArray<{ readonly runId: string; readonly workflow: string }>; readonly nextAt: number | undefined },
+    StoreError
+  >
   /** Makes sure that the tables of these outputs exist with the columns they need. */
   readonly prepareOutputs: (workflow: string, tables: ReadonlyArray<OutputTable>) => Effect.Effect<void, StoreError>
   /** An output that an earlier run left under this key, at or after `notBefore` (epoch ms). */

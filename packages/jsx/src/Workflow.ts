@@ -6,6 +6,7 @@ import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, type RenderFailed, unnamed } from "@smithers/core/Errors"
 import { idPattern, idRule } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
+import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
 import type { OutputTable } from "@smithers/core/Storage"
 import * as CoreWorkflow from "@smithers/core/Workflow"
@@ -36,6 +37,8 @@ export interface JsxWorkflow<in I, out R = never> extends CoreWorkflow.Runs<I, u
   /** The name its `<Workflow>` bears. Found by rendering without an input; throws `RenderFailed` where that cannot be done. */
   readonly name: string
   readonly version: string | undefined
+  /** How a run of it is taken up. */
+  readonly definition: Definition<R>
   readonly [blueprintKey]: Planner.Blueprint & { readonly input: Codec.Codec<unknown, unknown> }
 }
 
@@ -188,6 +191,7 @@ const make = (
       return nameOf()
     },
     version,
+    definition,
     [blueprintKey]: blueprint,
   }
 }

@@ -12,7 +12,11 @@ export interface Claims {
   readonly open: (request: OpenRequest) => Either.Either<Opened, RunNotFound>
   /** Answers with the runs that were lost. */
   readonly renew: (claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>, leaseUntil: number) => Array<string>
-  readonly release: (runId: string, epoch: number, now: number) => void
+  readonly release: (runId: string, epoch: number, now: number, status: "suspended" | "waiting") => void
+  readonly due: (now: number) => {
+    readonly runs: ReadonlyArray<{ readonly runId: string; readonly workflow: string }>
+    readonly nextAt: number | undefined
+  }
   readonly deliver: (command: Command) => Either.Either<Instruction | undefined, RunNotFound | RunEnded>
   readonly inbox: () => ReadonlyArray<Command>
 }
@@ -40,8 +44,24 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const extend = prepare("UPDATE smithers_runs SET lease_until = ?3 WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL")
   const release = prepare(
     `UPDATE smithers_runs SET owner = NULL, lease_until = NULL, updated_at = ?3,
-       status = CASE WHEN status IN ${ended} THEN status ELSE 'suspended' END
+       status = CASE WHEN status IN ${ended} THEN status ELSE ?4 END
      WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL`,
+  )
+  const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
+  // Each part reads an index that holds little but what it looks for; what waits in peace is not read at all.
+  const selectDue = prepare<[runId: string, workflow: string]>(
+    `SELECT run_id, workflow FROM smithers_runs WHERE owner IS NULL AND status IN ('suspended', 'running')
+     UNION SELECT run_id, workflow FROM smithers_runs
+       WHERE owner IS NOT NULL AND (lease_until <= ?1 OR owner IN (SELECT value FROM json_each(?2)))
+     UNION SELECT r.run_id, r.workflow FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
+       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status = 'waiting'
+     UNION SELECT r.run_id, r.workflow FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
+       WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting'
+     LIMIT 100`,
+  )
+  const selectNext = prepare<[deadline: number | null]>(
+    `SELECT w.deadline FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
+     WHERE w.status = 'open' AND w.deadline > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY w.deadline LIMIT 1`,
   )
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
   const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE id = ? AND frame IS NULL")
@@ -79,14 +99,23 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         // A run that has ended has no lease any more, and was not lost.
         return selectEpoch.values(runId)[0]?.[0] === epoch ? [] : [runId]
       }),
-    release: (runId, epoch, now) => {
-      release.run(runId, epoch, now)
+    release: (runId, epoch, now, status) => {
+      release.run(runId, epoch, now, status)
+    },
+    due: (now) => {
+      const gone = selectOwners
+        .values()
+        .filter(([owner]) => owner !== me && Owner.isDead(owner))
+        .map(([owner]) => owner)
+      const rows = selectDue.values(now, JSON.stringify(gone))
+      return { runs: rows.map(([runId, workflow]) => ({ runId, workflow })), nextAt: selectNext.values(now)[0]?.[0] ?? undefined }
     },
     deliver: ({ id, runId, at, command }) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
       const [, status] = row
-      if (status !== "running" && status !== "suspended") return Either.left(new RunEnded({ runId, status }))
+      if (status !== "running" && status !== "suspended" && status !== "waiting")
+        return Either.left(new RunEnded({ runId, status }))
       insertCommand.run(id, runId, at, JSON.stringify(command))
       const kept = selectCommand.values(id)[0]
       return Either.right(kept === undefined ? undefined : (JSON.parse(kept[0]) as Instruction))

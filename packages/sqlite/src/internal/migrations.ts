@@ -18,7 +18,7 @@ CREATE TABLE smithers_runs (
   run_id TEXT PRIMARY KEY,
   workflow TEXT NOT NULL,
   version TEXT,
-  status TEXT NOT NULL, -- running, suspended, finished, failed, cancelled
+  status TEXT NOT NULL, -- running, suspended, waiting, finished, failed, cancelled
   epoch INTEGER NOT NULL, -- claims so far
   owner TEXT, -- host:pid:process:store, while it is claimed
   lease_until INTEGER,
@@ -175,6 +175,10 @@ CREATE TABLE smithers_waits (
 -- What waits, for a person's list and for whoever wakes runs: only what is open.
 CREATE INDEX smithers_waits_open ON smithers_waits (kind, since) WHERE status = 'open';
 CREATE INDEX smithers_waits_due ON smithers_waits (deadline) WHERE status = 'open' AND deadline IS NOT NULL;
+
+-- Runs that someone works on, and runs that someone should work on.
+CREATE INDEX smithers_runs_owned ON smithers_runs (owner, lease_until) WHERE owner IS NOT NULL;
+CREATE INDEX smithers_runs_free ON smithers_runs (workflow) WHERE owner IS NULL AND status IN ('suspended', 'running');
 
 CREATE TABLE smithers_signals (
   run_id TEXT NOT NULL,

@@ -1,0 +1,191 @@
+/**
+ * Wakes runs that nobody works on and that can go on: whose owner died, whose timer is due, whose wait is over, or that were told
+ * something. It looks when the store says that something changed, when the next deadline comes, and every now and then for owners
+ * that have gone; between that it does nothing. Several supervisors may watch one store: a run is claimed by one.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import { Engine, type EngineError } from "./Engine.ts"
+import { InvalidWorkflow, type StoreError } from "./Errors.ts"
+import * as Metrics from "./Metrics.ts"
+import type { Definition } from "./RunDriver.ts"
+import { Storage } from "./Storage.ts"
+
+/** A workflow as a registry knows it. */
+export interface Registered<R> {
+  readonly name: string
+  readonly definition: Definition<R>
+}
+
+/** Workflows by name: what a supervisor can run. Make it with {@link registry}. */
+export interface Registry<out R = never> {
+  readonly names: ReadonlyArray<string>
+  readonly find: (name: string) => Definition<R> | undefined
+}
+
+/** Puts workflows together. Throws {@link InvalidWorkflow} where two have one name. */
+export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Registry<R> => {
+  const byName = new Map<string, Definition<R>>()
+  for (const { name, definition } of workflows) {
+    if (byName.has(name)) throw new InvalidWorkflow({ workflow: name, where: "registry", problem: "two workflows have this name" })
+    byName.set(name, definition)
+  }
+  return { names: [...byName.keys()], find: (name) => byName.get(name) }
+}
+
+/** How a supervisor works. */
+export interface SupervisorOptions<R> {
+  readonly registry: Registry<R>
+  /** How often to look for runs whose owner is gone, which no change of the store tells of; 5 seconds unless told. */
+  readonly interval?: Duration.DurationInput
+  /** Runs worked on at once; 16 unless told. */
+  readonly maxConcurrent?: number
+}
+
+/** What a supervisor did with a run. */
+export type Action =
+  | { readonly _tag: "Resumed"; readonly runId: string; readonly workflow: string }
+  | {
+      readonly _tag: "Settled"
+      readonly runId: string
+      readonly workflow: string
+      readonly how: "Finished" | "Failed" | "Cancelled" | "Idle"
+    }
+  /** The run could not be worked on. It is left alone for a while, twice as long each time, at most five minutes. */
+  | {
+      readonly _tag: "Refused"
+      readonly runId: string
+      readonly workflow: string
+      readonly error: EngineError
+      readonly again: number
+    }
+  /** No workflow of this name is registered. */
+  | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
+
+export interface SupervisorShape {
+  /** Looks once, and answers with what it took up; does not wait for what comes of it. */
+  readonly look: Effect.Effect<ReadonlyArray<Action>, StoreError>
+  /** What it did, as it happens: for logs. */
+  readonly actions: (listener: (action: Action) => void) => () => void
+}
+
+/** A supervisor at work. */
+export class Supervisor extends Context.Tag("@smithers/core/Supervisor")<Supervisor, SupervisorShape>() {}
+
+/** The first pause after a run could not be worked on, and the longest (ms). */
+const firstPauseMs = 1000
+const longestPauseMs = 300_000
+
+interface Pause {
+  readonly times: number
+  readonly until: number
+}
+
+/** Begins to supervise, until the scope closes. Runs that it works on then are suspended, and can be resumed. */
+export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<SupervisorShape, never, Engine | Storage | Scope.Scope | R> =>
+  Effect.gen(function* () {
+    const [engine, storage] = [yield* Engine, yield* Storage]
+    const { maxConcurrent = 16 } = options
+    const intervalMs = Duration.toMillis(options.interval ?? Duration.seconds(5))
+    const working = yield* FiberMap.make<string>()
+    const pauses = new Map<string, Pause>()
+    const unknown = new Set<string>()
+    const listeners = new Set<(action: Action) => void>()
+    const tell = (action: Action): void => {
+      for (const listener of listeners) listener(action)
+    }
+
+    const work = (runId: string, workflow: string, definition: Definition<R>): Effect.Effect<void, never, R> =>
+      engine.joinUntilIdle(definition, { runId, create: undefined, revive: [], onIncompatible: "fail", isPatient: false }).pipe(
+        Effect.matchEffect({
+          onSuccess: ({ _tag }) =>
+            Effect.sync(() => {
+              pauses.delete(runId)
+              tell({ _tag: "Settled", runId, workflow, how: _tag })
+            }),
+          onFailure: (error) =>
+            Effect.gen(function* () {
+              // Another process was first, or the run is gone: nothing to do for us.
+              if (error._tag === "RunFenced" || error._tag === "RunNotFound") return
+              const times = (pauses.get(runId)?.times ?? 0) + 1
+              const jitter = yield* Random.nextRange(0.8, 1.2)
+              const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter
+              const again = Math.ceil((yield* Clock.currentTimeMillis) + pauseMs)
+              pauses.set(runId, { times, until: again })
+              tell({ _tag: "Refused", runId, workflow, error, again })
+              yield* Effect.logWarning(`run ${runId} of "${workflow}" could not be resumed: ${error.message}`)
+            }),
+        }),
+      )
+
+    /** Takes up what can go on, and answers with that and with when to look again. */
+    const look = Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const { runs, nextAt } = yield* storage.due(now)
+      const taken: Array<Action> = []
+      let again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY)
+      for (const { runId, workflow } of runs) {
+        if (FiberMap.unsafeHas(working, runId)) continue
+        const pause = pauses.get(runId)
+        if (pause !== undefined && pause.until > now) {
+          again = Math.min(again, pause.until)
+          continue
+        }
+        const definition = options.registry.find(workflow)
+        if (definition === undefined) {
+          if (!unknown.has(workflow)) yield* Effect.logWarning(`no workflow "${workflow}" is registered; its runs are left alone`)
+          unknown.add(workflow)
+          taken.push({ _tag: "Unknown", runId, workflow })
+          continue
+        }
+        if ((yield* FiberMap.size(working)) >= maxConcurrent) break
+        yield* FiberMap.run(working, runId, work(runId, workflow, definition))
+        Metrics.runsSupervised.unsafeUpdate(1, [])
+        const action = { _tag: "Resumed", runId, workflow } as const
+        tell(action)
+        taken.push(action)
+      }
+      return { taken, again }
+    })
+
+    const watch = Effect.gen(function* () {
+      for (let version = -1; ; ) {
+        const { again } = yield* look
+        const pause = Math.max(0, again - (yield* Clock.currentTimeMillis))
+        version = yield* Effect.timeoutTo(storage.changes(version), {
+          duration: pause,
+          onSuccess: (news) => news,
+          onTimeout: () => version,
+        })
+        // What changes together is looked at together.
+        yield* Effect.yieldNow()
+      }
+    })
+    yield* watch.pipe(
+      Effect.catchAll((error) => Effect.logWarning("the store could not be looked at", error)),
+      Effect.zipRight(Effect.sleep(firstPauseMs)),
+      Effect.forever,
+      Effect.forkScoped,
+    )
+    const services = yield* Effect.context<R>()
+    return {
+      look: Effect.provide(
+        Effect.map(look, ({ taken }) => taken),
+        services,
+      ),
+      actions: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+    }
+  })
+
+/** A supervisor as a layer over an engine and its store. */
+export const layer = <R>(options: SupervisorOptions<R>): Layer.Layer<Supervisor, never, Engine | Storage | R> =>
+  Layer.scoped(Supervisor, make(options))

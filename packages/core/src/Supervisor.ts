@@ -13,6 +13,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { Engine, type EngineError } from "./Engine.ts"
 import { InvalidWorkflow, type StoreError } from "./Errors.ts"
+import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
 import type { Definition } from "./RunDriver.ts"
 import { Storage } from "./Storage.ts"
@@ -101,6 +102,14 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
       for (const listener of listeners) listener(action)
     }
 
+    /** Runs that were let go of again: then there is room, or a pause to keep. */
+    const ended = Ticker.make()
+    let count = 0
+    const letGo = (): void => {
+      count++
+      ended.tick()
+    }
+
     const work = (runId: string, workflow: string, definition: Definition<R>): Effect.Effect<void, never, R> =>
       engine.joinUntilIdle(definition, { runId, create: undefined, revive: [], onIncompatible: "fail", isPatient: false }).pipe(
         Effect.matchEffect({
@@ -145,7 +154,8 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
           continue
         }
         if ((yield* FiberMap.size(working)) >= maxConcurrent) break
-        yield* FiberMap.run(working, runId, work(runId, workflow, definition))
+        const fiber = yield* FiberMap.run(working, runId, work(runId, workflow, definition))
+        fiber.addObserver(letGo)
         Metrics.runsSupervised.unsafeUpdate(1, [])
         const action = { _tag: "Resumed", runId, workflow } as const
         tell(action)
@@ -156,13 +166,11 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
 
     const watch = Effect.gen(function* () {
       for (let version = -1; ; ) {
+        const seen = count
         const { again } = yield* look
         const pause = Math.max(0, again - (yield* Clock.currentTimeMillis))
-        version = yield* Effect.timeoutTo(storage.changes(version), {
-          duration: pause,
-          onSuccess: (news) => news,
-          onTimeout: () => version,
-        })
+        const news = Effect.raceFirst(storage.changes(version), Effect.as(ended.after(seen), version))
+        version = yield* Effect.timeoutTo(news, { duration: pause, onSuccess: (later) => later, onTimeout: () => version })
         // What changes together is looked at together.
         yield* Effect.yieldNow()
       }

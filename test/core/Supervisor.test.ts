@@ -1,0 +1,230 @@
+/**
+ * Waking runs that nobody works on, on every store.
+ */
+
+import { expect, it } from "@effect/vitest"
+import * as Commands from "@smithers/core/Commands"
+import * as Engine from "@smithers/core/Engine"
+import { RenderFailed } from "@smithers/core/Errors"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import * as Smithers from "@smithers/core/Smithers"
+import { Storage } from "@smithers/core/Storage"
+import * as Supervisor from "@smithers/core/Supervisor"
+import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import { describe } from "vitest"
+
+const Input = Schema.Struct({ n: Schema.Number })
+
+const rest = Effect.gen(function* () {
+  for (let turn = 0; turn < 80; turn++) yield* Effect.yieldNow()
+})
+
+const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
+  ["memory", MemoryStorage.layer],
+  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
+]
+
+/** A workflow that asks, sleeps and then is done; says what ran. */
+const asking = () => {
+  const ran: Array<string> = []
+  const workflow = Smithers.createWorkflow({ name: "asking", input: Input }).build(($) =>
+    $.sequence(
+      $.approval("ask", { request: () => ({ title: "?" }) }),
+      $.timer("nap", { duration: "1 hour" }),
+      $.step("done", {
+        output: Schema.Number,
+        run: ({ input }) => {
+          ran.push(`done ${input.n}`)
+          return input.n
+        },
+      }),
+    ),
+  )
+  return { workflow, ran }
+}
+
+/** A process on a store: its engine, and what it supervises. */
+const processOn = (storage: Storage["Type"], registry: Supervisor.Registry, options: { readonly lease?: string } = {}) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const engine = yield* Engine.make({ lease: (options.lease ?? "100 days") as "1 day" }).pipe(
+      Effect.provideService(Storage, storage),
+      Scope.extend(scope),
+    )
+    const supervisor = yield* Supervisor.make({ registry, interval: "1 day" }).pipe(
+      Effect.provideService(Storage, storage),
+      Effect.provideService(Engine.Engine, engine),
+      Scope.extend(scope),
+    )
+    const actions: Array<string> = []
+    supervisor.actions((action) => actions.push(action._tag === "Settled" ? action.how : action._tag))
+    return { engine, supervisor, actions, stop: Scope.close(scope, Exit.void) }
+  })
+
+describe.each(stores)("a supervisor on %s", (_, store) => {
+  const on = <A, E>(effect: Effect.Effect<A, E, Storage>) => Effect.provide(effect, store)
+
+  it.effect("takes up a run when it is told something, and when its time comes, and lets it go between", () =>
+    on(
+      Effect.gen(function* () {
+        const { workflow, ran } = asking()
+        const storage = yield* Storage
+        const { engine, actions, stop } = yield* processOn(storage, Supervisor.registry([workflow]))
+        yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, engine)
+        yield* rest
+        expect(yield* storage.runs({})).toMatchObject([{ status: "waiting", owner: null }])
+        expect(actions).toEqual([])
+        yield* Commands.approve("r", "ask")
+        yield* rest
+        expect(actions).toEqual(["Resumed", "Idle"])
+        expect(yield* storage.runs({})).toMatchObject([{ status: "waiting", owner: null }])
+        yield* TestClock.adjust("59 minutes")
+        yield* rest
+        expect(ran).toEqual([])
+        yield* TestClock.adjust("1 minute")
+        yield* rest
+        expect(ran).toEqual(["done 1"])
+        expect(actions).toEqual(["Resumed", "Idle", "Resumed", "Finished"])
+        yield* stop
+      }),
+    ),
+  )
+
+  it.effect("resumes what another left behind, once, though two supervise", () =>
+    on(
+      Effect.gen(function* () {
+        const ran: Array<string> = []
+        const workflow = Smithers.createWorkflow({ name: "left", input: Input }).build(($) =>
+          $.step("slow", {
+            output: Schema.String,
+            run: ({ attempt }) =>
+              Effect.suspend(() => {
+                ran.push(`attempt ${attempt}`)
+                return attempt === 1 ? Effect.never : Effect.succeed("done")
+              }),
+          }),
+        )
+        const storage = yield* Storage
+        const nothing = Supervisor.registry([])
+        const dying = yield* processOn(storage, nothing)
+        yield* Effect.provideService(workflow.start({ n: 1 }, { runId: "r" }), Engine.Engine, dying.engine).pipe(
+          Effect.provideService(Storage, storage),
+        )
+        yield* rest
+        yield* dying.stop
+        expect(yield* storage.runs({})).toMatchObject([{ status: "suspended", owner: null }])
+        const both = [
+          yield* processOn(storage, Supervisor.registry([workflow])),
+          yield* processOn(storage, Supervisor.registry([workflow])),
+        ]
+        yield* rest
+        expect(ran).toEqual(["attempt 1", "attempt 2"])
+        expect(both.flatMap(({ actions }) => actions).filter((action) => action === "Finished")).toEqual(["Finished"])
+        for (const { stop } of both) yield* stop
+      }),
+    ),
+  )
+
+  it.effect("leaves a run alone for longer each time it cannot be worked on, and does not spin", () =>
+    on(
+      Effect.gen(function* () {
+        const { workflow } = asking()
+        const storage = yield* Storage
+        const first = yield* processOn(storage, Supervisor.registry([]))
+        yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
+        yield* Commands.approve("r", "ask")
+        yield* first.stop
+        let loads = 0
+        const broken = {
+          name: "asking",
+          definition: {
+            ...workflow.definition,
+            planner: () => ({
+              plan: () => {
+                loads++
+                throw new RenderFailed({ workflow: "asking", problem: "it does not load" })
+              },
+              observe: () => false,
+            }),
+          },
+        }
+        const { actions, stop } = yield* processOn(storage, Supervisor.registry([broken]))
+        yield* rest
+        expect(loads).toBe(1)
+        for (let second = 0; second < 60; second++) {
+          yield* TestClock.adjust("1 second")
+          yield* rest
+        }
+        expect(loads).toBeGreaterThan(3)
+        expect(loads).toBeLessThan(8)
+        expect(new Set(actions)).toEqual(new Set(["Resumed", "Refused"]))
+        yield* stop
+      }),
+    ),
+  )
+
+  it.effect("leaves runs alone whose workflow it does not know, and says so once", () =>
+    on(
+      Effect.gen(function* () {
+        const { workflow } = asking()
+        const storage = yield* Storage
+        const first = yield* processOn(storage, Supervisor.registry([]))
+        yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
+        yield* Commands.approve("r", "ask")
+        yield* rest
+        expect(yield* first.supervisor.look).toEqual([{ _tag: "Unknown", runId: "r", workflow: "asking" }])
+        expect(yield* storage.runs({})).toMatchObject([{ status: "waiting" }])
+        yield* first.stop
+      }),
+    ),
+  )
+
+  it.effect("wakes hundreds of timers that are due at once, some at a time", () =>
+    on(
+      Effect.gen(function* () {
+        let [running, most, done] = [0, 0, 0]
+        const workflow = Smithers.createWorkflow({ name: "nap", input: Input }).build(($) =>
+          $.sequence(
+            $.timer("nap", { duration: "1 minute" }),
+            $.step("done", {
+              output: Schema.Void,
+              run: () =>
+                Effect.gen(function* () {
+                  running++
+                  most = Math.max(most, running)
+                  yield* Effect.yieldNow()
+                  running--
+                  done++
+                }),
+            }),
+          ),
+        )
+        const storage = yield* Storage
+        const { engine, stop } = yield* processOn(storage, Supervisor.registry([workflow]))
+        for (let n = 0; n < 300; n++) {
+          yield* Effect.provideService(workflow.run({ n }, { runId: `r${n}` }), Engine.Engine, engine)
+        }
+        expect(done).toBe(0)
+        yield* TestClock.adjust("1 minute")
+        for (let turn = 0; turn < 400 && done < 300; turn++) yield* rest
+        expect(done).toBe(300)
+        expect(most).toBeLessThanOrEqual(16)
+        yield* stop
+      }),
+    ),
+  )
+})
+
+describe("a registry", () => {
+  it.effect("refuses two workflows of one name", () =>
+    Effect.sync(() => {
+      expect(() => Supervisor.registry([asking().workflow, asking().workflow])).toThrow(/two workflows have this name/)
+    }),
+  )
+})

@@ -140,6 +140,53 @@ describe("processes", () => {
     ])
   })
 
+  it("a run that waits in one process goes on at once when another approves, and wherever a supervisor is if that one died", {
+    timeout: 60_000,
+  }, async () => {
+    const db = join(folder, "test.db")
+    const isOpen = () => existsSync(db) && query("SELECT 1 FROM smithers_waits WHERE status = 'open'").length === 1
+    const until = async (condition: () => boolean) => {
+      for (let waited = 0; waited < 10_000; waited += 5) {
+        try {
+          if (condition()) return
+        } catch {
+          // The tables are not there yet.
+        }
+        await Bun.sleep(5)
+      }
+      throw new Error("waited in vain")
+    }
+    const waiter = spawn("waiting.ts", db, "wait")
+    await until(isOpen)
+    const approving = spawn("waiting.ts", db, "approve")
+    expect(await approving.child.exited).toBe(0)
+    const { now: told } = JSON.parse(await approving.output)
+    expect(await waiter.child.exited).toBe(0)
+    const { output: heard } = JSON.parse((await waiter.output).split("\n")[1] ?? "")
+    // 20 ms between two looks, and a machine that has other things to do.
+    expect(heard - told).toBeLessThan(500)
+
+    rmSync(db)
+    for (const suffix of ["-wal", "-shm"]) rmSync(`${db}${suffix}`, { force: true })
+    const dying = spawn("waiting.ts", db, "wait")
+    await until(isOpen)
+    dying.child.kill("SIGKILL")
+    await dying.child.exited
+    const supervisor = spawn("waiting.ts", db, "supervise")
+    try {
+      await until(() => query<{ status: string }>("SELECT status FROM smithers_runs")[0]?.status === "waiting")
+      expect(await spawn("waiting.ts", db, "approve").child.exited).toBe(0)
+      await until(() => query<{ status: string }>("SELECT status FROM smithers_runs")[0]?.status === "finished")
+      expect(query("SELECT approved, decided_by, status FROM smithers_waits")).toEqual([
+        { approved: 1, decided_by: "ann", status: "finished" },
+      ])
+      expect(query("SELECT count(*) AS count FROM smithers_events WHERE type = 'AttemptSucceeded'")).toEqual([{ count: 2 }])
+    } finally {
+      supervisor.child.kill()
+      await supervisor.child.exited
+    }
+  })
+
   it("a process that slept through its lease is fenced and changes nothing", { timeout: 60_000 }, async () => {
     const args = [join(folder, "test.db"), log(), "fenced", "20", "1000"]
     const first = spawn("pipeline.ts", ...args)

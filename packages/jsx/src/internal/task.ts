@@ -13,7 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { MissingOutput, type TaskCtx } from "../Ctx.ts"
+import { type Ctx, MissingOutput, type TaskCtx } from "../Ctx.ts"
 import { type HostNode, isText } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 import { isPieces } from "./children.ts"
@@ -116,12 +116,8 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
   }
 
   const ask = askOf(node, output === undefined)
-  const ctxOf = (context: StepContext<unknown>, state: RunState): TaskCtx => {
-    const { heartbeat, lastHeartbeat, attempt, idempotencyKey, stepId } = context
-    const ctx = lowering.ctxAt(state, loop)
-    const own = { heartbeat, lastHeartbeat, attempt, idempotencyKey, taskId: stepId }
-    return Object.defineProperty(Object.assign(Object.create(ctx), own), "signal", { get: () => context.signal }) as TaskCtx
-  }
+  const ctxOf = (context: StepContext<unknown>, state: RunState): TaskCtx =>
+    new AttemptCtx(context, () => lowering.ctxAt(state, loop)) as unknown as TaskCtx
   const depsOf = (context: StepContext<unknown>, state: RunState): Props => {
     const values: Record<string, unknown> = {}
     for (const name of names) {
@@ -168,6 +164,60 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
         ? undefined
         : (((context: StepContext<unknown> & { readonly output: unknown }, state: RunState) =>
             undo(context.output, ctxOf(context, state))) as Step["compensate"]),
+  }
+}
+
+/** The ctx of an attempt. Most functions use little of it, so what reads the run is made when it is first asked for. */
+class AttemptCtx {
+  readonly #context: StepContext<unknown>
+  readonly #make: () => Ctx
+  #ctx: Ctx | undefined
+  constructor(context: StepContext<unknown>, make: () => Ctx) {
+    this.#context = context
+    this.#make = make
+  }
+  get #reads(): Ctx {
+    this.#ctx ??= this.#make()
+    return this.#ctx
+  }
+  get input() {
+    return this.#context.input
+  }
+  get runId() {
+    return this.#context.runId
+  }
+  get iteration() {
+    return this.#context.iteration
+  }
+  get output() {
+    return this.#reads.output
+  }
+  get outputMaybe() {
+    return this.#reads.outputMaybe
+  }
+  get latest() {
+    return this.#reads.latest
+  }
+  get iterationCount() {
+    return this.#reads.iterationCount
+  }
+  get taskId() {
+    return this.#context.stepId
+  }
+  get attempt() {
+    return this.#context.attempt
+  }
+  get idempotencyKey() {
+    return this.#context.idempotencyKey
+  }
+  get heartbeat() {
+    return this.#context.heartbeat
+  }
+  get lastHeartbeat() {
+    return this.#context.lastHeartbeat
+  }
+  get signal() {
+    return this.#context.signal
   }
 }
 

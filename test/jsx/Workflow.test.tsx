@@ -645,6 +645,30 @@ describe("a render that throws", () => {
     ),
   )
 
+  it.effect("while something was pending says what, and how to do without", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const prompts: Record<string, { readonly prompt: string }> = { high: { prompt: "plan" } }
+        const workflow = smithers((ctx) => (
+          <Workflow name="early">
+            <Task id="a" output={outputs.text}>
+              high
+            </Task>
+            <Task id="b" output={outputs.text}>
+              {prompts[ctx.output("text", { nodeId: "a" })]?.prompt.length === 0
+                ? ""
+                : JSON.parse(ctx.output("text", { nodeId: "a" }))}
+            </Task>
+          </Workflow>
+        ))
+        const error = yield* Effect.flip(run(workflow, {}))
+        expect(error._tag).toBe("RenderFailed")
+        expect(error.message).toContain('The output of "a" was not there yet when this was drawn')
+        expect(error.message).toContain("read it with outputMaybe. Nothing that is done is lost")
+      }),
+    ),
+  )
+
   it.effect("before anything was stored leaves nothing behind", () =>
     onMemory(
       Effect.gen(function* () {

@@ -289,7 +289,10 @@ const touches = ({ nodes, tables, loops, anyLoop }: Watched, event: RunEvent): b
 const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFailed => {
   if (thrown instanceof InvalidWorkflow) return thrown
   if (thrown instanceof Misplaced) return new InvalidWorkflow({ workflow, where: thrown.where, problem: thrown.message })
-  const { thrown: cause, where } = thrown instanceof RenderError ? thrown : { thrown, where: undefined }
-  const problem = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+  const { thrown: cause, where, pending } = thrown instanceof RenderError ? thrown : { thrown, where: undefined, pending: [] }
+  const said = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+  const last = pending.at(-1)
+  const hint = `. The output of "${last?.nodeId ?? last?.table}" was not there yet when this was drawn: where what is made of it cannot do without, read it with outputMaybe`
+  const problem = last === undefined ? said : `${said}${hint}`
   return new RenderFailed({ workflow, problem, cause, ...(where === undefined ? {} : { where }) })
 }

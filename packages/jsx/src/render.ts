@@ -20,9 +20,12 @@ export interface Rendered {
 export class RenderError {
   readonly thrown: unknown
   readonly where: string | undefined
-  constructor(thrown: unknown, where: string | undefined) {
+  /** Reads that were pending by then: what was thrown may come of one. */
+  readonly pending: ReadonlyArray<PendingRead>
+  constructor(thrown: unknown, where: string | undefined, pending: ReadonlyArray<PendingRead> = []) {
     this.thrown = thrown
     this.where = where
+    this.pending = pending
   }
 }
 
@@ -74,7 +77,7 @@ export const render = (element: React.ReactNode): Rendered => {
   // the result: from here on there is nothing in this root to draw.
   reconciler().updateContainerSync(null, root, null, null)
   reconciler().flushSyncWork()
-  if (failure !== undefined) throw failure
+  if (failure !== undefined) throw new RenderError(failure.thrown, failure.where, pendingReads)
   if (!isOver || suspended !== undefined) {
     const problem = `${whatSuspends(suspended)}: a plan is rendered in one go, so components cannot be async, lazy or use() a promise. Do the waiting in a task`
     const where = componentsAround(suspended ?? null).map((name) => `at ${name}`)

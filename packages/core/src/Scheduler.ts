@@ -11,10 +11,10 @@ import * as HashMap from "effect/HashMap"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
-import { digest } from "./internal/digest.ts"
 import * as Heap from "./internal/heap.ts"
-import { canonical, toJson } from "./internal/json.ts"
 import * as Raised from "./internal/raised.ts"
+import type { Accepted } from "./internal/waits.ts"
+import * as Waits from "./internal/waits.ts"
 import type * as Plan from "./Plan.ts"
 import { isLeaf, isProvisional } from "./Plan.ts"
 import type { RunEvent, WaitKind } from "./RunEvent.ts"
@@ -119,8 +119,7 @@ export interface ScheduleOptions {
   readonly accept?: (wait: Plan.Wait, key: NodeKey, given: unknown) => Accepted
 }
 
-/** What came of checking a value. */
-export type Accepted = { readonly stored: Json | undefined } | { readonly issues: ReadonlyArray<string> }
+export type { Accepted } from "./internal/waits.ts"
 
 /** Decides from scratch what follows from a state. */
 export const decide = (
@@ -439,7 +438,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (record?.status === "finished" || record?.status === "skipped") return complete(position)
     if (record?.status === "failed") return fail(position, { _tag: "Error", error: record.error as ErrorInfo })
     if (record?.status !== "waiting" && isLeftOut(position, node)) return
-    const asked = ask(position, () => requestOf(node, context(position), now, state))
+    const asked = ask(position, () => Waits.requestOf(node, context(position), now, state))
     if (asked === undefined) return
     if (record?.status !== "waiting" || record.wait?.digest !== asked.digest) {
       const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
@@ -455,80 +454,15 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const settleWait = (position: number, node: Plan.Wait): void => {
     const iteration = iterationOf(position)
-    const key = nodeKey(node.id, iteration)
-    const at = { nodeId: node.id, iteration }
     const wait = RunState.step(state, node.id, iteration)?.wait
     if (wait === undefined || cells[position] !== Cell.held) return
-    const end = (how: Extract<RunEvent, { readonly _tag: "WaitEnded" }>["how"], given: unknown, more: Partial<Ending> = {}) => {
-      const accepted = options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] }
-      if ("issues" in accepted) return accepted.issues
-      const { stored } = accepted
-      const kept = {
-        ...(node.table === undefined ? {} : { table: node.table }),
-        ...(stored === undefined ? {} : { output: stored }),
-      }
-      endWait(position, { how, status: "finished", ...kept, ...more })
-      return undefined
-    }
-    /** What we give ourselves must match; where the author's schema has no place for it, the node fails. */
-    const endOwn = (how: Parameters<typeof end>[0], given: unknown): void => {
-      const issues = end(how, given)
-      if (issues === undefined) return
-      const message = `its output schema does not take what it gives: ${issues.join("; ")}`
-      endWait(position, { how, status: "failed", error: { name: "InvalidOutput", message, retryable: false, issues } })
-    }
-    const isOver = wait.deadline !== undefined && wait.deadline <= now
-    switch (node.on.kind) {
-      case "timer":
-        if (isOver) endOwn("fired", undefined)
-        return
-      case "approval": {
-        const { onDeny } = node.on
-        const { decision } = wait
-        if (decision === undefined && !(isOver && (node.onTimeout === "deny" || node.onTimeout === "approve"))) break
-        const how = decision === undefined ? "timed-out" : "decided"
-        const {
-          approved,
-          note,
-          by,
-          at: decidedAt,
-        } = decision ?? { approved: node.onTimeout === "approve", at: wait.deadline ?? now }
-        if (!approved && onDeny === "fail") {
-          const said = note === undefined ? "" : `: ${note}`
-          const message = `denied${by === undefined ? "" : ` by ${by}`}${how === "timed-out" ? ", as nobody decided in time" : said}`
-          return endWait(position, { how, status: "failed", error: { name: "ApprovalDenied", message, retryable: false } })
-        }
-        if (!approved && onDeny === "skip") return endWait(position, { how, status: "skipped" })
-        // An author's own schema may know absent fields only as absent.
-        const forms = [{ note: note ?? null }, note === undefined ? {} : { note }].flatMap((said) =>
-          [{ decidedBy: by ?? null }, by === undefined ? {} : { decidedBy: by }].map((who) => ({ ...said, ...who })),
-        )
-        const isTaken = forms.some((form) => end(how, { approved, ...form, decidedAt }) === undefined)
-        return isTaken ? undefined : endOwn(how, { approved, ...forms[0], decidedAt })
-      }
-      case "human": {
-        for (const { value, by } of wait.answers ?? []) {
-          const issues = end("answered", value, by === undefined ? {} : { by })
-          if (issues === undefined) return
-          emit({ _tag: "AnswerRefused", ...at, issues })
-        }
-        break
-      }
-      case "signal":
-        for (const { id, name, correlation, payload } of state.signals) {
-          if (name !== wait.name || correlation !== wait.correlation) continue
-          const issues = end("signalled", payload, { signalId: id })
-          if (issues === undefined) return
-          emit({ _tag: "SignalRefused", ...at, signalId: id, issues })
-        }
-    }
-    if (!isOver) return
-    if (node.onTimeout !== "fail") return endWait(position, { how: "timed-out", status: "skipped" })
-    const message = `nobody ${node.on.kind === "signal" ? "sent it" : "answered"} within ${node.timeoutMs} ms`
-    endWait(position, { how: "timed-out", status: "failed", error: { name: "WaitTimedOut", message, retryable: false } })
+    const key = nodeKey(node.id, iteration)
+    const accept = (given: unknown): Accepted => options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] }
+    const { refused, ending } = Waits.judge(node, wait, state.signals, now, accept)
+    for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
+    if (ending !== undefined) endWait(position, ending)
   }
-  type Ending = Omit<Extract<RunEvent, { readonly _tag: "WaitEnded" }>, "_tag" | "nodeId" | "iteration">
-  const endWait = (position: number, ending: Ending): void => {
+  const endWait = (position: number, ending: Waits.Ending): void => {
     held.delete(position)
     const { id } = at(position) as Plan.Wait
     emit({ _tag: "WaitEnded", nodeId: id, iteration: iterationOf(position), ...ending })
@@ -774,40 +708,6 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 }
 
 const finished = { _tag: "Finished" } as const
-
-/** What a wait asks for, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */
-const requestOf = (
-  node: Plan.Wait,
-  context: Record<string, unknown>,
-  now: number,
-  state: RunState.RunState,
-): {
-  readonly request?: Json
-  readonly digest?: string
-  readonly name?: string
-  readonly correlation?: string
-  readonly due?: number
-} => {
-  const { on } = node
-  switch (on.kind) {
-    case "timer":
-      return { due: on.due(context, now, state) }
-    case "signal": {
-      const correlation = on.correlation?.(context, state)
-      return { name: on.name, ...(correlation === undefined || correlation === null ? {} : { correlation: String(correlation) }) }
-    }
-    case "approval":
-    case "human": {
-      const given =
-        on.kind === "approval"
-          ? on.request(context, state)
-          : { prompt: on.prompt(context, state), schema: node.codec.inputSchema ?? null }
-      const copied = toJson(given)
-      if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
-      return { request: copied.json, digest: digest(canonical(copied.json)) }
-    }
-  }
-}
 
 const predicateError = (node: Plan.Node, thrown: unknown): ErrorInfo => {
   const predicate = { Step: "skipIf", Branch: "when", Loop: "until", Sequence: "", Parallel: "", Wait: "request" }[node._tag]

@@ -1,0 +1,135 @@
+/**
+ * What a wait asks for, and what has come of it: plain functions of the plan's node and of what the state holds. Of what has come in, all of
+ * it counts before what is over.
+ */
+import type { Json } from "../Codec.ts"
+import type * as Plan from "../Plan.ts"
+import type { RunEvent } from "../RunEvent.ts"
+import type * as RunState from "../RunState.ts"
+import { digest } from "./digest.ts"
+import { canonical, toJson } from "./json.ts"
+
+/** What came of checking a value. */
+export type Accepted = { readonly stored: Json | undefined } | { readonly issues: ReadonlyArray<string> }
+
+/** How a wait ends. */
+export type Ending = Omit<Extract<RunEvent, { readonly _tag: "WaitEnded" }>, "_tag" | "nodeId" | "iteration">
+
+/** What came in and does not match. */
+export type Refusal =
+  | { readonly _tag: "AnswerRefused"; readonly issues: ReadonlyArray<string> }
+  | { readonly _tag: "SignalRefused"; readonly signalId: string; readonly issues: ReadonlyArray<string> }
+
+/** What has come of an open wait: what to refuse, and how it ends if it does. `accept` keeps what it accepts. */
+export const judge = (
+  node: Plan.Wait,
+  wait: RunState.Wait,
+  signals: ReadonlyArray<RunState.Signal>,
+  now: number,
+  accept: (given: unknown) => Accepted,
+): { readonly refused: ReadonlyArray<Refusal>; readonly ending: Ending | undefined } => {
+  const refused: Array<Refusal> = []
+  const isOver = wait.deadline !== undefined && wait.deadline <= now
+  const table = node.table === undefined ? {} : { table: node.table }
+  /** The ending with this output, or the issues of it. */
+  const take = (how: Ending["how"], given: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
+    const accepted = accept(given)
+    if ("issues" in accepted) return accepted.issues
+    const output = accepted.stored === undefined ? {} : { output: accepted.stored }
+    return { how, status: "finished", ...table, ...output, ...more }
+  }
+  const fail = (how: Ending["how"], name: string, message: string, issues?: ReadonlyArray<string>): Ending => {
+    const error = { name, message, retryable: false, ...(issues === undefined ? {} : { issues }) }
+    return { how, status: "failed", error }
+  }
+  /** What we give ourselves must match in one of these forms; where the author's schema has no place for any, the node fails. */
+  const takeOwn = (how: Ending["how"], forms: ReadonlyArray<unknown>): Ending => {
+    let issues: ReadonlyArray<string> = []
+    for (const form of forms.toReversed()) {
+      const taken = take(how, form)
+      if ("how" in taken) return taken
+      issues = taken
+    }
+    return fail(how, "InvalidOutput", `its output schema does not take what it gives: ${issues.join("; ")}`, issues)
+  }
+  const end = (ending: Ending) => ({ refused, ending })
+  const { on } = node
+  switch (on.kind) {
+    case "timer":
+      return { refused, ending: isOver ? takeOwn("fired", [undefined]) : undefined }
+    case "approval": {
+      const { decision } = wait
+      if (decision === undefined && !(isOver && (node.onTimeout === "deny" || node.onTimeout === "approve"))) break
+      const how = decision === undefined ? "timed-out" : "decided"
+      const { approved, note, by, at: decidedAt } = decision ?? { approved: node.onTimeout === "approve", at: wait.deadline ?? now }
+      if (!approved && on.onDeny === "fail") {
+        const said = note === undefined ? "" : `: ${note}`
+        const who = by === undefined ? "" : ` by ${by}`
+        return end(fail(how, "ApprovalDenied", `denied${who}${how === "timed-out" ? ", as nobody decided in time" : said}`))
+      }
+      if (!approved && on.onDeny === "skip") return end({ how, status: "skipped" })
+      // An author's own schema may know what is not there as null or as absent; null is ours, and tried first.
+      const forms = [note === undefined ? {} : { note }, { note: note ?? null }].flatMap((said) =>
+        [by === undefined ? {} : { decidedBy: by }, { decidedBy: by ?? null }].map((who) => ({
+          approved,
+          ...said,
+          ...who,
+          decidedAt,
+        })),
+      )
+      return end(takeOwn(how, forms))
+    }
+    case "human":
+      for (const { value, by } of wait.answers ?? []) {
+        const taken = take("answered", value, by === undefined ? {} : { by })
+        if ("how" in taken) return end(taken)
+        refused.push({ _tag: "AnswerRefused", issues: taken })
+      }
+      break
+    case "signal":
+      for (const { id, name, correlation, payload } of signals) {
+        if (name !== wait.name || correlation !== wait.correlation) continue
+        const taken = take("signalled", payload, { signalId: id })
+        if ("how" in taken) return end(taken)
+        refused.push({ _tag: "SignalRefused", signalId: id, issues: taken })
+      }
+  }
+  if (!isOver) return { refused, ending: undefined }
+  if (node.onTimeout !== "fail") return end({ how: "timed-out", status: "skipped" })
+  const silent = on.kind === "signal" ? "sent it" : "answered"
+  return end(fail("timed-out", "WaitTimedOut", `nobody ${silent} within ${node.timeoutMs} ms`))
+}
+
+/** What a wait asks for, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */
+export const requestOf = (
+  node: Plan.Wait,
+  context: Record<string, unknown>,
+  now: number,
+  state: RunState.RunState,
+): {
+  readonly request?: Json
+  readonly digest?: string
+  readonly name?: string
+  readonly correlation?: string
+  readonly due?: number
+} => {
+  const { on } = node
+  switch (on.kind) {
+    case "timer":
+      return { due: on.due(context, now, state) }
+    case "signal": {
+      const correlation = on.correlation?.(context, state)
+      return { name: on.name, ...(correlation === undefined || correlation === null ? {} : { correlation: String(correlation) }) }
+    }
+    case "approval":
+    case "human": {
+      const given =
+        on.kind === "approval"
+          ? on.request(context, state)
+          : { prompt: on.prompt(context, state), schema: node.codec.inputSchema ?? null }
+      const copied = toJson(given)
+      if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
+      return { request: copied.json, digest: digest(canonical(copied.json)) }
+    }
+  }
+}

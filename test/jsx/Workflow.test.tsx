@@ -130,6 +130,45 @@ describe("an adaptive plan", () => {
     ),
   )
 
+  it.effect("goes on from what a task that left the plan has given, read by its table", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const { begun, through, open } = gates()
+        const workflow = smithers((ctx) => (
+          <Workflow name="left">
+            <Parallel>
+              <Task id="turn" output={outputs.text}>
+                {() => through("turn")}
+              </Task>
+              {ctx.outputMaybe("text", { nodeId: "turn" }) === undefined ? (
+                <Task id="find" output={outputs.items}>
+                  {() => Effect.as(through("find"), { ids: ["a"] })}
+                </Task>
+              ) : null}
+              <Task id="other" output={outputs.count}>
+                {() => Effect.as(through("other"), { n: 1 })}
+              </Task>
+            </Parallel>
+            {ctx.outputMaybe(outputs.items)?.ids.map((id) => (
+              <Task key={id} id={`fix-${id}`} output={outputs.text}>
+                {() => through(`fix-${id}`)}
+              </Task>
+            ))}
+          </Workflow>
+        ))
+        const handle = yield* workflow.start({}, { runId: "r" })
+        yield* rest
+        expect(begun).toEqual(["turn", "find", "other"])
+        yield* open("turn")
+        yield* open("find")
+        yield* open("other")
+        expect(begun).toEqual(["turn", "find", "other", "fix-a"])
+        yield* open("fix-a")
+        expect(yield* handle.await).toBe("fix-a")
+      }),
+    ),
+  )
+
   it.effect("knows tasks by their ids, wherever they are moved to and in whatever order", () =>
     onMemory(
       Effect.gen(function* () {

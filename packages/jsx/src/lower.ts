@@ -5,7 +5,7 @@
 import { idPattern, idRule, type NodeId } from "@smithers/core/Ids"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
-import { componentsAround, type HostNode, isText } from "./HostNode.ts"
+import { type HostNode, isText } from "./HostNode.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import {
   flag,
@@ -39,8 +39,6 @@ export interface PlacedTask {
   readonly kind: string
   readonly isAgent: boolean
   readonly isProvisional: boolean
-  /** Components around it, innermost first. */
-  readonly components: ReadonlyArray<string>
 }
 
 /** A tree as a plan, and where things stand in it. */
@@ -366,7 +364,6 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
           kind: node.type,
           isAgent: agent !== undefined,
           isProvisional: pendingOf(node).length > 0,
-          components: componentsAround(node.fiber.return),
         }
       }),
   }

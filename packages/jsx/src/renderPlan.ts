@@ -56,8 +56,8 @@ export interface RenderedPlan {
 }
 
 /**
- * Draws the plan of a workflow from an input and outputs. Throws `InvalidInput` and `InvalidOutput`-like errors where these do not
- * match their schemas, `InvalidWorkflow` where what is drawn is no plan, and `RenderFailed` where a component throws.
+ * Draws the plan of a workflow from an input and outputs. Throws `InvalidInput` where the input does not match its schema,
+ * `InvalidWorkflow` where an output does not match its own or what is drawn is no plan, and `RenderFailed` where a component throws.
  */
 export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: RenderOptions = {}): RenderedPlan => {
   const blueprint = workflow[blueprintKey]

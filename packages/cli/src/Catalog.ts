@@ -1,0 +1,31 @@
+/**
+ * All commands, as help and documents list them.
+ */
+import * as Deciding from "./commands/deciding.ts"
+import * as Keeping from "./commands/keeping.ts"
+import * as Running from "./commands/running.ts"
+import * as Watching from "./commands/watching.ts"
+import * as Writing from "./commands/writing.ts"
+import type { Definition } from "./Definition.ts"
+
+const { up, supervise, retry, cancel, pause, unpause, down } = Running
+const { ps, inspect, node, logs, events, why, output } = Watching
+const { approve, deny, answer, signal, inbox } = Deciding
+const { graph, check, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
+const { dbPath, dbCheck, dbVacuum, dbPrune, completions } = Keeping
+
+/** The commands in groups. */
+export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
+  ["Run", [up, supervise, cancel, pause, unpause, retry, down]],
+  ["Watch", [ps, why, inspect, node, output, logs, events]],
+  ["Decide", [inbox, approve, deny, answer, signal]],
+  ["Write", [graph, check, workflowList, workflowRun, workflowPath, workflowCreate]],
+  ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, completions]],
+]
+
+/** The commands. */
+export const all: ReadonlyArray<Definition> = groups.flatMap(([, definitions]) => definitions)
+
+/** The command that a line begins with. */
+export const find = (words: ReadonlyArray<string>): Definition | undefined =>
+  all.find(({ path }) => path.every((word, index) => words[index] === word))

@@ -1,0 +1,90 @@
+/**
+ * Which database a command means, and which run in it.
+ */
+import { existsSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import type { StoreError } from "@smithers/core/Errors"
+import type { StorageShape } from "@smithers/core/Storage"
+import * as RunIds from "@smithers/sqlite/RunIds"
+import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { AmbiguousRun, NoDatabase, NoSuchRun } from "./Errors.ts"
+
+/** The file that holds the runs of a folder and of what is below it. */
+export const filename = "smithers.db"
+
+/** How long a command waits for a database that others have locked: longer than any of our own writes takes, and no tax on patience. */
+const patience = "5 seconds"
+
+/** The nearest database from a folder upward. */
+export const nearest = (folder: string): string | undefined => {
+  for (let here = resolve(folder); ; here = dirname(here)) {
+    const file = join(here, filename)
+    if (existsSync(file)) return file
+    if (here === dirname(here)) return undefined
+  }
+}
+
+/** The database that was named, by option or by `SMITHERS_DB`, as a full path. */
+export const named = (db: string | undefined): string | undefined => {
+  const given = db ?? process.env.SMITHERS_DB
+  return given === undefined || given === "" ? undefined : resolve(given)
+}
+
+/** The database of a command. Fails with `NoDatabase` where there is none. */
+export const locate = (db: string | undefined): Effect.Effect<string, NoDatabase> =>
+  Effect.suspend(() => {
+    const given = named(db)
+    if (given !== undefined) return existsSync(given) ? Effect.succeed(given) : new NoDatabase({ path: given, isNamed: true })
+    const found = nearest(process.cwd())
+    return found === undefined ? new NoDatabase({ path: process.cwd(), isNamed: false }) : Effect.succeed(found)
+  })
+
+/** The store in a file, which is made where it is missing. Who runs workflows waits longer for locks than who asks a question. */
+export const open = (
+  file: string,
+  busyTimeout: Duration.DurationInput = patience,
+): Effect.Effect<StorageShape, StoreError, Scope.Scope> => SqliteStorage.make({ filename: file, busyTimeout })
+
+/** A database that is open. */
+export interface Database {
+  readonly file: string
+  readonly storage: StorageShape
+}
+
+/** Finds the database of a command and opens it. */
+export const connect = (db: string | undefined): Effect.Effect<Database, StoreError | NoDatabase, Scope.Scope> =>
+  Effect.gen(function* () {
+    const file = yield* locate(db)
+    return { file, storage: yield* open(file) }
+  })
+
+/** Candidates that are shown of an id that is not enough. */
+const shownCandidates = 5
+
+/** The id of the run that begins so. */
+export const findRun = (
+  { file }: Pick<Database, "file">,
+  prefix: string,
+): Effect.Effect<string, StoreError | NoSuchRun | AmbiguousRun> =>
+  Effect.gen(function* () {
+    const [first, ...others] = yield* RunIds.startingWith(file, prefix, shownCandidates)
+    if (first === undefined || prefix === "") return yield* new NoSuchRun({ runId: prefix, db: file })
+    // In order, so that one which is the whole id comes first.
+    if (first === prefix || others.length === 0) return first
+    return yield* new AmbiguousRun({ runId: prefix, candidates: [first, ...others] })
+  })
+
+/** A run in a database that is open. */
+export interface FoundRun extends Database {
+  readonly runId: string
+}
+
+/** Finds the database and the run of a command. */
+export const connectRun = (db: string | undefined, run: string) =>
+  Effect.gen(function* () {
+    const database = yield* connect(db)
+    return { ...database, runId: yield* findRun(database, run) } satisfies FoundRun
+  })

@@ -1,0 +1,230 @@
+/**
+ * How a command is defined: once, as data, from which come its parser (`@effect/cli`), its help, its line in `docs/cli.md`, the schema of
+ * what it prints, and the type of what its action is given. Definitions load nothing that runs; the action is loaded when it is called.
+ */
+import * as Args from "@effect/cli/Args"
+import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
+import * as Options from "@effect/cli/Options"
+import type * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
+import type { OptionKind } from "./Argv.ts"
+import type { Tagged } from "./Errors.ts"
+import type { ExitCode } from "./Exit.ts"
+import type { Host } from "./Host.ts"
+import type { Screen } from "./Screen.ts"
+
+interface Described {
+  /** One or two sentences in the present tense. */
+  readonly description: string
+}
+
+/** An argument, told from the others by where it stands. */
+export interface Argument<A> extends Described {
+  readonly _tag: "Argument"
+  readonly name: string
+  readonly isOptional: boolean
+  readonly args: Args.Args<A>
+}
+
+/** An option. */
+export interface NamedOption<A> extends Described {
+  readonly _tag: "Option"
+  readonly name: string
+  readonly alias: string | undefined
+  readonly kind: OptionKind
+  /** What stands for the value in help texts. */
+  readonly placeholder: string | undefined
+  readonly isRepeated: boolean
+  readonly options: Options.Options<A>
+}
+
+export type Parameter<A> = Argument<A> | NamedOption<A>
+
+type Parameters = { readonly [name: string]: Parameter<unknown> }
+
+/** What an action is given. */
+export type Given<P extends Parameters> = { readonly [K in keyof P]: P[K] extends Parameter<infer A> ? A : never } & {
+  /** The database that was named. */
+  readonly db: string | undefined
+}
+
+/** What a command has to say in the end: its value for `--json`, the same for people, and how it went. */
+export interface Reply {
+  /** In the form that the `output` schema of the command decodes to; nothing is printed of a command that has printed already. */
+  readonly value: unknown
+  readonly text: string
+  readonly code?: ExitCode
+}
+
+/** What a command does. */
+export type Action<P extends Parameters> = (given: Given<P>) => Effect.Effect<Reply, Tagged, Screen | Host>
+
+/** A command line, and what it does. */
+export interface Example {
+  readonly line: string
+  readonly does: string
+}
+
+/** A command. */
+export interface Definition {
+  /** Its words: `["workflow", "list"]`. */
+  readonly path: readonly [string, ...ReadonlyArray<string>]
+  readonly summary: string
+  readonly details: string | undefined
+  readonly examples: readonly [Example, ...ReadonlyArray<Example>]
+  readonly arguments: ReadonlyArray<Argument<unknown>>
+  readonly options: ReadonlyArray<NamedOption<unknown>>
+  /** What `--json` prints: one such document, or one per line where `isStream`. */
+  readonly output: Schema.Schema.AnyNoContext
+  readonly isStream: boolean
+  readonly descriptor: CommandDescriptor.Command<unknown>
+  /** Loads and calls the action with what the descriptor has parsed. */
+  readonly run: (parsed: unknown) => Promise<Effect.Effect<Reply, Tagged, Screen | Host>>
+}
+
+/** What a command is defined by. */
+export interface DefinitionOptions<P extends Parameters> {
+  readonly path: Definition["path"]
+  /** What it does, in one sentence. */
+  readonly summary: string
+  /** What else there is to know. */
+  readonly details?: string
+  readonly examples: Definition["examples"]
+  readonly parameters: P
+  readonly output: Schema.Schema.AnyNoContext
+  readonly isStream?: boolean
+  readonly action: () => Promise<Action<P>>
+}
+
+const orUndefined = Option.getOrUndefined
+
+/** An argument that must be given. */
+export const argument = (name: string, description: string): Argument<string> => ({
+  _tag: "Argument",
+  name,
+  description,
+  isOptional: false,
+  args: Args.withDescription(Args.text({ name }), description),
+})
+
+/** An argument that may be left out. */
+export const optionalArgument = (name: string, description: string): Argument<string | undefined> => ({
+  _tag: "Argument",
+  name,
+  description,
+  isOptional: true,
+  args: Args.map(Args.optional(Args.withDescription(Args.text({ name }), description)), orUndefined),
+})
+
+const named = <A>(
+  name: string,
+  description: string,
+  kind: OptionKind,
+  options: Options.Options<A>,
+  more: Partial<NamedOption<A>>,
+) => ({
+  _tag: "Option" as const,
+  name,
+  description,
+  kind,
+  alias: more.alias,
+  placeholder: more.placeholder,
+  isRepeated: more.isRepeated ?? false,
+  options: more.alias === undefined ? options : Options.withAlias(options, more.alias),
+})
+
+/** An option that is true when it is given, alone or as `true`, and false otherwise. */
+export const flag = (name: string, description: string, alias?: string): NamedOption<boolean> =>
+  named(
+    name,
+    description,
+    "flag",
+    Options.withDescription(Options.boolean(name), description),
+    alias === undefined ? {} : { alias },
+  )
+
+/** An option with a value. */
+export const text = (name: string, placeholder: string, description: string): NamedOption<string | undefined> => {
+  const option = Options.withPseudoName(Options.withDescription(Options.text(name), description), placeholder)
+  return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder })
+}
+
+/** An option whose value may be left out, and then is `true`. */
+export const optionalText = (name: string, placeholder: string, description: string): NamedOption<string | undefined> => ({
+  ...text(name, placeholder, description),
+  kind: "switch",
+})
+
+/** An option with a whole number. */
+export const integer = (name: string, description: string): NamedOption<number | undefined> => {
+  const option = Options.withDescription(Options.integer(name), description)
+  return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder: "number" })
+}
+
+/** An option with one of some values. */
+export const choice = <const A extends string>(
+  name: string,
+  choices: ReadonlyArray<A>,
+  description: string,
+): NamedOption<A | undefined> => {
+  const option = Options.withDescription(Options.choice(name, choices), description)
+  const placeholder = choices.join("|")
+  return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder })
+}
+
+/** An option that may be given more than once. */
+export const texts = (name: string, placeholder: string, description: string): NamedOption<ReadonlyArray<string>> => {
+  const option = Options.withPseudoName(Options.withDescription(Options.text(name), description), placeholder)
+  return named(name, description, "value", Options.repeated(option), { placeholder, isRepeated: true })
+}
+
+/** An option that may be given more than once, with one of some values. */
+export const choices = <const A extends string>(
+  name: string,
+  values: ReadonlyArray<A>,
+  description: string,
+): NamedOption<ReadonlyArray<A>> => {
+  const option = Options.withDescription(Options.choice(name, values), description)
+  return named(name, description, "value", Options.repeated(option), { placeholder: values.join("|"), isRepeated: true })
+}
+
+/** Options that every command has. */
+export const globals = {
+  db: text("db", "file", "The database; otherwise SMITHERS_DB, or the nearest smithers.db upward from here"),
+  json: flag("json", "Print JSON, also of errors, and nothing else"),
+}
+
+const isArgument = (parameter: Parameter<unknown>): parameter is Argument<unknown> => parameter._tag === "Argument"
+
+/** Defines a command. */
+export const define = <const P extends Parameters>(options: DefinitionOptions<P>): Definition => {
+  const { path, summary, details, examples, output, isStream = false, action } = options
+  const parameters = Object.entries({ ...options.parameters, ...globals })
+  const args = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [[key, parameter] as const] : []))
+  const opts = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [] : [[key, parameter] as const]))
+  const parser = () =>
+    CommandDescriptor.make(
+      path.at(-1) as string,
+      Options.all(Object.fromEntries(opts.map(([key, { options }]) => [key, options]))),
+      args.length === 0 ? Args.none : Args.all(Object.fromEntries(args.map(([key, { args }]) => [key, args]))),
+    )
+  return {
+    path,
+    summary,
+    details,
+    examples,
+    arguments: args.map(([, argument]) => argument),
+    options: opts.map(([, option]) => option),
+    output,
+    isStream,
+    get descriptor() {
+      return CommandDescriptor.withDescription(parser(), summary)
+    },
+    run: async (parsed) => {
+      const { options, args } = parsed as { readonly options: object; readonly args: object }
+      // The descriptor was made of these very parameters.
+      return (await action())({ ...options, ...args } as Given<P>)
+    },
+  }
+}

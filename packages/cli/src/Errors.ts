@@ -1,0 +1,206 @@
+/**
+ * What can be wrong with a command, each with a message that says what to do next, and which exit code and JSON an error becomes. Errors
+ * of the runtime itself are those of `@smithers/core/Errors`.
+ */
+import * as Schema from "effect/Schema"
+import { Exit, type ExitCode } from "./Exit.ts"
+
+/** An option, an argument or a value that cannot be used as it was given. Nothing was changed. */
+export class InvalidUsage extends Schema.TaggedError<InvalidUsage>()("InvalidUsage", {
+  problem: Schema.String,
+  /** The command that it was given to. */
+  command: Schema.optional(Schema.String),
+}) {
+  override get message(): string {
+    const help = this.command === undefined ? "smithers --help" : `smithers ${this.command} --help`
+    return `${/[.?]$/.test(this.problem) ? this.problem : `${this.problem}.`} See: ${help}`
+  }
+}
+
+/** There is no database where one was looked for. */
+export class NoDatabase extends Schema.TaggedError<NoDatabase>()("NoDatabase", {
+  /** The file that was named, or the folder from which upward none was found. */
+  path: Schema.String,
+  isNamed: Schema.Boolean,
+}) {
+  override get message(): string {
+    return this.isNamed
+      ? `There is no database ${this.path}. "smithers up <workflow> --db ${this.path}" makes it with the first run.`
+      : `There is no smithers.db in ${this.path} or in a folder above it. "smithers up <workflow>" makes one with the first run; --db or SMITHERS_DB name another file.`
+  }
+}
+
+/** No run has this id, or one that begins like it. */
+export class NoSuchRun extends Schema.TaggedError<NoSuchRun>()("NoSuchRun", { runId: Schema.String, db: Schema.String }) {
+  override get message(): string {
+    return `There is no run "${this.runId}" in ${this.db}. "smithers ps" lists the runs.`
+  }
+}
+
+/** Several runs have ids that begin like this. */
+export class AmbiguousRun extends Schema.TaggedError<AmbiguousRun>()("AmbiguousRun", {
+  runId: Schema.String,
+  /** Some of them. */
+  candidates: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `Several runs begin with "${this.runId}": ${this.candidates.join(", ")}. Give more of the id.`
+  }
+}
+
+/** The run has no such node, or not in this iteration. */
+export class NoSuchNode extends Schema.TaggedError<NoSuchNode>()("NoSuchNode", {
+  runId: Schema.String,
+  nodeId: Schema.String,
+  iteration: Schema.optional(Schema.Number),
+  /** Some that it has. */
+  nodes: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const iteration = this.iteration === undefined ? "" : ` in iteration ${this.iteration}`
+    const known = this.nodes.length === 0 ? "Nothing of it has run yet." : `It has ${this.nodes.join(", ")}.`
+    return `Run "${this.runId}" has no node "${this.nodeId}"${iteration}. ${known}`
+  }
+}
+
+/** A node has no output to show. */
+export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
+  runId: Schema.String,
+  nodeId: Schema.optional(Schema.String),
+  status: Schema.String,
+}) {
+  override get message(): string {
+    const what = this.nodeId === undefined ? `Run "${this.runId}"` : `Node "${this.nodeId}" of run "${this.runId}"`
+    return `${what} has no output; it is ${this.status}. "smithers why ${this.runId}" says what it waits for.`
+  }
+}
+
+/** JSON that was given cannot be read. */
+export class InvalidJson extends Schema.TaggedError<InvalidJson>()("InvalidJson", {
+  option: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.option} is not JSON: ${this.problem}. Give JSON, @file to read it from a file, or - to read it from the input.`
+  }
+}
+
+/** The workflow file cannot be run. Nothing was started or changed; runs that were begun with it keep all they have. */
+export class InvalidWorkflowFile extends Schema.TaggedError<InvalidWorkflowFile>()("InvalidWorkflowFile", {
+  path: Schema.String,
+  reason: Schema.Literal("missing", "syntax", "import", "threw", "no-export", "no-workflow", "unknown"),
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+/** A run does not know the file it was started from. */
+export class NoSource extends Schema.TaggedError<NoSource>()("NoSource", { runId: Schema.String, workflow: Schema.String }) {
+  override get message(): string {
+    return `Run "${this.runId}" does not know the file of its workflow "${this.workflow}": it was started by a program. Name it: smithers up <workflow file> --resume ${this.runId}`
+  }
+}
+
+/** The run can be decided in more than one place. */
+export class SeveralWaits extends Schema.TaggedError<SeveralWaits>()("SeveralWaits", {
+  runId: Schema.String,
+  nodes: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" waits for more than one decision: ${this.nodes.join(", ")}. Say which with --node.`
+  }
+}
+
+/** The answer does not match what was asked. Nothing was sent. */
+export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidAnswer", {
+  runId: Schema.String,
+  nodeId: Schema.String,
+  issues: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `The answer does not match what "${this.nodeId}" of run "${this.runId}" asks for: ${this.issues.join("; ")}. Nothing was sent.`
+  }
+}
+
+/** The process that a run was left to has ended already. */
+export class DetachedEnded extends Schema.TaggedError<DetachedEnded>()("DetachedEnded", {
+  runId: Schema.String,
+  log: Schema.String,
+  exitCode: Schema.Number,
+  /** The end of what it said. */
+  said: Schema.String,
+}) {
+  override get message(): string {
+    return `The process of run "${this.runId}" ended with exit code ${this.exitCode}. It said:\n${this.said}\nLog: ${this.log}`
+  }
+}
+
+/** A signal stopped the command. */
+export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", { signal: Schema.Literal("SIGINT", "SIGTERM") }) {
+  override get message(): string {
+    return `Stopped by ${this.signal}.`
+  }
+}
+
+/** Whatever carries a tag and a message. */
+export interface Tagged {
+  readonly _tag: string
+  readonly message: string
+}
+
+/** What was given is wrong, as opposed to what came of it. */
+const inputTags: ReadonlySet<string> = new Set([
+  "InvalidUsage",
+  "NoDatabase",
+  "NoSuchRun",
+  "AmbiguousRun",
+  "NoSuchNode",
+  "NoOutput",
+  "InvalidJson",
+  "InvalidWorkflowFile",
+  "NoSource",
+  "SeveralWaits",
+  "InvalidAnswer",
+  "InvalidInput",
+  "InvalidRunId",
+  "InvalidWorkflow",
+  "RenderFailed",
+  "RunNotFound",
+  "RunEnded",
+  "NotWaiting",
+  "AlreadyDecided",
+  "InvalidCommand",
+  "InputMismatch",
+  "WorkflowMismatch",
+  "IncompatibleOutput",
+  "IncompatibleTable",
+])
+
+/** The exit code of an error. */
+export const codeOf = (error: Tagged): ExitCode => {
+  if (error._tag === "Interrupted") return (error as Interrupted).signal === "SIGINT" ? Exit.interrupted : Exit.terminated
+  if (error._tag === "RunCancelled") return Exit.cancelled
+  if (error._tag === "DetachedEnded" && (error as DetachedEnded).exitCode === Exit.input) return Exit.input
+  return inputTags.has(error._tag) ? Exit.input : Exit.failed
+}
+
+/** An error as `--json` prints it: its tag, its message, and the ids that it carries. */
+export const ErrorReply = Schema.Struct({
+  error: Schema.Struct(
+    { tag: Schema.String, message: Schema.String },
+    Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+  ),
+}).annotations({ identifier: "Error", description: "What any command prints instead, with --json, when it fails" })
+
+/** The {@link ErrorReply} of an error. What only the process that raised it can hold is left out. */
+export const toReply = (error: Tagged): typeof ErrorReply.Type => {
+  const { _tag, message, cause: _, name: __, stack: ___, ...fields } = { ...error } as Tagged & Record<string, unknown>
+  const plain = JSON.parse(JSON.stringify(fields)) as { readonly [key: string]: unknown }
+  return { error: { ...plain, tag: error._tag, message: error.message } }
+}
+
+/** Whether something that was thrown is an error with a tag. */
+export const isTagged = (thrown: unknown): thrown is Tagged =>
+  thrown instanceof Error && "_tag" in thrown && typeof thrown._tag === "string"

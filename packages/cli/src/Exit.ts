@@ -1,0 +1,38 @@
+/**
+ * What the exit code of a command says. Scripts and agents branch on it without reading any output.
+ */
+import type { RunSummary } from "@smithers/core/Storage"
+
+/** Exit codes. The signals that stop a process have those that shells give them: 130 (SIGINT) and 143 (SIGTERM). */
+export const Exit = {
+  /** The run finished, or the command did what it was asked for. */
+  finished: 0,
+  /** The run failed, or the database could not be used. */
+  failed: 1,
+  /** The run was cancelled. */
+  cancelled: 2,
+  /** The run waits for a person, a signal or a time, or it is paused: it goes on when it is taken up again. */
+  waiting: 3,
+  /** What was given cannot be used: an option, an input, a file, an id. Nothing was changed. */
+  input: 4,
+  interrupted: 130,
+  terminated: 143,
+} as const
+
+/** One of the codes of {@link Exit}. */
+export type ExitCode = (typeof Exit)[keyof typeof Exit]
+
+/** The code for how a run stands. One that is worked on, or could be, has not failed. */
+export const ofStatus = (status: RunSummary["status"] | "paused"): ExitCode => {
+  switch (status) {
+    case "failed":
+      return Exit.failed
+    case "cancelled":
+      return Exit.cancelled
+    case "waiting":
+    case "paused":
+      return Exit.waiting
+    default:
+      return Exit.finished
+  }
+}

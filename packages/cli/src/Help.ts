@@ -1,0 +1,74 @@
+/**
+ * Help texts, made from the definitions of the commands.
+ */
+import type { Definition } from "./Definition.ts"
+
+/** Columns that help is written for, whatever the terminal has. */
+const columns = 100
+
+/** How a command is called. */
+export const usage = ({ path, arguments: args, options }: Definition): string => {
+  const shown = args.map(({ name, isOptional }) => (isOptional ? `[${name}]` : `<${name}>`))
+  return ["smithers", ...path, ...shown, ...(options.length > 0 ? ["[options]"] : [])].join(" ")
+}
+
+/** How an option is written. */
+export const spelling = ({ name, alias, kind, placeholder }: Definition["options"][number]): string => {
+  const short = alias === undefined ? "" : `-${alias}, `
+  if (kind === "flag") return `${short}--${name}`
+  return kind === "switch" ? `${short}--${name} [${placeholder}]` : `${short}--${name} <${placeholder}>`
+}
+
+/** Help of one command. */
+export const ofCommand = (definition: Definition): string => {
+  const { summary, details, arguments: args, options, examples } = definition
+  const sections = [
+    wrap(details === undefined ? summary : `${summary} ${details}`, 0),
+    `USAGE\n  ${usage(definition)}`,
+    ...(args.length === 0 ? [] : [`ARGUMENTS\n${list(args.map(({ name, description }) => [name, description]))}`]),
+    `OPTIONS\n${list(options.map((option) => [spelling(option), option.description]))}`,
+    `EXAMPLES\n${examples.map(({ line, does }) => `  ${line}\n      ${does}`).join("\n")}`,
+  ]
+  return sections.join("\n\n")
+}
+
+/** Help of all commands, in groups. */
+export const ofProgram = (groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]>): string => {
+  const all = groups.map(([title, definitions]) => {
+    const rows = definitions.map(({ path, summary }) => [path.join(" "), summary] as const)
+    return `${title.toUpperCase()}\n${list(rows)}`
+  })
+  const intro = [
+    "smithers runs workflows of background agents and keeps what they do in a SQLite file.",
+    "USAGE\n  smithers <command> [options]     smithers <command> --help     smithers --version",
+    ...all,
+    "EXIT CODES\n  0 finished   1 failed   2 cancelled   3 waiting or paused   4 wrong input   130 SIGINT   143 SIGTERM",
+    'EXAMPLE\n  smithers up workflow.tsx --input \'{"repo":"acme/api"}\'',
+  ]
+  return intro.join("\n\n")
+}
+
+const list = (rows: ReadonlyArray<readonly [string, string]>): string => {
+  const width = Math.min(34, Math.max(...rows.map(([name]) => name.length)))
+  return rows
+    .map(([name, text]) => {
+      const body = wrap(text, width + 4)
+      return name.length > width ? `  ${name}\n${" ".repeat(width + 4)}${body}` : `  ${name.padEnd(width)}  ${body}`
+    })
+    .join("\n")
+}
+
+/** Breaks a text into lines that begin at a column; the first is taken to be there already. */
+const wrap = (text: string, indent: number): string => {
+  const lines: Array<string> = []
+  let line = ""
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + word.length + 1 > columns - indent) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === "" ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line].join(`\n${" ".repeat(indent)}`)
+}

@@ -1,0 +1,17 @@
+/**
+ * What a command knows of the program it is part of.
+ */
+import type { Command } from "@effect/cli/CommandDescriptor"
+import * as Context from "effect/Context"
+
+export interface HostShape {
+  /** A folder from which `smithers-orchestrator` resolves. */
+  readonly home: string
+  /** How to start this program once more: the executable and what comes before the arguments. */
+  readonly self: ReadonlyArray<string>
+  /** All commands, for the one that completes them. */
+  readonly commands: ReadonlyArray<{ readonly path: ReadonlyArray<string>; readonly descriptor: Command<unknown> }>
+}
+
+/** The program that runs the command. */
+export class Host extends Context.Tag("@smithers/cli/Host")<Host, HostShape>() {}

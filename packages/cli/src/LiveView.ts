@@ -1,0 +1,97 @@
+/**
+ * What a terminal shows while a run goes on: a line per event, and below them, drawn over again and again, what every node is doing.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Progress, ShownNode } from "./Progress.ts"
+import type { ScreenShape } from "./Screen.ts"
+import { clock, neutralise, oneLine, shorten, span } from "./Text.ts"
+
+/** Nodes that are shown at most; beyond, they are counted. */
+const mostNodes = 12
+
+const marks = { running: "→", retrying: "↻", waiting: "◦", interrupted: "■", failed: "✗", finished: "✓", skipped: "-" } as const
+
+const order = ["running", "retrying", "waiting", "interrupted", "failed", "finished", "skipped"]
+
+const nodeLine = (node: ShownNode, now: number): string => {
+  const mark = marks[node.status]
+  const place = `(attempt ${node.attempt}, iteration ${node.iteration})`
+  const since = span(now - node.since)
+  switch (node.status) {
+    case "running":
+      return `${mark} ${node.nodeId} ${place} ${since}`
+    case "retrying": {
+      const left = Math.max(0, (node.retryAt ?? now) - now)
+      return `${mark} ${node.nodeId} ${place} again in ${span(left)}: ${oneLine(node.error ?? "")}`
+    }
+    case "waiting": {
+      const left = node.deadline === undefined ? "" : `, ${span(Math.max(0, node.deadline - now))} left`
+      return `${mark} ${node.nodeId} waits for ${node.waitsFor ?? "something"} (since ${since}${left})`
+    }
+    case "failed":
+      return `${mark} ${node.nodeId} ${place} ${oneLine(node.error ?? "failed")}`
+    default:
+      return `${mark} ${node.nodeId} ${place} ${node.status}`
+  }
+}
+
+/** Lines of the block below the events. `total` is how many steps the plan has, as far as it is known. */
+export const frame = (
+  progress: Progress,
+  total: number | undefined,
+  now: number,
+  size: { readonly columns: number; readonly rows: number },
+): ReadonlyArray<string> => {
+  const active = [...progress.nodes.values()]
+    .filter(({ status }) => status !== "finished" && status !== "skipped")
+    .sort((left, right) => order.indexOf(left.status) - order.indexOf(right.status) || left.since - right.since)
+  const room = Math.max(1, Math.min(mostNodes, size.rows - 3))
+  const shown = active.slice(0, room).map((node) => nodeLine(node, now))
+  const more = active.length > room ? [`… and ${active.length - room} more`] : []
+  const known = Math.max(total ?? 0, progress.nodes.size)
+  const width = 20
+  const filled = known === 0 ? 0 : Math.round((progress.done / known) * width)
+  const bar = `${"█".repeat(filled)}${"░".repeat(width - filled)}`
+  const summary = `${bar} ${progress.done}/${known} done  ${clock(now - progress.createdAt)}`
+  return [...shown, ...more, summary].map((line) => shorten(line, Math.max(20, size.columns - 1)))
+}
+
+/** A view that can be written above of. */
+export interface View {
+  readonly line: (text: string) => void
+  readonly update: (progress: Progress, total: number | undefined) => void
+}
+
+/** How often it is drawn again, in milliseconds: seconds count up smoothly enough, and it costs nothing. */
+const redrawMs = 200
+
+/** Shows a run until the scope closes; then only the lines stay. */
+export const make = (screen: ScreenShape, clockNow: () => number, initial: Progress): Effect.Effect<View, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      let progress = initial
+      let total: number | undefined
+      let drawn = 0
+      const clear = (): string => (drawn === 0 ? "" : `\u001b[${drawn}A\u001b[J`)
+      const draw = (above: string): void => {
+        const lines = frame(progress, total, clockNow(), { columns: screen.columns(), rows: screen.rows() })
+        screen.draw(`${clear()}${above}${lines.join("\n")}\n`)
+        drawn = lines.length
+      }
+      const timer = setInterval(() => draw(""), redrawMs)
+      return {
+        line: (text: string) => draw(`${neutralise(text)}\n`),
+        update: (next: Progress, count: number | undefined) => {
+          progress = next
+          total = count
+        },
+        close: () => {
+          clearInterval(timer)
+          screen.draw(clear())
+          drawn = 0
+        },
+      }
+    }),
+    ({ close }) => Effect.sync(close),
+  )

@@ -1,0 +1,190 @@
+/**
+ * What commands print with `--json`, as schemas: `docs/cli.schema.json` is made from them and the tests hold every command against
+ * them. Fields are only ever added. Times are epoch milliseconds.
+ */
+import { RunFailure } from "@smithers/core/Errors"
+import { AttemptSummary, LoggedEvent, NodeSummary, RunSummary, WaitSummary } from "@smithers/core/Storage"
+import * as Schema from "effect/Schema"
+
+const strings = Schema.Array(Schema.String)
+const node = { nodeId: Schema.String, iteration: Schema.Number }
+
+/** An open wait of a run, in short. */
+const ShortWait = Schema.Struct({ ...node, kind: Schema.String, deadline: Schema.NullOr(Schema.Number) })
+
+/** `ps` */
+export const Runs = Schema.Struct({
+  db: Schema.String,
+  runs: Schema.Array(Schema.Struct({ ...RunSummary.fields, waits: Schema.Array(ShortWait) })),
+  /** Whether there are older runs beyond `--limit`. */
+  hasMore: Schema.Boolean,
+})
+
+/** `up` */
+export const Stopped = Schema.Struct({
+  runId: Schema.String,
+  status: Schema.Literal("finished", "failed", "cancelled", "waiting-approval", "waiting-event", "waiting-timer", "paused"),
+  output: Schema.optional(Schema.Unknown),
+  error: Schema.optional(RunFailure),
+  reason: Schema.optional(Schema.String),
+  waits: Schema.optional(Schema.Array(Schema.Struct({ ...node, kind: Schema.String, deadline: Schema.optional(Schema.Number) }))),
+  /** Commands that bring the run on. */
+  next: strings,
+})
+
+/** `up --detach` */
+export const Detached = Schema.Struct({ runId: Schema.String, pid: Schema.Number, log: Schema.String })
+
+/** `inspect` */
+export const Inspected = Schema.Struct({
+  run: RunSummary,
+  input: Schema.optional(Schema.Unknown),
+  output: Schema.optional(Schema.Unknown),
+  failure: Schema.NullOr(RunFailure),
+  nodes: Schema.Array(Schema.Struct({ ...NodeSummary.fields, output: Schema.optional(Schema.Unknown) })),
+  waits: Schema.Array(WaitSummary),
+})
+
+/** `node` */
+export const InspectedNode = Schema.Struct({
+  runId: Schema.String,
+  nodeId: Schema.String,
+  /** One record per iteration. */
+  nodes: Schema.Array(Schema.Struct({ ...NodeSummary.fields, output: Schema.optional(Schema.Unknown) })),
+  attempts: Schema.Array(AttemptSummary),
+  waits: Schema.Array(WaitSummary),
+})
+
+/** A line of `logs` and `events`. */
+export const Event = LoggedEvent
+
+/** `why` */
+export const Reason = Schema.Struct({
+  runId: Schema.String,
+  status: Schema.String,
+  /** What holds it, for programs: `approval`, `human`, `signal`, `timer`, `running`, `retrying`, `suspended`, `orphaned`, `paused`, `finished`, `failed`, `cancelled`. */
+  reason: Schema.String,
+  sentence: Schema.String,
+  /** Commands that unblock it, the best first; none where there is nothing to do. */
+  commands: strings,
+})
+
+/** `output` */
+export const Output = Schema.Struct({
+  runId: Schema.String,
+  nodeId: Schema.NullOr(Schema.String),
+  iteration: Schema.NullOr(Schema.Number),
+  output: Schema.optional(Schema.Unknown),
+})
+
+/** A node of `graph`. */
+export interface GraphNode {
+  readonly kind: string
+  readonly id: string | null
+  readonly status: string | null
+  readonly details: { readonly [name: string]: unknown }
+  readonly children: ReadonlyArray<GraphNode>
+}
+
+const GraphNode: Schema.Schema<GraphNode> = Schema.Struct({
+  kind: Schema.String,
+  id: Schema.NullOr(Schema.String),
+  status: Schema.NullOr(Schema.String),
+  details: Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+  children: Schema.Array(Schema.suspend((): Schema.Schema<GraphNode> => GraphNode)),
+}).annotations({ identifier: "GraphNode" })
+
+/** `graph` */
+export const Graph = Schema.Struct({
+  workflow: Schema.String,
+  runId: Schema.NullOr(Schema.String),
+  roots: Schema.Array(GraphNode),
+})
+
+/** `check` */
+export const Checked = Schema.Struct({
+  workflow: Schema.String,
+  file: Schema.String,
+  steps: Schema.Number,
+  /** What would go wrong; empty where nothing would. */
+  problems: Schema.Array(
+    Schema.Struct({ kind: Schema.Literal("invalid", "render", "impure", "incompatible"), message: Schema.String }),
+  ),
+  /** Tasks that wait for outputs which are not there yet. */
+  pending: strings,
+  /** With `--against`: how the plan differs from that of the run. */
+  difference: Schema.NullOr(Schema.Struct({ kept: strings, added: strings, gone: strings, changed: strings })),
+})
+
+/** `approve`, `deny`, `answer`, `signal`, `cancel`, `pause`, `unpause` and `retry` */
+export const Told = Schema.Struct({
+  runId: Schema.String,
+  command: Schema.String,
+  nodeId: Schema.NullOr(Schema.String),
+  iteration: Schema.NullOr(Schema.Number),
+  /** Whether a process works on the run, which hears of it at once. */
+  isHeard: Schema.Boolean,
+  /** The command that takes the run up, where nobody works on it. */
+  next: strings,
+})
+
+/** `inbox` */
+export const Inbox = Schema.Struct({
+  db: Schema.String,
+  waits: Schema.Array(Schema.Struct({ ...WaitSummary.fields, commands: strings })),
+})
+
+/** `down` */
+export const Down = Schema.Struct({ runs: strings })
+
+/** A line of `supervise`. */
+export const Supervised = Schema.Struct({
+  at: Schema.Number,
+  action: Schema.Literal("watching", "resumed", "settled", "refused", "skipped", "would-resume", "summary"),
+  runId: Schema.NullOr(Schema.String),
+  workflow: Schema.NullOr(Schema.String),
+  message: Schema.String,
+  /** Of `settled` and `refused`: how the child ended. */
+  exitCode: Schema.NullOr(Schema.Number),
+  /** Of `refused`: when it is tried again. */
+  again: Schema.NullOr(Schema.Number),
+  /** Of `summary`: how often each other action was taken. */
+  counts: Schema.NullOr(Schema.Record({ key: Schema.String, value: Schema.Number })),
+})
+
+/** `workflow list` */
+export const Workflows = Schema.Struct({
+  root: Schema.String,
+  workflows: Schema.Array(Schema.Struct({ name: Schema.String, path: Schema.String })),
+})
+
+/** `workflow path` and `workflow create` */
+export const WorkflowPath = Schema.Struct({ name: Schema.String, path: Schema.String })
+
+/** `db path` */
+export const DatabasePath = Schema.Struct({ db: Schema.String })
+
+/** `db check` */
+export const DatabaseChecked = Schema.Struct({
+  db: Schema.String,
+  bytes: Schema.Number,
+  runs: Schema.Number,
+  /** What SQLite, or we, found wrong; empty where all is well. */
+  problems: strings,
+})
+
+/** `db vacuum` */
+export const Vacuumed = Schema.Struct({ db: Schema.String, bytesBefore: Schema.Number, bytesAfter: Schema.Number })
+
+/** `db prune` */
+export const Pruned = Schema.Struct({
+  db: Schema.String,
+  isDryRun: Schema.Boolean,
+  /** Runs that ended before this time were looked at. */
+  before: Schema.Number,
+  pruned: strings,
+  kept: Schema.Array(Schema.Struct({ runId: Schema.String, why: Schema.String })),
+})
+
+/** `completions` */
+export const Completions = Schema.Struct({ shell: Schema.String, script: Schema.String })

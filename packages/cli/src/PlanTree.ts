@@ -1,0 +1,160 @@
+/**
+ * The text of a plan as a tree, and that tree as people and tools draw it. Plain functions.
+ */
+import type { NodeSummary } from "@smithers/core/Storage"
+import type { GraphNode } from "./Output.ts"
+import { oneLine, shorten } from "./Text.ts"
+
+interface Line {
+  readonly depth: number
+  readonly kind: string
+  readonly details: { readonly [name: string]: unknown }
+}
+
+const linesOf = (text: string): ReadonlyArray<Line> =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const [depth, kind, details] = JSON.parse(line) as [number, string, Line["details"]]
+      return { depth, kind, details }
+    })
+
+const idOf = ({ details }: Line): string | undefined => (typeof details.id === "string" ? details.id : undefined)
+
+/** The tree of a plan's text, with the status of each node in its latest iteration. */
+export const parse = (text: string, nodes: ReadonlyArray<NodeSummary> = []): ReadonlyArray<GraphNode> => {
+  const status = new Map<string, string>()
+  for (const node of [...nodes].sort((left, right) => left.iteration - right.iteration)) status.set(node.nodeId, node.status)
+  const roots: Array<GraphNode> = []
+  const open: Array<Array<GraphNode>> = [roots]
+  for (const line of linesOf(text)) {
+    const { id: _, ...details } = line.details
+    const children: Array<GraphNode> = []
+    const id = idOf(line)
+    open[line.depth]?.push({ kind: kindOf(line), id: id ?? null, status: (id && status.get(id)) ?? null, details, children })
+    open[line.depth + 1] = children
+  }
+  return roots
+}
+
+/** A wait is what it waits for. */
+const kindOf = ({ kind, details }: Line): string =>
+  kind === "Wait" && typeof details.kind === "string" ? details.kind : kind.toLowerCase()
+
+/** How two plans differ, by the ids of their nodes. */
+export const compare = (before: string, after: string) => {
+  const [old, current] = [before, after].map(
+    (text) =>
+      new Map(
+        linesOf(text).flatMap((line) => (idOf(line) === undefined ? [] : [[idOf(line) as string, JSON.stringify(line.details)]])),
+      ),
+  ) as [Map<string, string>, Map<string, string>]
+  const both = [...current.keys()].filter((id) => old.has(id))
+  return {
+    kept: both.filter((id) => old.get(id) === current.get(id)),
+    changed: both.filter((id) => old.get(id) !== current.get(id)),
+    added: [...current.keys()].filter((id) => !old.has(id)),
+    gone: [...old.keys()].filter((id) => !current.has(id)),
+  }
+}
+
+const marks: { readonly [status: string]: string } = {
+  finished: "✓",
+  skipped: "-",
+  failed: "✗",
+  running: "→",
+  retrying: "↻",
+  waiting: "◦",
+  interrupted: "■",
+}
+
+/** What is told of a node besides its kind and id. */
+const remarks = ({ details, status }: GraphNode): string => {
+  const { label, needs, maxIterations, maxConcurrency, name, agents, pending } = details
+  const parts = [
+    typeof label === "string" ? shorten(oneLine(label), 60) : undefined,
+    typeof name === "string" ? `"${oneLine(name)}"` : undefined,
+    Array.isArray(agents) ? `asks ${agents.join(", ")}` : undefined,
+    typeof needs === "object" && needs !== null ? `needs ${[...new Set(Object.values(needs))].join(", ")}` : undefined,
+    typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,
+    typeof maxConcurrency === "number" ? `${maxConcurrency} at once` : undefined,
+    Array.isArray(pending) ? `reads ${pending.join(", ")}, which is not there yet` : undefined,
+    status === null ? undefined : status,
+  ]
+  return parts.filter((part) => part !== undefined).join("; ")
+}
+
+const title = (node: GraphNode): string => (node.id === null ? node.kind : `${node.kind} ${node.id}`)
+
+/** As an indented tree. */
+export const toTree = (roots: ReadonlyArray<GraphNode>): string => {
+  const lines: Array<string> = []
+  const add = (node: GraphNode, first: string, rest: string): void => {
+    const said = remarks(node)
+    const mark = node.status === null ? "" : `${marks[node.status] ?? "·"} `
+    lines.push(`${first}${mark}${title(node)}${said === "" ? "" : ` (${said})`}`)
+    for (const [index, child] of node.children.entries()) {
+      const isLast = index === node.children.length - 1
+      add(child, `${rest}${isLast ? "└─ " : "├─ "}`, `${rest}${isLast ? "   " : "│  "}`)
+    }
+  }
+  for (const root of roots) add(root, "", "")
+  return lines.join("\n")
+}
+
+interface Flat {
+  readonly name: string
+  readonly node: GraphNode
+  readonly parent: string | undefined
+}
+
+const flatten = (roots: ReadonlyArray<GraphNode>): ReadonlyArray<Flat> => {
+  const found: Array<Flat> = []
+  const add = (node: GraphNode, parent: string | undefined): void => {
+    const name = `n${found.length}`
+    found.push({ name, node, parent })
+    for (const child of node.children) add(child, name)
+  }
+  for (const root of roots) add(root, undefined)
+  return found
+}
+
+/** Names of what a node needs. */
+const needsOf = ({ details }: GraphNode): ReadonlyArray<string> =>
+  typeof details.needs === "object" && details.needs !== null ? [...new Set(Object.values(details.needs).map(String))] : []
+
+const edges = (flat: ReadonlyArray<Flat>): ReadonlyArray<readonly [from: string, to: string, isNeed: boolean]> => {
+  const byId = new Map(flat.flatMap(({ name, node }) => (node.id === null ? [] : [[node.id, name] as const])))
+  return flat.flatMap(({ name, node, parent }) => [
+    ...(parent === undefined ? [] : [[parent, name, false] as const]),
+    ...needsOf(node).flatMap((need) => {
+      const from = byId.get(need)
+      return from === undefined ? [] : [[from, name, true] as const]
+    }),
+  ])
+}
+
+const label = (node: GraphNode): string => (node.status === null ? title(node) : `${title(node)}: ${node.status}`)
+
+/** As a Mermaid flowchart: solid lines for what is in what, dotted ones for what needs what. */
+export const toMermaid = (roots: ReadonlyArray<GraphNode>): string => {
+  const flat = flatten(roots)
+  const nodes = flat.map(({ name, node }) => {
+    const text = JSON.stringify(oneLine(label(node)).replaceAll('"', "'"))
+    return node.children.length > 0 ? `  ${name}([${text}])` : `  ${name}[${text}]`
+  })
+  const lines = edges(flat).map(([from, to, isNeed]) => `  ${from} ${isNeed ? "-.->" : "-->"} ${to}`)
+  return ["flowchart TD", ...nodes, ...lines].join("\n")
+}
+
+/** As a Graphviz graph. */
+export const toDot = (workflow: string, roots: ReadonlyArray<GraphNode>): string => {
+  const flat = flatten(roots)
+  const nodes = flat.map(({ name, node }) => {
+    const shape = node.children.length > 0 ? "ellipse" : "box"
+    return `  ${name} [label=${JSON.stringify(oneLine(label(node)))}, shape=${shape}];`
+  })
+  const lines = edges(flat).map(([from, to, isNeed]) => `  ${from} -> ${to}${isNeed ? " [style=dotted]" : ""};`)
+  return [`digraph ${JSON.stringify(workflow)} {`, ...nodes, ...lines, "}"].join("\n")
+}

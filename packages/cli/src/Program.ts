@@ -1,0 +1,180 @@
+/**
+ * One call of the command line: finds the command, parses what it was given, runs it, prints what came of it, and ends the process.
+ */
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import * as Terminal from "@effect/platform/Terminal"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Schema from "effect/Schema"
+import { nearest, normalise } from "./Argv.ts"
+import * as Catalog from "./Catalog.ts"
+import type { Definition, Reply } from "./Definition.ts"
+import { codeOf, Interrupted, InvalidUsage, isTagged, type Tagged, toReply } from "./Errors.ts"
+import { Exit as Codes, type ExitCode } from "./Exit.ts"
+import * as Help from "./Help.ts"
+import { Host, type HostShape } from "./Host.ts"
+import { Screen, type ScreenShape } from "./Screen.ts"
+import { neutralise, shorten } from "./Text.ts"
+import { version } from "./Version.ts"
+
+const config = CliConfig.make({ isCaseSensitive: true, autoCorrectLimit: 0, finalCheckBuiltIn: false, showBuiltIns: false })
+
+/** What the parser may ask for and, with the options there are, never does. */
+const unused = Layer.mergeAll(FileSystem.layerNoop({}), Path.layer, Layer.succeed(Terminal.Terminal, {} as Terminal.Terminal))
+
+/** Runs a command line, and ends the process. */
+export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "home">): Promise<void> => {
+  const isJson = argv.some((token, index) => (token === "--json" && argv[index + 1] !== "false") || token === "--json=true")
+  const screen = makeScreen(isJson)
+  const services = Context.make(Screen, screen).pipe(
+    Context.add(Host, { home: host.home, self: [process.execPath, Bun.main], commands: Catalog.all }),
+  )
+  const logger = Logger.replace(
+    Logger.defaultLogger,
+    Logger.make(({ message, cause }) => {
+      if (isJson) return
+      const said = Array.isArray(message) ? message.map(String).join(" ") : String(message)
+      const why = Cause.isEmpty(cause) ? "" : `: ${Cause.pretty(cause)}`
+      process.stderr.write(`${neutralise(shorten(`${said}${why}`, 2000))}\n`)
+    }),
+  )
+  const program = Effect.provide(perform(argv, screen), Layer.mergeAll(Layer.succeedContext(services), logger)).pipe(
+    Logger.withMinimumLogLevel(LogLevel.Warning),
+  )
+
+  const fiber = Effect.runFork(program)
+  let signal: "SIGINT" | "SIGTERM" | undefined
+  const stop = (name: "SIGINT" | "SIGTERM") => () => {
+    // The second one does not wait for anything.
+    if (signal !== undefined) process.exit(name === "SIGINT" ? Codes.interrupted : Codes.terminated)
+    signal = name
+    fiber.unsafeInterruptAsFork(fiber.id())
+  }
+  process.on("SIGINT", stop("SIGINT"))
+  process.on("SIGTERM", stop("SIGTERM"))
+  // Whoever reads has heard enough: `smithers logs … | head`.
+  process.stdout.on("error", () => process.exit(Codes.finished))
+
+  fiber.addObserver((exit) => {
+    const code = Effect.runPromise(Effect.provideService(report(exit, signal), Screen, screen))
+    // Workflows may have left something open that would keep the process.
+    code.then((code) => process.exit(code))
+  })
+}
+
+/** Prints what went wrong, if anything did. */
+const report = (exit: Exit.Exit<ExitCode, Tagged>, signal: "SIGINT" | "SIGTERM" | undefined) =>
+  Effect.gen(function* () {
+    const screen = yield* Screen
+    if (Exit.isSuccess(exit)) return exit.value
+    const raised =
+      signal !== undefined && Cause.isInterruptedOnly(exit.cause) ? new Interrupted({ signal }) : Cause.squash(exit.cause)
+    if (isTagged(raised)) {
+      const isQuiet = raised._tag === "Interrupted" && !screen.isJson
+      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(`${raised.message}`)
+      return codeOf(raised)
+    }
+    const message = `This is a fault of smithers, not of yours: ${Cause.pretty(exit.cause)}`
+    yield* screen.isJson ? screen.print({ error: { tag: "Defect", message } }, "") : screen.say(message)
+    return Codes.failed
+  })
+
+const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effect<ExitCode, Tagged, Screen | Host> =>
+  Effect.gen(function* () {
+    const [first] = argv
+    if (first === undefined || first === "--help" || first === "-h" || (first === "help" && argv.length === 1)) {
+      const commands = Catalog.all.map(({ path, summary }) => ({ command: path.join(" "), summary }))
+      yield* screen.print({ version, commands }, Help.ofProgram(Catalog.groups))
+      return Codes.finished
+    }
+    const words = first === "help" ? argv.slice(1) : argv
+    const definition = Catalog.find(words)
+    if (definition === undefined) return yield* new InvalidUsage({ problem: unknownCommand(words) })
+    const rest = words.slice(definition.path.length)
+    const beforeForced = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest
+    if (first === "help" || beforeForced.includes("--help") || beforeForced.includes("-h")) {
+      yield* screen.print(describe(definition), Help.ofCommand(definition))
+      return Codes.finished
+    }
+    const parsed = yield* parse(definition, rest)
+    const action = yield* Effect.promise(() => definition.run(parsed))
+    const { value, text, code = Codes.finished }: Reply = yield* action
+    if (value !== undefined) yield* screen.print(screen.isJson ? encode(definition, value) : undefined, text)
+    return code
+  })
+
+/** Values are printed as the schema of the command says. */
+const encode = (definition: Definition, value: unknown): unknown => Schema.encodeUnknownSync(definition.output)(value)
+
+const describe = (definition: Definition) => ({
+  command: definition.path.join(" "),
+  usage: Help.usage(definition),
+  summary: definition.summary,
+  options: definition.options.map((option) => ({ option: Help.spelling(option), description: option.description })),
+  examples: definition.examples,
+})
+
+const unknownCommand = (words: ReadonlyArray<string>): string => {
+  const [first = "", second] = words
+  const inside = Catalog.all.filter(({ path }) => path.length === 2 && path[0] === first)
+  if (inside.length > 0) {
+    const names = inside.map(({ path }) => path[1] as string)
+    return `"smithers ${first}" needs one of ${names.join(", ")}${second === undefined ? "" : `, not "${second}"`}`
+  }
+  const near = nearest(
+    first,
+    Catalog.all.map(({ path }) => path[0]),
+  )
+  return `There is no command "${first}"${near === undefined ? "" : `; did you mean "${near}"?`}`
+}
+
+const parse = (definition: Definition, argv: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const command = definition.path.join(" ")
+    const normal = normalise(definition.options, argv)
+    if (Either.isLeft(normal)) return yield* new InvalidUsage({ problem: normal.left, command })
+    const line = [definition.path.at(-1) as string, ...normal.right]
+    const directive = yield* CommandDescriptor.parse(definition.descriptor, line, config).pipe(
+      Effect.mapError(({ error }) => new InvalidUsage({ problem: plain(error), command })),
+      Effect.provide(unused),
+    )
+    if (directive._tag === "BuiltIn") return yield* new InvalidUsage({ problem: "This cannot be asked of a command", command })
+    const [extra] = directive.leftover
+    if (extra !== undefined) return yield* new InvalidUsage({ problem: `There is no place for ${JSON.stringify(extra)}`, command })
+    return directive.value
+  })
+
+const plain = (doc: HelpDoc.HelpDoc): string => Bun.stripANSI(HelpDoc.toAnsiText(doc)).replaceAll(/\s+/g, " ").trim()
+
+const makeScreen = (isJson: boolean): ScreenShape => {
+  const isLive = process.stdout.isTTY === true && !isJson && !process.env.CI && process.env.TERM !== "dumb"
+  const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
+    Effect.async((resume) => {
+      stream.write(text, () => resume(Effect.void))
+    })
+  return {
+    isJson,
+    isLive,
+    canAsk: process.stdin.isTTY === true && process.stdout.isTTY === true && !isJson,
+    columns: () => process.stdout.columns || 100,
+    rows: () => process.stdout.rows || 24,
+    print: (value, text) => {
+      if (isJson) return value === undefined ? Effect.void : write(process.stdout, `${JSON.stringify(value)}\n`)
+      return write(process.stdout, `${neutralise(text)}\n`)
+    },
+    say: (text) => (isJson ? Effect.void : write(process.stderr, `${neutralise(text)}\n`)),
+    draw: (text) => {
+      process.stdout.write(text)
+    },
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * A run as it goes on: what each event says to a person, and what the nodes of the run are doing after it. Plain functions of events.
+ */
+import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/Storage"
+import { clock, oneLine, plural, shorten, span } from "./Text.ts"
+
+/** A node in one iteration, as it is shown. */
+export interface ShownNode {
+  readonly nodeId: string
+  readonly iteration: number
+  readonly status: "running" | "retrying" | "waiting" | "interrupted" | "finished" | "skipped" | "failed"
+  readonly attempt: number
+  /** Epoch ms since when it has been as it is. */
+  readonly since: number
+  readonly retryAt: number | undefined
+  /** What it waits for, in words. */
+  readonly waitsFor: string | undefined
+  readonly deadline: number | undefined
+  readonly error: string | undefined
+}
+
+/** What is shown of a run. */
+export interface Progress {
+  readonly createdAt: number
+  readonly nodes: ReadonlyMap<string, ShownNode>
+  readonly done: number
+}
+
+/** A run of which nothing is known yet. */
+export const begin = (createdAt: number): Progress => ({ createdAt, nodes: new Map(), done: 0 })
+
+const isDone = ({ status }: ShownNode): boolean => status === "finished" || status === "skipped"
+
+/** Takes up what the store knows of a run. */
+export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, waits: ReadonlyArray<WaitSummary>): Progress => {
+  const shown = new Map<string, ShownNode>()
+  const waiting = new Map(waits.map((wait) => [`${wait.nodeId}/${wait.iteration}`, wait]))
+  for (const node of nodes) {
+    if (node.kind === "loop") continue
+    const key = `${node.nodeId}/${node.iteration}`
+    const wait = node.status === "waiting" ? waiting.get(key) : undefined
+    shown.set(key, {
+      nodeId: node.nodeId,
+      iteration: node.iteration,
+      // Its process is gone.
+      status: node.status === "running" ? "interrupted" : node.status,
+      attempt: node.attempt,
+      since: node.startedAt ?? createdAt,
+      retryAt: node.retryAt ?? undefined,
+      waitsFor: wait === undefined ? undefined : waitText(wait.kind, wait.request, wait.name ?? undefined),
+      deadline: wait?.deadline ?? undefined,
+      error: node.error === null ? undefined : `${node.error.name}: ${node.error.message}`,
+    })
+  }
+  return { createdAt, nodes: shown, done: [...shown.values()].filter(isDone).length }
+}
+
+/** What is waited for, in words. */
+export const waitText = (kind: string, request: unknown, name: string | undefined): string => {
+  const title = titleOf(request)
+  const said = title === undefined ? "" : `: ${shorten(oneLine(title), 100)}`
+  switch (kind) {
+    case "approval":
+      return `approval${said}`
+    case "human":
+      return `an answer${said}`
+    case "signal":
+      return `signal ${JSON.stringify(name ?? "")}`
+    case "timer":
+      return "its time"
+    default:
+      return kind
+  }
+}
+
+/** The words in a request that say most. */
+export const titleOf = (request: unknown): string | undefined => {
+  if (typeof request === "string") return request
+  if (typeof request !== "object" || request === null) return undefined
+  for (const key of ["title", "prompt", "question", "message", "summary"]) {
+    const value = (request as { readonly [key: string]: unknown })[key]
+    if (typeof value === "string" && value !== "") return value
+  }
+  return undefined
+}
+
+/** What happened to a run, folded into what is shown of it. */
+export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress => {
+  if (!("nodeId" in event) || event._tag === "LoopAdvanced" || event._tag === "LoopFinished") return progress
+  const key = `${event.nodeId}/${event.iteration}`
+  const before = progress.nodes.get(key)
+  const base: ShownNode = {
+    nodeId: event.nodeId,
+    iteration: event.iteration,
+    status: before?.status ?? "interrupted",
+    attempt: before?.attempt ?? 0,
+    since: at,
+    retryAt: undefined,
+    waitsFor: undefined,
+    deadline: undefined,
+    error: undefined,
+  }
+  const next = ((): ShownNode | undefined => {
+    switch (event._tag) {
+      case "AttemptStarted":
+        return { ...base, status: "running", attempt: event.attempt }
+      case "AttemptSucceeded":
+        return { ...base, status: "finished" }
+      case "AttemptFailed":
+        return {
+          ...base,
+          status: event.retryAt === undefined ? "failed" : "retrying",
+          retryAt: event.retryAt,
+          error: `${event.error.name}: ${event.error.message}`,
+        }
+      case "AttemptInterrupted":
+      case "NodeReset":
+        return { ...base, status: "interrupted" }
+      case "NodeFailed":
+        return { ...base, status: "failed", error: `${event.error.name}: ${event.error.message}` }
+      case "NodeSkipped":
+        return { ...base, status: "skipped" }
+      case "WaitStarted":
+        return { ...base, status: "waiting", waitsFor: waitText(event.kind, event.request, event.name), deadline: event.deadline }
+      case "WaitEnded":
+        return { ...base, status: event.status }
+      default:
+        return undefined
+    }
+  })()
+  if (next === undefined) return progress
+  const nodes = new Map(progress.nodes).set(key, next)
+  const done = progress.done + Number(isDone(next)) - Number(before !== undefined && isDone(before))
+  return { ...progress, nodes, done }
+}
+
+const errorText = (error: { readonly name: string; readonly message: string }): string =>
+  shorten(oneLine(`${error.name}: ${error.message}`), 300)
+
+const named = (names: ReadonlyArray<string>): string =>
+  names.length > 5 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ")
+
+/** What an event says, without its time. */
+export const describe = ({ event, at }: LoggedEvent): string => {
+  const where = "nodeId" in event && "iteration" in event ? `(iteration ${event.iteration})` : ""
+  switch (event._tag) {
+    case "RunStarted":
+      return `▶ ${event.workflow} started`
+    case "RunResumed":
+      return `▶ resumed: ${plural(event.kept, "node")} kept, ${event.added} new, ${event.gone} gone`
+    case "PlanChanged": {
+      const parts = [
+        event.mounted.length === 0 ? "" : `+ ${named(event.mounted)}`,
+        event.unmounted.length === 0 ? "" : `- ${named(event.unmounted)}`,
+        event.changed.length === 0 ? "" : `~ ${named(event.changed)}`,
+      ]
+      return `⟳ plan: ${parts.filter((part) => part !== "").join("  ") || "changed"}`
+    }
+    case "AttemptStarted":
+      return `→ ${event.nodeId} (attempt ${event.attempt}, iteration ${event.iteration})`
+    case "AttemptSucceeded":
+      return `✓ ${event.nodeId} (attempt ${event.attempt}, iteration ${event.iteration})${event.isCached === true ? " from the cache" : ""}`
+    case "AttemptFailed": {
+      const then = event.retryAt === undefined ? "" : `; next attempt in ${span(event.retryAt - at)}`
+      return `✗ ${event.nodeId} (attempt ${event.attempt}, iteration ${event.iteration}) ${errorText(event.error)}${then}`
+    }
+    case "AttemptInterrupted":
+      return `■ ${event.nodeId} (attempt ${event.attempt}, iteration ${event.iteration}) interrupted: ${event.reason}`
+    case "NodeFailed":
+      return `✗ ${event.nodeId} ${where} ${errorText(event.error)}`
+    case "WaitStarted": {
+      const until = event.deadline === undefined ? "" : `, for ${span(event.deadline - at)} at most`
+      return `◦ ${event.nodeId} ${where} waits for ${waitText(event.kind, event.request, event.name)}${event.kind === "timer" ? ` in ${span((event.deadline ?? at) - at)}` : until}`
+    }
+    case "ApprovalDecided": {
+      const by = event.by === undefined ? "" : ` by ${oneLine(event.by)}`
+      const note = event.note === undefined ? "" : `: ${shorten(oneLine(event.note), 200)}`
+      return `● ${event.nodeId} ${where} ${event.approved ? "approved" : "denied"}${by}${note}`
+    }
+    case "TaskAnswered":
+      return `● ${event.nodeId} ${where} answered${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
+    case "AnswerRefused":
+      return `✗ ${event.nodeId} ${where} the answer was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
+    case "SignalReceived":
+      return `● signal ${JSON.stringify(event.name)}${event.correlation === undefined ? "" : ` (${oneLine(event.correlation)})`}`
+    case "SignalRefused":
+      return `✗ ${event.nodeId} ${where} the signal was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
+    case "WaitEnded":
+      return `${event.status === "failed" ? "✗" : "✓"} ${event.nodeId} ${where} ${event.how}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
+    case "NodeSkipped":
+      return `- ${event.nodeId} ${where} skipped`
+    case "NodeReset":
+      return `↻ ${event.nodeId} ${where} is to run again`
+    case "LoopAdvanced":
+      return `↻ ${event.nodeId} pass ${event.pass + 1}`
+    case "LoopFinished":
+      return `✓ ${event.nodeId} loop over (${event.reason})`
+    case "CancelRequested":
+      return `■ cancellation asked for${event.reason === undefined ? "" : `: ${shorten(oneLine(event.reason), 200)}`}`
+    case "RunFinished":
+      return "✓ finished"
+    case "RunFailed":
+      return `✗ failed: ${shorten(oneLine(event.failure.message), 500)}`
+    case "RunCancelled":
+      return `■ cancelled${event.reason === undefined ? "" : `: ${shorten(oneLine(event.reason), 200)}`}`
+    default:
+      return unknownEvent(event)
+  }
+}
+
+/** An event that this version has no words for. */
+const unknownEvent = (event: { readonly _tag: string; readonly nodeId?: string }): string =>
+  `· ${event._tag}${event.nodeId === undefined ? "" : ` ${event.nodeId}`}`
+
+/** A line of the log: how long after the run was created, and what happened. */
+export const line = (event: LoggedEvent, createdAt: number): string => `[${clock(event.at - createdAt)}] ${describe(event)}`

@@ -1,0 +1,47 @@
+/**
+ * The workflows of a project, by name: files in `.smithers/workflows` and in `workflows`.
+ */
+import { existsSync, readdirSync, statSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+
+/** A workflow of a project. */
+export interface ProjectWorkflow {
+  readonly name: string
+  readonly path: string
+}
+
+/** Folders that workflows are kept in, from the root of a project. The first is where new ones are written. */
+export const folders = [join(".smithers", "workflows"), "workflows"]
+
+const extension = /(?<!\.d|\.test|\.spec)\.(tsx|ts|jsx|mts|mjs|js)$/
+
+/** The nearest folder upward that keeps workflows; the one to begin with where there is none. */
+export const rootOf = (folder: string): string => {
+  const from = resolve(folder)
+  for (let here = from; ; here = dirname(here)) {
+    if (folders.some((name) => existsSync(join(here, name)))) return here
+    if (here === dirname(here)) return from
+  }
+}
+
+/** Workflows of a project, by name. Of two with one name the first is meant. */
+export const workflows = (root: string): ReadonlyArray<ProjectWorkflow> => {
+  const found = new Map<string, ProjectWorkflow>()
+  for (const folder of folders.map((name) => join(root, name))) {
+    if (!existsSync(folder)) continue
+    for (const entry of readdirSync(folder).sort()) {
+      const path = join(folder, entry)
+      const whole = entryOf(path)
+      if (whole === undefined) continue
+      const name = entry.replace(extension, "")
+      if (!found.has(name)) found.set(name, { name, path: whole })
+    }
+  }
+  return [...found.values()].sort((left, right) => left.name.localeCompare(right.name))
+}
+
+/** A file, or the `index` or `workflow` file of a folder. */
+const entryOf = (path: string): string | undefined => {
+  if (!statSync(path).isDirectory()) return extension.test(path) ? path : undefined
+  return ["workflow.tsx", "workflow.ts", "index.tsx", "index.ts"].map((name) => join(path, name)).find((file) => existsSync(file))
+}

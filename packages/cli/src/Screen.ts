@@ -1,0 +1,25 @@
+/**
+ * Where a command writes. Results go to the standard output, as text or, with `--json`, as one JSON document per line and nothing else;
+ * what is said on the way goes to the standard error, and is not said with `--json`.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+
+export interface ScreenShape {
+  readonly isJson: boolean
+  /** Whether a person looks at it, so that lines may be drawn over. */
+  readonly isLive: boolean
+  /** Whether someone can be asked. */
+  readonly canAsk: boolean
+  readonly columns: () => number
+  readonly rows: () => number
+  /** Prints a result: the value with `--json`, otherwise the text. Completes when it was taken. */
+  readonly print: (value: unknown, text: string) => Effect.Effect<void>
+  /** Says something on the way. */
+  readonly say: (text: string) => Effect.Effect<void>
+  /** Draws on the terminal as it is, control sequences and all. */
+  readonly draw: (text: string) => void
+}
+
+/** The screen of the command that runs. */
+export class Screen extends Context.Tag("@smithers/cli/Screen")<Screen, ScreenShape>() {}

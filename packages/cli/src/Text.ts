@@ -1,0 +1,108 @@
+/**
+ * Text for people. What comes from workflows, agents and the web is shown as what it is: control sequences in it do nothing to the
+ * terminal, and what is too long for a screen is cut, with a word on how to see the rest.
+ */
+
+/** Characters that move the cursor, change colours, ring, or turn the direction of text around. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+
+/** Makes control characters visible, other than tabs and ends of lines. */
+export const neutralise = (text: string): string =>
+  text.replaceAll("\r\n", "\n").replaceAll(unsafe, (found) => {
+    const code = found.charCodeAt(0)
+    return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
+  })
+
+/** The same, on one line. */
+export const oneLine = (text: string): string => neutralise(text).replaceAll("\n", "\\n").replaceAll("\t", " ")
+
+/** Cuts a text to so many characters, the last of which then is an ellipsis. */
+export const shorten = (text: string, length: number): string => {
+  if (text.length <= length) return text
+  // Half of a character that takes two would be another one.
+  const end = /[\uD800-\uDBFF]$/.test(text.slice(0, length - 1)) ? length - 2 : length - 1
+  return `${text.slice(0, end)}…`
+}
+
+/** Characters of one value that people are shown at most, and lines: more scrolls away what matters. */
+const longestValue = 4000
+const mostLines = 100
+
+/** A long text for a person: its beginning, and how to see all of it. */
+export const excerpt = (text: string, hint: string): string => {
+  const safe = neutralise(text)
+  const lines = safe.split("\n")
+  const kept = shorten(lines.slice(0, mostLines).join("\n"), longestValue)
+  if (kept === safe) return safe
+  return `${kept.replace(/…$/, "")}\n… ${safe.length - kept.length} more characters; ${hint} shows all of it`
+}
+
+/** A JSON value as people read it. */
+export const pretty = (value: unknown): string =>
+  typeof value === "string" ? value : (JSON.stringify(value, undefined, 2) ?? "none")
+
+/** Puts rows under headings. The last column is as wide as it is. */
+export const table = (headings: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const all = [headings, ...rows.map((row) => row.map(oneLine))]
+  const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)))
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n")
+}
+
+const two = (count: number): string => String(count).padStart(2, "0")
+
+/** Milliseconds as `hh:mm:ss`. */
+export const clock = (ms: number): string => {
+  const seconds = Math.max(0, Math.floor(ms / 1000))
+  return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
+}
+
+const units = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1000],
+] as const
+
+/** Milliseconds in the two largest units that matter: `2d 3h`, `4m 5s`, `0.8s`. */
+export const span = (ms: number): string => {
+  if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)}s`
+  let rest = Math.round(ms / 1000) * 1000
+  const shown: Array<string> = []
+  for (const [unit, size] of units) {
+    const count = Math.floor(rest / size)
+    rest -= count * size
+    if (count > 0 || shown.length > 0) shown.push(`${count}${unit}`)
+    if (shown.length === 2) break
+  }
+  return shown.filter((part, index) => index === 0 || !part.startsWith("0")).join(" ")
+}
+
+const durationUnits: { readonly [unit: string]: number } = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+}
+
+/** Reads `500ms`, `30s`, `5m`, `2h`, `7d` or `1w`, or a plain number of seconds, as milliseconds; `undefined` where it is none. */
+export const parseSpan = (text: string): number | undefined => {
+  const [, count, unit = "s"] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?$/.exec(text.trim()) ?? []
+  return count === undefined ? undefined : Number(count) * (durationUnits[unit] as number)
+}
+
+/** `1 step`, `2 steps`. */
+export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
+
+/** An argument as one would type it into a shell. */
+export const quoted = (argument: string): string =>
+  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`

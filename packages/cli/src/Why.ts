@@ -1,0 +1,152 @@
+/**
+ * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
+ */
+import type { RunDetails, WaitSummary } from "@smithers/core/Storage"
+import { waitText } from "./Progress.ts"
+import { oneLine, plural, quoted, shorten, span } from "./Text.ts"
+
+/** What is known of a run. */
+export interface Known {
+  readonly details: RunDetails
+  /** Its open waits. */
+  readonly waits: ReadonlyArray<WaitSummary>
+  readonly now: number
+  /** Whether the process that works on it is there, where it has one. */
+  readonly isOwnerAlive: boolean
+  /** Whether something was told to it that nobody has taken up yet. */
+  readonly isTold: boolean
+  /** Options to name its database by, for the commands. */
+  readonly db?: string
+}
+
+/** Why a run is where it is. */
+export interface Why {
+  readonly reason: string
+  readonly sentence: string
+  readonly commands: ReadonlyArray<string>
+}
+
+/** A command of ours, as one types it. */
+export const commandLine = (db: string | undefined, ...words: ReadonlyArray<string>): string =>
+  ["smithers", ...words, ...(db === undefined ? [] : ["--db", db])].map(quoted).join(" ")
+
+/** The commands that answer a wait. Values for a person to fill in are in capitals. */
+export const commandsFor = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => {
+  const iteration = wait.iteration === 0 ? [] : ["--iteration", String(wait.iteration)]
+  switch (wait.kind) {
+    case "approval": {
+      const where = ["--node", wait.nodeId, ...iteration]
+      return [commandLine(db, "approve", wait.runId, ...where), commandLine(db, "deny", wait.runId, ...where)]
+    }
+    case "human":
+      return [commandLine(db, "answer", wait.runId, wait.nodeId, "--value", "JSON", ...iteration)]
+    case "signal": {
+      const correlation = wait.correlation === null ? [] : ["--correlation", wait.correlation]
+      return [commandLine(db, "signal", wait.runId, wait.name ?? "", "--data", "JSON", ...correlation)]
+    }
+    default:
+      return []
+  }
+}
+
+const resumeOf = (runId: string, db: string | undefined): string => commandLine(db, "up", "--resume", runId)
+
+/** How long after, or before, now. */
+const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${span(at - now)}`)
+
+/** Says why. */
+export const why = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why => {
+  const { run, nodes, failure } = details
+  const { runId } = run
+  const status: string = run.status
+  const it = `Run ${runId}`
+  const resume = resumeOf(runId, db)
+  switch (status) {
+    case "finished":
+      return { reason: "finished", sentence: `${it} has finished.`, commands: [commandLine(db, "output", runId)] }
+    case "cancelled":
+      return { reason: "cancelled", sentence: `${it} was cancelled; resuming takes that back.`, commands: [resume] }
+    case "failed": {
+      const said = failure === null ? "" : `: ${shorten(oneLine(failure.message), 500)}`
+      return { reason: "failed", sentence: `${it} has failed${said}`, commands: [resume] }
+    }
+    case "paused":
+      return {
+        reason: "paused",
+        sentence: `${it} was paused and goes on when it is told to.`,
+        commands: [commandLine(db, "unpause", runId)],
+      }
+    default:
+  }
+  const isOwned = run.owner !== null && isOwnerAlive
+  const open = [...waits].sort((left, right) => urgency(left) - urgency(right) || left.since - right.since)
+  const active = nodes.filter((node) => node.kind === "step" && (node.status === "running" || node.status === "retrying"))
+  if (isOwned && active.length > 0) {
+    const running = active.filter((node) => node.status === "running")
+    const [first] = running
+    if (first !== undefined) {
+      const others = running.length === 1 ? "" : ` and ${plural(running.length - 1, "other step")}`
+      const since = first.startedAt === null ? "" : ` for ${span(now - first.startedAt)}`
+      const also =
+        open[0] === undefined
+          ? ""
+          : `; it also waits for ${waitText(open[0].kind, open[0].request, open[0].name ?? undefined)} ("${open[0].nodeId}")`
+      return {
+        reason: "running",
+        sentence: `${it} is at work on "${first.nodeId}" (attempt ${first.attempt}${since})${others}${also}.`,
+        commands: open[0] === undefined ? [commandLine(db, "logs", runId, "--follow")] : commandsFor(open[0], db),
+      }
+    }
+    const next = active.reduce((least, node) => ((node.retryAt ?? 0) < (least.retryAt ?? 0) ? node : least))
+    const error = next.error === null ? "" : ` after ${shorten(oneLine(`${next.error.name}: ${next.error.message}`), 300)}`
+    return {
+      reason: "retrying",
+      sentence: `${it} tries "${next.nodeId}" again ${inTime(next.retryAt ?? now, now)}${error} (${plural(next.attempt, "attempt")} so far).`,
+      commands: [commandLine(db, "logs", runId, "--follow")],
+    }
+  }
+  const [wait] = open
+  if (wait !== undefined && active.length === 0) {
+    const since = span(now - wait.since)
+    const others = open.length === 1 ? "" : ` and ${plural(open.length - 1, "other wait")}`
+    const until =
+      wait.deadline === null ? "" : wait.deadline <= now ? ", and its time is over" : ` (${span(wait.deadline - now)} left)`
+    const what = `"${wait.nodeId}" waits for ${waitText(wait.kind, wait.request, wait.name ?? undefined)}`
+    if (isTold && !isOwned) {
+      return {
+        reason: "told",
+        sentence: `${it} was told something and nobody has taken it up yet: ${what}.`,
+        commands: [resume, commandLine(db, "supervise")],
+      }
+    }
+    if (wait.kind === "timer") {
+      const time = inTime(wait.deadline ?? now, now)
+      const needs = isOwned ? "" : "; somebody has to take it up then"
+      return {
+        reason: "timer",
+        sentence: `${it} waits for a time: "${wait.nodeId}" is due ${time}${others}${needs}.`,
+        commands: isOwned ? [] : [commandLine(db, "supervise"), resume],
+      }
+    }
+    const then = isOwned ? [] : [resume]
+    return {
+      reason: wait.kind,
+      sentence: `${it} waits for ${waitText(wait.kind, wait.request, wait.name ?? undefined)} ("${wait.nodeId}", since ${since}${until})${others}.`,
+      commands: [...commandsFor(wait, db), ...then],
+    }
+  }
+  if (isOwned) {
+    return { reason: "running", sentence: `${it} is being worked on.`, commands: [commandLine(db, "logs", runId, "--follow")] }
+  }
+  const isOrphaned = run.owner !== null || status === "running"
+  return {
+    reason: isOrphaned ? "orphaned" : "suspended",
+    sentence: isOrphaned
+      ? `${it} is not worked on: the process that had it is gone.`
+      : `${it} was stopped and is not worked on; nothing that is done is lost.`,
+    commands: [resume, commandLine(db, "supervise")],
+  }
+}
+
+/** People first: a timer needs nobody. */
+const urgency = ({ kind }: WaitSummary): number => (kind === "approval" || kind === "human" ? 0 : kind === "signal" ? 1 : 2)

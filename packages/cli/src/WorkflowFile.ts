@@ -1,0 +1,242 @@
+/**
+ * Loads workflows from the files people keep them in, as they stand: TypeScript, JSX and `.mdx` prompts, with or without packages
+ * installed beside them. What cannot be loaded is an error that says where.
+ *
+ * Bun takes settings for JSX from the folder that a process is started in, which says nothing about the file. So files outside
+ * `node_modules` are given the pragma that names our runtime, unless they have one. Where a file's folder knows no
+ * `smithers-orchestrator`, the imports at its top are pointed at the packages this program came with: a file is then enough.
+ */
+import { existsSync, readFileSync, statSync } from "node:fs"
+import { dirname, extname, join, resolve } from "node:path"
+import type { Definition } from "@smithers/core/RunDriver"
+import type { Runs } from "@smithers/core/Workflow"
+import type { BunPlugin } from "bun"
+import * as Effect from "effect/Effect"
+import { InvalidWorkflowFile } from "./Errors.ts"
+import { plural, shorten } from "./Text.ts"
+
+/** A workflow of either kind, as a file exports it. */
+export interface LoadedWorkflow extends Runs<unknown, unknown> {
+  readonly name: string
+  readonly version: string | undefined
+  readonly definition: Definition<never>
+}
+
+/** A workflow, and where it came from. */
+export interface WorkflowModule {
+  readonly workflow: LoadedWorkflow
+  /** Full path of the file. */
+  readonly path: string
+  /** The export, where it is not the default one. */
+  readonly exported: string | undefined
+}
+
+const facade = "smithers-orchestrator"
+
+/** Packages that workflows are written with, and that come with this program. */
+const provided = [facade, "effect", "react", "zod", "ai"]
+
+/** Whether a package is installed for the files of a folder. */
+const isInstalled = (folder: string, name: string): boolean => {
+  for (let here = folder; ; here = dirname(here)) {
+    if (existsSync(join(here, "node_modules", name, "package.json"))) return true
+    if (here === dirname(here)) return false
+  }
+}
+
+const nameOf = (specifier: string): string => specifier.split("/", 1)[0] as string
+
+/** Where a specifier leads from a folder: `undefined` where it is for Bun to find, or not to. */
+const redirect = (specifier: string, folder: string, home: string): string | undefined => {
+  const name = nameOf(specifier)
+  if (!provided.includes(name) || isInstalled(folder, name)) return undefined
+  try {
+    return Bun.resolveSync(specifier, home)
+  } catch {
+    return undefined
+  }
+}
+
+const blank = String.raw`(?:\s|//[^\n]*\n|/\*[\s\S]*?\*/|#![^\n]*\n)*`
+const statement = new RegExp(String.raw`${blank}(?:import|export)\b[^'"\`;()]*?(["'])([^'"\n]+)\1\s*;?`, "y")
+
+/** Points the imports at the top of a source to other places. Lines stay where they are. */
+export const redirectImports = (source: string, to: (specifier: string) => string | undefined): string => {
+  let changed = ""
+  let end = 0
+  statement.lastIndex = 0
+  for (let match = statement.exec(source); match !== null; match = statement.exec(source)) {
+    const [text, quote = "", specifier = ""] = match
+    const target = to(specifier)
+    changed += target === undefined ? text : text.replace(`${quote}${specifier}${quote}`, JSON.stringify(target))
+    end = statement.lastIndex
+  }
+  return changed + source.slice(end)
+}
+
+/** Names our JSX runtime on the first line, unless the source names one itself. */
+export const withRuntime = (source: string, runtime: string): string => {
+  if (/@jsxImportSource\s/.test(source)) return source
+  const pragma = `/** @jsxRuntime automatic @jsxImportSource ${runtime} */ `
+  const shebang = /^#![^\n]*\n/.exec(source)?.[0]
+  return shebang === undefined
+    ? pragma + source
+    : `//${shebang.slice(2)}`.replace(/\n$/, `\n${pragma}`) + source.slice(shebang.length)
+}
+
+const loaders = { ".ts": "ts", ".mts": "ts", ".tsx": "tsx", ".js": "js", ".mjs": "js", ".jsx": "jsx" } as const
+
+const plugin = (home: string): BunPlugin => ({
+  name: "smithers-workflows",
+  setup: (build) => {
+    build.onLoad({ filter: /^(?!.*\/node_modules\/).*\.m?[jt]sx?$/ }, ({ path }) => {
+      const source = readFileSync(path, "utf8")
+      const folder = dirname(path)
+      const extension = extname(path) as keyof typeof loaders
+      const isJsx = extension === ".tsx" || extension === ".jsx"
+      const runtime = isInstalled(folder, facade) ? facade : home
+      const redirected = redirectImports(source, (specifier) => redirect(specifier, folder, home))
+      return { contents: isJsx ? withRuntime(redirected, runtime) : redirected, loader: loaders[extension] }
+    })
+  },
+})
+
+let isPrepared = false
+
+/** Teaches this process to load workflow files; `.mdx` as the package that the file's folder knows compiles it. */
+const prepare = async (folder: string, home: string): Promise<void> => {
+  if (isPrepared) return
+  isPrepared = true
+  Bun.plugin(plugin(home))
+  const isOwn = isInstalled(folder, facade)
+  const { mdx } = await import(Bun.resolveSync(`${facade}/mdx`, isOwn ? folder : home))
+  Bun.plugin(mdx(isOwn ? {} : { jsxImportSource: home }))
+}
+
+const extensions = Object.keys(loaders)
+
+/** Whether something that was typed is meant to be a file, and not the id of a run. */
+export const looksLikeFile = (text: string): boolean => {
+  const [path = ""] = text.split("#", 1)
+  return extensions.includes(extname(path)) || path.includes("/") || existsSync(path)
+}
+
+/** Splits `file.tsx#name`. */
+export const parseTarget = (target: string): { readonly file: string; readonly exported: string | undefined } => {
+  const hash = target.lastIndexOf("#")
+  // A file may have this character in its name.
+  if (hash < 0 || existsSync(target)) return { file: target, exported: undefined }
+  return { file: target.slice(0, hash), exported: target.slice(hash + 1) }
+}
+
+/**
+ * Loads the workflow that `target` names: a file, or `file#export`. Fails with `InvalidWorkflowFile` where it is missing, cannot be
+ * parsed, imports what is not there, throws while it loads, or exports no workflow.
+ */
+export const load = (
+  target: string,
+  options: { readonly home: string; readonly folder?: string; readonly exported?: string | undefined },
+): Effect.Effect<WorkflowModule, InvalidWorkflowFile> =>
+  Effect.gen(function* () {
+    const parsed = parseTarget(target)
+    const exported = options.exported ?? parsed.exported
+    const path = resolve(options.folder ?? process.cwd(), parsed.file)
+    const invalid = (reason: InvalidWorkflowFile["reason"], problem: string) => new InvalidWorkflowFile({ path, reason, problem })
+    if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
+      return yield* invalid("missing", `There is no file ${path}. "smithers workflow list" shows the workflows of this folder.`)
+    }
+    if (!extensions.includes(extname(path))) {
+      return yield* invalid("unknown", `${path} is no file of a workflow: it must end in ${extensions.join(", ")}.`)
+    }
+    const module = yield* Effect.tryPromise({
+      try: async () => {
+        await prepare(dirname(path), options.home)
+        return (await import(path)) as { readonly [name: string]: unknown }
+      },
+      catch: (thrown) => explain(path, thrown),
+    })
+    const names = Object.keys(module).filter((name) => isWorkflow(module[name]))
+    const name = exported ?? (isWorkflow(module.default) ? "default" : names.length === 1 ? (names[0] as string) : "default")
+    const found = module[name]
+    const known = names.map((one) => (one === "default" ? "its default export" : `"${one}"`)).join(", ")
+    const advice =
+      names.length === 0 ? "Export one: export default smithers(…)." : `It has ${known}: name one as ${parsed.file}#<name>.`
+    if (found === undefined) {
+      const what = name === "default" ? "has no default export that is a workflow" : `exports nothing called "${name}"`
+      return yield* invalid("no-export", `${path} ${what}. ${advice}`)
+    }
+    if (!isWorkflow(found)) {
+      const what = name === "default" ? "The default export" : `"${name}"`
+      return yield* invalid("no-workflow", `${what} of ${path} is no workflow, but ${kindOf(found)}. ${advice}`)
+    }
+    return { workflow: found, path, exported: name === "default" ? undefined : name }
+  })
+
+const isWorkflow = (value: unknown): value is LoadedWorkflow =>
+  typeof value === "object" &&
+  value !== null &&
+  "definition" in value &&
+  "execute" in value &&
+  "start" in value &&
+  "resume" in value
+
+const kindOf = (value: unknown): string => (value === null ? "null" : typeof value === "object" ? "an object" : `a ${typeof value}`)
+
+const explain = (path: string, thrown: unknown): InvalidWorkflowFile => {
+  const invalid = (reason: InvalidWorkflowFile["reason"], problem: string) => new InvalidWorkflowFile({ path, reason, problem })
+  const messages = thrown instanceof AggregateError ? thrown.errors : [thrown]
+  const builds = messages.filter(isBuildMessage)
+  if (builds.length > 0) {
+    const places = builds.slice(0, 3).map(({ message, position }) => {
+      const line = position?.lineText === undefined ? "" : `\n    ${shorten(position.lineText.trim(), 160)}`
+      return `  ${position?.file ?? path}:${position?.line ?? 0}:${position?.column ?? 0} ${message}${line}`
+    })
+    return invalid(
+      "syntax",
+      `${path} cannot be parsed (${plural(builds.length, "error")}). Nothing was started.\n${places.join("\n")}`,
+    )
+  }
+  const unresolved = messages.find((one) => one instanceof Error && one.name === "ResolveMessage")
+  if (unresolved !== undefined)
+    return invalid(
+      "import",
+      `${path} cannot be loaded: ${(unresolved as Error).message}. Install it, or correct the path. Nothing was started.`,
+    )
+  const shown =
+    thrown instanceof Error
+      ? `${thrown.name}: ${thrown.message}${placeOf(thrown)}`
+      : `it threw ${shorten(Bun.inspect(thrown), 500)}`
+  return invalid("threw", `${path} threw while it was loaded: ${shown}\nNothing was started.`)
+}
+
+/** The first places of a stack. */
+const placeOf = ({ stack }: Error): string =>
+  (stack ?? "")
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line) && !line.includes("native:"))
+    .slice(0, 3)
+    .map((line) => `\n${line}`)
+    .join("")
+
+interface BuildProblem {
+  readonly message: string
+  readonly position: { readonly file: string; readonly line: number; readonly column: number; readonly lineText?: string } | null
+}
+
+const isBuildMessage = (value: unknown): value is BuildProblem =>
+  typeof value === "object" && value !== null && "name" in value && value.name === "BuildMessage"
+
+/** What of `smithers-orchestrator` is needed to look at a workflow without running it. */
+export interface Facade {
+  readonly renderPlan: typeof import("@smithers/jsx/renderPlan").renderPlan
+}
+
+/** The `smithers-orchestrator` that a workflow file uses: its components are known to no other copy. */
+export const facadeOf = (path: string, home: string): Effect.Effect<Facade> =>
+  Effect.promise(async () => {
+    const folder = dirname(path)
+    return (await import(Bun.resolveSync(facade, isInstalled(folder, facade) ? folder : home))) as Facade
+  })
+
+/** Whether a workflow is written as JSX: its plan is a render. */
+export const isJsx = (workflow: LoadedWorkflow): boolean => Symbol.for("@smithers/jsx/Blueprint") in workflow

@@ -1,0 +1,118 @@
+/**
+ * Commands that stop runs and let them go on.
+ */
+import { RunEnded } from "@smithers/core/Errors"
+import { type RunSummary, Storage } from "@smithers/core/Storage"
+import * as Effect from "effect/Effect"
+import { connect, connectRun, type FoundRun } from "../Database.ts"
+import * as Commands from "../internal/coming.ts"
+import { plural } from "../Text.ts"
+import { told } from "./told.ts"
+
+interface Given {
+  readonly db: string | undefined
+  readonly run: string
+}
+
+type Command = ReturnType<typeof Commands.cancel>
+
+const tell = (
+  given: Given,
+  command: string,
+  did: (runId: string) => string,
+  say: (found: FoundRun) => Command,
+  node?: { readonly nodeId: string; readonly iteration: number | undefined },
+) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const found = yield* connectRun(given.db, given.run)
+      yield* Effect.provideService(say(found), Storage, found.storage)
+      const { nodeId, iteration } = node ?? { nodeId: undefined, iteration: undefined }
+      return yield* told(found, { command, nodeId, iteration, db: given.db, did: did(found.runId) })
+    }),
+  )
+
+const reasonOf = (reason: string | undefined) => (reason === undefined ? {} : { reason })
+
+/** Cancels a run. */
+export const cancel = (given: Given & { readonly reason: string | undefined }) =>
+  tell(
+    given,
+    "cancel",
+    (runId) => `Asked run ${runId} to end as cancelled`,
+    ({ runId }) => Commands.cancel(runId, reasonOf(given.reason)),
+  )
+
+/** Pauses a run. */
+export const pause = (given: Given & { readonly by: string | undefined }) =>
+  tell(
+    given,
+    "pause",
+    (runId) => `Asked run ${runId} to pause`,
+    ({ runId }) => Commands.pause(runId, given.by === undefined ? {} : { by: given.by }),
+  )
+
+/** Lets a run go on. */
+export const unpause = (given: Given) =>
+  tell(
+    given,
+    "unpause",
+    (runId) => `Told run ${runId} to go on`,
+    ({ runId }) => Commands.unpause(runId),
+  )
+
+/** Has a node run again. */
+export const retry = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
+  tell(
+    given,
+    "retry",
+    (runId) => `"${given.node}" of run ${runId} is to run again`,
+    ({ runId }) => Commands.retryNode(runId, given.node, given.iteration === undefined ? {} : { iteration: given.iteration }),
+    { nodeId: given.node, iteration: given.iteration },
+  )
+
+/** Runs that are looked at together. */
+const pageSize = 500
+
+/** Cancels all runs that have not ended. */
+export const down = (given: {
+  readonly db: string | undefined
+  readonly workflow: string | undefined
+  readonly tag: string | undefined
+  readonly reason: string | undefined
+}) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { storage } = yield* connect(given.db)
+      const runs: Array<string> = []
+      const status = Commands.known(["running", "suspended", "waiting", "paused"])
+      const filter = {
+        status,
+        limit: pageSize,
+        ...(given.workflow === undefined ? {} : { workflow: given.workflow }),
+        ...(given.tag === undefined ? {} : { tag: given.tag }),
+      }
+      for (let before: string | undefined; ; ) {
+        const page: ReadonlyArray<RunSummary> = yield* storage.runs({ ...filter, ...(before === undefined ? {} : { before }) })
+        for (const { runId } of page) {
+          const isCancelled = yield* Commands.cancel(runId, reasonOf(given.reason)).pipe(
+            Effect.as(true),
+            // It has just ended by itself.
+            Effect.catchIf(
+              (error) => error instanceof RunEnded,
+              () => Effect.succeed(false),
+            ),
+            Effect.provideService(Storage, storage),
+          )
+          if (isCancelled) runs.push(runId)
+        }
+        before = page.at(-1)?.runId
+        if (page.length < pageSize) break
+      }
+      const text =
+        runs.length === 0
+          ? "No run is to be cancelled."
+          : `Asked ${plural(runs.length, "run")} to end as cancelled: ${runs.join(", ")}`
+      return { value: { runs }, text }
+    }),
+  )

@@ -1,0 +1,77 @@
+/**
+ * Looking after the database.
+ */
+import * as Maintenance from "@smithers/sqlite/Maintenance"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { locate, open } from "../Database.ts"
+import type { Reply } from "../Definition.ts"
+import { InvalidUsage } from "../Errors.ts"
+import { Exit } from "../Exit.ts"
+import { parseSpan, plural } from "../Text.ts"
+
+interface Given {
+  readonly db: string | undefined
+}
+
+/** The database, brought up to date. */
+const current = (given: Given) =>
+  Effect.gen(function* () {
+    const db = yield* locate(given.db)
+    yield* Effect.scoped(open(db))
+    return db
+  })
+
+const size = (bytes: number): string => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`)
+
+/** Prints where the database is. */
+export const path = (given: Given) => Effect.map(locate(given.db), (db) => ({ value: { db }, text: db }))
+
+/** Checks the database. */
+export const check = (given: Given) =>
+  Effect.gen(function* () {
+    const db = yield* current(given)
+    const found = yield* Maintenance.check(db)
+    const state = found.problems.length === 0 ? "nothing wrong" : plural(found.problems.length, "problem")
+    const text = [
+      `${db}: ${plural(found.runs, "run")}, ${size(found.bytes)}, ${state}.`,
+      ...found.problems.map((one) => `  ${one}`),
+    ]
+    const code = found.problems.length === 0 ? Exit.finished : Exit.failed
+    return { value: { db, ...found }, text: text.join("\n"), code } satisfies Reply
+  })
+
+/** Gives space back. */
+export const vacuum = (given: Given) =>
+  Effect.gen(function* () {
+    const db = yield* current(given)
+    const sizes = yield* Maintenance.vacuum(db)
+    return { value: { db, ...sizes }, text: `${db}: ${size(sizes.bytesBefore)} before, ${size(sizes.bytesAfter)} now.` }
+  })
+
+/** Run ids that are shown of what was pruned. */
+const shownIds = 10
+
+/** Deletes old runs. */
+export const prune = (given: Given & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
+  Effect.gen(function* () {
+    const ago = given.olderThan === undefined ? undefined : parseSpan(given.olderThan)
+    if (ago === undefined) {
+      const problem =
+        given.olderThan === undefined
+          ? "Say how old: --older-than 30d"
+          : `--older-than is a time such as 12h or 30d, not "${given.olderThan}"`
+      return yield* new InvalidUsage({ problem, command: "db prune" })
+    }
+    const db = yield* current(given)
+    const before = (yield* Clock.currentTimeMillis) - ago
+    const { pruned, kept } = yield* Maintenance.prune(db, before, given.dryRun)
+    const did = given.dryRun ? "Would delete" : "Deleted"
+    const shown = pruned.slice(0, shownIds).join(", ") + (pruned.length > shownIds ? ` and ${pruned.length - shownIds} more` : "")
+    const lines = [
+      `${did} ${plural(pruned.length, "run")}${pruned.length === 0 ? "." : `: ${shown}`}`,
+      ...kept.map(({ runId, why }) => `Kept ${runId}: ${why}.`),
+      ...(pruned.length === 0 || given.dryRun ? [] : [`"smithers db vacuum" gives their space back to the disk.`]),
+    ]
+    return { value: { db, isDryRun: given.dryRun, before, pruned, kept }, text: lines.join("\n") }
+  })

@@ -1,0 +1,86 @@
+/**
+ * Leaves a run to a process of its own, which outlives this one and its terminal.
+ */
+import { spawn } from "node:child_process"
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import * as RunIds from "@smithers/sqlite/RunIds"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Reply } from "../Definition.ts"
+import { DetachedEnded } from "../Errors.ts"
+import type { ExitCode } from "../Exit.ts"
+import { Host } from "../Host.ts"
+import { Screen } from "../Screen.ts"
+import { shorten } from "../Text.ts"
+
+interface Detached {
+  readonly given: {
+    readonly tag: ReadonlyArray<string>
+    readonly maxConcurrency: number | undefined
+    readonly wait: boolean
+    readonly onIncompatible: "fail" | "rerun" | undefined
+  }
+  readonly runId: string
+  readonly file: string
+  readonly root: string
+  readonly target: string
+  readonly input: unknown
+  readonly isResume: boolean
+}
+
+/** How long to wait for the process to have begun its run, in milliseconds: loading large workflows takes seconds. */
+const patienceMs = 30_000
+
+/** Where the logs of runs are that nobody watches. */
+export const logFile = (file: string, runId: string): string =>
+  join(dirname(file), ".smithers", "logs", `${runId.replaceAll(/[^A-Za-z0-9_.@-]/g, "_")}.log`)
+
+/** Starts the process, and answers when it has begun the run, or failed to. */
+export const detach = ({ given, runId, file, root, target, input, isResume }: Detached) =>
+  Effect.gen(function* () {
+    const { self } = yield* Host
+    const screen = yield* Screen
+    const log = logFile(file, runId)
+    mkdirSync(dirname(log), { recursive: true })
+    const out = openSync(log, "a", 0o600)
+    const [command = "", ...before] = self
+    const options = [
+      ...["--db", file, "--root", root, "--run-id", runId],
+      ...(isResume ? ["--resume", "true"] : ["--input", "-"]),
+      ...given.tag.flatMap((tag) => ["--tag", tag]),
+      ...(given.maxConcurrency === undefined ? [] : ["--max-concurrency", String(given.maxConcurrency)]),
+      ...(given.onIncompatible === undefined ? [] : ["--on-incompatible", given.onIncompatible]),
+      ...(given.wait ? ["--wait"] : []),
+    ]
+    const child = spawn(command, [...before, "up", target, ...options], {
+      detached: true,
+      stdio: ["pipe", out, out],
+      env: { ...process.env, CI: process.env.CI ?? "1" },
+    })
+    closeSync(out)
+    let exitCode: number | undefined
+    child.on("exit", (code) => {
+      exitCode = code ?? 1
+    })
+    yield* Effect.async<void>((resume) => {
+      child.stdin?.on("error", () => resume(Effect.void))
+      child.stdin?.end(isResume || input === undefined ? "" : JSON.stringify(input), () => resume(Effect.void))
+    })
+    const began = yield* Clock.currentTimeMillis
+    const isBegun = Effect.suspend(() =>
+      existsSync(file) ? Effect.map(RunIds.startingWith(file, runId, 1), (found) => found[0] === runId) : Effect.succeed(false),
+    ).pipe(Effect.catchAll(() => Effect.succeed(false)))
+    while (exitCode === undefined && (isResume || !(yield* isBegun))) {
+      if ((yield* Clock.currentTimeMillis) - began > (isResume ? 1000 : patienceMs)) break
+      yield* Effect.sleep("20 millis")
+    }
+    if (exitCode !== undefined && exitCode !== 0 && exitCode !== 3) {
+      const said = readFileSync(log, "utf8").trim()
+      return yield* new DetachedEnded({ runId, log, exitCode, said: shorten(said.slice(-2000), 2000) })
+    }
+    child.unref()
+    const { pid = 0 } = child
+    const text = `Run ${runId} goes on in process ${pid}.\nLog: ${log}`
+    return { value: { runId, pid, log }, text, code: screen.isJson ? 0 : (0 satisfies ExitCode) } satisfies Reply
+  })

@@ -1,0 +1,220 @@
+/**
+ * One run, one node, one output.
+ */
+import * as RunState from "@smithers/core/RunState"
+import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { connectRun } from "../Database.ts"
+import { NoOutput, NoSuchNode } from "../Errors.ts"
+import { waitText } from "../Progress.ts"
+import { excerpt, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
+import { commandLine, commandsFor } from "../Why.ts"
+
+interface Given {
+  readonly db: string | undefined
+  readonly run: string
+}
+
+/** Waits of one run: as many as it has. */
+const allWaits = { all: true, limit: Number.MAX_SAFE_INTEGER } as const
+
+const byTime = (left: NodeSummary, right: NodeSummary): number =>
+  (left.startedAt ?? Number.MAX_SAFE_INTEGER) - (right.startedAt ?? Number.MAX_SAFE_INTEGER) ||
+  left.nodeId.localeCompare(right.nodeId) ||
+  left.iteration - right.iteration
+
+/** Outputs by node and iteration, in their stored form. */
+const outputsOf = (state: RunState.RunState): ReadonlyMap<string, unknown> =>
+  new Map(
+    RunState.records(state).flatMap((record) =>
+      record.kind === "step" && record.output !== undefined
+        ? [[`${record.nodeId}/${record.iteration}`, record.output] as const]
+        : [],
+    ),
+  )
+
+const withOutput = (node: NodeSummary, outputs: ReadonlyMap<string, unknown>) => {
+  const key = `${node.nodeId}/${node.iteration}`
+  return outputs.has(key) ? { ...node, output: outputs.get(key) } : node
+}
+
+const timeOf = (node: NodeSummary, now: number): string => {
+  if (node.startedAt === null) return ""
+  return span((node.finishedAt ?? now) - node.startedAt)
+}
+
+const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: number): string => {
+  if (node.kind === "loop") return `${node.status}, ${plural(node.passes ?? 0, "pass", "passes")}`
+  if (node.status === "retrying") return `retrying in ${span(Math.max(0, (node.retryAt ?? now) - now))}`
+  const wait = waits.find((one) => one.nodeId === node.nodeId && one.iteration === node.iteration && one.status === "open")
+  return wait === undefined ? node.status : `waits for ${shorten(waitText(wait.kind, wait.request, wait.name ?? undefined), 40)}`
+}
+
+const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => {
+  if (node.error !== null && node.status !== "finished") return shorten(`${node.error.name}: ${node.error.message}`, 80)
+  return "output" in node ? shorten(JSON.stringify(node.output) ?? "", 80) : ""
+}
+
+/** Shows a run. */
+export const inspect = (given: Given) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const details = yield* storage.inspect(runId)
+      const outputs = outputsOf(yield* storage.load(runId))
+      const waits = yield* storage.waits({ runId, ...allWaits })
+      const nodes = [...details.nodes].sort(byTime).map((node) => withOutput(node, outputs))
+      const { run, input, output, failure } = details
+      const stored = { ...(input === undefined ? {} : { input }), ...(output === undefined ? {} : { output }) }
+      const text = show(details, nodes, waits, yield* Clock.currentTimeMillis, given.db)
+      return { value: { run, ...stored, failure, nodes, waits }, text }
+    }),
+  )
+
+const show = (
+  { run, input, output, failure }: RunDetails,
+  nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>,
+  waits: ReadonlyArray<WaitSummary>,
+  now: number,
+  db: string | undefined,
+): string => {
+  const { runId, workflow, version, status, tags, createdAt, finishedAt } = run
+  const hint = commandLine(db, "inspect", runId, "--json")
+  const open = waits.filter((wait) => wait.status === "open")
+  const facts = [
+    ["Run", runId],
+    ["Workflow", version === null ? workflow : `${workflow} (${version})`],
+    ["Status", status],
+    ["Created", `${new Date(createdAt).toISOString()}, ${span(now - createdAt)} ago`],
+    ["Time", span((finishedAt ?? now) - createdAt)],
+    ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
+    ["Input", shorten(oneLine(JSON.stringify(input) ?? "none"), 200)],
+  ].map(([name = "", value = ""]) => `${name.padEnd(9)} ${oneLine(value)}`)
+  const rows = nodes.map((node) => [
+    node.nodeId,
+    String(node.iteration),
+    stateOf(node, waits, now),
+    node.kind === "loop" ? "" : String(node.attempt),
+    timeOf(node, now),
+    resultOf(node),
+  ])
+  const sections = [
+    facts.join("\n"),
+    ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows)]),
+    ...(open.length === 0 ? [] : [["Waits for", ...open.flatMap((wait) => waitLines(wait, db))].join("\n")]),
+    ...(failure === null ? [] : [`Failed: ${failure.message}`]),
+    ...(output === undefined ? [] : [`Output\n${excerpt(pretty(output), hint)}`]),
+  ]
+  return sections.join("\n\n")
+}
+
+const waitLines = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => [
+  `  ${wait.nodeId}: ${waitText(wait.kind, wait.request, wait.name ?? undefined)}`,
+  ...commandsFor(wait, db).map((command) => `      ${command}`),
+]
+
+/** Shows a node. */
+export const node = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const details = yield* storage.inspect(runId)
+      const isMeant = ({ nodeId, iteration }: { readonly nodeId: string; readonly iteration: number }) =>
+        nodeId === given.node && (given.iteration === undefined || iteration === given.iteration)
+      const found = details.nodes.filter(isMeant)
+      if (found.length === 0) return yield* noSuchNode(runId, given.node, given.iteration, details.nodes)
+      const outputs = outputsOf(yield* storage.load(runId))
+      const nodes = found.map((node) => withOutput(node, outputs))
+      const attempts = details.attempts.filter(isMeant)
+      const waits = (yield* storage.waits({ runId, ...allWaits })).filter(isMeant)
+      const hint = commandLine(given.db, "node", runId, given.node, "--json")
+      const now = yield* Clock.currentTimeMillis
+      const text = nodes
+        .map((node) => {
+          const mine = attempts.filter(({ iteration }) => iteration === node.iteration)
+          const wait = waits.find(({ iteration }) => iteration === node.iteration)
+          return nodeText(node, mine, wait, now, hint, given.db)
+        })
+        .join("\n\n")
+      return { value: { runId, nodeId: given.node, nodes, attempts, waits }, text }
+    }),
+  )
+
+/** Names of nodes that are shown where one was not found. */
+const shownNames = 12
+
+const noSuchNode = (runId: string, nodeId: string, iteration: number | undefined, nodes: ReadonlyArray<NodeSummary>) => {
+  const names = [...new Set(nodes.map((node) => node.nodeId))].slice(0, shownNames)
+  return new NoSuchNode({ runId, nodeId, ...(iteration === undefined ? {} : { iteration }), nodes: names })
+}
+
+const indent = (text: string): string => text.replaceAll(/^/gm, "    ")
+
+const nodeText = (
+  node: NodeSummary & { readonly output?: unknown },
+  attempts: ReadonlyArray<AttemptSummary>,
+  wait: WaitSummary | undefined,
+  now: number,
+  hint: string,
+  db: string | undefined,
+): string => {
+  const title = `${node.nodeId} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now)}`
+  const shown = attempts.flatMap((attempt) => {
+    const { startedAt, finishedAt, error, heartbeat, turns } = attempt
+    const took = startedAt === null ? "" : ` after ${span((finishedAt ?? now) - startedAt)}`
+    return [
+      `  attempt ${attempt.attempt}: ${attempt.status}${took}`,
+      ...(error === null
+        ? []
+        : [
+            indent(excerpt(`${error.name}: ${error.message}${(error.issues ?? []).map((issue) => `\n  ${issue}`).join("")}`, hint)),
+          ]),
+      ...(heartbeat === null ? [] : [`    last heartbeat: ${shorten(oneLine(JSON.stringify(heartbeat)), 200)}`]),
+      ...turns.map((turn) => indent(excerpt(turnText(turn), hint))),
+    ]
+  })
+  const decided = wait === undefined || wait.status === "open" ? [] : [`  ${decisionText(wait)}`]
+  const asked = wait?.status === "open" ? waitLines(wait, db) : []
+  const output = "output" in node ? [`  output\n${indent(excerpt(pretty(node.output), hint))}`] : []
+  return [title, ...shown, ...decided, ...asked, ...output].join("\n")
+}
+
+const decisionText = ({ approved, by, note, status }: WaitSummary): string => {
+  const what = approved === null ? status : approved ? "approved" : "denied"
+  return `${what}${by === null ? "" : ` by ${by}`}${note === null ? "" : `: ${note}`}`
+}
+
+type Turn = AttemptSummary["turns"][number]
+
+const turnText = (turn: Turn): string => {
+  const { prompt, reply } = turn as { readonly prompt?: unknown; readonly reply?: unknown }
+  return [`asked: ${pretty(prompt)}`, ...(reply === undefined || reply === null ? [] : [`replied: ${pretty(reply)}`])].join("\n")
+}
+
+/** Prints an output. */
+export const output = (given: Given & { readonly node: string | undefined; readonly iteration: number | undefined }) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const details = yield* storage.inspect(runId)
+      if (given.node === undefined) {
+        if (details.run.status !== "finished") return yield* new NoOutput({ runId, status: details.run.status })
+        const value = { runId, nodeId: null, iteration: null, ...(details.output === undefined ? {} : { output: details.output }) }
+        return { value, text: excerpt(pretty(details.output), commandLine(given.db, "output", runId, "--json")) }
+      }
+      const nodeId = given.node
+      const outputs = outputsOf(yield* storage.load(runId))
+      const meant = details.nodes.filter(
+        (node) => node.nodeId === nodeId && (given.iteration === undefined || node.iteration === given.iteration),
+      )
+      if (meant.length === 0) return yield* noSuchNode(runId, nodeId, given.iteration, details.nodes)
+      const found = meant
+        .toSorted((left, right) => right.iteration - left.iteration)
+        .find((node) => outputs.has(`${nodeId}/${node.iteration}`))
+      if (found === undefined) return yield* new NoOutput({ runId, nodeId, status: meant.at(-1)?.status ?? "unknown" })
+      const value = outputs.get(`${nodeId}/${found.iteration}`)
+      const text = excerpt(pretty(value), commandLine(given.db, "output", runId, nodeId, "--json"))
+      return { value: { runId, nodeId, iteration: found.iteration, output: value }, text }
+    }),
+  )

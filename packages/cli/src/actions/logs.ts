@@ -1,0 +1,97 @@
+/**
+ * What happened in a run.
+ */
+import type { LoggedEvent } from "@smithers/core/Storage"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import { connectRun } from "../Database.ts"
+import type { Reply } from "../Definition.ts"
+import { InvalidUsage } from "../Errors.ts"
+import * as Follow from "../Follow.ts"
+import { Event } from "../Output.ts"
+import { line } from "../Progress.ts"
+import { Screen } from "../Screen.ts"
+import { parseSpan } from "../Text.ts"
+
+interface Given {
+  readonly db: string | undefined
+  readonly run: string
+  readonly follow: boolean
+  readonly since: string | undefined
+  readonly type: ReadonlyArray<string>
+  readonly limit: number | undefined
+}
+
+const nothing: Reply = { value: undefined, text: "" }
+
+const encode = Schema.encodeUnknownSync(Event)
+
+const ends = new Set(["RunFinished", "RunFailed", "RunCancelled"])
+
+/** A number of an event, or how long ago. */
+const sinceOf = (since: string | undefined, command: string) =>
+  Effect.gen(function* () {
+    if (since === undefined) return { afterSeq: 0, from: 0 }
+    if (/^\d+$/.test(since)) return { afterSeq: Number(since), from: 0 }
+    const ago = parseSpan(since)
+    if (ago === undefined) {
+      return yield* new InvalidUsage({
+        problem: `--since is a time such as 10m or 2h, or the number of an event, not "${since}"`,
+        command,
+      })
+    }
+    return { afterSeq: 0, from: (yield* Clock.currentTimeMillis) - ago }
+  })
+
+const print = (given: Given, command: string, text: (event: LoggedEvent, createdAt: number) => string) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const screen = yield* Screen
+      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const { afterSeq, from } = yield* sinceOf(given.since, command)
+      const [created] = yield* storage.events(runId, { limit: 1 })
+      const seen = yield* Ref.make(afterSeq)
+      const wanted = new Set(given.type)
+      const isWanted = ({ event, at }: LoggedEvent) => at >= from && (wanted.size === 0 || wanted.has(event._tag))
+      const show = (event: LoggedEvent) =>
+        screen.print(screen.isJson ? encode(event) : undefined, text(event, created?.at ?? event.at))
+      if (given.limit !== undefined) {
+        const last: Array<LoggedEvent> = []
+        yield* Follow.drain(storage, runId, seen, (events) =>
+          Effect.sync(() => {
+            last.push(...events.filter(isWanted))
+            last.splice(0, last.length - (given.limit as number))
+          }),
+        )
+        yield* Effect.forEach(last, show, { discard: true })
+      }
+      if (!given.follow) {
+        yield* Follow.drain(storage, runId, seen, (events) => Effect.forEach(events.filter(isWanted), show, { discard: true }))
+        return nothing
+      }
+      // A run that has ended and is not taken up again has nothing more to say.
+      let isOver = false
+      const look = Effect.map(storage.inspect(runId), ({ run }) => run.finishedAt !== null && run.owner === null)
+      isOver = yield* look
+      yield* Follow.follow(
+        storage,
+        runId,
+        seen,
+        (events) =>
+          Effect.gen(function* () {
+            yield* Effect.forEach(events.filter(isWanted), show, { discard: true })
+            isOver = ends.has(events.at(-1)?.event._tag ?? "")
+          }),
+        () => isOver,
+      )
+      return nothing
+    }),
+  )
+
+/** Prints a line per event. */
+export const logs = (given: Given) => print(given, "logs", line)
+
+/** Prints events as NDJSON. */
+export const events = (given: Given) => print(given, "events", (event) => JSON.stringify(encode(event)))

@@ -1,0 +1,184 @@
+/**
+ * Plans, drawn without running anything.
+ */
+import type { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
+import type { Plan } from "@smithers/core/Plan"
+import * as RunState from "@smithers/core/RunState"
+import type { RunDetails } from "@smithers/core/Storage"
+import type { JsxWorkflow } from "@smithers/jsx/Workflow"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { connectRun } from "../Database.ts"
+import type { Reply } from "../Definition.ts"
+import { InvalidUsage } from "../Errors.ts"
+import { Exit } from "../Exit.ts"
+import { Host } from "../Host.ts"
+import * as Input from "../Input.ts"
+import type { Checked } from "../Output.ts"
+import * as PlanTree from "../PlanTree.ts"
+import { plural } from "../Text.ts"
+import { facadeOf, isJsx, type LoadedWorkflow, load, looksLikeFile, type WorkflowModule } from "../WorkflowFile.ts"
+
+interface Given {
+  readonly db: string | undefined
+  readonly input: string | undefined
+  readonly export: string | undefined
+}
+
+type Thrown = InvalidWorkflow | RenderFailed | { readonly _tag: "InvalidInput"; readonly message: string }
+
+/** A plan as it would be drawn first, and what is wrong with it. */
+interface Drawn {
+  readonly name: string
+  readonly plan: Plan
+  readonly pending: ReadonlyArray<string>
+  readonly impurities: ReadonlyArray<string>
+}
+
+const draw = ({ workflow, path }: WorkflowModule, given: string | undefined) =>
+  Effect.gen(function* () {
+    const { home } = yield* Host
+    if (!isJsx(workflow)) {
+      const { name, plan } = workflow as LoadedWorkflow & { readonly plan: Plan }
+      return { name, plan, pending: [], impurities: [] } satisfies Drawn
+    }
+    const { renderPlan } = yield* facadeOf(path, home)
+    const inputs = given === undefined ? [{}, undefined] : [yield* Input.read("--input", given)]
+    let failed: Either.Either<Drawn, Thrown> | undefined
+    for (const input of inputs) {
+      const drawn = yield* Effect.either(
+        Effect.try({
+          try: (): Drawn => {
+            const rendered = renderPlan(workflow as unknown as JsxWorkflow<unknown>, { input, checkPurity: true })
+            const pending = rendered.tasks.filter(({ isProvisional }) => isProvisional).map(({ id }) => id)
+            return { name: rendered.name, plan: rendered.plan, pending, impurities: rendered.impurities }
+          },
+          catch: (thrown) => thrown as Thrown,
+        }),
+      )
+      if (Either.isRight(drawn)) return drawn.right
+      failed ??= drawn
+    }
+    return yield* failed as Either.Either<Drawn, Thrown>
+  })
+
+/** Shows a plan. */
+export const graph = (
+  given: Given & { readonly target: string; readonly format: "tree" | "mermaid" | "dot" | "json" | undefined },
+) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { home } = yield* Host
+      if (looksLikeFile(given.target)) {
+        const { name, plan } = yield* draw(yield* load(given.target, { home, exported: given.export }), given.input)
+        return shown({ workflow: name, runId: null, roots: PlanTree.parse(plan.text) }, given.format)
+      }
+      const { storage, runId } = yield* connectRun(given.db, given.target)
+      const { run, nodes } = yield* storage.inspect(runId)
+      return shown({ workflow: run.workflow, runId, roots: PlanTree.parse(yield* storage.plan(runId), nodes) }, given.format)
+    }),
+  )
+
+interface Shown {
+  readonly workflow: string
+  readonly runId: string | null
+  readonly roots: ReturnType<typeof PlanTree.parse>
+}
+
+const shown = (value: Shown, format: "tree" | "mermaid" | "dot" | "json" = "tree"): Reply => {
+  const { workflow, roots } = value
+  const forms = {
+    tree: () => `${workflow}\n${PlanTree.toTree(roots)}`,
+    mermaid: () => PlanTree.toMermaid(roots),
+    dot: () => PlanTree.toDot(workflow, roots),
+    json: () => JSON.stringify(value, undefined, 2),
+  }
+  return { value, text: forms[format]() }
+}
+
+type Problem = (typeof Checked.Type)["problems"][number]
+
+/** Checks a workflow. */
+export const check = (given: Given & { readonly workflow: string; readonly against: string | undefined }) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { home } = yield* Host
+      const loaded = yield* load(given.workflow, { home, exported: given.export })
+      const { path } = loaded
+      const problems: Array<Problem> = []
+      const drawn = yield* Effect.either(draw(loaded, given.input))
+      if (Either.isLeft(drawn)) {
+        const error = drawn.left
+        if (error._tag === "InvalidInput" && given.input === undefined) {
+          const problem = `To be drawn it needs an input: ${error.message.replace(/ Nothing was started\.$/, "")} Give one with --input`
+          return yield* new InvalidUsage({ problem, command: "check" })
+        }
+        if (error._tag !== "InvalidWorkflow" && error._tag !== "RenderFailed") return yield* Effect.fail(error)
+        problems.push({ kind: error._tag === "InvalidWorkflow" ? "invalid" : "render", message: error.message })
+      } else {
+        problems.push(...drawn.right.impurities.map((message): Problem => ({ kind: "impure", message })))
+      }
+      const against = given.against === undefined ? undefined : yield* compareWith(given.db, given.against, loaded.workflow)
+      problems.push(...(against?.problems ?? []))
+      const known = Either.getOrUndefined(drawn)
+      const steps = (known?.plan.nodes ?? []).filter(({ _tag }) => _tag === "Step" || _tag === "Wait").length
+      const difference = against?.difference ?? null
+      const value = { workflow: known?.name ?? "?", file: path, steps, problems, pending: known?.pending ?? [], difference }
+      return { value, text: checkText(value), code: problems.length === 0 ? Exit.finished : Exit.failed } satisfies Reply
+    }),
+  )
+
+const checkText = (value: typeof Checked.Type): string => {
+  const { workflow, file, steps, problems, pending, difference } = value
+  const state =
+    problems.length === 0
+      ? `${workflow}: ${plural(steps, "step")}, nothing wrong.`
+      : `${file}: ${plural(problems.length, "problem")}.`
+  const lines = [
+    state,
+    ...problems.map(({ kind, message }) => `  ${kind}: ${message.replaceAll("\n", "\n    ")}`),
+    ...(pending.length === 0 ? [] : [`Waits for outputs that are not there yet: ${pending.join(", ")}`]),
+  ]
+  if (difference !== null) {
+    const parts = (["kept", "changed", "added", "gone"] as const).map((name) => {
+      const ids = difference[name]
+      return `  ${name.padEnd(7)} ${ids.length}${ids.length === 0 ? "" : `: ${ids.join(", ")}`}`
+    })
+    lines.push("Resuming the run with it:", ...parts)
+  }
+  return lines.join("\n")
+}
+
+/** Draws a workflow with what a run has stored, and compares that with the plan the run has. */
+const compareWith = (db: string | undefined, run: string, workflow: LoadedWorkflow) =>
+  Effect.gen(function* () {
+    const { storage, runId } = yield* connectRun(db, run)
+    const details: RunDetails = yield* storage.inspect(runId)
+    const state = yield* storage.load(runId)
+    const before = yield* storage.plan(runId)
+    const { definition } = workflow
+    const problems: Array<Problem> = []
+    const input = yield* Effect.either(definition.input.restore(state.input) as Effect.Effect<unknown, ReadonlyArray<string>>)
+    if (Either.isLeft(input)) problems.push({ kind: "incompatible", message: `the input of the run: ${input.left.join("; ")}` })
+    const outputs = new Map<`${string}/${number}`, unknown>()
+    for (const record of RunState.records(state)) {
+      if (record.kind !== "step" || record.status !== "finished") continue
+      const codec = definition.codecOf(record.nodeId, record.table ?? "")
+      if (codec === undefined) continue
+      const restored = yield* Effect.either(codec.restore(record.output) as Effect.Effect<unknown, ReadonlyArray<string>>)
+      if (Either.isRight(restored)) outputs.set(`${record.nodeId}/${record.iteration}`, restored.right)
+      else problems.push({ kind: "incompatible", message: `the output of "${record.nodeId}": ${restored.left.join("; ")}` })
+    }
+    const after = yield* Effect.either(
+      Effect.try({
+        try: () => definition.planner().plan(state, { input: Either.getOrElse(input, () => undefined), outputs }),
+        catch: (thrown) => thrown as Error,
+      }),
+    )
+    if (Either.isLeft(after)) {
+      const message = `with what run ${details.run.runId} has stored: ${after.left.message}`
+      problems.push({ kind: "render", message })
+      return { problems, difference: null }
+    }
+    return { problems, difference: PlanTree.compare(before, after.right.text) }
+  })

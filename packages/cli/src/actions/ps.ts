@@ -1,0 +1,101 @@
+/**
+ * The list of runs.
+ */
+import type { RunSummary, StorageShape, WaitSummary } from "@smithers/core/Storage"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { connect, type Database, findRun } from "../Database.ts"
+import { InvalidUsage } from "../Errors.ts"
+import { known, type Status } from "../internal/coming.ts"
+import { waitText } from "../Progress.ts"
+import { Screen } from "../Screen.ts"
+import { shorten, span, table } from "../Text.ts"
+
+interface Given {
+  readonly db: string | undefined
+  readonly status: ReadonlyArray<Status>
+  readonly workflow: string | undefined
+  readonly tag: string | undefined
+  readonly limit: number | undefined
+  readonly before: string | undefined
+  readonly watch: boolean
+}
+
+/** Runs on a page unless told: a screenful. */
+const usualLimit = 20
+
+/** Waits that are looked up for a page: of these, the oldest of each run is shown. */
+const mostWaits = 1000
+
+const list = ({ file, storage }: Database, given: Given, before: string | undefined) =>
+  Effect.gen(function* () {
+    const { status, workflow, tag, limit = usualLimit } = given
+    const found = yield* storage.runs({
+      ...(status.length === 0 ? {} : { status: known(status) }),
+      ...(workflow === undefined ? {} : { workflow }),
+      ...(tag === undefined ? {} : { tag }),
+      ...(before === undefined ? {} : { before }),
+      limit: limit + 1,
+    })
+    const shown = found.slice(0, limit)
+    const waits = yield* waitsOf(storage, shown)
+    const runs = shown.map((run) => ({
+      ...run,
+      waits: waits
+        .filter(({ runId }) => runId === run.runId)
+        .map(({ nodeId, iteration, kind, deadline }) => ({ nodeId, iteration, kind, deadline })),
+    }))
+    return { value: { db: file, runs, hasMore: found.length > limit }, text: yield* show(shown, waits, file, found.length > limit) }
+  })
+
+/** What the runs of a page wait for; nothing is asked where none waits. */
+const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {
+  const waiting = runs.filter(({ status }) => status === "waiting" || status === "running")
+  if (waiting.length === 0) return Effect.succeed<ReadonlyArray<WaitSummary>>([])
+  if (waiting.length > 5) return storage.waits({ limit: mostWaits })
+  return Effect.map(
+    Effect.forEach(waiting, ({ runId }) => storage.waits({ runId, limit: 5 })),
+    (found) => found.flat(),
+  )
+}
+
+const show = (runs: ReadonlyArray<RunSummary>, waits: ReadonlyArray<WaitSummary>, file: string, hasMore: boolean) =>
+  Effect.gen(function* () {
+    if (runs.length === 0) return `No runs in ${file}. "smithers up <workflow>" starts one.`
+    const now = yield* Clock.currentTimeMillis
+    const rows = runs.map((run) => {
+      const wait = waits.find(({ runId }) => runId === run.runId)
+      const waitsFor = wait === undefined ? "" : `${wait.nodeId}: ${waitText(wait.kind, wait.request, wait.name ?? undefined)}`
+      const took = span((run.finishedAt ?? now) - run.createdAt)
+      return [run.runId, run.workflow, run.status, `${span(now - run.createdAt)} ago`, took, shorten(waitsFor, 60)]
+    })
+    const last = runs.at(-1)?.runId ?? ""
+    const more = hasMore ? `\n… older ones: smithers ps --before ${last}` : ""
+    return table(["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "WAITS FOR"], rows) + more
+  })
+
+/** Lists runs, once or until it is stopped. */
+export const ps = (given: Given) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      if (given.limit !== undefined && given.limit < 1) {
+        return yield* new InvalidUsage({ problem: "--limit must be at least 1", command: "ps" })
+      }
+      const database = yield* connect(given.db)
+      const before = given.before === undefined ? undefined : yield* findRun(database, given.before)
+      const first = yield* list(database, given, before)
+      if (!given.watch) return first
+      const screen = yield* Screen
+      for (let page = first, version = -1, shown = ""; ; ) {
+        if (page.text !== shown) {
+          if (screen.isLive) screen.draw("\u001b[H\u001b[2J")
+          yield* screen.print(page.value, page.text)
+          shown = page.text
+        }
+        version = yield* database.storage.changes(version)
+        // What changes together is shown together.
+        yield* Effect.sleep("100 millis")
+        page = yield* list(database, given, before)
+      }
+    }),
+  )

@@ -1,0 +1,29 @@
+/**
+ * What is said after something was told to a run: whether anybody has heard it.
+ */
+import * as Owners from "@smithers/sqlite/Owners"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { FoundRun } from "../Database.ts"
+import { commandLine } from "../Why.ts"
+
+interface Said {
+  readonly command: string
+  readonly nodeId: string | undefined
+  readonly iteration: number | undefined
+  readonly db: string | undefined
+  /** What was done, as the beginning of a sentence. */
+  readonly did: string
+}
+
+/** The reply of a command that told a run something. */
+export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration, db, did }: Said) =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const { run } = yield* storage.inspect(runId)
+    const isHeard = Owners.isAlive(run, now)
+    const next = isHeard || run.finishedAt !== null ? [] : [commandLine(db, "up", "--resume", runId)]
+    const then = next.length === 0 ? "." : `.\nNobody works on the run. Take it up: ${next[0]}`
+    const value = { runId, command, nodeId: nodeId ?? null, iteration: iteration ?? null, isHeard, next }
+    return { value, text: `${did}${then}` }
+  })

@@ -1,0 +1,361 @@
+/**
+ * Runs a workflow from its file, and shows how it goes.
+ */
+import { statSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
+import { Engine } from "@smithers/core/Engine"
+import { InvalidInput, unnamed } from "@smithers/core/Errors"
+import { generateRunId, idPattern } from "@smithers/core/Ids"
+import type { Settlement } from "@smithers/core/RunDriver"
+import { onStorage } from "@smithers/core/Smithers"
+import { type RunDetails, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
+import type { RunResult } from "@smithers/core/Workflow"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import { filename, findRun, locate, named, nearest, open } from "../Database.ts"
+import type { Reply } from "../Definition.ts"
+import { InvalidUsage, NoSource } from "../Errors.ts"
+import { Exit, type ExitCode } from "../Exit.ts"
+import * as Follow from "../Follow.ts"
+import { Host } from "../Host.ts"
+import * as Input from "../Input.ts"
+import { sourceOf } from "../internal/coming.ts"
+import * as LiveView from "../LiveView.ts"
+import * as Progress from "../Progress.ts"
+import { Screen } from "../Screen.ts"
+import { excerpt, pretty, span } from "../Text.ts"
+import { commandLine, commandsFor } from "../Why.ts"
+import { type LoadedWorkflow, load, looksLikeFile, type WorkflowModule } from "../WorkflowFile.ts"
+import { detach } from "./detach.ts"
+
+/** What `up` is given. */
+export interface Given {
+  readonly db: string | undefined
+  readonly workflow: string | undefined
+  readonly input: string | undefined
+  readonly runId: string | undefined
+  readonly tag: ReadonlyArray<string>
+  readonly maxConcurrency: number | undefined
+  readonly wait: boolean
+  readonly detach: boolean
+  readonly root: string | undefined
+  readonly onIncompatible: "fail" | "rerun" | undefined
+  readonly resume: string | undefined
+  readonly export: string | undefined
+}
+
+/** What is meant: a new run of a file, or one that exists, with its own file or with this one. */
+interface Meant {
+  readonly target: string | undefined
+  readonly runId: string | undefined
+  readonly isResume: boolean
+}
+
+const invalid = (problem: string) => Effect.fail(new InvalidUsage({ problem, command: "up" }))
+
+/** Tells files and runs apart: `--resume` may be followed by a run, by true or false, or by the file that comes next. */
+export const meant = ({ workflow, runId, resume }: Pick<Given, "workflow" | "runId" | "resume">): Either.Either<Meant, string> => {
+  const isResume = resume !== undefined && resume !== "false"
+  const words = [workflow, ...(isResume && resume !== "true" ? [resume] : [])].filter((word) => word !== undefined)
+  if (!isResume) {
+    if (workflow === undefined) return Either.left("Name the file of a workflow, or a run with --resume")
+    return Either.right({ target: workflow, runId, isResume })
+  }
+  const files = words.filter(looksLikeFile)
+  const runs = [...words.filter((word) => !looksLikeFile(word)), ...(runId === undefined ? [] : [runId])]
+  if (files.length > 1) return Either.left(`Name one file, not ${files.join(" and ")}`)
+  if (new Set(runs).size > 1) return Either.left(`Name one run, not ${runs.join(" and ")}`)
+  if (runs[0] === undefined) return Either.left("Say which run to take up: --resume <run>")
+  return Either.right({ target: files[0], runId: runs[0], isResume })
+}
+
+/** The input of a new run. A workflow that asks for nothing need not be given anything. */
+const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
+  Effect.gen(function* () {
+    const candidates = given === undefined ? [{}, undefined] : [yield* Input.read("--input", given)]
+    let refused: ReadonlyArray<string> = []
+    for (const candidate of candidates.toReversed()) {
+      // Checked before a database is made for it.
+      const accepted = yield* Effect.either(definition.input.accept(candidate) as Effect.Effect<unknown, ReadonlyArray<string>>)
+      if (Either.isRight(accepted)) return candidate
+      refused = accepted.left
+    }
+    return yield* new InvalidInput({ workflow: definition.name ?? unnamed, issues: refused })
+  })
+
+/** Runs a workflow. */
+export const up = (given: Given) =>
+  Effect.gen(function* () {
+    const host = yield* Host
+    const intent = yield* Either.match(meant(given), { onLeft: invalid, onRight: Effect.succeed })
+    if (given.runId !== undefined && !intent.isResume && !idPattern.test(given.runId)) {
+      return yield* invalid(`--run-id must be 1 to 200 characters of A-Z a-z 0-9 _ . : @ -`)
+    }
+    if (given.maxConcurrency !== undefined && given.maxConcurrency < 1)
+      return yield* invalid("--max-concurrency must be at least 1")
+    const here = process.cwd()
+    const root = resolve(given.root ?? ".")
+    if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return yield* invalid(`--root ${root} is not a folder`)
+    const file = named(given.db) ?? nearest(root) ?? join(root, filename)
+    if (intent.isResume)
+      return yield* resumed(given, intent, here, root, yield* locate(given.db ?? (given.root === undefined ? undefined : file)))
+
+    const loaded = yield* load(intent.target as string, { home: host.home, folder: here, exported: given.export })
+    const input = yield* inputOf(given.input, loaded.workflow)
+    const runId = given.runId ?? (yield* generateRunId)
+    if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input, isResume: false })
+    process.chdir(root)
+    return yield* work({ given, file, runId, loaded, input, existing: undefined })
+  })
+
+const targetOf = ({ path, exported }: WorkflowModule): string => (exported === undefined ? path : `${path}#${exported}`)
+
+const resumed = (given: Given, intent: Meant, here: string, root: string, file: string) =>
+  Effect.gen(function* () {
+    const host = yield* Host
+    const existing = yield* Effect.scoped(
+      Effect.gen(function* () {
+        const storage = yield* open(file)
+        return yield* storage.inspect(yield* findRun({ file }, intent.runId as string))
+      }),
+    )
+    const { runId, workflow } = existing.run
+    if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
+    const target = intent.target ?? sourceOf(existing.run)
+    if (target === undefined) return yield* new NoSource({ runId, workflow })
+    // What the run remembers is meant from the folder of its database.
+    const folder = intent.target === undefined ? dirname(file) : here
+    const loaded = yield* load(target, { home: host.home, folder, exported: given.export })
+    if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
+    process.chdir(root)
+    return yield* work({ given, file, runId, loaded, input: undefined, existing })
+  })
+
+interface Work {
+  readonly given: Given
+  readonly file: string
+  readonly runId: string
+  readonly loaded: WorkflowModule
+  readonly input: unknown
+  /** The run, where it is one to be taken up. */
+  readonly existing: RunDetails | undefined
+}
+
+/** A run at work. */
+interface Session {
+  readonly result: Effect.Effect<RunResult<unknown>, { readonly _tag: string; readonly message: string }>
+  /** Completes when nothing can go on before something comes from outside. */
+  readonly waiting: Effect.Effect<unknown, { readonly _tag: string; readonly message: string }>
+}
+
+const sourceFor = (file: string, loaded: WorkflowModule): string => {
+  const target = targetOf(loaded)
+  const path = relative(dirname(file), target)
+  // A file elsewhere is better known by its full path.
+  return path.startsWith("..") ? target : path
+}
+
+const start = ({ given, file, runId, loaded, input, existing }: Work) =>
+  Effect.gen(function* () {
+    const { workflow } = loaded
+    const onIncompatible = given.onIncompatible ?? "fail"
+    if (existing === undefined) {
+      const options = { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) }
+      const handle = yield* workflow.start(input, options)
+      const session: Session = handle
+      return session
+    }
+    const engine = yield* Engine
+    const request = { runId, create: undefined, revive: ["failed", "cancelled"], onIncompatible } as const
+    const started = yield* engine.start(workflow.definition, request)
+    const result = Effect.map(started.settled, (settlement) => resultOf(runId, settlement))
+    const session: Session = { result, waiting: started.idle }
+    return session
+  })
+
+const resultOf = (runId: string, settlement: Settlement): RunResult<unknown> => {
+  switch (settlement._tag) {
+    case "Finished":
+      return { _tag: "finished", runId, output: settlement.output }
+    case "Failed":
+      return { _tag: "failed", runId, error: settlement.failure }
+    case "Cancelled":
+      return { _tag: "cancelled", runId, reason: settlement.reason }
+  }
+}
+
+const work = (task: Work) =>
+  Effect.gen(function* () {
+    const { given, file, runId } = task
+    const screen = yield* Screen
+    const began = yield* Clock.currentTimeMillis
+    const resume = commandLine(given.db, "up", "--resume", runId)
+    const session = Effect.scoped(
+      Effect.gen(function* () {
+        const storage = yield* open(file, "30 seconds")
+        const runtime = yield* Layer.build(
+          onStorage(
+            Layer.succeed(Storage, storage),
+            given.maxConcurrency === undefined ? {} : { maxConcurrency: given.maxConcurrency },
+          ),
+        )
+        return yield* Effect.provide(
+          Effect.gen(function* () {
+            const { result, waiting } = yield* start(task)
+            const shown = yield* show(task, began)
+            const idle = Effect.as(waiting, undefined)
+            const settled = yield* given.wait ? result : Effect.raceFirst(result, idle)
+            yield* shown
+            return settled
+          }),
+          Context.merge(runtime, Context.empty()),
+        )
+      }),
+    )
+    const settled = yield* Effect.onInterrupt(session, () =>
+      screen.say(`Stopped. Nothing that is done is lost; take it up again: ${resume}`),
+    )
+    // The run has been let go of, so what the store says of it holds.
+    return yield* Effect.scoped(Effect.flatMap(open(file), (storage) => conclude(storage, task, settled, began, resume)))
+  })
+
+/** Shows events as they come; what it gives shows those that are left. */
+const show = ({ file, runId, existing }: Work, began: number) =>
+  Effect.gen(function* () {
+    const screen = yield* Screen
+    if (screen.isJson) {
+      // What a workflow prints is not what the command prints.
+      redirectConsole((text) => process.stderr.write(`${text}\n`))
+      return Effect.void
+    }
+    const storage = yield* open(file)
+    const isKnown = existing !== undefined || (yield* exists(storage, runId))
+    const details = existing ?? (isKnown ? yield* storage.inspect(runId) : undefined)
+    const seen = yield* Ref.make(yield* lastSeq(storage, isKnown ? runId : undefined, began))
+    const waits = isKnown ? yield* storage.waits({ runId }) : []
+    let progress = details === undefined ? Progress.begin(began) : Progress.resume(details.run.createdAt, details.nodes, waits)
+    const now = () => Date.now()
+    const view = screen.isLive ? yield* LiveView.make(screen, now, progress) : undefined
+    if (view !== undefined) redirectConsole(view.line)
+    let total: number | undefined
+    const first = `▶ run ${runId}`
+    yield* view === undefined ? screen.say(first) : Effect.sync(() => view.line(first))
+    const each = Effect.fnUntraced(function* (events: Parameters<Parameters<typeof Follow.drain>[3]>[0]) {
+      for (const event of events) {
+        const { _tag } = event.event
+        if (_tag === "RunStarted") progress = { ...progress, createdAt: event.at }
+        progress = Progress.apply(progress, event)
+        const text = Progress.line(event, progress.createdAt)
+        if (view === undefined) yield* screen.say(text)
+        else view.line(text)
+        if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) {
+          total = stepsOf(yield* storage.plan(runId))
+        }
+      }
+      view?.update(progress, total)
+    })
+    const fiber = yield* Effect.forkScoped(Effect.catchAll(Follow.follow(storage, runId, seen, each), () => Effect.void))
+    return Effect.gen(function* () {
+      yield* Fiber.interrupt(fiber)
+      yield* Effect.ignore(Follow.drain(storage, runId, seen, each))
+    })
+  })
+
+const exists = (storage: StorageShape, runId: string) =>
+  Effect.map(storage.events(runId, { limit: 1 }), (events) => events.length > 0).pipe(
+    Effect.catchTag("RunNotFound", () => Effect.succeed(false)),
+  )
+
+/** The last event before a time: what there was before we began is not shown again. */
+const lastSeq = (storage: StorageShape, runId: string | undefined, before: number) =>
+  Effect.gen(function* () {
+    if (runId === undefined) return 0
+    const seen = yield* Ref.make(0)
+    let last = 0
+    yield* Follow.drain(storage, runId, seen, (events) =>
+      Effect.sync(() => {
+        for (const { seq, at } of events) if (at < before) last = seq
+      }),
+    )
+    return last
+  })
+
+/** Steps and waits in the text of a plan. */
+const stepsOf = (plan: string): number => plan.split("\n").filter((line) => /^\[\d+,"(Step|Wait)"/.test(line)).length
+
+const redirectConsole = (line: (text: string) => void): void => {
+  for (const name of ["log", "info", "debug", "warn", "error"] as const) {
+    console[name] = (...values: ReadonlyArray<unknown>) =>
+      line(values.map((value) => (typeof value === "string" ? value : Bun.inspect(value))).join(" "))
+  }
+}
+
+const codes: { readonly [tag: string]: ExitCode } = { finished: Exit.finished, failed: Exit.failed, cancelled: Exit.cancelled }
+
+/** What is said in the end. */
+const conclude = (
+  storage: StorageShape,
+  { given, runId }: Work,
+  settled: RunResult<unknown> | undefined,
+  began: number,
+  resume: string,
+) =>
+  Effect.gen(function* () {
+    const took = span((yield* Clock.currentTimeMillis) - began)
+    const result = settled ?? { _tag: "waiting" as const }
+    switch (result._tag) {
+      case "finished": {
+        const show = commandLine(given.db, "output", runId, "--json")
+        const output = result.output === undefined ? "" : `\n${excerpt(pretty(result.output), show)}`
+        const value = { runId, status: "finished", output: result.output, next: [] }
+        return { value, text: `Run ${runId} finished after ${took}.${output}`, code: Exit.finished } satisfies Reply
+      }
+      case "failed": {
+        const value = { runId, status: "failed", error: result.error, next: [resume] }
+        const text = `Run ${runId} failed after ${took}. ${result.error.message}\nTake it up again: ${resume}`
+        return { value, text, code: Exit.failed } satisfies Reply
+      }
+      case "cancelled": {
+        const reason = result.reason === undefined ? "" : `: ${result.reason}`
+        const value = {
+          runId,
+          status: "cancelled",
+          ...(result.reason === undefined ? {} : { reason: result.reason }),
+          next: [resume],
+        }
+        return {
+          value,
+          text: `Run ${runId} was cancelled${reason}.\nTake that back: ${resume}`,
+          code: Exit.cancelled,
+        } satisfies Reply
+      }
+      default: {
+        const waits = yield* storage.waits({ runId })
+        return waitingReply(runId, waits, given.db, resume)
+      }
+    }
+  })
+
+const waitingReply = (runId: string, waits: ReadonlyArray<WaitSummary>, db: string | undefined, resume: string): Reply => {
+  const kinds = new Set(waits.map(({ kind }) => kind as string))
+  const isForPeople = kinds.has("approval") || kinds.has("human")
+  const status = isForPeople ? "waiting-approval" : kinds.has("signal") ? "waiting-event" : "waiting-timer"
+  const shown = waits.map(({ nodeId, iteration, kind, deadline }) => ({
+    nodeId,
+    iteration,
+    kind,
+    ...(deadline === null ? {} : { deadline }),
+  }))
+  const commands = waits.flatMap((wait) => commandsFor(wait, db))
+  const lines = waits.flatMap((wait) => [
+    `  ${wait.nodeId}: ${Progress.waitText(wait.kind, wait.request, wait.name ?? undefined)}`,
+    ...commandsFor(wait, db).map((command) => `      ${command}`),
+  ])
+  const text = [`Run ${runId} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
+  return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: codes[status] ?? Exit.waiting }
+}

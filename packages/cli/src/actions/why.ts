@@ -1,0 +1,26 @@
+/**
+ * Why a run is not done.
+ */
+import * as Owners from "@smithers/sqlite/Owners"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { connectRun } from "../Database.ts"
+import * as Why from "../Why.ts"
+
+/** Says why a run is not done. */
+export const why = (given: { readonly db: string | undefined; readonly run: string }) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const now = yield* Clock.currentTimeMillis
+      const details = yield* storage.inspect(runId)
+      const waits = yield* storage.waits({ runId })
+      const { runs } = yield* storage.due(now)
+      const isOwnerAlive = Owners.isAlive(details.run, now)
+      const isTold = details.run.status === "waiting" && runs.some((run) => run.runId === runId)
+      const db = given.db === undefined ? {} : { db: given.db }
+      const found = Why.why({ details, waits, now, isOwnerAlive, isTold, ...db })
+      const text = [found.sentence, ...found.commands.map((command) => `  ${command}`)].join("\n")
+      return { value: { runId, status: details.run.status, ...found }, text }
+    }),
+  )

@@ -1,0 +1,102 @@
+/**
+ * Workflows of a project by name.
+ */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
+import { idPattern } from "@smithers/core/Ids"
+import * as Effect from "effect/Effect"
+import { nearest } from "../Argv.ts"
+import { InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
+import { folders, rootOf, workflows } from "../Project.ts"
+import { table } from "../Text.ts"
+import { type Given as UpGiven, up } from "./up.ts"
+
+interface Given {
+  readonly name: string
+  readonly root: string | undefined
+}
+
+const find = ({ name, root }: Given) =>
+  Effect.gen(function* () {
+    const project = rootOf(root ?? ".")
+    const known = workflows(project)
+    const found = known.find((workflow) => workflow.name === name)
+    if (found !== undefined) return found
+    const names = known.map((workflow) => workflow.name)
+    const near = nearest(name, names)
+    const has = near !== undefined ? ` Did you mean "${near}"?` : names.length === 0 ? "" : ` There are ${names.join(", ")}.`
+    return yield* new InvalidWorkflowFile({
+      path: join(project, folders[0] as string, `${name}.tsx`),
+      reason: "missing",
+      problem: `There is no workflow "${name}" in ${project}.${has} "smithers workflow create ${name}" writes one.`,
+    })
+  })
+
+/** Lists the workflows of a project. */
+export const list = ({ root: given }: { readonly root: string | undefined }) =>
+  Effect.sync(() => {
+    const root = rootOf(given ?? ".")
+    const found = workflows(root)
+    const rows = found.map(({ name, path }) => [name, relative(process.cwd(), path)])
+    const text =
+      found.length === 0
+        ? `There are no workflows in ${root}: they are files in ${folders.join(" or ")}. "smithers workflow create <name>" writes one.`
+        : table(["NAME", "FILE"], rows)
+    return { value: { root, workflows: found }, text }
+  })
+
+/** Prints where a workflow is. */
+export const path = (given: Given) => Effect.map(find(given), (found) => ({ value: found, text: found.path }))
+
+/** Runs a workflow by its name. */
+export const run = (given: Omit<UpGiven, "workflow" | "resume" | "export"> & { readonly name: string; readonly resume: boolean }) =>
+  Effect.flatMap(find(given), ({ path }) =>
+    up({ ...given, workflow: path, resume: given.resume ? "true" : undefined, export: undefined }),
+  )
+
+const template = (name: string): string => `/** @jsxImportSource smithers-orchestrator */
+import { createSmithers, Sequence } from "smithers-orchestrator"
+import { z } from "zod"
+
+const { Workflow, Task, Approval, smithers, outputs } = createSmithers(
+  {
+    plan: z.object({ steps: z.array(z.string()) }),
+    report: z.object({ text: z.string() }),
+  },
+  { input: z.object({ goal: z.string().default("say hello") }) },
+)
+
+export default smithers((ctx) => (
+  <Workflow name="${name}">
+    <Sequence>
+      {/* Put an agent in its place: agent={new ToolLoopAgent({ model })}, and the prompt as children. */}
+      <Task id="plan" output={outputs.plan}>
+        {() => ({ steps: [\`think about: \${ctx.input.goal}\`, "do it"] })}
+      </Task>
+      <Approval id="go" request={{ title: \`Go on with: \${ctx.input.goal}?\` }} />
+      <Task id="report" output={outputs.report}>
+        {() => ({ text: \`Done: \${ctx.output(outputs.plan, { nodeId: "plan" }).steps.join(", ")}\` })}
+      </Task>
+    </Sequence>
+  </Workflow>
+))
+`
+
+/** Writes a workflow to begin with. */
+export const create = ({ name, root: given }: Given) =>
+  Effect.gen(function* () {
+    if (!idPattern.test(name)) {
+      return yield* new InvalidUsage({
+        problem: "A name has 1 to 200 characters of A-Z a-z 0-9 _ . : @ -",
+        command: "workflow create",
+      })
+    }
+    const root = given === undefined ? rootOf(".") : resolve(given)
+    const path = join(root, folders[0] as string, `${name}.tsx`)
+    if (existsSync(path))
+      return yield* new InvalidUsage({ problem: `${path} is there already, and is left as it is`, command: "workflow create" })
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, template(name))
+    const text = `Wrote ${path}.\nRun it: smithers workflow run ${name} --input '{"goal":"say hello"}'`
+    return { value: { name, path }, text }
+  })

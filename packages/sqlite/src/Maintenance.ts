@@ -1,0 +1,183 @@
+/**
+ * Looking after a database: whether it is whole, giving space back, and deleting runs that ended long ago. Other processes may work on the
+ * same file meanwhile.
+ */
+import { statSync } from "node:fs"
+import type { StoreError } from "@smithers/core/Errors"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Connection } from "./internal/connection.ts"
+import * as Connections from "./internal/connection.ts"
+import { patiently } from "./internal/failures.ts"
+
+/** How long a locked database is waited for, in milliseconds: these are for people, who can ask again. */
+const patienceMs = 10_000
+
+/** Bytes of a database, its log included. */
+const sizeOf = (filename: string): number =>
+  [filename, `${filename}-wal`].reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
+
+const withConnection = <A>(
+  filename: string,
+  operation: string,
+  body: (connection: Connection) => A,
+): Effect.Effect<A, StoreError> => {
+  const config = { filename, patienceMs }
+  return Effect.acquireUseRelease(
+    patiently("open", config, () => Either.right(Connections.open(filename))),
+    (connection) => patiently(operation, config, () => Either.right(body(connection))),
+    (connection) => Effect.sync(connection.close),
+  )
+}
+
+const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+/** What was found of a database. */
+export interface Checked {
+  readonly bytes: number
+  readonly runs: number
+  /** What is wrong, one line each; at most a hundred. */
+  readonly problems: ReadonlyArray<string>
+}
+
+/** Tables of the engine whose rows belong to a run, other than that of the runs. */
+const runTables = (connection: Connection): ReadonlyArray<string> =>
+  connection
+    .prepare<[name: string]>(
+      `SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'run_id'
+       WHERE m.type = 'table' AND m.name LIKE 'smithers\\_%' ESCAPE '\\' AND m.name <> 'smithers_runs' ORDER BY m.name`,
+    )
+    .values()
+    .map(([name]) => name)
+
+/** Tables that hold outputs and are there. */
+const outputTables = (connection: Connection): ReadonlyArray<string> =>
+  connection
+    .prepare<[name: string]>(
+      "SELECT name FROM smithers_tables WHERE name IN (SELECT name FROM sqlite_master WHERE type = 'table') ORDER BY name",
+    )
+    .values()
+    .map(([name]) => name)
+
+/** Checks the pages of a database, and that its tables agree with one another. Reads all of it, and writes nothing. */
+export const check = (filename: string): Effect.Effect<Checked, StoreError> =>
+  withConnection(filename, "check", (connection) =>
+    connection.snapshot(() => {
+      const pages = connection.prepare<[text: string]>("PRAGMA integrity_check(100)").values()
+      const problems = pages.map(([text]) => text).filter((text) => text !== "ok")
+      const count = (sql: string): number => connection.prepare<[number]>(sql).values()[0]?.[0] ?? 0
+      for (const table of runTables(connection)) {
+        const orphans = count(
+          `SELECT count(DISTINCT run_id) FROM ${quote(table)} WHERE run_id NOT IN (SELECT run_id FROM smithers_runs)`,
+        )
+        if (orphans > 0) problems.push(`${table} has rows of ${orphans} runs that are not there`)
+      }
+      const gaps = count(
+        "SELECT count(*) FROM (SELECT run_id FROM smithers_events GROUP BY run_id HAVING max(seq) <> count(*) OR min(seq) <> 1)",
+      )
+      if (gaps > 0) problems.push(`the log of ${gaps} runs has gaps`)
+      const missing = count(
+        `SELECT count(DISTINCT f.plan_hash) FROM smithers_frames f
+         WHERE f.plan_hash IS NOT NULL AND f.plan_hash NOT IN (SELECT hash FROM smithers_plans)`,
+      )
+      if (missing > 0) problems.push(`${missing} plans are missing`)
+      return { bytes: sizeOf(filename), runs: count("SELECT count(*) FROM smithers_runs"), problems: problems.slice(0, 100) }
+    }),
+  )
+
+/** Rewrites the file without the space of what was deleted. Fails with `StoreBusy` while others work on the database. */
+export const vacuum = (
+  filename: string,
+): Effect.Effect<{ readonly bytesBefore: number; readonly bytesAfter: number }, StoreError> =>
+  withConnection(filename, "vacuum", (connection) => {
+    const bytesBefore = sizeOf(filename)
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return { bytesBefore, bytesAfter: sizeOf(filename) }
+  })
+
+/** A run that is not deleted although it is old enough. */
+export interface Kept {
+  readonly runId: string
+  readonly why: string
+}
+
+/** What a pruning deletes, and what it leaves. */
+export interface Pruned {
+  readonly pruned: ReadonlyArray<string>
+  readonly kept: ReadonlyArray<Kept>
+}
+
+/** Runs deleted in one transaction: others can write between two. */
+const runsAtOnce = 50
+
+/**
+ * Deletes runs that ended before a time (epoch ms), with all that belongs to them: events, attempts, outputs. A run that has not ended, or
+ * that someone works on, is never looked at; one that others come from is kept while any of them has not ended. Runs that ended
+ * as failed or cancelled can be resumed no more. With `isDryRun` it only says what it would do.
+ */
+export const prune = (filename: string, before: number, isDryRun: boolean): Effect.Effect<Pruned, StoreError> =>
+  Effect.gen(function* () {
+    const plan = yield* withConnection(filename, "prune", (connection) => connection.snapshot(() => choose(connection, before)))
+    if (isDryRun) return plan
+    const pruned: Array<string> = []
+    for (let from = 0; from < plan.pruned.length; from += runsAtOnce) {
+      const chunk = plan.pruned.slice(from, from + runsAtOnce)
+      pruned.push(...(yield* withConnection(filename, "prune", (connection) => remove(connection, chunk, before))))
+    }
+    yield* withConnection(filename, "prune", removePlans)
+    return { pruned, kept: plan.kept }
+  })
+
+const hasParents = (connection: Connection): boolean =>
+  connection.prepare("SELECT 1 FROM pragma_table_info('smithers_runs') WHERE name = 'parent_run_id'").values().length > 0
+
+/** Ended runs nobody has taken up, which ended before `?1`. */
+const isOld = "status IN ('finished', 'failed', 'cancelled') AND owner IS NULL AND finished_at IS NOT NULL AND finished_at < ?1"
+
+const choose = (connection: Connection, before: number): Pruned => {
+  const old = connection.prepare<[runId: string]>(`SELECT run_id FROM smithers_runs WHERE ${isOld} ORDER BY finished_at, run_id`)
+  const found = old.values(before).map(([runId]) => runId)
+  if (!hasParents(connection)) return { pruned: found, kept: [] }
+  const parents = connection.prepare<[runId: string]>(
+    `WITH RECURSIVE needed (run_id) AS (
+       SELECT parent_run_id FROM smithers_runs
+         WHERE parent_run_id IS NOT NULL AND (status NOT IN ('finished', 'failed', 'cancelled') OR owner IS NOT NULL)
+       UNION SELECT r.parent_run_id FROM smithers_runs r JOIN needed n ON n.run_id = r.run_id WHERE r.parent_run_id IS NOT NULL
+     ) SELECT run_id FROM needed`,
+  )
+  const needed = new Set(parents.values().map(([runId]) => runId))
+  return {
+    pruned: found.filter((runId) => !needed.has(runId)),
+    kept: found.filter((runId) => needed.has(runId)).map((runId) => ({ runId, why: "a run that comes from it has not ended" })),
+  }
+}
+
+/** Deletes those of some runs that are still as they were. */
+const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: number): ReadonlyArray<string> => {
+  const removed: Array<string> = []
+  const isStillOld = connection.prepare(`SELECT 1 FROM smithers_runs WHERE ${isOld} AND run_id = ?2`)
+  connection.transact("normal", () => {
+    removed.length = 0
+    const tables = [...runTables(connection), ...outputTables(connection), "smithers_runs"]
+    const statements = tables.map((name) => connection.prepare(`DELETE FROM ${quote(name)} WHERE run_id = ?`))
+    for (const runId of runIds) {
+      if (isStillOld.values(before, runId).length === 0) continue
+      for (const statement of statements) statement.run(runId)
+      removed.push(runId)
+    }
+  })
+  return removed
+}
+
+/** Deletes plans that no frame shows and no plan is written upon. */
+const removePlans = (connection: Connection): void =>
+  connection.transact("normal", () => {
+    const unused = connection.prepare(
+      `WITH RECURSIVE used (hash) AS (
+         SELECT plan_hash FROM smithers_frames WHERE plan_hash IS NOT NULL
+         UNION SELECT p.base FROM smithers_plans p JOIN used u ON u.hash = p.hash WHERE p.base IS NOT NULL
+       ) DELETE FROM smithers_plans WHERE hash NOT IN (SELECT hash FROM used)`,
+    )
+    unused.run()
+  })

@@ -549,6 +549,7 @@ export const running = () => {
     | Errors.CrashLoop
     | Errors.LoopLimitReached
     | Errors.UnsettledRead
+    | Errors.CompensationFailed
     | Errors.RunCancelled
   is<Smithers.ExecuteError, ExecuteError>()
 

@@ -73,6 +73,7 @@ describe("a step", () => {
       startedAt: 5,
       failures: [],
       interruptions: 0,
+      order: 6,
       table: "t",
       output: { x: 1 },
     })

@@ -95,7 +95,7 @@ describe("what starts", () => {
     const run = make(sequence(...steps("a", "b")))
     run.frame()
     expect(run.frame({ _tag: "CancelRequested" }).started).toEqual([])
-    expect(run.succeed("a")).toMatchObject({ started: [], outcome: undefined })
+    expect(run.succeed("a")).toMatchObject({ started: [], outcome: { _tag: "Cancelled" } })
   })
 
   it("in an empty sequence or parallel is nothing, and it is done at once", () => {

@@ -131,7 +131,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
     ),
   )
 
-  it.effect("leaves a run alone for longer each time it cannot be worked on, and does not spin", () =>
+  it.effect("leaves a run alone for longer each time it cannot be worked on, and ends it as failed after five", () =>
     on(
       Effect.gen(function* () {
         const { workflow } = asking()
@@ -161,10 +161,21 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
           yield* TestClock.adjust("1 second")
           yield* rest
         }
-        expect(loads).toBeGreaterThan(3)
-        expect(loads).toBeLessThan(8)
-        expect(new Set(actions)).toEqual(new Set(["Resumed", "Refused"]))
+        expect(loads).toBe(5)
+        expect(actions.filter((action) => action !== "Resumed")).toEqual(["Refused", "Refused", "Refused", "Refused", "CrashLoop"])
         yield* stop
+        const { run, failure } = yield* storage.inspect("r")
+        expect(run.status).toBe("failed")
+        expect(failure).toMatchObject({ _tag: "CrashLoop", interruptions: 5, error: { name: "RenderFailed" } })
+        expect(failure?.message).toContain("it does not load")
+        // Repaired, it goes on where it was, and what was said to it meanwhile is kept.
+        const repaired = yield* processOn(storage, Supervisor.registry([workflow]))
+        yield* Effect.provideService(Effect.fork(workflow.resume("r")), Engine.Engine, repaired.engine)
+        yield* rest
+        yield* TestClock.adjust("1 hour")
+        yield* rest
+        expect((yield* storage.inspect("r")).run.status).toBe("finished")
+        yield* repaired.stop
       }),
     ),
   )

@@ -184,7 +184,7 @@ const lives = (
         const { nodes, output, status } = yield* disk.load("r")
         const rows = [...nodes].map(([key, record]) => [
           key,
-          record.kind === "step" ? [record.status, record.output] : [record.status, record.passes],
+          record.kind === "step" ? [record.status, record.output] : [record.status, record.kind === "loop" ? record.passes : 0],
         ])
         const result = yield* Fiber.join(fiber)
         yield* Effect.forkDaemon(Scope.close(scope, Exit.void))

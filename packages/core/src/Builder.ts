@@ -10,12 +10,17 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
+import type { Engine } from "./Engine.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idPattern, idRule } from "./Ids.ts"
+import * as ComposedCodec from "./internal/composedCodec.ts"
 import { toJson } from "./internal/json.ts"
-import type * as Plan from "./Plan.ts"
+import type { Caught } from "./internal/view.ts"
+import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { StepContext } from "./StepProgram.ts"
+
+export type { Caught } from "./internal/view.ts"
 
 declare const Typed: unique symbol
 
@@ -30,11 +35,10 @@ export interface Step<Id extends string, out A, out R = never> extends Node<A, R
   readonly id: Id
 }
 
-/** What a step gave in the pass before this one, made by `$.previous`. */
-export interface Previous<out A> {
+/** A need that is more than a node: made by `$.previous`, `$.maybe` and `$.caught`. */
+export interface Reference<out A> {
   readonly [Typed]?: { readonly output: A; readonly services: never }
-  readonly previous: string
-  readonly codec: Codec.Codec<unknown, unknown>
+  readonly need: Omit<Plan.Need, "name">
 }
 
 type AnyNode = Node<unknown, unknown>
@@ -47,7 +51,7 @@ export type Services<N> = N extends { readonly [Typed]?: { readonly services: in
 
 /** Needs by the names under which they are received. */
 export interface Needs {
-  readonly [name: string]: AnyNode | Previous<unknown>
+  readonly [name: string]: AnyNode | Reference<unknown>
 }
 
 /** What is received for needs. */
@@ -88,6 +92,7 @@ export interface StepOptions<
   Skip extends boolean,
   Soft extends boolean,
   Undone,
+  Denied extends "fail" | "skip",
 > {
   /** Schema of the output: an Effect Schema or any Standard Schema. What `run` returns is decoded with it, then stored. */
   readonly output: S
@@ -113,6 +118,11 @@ export interface StepOptions<
    * the key. Outputs older than `ttl` do not count.
    */
   readonly cache?: boolean | { readonly key?: (context: Condition<Input, N>) => unknown; readonly ttl?: RetryPolicy.DurationLike }
+  /**
+   * Someone has to approve before the step begins: `true` asks with its label or id. The gate has no output of its own. A denial fails the
+   * run with `ApprovalDenied`, or leaves the step out (`onDeny: "skip"`).
+   */
+  readonly needsApproval?: boolean | GateOptions<Input, N, Denied>
   /** Undoes the step when a saga around it fails: a function of what `run` got and of its `output`; may return a Promise or an Effect. */
   readonly compensate?: (context: RunContext<Input, N> & { readonly output: Codec.Output<S> }) => Undone
   /** A title for people. */
@@ -179,6 +189,58 @@ export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, D
   readonly approvers?: ReadonlyArray<string>
 }
 
+/** How a step is approved of before it begins. */
+export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip"> extends Limit<"deny" | "approve" | "fail"> {
+  /** What people are shown: JSON with a `title`, which is the step's label or id unless told. Must be pure. */
+  readonly request?: ApprovalOptions<Input, N, false, "fail">["request"]
+  readonly onDeny?: Deny
+  readonly approvers?: ReadonlyArray<string>
+}
+
+/** A workflow that another one can start. */
+export interface Startable<in I, out A, out R> {
+  readonly name: string
+  readonly version?: string | undefined
+  readonly definition: object
+  readonly plan?: Plan.Plan
+  readonly execute: (input: I) => Effect.Effect<A, unknown, R>
+}
+
+/** How a child run is started. */
+export interface SubflowOptions<
+  Input,
+  I,
+  A,
+  R,
+  N extends Needs,
+  Skip extends boolean,
+  Attach extends boolean,
+  T extends "fail" | "continue",
+> extends WaitOptions<Input, N, Skip>,
+    Limit<"fail" | "continue"> {
+  readonly workflow: Startable<I, A, R>
+  /** The input of the child run, or a function that gives it; its schema must answer at once. Must be pure. */
+  readonly input: I | ((context: Condition<Input, N>) => I)
+  /**
+   * `false` lets the child outlive its parent: the node is over as soon as the child run is there, and gives its id. Otherwise the node
+   * waits for it, cancels it where it is cancelled itself, and gives its output.
+   */
+  readonly attach?: Attach
+  /** A child that fails or is cancelled fails the node (the default), or leaves its output absent. */
+  readonly onFail?: T
+}
+
+/** How what is inside a `$.saga` is undone. */
+export interface SagaOptions {
+  /** Keeps the saga's place in the run when its steps change; made of the id of its first node unless given. */
+  readonly id?: string
+  /** `fail` (the default) fails the run with the cause once all is undone; `continue` goes on without the saga's value. */
+  readonly onCompensated?: "fail" | "continue"
+}
+
+/** What the function of a `catch` is called with. */
+export type CatchContext<Input> = StepContext<Input> & { readonly error: Caught }
+
 /** How a person is asked. */
 export interface HumanOptions<
   Input,
@@ -235,12 +297,13 @@ export interface Builder<out Input> {
     Skip extends boolean = false,
     Soft extends boolean = false,
     Undone = void,
+    Denied extends "fail" | "skip" = "fail",
   >(
     id: Id,
-    options: StepOptions<Input, S, N, Code, RetryInput, RetryServices, Skip, Soft, Undone>,
+    options: StepOptions<Input, S, N, Code, RetryInput, RetryServices, Skip, Soft, Undone, Denied>,
   ) => Step<
     Id,
-    Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined),
+    Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined) | ([Denied] extends ["fail"] ? never : undefined),
     ServicesOf<ReturnType<Code>> | ServicesOf<Undone> | RetryServices | Codec.Services<S>
   >
   /** Waits, for as long as it takes, until someone approves or denies. */
@@ -287,6 +350,58 @@ export interface Builder<out Input> {
     <const C extends ReadonlyArray<AnyNode>>(...children: C): Node<Values<C>, Services<C[number]>>
     <const C extends ReadonlyArray<AnyNode>>(...childrenAndOptions: [...C, ParallelOptions]): Node<Values<C>, Services<C[number]>>
   }
+  /**
+   * Runs another workflow as a child run, with an id and a history of its own. After a crash the same child run goes on. A child that fails
+   * fails the node, and goes on where it failed when the parent is resumed.
+   */
+  readonly subflow: <
+    const Id extends string,
+    I,
+    A,
+    R = never,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+    Skip extends boolean = false,
+    Attach extends boolean = true,
+    T extends "fail" | "continue" = "fail",
+  >(
+    id: Id,
+    options: SubflowOptions<Input, I, A, R, N, Skip, Attach, T>,
+  ) => Step<
+    Id,
+    ([Attach] extends [true] ? A | (T extends "continue" ? undefined : never) : { readonly runId: string }) | Absent<Skip>,
+    Exclude<R, Engine>
+  >
+  /**
+   * Children one after another, undone when the saga is left by a failure, a timeout or a cancellation: the `compensate` of each step
+   * inside that has finished, in reverse order of completion, one at a time, over parallel branches, loops and sagas inside. Undoing is
+   * durable, and retried as the steps are. Its value is the last child's.
+   */
+  readonly saga: {
+    <const C extends ReadonlyArray<AnyNode>>(...children: C): Node<LastValue<C>, Services<C[number]>>
+    <const C extends ReadonlyArray<AnyNode>, const O extends SagaOptions>(
+      ...childrenAndOptions: [...C, O]
+    ): Node<LastValue<C> | (O extends { readonly onCompensated: "continue" } ? undefined : never), Services<C[number]>>
+  }
+  /**
+   * Does something else where what is inside fails for good: when what is in flight inside has ended, `catch` is run, a node or a function
+   * that is a step of its own, with the error. `finally` is run however the rest is left, also by a cancellation. Failures in `catch` and
+   * `finally` go on outwards. Its value is that of `try`, or of `catch`.
+   */
+  readonly tryCatch: <
+    Try extends AnyNode,
+    Handler extends AnyNode | ((context: CatchContext<Input>) => unknown) | undefined = undefined,
+    Last extends AnyNode | undefined = undefined,
+  >(options: {
+    /** Keeps its place in the run when its steps change; made of the id of its first node unless given. */
+    readonly id?: string
+    readonly try: Try
+    readonly catch?: Handler
+    readonly finally?: Last
+  }) => Node<
+    Value<Try> | HandlerValue<Handler>,
+    Services<Try> | (Handler extends AnyNode ? Services<Handler> : HandlerServices<Handler>) | Services<Last>
+  >
   /** One of two arms; its value is that of the arm taken, `undefined` when there is none. */
   readonly branch: <
     Then extends AnyNode,
@@ -323,7 +438,11 @@ export interface Builder<out Input> {
     readonly onMaxReached?: "return-last" | "fail"
   }) => Node<Value<Body>, Services<Body>>
   /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
-  readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Previous<Codec.Output<S> | undefined>
+  readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Reference<Codec.Output<S> | undefined>
+  /** As a need: what a node gave, if it did. Only so a `catch` or a `finally` can take what stands in the `try`. */
+  readonly maybe: <A>(node: Node<A, unknown>) => Reference<A | undefined>
+  /** As a need of a node in the `catch` of the `tryCatch` of this id: what it caught. */
+  readonly caught: (id: string) => Reference<Caught>
   /** A reusable part: a function of `$` and its own parameters, whose ids all get `<prefix>.` in front. */
   readonly fragment: <N extends AnyNode, P extends ReadonlyArray<unknown>>(
     prefix: string,
@@ -331,6 +450,16 @@ export interface Builder<out Input> {
     ...parameters: P
   ) => N
 }
+
+type HandlerValue<H> = H extends AnyNode
+  ? Value<H>
+  : H extends (context: never) => infer Given
+    ? Given extends Effect.Effect<infer A, infer _E, infer _R>
+      ? A
+      : Awaited<Given>
+    : never
+
+type HandlerServices<H> = H extends (context: never) => infer Given ? ServicesOf<Given> : never
 
 type SignalBuilder<Input> = <
   const Id extends string,
@@ -344,13 +473,18 @@ type SignalBuilder<Input> = <
   options: SignalOptions<Input, S, N, Skip, T>,
 ) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>>
 
+const gateKeys = new Set(["request", "onDeny", "approvers", "timeout", "onTimeout"])
+const sagaKeys = new Set(["id", "onCompensated"])
+const tryKeys = new Set(["id", "try", "catch", "finally"])
 const waitKeys = ["needs", "skipIf", "label", "meta"]
 const approvalKeys = new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "onTimeout"])
 const humanKeys = new Set([...waitKeys, "prompt", "output", "timeout", "onTimeout"])
 const signalKeys = new Set([...waitKeys, "name", "payload", "correlation", "timeout", "onTimeout"])
+const subflowKeys = new Set([...waitKeys, "workflow", "input", "attach", "onFail", "timeout", "onTimeout"])
 const timerKeys = new Set([...waitKeys, "duration", "until"])
 const stepKeys = new Set([
   ...["output", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
+  ...["needsApproval"],
   ...["label", "meta"],
 ])
 const branchKeys = new Set(["needs", "when", "then", "else"])
@@ -366,6 +500,24 @@ interface Loose {
 /** Whether a value is a node made by `$`. */
 export const isNode = (value: unknown): value is AnyNode =>
   typeof value === "object" && value !== null && "plan" in value && typeof value.plan === "object" && value.plan !== null
+
+const isStartable = (value: unknown): value is Startable<unknown, unknown, unknown> =>
+  typeof value === "object" &&
+  value !== null &&
+  "definition" in value &&
+  typeof value.definition === "object" &&
+  value.definition !== null &&
+  "input" in value.definition
+
+/** The id of the first node in a part that has one. */
+const firstId = (part: Plan.Node): string | undefined => {
+  if ("id" in part) return part.id
+  for (const child of Plan.children(part)) {
+    const found = firstId(child)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
 
 /** Makes the builder of a workflow. Everything a type cannot rule out is checked here and refused with {@link InvalidWorkflow}. */
 export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
@@ -403,9 +555,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     if (typeof declared !== "object") refuse(where, `"needs" must be an object of nodes by name`)
     return Object.entries(declared).map(([name, value]): Plan.Need => {
       if (isNode(value)) return { name, target: value.plan, pass: "current" }
-      if (typeof value === "object" && value !== null && "previous" in value) {
-        return { name, target: value.previous, pass: "previous", codec: value.codec as Codec.Codec }
-      }
+      if (typeof value === "object" && value !== null && "need" in value) return { name, ...value.need }
       return refuse(where, `need "${name}" is not a step or another node made by $`)
     })
   }
@@ -455,12 +605,14 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     const where = `step "${id}"`
     checkKeys(where, options, stepKeys)
     if (!Codec.isSchema(options.output)) refuse(where, `"output" must be an Effect Schema or a Standard Schema`)
+    const gate = gateOf(id, where, options)
     const plan: Plan.Step = {
       _tag: "Step",
       id,
       label: label(where, options.label),
       meta: meta(where, options.meta),
       needs: needs(where, options),
+      ...(gate === undefined ? {} : { gate }),
       codec: Codec.make(options.output as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
       table: `${workflow}_${id}`,
       retry: retry(where, options.retry),
@@ -480,22 +632,21 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     name: string,
     options: Loose,
     keys: ReadonlySet<string>,
-    given: (where: string) => { readonly on: Plan.Awaited; readonly output: unknown },
-    onTimeout: ReadonlyArray<Plan.Wait["onTimeout"]>,
+    given: (where: string) => { readonly on: Plan.Awaited; readonly codec: Codec.Codec<unknown, unknown> },
+    onTimeout: readonly [Plan.Wait["onTimeout"], ...ReadonlyArray<Plan.Wait["onTimeout"]>],
   ) => {
     const id = identify(kind, name)
     const where = `${kind} "${id}"`
     checkKeys(where, options, keys)
-    const { on, output } = given(where)
-    const chosen = (options.onTimeout ?? onTimeout[0]) as Plan.Wait["onTimeout"]
-    if (!onTimeout.includes(chosen)) refuse(where, `"onTimeout" must be ${onTimeout.map((one) => `"${one}"`).join(" or ")}`)
+    const { on, codec } = given(where)
+    const chosen = choice(where, options, "onTimeout", onTimeout)
     const plan: Plan.Wait = {
       _tag: "Wait",
       id,
       label: label(where, options.label),
       meta: meta(where, options.meta),
       needs: needs(where, options),
-      codec: Codec.make(output as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
+      codec,
       table: kind === "timer" ? undefined : `${workflow}_${id}`,
       skipIf: options.skipIf === undefined ? undefined : fn(where, options, "skipIf"),
       on,
@@ -504,16 +655,54 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     }
     return { id, plan }
   }
+  const codecOf = (given: Codec.AnySchema): Codec.Codec<unknown, unknown> => Codec.make(given) as Codec.Codec<unknown, unknown>
   const schema = (where: string, options: Loose, key: string): Codec.AnySchema =>
     Codec.isSchema(options[key]) ? options[key] : refuse(where, `"${key}" must be an Effect Schema or a Standard Schema`)
 
+  const approversOf = (where: string, options: Loose): ReadonlyArray<string> | undefined => {
+    const approvers = options.approvers as ReadonlyArray<string> | undefined
+    const isList = Array.isArray(approvers) && approvers.every((one) => typeof one === "string")
+    return approvers === undefined || isList ? approvers : refuse(where, `"approvers" must be an array of names`)
+  }
+  /** One of a few words; the first where nothing is said. */
+  const choice = <A extends string>(where: string, options: Loose, key: string, words: readonly [A, ...ReadonlyArray<A>]): A => {
+    const chosen = (options[key] ?? words[0]) as A
+    return words.includes(chosen) ? chosen : refuse(where, `"${key}" must be ${words.map((word) => `"${word}"`).join(" or ")}`)
+  }
+
+  const gateOf = (id: string, at: string, { needsApproval, label: title, ...options }: Loose): Plan.Wait | undefined => {
+    if (needsApproval === undefined || needsApproval === false) return undefined
+    const where = `${at}, "needsApproval"`
+    const asked = (needsApproval === true ? {} : needsApproval) as Loose
+    checkKeys(where, asked, gateKeys)
+    const request =
+      asked.request === undefined
+        ? () => ({ title: typeof title === "string" ? title : id })
+        : fn<(context: Plan.PredicateContext) => unknown>(where, asked, "request")
+    return {
+      _tag: "Wait",
+      id,
+      label: undefined,
+      meta: undefined,
+      needs: needs(at, options),
+      codec: Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>,
+      table: undefined,
+      skipIf: undefined,
+      on: {
+        kind: "approval",
+        request,
+        onDeny: choice(where, asked, "onDeny", ["fail", "skip"]),
+        approvers: approversOf(where, asked),
+      },
+      timeoutMs: millis(where, asked, "timeout"),
+      onTimeout: choice(where, asked, "onTimeout", ["deny", "approve", "fail"]),
+    }
+  }
+
   const approval = (name: string, options: Loose) => {
     const given = (where: string) => {
-      const onDeny = (options.onDeny ?? "fail") as "fail" | "continue" | "skip"
-      if (!["fail", "continue", "skip"].includes(onDeny)) refuse(where, `"onDeny" must be "fail", "continue" or "skip"`)
-      const approvers = options.approvers as ReadonlyArray<string> | undefined
-      const isList = Array.isArray(approvers) && approvers.every((one) => typeof one === "string")
-      if (approvers !== undefined && !isList) refuse(where, `"approvers" must be an array of names`)
+      const onDeny = choice(where, options, "onDeny", ["fail", "continue", "skip"])
+      const approvers = approversOf(where, options)
       return {
         on: {
           kind: "approval",
@@ -521,7 +710,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
           onDeny,
           approvers,
         } as const,
-        output: Decision,
+        codec: codecOf(Decision),
       }
     }
     return wait("approval", name, options, approvalKeys, given, ["deny", "approve", "fail"])
@@ -534,7 +723,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
       if (typeof prompt !== "string" && typeof prompt !== "function") refuse(where, `"prompt" must be text or a function`)
       const ask =
         typeof prompt === "function" ? fn<(context: Plan.PredicateContext) => unknown>(where, options, "prompt") : () => prompt
-      return { on: { kind: "human", prompt: ask } as const, output }
+      return { on: { kind: "human", prompt: ask } as const, codec: codecOf(output) }
     }
     return wait("human", name, options, humanKeys, given, ["fail", "continue"])
   }
@@ -546,7 +735,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
         options.correlation === undefined ? undefined : fn<(context: unknown) => unknown>(where, options, "correlation")
       return {
         on: { kind: "signal", name: options.name as string, correlation } as const,
-        output: schema(where, options, "payload"),
+        codec: codecOf(schema(where, options, "payload")),
       }
     }
     return wait("signal", name, options, signalKeys, given, ["fail", "continue"])
@@ -565,10 +754,89 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
         return at
       }
       if (until !== undefined && typeof until !== "function" && !Number.isFinite(Number(until))) refuse(where, `"until" is no time`)
-      return { on: { kind: "timer", due } as const, output: Schema.Void }
+      return { on: { kind: "timer", due } as const, codec: codecOf(Schema.Void) }
     }
     return wait("timer", name, options, timerKeys, given, ["continue"])
   }
+
+  const subflow = (name: string, options: Loose) => {
+    const given = (where: string) => {
+      const { workflow: child, input } = options
+      if (!isStartable(child)) return refuse(where, `"workflow" must be a workflow`)
+      const childInput = (child.definition as { readonly input: Codec.Codec<unknown, unknown> }).input
+      const give = typeof input === "function" ? (input as (context: unknown) => unknown) : () => input
+      const isAttached = options.attach === undefined || flag(where, options, "attach")
+      const { version, definition, plan } = child
+      return {
+        on: {
+          kind: "subflow",
+          child: { name: child.name, version, input: childInput, definition, ...(plan === undefined ? {} : { plan }) },
+          input: give,
+          isAttached,
+          onFail: choice(where, options, "onFail", ["fail", "continue"]),
+        } as const,
+        codec: isAttached ? ComposedCodec.of(plan) : codecOf(Schema.Struct({ runId: Schema.String })),
+      }
+    }
+    return wait("subflow", name, options, subflowKeys, given, ["fail", "continue"])
+  }
+
+  /** A name for a boundary whose author gave none. */
+  const boundaryId = (kind: "saga" | "try", id: unknown, inside: Plan.Node): string => {
+    if (id !== undefined) return identify(kind, id)
+    const first = firstId(inside)
+    const full = `${kind}:${first}`
+    return first === undefined || full.length > 200
+      ? refuse(kind, `nothing in it has a short id of its own: give it an "id"`)
+      : full
+  }
+
+  const saga = (...args: ReadonlyArray<unknown>) => {
+    const last = args.at(-1)
+    const hasOptions = args.length > 0 && typeof last === "object" && last !== null && !isNode(last)
+    const options = (hasOptions ? last : {}) as Loose
+    checkKeys("saga", options, sagaKeys)
+    const children = nodes("saga", hasOptions ? args.slice(0, -1) : args)
+    const body: Plan.Node = children.length === 1 ? (children[0] as Plan.Node) : { _tag: "Sequence", children }
+    const id = boundaryId("saga", options.id, body)
+    const onCompensated = choice(`saga "${id}"`, options, "onCompensated", ["fail", "continue"])
+    return { plan: { _tag: "Saga", id, body, onCompensated } satisfies Plan.Saga }
+  }
+
+  const tryCatch = (options: Loose) => {
+    checkKeys("tryCatch", options, tryKeys)
+    const body = node("tryCatch", options.try, `"try"`)
+    const id = boundaryId("try", options.id, body)
+    const where = `tryCatch "${id}"`
+    if (options.catch === undefined && options.finally === undefined) refuse(where, `it has neither "catch" nor "finally"`)
+    const handler = options.catch
+    const caught: Plan.Node | undefined =
+      handler === undefined
+        ? undefined
+        : typeof handler === "function"
+          ? catching(id, handler as (context: never) => unknown)
+          : node(where, handler, `"catch" is neither a function nor a node; it`)
+    const last = options.finally === undefined ? undefined : node(where, options.finally, `"finally"`)
+    return { plan: { _tag: "TryCatch", id, try: body, catch: caught, finally: last } satisfies Plan.TryCatch }
+  }
+  /** A function that is called with what was caught, as a step: what it returns is kept as JSON. */
+  const catching = (id: string, run: (context: never) => unknown): Plan.Step => ({
+    _tag: "Step",
+    id: `${id}:catch`,
+    label: undefined,
+    meta: undefined,
+    needs: [{ name: "error", target: id, pass: "caught" }],
+    codec: codecOf(Schema.Unknown),
+    table: `${workflow}_${id}:catch`,
+    retry: RetryPolicy.standard,
+    timeoutMs: undefined,
+    heartbeatTimeoutMs: undefined,
+    skipIf: undefined,
+    continueOnFail: false,
+    cache: undefined,
+    run,
+    compensate: undefined,
+  })
 
   const parallel = (...args: ReadonlyArray<unknown>) => {
     const last = args.at(-1)
@@ -622,11 +890,20 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     signal,
     waitForEvent: signal,
     timer,
+    subflow,
+    saga,
+    tryCatch,
+    maybe: (value: unknown): Reference<unknown> => ({
+      need: { target: node("maybe", value, "its argument"), pass: "current", isOptional: true },
+    }),
+    caught: (id: string): Reference<unknown> => ({ need: { target: `${prefix}${id}`, pass: "caught" } }),
     sequence: (...children: ReadonlyArray<unknown>) => ({ plan: { _tag: "Sequence", children: nodes("sequence", children) } }),
     parallel,
     branch,
     loop,
-    previous: (id: string, output: Codec.AnySchema) => ({ previous: `${prefix}${id}`, codec: Codec.make(output) }),
+    previous: (id: string, output: Codec.AnySchema): Reference<unknown> => ({
+      need: { target: `${prefix}${id}`, pass: "previous", codec: Codec.make(output) as Codec.Codec },
+    }),
     fragment: (
       name: string,
       part: ($: Builder<Input>, ...parameters: ReadonlyArray<unknown>) => AnyNode,

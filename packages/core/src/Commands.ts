@@ -4,10 +4,10 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { AlreadyDecided, InvalidCommand, NotWaiting, type RunEnded, type RunNotFound, type StoreError } from "./Errors.ts"
+import { AlreadyDecided, InvalidCommand, NodeNotFound, NotWaiting, RunEnded, type RunNotFound, type StoreError } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
-import { type Instruction, Storage, type WaitSummary } from "./Storage.ts"
+import { type Command, type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
 
 /** Who decides, and of what. */
 export interface DecisionOptions {
@@ -17,7 +17,7 @@ export interface DecisionOptions {
   readonly by?: string
 }
 
-export type CommandError = StoreError | RunNotFound | RunEnded | NotWaiting | AlreadyDecided | InvalidCommand
+export type CommandError = StoreError | RunNotFound | RunEnded | NotWaiting | NodeNotFound | AlreadyDecided | InvalidCommand
 
 /** Approves what a run asks for. */
 export const approve = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, true, options)
@@ -45,7 +45,7 @@ export const answer = (
     }
     const by = options.by === undefined ? {} : { by: options.by }
     const { iteration } = found
-    yield* deliver(runId, yield* generateRunId, { _tag: "Answer", nodeId, iteration, value: copied.json, ...by })
+    yield* deliver(runId, undefined, { _tag: "Answer", nodeId, iteration, value: copied.json, ...by })
   })
 
 /** What a signal is sent with. */
@@ -61,7 +61,18 @@ export interface SignalOptions {
 /** Sends a signal. One that nobody waits for yet is kept, in order; each is taken by one wait. */
 export const signal = (runId: string, name: string, options: SignalOptions = {}): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
-    const { correlation, payload } = options
+    const storage = yield* Storage
+    yield* storage.deliver(yield* signalOf(runId, name, options))
+  })
+
+/** A signal as it is delivered. */
+export const signalOf = (
+  runId: string,
+  name: string,
+  { payload, correlation, id }: SignalOptions,
+): Effect.Effect<Command, InvalidCommand> =>
+  Effect.gen(function* () {
+    if (typeof name !== "string" || name === "") return yield* new InvalidCommand({ runId, problem: "a signal has a name" })
     const copied = payload === undefined ? undefined : toJson(payload)
     if (copied !== undefined && "refused" in copied) {
       return yield* new InvalidCommand({
@@ -73,7 +84,61 @@ export const signal = (runId: string, name: string, options: SignalOptions = {})
       ...(copied === undefined ? {} : { payload: copied.json }),
       ...(correlation === undefined ? {} : { correlation }),
     }
-    yield* deliver(runId, options.id ?? (yield* generateRunId), { _tag: "Signal", name, ...kept })
+    const at = yield* Clock.currentTimeMillis
+    return { id: id ?? (yield* generateRunId), runId, at, command: { _tag: "Signal", name, ...kept } }
+  })
+
+/**
+ * Asks for a run to be cancelled, and does not wait for it. What runs is interrupted, sagas are undone, and the run ends as `cancelled`.
+ * Fails with `RunEnded` where it has finished or failed.
+ */
+export const cancel = (runId: string, { reason }: { readonly reason?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
+  deliver(runId, undefined, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) }).pipe(
+    Effect.catchIf(
+      (error) => error._tag === "RunEnded" && error.status === "cancelled",
+      () => Effect.void,
+    ),
+  )
+
+/** Pauses a run: what is in flight ends and is kept, nothing new starts and no timer fires until it is unpaused. */
+export const pause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
+  Effect.asVoid(deliver(runId, undefined, { _tag: "Pause", ...(by === undefined ? {} : { by }) }))
+
+/** Lets a paused run go on. Timers that were due meanwhile fire. */
+export const unpause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
+  Effect.asVoid(deliver(runId, undefined, { _tag: "Unpause", ...(by === undefined ? {} : { by }) }))
+
+/**
+ * Has a node run again, with a fresh budget, and with it what depends on it: what needs its output, and what the plan has only because of
+ * it. Their outputs go. A run that failed or was cancelled goes on by that, once someone takes it up; one that has finished is `RunEnded`.
+ * Of a node in a loop only the pass the loop is in can run again. A node that the run has not come to is `NodeNotFound`.
+ */
+export const retryNode = (
+  runId: string,
+  nodeId: string,
+  options: { readonly iteration?: number } = {},
+): Effect.Effect<void, CommandError, Storage> =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const { run, nodes } = yield* storage.inspect(runId)
+    if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
+    const rows = nodes.filter((node) => node.nodeId === nodeId).map(({ iteration }) => iteration)
+    const known = rows.length > 0 ? rows : [...new Set(nodes.map((node) => node.nodeId))]
+    const last = rows.at(-1)
+    const iteration = options.iteration ?? last
+    if (last === undefined || iteration === undefined || !rows.includes(iteration)) {
+      return yield* new NodeNotFound({
+        runId,
+        nodeId,
+        known,
+        ...(options.iteration === undefined ? {} : { iteration: options.iteration }),
+      })
+    }
+    if (iteration !== last) {
+      const problem = `the loop around "${nodeId}" has gone on since iteration ${iteration}; only its last, ${last}, can run again`
+      return yield* new InvalidCommand({ runId, problem })
+    }
+    yield* deliver(runId, undefined, { _tag: "Retry", nodeId, iteration }, { revive: true })
   })
 
 const decide = (
@@ -96,10 +161,11 @@ const decide = (
     if (kept?._tag === "Decide" && kept.approved !== approved) return yield* contrary(kept.by)
   })
 
-const deliver = (runId: string, id: string, command: Instruction) =>
+const deliver = (runId: string, id: string | undefined, command: Instruction, delivery?: Delivery) =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    return yield* storage.deliver({ id, runId, at: yield* Clock.currentTimeMillis, command })
+    const made = { id: id ?? (yield* generateRunId), runId, at: yield* Clock.currentTimeMillis, command }
+    return yield* storage.deliver(made, delivery)
   })
 
 /** The wait that a command is for: the open one, or else the one that was over last. */

@@ -3,23 +3,37 @@
  * (`RunDriver`). Callers join a run: several in one process share its driver, and when the last of them is interrupted the run
  * is suspended, ready to be resumed by anyone.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Json } from "./Codec.ts"
-import { InputMismatch, RunEnded, RunFenced, type RunNotFound, type StoreError, WorkflowMismatch } from "./Errors.ts"
+import {
+  InputMismatch,
+  RunEnded,
+  type RunFailure,
+  RunFenced,
+  type RunNotFound,
+  type StoreError,
+  WorkflowMismatch,
+} from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
+import { infoOf, toldOf } from "./internal/outbox.ts"
 import * as Metrics from "./Metrics.ts"
 import * as RunDriver from "./RunDriver.ts"
+import type { RunEvent } from "./RunEvent.ts"
+import * as RunState from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
 import * as Storage from "./Storage.ts"
 
@@ -54,6 +68,8 @@ export interface EngineShape {
   ) => Effect.Effect<RunDriver.Settlement | Idle, EngineError, R>
   /** Starts, resumes or joins a run and leaves it running for as long as the engine lives. */
   readonly start: <R>(definition: RunDriver.Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
+  /** Ends a run that cannot be taken up as failed, unless someone works on it or it has ended. Answers with whether it did. */
+  readonly abandon: (runId: string, failure: RunFailure) => Effect.Effect<boolean, StoreError | RunNotFound | RunFenced>
   /** Asks for a run to be cancelled and waits until it has stopped. */
   readonly cancel: <R>(
     definition: RunDriver.Definition<R>,
@@ -65,7 +81,9 @@ export interface EngineShape {
 /** A run that can go on only when something comes from outside. */
 export interface Idle {
   readonly _tag: "Idle"
+  /** Child runs that wait in this process are followed by what they wait for. */
   readonly waiting: ReadonlyArray<Waiting>
+  readonly isPaused: boolean
 }
 
 /** A run at work in this process. */
@@ -97,6 +115,8 @@ interface Active {
   readonly workflow: string | undefined
   readonly settled: Deferred.Deferred<RunDriver.Settlement, EngineError>
   readonly control: RunDriver.Control
+  /** Child runs that are worked on here for this one. */
+  readonly children: Map<string, Active>
   driver: Fiber.RuntimeFiber<unknown, unknown> | undefined
   joined: number
   /** The last caller left: the run is being suspended, and whoever comes now opens it again. */
@@ -173,8 +193,63 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         }
       })
 
-    const drive = <R>(definition: RunDriver.Definition<R>, request: RunRequest, control: RunDriver.Control) =>
+    /**
+     * Works on a child run here for as long as its parent is worked on, or as the engine lives where nobody waits for it. One that another
+     * process works on is left to that: its parent hears of its end through the store.
+     */
+    const startChild =
+      (parent: Active): RunDriver.DriveOptions["startChild"] =>
+      ({ runId, child, parent: place }) =>
+        Effect.gen(function* () {
+          if (parent.children.has(runId)) return
+          // The plan knows it as an object; whoever made the plan made it of a definition.
+          const definition = child.definition as RunDriver.Definition<unknown>
+          const request = {
+            runId,
+            create: undefined,
+            revive: ["failed", "cancelled"],
+            onIncompatible: "fail",
+            isPatient: false,
+          } as const
+          const active = yield* enter(definition, request)
+          active.joined++
+          if (!place.isAttached) return
+          parent.children.set(runId, active)
+          const unlink = active.control.commits.link(parent.control.commits)
+          const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) =>
+            Effect.zipRight(
+              Effect.sync(() => {
+                unlink()
+                if (parent.children.get(runId) === active) parent.children.delete(runId)
+              }),
+              tellParent(parent, runId, place, exit),
+            ),
+          )
+          yield* Effect.forkIn(told, scope)
+        }).pipe(Effect.catchAll((error) => Effect.logWarning(`child run ${runId} could not be started: ${error.message}`)))
+
+    /** Tells a parent how a child run ended that needed no work, or that could not be worked on. */
+    const tellParent = (
+      parent: Active,
+      runId: string,
+      { nodeId, iteration }: RunState.Parent,
+      exit: Exit.Exit<RunDriver.Settlement, EngineError>,
+    ): Effect.Effect<void> =>
       Effect.gen(function* () {
+        const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+        // Another process has it, or it was only let go of.
+        if (Exit.isFailure(exit) && (Option.isNone(failure) || failure.value._tag === "RunFenced")) return
+        const end = Option.isSome(failure)
+          ? ({ status: "failed", error: infoOf(failure.value) } as const)
+          : endOf(yield* storage.inspect(runId))
+        if (end === undefined) return
+        const [id, at] = [yield* generateRunId, yield* Clock.currentTimeMillis]
+        parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", nodeId, iteration, ...end } })
+      }).pipe(Effect.catchAll((error) => Effect.logWarning(`how child run ${runId} ended could not be read`, error)))
+
+    const drive = <R>(definition: RunDriver.Definition<R>, request: RunRequest, active: Active) =>
+      Effect.gen(function* () {
+        const { control } = active
         const opened = yield* open(request)
         switch (opened._tag) {
           case "Mismatch":
@@ -193,7 +268,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
               onIncompatible: request.onIncompatible,
               maxConcurrency: definition.maxConcurrency ?? settings.maxConcurrency,
               control,
-            })
+              startChild: startChild(active),
+            }).pipe(Effect.ensuring(Effect.suspend(() => Effect.forEach([...active.children.values()], leave, { discard: true }))))
         }
       })
 
@@ -223,13 +299,14 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           workflow: definition.name,
           settled: Deferred.unsafeMake(FiberId.none),
           control: RunDriver.control(),
+          children: new Map(),
           driver: undefined,
           joined: 0,
           isLeaving: false,
         }
         actives.set(runId, active)
         const driven: Effect.Effect<RunDriver.Settlement, EngineError, R> = Effect.uninterruptible(
-          drive(definition, request, active.control),
+          drive(definition, request, active),
         ).pipe(
           Effect.onExit((exit) => {
             if (actives.get(runId) === active) actives.delete(runId)
@@ -264,14 +341,17 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         }),
       )
 
-    /** Waits until a run has nothing left to do here, commands that are on their way included. */
-    const idle = (runId: string, { control }: Active): Effect.Effect<Idle, StoreError> =>
+    /** Waits until a run has nothing left to do here, nor its child runs, commands that are on their way included. */
+    const idle = (runId: string, active: Active): Effect.Effect<Idle, StoreError> =>
       Effect.gen(function* () {
-        for (let seen = -1; ; seen = yield* control.commits.after(seen)) {
-          if (control.waiting.length === 0) continue
-          const { waiting } = control
-          const isTold = (yield* storage.inbox).some((command) => command.runId === runId)
-          if (!isTold && control.waiting === waiting) return { _tag: "Idle", waiting } as const
+        for (let seen = -1; ; seen = yield* active.control.commits.after(seen)) {
+          const before = restOf(active)
+          if (before === undefined) continue
+          const runIds = [runId, ...familyOf(active)]
+          const isTold = (yield* storage.inbox).some((command) => runIds.includes(command.runId))
+          const after = restOf(active)
+          if (!isTold && after?.key === before.key)
+            return { _tag: "Idle", waiting: after.waiting, isPaused: after.isPaused } as const
         }
       })
 
@@ -286,9 +366,44 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         }),
       )
 
+    const abandon: EngineShape["abandon"] = (runId, failure) =>
+      Effect.gen(function* () {
+        if (actives.has(runId)) return false
+        const now = yield* Clock.currentTimeMillis
+        const opened = yield* storage.open({ runId, create: undefined, revive: [], leaseMs, now })
+        if (opened._tag !== "Claimed") return false
+        const before = yield* storage.load(runId)
+        let state = before
+        const events: Array<RunEvent> = []
+        const happen = (event: RunEvent): void => {
+          events.push(event)
+          state = RunState.apply(state, event, now)
+        }
+        if (state.seq === 0) happen(RunDriver.started(state))
+        // What people have said to it is kept for whoever resumes it.
+        const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
+        for (const { id, command } of commands) for (const event of RunDriver.obey(command, id, state)) happen(event)
+        happen({ _tag: "RunFailed", failure })
+        const parent = state.parent?.isAttached === true ? [toldOf(state.parent, runId, failure, now, state.frame + 1)] : []
+        yield* storage.commit({
+          runId,
+          epoch: opened.epoch,
+          frame: before.frame + 1,
+          firstSeq: before.seq + 1,
+          at: now,
+          events,
+          plan: undefined,
+          cache: [],
+          consumed: commands.map(({ id }) => id),
+          ...(parent.length === 0 ? {} : { sent: parent }),
+        })
+        return true
+      })
+
     return {
       join,
       joinUntilIdle,
+      abandon,
       start: (definition, request) =>
         Effect.matchEffect(enter(definition, request), {
           onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), idle: Effect.never, commits: () => Effect.never }),
@@ -308,6 +423,32 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         }),
     }
   })
+
+/** Child runs that are worked on here, and theirs. */
+const familyOf = ({ children }: Active): ReadonlyArray<string> =>
+  [...children].flatMap(([runId, child]) => [runId, ...familyOf(child)])
+
+/** What a run and its child runs rest on, if they all do. */
+const restOf = ({ control, children }: Active): (Idle & { readonly key: string }) | undefined => {
+  const { waiting, isPaused } = control
+  if (waiting.length === 0 && !isPaused) return undefined
+  const found = [...waiting]
+  for (const { childRunId } of waiting) {
+    const child = childRunId === undefined ? undefined : children.get(childRunId)
+    if (child === undefined) continue
+    const rest = restOf(child)
+    if (rest === undefined) return undefined
+    found.push(...rest.waiting.map((wait) => ({ ...wait, childRunId: wait.childRunId ?? (childRunId as string) })))
+  }
+  return { _tag: "Idle", waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
+}
+
+/** How a run has ended, as its parent keeps it; `undefined` if it has not. */
+const endOf = ({ run, output, failure }: Storage.RunDetails) => {
+  if (run.status === "finished") return { status: run.status, ...(output === undefined ? {} : { output: output as Json }) } as const
+  if (run.status === "failed") return { status: run.status, ...(failure === null ? {} : { error: infoOf(failure) }) } as const
+  return run.status === "cancelled" ? ({ status: run.status } as const) : undefined
+}
 
 const isSameInput = (left: Json | undefined, right: Json | undefined): boolean =>
   left === undefined || right === undefined ? left === right : canonical(left) === canonical(right)

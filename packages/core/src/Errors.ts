@@ -123,9 +123,22 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedO
   }
 }
 
-/** A step was interrupted by the end of its process too many times in a row; it is taken to be what ends it. */
-export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", { ...nodeFields, interruptions: Schema.Number }) {
+/**
+ * A step was interrupted by the end of its process too many times in a row; it is taken to be what ends it. Without a `nodeId` it is the
+ * run itself that could not be taken up so many times, for the reason that `error` gives where it is known.
+ */
+export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
+  ...runFields,
+  nodeId: Schema.optional(Schema.String),
+  iteration: Schema.optional(Schema.Number),
+  interruptions: Schema.Number,
+  error: Schema.optional(ErrorInfo),
+}) {
   override get message(): string {
+    if (this.nodeId === undefined) {
+      const why = this.error === undefined ? "Its process died each time." : `${this.error.name}: ${sentence(this.error.message)}`
+      return `Run "${this.runId}" could not be taken up ${this.interruptions} times in a row. ${why} Nothing that is done is lost: repair the workflow, then resume the run.`
+    }
     return `Step "${this.nodeId}" of run "${this.runId}" was running each of the last ${this.interruptions} times the process died. Repair the step, then resume the run.`
   }
 }
@@ -150,20 +163,23 @@ export class UnsettledRead extends Schema.TaggedError<UnsettledRead>()("Unsettle
   }
 }
 
-/** The run was cancelled, before it ended by itself. */
+/** The run was cancelled, before it ended by itself. Its sagas were undone, but for what `uncompensated` names. */
 export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancelled", {
   ...runFields,
   reason: Schema.optional(Schema.String),
+  uncompensated: Schema.optional(Schema.Array(Schema.suspend(() => Uncompensated))),
 }) {
   override get message(): string {
-    return `Run "${this.runId}" was cancelled${this.reason === undefined ? "" : `: ${this.reason}`}.`
+    const left = (this.uncompensated ?? []).map(({ nodeId }) => `"${nodeId}"`).join(", ")
+    const undone = left === "" ? "" : ` This could not be undone: ${left}.`
+    return `Run "${this.runId}" was cancelled${this.reason === undefined ? "" : `: ${this.reason}`}.${undone}`
   }
 }
 
 /** A command came too late: the run has ended already. */
 export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Schema.String }) {
   override get message(): string {
-    return `Run "${this.runId}" has already ended as ${this.status}; there is nothing left to stop.`
+    return `Run "${this.runId}" has already ended as ${this.status}; nothing can be told to it any more.`
   }
 }
 
@@ -187,6 +203,23 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("Alread
 }) {
   override get message(): string {
     return `"${this.nodeId}" of run "${this.runId}" has been decided${this.by === undefined ? "" : ` by ${this.by}`} already, and a decision is not changed.`
+  }
+}
+
+/** A command names a node that the run has not come to. Nothing was changed. */
+export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFound", {
+  ...runFields,
+  nodeId: Schema.String,
+  iteration: Schema.optional(Schema.Number),
+  /** The iterations that it has or, where it has none, the nodes that the run has come to. */
+  known: Schema.Array(Schema.Union(Schema.String, Schema.Number)),
+}) {
+  override get message(): string {
+    const known = this.known.slice(0, 20).join(", ") + (this.known.length > 20 ? ", …" : "")
+    if (this.iteration !== undefined && typeof this.known[0] === "number") {
+      return `"${this.nodeId}" of run "${this.runId}" has no iteration ${this.iteration}; it has ${known}.`
+    }
+    return `Run "${this.runId}" has not come to a node "${this.nodeId}". ${known === "" ? "It has not come to any." : `It has come to ${known}.`}`
   }
 }
 
@@ -289,8 +322,27 @@ export const StoreError = Schema.Union(
 )
 export type StoreError = typeof StoreError.Type
 
+/** A step that could not be undone, and why. */
+export const Uncompensated = Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, error: ErrorInfo })
+export type Uncompensated = typeof Uncompensated.Type
+
+/**
+ * A saga was left by a failure, and some of its steps could not be undone (`failed`). The others were. `cause` is what the saga was left
+ * by.
+ */
+export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()("CompensationFailed", {
+  ...runFields,
+  cause: Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, UnsettledRead),
+  failed: Schema.Array(Uncompensated),
+}) {
+  override get message(): string {
+    const failed = this.failed.map(({ nodeId, error }) => `"${nodeId}" (${error.name}: ${error.message})`).join(", ")
+    return `${sentence(this.cause.message)} And of what the run had done this could not be undone: ${failed}. Undo it by hand.`
+  }
+}
+
 /** How a run can end other than with an output. It is stored with the run. */
-export const RunFailure = Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, UnsettledRead)
+export const RunFailure = Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, UnsettledRead, CompensationFailed)
 export type RunFailure = typeof RunFailure.Type
 
 /** Raised by a step's own code to say that another attempt cannot help: the step fails at once. */

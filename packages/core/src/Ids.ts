@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import { digest } from "./internal/digest.ts"
 
 /** What a workflow, step or run may be called: it ends up in SQL keys, URLs and shell commands. */
 export const idPattern = /^[A-Za-z0-9_.:@-]{1,200}$/
@@ -30,6 +31,15 @@ export type NodeKey = `${NodeId}/${number}`
 
 /** Makes a {@link NodeKey}. `iteration` counts the passes of the node's innermost loop over the whole run, from 0. */
 export const nodeKey = (nodeId: NodeId, iteration: number): NodeKey => `${nodeId}/${iteration}`
+
+/**
+ * The id of a run that a node of another run starts: `<run>~<node>~<iteration>`, so that the same node starts the same run after a crash.
+ * No author's id holds a `~`, so no other run has it. Ids that come out longer than others may be are cut and end in a digest.
+ */
+export const childRunId = (runId: string, nodeId: NodeId, iteration: number): string => {
+  const id = `${runId}~${nodeId}~${iteration}`
+  return id.length <= 200 ? id : `${id.slice(0, 180)}~${digest(id)}`
+}
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 

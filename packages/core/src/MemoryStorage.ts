@@ -3,6 +3,7 @@
  * states themselves, so it is also the shortest description of what a store has to do.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -15,7 +16,9 @@ import * as RunState from "./RunState.ts"
 import {
   type AttemptSummary,
   type Command,
+  type Delivery,
   type Frame,
+  type Instruction,
   type LoggedEvent,
   logged,
   type NewRun,
@@ -29,6 +32,8 @@ import {
 
 interface Stored {
   readonly created: NewRun
+  /** The last claim of which something came. */
+  fruitful: number
   run: RunSummary
   state: RunState.RunState
   readonly log: Array<LoggedEvent>
@@ -74,6 +79,42 @@ export const make = (): StorageShape => {
     if (inbox.delete(id)) consumed.add(id)
   }
 
+  const insert = (
+    runId: string,
+    create: NewRun,
+    now: number,
+    status: RunSummary["status"],
+    claim: Pick<RunSummary, "epoch" | "owner" | "leaseUntil">,
+  ): void => {
+    const { workflow, version, tags, source = null, parent } = create
+    const times = { createdAt: now, updatedAt: now, finishedAt: null }
+    const from = { source, parent: parent ?? null }
+    const run: RunSummary = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
+    const state = { ...RunState.empty(runId), workflow, version, input: create.input, status, parent }
+    const rows = { log: [], attempts: new Map(), waits: new Map(), plans: [], times: new Map() }
+    stored.set(runId, { created: create, fruitful: 0, run, state, ...rows })
+  }
+  const spawn = (runId: string, create: NewRun, now: number): void => {
+    if (!stored.has(runId)) insert(runId, create, now, "suspended", { epoch: 0, owner: null, leaseUntil: null })
+  }
+  const deliver = (
+    command: Command,
+    { create, revive = false }: Delivery = {},
+  ): Either.Either<Instruction | undefined, RunNotFound | RunEnded> => {
+    const { runId } = command
+    if (create !== undefined) spawn(runId, create, command.at)
+    const entry = stored.get(runId)
+    if (entry === undefined) return Either.left(new RunNotFound({ runId }))
+    const { status, owner } = entry.run
+    if (isEnded(entry.run)) {
+      if (!revive || status === "finished" || owner !== null) return Either.left(new RunEnded({ runId, status }))
+      entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
+      entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
+    }
+    if (!inbox.has(command.id) && !consumed.has(command.id)) inbox.set(command.id, command)
+    return Either.right(inbox.get(command.id)?.command)
+  }
+
   const commit = (entry: Stored, frame: Frame): void => {
     frame.events.forEach((event, index) => {
       entry.state = RunState.apply(entry.state, event, frame.at)
@@ -83,6 +124,10 @@ export const make = (): StorageShape => {
       if (event._tag === "RunResumed") changeWaits(entry, "abandoned", { status: "open", endedAt: null })
     })
     entry.state = { ...entry.state, frame: frame.frame }
+    entry.fruitful = entry.run.epoch
+    for (const { runId, create } of frame.spawned ?? []) spawn(runId, create, frame.at)
+    for (const command of frame.sent ?? []) deliver(command)
+    if (frame.spawned !== undefined || frame.sent !== undefined) news.tick()
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at }
     for (const id of frame.consumed) consume(id)
@@ -105,29 +150,7 @@ export const make = (): StorageShape => {
         const claim = { owner: "memory", leaseUntil: now + leaseMs }
         if (entry === undefined) {
           if (create === undefined) return new RunNotFound({ runId })
-          const { workflow, version, tags } = create
-          const times = { createdAt: now, updatedAt: now, finishedAt: null }
-          const run: RunSummary = {
-            runId,
-            workflow,
-            version: version ?? null,
-            status: "running",
-            tags,
-            ...times,
-            epoch: 1,
-            ...claim,
-          }
-          const state = { ...RunState.empty(runId), workflow, version, input: create.input }
-          stored.set(runId, {
-            created: create,
-            run,
-            state,
-            log: [],
-            attempts: new Map(),
-            waits: new Map(),
-            plans: [],
-            times: new Map(),
-          })
+          insert(runId, create, now, "running", { epoch: 1, ...claim })
           return Effect.succeed({ _tag: "Created", epoch: 1 })
         }
         const { run, created } = entry
@@ -175,9 +198,13 @@ export const make = (): StorageShape => {
         const deadlines = (entry: Stored) =>
           [...entry.waits.values()].flatMap(({ status, deadline }) => (status === "open" && deadline !== null ? [deadline] : []))
         const canGoOn = (entry: Stored) =>
-          entry.run.status !== "waiting" || told.has(entry.run.runId) || deadlines(entry).some((deadline) => deadline <= now)
-        const later = free.filter((entry) => !canGoOn(entry)).flatMap(deadlines)
-        const runs = free.filter(canGoOn).map(({ run: { runId, workflow } }) => ({ runId, workflow }))
+          !(entry.run.status === "waiting" || entry.run.status === "paused") ||
+          told.has(entry.run.runId) ||
+          (entry.run.status === "waiting" && deadlines(entry).some((deadline) => deadline <= now))
+        const later = free.filter((entry) => entry.run.status === "waiting" && !canGoOn(entry)).flatMap(deadlines)
+        const runs = free.filter(canGoOn).map(({ run: { runId, workflow, source, epoch }, fruitful }) => {
+          return { runId, workflow, source, tries: epoch - fruitful }
+        })
         return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
       }),
     release: (runId, epoch, now, released = "suspended") =>
@@ -195,16 +222,15 @@ export const make = (): StorageShape => {
         const found = cache.get(canonical([workflow, nodeId, key]))
         return found === undefined || found.at < notBefore ? Option.none() : Option.some(found.output)
       }),
-    deliver: (command) =>
-      Effect.flatMap(find(command.runId), ({ run }) => {
-        if (isEnded(run)) return new RunEnded({ runId: command.runId, status: run.status })
-        if (!inbox.has(command.id) && !consumed.has(command.id)) inbox.set(command.id, command)
+    deliver: (command, delivery) =>
+      Effect.suspend(() => {
+        const delivered = deliver(command, delivery)
         news.tick()
-        return Effect.succeed(inbox.get(command.id)?.command)
+        return delivered
       }),
     inbox: Effect.sync(() => [...inbox.values()]),
     changes: news.after,
-    runs: ({ status, workflow, tag, before, limit = 100 }) =>
+    runs: ({ status, workflow, tag, parent, before, limit = 100 }) =>
       Effect.sync(() => {
         const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
         const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
@@ -213,6 +239,7 @@ export const make = (): StorageShape => {
           .filter((run) => status === undefined || status.includes(run.status))
           .filter((run) => workflow === undefined || run.workflow === workflow)
           .filter((run) => tag === undefined || run.tags.includes(tag))
+          .filter((run) => parent === undefined || run.parent?.runId === parent)
           .slice(0, limit)
       }),
     waits: ({ runId, kind, all = false, limit = 100 }) =>
@@ -249,7 +276,8 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
   const { nodeId, iteration, kind, status } = record
   const times = entry.times.get(nodeKey(nodeId, iteration)) ?? { startedAt: null, finishedAt: null }
   const place = { runId: entry.run.runId, nodeId, iteration, kind, status, ...times }
-  if (record.kind === "loop") return { ...place, attempt: 0, retryAt: null, table: null, error: null, passes: record.passes }
+  const passes = record.kind === "loop" ? record.passes : null
+  if (record.kind !== "step") return { ...place, attempt: 0, retryAt: null, table: null, error: null, passes }
   const { attempt, retryAt = null, table = null, error = null } = record
   return { ...place, attempt, retryAt, table, error, passes: null }
 }
@@ -275,7 +303,8 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void 
     entry.waits.set(key, { ...known, approved: event.approved, note: event.note ?? null, by: event.by ?? null })
   }
   if (event._tag === "WaitEnded") {
-    entry.waits.set(key, { ...known, status: event.status, by: event.by ?? known.by, endedAt: at })
+    const status = event.status === "passed" ? "finished" : event.status
+    entry.waits.set(key, { ...known, status, by: event.by ?? known.by, endedAt: at })
   }
 }
 
@@ -288,6 +317,7 @@ const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
   const times = entry.times.get(key) ?? { startedAt: null, finishedAt: null }
   switch (event._tag) {
     case "AttemptStarted":
+    case "BoundaryStarted":
     case "LoopAdvanced":
     case "WaitStarted":
       entry.times.set(key, { startedAt: times.startedAt ?? at, finishedAt: null })
@@ -300,6 +330,12 @@ const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
     case "TaskAnswered":
     case "AnswerRefused":
     case "SignalRefused":
+    case "SubflowEnded":
+    case "BoundaryHalted":
+      break
+    case "WaitEnded":
+      if (event.status === "passed") entry.times.set(key, { startedAt: null, finishedAt: null })
+      else entry.times.set(key, { ...times, finishedAt: at })
       break
     case "AttemptFailed":
       if (event.retryAt === undefined) entry.times.set(key, { ...times, finishedAt: at })

@@ -3,6 +3,7 @@
  * and lays it out in document order (preorder), so that the scheduler works on plain integers. A node is known by its
  * position; steps and loops also by the id their author gave them.
  */
+import * as Either from "effect/Either"
 import { type Agent, nameOf } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
@@ -13,10 +14,15 @@ import type { RunState } from "./RunState.ts"
 /** A value a node takes from another node, under a name of its own. */
 export interface Need {
   readonly name: string
-  /** The node itself, or the id of a step or loop. */
+  /** The node itself, or the id of a step, a loop or a boundary. */
   readonly target: Node | NodeId
-  /** `previous`: what the target gave in the pass before this one, `undefined` in the first. */
-  readonly pass: "current" | "previous"
+  /**
+   * `previous`: what the target gave in the pass before this one, `undefined` in the first. `caught`: what the boundary around this node
+   * was halted by.
+   */
+  readonly pass: "current" | "previous" | "caught"
+  /** It may be absent. Only so a `catch` or a `finally` can take what stands in the `try`. */
+  readonly isOptional?: boolean
   /** The schema the author expects of the target; checked when given. */
   readonly codec?: Codec
 }
@@ -60,8 +66,8 @@ export interface Step extends Provisional {
   readonly meta: { readonly [key: string]: unknown } | undefined
   readonly needs: ReadonlyArray<Need>
   readonly codec: Codec<unknown, unknown>
-  /** Name of the output table. Steps of one workflow may share a table that holds exactly their columns. */
-  readonly table: string
+  /** Name of the output table. Steps of one workflow may share a table that holds exactly their columns. A compensation has none. */
+  readonly table: string | undefined
   readonly retry: RetryPolicy<unknown>
   readonly timeoutMs: number | undefined
   readonly heartbeatTimeoutMs: number | undefined
@@ -77,6 +83,8 @@ export interface Step extends Provisional {
   readonly run: (context: never, state: RunState) => unknown
   /** Undoes the step inside a saga. */
   readonly compensate: ((context: never, state: RunState) => unknown) | undefined
+  /** An approval without a row of its own, under the id of the step, that the step waits for before its first attempt. */
+  readonly gate?: Wait
 }
 
 /** Children one after another. */
@@ -131,8 +139,28 @@ export type Awaited =
       readonly name: string
       readonly correlation: ((context: PredicateContext, state: RunState) => unknown) | undefined
     }
+  | {
+      readonly kind: "subflow"
+      readonly child: Child
+      readonly input: (context: PredicateContext, state: RunState) => unknown
+      /** Waits for the child, and cancels it with itself; otherwise it is over as soon as the child has begun. */
+      readonly isAttached: boolean
+      readonly onFail: "fail" | "continue"
+    }
   /** `due` is epoch ms, given when the wait begins. */
   | { readonly kind: "timer"; readonly due: (context: PredicateContext, now: number, state: RunState) => number }
+
+/** A workflow as one that starts it knows it. */
+export interface Child {
+  readonly name: string
+  readonly version: string | undefined
+  /** Of its input. */
+  readonly input: Codec<unknown, unknown>
+  /** What the engine runs: a `Definition`, which this module knows nothing of. */
+  readonly definition: object
+  /** Where it is always the same. */
+  readonly plan?: Plan
+}
 
 /** Waiting for the world, durably: nothing runs for it. */
 export interface Wait extends Provisional {
@@ -152,7 +180,31 @@ export interface Wait extends Provisional {
   readonly onTimeout: "fail" | "continue" | "deny" | "approve"
 }
 
-export type Node = Step | Wait | Sequence | Parallel | Branch | Loop
+/** Steps that are undone, where they can be, in reverse order of completion, when the saga is left by a failure or a cancellation. */
+export interface Saga extends Provisional {
+  readonly _tag: "Saga"
+  readonly id: NodeId
+  readonly body: Node
+  /** Whether the failure goes on outwards once all is undone, or the run goes on, without the saga's value. */
+  readonly onCompensated: "fail" | "continue"
+}
+
+/** What is done instead when something in it fails for good, and what is done however it is left. */
+export interface TryCatch extends Provisional {
+  readonly _tag: "TryCatch"
+  readonly id: NodeId
+  readonly try: Node
+  readonly catch: Node | undefined
+  readonly finally: Node | undefined
+}
+
+/** Where failures and cancellations are met on their way outwards. */
+export type Boundary = Saga | TryCatch
+
+export type Node = Step | Wait | Sequence | Parallel | Branch | Loop | Boundary
+
+/** Whether failures are met here on their way outwards. */
+export const isBoundary = (node: Node | undefined): node is Boundary => node?._tag === "Saga" || node?._tag === "TryCatch"
 
 /** Whether a node has an output of its own. */
 export const isLeaf = (node: Node | undefined): node is Step | Wait => node?._tag === "Step" || node?._tag === "Wait"
@@ -163,13 +215,20 @@ export interface ResolvedNeed {
   readonly target: number
   /** What must be done before the value is there: the target, or the outermost loop around it that the reader is not in. */
   readonly gate: number
-  readonly pass: "current" | "previous"
+  readonly pass: Need["pass"]
 }
 
-/** A checked plan. Arrays are indexed by position in document order; the subtree of `i` is `i … end[i] - 1`. */
+/**
+ * A checked plan. Arrays are indexed by position in document order; the subtree of `i` is `i … end[i] - 1`. After the `size` nodes of the
+ * tree stand the compensations of its sagas, as steps in no tree.
+ */
 export interface Plan {
   readonly workflow: string
   readonly nodes: ReadonlyArray<Node>
+  readonly size: number
+  /** What each compensation undoes. */
+  readonly undoes: ReadonlyArray<number>
+  readonly boundaries: ReadonlyArray<number>
   readonly parent: Int32Array
   readonly end: Int32Array
   /** Innermost loop around a node, or -1. */
@@ -177,7 +236,7 @@ export interface Plan {
   readonly needs: ReadonlyArray<ReadonlyArray<ResolvedNeed>>
   /** Nodes that wait for this one because of a need. */
   readonly dependents: ReadonlyMap<number, ReadonlyArray<number>>
-  /** Position of a step or loop. */
+  /** Position of whatever has an id, compensations included. */
   readonly positions: ReadonlyMap<NodeId, number>
   /** What was read before it was there. While there is such a read the plan is not complete, and the run cannot finish. */
   readonly pending: ReadonlyArray<PendingRead>
@@ -197,13 +256,49 @@ export const children = (node: Node): ReadonlyArray<Node> => {
     case "Branch":
       return node.else === undefined ? [node.then] : [node.then, node.else]
     case "Loop":
+    case "Saga":
       return [node.body]
+    case "TryCatch":
+      return [node.try, node.catch, node.finally].filter((part) => part !== undefined)
   }
+}
+
+/** Where the parts of a try stand that are there. */
+export const partsOf = (plan: Pick<Plan, "end">, position: number, node: TryCatch) => {
+  const second = plan.end[position + 1] as number
+  const caught = node.catch === undefined ? undefined : second
+  const last = caught === undefined ? second : (plan.end[caught] as number)
+  return { try: position + 1, catch: caught, finally: node.finally === undefined ? undefined : last }
+}
+
+/** The id of what undoes a step. The `~` cannot occur in the id of an author's. */
+export const compensationId = (nodeId: NodeId): NodeId => `${nodeId}~compensate`
+
+/** What undoes a step, as a step: it is retried and limited as that is, and gives nothing. */
+const compensationOf = (step: Step): Step => {
+  const { ask: _, gate: __, ...kept } = step
+  const run = step.compensate as Step["run"]
+  const without = {
+    label: undefined,
+    meta: undefined,
+    skipIf: undefined,
+    cache: undefined,
+    compensate: undefined,
+    table: undefined,
+  }
+  return { ...kept, ...without, id: compensationId(step.id), needs: none, codec: nothing, continueOnFail: false, run }
+}
+
+const nothing: Codec<unknown, unknown> = {
+  accept: () => Either.right(undefined),
+  restore: () => Either.right(undefined),
+  jsonSchema: undefined,
+  inputSchema: undefined,
 }
 
 const none: ReadonlyArray<never> = []
 
-const needsOf = (node: Node): ReadonlyArray<Need> => (node._tag === "Sequence" || node._tag === "Parallel" ? none : node.needs)
+const needsOf = (node: Node): ReadonlyArray<Need> => ("needs" in node ? node.needs : none)
 
 /** Names that a need cannot have, because a step's context uses them. */
 export const reservedNames: ReadonlySet<string> = new Set([
@@ -288,6 +383,14 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
       }
       return { name: need.name, target, gate: -1, pass: "previous" }
     }
+    if (need.pass === "caught") {
+      const isCatching = found._tag === "TryCatch" && partsOf({ end }, target, found)
+      const arm = isCatching === false ? undefined : isCatching.catch
+      if (arm === undefined || !contains(arm, position)) {
+        refuse(position, `need "${need.name}" is what ${title} caught, and this node does not stand in its catch`)
+      }
+      return { name: need.name, target, gate: -1, pass: "caught" }
+    }
     const isOwnBody = at(position)._tag === "Loop" && target !== position && contains(position, target)
     if (contains(target, position)) refuse(position, `need "${need.name}" is a node around this one`)
     if (target > position && !isOwnBody) {
@@ -299,10 +402,20 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
         if (at(outer)._tag === "Branch" && !contains(inner, position) && outer !== position) {
           refuse(position, `need "${need.name}" is in one arm of ${where(outer)} and this node in the other`)
         }
+        if (at(outer)._tag === "TryCatch" && !contains(inner, position) && outer !== position) {
+          if (need.isOptional !== true) {
+            refuse(position, `need "${need.name}" is in another part of ${where(outer)} and may be absent: take it with $.maybe`)
+          }
+          gate = -1
+        }
         break
       }
       if (at(outer)._tag === "Branch") {
         refuse(position, `need "${need.name}" is in an arm of ${where(outer)}, which may not be taken: need the branch itself`)
+      }
+      const boundary = at(outer)
+      if (boundary._tag === "TryCatch" || (boundary._tag === "Saga" && boundary.onCompensated === "continue")) {
+        refuse(position, `need "${need.name}" is inside ${where(outer)}, which may be left without it: need that itself`)
       }
       if (at(outer)._tag === "Loop" && outer !== position) gate = outer
     }
@@ -324,19 +437,48 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     check(at(position), (problem) => refuse(position, problem))
   }
 
+  // Compensations come after the tree, so that nothing in it stands elsewhere because of them.
+  const boundaries: Array<number> = []
+  const undoes: Array<number> = []
+  for (let position = 0; position < count; position++) {
+    const node = at(position)
+    if (isBoundary(node)) boundaries.push(position)
+    if (node._tag !== "Step" || node.compensate === undefined) continue
+    let up = parent[position] as number
+    while (up >= 0 && at(up)._tag !== "Saga") up = parent[up] as number
+    if (up < 0) refuse(position, `"compensate" is never called, as no saga is around it`)
+    positions.set(compensationId(node.id), count + undoes.push(position) - 1)
+  }
+  for (const position of undoes) {
+    nodes.push(compensationOf(at(position) as Step))
+    needs.push(none)
+  }
+  const extend = (values: Int32Array, more: (position: number, index: number) => number): Int32Array => {
+    if (undoes.length === 0) return values
+    const longer = new Int32Array(count + undoes.length)
+    longer.set(values)
+    undoes.forEach((position, index) => {
+      longer[count + index] = more(position, index)
+    })
+    return longer
+  }
+
   let text: string | undefined
   return {
     workflow,
     nodes,
-    parent,
-    end,
-    loopOf,
+    size: count,
+    undoes,
+    boundaries,
+    parent: extend(parent, () => -1),
+    end: extend(end, (_, index) => count + index + 1),
+    loopOf: extend(loopOf, () => -1),
     needs,
     dependents,
     positions,
     pending: unsettled,
     get text() {
-      text ??= write(nodes, parent, needs).join("\n")
+      text ??= write(nodes.slice(0, count), parent, needs).join("\n")
       return text
     },
   }
@@ -376,16 +518,19 @@ const shown = (node: Node): Record<string, unknown> => {
   switch (node._tag) {
     case "Step": {
       const { id, label, meta, table, timeoutMs, heartbeatTimeoutMs } = node
-      const flags = { continueOnFail: node.continueOnFail || undefined, cache: node.cache === undefined ? undefined : true }
+      const undo = { compensate: node.compensate === undefined ? undefined : true }
+      const flags = {
+        continueOnFail: node.continueOnFail || undefined,
+        cache: node.cache === undefined ? undefined : true,
+        ...undo,
+      }
       const limits = { retry: node.retry.shown, timeoutMs, heartbeatTimeoutMs }
-      return { id, label, meta, table, agents: node.ask?.agents.map(nameOf), ...limits, ...flags, pending: names(node) }
+      const gate = node.gate === undefined ? {} : { needsApproval: shownWait(node.gate) }
+      return { id, label, meta, table, agents: node.ask?.agents.map(nameOf), ...limits, ...flags, ...gate, pending: names(node) }
     }
     case "Wait": {
-      const { id, label, meta, table, timeoutMs, on } = node
-      const signal = on.kind === "signal" ? { name: on.name } : {}
-      const approval = on.kind === "approval" ? { onDeny: on.onDeny, approvers: on.approvers } : {}
-      const limit = timeoutMs === undefined ? {} : { timeoutMs, onTimeout: node.onTimeout }
-      return { id, kind: on.kind, label, meta, table, ...signal, ...approval, ...limit, pending: names(node) }
+      const { id, label, meta, table } = node
+      return { id, kind: node.on.kind, label, meta, table, ...shownWait(node), pending: names(node) }
     }
     case "Sequence":
       return { pending: names(node) }
@@ -395,6 +540,26 @@ const shown = (node: Node): Record<string, unknown> => {
       return { hasElse: node.else !== undefined || undefined }
     case "Loop":
       return { id: node.id, maxIterations: node.maxIterations, onMaxReached: node.onMaxReached, pending: names(node) }
+    case "Saga":
+      return { id: node.id, onCompensated: node.onCompensated, pending: names(node) }
+    case "TryCatch": {
+      const parts = { hasCatch: node.catch !== undefined || undefined, hasFinally: node.finally !== undefined || undefined }
+      return { id: node.id, ...parts, pending: names(node) }
+    }
+  }
+}
+
+const shownWait = ({ on, timeoutMs, onTimeout }: Wait): Record<string, unknown> => {
+  const limit = timeoutMs === undefined ? {} : { timeoutMs, onTimeout }
+  switch (on.kind) {
+    case "signal":
+      return { name: on.name, ...limit }
+    case "approval":
+      return { onDeny: on.onDeny, approvers: on.approvers, ...limit }
+    case "subflow":
+      return { workflow: on.child.name, isDetached: !on.isAttached || undefined, onFail: on.onFail, ...limit }
+    default:
+      return limit
   }
 }
 
@@ -407,5 +572,5 @@ const names = ({ pending }: Provisional): ReadonlyArray<string> | undefined =>
 const name = (nodes: ReadonlyArray<Node>, position: number, need: ResolvedNeed): string => {
   const target = nodes[need.target] as Node
   const named = "id" in target ? target.id : `${need.target - position}`
-  return need.pass === "previous" ? `${named} (previous)` : named
+  return need.pass === "current" ? named : `${named} (${need.pass})`
 }

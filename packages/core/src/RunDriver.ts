@@ -10,8 +10,8 @@ import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import type { Codec, Json } from "./Codec.ts"
 import {
+  CompensationFailed,
   CrashLoop,
-  type ErrorInfo,
   IncompatibleOutput,
   InvalidInput,
   type InvalidWorkflow,
@@ -23,6 +23,7 @@ import {
   StepFailed,
   StepTimedOut,
   type StoreError,
+  type Uncompensated,
   UnsettledRead,
   WorkflowMismatch,
 } from "./Errors.ts"
@@ -30,9 +31,11 @@ import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Attempts from "./internal/attempts.ts"
 import { canonical } from "./internal/json.ts"
 import * as Mailbox from "./internal/mailbox.ts"
+import * as Outbox from "./internal/outbox.ts"
+import * as Revival from "./internal/revival.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
-import type { PendingRead, Plan, Wait } from "./Plan.ts"
+import { compensationId, isProvisional, type PendingRead, type Plan, type Wait } from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
@@ -72,7 +75,12 @@ export interface Definition<out R = never> {
 export type Settlement =
   | { readonly _tag: "Finished"; readonly output: unknown }
   | { readonly _tag: "Failed"; readonly failure: RunFailure }
-  | { readonly _tag: "Cancelled"; readonly reason: string | undefined }
+  | {
+      readonly _tag: "Cancelled"
+      readonly reason: string | undefined
+      /** What its sagas could not undo. */
+      readonly uncompensated?: ReadonlyArray<Uncompensated>
+    }
 
 export type DriverError =
   | StoreError
@@ -95,6 +103,8 @@ export interface Control {
   readonly commits: Ticker.Ticker
   /** What the run waited for as of its last frame, where nothing else could go on; otherwise empty. */
   waiting: ReadonlyArray<Scheduler.Waiting>
+  /** Whether nothing went on as of its last frame because the run is paused. */
+  isPaused: boolean
   readonly mailbox: Mailbox.Mailbox<Item>
 }
 
@@ -113,6 +123,7 @@ export const control = (): Control => {
     epoch: undefined,
     commits: Ticker.make(),
     waiting: [],
+    isPaused: false,
     mailbox,
   }
 }
@@ -125,10 +136,11 @@ export interface DriveOptions {
   readonly onIncompatible: "fail" | "rerun"
   readonly maxConcurrency: number
   readonly control: Control
+  /** Has a child run worked on in this process. Told of each that begins, and of those that are open when a run is taken up. */
+  readonly startChild: (started: Outbox.StartedChild) => Effect.Effect<void, never, unknown>
 }
 
-/** An attempt that dies with its process this often in a row is taken to be what kills it. A deploy rarely meets one step five times. */
-const crashLoopLimit = 5
+export type { StartedChild } from "./internal/outbox.ts"
 
 /**
  * Plans that one frame is made of at most, each drawn because of what followed from the one before. A plan takes around a
@@ -136,7 +148,7 @@ const crashLoopLimit = 5
  */
 const plansPerFrame = 16
 
-const undecided = { starts: [], wakeAt: undefined, waiting: [], outcome: undefined }
+const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined }
 
 /** Timers overflow above 2^31 ms; longer waits are made of days. */
 const longestSleepMs = 86_400_000
@@ -175,7 +187,7 @@ export const recall = <R>(
 ): Effect.Effect<Settlement, DriverError, R> =>
   Effect.gen(function* () {
     const state = yield* storage.load(runId)
-    if (state.status === "cancelled") return { _tag: "Cancelled", reason: state.cancel?.reason } as const
+    if (state.status === "cancelled") return cancelled(state)
     if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure } as const
     const { outputs, incompatible } = yield* restore(definition, RunState.records(state))
     if (incompatible.length > 0) return yield* new IncompatibleOutput({ runId, nodes: incompatible })
@@ -208,7 +220,7 @@ export const drive = <R>(
     const { control, runId, epoch } = options
     control.epoch = epoch
     const release = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      storage.release(runId, epoch, now, control.waiting.length > 0 ? "waiting" : "suspended"),
+      storage.release(runId, epoch, now, control.isPaused ? "paused" : control.waiting.length > 0 ? "waiting" : "suspended"),
     )
     return Effect.onExit(loop(storage, definition, options), (exit) => {
       control.epoch = undefined
@@ -262,11 +274,15 @@ const loop = (
     let events: Array<RunEvent> = []
     let consumed: Array<string> = []
     let cache: Array<Frame["cache"][number]> = []
+    let interrupts: Array<Scheduler.Interrupt> = []
     const seen = new Set<string>()
+    /** Nodes that someone asked to run again. */
+    let wanted: Array<Extract<Instruction, { readonly _tag: "Retry" }>> = []
 
     const happen = (event: RunEvent): void => {
       events.push(event)
       state = RunState.apply(state, event, now)
+      if (event._tag === "NodeReset") outputs.delete(nodeKey(event.nodeId, event.iteration))
     }
     const happened = (folded: { readonly state: RunState.RunState; readonly events: ReadonlyArray<RunEvent> }): void => {
       for (const event of folded.events) events.push(event)
@@ -279,6 +295,7 @@ const loop = (
         if (seen.has(id)) return
         seen.add(id)
         consumed.push(id)
+        if (command._tag === "Retry") wanted.push(command)
         for (const event of obey(command, id, state)) happen(event)
       }
       if (item._tag !== "Exit") return
@@ -290,16 +307,19 @@ const loop = (
       const { nodeId, iteration } = settled.event
       if (settled.result.cacheKey !== undefined) cache.push({ nodeId, iteration, key: settled.result.cacheKey })
     }
-    const commit = (plan: Frame["plan"]): Effect.Effect<void, StoreError | RunFenced> => {
-      if (events.length === 0 && consumed.length === 0) return Effect.void
+    const commit = (changed: Frame["plan"]): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunFenced> => {
+      if (events.length === 0 && consumed.length === 0) return Effect.succeed([])
       const [frame, firstSeq] = [state.frame + 1, state.seq - events.length + 1]
-      const made: Frame = { runId, epoch, frame, firstSeq, at: now, events, plan, cache, consumed }
+      const { spawned, sent, started } = Outbox.make({ plan, state, events, interrupts, frame, now })
+      const told = { ...(spawned.length === 0 ? {} : { spawned }), ...(sent.length === 0 ? {} : { sent }) }
+      const made: Frame = { runId, epoch, frame, firstSeq, at: now, events, plan: changed, cache, consumed, ...told }
       state = { ...state, frame }
       events = []
       consumed = []
       cache = []
+      interrupts = []
       Metrics.frames.unsafeUpdate(1, [])
-      return storage.commit(made)
+      return Effect.as(storage.commit(made), started)
     }
     /** Interrupts what is in flight, keeps what still finished, and leaves the run resumable. */
     const suspend = Effect.gen(function* () {
@@ -312,8 +332,7 @@ const loop = (
     // How the run begins, or where it was.
     if (state.seq === 0) {
       // Also when its creator died before the first frame: whoever claims it next begins it.
-      const { version, input } = created ?? state
-      happen({ _tag: "RunStarted", workflow, ...defined({ version, input }) })
+      happen(started({ ...(created ?? state), workflow }))
     }
     let plan = yield* makePlan(planner, state, values)
     yield* prepareAdded
@@ -324,16 +343,15 @@ const loop = (
       const reason = state.status === "running" ? "crash" : "shutdown"
       const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
       // A run that is only to be cancelled keeps what it has.
-      const isStopping = commands.length > 0 || (state.cancel !== undefined && !isRevived)
+      const isToBeCancelled = commands.some(({ command }) => command._tag === "Cancel")
+      const isStopping = isToBeCancelled || (state.cancel !== undefined && !isRevived)
       const stuck = incompatible.filter(({ nodeId }) => (plan.loopOf[plan.positions.get(nodeId) ?? -1] ?? -1) >= 0)
       if (stuck.length > 0 && !isStopping) return yield* new IncompatibleOutput({ runId, nodes: stuck })
       const compared = compare(plan, records)
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
-      for (const record of records) {
-        if (record.kind === "step") for (const event of recover(record, isRevived, plan, reason)) happen(event)
-      }
+      for (const event of Revival.recover(plan, state, isRevived, reason)) happen(event)
       for (const command of commands) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
       if (planner.observe(events)) plan = yield* makePlan(planner, state, values)
@@ -355,6 +373,45 @@ const loop = (
     const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys }
     let schedule = Scheduler.make(plan, values, scheduling)
     let absorbed: ReadonlyArray<RunEvent> = []
+    /**
+     * Runs nodes again that someone asked for, with what depends on them: what needs them, what is not settled without them, and what the
+     * plan no longer has without them.
+     */
+    const runAgain = Effect.gen(function* () {
+      const done = new Set<NodeId>()
+      let chosen: ReadonlyArray<NodeId> = wanted.flatMap(({ nodeId, iteration }) =>
+        Revival.isCurrent(plan, state, nodeId, iteration) ? [nodeId] : [],
+      )
+      wanted = []
+      while (chosen.length > 0) {
+        const { events: resets, nodeIds } = Revival.again(plan, state, chosen)
+        for (const nodeId of [...chosen, ...nodeIds]) done.add(nodeId)
+        const keys = new Set(
+          resets.flatMap((event) => (event._tag === "NodeReset" ? [nodeKey(event.nodeId, event.iteration)] : [])),
+        )
+        for (const event of yield* attempts.abandon(keys, now)) happen(event)
+        for (const event of resets) happen(event)
+        const before = plan
+        planner.observe(resets)
+        plan = yield* makePlan(planner, state, values)
+        yield* prepareAdded
+        chosen = [...before.positions.keys()].filter((nodeId) => {
+          if (done.has(nodeId) || nodeId.includes("~")) return false
+          const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+          return node === undefined || (isProvisional(node) && RunState.hasRecord(state, nodeId))
+        })
+        // What vanished is reset by the plan that had it.
+        const gone = chosen.filter((nodeId) => !plan.positions.has(nodeId))
+        if (gone.length > 0) {
+          for (const event of Revival.again(before, state, gone).events) happen(event)
+          for (const nodeId of gone) done.add(nodeId)
+          chosen = chosen.filter((nodeId) => plan.positions.has(nodeId))
+        }
+        if (plan.text !== before.text) happen(difference(before, plan))
+      }
+      schedule = Scheduler.make(plan, values, scheduling)
+      absorbed = []
+    }).pipe(Effect.tapError(() => suspend))
     const replan = Effect.gen(function* () {
       const before = plan
       plan = yield* makePlan(planner, state, values)
@@ -370,28 +427,39 @@ const loop = (
       return decision
     }
 
+    const startChildren = (children: ReadonlyArray<Outbox.StartedChild>) =>
+      Effect.forEach(children, (child) => Effect.provide(options.startChild(child), services), { discard: true })
+
     const goOn = Effect.gen(function* () {
+      if (wanted.length > 0) yield* runAgain
+      let adopted = Outbox.open(plan, state)
       for (;;) {
         // Fold, and plan again as long as what follows from the plan changes the plan, but not for ever without a commit.
         let consequences = schedule.advance(state, absorbed, now)
         let isStale = false
         for (let plans = 0; ; plans++) {
           happened(consequences)
-          for (const key of consequences.interrupts) yield* attempts.stop(key, "fail-fast")
+          for (const interrupt of consequences.interrupts) {
+            interrupts.push(interrupt)
+            yield* attempts.stop(interrupt.key, interrupt.reason)
+          }
           isStale = consequences.isStale
           if (!isStale || plans === plansPerFrame) break
           yield* replan
           consequences = schedule.advance(state, absorbed, now)
         }
         // From a plan that is no longer true nothing is started.
-        const decision: Pick<Scheduler.Decision, "starts" | "wakeAt" | "waiting" | "outcome"> = isStale ? undecided : decide()
+        const decision: Omit<Scheduler.Decision, "state" | "events"> = isStale ? undecided : decide()
 
         const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts)
         if (settlement !== undefined) happen(settlement.event)
         const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
         knownPlan = plan.text
-        yield* commit(changed)
+        const children = yield* commit(changed)
         options.control.waiting = decision.waiting
+        options.control.isPaused = decision.isPaused
+        yield* startChildren([...adopted, ...children])
+        adopted = []
         commits.tick()
         if (settlement !== undefined) {
           yield* Metric.increment(settlement.count)
@@ -402,7 +470,8 @@ const loop = (
           const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
           yield* attempts.launch(start, { record, pass, needs, input: values.input, state, now })
         }
-        if (state.cancel !== undefined) yield* attempts.stopAll("cancelled")
+        // A plan that does not settle cannot say what is to be stopped.
+        if (state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
 
         // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
         const { wakeAt } = decision
@@ -419,8 +488,12 @@ const loop = (
           isNews = isPartial || events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
         }
         options.control.waiting = []
+        options.control.isPaused = false
         absorbed = events.slice()
-        if (planner.observe(absorbed) || isStale) yield* replan
+        if (wanted.length > 0) {
+          planner.observe(absorbed)
+          yield* runAgain
+        } else if (planner.observe(absorbed) || isStale) yield* replan
       }
     })
     // Whatever stops the driver, its attempts have ended before the claim is given back and callers hear of it.
@@ -430,12 +503,31 @@ const loop = (
     })
   })
 
+/** How a run begins. */
+export const started = ({ workflow, version, input }: Pick<NewRun, "workflow" | "version" | "input">): RunEvent => ({
+  _tag: "RunStarted",
+  workflow,
+  ...defined({ version, input }),
+})
+
 /**
  * What a command comes to. One that makes no sense any more comes to nothing: whoever gave it was told what is open when they did,
  * and of two that decide differently the first counts.
  */
-const obey = (command: Instruction, id: string, state: RunState.RunState): ReadonlyArray<RunEvent> => {
+export const obey = (command: Instruction, id: string, state: RunState.RunState): ReadonlyArray<RunEvent> => {
   switch (command._tag) {
+    case "Retry":
+      return []
+    case "Pause":
+      return state.isPaused ? [] : [{ _tag: "RunPaused", ...defined({ by: command.by }) }]
+    case "Unpause":
+      return state.isPaused ? [{ _tag: "RunUnpaused", ...defined({ by: command.by }) }] : []
+    case "ChildEnded": {
+      const { nodeId, iteration, status, output, error } = command
+      const wait = RunState.step(state, nodeId, iteration)?.wait
+      if (wait?.kind !== "subflow" || wait.child !== undefined) return []
+      return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error }) }]
+    }
     case "Cancel":
       return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
     case "Signal": {
@@ -477,16 +569,38 @@ const settle = (
     return { event, settlement: { _tag: "Finished", output: schedule.value(0) } as const, count: Metrics.runsFinished }
   }
   if (state.cancel !== undefined) {
-    if (attempts.size() > 0) return undefined
+    // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
+    const isOver = outcome !== undefined || plan.boundaries.length === 0
+    if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(plan, state)) return undefined
     const { reason } = state.cancel
     const event = { _tag: "RunCancelled", ...defined({ reason }) } as const
-    return { event, settlement: { _tag: "Cancelled", reason } as const, count: Metrics.runsCancelled }
+    return { event, settlement: cancelled(state), count: Metrics.runsCancelled }
   }
-  if (outcome === undefined) return undefined
+  if (outcome === undefined || outcome._tag === "Cancelled") return undefined
   const stored = failureOf(runId, outcome, plan, state)
   const failure = withCause(stored, attempts.causeOf(nodeKey(outcome.nodeId, outcome.iteration)))
-  const event = { _tag: "RunFailed", failure: stored } as const
-  return { event, settlement: { _tag: "Failed", failure } as const, count: Metrics.runsFailed }
+  const event = { _tag: "RunFailed", failure: beside(stored, state) } as const
+  return { event, settlement: { _tag: "Failed", failure: beside(failure, state) } as const, count: Metrics.runsFailed }
+}
+
+const cancelled = (state: RunState.RunState): Settlement => {
+  const failed = uncompensated(state)
+  const left = failed.length === 0 ? {} : { uncompensated: failed }
+  return { _tag: "Cancelled", reason: state.cancel?.reason, ...left }
+}
+
+/** Steps that could not be undone. */
+const uncompensated = (state: RunState.RunState): ReadonlyArray<Uncompensated> =>
+  RunState.records(state).flatMap((record) => {
+    if (record.kind !== "step" || record.status !== "failed" || record.error === undefined) return []
+    const nodeId = record.nodeId.slice(0, -compensationId("").length)
+    return compensationId(nodeId) === record.nodeId ? [{ nodeId, iteration: record.iteration, error: record.error }] : []
+  })
+
+/** A failure, with what could not be undone because of it. */
+const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunState.RunState): RunFailure => {
+  const failed = uncompensated(state)
+  return failed.length === 0 ? failure : new CompensationFailed({ runId: state.runId, cause: failure, failed })
 }
 
 const sleepUntil = (at: number): Effect.Effect<void> =>
@@ -500,32 +614,15 @@ const difference = (before: Plan, after: Plan): Extract<RunEvent, { readonly _ta
   const mounted: Array<NodeId> = []
   const changed: Array<NodeId> = []
   for (const [nodeId, position] of after.positions) {
+    if (position >= after.size) continue
     const was = before.positions.get(nodeId)
     if (was === undefined) mounted.push(nodeId)
     else if (old[was] !== lines[position]) changed.push(nodeId)
   }
-  const unmounted = [...before.positions.keys()].filter((nodeId) => !after.positions.has(nodeId))
+  const unmounted = [...before.positions].flatMap(([nodeId, position]) =>
+    position < before.size && !after.positions.has(nodeId) ? [nodeId] : [],
+  )
   return { _tag: "PlanChanged", mounted, unmounted, changed }
-}
-
-/** What becomes of a step that the last process left unfinished. */
-const recover = (
-  record: RunState.StepRecord,
-  isRevived: boolean,
-  plan: Plan,
-  reason: "crash" | "shutdown",
-): ReadonlyArray<RunEvent> => {
-  const { nodeId, iteration } = record
-  if (record.status === "failed" && isRevived && record.soft !== true) return [{ _tag: "NodeReset", nodeId, iteration }]
-  if (record.status !== "running") return []
-  const interrupted = { _tag: "AttemptInterrupted", nodeId, iteration, attempt: record.attempt, reason } as const
-  const interruptions = record.interruptions + 1
-  if (reason === "shutdown" || interruptions < crashLoopLimit) return [interrupted]
-  const message = `the process died ${interruptions} times in a row while it ran`
-  const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, kind: "crashLoop" }
-  const step = plan.nodes[plan.positions.get(nodeId) ?? -1]
-  const soft = step?._tag === "Step" && step.continueOnFail ? { soft: true } : {}
-  return [interrupted, { _tag: "NodeFailed", nodeId, iteration, error, ...soft }]
 }
 
 /** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */
@@ -538,14 +635,19 @@ const compare = (
   for (const record of records) {
     known.add(record.nodeId)
     if (!plan.positions.has(record.nodeId)) gone++
-    else if (record.kind === "step" && RunState.isSettled(record)) kept++
+    else if (record.kind === "step" && RunState.isSettled(record) && !record.nodeId.includes("~")) kept++
   }
   let added = 0
-  for (const nodeId of plan.positions.keys()) if (!known.has(nodeId)) added++
+  for (const [nodeId, position] of plan.positions) if (position < plan.size && !known.has(nodeId)) added++
   return { kept, added, gone }
 }
 
-const failureOf = (runId: string, failed: Scheduler.Failed, plan: Plan, state: RunState.RunState): RunFailure => {
+const failureOf = (
+  runId: string,
+  failed: Scheduler.Failed,
+  plan: Plan,
+  state: RunState.RunState,
+): Exclude<RunFailure, CompensationFailed> => {
   const node = { runId, nodeId: failed.nodeId, iteration: failed.iteration }
   if (failed.reason._tag === "Unsettled") return new UnsettledRead({ ...node, problem: unsettled(failed.reason.read, plan, state) })
   if (failed.reason._tag === "LoopLimit") return new LoopLimitReached({ ...node, maxIterations: failed.reason.maxIterations })
@@ -570,7 +672,7 @@ const unsettled = ({ nodeId, table }: PendingRead, plan: Plan, state: RunState.R
   return "it has not run"
 }
 
-const withCause = (failure: RunFailure, cause: unknown): RunFailure =>
+const withCause = (failure: Exclude<RunFailure, CompensationFailed>, cause: unknown): Exclude<RunFailure, CompensationFailed> =>
   failure._tag === "StepFailed" && cause !== undefined
     ? new StepFailed({
         runId: failure.runId,

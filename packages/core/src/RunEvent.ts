@@ -11,11 +11,25 @@ import { ErrorInfo, RunFailure } from "./Errors.ts"
 const Stored = Schema.optional(Schema.Unknown)
 
 /** What a run can wait for. */
-export const WaitKind = Schema.Literal("approval", "human", "signal", "timer")
+export const WaitKind = Schema.Literal("approval", "human", "signal", "timer", "subflow")
 export type WaitKind = typeof WaitKind.Type
 
 const node = { nodeId: Schema.String, iteration: Schema.Number }
 const attempt = { ...node, attempt: Schema.Number }
+
+/** Why something failed for good: where, and of what. What a boundary catches, or what its run ends with. */
+export const FailureCause = Schema.Struct({
+  ...node,
+  reason: Schema.Union(
+    Schema.TaggedStruct("Error", { error: ErrorInfo }),
+    Schema.TaggedStruct("LoopLimit", { maxIterations: Schema.Number }),
+    /** Nothing is left to run, and the plan still waits for an output that it was made without. */
+    Schema.TaggedStruct("Unsettled", {
+      read: Schema.Struct({ nodeId: Schema.UndefinedOr(Schema.String), table: Schema.UndefinedOr(Schema.String) }),
+    }),
+  ),
+})
+export type FailureCause = typeof FailureCause.Type
 
 /** What was said to agents in the attempt, and what they replied. */
 const turns = Schema.optional(Schema.Array(AgentTurn))
@@ -43,10 +57,10 @@ export const PlanChanged = Schema.TaggedStruct("PlanChanged", {
 
 export const AttemptStarted = Schema.TaggedStruct("AttemptStarted", attempt)
 
-/** `output` is the stored form; `table` is where the store keeps it. */
+/** `output` is the stored form; `table` is where the store keeps it. What undoes a step has neither. */
 export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
   ...attempt,
-  table: Schema.String,
+  table: Schema.optional(Schema.String),
   output: Stored,
   /** The output was taken over from an earlier run. */
   isCached: Schema.optional(Schema.Boolean),
@@ -66,7 +80,7 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
 /** An attempt ended without a result. Only `crash` counts towards a crash loop; none uses up a retry. */
 export const AttemptInterrupted = Schema.TaggedStruct("AttemptInterrupted", {
   ...attempt,
-  reason: Schema.Literal("crash", "shutdown", "fail-fast", "cancelled"),
+  reason: Schema.Literal("crash", "shutdown", "fail-fast", "cancelled", "reset"),
   heartbeat: Schema.optional(Schema.Unknown),
   turns,
 })
@@ -122,11 +136,22 @@ export const SignalRefused = Schema.TaggedStruct("SignalRefused", {
   issues: Schema.Array(Schema.String),
 })
 
-/** A wait is over: with an output, without one (`skipped`), or as a failure. `signalId` is the signal that it took. */
+/** A child run has ended, as its parent hears of it. `output` is its stored form. */
+export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
+  ...node,
+  status: Schema.Literal("finished", "failed", "cancelled"),
+  output: Stored,
+  error: Schema.optional(ErrorInfo),
+})
+
+/**
+ * A wait is over: with an output, without one (`skipped`), or as a failure; `passed` where it was the gate of a step, which is then
+ * begun. `signalId` is the signal that it took.
+ */
 export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
   ...node,
-  how: Schema.Literal("decided", "answered", "signalled", "fired", "timed-out"),
-  status: Schema.Literal("finished", "skipped", "failed"),
+  how: Schema.Literal("decided", "answered", "signalled", "fired", "timed-out", "ended", "started", "halted"),
+  status: Schema.Literal("finished", "skipped", "failed", "passed"),
   table: Schema.optional(Schema.String),
   output: Stored,
   error: Schema.optional(ErrorInfo),
@@ -137,13 +162,37 @@ export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
 
 export const NodeSkipped = Schema.TaggedStruct("NodeSkipped", node)
 
-/** A failed or incompatible node is to run again, with a fresh budget. */
+/** A saga or a try has begun. */
+export const BoundaryStarted = Schema.TaggedStruct("BoundaryStarted", node)
+
+/**
+ * Nothing more starts in a boundary: something in it, or around it, failed for good or was cancelled (then there is no `cause`). When what
+ * is in flight has ended, its steps are undone, what it does instead is begun (`isCaught`), or its `finally` is.
+ */
+export const BoundaryHalted = Schema.TaggedStruct("BoundaryHalted", {
+  ...node,
+  cause: Schema.optional(FailureCause),
+  isCaught: Schema.Boolean,
+})
+
+/** A boundary is left: as it was meant, after it caught a failure, after it undid its steps and goes on, or as a failure. */
+export const BoundaryEnded = Schema.TaggedStruct("BoundaryEnded", {
+  ...node,
+  status: Schema.Literal("finished", "caught", "compensated", "failed"),
+})
+
+/** A failed or incompatible node is to run again, with a fresh budget; a loop or a boundary from its beginning. */
 export const NodeReset = Schema.TaggedStruct("NodeReset", node)
 
 /** A loop began pass number `pass` (from 0); `iteration` of the nodes inside is `base + pass`. */
 export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number })
 
 export const LoopFinished = Schema.TaggedStruct("LoopFinished", { ...node, reason: Schema.Literal("until", "maxIterations") })
+
+/** Nothing new starts until it is unpaused. */
+export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(Schema.String) })
+
+export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optional(Schema.String) })
 
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", { reason: Schema.optional(Schema.String) })
 
@@ -169,11 +218,17 @@ export const RunEvent = Schema.Union(
   AnswerRefused,
   SignalReceived,
   SignalRefused,
+  SubflowEnded,
   WaitEnded,
+  BoundaryStarted,
+  BoundaryHalted,
+  BoundaryEnded,
   NodeSkipped,
   NodeReset,
   LoopAdvanced,
   LoopFinished,
+  RunPaused,
+  RunUnpaused,
   CancelRequested,
   RunFinished,
   RunFailed,

@@ -7,10 +7,21 @@ import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunFailure } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
-import type { RunEvent, WaitKind } from "./RunEvent.ts"
+import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
 
-/** Nobody works on a run that is `suspended`, although it could go on, or `waiting`, until something comes from outside. */
-export type RunStatus = "running" | "suspended" | "waiting" | "finished" | "failed" | "cancelled"
+/**
+ * Nobody works on a run that is `suspended`, although it could go on, `waiting`, until something comes from outside, or `paused`, until
+ * someone unpauses it.
+ */
+export type RunStatus = "running" | "suspended" | "waiting" | "paused" | "finished" | "failed" | "cancelled"
+
+/** The node of another run that a run was started by, and whether that node waits for it. */
+export interface Parent {
+  readonly runId: string
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly isAttached: boolean
+}
 
 /** A failed attempt of a node that has not ended yet; what a retry policy needs to find its place again. */
 export interface Failure {
@@ -31,7 +42,14 @@ export interface Wait {
   readonly decision?: { readonly approved: boolean; readonly note?: string; readonly by?: string; readonly at: number }
   /** Given and not checked yet, in order: the first that matches counts. */
   readonly answers?: ReadonlyArray<Answer>
+  /** How the child run ended. */
+  readonly child?: ChildEnd
 }
+
+/** How a child run ended. */
+export type ChildEnd =
+  | { readonly status: "finished"; readonly output?: Json }
+  | { readonly status: "failed" | "cancelled"; readonly error?: ErrorInfo }
 
 /** What a person gave. */
 export interface Answer {
@@ -73,6 +91,10 @@ export interface StepRecord {
   readonly heartbeat?: Json
   /** Set while it is `waiting`. */
   readonly wait?: Wait
+  /** Someone approved of it, where that is needed for it to begin. */
+  readonly isApproved?: boolean
+  /** Number of the event with which it finished: the order of completion. */
+  readonly order?: number
 }
 
 /** A loop in one iteration of the loop around it. */
@@ -87,7 +109,19 @@ export interface LoopRecord {
   readonly passes: number
 }
 
-export type NodeRecord = StepRecord | LoopRecord
+/** A saga or a try in one iteration of the loop around it. */
+export interface BoundaryRecord {
+  readonly kind: "boundary"
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly status: "running" | "halted" | "finished" | "caught" | "compensated" | "failed"
+  /** What it was halted by; absent where that was a cancellation. */
+  readonly cause?: FailureCause
+  /** The cause ends here. */
+  readonly isCaught?: boolean
+}
+
+export type NodeRecord = StepRecord | LoopRecord | BoundaryRecord
 
 export interface RunState {
   readonly runId: string
@@ -104,6 +138,9 @@ export interface RunState {
   readonly failure: RunFailure | undefined
   /** Set once a cancellation was asked for. */
   readonly cancel: { readonly reason: string | undefined } | undefined
+  readonly isPaused: boolean
+  /** The run that started this one. */
+  readonly parent: Parent | undefined
   /** Number of the last committed frame and event; 0 before the first. */
   readonly frame: number
   readonly seq: number
@@ -122,6 +159,8 @@ export const empty = (runId: string): RunState => ({
   output: undefined,
   failure: undefined,
   cancel: undefined,
+  isPaused: false,
+  parent: undefined,
   frame: 0,
   seq: 0,
 })
@@ -137,6 +176,15 @@ export const loop = (state: RunState, nodeId: NodeId, iteration: number): LoopRe
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   return record?.kind === "loop" ? record : undefined
 }
+
+/** The record of a saga or a try in one iteration of the loop around it, if it began. */
+export const boundary = (state: RunState, nodeId: NodeId, iteration: number): BoundaryRecord | undefined => {
+  const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
+  return record?.kind === "boundary" ? record : undefined
+}
+
+/** Whether anything has happened to a node, in any iteration. */
+export const hasRecord = (state: RunState, nodeId: NodeId): boolean => records(state).some((record) => record.nodeId === nodeId)
 
 /** All records, in no particular order. */
 export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
@@ -180,9 +228,19 @@ const fold = (state: RunState, event: RunEvent, at: number): RunState => {
       return { ...state, status: "failed", failure: event.failure }
     case "RunCancelled":
       return { ...state, status: "cancelled", cancel: { reason: event.reason } }
+    case "RunPaused":
+      return { ...state, isPaused: true }
+    case "RunUnpaused":
+      return { ...state, isPaused: false }
     case "LoopAdvanced":
     case "LoopFinished":
       return foldLoop(state, event)
+    case "BoundaryStarted":
+    case "BoundaryHalted":
+    case "BoundaryEnded":
+      return put(state, foldBoundary(boundary(state, event.nodeId, event.iteration), event))
+    case "NodeReset":
+      return reset(state, event)
     case "SignalReceived": {
       const { id, name, correlation } = event
       return { ...state, signals: [...state.signals, { id, name, correlation, payload: event.payload as Json | undefined }] }
@@ -191,11 +249,14 @@ const fold = (state: RunState, event: RunEvent, at: number): RunState => {
       return withoutSignal(state, event.signalId)
     case "WaitEnded": {
       const record = step(state, event.nodeId, event.iteration) ?? unstarted(event.nodeId, event.iteration)
-      return put(event.signalId === undefined ? state : withoutSignal(state, event.signalId), foldStep(record, event, at))
+      return put(
+        event.signalId === undefined ? state : withoutSignal(state, event.signalId),
+        foldStep(record, event, at, state.seq + 1),
+      )
     }
     default: {
       const record = step(state, event.nodeId, event.iteration) ?? unstarted(event.nodeId, event.iteration)
-      return put(state, foldStep(record, event, at))
+      return put(state, foldStep(record, event, at, state.seq + 1))
     }
   }
 }
@@ -222,14 +283,38 @@ const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
 })
 
 type LoopEvent = Extract<RunEvent, { readonly _tag: "LoopAdvanced" | "LoopFinished" }>
+type BoundaryEvent = Extract<RunEvent, { readonly _tag: "BoundaryStarted" | "BoundaryHalted" | "BoundaryEnded" }>
 type StepEvent = Extract<RunEvent, { readonly nodeId: string }>
+type Reset = Extract<RunEvent, { readonly _tag: "NodeReset" }>
+
+const foldBoundary = (record: BoundaryRecord | undefined, event: BoundaryEvent): BoundaryRecord => {
+  const { nodeId, iteration } = event
+  const base = { kind: "boundary", nodeId, iteration } as const
+  if (event._tag === "BoundaryStarted") return { ...base, status: "running" }
+  if (event._tag === "BoundaryEnded") return { ...base, ...record, status: event.status }
+  return { ...base, status: "halted", ...(event.cause === undefined ? {} : { cause: event.cause }), isCaught: event.isCaught }
+}
+
+const reset = (state: RunState, { nodeId, iteration }: Reset): RunState => {
+  const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
+  if (record?.kind === "boundary") return put(state, { kind: "boundary", nodeId, iteration, status: "running" })
+  if (record?.kind === "loop") {
+    // It begins anew after the rows that it has.
+    const base = Option.getOrElse(HashMap.get(state.loopPasses, nodeId), () => 0)
+    return put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: 0 })
+  }
+  const { attempt, startedAt, heartbeat, isApproved } = record ?? unstarted(nodeId, iteration)
+  const kept = { ...(heartbeat === undefined ? {} : { heartbeat }), ...(isApproved === undefined ? {} : { isApproved }) }
+  const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures: [], interruptions: 0 } as const
+  return put(state, { ...base, ...kept, status: "interrupted" })
+}
 
 const foldLoop = (state: RunState, event: LoopEvent): RunState => {
   const total = Option.getOrElse(HashMap.get(state.loopPasses, event.nodeId), () => 0)
   if (event._tag === "LoopAdvanced") {
     const { nodeId, iteration, base, pass } = event
     const advanced = put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1 })
-    return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, total + 1) }
+    return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, Math.max(total, base + pass + 1)) }
   }
   const record = loop(state, event.nodeId, event.iteration)
   const { nodeId, iteration } = event
@@ -238,11 +323,13 @@ const foldLoop = (state: RunState, event: LoopEvent): RunState => {
 
 const foldStep = (
   record: StepRecord,
-  event: Exclude<StepEvent, LoopEvent | { readonly _tag: "SignalRefused" }>,
+  event: Exclude<StepEvent, LoopEvent | BoundaryEvent | Reset | { readonly _tag: "SignalRefused" }>,
   at: number,
+  seq: number,
 ): StepRecord => {
-  const { nodeId, iteration, attempt, startedAt, failures } = record
-  const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions: record.interruptions } as const
+  const { nodeId, iteration, attempt, startedAt, failures, interruptions } = record
+  const approved = record.isApproved === undefined ? {} : { isApproved: record.isApproved }
+  const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions, ...approved } as const
   const heartbeat = record.heartbeat === undefined ? {} : { heartbeat: record.heartbeat }
   switch (event._tag) {
     case "AttemptStarted":
@@ -253,7 +340,8 @@ const foldStep = (
         status: "finished",
         failures: [],
         interruptions: 0,
-        table: event.table,
+        order: seq,
+        ...(event.table === undefined ? {} : { table: event.table }),
         ...(event.output === undefined ? {} : { output: event.output as Json }),
       }
     case "AttemptFailed": {
@@ -295,11 +383,18 @@ const foldStep = (
     case "WaitEnded": {
       const { status, table, output, error } = event
       const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
-      return { ...base, failures: [], interruptions: 0, status, ...given, ...(error === undefined ? {} : { error }) }
+      if (status === "passed") return { ...base, status: "interrupted", isApproved: true }
+      const order = status === "finished" ? { order: seq } : {}
+      return { ...base, failures: [], interruptions: 0, status, ...order, ...given, ...(error === undefined ? {} : { error }) }
+    }
+    case "SubflowEnded": {
+      if (record.wait === undefined) return record
+      const { status, output, error } = event
+      const said =
+        status === "finished" ? (output === undefined ? {} : { output: output as Json }) : error === undefined ? {} : { error }
+      return { ...record, wait: { ...record.wait, child: { status, ...said } } }
     }
     case "NodeSkipped":
       return { ...base, status: "skipped", failures: [] }
-    case "NodeReset":
-      return { ...base, ...heartbeat, status: "interrupted", failures: [], interruptions: 0 }
   }
 }

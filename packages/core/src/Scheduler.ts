@@ -11,13 +11,14 @@ import * as HashMap from "effect/HashMap"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import * as Groups from "./internal/groups.ts"
 import * as Heap from "./internal/heap.ts"
 import * as Raised from "./internal/raised.ts"
+import * as View from "./internal/view.ts"
 import type { Accepted } from "./internal/waits.ts"
 import * as Waits from "./internal/waits.ts"
-import type * as Plan from "./Plan.ts"
-import { isLeaf, isProvisional } from "./Plan.ts"
-import type { RunEvent, WaitKind } from "./RunEvent.ts"
+import * as Plan from "./Plan.ts"
+import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
 /** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. */
@@ -34,20 +35,13 @@ export interface Start {
   readonly attempt: number
 }
 
-/** A failure that nothing in the plan tolerates. */
-export interface Failed {
+/** A failure that nothing in the plan tolerates or catches. */
+export interface Failed extends FailureCause {
   readonly _tag: "Failed"
-  readonly nodeId: NodeId
-  readonly iteration: number
-  readonly reason:
-    | { readonly _tag: "Error"; readonly error: ErrorInfo }
-    | { readonly _tag: "LoopLimit"; readonly maxIterations: number }
-    /** Nothing is left to run, and the plan still waits for outputs that it was made without. */
-    | { readonly _tag: "Unsettled"; readonly read: Plan.PendingRead }
 }
 
-/** How the run ends: nothing is in flight any more. */
-export type Outcome = { readonly _tag: "Finished" } | Failed
+/** How the run ends: nothing is in flight any more, and every boundary is left. */
+export type Outcome = { readonly _tag: "Finished" } | { readonly _tag: "Cancelled" } | Failed
 
 /** A wait that is open. */
 export interface Waiting {
@@ -56,6 +50,15 @@ export interface Waiting {
   readonly kind: WaitKind
   /** Epoch ms when its timer fires, or its time is over. */
   readonly deadline: number | undefined
+  /** Of a subflow: the run that it waits for. */
+  readonly childRunId?: string
+}
+
+/** An attempt, or the child run of a subflow, that is not to go on. */
+export interface Interrupt {
+  readonly key: NodeKey
+  /** A sibling in a `failFast` group failed, or the run is cancelled. */
+  readonly reason: "fail-fast" | "cancelled"
 }
 
 /** What follows from events by the plan alone, before anything is started. */
@@ -64,8 +67,7 @@ export interface Consequences {
   readonly state: RunState.RunState
   /** Skips, loop passes and failed predicates. */
   readonly events: ReadonlyArray<RunEvent>
-  /** Attempts to interrupt, because a sibling in a `failFast` group failed. */
-  readonly interrupts: ReadonlyArray<NodeKey>
+  readonly interrupts: ReadonlyArray<Interrupt>
   /** There is more to follow from the same events: advance again, with none. */
   readonly isPartial: boolean
   /** The last of the events may have changed the plan, so that nothing more was drawn from this one. */
@@ -88,6 +90,8 @@ export interface Decision {
   readonly wakeAt: number | undefined
   /** What the run waits for, in document order, where nothing else can go on; otherwise empty. */
   readonly waiting: ReadonlyArray<Waiting>
+  /** Nothing goes on because the run is paused. */
+  readonly isPaused: boolean
   readonly outcome: Outcome | undefined
 }
 
@@ -145,13 +149,14 @@ const never = 0x7fff_ffff
 
 const Cell = { idle: 0, waiting: 1, ready: 2, running: 3, retrying: 4, done: 5, failed: 6, held: 7 } as const
 
-interface Group {
-  readonly cap: number
-  readonly parent: Group | undefined
-  readonly ready: Heap.Heap<number>
-  /** Groups directly inside this one that have ready steps. */
-  readonly inside: Set<Group>
-  running: number
+/** A boundary that has begun and is not left. */
+interface Open {
+  /** What goes on in it: what it is for, its `catch`, its `finally`, or the undoing of its steps. */
+  phase: "body" | "catch" | "finally" | "undoing"
+  /** Nothing more starts in this phase; the next one begins when what is in flight has ended. */
+  isHalting: boolean
+  isCaught: boolean
+  cause: FailureCause | undefined
 }
 
 /**
@@ -159,40 +164,22 @@ interface Group {
  * finished loops or arms not taken; later ones visit what the events touch.
  */
 export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions): Schedule => {
-  const { nodes, parent, end, loopOf } = plan
+  const { nodes, parent, end, size } = plan
   const count = nodes.length
   const cells = new Uint8Array(count)
   /** Sequence: position of the current child. Parallel: children not done. Branch: position of the taken arm, -1 for none. */
   const cursors = new Int32Array(count)
   const waitingFor = new Int32Array(count)
-
-  const newGroup = (cap: number, up: Group | undefined): Group => ({
-    cap,
-    parent: up,
-    ready: Heap.make((position) => position),
-    inside: new Set(),
-    running: 0,
-  })
-  const rootGroup = newGroup(options.maxConcurrency, undefined)
-  const ownGroups = new Map<number, Group>()
-  const groupOf = (position: number): Group => {
-    for (let here = parent[position] as number; ownGroups.size > 0 && here >= 0; here = parent[here] as number) {
-      const group = ownGroups.get(here)
-      if (group !== undefined) return group
-    }
-    return rootGroup
-  }
+  const groups = Groups.make(plan, options.maxConcurrency)
   const failFast: Array<number> = []
-  for (let position = 0; position < count; position++) {
+  for (let position = 0; position < size; position++) {
     const node = nodes[position] as Plan.Node
-    if (node._tag !== "Parallel") continue
-    if (node.maxConcurrency !== undefined) ownGroups.set(position, newGroup(node.maxConcurrency, groupOf(position)))
-    if (node.failFast) failFast.push(position)
+    if (node._tag === "Parallel" && node.failFast) failFast.push(position)
   }
 
   let state = RunState.empty("")
   let events: Array<RunEvent> = []
-  let interrupts: Array<NodeKey> = []
+  let interrupts: Array<Interrupt> = []
   let now = 0
   let failure: Failed | undefined
   const retries = Heap.make<{ readonly at: number; readonly position: number }>((retry) => retry.at)
@@ -202,6 +189,14 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const work: Array<number> = []
   /** Attempts in flight of steps that the plan does not have, or does not have active, now. */
   const orphans = new Set<NodeKey>()
+  const open = new Map<number, Open>()
+  /** Those of them that nothing more starts in. */
+  const halting = new Set<number>()
+  /** Compensations at work, and their sagas. */
+  const undoing = new Map<number, number>()
+  /** Nothing more starts but what boundaries do on the way out. */
+  let isRootHalted = false
+  let isCancelled = false
 
   const at = (position: number): Plan.Node => nodes[position] as Plan.Node
   let isStale = false
@@ -211,109 +206,24 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (options.observe?.(event) === true) isStale = true
   }
 
-  // Where a node stands in its loops follows from the state alone.
-  const loopRecord = (position: number): RunState.LoopRecord | undefined =>
-    RunState.loop(state, (at(position) as Plan.Loop).id, iterationOf(position))
-  const rowOfLoop = (position: number): number => {
-    const record = loopRecord(position)
-    return record === undefined || record.passes === 0 ? -1 : record.base + record.passes - 1
-  }
-  const iterationOf = (position: number): number => {
-    const around = loopOf[position] as number
-    return around < 0 ? 0 : rowOfLoop(around)
-  }
-  const passOf = (position: number): number => {
-    const around = loopOf[position] as number
-    return around < 0 ? 0 : (loopRecord(around)?.passes ?? 1) - 1
-  }
-
-  const compose = <A>(
-    position: number,
-    read: (key: NodeKey) => A | undefined,
-    tuple: (values: Array<A | undefined>) => A,
-  ): A | undefined => {
-    const node = at(position)
-    switch (node._tag) {
-      case "Step":
-      case "Wait":
-        return read(nodeKey(node.id, iterationOf(position)))
-      case "Sequence":
-        if (node.skipsAbsent === true) return lastPresent(position, (child) => compose(child, read, tuple))
-        return node.children.length === 0 ? undefined : compose(lastChild(position), read, tuple)
-      case "Parallel":
-        return tuple(childPositions(position).map((child) => compose(child, read, tuple)))
-      case "Branch": {
-        const arm = cells[position] === Cell.done ? (cursors[position] as number) : takenArm(position, node)
-        return arm < 0 ? undefined : compose(arm, read, tuple)
-      }
-      case "Loop":
-        return rowOfLoop(position) < 0 ? undefined : compose(position + 1, read, tuple)
-    }
-  }
-  const value = (position: number): unknown =>
-    compose<unknown>(
-      position,
-      (key) => values.outputs.get(key),
-      (tuple) => tuple,
-    )
-  const stored = (position: number): Json | undefined =>
-    compose<Json>(
-      position,
-      (key) => {
-        const record = HashMap.get(state.nodes, key)
-        return record._tag === "Some" && record.value.kind === "step" ? record.value.output : undefined
-      },
-      (tuple) => tuple.map((item) => item ?? null),
-    )
-  const childPositions = (position: number): Array<number> => {
-    const found: Array<number> = []
-    for (let child = position + 1; child < (end[position] as number); child = end[child] as number) found.push(child)
-    return found
-  }
-  const lastPresent = <A>(position: number, read: (child: number) => A | undefined): A | undefined => {
-    for (const child of childPositions(position).reverse()) {
-      const found = read(child)
-      if (found !== undefined) return found
-    }
-    return undefined
-  }
-  const lastChild = (position: number): number => {
-    let last = position + 1
-    for (let child = last; child < (end[position] as number); child = end[child] as number) last = child
-    return last
-  }
-
-  const needs: Schedule["needs"] = (position) => {
-    const found: Record<string, unknown> = {}
-    let missing: string | undefined
-    for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
-      if (need.pass === "previous") {
-        const target = at(need.target)
-        const row = iterationOf(need.target) - 1
-        found[need.name] = isLeaf(target) && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
-      } else {
-        const isThere = hasPass(need.target, position)
-        if (!isThere && need.gate >= 0) missing ??= need.name
-        found[need.name] = isThere ? value(need.target) : undefined
-      }
-    }
-    return { values: found, missing }
-  }
-  /** Whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
-  const hasPass = (target: number, reader: number): boolean => {
-    for (let around = at(target)._tag === "Loop" ? target : (loopOf[target] as number); around >= 0; ) {
-      if (around < reader && reader < (end[around] as number)) return true
-      if (rowOfLoop(around) < 0) return false
-      around = loopOf[around] as number
-    }
-    return true
-  }
-  const context = (position: number): Record<string, unknown> => ({ input: values.input, ...needs(position).values })
-
   const takenArm = (position: number, branch: Plan.Branch): number => {
     if (branch.when(context(position))) return position + 1
     return branch.else === undefined ? -1 : (end[position + 1] as number)
   }
+  const view = View.make({
+    plan,
+    values,
+    state: () => state,
+    armOf: (position, branch) => (cells[position] === Cell.done ? (cursors[position] as number) : takenArm(position, branch)),
+  })
+  const { iterationOf, loopRecord, context } = view
+  /** What a node waits for: itself, or the gate of a step. */
+  const waitOf = (position: number): Plan.Wait => {
+    const node = at(position)
+    return (node._tag === "Step" ? node.gate : node) as Plan.Wait
+  }
+  const recordOf = (position: number): RunState.StepRecord | undefined =>
+    RunState.step(state, (at(position) as Plan.Step).id, iterationOf(position))
 
   /** Runs a predicate of the user's; a throw fails the node it belongs to. */
   const ask = <A>(position: number, predicate: () => A): A | undefined => {
@@ -327,7 +237,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const failPredicate = (position: number, thrown: unknown): void => {
     const node = at(position)
     const error = predicateError(node, thrown)
-    if (isLeaf(node)) {
+    if (Plan.isLeaf(node)) {
       const isSoft = node._tag === "Step" && node.continueOnFail
       emit({ _tag: "NodeFailed", nodeId: node.id, iteration: iterationOf(position), error, ...(isSoft ? { soft: true } : {}) })
       if (isSoft) return complete(position)
@@ -343,41 +253,48 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     work.push(~position)
   }
   const walk = (): void => {
-    while (work.length > 0 && !isStale && events.length < eventsPerAdvance) {
-      const item = work.pop() as number
-      if (failure !== undefined) continue
-      if (item >= 0) begin(item)
-      else finish(~item)
-    }
+    do {
+      while (work.length > 0 && !isStale && events.length < eventsPerAdvance) {
+        const item = work.pop() as number
+        if (isHalted(item >= 0 ? item : ~item)) continue
+        if (item >= 0) begin(item)
+        else finish(~item)
+      }
+    } while (work.length === 0 && !isStale && unwind())
   }
 
   const begin = (position: number): void => {
     const node = at(position)
-    if (isProvisional(node)) {
+    if (Plan.isProvisional(node)) {
       cells[position] = Cell.waiting
       waitingFor[position] = never
       return
     }
-    if (node._tag === "Sequence") {
-      cells[position] = Cell.running
-      if (node.children.length === 0) return complete(position)
-      cursors[position] = position + 1
-      return activate(position + 1)
+    switch (node._tag) {
+      case "Sequence": {
+        cells[position] = Cell.running
+        if (node.children.length === 0) return complete(position)
+        cursors[position] = position + 1
+        return activate(position + 1)
+      }
+      case "Parallel": {
+        cells[position] = Cell.running
+        const inside = View.childPositions(plan, position)
+        cursors[position] = inside.length
+        if (inside.length === 0) return complete(position)
+        for (let index = inside.length - 1; index >= 0; index--) activate(inside[index] as number)
+        return
+      }
+      case "Saga":
+      case "TryCatch":
+        return beginBoundary(position, node)
     }
-    if (node._tag === "Parallel") {
-      cells[position] = Cell.running
-      const inside = childPositions(position)
-      cursors[position] = inside.length
-      if (inside.length === 0) return complete(position)
-      for (let index = inside.length - 1; index >= 0; index--) activate(inside[index] as number)
-      return
-    }
-    let open = 0
+    let missing = 0
     for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
-      if (need.gate >= 0 && cells[need.gate] !== Cell.done) open++
+      if (need.gate >= 0 && cells[need.gate] !== Cell.done) missing++
     }
-    waitingFor[position] = open
-    if (open > 0) cells[position] = Cell.waiting
+    waitingFor[position] = missing
+    if (missing > 0) cells[position] = Cell.waiting
     else proceed(position)
   }
 
@@ -394,8 +311,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     if (node._tag !== "Loop") return
     const record = loopRecord(position)
-    if (record === undefined) return nextPass(position, node)
-    if (record.status === "finished") return complete(position)
+    if (record?.status === "finished") return complete(position)
+    if (record === undefined || record.passes === 0) return nextPass(position, node)
     activate(position + 1)
   }
 
@@ -411,13 +328,20 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         return fail(position, { _tag: "Error", error: record.error as ErrorInfo })
       case "running":
         orphans.delete(nodeKey(step.id, iteration))
-        return occupy(position, 1)
+        return groups.occupy(position, 1)
       case "retrying":
         cells[position] = Cell.retrying
         return retries.push({ at: record.retryAt as number, position })
-      default:
-        if ((record === undefined || record.attempt === 0) && isLeftOut(position, step)) return
+      case "waiting":
+        // Its gate was taken away while it was open.
+        if (step.gate === undefined) return enqueue(position)
+        return hold(position, step.gate)
+      default: {
+        const isNew = record === undefined || record.attempt === 0
+        if (isNew && record?.isApproved !== true && isLeftOut(position, step)) return
+        if (isNew && step.gate !== undefined && record?.isApproved !== true) return hold(position, step.gate)
         enqueue(position)
+      }
     }
   }
   /** Whether a node is skipped, or its `skipIf` threw; then it is over. */
@@ -433,49 +357,62 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 
   // Waits. Everything about one is in its record; what came in is acted on wherever the record is looked at.
   const proceedWait = (position: number, node: Plan.Wait): void => {
-    const iteration = iterationOf(position)
-    const record = RunState.step(state, node.id, iteration)
+    const record = recordOf(position)
     if (record?.status === "finished" || record?.status === "skipped") return complete(position)
     if (record?.status === "failed") return fail(position, { _tag: "Error", error: record.error as ErrorInfo })
     if (record?.status !== "waiting" && isLeftOut(position, node)) return
-    const asked = ask(position, () => Waits.requestOf(node, context(position), now, state))
-    if (asked === undefined) return
-    if (record?.status !== "waiting" || record.wait?.digest !== asked.digest) {
-      const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
-      const { due: _, ...shown } = asked
-      const limit = deadline === undefined ? {} : { deadline }
-      emit({ _tag: "WaitStarted", nodeId: node.id, iteration, kind: node.on.kind, ...shown, ...limit })
+    hold(position, node)
+  }
+  const hold = (position: number, node: Plan.Wait): void => {
+    const iteration = iterationOf(position)
+    const record = recordOf(position)
+    const isBegun = record?.status === "waiting"
+    // What a child run was started with stands; of anything else it is asked again what it asks for.
+    if (!isBegun || node.on.kind !== "subflow") {
+      const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration))
+      if (asked === undefined) return
+      if (!isBegun || record.wait?.digest !== asked.digest) {
+        const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
+        const { due: _, ...shown } = asked
+        const limit = deadline === undefined ? {} : { deadline }
+        emit({ _tag: "WaitStarted", nodeId: node.id, iteration, kind: node.on.kind, ...shown, ...limit })
+      }
     }
     cells[position] = Cell.held
     held.add(position)
-    const { deadline } = RunState.step(state, node.id, iteration)?.wait ?? {}
+    const { deadline } = recordOf(position)?.wait ?? {}
     if (deadline !== undefined) deadlines.push({ at: deadline, position })
-    settleWait(position, node)
+    settleWait(position)
   }
-  const settleWait = (position: number, node: Plan.Wait): void => {
+  const settleWait = (position: number): void => {
+    const node = waitOf(position)
     const iteration = iterationOf(position)
-    const wait = RunState.step(state, node.id, iteration)?.wait
+    const wait = recordOf(position)?.wait
     if (wait === undefined || cells[position] !== Cell.held) return
     const key = nodeKey(node.id, iteration)
-    const accept = (given: unknown): Accepted => options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] }
+    const isGate = at(position)._tag === "Step"
+    const accept = (given: unknown): Accepted =>
+      isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
     const { refused, ending } = Waits.judge(node, wait, state.signals, now, accept)
     for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
-    if (ending !== undefined) endWait(position, ending)
-  }
-  const endWait = (position: number, ending: Waits.Ending): void => {
+    if (ending === undefined) return
     held.delete(position)
-    const { id } = at(position) as Plan.Wait
-    emit({ _tag: "WaitEnded", nodeId: id, iteration: iterationOf(position), ...ending })
+    cells[position] = Cell.running
+    const isPassed = isGate && ending.status === "finished"
+    emit({ _tag: "WaitEnded", nodeId: node.id, iteration, ...ending, ...(isPassed ? { status: "passed" } : {}) })
+    if (isPassed) return enqueue(position)
     if (ending.status === "failed") fail(position, { _tag: "Error", error: ending.error as ErrorInfo })
     else complete(position)
   }
+  const isChildRun = (node: Plan.Node): node is Plan.Wait =>
+    node._tag === "Wait" && node.on.kind === "subflow" && node.on.isAttached
 
   const nextPass = (position: number, loop: Plan.Loop): void => {
     if (state.cancel !== undefined) return
     const iteration = iterationOf(position)
     const record = loopRecord(position)
     const passes = record?.passes ?? 0
-    const output = passes === 0 ? undefined : value(position + 1)
+    const output = passes === 0 ? undefined : view.value(position + 1)
     const isOver = ask(position, () => Boolean(loop.until({ ...context(position), output, iteration: passes }, state)))
     if (isOver === undefined) return
     if (!isOver && passes >= loop.maxIterations && loop.onMaxReached === "fail") {
@@ -497,88 +434,330 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 
   const finish = (position: number): void => {
     cells[position] = Cell.done
+    const saga = undoing.get(position)
+    if (saga !== undefined) {
+      undoing.delete(position)
+      return undoNext(saga)
+    }
     const waiting = plan.dependents.get(position)
     if (waiting !== undefined) {
       for (const dependent of waiting) {
         if (cells[dependent] !== Cell.waiting) continue
-        const open = (waitingFor[dependent] as number) - 1
-        waitingFor[dependent] = open
-        if (open === 0) proceed(dependent)
+        const missing = (waitingFor[dependent] as number) - 1
+        waitingFor[dependent] = missing
+        if (missing === 0) proceed(dependent)
       }
     }
     const up = parent[position] as number
     if (up < 0) return
     const around = at(up)
-    if (around._tag === "Sequence") {
-      const next = end[position] as number
-      cursors[up] = next
-      return next < (end[up] as number) ? activate(next) : complete(up)
+    switch (around._tag) {
+      case "Sequence": {
+        const next = end[position] as number
+        cursors[up] = next
+        return next < (end[up] as number) ? activate(next) : complete(up)
+      }
+      case "Parallel": {
+        const left = (cursors[up] as number) - 1
+        cursors[up] = left
+        return left === 0 ? complete(up) : undefined
+      }
+      case "Loop":
+        return nextPass(up, around)
+      case "Saga":
+      case "TryCatch":
+        return finishPart(up, around)
     }
-    if (around._tag === "Parallel") {
-      const open = (cursors[up] as number) - 1
-      cursors[up] = open
-      return open === 0 ? complete(up) : undefined
-    }
-    if (around._tag === "Loop") return nextPass(up, around)
     complete(up)
   }
 
-  const fail = (position: number, reason: Failed["reason"]): void => {
+  // Failing. A failure goes outwards to the first boundary that catches it, or to the run. Nothing more starts inside, what is in flight
+  // is awaited and kept, and the boundaries on the way are left from the inside out.
+  const fail = (position: number, reason: FailureCause["reason"]): void => {
     cells[position] = Cell.failed
+    const saga = undoing.get(position)
+    if (saga !== undefined) {
+      undoing.delete(position)
+      return undoNext(saga)
+    }
+    // A second failure beside the first changes nothing.
+    if (isHalted(position)) return
     const node = at(position)
-    const named = "id" in node ? node.id : `#${position}`
-    failure ??= { _tag: "Failed", nodeId: named, iteration: iterationOf(position), reason }
-    interruptAround(position)
+    propagate(position, { nodeId: "id" in node ? node.id : `#${position}`, iteration: iterationOf(position), reason })
   }
-  /** Interrupts what runs beside a failure in the outermost `failFast` group around it. */
-  const interruptAround = (position: number): void => {
-    const group = failFast.find((candidate) => candidate < position && position < (end[candidate] as number))
+  const propagate = (position: number, cause: FailureCause): void => {
+    let catcher = -1
+    let outermost = -1
+    let isHaltedBeyond = false
+    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
+      const boundary = open.get(up)
+      if (boundary === undefined) continue
+      if (boundary.isHalting) {
+        isHaltedBeyond = true
+        break
+      }
+      if (boundary.phase === "body" && inner === up + 1 && isCatching(at(up))) {
+        catcher = up
+        break
+      }
+      outermost = up
+    }
+    interruptAround(position, catcher)
+    if (catcher >= 0) {
+      halt(catcher + 1, end[catcher + 1] as number, cause, position)
+      return haltBoundary(catcher, cause, true)
+    }
+    if (isHaltedBeyond || isRootHalted) {
+      // What does something on the way out of a wider failure has failed itself.
+      if (outermost >= 0) halt(outermost, end[outermost] as number, cause, position)
+      return
+    }
+    isRootHalted = true
+    failure = { _tag: "Failed", ...cause }
+    halt(0, size, cause, position)
+  }
+  const isCatching = (node: Plan.Node): boolean =>
+    node._tag === "TryCatch" ? node.catch !== undefined : node._tag === "Saga" && node.onCompensated === "continue"
+
+  /** Stops everything in a part of the plan from starting, but what boundaries inside already do on the way out. */
+  const halt = (from: number, to: number, cause: FailureCause | undefined, origin: number): void => {
+    for (let position = from; position < to; position++) {
+      const node = at(position)
+      if (Plan.isBoundary(node)) {
+        haltInside(position, node, cause, origin)
+        position = (end[position] as number) - 1
+        continue
+      }
+      const cell = cells[position]
+      if (cell === Cell.held && isChildRun(node)) continue
+      if (cell === Cell.held) held.delete(position)
+      if (cell === Cell.held || cell === Cell.ready || cell === Cell.retrying || cell === Cell.waiting) cells[position] = Cell.idle
+    }
+  }
+  const haltInside = (position: number, node: Plan.Boundary, cause: FailureCause | undefined, origin: number): void => {
+    const phase = open.get(position)?.phase
+    const isOrigin = position < origin && origin < (end[position] as number)
+    if ((phase === "finally" || phase === "undoing") && !isOrigin) return
+    if (phase !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
+    if (node._tag === "Saga") return halt(position + 1, end[position] as number, cause, origin)
+    const { finally: last } = Plan.partsOf(plan, position, node)
+    halt(position + 1, last ?? (end[position] as number), cause, origin)
+    if (last !== undefined && last <= origin && origin < (end[last] as number)) halt(last, end[last] as number, cause, origin)
+  }
+  const isOpenByState = (position: number): boolean => {
+    const status = view.boundaryRecord(position)?.status
+    return status === "running" || status === "halted"
+  }
+  const haltBoundary = (position: number, cause: FailureCause | undefined, isCaught: boolean): void => {
+    const record = view.boundaryRecord(position)
+    const isNoted = record?.status === "halted" && record.isCaught === isCaught
+    const why = isNoted ? record.cause : cause
+    open.set(position, Object.assign(open.get(position) ?? reopened(), { isHalting: true, isCaught, cause: why }))
+    halting.add(position)
+    if (!isNoted) {
+      const { id } = at(position) as Plan.Boundary
+      const told = why === undefined ? {} : { cause: why }
+      emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught })
+    }
+    adopt(position)
+  }
+  const reopened = (): Open => ({ phase: "body", isHalting: true, isCaught: false, cause: undefined })
+
+  /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
+  const interruptAround = (position: number, catcher: number): void => {
+    const group = failFast.find((candidate) => candidate > catcher && candidate < position && position < (end[candidate] as number))
     if (group === undefined) return
-    for (let inside = group; inside < (end[group] as number); inside++) {
-      const step = at(inside)
-      if (step._tag !== "Step") continue
-      // From the state and not from the cells: a schedule just made has not come to all of them yet.
-      const key = nodeKey(step.id, iterationOf(inside))
-      const record = RunState.step(state, step.id, iterationOf(inside))
-      if (record?.status === "running" && !interrupts.includes(key)) interrupts.push(key)
+    for (let inside = group; inside < (end[group] as number); inside++) interrupt(inside, "fail-fast")
+  }
+  const interrupt = (position: number, reason: Interrupt["reason"]): void => {
+    const node = at(position)
+    if (node._tag !== "Step" && !isChildRun(node)) return
+    // From the state and not from the cells: a schedule just made has not come to all of them yet.
+    const status = recordOf(position)?.status
+    if (status === (node._tag === "Step" ? "running" : "waiting")) interruptKey(nodeKey(node.id, iterationOf(position)), reason)
+  }
+  const interruptKey = (key: NodeKey, reason: Interrupt["reason"]): void => {
+    if (!interrupts.some((known) => known.key === key)) interrupts.push({ key, reason })
+  }
+
+  /** Whether nothing may start at a node. */
+  const isHalted = (position: number): boolean => {
+    if (position >= size || (!isRootHalted && open.size === 0)) return false
+    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
+      const boundary = open.get(up)
+      if (boundary === undefined) continue
+      if (boundary.isHalting || inner !== partAt(up, boundary.phase)) return true
+      // What is done on the way out is done whatever has happened further out.
+      if (boundary.phase === "finally") return false
+    }
+    return isRootHalted
+  }
+  const partAt = (position: number, phase: Open["phase"]): number => {
+    const node = at(position)
+    if (node._tag !== "TryCatch") return phase === "body" ? position + 1 : -1
+    const parts = Plan.partsOf(plan, position, node)
+    return (phase === "catch" ? parts.catch : phase === "finally" ? parts.finally : parts.try) ?? -1
+  }
+
+  // Boundaries.
+  const beginBoundary = (position: number, node: Plan.Boundary): void => {
+    cells[position] = Cell.running
+    const record = view.boundaryRecord(position)
+    switch (record?.status) {
+      case "finished":
+      case "caught":
+      case "compensated":
+        return complete(position)
+      case "failed":
+        return record.cause === undefined ? undefined : propagate(position, record.cause)
+      case "halted": {
+        const isCaught = record.isCaught === true
+        if (isCaught) halt(position + 1, end[position + 1] as number, record.cause, -1)
+        else haltInside(position, node, record.cause, -1)
+        return haltBoundary(position, record.cause, isCaught)
+      }
+      default:
+        if (record === undefined) emit({ _tag: "BoundaryStarted", nodeId: node.id, iteration: iterationOf(position) })
+        open.set(position, { phase: "body", isHalting: false, isCaught: false, cause: undefined })
+        activate(position + 1)
+    }
+  }
+  const isCaughtByState = (position: number): boolean => view.boundaryRecord(position)?.isCaught === true
+
+  /** Takes up the child runs in a boundary that a schedule just made has not come to: their end is awaited. */
+  const adopt = (position: number): void => {
+    for (let inside = position + 1; inside < (end[position] as number); inside++) {
+      if (!isChildRun(at(inside)) || cells[inside] === Cell.held || recordOf(inside)?.status !== "waiting") continue
+      cells[inside] = Cell.held
+      held.add(inside)
+      settleWait(inside)
     }
   }
 
-  // Ready steps, in document order, as far as every group around them has room.
+  /** The next thing that boundaries do on the way out, the innermost first. Answers with whether there was any. */
+  const unwind = (): boolean => {
+    let innermost = -1
+    for (const position of halting) if (position > innermost && isQuiet(position)) innermost = position
+    if (innermost < 0) return false
+    leavePhase(innermost)
+    return true
+  }
+  /** Whether nothing is in flight any more in the phase that a boundary leaves. */
+  const isQuiet = (position: number): boolean => {
+    const from = partAt(position, (open.get(position) as Open).phase)
+    const to = end[from] as number
+    for (let inside = from; inside < to; inside++) {
+      const node = at(inside)
+      if (open.has(inside)) return false
+      if (node._tag === "Step" && cells[inside] === Cell.running) return false
+      if (cells[inside] === Cell.held && isChildRun(node)) return false
+    }
+    for (const key of orphans) {
+      const inside = plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1
+      if (from <= inside && inside < to) return false
+    }
+    return true
+  }
+  const leavePhase = (position: number): void => {
+    const boundary = open.get(position) as Open
+    const node = at(position) as Plan.Boundary
+    boundary.isHalting = false
+    halting.delete(position)
+    if (node._tag === "Saga") {
+      boundary.phase = "undoing"
+      return undoNext(position)
+    }
+    const parts = Plan.partsOf(plan, position, node)
+    if (boundary.phase === "body" && boundary.isCaught && parts.catch !== undefined) {
+      closeWaits(position + 1)
+      return beginPart(position, "catch", parts.catch)
+    }
+    if (boundary.phase !== "finally" && parts.finally !== undefined) return beginPart(position, "finally", parts.finally)
+    leave(position)
+  }
+  const beginPart = (position: number, phase: "catch" | "finally", part: number): void => {
+    ;(open.get(position) as Open).phase = phase
+    cells.fill(Cell.idle, part, end[part])
+    activate(part)
+  }
+  /** A part of a boundary has come to its end. */
+  const finishPart = (position: number, node: Plan.Boundary): void => {
+    const { finally: last } = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node) : { finally: undefined }
+    if (last !== undefined && open.get(position)?.phase !== "finally") return beginPart(position, "finally", last)
+    leave(position)
+  }
+  const leave = (position: number): void => {
+    const { isCaught, cause } = open.get(position) as Open
+    const { id, _tag } = at(position) as Plan.Boundary
+    const isHaltedOnly = !isCaught && view.boundaryRecord(position)?.status === "halted"
+    const status = isCaught ? (_tag === "Saga" ? "compensated" : "caught") : isHaltedOnly ? "failed" : "finished"
+    open.delete(position)
+    emit({ _tag: "BoundaryEnded", nodeId: id, iteration: iterationOf(position), status })
+    if (status !== "failed") return complete(position)
+    cells[position] = Cell.failed
+    // Where nobody further out has been told, as the failure is the boundary's own, or was met before the plan was drawn anew.
+    if (cause !== undefined && !isHalted(position)) propagate(position, cause)
+  }
+  /** Nobody waits any more for what was asked in a part that is given up. */
+  const closeWaits = (part: number): void => {
+    for (let position = part; position < (end[part] as number); position++) {
+      const node = at(position)
+      if (!Plan.isLeaf(node) || recordOf(position)?.status !== "waiting") continue
+      emit({ _tag: "WaitEnded", nodeId: node.id, iteration: iterationOf(position), how: "halted", status: "skipped" })
+    }
+  }
+
+  /** Undoes the step of a saga that finished last of those that are not undone yet, or leaves the saga. */
+  const undoNext = (position: number): void => {
+    const boundary = open.get(position) as Open
+    let latest: { readonly order: number; readonly compensation: number; readonly row: number } | undefined
+    const failed: Array<string> = []
+    plan.undoes.forEach((undone, index) => {
+      if (undone < position || undone >= (end[position] as number)) return
+      const { id } = at(undone) as Plan.Step
+      for (const row of view.rowsIn(position, undone)) {
+        const record = RunState.step(state, id, row)
+        if (record?.status !== "finished") continue
+        const undo = RunState.step(state, Plan.compensationId(id), row)
+        if (undo?.status === "failed") failed.push(id)
+        const isSettled = undo?.status === "finished" || undo?.status === "failed"
+        const { order = 0 } = record
+        if (!isSettled && (latest === undefined || order > latest.order)) latest = { order, compensation: size + index, row }
+      }
+    })
+    if (latest !== undefined) {
+      const { compensation, row } = latest
+      view.undo(compensation, row)
+      undoing.set(compensation, position)
+      cells[compensation] = Cell.running
+      return proceedStep(compensation, at(compensation) as Plan.Step)
+    }
+    if (boundary.isCaught && failed.length > 0) {
+      // What is half undone is nothing to go on with: the failure goes on outwards after all.
+      boundary.isCaught = false
+      const { cause } = boundary
+      const told = cause === undefined ? {} : { cause }
+      const { id } = at(position) as Plan.Saga
+      emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught: false })
+    } else if (boundary.isCaught) closeWaits(position + 1)
+    leave(position)
+  }
+
   const enqueue = (position: number): void => {
     cells[position] = Cell.ready
-    let group = groupOf(position)
-    group.ready.push(position)
-    for (let up = group.parent; up !== undefined; up = group.parent) {
-      up.inside.add(group)
-      group = up
-    }
+    groups.enqueue(position)
   }
-  const occupy = (position: number, change: 1 | -1): void => {
-    for (let group: Group | undefined = groupOf(position); group !== undefined; group = group.parent) group.running += change
-  }
-  const first = (group: Group): Group | undefined => {
-    if (group.running >= group.cap) return undefined
-    let best: Group | undefined = group.ready.size() > 0 ? group : undefined
-    for (const inside of group.inside) {
-      const candidate = first(inside)
-      if (candidate === undefined) {
-        if (inside.ready.size() === 0 && inside.inside.size === 0) group.inside.delete(inside)
-      } else if (best === undefined || (candidate.ready.peek() as number) < (best.ready.peek() as number)) best = candidate
-    }
-    return best
-  }
-
   const startReady = (): Array<Start> => {
     const starts: Array<Start> = []
-    if (failure !== undefined || state.cancel !== undefined) return starts
-    for (let group = first(rootGroup); group !== undefined; group = first(rootGroup)) {
-      const position = group.ready.pop() as number
+    if (state.isPaused) return starts
+    for (let position = groups.take(); position !== undefined; position = groups.take()) {
+      // It may have been halted since, or enqueued once more.
+      if (cells[position] !== Cell.ready) continue
       const step = at(position) as Plan.Step
       const iteration = iterationOf(position)
       const attempt = (RunState.step(state, step.id, iteration)?.attempt ?? 0) + 1
       cells[position] = Cell.running
-      occupy(position, 1)
+      groups.occupy(position, 1)
       emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt })
       starts.push({ position, step, iteration, attempt })
     }
@@ -587,23 +766,26 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 
   const absorb = (event: RunEvent): void => {
     if (event._tag === "SignalReceived") {
-      for (const position of [...held].sort((left, right) => left - right)) settleWait(position, at(position) as Plan.Wait)
+      for (const position of [...held].sort((left, right) => left - right)) settleWait(position)
       return
     }
-    if (event._tag === "ApprovalDecided" || event._tag === "TaskAnswered") {
+    if (event._tag === "ApprovalDecided" || event._tag === "TaskAnswered" || event._tag === "SubflowEnded") {
       const position = plan.positions.get(event.nodeId)
-      const node = position === undefined ? undefined : at(position)
-      if (position === undefined || node?._tag !== "Wait" || iterationOf(position) !== event.iteration) return
-      return settleWait(position, node)
+      if (position !== undefined && iterationOf(position) === event.iteration) settleWait(position)
+      return
     }
     if (!(event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed" || event._tag === "AttemptInterrupted")) return
     const position = plan.positions.get(event.nodeId)
     if (position === undefined || cells[position] !== Cell.running || iterationOf(position) !== event.iteration) {
-      if (orphans.delete(nodeKey(event.nodeId, event.iteration))) rootGroup.running--
+      if (orphans.delete(nodeKey(event.nodeId, event.iteration))) groups.occupyRun(-1)
       return
     }
-    occupy(position, -1)
-    if (event._tag === "AttemptSucceeded") complete(position)
+    groups.occupy(position, -1)
+    if (isHalted(position)) {
+      // It is kept, and nothing follows from it.
+      const isFailed = event._tag === "AttemptFailed" && event.retryAt === undefined && event.soft !== true
+      cells[position] = event._tag === "AttemptSucceeded" ? Cell.done : isFailed ? Cell.failed : Cell.idle
+    } else if (event._tag === "AttemptSucceeded") complete(position)
     else if (event._tag === "AttemptInterrupted") enqueue(position)
     else if (event.retryAt !== undefined) {
       cells[position] = Cell.retrying
@@ -612,11 +794,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     else fail(position, { _tag: "Error", error: event.error })
   }
 
-  const isOver = (deadline: { readonly at: number; readonly position: number }): boolean => {
-    const node = at(deadline.position)
-    if (cells[deadline.position] !== Cell.held || node._tag !== "Wait") return true
-    return RunState.step(state, node.id, iterationOf(deadline.position))?.wait?.deadline !== deadline.at
-  }
+  const isOver = (deadline: { readonly at: number; readonly position: number }): boolean =>
+    cells[deadline.position] !== Cell.held || recordOf(deadline.position)?.wait?.deadline !== deadline.at
   const isOutdated = (retry: { readonly at: number; readonly position: number }): boolean => cells[retry.position] !== Cell.retrying
 
   let hasBegun = false
@@ -630,11 +809,23 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         // The walk stops at the first failure; there may be others, in groups of their own.
         if (failFast.length === 0 || record.status !== "failed" || record.soft === true) return
         const position = plan.positions.get(record.nodeId)
-        if (position !== undefined && iterationOf(position) === record.iteration) interruptAround(position)
+        if (position === undefined || position >= size || iterationOf(position) !== record.iteration) return
+        let catcher = parent[position] as number
+        while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent[catcher] as number
+        interruptAround(position, catcher)
       })
     activate(0)
     walk()
-    rootGroup.running += orphans.size
+    groups.occupyRun(orphans.size)
+  }
+  /** What a cancellation comes to: everything is left at once, by way of the boundaries. */
+  const cancelAll = (): void => {
+    isCancelled = true
+    isRootHalted = true
+    halt(0, size, undefined, -1)
+    for (let position = 0; position < size; position++) if (isHalted(position)) interrupt(position, "cancelled")
+    for (const key of orphans) interruptKey(key, "cancelled")
+    walk()
   }
 
   const advance: Schedule["advance"] = (folded, absorbed, time) => {
@@ -654,37 +845,65 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       retries.pop()
       if (!isOutdated(due)) enqueue(due.position)
     }
-    for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || end.at <= now); end = deadlines.peek()) {
+    const isTicking = !state.isPaused
+    for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || (isTicking && end.at <= now)); ) {
       deadlines.pop()
-      if (!isOver(end)) settleWait(end.position, at(end.position) as Plan.Wait)
+      if (!isOver(end)) settleWait(end.position)
       walk()
+      end = deadlines.peek()
     }
+    if (state.cancel !== undefined && !isCancelled && work.length === 0 && !isStale && cells[0] !== Cell.done) cancelAll()
     return { state, events, interrupts, isPartial: work.length > 0, isStale }
   }
 
   const next: Schedule["next"] = () => {
     events = []
     const starts = startReady()
-    const times = failure === undefined ? [retries.peek()?.at, deadlines.peek()?.at].filter((time) => time !== undefined) : []
-    const wakeAt = times.length === 0 ? undefined : Math.min(...times)
-    const outcome = rootGroup.running > 0 ? undefined : (failure ?? ending(wakeAt))
-    const isIdle = rootGroup.running === 0 && outcome === undefined && retries.size() === 0 && work.length === 0
-    return { state, events, starts, wakeAt, waiting: isIdle ? openWaits() : [], outcome }
+    if (isStuck()) {
+      const [read] = plan.pending
+      if (read !== undefined) {
+        const cause: FailureCause = { nodeId: read.nodeId ?? read.table ?? "", iteration: 0, reason: { _tag: "Unsettled", read } }
+        isRootHalted = true
+        failure = { _tag: "Failed", ...cause }
+        halt(0, size, cause, -1)
+        walk()
+        starts.push(...startReady())
+      }
+    }
+    const wakeAt = nextTime()
+    const isIdle = groups.running() === 0 && work.length === 0
+    const outcome = isIdle ? ending() : undefined
+    const isPaused = state.isPaused && isIdle && outcome === undefined
+    const isWaiting = isIdle && outcome === undefined && !isPaused && retries.size() === 0
+    return { state, events, starts, wakeAt, waiting: isWaiting ? openWaits() : [], isPaused, outcome }
   }
+  const nextTime = (): number | undefined => {
+    if (state.isPaused) return undefined
+    const times = [retries.peek()?.at, deadlines.peek()?.at].filter((time) => time !== undefined)
+    return times.length === 0 ? undefined : Math.min(...times)
+  }
+  /** Nothing is left to go on, and the plan was made without what it reads. */
+  const isStuck = (): boolean =>
+    !isRootHalted &&
+    plan.pending.length > 0 &&
+    groups.running() === 0 &&
+    work.length === 0 &&
+    held.size === 0 &&
+    retries.size() === 0 &&
+    !state.isPaused
   const openWaits = (): ReadonlyArray<Waiting> =>
     [...held]
       .sort((left, right) => left - right)
       .map((position) => {
-        const node = at(position) as Plan.Wait
-        const iteration = iterationOf(position)
-        const { deadline } = RunState.step(state, node.id, iteration)?.wait ?? {}
-        return { nodeId: node.id, iteration, kind: node.on.kind, deadline }
+        const { id, on } = waitOf(position)
+        const { deadline, name } = recordOf(position)?.wait ?? {}
+        const child = on.kind === "subflow" && name !== undefined ? { childRunId: name } : {}
+        return { nodeId: id, iteration: iterationOf(position), kind: on.kind, deadline, ...child }
       })
-  const ending = (wakeAt: number | undefined): Outcome | undefined => {
-    const [read] = plan.pending
-    if (read === undefined) return cells[0] === Cell.done ? finished : undefined
-    if (wakeAt !== undefined || work.length > 0 || held.size > 0) return undefined
-    return { _tag: "Failed", nodeId: read.nodeId ?? read.table ?? "", iteration: 0, reason: { _tag: "Unsettled", read } }
+  const ending = (): Outcome | undefined => {
+    if (cells[0] === Cell.done && plan.pending.length === 0) return finished
+    if (!isRootHalted || open.size > 0 || held.size > 0) return undefined
+    return state.cancel !== undefined ? { _tag: "Cancelled" } : failure
   }
 
   const idsIn = (cell: number): Array<NodeId> => {
@@ -699,18 +918,28 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   return {
     advance,
     next,
-    needs,
-    value,
-    stored,
-    pass: passOf,
+    needs: view.needs,
+    value: view.value,
+    stored: view.stored,
+    pass: view.passOf,
     active: () => ({ ready: idsIn(Cell.ready), running: idsIn(Cell.running), retrying: idsIn(Cell.retrying) }),
   }
 }
 
 const finished = { _tag: "Finished" } as const
 
+const predicates = {
+  Step: "skipIf",
+  Branch: "when",
+  Loop: "until",
+  Wait: "request",
+  Sequence: "",
+  Parallel: "",
+  Saga: "",
+  TryCatch: "",
+}
+
 const predicateError = (node: Plan.Node, thrown: unknown): ErrorInfo => {
-  const predicate = { Step: "skipIf", Branch: "when", Loop: "until", Sequence: "", Parallel: "", Wait: "request" }[node._tag]
   const raised = Raised.describe(thrown)
-  return { ...raised, message: `its "${predicate}" threw: ${raised.message}`, retryable: false }
+  return { ...raised, message: `its "${predicates[node._tag]}" threw: ${raised.message}`, retryable: false }
 }

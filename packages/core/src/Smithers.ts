@@ -7,11 +7,19 @@ import * as Engine from "./Engine.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import type { Storage } from "./Storage.ts"
 import * as Supervisor from "./Supervisor.ts"
+import type { SignalWithStartOptions, Workflow } from "./Workflow.ts"
 
-export type { Builder, Node, Step } from "./Builder.ts"
-export { answer, approve, type CommandError, deny, signal } from "./Commands.ts"
+export type { Builder, Caught, Node, Step } from "./Builder.ts"
+export { answer, approve, type CommandError, cancel, deny, pause, retryNode, signal, unpause } from "./Commands.ts"
 export * from "./Errors.ts"
 export { createWorkflow, type ExecuteError, type RunHandle, type RunResult, type Waits, type Workflow } from "./Workflow.ts"
+
+/**
+ * Sends a signal to a run of a workflow, and starts the run if there is none of its id: both or nothing. The run goes on here, as one that
+ * was started.
+ */
+export const signalWithStart = <I, A, R>(workflow: Workflow<I, A, R>, input: I, options: SignalWithStartOptions) =>
+  workflow.signalWithStart(input, options)
 
 /** Wakes runs that nobody works on: as a layer beside the store's. */
 export const supervisor = Supervisor.layer

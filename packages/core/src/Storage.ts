@@ -11,7 +11,7 @@ import { AgentTurn } from "./Agent.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
 import { ErrorInfo, type RunEnded, RunFailure, type RunFenced, type RunNotFound, type StoreError } from "./Errors.ts"
 import { RunEvent, WaitKind } from "./RunEvent.ts"
-import type { RunState } from "./RunState.ts"
+import type { Parent, RunState } from "./RunState.ts"
 
 /** What a run is created from. `input` is its stored form. */
 export interface NewRun {
@@ -19,6 +19,9 @@ export interface NewRun {
   readonly version: string | undefined
   readonly input: Json | undefined
   readonly tags: ReadonlyArray<string>
+  /** Where its code is, for whoever has to load it: a path, as its starter says it. */
+  readonly source?: string | undefined
+  readonly parent?: Parent | undefined
 }
 
 /** Asks for a run: to create it, where `create` is given and the id is free, and to own it from now on. */
@@ -59,6 +62,10 @@ export interface Frame {
   readonly cache: ReadonlyArray<{ readonly nodeId: string; readonly iteration: number; readonly key: string }>
   /** Ids of the inbox commands that these events take care of. */
   readonly consumed: ReadonlyArray<string>
+  /** Runs that these events start. Each is created, owned by nobody, unless its id is taken. */
+  readonly spawned?: ReadonlyArray<{ readonly runId: string; readonly create: NewRun }>
+  /** What these events tell other runs. What has ended, or is not there, is told nothing. */
+  readonly sent?: ReadonlyArray<Command>
 }
 
 /** Details of a heartbeat, to be readable by the next attempt even if this process dies. */
@@ -92,6 +99,19 @@ export type Instruction =
       readonly by?: string
     }
   | { readonly _tag: "Answer"; readonly nodeId: string; readonly iteration: number; readonly value: Json; readonly by?: string }
+  | { readonly _tag: "Pause"; readonly by?: string }
+  | { readonly _tag: "Unpause"; readonly by?: string }
+  /** Runs a node again, and what depends on it. */
+  | { readonly _tag: "Retry"; readonly nodeId: string; readonly iteration: number }
+  /** From a child run to its parent. */
+  | {
+      readonly _tag: "ChildEnded"
+      readonly nodeId: string
+      readonly iteration: number
+      readonly status: "finished" | "failed" | "cancelled"
+      readonly output?: Json
+      readonly error?: ErrorInfo
+    }
   /** The id of its command is the id of the signal. */
   | { readonly _tag: "Signal"; readonly name: string; readonly correlation?: string; readonly payload?: Json }
 
@@ -103,6 +123,14 @@ export interface Command {
   readonly command: Instruction
 }
 
+/** How a command is delivered. */
+export interface Delivery {
+  /** Creates the run, owned by nobody, if there is none of its id. */
+  readonly create?: NewRun
+  /** Also to a run that has failed or was cancelled, which thereby has not ended any more. */
+  readonly revive?: boolean
+}
+
 const fields = { runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number }
 
 /** A run as listed. Times are epoch milliseconds. */
@@ -110,7 +138,7 @@ export const RunSummary = Schema.Struct({
   runId: Schema.String,
   workflow: Schema.String,
   version: Schema.NullOr(Schema.String),
-  status: Schema.Literal("running", "suspended", "waiting", "finished", "failed", "cancelled"),
+  status: Schema.Literal("running", "suspended", "waiting", "paused", "finished", "failed", "cancelled"),
   tags: Schema.Array(Schema.String),
   createdAt: Schema.Number,
   updatedAt: Schema.Number,
@@ -119,14 +147,22 @@ export const RunSummary = Schema.Struct({
   epoch: Schema.Number,
   owner: Schema.NullOr(Schema.String),
   leaseUntil: Schema.NullOr(Schema.Number),
+  /** Where its code is, as its starter said it. */
+  source: Schema.NullOr(Schema.String),
+  /** The node of another run that started it, and whether that node waits for it. */
+  parent: Schema.NullOr(Schema.Struct({ ...fields, isAttached: Schema.Boolean })),
 })
 export type RunSummary = typeof RunSummary.Type
 
-/** A step or loop of a run, in one iteration. */
+/** A step, a loop or a boundary (a saga, a try) of a run, in one iteration. */
 export const NodeSummary = Schema.Struct({
   ...fields,
-  kind: Schema.Literal("step", "loop"),
-  status: Schema.Literal("running", "retrying", "interrupted", "waiting", "finished", "skipped", "failed"),
+  kind: Schema.Literal("step", "loop", "boundary"),
+  status: Schema.Literal(
+    ...(["running", "retrying", "interrupted", "waiting", "finished", "skipped", "failed"] as const),
+    /** Of boundaries. */
+    ...(["halted", "caught", "compensated"] as const),
+  ),
   attempt: Schema.Number,
   startedAt: Schema.NullOr(Schema.Number),
   finishedAt: Schema.NullOr(Schema.Number),
@@ -164,7 +200,7 @@ export const WaitSummary = Schema.Struct({
   /** What people are shown, as the author gave it; for a person's task with the JSON Schema of the answer. */
   request: Schema.NullOr(Schema.Unknown),
   digest: Schema.NullOr(Schema.String),
-  /** Of a signal. */
+  /** Of a signal; of a subflow the id of its run. */
   name: Schema.NullOr(Schema.String),
   correlation: Schema.NullOr(Schema.String),
   /** What was decided or answered, by whom and when. */
@@ -211,10 +247,24 @@ export interface RunFilter {
   readonly status?: ReadonlyArray<RunSummary["status"]>
   readonly workflow?: string
   readonly tag?: string
+  /** Only runs that this one started. */
+  readonly parent?: string
   /** Runs created before this one. */
   readonly before?: string
   /** At most this many, 100 unless told. */
   readonly limit?: number
+}
+
+/** How a run stands that is given up. */
+export type Released = "suspended" | "waiting" | "paused"
+
+/** A run that someone should work on. */
+export interface Due {
+  readonly runId: string
+  readonly workflow: string
+  readonly source: string | null
+  /** How many times in a row it was claimed and nothing came of it. */
+  readonly tries: number
 }
 
 export interface StorageShape {
@@ -235,17 +285,14 @@ export interface StorageShape {
     leaseUntil: number,
   ) => Effect.Effect<ReadonlyArray<string>, StoreError>
   /** Gives up the claim on a run that has not ended, `suspended` unless told. Does nothing when it is lost already. */
-  readonly release: (runId: string, epoch: number, now: number, status?: "suspended" | "waiting") => Effect.Effect<void, StoreError>
+  readonly release: (runId: string, epoch: number, now: number, status?: Released) => Effect.Effect<void, StoreError>
   /**
-   * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, and waiting ones that
-   * were told something or whose time has come. `nextAt` (epoch ms) is when the time of the next waiting one comes.
+   * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, waiting and paused ones
+   * that were told something, and waiting ones whose time has come. `nextAt` (epoch ms) is when the time of the next waiting one comes.
    */
   readonly due: (
     now: number,
-  ) => Effect.Effect<
-    { readonly runs: ReadonlyArray<{ readonly runId: string; readonly workflow: string }>; readonly nextAt: number | undefined },
-    StoreError
-  >
+  ) => Effect.Effect<{ readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }, StoreError>
   /** Makes sure that the tables of these outputs exist with the columns they need. */
   readonly prepareOutputs: (workflow: string, tables: ReadonlyArray<OutputTable>) => Effect.Effect<void, StoreError>
   /** An output that an earlier run left under this key, at or after `notBefore` (epoch ms). */
@@ -259,7 +306,10 @@ export interface StorageShape {
    * Puts a command into the inbox of its run, unless the run has ended. A second delivery with the same id does nothing. Answers with
    * what stands under this id: the command itself, one that came before, or nothing where that was taken care of already.
    */
-  readonly deliver: (command: Command) => Effect.Effect<Instruction | undefined, StoreError | RunNotFound | RunEnded>
+  readonly deliver: (
+    command: Command,
+    delivery?: Delivery,
+  ) => Effect.Effect<Instruction | undefined, StoreError | RunNotFound | RunEnded>
   /** Commands waiting for runs that this process owns, oldest first. They go when a frame consumes them. */
   readonly inbox: Effect.Effect<ReadonlyArray<Command>, StoreError>
   /**
@@ -289,6 +339,7 @@ export const logged = (event: RunEvent): RunEvent => {
       const { input: _, ...rest } = event
       return rest
     }
+    case "SubflowEnded":
     case "WaitEnded": {
       const { output: _, ...rest } = event
       return rest

@@ -10,18 +10,23 @@ import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Engine, type EngineError } from "./Engine.ts"
-import { InvalidWorkflow, type StoreError } from "./Errors.ts"
+import { CrashLoop, type ErrorInfo, InvalidWorkflow, StoreError } from "./Errors.ts"
+import { infoOf } from "./internal/outbox.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
+import type * as Plan from "./Plan.ts"
 import type { Definition } from "./RunDriver.ts"
-import { Storage } from "./Storage.ts"
+import { type Due, Storage } from "./Storage.ts"
 
 /** A workflow as a registry knows it. */
 export interface Registered<R> {
   readonly name: string
   readonly definition: Definition<R>
+  /** Where it is always the same. */
+  readonly plan?: Plan.Plan
 }
 
 /** Workflows by name: what a supervisor can run. Make it with {@link registry}. */
@@ -30,13 +35,28 @@ export interface Registry<out R = never> {
   readonly find: (name: string) => Definition<R> | undefined
 }
 
-/** Puts workflows together. Throws {@link InvalidWorkflow} where two have one name. */
+/**
+ * Puts workflows together, with those that they start as child runs where their plans are constant. Throws {@link InvalidWorkflow} where
+ * two have one name.
+ */
 export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Registry<R> => {
   const byName = new Map<string, Definition<R>>()
   for (const { name, definition } of workflows) {
-    if (byName.has(name)) throw new InvalidWorkflow({ workflow: name, where: "registry", problem: "two workflows have this name" })
+    const other = byName.get(name)
+    if (other !== undefined)
+      throw new InvalidWorkflow({ workflow: name, where: "registry", problem: "two workflows have this name" })
     byName.set(name, definition)
   }
+  const addChildren = (plan: Plan.Plan | undefined): void => {
+    for (const node of plan?.nodes ?? []) {
+      if (node._tag !== "Wait" || node.on.kind !== "subflow" || byName.has(node.on.child.name)) continue
+      const { name, plan: inner, definition } = node.on.child
+      // The services of a child are among those of its parent.
+      byName.set(name, definition as Definition<R>)
+      addChildren(inner)
+    }
+  }
+  for (const { plan } of workflows) addChildren(plan)
   return { names: [...byName.keys()], find: (name) => byName.get(name) }
 }
 
@@ -47,6 +67,11 @@ export interface SupervisorOptions<R> {
   readonly interval?: Duration.DurationInput
   /** Runs worked on at once; 16 unless told. */
   readonly maxConcurrent?: number
+  /**
+   * How many times in a row a run may be claimed without anything coming of it, because its workflow cannot be loaded or its process dies
+   * of it, before it is ended as failed (`CrashLoop`). Counted in the store, so that it survives the supervisor; 5 unless told.
+   */
+  readonly maxTries?: number
 }
 
 /** What a supervisor did with a run. */
@@ -66,6 +91,8 @@ export type Action =
       readonly error: EngineError
       readonly again: number
     }
+  /** The run could not be taken up `maxTries` times in a row, and has been ended as failed. */
+  | { readonly _tag: "CrashLoop"; readonly runId: string; readonly workflow: string; readonly failure: CrashLoop }
   /** No workflow of this name is registered. */
   | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
 
@@ -92,7 +119,7 @@ interface Pause {
 export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<SupervisorShape, never, Engine | Storage | Scope.Scope | R> =>
   Effect.gen(function* () {
     const [engine, storage] = [yield* Engine, yield* Storage]
-    const { maxConcurrent = 16 } = options
+    const { maxConcurrent = 16, maxTries = 5 } = options
     const intervalMs = Duration.toMillis(options.interval ?? Duration.seconds(5))
     const working = yield* FiberMap.make<string>()
     const pauses = new Map<string, Pause>()
@@ -110,7 +137,26 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
       ended.tick()
     }
 
-    const work = (runId: string, workflow: string, definition: Definition<R>): Effect.Effect<void, never, R> =>
+    /** Ends a run that cannot be taken up. What the store says against that is said the next time. */
+    const giveUp = (runId: string, workflow: string, tries: number, error: ErrorInfo | undefined): Effect.Effect<void> => {
+      const failure = new CrashLoop({ runId, interruptions: tries, ...(error === undefined ? {} : { error }) })
+      return engine.abandon(runId, failure).pipe(
+        Effect.flatMap((isEnded) =>
+          isEnded
+            ? Effect.zipRight(
+                Effect.sync(() => {
+                  pauses.delete(runId)
+                  tell({ _tag: "CrashLoop", runId, workflow, failure })
+                }),
+                Effect.logError(failure.message),
+              )
+            : Effect.void,
+        ),
+        Effect.catchAll((problem) => Effect.logWarning(`run ${runId} could not be ended`, problem)),
+      )
+    }
+
+    const work = ({ runId, workflow, tries }: Due, definition: Definition<R>): Effect.Effect<void, never, R> =>
       engine.joinUntilIdle(definition, { runId, create: undefined, revive: [], onIncompatible: "fail", isPatient: false }).pipe(
         Effect.matchEffect({
           onSuccess: ({ _tag }) =>
@@ -122,6 +168,10 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
             Effect.gen(function* () {
               // Another process was first, or the run is gone: nothing to do for us.
               if (error._tag === "RunFenced" || error._tag === "RunNotFound") return
+              // What the store has against it is not the run's fault.
+              if (!Schema.is(StoreError)(error) && tries + 1 >= maxTries) {
+                return yield* giveUp(runId, workflow, tries + 1, infoOf(error))
+              }
               const times = (pauses.get(runId)?.times ?? 0) + 1
               const jitter = yield* Random.nextRange(0.8, 1.2)
               const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter
@@ -139,7 +189,8 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
       const { runs, nextAt } = yield* storage.due(now)
       const taken: Array<Action> = []
       let again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY)
-      for (const { runId, workflow } of runs) {
+      for (const found of runs) {
+        const { runId, workflow } = found
         if (FiberMap.unsafeHas(working, runId)) continue
         const pause = pauses.get(runId)
         if (pause !== undefined && pause.until > now) {
@@ -154,8 +205,11 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
           continue
         }
         if ((yield* FiberMap.size(working)) >= maxConcurrent) break
-        const fiber = yield* FiberMap.run(working, runId, work(runId, workflow, definition))
+        const isHopeless = found.tries >= maxTries
+        const taking = isHopeless ? giveUp(runId, workflow, found.tries, undefined) : work(found, definition)
+        const fiber = yield* FiberMap.run(working, runId, taking)
         fiber.addObserver(letGo)
+        if (isHopeless) continue
         Metrics.runsSupervised.unsafeUpdate(1, [])
         const action = { _tag: "Resumed", runId, workflow } as const
         tell(action)

@@ -3,14 +3,17 @@
  * methods runs.
  */
 import * as Chunk from "effect/Chunk"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
+import * as Commands from "./Commands.ts"
 import { Engine, type EngineError, type Idle, type RunRequest, type Started } from "./Engine.ts"
 import {
+  type InvalidCommand,
   InvalidInput,
   InvalidRunId,
   InvalidWorkflow,
@@ -19,6 +22,7 @@ import {
   type RunEnded,
   type RunFailure,
   type StoreError,
+  type Uncompensated,
 } from "./Errors.ts"
 import { generateRunId, idPattern, idRule } from "./Ids.ts"
 import * as Plan from "./Plan.ts"
@@ -32,6 +36,8 @@ export interface RunOptions {
   readonly runId?: string
   /** Labels to find runs by; only of a new run. */
   readonly tags?: ReadonlyArray<string>
+  /** Where the workflow's code is, kept with a new run for whoever has to load it: a path, usually. */
+  readonly source?: string
   readonly onIncompatible?: ResumeOptions["onIncompatible"]
 }
 
@@ -45,8 +51,16 @@ export interface ResumeOptions {
 export type RunResult<A> =
   | { readonly _tag: "finished"; readonly runId: string; readonly output: A }
   | { readonly _tag: "failed"; readonly runId: string; readonly error: RunFailure }
-  | { readonly _tag: "cancelled"; readonly runId: string; readonly reason: string | undefined }
+  | {
+      readonly _tag: "cancelled"
+      readonly runId: string
+      readonly reason: string | undefined
+      /** What its sagas could not undo. */
+      readonly uncompensated?: ReadonlyArray<Uncompensated>
+    }
   | Waits
+  /** Someone paused it. It goes on when it is unpaused and taken up again. */
+  | { readonly _tag: "paused"; readonly runId: string }
 
 /**
  * A run that can go on only when something comes from outside: a person (an approval or a task), a signal, or the time of a timer. The
@@ -71,8 +85,8 @@ export interface RunHandle<A> {
   readonly await: Effect.Effect<A, ExecuteError>
   /** Waits for how the run stops. */
   readonly result: Effect.Effect<RunResult<A>, RunError>
-  /** Waits until the run can go on only when something comes from outside, and says what for. */
-  readonly waiting: Effect.Effect<Waits, StoreError>
+  /** Waits until the run can go on only when something comes from outside, or is paused, and says what for. */
+  readonly waiting: Effect.Effect<Extract<RunResult<never>, { readonly _tag: "paused" }> | Waits, StoreError>
   /** Cancels the run and waits until it has stopped. */
   readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
   /** The run's events from its first one on, as they are committed; ends with the run. */
@@ -106,6 +120,26 @@ export interface Workflow<in I, out A, out R = never> {
   readonly resume: (runId: string, options?: ResumeOptions) => Effect.Effect<A, ExecuteError, Engine | R>
   /** Cancels a run wherever it runs, and waits until it has stopped. */
   readonly cancel: (runId: string, reason?: string) => Effect.Effect<void, RunError | RunEnded, Engine | R>
+  /**
+   * Sends a signal to a run, and starts the run if there is none of its id: both or nothing, whatever crashes. One that exists keeps the
+   * input that it has, and is taken up here. A signal sent twice under one id counts once. Fails with `RunEnded` where the run is over.
+   */
+  readonly signalWithStart: (
+    input: I,
+    options: SignalWithStartOptions,
+  ) => Effect.Effect<RunHandle<A>, RunError | RunEnded | InvalidCommand, Engine | Storage | R>
+}
+
+/** Which run is signalled, with what, and how it is started if it is not there. */
+export interface SignalWithStartOptions extends Omit<RunOptions, "onIncompatible"> {
+  readonly runId: string
+  /** Name of the signal. */
+  readonly signal: string
+  /** JSON that matches the schema of whoever waits for it. */
+  readonly payload?: unknown
+  readonly correlation?: string
+  /** Of the signal; made up unless told. */
+  readonly id?: string
 }
 
 /** What a workflow is declared with. */
@@ -170,7 +204,7 @@ export interface Begun<R> extends Definition<R> {
 
 /** The ways to run a workflow. */
 export interface Runs<in I, out A, out R = never>
-  extends Pick<Workflow<I, A, R>, "execute" | "run" | "start" | "resume" | "cancel"> {}
+  extends Pick<Workflow<I, A, R>, "execute" | "run" | "start" | "resume" | "cancel" | "signalWithStart"> {}
 
 /** Makes the ways to run a workflow. */
 export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I, A, R> => {
@@ -181,7 +215,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
       const stored = yield* Effect.mapError(definition.input.accept(value), refused)
       const begun = yield* begin(stored, runId)
-      const create = { workflow: begun.name, version: begun.version, input: stored, tags: given.tags ?? [] }
+      const create = { workflow: begun.name, version: begun.version, input: stored, tags: given.tags ?? [], source: given.source }
       return [begun, { runId, create, revive: ["failed"], onIncompatible: given.onIncompatible ?? "fail" } as const] as const
     }) as Effect.Effect<readonly [Begun<R>, RunRequest], InvalidInput | InvalidRunId | InvalidWorkflow | RenderFailed, R>
 
@@ -207,17 +241,41 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       const [engine, storage] = [yield* Engine, yield* Storage]
       const context = yield* Effect.context<R>()
       const [begun, wanted] = yield* request(value, given)
+      return handleOf(wanted.runId, yield* engine.start(begun, wanted), engine, storage, context)
+    })
+
+  const handleOf = (
+    runId: string,
+    started: Started,
+    engine: Engine["Type"],
+    storage: Storage["Type"],
+    context: Context.Context<R>,
+  ): RunHandle<A> => {
+    const { settled } = started
+    return {
+      runId,
+      await: Effect.flatMap(settled, (settlement) => outcome<A>(runId, settlement)),
+      result: Effect.map(settled, (settlement) => result<A>(runId, settlement)),
+      waiting: Effect.map(started.idle, (idle) => resting(runId, idle)),
+      cancel: (reason) => Effect.provide(engine.cancel(definition, runId, reason), context),
+      events: follow(storage, runId, started),
+    }
+  }
+
+  const signalWithStart: Runs<I, A, R>["signalWithStart"] = (value, given) =>
+    Effect.gen(function* () {
+      const [engine, storage] = [yield* Engine, yield* Storage]
+      const context = yield* Effect.context<R>()
+      const [begun, wanted] = yield* request(value, given)
       const { runId } = wanted
-      const started = yield* engine.start(begun, wanted)
-      const { settled } = started
-      return {
-        runId,
-        await: Effect.flatMap(settled, (settlement) => outcome<A>(runId, settlement)),
-        result: Effect.map(settled, (settlement) => result<A>(runId, settlement)),
-        waiting: Effect.map(started.idle, ({ waiting }) => ({ _tag: tagOf(waiting), runId, waits: waiting })),
-        cancel: (reason) => Effect.provide(engine.cancel(definition, runId, reason), context),
-        events: follow(storage, runId, started),
-      } satisfies RunHandle<A>
+      const command = yield* Commands.signalOf(runId, given.signal, given)
+      yield* Effect.catchTag(
+        storage.deliver(command, wanted.create === undefined ? {} : { create: wanted.create }),
+        "RunNotFound",
+        (error) => Effect.die(error),
+      )
+      const known = { runId, create: undefined, revive: [], onIncompatible: "fail" } as const
+      return handleOf(runId, yield* engine.start<R>(begun, known), engine, storage, context)
     })
 
   const resume: Runs<I, A, R>["resume"] = (runId, given = {}) =>
@@ -228,7 +286,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       return yield* outcome<A>(runId, yield* engine.join(definition, wanted))
     })
 
-  return { execute, run, start, resume, cancel }
+  return { execute, run, start, resume, cancel, signalWithStart }
 }
 
 const fromPlan = <S extends Codec.AnySchema, A, R>(
@@ -266,7 +324,7 @@ const outcome = <A>(runId: string, settlement: Settlement): Effect.Effect<A, Run
     case "Failed":
       return Effect.fail(settlement.failure)
     case "Cancelled":
-      return new RunCancelled({ runId, ...(settlement.reason === undefined ? {} : { reason: settlement.reason }) })
+      return new RunCancelled({ runId, ...saidOf(settlement) })
   }
 }
 
@@ -277,16 +335,27 @@ const result = <A>(runId: string, settlement: Settlement | Idle): RunResult<A> =
     case "Failed":
       return { _tag: "failed", runId, error: settlement.failure }
     case "Cancelled":
-      return { _tag: "cancelled", runId, reason: settlement.reason }
+      return { _tag: "cancelled", runId, reason: settlement.reason, ...saidOf(settlement) }
     case "Idle":
-      return { _tag: tagOf(settlement.waiting), runId, waits: settlement.waiting }
+      return resting(runId, settlement)
   }
 }
 
-/** People come first, since someone has to be told; a timer needs nobody. */
-const tagOf = (waits: ReadonlyArray<Waiting>): Waits["_tag"] => {
+/** What a cancellation says, as far as there is any of it. */
+const saidOf = ({ reason, uncompensated }: Extract<Settlement, { readonly _tag: "Cancelled" }>) => ({
+  ...(reason === undefined ? {} : { reason }),
+  ...(uncompensated === undefined ? {} : { uncompensated }),
+})
+
+const resting = (runId: string, { waiting, isPaused }: Idle) =>
+  isPaused ? ({ _tag: "paused", runId } as const) : { _tag: tagOf(waiting), runId, waits: waiting }
+
+/** People come first, since someone has to be told; a timer needs nobody. Child runs stand for what they wait for. */
+const tagOf = (all: ReadonlyArray<Waiting>): Waits["_tag"] => {
+  const told = all.filter(({ kind }) => kind !== "subflow")
+  const waits = told.length === 0 ? all : told
   if (waits.some(({ kind }) => kind === "approval" || kind === "human")) return "waiting-approval"
-  return waits.some(({ kind }) => kind === "signal") ? "waiting-event" : "waiting-timer"
+  return waits.some(({ kind }) => kind !== "timer") ? "waiting-event" : "waiting-timer"
 }
 
 /** What a follower of a run waits for. */

@@ -271,7 +271,6 @@ const watch = (
 const touches = ({ nodes, tables, loops, anyLoop }: Watched, event: RunEvent): boolean => {
   switch (event._tag) {
     case "AttemptSucceeded":
-      return nodes.has(event.nodeId) || tables.has(event.table)
     case "WaitEnded":
       return nodes.has(event.nodeId) || (event.table !== undefined && tables.has(event.table))
     case "NodeReset":

@@ -28,6 +28,8 @@ export type WorkflowResult<A> =
   | { readonly status: "finished"; readonly runId: string; readonly output: A }
   | { readonly status: "failed"; readonly runId: string; readonly error: RunFailure }
   | { readonly status: "cancelled"; readonly runId: string; readonly reason: string | undefined }
+  /** It goes on when it is unpaused and run again. */
+  | { readonly status: "paused"; readonly runId: string }
   /** It goes on when what it waits for has come and it is run again. */
   | { readonly status: Waits["_tag"]; readonly runId: string; readonly waits: Waits["waits"] }
 
@@ -50,6 +52,8 @@ export const runWorkflow = async <I, A>(workflow: Runs<I, A>, options: RunWorkfl
       return { status: "failed", runId, error: exit.value.error }
     case "cancelled":
       return { status: "cancelled", runId, reason: exit.value.reason }
+    case "paused":
+      return { status: "paused", runId }
     default:
       return { status: exit.value._tag, runId, waits: exit.value.waits }
   }

@@ -64,8 +64,8 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
     )
     const outputs = Outputs.make(connection)
     const plans = Plans.make(connection)
-    const frames = Frames.make(connection, outputs, plans)
     const claims = Claims.make(connection, Owner.make())
+    const frames = Frames.make(connection, outputs, plans, claims)
     const states = States.make(connection, outputs)
     const queries = Queries.make(connection, plans)
     const changes = Changes.make(connection, filename)
@@ -78,7 +78,8 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
       load: (runId) => read("load", () => states.load(runId)),
       commit: (frame) => {
         const run = () => frames.commit(frame)
-        return queue.write({ operation: "commit", run, ...(Frames.isLast(frame) ? { onCommit: changes.bump } : {}) })
+        const isNews = Frames.isLast(frame) || frame.spawned !== undefined || frame.sent !== undefined
+        return queue.write({ operation: "commit", run, ...(isNews ? { onCommit: changes.bump } : {}) })
       },
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => queue.write({ operation: "renew", run: () => Either.right(claims.renew(held, leaseUntil)) }),
@@ -95,8 +96,8 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
         }),
       cached: (workflow, nodeId, key, notBefore) =>
         read("cached", () => Either.right(states.cached(workflow, nodeId, key, notBefore))),
-      deliver: (command) => {
-        const run = () => claims.deliver(command)
+      deliver: (command, delivery) => {
+        const run = () => claims.deliver(command, delivery)
         return queue.write({ operation: "deliver", run, onCommit: changes.bump, synchronous: "full" })
       },
       inbox: read("inbox", () => Either.right(claims.inbox())),

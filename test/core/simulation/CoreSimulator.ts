@@ -148,7 +148,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     const consequences = schedule.advance(state, absorbed, clock.now)
     state = consequences.state
     events.push(...consequences.events)
-    for (const key of consequences.interrupts) {
+    for (const { key } of consequences.interrupts) {
       const attempt = inFlight.get(key)
       if (attempt !== undefined) attempt.isInterrupted = true
     }
@@ -162,7 +162,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     if (outcome?._tag === "Finished") {
       const output = schedule.stored(0)
       happen({ _tag: "RunFinished", ...(output === undefined ? {} : { output: output as Json }) })
-    } else if (outcome !== undefined) {
+    } else if (outcome?._tag === "Failed") {
       const { nodeId, iteration, reason } = outcome
       const error = reason._tag === "Error" ? reason.error : { name: reason._tag, message: "", retryable: false }
       const failure = new StepFailed({ runId: "run", nodeId, iteration, attempts: 0, error })
@@ -278,7 +278,17 @@ export const essence = ({ state, ending }: Pick<Simulated, "state" | "ending">):
   const nodes = [...HashMap.values(state.nodes)].map((record) =>
     record.kind === "loop"
       ? [record.nodeId, record.iteration, record.status, record.base, record.passes]
-      : [record.nodeId, record.iteration, record.status, record.output, record.soft, record.error?.message, record.failures.length],
+      : record.kind === "boundary"
+        ? [record.nodeId, record.iteration, record.status]
+        : [
+            record.nodeId,
+            record.iteration,
+            record.status,
+            record.output,
+            record.soft,
+            record.error?.message,
+            record.failures.length,
+          ],
   )
   const passes = [...state.loopPasses].sort(([left], [right]) => (left < right ? -1 : 1))
   const ordered = nodes.sort((left, right) => (String(left) < String(right) ? -1 : 1))

@@ -197,7 +197,8 @@ export const simulate = (
     const failures = isMended ? undefined : ledger.failures
     if (violations.length > 0) return yield* Effect.die(violations[0])
     if (state.failure !== undefined) {
-      const failedAt = nodeKey(state.failure.nodeId, state.failure.iteration)
+      const { nodeId = "", iteration = 0 } = state.failure._tag === "CompensationFailed" ? state.failure.cause : state.failure
+      const failedAt = nodeKey(nodeId, iteration)
       return { state, ending: { status: "failed", failedAt, output: undefined, failures }, ...count, ledger } as const
     }
     // Asked again, a finished run answers with what is stored.

@@ -235,6 +235,7 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
       }
       continue
     }
+    if (record.kind === "boundary") continue
     const wanted = expected.steps.get(key)
     if (wanted === undefined) found.push(`step ${key} should not be there (${record.status})`)
     else if (RunState.isSettled(record)) {

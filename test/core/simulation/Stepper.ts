@@ -56,7 +56,7 @@ export const make = (root: Plan.Node, { maxConcurrency = 4, input = {} as unknow
     state = decision.state
     const { wakeAt, outcome } = decision
     const started = decision.starts.map(({ step }) => step.id)
-    return { started, events: consequences.events, interrupts: consequences.interrupts, wakeAt, outcome }
+    return { started, events: consequences.events, interrupts: consequences.interrupts.map(({ key }) => key), wakeAt, outcome }
   }
   const frame = (...events: ReadonlyArray<RunEvent>): Frame => {
     apply(events)

@@ -28,7 +28,7 @@ const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 const heartbeatIntervalMs = 500
 
 /** Why an attempt is interrupted although its run goes on or ends in order. */
-type Stop = "fail-fast" | "cancelled"
+type Stop = "fail-fast" | "cancelled" | "reset"
 
 interface InFlight {
   readonly start: Start
@@ -74,6 +74,8 @@ export interface Attempts {
   readonly stopAll: (reason: Stop) => Effect.Effect<void>
   /** Interrupts all attempts and waits until they have ended. */
   readonly interrupt: Effect.Effect<void>
+  /** Ends attempts whose steps are to run again, whatever would have come of them. */
+  readonly abandon: (keys: ReadonlySet<NodeKey>, now: number) => Effect.Effect<ReadonlyArray<RunEvent>>
   /** Writes the heartbeat details of an attempt, and again while newer ones come in. */
   readonly writeBeats: (key: NodeKey) => Effect.Effect<void>
   /** The error with which a step failed for good, as it was raised here. */
@@ -191,7 +193,9 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       Metrics.attemptsSucceeded.unsafeUpdate(1, [])
       const output = result.output === undefined ? {} : { output: result.output }
       const isCached = result.isCached ? { isCached: true } : {}
-      return { key, result, event: { _tag: "AttemptSucceeded", ...at, table: start.step.table, ...output, ...isCached, ...turns } }
+      const { table } = start.step
+      const where = table === undefined ? {} : { table }
+      return { key, result, event: { _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns } }
     }
     Metrics.attemptsFailed.unsafeUpdate(1, [])
     const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
@@ -250,6 +254,21 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
         Effect.forEach(attempts, ({ fiber }) => Fiber.await(fiber), { discard: true }),
       )
     }),
+    abandon: (keys, now) =>
+      Effect.gen(function* () {
+        const events: Array<RunEvent> = []
+        for (const [key, attempt] of [...inFlight]) {
+          if (!keys.has(key)) continue
+          attempt.stop = "reset"
+          yield* interrupt(attempt)
+          yield* Fiber.await(attempt.fiber)
+          const settled = settle(key, Exit.interrupt(FiberId.none), now)
+          if (settled !== undefined) events.push(settled.event)
+        }
+        // A fresh budget begins its policy anew.
+        for (const key of keys) drivers.delete(key)
+        return events
+      }),
     writeBeats,
     causeOf: (key) => causes.get(key),
   }

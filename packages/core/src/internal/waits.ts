@@ -2,7 +2,11 @@
  * What a wait asks for, and what has come of it: plain functions of the plan's node and of what the state holds. Of what has come in, all of
  * it counts before what is over.
  */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
+import { childRunId, type NodeId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import type * as RunState from "../RunState.ts"
@@ -93,11 +97,21 @@ export const judge = (
         if ("how" in taken) return end(taken)
         refused.push({ _tag: "SignalRefused", signalId: id, issues: taken })
       }
+      break
+    case "subflow": {
+      if (!on.isAttached) return end(takeOwn("started", [{ runId: wait.name }]))
+      const { child } = wait
+      if (child === undefined) break
+      if (child.status === "finished") return end(takeOwn("ended", [child.output]))
+      if (on.onFail === "continue") return end({ how: "ended", status: "skipped" })
+      const { name, message, issues } = child.error ?? { name: "RunCancelled", message: "it was cancelled" }
+      return end(fail("ended", name, `run "${wait.name}" of workflow "${on.child.name}" ${child.status}: ${message}`, issues))
+    }
   }
   if (!isOver) return { refused, ending: undefined }
   if (node.onTimeout !== "fail") return end({ how: "timed-out", status: "skipped" })
-  const silent = on.kind === "signal" ? "sent it" : "answered"
-  return end(fail("timed-out", "WaitTimedOut", `nobody ${silent} within ${node.timeoutMs} ms`))
+  const silent = { signal: "nobody sent it", subflow: "it did not end" }[on.kind as string] ?? "nobody answered"
+  return end(fail("timed-out", "WaitTimedOut", `${silent} within ${node.timeoutMs} ms`))
 }
 
 /** What a wait asks for, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */
@@ -106,6 +120,7 @@ export const requestOf = (
   context: Record<string, unknown>,
   now: number,
   state: RunState.RunState,
+  iteration: number,
 ): {
   readonly request?: Json
   readonly digest?: string
@@ -121,6 +136,12 @@ export const requestOf = (
       const correlation = on.correlation?.(context, state)
       return { name: on.name, ...(correlation === undefined || correlation === null ? {} : { correlation: String(correlation) }) }
     }
+    case "subflow": {
+      const checked = checkNow(on.child.input, on.input(context, state))
+      if ("issues" in checked) throw new TypeError(`it is no input of workflow "${on.child.name}": ${checked.issues.join("; ")}`)
+      const input = checked.stored === undefined ? {} : { input: checked.stored }
+      return { request: { workflow: on.child.name, ...input }, name: childRunId(state.runId, node.id as NodeId, iteration) }
+    }
     case "approval":
     case "human": {
       const given =
@@ -132,4 +153,13 @@ export const requestOf = (
       return { request: copied.json, digest: digest(canonical(copied.json)) }
     }
   }
+}
+
+/** Checks a value with a schema that answers at once. */
+const checkNow = (codec: Plan.Child["input"], value: unknown): Accepted => {
+  // Schemas that ask for services cannot answer at once either: they die here, and that is said.
+  const checked = Effect.either(codec.accept(value)) as Effect.Effect<Either.Either<Json | undefined, ReadonlyArray<string>>>
+  const exit = Effect.runSyncExit(checked)
+  if (Exit.isFailure(exit)) return { issues: ["its schema cannot be checked at once"] }
+  return Either.isRight(exit.value) ? { stored: exit.value.right } : { issues: exit.value.left }
 }

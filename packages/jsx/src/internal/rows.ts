@@ -58,7 +58,7 @@ export const make = (state: RunState.RunState): Rows => {
     tableOf: (nodeId) => rows.get(nodeId)?.table,
     writersOf: (table) => [...(writers.get(table) ?? [])],
     observe: (event) => {
-      if (event._tag === "AttemptSucceeded") add(event.nodeId, event.table, event.iteration)
+      if (event._tag === "AttemptSucceeded") add(event.nodeId, event.table ?? "", event.iteration)
       if (event._tag === "WaitEnded" && event.status === "finished") add(event.nodeId, event.table ?? "", event.iteration)
       if (event._tag === "NodeReset") remove(event.nodeId, event.iteration)
     },

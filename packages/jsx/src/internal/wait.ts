@@ -31,7 +31,13 @@ export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
   if (!choices.includes(chosen)) refuse(node, `"onTimeout" must be ${choices.map((one) => `"${one}"`).join(" or ")}`)
   if (output === undefined && on.kind === "human") refuse(node, `it has no "output": the schema of the answer`)
   const table = on.kind === "timer" ? undefined : output === undefined ? untypedTable : (lowering.tableOf(output) as string)
-  const codecs = { timer: nothing, approval: decision, signal: Codec.make(Schema.Unknown), human: nothing }
+  const codecs = {
+    timer: nothing,
+    approval: decision,
+    signal: Codec.make(Schema.Unknown),
+    human: nothing,
+    subflow: Codec.make(Schema.Unknown),
+  }
   const needs = dependsOn(node).flatMap(
     (target): ReadonlyArray<Need> => (layout.tasks.has(target) ? [{ name: `after:${target}`, target, pass: "current" }] : []),
   )

@@ -2,7 +2,7 @@
  * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
  */
 import { RunEnded, RunNotFound } from "@smithers/core/Errors"
-import type { Command, Instruction, Opened, OpenRequest } from "@smithers/core/Storage"
+import type { Command, Delivery, Due, Instruction, NewRun, Opened, OpenRequest, Released } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional, writeOptional } from "./json.ts"
@@ -12,12 +12,11 @@ export interface Claims {
   readonly open: (request: OpenRequest) => Either.Either<Opened, RunNotFound>
   /** Answers with the runs that were lost. */
   readonly renew: (claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>, leaseUntil: number) => Array<string>
-  readonly release: (runId: string, epoch: number, now: number, status: "suspended" | "waiting") => void
-  readonly due: (now: number) => {
-    readonly runs: ReadonlyArray<{ readonly runId: string; readonly workflow: string }>
-    readonly nextAt: number | undefined
-  }
-  readonly deliver: (command: Command) => Either.Either<Instruction | undefined, RunNotFound | RunEnded>
+  readonly release: (runId: string, epoch: number, now: number, status: Released) => void
+  readonly due: (now: number) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
+  /** Creates a run that nobody owns, if there is none of its id. */
+  readonly spawn: (runId: string, create: NewRun, now: number) => void
+  readonly deliver: (command: Command, delivery?: Delivery) => Either.Either<Instruction | undefined, RunNotFound | RunEnded>
   readonly inbox: () => ReadonlyArray<Command>
 }
 
@@ -36,8 +35,13 @@ const ended = "('finished', 'failed', 'cancelled')"
 export const make = ({ prepare }: Connection, me: string): Claims => {
   const selectRun = prepare<RunRow>("SELECT workflow, status, epoch, owner, lease_until, input FROM smithers_runs WHERE run_id = ?")
   const insertRun = prepare(
-    `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input)
-     VALUES (?1, ?2, ?3, 'running', 1, ?4, ?5, ?6, ?6, ?7, ?8)`,
+    `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
+       source, parent_run_id, parent_node_id, parent_iteration, is_attached)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING`,
+  )
+  const revive = prepare(
+    `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
+     WHERE run_id = ?1`,
   )
   const claim = prepare("UPDATE smithers_runs SET epoch = ?2, owner = ?3, lease_until = ?4 WHERE run_id = ?1")
   const selectEpoch = prepare<[number]>("SELECT epoch FROM smithers_runs WHERE run_id = ?")
@@ -49,15 +53,22 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
   // Each part reads an index that holds little but what it looks for; what waits in peace is not read at all.
-  const selectDue = prepare<[runId: string, workflow: string]>(
-    `SELECT run_id, workflow FROM smithers_runs WHERE owner IS NULL AND status IN ('suspended', 'running')
-     UNION SELECT run_id, workflow FROM smithers_runs
+  const selectDue = prepare<[runId: string, workflow: string, source: string | null, epoch: number]>(
+    `SELECT run_id, workflow, source, epoch FROM smithers_runs WHERE owner IS NULL AND status IN ('suspended', 'running')
+     UNION SELECT run_id, workflow, source, epoch FROM smithers_runs
        WHERE owner IS NOT NULL AND (lease_until <= ?1 OR owner IN (SELECT value FROM json_each(?2)))
-     UNION SELECT r.run_id, r.workflow FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
-       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status = 'waiting'
-     UNION SELECT r.run_id, r.workflow FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
+     UNION SELECT r.run_id, r.workflow, r.source, r.epoch FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
+       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ('waiting', 'paused')
+     UNION SELECT r.run_id, r.workflow, r.source, r.epoch FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
        WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting'
      LIMIT 100`,
+  )
+  // The claim of which something came last: that of the last resumption, or the first where there was none.
+  const selectFruitful = prepare<[epoch: number]>(
+    `SELECT coalesce(
+       (SELECT json_extract(payload, '$.epoch') FROM smithers_events WHERE run_id = ?1 AND type = 'RunResumed'
+        ORDER BY seq DESC LIMIT 1),
+       (SELECT 1 FROM smithers_frames WHERE run_id = ?1 LIMIT 1), 0)`,
   )
   const selectNext = prepare<[deadline: number | null]>(
     `SELECT w.deadline FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
@@ -73,13 +84,27 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const isFree = (owner: string | null, leaseUntil: number | null, now: number): boolean =>
     owner === null || leaseUntil === null || leaseUntil <= now || (owner !== me && Owner.isDead(owner))
 
+  const insert = (
+    runId: string,
+    create: NewRun,
+    now: number,
+    claim: readonly [status: string, epoch: number, owner: string | null, leaseUntil: number | null],
+  ): void => {
+    const { workflow, version = null, tags, input, source = null, parent } = create
+    const from = [parent?.runId ?? null, parent?.nodeId ?? null, parent?.iteration ?? null] as const
+    const isAttached = parent === undefined ? null : Number(parent.isAttached)
+    const given = [JSON.stringify(tags), writeOptional(input), source, ...from, isAttached] as const
+    insertRun.run(runId, workflow, version, ...claim, now, ...given)
+  }
+  const spawn = (runId: string, create: NewRun, now: number): void => insert(runId, create, now, ["suspended", 0, null, null])
+
   return {
+    spawn,
     open: ({ runId, create, revive, leaseMs, now }) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) {
         if (create === undefined) return Either.left(new RunNotFound({ runId }))
-        const { workflow, version = null, tags, input } = create
-        insertRun.run(runId, workflow, version, me, now + leaseMs, now, JSON.stringify(tags), writeOptional(input))
+        insert(runId, create, now, ["running", 1, me, now + leaseMs])
         return Either.right({ _tag: "Created", epoch: 1 })
       }
       const [workflow, status, epoch, owner, leaseUntil, input] = row
@@ -108,14 +133,23 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         .filter(([owner]) => owner !== me && Owner.isDead(owner))
         .map(([owner]) => owner)
       const rows = selectDue.values(now, JSON.stringify(gone))
-      return { runs: rows.map(([runId, workflow]) => ({ runId, workflow })), nextAt: selectNext.values(now)[0]?.[0] ?? undefined }
+      const runs = rows.map(([runId, workflow, source, epoch]) => {
+        const tries = epoch === 0 ? 0 : epoch - (selectFruitful.values(runId)[0]?.[0] ?? 0)
+        return { runId, workflow, source, tries }
+      })
+      return { runs, nextAt: selectNext.values(now)[0]?.[0] ?? undefined }
     },
-    deliver: ({ id, runId, at, command }) => {
+    deliver: ({ id, runId, at, command }, delivery = {}) => {
+      if (delivery.create !== undefined) spawn(runId, delivery.create, at)
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [, status] = row
-      if (status !== "running" && status !== "suspended" && status !== "waiting")
-        return Either.left(new RunEnded({ runId, status }))
+      const [, status, , owner] = row
+      const isOver = status === "finished" || status === "failed" || status === "cancelled"
+      if (isOver) {
+        const mayRevive = delivery.revive === true && status !== "finished" && owner === null
+        if (!mayRevive) return Either.left(new RunEnded({ runId, status }))
+        revive.run(runId, at)
+      }
       insertCommand.run(id, runId, at, JSON.stringify(command))
       const kept = selectCommand.values(id)[0]
       return Either.right(kept === undefined ? undefined : (JSON.parse(kept[0]) as Instruction))

@@ -11,6 +11,7 @@ import type { RunEvent } from "@smithers/core/RunEvent"
 import { type Frame, type Heartbeat, logged } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import type { Claims } from "./claims.ts"
 import type { Connection, Statement, Value } from "./connection.ts"
 import { write, writeOptional } from "./json.ts"
 import type { Outputs } from "./outputs.ts"
@@ -35,11 +36,15 @@ const writeFailure = (failure: RunFailure): string => JSON.stringify({ ...encode
 
 const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 
-/** What a node has only in some of its states, and loses with the next. */
-const cleared = "retry_at = NULL, error = NULL, is_soft = NULL, output_table = NULL"
+/** Sets a column to the number of passes that the loop has made in the run so far. */
+const total = (column: string): string =>
+  `${column} = (SELECT max(base + passes) FROM smithers_nodes WHERE run_id = ?1 AND node_id = ?2)`
 
-/** The writer of frames. */
-export const make = (connection: Connection, outputs: Outputs, plans: Plans): Frames => {
+/** What a node has only in some of its states, and loses with the next. */
+const cleared = "retry_at = NULL, error = NULL, is_soft = NULL, output_table = NULL, finished_seq = NULL"
+
+/** The writer of frames. Runs that a frame starts, and what it tells others, go through the `claims`. */
+export const make = (connection: Connection, outputs: Outputs, plans: Plans, claims: Pick<Claims, "spawn" | "deliver">): Frames => {
   const { prepare } = connection
   const selectClaim = prepare<[workflow: string]>(
     "SELECT workflow FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL",
@@ -74,7 +79,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
   )
   const finishNode = prepare(
     `UPDATE smithers_nodes SET status = 'finished', finished_at = ?4, budget_after = attempt, interruptions = 0,
-       heartbeat = NULL, ${cleared}, output_table = ?5 WHERE ${where}`,
+       heartbeat = NULL, ${cleared}, output_table = ?5, finished_seq = ?6 WHERE ${where}`,
   )
   const retryNode = prepare(
     `UPDATE smithers_nodes SET status = 'retrying', interruptions = 0, heartbeat = coalesce(?6, heartbeat),
@@ -96,7 +101,25 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
     `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0, ${cleared}
      WHERE ${where}`,
   )
-  const selectTable = prepare<[table: string | null]>(`SELECT output_table FROM smithers_nodes WHERE ${where}`)
+  const selectTable = prepare<[table: string | null, kind: string]>(`SELECT output_table, kind FROM smithers_nodes WHERE ${where}`)
+  const resetLoop = prepare(
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, ${total("base")} WHERE ${where}`,
+  )
+  const resetBoundary = prepare(
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL WHERE ${where}`,
+  )
+  const startBoundary = prepare(
+    `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
+     VALUES (?1, ?2, ?3, 'boundary', 'running', 0, ?4)
+     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL`,
+  )
+  const haltBoundary = prepare(`UPDATE smithers_nodes SET status = 'halted', cause = ?4, is_caught = ?5 WHERE ${where}`)
+  const endBoundary = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5 WHERE ${where}`)
+  const passGate = prepare(
+    `UPDATE smithers_nodes SET status = 'interrupted', started_at = NULL, attempted_at = NULL, is_approved = 1, ${cleared}
+     WHERE ${where}`,
+  )
+  const pauseRun = prepare("UPDATE smithers_runs SET updated_at = ?2, paused = ?3 WHERE run_id = ?1")
   const advanceLoop = prepare(
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at, base, passes)
      VALUES (?1, ?2, ?3, 'loop', 'running', 0, ?4, ?5, ?6)
@@ -105,7 +128,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
   const finishLoop = prepare(
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, finished_at, base, passes)
      VALUES (?1, ?2, ?3, 'loop', 'finished', 0, ?4,
-       (SELECT coalesce(sum(passes), 0) FROM smithers_nodes WHERE run_id = ?1 AND node_id = ?2), 0)
+       (SELECT coalesce(max(base + passes), 0) FROM smithers_nodes WHERE run_id = ?1 AND node_id = ?2), 0)
      ON CONFLICT DO UPDATE SET status = 'finished', finished_at = ?4`,
   )
 
@@ -117,7 +140,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
   )
   const endWaitingNode = prepare(
     `UPDATE smithers_nodes SET status = ?5, finished_at = ?4, budget_after = attempt, interruptions = 0, heartbeat = NULL,
-       ${cleared}, error = ?6, output_table = ?7
+       ${cleared}, error = ?6, output_table = ?7, finished_seq = ?8
      WHERE ${where}`,
   )
   const openWait = prepare(
@@ -128,9 +151,10 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
   const answerWait = prepare(
     `UPDATE smithers_waits SET answers = json_insert(coalesce(answers, '[]'), '$[#]', json(?4)) WHERE ${where}`,
   )
+  const endChild = prepare(`UPDATE smithers_waits SET child = ?4 WHERE ${where}`)
   const refuseAnswer = prepare(`UPDATE smithers_waits SET answers = json_remove(answers, '$[0]') WHERE ${where}`)
   const endWait = prepare(
-    `UPDATE smithers_waits SET status = ?4, answers = NULL, ended_at = ?5, decided_by = coalesce(?6, decided_by) WHERE ${where}`,
+    `UPDATE smithers_waits SET status = ?4, answers = NULL, child = NULL, ended_at = ?5, decided_by = coalesce(?6, decided_by) WHERE ${where}`,
   )
   const abandonWaits = prepare(
     "UPDATE smithers_waits SET status = 'abandoned', ended_at = ?2 WHERE run_id = ?1 AND status = 'open'",
@@ -215,11 +239,11 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
         startAttempt.run(runId, event.nodeId, event.iteration, event.attempt, at)
         return
       case "AttemptSucceeded": {
-        const { nodeId, iteration, attempt, table, isCached } = event
-        update(finishNode, runId, event, at, table)
+        const { nodeId, iteration, attempt, table = null, isCached } = event
+        update(finishNode, runId, event, at, table, seq)
         endAttempt.run(runId, nodeId, iteration, attempt, at, "succeeded", isCached === true ? 1 : null, null, null, null, null)
         keepTurns(runId, event)
-        outputs.table(workflow, table).insert(runId, nodeId, iteration, event.output as Json | undefined)
+        if (table !== null) outputs.table(workflow, table).insert(runId, nodeId, iteration, event.output as Json | undefined)
         return
       }
       case "AttemptFailed": {
@@ -267,8 +291,10 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
         return
       case "WaitEnded": {
         const { nodeId, iteration, status, table = null, error, signalId } = event
-        update(endWaitingNode, runId, event, at, status, error === undefined ? null : JSON.stringify(error), table)
-        endWait.run(runId, nodeId, iteration, status, at, event.by ?? null)
+        const [failed, order] = [error === undefined ? null : JSON.stringify(error), status === "finished" ? seq : null]
+        if (status === "passed") update(passGate, runId, event)
+        else update(endWaitingNode, runId, event, at, status, failed, table, order)
+        endWait.run(runId, nodeId, iteration, status === "passed" ? "finished" : status, at, event.by ?? null)
         if (signalId !== undefined) takeSignal.run(runId, nodeId, iteration, signalId, "taken")
         if (table !== null) outputs.table(workflow, table).insert(runId, nodeId, iteration, event.output as Json | undefined)
         return
@@ -279,8 +305,34 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
       case "NodeSkipped":
         update(skipNode, runId, event, at)
         return
+      case "SubflowEnded": {
+        const { nodeId, iteration, status, output, error } = event
+        const end = { status, ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) }
+        endChild.run(runId, nodeId, iteration, write(end as Json))
+        return
+      }
+      case "BoundaryStarted":
+        startBoundary.run(runId, event.nodeId, event.iteration, at)
+        return
+      case "BoundaryHalted": {
+        const cause = event.cause === undefined ? null : JSON.stringify(event.cause)
+        haltBoundary.run(runId, event.nodeId, event.iteration, cause, Number(event.isCaught))
+        return
+      }
+      case "BoundaryEnded":
+        endBoundary.run(runId, event.nodeId, event.iteration, event.status, at)
+        return
+      case "RunPaused":
+      case "RunUnpaused":
+        pauseRun.run(runId, at, event._tag === "RunPaused" ? 1 : null)
+        return
       case "NodeReset": {
-        const table = selectTable.values(runId, event.nodeId, event.iteration)[0]?.[0] ?? null
+        const [table = null, kind] = selectTable.values(runId, event.nodeId, event.iteration)[0] ?? []
+        if (kind === "loop" || kind === "boundary") {
+          const again = kind === "loop" ? resetLoop : resetBoundary
+          again.run(runId, event.nodeId, event.iteration)
+          return
+        }
         if (table !== null) outputs.table(workflow, table).remove(runId, event.nodeId, event.iteration)
         deleteCache.run(runId, event.nodeId, event.iteration, workflow)
         update(resetNode, runId, event)
@@ -304,6 +356,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans): Fr
       }
       for (const { nodeId, iteration, key } of frame.cache) insertCache.run(runId, nodeId, iteration, workflow, hash(key), at)
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
+      for (const { runId, create } of frame.spawned ?? []) claims.spawn(runId, create, at)
+      for (const command of frame.sent ?? []) claims.deliver(command)
       // What came too late for the run must not meet it again when it is taken up once more.
       if (isLast(frame)) {
         consumeAll.run(runId, frame.frame)

@@ -194,7 +194,26 @@ CREATE TABLE smithers_signals (
 ) STRICT, WITHOUT ROWID;
 `
 
-const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits]
+const boundariesAndChildren = `
+ALTER TABLE smithers_runs ADD COLUMN source TEXT; -- where its code is, as its starter said it
+ALTER TABLE smithers_runs ADD COLUMN paused INTEGER; -- 1 where someone paused it
+ALTER TABLE smithers_runs ADD COLUMN parent_run_id TEXT; -- the node that started it
+ALTER TABLE smithers_runs ADD COLUMN parent_node_id TEXT;
+ALTER TABLE smithers_runs ADD COLUMN parent_iteration INTEGER;
+ALTER TABLE smithers_runs ADD COLUMN is_attached INTEGER; -- the parent waits for it
+CREATE INDEX smithers_runs_children ON smithers_runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
+
+-- kind may be boundary (a saga, a try), and status then also halted, caught, compensated
+ALTER TABLE smithers_nodes ADD COLUMN finished_seq INTEGER; -- number of the event with which a step finished
+ALTER TABLE smithers_nodes ADD COLUMN is_approved INTEGER; -- where a step needs approval to begin
+ALTER TABLE smithers_nodes ADD COLUMN cause TEXT; -- JSON: what a boundary was halted by
+ALTER TABLE smithers_nodes ADD COLUMN is_caught INTEGER; -- the cause ends there
+
+-- kind may be subflow, name is then the id of the child run
+ALTER TABLE smithers_waits ADD COLUMN child TEXT; -- JSON: how the child run ended
+`
+
+const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits, boundariesAndChildren]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
 const reached = (connection: Connection): number => {

@@ -50,6 +50,11 @@ type SummaryRow = [
   epoch: number,
   owner: Text,
   leaseUntil: Time,
+  source: Text,
+  parentRunId: Text,
+  parentNodeId: Text,
+  parentIteration: number | null,
+  isAttached: number | null,
 ]
 
 type NodeRow = [
@@ -111,7 +116,7 @@ type EventRow = [
 
 const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
   max(r.updated_at, coalesce((SELECT at_ms FROM smithers_frames WHERE run_id = r.run_id ORDER BY frame DESC LIMIT 1), 0)),
-  r.finished_at, r.epoch, r.owner, r.lease_until`
+  r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached`
 
 /** The index alone tells which runs are on a page; only those are then read. */
 const listing = (page: string): string => `
@@ -121,6 +126,7 @@ const listing = (page: string): string => `
       AND (?1 IS NULL OR status IN (SELECT value FROM json_each(?1)))
       AND (?2 IS NULL OR workflow = ?2)
       AND (?3 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?3))
+      AND (?5 IS NULL OR run_id IN (SELECT run_id FROM smithers_runs WHERE parent_run_id = ?5))
     ORDER BY created_at DESC, run_id DESC LIMIT ?4
   ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
 
@@ -128,7 +134,7 @@ const listing = (page: string): string => `
 export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectRuns = prepare<SummaryRow>(listing("TRUE"))
   const selectOlderRuns = prepare<SummaryRow>(
-    listing("(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?5)"),
+    listing("(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?6)"),
   )
   const selectRun = prepare<[...SummaryRow, input: Text, output: Text, failure: Text]>(
     `SELECT ${summaryColumns}, r.input, r.output, r.failure FROM smithers_runs r WHERE r.run_id = ?`,
@@ -159,8 +165,8 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   )
 
   return {
-    runs: ({ status, workflow = null, tag = null, before, limit = 100 }) => {
-      const filter = [status === undefined ? null : JSON.stringify(status), workflow, tag, limit] as const
+    runs: ({ status, workflow = null, tag = null, parent = null, before, limit = 100 }) => {
+      const filter = [status === undefined ? null : JSON.stringify(status), workflow, tag, limit, parent] as const
       const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
       return rows.map(summaryOf)
     },
@@ -174,7 +180,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     inspect: (runId) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [input, output, failure] = row.slice(11) as [Text, Text, Text]
+      const [input, output, failure] = row.slice(16) as [Text, Text, Text]
       return Either.right({
         run: summaryOf(row),
         input: readOptional(input),
@@ -192,9 +198,25 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
 }
 
 const summaryOf = (row: SummaryRow | readonly [...SummaryRow, Text, Text, Text]): RunSummary => {
-  const [runId, workflow, version, status, tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil] = row
+  const [runId, workflow, version, status, tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...from] = row
   const times = { createdAt, updatedAt, finishedAt }
-  return { runId, workflow, version, status, tags: JSON.parse(tags) as Array<string>, ...times, epoch, owner, leaseUntil }
+  const claim = { epoch, owner, leaseUntil }
+  return {
+    runId,
+    workflow,
+    version,
+    status,
+    tags: JSON.parse(tags) as Array<string>,
+    ...times,
+    ...claim,
+    source,
+    parent: parentOf(from),
+  }
+}
+
+const parentOf = (row: ReadonlyArray<unknown>): RunSummary["parent"] => {
+  const [runId, nodeId, iteration, isAttached] = row as [Text, Text, number | null, number | null]
+  return runId === null || nodeId === null ? null : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }
 }
 
 const errorOf = (text: Text): ErrorInfo | null => (text === null ? null : (JSON.parse(text) as ErrorInfo))

@@ -33,9 +33,22 @@ type RunRow = [
   output: Text,
   frame: number,
   seq: number,
+  paused: number | null,
+  parentRunId: Text,
+  parentNodeId: Text,
+  parentIteration: number | null,
+  isAttached: number | null,
 ]
 
-type FinishedRow = [nodeId: string, iteration: number, attempt: number, startedAt: number, table: Text]
+type FinishedRow = [
+  nodeId: string,
+  iteration: number,
+  attempt: number,
+  startedAt: number,
+  table: Text,
+  order: number | null,
+  isApproved: number | null,
+]
 
 type WaitRow = [
   nodeId: string,
@@ -52,13 +65,14 @@ type WaitRow = [
   by: Text,
   decidedAt: number | null,
   answers: Text,
+  child: Text,
 ]
 
 type NodeRow = [
   nodeId: string,
   iteration: number,
   kind: RunState.NodeRecord["kind"],
-  status: RunState.StepRecord["status"],
+  status: RunState.NodeRecord["status"],
   attempt: number,
   startedAt: number,
   interruptions: number,
@@ -68,6 +82,9 @@ type NodeRow = [
   passes: number,
   error: Text,
   heartbeat: Text,
+  isApproved: number | null,
+  cause: Text,
+  isCaught: number | null,
 ]
 
 /** Reads the text of a failure. */
@@ -80,20 +97,21 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectRun = prepare<RunRow>(
     `SELECT workflow, version, status, cancel, failure, input, output,
        (SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
-       (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1)
+       (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1),
+       paused, parent_run_id, parent_node_id, parent_iteration, is_attached
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<FinishedRow>(
-    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table
+    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, is_approved
      FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'finished'`,
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
-       base, passes, error, heartbeat FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
+       base, passes, error, heartbeat, is_approved, cause, is_caught FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
     `SELECT node_id, iteration, kind, since, deadline, name, correlation, digest, request, approved, note, decided_by, decided_at,
-       answers FROM smithers_waits WHERE run_id = ? AND status IN ('open', 'abandoned')`,
+       answers, child FROM smithers_waits WHERE run_id = ? AND status IN ('open', 'abandoned')`,
   )
   const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text]>(
     "SELECT id, name, correlation, payload FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
@@ -133,7 +151,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     load: (runId) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [workflow, version, status, cancel, failure, input, output, frame, seq] = row
+      const [workflow, version, status, cancel, failure, input, output, frame, seq, paused, ...from] = row
       outputs.refresh()
       const failures = failuresOf(runId)
       const stored = outputsOf(runId, workflow)
@@ -154,9 +172,13 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           HashMap.set(nodes, key, wait === undefined ? record : { ...record, wait })
           continue
         }
+        if (kind === "boundary") {
+          HashMap.set(nodes, key, boundaryRecord(row))
+          continue
+        }
         HashMap.set(nodes, key, { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes })
         const before = Option.getOrElse(HashMap.get(loopPasses, nodeId), () => 0)
-        if (passes > 0) HashMap.set(loopPasses, nodeId, before + passes)
+        if (base + passes > before) HashMap.set(loopPasses, nodeId, base + passes)
       }
       return Either.right({
         runId,
@@ -175,6 +197,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         output: readOptional(output),
         failure: failure === null ? undefined : readFailure(failure),
         cancel: cancel === null ? undefined : { reason: (JSON.parse(cancel) as { readonly reason?: string }).reason },
+        isPaused: paused === 1,
+        parent: parentOf(from),
         frame,
         seq,
       })
@@ -190,16 +214,39 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   }
 }
 
+const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | null, number | null]):
+  | RunState.Parent
+  | undefined =>
+  runId === null || nodeId === null ? undefined : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }
+
 const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.StepRecord => {
-  const [nodeId, iteration, attempt, startedAt, table] = row
-  const rest = { nodeId, iteration, attempt, startedAt, failures: [], interruptions: 0, ...(table === null ? {} : { table }) }
-  return output === undefined
-    ? { kind: "step", status: "finished", ...rest }
-    : { kind: "step", status: "finished", ...rest, output }
+  const [nodeId, iteration, attempt, startedAt, table, order, isApproved] = row
+  const record: Mutable<RunState.StepRecord> = {
+    kind: "step",
+    status: "finished",
+    nodeId,
+    iteration,
+    attempt,
+    startedAt,
+    failures: [],
+    interruptions: 0,
+  }
+  if (table !== null) record.table = table
+  if (order !== null) record.order = order
+  if (isApproved === 1) record.isApproved = true
+  if (output !== undefined) record.output = output
+  return record
+}
+
+const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
+  const [nodeId, iteration, , status, , , , , , , , , , , cause, isCaught] = row
+  const halted = isCaught === null ? {} : { isCaught: isCaught === 1 }
+  const why = cause === null ? {} : { cause: JSON.parse(cause) as NonNullable<RunState.BoundaryRecord["cause"]> }
+  return { kind: "boundary", nodeId, iteration, status: status as RunState.BoundaryRecord["status"], ...why, ...halted }
 }
 
 const waitOf = (row: WaitRow): RunState.Wait => {
-  const [, , kind, since, deadline, name, correlation, digest, request, approved, note, by, decidedAt, answers] = row
+  const [, , kind, since, deadline, name, correlation, digest, request, approved, note, by, decidedAt, answers, child] = row
   const said = { ...(note === null ? {} : { note }), ...(by === null ? {} : { by }) }
   const decision = approved === null ? {} : { decision: { approved: approved === 1, ...said, at: decidedAt ?? 0 } }
   const given = answers === null ? [] : (JSON.parse(answers) as ReadonlyArray<RunState.Answer>)
@@ -213,18 +260,19 @@ const waitOf = (row: WaitRow): RunState.Wait => {
     ...(request === null ? {} : { request: JSON.parse(request) as Json }),
     ...decision,
     ...(given.length === 0 ? {} : { answers: given }),
+    ...(child === null ? {} : { child: JSON.parse(child) as RunState.ChildEnd }),
   }
 }
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>): RunState.StepRecord => {
-  const [nodeId, iteration, , status, attempt, startedAt, interruptions, retryAt, isSoft, , , error, heartbeat] = row
+  const [nodeId, iteration, , status, attempt, startedAt, interruptions, retryAt, isSoft, , , error, heartbeat, isApproved] = row
   const record: Mutable<RunState.StepRecord> = {
     kind: "step",
     nodeId,
     iteration,
-    status,
+    status: status as RunState.StepRecord["status"],
     attempt,
     startedAt,
     failures,
@@ -233,6 +281,7 @@ const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>): Ru
   if (retryAt !== null) record.retryAt = retryAt
   if (error !== null) record.error = JSON.parse(error) as ErrorInfo
   if (isSoft === 1) record.soft = true
+  if (isApproved === 1) record.isApproved = true
   if (heartbeat !== null) record.heartbeat = JSON.parse(heartbeat) as Json
   return record
 }

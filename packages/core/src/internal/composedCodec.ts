@@ -1,0 +1,64 @@
+/**
+ * The codec of what a whole workflow gives, composed as its plan composes the outputs of its steps. It reads what a run has stored: of a
+ * workflow whose plan is not constant that is taken as it is.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Codec, Issues, Json } from "../Codec.ts"
+import type * as Plan from "../Plan.ts"
+
+type Restore = (stored: Json | undefined) => Effect.Effect<unknown, Issues, unknown>
+
+/** The codec of a plan's output. What it accepts is in its stored form already. */
+export const of = (plan: Plan.Plan | undefined): Codec<unknown, unknown> => {
+  const root = plan?.nodes[0]
+  const restore: Restore = root === undefined ? asIs : restoreOf(root)
+  const { jsonSchema } = (root?._tag === "Step" ? root.codec : undefined) ?? { jsonSchema: undefined }
+  return {
+    accept: (given) => Either.right(given as Json | undefined),
+    restore,
+    jsonSchema,
+    inputSchema: undefined,
+  }
+}
+
+const asIs: Restore = (stored) => Effect.succeed(stored)
+
+const restoreOf = (node: Plan.Node): Restore => {
+  switch (node._tag) {
+    case "Step":
+    case "Wait":
+      return absentOr(node.codec.restore)
+    case "Sequence": {
+      const last = node.children.at(-1)
+      return last === undefined || node.skipsAbsent === true ? asIs : restoreOf(last)
+    }
+    case "Loop":
+    case "Saga":
+      return absentOr(restoreOf(node.body))
+    case "Parallel": {
+      const parts = node.children.map(restoreOf)
+      return (stored) =>
+        Effect.forEach(parts, (part, index) => {
+          const item = Array.isArray(stored) ? (stored[index] as Json | undefined) : undefined
+          return part(item ?? undefined)
+        })
+    }
+    case "Branch":
+      return either(restoreOf(node.then), node.else === undefined ? asIs : restoreOf(node.else))
+    case "TryCatch":
+      return either(restoreOf(node.try), node.catch === undefined ? asIs : restoreOf(node.catch))
+  }
+}
+
+/** What was skipped or failed softly has no stored form. */
+const absentOr =
+  (restore: Restore): Restore =>
+  (stored) =>
+    stored === undefined ? Effect.orElseSucceed(restore(stored), () => undefined) : restore(stored)
+
+/** It is not stored which way was taken: the first that fits. */
+const either =
+  (one: Restore, other: Restore): Restore =>
+  (stored) =>
+    Effect.catchAll(one(stored), () => other(stored))

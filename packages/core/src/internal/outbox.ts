@@ -1,0 +1,161 @@
+/**
+ * What a frame of one run means for other runs: the child runs that it starts, pauses and cancels, and the parent that hears how it ended.
+ * It is committed with the frame, so that no crash comes between the two.
+ */
+import type { Json } from "../Codec.ts"
+import type { ErrorInfo, RunFailure } from "../Errors.ts"
+import { childRunId, type NodeId } from "../Ids.ts"
+import type * as Plan from "../Plan.ts"
+import type { RunEvent } from "../RunEvent.ts"
+import * as RunState from "../RunState.ts"
+import type { Interrupt } from "../Scheduler.ts"
+import type { Command, Frame, Instruction } from "../Storage.ts"
+
+/** A child run that a node has started. */
+export interface StartedChild {
+  readonly runId: string
+  readonly child: Plan.Child
+  readonly parent: RunState.Parent
+}
+
+/** A node that starts a child run. */
+interface Subflow extends Plan.Wait {
+  readonly on: Extract<Plan.Awaited, { readonly kind: "subflow" }>
+}
+
+const subflow = (plan: Plan.Plan, nodeId: string): Subflow | undefined => {
+  const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+  return node?._tag === "Wait" && node.on.kind === "subflow" ? (node as Subflow) : undefined
+}
+
+/** Child runs whose end the run waits for. */
+const awaited = (state: RunState.RunState): ReadonlyArray<{ readonly record: RunState.StepRecord; readonly runId: string }> =>
+  RunState.records(state).flatMap((record) => {
+    if (record.kind !== "step" || record.status !== "waiting" || record.wait?.kind !== "subflow") return []
+    const { name, child } = record.wait
+    return name === undefined || child !== undefined ? [] : [{ record, runId: name }]
+  })
+
+/** Whether the run waits for child runs that its plan has. */
+export const isAwaitingChildren = (plan: Plan.Plan, state: RunState.RunState): boolean =>
+  hasSubflows(plan) && awaited(state).some(({ record }) => subflow(plan, record.nodeId) !== undefined)
+
+const hasSubflows = (plan: Plan.Plan): boolean => plan.nodes.some((node) => node._tag === "Wait" && node.on.kind === "subflow")
+
+const parentOf = (state: RunState.RunState, node: Subflow, iteration: number): RunState.Parent => ({
+  runId: state.runId,
+  nodeId: node.id,
+  iteration,
+  isAttached: node.on.isAttached,
+})
+
+/** Child runs that are open when a run is taken up. */
+export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<StartedChild> =>
+  !hasSubflows(plan)
+    ? []
+    : awaited(state).flatMap(({ record, runId }) => {
+        const node = subflow(plan, record.nodeId)
+        return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
+      })
+
+interface Made {
+  readonly plan: Plan.Plan
+  /** With the events folded in. */
+  readonly state: RunState.RunState
+  readonly events: ReadonlyArray<RunEvent>
+  readonly interrupts: ReadonlyArray<Interrupt>
+  readonly frame: number
+  readonly now: number
+}
+
+/** What goes out with a frame. */
+export const make = ({
+  plan,
+  state,
+  events,
+  interrupts,
+  frame,
+  now,
+}: Made): {
+  readonly spawned: NonNullable<Frame["spawned"]>
+  readonly sent: ReadonlyArray<Command>
+  readonly started: ReadonlyArray<StartedChild>
+} => {
+  const spawned: Array<NonNullable<Frame["spawned"]>[number]> = []
+  const sent: Array<Command> = []
+  const started: Array<StartedChild> = []
+  const send = (runId: string, command: Instruction): void => {
+    sent.push({ id: `${state.runId}:${frame}:${sent.length}`, runId, at: now, command })
+  }
+  const cancel = (nodeId: NodeId, iteration: number): void => {
+    const reason = `by run "${state.runId}", which started it`
+    send(childRunId(state.runId, nodeId, iteration), { _tag: "Cancel", reason })
+  }
+  for (const { key } of interrupts) {
+    const at = key.lastIndexOf("/")
+    const nodeId = key.slice(0, at)
+    if (subflow(plan, nodeId) !== undefined) cancel(nodeId, Number(key.slice(at + 1)))
+  }
+  for (const event of events) {
+    switch (event._tag) {
+      case "WaitStarted": {
+        const node = event.kind === "subflow" ? subflow(plan, event.nodeId) : undefined
+        if (node === undefined || event.name === undefined) break
+        const { child } = node.on
+        const parent = parentOf(state, node, event.iteration)
+        const { input } = (event.request ?? {}) as { readonly input?: Json }
+        spawned.push({
+          runId: event.name,
+          create: { workflow: child.name, version: child.version, input, tags: [], parent },
+        })
+        started.push({ runId: event.name, child, parent })
+        break
+      }
+      case "WaitEnded": {
+        const node = subflow(plan, event.nodeId)
+        const isGivenUp = event.how === "timed-out" || event.how === "halted"
+        if (node?.on.isAttached === true && isGivenUp) cancel(event.nodeId, event.iteration)
+        break
+      }
+      case "RunPaused":
+      case "RunUnpaused":
+        for (const { runId } of awaited(state)) send(runId, { _tag: event._tag === "RunPaused" ? "Pause" : "Unpause" })
+        break
+      case "RunFinished":
+      case "RunFailed":
+      case "RunCancelled":
+        if (state.parent?.isAttached === true) send(state.parent.runId, endOf(event, state.parent))
+    }
+  }
+  return { spawned, sent, started }
+}
+
+const endOf = (
+  event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" }>,
+  { nodeId, iteration }: RunState.Parent,
+): Instruction => {
+  const place = { _tag: "ChildEnded", nodeId, iteration } as const
+  switch (event._tag) {
+    case "RunFinished":
+      return { ...place, status: "finished", ...(event.output === undefined ? {} : { output: event.output as Json }) }
+    case "RunFailed":
+      return { ...place, status: "failed", error: infoOf(event.failure) }
+    case "RunCancelled":
+      return { ...place, status: "cancelled" }
+  }
+}
+
+/** What a parent is told whose child run failed without being worked on. */
+export const toldOf = (parent: RunState.Parent, runId: string, failure: RunFailure, at: number, frame: number): Command => ({
+  id: `${runId}:${frame}:0`,
+  runId: parent.runId,
+  at,
+  command: endOf({ _tag: "RunFailed", failure }, parent),
+})
+
+/** A failure of a run, as its parent keeps it. */
+export const infoOf = (failure: { readonly _tag: string; readonly message: string }): ErrorInfo => ({
+  name: failure._tag,
+  message: failure.message,
+  retryable: false,
+})

@@ -1,0 +1,200 @@
+/**
+ * What becomes of what a run has when it is taken up again, or when a part of it is to run again: plain functions of the plan and the
+ * state, which answer with the events that say so.
+ */
+import type { ErrorInfo } from "../Errors.ts"
+import type { NodeId } from "../Ids.ts"
+import * as Plan from "../Plan.ts"
+import type { RunEvent } from "../RunEvent.ts"
+import * as RunState from "../RunState.ts"
+import * as View from "./view.ts"
+
+/** An attempt that dies with its process this often in a row is taken to be what kills it. A deploy rarely meets one step five times. */
+const crashLoopLimit = 5
+
+const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
+  View.make({ plan, values: { input: undefined, outputs: new Map() }, state: () => state, armOf: () => -1 })
+
+const resetOf = ({ nodeId, iteration }: RunState.NodeRecord): RunEvent => ({ _tag: "NodeReset", nodeId, iteration })
+
+/**
+ * What becomes of what the last process left unfinished and, where a run that had ended goes on (`isRevived`), of what it ended with: its
+ * failed nodes have a fresh budget, and the boundaries that it was left by begin again, with all that was undone.
+ */
+export const recover = (
+  plan: Plan.Plan,
+  state: RunState.RunState,
+  isRevived: boolean,
+  reason: "crash" | "shutdown",
+): ReadonlyArray<RunEvent> => {
+  const view = viewOf(plan, state)
+  const events: Array<RunEvent> = []
+  for (const record of RunState.records(state)) {
+    if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason))
+    if (!isRevived) continue
+    if (record.kind === "step" && record.status === "failed" && record.soft !== true && !isCaught(plan, view, record)) {
+      events.push(resetOf(record))
+    }
+    if (record.kind === "boundary" && isLeftByFailure(record)) events.push(...restart(plan, view, state, record))
+  }
+  return distinct(events)
+}
+
+const distinct = (events: ReadonlyArray<RunEvent>): ReadonlyArray<RunEvent> => {
+  const seen = new Set<string>()
+  return events.filter((event) => {
+    if (event._tag !== "NodeReset") return true
+    const key = `${event.nodeId}/${event.iteration}`
+    return !seen.has(key) && seen.add(key) !== undefined
+  })
+}
+
+const interrupted = (record: RunState.StepRecord, plan: Plan.Plan, reason: "crash" | "shutdown"): ReadonlyArray<RunEvent> => {
+  const { nodeId, iteration } = record
+  const cut = { _tag: "AttemptInterrupted", nodeId, iteration, attempt: record.attempt, reason } as const
+  const interruptions = record.interruptions + 1
+  if (reason === "shutdown" || interruptions < crashLoopLimit) return [cut]
+  const message = `the process died ${interruptions} times in a row while it ran`
+  const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, kind: "crashLoop" }
+  const step = plan.nodes[plan.positions.get(nodeId) ?? -1]
+  const soft = step?._tag === "Step" && step.continueOnFail ? { soft: true } : {}
+  return [cut, { _tag: "NodeFailed", nodeId, iteration, error, ...soft }]
+}
+
+const isLeftByFailure = ({ status, isCaught }: RunState.BoundaryRecord): boolean =>
+  status === "failed" || (status === "halted" && isCaught !== true)
+
+/** Whether a failed node was dealt with by a boundary around it, or in a pass that is past. */
+const isCaught = (plan: Plan.Plan, view: View.View, record: RunState.StepRecord): boolean => {
+  const position = plan.positions.get(record.nodeId)
+  // What undoes a step begins again with its saga.
+  if (position === undefined || position >= plan.size) return position !== undefined
+  if (view.iterationOf(position) !== record.iteration) return true
+  for (let up = plan.parent[position] as number; up >= 0; up = plan.parent[up] as number) {
+    if (Plan.isBoundary(plan.nodes[up]) && view.boundaryRecord(up)?.isCaught === true) return true
+  }
+  return false
+}
+
+/** A boundary from its beginning: what was undone in it is to be done again, and so is what it did on the way out. */
+const restart = (
+  plan: Plan.Plan,
+  view: View.View,
+  state: RunState.RunState,
+  record: RunState.BoundaryRecord,
+): ReadonlyArray<RunEvent> => {
+  const position = plan.positions.get(record.nodeId)
+  const node = plan.nodes[position ?? -1]
+  if (position === undefined || !Plan.isBoundary(node) || view.iterationOf(position) !== record.iteration) return []
+  const events: Array<RunEvent> = [resetOf(record)]
+  plan.undoes.forEach((undone) => {
+    if (undone < position || undone >= (plan.end[position] as number)) return
+    const { id } = plan.nodes[undone] as Plan.Step
+    for (const row of view.rowsIn(position, undone)) {
+      const undo = RunState.step(state, Plan.compensationId(id), row)
+      if (undo === undefined) continue
+      events.push(resetOf(undo))
+      // One that could not be undone still stands.
+      if (undo.status === "finished") events.push({ _tag: "NodeReset", nodeId: id, iteration: row })
+    }
+  })
+  if (node._tag === "TryCatch") {
+    const parts = Plan.partsOf(plan, position, node)
+    for (const part of [parts.catch, parts.finally])
+      if (part !== undefined) events.push(...resetAll(plan, view, state, position, part))
+  }
+  return events
+}
+
+/** Everything that a part of a plan has in the current instance of a node around it. */
+const resetAll = (
+  plan: Plan.Plan,
+  view: View.View,
+  state: RunState.RunState,
+  around: number,
+  part: number,
+): ReadonlyArray<RunEvent> => {
+  const events: Array<RunEvent> = []
+  for (let position = part; position < (plan.end[part] as number); position++) {
+    const node = plan.nodes[position] as Plan.Node
+    if (!("id" in node)) continue
+    for (const row of view.rowsIn(around, position)) {
+      const record =
+        RunState.step(state, node.id, row) ?? RunState.loop(state, node.id, row) ?? RunState.boundary(state, node.id, row)
+      if (record !== undefined) events.push(resetOf(record))
+    }
+  }
+  return events
+}
+
+/** Whether an iteration is the one that a node is in: its loop has not gone on since. */
+export const isCurrent = (plan: Plan.Plan, state: RunState.RunState, nodeId: NodeId, iteration: number): boolean => {
+  const position = plan.positions.get(nodeId)
+  return position !== undefined && position < plan.size && viewOf(plan, state).iterationOf(position) === iteration
+}
+
+/**
+ * Nodes to run again, in the iteration they are in, with all that needs them, and what is around them taken up again. Only what has a
+ * record is reset.
+ */
+export const again = (
+  plan: Plan.Plan,
+  state: RunState.RunState,
+  nodeIds: Iterable<NodeId>,
+): { readonly events: ReadonlyArray<RunEvent>; readonly nodeIds: ReadonlySet<NodeId> } => {
+  const view = viewOf(plan, state)
+  const chosen = new Set<number>()
+  const queue: Array<number> = []
+  const choose = (position: number): void => {
+    if (chosen.has(position)) return
+    chosen.add(position)
+    queue.push(position)
+  }
+  for (const nodeId of nodeIds) {
+    const position = plan.positions.get(nodeId)
+    if (position !== undefined && position < plan.size) choose(position)
+  }
+  for (let position = queue.pop(); position !== undefined; position = queue.pop()) {
+    for (let reader = 0; reader < plan.size; reader++) {
+      const node = plan.nodes[reader] as Plan.Node
+      const needs = (need: Plan.ResolvedNeed): boolean => {
+        const isInside = need.target <= (position as number) && (position as number) < (plan.end[need.target] as number)
+        // A loop that looks at what it did goes on from there.
+        return isInside && !(reader < need.target && need.target < (plan.end[reader] as number))
+      }
+      if ("id" in node && (plan.needs[reader] ?? []).some(needs)) choose(reader)
+    }
+  }
+
+  const events: Array<RunEvent> = []
+  const reset = new Set<NodeId>()
+  const recordAt = (position: number): RunState.NodeRecord | undefined => {
+    const { id } = plan.nodes[position] as Plan.Step
+    const row = view.iterationOf(position)
+    return RunState.step(state, id, row) ?? RunState.loop(state, id, row) ?? RunState.boundary(state, id, row)
+  }
+  for (const position of [...chosen].sort((left, right) => left - right)) {
+    const record = recordAt(position)
+    if (record === undefined) continue
+    reset.add(record.nodeId)
+    events.push(...reopenAround(plan, view, state, position), resetOf(record))
+  }
+  return { events: distinct(events), nodeIds: reset }
+}
+
+/** Loops and boundaries around a node that are over, as if they were not. */
+const reopenAround = (plan: Plan.Plan, view: View.View, state: RunState.RunState, position: number): ReadonlyArray<RunEvent> => {
+  const events: Array<RunEvent> = []
+  for (let up = plan.parent[position] as number; up >= 0; up = plan.parent[up] as number) {
+    const node = plan.nodes[up] as Plan.Node
+    const iteration = view.iterationOf(up)
+    if (node._tag === "Loop") {
+      const record = RunState.loop(state, node.id, iteration)
+      if (record?.status !== "finished" || record.passes === 0) continue
+      events.unshift({ _tag: "LoopAdvanced", nodeId: node.id, iteration, base: record.base, pass: record.passes - 1 })
+    }
+    const record = Plan.isBoundary(node) ? view.boundaryRecord(up) : undefined
+    if (record !== undefined && record.status !== "running") events.unshift(...restart(plan, view, state, record))
+  }
+  return events
+}

@@ -1,0 +1,250 @@
+/**
+ * Where the nodes of a plan stand, and what they hold, by the state alone: the iteration each is in, its value, what it needs. The plan
+ * and the decoded values are constant things to it; the state is asked for each time, as it moves on.
+ */
+import * as HashMap from "effect/HashMap"
+import type { Json } from "../Codec.ts"
+import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
+import type * as Plan from "../Plan.ts"
+import { isLeaf } from "../Plan.ts"
+import type { FailureCause } from "../RunEvent.ts"
+import * as RunState from "../RunState.ts"
+
+/** What a `catch` is told: what failed, and of what. */
+export interface Caught {
+  readonly nodeId: NodeId
+  readonly iteration: number
+  /** The `_tag` of a tagged error, otherwise the class name. */
+  readonly name: string
+  readonly message: string
+  /** What was wrong with an output, one line per issue. */
+  readonly issues?: ReadonlyArray<string>
+}
+
+/** A cause as a `catch` is told of it. */
+export const caughtOf = ({ nodeId, iteration, reason }: FailureCause): Caught => {
+  switch (reason._tag) {
+    case "Error": {
+      const { name, message, issues } = reason.error
+      return { nodeId, iteration, name, message, ...(issues === undefined ? {} : { issues }) }
+    }
+    case "LoopLimit":
+      return { nodeId, iteration, name: "LoopLimitReached", message: `its ${reason.maxIterations} passes were not enough` }
+    case "Unsettled":
+      return { nodeId, iteration, name: "UnsettledRead", message: "it is read, and will not come" }
+  }
+}
+
+export interface View {
+  readonly loopRecord: (position: number) => RunState.LoopRecord | undefined
+  readonly boundaryRecord: (position: number) => RunState.BoundaryRecord | undefined
+  /** The iteration of a node's rows: counted over the whole run. */
+  readonly iterationOf: (position: number) => number
+  /** The pass a node is in, counted from 0 in its innermost loop; 0 outside loops. */
+  readonly passOf: (position: number) => number
+  readonly value: (position: number) => unknown
+  readonly stored: (position: number) => Json | undefined
+  readonly needs: (position: number) => { readonly values: Record<string, unknown>; readonly missing: string | undefined }
+  /** What a predicate of the node is called with. */
+  readonly context: (position: number) => Record<string, unknown>
+  /** Rows that a node has in the current instance of one around it. */
+  readonly rowsIn: (outer: number, position: number) => ReadonlyArray<number>
+  /** Says which row a compensation is for. */
+  readonly undo: (compensation: number, row: number) => void
+}
+
+/** What the view asks of whoever keeps the state. */
+export interface Source {
+  readonly plan: Plan.Plan
+  readonly values: { readonly input: unknown; readonly outputs: ReadonlyMap<NodeKey, unknown> }
+  readonly state: () => RunState.RunState
+  /** The arm a branch has taken, or takes; -1 for none. */
+  readonly armOf: (position: number, branch: Plan.Branch) => number
+}
+
+/** Positions of the children of a node. */
+export const childPositions = ({ end }: Plan.Plan, position: number): Array<number> => {
+  const found: Array<number> = []
+  for (let child = position + 1; child < (end[position] as number); child = end[child] as number) found.push(child)
+  return found
+}
+
+/** The view of a plan. */
+export const make = ({ plan, values, state, armOf }: Source): View => {
+  const { loopOf, end } = plan
+  const at = (position: number): Plan.Node => plan.nodes[position] as Plan.Node
+  /** Of loops, instead of what the state says: where a compensation is for a pass that is past. */
+  let pinned: ReadonlyMap<number, number> | undefined
+  const undoing = new Map<number, number>()
+
+  const loopRecord: View["loopRecord"] = (position) => RunState.loop(state(), (at(position) as Plan.Loop).id, iterationOf(position))
+  const boundaryRecord: View["boundaryRecord"] = (position) =>
+    RunState.boundary(state(), (at(position) as Plan.Boundary).id, iterationOf(position))
+  const rowOfLoop = (position: number): number => {
+    const row = pinned?.get(position)
+    if (row !== undefined) return row
+    const record = loopRecord(position)
+    return record === undefined || record.passes === 0 ? -1 : record.base + record.passes - 1
+  }
+  const iterationOf = (position: number): number => {
+    if (position >= plan.size) return undoing.get(position) ?? 0
+    const around = loopOf[position] as number
+    return around < 0 ? 0 : rowOfLoop(around)
+  }
+  const passOf = (position: number): number => {
+    if (position >= plan.size) return pinning(position, () => passOf(plan.undoes[position - plan.size] as number))
+    const around = loopOf[position] as number
+    if (around < 0) return 0
+    const record = loopRecord(around)
+    return pinned?.has(around) === true ? rowOfLoop(around) - (record?.base ?? 0) : (record?.passes ?? 1) - 1
+  }
+
+  /** Has the loops around a step that is undone stand where they stood then. */
+  const pinning = <A>(compensation: number, look: () => A): A => {
+    const pins = new Map<number, number>()
+    let row = undoing.get(compensation) ?? 0
+    let loop = loopOf[plan.undoes[compensation - plan.size] as number] as number
+    while (loop >= 0) {
+      pins.set(loop, row)
+      const outer = loopOf[loop] as number
+      if (outer >= 0) row = rowAround(loop, row)
+      loop = outer
+    }
+    pinned = pins
+    const found = look()
+    pinned = undefined
+    return found
+  }
+  /** The row of the loop around one, in which that made a given row. */
+  const rowAround = (loop: number, row: number): number => {
+    const { id } = at(loop) as Plan.Loop
+    const outer = at(loopOf[loop] as number) as Plan.Loop
+    const total = HashMap.get(state().loopPasses, outer.id)
+    for (let candidate = total._tag === "Some" ? total.value - 1 : 0; candidate > 0; candidate--) {
+      const record = RunState.loop(state(), id, candidate)
+      if (record !== undefined && record.base <= row && row < record.base + record.passes) return candidate
+    }
+    return 0
+  }
+
+  const rowsIn: View["rowsIn"] = (outer, position) => {
+    const around = loopOf[position] as number
+    if (around < 0 || around < outer) return [iterationOf(position)]
+    const rows: Array<number> = []
+    for (const row of rowsIn(outer, around)) {
+      const record = RunState.loop(state(), (at(around) as Plan.Loop).id, row)
+      for (let pass = 0; pass < (record?.passes ?? 0); pass++) rows.push((record?.base ?? 0) + pass)
+    }
+    return rows
+  }
+
+  const lastChild = (position: number): number => {
+    let last = position + 1
+    for (let child = last; child < (end[position] as number); child = end[child] as number) last = child
+    return last
+  }
+  const compose = <A>(
+    position: number,
+    read: (key: NodeKey) => A | undefined,
+    tuple: (values: Array<A | undefined>) => A,
+  ): A | undefined => {
+    const node = at(position)
+    switch (node._tag) {
+      case "Step":
+      case "Wait":
+        return read(nodeKey(node.id, iterationOf(position)))
+      case "Sequence":
+        if (node.skipsAbsent === true) {
+          for (const child of childPositions(plan, position).reverse()) {
+            const found = compose(child, read, tuple)
+            if (found !== undefined) return found
+          }
+          return undefined
+        }
+        return node.children.length === 0 ? undefined : compose(lastChild(position), read, tuple)
+      case "Parallel":
+        return tuple(childPositions(plan, position).map((child) => compose(child, read, tuple)))
+      case "Branch": {
+        const arm = armOf(position, node)
+        return arm < 0 ? undefined : compose(arm, read, tuple)
+      }
+      case "Loop":
+        return rowOfLoop(position) < 0 ? undefined : compose(position + 1, read, tuple)
+      case "Saga":
+        return boundaryRecord(position)?.isCaught === true ? undefined : compose(position + 1, read, tuple)
+      case "TryCatch": {
+        const isCaught = boundaryRecord(position)?.isCaught === true
+        if (!isCaught) return compose(position + 1, read, tuple)
+        return node.catch === undefined ? undefined : compose(end[position + 1] as number, read, tuple)
+      }
+    }
+  }
+  const value: View["value"] = (position) =>
+    compose<unknown>(
+      position,
+      (key) => values.outputs.get(key),
+      (tuple) => tuple,
+    )
+  const stored: View["stored"] = (position) =>
+    compose<Json>(
+      position,
+      (key) => {
+        const record = HashMap.get(state().nodes, key)
+        return record._tag === "Some" && record.value.kind === "step" ? record.value.output : undefined
+      },
+      (tuple) => tuple.map((item) => item ?? null),
+    )
+
+  const needs: View["needs"] = (position) => {
+    if (position < plan.size) return needsAt(position)
+    return pinning(position, () => {
+      const undone = plan.undoes[position - plan.size] as number
+      const { values: found, missing } = needsAt(undone)
+      const { id } = at(undone) as Plan.Step
+      return { values: { ...found, output: values.outputs.get(nodeKey(id, iterationOf(undone))) }, missing }
+    })
+  }
+  const needsAt = (position: number): ReturnType<View["needs"]> => {
+    const found: Record<string, unknown> = {}
+    let missing: string | undefined
+    for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
+      if (need.pass === "caught") {
+        const cause = boundaryRecord(need.target)?.cause
+        found[need.name] = cause === undefined ? undefined : caughtOf(cause)
+      } else if (need.pass === "previous") {
+        const target = at(need.target)
+        const row = iterationOf(need.target) - 1
+        found[need.name] = isLeaf(target) && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
+      } else {
+        const isThere = hasPass(need.target, position)
+        if (!isThere && need.gate >= 0) missing ??= need.name
+        found[need.name] = isThere ? value(need.target) : undefined
+      }
+    }
+    return { values: found, missing }
+  }
+  /** Whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
+  const hasPass = (target: number, reader: number): boolean => {
+    for (let around = at(target)._tag === "Loop" ? target : (loopOf[target] as number); around >= 0; ) {
+      if (around < reader && reader < (end[around] as number)) return true
+      if (rowOfLoop(around) < 0) return false
+      around = loopOf[around] as number
+    }
+    return true
+  }
+
+  return {
+    loopRecord,
+    boundaryRecord,
+    iterationOf,
+    passOf,
+    value,
+    stored,
+    needs,
+    context: (position) => ({ input: values.input, ...needs(position).values }),
+    rowsIn,
+    undo: (compensation, row) => {
+      undoing.set(compensation, row)
+    },
+  }
+}

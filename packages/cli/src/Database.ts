@@ -3,7 +3,7 @@
  */
 import { existsSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
-import type { StoreError } from "@smithers/core/Errors"
+import type { RunNotFound, StoreError } from "@smithers/core/Errors"
 import type { StorageShape } from "@smithers/core/Storage"
 import * as RunIds from "@smithers/sqlite/RunIds"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
@@ -75,6 +75,17 @@ export const findRun = (
     // In order, so that one which is the whole id comes first.
     if (first === prefix || others.length === 0) return first
     return yield* new AmbiguousRun({ runId: prefix, candidates: [first, ...others] })
+  })
+
+/**
+ * Where the code of a run is, as its starter said it, from the folder of the database: its own source or, of a run that another run
+ * started, that one's.
+ */
+export const sourceOf = (storage: StorageShape, runId: string): Effect.Effect<string | undefined, StoreError | RunNotFound> =>
+  Effect.gen(function* () {
+    const { run } = yield* storage.inspect(runId)
+    if (run.source !== null) return run.source
+    return run.parent === null ? undefined : yield* sourceOf(storage, run.parent.runId)
   })
 
 /** A run in a database that is open. */

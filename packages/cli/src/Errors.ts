@@ -170,6 +170,7 @@ const inputTags: ReadonlySet<string> = new Set([
   "RunNotFound",
   "RunEnded",
   "NotWaiting",
+  "NodeNotFound",
   "AlreadyDecided",
   "InvalidCommand",
   "InputMismatch",

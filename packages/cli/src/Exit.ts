@@ -23,7 +23,7 @@ export const Exit = {
 export type ExitCode = (typeof Exit)[keyof typeof Exit]
 
 /** The code for how a run stands. One that is worked on, or could be, has not failed. */
-export const ofStatus = (status: RunSummary["status"] | "paused"): ExitCode => {
+export const ofStatus = (status: RunSummary["status"]): ExitCode => {
   switch (status) {
     case "failed":
       return Exit.failed

@@ -36,14 +36,14 @@ export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, wai
   const shown = new Map<string, ShownNode>()
   const waiting = new Map(waits.map((wait) => [`${wait.nodeId}/${wait.iteration}`, wait]))
   for (const node of nodes) {
-    if (node.kind === "loop") continue
+    if (node.kind !== "step") continue
     const key = `${node.nodeId}/${node.iteration}`
     const wait = node.status === "waiting" ? waiting.get(key) : undefined
     shown.set(key, {
       nodeId: node.nodeId,
       iteration: node.iteration,
       // Its process is gone.
-      status: node.status === "running" ? "interrupted" : node.status,
+      status: node.status === "running" ? "interrupted" : (node.status as ShownNode["status"]),
       attempt: node.attempt,
       since: node.startedAt ?? createdAt,
       retryAt: node.retryAt ?? undefined,
@@ -68,6 +68,8 @@ export const waitText = (kind: string, request: unknown, name: string | undefine
       return `signal ${JSON.stringify(name ?? "")}`
     case "timer":
       return "its time"
+    case "subflow":
+      return `child run ${name ?? ""}`
     default:
       return kind
   }
@@ -123,7 +125,8 @@ export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress 
       case "WaitStarted":
         return { ...base, status: "waiting", waitsFor: waitText(event.kind, event.request, event.name), deadline: event.deadline }
       case "WaitEnded":
-        return { ...base, status: event.status }
+        // The gate of a step that now begins.
+        return { ...base, status: event.status === "passed" ? "running" : event.status }
       default:
         return undefined
     }
@@ -195,6 +198,18 @@ export const describe = ({ event, at }: LoggedEvent): string => {
       return `↻ ${event.nodeId} pass ${event.pass + 1}`
     case "LoopFinished":
       return `✓ ${event.nodeId} loop over (${event.reason})`
+    case "SubflowEnded":
+      return `● ${event.nodeId} ${where} child run ${event.status}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
+    case "BoundaryStarted":
+      return `▽ ${event.nodeId} ${where} begun`
+    case "BoundaryHalted":
+      return `■ ${event.nodeId} ${where} ${event.isCaught ? "caught a failure" : "halted"}`
+    case "BoundaryEnded":
+      return `△ ${event.nodeId} ${where} ${event.status}`
+    case "RunPaused":
+      return `‖ paused${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
+    case "RunUnpaused":
+      return `▶ unpaused${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
     case "CancelRequested":
       return `■ cancellation asked for${event.reason === undefined ? "" : `: ${shorten(oneLine(event.reason), 200)}`}`
     case "RunFinished":

@@ -2,7 +2,7 @@
  * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
  */
 import type { RunDetails, WaitSummary } from "@smithers/core/Storage"
-import { waitText } from "./Progress.ts"
+import { titleOf } from "./Progress.ts"
 import { oneLine, plural, quoted, shorten, span } from "./Text.ts"
 
 /** What is known of a run. */
@@ -44,7 +44,9 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
       const correlation = wait.correlation === null ? [] : ["--correlation", wait.correlation]
       return [commandLine(db, "signal", wait.runId, wait.name ?? "", "--data", "JSON", ...correlation)]
     }
-    default:
+    case "subflow":
+      return [commandLine(db, "why", wait.name ?? "")]
+    case "timer":
       return []
   }
 }
@@ -58,10 +60,9 @@ const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${s
 export const why = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why => {
   const { run, nodes, failure } = details
   const { runId } = run
-  const status: string = run.status
   const it = `Run ${runId}`
   const resume = resumeOf(runId, db)
-  switch (status) {
+  switch (run.status) {
     case "finished":
       return { reason: "finished", sentence: `${it} has finished.`, commands: [commandLine(db, "output", runId)] }
     case "cancelled":
@@ -87,13 +88,10 @@ export const why = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): W
     if (first !== undefined) {
       const others = running.length === 1 ? "" : ` and ${plural(running.length - 1, "other step")}`
       const since = first.startedAt === null ? "" : ` for ${span(now - first.startedAt)}`
-      const also =
-        open[0] === undefined
-          ? ""
-          : `; it also waits for ${waitText(open[0].kind, open[0].request, open[0].name ?? undefined)} ("${open[0].nodeId}")`
+      const also = open[0] === undefined ? "" : `, and waits for ${awaited(open[0])}`
       return {
         reason: "running",
-        sentence: `${it} is at work on "${first.nodeId}" (attempt ${first.attempt}${since})${others}${also}.`,
+        sentence: `${it} is at work on "${first.nodeId}" (attempt ${first.attempt}${since})${others}${also}`,
         commands: open[0] === undefined ? [commandLine(db, "logs", runId, "--follow")] : commandsFor(open[0], db),
       }
     }
@@ -107,15 +105,12 @@ export const why = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): W
   }
   const [wait] = open
   if (wait !== undefined && active.length === 0) {
-    const since = span(now - wait.since)
-    const others = open.length === 1 ? "" : ` and ${plural(open.length - 1, "other wait")}`
-    const until =
-      wait.deadline === null ? "" : wait.deadline <= now ? ", and its time is over" : ` (${span(wait.deadline - now)} left)`
-    const what = `"${wait.nodeId}" waits for ${waitText(wait.kind, wait.request, wait.name ?? undefined)}`
+    const others = open.length === 1 ? "" : `, and for ${plural(open.length - 1, "other thing")}`
+    const left = wait.deadline === null ? "" : wait.deadline <= now ? " (its time is over)" : ` (${span(wait.deadline - now)} left)`
     if (isTold && !isOwned) {
       return {
         reason: "told",
-        sentence: `${it} was told something and nobody has taken it up yet: ${what}.`,
+        sentence: `${it} was told something that nobody has taken up yet; it waits for ${awaited(wait)}`,
         commands: [resume, commandLine(db, "supervise")],
       }
     }
@@ -131,14 +126,14 @@ export const why = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): W
     const then = isOwned ? [] : [resume]
     return {
       reason: wait.kind,
-      sentence: `${it} waits for ${waitText(wait.kind, wait.request, wait.name ?? undefined)} ("${wait.nodeId}", since ${since}${until})${others}.`,
+      sentence: `${it} has waited ${span(now - wait.since)} for ${awaited(wait)}${left}${others}`,
       commands: [...commandsFor(wait, db), ...then],
     }
   }
   if (isOwned) {
     return { reason: "running", sentence: `${it} is being worked on.`, commands: [commandLine(db, "logs", runId, "--follow")] }
   }
-  const isOrphaned = run.owner !== null || status === "running"
+  const isOrphaned = run.owner !== null || run.status === "running"
   return {
     reason: isOrphaned ? "orphaned" : "suspended",
     sentence: isOrphaned
@@ -148,5 +143,23 @@ export const why = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): W
   }
 }
 
+/** What a wait is for, as the end of a sentence. */
+const awaited = ({ kind, nodeId, request, name }: WaitSummary): string => {
+  const title = titleOf(request)
+  const said = title === undefined ? "" : `: ${shorten(oneLine(title), 200)}`
+  switch (kind) {
+    case "approval":
+      return `the approval of "${nodeId}"${said}`
+    case "human":
+      return `an answer to "${nodeId}"${said}`
+    case "signal":
+      return `the signal ${JSON.stringify(name ?? "")} at "${nodeId}"`
+    case "subflow":
+      return `its child run ${name ?? ""} at "${nodeId}"`
+    case "timer":
+      return `the time of "${nodeId}"`
+  }
+}
+
 /** People first: a timer needs nobody. */
-const urgency = ({ kind }: WaitSummary): number => (kind === "approval" || kind === "human" ? 0 : kind === "signal" ? 1 : 2)
+const urgency = ({ kind }: WaitSummary): number => ["approval", "human", "signal", "subflow", "timer"].indexOf(kind)

@@ -8,7 +8,9 @@
  */
 import { existsSync, readFileSync, statSync } from "node:fs"
 import { dirname, extname, join, resolve } from "node:path"
+import type { Plan } from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
+import * as Supervisor from "@smithers/core/Supervisor"
 import type { Runs } from "@smithers/core/Workflow"
 import type { BunPlugin } from "bun"
 import * as Effect from "effect/Effect"
@@ -29,6 +31,8 @@ export interface WorkflowModule {
   readonly path: string
   /** The export, where it is not the default one. */
   readonly exported: string | undefined
+  /** All workflows that the file exports. */
+  readonly all: ReadonlyArray<LoadedWorkflow>
 }
 
 const facade = "smithers-orchestrator"
@@ -169,8 +173,31 @@ export const load = (
       const what = name === "default" ? "The default export" : `"${name}"`
       return yield* invalid("no-workflow", `${what} of ${path} is no workflow, but ${kindOf(found)}. ${advice}`)
     }
-    return { workflow: found, path, exported: name === "default" ? undefined : name }
+    const all = [...new Set(names.map((one) => module[one] as LoadedWorkflow))]
+    return { workflow: found, path, exported: name === "default" ? undefined : name, all }
   })
+
+/**
+ * The definition of a workflow by its name: of one that the file exports, or that one of these starts as a child run. Where there is none,
+ * that of the workflow which was named, so that the mismatch is told.
+ */
+export const definitionFor = ({ workflow, all }: WorkflowModule, name: string): Definition<never> => {
+  const found = [workflow, ...all].find((one) => nameOrNone(one) === name)
+  if (found !== undefined) return found.definition
+  const built = [...new Map(all.filter(isBuilt).map((one) => [one.name, one])).values()]
+  return Supervisor.registry<never>(built).find(name) ?? workflow.definition
+}
+
+const isBuilt = (workflow: LoadedWorkflow): workflow is LoadedWorkflow & { readonly plan: Plan } => "plan" in workflow
+
+/** A workflow as JSX says its name when it is rendered, which may fail. */
+const nameOrNone = (workflow: LoadedWorkflow): string | undefined => {
+  try {
+    return workflow.name
+  } catch {
+    return undefined
+  }
+}
 
 const isWorkflow = (value: unknown): value is LoadedWorkflow =>
   typeof value === "object" &&

@@ -1,11 +1,10 @@
 /**
  * Commands that stop runs and let them go on.
  */
-import { RunEnded } from "@smithers/core/Errors"
+import * as Commands from "@smithers/core/Commands"
 import { type RunSummary, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import { connect, connectRun, type FoundRun } from "../Database.ts"
-import * as Commands from "../internal/coming.ts"
 import { plural } from "../Text.ts"
 import { told } from "./told.ts"
 
@@ -85,7 +84,7 @@ export const down = (given: {
     Effect.gen(function* () {
       const { storage } = yield* connect(given.db)
       const runs: Array<string> = []
-      const status = Commands.known(["running", "suspended", "waiting", "paused"])
+      const status = ["running", "suspended", "waiting", "paused"] as const
       const filter = {
         status,
         limit: pageSize,
@@ -98,10 +97,7 @@ export const down = (given: {
           const isCancelled = yield* Commands.cancel(runId, reasonOf(given.reason)).pipe(
             Effect.as(true),
             // It has just ended by itself.
-            Effect.catchIf(
-              (error) => error instanceof RunEnded,
-              () => Effect.succeed(false),
-            ),
+            Effect.catchTag("RunEnded", () => Effect.succeed(false)),
             Effect.provideService(Storage, storage),
           )
           if (isCancelled) runs.push(runId)

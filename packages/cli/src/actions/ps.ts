@@ -6,14 +6,13 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connect, type Database, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
-import { known, type Status } from "../internal/coming.ts"
 import { waitText } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
 import { shorten, span, table } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
-  readonly status: ReadonlyArray<Status>
+  readonly status: ReadonlyArray<RunSummary["status"]>
   readonly workflow: string | undefined
   readonly tag: string | undefined
   readonly limit: number | undefined
@@ -31,7 +30,7 @@ const list = ({ file, storage }: Database, given: Given, before: string | undefi
   Effect.gen(function* () {
     const { status, workflow, tag, limit = usualLimit } = given
     const found = yield* storage.runs({
-      ...(status.length === 0 ? {} : { status: known(status) }),
+      ...(status.length === 0 ? {} : { status }),
       ...(workflow === undefined ? {} : { workflow }),
       ...(tag === undefined ? {} : { tag }),
       ...(before === undefined ? {} : { before }),

@@ -5,20 +5,21 @@
 import { spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
+import * as Engine from "@smithers/core/Engine"
+import { CrashLoop } from "@smithers/core/Errors"
 import * as Metrics from "@smithers/core/Metrics"
-import type { StorageShape } from "@smithers/core/Storage"
+import { type Due, Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Metric from "effect/Metric"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
-import { locate, open } from "../Database.ts"
+import { locate, open, sourceOf } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
 import { Host } from "../Host.ts"
-import { sourceOf } from "../internal/coming.ts"
 import { Supervised } from "../Output.ts"
 import { Screen } from "../Screen.ts"
 import { oneLine, parseSpan, shorten, span } from "../Text.ts"
@@ -41,10 +42,8 @@ const stopMs = 10_000
 
 type Line = typeof Supervised.Type
 
-interface Due {
-  readonly runId: string
-  readonly workflow: string
-}
+/** Claims in a row of which nothing came, after which a run is given up: as many as the supervisor in `core` allows. */
+const maxTries = 5
 
 const encode = Schema.encodeSync(Supervised)
 
@@ -122,11 +121,10 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
     const act = (line: Parameters<typeof tell>[0]) => Effect.zipRight(count(line.action), tell(line))
 
     /** Whether a run can be taken up from here. */
-    const isKnown = (run: Due) =>
+    const isKnown = (due: Due) =>
       Effect.gen(function* () {
-        const found = yield* Effect.either(storage.inspect(run.runId))
-        if (found._tag === "Left") return false
-        if (sourceOf(found.right.run) !== undefined) return true
+        const run = { runId: due.runId, workflow: due.workflow }
+        if (due.source !== null || (yield* sourceOf(storage, run.runId)) !== undefined) return true
         if (!skipped.has(run.runId)) {
           const message = `it does not know the file of its workflow: smithers up <file> --resume ${run.runId}`
           yield* act({ action: "skipped", ...run, message })
@@ -135,8 +133,22 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
         return false
       })
 
-    const work = (run: Due) =>
+    /** Ends a run whose process died each time it was taken up. */
+    const giveUp = (due: Due) =>
       Effect.gen(function* () {
+        const { runId, workflow, tries } = due
+        const failure = new CrashLoop({ runId, interruptions: tries })
+        const isEnded = yield* Effect.scoped(Effect.flatMap(Engine.make(), (engine) => engine.abandon(runId, failure))).pipe(
+          Effect.provideService(Storage, storage),
+          Effect.catchAll(() => Effect.succeed(false)),
+        )
+        if (isEnded) yield* act({ action: "gave-up", runId, workflow, message: failure.message })
+      })
+
+    const work = (due: Due) =>
+      Effect.gen(function* () {
+        if (due.tries >= maxTries) return yield* giveUp(due)
+        const run = { runId: due.runId, workflow: due.workflow }
         yield* Metric.increment(Metrics.runsSupervised)
         yield* act({ action: "resumed", ...run, message: "" })
         const ended = yield* resume(self, file, run.runId)
@@ -179,7 +191,9 @@ export const supervise = (given: Given) =>
 
       if (given.dryRun) {
         const { runs } = yield* storage.due(yield* Clock.currentTimeMillis)
-        yield* Effect.forEach(yield* Effect.filter(runs, isKnown), (run) => act({ action: "would-resume", ...run, message: "" }))
+        yield* Effect.forEach(yield* Effect.filter(runs, isKnown), ({ runId, workflow }) =>
+          act({ action: "would-resume", runId, workflow, message: "" }),
+        )
         yield* summary
         return nothing
       }

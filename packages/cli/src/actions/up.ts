@@ -4,7 +4,7 @@
 import { statSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import { Engine } from "@smithers/core/Engine"
-import { InvalidInput, unnamed } from "@smithers/core/Errors"
+import { InvalidInput, type StoreError, unnamed } from "@smithers/core/Errors"
 import { generateRunId, idPattern } from "@smithers/core/Ids"
 import type { Settlement } from "@smithers/core/RunDriver"
 import { onStorage } from "@smithers/core/Smithers"
@@ -17,20 +17,19 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
-import { filename, findRun, locate, named, nearest, open } from "../Database.ts"
+import { filename, findRun, locate, named, nearest, open, sourceOf } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, NoSource } from "../Errors.ts"
-import { Exit, type ExitCode } from "../Exit.ts"
+import { Exit } from "../Exit.ts"
 import * as Follow from "../Follow.ts"
 import { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
-import { sourceOf } from "../internal/coming.ts"
 import * as LiveView from "../LiveView.ts"
 import * as Progress from "../Progress.ts"
 import { Screen } from "../Screen.ts"
 import { excerpt, pretty, span } from "../Text.ts"
 import { commandLine, commandsFor } from "../Why.ts"
-import { type LoadedWorkflow, load, looksLikeFile, type WorkflowModule } from "../WorkflowFile.ts"
+import { definitionFor, type LoadedWorkflow, load, looksLikeFile, type WorkflowModule } from "../WorkflowFile.ts"
 import { detach } from "./detach.ts"
 
 /** What `up` is given. */
@@ -121,19 +120,21 @@ const resumed = (given: Given, intent: Meant, here: string, root: string, file: 
     const existing = yield* Effect.scoped(
       Effect.gen(function* () {
         const storage = yield* open(file)
-        return yield* storage.inspect(yield* findRun({ file }, intent.runId as string))
+        const runId = yield* findRun({ file }, intent.runId as string)
+        return { details: yield* storage.inspect(runId), source: yield* sourceOf(storage, runId) }
       }),
     )
-    const { runId, workflow } = existing.run
+    const { details, source } = existing
+    const { runId, workflow } = details.run
     if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
-    const target = intent.target ?? sourceOf(existing.run)
+    const target = intent.target ?? source
     if (target === undefined) return yield* new NoSource({ runId, workflow })
     // What the run remembers is meant from the folder of its database.
     const folder = intent.target === undefined ? dirname(file) : here
     const loaded = yield* load(target, { home: host.home, folder, exported: given.export })
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
-    return yield* work({ given, file, runId, loaded, input: undefined, existing })
+    return yield* work({ given, file, runId, loaded, input: undefined, existing: details })
   })
 
 interface Work {
@@ -149,8 +150,8 @@ interface Work {
 /** A run at work. */
 interface Session {
   readonly result: Effect.Effect<RunResult<unknown>, { readonly _tag: string; readonly message: string }>
-  /** Completes when nothing can go on before something comes from outside. */
-  readonly waiting: Effect.Effect<unknown, { readonly _tag: string; readonly message: string }>
+  /** Completes when nothing can go on before something comes from outside, or the run is paused. */
+  readonly waiting: Effect.Effect<"waiting" | "paused", { readonly _tag: string; readonly message: string }>
 }
 
 const sourceFor = (file: string, loaded: WorkflowModule): string => {
@@ -167,14 +168,16 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
     if (existing === undefined) {
       const options = { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) }
       const handle = yield* workflow.start(input, options)
-      const session: Session = handle
+      const waiting = Effect.map(handle.waiting, ({ _tag }) => (_tag === "paused" ? _tag : "waiting"))
+      const session: Session = { result: handle.result, waiting }
       return session
     }
     const engine = yield* Engine
     const request = { runId, create: undefined, revive: ["failed", "cancelled"], onIncompatible } as const
-    const started = yield* engine.start(workflow.definition, request)
+    const started = yield* engine.start(definitionFor(loaded, existing.run.workflow), request)
     const result = Effect.map(started.settled, (settlement) => resultOf(runId, settlement))
-    const session: Session = { result, waiting: started.idle }
+    const waiting = Effect.map(started.idle, ({ isPaused }) => (isPaused ? "paused" : "waiting"))
+    const session: Session = { result, waiting }
     return session
   })
 
@@ -208,8 +211,8 @@ const work = (task: Work) =>
           Effect.gen(function* () {
             const { result, waiting } = yield* start(task)
             const shown = yield* show(task, began)
-            const idle = Effect.as(waiting, undefined)
-            const settled = yield* given.wait ? result : Effect.raceFirst(result, idle)
+            const resting = Effect.map(waiting, (_tag) => ({ _tag }))
+            const settled = yield* given.wait ? result : Effect.raceFirst(result, resting)
             yield* shown
             return settled
           }),
@@ -295,19 +298,16 @@ const redirectConsole = (line: (text: string) => void): void => {
   }
 }
 
-const codes: { readonly [tag: string]: ExitCode } = { finished: Exit.finished, failed: Exit.failed, cancelled: Exit.cancelled }
-
 /** What is said in the end. */
 const conclude = (
   storage: StorageShape,
   { given, runId }: Work,
-  settled: RunResult<unknown> | undefined,
+  result: RunResult<unknown> | { readonly _tag: "waiting" | "paused" },
   began: number,
   resume: string,
 ) =>
   Effect.gen(function* () {
     const took = span((yield* Clock.currentTimeMillis) - began)
-    const result = settled ?? { _tag: "waiting" as const }
     switch (result._tag) {
       case "finished": {
         const show = commandLine(given.db, "output", runId, "--json")
@@ -334,11 +334,25 @@ const conclude = (
           code: Exit.cancelled,
         } satisfies Reply
       }
+      case "paused": {
+        const next = [commandLine(given.db, "unpause", runId), resume]
+        const text = `Run ${runId} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
+        return { value: { runId, status: "paused", next }, text, code: Exit.waiting } satisfies Reply
+      }
       default: {
-        const waits = yield* storage.waits({ runId })
+        const waits = yield* waitsOf(storage, runId)
         return waitingReply(runId, waits, given.db, resume)
       }
     }
+  })
+
+/** Open waits of a run, and of the child runs that it waits for. */
+const waitsOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<WaitSummary>, StoreError> =>
+  Effect.gen(function* () {
+    const own = yield* storage.waits({ runId })
+    const children = own.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : []))
+    const inside = yield* Effect.forEach(children, (child) => waitsOf(storage, child))
+    return [...own.filter(({ kind }) => kind !== "subflow"), ...inside.flat()]
   })
 
 const waitingReply = (runId: string, waits: ReadonlyArray<WaitSummary>, db: string | undefined, resume: string): Reply => {
@@ -357,5 +371,5 @@ const waitingReply = (runId: string, waits: ReadonlyArray<WaitSummary>, db: stri
     ...commandsFor(wait, db).map((command) => `      ${command}`),
   ])
   const text = [`Run ${runId} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
-  return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: codes[status] ?? Exit.waiting }
+  return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: Exit.waiting }
 }

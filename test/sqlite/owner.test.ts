@@ -22,6 +22,22 @@ describe("an owner", () => {
     expect(Owner.isDead(altered({ pid: endedPid() }))).toBe(true)
   })
 
+  it.runIf(hasProc)("is dead when its process has ended and nobody has asked how", async () => {
+    // The shell becomes another program, which knows nothing of the child that the shell began.
+    const parent = Bun.spawn(["sh", "-c", "true & echo $!; exec sleep 30"], { stdout: "pipe" })
+    try {
+      const { value } = await parent.stdout.getReader().read()
+      const pid = Number(new TextDecoder().decode(value))
+      for (let waited = 0; !Owner.isDead(altered({ pid })); waited += 5) {
+        expect(waited, "the child ends").toBeLessThan(5000)
+        await Bun.sleep(5)
+      }
+      expect(() => process.kill(pid, 0), "its id is still taken").not.toThrow()
+    } finally {
+      parent.kill()
+    }
+  })
+
   it.runIf(hasProc)("is dead when its process id was given to another process", () => {
     const [namespace, ticks] = (Owner.make().split(":")[2] ?? "").split(".")
     expect(Number(ticks)).toBeGreaterThan(0)

@@ -42,6 +42,9 @@ export const parse = (text: string, nodes: ReadonlyArray<NodeSummary> = []): Rea
 const kindOf = ({ kind, details }: Line): string =>
   kind === "Wait" && typeof details.kind === "string" ? details.kind : kind.toLowerCase()
 
+/** Ids of the nodes of a plan's text, in document order. */
+export const ids = (text: string): ReadonlyArray<string> => linesOf(text).flatMap((line) => idOf(line) ?? [])
+
 /** How two plans differ, by the ids of their nodes. */
 export const compare = (before: string, after: string) => {
   const [old, current] = [before, after].map(

@@ -23,7 +23,7 @@ import { codeOf, Interrupted, InvalidUsage, isTagged, type Tagged, toReply } fro
 import { Exit as Codes, type ExitCode } from "./Exit.ts"
 import * as Help from "./Help.ts"
 import { Host, type HostShape } from "./Host.ts"
-import { Screen, type ScreenShape } from "./Screen.ts"
+import { redirectConsole, Screen, type ScreenShape } from "./Screen.ts"
 import { neutralise, shorten } from "./Text.ts"
 import { version } from "./Version.ts"
 
@@ -36,6 +36,8 @@ const unused = Layer.mergeAll(FileSystem.layerNoop({}), Path.layer, Layer.succee
 export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "home">): Promise<void> => {
   const isJson = argv.some((token, index) => (token === "--json" && argv[index + 1] !== "false") || token === "--json=true")
   const screen = makeScreen(isJson)
+  // What a workflow prints is not what the command prints.
+  if (isJson) redirectConsole((text) => process.stderr.write(`${text}\n`))
   const services = Context.make(Screen, screen).pipe(
     Context.add(Host, { home: host.home, self: [process.execPath, Bun.main], commands: Catalog.all }),
   )
@@ -52,6 +54,8 @@ export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "ho
     Logger.withMinimumLogLevel(LogLevel.Warning),
   )
 
+  // Waiting for news of a database keeps no process alive; a command that waits for nothing else is to wait all the same.
+  setInterval(() => {}, 2 ** 30)
   const fiber = Effect.runFork(program)
   let signal: "SIGINT" | "SIGTERM" | undefined
   const stop = (name: "SIGINT" | "SIGTERM") => () => {

@@ -21,5 +21,13 @@ export interface ScreenShape {
   readonly draw: (text: string) => void
 }
 
+/** Has what workflows print with `console` go somewhere else. */
+export const redirectConsole = (line: (text: string) => void): void => {
+  for (const name of ["log", "info", "debug", "warn", "error"] as const) {
+    console[name] = (...values: ReadonlyArray<unknown>) =>
+      line(values.map((value) => (typeof value === "string" ? value : Bun.inspect(value))).join(" "))
+  }
+}
+
 /** The screen of the command that runs. */
 export class Screen extends Context.Tag("@smithers/cli/Screen")<Screen, ScreenShape>() {}

@@ -57,7 +57,12 @@ const resumeOf = (runId: string, db: string | undefined): string => commandLine(
 const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${span(at - now)}`)
 
 /** Says why. */
-export const why = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why => {
+export const why = (known: Known): Why => {
+  const found = reasonOf(known)
+  return { ...found, sentence: /[.?!]$/.test(found.sentence) ? found.sentence : `${found.sentence}.` }
+}
+
+const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why => {
   const { run, nodes, failure } = details
   const { runId } = run
   const it = `Run ${runId}`

@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
+import * as PlanTree from "../PlanTree.ts"
 import { waitText } from "../Progress.ts"
 import { excerpt, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
 import { commandLine, commandsFor } from "../Why.ts"
@@ -19,10 +20,14 @@ interface Given {
 /** Waits of one run: as many as it has. */
 const allWaits = { all: true, limit: Number.MAX_SAFE_INTEGER } as const
 
-const byTime = (left: NodeSummary, right: NodeSummary): number =>
-  (left.startedAt ?? Number.MAX_SAFE_INTEGER) - (right.startedAt ?? Number.MAX_SAFE_INTEGER) ||
-  left.nodeId.localeCompare(right.nodeId) ||
-  left.iteration - right.iteration
+/** Nodes in the order of the plan; those that have left it come last. */
+const inOrder = (nodes: ReadonlyArray<NodeSummary>, plan: string): ReadonlyArray<NodeSummary> => {
+  const places = new Map(PlanTree.ids(plan).map((id, place) => [id, place]))
+  const placeOf = ({ nodeId }: NodeSummary) => places.get(nodeId) ?? places.size
+  return nodes.toSorted(
+    (left, right) => placeOf(left) - placeOf(right) || left.nodeId.localeCompare(right.nodeId) || left.iteration - right.iteration,
+  )
+}
 
 /** Outputs by node and iteration, in their stored form. */
 const outputsOf = (state: RunState.RunState): ReadonlyMap<string, unknown> =>
@@ -64,7 +69,7 @@ export const inspect = (given: Given) =>
       const details = yield* storage.inspect(runId)
       const outputs = outputsOf(yield* storage.load(runId))
       const waits = yield* storage.waits({ runId, ...allWaits })
-      const nodes = [...details.nodes].sort(byTime).map((node) => withOutput(node, outputs))
+      const nodes = inOrder(details.nodes, yield* storage.plan(runId)).map((node) => withOutput(node, outputs))
       const { run, input, output, failure } = details
       const stored = { ...(input === undefined ? {} : { input }), ...(output === undefined ? {} : { output }) }
       const text = show(details, nodes, waits, yield* Clock.currentTimeMillis, given.db)

@@ -26,7 +26,7 @@ import { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
 import * as LiveView from "../LiveView.ts"
 import * as Progress from "../Progress.ts"
-import { Screen } from "../Screen.ts"
+import { redirectConsole, Screen } from "../Screen.ts"
 import { excerpt, pretty, span } from "../Text.ts"
 import { commandLine, commandsFor } from "../Why.ts"
 import { definitionFor, type LoadedWorkflow, load, looksLikeFile, type WorkflowModule } from "../WorkflowFile.ts"
@@ -231,11 +231,7 @@ const work = (task: Work) =>
 const show = ({ file, runId, existing }: Work, began: number) =>
   Effect.gen(function* () {
     const screen = yield* Screen
-    if (screen.isJson) {
-      // What a workflow prints is not what the command prints.
-      redirectConsole((text) => process.stderr.write(`${text}\n`))
-      return Effect.void
-    }
+    if (screen.isJson) return Effect.void
     const storage = yield* open(file)
     const isKnown = existing !== undefined || (yield* exists(storage, runId))
     const details = existing ?? (isKnown ? yield* storage.inspect(runId) : undefined)
@@ -246,16 +242,16 @@ const show = ({ file, runId, existing }: Work, began: number) =>
     const view = screen.isLive ? yield* LiveView.make(screen, now, progress) : undefined
     if (view !== undefined) redirectConsole(view.line)
     let total: number | undefined
-    const first = `▶ run ${runId}`
-    yield* view === undefined ? screen.say(first) : Effect.sync(() => view.line(first))
+    const write = (text: string) => (view === undefined ? screen.say(text) : Effect.sync(() => view.line(text)))
+    let isFirst = true
     const each = Effect.fnUntraced(function* (events: Parameters<Parameters<typeof Follow.drain>[3]>[0]) {
       for (const event of events) {
         const { _tag } = event.event
         if (_tag === "RunStarted") progress = { ...progress, createdAt: event.at }
         progress = Progress.apply(progress, event)
-        const text = Progress.line(event, progress.createdAt)
-        if (view === undefined) yield* screen.say(text)
-        else view.line(text)
+        if (isFirst) yield* write(`▶ run ${runId}`)
+        isFirst = false
+        yield* write(Progress.line(event, progress.createdAt))
         if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) {
           total = stepsOf(yield* storage.plan(runId))
         }
@@ -290,13 +286,6 @@ const lastSeq = (storage: StorageShape, runId: string | undefined, before: numbe
 
 /** Steps and waits in the text of a plan. */
 const stepsOf = (plan: string): number => plan.split("\n").filter((line) => /^\[\d+,"(Step|Wait)"/.test(line)).length
-
-const redirectConsole = (line: (text: string) => void): void => {
-  for (const name of ["log", "info", "debug", "warn", "error"] as const) {
-    console[name] = (...values: ReadonlyArray<unknown>) =>
-      line(values.map((value) => (typeof value === "string" ? value : Bun.inspect(value))).join(" "))
-  }
-}
 
 /** What is said in the end. */
 const conclude = (

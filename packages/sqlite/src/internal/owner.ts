@@ -19,7 +19,7 @@ export const isDead = (owner: string): boolean => {
   const [, host, pid, identity] = /^(.*):(\d+):([^:]*):[^:]*$/.exec(owner) ?? []
   if (host !== os.hostname() || pid === undefined || identity === undefined) return false
   if (namespaceOf(identity) !== namespaceOf(identify(process.pid))) return false
-  if (!isRunning(Number(pid))) return true
+  if (!isRunning(Number(pid)) || isZombie(Number(pid))) return true
   const found = identify(Number(pid))
   return found !== "" && identity !== "" && found !== identity
 }
@@ -33,13 +33,27 @@ const isRunning = (pid: number): boolean => {
   }
 }
 
+/** Whether a process has ended and nobody has asked how: where the first process of a container asks for none, that lasts. */
+const isZombie = (pid: number): boolean => statOf(pid)?.[0] === "Z"
+
+/** What `/proc` tells of a process, from the third field on: its state comes first. */
+const statOf = (pid: number): ReadonlyArray<string> | undefined => {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
+    // The second field is the command in parentheses and may hold anything.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  } catch {
+    return undefined
+  }
+}
+
 /** `<namespace>.<start time in clock ticks since boot>`, or nothing where there is no /proc. */
 const identify = (pid: number): string => {
   try {
     const namespace = fs.readlinkSync("/proc/self/ns/pid").replace(/\D/g, "")
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
-    // The second field is the command in parentheses and may hold anything; the start time is the 22nd.
-    return `${namespace}.${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`
+    const stat = statOf(pid)
+    // The 22nd field of all.
+    return stat === undefined ? "" : `${namespace}.${stat[19]}`
   } catch {
     return ""
   }

@@ -1,0 +1,125 @@
+/**
+ * The command line as a real process, in folders with nothing in them but a workflow and a database.
+ */
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Commands from "@smithers/core/Commands"
+import { onStorage } from "@smithers/core/Smithers"
+import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import * as Effect from "effect/Effect"
+import * as Workflows from "./fixtures/workflows.ts"
+
+const bin = join(import.meta.dirname, "..", "..", "packages", "smithers", "src", "bin.ts")
+const workflows = join(import.meta.dirname, "fixtures", "workflows.ts")
+
+/** What came of a command. */
+export interface Result {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+interface SpawnOptions {
+  readonly env?: { readonly [name: string]: string }
+  readonly stdin?: string
+}
+
+/** A folder that goes with {@link Folder.remove}. */
+export interface Folder {
+  readonly path: string
+  readonly file: (name: string) => string
+  /** Starts a command. */
+  readonly start: (
+    args: ReadonlyArray<string>,
+    options?: SpawnOptions,
+  ) => { readonly pid: number; readonly kill: (signal: NodeJS.Signals) => void; readonly result: Promise<Result> }
+  /** Runs a command. */
+  readonly run: (...args: ReadonlyArray<string>) => Promise<Result>
+  /** Runs a command with `--json`. */
+  readonly json: (...args: ReadonlyArray<string>) => Promise<{ readonly code: number | null; readonly value: unknown }>
+  readonly remove: () => void
+}
+
+/** Makes a folder, with the workflows of the tests in `workflow.ts`. */
+export const folder = (): Folder => {
+  const path = mkdtempSync(join(tmpdir(), "smithers-cli-"))
+  copyFileSync(workflows, join(path, "workflow.ts"))
+  const start: Folder["start"] = (args, { env = {}, stdin } = {}) => {
+    const { SMITHERS_DB: _, ...inherited } = process.env
+    const child = Bun.spawn([process.execPath, bin, ...args], {
+      cwd: path,
+      env: { ...inherited, NO_COLOR: "1", USER: "tester", ...env },
+      stdin: stdin === undefined ? "ignore" : new Blob([stdin]),
+      stdout: "pipe",
+      stderr: "pipe",
+    })
+    const [stdout, stderr] = [new Response(child.stdout).text(), new Response(child.stderr).text()]
+    const result = child.exited.then(async () => ({ code: child.exitCode, stdout: await stdout, stderr: await stderr }))
+    return { pid: child.pid, kill: (signal) => child.kill(signal), result }
+  }
+  const run: Folder["run"] = (...args) => start(args).result
+  return {
+    path,
+    file: (name) => join(path, name),
+    start,
+    run,
+    json: async (...args) => {
+      const { code, stdout, stderr } = await run(...args, "--json")
+      try {
+        return { code, value: JSON.parse(stdout) as unknown }
+      } catch {
+        throw new Error(`${args.join(" ")} printed no JSON but ${stdout}${stderr}`)
+      }
+    },
+    remove: () => rmSync(path, { recursive: true, force: true }),
+  }
+}
+
+/** Waits for something that another process does. Polls, since nothing tells this process. */
+export const until = async (condition: () => boolean | Promise<boolean>, what: string): Promise<void> => {
+  const deadline = performance.now() + 20_000
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
+    await Bun.sleep(20)
+  }
+}
+
+/** Makes, in this process, a database with runs that stand in every way there is. */
+export const fill = (file: string): Promise<void> => {
+  const source = (name: string) => `workflow.ts#${name}`
+  const program = Effect.gen(function* () {
+    const { ship, triage, pay, nap, poll, loud } = Workflows
+    const run = { tags: ["test"] }
+    yield* ship.run({ spec: "a login" }, { ...run, runId: "ship-done", source: source("ship") })
+    yield* Commands.approve("ship-done", "ok", { by: "ann", note: "looks good" })
+    yield* ship.resume("ship-done")
+    yield* ship.run({ spec: "a logout" }, { ...run, runId: "ship-waits", source: source("ship") })
+    yield* triage.run({}, { runId: "triage-1", source: source("triage") })
+    yield* pay.run({ order: "o-1" }, { runId: "pay-1", source: source("pay") })
+    yield* nap.run({}, { runId: "nap-1", source: source("nap") })
+    yield* poll.run({ fail: false }, { runId: "poll-done", source: source("poll") })
+    yield* poll.run({ fail: true }, { runId: "poll-failed", source: source("poll") })
+    yield* loud.run({ size: 100_000 }, { runId: "loud-1", source: source("loud") })
+    yield* nap.run({}, { runId: "nap-gone" })
+    yield* nap.cancel("nap-gone", "nobody sleeps here").pipe(Effect.ignore)
+    yield* nap.run({}, { runId: "nap-paused", source: source("nap") })
+    yield* Commands.pause("nap-paused", { by: "ann" })
+    yield* nap.run({}, { runId: "nap-paused" })
+  })
+  return Effect.runPromise(Effect.provide(program, onStorage(SqliteStorage.layer({ filename: file }))))
+}
+
+/** Takes out what differs from one run of a test to the next. */
+export const mask = (text: string, folder: string): string =>
+  text
+    .replaceAll(folder, "<folder>")
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<date>")
+    .replaceAll(/\b\d\d:\d\d:\d\d\b/g, "<clock>")
+    .replaceAll(/\b1[7-9]\d{9,11}(?!\d)/g, "<ms>")
+    .replaceAll(/(?<!\[)\b\d+(\.\d+)?(ms|s|m|h|d)\b( \d+(s|m|h)\b)?/g, "<time>")
+    .replaceAll(/\b[0-9a-z]{6}-[0-9a-z]{8}\b/g, "<run>")
+    .replaceAll(/"pid":\d+|process \d+/g, "<pid>")
+    .replaceAll(/\d+(\.\d+)? [kM]B/g, "<size>")
+    .replaceAll(/ {2,}/g, "  ")
+    .replaceAll(/[ \t]+$/gm, "")

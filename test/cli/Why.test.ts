@@ -1,0 +1,125 @@
+import { commandLine, type Known, why } from "@smithers/cli/Why"
+import type { NodeSummary, RunSummary, WaitSummary } from "@smithers/core/Storage"
+import { describe, expect, it } from "vitest"
+
+const now = 1_000_000
+const run = (more: Partial<RunSummary>): RunSummary => ({
+  runId: "r",
+  workflow: "w",
+  version: null,
+  status: "running",
+  tags: [],
+  createdAt: 0,
+  updatedAt: 0,
+  finishedAt: null,
+  epoch: 1,
+  owner: null,
+  leaseUntil: null,
+  source: null,
+  parent: null,
+  ...more,
+})
+const node = (more: Partial<NodeSummary>): NodeSummary => ({
+  runId: "r",
+  nodeId: "a",
+  iteration: 0,
+  kind: "step",
+  status: "running",
+  attempt: 2,
+  startedAt: now - 5000,
+  finishedAt: null,
+  retryAt: null,
+  table: null,
+  error: null,
+  passes: null,
+  ...more,
+})
+const wait = (more: Partial<WaitSummary>): WaitSummary => ({
+  runId: "r",
+  nodeId: "ok",
+  iteration: 0,
+  workflow: "w",
+  kind: "approval",
+  status: "open",
+  since: now - 60_000,
+  deadline: null,
+  request: { title: "Ship it?" },
+  digest: null,
+  name: null,
+  correlation: null,
+  approved: null,
+  note: null,
+  by: null,
+  endedAt: null,
+  ...more,
+})
+const known = (
+  details: { readonly run?: Partial<RunSummary>; readonly nodes?: ReadonlyArray<NodeSummary> },
+  more: Partial<Known> = {},
+): Known => ({
+  details: { run: run(details.run ?? {}), nodes: details.nodes ?? [], attempts: [], input: {}, output: undefined, failure: null },
+  waits: [],
+  now,
+  isOwnerAlive: false,
+  isTold: false,
+  ...more,
+})
+const owned = { owner: "me", leaseUntil: now + 1000 }
+
+describe("why a run is not done", () => {
+  it("it is at work: on what, for how long, and what it waits for beside", () => {
+    const at = known({ run: owned, nodes: [node({}), node({ nodeId: "b" })] }, { isOwnerAlive: true })
+    expect(why(at)).toEqual({
+      reason: "running",
+      sentence: 'Run r is at work on "a" (attempt 2 for 5.0s) and 1 other step.',
+      commands: ["smithers logs r --follow"],
+    })
+    const beside = why({ ...at, waits: [wait({})] })
+    expect(beside.sentence).toContain('and waits for the approval of "ok": Ship it?')
+    expect(beside.commands[0]).toBe("smithers approve r --node ok")
+  })
+
+  it("it tries again: when, and after what", () => {
+    const error = { name: "TypeError", message: "no \u001b[31m", retryable: true }
+    const retrying = node({ status: "retrying", retryAt: now + 90_000, error })
+    expect(why(known({ run: owned, nodes: [retrying] }, { isOwnerAlive: true })).sentence).toBe(
+      'Run r tries "a" again in 1m 30s after TypeError: no \\x1b[31m (2 attempts so far).',
+    )
+  })
+
+  it("it waits: people come first, and the commands name the iteration and the database", () => {
+    const waits = [
+      wait({ kind: "timer", nodeId: "t", deadline: now + 1000, request: null }),
+      wait({ iteration: 2, deadline: now + 3_600_000 }),
+      wait({ kind: "subflow", nodeId: "child", name: "r.child", request: null }),
+    ]
+    expect(why(known({ run: { status: "waiting" } }, { waits, db: "my db" }))).toEqual({
+      reason: "approval",
+      sentence: 'Run r has waited 1m for the approval of "ok": Ship it? (1h left), and for 2 other things.',
+      commands: [
+        "smithers approve r --node ok --iteration 2 --db 'my db'",
+        "smithers deny r --node ok --iteration 2 --db 'my db'",
+        "smithers up --resume r --db 'my db'",
+      ],
+    })
+    expect(why(known({ run: { status: "waiting" } }, { waits: waits.slice(2) }))).toMatchObject({
+      reason: "subflow",
+      commands: ["smithers why r.child", "smithers up --resume r"],
+    })
+  })
+
+  it("nobody works on it: its process is gone, or it was stopped, or it was told something", () => {
+    expect(why(known({ run: { ...owned } })).reason).toBe("orphaned")
+    expect(why(known({ run: { status: "suspended" } })).reason).toBe("suspended")
+    expect(why(known({ run: { status: "waiting" } }, { waits: [wait({})], isTold: true })).reason).toBe("told")
+    // A retry that nobody is there to make.
+    const retrying = node({ status: "retrying", retryAt: now + 1 })
+    expect(why(known({ run: owned, nodes: [retrying] })).reason).toBe("orphaned")
+  })
+})
+
+describe("a command line", () => {
+  it("can be typed as it stands", () => {
+    expect(commandLine(undefined, "signal", "r", "it's", "--data", "{}")).toBe(`smithers signal r 'it'\\''s' --data '{}'`)
+  })
+})

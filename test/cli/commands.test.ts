@@ -1,0 +1,223 @@
+import { readFileSync } from "node:fs"
+import * as Catalog from "@smithers/cli/Catalog"
+import { ErrorReply } from "@smithers/cli/Errors"
+import * as Schema from "effect/Schema"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { type Folder, fill, folder, mask } from "./Fixture.ts"
+
+let shared: Folder
+beforeAll(async () => {
+  shared = folder()
+  await fill(shared.file("smithers.db"))
+})
+afterAll(() => shared.remove())
+
+const shell = (args: ReadonlyArray<string>) => args.map((arg) => (/^[\w./#=-]+$/.test(arg) ? arg : `'${arg}'`)).join(" ")
+
+/** Holds what a command prints against the schema it is documented by. */
+const checkSchema = (args: ReadonlyArray<string>, stdout: string) => {
+  const definition = Catalog.find(args)
+  if (definition === undefined) throw new Error(`no command ${args.join(" ")}`)
+  const lines = stdout.split("\n").filter((line) => line !== "")
+  if (!definition.isStream) expect(lines.length, stdout).toBe(1)
+  for (const line of lines) {
+    const value = JSON.parse(line) as object
+    const schema: Schema.Schema.AnyNoContext = "error" in value && !("runId" in value) ? ErrorReply : definition.output
+    Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(value)
+  }
+}
+
+/** Runs a command in both forms, and holds the one against its golden output and the other against its schema. */
+const golden = async (place: Folder, name: string, args: ReadonlyArray<string>) => {
+  const human = await place.run(...args)
+  const text = [
+    `$ smithers ${shell(args)}`,
+    human.stdout.trimEnd(),
+    ...(human.stderr.trim() === "" ? [] : ["[stderr]", human.stderr.trimEnd()]),
+    `[exit code ${human.code}]`,
+    "",
+  ].join("\n")
+  await expect(mask(text, place.path)).toMatchFileSnapshot(`golden/${name}.txt`)
+  return human
+}
+
+const both = async (place: Folder, name: string, args: ReadonlyArray<string>) => {
+  const [human, json] = await Promise.all([golden(place, name, args), place.run(...args, "--json")])
+  expect(json.code).toBe(human.code)
+  expect(json.stderr).toBe("")
+  checkSchema(args, json.stdout)
+  return JSON.parse(json.stdout.split("\n")[0] ?? "") as unknown
+}
+
+describe("commands that show", () => {
+  const cases: ReadonlyArray<readonly [name: string, ...args: ReadonlyArray<string>]> = [
+    ["ps", "ps"],
+    ["ps-filtered", "ps", "--status", "waiting", "--workflow", "nap", "--status=paused"],
+    ["ps-page", "ps", "--limit", "2", "--before", "poll-f"],
+    ["inspect-finished", "inspect", "ship-done"],
+    ["inspect-waiting", "inspect", "ship-w"],
+    ["inspect-failed", "inspect", "poll-failed"],
+    ["node-loop", "node", "poll-done", "look", "--iteration", "1"],
+    ["node-failed", "node", "poll-failed", "end"],
+    ["node-decided", "node", "ship-done", "ok"],
+    ["node-unknown", "node", "ship-done", "nope"],
+    ["output", "output", "ship-done"],
+    ["output-node", "output", "poll-done", "look"],
+    ["output-none", "output", "ship-waits"],
+    ["output-loud", "output", "loud-1"],
+    ["logs", "logs", "poll-failed"],
+    ["logs-type", "logs", "ship-done", "--type", "AttemptSucceeded", "--type", "ApprovalDecided"],
+    ["logs-last", "logs", "ship-done", "--limit", "2"],
+    ["events", "events", "ship-waits", "--since", "3"],
+    ["why-approval", "why", "ship-waits"],
+    ["why-human", "why", "triage-1"],
+    ["why-signal", "why", "pay-1"],
+    ["why-timer", "why", "nap-1"],
+    ["why-finished", "why", "ship-done"],
+    ["why-failed", "why", "poll-failed"],
+    ["why-cancelled", "why", "nap-gone"],
+    ["why-paused", "why", "nap-paused"],
+    ["inbox", "inbox"],
+    ["graph-run", "graph", "poll-failed"],
+    ["graph-file", "graph", "workflow.ts#poll"],
+    ["graph-mermaid", "graph", "ship-waits", "--format", "mermaid"],
+    ["graph-dot", "graph", "ship-waits", "--format", "dot"],
+    ["check", "check", "workflow.ts"],
+    ["check-against", "check", "workflow.ts", "--against", "ship-waits"],
+    ["workflow-list", "workflow", "list"],
+    ["workflow-path", "workflow", "path", "nope"],
+    ["db-path", "db", "path"],
+    ["db-check", "db", "check"],
+    ["db-prune-dry", "db", "prune", "--older-than", "0s", "--dry-run"],
+    ["supervise-dry", "supervise", "--dry-run"],
+    ["no-such-run", "why", "zzz"],
+    ["ambiguous-run", "why", "ship"],
+    ["unknown-command", "ups"],
+    ["unknown-option", "ps", "--limti", "3"],
+    ["invalid-option", "ps", "--limit", "many"],
+    ["missing-argument", "why"],
+    ["too-many-arguments", "why", "ship-done", "ship-waits"],
+  ]
+  for (const [name, ...args] of cases) {
+    it(`${shell(args)} prints its golden output, and JSON that matches its schema`, async () => {
+      if (Catalog.find(args) === undefined) await golden(shared, name, args)
+      else await both(shared, name, args)
+    })
+  }
+
+  it("help of the program and of each command is printed with an example", async () => {
+    await golden(shared, "help", ["--help"])
+    await golden(shared, "help-approve", ["approve", "--help"])
+    for (const { examples } of Catalog.all) expect(examples[0].line).toMatch(/smithers /)
+  })
+
+  it("--version and completions answer without a database", async () => {
+    const version = await shared.run("--version")
+    const { version: packaged } = JSON.parse(
+      readFileSync(`${import.meta.dirname}/../../packages/smithers/package.json`, "utf8"),
+    ) as { version: string }
+    expect(version).toEqual({ code: 0, stdout: `${packaged}\n`, stderr: "" })
+    const { code, stdout } = await shared.run("completions", "bash")
+    expect(code).toBe(0)
+    for (const { path } of Catalog.all) expect(stdout).toContain(path.at(-1))
+    expect((await shared.run("completions", "tcsh")).code).toBe(4)
+  })
+})
+
+describe("commands that tell", () => {
+  const fresh = async (): Promise<Folder> => {
+    const place = folder()
+    for (const suffix of ["", "-wal", "-shm"]) {
+      const from = Bun.file(shared.file(`smithers.db${suffix}`))
+      if (await from.exists()) await Bun.write(place.file(`smithers.db${suffix}`), from)
+    }
+    return place
+  }
+
+  it("approve, deny, answer and signal are kept and checked, and say who has heard them", async () => {
+    const place = await fresh()
+    try {
+      await golden(place, "approve", ["approve", "ship-w", "--by", "ann", "--note", "ship it"])
+      const again = await place.json("approve", "ship-waits", "--node", "ok", "--by", "bob")
+      expect(again).toMatchObject({ code: 0, value: { runId: "ship-waits", nodeId: "ok", isHeard: false } })
+      await both(place, "deny-too-late", ["deny", "ship-waits", "--by", "bob"])
+      await both(place, "why-told", ["why", "ship-waits"])
+      await both(place, "answer-wrong", ["answer", "triage-1", "rate", "--value", '{"severity":"awful","score":1.5}'])
+      await both(place, "answer-not-asked", ["answer", "triage-1", "other", "--value", "1"])
+      await both(place, "answer-no-value", ["answer", "triage-1", "rate"])
+      await golden(place, "answer", ["answer", "triage-1", "rate", "--value", '{"severity":"low","score":3}', "--by", "ann"])
+      await golden(place, "signal", ["signal", "pay-1", "paid", "--data", '{"amount":3}', "--correlation", "o-1", "--id", "p1"])
+      checkSchema(["signal"], (await place.run("signal", "pay-1", "paid", "--id", "p1", "--json")).stdout)
+      await both(place, "signal-bad-json", ["signal", "pay-1", "paid", "--data", "{amount:3}"])
+      await both(place, "approve-nothing", ["approve", "nap-1"])
+      await both(place, "approve-ended", ["approve", "ship-done", "--node", "deploy"])
+      // What was told is taken up.
+      const lines = (await place.run("supervise", "--once", "--json")).stdout
+      checkSchema(["supervise"], lines)
+      const settled = lines
+        .split("\n")
+        .filter((line) => line.includes('"action":"settled"'))
+        .map((line) => JSON.parse(line) as { runId: string; message: string })
+      expect(settled.map(({ runId, message }) => `${runId} ${message}`).sort()).toEqual([
+        "pay-1 finished",
+        "ship-waits finished",
+        "triage-1 finished",
+      ])
+      expect((await place.run("output", "ship-waits")).stdout).toBe("shipped: adds a logout\n")
+    } finally {
+      place.remove()
+    }
+  })
+
+  it("cancel, pause, unpause, retry and down", async () => {
+    const place = await fresh()
+    try {
+      await both(place, "pause", ["pause", "nap-1", "--by", "ann"])
+      await both(place, "unpause", ["unpause", "nap-paused"])
+      await both(place, "retry", ["retry", "poll-failed", "end"])
+      await both(place, "retry-unknown", ["retry", "poll-failed", "nope"])
+      await both(place, "cancel", ["cancel", "pay-1", "--reason", "no money"])
+      await both(place, "cancel-finished", ["cancel", "ship-done"])
+      await both(place, "down", ["down", "--workflow", "triage"])
+      const after = await place.run("up", "--resume", "pay-1")
+      expect(after.code).toBe(2)
+      expect(mask(after.stdout, place.path)).toBe(
+        "Run pay-1 was cancelled: no money.\nTake that back: smithers up --resume pay-1\n",
+      )
+    } finally {
+      place.remove()
+    }
+  })
+
+  it("prune deletes what ended, with its outputs, and nothing that can go on", async () => {
+    const place = await fresh()
+    try {
+      await both(place, "db-prune-when", ["db", "prune"])
+      await golden(place, "db-prune", ["db", "prune", "--older-than", "0s"])
+      checkSchema(["db", "prune"], (await place.run("db", "prune", "--older-than", "0s", "--json")).stdout)
+      await golden(place, "db-vacuum", ["db", "vacuum"])
+      checkSchema(["db", "vacuum"], (await place.run("db", "vacuum", "--json")).stdout)
+      const left = (await place.json("ps")).value as { runs: ReadonlyArray<{ runId: string; status: string }> }
+      expect(left.runs.map(({ runId }) => runId).sort()).toEqual(["nap-1", "nap-paused", "pay-1", "ship-waits", "triage-1"])
+      await golden(place, "db-check-pruned", ["db", "check"])
+    } finally {
+      place.remove()
+    }
+  })
+
+  it("workflow create writes a workflow that can be run by its name, and is never overwritten", async () => {
+    const place = folder()
+    try {
+      await golden(place, "workflow-create", ["workflow", "create", "hello"])
+      await both(place, "workflow-create-again", ["workflow", "create", "hello"])
+      await both(place, "workflow-list-one", ["workflow", "list"])
+      await both(place, "workflow-path-near", ["workflow", "path", "helo"])
+      await both(place, "check-jsx", ["check", ".smithers/workflows/hello.tsx"])
+      const ran = await place.run("workflow", "run", "hello", "--input", '{"goal":"rest"}', "--run-id", "hello-1")
+      expect(ran.code).toBe(3)
+      expect(ran.stdout).toContain("go: approval: Go on with: rest?")
+    } finally {
+      place.remove()
+    }
+  })
+})

@@ -1,0 +1,244 @@
+import { Database } from "bun:sqlite"
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { type Folder, folder, mask } from "./Fixture.ts"
+
+let place: Folder
+beforeEach(() => {
+  place = folder()
+})
+afterEach(() => place.remove())
+
+const write = (name: string, text: string) => writeFileSync(place.file(name), text)
+
+/** What a command says and how it ends, in both forms; the JSON form must say the same. */
+const refused = async (...args: ReadonlyArray<string>) => {
+  const [human, json] = await Promise.all([place.run(...args), place.json(...args)])
+  const { error } = json.value as { error: { tag: string; message: string } }
+  expect(human.stdout).toBe("")
+  // Both say where the file is; JSON holds what control sequences were.
+  expect(error.message.split("\n")[0]).toBe(human.stderr.trimEnd().split("\n")[0])
+  expect(json.code).toBe(human.code)
+  return { code: human.code, tag: error.tag, message: mask(human.stderr.trimEnd(), place.path) }
+}
+
+describe("a workflow file that cannot be used", () => {
+  it("is missing", async () => {
+    expect(await refused("up", "nope.tsx")).toEqual({
+      code: 4,
+      tag: "InvalidWorkflowFile",
+      message: 'There is no file <folder>/nope.tsx. "smithers workflow list" shows the workflows of this folder.',
+    })
+    expect(existsSync(place.file("smithers.db")), "nothing is made for it").toBe(false)
+  })
+
+  it("cannot be parsed: the places are named", async () => {
+    write("broken.tsx", "const a = {\n  b: 1\n  c: 2\n}\n")
+    const { code, message } = await refused("up", "broken.tsx")
+    expect(code).toBe(4)
+    expect(message).toContain("<folder>/broken.tsx cannot be parsed")
+    expect(message).toContain('<folder>/broken.tsx:3:3 Expected "}" but found "c"\n  c: 2')
+  })
+
+  it("imports what is not there", async () => {
+    write("imports.ts", 'import { x } from "./nowhere"\nexport default x\n')
+    expect((await refused("up", "imports.ts")).message).toContain(
+      "Cannot find module './nowhere' imported from <folder>/imports.ts",
+    )
+  })
+
+  it("throws while it loads: what, and in which line", async () => {
+    write("throws.ts", 'const a: number = 1\n\nthrow new TypeError("no " + a)\n')
+    const { code, message } = await refused("up", "throws.ts")
+    expect(code).toBe(4)
+    expect(message).toContain("threw while it was loaded: TypeError: no 1")
+    expect(message).toMatch(/throws\.ts:3:\d+/)
+  })
+
+  it("exports no workflow, or not the one that was named", async () => {
+    write("empty.ts", "export const a = 1\nexport default 3\n")
+    expect((await refused("up", "empty.ts")).message).toBe(
+      "The default export of <folder>/empty.ts is no workflow, but a number. Export one: export default smithers(…).",
+    )
+    const { message } = await refused("check", "workflow.ts#nope")
+    expect(message).toContain('exports nothing called "nope". It has its default export, "loud", "nap"')
+    expect((await refused("up", "workflow.md")).message).toBe(
+      'There is no file <folder>/workflow.md. "smithers workflow list" shows the workflows of this folder.',
+    )
+  })
+
+  it("draws what is no plan: check says so with exit code 1, and up does not begin", async () => {
+    write(
+      "twice.tsx",
+      `import { createSmithers } from "smithers-orchestrator"
+import { z } from "zod"
+const { Workflow, Task, smithers, outputs } = createSmithers({ a: z.object({}) })
+export default smithers(() => <Workflow name="twice"><Task id="a" output={outputs.a}>{{}}</Task><Task id="a" output={outputs.a}>{{}}</Task></Workflow>)
+export const impure = smithers(() => <Workflow name="impure"><Task id={"t" + Math.floor(performance.now() * 1e6)} output={outputs.a}>{{}}</Task></Workflow>)
+export const throwing = smithers(() => { throw new Error("not today") })
+`,
+    )
+    const checked = await place.json("check", "twice.tsx")
+    expect(checked).toMatchObject({ code: 1, value: { problems: [{ kind: "invalid", message: expect.stringContaining('"a"') }] } })
+    expect((await refused("up", "twice.tsx")).tag).toBe("InvalidWorkflow")
+    const impure = await place.json("check", "twice.tsx#impure")
+    expect(impure).toMatchObject({ code: 1, value: { problems: [{ kind: "impure" }, { kind: "impure" }] } })
+    const throwing = await place.run("check", "twice.tsx#throwing")
+    expect(throwing.code).toBe(1)
+    expect(throwing.stdout).toContain("not today")
+  })
+
+  it("does not fit a run any more: check --against says what would become of it", async () => {
+    expect((await place.run("up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "r")).code).toBe(3)
+    const text = await Bun.file(place.file("workflow.ts")).text()
+    write(
+      "edited.ts",
+      text
+        .replace("const Text = Schema.Struct({ text: Schema.String })", "const Text = Schema.Struct({ words: Schema.Number })")
+        .replace('"deploy"', '"release"'),
+    )
+    const { code, value } = await place.json("check", "edited.ts", "--against", "r")
+    expect(code).toBe(1)
+    expect(value).toMatchObject({
+      problems: [{ kind: "incompatible", message: expect.stringContaining("words") }],
+      difference: { added: ["release"], gone: ["deploy"] },
+    })
+    expect((await refused("up", "edited.ts", "--resume", "r")).tag).toBe("IncompatibleOutput")
+  })
+})
+
+describe("an input that cannot be used", () => {
+  it("is no JSON, or not in the file", async () => {
+    expect((await refused("up", "workflow.ts", "--input", '{"spec":')).message).toMatch(/^--input is not JSON: /)
+    expect((await refused("up", "workflow.ts", "--input", "@nope.json")).message).toContain("nope.json cannot be read")
+  })
+
+  it("does not match its schema: the path and the reason are printed, and nothing is made", async () => {
+    const { code, tag, message } = await refused("up", "workflow.ts#poll", "--input", '{"fail":"yes"}')
+    expect([code, tag]).toEqual([4, "InvalidInput"])
+    expect(message).toMatch(/^The input of workflow "poll" is not valid: fail: .*"yes".*Nothing was started\.$/)
+    expect((await refused("up", "workflow.ts")).message).toContain("spec")
+    expect(existsSync(place.file("smithers.db"))).toBe(false)
+  })
+
+  it("is another than that of the run", async () => {
+    await place.run("up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "r")
+    expect((await refused("up", "workflow.ts", "--input", '{"spec":"y"}', "--run-id", "r")).tag).toBe("InputMismatch")
+    expect((await refused("up", "workflow.ts#triage", "--input", "{}", "--run-id", "r")).tag).toBe("WorkflowMismatch")
+    expect((await refused("up", "--resume", "r", "--input", "{}")).tag).toBe("InvalidUsage")
+    expect((await refused("up", "--resume")).message).toContain("Say which run to take up")
+    expect((await refused("up", "--resume", "nobody")).tag).toBe("NoSuchRun")
+  })
+})
+
+describe("a database", () => {
+  it("that is not there: what to do next is said", async () => {
+    expect(await refused("ps")).toEqual({
+      code: 4,
+      tag: "NoDatabase",
+      message:
+        'There is no smithers.db in <folder> or in a folder above it. "smithers up <workflow>" makes one with the first run; --db or SMITHERS_DB name another file.',
+    })
+    expect((await refused("ps", "--db", "other.db")).message).toContain("There is no database <folder>/other.db")
+  })
+
+  it("is the nearest one upward, or the one that is named", async () => {
+    await place.run("up", "workflow.ts#nap", "--input", "{}", "--run-id", "here")
+    mkdirSync(place.file("a/b"), { recursive: true })
+    const inside = Bun.spawnSync([process.execPath, bin, "db", "path"], { cwd: place.file("a/b") })
+    expect(inside.stdout.toString()).toBe(`${place.file("smithers.db")}\n`)
+    await place.run("up", "workflow.ts#nap", "--input", "{}", "--run-id", "there", "--db", "a/there.db")
+    const named = await place.start(["ps"], { env: { SMITHERS_DB: "a/there.db" } }).result
+    expect(named.stdout).toContain("there ")
+    expect(named.stdout).not.toContain("here ago")
+    expect((await place.json("ps", "--db", "a/there.db")).value).toMatchObject({ runs: [{ runId: "there" }] })
+  })
+
+  it("of a newer version, or that is none, is left as it is", async () => {
+    await place.run("up", "workflow.ts#nap", "--input", "{}")
+    const db = new Database(place.file("smithers.db"))
+    db.run("INSERT INTO smithers_migrations (id, at_ms) VALUES (999, 0)")
+    db.close()
+    expect(await refused("ps")).toEqual({ code: 1, tag: "StoreTooNew", message: expect.stringContaining("schema version 999") })
+    expect((await refused("up", "workflow.ts#nap", "--input", "{}")).tag).toBe("StoreTooNew")
+    write("other.db", "this is no database, however long the text of it may be, and it says so")
+    expect((await refused("ps", "--db", "other.db")).tag).toBe("StoreCorrupt")
+  })
+
+  it("that another holds is waited for, and then named as locked; what only reads is not held up", {
+    timeout: 30_000,
+  }, async () => {
+    await place.run("up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "r")
+    const db = new Database(place.file("smithers.db"))
+    db.run("BEGIN IMMEDIATE")
+    try {
+      const [listed, approved] = await Promise.all([place.run("ps"), place.json("approve", "r")])
+      expect(listed.code).toBe(0)
+      expect(approved).toMatchObject({ code: 1, value: { error: { tag: "StoreBusy" } } })
+    } finally {
+      db.run("ROLLBACK")
+      db.close()
+    }
+    expect((await place.run("approve", "r")).code).toBe(0)
+  })
+})
+
+describe("output", () => {
+  it("is whole in JSON however large, and cut for people, with its control sequences taken apart", async () => {
+    const args = ["up", "workflow.ts#loud", "--input", '{"size":3000000}', "--run-id", "l"]
+    const { code, stdout } = await place.run(...args)
+    expect(code).toBe(0)
+    expect(stdout.length).toBeLessThan(10_000)
+    expect(stdout).toContain("smithers output l --json shows all of it")
+    const shown = [stdout, (await place.run("inspect", "l")).stdout, (await place.run("node", "l", "shout")).stdout].join("")
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: this is what must not be there.
+    expect(shown).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f]/)
+    const { value } = await place.json("output", "l")
+    const { text } = (value as { output: { text: string } }).output
+    expect(text).toBe(`\u001b[2J\u001b]0;owned\u0007${"x".repeat(3_000_000)}`)
+  })
+
+  it("of a workflow does not mix with the JSON of the command", async () => {
+    write(
+      "chatty.ts",
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+console.log("loading")
+export default Smithers.createWorkflow({ name: "chatty", input: Schema.Struct({}) }).build(($) =>
+  $.step("talk", { output: Schema.Int, run: () => { console.log("talking"); return 1 } }))
+`,
+    )
+    const { code, stdout, stderr } = await place.run("up", "chatty.ts", "--json")
+    expect([code, JSON.parse(stdout)]).toMatchObject([0, { output: 1 }])
+    expect(stderr).toBe("loading\ntalking\n")
+  })
+
+  it("of a list that nobody reads to its end is no failure", async () => {
+    await place.run("up", "workflow.ts#poll", "--input", '{"fail":false}', "--run-id", "p")
+    const shell = Bun.spawnSync(["sh", "-c", `"${process.execPath}" "${bin}" events p | head -n 1`], { cwd: place.path })
+    expect(shell.stderr.toString()).toBe("")
+    expect(shell.stdout.toString()).toContain("RunStarted")
+  })
+})
+
+describe("listing runs", () => {
+  it("loads neither React nor an SDK nor a platform", async () => {
+    await place.run("up", "workflow.ts#nap", "--input", "{}")
+    write(
+      "trace.ts",
+      `Bun.plugin({ name: "trace", setup: (build) => {
+  build.onLoad({ filter: /node_modules\\/(react|react-reconciler|ai|zod|@mdx-js|@effect\\/platform-bun)\\/|packages\\/(jsx|agents)\\// }, ({ path }) => {
+    throw new Error("loaded " + path)
+  })
+} })
+`,
+    )
+    const listed = Bun.spawnSync([process.execPath, "--preload", place.file("trace.ts"), bin, "ps"], { cwd: place.path })
+    expect(listed.stderr.toString()).toBe("")
+    expect(listed.exitCode).toBe(0)
+    expect(listed.stdout.toString()).toContain("nap")
+  })
+})
+
+const bin = join(import.meta.dirname, "..", "..", "packages", "smithers", "src", "bin.ts")

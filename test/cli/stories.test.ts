@@ -1,0 +1,203 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { type Folder, folder, mask, until } from "./Fixture.ts"
+
+let place: Folder
+beforeEach(() => {
+  place = folder()
+})
+afterEach(() => place.remove())
+
+/** A workflow as users write it: JSX, without a pragma, with a prompt in a file, and no package installed beside it. */
+const jsx = `import { Approval, createSmithers, Sequence } from "smithers-orchestrator"
+import { z } from "zod"
+import Prompt from "./prompt.mdx"
+
+const { Workflow, Task, smithers, outputs } = createSmithers(
+  { diff: z.object({ text: z.string() }), done: z.object({ asked: z.string() }) },
+  { input: z.object({ spec: z.string() }) },
+)
+const agent = { generate: async ({ prompt }) => ({ text: JSON.stringify({ asked: prompt.split("\\n")[0] }) }) }
+
+export default smithers((ctx) => (
+  <Workflow name="ship">
+    <Sequence>
+      <Task id="implement" output={outputs.diff}>{() => ({ text: "adds " + ctx.input.spec })}</Task>
+      <Approval id="ok" request={{ title: "Ship it?" }} />
+      <Task id="announce" output={outputs.done} agent={agent}><Prompt spec={ctx.input.spec} /></Task>
+    </Sequence>
+  </Workflow>
+))
+`
+
+const statusOf = async (runId: string): Promise<string | undefined> => {
+  if (!existsSync(place.file("smithers.db"))) return undefined
+  const { value } = await place.json("ps")
+  return (value as { runs: ReadonlyArray<{ runId: string; status: string }> }).runs.find((run) => run.runId === runId)?.status
+}
+
+describe("a run from the command line", () => {
+  it("waits, is listed, says why, is approved by another process, and is resumed by its id alone", async () => {
+    writeFileSync(place.file("ship.tsx"), jsx)
+    writeFileSync(place.file("prompt.mdx"), "Tell everybody about {props.spec}\n")
+    const first = await place.run("up", "ship.tsx", "--input", '{"spec":"a login"}', "--run-id", "ship-1", "--tag", "demo")
+    expect(mask(first.stderr, place.path)).toBe(
+      [
+        "▶ run ship-1",
+        "[<clock>] ▶ ship started",
+        "[<clock>] → implement (attempt 1, iteration 0)",
+        "[<clock>] ✓ implement (attempt 1, iteration 0)",
+        "[<clock>] ◦ ok (iteration 0) waits for approval: Ship it?",
+        "",
+      ].join("\n"),
+    )
+    expect(first.stdout).toBe(
+      [
+        "Run ship-1 waits for:",
+        "  ok: approval: Ship it?",
+        "      smithers approve ship-1 --node ok",
+        "      smithers deny ship-1 --node ok",
+        "Then take it up: smithers up --resume ship-1",
+        "",
+      ].join("\n"),
+    )
+    expect(first.code).toBe(3)
+    const listed = await place.run("ps", "--tag", "demo")
+    expect(listed.stdout).toMatch(/^ship-1 +ship +waiting .*ok: approval: Ship it\?$/m)
+    const why = await place.run("why", "sh")
+    expect(why.stdout.split("\n")[1]).toBe("  smithers approve ship-1 --node ok")
+    expect((await place.run(...(why.stdout.split("\n")[1] ?? "").trim().split(" ").slice(1))).code).toBe(0)
+    const resumed = await place.run("up", "--resume", "ship-1")
+    expect(mask(resumed.stdout, place.path)).toBe(
+      'Run ship-1 finished after <time>.\n{\n  "asked": "Tell everybody about a login"\n}\n',
+    )
+    expect(resumed.code).toBe(0)
+    const again = await place.json("up", "ship.tsx", "--run-id", "ship-1", "--resume", "true")
+    expect(again).toEqual({
+      code: 0,
+      value: { runId: "ship-1", status: "finished", output: { asked: "Tell everybody about a login" }, next: [] },
+    })
+  })
+
+  it("with --wait stays in one process until another approves", async () => {
+    const waiter = place.start(["up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "w", "--wait"])
+    await until(async () => (await place.run("inbox")).stdout.includes("ok: approval"), "it waits")
+    const told = await place.json("approve", "w", "--by", "ann")
+    expect(told).toMatchObject({ code: 0, value: { isHeard: true, next: [] } })
+    const { code, stdout } = await waiter.result
+    expect(code).toBe(0)
+    expect(stdout).toContain("shipped: adds x")
+  })
+
+  it("left to a process of its own and killed with SIGKILL is finished by supervise --once", async () => {
+    const args = ["up", "workflow.ts", "--export", "slow", "--detach", "--run-id", "bg", "--input", '{"ms":1500}']
+    const { code, value } = await place.json(...args)
+    expect(code).toBe(0)
+    const { runId, pid, log } = value as { runId: string; pid: number; log: string }
+    expect(runId).toBe("bg")
+    await until(async () => (await place.run("logs", "bg")).stdout.includes("→ second"), "the second step began")
+    expect(readFileSync(log, "utf8")).toContain("▶ run bg")
+    process.kill(pid, "SIGKILL")
+    await until(async () => (await place.run("why", "bg")).stdout.includes("is gone"), "its end is noticed")
+    const dry = await place.run("supervise", "--dry-run")
+    expect(mask(dry.stdout, place.path)).toBe("[<clock>] would-resume bg (slow)\n[<clock>] summary: 1 would-resume\n")
+    const { stdout } = await place.run("supervise", "--once")
+    expect(mask(stdout, place.path)).toBe(
+      "[<clock>] resumed bg (slow)\n[<clock>] settled bg (slow): finished\n[<clock>] summary: 1 resumed, 1 settled\n",
+    )
+    const lines = (await place.run("logs", "bg")).stdout
+    expect(lines.match(/→ first/g)?.length, "what was finished is not run again").toBe(1)
+    expect((await place.run("output", "bg")).stdout).toBe("two\n")
+  })
+
+  it("stopped with Ctrl-C is resumable and says how; a second one stops at once", async () => {
+    const args = ["up", "workflow.ts#slow", "--input", '{"ms":60000}', "--run-id", "long"]
+    const first = place.start(args)
+    await until(
+      async () => (await statusOf("long")) === "running" && (await place.run("logs", "long")).stdout.includes("→ second"),
+      "it runs",
+    )
+    first.kill("SIGINT")
+    const stopped = await first.result
+    expect(stopped.code).toBe(130)
+    expect(stopped.stderr).toContain("take it up again: smithers up --resume long")
+    expect(await statusOf("long")).toBe("suspended")
+    const second = place.start(["up", "--resume", "long"])
+    await until(async () => (await place.run("logs", "long")).stdout.includes("→ second (attempt 2"), "it goes on")
+    second.kill("SIGTERM")
+    expect((await second.result).code).toBe(143)
+    const third = place.start(["up", "--resume", "long"])
+    await until(async () => (await place.run("logs", "long")).stdout.includes("→ second (attempt 3"), "it goes on")
+    third.kill("SIGINT")
+    third.kill("SIGINT")
+    expect((await third.result).code).toBe(130)
+  })
+
+  it("is cancelled from another process, with exit code 2", async () => {
+    const running = place.start(["up", "workflow.ts#slow", "--input", '{"ms":60000}', "--run-id", "c"])
+    await until(async () => (await statusOf("c")) === "running", "it runs")
+    expect((await place.json("cancel", "c", "--reason", "enough")).value).toMatchObject({ isHeard: true })
+    const { code, stdout } = await running.result
+    expect([code, stdout]).toEqual([2, "Run c was cancelled: enough.\nTake that back: smithers up --resume c\n"])
+  })
+
+  it("fails with exit code 1, and resuming it tries again", async () => {
+    const failed = await place.json("up", "workflow.ts#poll", "--input", '{"fail":true}', "--run-id", "f")
+    expect(failed).toMatchObject({ code: 1, value: { runId: "f", status: "failed", error: { _tag: "StepFailed", nodeId: "end" } } })
+    const again = await place.run("up", "--resume", "f")
+    expect(again.code).toBe(1)
+    expect(again.stderr).not.toContain("→ look")
+    expect(again.stderr).toContain("→ end (attempt 2")
+  })
+
+  it("a supervisor survives workflows that fail to load and steps that kill their process, and leaves one line per action", async () => {
+    await place.run("up", "workflow.ts#nap", "--input", "{}", "--run-id", "nap")
+    writeFileSync(place.file("broken.ts"), readFileSync(place.file("workflow.ts"), "utf8"))
+    await place.run("up", "broken.ts#ship", "--input", '{"spec":"y"}', "--run-id", "broken")
+    await place.run("approve", "broken")
+    writeFileSync(place.file("broken.ts"), "export default (")
+    const killed = await place.run("up", "workflow.ts#slow", "--input", '{"ms":1,"dies":true}', "--run-id", "killer")
+    expect(killed.code).not.toBe(0)
+    await until(async () => (await place.run("why", "killer")).stdout.includes("is gone"), "its end is noticed")
+    const supervisor = place.start(["supervise", "--interval", "1s", "--json"])
+    await until(async () => (await statusOf("killer")) === "finished", "the killed run is finished")
+    await until(async () => (await place.run("approve", "broken")).code === 0, "it can still be asked")
+    supervisor.kill("SIGTERM")
+    const { code, stdout } = await supervisor.result
+    expect(code).toBe(143)
+    const lines = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { action: string; runId: string | null; message: string })
+    expect(lines.find(({ action, runId }) => action === "refused" && runId === "broken")?.message).toContain("cannot be parsed")
+    expect(lines.find(({ action, runId }) => action === "settled" && runId === "killer")?.message).toBe("finished")
+    expect(
+      lines.some(({ runId }) => runId === "nap"),
+      "whose time has not come",
+    ).toBe(false)
+  })
+
+  it("takes its input from a file or the standard input, and options in either form", async () => {
+    writeFileSync(place.file("input.json"), '{"spec":"file"}')
+    const file = await place.json("up", "workflow.ts", "--input=@input.json", "--run-id", "i1", "--wait", "false")
+    expect(file).toMatchObject({ code: 3, value: { status: "waiting-approval" } })
+    const piped = await place.start(["up", "workflow.ts", "--input", "-", "--run-id", "i2", "--json", "true"], {
+      stdin: '{"spec":"pipe"}',
+    }).result
+    expect(piped.code).toBe(3)
+    expect((await place.json("inspect", "i2")).value).toMatchObject({ input: { spec: "pipe" }, run: { source: "workflow.ts" } })
+  })
+
+  it("follows another process's run as it goes on", async () => {
+    const running = place.start(["up", "workflow.ts#slow", "--input", '{"ms":800}', "--run-id", "s"])
+    await until(async () => (await statusOf("s")) !== undefined, "it is there")
+    const { code, stdout } = await place.run("events", "s", "--follow", "--type", "AttemptSucceeded", "--type", "RunFinished")
+    expect(code).toBe(0)
+    const tags = stdout
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { event: { _tag: string } }).event._tag)
+    expect(tags).toEqual(["AttemptSucceeded", "AttemptSucceeded", "RunFinished"])
+    expect((await running.result).code).toBe(0)
+  })
+})

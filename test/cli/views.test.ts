@@ -1,0 +1,177 @@
+import { fields, issues } from "@smithers/cli/JsonSchema"
+import { frame } from "@smithers/cli/LiveView"
+import * as PlanTree from "@smithers/cli/PlanTree"
+import * as Progress from "@smithers/cli/Progress"
+import { excerpt, neutralise, parseSpan, shorten, span } from "@smithers/cli/Text"
+import { redirectImports, withRuntime } from "@smithers/cli/WorkflowFile"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import { describe, expect, it } from "vitest"
+
+const size = { columns: 80, rows: 24 }
+const at = (seconds: number, event: RunEvent) => ({ runId: "r", seq: 1, frame: 1, at: seconds * 1000, event })
+const node = { nodeId: "fix", iteration: 0 }
+
+describe("the view of a run", () => {
+  it("shows what every node does, its attempt, its time, its countdown and what it waits for, and how far the run is", () => {
+    const events = [
+      at(0, { _tag: "AttemptStarted", nodeId: "analyze", iteration: 0, attempt: 1 }),
+      at(2, { _tag: "AttemptSucceeded", nodeId: "analyze", iteration: 0, attempt: 1, output: 1 }),
+      at(3, { _tag: "AttemptStarted", ...node, attempt: 1 }),
+      at(5, {
+        _tag: "AttemptFailed",
+        ...node,
+        attempt: 1,
+        error: { name: "E", message: "a\nb", retryable: true },
+        retryAt: 35_000,
+      }),
+      at(5, { _tag: "AttemptStarted", nodeId: "look", iteration: 2, attempt: 3 }),
+      at(6, { _tag: "WaitStarted", nodeId: "ok", iteration: 0, kind: "approval", request: { title: "Ship?" }, deadline: 66_000 }),
+    ]
+    const progress = events.reduce(Progress.apply, Progress.begin(0))
+    expect(frame(progress, 8, 15_000, size)).toEqual([
+      "→ look (attempt 3, iteration 2) 10s",
+      "↻ fix (attempt 1, iteration 0) again in 20s: E: a\\nb",
+      "◦ ok waits for approval: Ship? (since 9.0s, 51s left)",
+      "███░░░░░░░░░░░░░░░░░ 1/8 done  00:00:15",
+    ])
+    expect(events.map((event) => Progress.line(event, 0))).toEqual([
+      "[00:00:00] → analyze (attempt 1, iteration 0)",
+      "[00:00:02] ✓ analyze (attempt 1, iteration 0)",
+      "[00:00:03] → fix (attempt 1, iteration 0)",
+      "[00:00:05] ✗ fix (attempt 1, iteration 0) E: a\\nb; next attempt in 30s",
+      "[00:00:05] → look (attempt 3, iteration 2)",
+      "[00:00:06] ◦ ok (iteration 0) waits for approval: Ship?, for 1m at most",
+    ])
+  })
+
+  it("never has more lines than fit, nor longer ones", () => {
+    const many = Array.from({ length: 500 }, (_, index) =>
+      at(0, { _tag: "AttemptStarted", nodeId: `n${"x".repeat(90)}${index}`, iteration: 0, attempt: 1 }),
+    )
+    const lines = frame(many.reduce(Progress.apply, Progress.begin(0)), undefined, 0, { columns: 40, rows: 10 })
+    expect(lines.length).toBeLessThan(10)
+    for (const line of lines) expect(line.length).toBeLessThan(40)
+    expect(lines.at(-2)).toBe("… and 493 more")
+  })
+})
+
+describe("text", () => {
+  it("from elsewhere does nothing to the terminal", () => {
+    expect(neutralise("\u001b[31mred\u001b]0;t\u0007\r\n\ttab\u009b1m\u202eabc\u0000")).toBe(
+      "\\x1b[31mred\\x1b]0;t\\x07\n\ttab\\x9b1m\\u202eabc\\x00",
+    )
+  })
+
+  it("is cut between characters, and says how to see the rest", () => {
+    expect(shorten("😀😀😀", 4)).toBe("😀…")
+    expect(excerpt("a\n".repeat(500), "x --json")).toContain("more characters; x --json shows all of it")
+    expect(excerpt("short", "x")).toBe("short")
+  })
+
+  it("tells times in the units that matter, and reads them", () => {
+    expect([900, 61_000, 3_600_000, 90_061_000].map(span)).toEqual(["0.9s", "1m 1s", "1h", "1d 1h"])
+    expect(["500ms", "5", "1.5m", "2 h", "30d", "soon"].map(parseSpan)).toEqual([
+      500,
+      5000,
+      90_000,
+      7_200_000,
+      2_592_000_000,
+      undefined,
+    ])
+  })
+})
+
+describe("a workflow's source", () => {
+  it("has the imports at its top pointed elsewhere, and nothing else changed", () => {
+    const source = `#!/usr/bin/env bun
+// import x from "effect"
+import { a,
+  b } from 'effect'
+import type { C } from "./c.ts"; import "effect/Schema"
+export * from "effect"
+const prompt = \`
+import { z } from "effect"\`
+import late from "effect"
+`
+    const changed = redirectImports(source, (specifier) => (specifier.startsWith("effect") ? `/home/${specifier}` : undefined))
+    expect(changed.split("\n")).toEqual([
+      "#!/usr/bin/env bun",
+      '// import x from "effect"',
+      "import { a,",
+      '  b } from "/home/effect"',
+      'import type { C } from "./c.ts"; import "/home/effect/Schema"',
+      'export * from "/home/effect"',
+      "const prompt = `",
+      'import { z } from "effect"`',
+      'import late from "effect"',
+      "",
+    ])
+  })
+
+  it("is given a JSX runtime on its first line, unless it names one", () => {
+    expect(withRuntime("const a = <b/>", "x")).toBe("/** @jsxRuntime automatic @jsxImportSource x */ const a = <b/>")
+    expect(withRuntime("/** @jsxImportSource react */\n<b/>", "x")).toBe("/** @jsxImportSource react */\n<b/>")
+    expect(withRuntime("#!/usr/bin/env bun\n<b/>", "x").split("\n")).toHaveLength(2)
+  })
+})
+
+describe("a plan's text", () => {
+  const text = (ids: ReadonlyArray<string>) =>
+    ['[0,"Sequence",{}]', ...ids.map((id) => `[1,"Step",{"id":"${id}","retry":"x"}]`)].join("\n")
+
+  it("is a tree, and two of them differ by ids", () => {
+    expect(PlanTree.toTree(PlanTree.parse(text(["a", "b"])))).toBe("sequence\n├─ step a\n└─ step b")
+    expect(PlanTree.compare(text(["a", "b"]), text(["b", "c"]).replace('"c","retry":"x"', '"c"'))).toEqual({
+      kept: ["b"],
+      changed: [],
+      added: ["c"],
+      gone: ["a"],
+    })
+  })
+
+  it("of thousands of nodes is no trouble", () => {
+    const ids = Array.from({ length: 5000 }, (_, index) => `n${index}`)
+    expect(PlanTree.toTree(PlanTree.parse(text(ids))).split("\n")).toHaveLength(5001)
+  })
+})
+
+describe("an answer", () => {
+  const schema = {
+    $ref: "#/$defs/Rating",
+    $defs: {
+      Rating: {
+        type: "object",
+        required: ["severity", "tags"],
+        properties: {
+          severity: { type: "string", enum: ["low", "high"] },
+          tags: { type: "array", items: { type: "string" } },
+          score: { anyOf: [{ type: "integer", minimum: 1 }, { type: "null" }] },
+          sure: { type: "boolean", description: "Are you?" },
+        },
+        additionalProperties: false,
+      },
+    },
+  }
+
+  it("is checked by the schema of the question: path and reason", () => {
+    expect(issues(schema, { severity: "low", tags: [], score: null })).toEqual([])
+    expect(issues(schema, { severity: "mid", tags: ["a", 1], score: 0, extra: 1 })).toEqual([
+      'severity must be one of "low", "high"',
+      "tags.1 must be string, not number",
+      "score must be at least 1",
+      "extra is not asked for",
+    ])
+    expect(issues(schema, { severity: "low" })).toEqual(["tags is missing"])
+    expect(issues(schema, "x")).toEqual(["the value must be object, not string"])
+  })
+
+  it("is asked for field by field", () => {
+    expect(fields(schema).map(({ name, kind, isRequired }) => [name, kind, isRequired])).toEqual([
+      ["severity", "choice", true],
+      ["tags", "json", true],
+      ["score", "json", false],
+      ["sure", "boolean", false],
+    ])
+    expect(fields({ type: "string" })).toMatchObject([{ name: undefined, kind: "text" }])
+  })
+})

@@ -2,12 +2,25 @@
  * What commands print with `--json`, as schemas: `docs/cli.schema.json` is made from them and the tests hold every command against
  * them. Fields are only ever added. Times are epoch milliseconds.
  */
-import { RunFailure } from "@smithers/core/Errors"
-import { AttemptSummary, LoggedEvent, NodeSummary, RunSummary, WaitSummary } from "@smithers/core/Storage"
+import * as Errors from "@smithers/core/Errors"
+import { RunEvent } from "@smithers/core/RunEvent"
+import * as Storage from "@smithers/core/Storage"
 import * as Schema from "effect/Schema"
 
 const strings = Schema.Array(Schema.String)
 const node = { nodeId: Schema.String, iteration: Schema.Number }
+
+const named =
+  (identifier: string) =>
+  <A, I>(schema: Schema.Schema<A, I>): Schema.Schema<A, I> =>
+    schema.annotations({ identifier })
+
+// Under names of their own, so that the document says each of them once.
+const RunFailure = named("RunFailure")(Errors.RunFailure)
+const Run = named("Run")(Storage.RunSummary)
+const Wait = named("Wait")(Storage.WaitSummary)
+const Attempt = named("Attempt")(Storage.AttemptSummary)
+const Node = named("Node")(Schema.Struct({ ...Storage.NodeSummary.fields, output: Schema.optional(Schema.Unknown) }))
 
 /** An open wait of a run, in short. */
 const ShortWait = Schema.Struct({ ...node, kind: Schema.String, deadline: Schema.NullOr(Schema.Number) })
@@ -15,7 +28,7 @@ const ShortWait = Schema.Struct({ ...node, kind: Schema.String, deadline: Schema
 /** `ps` */
 export const Runs = Schema.Struct({
   db: Schema.String,
-  runs: Schema.Array(Schema.Struct({ ...RunSummary.fields, waits: Schema.Array(ShortWait) })),
+  runs: Schema.Array(Schema.Struct({ ...Storage.RunSummary.fields, waits: Schema.Array(ShortWait) })),
   /** Whether there are older runs beyond `--limit`. */
   hasMore: Schema.Boolean,
 })
@@ -37,12 +50,12 @@ export const Detached = Schema.Struct({ runId: Schema.String, pid: Schema.Number
 
 /** `inspect` */
 export const Inspected = Schema.Struct({
-  run: RunSummary,
+  run: Run,
   input: Schema.optional(Schema.Unknown),
   output: Schema.optional(Schema.Unknown),
   failure: Schema.NullOr(RunFailure),
-  nodes: Schema.Array(Schema.Struct({ ...NodeSummary.fields, output: Schema.optional(Schema.Unknown) })),
-  waits: Schema.Array(WaitSummary),
+  nodes: Schema.Array(Node),
+  waits: Schema.Array(Wait),
 })
 
 /** `node` */
@@ -50,13 +63,13 @@ export const InspectedNode = Schema.Struct({
   runId: Schema.String,
   nodeId: Schema.String,
   /** One record per iteration. */
-  nodes: Schema.Array(Schema.Struct({ ...NodeSummary.fields, output: Schema.optional(Schema.Unknown) })),
-  attempts: Schema.Array(AttemptSummary),
-  waits: Schema.Array(WaitSummary),
+  nodes: Schema.Array(Node),
+  attempts: Schema.Array(Attempt),
+  waits: Schema.Array(Wait),
 })
 
 /** A line of `logs` and `events`. */
-export const Event = LoggedEvent
+export const Event = Schema.Struct({ ...Storage.LoggedEvent.fields, event: named("RunEvent")(RunEvent) })
 
 /** `why` */
 export const Reason = Schema.Struct({
@@ -131,7 +144,7 @@ export const Told = Schema.Struct({
 /** `inbox` */
 export const Inbox = Schema.Struct({
   db: Schema.String,
-  waits: Schema.Array(Schema.Struct({ ...WaitSummary.fields, commands: strings })),
+  waits: Schema.Array(Schema.Struct({ ...Storage.WaitSummary.fields, commands: strings })),
 })
 
 /** `down` */

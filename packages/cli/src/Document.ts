@@ -1,0 +1,107 @@
+/**
+ * The reference of the command line, made from the definitions of its commands, so that it says what they do.
+ */
+import * as JSONSchema from "effect/JSONSchema"
+import type * as Schema from "effect/Schema"
+import type { Definition } from "./Definition.ts"
+import { ErrorReply } from "./Errors.ts"
+import { spelling, usage } from "./Help.ts"
+
+type Groups = ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]>
+
+const cell = (text: string): string => text.replaceAll("|", "\\|")
+
+const isGlobal = ({ name }: { readonly name: string }): boolean => name === "db" || name === "json"
+
+const schemaName = ({ path }: Definition): string => path.join("-")
+
+const section = (definition: Definition): string => {
+  const { path, summary, details, arguments: args, options, examples, isStream } = definition
+  const rows = [
+    ...args.map(({ name, description }) => `| \`${cell(name)}\` | ${cell(description)} |`),
+    ...options
+      .filter((option) => !isGlobal(option))
+      .map((option) => `| \`${cell(spelling(option))}\` | ${cell(option.description)} |`),
+  ]
+  const json = `With \`--json\`: ${isStream ? "one document per line, each " : ""}[\`${schemaName(definition)}\`](cli.schema.json).`
+  return [
+    `### ${path.join(" ")}`,
+    details === undefined ? summary : `${summary} ${details}`,
+    `\`\`\`\n${usage(definition)}\n\`\`\``,
+    ...(rows.length === 0 ? [] : [["| | |", "|---|---|", ...rows].join("\n")]),
+    `\`\`\`sh\n${examples.map(({ line, does }) => `# ${does}\n${line}`).join("\n")}\n\`\`\``,
+    json,
+  ].join("\n\n")
+}
+
+/** `docs/cli.md` */
+export const markdown = (groups: Groups): string => {
+  const all = groups.flatMap(([, definitions]) => definitions)
+  const globals = (all[0]?.options ?? [])
+    .filter(isGlobal)
+    .map((option) => `| \`${cell(spelling(option))}\` | ${cell(option.description)} |`)
+  const anchor = ({ path }: Definition) => `[${path.join(" ")}](#${path.join("-")})`
+  const contents = groups.map(([title, definitions]) => `| ${title} | ${definitions.map(anchor).join(", ")} |`)
+  const intro = `# The command line
+
+<!-- Written by \`bun run docs\` from the definitions in packages/cli/src/commands. -->
+
+\`smithers\` comes with \`smithers-orchestrator\`. Every command has help with an example (\`smithers <command> --help\`), and prints JSON with
+\`--json\`: one document on the standard output and nothing else, or one per line where events are followed. What is said on the
+way goes to the standard error, and is not said with \`--json\`.
+
+| | |
+|---|---|
+${contents.join("\n")}
+
+## Of all commands
+
+| | |
+|---|---|
+${globals.join("\n")}
+| \`--help\`, \`-h\` | Prints what the command does, with examples |
+
+Options stand anywhere, with their value after a space or a \`=\`. Those that are true or false may say so or not: \`--wait\`, \`--wait true\`,
+\`--wait=false\`, \`--no-wait\`. What follows \`--\` is no option. A run is named by its id or by how it begins, as long as no other begins so.
+Where a value is JSON, \`@file\` reads it from a file and \`-\` from the standard input. Times are \`500ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`, \`1w\`.
+
+| exit code | |
+|---:|---|
+| 0 | the run finished, or the command did what it was asked for |
+| 1 | the run failed, or the database could not be used |
+| 2 | the run was cancelled |
+| 3 | the run waits for a person, a signal or a time, or is paused |
+| 4 | what was given cannot be used: an option, an input, a file, an id; nothing was changed |
+| 130, 143 | stopped by SIGINT or SIGTERM; a run is let go of first, and can be resumed |
+
+An error is printed as its message, and with \`--json\` as [\`error\`](cli.schema.json): \`{"error":{"tag":"NoSuchRun","message":"…","runId":"…"}}\`, with the
+ids that it carries. The tags of the runtime's errors are those in [workflows.md](workflows.md).
+
+The working directory of a run is that of the command that runs it, or \`--root\`; runs that a supervisor takes up have that of their
+database. Workflows are loaded as they stand, also from folders without \`node_modules\`: then \`smithers-orchestrator\`, \`effect\`, \`zod\`, \`react\` and \`ai\` are
+those that came with the command.
+`
+  const sections = groups.map(([title, definitions]) => [`## ${title}`, ...definitions.map(section)].join("\n\n"))
+  return `${[intro.trimEnd(), ...sections].join("\n\n")}\n`
+}
+
+const schemaOf = (schema: Schema.Schema.AnyNoContext) => {
+  const { $schema: _, $defs, ...rest } = JSONSchema.make(schema) as JSONSchema.JsonSchema7Root & { readonly $schema?: string }
+  return { rest, $defs: $defs ?? {} }
+}
+
+/** `docs/cli.schema.json`: a JSON Schema for what each command prints, by the words of the command. */
+export const schemas = (groups: Groups): string => {
+  const $defs: { [name: string]: unknown } = {}
+  const add = (name: string, schema: Schema.Schema.AnyNoContext): void => {
+    const made = schemaOf(schema)
+    Object.assign($defs, made.$defs)
+    $defs[name] = made.rest
+  }
+  for (const definition of groups.flatMap(([, definitions]) => definitions)) add(schemaName(definition), definition.output)
+  add("error", ErrorReply)
+  // A line per schema, so that a change shows what it changes.
+  const lines = Object.entries($defs).map(([name, schema]) => `    ${JSON.stringify(name)}: ${JSON.stringify(schema)}`)
+  const head = `  "$schema": "http://json-schema.org/draft-07/schema#",\n  "title": "What smithers prints with --json"`
+  return `{\n${head},\n  "$defs": {\n${lines.join(",\n")}\n  }\n}\n`
+}

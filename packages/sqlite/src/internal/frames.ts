@@ -32,7 +32,11 @@ export const isLast = ({ events }: Frame): boolean => {
 const encodeFailure = Schema.encodeSync(RunFailure)
 
 /** A failure as JSON: without the error object that only the process that ran the step has. */
-const writeFailure = (failure: RunFailure): string => JSON.stringify({ ...encodeFailure(failure), cause: undefined })
+const writeFailure = (failure: RunFailure): string => {
+  const encoded = encodeFailure(failure)
+  const cause = encoded._tag === "CompensationFailed" ? { ...encoded.cause, cause: undefined } : undefined
+  return JSON.stringify({ ...encoded, cause })
+}
 
 const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 

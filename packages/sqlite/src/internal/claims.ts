@@ -48,25 +48,30 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL`,
   )
   const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
-  // Each part reads an index that holds little but what it looks for; what waits in peace is not read at all.
-  const selectDue = prepare<[runId: string, workflow: string]>(
-    `SELECT run_id, workflow FROM smithers_runs WHERE owner IS NULL AND status IN ('suspended', 'running')
-     UNION SELECT run_id, workflow FROM smithers_runs
-       WHERE owner IS NOT NULL AND (lease_until <= ?1 OR owner IN (SELECT value FROM json_each(?2)))
-     UNION SELECT r.run_id, r.workflow FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
-       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status = 'waiting'
-     UNION SELECT r.run_id, r.workflow FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
-       WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting'
-     LIMIT 100`,
-  )
+  // Each part reads an index that holds little but what it looks for, and no more of it than is asked for; what waits in peace is not
+  // read at all. Left to itself SQLite would go through all runs in search of those that were told something.
+  const dueParts = [
+    "SELECT run_id, workflow FROM smithers_runs WHERE owner IS NULL AND status IN ('suspended', 'running')",
+    `SELECT run_id, workflow FROM smithers_runs
+       WHERE owner IS NOT NULL AND (lease_until <= ?1 OR owner IN (SELECT value FROM json_each(?2)))`,
+    `SELECT DISTINCT r.run_id, r.workflow
+       FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
+       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status = 'waiting'`,
+    `SELECT DISTINCT r.run_id, r.workflow FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
+       WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting'`,
+  ]
+  const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
+  const selectDue = prepare<[runId: string, workflow: string]>(`${eachDue} LIMIT 100`)
   const selectNext = prepare<[deadline: number | null]>(
     `SELECT w.deadline FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
      WHERE w.status = 'open' AND w.deadline > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY w.deadline LIMIT 1`,
   )
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
   const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE id = ? AND frame IS NULL")
+  // By what is on its way, which is little; SQLite by itself would go through all runs of this owner.
   const selectInbox = prepare<[id: string, runId: string, at: number, command: string]>(
-    `SELECT i.id, i.run_id, i.at_ms, i.command FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
+    `SELECT i.id, i.run_id, i.at_ms, i.command
+     FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
   )
 

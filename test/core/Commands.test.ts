@@ -450,6 +450,18 @@ describe.each(stores)("on %s", (_, store) => {
     )
   })
 
+  it.effect("a handle says that nothing goes on also of a run that has ended", () =>
+    on(
+      Effect.gen(function* () {
+        const { step } = journal()
+        const w = workflow(($) => step($, "a"))
+        const handle = yield* w.start({}, { runId: "r" })
+        expect(yield* handle.waiting).toMatchObject({ _tag: "finished", output: "a 1" })
+        expect(yield* (yield* w.start({}, { runId: "r" })).waiting).toMatchObject({ _tag: "finished" })
+      }),
+    ),
+  )
+
   it.effect("a cancellation that comes with the last output loses, and one that comes before it wins", () =>
     on(
       Effect.gen(function* () {

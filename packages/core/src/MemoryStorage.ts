@@ -337,8 +337,7 @@ const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
     case "BoundaryHalted":
       break
     case "WaitEnded":
-      if (event.status === "passed") entry.times.set(key, { startedAt: null, finishedAt: null })
-      else entry.times.set(key, { ...times, finishedAt: at })
+      entry.times.set(key, { ...times, finishedAt: event.status === "passed" ? null : at })
       break
     case "AttemptFailed":
       if (event.retryAt === undefined) entry.times.set(key, { ...times, finishedAt: at })

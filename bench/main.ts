@@ -3,7 +3,7 @@
  * database of its own; figures of one row come from one run of this program, since only their ratios carry over to another
  * machine. `bun run bench` for everything, `bun run bench quick` for the small sizes.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -197,6 +197,90 @@ for (const mode of ["normal", "full"]) {
   goal("JSX: a frame that mounts 5,000 tasks under 60 ms", shown, sudden.ms < 60)
 }
 
+interface WaitingRow {
+  readonly what: string
+  readonly measured: ReadonlyArray<string>
+}
+const waitingRows: Array<WaitingRow> = []
+const waitingRow = (what: string, ...measured: Array<string>) => {
+  waitingRows.push({ what, measured })
+  console.log(waitingLine({ what, measured }))
+}
+const waitingLine = ({ what, measured }: WaitingRow) => `| ${what} | ${measured.join(", ")} |`
+const waitingHeading = ["| runs that wait | measured |", "|---|---|"]
+
+/** Each figure is the median of its own over some measurements. */
+const waiting = (name: string, size: number, file = newFile, times = repeats): Record<string, number> => {
+  const all = Array.from(
+    { length: times },
+    () => JSON.parse(run("waiting.ts", name, String(size), file())) as Record<string, number>,
+  )
+  return Object.fromEntries(Object.keys(all[0] ?? {}).map((key) => [key, median(all.map((measured) => measured[key] as number))]))
+}
+
+{
+  console.log(waitingHeading.join("\n"))
+  const ms = (value: number | undefined, digits = 1) => `${number(value, digits)} ms`
+  const filled = newFile()
+  const waitingRuns = isQuick ? 1000 : 10_000
+  run("waiting.ts", "fill", String(waitingRuns), filled)
+  const beside = () => {
+    const file = newFile()
+    copyFileSync(filled, file)
+    return file
+  }
+
+  for (const by of ["approval", "signal"]) {
+    const alone = waiting(by, 300)
+    const among = waiting(by, 300, beside)
+    const across = waiting(`${by} across`, 300, newFile, Math.min(repeats, 3))
+    const shown = ({ p50, p95 }: Record<string, number>, digits = 2) => [`median ${ms(p50, digits)}`, `p95 ${ms(p95, digits)}`]
+    waitingRow(`from ${by} to the next step, in one process`, ...shown(alone))
+    waitingRow(`the same beside ${waitingRuns} other runs that wait`, ...shown(among))
+    waitingRow(`from ${by} in one process to the next step in another`, ...shown(across, 1))
+    goal(`from ${by} to the next step, between two processes: median under 50 ms`, ms(across.p50), (across.p50 as number) < 50)
+  }
+
+  const { cpuPercent, statementsPerSecond } = waiting("idle", 0, () => filled, Math.min(repeats, 3))
+  waitingRow(
+    `${waitingRuns} runs wait, nothing happens, one supervisor`,
+    `${number(cpuPercent, 2)} % of a core`,
+    `${number(statementsPerSecond)} statements per second`,
+  )
+  goal(`${waitingRuns} waiting runs cost under 1 % of a core`, `${number(cpuPercent, 2)} %`, (cpuPercent as number) < 1)
+
+  for (const [body, frames] of [
+    ["timer", 1],
+    ["step and timer", 2],
+  ] as const) {
+    const pass = waiting(body, 300)
+    waitingRow(
+      `a pass of a loop of ${body}, every ${pass.everyMs} ms`,
+      `${number(pass.frames, 2)} frames`,
+      `${number(pass.events, 2)} events`,
+      `${number(pass.bytes, 0)} bytes`,
+      ms(pass.ms, 2),
+      `${ms(pass.cpuMs, 2)} of CPU`,
+    )
+    const text = `a pass of a loop of ${body}: ${frames === 1 ? "one frame" : "two frames, one for each thing that ends"}`
+    goal(text, number(pass.frames, 2), pass.frames === frames)
+  }
+
+  const alarms = waiting("alarms", waitingRuns, newFile, 1)
+  waitingRow(
+    `${waitingRuns} timers of one run due at once`,
+    `all over after ${ms(alarms.ms, 0)}`,
+    `${ms(alarms.firstMs, 0)} the first time`,
+  )
+  const due = waiting("due at once", waitingRuns, newFile, Math.min(repeats, 3))
+  waitingRow(
+    `${waitingRuns} runs of one timer due at once, one supervisor`,
+    `all over after ${ms(due.ms, 0)}`,
+    `${number(((due.ms as number) / waitingRuns) * 1000, 0)} µs per run`,
+    `${due.more} taken up for nothing`,
+  )
+}
+
 const coldRuns = Array.from({ length: 9 }, () => {
   const empty = processMs([here("empty.ts")])
   return processMs([here("workload.ts"), "cold", "1", "normal", newFile()]) - empty
@@ -210,10 +294,14 @@ const document = [
   `Written by \`bun run bench\` on ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), Bun ${Bun.version}. Absolute times drift from machine to machine; the`,
   "ratios within one run are what to compare. The limit is a plain `bun:sqlite` program that commits the same rows once per",
   "step. The first run in a process includes compiling and is a column of its own; then the workload is repeated until the process",
-  "is warm, as is the limit, and the median is the figure. Bytes are of the whole database, all tables and the log included.",
+  "is warm, as is the limit, and the median is the figure. Bytes are of the whole database, all tables and the log included. What is",
+  "told to a waiting run is told a few hundred times, to a run of its own each time, in two processes at moments of no pattern.",
   "",
   ...heading,
   ...rows.map(line),
+  "",
+  ...waitingHeading,
+  ...waitingRows.map(waitingLine),
   "",
   "| to reach | measured | |",
   "|---|---|---|",
@@ -223,6 +311,6 @@ const document = [
 console.log(`\n${document.slice(document.indexOf("| to reach"))}`)
 if (!isQuick) {
   writeFileSync(here("RESULTS.md"), document)
-  writeFileSync(here("results.json"), `${JSON.stringify({ rows, goals }, null, 2)}\n`)
+  writeFileSync(here("results.json"), `${JSON.stringify({ rows, waiting: waitingRows, goals }, null, 2)}\n`)
 }
 rmSync(folder, { recursive: true, force: true })

@@ -13,3 +13,6 @@ export const warm = (times: ReadonlyArray<number>): number => {
   const later = times.slice(times.length >> 1).sort((left, right) => left - right)
   return later[later.length >> 1] as number
 }
+
+/** Now, in milliseconds that two processes of one machine count alike. */
+export const wallClock = (): number => performance.timeOrigin + performance.now()

@@ -33,3 +33,53 @@ export const many = (runs: number, steps: number) => {
   const workflow = sequential(steps)
   return Effect.forEach(Array.from({ length: runs }), () => workflow.execute({ count: steps }), { concurrency: "unbounded" })
 }
+
+/** What a run that is told something is told: by a person, or by a program. */
+export type Told = "approval" | "signal"
+
+/** Waits to be told, then runs a step, which says when it begins. */
+export const told = (by: Told, onGoOn: (index: number) => void = () => {}) =>
+  Smithers.createWorkflow({ name: `told-${by}`, input: Output }).build(($) =>
+    $.sequence(
+      by === "approval"
+        ? $.approval("news", { request: ({ input }) => ({ title: "Go on?", index: input.index }) })
+        : $.signal("news", { name: "news", payload: Schema.Void }),
+      $.step("after", {
+        output: Output,
+        run: ({ input }) => {
+          onGoOn(input.index)
+          return input
+        },
+      }),
+    ),
+  )
+
+const At = Schema.Struct({ at: Schema.Number })
+
+/** Waits for a time. */
+export const napping = Smithers.createWorkflow({ name: "napping", input: At }).build(($) =>
+  $.timer("nap", { until: ({ input }) => input.at }),
+)
+
+/** Waits for a time in `count` places at once. */
+export const alarms = (count: number) =>
+  Smithers.createWorkflow({ name: "alarms", input: At }).build(($) =>
+    $.parallel(...Array.from({ length: count }, (_, index) => $.timer(`alarm-${index}`, { until: ({ input }) => input.at }))),
+  )
+
+/** A loop that waits between its passes, for `everyMs` each; with a step that looks, or of the timer alone. */
+export const polling = (body: "timer" | "step and timer", everyMs: number) =>
+  Smithers.createWorkflow({
+    name: body === "timer" ? "ticking" : "polling",
+    input: Schema.Struct({ passes: Schema.Number }),
+  }).build(($) => {
+    const tick = $.timer("tick", { duration: everyMs })
+    return $.loop({
+      id: "poll",
+      body:
+        body === "timer"
+          ? tick
+          : $.sequence($.step("look", { output: Output, run: ({ iteration }) => ({ index: iteration }) }), tick),
+      until: ({ input, iteration }) => iteration === input.passes,
+    })
+  })

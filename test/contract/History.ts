@@ -187,12 +187,14 @@ export interface Choice {
 }
 
 export const choices: FastCheck.Arbitrary<ReadonlyArray<Choice>> = FastCheck.array(
-  FastCheck.record({ node: FastCheck.nat(5), roll: FastCheck.nat(59), output, isCut: FastCheck.boolean() }),
+  FastCheck.record({ node: FastCheck.nat(7), roll: FastCheck.nat(59), output, isCut: FastCheck.boolean() }),
   { minLength: 1, maxLength: 60 },
 )
 
 /** What may happen next to a step or a loop, as a choice says. */
 export const happen = (state: RunState.RunState, { node, roll, output }: Choice, now: number): RunEvent => {
+  if (node === 7) return state.isPaused ? { _tag: "RunUnpaused" } : { _tag: "RunPaused", ...(roll % 2 === 0 ? { by: "ann" } : {}) }
+  if (node === 6) return boundaryEvent(state, `guard-${roll % 2}`, roll % 3, roll)
   if (node >= 4) return loopEvent(state, `loop-${node}`, roll % 2, roll)
   const [nodeId, iteration] = [`step-${node >> 1}`, node & 1]
   const record = RunState.step(state, nodeId, iteration)
@@ -212,6 +214,8 @@ export const happen = (state: RunState.RunState, { node, roll, output }: Choice,
           return { _tag: "AttemptInterrupted", ...running, reason, ...heartbeat }
         }
         default: {
+          // What undoes a step gives nothing.
+          if (roll % 10 === 3) return { _tag: "AttemptSucceeded", ...running }
           const table = tables[roll % tables.length]?.name ?? ""
           const cached = roll % 7 === 0 ? { isCached: true } : {}
           return { _tag: "AttemptSucceeded", ...running, table, ...(output === undefined ? {} : { output }), ...cached }
@@ -238,9 +242,10 @@ export const happen = (state: RunState.RunState, { node, roll, output }: Choice,
 type Place = { readonly nodeId: string; readonly iteration: number }
 
 const waitStarted = (at: Place, roll: number, output: Json | undefined): RunEvent => {
-  const kind = (["approval", "human", "signal", "timer"] as const)[roll % 4] ?? "timer"
+  const kind = (["approval", "human", "signal", "timer", "subflow"] as const)[roll % 5] ?? "timer"
   const request = output === undefined ? {} : { request: output, digest: `${roll}` }
-  const signal = kind === "signal" ? { name: "n", ...(roll < 30 ? { correlation: "c" } : {}) } : {}
+  const signal =
+    kind === "signal" ? { name: "n", ...(roll < 30 ? { correlation: "c" } : {}) } : kind === "subflow" ? { name: "c" } : {}
   return { _tag: "WaitStarted", ...at, kind, ...request, ...signal, ...(roll % 3 === 0 ? { deadline: roll * 1000 } : {}) }
 }
 
@@ -248,7 +253,14 @@ const waitEvent = (state: RunState.RunState, at: Place, roll: number, output: Js
   const by = roll % 2 === 0 ? { by: "ann" } : {}
   const wait = RunState.step(state, at.nodeId, at.iteration)?.wait
   const [signal] = state.signals
-  switch (roll % 7) {
+  const given = output === undefined ? {} : { output }
+  switch (roll % 9) {
+    case 7:
+      return { _tag: "WaitEnded", ...at, how: "decided", status: "passed", ...by }
+    case 8: {
+      if (roll % 2 === 0) return { _tag: "SubflowEnded", ...at, status: "finished", ...given }
+      return { _tag: "SubflowEnded", ...at, status: "failed", error: { name: "StepFailed", message: "no", retryable: false } }
+    }
     case 0:
       return waitStarted(at, roll + 1, output)
     case 1:
@@ -279,9 +291,32 @@ const waitEvent = (state: RunState.RunState, at: Place, roll: number, output: Js
         status: "finished",
         table,
         ...taken,
-        ...(output === undefined ? {} : { output }),
+        ...given,
       }
     }
+  }
+}
+
+const boundaryEvent = (state: RunState.RunState, nodeId: string, iteration: number, roll: number): RunEvent => {
+  const at = { nodeId, iteration }
+  const reasons = [
+    { _tag: "Error", error: { name: "Error", message: "no 'luck'\0", retryable: true } },
+    { _tag: "LoopLimit", maxIterations: 3 },
+    { _tag: "Unsettled", read: { nodeId: "a" } },
+  ] as const
+  switch (RunState.boundary(state, nodeId, iteration)?.status) {
+    case undefined:
+      return { _tag: "BoundaryStarted", ...at }
+    case "running":
+    case "halted": {
+      const status = (["finished", "caught", "compensated", "failed"] as const)[roll % 4] ?? "failed"
+      if (roll % 3 === 0) return { _tag: "BoundaryEnded", ...at, status }
+      const reason = reasons[roll % 4]
+      const cause = reason === undefined ? {} : { cause: { nodeId: "a", iteration: 1, reason } }
+      return { _tag: "BoundaryHalted", ...at, ...cause, isCaught: roll % 2 === 0 }
+    }
+    default:
+      return { _tag: "NodeReset", ...at }
   }
 }
 
@@ -289,6 +324,7 @@ const loopEvent = (state: RunState.RunState, nodeId: string, iteration: number, 
   const record = RunState.loop(state, nodeId, iteration)
   const total = HashMap.get(state.loopPasses, nodeId)
   const base = record?.base ?? (total._tag === "Some" ? total.value : 0)
+  if (record !== undefined && roll % 9 === 0) return { _tag: "NodeReset", nodeId, iteration }
   const isOver = record?.status === "finished" || roll % 4 === 0
   if (isOver) return { _tag: "LoopFinished", nodeId, iteration, reason: roll % 2 === 0 ? "until" : "maxIterations" }
   return { _tag: "LoopAdvanced", nodeId, iteration, base, pass: record?.passes ?? 0 }

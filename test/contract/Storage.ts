@@ -310,6 +310,107 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
     )
   })
 
+  describe(`${name}: families`, () => {
+    const parent = { runId: "r", nodeId: "sub", iteration: 0, isAttached: true }
+    const create = { ...newRun, source: "flow.tsx", parent }
+
+    holds("a run that a frame starts is there with it, owned by nobody, and once", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* run.commit([started], { spawned: [{ runId: "child", create }] })
+        yield* run.commit([{ _tag: "RunPaused" }], { spawned: [{ runId: "child", create: { ...create, input: "other" } }] })
+        const { run: child, input } = yield* storage.inspect("child")
+        expect(child).toMatchObject({ status: "suspended", epoch: 0, owner: null, source: "flow.tsx", parent })
+        expect(input).toEqual(newRun.input)
+        expect((yield* storage.due(run.now())).runs).toEqual([{ runId: "child", workflow: "flow", source: "flow.tsx", tries: 0 }])
+        expect((yield* storage.load("child")).parent).toEqual(parent)
+        expect((yield* storage.runs({ parent: "r" })).map(({ runId }) => runId)).toEqual(["child"])
+        expect(yield* storage.runs({ parent: "child" })).toEqual([])
+        const refused = run.commit([{ _tag: "RunUnpaused" }], { epoch: 9, spawned: [{ runId: "never", create }] })
+        expect(yield* Effect.flip(refused)).toBeInstanceOf(RunFenced)
+        expect((yield* storage.runs({})).map(({ runId }) => runId).sort()).toEqual(["child", "r"])
+      }),
+    )
+
+    holds("what a frame tells another run is there with it, and nothing is told to what is over or unknown", (storage) =>
+      Effect.gen(function* () {
+        const other = yield* journal("other")
+        yield* other.commit([started])
+        const over = yield* journal("over")
+        yield* over.commit([started, { _tag: "RunFinished" }])
+        const run = yield* journal("r")
+        const sent = ["other", "over", "nobody"].map((runId) => cancel(`to ${runId}`, runId))
+        yield* run.commit([started, { _tag: "RunFinished" }], { sent })
+        expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["to other"])
+      }),
+    )
+
+    holds("a command may create its run, and may take up one that failed, but none that finished", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.deliver(cancel("a", "new"), { create: newRun })
+        yield* storage.deliver(cancel("b", "new"), { create: { ...newRun, input: "other" } })
+        expect((yield* storage.inspect("new")).run).toMatchObject({ status: "suspended", epoch: 0 })
+        expect((yield* storage.inspect("new")).input).toEqual(newRun.input)
+        const failed = yield* journal("failed")
+        yield* failed.commit([started, { _tag: "CancelRequested" }, { _tag: "RunFailed", failure: History.failure }])
+        expect(yield* Effect.flip(storage.deliver(cancel("c", "failed")))).toBeInstanceOf(RunEnded)
+        yield* storage.deliver(cancel("d", "failed"), { revive: true })
+        const { run, failure } = yield* storage.inspect("failed")
+        expect([run.status, run.finishedAt, failure]).toEqual(["suspended", null, null])
+        expect(yield* storage.load("failed")).toMatchObject({ status: "suspended", cancel: undefined, failure: undefined })
+        const finished = yield* journal("finished")
+        yield* finished.commit([started, { _tag: "RunFinished" }])
+        expect(yield* Effect.flip(storage.deliver(cancel("e", "finished"), { revive: true }))).toBeInstanceOf(RunEnded)
+      }),
+    )
+
+    holds("claims of which nothing comes are counted, until something does", (storage) =>
+      Effect.gen(function* () {
+        const tries = (now: number) => Effect.map(storage.due(now), ({ runs }) => runs.map((run) => run.tries))
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        let now = run.now()
+        for (let fruitless = 0; fruitless < 3; fruitless++) {
+          now += leaseMs
+          expect(yield* tries(now)).toEqual([fruitless])
+          yield* storage.open({ ...request, runId: "r", now })
+        }
+        yield* storage.release("r", 4, now)
+        yield* run.claim()
+        yield* run.commit([{ _tag: "RunResumed", epoch: 5, kept: 0, added: 0, gone: 0 }])
+        yield* storage.release("r", 5, now)
+        expect(yield* tries(now)).toEqual([0])
+      }),
+    )
+
+    holds("runs and workflows that are left out are not due", (storage) =>
+      Effect.gen(function* () {
+        for (const runId of ["a", "b", "c"]) {
+          yield* journal(runId, { ...newRun, workflow: runId === "c" ? "other" : "flow" })
+          yield* storage.release(runId, 1, start)
+        }
+        const due = (except: { readonly runIds?: ReadonlyArray<string>; readonly workflows?: ReadonlyArray<string> }) =>
+          Effect.map(storage.due(start, except), ({ runs }) => runs.map(({ runId }) => runId).sort())
+        expect(yield* due({})).toEqual(["a", "b", "c"])
+        expect(yield* due({ runIds: ["a"] })).toEqual(["b", "c"])
+        expect(yield* due({ workflows: ["flow"] })).toEqual(["c"])
+      }),
+    )
+
+    holds("a paused run is due only when it is told something, whatever its time", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const wait = { _tag: "WaitStarted", nodeId: "t", iteration: 0, kind: "timer", deadline: start } as const
+        yield* run.commit([started, wait, { _tag: "RunPaused" }])
+        yield* storage.release("r", 1, start, "paused")
+        expect((yield* storage.inspect("r")).run.status).toBe("paused")
+        expect(yield* storage.due(start + 1)).toEqual({ runs: [], nextAt: undefined })
+        yield* storage.deliver({ id: "u", runId: "r", at: start, command: { _tag: "Unpause" } })
+        expect((yield* storage.due(start + 1)).runs).toHaveLength(1)
+      }),
+    )
+  })
+
   describe(`${name}: commands`, () => {
     holds("commands wait in order until a frame takes care of them", (storage) =>
       Effect.gen(function* () {

@@ -189,9 +189,35 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
         yield* Commands.approve("r", "ask")
         yield* rest
-        expect(yield* first.supervisor.look).toEqual([{ _tag: "Unknown", runId: "r", workflow: "asking" }])
+        expect(yield* first.supervisor.look).toEqual([])
+        expect(first.actions).toEqual(["Unknown"])
         expect(yield* storage.runs({})).toMatchObject([{ status: "waiting" }])
         yield* first.stop
+      }),
+    ),
+  )
+
+  it.effect("is not kept from a run by hundreds of others that it can do nothing about", () =>
+    on(
+      Effect.gen(function* () {
+        const { workflow, ran } = asking()
+        const storage = yield* Storage
+        const other = Smithers.createWorkflow({ name: "another", input: Input }).build(($) =>
+          $.approval("ask", { request: () => ({ title: "?" }) }),
+        )
+        const first = yield* processOn(storage, Supervisor.registry([]))
+        const here = Effect.provideService(Engine.Engine, first.engine)
+        for (let index = 100; index < 250; index++) yield* here(other.run({ n: index }, { runId: `a${index}` }))
+        yield* here(workflow.run({ n: 1 }, { runId: "z" }))
+        for (let index = 100; index < 250; index++) yield* Commands.approve(`a${index}`, "ask")
+        yield* Commands.approve("z", "ask")
+        yield* first.stop
+        const { stop } = yield* processOn(storage, Supervisor.registry([workflow]))
+        yield* rest
+        yield* TestClock.adjust("1 hour")
+        yield* rest
+        expect(ran).toEqual(["done 1"])
+        yield* stop
       }),
     ),
   )

@@ -390,18 +390,17 @@ export interface Builder<out Input> {
    */
   readonly tryCatch: <
     Try extends AnyNode,
-    Handler extends AnyNode | ((context: CatchContext<Input>) => unknown) | undefined = undefined,
+    Caught = never,
+    CaughtServices = never,
+    Given = never,
     Last extends AnyNode | undefined = undefined,
   >(options: {
     /** Keeps its place in the run when its steps change; made of the id of its first node unless given. */
     readonly id?: string
     readonly try: Try
-    readonly catch?: Handler
+    readonly catch?: Node<Caught, CaughtServices> | ((context: CatchContext<Input>) => Given)
     readonly finally?: Last
-  }) => Node<
-    Value<Try> | HandlerValue<Handler>,
-    Services<Try> | (Handler extends AnyNode ? Services<Handler> : HandlerServices<Handler>) | Services<Last>
-  >
+  }) => Node<Value<Try> | Caught | Resolved<Given>, Services<Try> | CaughtServices | ServicesOf<Given> | Services<Last>>
   /** One of two arms; its value is that of the arm taken, `undefined` when there is none. */
   readonly branch: <
     Then extends AnyNode,
@@ -451,15 +450,8 @@ export interface Builder<out Input> {
   ) => N
 }
 
-type HandlerValue<H> = H extends AnyNode
-  ? Value<H>
-  : H extends (context: never) => infer Given
-    ? Given extends Effect.Effect<infer A, infer _E, infer _R>
-      ? A
-      : Awaited<Given>
-    : never
-
-type HandlerServices<H> = H extends (context: never) => infer Given ? ServicesOf<Given> : never
+/** What becomes of what code returned. */
+type Resolved<Given> = Given extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<Given>
 
 type SignalBuilder<Input> = <
   const Id extends string,

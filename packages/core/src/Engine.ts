@@ -225,7 +225,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
               tellParent(parent, runId, place, exit),
             ),
           )
-          yield* Effect.forkIn(told, scope)
+          yield* Effect.forkIn(Effect.interruptible(told), scope)
         }).pipe(Effect.catchAll((error) => Effect.logWarning(`child run ${runId} could not be started: ${error.message}`)))
 
     /** Tells a parent how a child run ended that needed no work, or that could not be worked on. */

@@ -191,7 +191,7 @@ export const make = (): StorageShape => {
           return []
         }),
       ),
-    due: (now) =>
+    due: (now, { workflows = [], runIds = [] } = {}) =>
       Effect.sync(() => {
         const free = [...stored.values()].filter(({ run }) => !isEnded(run) && (run.leaseUntil === null || run.leaseUntil <= now))
         const told = new Set([...inbox.values()].map((command) => command.runId))
@@ -202,9 +202,12 @@ export const make = (): StorageShape => {
           told.has(entry.run.runId) ||
           (entry.run.status === "waiting" && deadlines(entry).some((deadline) => deadline <= now))
         const later = free.filter((entry) => entry.run.status === "waiting" && !canGoOn(entry)).flatMap(deadlines)
-        const runs = free.filter(canGoOn).map(({ run: { runId, workflow, source, epoch }, fruitful }) => {
-          return { runId, workflow, source, tries: epoch - fruitful }
-        })
+        const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
+        const runs = free
+          .filter((entry) => canGoOn(entry) && isWanted(entry))
+          .map(({ run: { runId, workflow, source, epoch }, fruitful }) => {
+            return { runId, workflow, source, tries: epoch - fruitful }
+          })
         return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
       }),
     release: (runId, epoch, now, released = "suspended") =>
@@ -334,8 +337,7 @@ const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
     case "BoundaryHalted":
       break
     case "WaitEnded":
-      if (event.status === "passed") entry.times.set(key, { startedAt: null, finishedAt: null })
-      else entry.times.set(key, { ...times, finishedAt: at })
+      entry.times.set(key, { ...times, finishedAt: event.status === "passed" ? null : at })
       break
     case "AttemptFailed":
       if (event.retryAt === undefined) entry.times.set(key, { ...times, finishedAt: at })

@@ -662,7 +662,7 @@ const failureOf = (
 }
 
 /** Why an output that was read is not there, and will not come. */
-const unsettled = ({ nodeId, table }: PendingRead, plan: Plan, state: RunState.RunState): string => {
+const unsettled = ({ nodeId, table }: Partial<PendingRead>, plan: Plan, state: RunState.RunState): string => {
   if (nodeId === undefined) return `no node that gives a "${table}" has given one`
   const position = plan.positions.get(nodeId)
   if (position === undefined) return "no node with this id is mounted"

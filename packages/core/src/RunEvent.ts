@@ -25,7 +25,7 @@ export const FailureCause = Schema.Struct({
     Schema.TaggedStruct("LoopLimit", { maxIterations: Schema.Number }),
     /** Nothing is left to run, and the plan still waits for an output that it was made without. */
     Schema.TaggedStruct("Unsettled", {
-      read: Schema.Struct({ nodeId: Schema.UndefinedOr(Schema.String), table: Schema.UndefinedOr(Schema.String) }),
+      read: Schema.Struct({ nodeId: Schema.optional(Schema.String), table: Schema.optional(Schema.String) }),
     }),
   ),
 })

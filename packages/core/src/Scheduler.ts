@@ -862,7 +862,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (isStuck()) {
       const [read] = plan.pending
       if (read !== undefined) {
-        const cause: FailureCause = { nodeId: read.nodeId ?? read.table ?? "", iteration: 0, reason: { _tag: "Unsettled", read } }
+        const { nodeId, table } = read
+        const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
+        const cause: FailureCause = { nodeId: nodeId ?? table ?? "", iteration: 0, reason: { _tag: "Unsettled", read: named } }
         isRootHalted = true
         failure = { _tag: "Failed", ...cause }
         halt(0, size, cause, -1)

@@ -258,6 +258,12 @@ export interface RunFilter {
 /** How a run stands that is given up. */
 export type Released = "suspended" | "waiting" | "paused"
 
+/** What is not looked for, so that it does not stand in the way of the rest. */
+export interface Except {
+  readonly workflows?: ReadonlyArray<string>
+  readonly runIds?: ReadonlyArray<string>
+}
+
 /** A run that someone should work on. */
 export interface Due {
   readonly runId: string
@@ -288,10 +294,11 @@ export interface StorageShape {
   readonly release: (runId: string, epoch: number, now: number, status?: Released) => Effect.Effect<void, StoreError>
   /**
    * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, waiting and paused ones
-   * that were told something, and waiting ones whose time has come. `nextAt` (epoch ms) is when the time of the next waiting one comes.
+   * that were told something, and waiting ones whose time has come, but for those of `except`. `nextAt` (epoch ms) is when the time of the next waiting one comes.
    */
   readonly due: (
     now: number,
+    except?: Except,
   ) => Effect.Effect<{ readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }, StoreError>
   /** Makes sure that the tables of these outputs exist with the columns they need. */
   readonly prepareOutputs: (workflow: string, tables: ReadonlyArray<OutputTable>) => Effect.Effect<void, StoreError>

@@ -93,7 +93,7 @@ export type Action =
     }
   /** The run could not be taken up `maxTries` times in a row, and has been ended as failed. */
   | { readonly _tag: "CrashLoop"; readonly runId: string; readonly workflow: string; readonly failure: CrashLoop }
-  /** No workflow of this name is registered. */
+  /** No workflow of this name is registered: said once, of the first of its runs. */
   | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
 
 export interface SupervisorShape {
@@ -186,22 +186,28 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
     /** Takes up what can go on, and answers with that and with when to look again. */
     const look = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      const { runs, nextAt } = yield* storage.due(now)
       const taken: Array<Action> = []
-      let again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY)
+      // What nobody here can work on now must not stand in the way of the rest, of which a part at a time is answered.
+      const resting = [...pauses].filter(([, { until }]) => until > now)
+      const leaveOut = {
+        workflows: [...unknown],
+        runIds: [...working].map(([runId]) => runId).concat(resting.map(([runId]) => runId)),
+      }
+      const { runs, nextAt } = yield* storage.due(now, leaveOut)
+      let again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY, ...resting.map(([, { until }]) => until))
       for (const found of runs) {
         const { runId, workflow } = found
         if (FiberMap.unsafeHas(working, runId)) continue
-        const pause = pauses.get(runId)
-        if (pause !== undefined && pause.until > now) {
-          again = Math.min(again, pause.until)
-          continue
-        }
         const definition = options.registry.find(workflow)
         if (definition === undefined) {
-          if (!unknown.has(workflow)) yield* Effect.logWarning(`no workflow "${workflow}" is registered; its runs are left alone`)
-          unknown.add(workflow)
-          taken.push({ _tag: "Unknown", runId, workflow })
+          if (!unknown.has(workflow)) {
+            yield* Effect.logWarning(`no workflow "${workflow}" is registered; its runs are left alone`)
+            unknown.add(workflow)
+            again = now
+            const action = { _tag: "Unknown", runId, workflow } as const
+            tell(action)
+            taken.push(action)
+          }
           continue
         }
         if ((yield* FiberMap.size(working)) >= maxConcurrent) break

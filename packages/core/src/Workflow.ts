@@ -21,7 +21,6 @@ import {
   RunCancelled,
   type RunEnded,
   type RunFailure,
-  type StoreError,
   type Uncompensated,
 } from "./Errors.ts"
 import { generateRunId, idPattern, idRule } from "./Ids.ts"
@@ -85,8 +84,8 @@ export interface RunHandle<A> {
   readonly await: Effect.Effect<A, ExecuteError>
   /** Waits for how the run stops. */
   readonly result: Effect.Effect<RunResult<A>, RunError>
-  /** Waits until the run can go on only when something comes from outside, or is paused, and says what for. */
-  readonly waiting: Effect.Effect<Extract<RunResult<never>, { readonly _tag: "paused" }> | Waits, StoreError>
+  /** Waits until nothing of the run can go on: it has stopped, is paused, or waits for something to come from outside. */
+  readonly waiting: Effect.Effect<RunResult<A>, RunError>
   /** Cancels the run and waits until it has stopped. */
   readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
   /** The run's events from its first one on, as they are committed; ends with the run. */
@@ -256,7 +255,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       runId,
       await: Effect.flatMap(settled, (settlement) => outcome<A>(runId, settlement)),
       result: Effect.map(settled, (settlement) => result<A>(runId, settlement)),
-      waiting: Effect.map(started.idle, (idle) => resting(runId, idle)),
+      waiting: Effect.map(Effect.raceFirst(settled, started.idle), (end) => result<A>(runId, end)),
       cancel: (reason) => Effect.provide(engine.cancel(definition, runId, reason), context),
       events: follow(storage, runId, started),
     }

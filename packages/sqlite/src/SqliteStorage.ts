@@ -83,7 +83,7 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
       },
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => queue.write({ operation: "renew", run: () => Either.right(claims.renew(held, leaseUntil)) }),
-      due: (now) => read("due", () => Either.right(claims.due(now))),
+      due: (now, except) => read("due", () => Either.right(claims.due(now, except))),
       release: (runId, epoch, now, status = "suspended") => {
         const run = () => Either.right(claims.release(runId, epoch, now, status))
         return queue.write({ operation: "release", run, onCommit: changes.bump })

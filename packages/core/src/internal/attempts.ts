@@ -144,8 +144,9 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
     return Effect.flatMap(traced(program, key, attributes, attempt), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(program)), (fiber) => {
-        inFlight.set(key, { start, startedAt: now, fiber, ending, turns, stop: undefined })
-        fiber.addObserver((exit) => onExit(key, exit))
+        const attempt: InFlight = { start, startedAt: now, fiber, ending, turns, stop: undefined }
+        inFlight.set(key, attempt)
+        fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))
       }),
     )
   }
@@ -259,11 +260,12 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
         const events: Array<RunEvent> = []
         for (const [key, attempt] of [...inFlight]) {
           if (!keys.has(key)) continue
+          // It is out of the way before it ends, so that its end is not taken for that of the attempt after it.
           attempt.stop = "reset"
-          yield* interrupt(attempt)
-          yield* Fiber.await(attempt.fiber)
           const settled = settle(key, Exit.interrupt(FiberId.none), now)
           if (settled !== undefined) events.push(settled.event)
+          yield* interrupt(attempt)
+          yield* Fiber.await(attempt.fiber)
         }
         // A fresh budget begins its policy anew.
         for (const key of keys) drivers.delete(key)

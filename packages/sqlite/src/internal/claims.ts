@@ -2,7 +2,7 @@
  * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
  */
 import { RunEnded, RunNotFound } from "@smithers/core/Errors"
-import type { Command, Delivery, Due, Instruction, NewRun, Opened, OpenRequest, Released } from "@smithers/core/Storage"
+import type { Command, Delivery, Due, Except, Instruction, NewRun, Opened, OpenRequest, Released } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional, writeOptional } from "./json.ts"
@@ -13,7 +13,7 @@ export interface Claims {
   /** Answers with the runs that were lost. */
   readonly renew: (claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>, leaseUntil: number) => Array<string>
   readonly release: (runId: string, epoch: number, now: number, status: Released) => void
-  readonly due: (now: number) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
+  readonly due: (now: number, except?: Except) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
   /** Creates a run that nobody owns, if there is none of its id. */
   readonly spawn: (runId: string, create: NewRun, now: number) => void
   readonly deliver: (command: Command, delivery?: Delivery) => Either.Either<Instruction | undefined, RunNotFound | RunEnded>
@@ -52,17 +52,22 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL`,
   )
   const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
-  // Each part reads an index that holds little but what it looks for; what waits in peace is not read at all.
-  const selectDue = prepare<[runId: string, workflow: string, source: string | null, epoch: number]>(
-    `SELECT run_id, workflow, source, epoch FROM smithers_runs WHERE owner IS NULL AND status IN ('suspended', 'running')
-     UNION SELECT run_id, workflow, source, epoch FROM smithers_runs
-       WHERE owner IS NOT NULL AND (lease_until <= ?1 OR owner IN (SELECT value FROM json_each(?2)))
-     UNION SELECT r.run_id, r.workflow, r.source, r.epoch FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
-       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ('waiting', 'paused')
-     UNION SELECT r.run_id, r.workflow, r.source, r.epoch FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
-       WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting'
-     LIMIT 100`,
-  )
+  // Each part reads an index that holds little but what it looks for, and no more of it than is asked for; what waits in peace is not
+  // read at all. Left to itself SQLite would go through all runs in search of those that were told something.
+  const columns = "r.run_id, r.workflow, r.source, r.epoch"
+  const isWanted = `r.workflow NOT IN (SELECT value FROM json_each(?3)) AND r.run_id NOT IN (SELECT value FROM json_each(?4))`
+  const dueParts = [
+    `SELECT ${columns} FROM smithers_runs r WHERE r.owner IS NULL AND r.status IN ('suspended', 'running') AND ${isWanted}`,
+    `SELECT ${columns} FROM smithers_runs r
+       WHERE r.owner IS NOT NULL AND (r.lease_until <= ?1 OR r.owner IN (SELECT value FROM json_each(?2))) AND ${isWanted}`,
+    `SELECT DISTINCT ${columns}
+       FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
+       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ('waiting', 'paused') AND ${isWanted}`,
+    `SELECT DISTINCT ${columns} FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
+       WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
+  ]
+  const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
+  const selectDue = prepare<[runId: string, workflow: string, source: string | null, epoch: number]>(`${eachDue} LIMIT 100`)
   // The claim of which something came last: that of the last resumption, or the first where there was none.
   const selectFruitful = prepare<[epoch: number]>(
     `SELECT coalesce(
@@ -76,8 +81,10 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
   const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE id = ? AND frame IS NULL")
+  // By what is on its way, which is little; SQLite by itself would go through all runs of this owner.
   const selectInbox = prepare<[id: string, runId: string, at: number, command: string]>(
-    `SELECT i.id, i.run_id, i.at_ms, i.command FROM smithers_inbox i JOIN smithers_runs r ON r.run_id = i.run_id
+    `SELECT i.id, i.run_id, i.at_ms, i.command
+     FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
   )
 
@@ -127,12 +134,12 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     release: (runId, epoch, now, status) => {
       release.run(runId, epoch, now, status)
     },
-    due: (now) => {
+    due: (now, { workflows = [], runIds = [] } = {}) => {
       const gone = selectOwners
         .values()
         .filter(([owner]) => owner !== me && Owner.isDead(owner))
         .map(([owner]) => owner)
-      const rows = selectDue.values(now, JSON.stringify(gone))
+      const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds))
       const runs = rows.map(([runId, workflow, source, epoch]) => {
         const tries = epoch === 0 ? 0 : epoch - (selectFruitful.values(runId)[0]?.[0] ?? 0)
         return { runId, workflow, source, tries }

@@ -32,7 +32,11 @@ export const isLast = ({ events }: Frame): boolean => {
 const encodeFailure = Schema.encodeSync(RunFailure)
 
 /** A failure as JSON: without the error object that only the process that ran the step has. */
-const writeFailure = (failure: RunFailure): string => JSON.stringify({ ...encodeFailure(failure), cause: undefined })
+const writeFailure = (failure: RunFailure): string => {
+  const encoded = encodeFailure(failure)
+  const cause = encoded._tag === "CompensationFailed" ? { ...encoded.cause, cause: undefined } : undefined
+  return JSON.stringify({ ...encoded, cause })
+}
 
 const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 
@@ -116,7 +120,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   const haltBoundary = prepare(`UPDATE smithers_nodes SET status = 'halted', cause = ?4, is_caught = ?5 WHERE ${where}`)
   const endBoundary = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5 WHERE ${where}`)
   const passGate = prepare(
-    `UPDATE smithers_nodes SET status = 'interrupted', started_at = NULL, attempted_at = NULL, is_approved = 1, ${cleared}
+    `UPDATE smithers_nodes SET status = 'interrupted', is_approved = 1, ${cleared}
      WHERE ${where}`,
   )
   const pauseRun = prepare("UPDATE smithers_runs SET updated_at = ?2, paused = ?3 WHERE run_id = ?1")

@@ -148,13 +148,18 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
        prompt, reply, model, finish_reason, input_tokens, output_tokens, turns
      FROM smithers_attempts WHERE run_id = ? ORDER BY node_id, iteration, attempt`,
   )
-  const selectWaits = prepare<WaitRow>(
-    `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.since, w.deadline, w.request, w.digest, w.name,
-       w.correlation, w.approved, w.note, w.decided_by, w.ended_at
-     FROM smithers_waits w JOIN smithers_runs r USING (run_id)
-     WHERE (?1 IS NULL OR w.run_id = ?1) AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
-       AND (?3 OR w.status = 'open') ORDER BY w.since, w.run_id, w.node_id, w.iteration LIMIT ?4`,
-  )
+  // A statement for each of the three: one whose parameters say what to leave out would read every wait there ever was.
+  const selectWaits = (which: string) =>
+    prepare<WaitRow>(
+      `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.since, w.deadline, w.request, w.digest, w.name,
+         w.correlation, w.approved, w.note, w.decided_by, w.ended_at
+       FROM smithers_waits w JOIN smithers_runs r USING (run_id)
+       WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
+       ORDER BY w.since, w.run_id, w.node_id, w.iteration LIMIT ?3`,
+    )
+  const selectWaitsOfRun = selectWaits("w.run_id = ?1 AND (?4 OR w.status = 'open')")
+  const selectOpenWaits = selectWaits("w.status = 'open'")
+  const selectAllWaits = selectWaits("TRUE")
   const selectPlan = prepare<[hash: string]>(
     `SELECT plan_hash FROM smithers_frames WHERE run_id = ? AND frame <= ? AND plan_hash IS NOT NULL ORDER BY frame DESC LIMIT 1`,
   )
@@ -170,8 +175,14 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
       const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
       return rows.map(summaryOf)
     },
-    waits: ({ runId = null, kind, all = false, limit = 100 }) =>
-      selectWaits.values(runId, kind === undefined ? null : JSON.stringify(kind), Number(all), limit).map(waitOf),
+    waits: ({ runId, kind, all = false, limit = 100 }) => {
+      const kinds = kind === undefined ? null : JSON.stringify(kind)
+      const rows =
+        runId === undefined
+          ? (all ? selectAllWaits : selectOpenWaits).values(null, kinds, limit)
+          : selectWaitsOfRun.values(runId, kinds, limit, Number(all))
+      return rows.map(waitOf)
+    },
     plan: (runId, frame = Number.MAX_SAFE_INTEGER) => {
       if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
       const found = selectPlan.values(runId, frame)[0]

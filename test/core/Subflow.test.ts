@@ -1,0 +1,389 @@
+/**
+ * Child runs: what goes down to them and what comes up from them, in one process, across processes and restarts, on every store.
+ */
+
+import { expect, it } from "@effect/vitest"
+import * as Commands from "@smithers/core/Commands"
+import * as Engine from "@smithers/core/Engine"
+import { RenderFailed } from "@smithers/core/Errors"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import * as Smithers from "@smithers/core/Smithers"
+import { Storage } from "@smithers/core/Storage"
+import * as Supervisor from "@smithers/core/Supervisor"
+import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import { describe } from "vitest"
+import { passing } from "./Time.ts"
+
+const Input = Schema.Struct({ n: Schema.NumberFromString })
+const Text = Schema.String
+
+const rest = Effect.gen(function* () {
+  for (let turn = 0; turn < 120; turn++) yield* Effect.yieldNow()
+})
+
+const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
+  ["memory", MemoryStorage.layer],
+  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
+]
+
+interface Behaviour {
+  readonly run?: (n: number) => Effect.Effect<Date, unknown>
+  readonly asks?: boolean
+  readonly attach?: boolean
+  readonly onFail?: "fail" | "continue"
+}
+
+/** A parent that starts a child in the middle; says what ran. */
+const family = ({ run = (n) => Effect.succeed(new Date(n)), asks = false, ...options }: Behaviour = {}) => {
+  const ran: Array<string> = []
+  const child = Smithers.createWorkflow({ name: "child", input: Input }).build(($) => {
+    const ask = $.approval("ask", { request: () => ({ title: "?" }) })
+    const work = $.step("work", {
+      output: Schema.Date,
+      retry: false,
+      run: ({ input, runId }) => {
+        ran.push(`work ${runId}`)
+        return Effect.map(run(input.n), (date) => date.toISOString())
+      },
+    })
+    return asks ? $.sequence(ask, work) : $.sequence(work)
+  })
+  const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) => {
+    const first = $.step("first", { output: Schema.Number, run: () => 7 })
+    const sub = $.subflow("sub", { needs: { first }, workflow: child, input: ({ first }) => ({ n: `${first}` }), ...options })
+    const last = $.step("last", {
+      needs: { sub },
+      output: Schema.Unknown,
+      run: ({ sub }) => {
+        ran.push("last")
+        return sub instanceof Date ? { time: sub.getTime() } : (sub ?? "nothing")
+      },
+    })
+    return $.sequence(first, sub, last)
+  })
+  return { child, parent, ran }
+}
+
+/** An engine on a store, as another process would have. */
+const processOn = (storage: Storage["Type"]) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const engine = yield* Engine.make({ lease: "100 days" }).pipe(Effect.provideService(Storage, storage), Scope.extend(scope))
+    return { engine, scope, stop: Scope.close(scope, Exit.void) }
+  })
+
+describe.each(stores)("on %s", (_, store) => {
+  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
+    Effect.provide(effect, Smithers.onStorage(store, { lease: "100 days" }))
+
+  describe("a subflow", () => {
+    it.effect("runs a child with an id and a history of its own, and gives its decoded output", () =>
+      on(
+        Effect.gen(function* () {
+          const { parent, ran } = family()
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })
+          expect(ran).toEqual(["work r~sub~0", "last"])
+          const storage = yield* Storage
+          const [child] = yield* storage.runs({ parent: "r" })
+          expect(child).toMatchObject({
+            runId: "r~sub~0",
+            workflow: "child",
+            status: "finished",
+            parent: { runId: "r", nodeId: "sub", iteration: 0, isAttached: true },
+          })
+          expect((yield* storage.inspect("r~sub~0")).input).toEqual({ n: "7" })
+          expect((yield* storage.events("r~sub~0")).at(-1)?.event._tag).toBe("RunFinished")
+          // Asked again, both answer with what is stored.
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })
+          expect(ran).toHaveLength(2)
+        }),
+      ),
+    )
+
+    it.effect("that fails fails its node, and goes on where it failed when the parent is resumed", () =>
+      on(
+        Effect.gen(function* () {
+          let isFixed = false
+          const { parent, ran } = family({ run: (n) => (isFixed ? Effect.succeed(new Date(n)) : Effect.fail(new Error("broken"))) })
+          const failed = yield* Effect.flip(parent.execute({}, { runId: "r" }))
+          expect(failed).toMatchObject({ _tag: "StepFailed", nodeId: "sub", error: { name: "StepFailed" } })
+          expect(failed.message).toContain("broken")
+          isFixed = true
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })
+          expect(ran).toEqual(["work r~sub~0", "work r~sub~0", "last"])
+        }),
+      ),
+    )
+
+    it.effect("that fails leaves its output absent where it is told to continue", () =>
+      on(
+        Effect.gen(function* () {
+          const { parent } = family({ run: () => Effect.fail("no"), onFail: "continue" })
+          expect(yield* parent.execute({}, { runId: "r" })).toBe("nothing")
+        }),
+      ),
+    )
+
+    it.effect("that waits has its parent wait for the same, and both go on when it is answered", () =>
+      on(
+        Effect.gen(function* () {
+          const { parent, ran } = family({ asks: true })
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({
+            _tag: "waiting-approval",
+            waits: [
+              { nodeId: "sub", kind: "subflow", childRunId: "r~sub~0" },
+              { nodeId: "ask", kind: "approval", childRunId: "r~sub~0" },
+            ],
+          })
+          const storage = yield* Storage
+          expect((yield* storage.runs({})).map(({ runId, status }) => [runId, status])).toEqual([
+            ["r~sub~0", "waiting"],
+            ["r", "waiting"],
+          ])
+          yield* Commands.approve("r~sub~0", "ask")
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: { time: 7 } })
+          expect(ran).toEqual(["work r~sub~0", "last"])
+        }),
+      ),
+    )
+
+    it.effect("is cancelled with its parent, which ends after it", () =>
+      on(
+        Effect.gen(function* () {
+          const { parent } = family({ run: () => Effect.never })
+          const fiber = yield* Effect.fork(parent.run({}, { runId: "r" }))
+          yield* rest
+          yield* Commands.cancel("r", { reason: "enough" })
+          expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled", reason: "enough" })
+          const storage = yield* Storage
+          const { run } = yield* storage.inspect("r~sub~0")
+          expect(run.status).toBe("cancelled")
+        }),
+      ),
+    )
+
+    it.effect("that is cancelled by itself fails its parent", () =>
+      on(
+        Effect.gen(function* () {
+          const { parent } = family({ asks: true })
+          yield* parent.run({}, { runId: "r" })
+          yield* Commands.cancel("r~sub~0")
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({
+            _tag: "failed",
+            error: { nodeId: "sub", error: { name: "RunCancelled" } },
+          })
+        }),
+      ),
+    )
+
+    it.effect("is paused and unpaused with its parent", () =>
+      on(
+        Effect.gen(function* () {
+          const { parent, ran } = family({ asks: true })
+          yield* parent.run({}, { runId: "r" })
+          yield* Commands.pause("r")
+          expect((yield* parent.run({}, { runId: "r" }))._tag).toBe("paused")
+          yield* Commands.approve("r~sub~0", "ask")
+          expect((yield* parent.run({}, { runId: "r" }))._tag).toBe("paused")
+          expect(ran).toEqual([])
+          yield* Commands.unpause("r")
+          expect((yield* parent.run({}, { runId: "r" }))._tag).toBe("finished")
+        }),
+      ),
+    )
+
+    it.effect("that takes too long is cancelled, and its node fails", () =>
+      on(
+        Effect.gen(function* () {
+          const child = Smithers.createWorkflow({ name: "slow", input: Schema.Struct({}) }).build(($) =>
+            $.step("work", { output: Text, run: () => Effect.never }),
+          )
+          const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) =>
+            $.subflow("sub", { workflow: child, input: {}, timeout: "1 minute" }),
+          )
+          const result = yield* passing("2 minutes", parent.run({}, { runId: "r" }))
+          expect(result).toMatchObject({ _tag: "failed", error: { error: { name: "WaitTimedOut" } } })
+          yield* rest
+          const storage = yield* Storage
+          yield* Effect.either(child.cancel("r~sub~0"))
+          expect((yield* storage.inspect("r~sub~0")).run.status).toBe("cancelled")
+        }),
+      ),
+    )
+
+    it.effect("that is not attached gives the id of its run at once, and outlives its parent", () =>
+      on(
+        Effect.gen(function* () {
+          let release: (() => void) | undefined
+          const { parent } = family({
+            attach: false,
+            run: (n) =>
+              Effect.async((resume) => {
+                release = () => resume(Effect.succeed(new Date(n)))
+              }),
+          })
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual({ runId: "r~sub~0" })
+          yield* rest
+          const storage = yield* Storage
+          expect((yield* storage.inspect("r~sub~0")).run).toMatchObject({ status: "running", parent: { isAttached: false } })
+          release?.()
+          yield* rest
+          expect((yield* storage.inspect("r~sub~0")).run.status).toBe("finished")
+        }),
+      ),
+    )
+
+    it.effect("refuses an input that does not match, before there is a child", () =>
+      on(
+        Effect.gen(function* () {
+          const child = Smithers.createWorkflow({ name: "child", input: Input }).build(($) =>
+            $.step("work", { output: Text, run: () => "" }),
+          )
+          const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) =>
+            $.subflow("sub", { workflow: child, input: () => ({ n: "seven" }) }),
+          )
+          const result = yield* parent.run({}, { runId: "r" })
+          expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "sub" } })
+          expect(result._tag === "failed" && result.error.message).toContain(`it is no input of workflow "child": n:`)
+          const storage = yield* Storage
+          expect(yield* storage.runs({ parent: "r" })).toEqual([])
+        }),
+      ),
+    )
+
+    it.effect("in a loop has a run for each pass", () =>
+      on(
+        Effect.gen(function* () {
+          const child = Smithers.createWorkflow({ name: "child", input: Input }).build(($) =>
+            $.step("work", { output: Schema.Number, run: ({ input }) => input.n * 2 }),
+          )
+          const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) =>
+            $.loop({
+              id: "loop",
+              maxIterations: 3,
+              until: () => false,
+              body: $.subflow("sub", { workflow: child, input: { n: "21" } }),
+            }),
+          )
+          expect(yield* parent.execute({}, { runId: "r" })).toBe(42)
+          const storage = yield* Storage
+          expect((yield* storage.runs({ parent: "r" })).map(({ runId }) => runId).sort()).toEqual(["r~sub~0", "r~sub~1", "r~sub~2"])
+        }),
+      ),
+    )
+
+    it.effect("inside a subflow is found by its own id, and the whole family ends together", () =>
+      on(
+        Effect.gen(function* () {
+          const declare = (name: string) => Smithers.createWorkflow({ name, input: Schema.Struct({}) })
+          const bottom = declare("bottom").build(($) => $.step("work", { output: Text, run: ({ runId }) => runId }))
+          const middle = declare("middle").build(($) => $.subflow("sub", { workflow: bottom, input: {} }))
+          const top = declare("top").build(($) => $.subflow("sub", { workflow: middle, input: {} }))
+          expect(yield* top.execute({}, { runId: "r" })).toBe("r~sub~0~sub~0")
+        }),
+      ),
+    )
+
+    it.effect("goes on where it was when the process of both went", () =>
+      on(
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          let isStuck = true
+          const { parent, ran } = family({ run: (n) => (isStuck ? Effect.never : Effect.succeed(new Date(n))) })
+          const first = yield* processOn(storage)
+          const fiber = yield* Effect.fork(Effect.provideService(parent.run({}, { runId: "r" }), Engine.Engine, first.engine))
+          yield* rest
+          yield* first.stop
+          yield* Fiber.interrupt(fiber)
+          expect((yield* storage.runs({})).map(({ status }) => status).sort()).toEqual(["suspended", "waiting"])
+          isStuck = false
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })
+          expect(ran).toEqual(["work r~sub~0", "work r~sub~0", "last"])
+        }),
+      ),
+    )
+
+    it.effect("is woken by a supervisor that knows only its parent, and wakes its parent in turn", () =>
+      on(
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          const { parent, ran } = family({ asks: true })
+          const first = yield* processOn(storage)
+          yield* Effect.provideService(parent.run({}, { runId: "r" }), Engine.Engine, first.engine)
+          yield* first.stop
+          const second = yield* processOn(storage)
+          yield* Supervisor.make({ registry: Supervisor.registry([parent]), interval: "1 day" }).pipe(
+            Effect.provideService(Engine.Engine, second.engine),
+            Scope.extend(second.scope),
+          )
+          yield* rest
+          yield* Commands.approve("r~sub~0", "ask")
+          yield* rest
+          yield* TestClock.adjust("1 second")
+          yield* rest
+          expect(ran).toEqual(["work r~sub~0", "last"])
+          expect((yield* storage.runs({})).map(({ status }) => status)).toEqual(["finished", "finished"])
+          yield* second.stop
+        }),
+      ),
+    )
+
+    it.effect("that cannot be loaded fails its node with the reason, and goes on once it can", () =>
+      on(
+        Effect.gen(function* () {
+          let isFixed = false
+          const { child } = family()
+          const fragile = {
+            ...child,
+            definition: {
+              ...child.definition,
+              planner: () => {
+                const planner = child.definition.planner()
+                return {
+                  ...planner,
+                  plan: (...given: Parameters<typeof planner.plan>) => {
+                    if (!isFixed) throw new RenderFailed({ workflow: "child", problem: "it does not load" })
+                    return planner.plan(...given)
+                  },
+                }
+              },
+            },
+          }
+          const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) =>
+            $.subflow("sub", { workflow: fragile, input: { n: "3" } }),
+          )
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({
+            _tag: "failed",
+            error: { error: { name: "RenderFailed" } },
+          })
+          isFixed = true
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual(new Date(3))
+        }),
+      ),
+    )
+
+    it.effect("in a saga is undone by no compensation of its own, but its failure undoes the saga", () =>
+      on(
+        Effect.gen(function* () {
+          const { child } = family({ run: () => Effect.fail("no") })
+          const done: Array<string> = []
+          const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) =>
+            $.saga(
+              $.step("a", { output: Text, run: () => "a", compensate: () => done.push("undo a") }),
+              $.subflow("sub", { workflow: child, input: { n: "3" } }),
+            ),
+          )
+          expect((yield* parent.run({}, { runId: "r" }))._tag).toBe("failed")
+          expect(done).toEqual(["undo a"])
+        }),
+      ),
+    )
+  })
+})

@@ -15,6 +15,7 @@ const mayImport = {
   jsx: ["core"],
   agents: ["core"],
   server: ["core"],
+  cli: ["core", "sqlite", "jsx", "agents"],
 }
 
 const direction = Object.entries(mayImport).map(([from, to]) => ({
@@ -77,6 +78,13 @@ module.exports = {
     },
     ...direction,
     ...externals,
+    {
+      name: "facade-does-not-load-the-command-line",
+      comment: "The program is part of the published package; importing the package must not load it.",
+      severity: "error",
+      from: { path: "^packages/smithers/", pathNot: "^packages/smithers/src/bin\\.ts$" },
+      to: { path: "^packages/cli/" },
+    },
     {
       name: "packages-by-name",
       comment: "One package imports another by its name, never by a relative path.",

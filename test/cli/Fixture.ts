@@ -14,7 +14,7 @@ const bin = join(import.meta.dirname, "..", "..", "packages", "smithers", "src",
 const workflows = join(import.meta.dirname, "fixtures", "workflows.ts")
 
 /** What came of a command. */
-export interface Result {
+interface Result {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
@@ -89,12 +89,12 @@ export const until = async (condition: () => boolean | Promise<boolean>, what: s
 export const fill = (file: string): Promise<void> => {
   const source = (name: string) => `workflow.ts#${name}`
   const program = Effect.gen(function* () {
-    const { ship, triage, pay, nap, poll, loud } = Workflows
+    const { default: ship, triage, pay, nap, poll, loud } = Workflows
     const run = { tags: ["test"] }
-    yield* ship.run({ spec: "a login" }, { ...run, runId: "ship-done", source: source("ship") })
+    yield* ship.run({ spec: "a login" }, { ...run, runId: "ship-done", source: "workflow.ts" })
     yield* Commands.approve("ship-done", "ok", { by: "ann", note: "looks good" })
     yield* ship.resume("ship-done")
-    yield* ship.run({ spec: "a logout" }, { ...run, runId: "ship-waits", source: source("ship") })
+    yield* ship.run({ spec: "a logout" }, { ...run, runId: "ship-waits", source: "workflow.ts" })
     yield* triage.run({}, { runId: "triage-1", source: source("triage") })
     yield* pay.run({ order: "o-1" }, { runId: "pay-1", source: source("pay") })
     yield* nap.run({}, { runId: "nap-1", source: source("nap") })

@@ -153,7 +153,7 @@ describe("a run from the command line", () => {
   it("a supervisor survives workflows that fail to load and steps that kill their process, and leaves one line per action", async () => {
     await place.run("up", "workflow.ts#nap", "--input", "{}", "--run-id", "nap")
     writeFileSync(place.file("broken.ts"), readFileSync(place.file("workflow.ts"), "utf8"))
-    await place.run("up", "broken.ts#ship", "--input", '{"spec":"y"}', "--run-id", "broken")
+    await place.run("up", "broken.ts", "--input", '{"spec":"y"}', "--run-id", "broken")
     await place.run("approve", "broken")
     writeFileSync(place.file("broken.ts"), "export default (")
     const killed = await place.run("up", "workflow.ts#slow", "--input", '{"ms":1,"dies":true}', "--run-id", "killer")

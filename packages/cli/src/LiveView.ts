@@ -54,7 +54,14 @@ export const frame = (
   const filled = known === 0 ? 0 : Math.round((progress.done / known) * width)
   const bar = `${"█".repeat(filled)}${"░".repeat(width - filled)}`
   const summary = `${bar} ${progress.done}/${known} done  ${clock(now - progress.createdAt)}`
-  return [...shown, ...more, summary].map((line) => shorten(line, Math.max(20, size.columns - 1)))
+  return [...shown, ...more, summary].map((line) => fit(line, Math.max(20, size.columns - 1)))
+}
+
+/** Cuts a line to a width: a line that the terminal broke in two would count as two when it is drawn over. */
+const fit = (line: string, columns: number): string => {
+  let cut = shorten(line, columns)
+  while (Bun.stringWidth(cut) > columns) cut = shorten(line, cut.length - 1)
+  return cut
 }
 
 /** A view that can be written above of. */

@@ -171,7 +171,7 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
       yield* tell({ action: "summary", message: shown.join(", ") || "nothing to do", counts: all })
       return all
     })
-    return { pauses, act, isKnown, work, summary }
+    return { pauses, skipped, act, isKnown, work, summary }
   })
 
 /** Supervises the runs of a database. */
@@ -187,7 +187,7 @@ export const supervise = (given: Given) =>
       if (maxConcurrent < 1) return yield* invalid("--max-concurrent must be at least 1")
       const file = yield* locate(given.db)
       const storage = yield* open(file, "30 seconds")
-      const { pauses, act, isKnown, work, summary } = yield* make(storage, file, self)
+      const { pauses, skipped, act, isKnown, work, summary } = yield* make(storage, file, self)
 
       if (given.dryRun) {
         const { runs } = yield* storage.due(yield* Clock.currentTimeMillis)
@@ -207,15 +207,13 @@ export const supervise = (given: Given) =>
       const working = yield* FiberMap.make<string>()
       const look = Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
-        const { runs, nextAt } = yield* storage.due(now)
-        let again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY)
+        // What cannot be taken up now stands in nobody's way.
+        const paused = [...pauses].filter(([, { until }]) => until > now).map(([runId]) => runId)
+        const { runs, nextAt } = yield* storage.due(now, { runIds: [...skipped, ...paused] })
+        const ends = paused.map((runId) => pauses.get(runId)?.until ?? now)
+        const again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY, ...ends)
         for (const run of runs) {
           if (FiberMap.unsafeHas(working, run.runId)) continue
-          const pause = pauses.get(run.runId)
-          if (pause !== undefined && pause.until > now) {
-            again = Math.min(again, pause.until)
-            continue
-          }
           if ((yield* FiberMap.size(working)) >= maxConcurrent) break
           if (yield* isKnown(run)) yield* FiberMap.run(working, run.runId, work(run))
         }

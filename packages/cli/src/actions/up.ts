@@ -249,6 +249,7 @@ const show = ({ file, runId, existing }: Work, began: number) =>
         const { _tag } = event.event
         if (_tag === "RunStarted") progress = { ...progress, createdAt: event.at }
         progress = Progress.apply(progress, event)
+        view?.update(progress, total)
         if (isFirst) yield* write(`▶ run ${runId}`)
         isFirst = false
         yield* write(Progress.line(event, progress.createdAt))

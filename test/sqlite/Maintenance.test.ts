@@ -1,0 +1,179 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Commands from "@smithers/core/Commands"
+import { onStorage } from "@smithers/core/Smithers"
+import { createWorkflow } from "@smithers/core/Workflow"
+import * as Maintenance from "@smithers/sqlite/Maintenance"
+import * as RunIds from "@smithers/sqlite/RunIds"
+import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { newFile, query, rawConnection } from "./Fixture.ts"
+
+const Given = Schema.Struct({ text: Schema.String })
+
+const work = createWorkflow({ name: "work", input: Schema.Struct({ text: Schema.String }) }).build(($) =>
+  $.sequence(
+    $.step("one", { output: Given, run: ({ input }) => input }),
+    $.step("two", { output: Given, run: ({ input }) => input }),
+  ),
+)
+const asking = createWorkflow({ name: "asking", input: Schema.Struct({}) }).build(($) =>
+  $.approval("ok", { request: () => ({ title: "ok?" }) }),
+)
+
+const on = (filename: string) => onStorage(SqliteStorage.layer({ filename }))
+
+/** Rows of a run, by table: those of the engine and those of outputs. */
+const rowsOf = (filename: string, runId: string) =>
+  Effect.gen(function* () {
+    const tables = yield* query(
+      filename,
+      `SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'run_id' WHERE m.type = 'table' ORDER BY 1`,
+    )
+    const counts = yield* Effect.forEach(tables, ([name]) =>
+      Effect.map(
+        query(filename, `SELECT count(*) FROM "${name}" WHERE run_id = ?`, runId),
+        (rows) => [name, Number(rows[0]?.[0] ?? 0)] as const,
+      ),
+    )
+    return Object.fromEntries(counts.filter(([, count]) => count !== 0)) as { readonly [table: string]: number }
+  })
+
+/** Long after everything. */
+const later = Date.now() + 1e12
+
+describe("pruning", () => {
+  it.live("deletes a run that has ended with all its rows and outputs, and leaves the others as they are", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        yield* Effect.provide(
+          Effect.gen(function* () {
+            yield* work.execute({ text: "a" }, { runId: "a" })
+            yield* work.execute({ text: "b" }, { runId: "b" })
+            yield* asking.run({}, { runId: "waits" })
+            yield* asking.run({}, { runId: "told" })
+            yield* Commands.approve("told", "ok")
+            yield* Commands.pause("waits")
+          }),
+          on(filename),
+        )
+        const before = yield* rowsOf(filename, "b")
+        expect(Object.keys(before)).toEqual(expect.arrayContaining(["smithers_events", "smithers_runs", "work_steps"]))
+        yield* Effect.scoped(
+          Effect.flatMap(rawConnection(filename), (db) =>
+            Effect.sync(() => db.run("UPDATE smithers_runs SET finished_at = 1000 WHERE run_id = 'a'")),
+          ),
+        )
+        expect(yield* Maintenance.prune(filename, 2000, true)).toEqual({ pruned: ["a"], kept: [] })
+        expect(Object.keys(yield* rowsOf(filename, "a")).length).toBeGreaterThan(5)
+        expect(yield* Maintenance.prune(filename, 2000, false)).toEqual({ pruned: ["a"], kept: [] })
+        expect(yield* rowsOf(filename, "a")).toEqual({})
+        expect(yield* rowsOf(filename, "b")).toEqual(before)
+        expect(yield* query(filename, "SELECT count(*) FROM smithers_plans")).toEqual([[2]])
+        expect(yield* Maintenance.prune(filename, later, false)).toEqual({ pruned: ["b"], kept: [] })
+        expect(yield* RunIds.startingWith(filename, "", 10)).toEqual(["told", "waits"])
+        expect((yield* Maintenance.check(filename)).problems).toEqual([])
+        // What is left goes on as if nothing had happened.
+        expect(yield* Effect.provide(asking.resume("told"), on(filename))).toMatchObject({ approved: true })
+      }),
+    ),
+  )
+
+  it.live("keeps a run as long as one that comes from it has not ended, through all generations", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        yield* Effect.provide(
+          Effect.gen(function* () {
+            for (const runId of ["grandparent", "parent", "alone"]) yield* work.execute({ text: runId }, { runId })
+            yield* asking.run({}, { runId: "child" })
+          }),
+          on(filename),
+        )
+        yield* Effect.scoped(
+          Effect.flatMap(rawConnection(filename), (db) =>
+            Effect.sync(() => {
+              const adopt = db.query(
+                "UPDATE smithers_runs SET parent_run_id = ?, parent_node_id = 'n', parent_iteration = 0 WHERE run_id = ?",
+              )
+              adopt.run("parent", "child")
+              adopt.run("grandparent", "parent")
+            }),
+          ),
+        )
+        const { pruned, kept } = yield* Maintenance.prune(filename, later, false)
+        expect(pruned).toEqual(["alone"])
+        expect(kept.map(({ runId }) => runId).sort()).toEqual(["grandparent", "parent"])
+        yield* Effect.provide(Effect.zipRight(Commands.approve("child", "ok"), asking.resume("child")), on(filename))
+        expect((yield* Maintenance.prune(filename, later, false)).pruned.toSorted()).toEqual(["child", "grandparent", "parent"])
+      }),
+    ),
+  )
+
+  it.live("of a hundred runs goes in steps, and vacuuming gives their space back", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        const texts = Array.from({ length: 120 }, (_, index) => `${index}-${"x".repeat(2000)}`)
+        yield* Effect.provide(
+          Effect.forEach(texts, (text, index) => work.execute({ text }, { runId: `r${index}` })),
+          on(filename),
+        )
+        expect((yield* Maintenance.prune(filename, later, false)).pruned.length).toBe(120)
+        const { bytesBefore, bytesAfter } = yield* Maintenance.vacuum(filename)
+        expect(bytesAfter).toBeLessThan(bytesBefore / 3)
+      }),
+    ),
+  )
+})
+
+describe("checking", () => {
+  it.live("finds rows without a run, logs with gaps and plans that are gone", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        yield* Effect.provide(
+          Effect.forEach(["a", "b"], (runId) => work.execute({ text: runId }, { runId })),
+          on(filename),
+        )
+        expect(yield* Maintenance.check(filename)).toMatchObject({ runs: 2, problems: [] })
+        yield* Effect.scoped(
+          Effect.flatMap(rawConnection(filename), (db) =>
+            Effect.sync(() => {
+              db.run("DELETE FROM smithers_runs WHERE run_id = 'a'")
+              db.run("DELETE FROM smithers_events WHERE run_id = 'b' AND seq = 2")
+              db.run("DELETE FROM smithers_plans")
+            }),
+          ),
+        )
+        const { problems } = yield* Maintenance.check(filename)
+        expect(problems).toEqual(
+          expect.arrayContaining([
+            "smithers_events has rows of 1 runs that are not there",
+            "the log of 1 runs has gaps",
+            "1 plans are missing",
+          ]),
+        )
+      }),
+    ),
+  )
+})
+
+describe("ids of runs", () => {
+  it.live("are found by how they begin, the whole id first", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        yield* Effect.provide(
+          Effect.forEach(["ab", "abc", "abd", "b_1", "b-1", "B"], (runId) => work.execute({ text: runId }, { runId })),
+          on(filename),
+        )
+        expect(yield* RunIds.startingWith(filename, "ab", 5)).toEqual(["ab", "abc", "abd"])
+        expect(yield* RunIds.startingWith(filename, "ab", 2)).toEqual(["ab", "abc"])
+        expect(yield* RunIds.startingWith(filename, "b_", 5)).toEqual(["b_1"])
+        expect(yield* RunIds.startingWith(filename, "z", 5)).toEqual([])
+      }),
+    ),
+  )
+})

@@ -187,6 +187,54 @@ describe("processes", () => {
     }
   })
 
+  it("a saga around a child run, killed with SIGKILL again and again, is undone once, in reverse order, by whoever supervises", {
+    timeout: 120_000,
+  }, async () => {
+    const db = join(folder, "test.db")
+    const next = random(4711)
+    const lines = () => (existsSync(log()) ? readFileSync(log(), "utf8").split("\n").filter(Boolean) : [])
+    const isOver = () => {
+      try {
+        return query<{ status: string }>("SELECT status FROM smithers_runs WHERE run_id = 'r'")[0]?.status === "finished"
+      } catch {
+        return false
+      }
+    }
+    // Each process lives a little longer than it takes to start, and is killed somewhere in the middle.
+    for (let kills = 0; kills < 12 && !isOver(); kills++) {
+      const before = lines().length
+      const { child } = spawn("family.ts", db, "run")
+      await until(() => lines().length > before + Math.floor(next() * 3) || child.exitCode !== null, "it has done something")
+      child.kill("SIGKILL")
+      await child.exited
+    }
+    const supervisor = spawn("family.ts", db, "supervise")
+    try {
+      await until(isOver, "the run is finished")
+    } finally {
+      supervisor.child.kill("SIGKILL")
+      await supervisor.child.exited
+    }
+    expect(query("SELECT run_id, status FROM smithers_runs ORDER BY run_id")).toEqual([
+      { run_id: "r", status: "finished" },
+      { run_id: "r~child~0", status: "finished" },
+    ])
+    const ends = query<{ node: string; iteration: number }>(
+      "SELECT node_id AS node, iteration FROM smithers_events WHERE run_id = 'r' AND type = 'AttemptSucceeded' ORDER BY seq",
+    ).map(({ node, iteration }) => `${node}/${iteration}`)
+    expect(new Set(ends).size).toBe(ends.length)
+    const done = ends.filter((key) => /^[abcd]\//.test(key))
+    expect(done).toHaveLength(8)
+    expect(ends.slice(done.length)).toEqual([
+      ...done.toReversed().map((key) => key.replace("/", "~compensate/")),
+      "guard:catch/0",
+      "last/0",
+    ])
+    const child = query("SELECT 1 FROM smithers_events WHERE run_id = 'r~child~0' AND type = 'AttemptSucceeded'")
+    expect(child).toHaveLength(3)
+    expect(query("SELECT output FROM smithers_runs WHERE run_id = 'r'")).toEqual([{ output: '"no"' }])
+  })
+
   it("a process that slept through its lease is fenced and changes nothing", { timeout: 60_000 }, async () => {
     const args = [join(folder, "test.db"), log(), "fenced", "20", "1000"]
     const first = spawn("pipeline.ts", ...args)

@@ -1,0 +1,89 @@
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { type Folder, folder, until } from "./Fixture.ts"
+
+const bin = join(import.meta.dirname, "..", "..", "packages", "smithers", "src", "bin.ts")
+
+let place: Folder
+beforeEach(() => {
+  place = folder()
+})
+afterEach(() => place.remove())
+
+/** A command in a terminal of its own, as a person has one. */
+const inTerminal = (...args: ReadonlyArray<string>) => {
+  let text = ""
+  const terminal = new Bun.Terminal({
+    cols: 100,
+    rows: 24,
+    data: (_, data) => {
+      text += new TextDecoder().decode(data)
+    },
+  })
+  const { CI: _, SMITHERS_DB: __, ...env } = process.env
+  const child = Bun.spawn([process.execPath, bin, ...args], { cwd: place.path, env: { ...env, TERM: "xterm" }, terminal })
+  return {
+    seen: () => text,
+    sees: (words: string) => until(() => Bun.stripANSI(text).includes(words), `the terminal shows ${JSON.stringify(words)}`),
+    type: (keys: string) => terminal.write(keys),
+    /** What Ctrl-C does where a terminal controls its processes, as this one does not. */
+    interrupt: () => child.kill("SIGINT"),
+    ended: child.exited.finally(() => terminal.close()),
+  }
+}
+
+const ctrlC = "\u0003"
+const enter = "\r"
+
+describe("in a terminal", () => {
+  it("up draws what every node does over and over, and Ctrl-C leaves the lines and says how to go on", async () => {
+    const up = inTerminal("up", "workflow.ts#slow", "--input", '{"ms":60000}', "--run-id", "s")
+    await up.sees("→ second (attempt 1, iteration 0) 0.4s")
+    await up.sees("██████████░░░░░░░░░░ 1/2 done")
+    up.interrupt()
+    expect(await up.ended).toBe(130)
+    expect(up.seen()).toContain("\u001b[J")
+    const lines = Bun.stripANSI(up.seen()).split("\r\n")
+    expect(lines.at(-2)).toBe("Stopped. Nothing that is done is lost; take it up again: smithers up --resume s")
+    expect((await place.run("why", "s")).stdout).toContain("was stopped")
+  })
+
+  it("answer asks for each field by its schema", async () => {
+    await place.run("up", "workflow.ts#triage", "--run-id", "t")
+    const answer = inTerminal("answer", "t", "rate", "--by", "ann")
+    await answer.sees("How bad is it?")
+    await answer.sees("severity")
+    answer.type("\u001b[B")
+    answer.type(enter)
+    await answer.sees("score")
+    answer.type(`seven${enter}`)
+    await answer.sees("not a whole number")
+    answer.type("\u007f".repeat(5))
+    answer.type(`7${enter}`)
+    await answer.sees("note")
+    answer.type(enter)
+    expect(await answer.ended).toBe(0)
+    expect((await place.run("up", "--resume", "t")).code).toBe(0)
+    expect((await place.json("output", "t")).value).toMatchObject({ output: { severity: "high", score: 7 } })
+  })
+
+  it("answer is left with Ctrl-C, and nothing is sent", async () => {
+    await place.run("up", "workflow.ts#triage", "--run-id", "t")
+    const answer = inTerminal("answer", "t", "rate")
+    await answer.sees("severity")
+    answer.type(ctrlC)
+    expect(await answer.ended).toBe(130)
+    expect((await place.run("why", "t")).stdout).toContain("an answer to")
+  })
+
+  it("ps --watch shows what changes, until it is stopped", async () => {
+    await place.run("up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "w")
+    const watch = inTerminal("ps", "--watch")
+    await watch.sees("waiting")
+    await place.run("cancel", "w")
+    await place.run("up", "--resume", "w")
+    await watch.sees("cancelled")
+    watch.interrupt()
+    expect(await watch.ended).toBe(130)
+  })
+})

@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite"
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Folder, folder, mask } from "./Fixture.ts"
@@ -62,10 +62,26 @@ describe("a workflow file that cannot be used", () => {
       "The default export of <folder>/empty.ts is no workflow, but a number. Export one: export default smithers(…).",
     )
     const { message } = await refused("check", "workflow.ts#nope")
-    expect(message).toContain('exports nothing called "nope". It has its default export, "loud", "nap"')
+    expect(message).toContain('exports nothing called "nope". It has its default export, "family", "loud"')
     expect((await refused("up", "workflow.md")).message).toBe(
       'There is no file <folder>/workflow.md. "smithers workflow list" shows the workflows of this folder.',
     )
+  })
+
+  it("is not there any more for a run that remembers it, or is broken for one that is detached", async () => {
+    expect((await place.run("up", "workflow.ts#nap", "--run-id", "n")).code).toBe(3)
+    const moved = place.file("elsewhere.ts")
+    await Bun.write(moved, Bun.file(place.file("workflow.ts")))
+    write("workflow.ts", "export default (")
+    expect((await refused("up", "--resume", "n")).message).toContain("<folder>/workflow.ts cannot be parsed")
+    rmSync(place.file("workflow.ts"))
+    expect((await refused("up", "--resume", "n")).message).toBe(
+      'The file that run "n" was started from is not there any more: <folder>/workflow.ts. Name it: smithers up <workflow file> --resume n',
+    )
+    expect((await place.run("up", "elsewhere.ts#nap", "--resume", "n")).code).toBe(3)
+    expect((await refused("up", "workflow.ts", "--detach")).tag).toBe("InvalidWorkflowFile")
+    expect((await refused("up", "elsewhere.ts#nap", "--run-id", "not an id")).tag).toBe("InvalidUsage")
+    expect((await refused("up", "elsewhere.ts", "--run-id", "n", "--input", '{"spec":"x"}', "--detach")).tag).toBe("DetachedEnded")
   })
 
   it("draws what is no plan: check says so with exit code 1, and up does not begin", async () => {

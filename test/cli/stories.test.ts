@@ -121,13 +121,21 @@ describe("a run from the command line", () => {
     const stopped = await first.result
     expect(stopped.code).toBe(130)
     expect(stopped.stderr).toContain("take it up again: smithers up --resume long")
+    const json = place.start(["up", "--resume", "long", "--json"])
+    await until(async () => (await place.run("logs", "long")).stdout.includes("→ second (attempt 2"), "it goes on")
+    json.kill("SIGINT")
+    const said = await json.result
+    expect([said.code, JSON.parse(said.stdout)]).toMatchObject([
+      130,
+      { error: { tag: "Interrupted", runId: "long", next: ["smithers up --resume long"] } },
+    ])
     expect(await statusOf("long")).toBe("suspended")
     const second = place.start(["up", "--resume", "long"])
-    await until(async () => (await place.run("logs", "long")).stdout.includes("→ second (attempt 2"), "it goes on")
+    await until(async () => (await place.run("logs", "long")).stdout.includes("→ second (attempt 3"), "it goes on")
     second.kill("SIGTERM")
     expect((await second.result).code).toBe(143)
     const third = place.start(["up", "--resume", "long"])
-    await until(async () => (await place.run("logs", "long")).stdout.includes("→ second (attempt 3"), "it goes on")
+    await until(async () => (await place.run("logs", "long")).stdout.includes("→ second (attempt 4"), "it goes on")
     third.kill("SIGINT")
     third.kill("SIGINT")
     expect((await third.result).code).toBe(130)
@@ -139,6 +147,19 @@ describe("a run from the command line", () => {
     expect((await place.json("cancel", "c", "--reason", "enough")).value).toMatchObject({ isHeard: true })
     const { code, stdout } = await running.result
     expect([code, stdout]).toEqual([2, "Run c was cancelled: enough.\nTake that back: smithers up --resume c\n"])
+  })
+
+  it("that waits for a child run says what that waits for, and goes on wherever either is taken up", async () => {
+    const first = await place.run("up", "workflow.ts#family", "--run-id", "fam")
+    expect(first.code).toBe(3)
+    expect(first.stdout).toContain("sure: approval: Sure?\n      smithers approve 'fam~inner~0' --node sure")
+    expect((await place.run("why", "fam")).stdout).toContain("smithers why 'fam~inner~0'")
+    expect((await place.run("approve", "fam~", "--by", "ann")).code).toBe(0)
+    const alone = await place.run("up", "--resume", "fam~inner~0")
+    expect([alone.code, alone.stdout]).toEqual([0, expect.stringContaining('"approved": true')])
+    const { stdout } = await place.run("supervise", "--once")
+    expect(mask(stdout, place.path)).toContain("settled fam (family): finished")
+    expect((await place.run("output", "fam")).stdout).toBe("true\n")
   })
 
   it("fails with exit code 1, and resuming it tries again", async () => {

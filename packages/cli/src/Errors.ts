@@ -138,7 +138,12 @@ export class DetachedEnded extends Schema.TaggedError<DetachedEnded>()("Detached
 }
 
 /** A signal stopped the command. */
-export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", { signal: Schema.Literal("SIGINT", "SIGTERM") }) {
+export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", {
+  signal: Schema.Literal("SIGINT", "SIGTERM"),
+  /** The run that was let go of, and the command that takes it up. */
+  runId: Schema.optional(Schema.String),
+  next: Schema.optional(Schema.Array(Schema.String)),
+}) {
   override get message(): string {
     return `Stopped by ${this.signal}.`
   }
@@ -198,7 +203,9 @@ export const ErrorReply = Schema.Struct({
 /** The {@link ErrorReply} of an error. What only the process that raised it can hold is left out. */
 export const toReply = (error: Tagged): typeof ErrorReply.Type => {
   const { _tag, message, cause: _, name: __, stack: ___, ...fields } = { ...error } as Tagged & Record<string, unknown>
-  const plain = JSON.parse(JSON.stringify(fields)) as { readonly [key: string]: unknown }
+  // Some say all they have to say in their message.
+  const told = Object.entries(fields).filter(([, value]) => value !== message)
+  const plain = JSON.parse(JSON.stringify(Object.fromEntries(told))) as { readonly [key: string]: unknown }
   return { error: { ...plain, tag: error._tag, message: error.message } }
 }
 

@@ -70,19 +70,25 @@ export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "ho
   process.stdout.on("error", () => process.exit(Codes.finished))
 
   fiber.addObserver((exit) => {
-    const code = Effect.runPromise(Effect.provideService(report(exit, signal), Screen, screen))
+    const code = Effect.runPromise(Effect.provideService(report(exit, signal, screen.remembered()), Screen, screen))
     // Workflows may have left something open that would keep the process.
     code.then((code) => process.exit(code))
   })
 }
 
 /** Prints what went wrong, if anything did. */
-const report = (exit: Exit.Exit<ExitCode, Tagged>, signal: "SIGINT" | "SIGTERM" | undefined) =>
+const report = (
+  exit: Exit.Exit<ExitCode, Tagged>,
+  signal: "SIGINT" | "SIGTERM" | undefined,
+  remembered: { readonly runId?: string; readonly next?: ReadonlyArray<string> },
+) =>
   Effect.gen(function* () {
     const screen = yield* Screen
     if (Exit.isSuccess(exit)) return exit.value
     const raised =
-      signal !== undefined && Cause.isInterruptedOnly(exit.cause) ? new Interrupted({ signal }) : Cause.squash(exit.cause)
+      signal !== undefined && Cause.isInterruptedOnly(exit.cause)
+        ? new Interrupted({ signal, ...remembered })
+        : Cause.squash(exit.cause)
     if (isTagged(raised)) {
       const isQuiet = raised._tag === "Interrupted" && !screen.isJson
       if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(`${raised.message}`)
@@ -160,7 +166,12 @@ const parse = (definition: Definition, argv: ReadonlyArray<string>) =>
 
 const plain = (doc: HelpDoc.HelpDoc): string => Bun.stripANSI(HelpDoc.toAnsiText(doc)).replaceAll(/\s+/g, " ").trim()
 
-const makeScreen = (isJson: boolean): ScreenShape => {
+interface Remembering extends ScreenShape {
+  readonly remembered: () => { readonly runId?: string; readonly next?: ReadonlyArray<string> }
+}
+
+const makeScreen = (isJson: boolean): Remembering => {
+  let remembered: ReturnType<Remembering["remembered"]> = {}
   const isLive = process.stdout.isTTY === true && !isJson && !process.env.CI && process.env.TERM !== "dumb"
   const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
     Effect.async((resume) => {
@@ -180,5 +191,9 @@ const makeScreen = (isJson: boolean): ScreenShape => {
     draw: (text) => {
       process.stdout.write(text)
     },
+    remember: (run) => {
+      remembered = run
+    },
+    remembered: () => remembered,
   }
 }

@@ -17,6 +17,8 @@ export interface ScreenShape {
   readonly print: (value: unknown, text: string) => Effect.Effect<void>
   /** Says something on the way. */
   readonly say: (text: string) => Effect.Effect<void>
+  /** Keeps what is to be told of a run should the command be stopped by a signal. */
+  readonly remember: (run: { readonly runId: string; readonly next: ReadonlyArray<string> }) => void
   /** Draws on the terminal as it is, control sequences and all. */
   readonly draw: (text: string) => void
 }

@@ -113,7 +113,9 @@ const prepare = async (folder: string, home: string): Promise<void> => {
   isPrepared = true
   Bun.plugin(plugin(home))
   const isOwn = isInstalled(folder, facade)
-  const { mdx } = await import(Bun.resolveSync(`${facade}/mdx`, isOwn ? folder : home))
+  const { mdx } = (await import(Bun.resolveSync(`${facade}/mdx`, isOwn ? folder : home))) as {
+    readonly mdx: (options: { readonly jsxImportSource?: string }) => BunPlugin
+  }
   Bun.plugin(mdx(isOwn ? {} : { jsxImportSource: home }))
 }
 

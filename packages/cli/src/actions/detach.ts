@@ -4,14 +4,12 @@
 import { spawn } from "node:child_process"
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import * as RunIds from "@smithers/sqlite/RunIds"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { DetachedEnded } from "../Errors.ts"
-import type { ExitCode } from "../Exit.ts"
 import { Host } from "../Host.ts"
-import { Screen } from "../Screen.ts"
 import { shorten } from "../Text.ts"
 
 interface Detached {
@@ -30,21 +28,29 @@ interface Detached {
 }
 
 /** How long to wait for the process to have begun its run, in milliseconds: loading large workflows takes seconds. */
-const patienceMs = 30_000
+const patienceMs = 15_000
 
 /** Where the logs of runs are that nobody watches. */
 export const logFile = (file: string, runId: string): string =>
   join(dirname(file), ".smithers", "logs", `${runId.replaceAll(/[^A-Za-z0-9_.@-]/g, "_")}.log`)
 
+/** How often a run has been claimed; 0 where it is not there, or cannot be asked now. */
+const claims = (file: string, runId: string): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    if (!existsSync(file)) return Effect.succeed(0)
+    const asked = Effect.flatMap(open(file), (storage) => storage.inspect(runId))
+    return Effect.scoped(Effect.map(asked, ({ run }) => run.epoch)).pipe(Effect.catchAll(() => Effect.succeed(0)))
+  })
+
 /** Starts the process, and answers when it has begun the run, or failed to. */
 export const detach = ({ given, runId, file, root, target, input, isResume }: Detached) =>
   Effect.gen(function* () {
     const { self } = yield* Host
-    const screen = yield* Screen
     const log = logFile(file, runId)
+    const before = yield* claims(file, runId)
     mkdirSync(dirname(log), { recursive: true })
     const out = openSync(log, "a", 0o600)
-    const [command = "", ...before] = self
+    const [command = "", ...script] = self
     const options = [
       ...["--db", file, "--root", root, "--run-id", runId],
       ...(isResume ? ["--resume", "true"] : ["--input", "-"]),
@@ -53,7 +59,7 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
       ...(given.onIncompatible === undefined ? [] : ["--on-incompatible", given.onIncompatible]),
       ...(given.wait ? ["--wait"] : []),
     ]
-    const child = spawn(command, [...before, "up", target, ...options], {
+    const child = spawn(command, [...script, "up", target, ...options], {
       detached: true,
       stdio: ["pipe", out, out],
       env: { ...process.env, CI: process.env.CI ?? "1" },
@@ -68,12 +74,9 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
       child.stdin?.end(isResume || input === undefined ? "" : JSON.stringify(input), () => resume(Effect.void))
     })
     const began = yield* Clock.currentTimeMillis
-    const isBegun = Effect.suspend(() =>
-      existsSync(file) ? Effect.map(RunIds.startingWith(file, runId, 1), (found) => found[0] === runId) : Effect.succeed(false),
-    ).pipe(Effect.catchAll(() => Effect.succeed(false)))
-    while (exitCode === undefined && (isResume || !(yield* isBegun))) {
-      if ((yield* Clock.currentTimeMillis) - began > (isResume ? 1000 : patienceMs)) break
-      yield* Effect.sleep("20 millis")
+    while (exitCode === undefined && (yield* claims(file, runId)) === before) {
+      if ((yield* Clock.currentTimeMillis) - began > patienceMs) break
+      yield* Effect.sleep("50 millis")
     }
     if (exitCode !== undefined && exitCode !== 0 && exitCode !== 3) {
       const said = readFileSync(log, "utf8").trim()
@@ -82,5 +85,5 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     child.unref()
     const { pid = 0 } = child
     const text = `Run ${runId} goes on in process ${pid}.\nLog: ${log}`
-    return { value: { runId, pid, log }, text, code: screen.isJson ? 0 : (0 satisfies ExitCode) } satisfies Reply
+    return { value: { runId, pid, log }, text } satisfies Reply
   })

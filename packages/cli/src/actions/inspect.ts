@@ -192,9 +192,16 @@ const decisionText = ({ approved, by, note, status }: WaitSummary): string => {
 
 type Turn = AttemptSummary["turns"][number]
 
-const turnText = (turn: Turn): string => {
-  const { prompt, reply } = turn as { readonly prompt?: unknown; readonly reply?: unknown }
-  return [`asked: ${pretty(prompt)}`, ...(reply === undefined || reply === null ? [] : [`replied: ${pretty(reply)}`])].join("\n")
+const turnText = ({ agent, model, prompt, reply, problem, inputTokens, outputTokens }: Turn): string => {
+  const facts = [
+    model,
+    inputTokens === undefined && outputTokens === undefined ? undefined : `${inputTokens ?? 0}+${outputTokens ?? 0} tokens`,
+  ].filter((fact) => fact !== undefined)
+  return [
+    `asked ${agent}: ${prompt}`,
+    ...(reply === undefined ? [] : [`replied${facts.length === 0 ? "" : ` (${facts.join(", ")})`}: ${reply}`]),
+    ...(problem === undefined ? [] : [`which was not accepted: ${problem}`]),
+  ].join("\n")
 }
 
 /** Prints an output. */

@@ -19,7 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { filename, findRun, locate, named, nearest, open, sourceOf } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
-import { InvalidUsage, NoSource } from "../Errors.ts"
+import { InvalidUsage, InvalidWorkflowFile, NoSource } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
 import * as Follow from "../Follow.ts"
 import { Host } from "../Host.ts"
@@ -131,11 +131,19 @@ const resumed = (given: Given, intent: Meant, here: string, root: string, file: 
     if (target === undefined) return yield* new NoSource({ runId, workflow })
     // What the run remembers is meant from the folder of its database.
     const folder = intent.target === undefined ? dirname(file) : here
-    const loaded = yield* load(target, { home: host.home, folder, exported: given.export })
+    const loaded = yield* load(target, { home: host.home, folder, exported: given.export }).pipe(
+      Effect.mapError((error) => (error.reason === "missing" && intent.target === undefined ? moved(error, runId) : error)),
+    )
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
     return yield* work({ given, file, runId, loaded, input: undefined, existing: details })
   })
+
+/** A file that a run remembers, and that is somewhere else now. */
+const moved = ({ path, reason }: InvalidWorkflowFile, runId: string) => {
+  const problem = `The file that run "${runId}" was started from is not there any more: ${path}. Name it: smithers up <workflow file> --resume ${runId}`
+  return new InvalidWorkflowFile({ path, reason, problem })
+}
 
 interface Work {
   readonly given: Given
@@ -198,6 +206,7 @@ const work = (task: Work) =>
     const screen = yield* Screen
     const began = yield* Clock.currentTimeMillis
     const resume = commandLine(given.db, "up", "--resume", runId)
+    screen.remember({ runId, next: [resume] })
     const session = Effect.scoped(
       Effect.gen(function* () {
         const storage = yield* open(file, "30 seconds")
@@ -301,8 +310,10 @@ const conclude = (
     switch (result._tag) {
       case "finished": {
         const show = commandLine(given.db, "output", runId, "--json")
-        const output = result.output === undefined ? "" : `\n${excerpt(pretty(result.output), show)}`
-        const value = { runId, status: "finished", output: result.output, next: [] }
+        // As it is stored, which is JSON whatever its schema makes of it.
+        const { output: stored } = yield* storage.inspect(runId)
+        const output = stored === undefined ? "" : `\n${excerpt(pretty(stored), show)}`
+        const value = { runId, status: "finished", ...(stored === undefined ? {} : { output: stored }), next: [] }
         return { value, text: `Run ${runId} finished after ${took}.${output}`, code: Exit.finished } satisfies Reply
       }
       case "failed": {

@@ -130,7 +130,7 @@ export type Awaited =
       readonly kind: "approval"
       readonly request: (context: PredicateContext, state: RunState) => unknown
       readonly onDeny: "fail" | "continue" | "skip"
-      /** Who may decide; anyone where it is not said. Names, for those who ask people; the core does not know who is who. */
+      /** Who may decide; anyone where it is not said. Names: whoever brings a decision has made sure of who it is from. */
       readonly approvers: ReadonlyArray<string> | undefined
     }
   | { readonly kind: "human"; readonly prompt: (context: PredicateContext, state: RunState) => unknown }

@@ -496,6 +496,14 @@ describe("attempts that the plan does not have", () => {
     expect(run.succeed("a").started).toEqual(["c"])
   })
 
+  it("are counted once when the plan comes to them later", () => {
+    const run = make(parallel(steps("a", "b")))
+    run.frame()
+    run.replan(sequence(...steps("a", "b")))
+    expect(run.succeed("a")).toMatchObject({ started: [], outcome: undefined })
+    expect(run.succeed("b").outcome).toEqual(finished)
+  })
+
   it("fail nothing when they fail", () => {
     const run = make(parallel(steps("a", "b")))
     run.frame()
@@ -601,6 +609,48 @@ describe("a plan of any size", () => {
     time(500)
     const fastest = (count: number) => Math.min(time(count), time(count), time(count))
     expect(fastest(10_000)).toBeLessThan(fastest(500) * 4)
+  })
+})
+
+describe("a failure that is met again by a schedule made afresh", () => {
+  const tryCatch = (id: string, inside: Plan.Node, caught: Plan.Node | undefined, last: Plan.Node | undefined): Plan.TryCatch => ({
+    _tag: "TryCatch",
+    id,
+    try: inside,
+    catch: caught,
+    finally: last,
+  })
+
+  it("is known before anything begins, so that no pass, skip or boundary follows from what ended after it", () => {
+    const skipped = step("s", { skipIf: () => true })
+    const behind = parallel([loop("l", step("x")), tryCatch("t", step("y"), undefined, step("f")), skipped])
+    const run = make(parallel([sequence(step("a"), behind), step("b"), step("c")]))
+    run.frame()
+    run.fail("b")
+    expect(run.succeed("a").events).toEqual([])
+    expect(run.restart()).toMatchObject({ started: [], events: [], outcome: failedAt("b") })
+  })
+
+  it("waits for a catch that is at work before it goes on to the finally", () => {
+    const root = parallel([tryCatch("t", step("a"), step("c"), step("f")), step("b")])
+    const run = make(root)
+    run.frame()
+    expect(run.fail("a").started).toEqual(["c"])
+    expect(run.fail("b").started).toEqual([])
+    expect(run.replan(root).started).toEqual([])
+    expect(run.succeed("c").started).toEqual(["f"])
+    expect(run.succeed("f").outcome).toMatchObject(failedAt("b"))
+  })
+
+  it("leaves a group as full as it is with what runs beside it", () => {
+    const inside = parallel([tryCatch("t", step("a"), undefined, step("f")), step("b")], { maxConcurrency: 2 })
+    const run = make(inside, { maxConcurrency: 4 })
+    run.frame()
+    expect(run.fail("a").started).toEqual(["f"])
+    const narrow = parallel([tryCatch("t", step("a"), undefined, sequence(step("g"), step("f"))), step("b")], { maxConcurrency: 1 })
+    expect(run.replan(narrow).started).toEqual([])
+    run.succeed("f")
+    expect(run.succeed("b").started).toEqual(["g"])
   })
 })
 

@@ -217,7 +217,7 @@ export const make = ({ plan, values, state, armOf }: Source): View => {
         found[need.name] = isLeaf(target) && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
       } else {
         const isThere = hasPass(need.target, position)
-        if (!isThere && need.gate >= 0) missing ??= need.name
+        if (!isThere && !need.isOptional) missing ??= need.name
         found[need.name] = isThere ? value(need.target) : undefined
       }
     }

@@ -815,6 +815,41 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("remembers what it caught when its catch fails, for what is undone of the catch, also after a crash", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = plain()
+          let isStuck = true
+          const w = workflow(($) =>
+            $.saga(
+              $.tryCatch({
+                id: "guard",
+                try: step($, "a", always),
+                catch: $.sequence(
+                  $.step("c1", {
+                    needs: { error: $.caught("guard") },
+                    output: Text,
+                    run: ({ error }) => error.message,
+                    compensate: ({ error, output }) => {
+                      done.push(`undo ${output} of ${error.nodeId}`)
+                      return isStuck ? Effect.never : Effect.void
+                    },
+                  }),
+                  step($, "c2", always),
+                ),
+              }),
+            ),
+          )
+          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          yield* rest
+          yield* Fiber.interrupt(fiber)
+          isStuck = false
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "c2" } })
+          expect(done).toEqual(["a", "c2", "undo a is no good of a", "undo a is no good of a"])
+        }),
+      ),
+    )
+
     it.effect("takes what stands in its try through maybe, there or not", () =>
       on(
         Effect.gen(function* () {

@@ -552,7 +552,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const record = view.boundaryRecord(position)
     const isNoted = record?.status === "halted" && record.isCaught === isCaught
     const why = isNoted ? record.cause : cause
-    open.set(position, Object.assign(open.get(position) ?? reopened(), { isHalting: true, isCaught, cause: why }))
+    open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why }))
     halting.add(position)
     if (!isNoted) {
       const { id } = at(position) as Plan.Boundary
@@ -561,7 +561,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     adopt(position)
   }
-  const reopened = (): Open => ({ phase: "body", isHalting: true, isCaught: false, cause: undefined })
+  const reopened = (record: RunState.BoundaryRecord | undefined): Open => {
+    const phase = record?.isCaught !== true && record?.caught !== undefined ? "catch" : "body"
+    return { phase, isHalting: true, isCaught: false, cause: undefined }
+  }
 
   /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
   const interruptAround = (position: number, catcher: number): void => {

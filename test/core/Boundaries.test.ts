@@ -658,6 +658,28 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("catches a request for approval that could not be made, and is told which function threw", () =>
+      on(
+        Effect.gen(function* () {
+          const w = workflow(($) =>
+            $.tryCatch({
+              try: $.step("a", {
+                output: Text,
+                run: () => "a",
+                needsApproval: {
+                  request: () => {
+                    throw new Error("no title")
+                  },
+                },
+              }),
+              catch: ({ error }) => error.message,
+            }),
+          )
+          expect(yield* w.execute({}, { runId: "r" })).toBe(`its "request" threw: no title`)
+        }),
+      ),
+    )
+
     it.effect("runs its finally when the run is cancelled, and no catch", () =>
       on(
         Effect.gen(function* () {

@@ -226,17 +226,17 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     RunState.step(state, (at(position) as Plan.Step).id, iterationOf(position))
 
   /** Runs a predicate of the user's; a throw fails the node it belongs to. */
-  const ask = <A>(position: number, predicate: () => A): A | undefined => {
+  const ask = <A>(position: number, predicate: () => A, name = predicates[at(position)._tag]): A | undefined => {
     try {
       return predicate()
     } catch (thrown) {
-      failPredicate(position, thrown)
+      failPredicate(position, name, thrown)
       return undefined
     }
   }
-  const failPredicate = (position: number, thrown: unknown): void => {
+  const failPredicate = (position: number, name: string, thrown: unknown): void => {
     const node = at(position)
-    const error = predicateError(node, thrown)
+    const error = predicateError(name, thrown)
     if (Plan.isLeaf(node)) {
       const isSoft = node._tag === "Step" && node.continueOnFail
       emit({ _tag: "NodeFailed", nodeId: node.id, iteration: iterationOf(position), error, ...(isSoft ? { soft: true } : {}) })
@@ -369,7 +369,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isBegun = record?.status === "waiting"
     // What a child run was started with stands; of anything else it is asked again what it asks for.
     if (!isBegun || node.on.kind !== "subflow") {
-      const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration))
+      const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration), predicates.Wait)
       if (asked === undefined) return
       if (!isBegun || record.wait?.digest !== asked.digest) {
         const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
@@ -944,7 +944,7 @@ const predicates = {
   TryCatch: "",
 }
 
-const predicateError = (node: Plan.Node, thrown: unknown): ErrorInfo => {
+const predicateError = (name: string, thrown: unknown): ErrorInfo => {
   const raised = Raised.describe(thrown)
-  return { ...raised, message: `its "${predicates[node._tag]}" threw: ${raised.message}`, retryable: false }
+  return { ...raised, message: `its "${name}" threw: ${raised.message}`, retryable: false }
 }

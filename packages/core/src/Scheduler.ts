@@ -862,19 +862,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const next: Schedule["next"] = () => {
     events = []
     const starts = startReady()
-    if (isStuck()) {
-      const [read] = plan.pending
-      if (read !== undefined) {
-        const { nodeId, table } = read
-        const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
-        const cause: FailureCause = { nodeId: nodeId ?? table ?? "", iteration: 0, reason: { _tag: "Unsettled", read: named } }
-        isRootHalted = true
-        failure = { _tag: "Failed", ...cause }
-        halt(0, size, cause, -1)
-        walk()
-        starts.push(...startReady())
-      }
-    }
+    while (isStuck() && giveUp()) starts.push(...startReady())
     const wakeAt = nextTime()
     const isIdle = groups.running() === 0 && work.length === 0
     const outcome = isIdle ? ending() : undefined
@@ -889,13 +877,32 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   /** Nothing is left to go on, and the plan was made without what it reads. */
   const isStuck = (): boolean =>
-    !isRootHalted &&
+    (!isRootHalted || open.size > 0) &&
     plan.pending.length > 0 &&
     groups.running() === 0 &&
     work.length === 0 &&
     held.size === 0 &&
     retries.size() === 0 &&
     !state.isPaused
+  /** Fails what waits for a read that will not come: the run or, where that has failed, what a boundary does on the way out. */
+  const giveUp = (): boolean => {
+    const position = isRootHalted ? cells.findIndex((cell, inside) => cell === Cell.waiting && !isHalted(inside)) : -1
+    const [read] = isRootHalted ? ((at(position) as Plan.Sequence | undefined)?.pending ?? []) : plan.pending
+    if (read === undefined) return false
+    const { nodeId, table } = read
+    const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
+    const cause: FailureCause = { nodeId: nodeId ?? table ?? "", iteration: 0, reason: { _tag: "Unsettled", read: named } }
+    if (isRootHalted) {
+      cells[position] = Cell.failed
+      propagate(position, cause)
+    } else {
+      isRootHalted = true
+      failure = { _tag: "Failed", ...cause }
+      halt(0, size, cause, -1)
+    }
+    walk()
+    return true
+  }
   const openWaits = (): ReadonlyArray<Waiting> =>
     [...held]
       .sort((left, right) => left - right)

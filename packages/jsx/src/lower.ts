@@ -12,19 +12,22 @@ import {
   hasFunction,
   isKind,
   isLeaf,
+  isPart,
   isWait,
   type Kind,
   known,
   Misplaced,
+  oneOf,
+  type Props,
   propsOf,
   refuse,
   whereOf,
 } from "./internal/place.ts"
 import { heldBackBy } from "./internal/provisional.ts"
-import type { Layout } from "./internal/reading.ts"
+import type { Layout, Standing } from "./internal/reading.ts"
 import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
-import { wait } from "./internal/wait.ts"
+import { unknownWorkflow, wait } from "./internal/wait.ts"
 import { isPending } from "./Pending.ts"
 import type { Rendered } from "./render.ts"
 
@@ -91,9 +94,34 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
           ),
           ...waits,
         }
+      case "Saga": {
+        const body = single(inside(loop))
+        return {
+          ...survey.ifKnown(
+            node,
+            () => sagaOf(node, body),
+            () => sagaOf(bare(node), body),
+          ),
+          ...waits,
+        }
+      }
+      case "TryCatchFinally":
+        return { ...tryOf(node, (part) => build(part, loop)), ...waits }
+      case "Try":
+      case "Finally":
+        return single(inside(loop))
+      case "Catch": {
+        // While it is not known what is done, nothing of it is begun.
+        const children = inside(loop)
+        return pending.length === 0 ? single(children) : { _tag: "Sequence", children, ...waits }
+      }
       case "Task": {
         if (survey.isLeftOut(node)) return undefined
-        const step = (of: HostNode): Node => Task.step(of, loop, survey.layout, lowering)
+        const step = (of: HostNode): Node => {
+          if (typeof of.props.compensate === "function" && !survey.isInSaga(node))
+            refuse(node, `its "compensate" is never called, as no <Saga> is around it`)
+          return Task.step(of, loop, survey.layout, lowering)
+        }
         return {
           ...survey.ifKnown(
             node,
@@ -134,12 +162,12 @@ const noTable = "/"
 
 /** A node without what is not known of it. */
 const bare = (node: HostNode): HostNode => {
-  const { id, output, loop } = node.props
+  const { id, output, loop, boundary } = node.props
   if (isWait(node.type)) {
-    const asked = { request: {}, prompt: "", name: "?", until: 0 }
+    const asked = { request: {}, prompt: "", name: "?", until: 0, workflow: unknownWorkflow }
     return { ...node, props: { id, ...(output === undefined ? {} : { output }), ...asked } }
   }
-  if (node.type !== "Task") return { ...node, props: { of: { until: false }, loop } }
+  if (node.type !== "Task") return { ...node, props: { of: { until: false }, loop, boundary } }
   return { ...node, props: { id, children: "", ...(output === undefined ? {} : { output }) } }
 }
 
@@ -177,6 +205,7 @@ interface Survey {
   readonly isLeftOut: (node: HostNode) => boolean
   /** Deps for which there is no task yet. */
   readonly missing: () => ReadonlyArray<PendingRead>
+  readonly isInSaga: (node: HostNode) => boolean
   /** What is made of a node's props or, where the node is not settled and they are no props, what is made without them. */
   readonly ifKnown: <A>(node: HostNode, make: () => A, otherwise: () => A) => A
   readonly tasks: () => ReadonlyArray<PlacedTask>
@@ -189,6 +218,14 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   const places = new Map<HostNode, Place>()
   const tasks: Array<Place> = []
   const loops = new Map<NodeId, NodeId | undefined>()
+  const boundaries = new Set<NodeId>()
+  const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.has(id) ? "saga or try" : undefined)
+  /** Notes the id of something that is no task. */
+  const claim = (node: HostNode, id: unknown): NodeId => {
+    if (typeof id !== "string" || !idPattern.test(id)) return refuse(node, `its id ${JSON.stringify(id)} is not ${idRule}`)
+    const taken = kindOf(id)
+    return taken === undefined ? id : refuse(node, `the id "${id}" is taken by another ${taken}`)
+  }
   const walk = (node: HostNode, loop: NodeId | undefined, parent: Place | undefined): void => {
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
     const props = propsOf(node)
@@ -206,12 +243,12 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot stand in another one")
     let inside = loop
     if (node.type === "Loop") {
-      const id = node.props.loop
-      if (typeof id !== "string" || !idPattern.test(id)) refuse(node, `its id ${JSON.stringify(id)} is not ${idRule}`)
-      inside = id as string
-      if (loops.has(inside)) refuse(node, `the id "${inside}" is taken by another loop`)
+      inside = claim(node, node.props.loop)
       loops.set(inside, loop)
     }
+    if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.add(claim(node, node.props.boundary))
+    if (node.type === "TryCatchFinally") checkParts(node, props)
+    if (isPart(node.type) && "given" in node.props) refuse(node, noElements(node))
     for (const child of node.children) if (!isText(child)) walk(child, inside, place)
   }
   walk(root, undefined, undefined)
@@ -268,16 +305,18 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     else refuse(place.node, `the id is taken by another task (at ${whereOf((other as Place).node)}): ids are unique in a workflow`)
   }
 
-  const layoutTasks = new Map<NodeId, { readonly table: string; readonly loop: NodeId | undefined }>()
+  const layoutTasks = new Map<NodeId, Standing>()
   const writers = new Map<string, Array<NodeId>>()
-  for (const { node, loop } of tasks) {
+  for (const place of tasks) {
+    const { node, loop } = place
     if (leftOut.has(node)) continue
     const [id, table] = [node.props.id as string, tableOf(node)]
-    layoutTasks.set(id, { table, loop })
+    layoutTasks.set(id, { table, loop, within: withinOf(place) })
     const others = writers.get(table)
     if (others === undefined) writers.set(table, [id])
     else others.push(id)
-    if (loops.has(id)) refuse(node, "the id is taken by a loop")
+    const taken = kindOf(id)
+    if (taken !== undefined) refuse(node, `the id is taken by a ${taken}`)
   }
   const layout: Layout = { tasks: layoutTasks, writers, loops }
 
@@ -328,6 +367,10 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     pendingOf,
     isLeftOut: (node) => leftOut.has(node),
     missing: () => missing,
+    isInSaga: (node) => {
+      for (let here = places.get(node)?.parent; here !== undefined; here = here.parent) if (here.node.type === "Saga") return true
+      return false
+    },
     ifKnown,
     readsItself: (node) => {
       const place = places.get(node)
@@ -369,6 +412,32 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   }
 }
 
+/** The boundaries around a task that may be left without it, and the part of each that it stands in. */
+const withinOf = (task: Place): Standing["within"] => {
+  const found: Array<Standing["within"][number]> = []
+  for (let inner = task, outer = task.parent; outer !== undefined; inner = outer, outer = outer.parent) {
+    const { type, props } = outer.node
+    const isLeavable = type === "TryCatchFinally" || (type === "Saga" && (props.of as Props).onCompensated === "continue")
+    if (isLeavable) found.push({ boundary: props.boundary as NodeId, part: inner.node.type })
+  }
+  return found
+}
+
+const checkParts = (node: HostNode, { try: tried, children, catch: caught, finally: last }: Props): void => {
+  if (tried !== undefined && children !== undefined) refuse(node, `it has a "try" and children: they say the same`)
+  if (caught === undefined && last === undefined) refuse(node, `it has neither "catch" nor "finally"`)
+}
+
+/** What is said of a part that is not made of elements. */
+const noElements = ({ type, props: { of, given } }: HostNode): string => {
+  const name = type.toLowerCase()
+  const { [name]: written } = of as Props
+  const isPromise = typeof given === "object" && given !== null && "then" in given
+  const shown = typeof given === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(given) ?? String(given))
+  const said = typeof written === "function" && written !== given ? `its "${name}" gave ${shown}` : `its "${name}" is ${shown}`
+  return `${said}, where elements belong: what runs, or gives a value, is a Task`
+}
+
 const none: ReadonlyArray<PendingRead> = []
 
 const always = (): boolean => true
@@ -378,6 +447,31 @@ const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel 
   if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency))
     refuse(node, `"maxConcurrency" must be a whole number of at least 1`)
   return { _tag: "Parallel", children, maxConcurrency: maxConcurrency as number | undefined, failFast: flag(node, "failFast") }
+}
+
+/** Children one after another, where there are several. */
+const single = (children: ReadonlyArray<Node>): Node =>
+  children.length === 1 ? (children[0] as Node) : { _tag: "Sequence", children }
+
+const sagaOf = (node: HostNode, body: Node): Plan.Saga => ({
+  _tag: "Saga",
+  id: node.props.boundary as NodeId,
+  body,
+  onCompensated: oneOf(node, propsOf(node), "onCompensated", ["fail", "continue"]),
+})
+
+const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Plan.TryCatch => {
+  const part = (type: "Try" | "Catch" | "Finally"): Node | undefined => {
+    const found = node.children.find((child) => !isText(child) && child.type === type)
+    return found === undefined ? undefined : build(found as HostNode)
+  }
+  return {
+    _tag: "TryCatch",
+    id: node.props.boundary as NodeId,
+    try: part("Try") ?? single([]),
+    catch: part("Catch"),
+    finally: part("Finally"),
+  }
 }
 
 const loopOf = (
@@ -398,7 +492,7 @@ const loopOf = (
     _tag: "Loop",
     id,
     needs: [],
-    body: children.length === 1 ? (children[0] as Node) : { _tag: "Sequence", children },
+    body: single(children),
     // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
     until: isUnsaid && (typeof until !== "function" || isPending(until)) ? () => false : Task.condition(until, id, lowering),
     maxIterations: isPending(maxIterations) ? Number.POSITIVE_INFINITY : (maxIterations as number),

@@ -429,6 +429,71 @@ describe("a TryCatchFinally", () => {
     ),
   )
 
+  it.effect("does not wait for what is read in it once that has failed, nor in its catch as long as nothing has", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const { done, Step } = journal()
+        const Pair = ({ first, second, fails }: { first: string; second: string; fails: boolean }) => (
+          <>
+            <Step id={first} fails={fails} />
+            <Task id={second} output={outputs.text}>{`after ${useCtx().output("text", { nodeId: first })}`}</Task>
+          </>
+        )
+        const Whole = ({ fails }: { fails: boolean }) => {
+          const ctx = useCtx()
+          return (
+            <>
+              <TryCatchFinally catch={<Pair first="c1" second="c2" fails={false} />} finally={<Step id="last" />}>
+                <Pair first="a" second="b" fails={fails} />
+              </TryCatchFinally>
+              <Saga onCompensated="continue">
+                <Pair first="d" second="e" fails={fails} />
+              </Saga>
+              <Task id="end" output={outputs.text}>{`${ctx.outputMaybe("text", { nodeId: "c2" })}`}</Task>
+            </>
+          )
+        }
+        const workflow = (fails: boolean) => draw(() => <Whole fails={fails} />)
+        expect(yield* workflow(false).execute({}, { runId: "1" })).toBe("undefined")
+        expect(done).toEqual(["a", "last", "d"])
+        done.length = 0
+        expect(yield* workflow(true).execute({}, { runId: "2" })).toBe("after c1")
+        expect(done).toEqual(["a", "c1", "last", "d"])
+      }),
+    ),
+  )
+
+  it.effect("is not over while something may appear in it because of what is read in it", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const { done, Step } = journal()
+        const If = ({ is, children }: { is: string; children: React.ReactNode }) =>
+          useCtx().output("text", { nodeId: "a" }) === is ? children : null
+        const workflow = draw(() => (
+          <Parallel>
+            <Step id="a" />
+            <TryCatchFinally finally={<Step id="last" />}>
+              <If is="a">
+                <Step id="yes" />
+              </If>
+              <If is="b">
+                <Step id="no" />
+              </If>
+            </TryCatchFinally>
+            <Saga>
+              <Step id="b" undo />
+              <If is="a">
+                <Step id="c" fails />
+              </If>
+            </Saga>
+          </Parallel>
+        ))
+        expect((yield* workflow.run({}, { runId: "r" }))._tag).toBe("failed")
+        expect(done.toSorted()).toEqual(["a", "b", "c", "last", "undo b", "yes"])
+      }),
+    ),
+  )
+
   it.effect("is provisional as a whole when it was made after a pending read, but not for what is read of itself", () =>
     onMemory(
       Effect.gen(function* () {

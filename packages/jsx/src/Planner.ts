@@ -121,6 +121,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         : { value: Reading.find(known(state), { table, nodeId, pass: "latest" }).value }
     },
     storedWriters: (table) => rows?.writersOf(table) ?? [],
+    hasCaught: () => false,
   }
 
   const drawOnce = (state: RunState.RunState) => {
@@ -143,6 +144,11 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       onIteration: (loop) => loops.add(loop),
       absent: Ctx.absentInRender,
     }
+    const causeOf = (boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined => {
+      const cause = Reading.caughtBy(known(state), boundary, loop)
+      catches.set(boundary, { loop, cause })
+      return cause
+    }
     const frame: Frame = {
       ctx: (loop) => {
         const made = contexts.get(loop) ?? Ctx.make(source, loop)
@@ -150,14 +156,14 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         return made
       },
       caught: (boundary, loop) => {
-        const cause = Reading.caughtBy(known(state), boundary, loop)
-        catches.set(boundary, { loop, cause })
+        const cause = causeOf(boundary, loop)
         return cause === undefined ? undefined : caughtOf(cause)
       },
     }
     const Root = Object.assign((): React.ReactNode => drawWorkflow(frame.ctx(undefined)), { displayName: "smithers" })
     const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
-    return { lowered: lower(rendered, lowering), reads, loops, passes, catches }
+    const hasCaught: Lowering["hasCaught"] = (boundary, loop) => causeOf(boundary, loop) !== undefined
+    return { lowered: lower(rendered, { ...lowering, hasCaught }), reads, loops, passes, catches }
   }
 
   /** Whether a render has seen what it would see with its own plan. */
@@ -244,7 +250,7 @@ const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
   }
 }
 
-/** A try that draws what it does instead once it has caught something. */
+/** A boundary of which it matters whether it has caught something: for what it draws then, or for what is then no longer read. */
 interface Catch {
   readonly loop: NodeId | undefined
   readonly cause: FailureCause | undefined

@@ -350,7 +350,9 @@ class TryPlace extends React.Component<TryCatchFinallyProps> {
     const handler = typeof caught === "function" && !isPending(caught) ? caught : undefined
     const parts = [
       tried === undefined ? jsx("Try", { of, children }, "try") : partOf("Try", of, tried),
-      handler === undefined ? partOf("Catch", of, caught) : jsx(Catching, { of, boundary, handler }, "catch"),
+      handler === undefined
+        ? partOf("Catch", of, caught)
+        : jsx("Catch", { of, children: jsx(Catching, { of, boundary, handler }) }, "catch"),
       partOf("Finally", of, last),
     ]
     return jsx("TryCatchFinally", { of, boundary, children: parts })
@@ -381,10 +383,10 @@ const Catching = ({
   const frame = React.useContext(frameContext)
   const loop = React.useContext(loopContext)
   const error = frame?.caught(boundary, loop)
-  const given = frame === undefined || error === undefined ? null : handler(error, frame.ctx(loop))
-  return jsx("Catch", areElements(given) ? { of, children: given } : { of, given })
+  if (frame === undefined || error === undefined) return null
+  const given = handler(error, frame.ctx(loop))
+  return areElements(given) ? given : jsx("Catch", { of, given })
 }
-Catching.displayName = "catch"
 
 /** What React shows nothing for. */
 const isNothing = (given: unknown): boolean =>

@@ -95,7 +95,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
           ...waits,
         }
       case "Saga": {
-        const body = single(inside(loop))
+        const body = survey.bodyOf(node, inside(loop))
         return {
           ...survey.ifKnown(
             node,
@@ -108,13 +108,9 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "TryCatchFinally":
         return { ...tryOf(node, (part) => build(part, loop)), ...waits }
       case "Try":
+      case "Catch":
       case "Finally":
-        return single(inside(loop))
-      case "Catch": {
-        // While it is not known what is done, nothing of it is begun.
-        const children = inside(loop)
-        return pending.length === 0 ? single(children) : { _tag: "Sequence", children, ...waits }
-      }
+        return survey.bodyOf(node, inside(loop))
       case "Task": {
         if (survey.isLeftOut(node)) return undefined
         const step = (of: HostNode): Node => {
@@ -146,7 +142,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     }
   }
   const built = build(root, undefined) as Plan.Sequence
-  const pending = [...rendered.pendingReads, ...survey.missing()]
+  const pending = [...survey.wanted(), ...survey.missing()]
   return {
     name: name as string,
     root: { ...built, skipsAbsent: true },
@@ -206,6 +202,10 @@ interface Survey {
   /** Deps for which there is no task yet. */
   readonly missing: () => ReadonlyArray<PendingRead>
   readonly isInSaga: (node: HostNode) => boolean
+  /** What is in a boundary, or a part of one. It is not over as long as something may appear in it because of what is read in it. */
+  readonly bodyOf: (node: HostNode, children: ReadonlyArray<Node>) => Node
+  /** Pending reads but those of what is not done: what was tried and has failed, and what would be done then as long as nothing has. */
+  readonly wanted: () => ReadonlyArray<PendingRead>
   /** What is made of a node's props or, where the node is not settled and they are no props, what is made without them. */
   readonly ifKnown: <A>(node: HostNode, make: () => A, otherwise: () => A) => A
   readonly tasks: () => ReadonlyArray<PlacedTask>
@@ -343,6 +343,16 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     for (let here: Place | undefined = inner; here !== undefined; here = here.parent) if (here === outer) return true
     return false
   }
+  /** Whether a saga, or a part of a try, is not what is done as things stand. */
+  const isIdlePart = ({ node, loop, parent }: Place): boolean => {
+    if (node.type === "Saga") return lowering.hasCaught(node.props.boundary as NodeId, loop)
+    if (parent === undefined || !(node.type === "Try" || node.type === "Catch")) return false
+    return (node.type === "Try") === lowering.hasCaught(parent.node.props.boundary as NodeId, loop)
+  }
+  const isIdle = (place: Place | undefined): boolean => {
+    for (let here = place; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
+    return false
+  }
   const missing: Array<PendingRead> = []
   const pendingOf = (node: HostNode): ReadonlyArray<PendingRead> => {
     const holds = (read: PendingRead): boolean => {
@@ -359,7 +369,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
           () => none,
         )
       : none
-    missing.push(...waiting)
+    if (waiting.length > 0 && !isIdle(places.get(node))) missing.push(...waiting)
     return waiting.length === 0 ? distinct(reads) : distinct([...reads, ...waiting])
   }
   return {
@@ -367,6 +377,23 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     pendingOf,
     isLeftOut: (node) => leftOut.has(node),
     missing: () => missing,
+    bodyOf: (node, children) => {
+      const open = node.readsInside.findLast((read) => {
+        const target = targetOf(read)
+        return target === undefined || !isBefore(node, target)
+      })
+      return open === undefined
+        ? single(children)
+        : { _tag: "Sequence", children: [...children, { _tag: "Sequence", children: [], pending: [open] }] }
+    },
+    wanted: () => {
+      const idle = new Set<PendingRead>()
+      for (const place of pendingReads.length === 0 ? [] : places.values()) {
+        const { readsInside, type } = place.node
+        if (readsInside.length > 0 && type !== "Task" && isIdlePart(place)) for (const read of readsInside) idle.add(read)
+      }
+      return idle.size === 0 ? pendingReads : pendingReads.filter((read) => !idle.has(read))
+    },
     isInSaga: (node) => {
       for (let here = places.get(node)?.parent; here !== undefined; here = here.parent) if (here.node.type === "Saga") return true
       return false

@@ -315,6 +315,43 @@ describe("a TryCatchFinally", () => {
     ),
   )
 
+  it.effect("whose catch is cut short by a cancellation runs its finally, and what the catch did is undone", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const { done, Step } = journal()
+        const workflow = draw(() => (
+          <Saga>
+            <Parallel>
+              <TryCatchFinally
+                catch={() => [<Step key="c" id="c" undo />, <Approval key="ask" id="ask" request={{ title: "?" }} />]}
+              >
+                <Step id="a" fails />
+              </TryCatchFinally>
+              <TryCatchFinally
+                catch={({ nodeId }) => (
+                  <Task id="slow" output={outputs.text}>
+                    {() => {
+                      done.push(`slow of ${nodeId}`)
+                      return Effect.never
+                    }}
+                  </Task>
+                )}
+                finally={<Step id="last" undo />}
+              >
+                <Step id="b" fails />
+              </TryCatchFinally>
+            </Parallel>
+          </Saga>
+        ))
+        const fiber = yield* Effect.fork(workflow.run({}, { runId: "r" }))
+        yield* rest
+        yield* Commands.cancel("r")
+        expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled" })
+        expect(done).toEqual(["a", "b", "c", "slow of b", "last", "undo last", "undo c"])
+      }),
+    ),
+  )
+
   it.effect("that failed begins anew when its run is resumed, with nothing caught", () =>
     onMemory(
       Effect.gen(function* () {
@@ -621,6 +658,38 @@ describe("a Subflow", () => {
         ))
         const given = (yield* workflow.execute({}, { runId: "r" })) as { readonly runId: string }
         expect(yield* greet.resume(given.runId)).toEqual({ said: "hello Bob" })
+      }),
+    ),
+  )
+
+  it.effect("may be drawn with an input, or a workflow, that is still to be read", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const workflow = smithers((ctx) => {
+          const list = ctx.output("list")
+          return (
+            <Workflow name="w">
+              <Task id="list" output={outputs.list}>
+                {["Ann", "Bob"]}
+              </Task>
+              <Parallel>
+                {(list.length === 2 ? list : ["nobody"]).map((name) => (
+                  <Subflow
+                    key={name}
+                    id={`child-${name}`}
+                    workflow={name === "nobody" ? (list as never) : greet}
+                    input={{ name }}
+                  />
+                ))}
+              </Parallel>
+            </Workflow>
+          )
+        })
+        expect(renderPlan(workflow, {}).tasks.map(({ id, isProvisional }) => [id, isProvisional])).toEqual([
+          ["list", false],
+          ["child-nobody", true],
+        ])
+        expect(yield* workflow.execute({}, { runId: "r" })).toEqual([{ said: "hello Ann" }, { said: "hello Bob" }])
       }),
     ),
   )

@@ -76,8 +76,15 @@ export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering):
     const target = depTarget(node, name, layout, lowering)
     return isMissing(target.nodeId) ? [target] : []
   })
-  const after = dependsOn(node).filter(isMissing)
-  return [...deps, ...after.map((nodeId) => ({ nodeId, table: undefined }))]
+  const others = dependsOn(node).filter(isMissing)
+  return [...deps, ...others.map((nodeId) => ({ nodeId, table: undefined }))]
+}
+
+/** What a task receives for a dep. */
+interface Dep {
+  readonly value: unknown
+  /** Whether there is an output, which may itself be undefined. */
+  readonly isThere: boolean
 }
 
 /** A task as a step. Throws `Misplaced`. */
@@ -119,7 +126,12 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
   const ask = askOf(node, output === undefined)
   const ctxOf = (context: StepContext<unknown>, state: RunState): TaskCtx =>
     new AttemptCtx(context, () => lowering.ctxAt(state, loop)) as unknown as TaskCtx
-  const lookUp = (name: string, state: RunState): { readonly value: unknown; readonly isThere: boolean } | undefined => {
+  const handedOn = (name: string, target: NodeId, context: StepContext<unknown>, state: RunState): Dep => {
+    const gone = past.get(name)
+    const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state)?.value
+    return { value, isThere: value !== undefined || lowering.stored(target, state) !== undefined }
+  }
+  const lookUp = (name: string, state: RunState): Dep | undefined => {
     const wanted = lookedUp.get(name)
     if (wanted === undefined) return undefined
     let isThere = true
@@ -132,11 +144,9 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
   const depsOf = (context: StepContext<unknown>, state: RunState): Props => {
     const values: Record<string, unknown> = {}
     for (const name of names) {
-      const gone = past.get(name)
-      const found = lookUp(name, state)
-      const value = found?.value ?? (gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state)?.value)
       const target = depTarget(node, name, layout, lowering).nodeId ?? name
-      if (found === undefined ? value === undefined && lowering.stored(target, state) === undefined : !found.isThere) {
+      const { value, isThere } = lookUp(name, state) ?? handedOn(name, target, context, state)
+      if (!isThere) {
         throw new MissingOutput({
           output: target,
           problem: `it is the dep "${name}" of task "${taskId}", and was skipped or has failed`,

@@ -701,6 +701,28 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("catches a request for approval that could not be made, and is told which function threw", () =>
+      on(
+        Effect.gen(function* () {
+          const w = workflow(($) =>
+            $.tryCatch({
+              try: $.step("a", {
+                output: Text,
+                run: () => "a",
+                needsApproval: {
+                  request: () => {
+                    throw new Error("no title")
+                  },
+                },
+              }),
+              catch: ({ error }) => error.message,
+            }),
+          )
+          expect(yield* w.execute({}, { runId: "r" })).toBe(`its "request" threw: no title`)
+        }),
+      ),
+    )
+
     it.effect("runs its finally when the run is cancelled, and no catch", () =>
       on(
         Effect.gen(function* () {
@@ -913,6 +935,41 @@ describe.each(stores)("on %s", (_, store) => {
             ...["a", "b", "c", "undo b 0", "caught", "last", "d"],
             ...["undo last 0", "undo caught 0", "undo a 0"],
           ])
+        }),
+      ),
+    )
+
+    it.effect("remembers what it caught when its catch fails, for what is undone of the catch, also after a crash", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = plain()
+          let isStuck = true
+          const w = workflow(($) =>
+            $.saga(
+              $.tryCatch({
+                id: "guard",
+                try: step($, "a", always),
+                catch: $.sequence(
+                  $.step("c1", {
+                    needs: { error: $.caught("guard") },
+                    output: Text,
+                    run: ({ error }) => error.message,
+                    compensate: ({ error, output }) => {
+                      done.push(`undo ${output} of ${error.nodeId}`)
+                      return isStuck ? Effect.never : Effect.void
+                    },
+                  }),
+                  step($, "c2", always),
+                ),
+              }),
+            ),
+          )
+          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          yield* rest
+          yield* Fiber.interrupt(fiber)
+          isStuck = false
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "c2" } })
+          expect(done).toEqual(["a", "c2", "undo a is no good of a", "undo a is no good of a"])
         }),
       ),
     )

@@ -180,6 +180,24 @@ describe("a failure for good", () => {
   })
 })
 
+describe("what a boundary does on the way out", () => {
+  it("is given up where it was drawn with a read that will not come, and the run ends as it would have", () => {
+    const pending = [{ nodeId: "a", table: undefined }]
+    const provisional = sequence(step("f", { pending }))
+    const guarded = (id: string, body: Plan.Node, last: Plan.Node): Plan.TryCatch => ({
+      _tag: "TryCatch",
+      id,
+      try: body,
+      catch: undefined,
+      finally: last,
+    })
+    const run = make(guarded("outer", guarded("inner", step("a"), provisional), step("last")), { pending })
+    expect(run.frame().started).toEqual(["a"])
+    expect(run.fail("a")).toMatchObject({ started: ["last"], outcome: undefined })
+    expect(run.succeed("last")).toMatchObject({ started: [], outcome: failedAt("a") })
+  })
+})
+
 describe("failFast", () => {
   const inner = (failFast: boolean) => parallel([step("a"), sequence(...steps("b", "c"))], { failFast })
 

@@ -20,7 +20,7 @@ import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { StepContext } from "./StepProgram.ts"
 
-export type { Caught } from "./internal/view.ts"
+export { type Caught, caughtOf } from "./internal/view.ts"
 
 declare const Typed: unique symbol
 

@@ -226,17 +226,17 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     RunState.step(state, (at(position) as Plan.Step).id, iterationOf(position))
 
   /** Runs a predicate of the user's; a throw fails the node it belongs to. */
-  const ask = <A>(position: number, predicate: () => A): A | undefined => {
+  const ask = <A>(position: number, predicate: () => A, name = predicates[at(position)._tag]): A | undefined => {
     try {
       return predicate()
     } catch (thrown) {
-      failPredicate(position, thrown)
+      failPredicate(position, name, thrown)
       return undefined
     }
   }
-  const failPredicate = (position: number, thrown: unknown): void => {
+  const failPredicate = (position: number, name: string, thrown: unknown): void => {
     const node = at(position)
-    const error = predicateError(node, thrown)
+    const error = predicateError(name, thrown)
     if (Plan.isLeaf(node)) {
       const isSoft = node._tag === "Step" && node.continueOnFail
       emit({ _tag: "NodeFailed", nodeId: node.id, iteration: iterationOf(position), error, ...(isSoft ? { soft: true } : {}) })
@@ -370,7 +370,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isBegun = record?.status === "waiting"
     // What a child run was started with stands; of anything else it is asked again what it asks for.
     if (!isBegun || node.on.kind !== "subflow") {
-      const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration))
+      const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration), predicates.Wait)
       if (asked === undefined) return
       if (!isBegun || record.wait?.digest !== asked.digest) {
         const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
@@ -556,7 +556,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const record = view.boundaryRecord(position)
     const isNoted = record?.status === "halted" && record.isCaught === isCaught
     const why = isNoted ? record.cause : cause
-    open.set(position, Object.assign(open.get(position) ?? reopened(), { isHalting: true, isCaught, cause: why }))
+    open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why }))
     halting.add(position)
     if (!isNoted) {
       const { id } = at(position) as Plan.Boundary
@@ -565,7 +565,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     adopt(position + 1, end[position] as number)
   }
-  const reopened = (): Open => ({ phase: "body", isHalting: true, isCaught: false, cause: undefined })
+  const reopened = (record: RunState.BoundaryRecord | undefined): Open => {
+    const phase = record?.isCaught !== true && record?.caught !== undefined ? "catch" : "body"
+    return { phase, isHalting: true, isCaught: false, cause: undefined }
+  }
 
   /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
   const interruptAround = (position: number, catcher: number): void => {
@@ -908,19 +911,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const next: Schedule["next"] = () => {
     events = []
     const starts = startReady()
-    if (isStuck()) {
-      const [read] = plan.pending
-      if (read !== undefined) {
-        const { nodeId, table } = read
-        const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
-        const cause: FailureCause = { nodeId: nodeId ?? table ?? "", iteration: 0, reason: { _tag: "Unsettled", read: named } }
-        isRootHalted = true
-        failure = { _tag: "Failed", ...cause }
-        halt(0, size, cause, -1)
-        walk()
-        starts.push(...startReady())
-      }
-    }
+    while (isStuck() && giveUp()) starts.push(...startReady())
     const wakeAt = nextTime()
     const isIdle = groups.running() === 0 && work.length === 0
     const outcome = isIdle ? ending() : undefined
@@ -935,13 +926,32 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   /** Nothing is left to go on, and the plan was made without what it reads. */
   const isStuck = (): boolean =>
-    !isRootHalted &&
+    (!isRootHalted || open.size > 0) &&
     plan.pending.length > 0 &&
     groups.running() === 0 &&
     work.length === 0 &&
     held.size === 0 &&
     retries.size() === 0 &&
     !state.isPaused
+  /** Fails what waits for a read that will not come: the run or, where that has failed, what a boundary does on the way out. */
+  const giveUp = (): boolean => {
+    const position = isRootHalted ? cells.findIndex((cell, inside) => cell === Cell.waiting && !isHalted(inside)) : -1
+    const [read] = isRootHalted ? ((at(position) as Plan.Sequence | undefined)?.pending ?? []) : plan.pending
+    if (read === undefined) return false
+    const { nodeId, table } = read
+    const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
+    const cause: FailureCause = { nodeId: nodeId ?? table ?? "", iteration: 0, reason: { _tag: "Unsettled", read: named } }
+    if (isRootHalted) {
+      cells[position] = Cell.failed
+      propagate(position, cause)
+    } else {
+      isRootHalted = true
+      failure = { _tag: "Failed", ...cause }
+      halt(0, size, cause, -1)
+    }
+    walk()
+    return true
+  }
   const openWaits = (): ReadonlyArray<Waiting> =>
     [...held]
       .sort((left, right) => left - right)
@@ -990,7 +1000,7 @@ const predicates = {
   TryCatch: "",
 }
 
-const predicateError = (node: Plan.Node, thrown: unknown): ErrorInfo => {
+const predicateError = (name: string, thrown: unknown): ErrorInfo => {
   const raised = Raised.describe(thrown)
-  return { ...raised, message: `its "${predicates[node._tag]}" threw: ${raised.message}`, retryable: false }
+  return { ...raised, message: `its "${name}" threw: ${raised.message}`, retryable: false }
 }

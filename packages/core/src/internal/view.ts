@@ -209,7 +209,7 @@ export const make = ({ plan, values, state, armOf }: Source): View => {
     let missing: string | undefined
     for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
       if (need.pass === "caught") {
-        const cause = boundaryRecord(need.target)?.cause
+        const cause = RunState.caughtBy(boundaryRecord(need.target))
         found[need.name] = cause === undefined ? undefined : caughtOf(cause)
       } else if (need.pass === "previous") {
         const target = at(need.target)

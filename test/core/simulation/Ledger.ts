@@ -34,6 +34,8 @@ interface Bound {
   isCaught: boolean
   /** Set with its last `BoundaryHalted`. */
   cause: FailureCause | undefined
+  /** What its catch was begun for. */
+  caught: FailureCause | undefined
   isTold: boolean
   /** It was not told yet with the frame of the failure. */
   isLate: boolean
@@ -243,7 +245,8 @@ export const make = (root: Spec): Ledger => {
         if (!isCaught && bound.isCaught) fail(event.nodeId, event.iteration)
         if (!isCaught) bound.halted.add("catch")
         bound.halted.add("body")
-        Object.assign(bound, { isCaught, cause, isTold: true })
+        // What it caught is what its catch was begun for, whatever the catch is left by.
+        Object.assign(bound, { isCaught, cause, isTold: true, ...(isCaught ? { caught: cause } : {}) })
         return
       }
       case "BoundaryEnded": {
@@ -320,7 +323,7 @@ export const make = (root: Spec): Ledger => {
       for (const { name, target, pass } of isUndo ? [] : spec(label).needs) {
         const value = given[name] as { readonly [field: string]: unknown } | undefined
         if (pass === "caught") {
-          const cause = around(label, row).find(({ boundary }) => boundary.label === target)?.bound.cause
+          const cause = around(label, row).find(({ boundary }) => boundary.label === target)?.bound.caught
           same(name, [value?.nodeId, value?.iteration], [cause?.nodeId, cause?.iteration])
         } else if (pass === "maybe") {
           const at = plan.loopOf(target) === undefined ? 0 : row
@@ -341,6 +344,7 @@ const opened = (): Bound => ({
   haltedBefore: new Set(),
   isCaught: false,
   cause: undefined,
+  caught: undefined,
   isTold: false,
   isLate: false,
 })

@@ -758,7 +758,7 @@ describe("needsApproval", () => {
         expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "b" }] })
         expect(asked).toEqual(["Deploy to the moon."])
         expect(yield* storage.waits({})).toMatchObject([{ nodeId: "b", request: { title: "Fly to the moon?" } }])
-        yield* Smithers.deny("r", "b")
+        yield* Smithers.deny("r", "b", { by: "ann" })
         expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: "deployed" })
       }),
     ),

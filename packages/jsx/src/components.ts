@@ -95,7 +95,7 @@ export interface GateProps<S extends Schemas = Schemas, Input = Undeclared> {
   readonly request?: ApprovalRequest | ((ctx: Ctx<S, Input>) => ApprovalRequest)
   /** A denial fails the run (the default), or leaves the task out, with an absent output. */
   readonly onDeny?: "fail" | "skip"
-  /** Who may decide, for those who ask people. */
+  /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
   readonly approvers?: ReadonlyArray<string>
   readonly timeoutMs?: number
   readonly onTimeout?: "deny" | "approve" | "fail"
@@ -243,7 +243,7 @@ export interface ApprovalProps<O = unknown, Input = Undeclared> extends WaitProp
   readonly request: ApprovalRequest | ((ctx: Ctx<Schemas, Input>) => ApprovalRequest)
   /** A denial fails the run (the default), goes on with `approved: false`, or leaves the output absent. */
   readonly onDeny?: "fail" | "continue" | "skip"
-  /** Who may decide, for those who ask people. */
+  /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
   readonly approvers?: ReadonlyArray<string>
   readonly timeoutMs?: number
   readonly onTimeout?: "deny" | "approve" | "fail"

@@ -123,6 +123,21 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("renewing a hundred leases tells of each that was lost", (storage) =>
+      Effect.gen(function* () {
+        const runIds = Array.from({ length: 100 }, (_, index) => `r${index}`)
+        for (const runId of runIds) yield* journal(runId)
+        yield* storage.release("r7", 1, start)
+        yield* storage.release("r8", 1, start)
+        yield* storage.open({ ...request, runId: "r8" })
+        const claims = [...runIds, "missing"].map((runId) => ({ runId, epoch: 1 }))
+        expect(yield* storage.renew(claims, start + 10 * leaseMs)).toEqual(["r8", "missing"])
+        const opened = yield* storage.open({ ...request, runId: "r50", now: start + 9 * leaseMs })
+        expect(opened).toEqual({ _tag: "Owned", until: start + 10 * leaseMs })
+        expect((yield* storage.inspect("r7")).run.leaseUntil).toBe(null)
+      }),
+    )
+
     holds("a released run is suspended and free", (storage) =>
       Effect.gen(function* () {
         const mine = yield* journal("r")

@@ -477,6 +477,49 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("that has finished is done for those that need what is in it, also after a restart", () =>
+      on(
+        Effect.gen(function* () {
+          let isStuck = true
+          const w = workflow(($) => {
+            const a = $.step("a", { output: Text, run: () => "a" })
+            const run = ({ a }: { readonly a: string }) => (isStuck ? Effect.never : Effect.succeed(`after ${a}`))
+            return $.sequence($.saga(a), $.step("after", { needs: { a }, output: Text, run }))
+          })
+          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          yield* rest
+          yield* Fiber.interrupt(fiber)
+          isStuck = false
+          expect(yield* w.execute({}, { runId: "r" })).toBe("after a")
+        }),
+      ),
+    )
+
+    it.effect(
+      "does again all that was undone in it when its run is resumed: in sagas inside, and loops from their first pass",
+      () =>
+        on(
+          Effect.gen(function* () {
+            const { done, step } = journal()
+            let isFixed = false
+            const w = workflow(($) =>
+              $.saga(
+                $.saga(step($, "a")),
+                $.tryCatch({ try: step($, "b"), finally: $.step("last", { output: Text, run: () => "last" }) }),
+                $.loop({ id: "loop", maxIterations: 2, until: () => false, body: step($, "c") }),
+                step($, "d", { fails: () => !isFixed }),
+              ),
+            )
+            yield* w.run({}, { runId: "r" })
+            expect(done).toEqual(["a", "b", "c", "c", "d", "undo c 1", "undo c 0", "undo b 0", "undo a 0"])
+            isFixed = true
+            done.length = 0
+            expect(yield* w.execute({}, { runId: "r" })).toBe("d")
+            expect(done).toEqual(["a", "b", "c", "c", "d"])
+          }),
+        ),
+    )
+
     it("must be there for a step that can be undone", () => {
       const { step } = journal()
       expect(() => workflow(($) => step($, "a"))).toThrow(InvalidWorkflow)
@@ -658,6 +701,28 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("catches a request for approval that could not be made, and is told which function threw", () =>
+      on(
+        Effect.gen(function* () {
+          const w = workflow(($) =>
+            $.tryCatch({
+              try: $.step("a", {
+                output: Text,
+                run: () => "a",
+                needsApproval: {
+                  request: () => {
+                    throw new Error("no title")
+                  },
+                },
+              }),
+              catch: ({ error }) => error.message,
+            }),
+          )
+          expect(yield* w.execute({}, { runId: "r" })).toBe(`its "request" threw: no title`)
+        }),
+      ),
+    )
+
     it.effect("runs its finally when the run is cancelled, and no catch", () =>
       on(
         Effect.gen(function* () {
@@ -791,6 +856,65 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect(
+      "leaves alone what it caught of a try inside that had failed, when the run is resumed because of another failure",
+      () =>
+        on(
+          Effect.gen(function* () {
+            const { done, step } = plain()
+            let isFixed = false
+            const w = workflow(($) =>
+              $.sequence(
+                $.tryCatch({
+                  try: $.tryCatch({ id: "inner", try: step($, "a", always), finally: step($, "last") }),
+                  catch: step($, "caught"),
+                }),
+                step($, "b", () => !isFixed),
+              ),
+            )
+            yield* w.run({}, { runId: "r" })
+            isFixed = true
+            expect(yield* w.execute({}, { runId: "r" })).toBe("b")
+            expect(done).toEqual(["a", "last", "caught", "b", "b"])
+            const storage = yield* Storage
+            expect((yield* storage.inspect("r")).nodes.find(({ nodeId }) => nodeId === "inner")?.status).toBe("failed")
+          }),
+        ),
+    )
+
+    it.effect("goes on with its finally after a restart, with what came before it, and nothing beside it begins", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = plain()
+          let isStuck = true
+          const w = workflow(($) => {
+            const first = step($, "first")
+            const last = $.step("last", {
+              needs: { first },
+              output: Text,
+              run: ({ first }) => {
+                done.push(`last after ${first}`)
+                return isStuck ? Effect.never : Effect.succeed("last")
+              },
+            })
+            const inner = $.tryCatch({ id: "inner", try: step($, "a", always), finally: last })
+            const beside = $.sequence(inner, step($, "never"))
+            return $.tryCatch({
+              id: "outer",
+              try: $.sequence(first, $.parallel(beside, step($, "neither"), { maxConcurrency: 1 })),
+              finally: step($, "end"),
+            })
+          })
+          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          yield* rest
+          yield* Fiber.interrupt(fiber)
+          isStuck = false
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "a" } })
+          expect(done).toEqual(["first", "a", "last after first", "last after first", "end"])
+        }),
+      ),
+    )
+
     it.effect("with a saga inside undoes that before it catches, and inside a saga is undone with it", () =>
       on(
         Effect.gen(function* () {
@@ -811,6 +935,41 @@ describe.each(stores)("on %s", (_, store) => {
             ...["a", "b", "c", "undo b 0", "caught", "last", "d"],
             ...["undo last 0", "undo caught 0", "undo a 0"],
           ])
+        }),
+      ),
+    )
+
+    it.effect("remembers what it caught when its catch fails, for what is undone of the catch, also after a crash", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = plain()
+          let isStuck = true
+          const w = workflow(($) =>
+            $.saga(
+              $.tryCatch({
+                id: "guard",
+                try: step($, "a", always),
+                catch: $.sequence(
+                  $.step("c1", {
+                    needs: { error: $.caught("guard") },
+                    output: Text,
+                    run: ({ error }) => error.message,
+                    compensate: ({ error, output }) => {
+                      done.push(`undo ${output} of ${error.nodeId}`)
+                      return isStuck ? Effect.never : Effect.void
+                    },
+                  }),
+                  step($, "c2", always),
+                ),
+              }),
+            ),
+          )
+          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          yield* rest
+          yield* Fiber.interrupt(fiber)
+          isStuck = false
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "c2" } })
+          expect(done).toEqual(["a", "c2", "undo a is no good of a", "undo a is no good of a"])
         }),
       ),
     )
@@ -861,6 +1020,16 @@ describe.each(stores)("on %s", (_, store) => {
           ),
         )
       expect(elsewhere).toThrow("does not stand in its catch")
+      const beside = (isMaybe: boolean) =>
+        workflow(($) => {
+          const a = step($, "a")
+          const last = isMaybe
+            ? $.step("b", { needs: { a: $.maybe(a) }, output: Text, run: ({ a }) => `${a}` })
+            : $.step("b", { needs: { a }, output: Text, run: ({ a }) => a })
+          return $.parallel(a, $.tryCatch({ try: step($, "c", always), finally: last }))
+        })
+      expect(() => beside(false)).toThrow(`whose "finally" may not find it: take it with $.maybe`)
+      expect(() => beside(true)).not.toThrow()
     })
   })
 })

@@ -615,3 +615,72 @@ export const running = () => {
   // @ts-expect-error a workflow has an input
   Smithers.createWorkflow({ name: "n" })
 }
+
+// What is caught, undone, asked for and started.
+export const boundaries = () => {
+  const draft = $.step("draft", { output: Analysis, run: () => Effect.as(Models, { summary: "", risk: "low" as const }) })
+  const count = $.step("count", {
+    output: Schema.NumberFromString,
+    run: () => "1",
+    compensate: ({ output, input }) => is<[typeof output, typeof input], [number, Input]>(),
+  })
+  const saga = $.saga(draft, count)
+  is<typeof saga, Node<number, Models>>()
+  const named = $.saga(draft, count, { id: "saga" })
+  is<typeof named, Node<number, Models>>()
+  const going = $.saga(draft, count, { onCompensated: "continue" })
+  is<typeof going, Node<number | undefined, Models>>()
+  // @ts-expect-error one of two words
+  $.saga(draft, { onCompensated: "ignore" })
+
+  const caught = $.tryCatch({ id: "t", try: draft, catch: count })
+  is<typeof caught, Node<Analysis | number, Models>>()
+  const handled = $.tryCatch({
+    try: draft,
+    catch: ({ error, input, attempt }) => {
+      is<typeof error.nodeId, string>()
+      is<typeof error.issues, ReadonlyArray<string> | undefined>()
+      is<[typeof input, typeof attempt], [Input, number]>()
+      return Effect.map(Files, ({ read }) => read(error.message))
+    },
+    finally: $.step("last", { output: Schema.Void, run: () => Effect.asVoid(Secrets) }),
+  })
+  is<typeof handled, Node<Analysis | string, Models | Files | Secrets>>()
+  const soon = $.tryCatch({ try: draft, catch: async () => 1 })
+  is<typeof soon, Node<Analysis | number, Models>>()
+  const only = $.tryCatch({ try: draft, finally: count })
+  is<typeof only, Node<Analysis, Models>>()
+  // @ts-expect-error a catch is a node or a function
+  $.tryCatch({ try: draft, catch: 7 })
+  $.step("told", {
+    needs: { error: $.caught("t"), maybe: $.maybe(draft) },
+    output: Schema.Void,
+    run: ({ error, maybe }) => is<[typeof error.name, typeof maybe], [string, Analysis | undefined]>(),
+  })
+
+  const gated = $.step("gated", {
+    needs: { draft },
+    output: Schema.Number,
+    needsApproval: { request: ({ draft }) => ({ title: draft.summary }), onDeny: "skip" },
+    run: () => 1,
+  })
+  is<typeof gated, Step<"gated", number | undefined>>()
+  const asked = $.step("asked", { output: Schema.Number, needsApproval: true, run: () => 1 })
+  is<typeof asked, Step<"asked", number>>()
+  // @ts-expect-error a request has a title
+  $.step("untitled", { output: Schema.Number, needsApproval: { request: () => ({ summary: "" }) }, run: () => 1 })
+
+  const child = Smithers.createWorkflow({ name: "child", input: Schema.Struct({ n: Schema.NumberFromString }) }).build(($) =>
+    $.step("work", { output: Schema.Date, run: () => Effect.as(Clocks, "") }),
+  )
+  const sub = $.subflow("sub", { workflow: child, needs: { count }, input: ({ count }) => ({ n: `${count}` }) })
+  is<typeof sub, Step<"sub", Date, Clocks>>()
+  const apart = $.subflow("apart", { workflow: child, input: { n: "1" }, attach: false })
+  is<typeof apart, Step<"apart", { readonly runId: string }, Clocks>>()
+  const soft = $.subflow("soft", { workflow: child, input: { n: "1" }, onFail: "continue", skipIf: () => true })
+  is<typeof soft, Step<"soft", Date | undefined, Clocks>>()
+  // @ts-expect-error its input is written as text
+  $.subflow("wrong", { workflow: child, input: { n: 1 } })
+  // @ts-expect-error what gives it, too
+  $.subflow("wrong", { workflow: child, input: () => ({ n: 1 }) })
+}

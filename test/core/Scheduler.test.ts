@@ -180,6 +180,24 @@ describe("a failure for good", () => {
   })
 })
 
+describe("what a boundary does on the way out", () => {
+  it("is given up where it was drawn with a read that will not come, and the run ends as it would have", () => {
+    const pending = [{ nodeId: "a", table: undefined }]
+    const provisional = sequence(step("f", { pending }))
+    const guarded = (id: string, body: Plan.Node, last: Plan.Node): Plan.TryCatch => ({
+      _tag: "TryCatch",
+      id,
+      try: body,
+      catch: undefined,
+      finally: last,
+    })
+    const run = make(guarded("outer", guarded("inner", step("a"), provisional), step("last")), { pending })
+    expect(run.frame().started).toEqual(["a"])
+    expect(run.fail("a")).toMatchObject({ started: ["last"], outcome: undefined })
+    expect(run.succeed("last")).toMatchObject({ started: [], outcome: failedAt("a") })
+  })
+})
+
 describe("failFast", () => {
   const inner = (failFast: boolean) => parallel([step("a"), sequence(...steps("b", "c"))], { failFast })
 
@@ -496,6 +514,14 @@ describe("attempts that the plan does not have", () => {
     expect(run.succeed("a").started).toEqual(["c"])
   })
 
+  it("are counted once when the plan comes to them later", () => {
+    const run = make(parallel(steps("a", "b")))
+    run.frame()
+    run.replan(sequence(...steps("a", "b")))
+    expect(run.succeed("a")).toMatchObject({ started: [], outcome: undefined })
+    expect(run.succeed("b").outcome).toEqual(finished)
+  })
+
   it("fail nothing when they fail", () => {
     const run = make(parallel(steps("a", "b")))
     run.frame()
@@ -601,6 +627,48 @@ describe("a plan of any size", () => {
     time(500)
     const fastest = (count: number) => Math.min(time(count), time(count), time(count))
     expect(fastest(10_000)).toBeLessThan(fastest(500) * 4)
+  })
+})
+
+describe("a failure that is met again by a schedule made afresh", () => {
+  const tryCatch = (id: string, inside: Plan.Node, caught: Plan.Node | undefined, last: Plan.Node | undefined): Plan.TryCatch => ({
+    _tag: "TryCatch",
+    id,
+    try: inside,
+    catch: caught,
+    finally: last,
+  })
+
+  it("is known before anything begins, so that no pass, skip or boundary follows from what ended after it", () => {
+    const skipped = step("s", { skipIf: () => true })
+    const behind = parallel([loop("l", step("x")), tryCatch("t", step("y"), undefined, step("f")), skipped])
+    const run = make(parallel([sequence(step("a"), behind), step("b"), step("c")]))
+    run.frame()
+    run.fail("b")
+    expect(run.succeed("a").events).toEqual([])
+    expect(run.restart()).toMatchObject({ started: [], events: [], outcome: failedAt("b") })
+  })
+
+  it("waits for a catch that is at work before it goes on to the finally", () => {
+    const root = parallel([tryCatch("t", step("a"), step("c"), step("f")), step("b")])
+    const run = make(root)
+    run.frame()
+    expect(run.fail("a").started).toEqual(["c"])
+    expect(run.fail("b").started).toEqual([])
+    expect(run.replan(root).started).toEqual([])
+    expect(run.succeed("c").started).toEqual(["f"])
+    expect(run.succeed("f").outcome).toMatchObject(failedAt("b"))
+  })
+
+  it("leaves a group as full as it is with what runs beside it", () => {
+    const inside = parallel([tryCatch("t", step("a"), undefined, step("f")), step("b")], { maxConcurrency: 2 })
+    const run = make(inside, { maxConcurrency: 4 })
+    run.frame()
+    expect(run.fail("a").started).toEqual(["f"])
+    const narrow = parallel([tryCatch("t", step("a"), undefined, sequence(step("g"), step("f"))), step("b")], { maxConcurrency: 1 })
+    expect(run.replan(narrow).started).toEqual([])
+    run.succeed("f")
+    expect(run.succeed("b").started).toEqual(["g"])
   })
 })
 

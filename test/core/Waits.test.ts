@@ -151,6 +151,24 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("is for its approvers to decide, and for nobody else", () =>
+      on(
+        Effect.gen(function* () {
+          const workflow = Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) =>
+            $.approval("ask", { request: () => ({ title: "?" }), approvers: ["ann", "bob"] }),
+          )
+          yield* workflow.run({}, { runId: "r" })
+          const storage = yield* Storage
+          expect((yield* storage.waits({}))[0]?.request).toEqual({ title: "?", approvers: ["ann", "bob"] })
+          const other = yield* Effect.flip(Commands.approve("r", "ask", { by: "eve" }))
+          expect(other.message).toBe(`"eve" may not decide on "ask" of run "r". It is for ann, bob to decide.`)
+          expect((yield* Effect.flip(Commands.deny("r", "ask")))._tag).toBe("NotAnApprover")
+          yield* Commands.approve("r", "ask", { by: "bob" })
+          expect(yield* workflow.execute({}, { runId: "r" })).toMatchObject({ approved: true, decidedBy: "bob" })
+        }),
+      ),
+    )
+
     it.effect("is asked for in vain where nothing waits, with what does", () =>
       on(
         Effect.gen(function* () {

@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type * as React from "react"
-import { Branch, createSmithers, type JsxWorkflow, Loop, Parallel, Sequence } from "smithers-orchestrator"
+import * as React from "react"
+import { Branch, createSmithers, type JsxWorkflow, Loop, Parallel, Saga, Sequence, TryCatchFinally } from "smithers-orchestrator"
 import { expect } from "vitest"
 import { z } from "zod"
 import * as MortalStorage from "../core/simulation/MortalStorage.ts"
@@ -34,6 +34,19 @@ type Spec =
   | { readonly kind: "when" | "branch"; readonly of: string; readonly children: ReadonlyArray<Spec> }
   /** As many tasks as the output of a task says. */
   | { readonly kind: "each"; readonly of: string; readonly id: string }
+  | Guard
+
+/** A saga or a try, begun when what is known before is there. If `fails` names a task, that is its last, and fails. */
+interface Guard {
+  readonly kind: "saga" | "try"
+  readonly after: ReadonlyArray<string>
+  readonly children: ReadonlyArray<Spec>
+  readonly fails: string | undefined
+  /** Drawn by a function of the error, or as an element. */
+  readonly isDrawnLate: boolean
+  readonly caught: ReadonlyArray<Spec>
+  readonly last: ReadonlyArray<Spec>
+}
 
 const generate = (seed: number): ReadonlyArray<Spec> => {
   const random = Random.make(Random.hash(seed, "jsx", 0))
@@ -56,7 +69,7 @@ const generate = (seed: number): ReadonlyArray<Spec> => {
   const several = (depth: number): ReadonlyArray<Spec> => Array.from({ length: 1 + random.int(3) }, () => node(depth + 1))
   const node = (depth: number): Spec => {
     left--
-    const kind = depth > 4 || left <= 0 ? 0 : random.int(12)
+    const kind = depth > 4 || left <= 0 ? 0 : random.int(15)
     if (kind === 6) return { kind: "sequence", children: several(depth) }
     if (kind === 7) return { kind: "parallel", children: several(depth) }
     if (kind === 8) {
@@ -73,6 +86,19 @@ const generate = (seed: number): ReadonlyArray<Spec> => {
         }
       })
     }
+    if (kind > 11) {
+      const after = [...known]
+      const children = several(depth)
+      return {
+        kind: kind === 12 ? "saga" : "try",
+        after,
+        children,
+        fails: random.chance(0.7) ? `f${count++}` : undefined,
+        isDrawnLate: random.chance(0.6),
+        caught: kind > 12 ? scoped(() => several(depth)) : [],
+        last: kind > 12 && random.chance(0.5) ? several(depth) : [],
+      }
+    }
     if (known.length > 0 && kind > 8) {
       const of = random.pick(known)
       if (kind === 9) return { kind: "each", of, id: `e${count++}` }
@@ -87,7 +113,10 @@ const generate = (seed: number): ReadonlyArray<Spec> => {
 const numberOf = (seed: number, id: string, iteration: number, read: ReadonlyArray<number>): number =>
   Random.hash(seed, id, iteration, ...read) % 5
 
+const Undone = React.createContext(false)
+
 const Part = ({ seed, spec }: { readonly seed: number; readonly spec: Spec }): React.ReactNode => {
+  const undo = React.useContext(Undone) ? { compensate: () => Effect.yieldNow() } : {}
   const ctx = useCtx()
   const n = (id: string): number => ctx.output("n", { nodeId: id }).n
   const inside = (children: ReadonlyArray<Spec>) => children.map((child, index) => <Part key={index} seed={seed} spec={child} />)
@@ -98,6 +127,7 @@ const Part = ({ seed, spec }: { readonly seed: number; readonly spec: Spec }): R
         <Task
           id={spec.id}
           output={outputs.n}
+          {...undo}
           deps={Object.fromEntries(spec.deps.map((id) => [id, outputs.n]))}
           needs={Object.fromEntries(spec.deps.map((id) => [id, id]))}
         >
@@ -124,6 +154,34 @@ const Part = ({ seed, spec }: { readonly seed: number; readonly spec: Spec }): R
         <Loop id={spec.id} until={until} maxIterations={5}>
           {inside(spec.children)}
         </Loop>
+      )
+    }
+    case "saga":
+    case "try": {
+      for (const id of spec.after) n(id)
+      const { fails, last } = spec
+      const failing =
+        fails === undefined ? null : (
+          <Task id={fails} output={outputs.n} noRetry>
+            {() => Effect.zipRight(Effect.yieldNow(), Effect.fail("no"))}
+          </Task>
+        )
+      if (spec.kind === "saga") {
+        return (
+          <Saga onCompensated="continue">
+            <Undone.Provider value={true}>{inside(spec.children)}</Undone.Provider>
+            {failing}
+          </Saga>
+        )
+      }
+      return (
+        <TryCatchFinally
+          catch={spec.isDrawnLate ? ({ nodeId }) => (nodeId === fails ? inside(spec.caught) : null) : inside(spec.caught)}
+          {...(last.length === 0 ? {} : { finally: inside(last) })}
+        >
+          {inside(spec.children)}
+          {failing}
+        </TryCatchFinally>
       )
     }
     case "when": {

@@ -24,6 +24,8 @@ interface Pair {
   readonly built: AnyWorkflow
   readonly jsx: JsxWorkflow<unknown>
   readonly input: unknown
+  /** What is to be approved. */
+  readonly approve?: string
 }
 
 const lines = (): Pair => {
@@ -170,6 +172,124 @@ const rounds = (): Pair => {
   return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "x" } }
 }
 
+const boundaries = (): Pair => {
+  const no = () => Effect.fail(new Error("no"))
+  const child = Smithers.createWorkflow({ name: "child", input: Input }).build(($) =>
+    $.step("answer", { output: Count, run: ({ input }) => ({ n: input.repo.length }) }),
+  )
+  const built = Smithers.createWorkflow({ name: "bounds", input: Input }).build(($) => {
+    const report = (id: string, markdown: string) => $.step(id, { output: Report, run: () => ({ markdown }) })
+    return $.sequence(
+      $.saga(
+        $.step("book", { output: Count, run: () => ({ n: 1 }), compensate: () => {} }),
+        $.parallel(
+          $.subflow("child", { workflow: child, input: ({ input }) => input }),
+          $.subflow("beside", { workflow: child, input: { repo: "b" }, attach: false, onFail: "continue", timeout: "1h" }),
+        ),
+        $.step("pay", { output: Review, retry: false, run: no, compensate: () => {} }),
+        { id: "trip", onCompensated: "continue" },
+      ),
+      $.tryCatch({
+        id: "guard",
+        try: $.sequence(report("first", "1"), $.step("fails", { output: Analysis, retry: false, run: no })),
+        catch: report("caught", "no"),
+        finally: report("last", "3"),
+      }),
+      $.tryCatch({ id: "quiet", try: report("fine", "4"), finally: $.sequence(report("x", "5"), report("y", "6")) }),
+      $.step("deploy", {
+        output: Report,
+        label: "Deploy",
+        needsApproval: { onDeny: "skip", approvers: ["ann"], timeout: "2m", onTimeout: "approve" },
+        run: () => ({ markdown: "deployed" }),
+      }),
+    )
+  })
+  const report = () => Schema.Struct({ ...Report.fields })
+  const { Workflow, Task, Saga, TryCatchFinally, Subflow, smithers, outputs } = createSmithers(
+    {
+      bounds_book: Count,
+      bounds_child: Schema.Struct({ ...Count.fields }),
+      bounds_beside: Schema.Struct({ runId: Schema.String }),
+      bounds_pay: Review,
+      bounds_first: Report,
+      bounds_fails: Analysis,
+      bounds_caught: report(),
+      bounds_last: report(),
+      bounds_fine: report(),
+      bounds_x: report(),
+      bounds_y: report(),
+      bounds_deploy: report(),
+    },
+    { input: Input },
+  )
+  const jsx = smithers((ctx) => (
+    <Workflow name="bounds">
+      <Saga id="trip" onCompensated="continue">
+        <Task id="book" output={outputs.bounds_book} compensate={() => {}}>
+          {{ n: 1 }}
+        </Task>
+        <Parallel>
+          <Subflow id="child" workflow={child} input={(ctx) => ctx.input} output={outputs.bounds_child} />
+          <Subflow
+            id="beside"
+            workflow={child}
+            input={{ repo: "b" }}
+            output={outputs.bounds_beside}
+            attach={false}
+            onFail="continue"
+            timeoutMs={3_600_000}
+          />
+        </Parallel>
+        <Task id="pay" output={outputs.bounds_pay} noRetry compensate={() => {}}>
+          {no}
+        </Task>
+      </Saga>
+      <TryCatchFinally
+        id="guard"
+        catch={
+          <Task id="caught" output={outputs.bounds_caught}>
+            {{ markdown: "no" }}
+          </Task>
+        }
+        finally={
+          <Task id="last" output={outputs.bounds_last}>
+            {{ markdown: "3" }}
+          </Task>
+        }
+      >
+        <Task id="first" output={outputs.bounds_first}>
+          {{ markdown: "1" }}
+        </Task>
+        <Task id="fails" output={outputs.bounds_fails} noRetry>
+          {no}
+        </Task>
+      </TryCatchFinally>
+      <TryCatchFinally
+        id="quiet"
+        try={
+          <Task id="fine" output={outputs.bounds_fine}>
+            {{ markdown: "4" }}
+          </Task>
+        }
+        finally={["x", "y"].map((id) => (
+          <Task key={id} id={id} output={id === "x" ? outputs.bounds_x : outputs.bounds_y}>
+            {{ markdown: id === "x" ? "5" : "6" }}
+          </Task>
+        ))}
+      />
+      <Task
+        id="deploy"
+        output={outputs.bounds_deploy}
+        label="Deploy"
+        needsApproval={{ onDeny: "skip", approvers: ["ann"], timeoutMs: 120_000, onTimeout: "approve" }}
+      >
+        {() => ({ markdown: ctx.input.repo === "" ? "" : "deployed" })}
+      </Task>
+    </Workflow>
+  ))
+  return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "x" }, approve: "deploy" }
+}
+
 /** All rows of all tables, without what differs from run to run. */
 const rowsOf = (filename: string): Record<string, unknown> => {
   const db = new Database(filename, { readonly: true })
@@ -188,12 +308,13 @@ const rowsOf = (filename: string): Record<string, unknown> => {
 }
 
 /** Tables that are named by the workflow: how many steps share one is up to the store. */
-const catalog = new Set(["smithers_outputs", "smithers_tables", "groups_steps"])
+const isCatalog = (name: string): boolean => /^smithers_(outputs|tables)$|^[a-z]+_steps(_\d+)?$/.test(name)
 
 describe.each([
   ["steps with limits, retries and needs", lines],
   ["groups, soft failures and skips", groups],
   ["a loop with its own outputs in its condition", rounds],
+  ["a saga, tries, child runs and an approval", boundaries],
 ])("%s", (_, pair) => {
   it("have equal plans", () => {
     const { built, jsx, input } = pair()
@@ -202,17 +323,24 @@ describe.each([
 
   it.scoped("leave equal rows", () =>
     Effect.gen(function* () {
-      const { built, jsx, input } = pair()
+      const { built, jsx, input, approve } = pair()
       const folder = yield* Effect.acquireRelease(
         Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "smithers-golden-"))),
         (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true })),
       )
       const [left, right] = [path.join(folder, "built.db"), path.join(folder, "jsx.db")]
-      const given = yield* Effect.provide(built.run(input, { runId: "r" }), Smithers.sqlite({ filename: left }))
-      expect(yield* Effect.provide(jsx.run(input, { runId: "r" }), Smithers.sqlite({ filename: right }))).toEqual(given)
+      const run = (workflow: AnyWorkflow | JsxWorkflow<unknown>, filename: string) =>
+        Effect.gen(function* () {
+          const result = yield* workflow.run(input, { runId: "r" })
+          if (approve === undefined) return result
+          yield* Smithers.approve("r", approve, { by: "ann", note: "go" })
+          return yield* workflow.run(input, { runId: "r" })
+        }).pipe(Effect.provide(Smithers.sqlite({ filename })))
+      const given = yield* run(built, left)
+      expect(yield* run(jsx, right)).toEqual(given)
       const [before, after] = [rowsOf(left), rowsOf(right)]
       for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-        if (catalog.has(name)) continue
+        if (isCatalog(name)) continue
         expect([name, after[name]]).toEqual([name, before[name]])
       }
     }),

@@ -8,9 +8,12 @@ import {
   Parallel,
   type RenderOptions,
   renderPlan,
+  Saga,
   Sequence,
   Smithers,
+  Subflow,
   Task,
+  TryCatchFinally,
   useCtx,
   Workflow,
 } from "smithers-orchestrator"
@@ -31,6 +34,11 @@ const [AnyTask, AnyLoop, AnyParallel, AnyBranch, AnySequence, AnyWorkflow] = [
   Sequence,
   Workflow,
 ] as ReadonlyArray<unknown> as [Unchecked, Unchecked, Unchecked, Unchecked, Unchecked, Unchecked]
+const [AnySaga, AnyTry, AnySubflow] = [Saga, TryCatchFinally, Subflow] as ReadonlyArray<unknown> as [
+  Unchecked,
+  Unchecked,
+  Unchecked,
+]
 
 const Note = ({ id }: { id: string }) => (
   <Task id={id} output={outputs.note}>
@@ -197,7 +205,7 @@ describe("props", () => {
       )),
     ).toEqual(
       invalid(
-        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, retryPolicy, noRetry, timeoutMs, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, children',
+        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, retryPolicy, noRetry, timeoutMs, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, needsApproval, children',
       ),
     )
     const others: ReadonlyArray<readonly [React.ReactNode, string]> = [
@@ -207,6 +215,15 @@ describe("props", () => {
       [
         <AnyLoop key="l" id="l" until={true} max={3} />,
         'Loop "l": it has no prop "max"; there are id, until, maxIterations, onMaxReached, children',
+      ],
+      [<AnySaga key="s" id="s" undo={true} />, 'Saga "s": it has no prop "undo"; there are id, onCompensated, children'],
+      [
+        <AnyTry key="t" catch={null} else={null} />,
+        'a TryCatchFinally: it has no prop "else"; there are id, try, catch, finally, children',
+      ],
+      [
+        <AnySubflow key="f" id="f" name="child" />,
+        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeoutMs, onTimeout, workflow, input, attach, onFail',
       ],
     ]
     for (const [node, problem] of others) expect(refused(() => node).problem).toBe(problem)
@@ -245,6 +262,22 @@ describe("props", () => {
     ["label", [3, null], '"label" must be text'],
     ["meta", [3, [], null], '"meta" must be an object'],
     ["compensate", [3, "undo"], '"compensate" must be a function'],
+    ["compensate", [() => {}], 'its "compensate" is never called, as no <Saga> is around it'],
+    ["needsApproval", ["yes", 1, []], '"needsApproval" must be true or an object'],
+    [
+      "needsApproval",
+      [{ title: "?" }],
+      '"needsApproval" has no option "title"; there are request, onDeny, approvers, timeoutMs, onTimeout',
+    ],
+    [
+      "needsApproval",
+      [{ request: "?" }, { request: null }],
+      '"needsApproval.request" must be an object with a title, or a function of ctx',
+    ],
+    ["needsApproval", [{ onDeny: "continue" }], '"onDeny" must be "fail" or "skip"'],
+    ["needsApproval", [{ onTimeout: "skip" }], '"onTimeout" must be "deny", "approve" or "fail"'],
+    ["needsApproval", [{ timeoutMs: 0 }], `"needsApproval.timeoutMs" ${millis}`],
+    ["needsApproval", [{ approvers: "ann" }], '"approvers" must be an array of names'],
     ["children", [undefined], "it has nothing to do: give it a function, a value or an agent"],
     ["children", [Promise.resolve("x")], "its child is a promise: pass a function, which is called when the task runs"],
   ]
@@ -294,6 +327,74 @@ describe("props", () => {
   ]
   it.each(loops)("a loop of %j is refused: %s", (props, problem) => {
     expect(refused(() => <AnyLoop {...props} />)).toEqual(invalid(problem, "smithers > Workflow > Loop"))
+  })
+
+  it("ids of sagas and tries are unique, among themselves and among tasks and loops", () => {
+    const twice = () => (
+      <>
+        <Saga id="s">
+          <Note id="a" />
+        </Saga>
+        <TryCatchFinally id="s" finally={<Note id="b" />} />
+      </>
+    )
+    expect(refused(twice)).toEqual(
+      invalid('TryCatchFinally "s": the id "s" is taken by another saga or try', "smithers > Workflow > TryCatchFinally"),
+    )
+    expect(
+      refused(() => (
+        <Saga id="s">
+          <Note id="s" />
+        </Saga>
+      )).problem,
+    ).toBe('Task "s": the id is taken by a saga or try')
+    expect(refused(() => <AnySaga id="a b" />).problem).toBe(
+      'Saga "a b": its id "a b" is not 1 to 200 characters of A-Z a-z 0-9 _ . : @ -',
+    )
+    expect(refused(() => <AnySaga onCompensated="stop" />).problem).toBe('a Saga: "onCompensated" must be "fail" or "continue"')
+  })
+
+  const tries: ReadonlyArray<readonly [{ readonly [prop: string]: unknown }, string]> = [
+    [{ children: "x" }, 'TryCatchFinally "t": it has neither "catch" nor "finally"'],
+    [{ try: null, children: null, finally: null }, 'TryCatchFinally "t": it has a "try" and children: they say the same'],
+    [{ finally: () => null }, 'TryCatchFinally "t": its "finally" is a function, where elements belong: what runs, or'],
+    [
+      { catch: "sorry" },
+      'TryCatchFinally "t": its "catch" is "sorry", where elements belong: what runs, or gives a value, is a Task',
+    ],
+    [{ catch: { a: 1 } }, 'TryCatchFinally "t": its "catch" is {"a":1}, where elements belong'],
+    [{ catch: null, try: 3 }, 'TryCatchFinally "t": its "try" is 3, where elements belong'],
+    [{ catch: () => "sorry" }, 'TryCatchFinally "t": its "catch" gave "sorry", where elements belong'],
+    [{ catch: () => [{ a: 1 }] }, 'TryCatchFinally "t": its "catch" gave [{"a":1}], where elements belong'],
+    [{ catch: async () => null }, 'TryCatchFinally "t": its "catch" gave a promise, where elements belong'],
+    [{ catch: () => () => null }, 'TryCatchFinally "t": its "catch" gave a function, where elements belong'],
+  ]
+  it.each(tries)("a try of %j is refused: %s", (props, problem) => {
+    const refusedTry = refusal(
+      () => (
+        <Workflow name="w">
+          <AnyTry id="t" {...props} />
+        </Workflow>
+      ),
+      { caught: { t: {} } },
+    )
+    expect(refusedTry).toMatchObject({ _tag: "InvalidWorkflow", problem: expect.stringContaining(problem) })
+  })
+
+  it("what a Subflow runs is a workflow whose name can be learned", () => {
+    const unnamed = smithers((ctx) => (
+      <Workflow name="w">
+        <Note id={JSON.parse(ctx.input.id)} />
+      </Workflow>
+    ))
+    const of = (workflow: unknown, more = {}) => refused(() => <AnySubflow id="f" workflow={workflow} {...more} />).problem
+    for (const none of [undefined, {}, "w", () => null]) {
+      expect(of(none)).toBe('Subflow "f": its "workflow" is none: give it what smithers(…) or createWorkflow(…).build(…) gave')
+    }
+    expect(of(unnamed)).toContain('Subflow "f": the name of its "workflow" cannot be learned by drawing it without an input: ')
+    const named = smithers(() => <Workflow name="w" />)
+    expect(of(named, { onFail: "skip" })).toBe('Subflow "f": "onFail" must be "fail" or "continue"')
+    expect(of(named, { attach: "no" })).toBe('Subflow "f": "attach" must be true or false')
   })
 
   it("a Parallel's limits are checked", () => {

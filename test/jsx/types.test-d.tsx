@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
-import { type Agent, Loop as AnyLoop, Task as AnyTask, createAgent, createSmithers } from "smithers-orchestrator"
+import { type Agent, Loop as AnyLoop, Task as AnyTask, createAgent, createSmithers, Smithers } from "smithers-orchestrator"
 import { z } from "zod"
 
-const { Workflow, Task, Loop, smithers, outputs, useCtx } = createSmithers(
+const { Workflow, Task, Loop, Saga, TryCatchFinally, Subflow, smithers, outputs, useCtx } = createSmithers(
   {
     analysis: z.object({ summary: z.string(), issues: z.array(z.string()) }),
     config: z.object({ environment: z.enum(["production", "staging"]), debug: z.boolean() }),
@@ -104,6 +104,82 @@ export const wrong = smithers((ctx) => (
     </Task>
     {/* @ts-expect-error a task has an id */}
     <Task output={outputs.note}>x</Task>
+  </Workflow>
+))
+
+const child = createSmithers({ note: z.string() }, { input: z.object({ path: z.string(), depth: z.number().default(1) }) })
+const audit = child.smithers(() => <child.Workflow name="audit" />)
+const free = createSmithers({ note: z.string() }).smithers(() => <child.Workflow name="free" />)
+const built = Smithers.createWorkflow({ name: "built", input: z.object({ n: z.number() }) }).build(($) =>
+  $.step("one", { output: z.number(), run: ({ input }) => input.n }),
+)
+
+export const boundaries = smithers((ctx) => (
+  <Workflow name="w">
+    <Saga id="trip" onCompensated="continue">
+      <Task
+        id="a"
+        output={outputs.analysis}
+        agent={agent}
+        compensate={(output, c) => Effect.succeed([output.issues.length, c.input.repo])}
+        needsApproval={{ request: (c) => ({ title: c.input.repo, details: c.output("note") }), onDeny: "skip" }}
+      >
+        x
+      </Task>
+      <Subflow id="s" workflow={audit} input={{ path: ctx.input.repo }} output={outputs.note} />
+      <Subflow id="s2" workflow={audit} input={(c) => ({ path: c.input.repo, depth: 2 })} output="note" attach={false} />
+      <Subflow id="s3" workflow={built} input={{ n: 1 }} onFail="continue" timeoutMs={1000} onTimeout="continue" />
+      <Subflow id="s4" workflow={free} />
+    </Saga>
+    <TryCatchFinally
+      catch={(error, c) => [
+        <Task key="1" id="b" output={outputs.note} needsApproval={c.input.rounds === 1}>
+          {error.message + (error.issues ?? []).join()}
+        </Task>,
+        c.input.rounds === undefined && null,
+      ]}
+      finally={<AnyTask id="c">{1}</AnyTask>}
+    >
+      {null}
+    </TryCatchFinally>
+    <TryCatchFinally try={<Saga>{null}</Saga>} catch={ctx.input.repo === "" && <Saga />} />
+  </Workflow>
+))
+
+export const wrongBoundaries = smithers((ctx) => (
+  <Workflow name="w">
+    {/* @ts-expect-error there is no such choice */}
+    <Saga onCompensated="stop">{null}</Saga>
+    {/* @ts-expect-error a catch draws, and gives no value */}
+    <TryCatchFinally catch={() => "sorry"}>{null}</TryCatchFinally>
+    {/* @ts-expect-error nor does it wait */}
+    <TryCatchFinally catch={async () => null}>{null}</TryCatchFinally>
+    <TryCatchFinally
+      catch={(error) => (
+        <Task id="a" output={outputs.note}>
+          {/* @ts-expect-error there is no such field */}
+          {error.mesage}
+        </Task>
+      )}
+    >
+      {null}
+    </TryCatchFinally>
+    {/* @ts-expect-error the child's input has another field */}
+    <Subflow id="s" workflow={audit} input={{ paths: ctx.input.repo }} />
+    {/* @ts-expect-error the child's input is missing */}
+    <Subflow id="s1" workflow={audit} />
+    {/* @ts-expect-error it is no workflow */}
+    <Subflow id="s2" workflow={outputs.note} input={{}} />
+    {/* @ts-expect-error there is no such key */}
+    <Subflow id="s3" workflow={audit} input={{ path: "" }} output="notes" />
+    {/* @ts-expect-error the output has no such field */}
+    <Task id="b" output={outputs.note} compensate={(output) => output.summary}>
+      x
+    </Task>
+    {/* @ts-expect-error a denied task cannot go on */}
+    <Task id="c" output={outputs.note} needsApproval={{ onDeny: "continue" }}>
+      x
+    </Task>
   </Workflow>
 ))
 

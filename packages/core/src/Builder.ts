@@ -20,7 +20,7 @@ import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { StepContext } from "./StepProgram.ts"
 
-export type { Caught } from "./internal/view.ts"
+export { type Caught, caughtOf } from "./internal/view.ts"
 
 declare const Typed: unique symbol
 
@@ -185,7 +185,7 @@ export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, D
   }
   /** A denial fails the run with `ApprovalDenied` (the default), goes on with `approved: false`, or leaves the output absent. */
   readonly onDeny?: Deny
-  /** Who may decide, for those who ask people. */
+  /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
   readonly approvers?: ReadonlyArray<string>
 }
 

@@ -4,7 +4,16 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { AlreadyDecided, InvalidCommand, NodeNotFound, NotWaiting, RunEnded, type RunNotFound, type StoreError } from "./Errors.ts"
+import {
+  AlreadyDecided,
+  InvalidCommand,
+  NodeNotFound,
+  NotAnApprover,
+  NotWaiting,
+  RunEnded,
+  type RunNotFound,
+  type StoreError,
+} from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
 import { type Command, type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
@@ -17,7 +26,15 @@ export interface DecisionOptions {
   readonly by?: string
 }
 
-export type CommandError = StoreError | RunNotFound | RunEnded | NotWaiting | NodeNotFound | AlreadyDecided | InvalidCommand
+export type CommandError =
+  | StoreError
+  | RunNotFound
+  | RunEnded
+  | NotWaiting
+  | NotAnApprover
+  | NodeNotFound
+  | AlreadyDecided
+  | InvalidCommand
 
 /** Approves what a run asks for. */
 export const approve = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, true, options)
@@ -149,6 +166,11 @@ const decide = (
 ): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
     const found = yield* openWait(runId, nodeId, "approval", iteration)
+    const { approvers } = (found.request ?? {}) as { readonly approvers?: ReadonlyArray<string> }
+    if (approvers !== undefined && found.status === "open" && !(by !== undefined && approvers.includes(by))) {
+      const who = by === undefined ? {} : { by }
+      return yield* new NotAnApprover({ runId, nodeId, iteration: found.iteration, approvers, ...who })
+    }
     const contrary = (who: string | undefined) => new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: who })
     if (found.status !== "open") {
       if (found.approved === approved) return

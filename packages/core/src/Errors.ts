@@ -206,6 +206,18 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("Alread
   }
 }
 
+/** Someone decides who is none of those that may. Nothing was changed. */
+export class NotAnApprover extends Schema.TaggedError<NotAnApprover>()("NotAnApprover", {
+  ...nodeFields,
+  by: Schema.optional(Schema.String),
+  approvers: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const who = this.by === undefined ? "Nobody is named as the one who decides" : `"${this.by}" may not decide`
+    return `${who} on "${this.nodeId}" of run "${this.runId}". It is for ${this.approvers.join(", ")} to decide.`
+  }
+}
+
 /** A command names a node that the run has not come to. Nothing was changed. */
 export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFound", {
   ...runFields,

@@ -21,7 +21,7 @@ export interface Need {
    * was halted by.
    */
   readonly pass: "current" | "previous" | "caught"
-  /** It may be absent. Only so a `catch` or a `finally` can take what stands in the `try`. */
+  /** It may be absent. Only so a `catch` or a `finally` can take what stands in the `try`, and a `finally` what stands beside it. */
   readonly isOptional?: boolean
   /** The schema the author expects of the target; checked when given. */
   readonly codec?: Codec
@@ -130,7 +130,7 @@ export type Awaited =
       readonly kind: "approval"
       readonly request: (context: PredicateContext, state: RunState) => unknown
       readonly onDeny: "fail" | "continue" | "skip"
-      /** Who may decide; anyone where it is not said. Names, for those who ask people; the core does not know who is who. */
+      /** Who may decide; anyone where it is not said. Names: whoever brings a decision has made sure of who it is from. */
       readonly approvers: ReadonlyArray<string> | undefined
     }
   | { readonly kind: "human"; readonly prompt: (context: PredicateContext, state: RunState) => unknown }
@@ -213,8 +213,10 @@ export const isLeaf = (node: Node | undefined): node is Step | Wait => node?._ta
 export interface ResolvedNeed {
   readonly name: string
   readonly target: number
-  /** What must be done before the value is there: the target, or the outermost loop around it that the reader is not in. */
+  /** What must be done before the value is there: the target, or the outermost loop or saga around it that the reader is not in; -1 for nothing. */
   readonly gate: number
+  /** A value that is not there is no fault. */
+  readonly isOptional: boolean
   readonly pass: Need["pass"]
 }
 
@@ -366,6 +368,13 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
 
   const contains = (outer: number, inner: number): boolean => outer <= inner && inner < (end[outer] as number)
 
+  /** Whether a node is over before another one begins, as a sequence around both has it. */
+  const isBefore = (earlier: number, later: number): boolean => {
+    let around = parent[later] as number
+    while (!contains(around, earlier)) around = parent[around] as number
+    return at(around)._tag !== "Parallel"
+  }
+
   const resolve = (position: number, need: Need): ResolvedNeed => {
     const title = typeof need.target === "string" ? `"${need.target}"` : isLeaf(need.target) ? `"${need.target.id}"` : "a node"
     if (reservedNames.has(need.name)) refuse(position, `a need cannot be named "${need.name}"`)
@@ -381,7 +390,7 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
       if (loop < 0 || !contains(loop, position)) {
         refuse(position, `need "${need.name}" is the previous pass of ${title}, which is in no loop around this node`)
       }
-      return { name: need.name, target, gate: -1, pass: "previous" }
+      return { name: need.name, target, gate: -1, isOptional: true, pass: "previous" }
     }
     if (need.pass === "caught") {
       const isCatching = found._tag === "TryCatch" && partsOf({ end }, target, found)
@@ -389,12 +398,26 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
       if (arm === undefined || !contains(arm, position)) {
         refuse(position, `need "${need.name}" is what ${title} caught, and this node does not stand in its catch`)
       }
-      return { name: need.name, target, gate: -1, pass: "caught" }
+      return { name: need.name, target, gate: -1, isOptional: true, pass: "caught" }
     }
     const isOwnBody = at(position)._tag === "Loop" && target !== position && contains(position, target)
     if (contains(target, position)) refuse(position, `need "${need.name}" is a node around this one`)
     if (target > position && !isOwnBody) {
       refuse(position, `need "${need.name}" is ${title}, which comes later (${where(target)})`)
+    }
+    // A `finally` is run also where nothing else goes on, and so waits for nothing outside: what comes before its `try` is there, and what
+    // stands beside it may not come any more.
+    let isLast = false
+    for (let inner = position, outer = parent[position] as number; !isOwnBody && !contains(outer, target); ) {
+      const around = at(outer)
+      if (around._tag === "TryCatch" && partsOf({ end }, outer, around).finally === inner) {
+        isLast = true
+        if (need.isOptional !== true && !isBefore(target, outer)) {
+          refuse(position, `need "${need.name}" is beside ${where(outer)}, whose "finally" may not find it: take it with $.maybe`)
+        }
+      }
+      inner = outer
+      outer = parent[outer] as number
     }
     let gate = target
     for (let inner = target, outer = parent[target] as number; outer >= 0; inner = outer, outer = parent[outer] as number) {
@@ -417,9 +440,10 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
       if (boundary._tag === "TryCatch" || (boundary._tag === "Saga" && boundary.onCompensated === "continue")) {
         refuse(position, `need "${need.name}" is inside ${where(outer)}, which may be left without it: need that itself`)
       }
-      if (at(outer)._tag === "Loop" && outer !== position) gate = outer
+      if ((boundary._tag === "Loop" || boundary._tag === "Saga") && outer !== position) gate = outer
     }
-    return { name: need.name, target, gate: isOwnBody ? -1 : gate, pass: "current" }
+    const isOptional = isOwnBody || need.isOptional === true
+    return { name: need.name, target, gate: isOwnBody || isLast ? -1 : gate, isOptional, pass: "current" }
   }
 
   const needs: Array<ReadonlyArray<ResolvedNeed>> = []

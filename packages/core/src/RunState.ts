@@ -119,6 +119,8 @@ export interface BoundaryRecord {
   readonly cause?: FailureCause
   /** The cause ends here. */
   readonly isCaught?: boolean
+  /** What it was halted by before, where that was caught and its `catch` was then left by another cause. */
+  readonly caught?: FailureCause
 }
 
 export type NodeRecord = StepRecord | LoopRecord | BoundaryRecord
@@ -182,6 +184,10 @@ export const boundary = (state: RunState, nodeId: NodeId, iteration: number): Bo
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   return record?.kind === "boundary" ? record : undefined
 }
+
+/** What a boundary has caught, also where its catch was left by a failure or a cancellation since. */
+export const caughtBy = (record: BoundaryRecord | undefined): FailureCause | undefined =>
+  record?.isCaught === true ? record.cause : record?.caught
 
 /** Whether anything has happened to a node, in any iteration. */
 export const hasRecord = (state: RunState, nodeId: NodeId): boolean => records(state).some((record) => record.nodeId === nodeId)
@@ -292,7 +298,9 @@ const foldBoundary = (record: BoundaryRecord | undefined, event: BoundaryEvent):
   const base = { kind: "boundary", nodeId, iteration } as const
   if (event._tag === "BoundaryStarted") return { ...base, status: "running" }
   if (event._tag === "BoundaryEnded") return { ...base, ...record, status: event.status }
-  return { ...base, status: "halted", ...(event.cause === undefined ? {} : { cause: event.cause }), isCaught: event.isCaught }
+  const caught = event.isCaught ? undefined : caughtBy(record)
+  const causes = { ...(event.cause === undefined ? {} : { cause: event.cause }), ...(caught === undefined ? {} : { caught }) }
+  return { ...base, status: "halted", ...causes, isCaught: event.isCaught }
 }
 
 const reset = (state: RunState, { nodeId, iteration }: Reset): RunState => {

@@ -226,17 +226,17 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     RunState.step(state, (at(position) as Plan.Step).id, iterationOf(position))
 
   /** Runs a predicate of the user's; a throw fails the node it belongs to. */
-  const ask = <A>(position: number, predicate: () => A): A | undefined => {
+  const ask = <A>(position: number, predicate: () => A, name = predicates[at(position)._tag]): A | undefined => {
     try {
       return predicate()
     } catch (thrown) {
-      failPredicate(position, thrown)
+      failPredicate(position, name, thrown)
       return undefined
     }
   }
-  const failPredicate = (position: number, thrown: unknown): void => {
+  const failPredicate = (position: number, name: string, thrown: unknown): void => {
     const node = at(position)
-    const error = predicateError(node, thrown)
+    const error = predicateError(name, thrown)
     if (Plan.isLeaf(node)) {
       const isSoft = node._tag === "Step" && node.continueOnFail
       emit({ _tag: "NodeFailed", nodeId: node.id, iteration: iterationOf(position), error, ...(isSoft ? { soft: true } : {}) })
@@ -327,8 +327,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         if (record.soft === true) return complete(position)
         return fail(position, { _tag: "Error", error: record.error as ErrorInfo })
       case "running":
+        // It is counted from the start.
         orphans.delete(nodeKey(step.id, iteration))
-        return groups.occupy(position, 1)
+        return
       case "retrying":
         cells[position] = Cell.retrying
         return retries.push({ at: record.retryAt as number, position })
@@ -369,7 +370,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isBegun = record?.status === "waiting"
     // What a child run was started with stands; of anything else it is asked again what it asks for.
     if (!isBegun || node.on.kind !== "subflow") {
-      const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration))
+      const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration), predicates.Wait)
       if (asked === undefined) return
       if (!isBegun || record.wait?.digest !== asked.digest) {
         const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
@@ -486,6 +487,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     propagate(position, { nodeId: "id" in node ? node.id : `#${position}`, iteration: iterationOf(position), reason })
   }
   const propagate = (position: number, cause: FailureCause): void => {
+    interruptAround(position, spread(position, cause))
+  }
+  /** Has a failure go outwards from a node. Answers with the boundary that catches it, or -1. */
+  const spread = (position: number, cause: FailureCause): number => {
     let catcher = -1
     let outermost = -1
     let isHaltedBeyond = false
@@ -502,19 +507,18 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       }
       outermost = up
     }
-    interruptAround(position, catcher)
     if (catcher >= 0) {
       halt(catcher + 1, end[catcher + 1] as number, cause, position)
-      return haltBoundary(catcher, cause, true)
-    }
-    if (isHaltedBeyond || isRootHalted) {
+      haltBoundary(catcher, cause, true)
+    } else if (isHaltedBeyond || isRootHalted) {
       // What does something on the way out of a wider failure has failed itself.
       if (outermost >= 0) halt(outermost, end[outermost] as number, cause, position)
-      return
+    } else {
+      isRootHalted = true
+      failure = { _tag: "Failed", ...cause }
+      halt(0, size, cause, position)
     }
-    isRootHalted = true
-    failure = { _tag: "Failed", ...cause }
-    halt(0, size, cause, position)
+    return catcher
   }
   const isCatching = (node: Plan.Node): boolean =>
     node._tag === "TryCatch" ? node.catch !== undefined : node._tag === "Saga" && node.onCompensated === "continue"
@@ -552,16 +556,19 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const record = view.boundaryRecord(position)
     const isNoted = record?.status === "halted" && record.isCaught === isCaught
     const why = isNoted ? record.cause : cause
-    open.set(position, Object.assign(open.get(position) ?? reopened(), { isHalting: true, isCaught, cause: why }))
+    open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why }))
     halting.add(position)
     if (!isNoted) {
       const { id } = at(position) as Plan.Boundary
       const told = why === undefined ? {} : { cause: why }
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught })
     }
-    adopt(position)
+    adopt(position + 1, end[position] as number)
   }
-  const reopened = (): Open => ({ phase: "body", isHalting: true, isCaught: false, cause: undefined })
+  const reopened = (record: RunState.BoundaryRecord | undefined): Open => {
+    const phase = record?.isCaught !== true && record?.caught !== undefined ? "catch" : "body"
+    return { phase, isHalting: true, isCaught: false, cause: undefined }
+  }
 
   /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
   const interruptAround = (position: number, catcher: number): void => {
@@ -609,12 +616,16 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       case "compensated":
         return complete(position)
       case "failed":
-        return record.cause === undefined ? undefined : propagate(position, record.cause)
+        if (record.cause !== undefined) spread(position, record.cause)
+        return
       case "halted": {
         const isCaught = record.isCaught === true
         if (isCaught) halt(position + 1, end[position + 1] as number, record.cause, -1)
         else haltInside(position, node, record.cause, -1)
-        return haltBoundary(position, record.cause, isCaught)
+        haltBoundary(position, record.cause, isCaught)
+        // What halted it and does not end here went on outwards when it happened.
+        if (!isCaught && record.cause !== undefined) spread(position, record.cause)
+        return
       }
       default:
         if (record === undefined) emit({ _tag: "BoundaryStarted", nodeId: node.id, iteration: iterationOf(position) })
@@ -624,9 +635,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const isCaughtByState = (position: number): boolean => view.boundaryRecord(position)?.isCaught === true
 
-  /** Takes up the child runs in a boundary that a schedule just made has not come to: their end is awaited. */
-  const adopt = (position: number): void => {
-    for (let inside = position + 1; inside < (end[position] as number); inside++) {
+  /** Takes up the child runs in what is halted that a schedule just made has not come to: their end is awaited. */
+  const adopt = (from: number, to: number): void => {
+    for (let inside = from; inside < to; inside++) {
       if (!isChildRun(at(inside)) || cells[inside] === Cell.held || recordOf(inside)?.status !== "waiting") continue
       cells[inside] = Cell.held
       held.add(inside)
@@ -644,8 +655,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   /** Whether nothing is in flight any more in the phase that a boundary leaves. */
   const isQuiet = (position: number): boolean => {
-    const from = partAt(position, (open.get(position) as Open).phase)
-    const to = end[from] as number
+    const node = at(position)
+    const { phase } = open.get(position) as Open
+    // Its catch counts with what it is for: a schedule just made does not know whether that had begun.
+    const last = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
+    const from = phase === "finally" && last !== undefined ? last : position + 1
+    const to = phase === "finally" ? (end[position] as number) : (last ?? (end[position] as number))
     for (let inside = from; inside < to; inside++) {
       const node = at(inside)
       if (open.has(inside)) return false
@@ -777,7 +792,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (!(event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed" || event._tag === "AttemptInterrupted")) return
     const position = plan.positions.get(event.nodeId)
     if (position === undefined || cells[position] !== Cell.running || iterationOf(position) !== event.iteration) {
-      if (orphans.delete(nodeKey(event.nodeId, event.iteration))) groups.occupyRun(-1)
+      if (orphans.delete(nodeKey(event.nodeId, event.iteration))) groups.occupy(position ?? -1, -1)
       return
     }
     groups.occupy(position, -1)
@@ -801,11 +816,15 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   let hasBegun = false
   const beginWalk = (): void => {
     hasBegun = true
-    if (options.running !== undefined) for (const key of options.running()) orphans.add(key)
+    const addOrphan = (key: NodeKey): void => {
+      orphans.add(key)
+      groups.occupy(plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1, 1)
+    }
+    if (options.running !== undefined) for (const key of options.running()) addOrphan(key)
     if (options.running === undefined || failFast.length > 0)
       HashMap.forEach(state.nodes, (record, key) => {
         if (record.kind !== "step") return
-        if (record.status === "running") orphans.add(key)
+        if (record.status === "running" && !orphans.has(key)) addOrphan(key)
         // The walk stops at the first failure; there may be others, in groups of their own.
         if (failFast.length === 0 || record.status !== "failed" || record.soft === true) return
         const position = plan.positions.get(record.nodeId)
@@ -814,9 +833,42 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent[catcher] as number
         interruptAround(position, catcher)
       })
+    meetFailure()
     activate(0)
     walk()
-    groups.occupyRun(orphans.size)
+  }
+  /** What the run has failed of already, found first, so that nothing begins that stands before it and after it in time. */
+  const meetFailure = (): void => {
+    for (let position = 0; position < size; position++) {
+      const cause = causeAt(position)
+      if (cause === undefined || isMet(position)) continue
+      isRootHalted = true
+      failure = { _tag: "Failed", ...cause }
+      // What a finally has failed of is met again when that is come to.
+      halt(0, size, cause, -1)
+      return adopt(0, size)
+    }
+  }
+  /** The failure for good that the state has of a node, and which it did not catch. */
+  const causeAt = (position: number): FailureCause | undefined => {
+    const node = at(position)
+    if (Plan.isBoundary(node)) {
+      const record = view.boundaryRecord(position)
+      return record?.isCaught === true || record?.status === "finished" ? undefined : record?.cause
+    }
+    const record = Plan.isLeaf(node) ? recordOf(position) : undefined
+    if (record?.status !== "failed" || record.soft === true) return undefined
+    return { nodeId: record.nodeId, iteration: record.iteration, reason: { _tag: "Error", error: record.error as ErrorInfo } }
+  }
+  /** Whether a boundary around a node catches what fails there, or will. */
+  const isMet = (position: number): boolean => {
+    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
+      const node = at(up)
+      if (!Plan.isBoundary(node)) continue
+      const isOpen = view.boundaryRecord(up)?.status === "running"
+      if (isCaughtByState(up) || (isOpen && inner === up + 1 && isCatching(node))) return true
+    }
+    return false
   }
   /** What a cancellation comes to: everything is left at once, by way of the boundaries. */
   const cancelAll = (): void => {
@@ -859,19 +911,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const next: Schedule["next"] = () => {
     events = []
     const starts = startReady()
-    if (isStuck()) {
-      const [read] = plan.pending
-      if (read !== undefined) {
-        const { nodeId, table } = read
-        const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
-        const cause: FailureCause = { nodeId: nodeId ?? table ?? "", iteration: 0, reason: { _tag: "Unsettled", read: named } }
-        isRootHalted = true
-        failure = { _tag: "Failed", ...cause }
-        halt(0, size, cause, -1)
-        walk()
-        starts.push(...startReady())
-      }
-    }
+    while (isStuck() && giveUp()) starts.push(...startReady())
     const wakeAt = nextTime()
     const isIdle = groups.running() === 0 && work.length === 0
     const outcome = isIdle ? ending() : undefined
@@ -886,13 +926,32 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   /** Nothing is left to go on, and the plan was made without what it reads. */
   const isStuck = (): boolean =>
-    !isRootHalted &&
+    (!isRootHalted || open.size > 0) &&
     plan.pending.length > 0 &&
     groups.running() === 0 &&
     work.length === 0 &&
     held.size === 0 &&
     retries.size() === 0 &&
     !state.isPaused
+  /** Fails what waits for a read that will not come: the run or, where that has failed, what a boundary does on the way out. */
+  const giveUp = (): boolean => {
+    const position = isRootHalted ? cells.findIndex((cell, inside) => cell === Cell.waiting && !isHalted(inside)) : -1
+    const [read] = isRootHalted ? ((at(position) as Plan.Sequence | undefined)?.pending ?? []) : plan.pending
+    if (read === undefined) return false
+    const { nodeId, table } = read
+    const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
+    const cause: FailureCause = { nodeId: nodeId ?? table ?? "", iteration: 0, reason: { _tag: "Unsettled", read: named } }
+    if (isRootHalted) {
+      cells[position] = Cell.failed
+      propagate(position, cause)
+    } else {
+      isRootHalted = true
+      failure = { _tag: "Failed", ...cause }
+      halt(0, size, cause, -1)
+    }
+    walk()
+    return true
+  }
   const openWaits = (): ReadonlyArray<Waiting> =>
     [...held]
       .sort((left, right) => left - right)
@@ -941,7 +1000,7 @@ const predicates = {
   TryCatch: "",
 }
 
-const predicateError = (node: Plan.Node, thrown: unknown): ErrorInfo => {
+const predicateError = (name: string, thrown: unknown): ErrorInfo => {
   const raised = Raised.describe(thrown)
-  return { ...raised, message: `its "${predicates[node._tag]}" threw: ${raised.message}`, retryable: false }
+  return { ...raised, message: `its "${name}" threw: ${raised.message}`, retryable: false }
 }

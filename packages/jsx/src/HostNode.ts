@@ -30,7 +30,7 @@ export interface HostNode {
   readonly props: { readonly [name: string]: unknown }
   readonly children: Array<HostNode | HostText>
   readonly fiber: Fiber
-  /** Pending reads that were made while its own children were rendered. */
+  /** Pending reads that were made while its own children were rendered: of tasks, sagas and the parts of a try. */
   readonly readsInside: ReadonlyArray<PendingRead>
 }
 

@@ -2,12 +2,13 @@
  * Draws the plans of one run: renders the workflow with what is known of the run, and lowers what comes of it. It notes what a
  * render has read, and says of each event whether it changes any of that; while nothing does, there is nothing to draw again.
  */
+import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
 import type { NodeId } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
-import type { RunEvent } from "@smithers/core/RunEvent"
+import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
 import type * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"
@@ -120,12 +121,14 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         : { value: Reading.find(known(state), { table, nodeId, pass: "latest" }).value }
     },
     storedWriters: (table) => rows?.writersOf(table) ?? [],
+    hasCaught: () => false,
   }
 
   const drawOnce = (state: RunState.RunState) => {
     const reads = new Map<string, { readonly read: Reading.Read; readonly key: string }>()
     const loops = new Set<NodeId>()
     const passes: Array<{ readonly scope: object; readonly pass: number }> = []
+    const catches = new Map<NodeId, Catch>()
     const contexts = new Map<string | undefined, Ctx.Ctx>()
     const source: Ctx.Source = {
       input: values.input,
@@ -141,24 +144,38 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       onIteration: (loop) => loops.add(loop),
       absent: Ctx.absentInRender,
     }
+    const causeOf = (boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined => {
+      const cause = Reading.caughtBy(known(state), boundary, loop)
+      catches.set(boundary, { loop, cause })
+      return cause
+    }
     const frame: Frame = {
       ctx: (loop) => {
         const made = contexts.get(loop) ?? Ctx.make(source, loop)
         contexts.set(loop, made)
         return made
       },
+      caught: (boundary, loop) => {
+        const cause = causeOf(boundary, loop)
+        return cause === undefined ? undefined : caughtOf(cause)
+      },
     }
     const Root = Object.assign((): React.ReactNode => drawWorkflow(frame.ctx(undefined)), { displayName: "smithers" })
     const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
-    return { lowered: lower(rendered, lowering), reads, loops, passes }
+    const hasCaught: Lowering["hasCaught"] = (boundary, loop) => causeOf(boundary, loop) !== undefined
+    return { lowered: lower(rendered, { ...lowering, hasCaught }), reads, loops, passes, catches }
   }
 
   /** Whether a render has seen what it would see with its own plan. */
-  const isSettled = ({ lowered, reads, loops, passes }: ReturnType<typeof drawOnce>, state: RunState.RunState): boolean => {
+  const isSettled = (
+    { lowered, reads, loops, passes, catches }: ReturnType<typeof drawOnce>,
+    state: RunState.RunState,
+  ): boolean => {
     const own = known(state, lowered.layout)
     meant = passes.map(({ scope }) => Reading.meant(own, lowered.loopsOf(scope)))
     try {
       for (const { read, key } of reads.values()) if (Reading.find(own, read).key !== key) return false
+      for (const [boundary, { loop, cause }] of catches) if (Reading.caughtBy(own, boundary, loop) !== cause) return false
       for (const loop of loops) if (Reading.passOf(own, loop) !== Reading.passOf(known(state), loop)) return false
       return passes.every(({ pass }, index) => pass === passIn(own, meant[index]))
     } catch (thrown) {
@@ -188,8 +205,8 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     const isBlank = HashMap.isEmpty(state.nodes)
     if (drawn !== undefined && isBlank && blankFor === state.runId) return drawn
     try {
-      const { lowered, reads, loops, passes } = settle(state)
-      watched = watch(known(state), [...reads.values()], loops, passes.length > 0)
+      const { lowered, reads, loops, passes, catches } = settle(state)
+      watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
       const plan = Plan.make(lowered.name, lowered.root, lowered.pending)
       drawn = { plan, lowered }
       blankFor = isBlank ? state.runId : undefined
@@ -233,21 +250,29 @@ const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
   }
 }
 
+/** A boundary of which it matters whether it has caught something: for what it draws then, or for what is then no longer read. */
+interface Catch {
+  readonly loop: NodeId | undefined
+  readonly cause: FailureCause | undefined
+}
+
 interface Watched {
   readonly nodes: ReadonlySet<NodeId>
+  readonly catches: ReadonlySet<NodeId>
   readonly tables: ReadonlySet<string>
   readonly loops: ReadonlySet<NodeId>
   /** Also which loop runs has been asked for. */
   readonly anyLoop: boolean
 }
 
-const watchNothing = (): Watched => ({ nodes: new Set(), tables: new Set(), loops: new Set(), anyLoop: false })
+const watchNothing = (): Watched => ({ nodes: new Set(), catches: new Set(), tables: new Set(), loops: new Set(), anyLoop: false })
 
 const watch = (
   known: Reading.Known,
   reads: ReadonlyArray<{ readonly read: Reading.Read }>,
   iterations: Iterable<NodeId>,
   anyLoop: boolean,
+  catches: ReadonlyMap<NodeId, Catch>,
 ): Watched => {
   const nodes = new Set<NodeId>()
   const tables = new Set<string>()
@@ -265,16 +290,20 @@ const watch = (
     around(known.layout.tasks.get(nodeId)?.loop)
   }
   for (const loop of iterations) around(loop)
-  return { nodes, tables, loops, anyLoop }
+  // In the next pass nothing is caught yet.
+  for (const { loop, cause } of catches.values()) if (cause !== undefined) around(loop)
+  return { nodes, catches: new Set(catches.keys()), tables, loops, anyLoop }
 }
 
-const touches = ({ nodes, tables, loops, anyLoop }: Watched, event: RunEvent): boolean => {
+const touches = ({ nodes, catches, tables, loops, anyLoop }: Watched, event: RunEvent): boolean => {
   switch (event._tag) {
     case "AttemptSucceeded":
     case "WaitEnded":
       return nodes.has(event.nodeId) || (event.table !== undefined && tables.has(event.table))
     case "NodeReset":
-      return nodes.has(event.nodeId)
+      return nodes.has(event.nodeId) || catches.has(event.nodeId) || loops.has(event.nodeId)
+    case "BoundaryHalted":
+      return event.isCaught && catches.has(event.nodeId)
     case "LoopAdvanced":
       return anyLoop || loops.has(event.nodeId)
     case "LoopFinished":

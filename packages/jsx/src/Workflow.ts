@@ -58,6 +58,9 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema> {
   readonly Signal: (props: Components.SignalProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
   readonly WaitForEvent: (props: Components.SignalProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
   readonly Timer: (props: Components.TimerProps<Decoded<I>>) => React.ReactElement | null
+  readonly Subflow: Components.SubflowComponent<S, Decoded<I>>
+  readonly Saga: typeof Components.Saga
+  readonly TryCatchFinally: (props: Components.TryCatchFinallyProps<S, Decoded<I>>) => React.ReactElement | null
   readonly Ralph: (props: Components.LoopProps<S, Decoded<I>>) => React.ReactElement | null
   /** The schemas, by reference. */
   readonly outputs: S
@@ -88,6 +91,9 @@ export const createSmithers = <S extends Schemas, I extends Codec.AnySchema = Co
     Signal: Components.Signal,
     WaitForEvent: Components.WaitForEvent,
     Timer: Components.Timer,
+    Subflow: Components.Subflow,
+    Saga: Components.Saga,
+    TryCatchFinally: Components.TryCatchFinally,
     outputs: schemas,
     useCtx: Components.useCtx,
     smithers: (draw: (ctx: Ctx) => React.ReactNode) => make(draw, schemas, options),
@@ -145,9 +151,17 @@ const make = (
     nodeId: undefined,
   }))
   let name: string | undefined
+  let isNaming = false
   const nameOf = (): string => {
-    name ??= Planner.make(blueprint).draw(RunState.empty("blank"), { input: pending, outputs: new Map() }).lowered.name
-    return name
+    // A workflow may stand in itself, as a child run.
+    if (name !== undefined || isNaming) return name ?? unnamed
+    isNaming = true
+    try {
+      name = Planner.make(blueprint).draw(RunState.empty("blank"), { input: pending, outputs: new Map() }).lowered.name
+      return name
+    } finally {
+      isNaming = false
+    }
   }
   const definition = {
     name: undefined,

@@ -3,7 +3,7 @@
  * them while rendering. What their props mean is decided where the tree is lowered to a plan.
  */
 import type { Agent } from "@smithers/core/Agent"
-import type { Uninferred } from "@smithers/core/Builder"
+import type { Caught, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
 import type * as Effect from "effect/Effect"
@@ -14,6 +14,7 @@ import type { Fiber } from "./HostNode.ts"
 import { frameContext, loopContext } from "./internal/frame.ts"
 import { isRendering } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
+import { isPending } from "./Pending.ts"
 
 /** Upstream outputs a task asks for, by the names under which it receives them: schemas, or their keys. */
 export interface Deps<Key extends string = string> {
@@ -81,9 +82,23 @@ interface TaskOptions<S extends Schemas, O, D extends Deps, Input> {
   readonly label?: string
   /** JSON for tools. */
   readonly meta?: { readonly [key: string]: unknown }
-  /** Undoes the task when a saga around it fails. */
+  /** Someone has to approve before the task begins: `true` asks with its label or id. */
+  readonly needsApproval?: boolean | null | undefined | GateProps<S, Input>
+  /** Undoes the task when the saga around it fails. */
   readonly compensate?: (output: DeclaredOutput<S, O>, ctx: TaskCtx<S, Input>) => unknown
   readonly key?: React.Key | null
+}
+
+/** How a task is approved of before it begins. */
+export interface GateProps<S extends Schemas = Schemas, Input = Undeclared> {
+  /** If it changes before it is decided, what was decided does not count and it is asked anew. */
+  readonly request?: ApprovalRequest | ((ctx: Ctx<S, Input>) => ApprovalRequest)
+  /** A denial fails the run (the default), or leaves the task out, with an absent output. */
+  readonly onDeny?: "fail" | "skip"
+  /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
+  readonly approvers?: ReadonlyArray<string>
+  readonly timeoutMs?: number
+  readonly onTimeout?: "deny" | "approve" | "fail"
 }
 
 interface AgentTask<S extends Schemas, D extends Deps, Input> {
@@ -158,6 +173,27 @@ export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared> exte
   readonly onMaxReached?: "return-last" | "fail"
 }
 
+export interface SagaProps extends ChildrenProps {
+  /** Keeps the saga's place in the run. Unless given, it is known by where it stands, as a loop is. */
+  readonly id?: string
+  /** `fail` (the default) fails the run with the cause once all is undone; `continue` goes on. */
+  readonly onCompensated?: "fail" | "continue"
+}
+
+/** What can be drawn in place of something. */
+export type Elements = React.ReactElement | ReadonlyArray<Elements> | boolean | null | undefined
+
+export interface TryCatchFinallyProps<S extends Schemas = Schemas, Input = Undeclared> extends ChildrenProps {
+  /** Keeps its place in the run. Unless given, it is known by where it stands, as a loop is. */
+  readonly id?: string
+  /** What is tried; or the children. */
+  readonly try?: Elements
+  /** What is done where that fails for good: elements, or a function of the error that gives them, called while rendering. */
+  readonly catch?: Elements | ((error: Caught, ctx: Ctx<S, Input>) => Elements)
+  /** What is done however the rest is left, also by a cancellation. */
+  readonly finally?: Elements
+}
+
 type Component<P> = (props: P) => React.ReactElement | null
 
 const host = <P>(name: string): Component<P> => name as unknown as Component<P>
@@ -207,7 +243,7 @@ export interface ApprovalProps<O = unknown, Input = Undeclared> extends WaitProp
   readonly request: ApprovalRequest | ((ctx: Ctx<Schemas, Input>) => ApprovalRequest)
   /** A denial fails the run (the default), goes on with `approved: false`, or leaves the output absent. */
   readonly onDeny?: "fail" | "continue" | "skip"
-  /** Who may decide, for those who ask people. */
+  /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
   readonly approvers?: ReadonlyArray<string>
   readonly timeoutMs?: number
   readonly onTimeout?: "deny" | "approve" | "fail"
@@ -250,12 +286,33 @@ export interface TimerProps<Input = Undeclared> extends Omit<WaitProps<never, In
 /** Waits until a time, across restarts. */
 export const Timer = host<TimerProps>("Timer")
 
+/** A child run's input. */
+type InputOf<I, Input> = NoInfer<I> | ((ctx: Ctx<Schemas, Input>) => NoInfer<I>)
+
+export type SubflowProps<I = Undeclared, O = unknown, Input = Undeclared> = WaitProps<O, Input> & {
+  readonly workflow: Startable<I, unknown, unknown>
+  /** `false` lets the child outlive its parent, and gives `{ runId }` as soon as the child run is there. */
+  readonly attach?: boolean
+  /** A child that fails or is cancelled fails the run (the default), or leaves the output absent. */
+  readonly onFail?: "fail" | "continue"
+  readonly timeoutMs?: number
+  readonly onTimeout?: "fail" | "continue"
+} & (undefined extends I ? { readonly input?: InputOf<I, Input> } : { readonly input: InputOf<I, Input> })
+
+/** A workflow as a part of another one. */
+export type SubflowComponent<S extends Schemas = Schemas, Input = Undeclared> = <I>(
+  props: SubflowProps<I, keyof S | Codec.AnySchema, Input>,
+) => React.ReactElement | null
+
+/** Runs a workflow as a child run, with an id and a history of its own, and gives its output. */
+export const Subflow = "Subflow" as unknown as SubflowComponent
+
 /** Passes of its children until a condition holds. A class, because its place among its siblings is only told to classes. */
 class LoopPlace extends React.Component<LoopProps> {
   static displayName = "Loop"
   override render(): React.ReactNode {
     const { id, children } = this.props
-    const loop = id ?? placeOf((this as unknown as { readonly _reactInternals: Fiber })._reactInternals)
+    const loop = id ?? placeOf("loop", this)
     return jsx(loopContext.Provider, { value: loop, children: jsx("Loop", { of: this.props, loop, children }) })
   }
 }
@@ -268,11 +325,82 @@ export const Loop = LoopPlace as unknown as <S extends Schemas = Schemas, Input 
 /** Another name for {@link Loop}. */
 export const Ralph = LoopPlace as unknown as typeof Loop
 
+/** A class for the same reason as loops. */
+class SagaPlace extends React.Component<SagaProps> {
+  static displayName = "Saga"
+  override render(): React.ReactNode {
+    const { id, children } = this.props
+    return jsx("Saga", { of: this.props, boundary: id ?? placeOf("saga", this), children })
+  }
+}
+
+/**
+ * Children one after another. When the saga is left by a failure or a cancellation, the tasks inside that have finished are undone by
+ * their `compensate`, in reverse order of completion.
+ */
+export const Saga = SagaPlace as unknown as Component<SagaProps>
+
+/** A class for the same reason as loops. Its parts are elements of their own, so that it is known which is which. */
+class TryPlace extends React.Component<TryCatchFinallyProps> {
+  static displayName = "TryCatchFinally"
+  override render(): React.ReactNode {
+    const of = this.props
+    const { id, try: tried, children, catch: caught, finally: last } = of
+    const boundary = id ?? placeOf("try", this)
+    const handler = typeof caught === "function" && !isPending(caught) ? caught : undefined
+    const parts = [
+      tried === undefined ? jsx("Try", { of, children }, "try") : partOf("Try", of, tried),
+      handler === undefined
+        ? partOf("Catch", of, caught)
+        : jsx("Catch", { of, children: jsx(Catching, { of, boundary, handler }) }, "catch"),
+      partOf("Finally", of, last),
+    ]
+    return jsx("TryCatchFinally", { of, boundary, children: parts })
+  }
+}
+
+/** What is done where something fails, and what is done in any case. */
+export const TryCatchFinally = TryPlace as unknown as <S extends Schemas = Schemas, Input = Undeclared>(
+  props: TryCatchFinallyProps<S, Input>,
+) => React.ReactElement | null
+
+/** A part that may be left out by a condition. What is no elements is kept, for the lowering to refuse. */
+const partOf = (type: "Try" | "Catch" | "Finally", of: object, given: unknown): React.ReactNode => {
+  if (isNothing(given) && !isPending(given)) return null
+  return jsx(type, areElements(given) ? { of, children: given } : { of, given }, type.toLowerCase())
+}
+
+/** What a function draws of what was caught: a component, so that what it reads is its own. Nothing as long as nothing was caught. */
+const Catching = ({
+  of,
+  boundary,
+  handler,
+}: {
+  readonly of: object
+  readonly boundary: string
+  readonly handler: (error: Caught, ctx: Ctx) => unknown
+}): React.ReactNode => {
+  const frame = React.useContext(frameContext)
+  const loop = React.useContext(loopContext)
+  const error = frame?.caught(boundary, loop)
+  if (frame === undefined || error === undefined) return null
+  const given = handler(error, frame.ctx(loop))
+  return areElements(given) ? given : jsx("Catch", { of, given })
+}
+
+/** What React shows nothing for. */
+const isNothing = (given: unknown): boolean =>
+  given === undefined || given === null || typeof given === "boolean" || isPending(given)
+
+const areElements = (given: unknown): given is React.ReactNode =>
+  isNothing(given) || React.isValidElement(given) || (Array.isArray(given) && given.every(areElements))
+
 /**
  * A name for a place in the tree that stays the same for as long as React would keep an element's state there: the keys and the
  * positions other than the first on the way from the root, each with its depth, and the depth itself.
  */
-const placeOf = (fiber: Fiber): string => {
+const placeOf = (kind: "loop" | "saga" | "try", component: React.Component): string => {
+  const { _reactInternals: fiber } = component as unknown as { readonly _reactInternals: Fiber }
   const steps: Array<Pick<Fiber, "key" | "index">> = []
   for (let here: Fiber | null = fiber; here !== null; here = here.return) steps.unshift(here)
   const names = steps.flatMap(({ key, index }, depth) => {
@@ -280,8 +408,8 @@ const placeOf = (fiber: Fiber): string => {
       return [`${depth}-${key.replaceAll(/[^A-Za-z0-9_-]/g, (character) => `.${character.codePointAt(0)?.toString(36)}.`)}`]
     return index === 0 ? [] : [`${depth}-${index}`]
   })
-  const place = `loop:${[...names, steps.length].join(":")}`
-  return place.length <= 200 ? place : `loop:${place.length}:${place.slice(-180)}`
+  const place = `${kind}:${[...names, steps.length].join(":")}`
+  return place.length <= 200 ? place : `${kind}:${place.length}:${place.slice(-180)}`
 }
 
 /** The `ctx` of the workflow that is rendering, as seen from this component: inside a loop, of that loop. */

@@ -12,19 +12,22 @@ import {
   hasFunction,
   isKind,
   isLeaf,
+  isPart,
   isWait,
   type Kind,
   known,
   Misplaced,
+  oneOf,
+  type Props,
   propsOf,
   refuse,
   whereOf,
 } from "./internal/place.ts"
 import { heldBackBy } from "./internal/provisional.ts"
-import type { Layout } from "./internal/reading.ts"
+import type { Layout, Standing } from "./internal/reading.ts"
 import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
-import { wait } from "./internal/wait.ts"
+import { unknownWorkflow, wait } from "./internal/wait.ts"
 import { isPending } from "./Pending.ts"
 import type { Rendered } from "./render.ts"
 
@@ -91,9 +94,30 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
           ),
           ...waits,
         }
+      case "Saga": {
+        const body = survey.bodyOf(node, inside(loop))
+        return {
+          ...survey.ifKnown(
+            node,
+            () => sagaOf(node, body),
+            () => sagaOf(bare(node), body),
+          ),
+          ...waits,
+        }
+      }
+      case "TryCatchFinally":
+        return { ...tryOf(node, (part) => build(part, loop)), ...waits }
+      case "Try":
+      case "Catch":
+      case "Finally":
+        return survey.bodyOf(node, inside(loop))
       case "Task": {
         if (survey.isLeftOut(node)) return undefined
-        const step = (of: HostNode): Node => Task.step(of, loop, survey.layout, lowering)
+        const step = (of: HostNode): Node => {
+          if (typeof of.props.compensate === "function" && !survey.isInSaga(node))
+            refuse(node, `its "compensate" is never called, as no <Saga> is around it`)
+          return Task.step(of, loop, survey.layout, lowering)
+        }
         return {
           ...survey.ifKnown(
             node,
@@ -118,7 +142,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     }
   }
   const built = build(root, undefined) as Plan.Sequence
-  const pending = [...rendered.pendingReads, ...survey.missing()]
+  const pending = [...survey.wanted(), ...survey.missing()]
   return {
     name: name as string,
     root: { ...built, skipsAbsent: true },
@@ -134,12 +158,12 @@ const noTable = "/"
 
 /** A node without what is not known of it. */
 const bare = (node: HostNode): HostNode => {
-  const { id, output, loop } = node.props
+  const { id, output, loop, boundary } = node.props
   if (isWait(node.type)) {
-    const asked = { request: {}, prompt: "", name: "?", until: 0 }
+    const asked = { request: {}, prompt: "", name: "?", until: 0, workflow: unknownWorkflow }
     return { ...node, props: { id, ...(output === undefined ? {} : { output }), ...asked } }
   }
-  if (node.type !== "Task") return { ...node, props: { of: { until: false }, loop } }
+  if (node.type !== "Task") return { ...node, props: { of: { until: false }, loop, boundary } }
   return { ...node, props: { id, children: "", ...(output === undefined ? {} : { output }) } }
 }
 
@@ -177,6 +201,11 @@ interface Survey {
   readonly isLeftOut: (node: HostNode) => boolean
   /** Deps for which there is no task yet. */
   readonly missing: () => ReadonlyArray<PendingRead>
+  readonly isInSaga: (node: HostNode) => boolean
+  /** What is in a boundary, or a part of one. It is not over as long as something may appear in it because of what is read in it. */
+  readonly bodyOf: (node: HostNode, children: ReadonlyArray<Node>) => Node
+  /** Pending reads but those of what is not done: what was tried and has failed, and what would be done then as long as nothing has. */
+  readonly wanted: () => ReadonlyArray<PendingRead>
   /** What is made of a node's props or, where the node is not settled and they are no props, what is made without them. */
   readonly ifKnown: <A>(node: HostNode, make: () => A, otherwise: () => A) => A
   readonly tasks: () => ReadonlyArray<PlacedTask>
@@ -189,6 +218,14 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   const places = new Map<HostNode, Place>()
   const tasks: Array<Place> = []
   const loops = new Map<NodeId, NodeId | undefined>()
+  const boundaries = new Set<NodeId>()
+  const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.has(id) ? "saga or try" : undefined)
+  /** Notes the id of something that is no task. */
+  const claim = (node: HostNode, id: unknown): NodeId => {
+    if (typeof id !== "string" || !idPattern.test(id)) return refuse(node, `its id ${JSON.stringify(id)} is not ${idRule}`)
+    const taken = kindOf(id)
+    return taken === undefined ? id : refuse(node, `the id "${id}" is taken by another ${taken}`)
+  }
   const walk = (node: HostNode, loop: NodeId | undefined, parent: Place | undefined): void => {
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
     const props = propsOf(node)
@@ -206,12 +243,12 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot stand in another one")
     let inside = loop
     if (node.type === "Loop") {
-      const id = node.props.loop
-      if (typeof id !== "string" || !idPattern.test(id)) refuse(node, `its id ${JSON.stringify(id)} is not ${idRule}`)
-      inside = id as string
-      if (loops.has(inside)) refuse(node, `the id "${inside}" is taken by another loop`)
+      inside = claim(node, node.props.loop)
       loops.set(inside, loop)
     }
+    if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.add(claim(node, node.props.boundary))
+    if (node.type === "TryCatchFinally") checkParts(node, props)
+    if (isPart(node.type) && "given" in node.props) refuse(node, noElements(node))
     for (const child of node.children) if (!isText(child)) walk(child, inside, place)
   }
   walk(root, undefined, undefined)
@@ -268,16 +305,18 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     else refuse(place.node, `the id is taken by another task (at ${whereOf((other as Place).node)}): ids are unique in a workflow`)
   }
 
-  const layoutTasks = new Map<NodeId, { readonly table: string; readonly loop: NodeId | undefined }>()
+  const layoutTasks = new Map<NodeId, Standing>()
   const writers = new Map<string, Array<NodeId>>()
-  for (const { node, loop } of tasks) {
+  for (const place of tasks) {
+    const { node, loop } = place
     if (leftOut.has(node)) continue
     const [id, table] = [node.props.id as string, tableOf(node)]
-    layoutTasks.set(id, { table, loop })
+    layoutTasks.set(id, { table, loop, within: withinOf(place) })
     const others = writers.get(table)
     if (others === undefined) writers.set(table, [id])
     else others.push(id)
-    if (loops.has(id)) refuse(node, "the id is taken by a loop")
+    const taken = kindOf(id)
+    if (taken !== undefined) refuse(node, `the id is taken by a ${taken}`)
   }
   const layout: Layout = { tasks: layoutTasks, writers, loops }
 
@@ -304,6 +343,16 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     for (let here: Place | undefined = inner; here !== undefined; here = here.parent) if (here === outer) return true
     return false
   }
+  /** Whether a saga, or a part of a try, is not what is done as things stand. */
+  const isIdlePart = ({ node, loop, parent }: Place): boolean => {
+    if (node.type === "Saga") return lowering.hasCaught(node.props.boundary as NodeId, loop)
+    if (parent === undefined || !(node.type === "Try" || node.type === "Catch")) return false
+    return (node.type === "Try") === lowering.hasCaught(parent.node.props.boundary as NodeId, loop)
+  }
+  const isIdle = (place: Place | undefined): boolean => {
+    for (let here = place; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
+    return false
+  }
   const missing: Array<PendingRead> = []
   const pendingOf = (node: HostNode): ReadonlyArray<PendingRead> => {
     const holds = (read: PendingRead): boolean => {
@@ -320,7 +369,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
           () => none,
         )
       : none
-    missing.push(...waiting)
+    if (waiting.length > 0 && !isIdle(places.get(node))) missing.push(...waiting)
     return waiting.length === 0 ? distinct(reads) : distinct([...reads, ...waiting])
   }
   return {
@@ -328,6 +377,27 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     pendingOf,
     isLeftOut: (node) => leftOut.has(node),
     missing: () => missing,
+    bodyOf: (node, children) => {
+      const open = node.readsInside.findLast((read) => {
+        const target = targetOf(read)
+        return target === undefined || !isBefore(node, target)
+      })
+      return open === undefined
+        ? single(children)
+        : { _tag: "Sequence", children: [...children, { _tag: "Sequence", children: [], pending: [open] }] }
+    },
+    wanted: () => {
+      const idle = new Set<PendingRead>()
+      for (const place of pendingReads.length === 0 ? [] : places.values()) {
+        const { readsInside, type } = place.node
+        if (readsInside.length > 0 && type !== "Task" && isIdlePart(place)) for (const read of readsInside) idle.add(read)
+      }
+      return idle.size === 0 ? pendingReads : pendingReads.filter((read) => !idle.has(read))
+    },
+    isInSaga: (node) => {
+      for (let here = places.get(node)?.parent; here !== undefined; here = here.parent) if (here.node.type === "Saga") return true
+      return false
+    },
     ifKnown,
     readsItself: (node) => {
       const place = places.get(node)
@@ -369,6 +439,32 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   }
 }
 
+/** The boundaries around a task that may be left without it, and the part of each that it stands in. */
+const withinOf = (task: Place): Standing["within"] => {
+  const found: Array<Standing["within"][number]> = []
+  for (let inner = task, outer = task.parent; outer !== undefined; inner = outer, outer = outer.parent) {
+    const { type, props } = outer.node
+    const isLeavable = type === "TryCatchFinally" || (type === "Saga" && (props.of as Props).onCompensated === "continue")
+    if (isLeavable) found.push({ boundary: props.boundary as NodeId, part: inner.node.type })
+  }
+  return found
+}
+
+const checkParts = (node: HostNode, { try: tried, children, catch: caught, finally: last }: Props): void => {
+  if (tried !== undefined && children !== undefined) refuse(node, `it has a "try" and children: they say the same`)
+  if (caught === undefined && last === undefined) refuse(node, `it has neither "catch" nor "finally"`)
+}
+
+/** What is said of a part that is not made of elements. */
+const noElements = ({ type, props: { of, given } }: HostNode): string => {
+  const name = type.toLowerCase()
+  const { [name]: written } = of as Props
+  const isPromise = typeof given === "object" && given !== null && "then" in given
+  const shown = typeof given === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(given) ?? String(given))
+  const said = typeof written === "function" && written !== given ? `its "${name}" gave ${shown}` : `its "${name}" is ${shown}`
+  return `${said}, where elements belong: what runs, or gives a value, is a Task`
+}
+
 const none: ReadonlyArray<PendingRead> = []
 
 const always = (): boolean => true
@@ -378,6 +474,31 @@ const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel 
   if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency))
     refuse(node, `"maxConcurrency" must be a whole number of at least 1`)
   return { _tag: "Parallel", children, maxConcurrency: maxConcurrency as number | undefined, failFast: flag(node, "failFast") }
+}
+
+/** Children one after another, where there are several. */
+const single = (children: ReadonlyArray<Node>): Node =>
+  children.length === 1 ? (children[0] as Node) : { _tag: "Sequence", children }
+
+const sagaOf = (node: HostNode, body: Node): Plan.Saga => ({
+  _tag: "Saga",
+  id: node.props.boundary as NodeId,
+  body,
+  onCompensated: oneOf(node, propsOf(node), "onCompensated", ["fail", "continue"]),
+})
+
+const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Plan.TryCatch => {
+  const part = (type: "Try" | "Catch" | "Finally"): Node | undefined => {
+    const found = node.children.find((child) => !isText(child) && child.type === type)
+    return found === undefined ? undefined : build(found as HostNode)
+  }
+  return {
+    _tag: "TryCatch",
+    id: node.props.boundary as NodeId,
+    try: part("Try") ?? single([]),
+    catch: part("Catch"),
+    finally: part("Finally"),
+  }
 }
 
 const loopOf = (
@@ -398,7 +519,7 @@ const loopOf = (
     _tag: "Loop",
     id,
     needs: [],
-    body: children.length === 1 ? (children[0] as Node) : { _tag: "Sequence", children },
+    body: single(children),
     // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
     until: isUnsaid && (typeof until !== "function" || isPending(until)) ? () => false : Task.condition(until, id, lowering),
     maxIterations: isPending(maxIterations) ? Number.POSITIVE_INFINITY : (maxIterations as number),

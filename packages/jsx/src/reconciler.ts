@@ -9,11 +9,12 @@ import { createRequire } from "node:module"
 import * as React from "react"
 import type { Fiber, HostNode, HostText } from "./HostNode.ts"
 import { hasElements } from "./internal/children.ts"
+import { isPart } from "./internal/place.ts"
 import { pendingReads } from "./internal/scope.ts"
 
 /** What one render has of its own. */
 export interface Container {
-  /** Tasks that have begun, with the pending reads made before. */
+  /** Elements that have begun whose reads inside are wanted, with the pending reads made before. */
   readonly begun: Array<HostContext>
 }
 
@@ -24,6 +25,9 @@ interface HostContext {
 }
 
 type Props = HostNode["props"]
+
+/** Whether it matters what is read while the children of an element are rendered. */
+const isListening = (type: string): boolean => type === "Task" || type === "Saga" || isPart(type)
 
 /** A render is synchronous, and so is what it loads. */
 const require = createRequire(import.meta.url)
@@ -52,13 +56,13 @@ const hostConfig = {
   },
   // Called as an element begins, before its children: the place to see how many reads were made by then.
   getChildHostContext: (parent: HostContext, type: string): HostContext => {
-    if (type !== "Task") return parent
+    if (!isListening(type)) return parent
     const context = { parent, reads: pendingReads().length, begun: parent.begun }
     parent.begun.push(context)
     return context
   },
   createInstance: (type: string, props: Props, _: Container, context: HostContext, fiber: Fiber): HostNode => {
-    const readsInside = type === "Task" ? pendingReads().slice(readsAtBegin(context)) : []
+    const readsInside = isListening(type) ? pendingReads().slice(readsAtBegin(context)) : []
     return { type, props, children: [], fiber, readsInside }
   },
   createTextInstance: (text: string): HostText => ({ text }),
@@ -102,7 +106,7 @@ const hostConfig = {
   getInstanceFromScope: nobody,
 }
 
-/** How many reads there were when a task began. What a component that threw and was caught has left above it goes too. */
+/** How many reads there were when an element began. What a component that threw and was caught has left above it goes too. */
 const readsAtBegin = (parent: HostContext): number => {
   const { begun } = parent
   for (let context = begun.pop(); context !== undefined; context = begun.pop()) if (context.parent === parent) return context.reads

@@ -2,6 +2,7 @@
  * The plan of a workflow without a run: for tests of a workflow, which need no engine and no database, and for tools that show or
  * check it.
  */
+import type { Caught } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidInput, InvalidWorkflow, unnamed } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
@@ -23,6 +24,8 @@ export interface RenderOptions {
   readonly outputs?: { readonly [task: string]: unknown }
   /** Passes begun by loop id; as many as the outputs show unless told. */
   readonly loops?: { readonly [loop: string]: number }
+  /** What tries have caught, by their id, or by `<id>/<iteration>` in a loop. The `nodeId` is the task that failed. */
+  readonly caught?: { readonly [boundary: string]: Partial<Caught> }
   readonly runId?: string
   /** Draws it a second time and reports what came out differently. */
   readonly checkPurity?: boolean
@@ -37,7 +40,7 @@ export interface PlannedTask {
   readonly loop: NodeId | undefined
   /** What an agent is asked, or the text or value that is given; `undefined` where a function gives it when the task runs. */
   readonly content: unknown
-  /** The element that it is: `Task`, `Approval`, `HumanTask`, `Signal`, `WaitForEvent` or `Timer`. */
+  /** The element that it is: `Task`, `Approval`, `HumanTask`, `Signal`, `WaitForEvent`, `Timer` or `Subflow`. */
   readonly kind: string
   readonly isAgent: boolean
   /** It was drawn without an output that it reads, and is not started before that is there. */
@@ -76,15 +79,13 @@ const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (i
 }
 
 const drawWith = (blueprint: Planner.Blueprint, input: unknown, options: RenderOptions): Planner.Drawn => {
-  const { outputs = {}, loops = {}, runId = "preview" } = options
-  const given = Object.entries(outputs).map(([name, value]) => {
-    const [, nodeId = name, iteration = "0"] = /^(.+)\/(\d+)$/.exec(name) ?? []
-    return { nodeId, iteration: Number(iteration), value }
-  })
+  const { outputs = {}, loops = {}, caught = {}, runId = "preview" } = options
+  const given = Object.entries(outputs).map(([name, value]) => ({ ...placeOf(name), value }))
+  const halted = Object.entries(caught).map(([name, error]) => haltedBy(placeOf(name), error))
   // The table of an output and its place in loops are those of the task in the plan; so the plan is drawn until it has shown them.
   const tables = new Map<NodeId, string>()
   for (;;) {
-    const { state, values } = stateOf(blueprint, runId, input, given, tables, loops)
+    const { state, values } = stateOf(blueprint, runId, input, given, tables, loops, halted)
     const drawn = Planner.make(blueprint).draw(state, values)
     const added = placesOf(drawn.lowered, given, tables, loops)
     if (added) continue
@@ -98,6 +99,18 @@ const drawWith = (blueprint: Planner.Blueprint, input: unknown, options: RenderO
       problem: `there is no task "${unknown.nodeId}"; there are ${ids}`,
     })
   }
+}
+
+/** A node and its iteration, as they are written: `review/2`, or `review` for the first. */
+const placeOf = (name: string): { readonly nodeId: NodeId; readonly iteration: number } => {
+  const [, nodeId = name, iteration = "0"] = /^(.+)\/(\d+)$/.exec(name) ?? []
+  return { nodeId, iteration: Number(iteration) }
+}
+
+const haltedBy = (place: ReturnType<typeof placeOf>, error: Partial<Caught>): RunEvent => {
+  const { nodeId = place.nodeId, iteration = place.iteration, name = "Error", message = "", issues } = error
+  const said = { name, message, retryable: false, ...(issues === undefined ? {} : { issues }) }
+  return { _tag: "BoundaryHalted", ...place, cause: { nodeId, iteration, reason: { _tag: "Error", error: said } }, isCaught: true }
 }
 
 type Given = ReadonlyArray<{ readonly nodeId: NodeId; readonly iteration: number; readonly value: unknown }>
@@ -138,9 +151,10 @@ const stateOf = (
   given: Given,
   tables: ReadonlyMap<NodeId, string>,
   loops: { readonly [loop: string]: number },
+  halted: ReadonlyArray<RunEvent>,
 ): { readonly state: RunState.RunState; readonly values: Values } => {
   const outputs = new Map<NodeKey, unknown>()
-  const events: Array<RunEvent> = []
+  const events: Array<RunEvent> = [...halted]
   const passes = new Map<string, number>(Object.entries(loops))
   const parents = new Map<string, string | undefined>()
   for (const { nodeId, iteration, value } of given) {

@@ -1,8 +1,11 @@
 /**
- * What the steps and predicates of a scenario do. Each answer is a pure function of the seed, the node, its row, the failures
- * before and what it was given, so that two runs of a scenario may be compared whatever happened around them.
+ * What the steps and predicates of a scenario do. Each answer is a pure function of the seed, the node, its place, the failures
+ * before and what it was given, so that two runs of a scenario may be compared whatever happened around them. A place is the
+ * passes that the loops around a node are in, the outermost first ("2.0"): rows are counted over the whole run, and a pass that a
+ * failure cut off in one run and not in the other would move them.
  */
 import type { Json } from "@smithers/core/Codec"
+import { Violation } from "./Ledger.ts"
 import { hash } from "./Random.ts"
 import type { BranchSpec, LoopSpec, StepSpec } from "./Scenario.ts"
 
@@ -23,26 +26,52 @@ type Given = { readonly [name: string]: unknown }
 const digest = (value: unknown): string =>
   hash(JSON.stringify(value, (_, item: unknown) => (item === undefined ? "(absent)" : item)) ?? "").toString(36)
 
+/** What a step is given that does not depend on the order of completions. */
+const certain = (spec: StepSpec, given: Given): Given =>
+  Object.fromEntries(
+    spec.needs.flatMap(({ name, pass }) => (pass === "current" || pass === "previous" ? [[name, given[name]]] : [])),
+  )
+
 /** The attempt that follows `failures` failed ones. */
-export const attempt = (seed: number, spec: StepSpec, row: number, failures: number, needs: Given): Attempt => {
-  const roll = hash(seed, spec.label, row)
+export const attempt = (seed: number, spec: StepSpec, place: string, failures: number, needs: Given): Attempt => {
+  const roll = hash(seed, spec.label, place)
   const fails = (isRetryable: boolean): Attempt => ({
     _tag: "Fails",
-    message: `${spec.label}/${row} failed ${failures + 1}`,
+    message: `${spec.label}/${place} failed ${failures + 1}`,
     isRetryable,
   })
   if (spec.flaw === "flaky" && failures < Math.min(spec.maxAttempts - 1, 1 + (roll % 2))) return fails(true)
   if (spec.flaw === "failing" && roll % 3 > 0) return fails(true)
   if (spec.flaw === "fatal" && roll % 3 > 0) return fails(failures < (roll >> 4) % spec.maxAttempts)
   if (spec.isVoid) return { _tag: "Succeeds", value: undefined, stored: undefined }
-  const seen = digest(needs)
+  const seen = digest([certain(spec, needs), place])
+  const row = roll % 1000
   return { _tag: "Succeeds", value: { from: spec.label, row, seen }, stored: { from: spec.label, row: String(row), seen } }
+}
+
+/** Whether what undoes a step fails for good. */
+export const isStuck = (seed: number, spec: StepSpec, place: string): boolean =>
+  spec.undo === "failing" && hash(seed, spec.label, place, "undo") % 3 > 0
+
+/** The attempt to undo a step that follows `failures` failed ones; `given` is what the step was given, and its output. */
+export const undo = (seed: number, spec: StepSpec, place: string, failures: number, given: Given): Attempt => {
+  const { output, ...needs } = given
+  const done = attempt(seed, spec, place, Number.POSITIVE_INFINITY, needs)
+  const fails = (message: string, isRetryable: boolean): Attempt => ({ _tag: "Fails", message, isRetryable })
+  if (done._tag === "Fails" || digest(done.value) !== digest(output)) {
+    throw new Violation(`${spec.label}/${place} is undone with ${JSON.stringify(given)}`)
+  }
+  const roll = hash(seed, spec.label, place, "undo")
+  if (spec.undo === "flaky" && failures < Math.min(spec.maxAttempts - 1, 1 + (roll % 2))) return fails("not yet", true)
+  if (isStuck(seed, spec, place)) return fails("stuck", roll % 5 > 0)
+  return { _tag: "Succeeds", value: undefined, stored: undefined }
 }
 
 const thrown = (label: string): Error => new Error(`the predicate of ${label} threw`)
 
 export const isSkipped = (seed: number, spec: StepSpec, context: Given): boolean => {
-  const roll = hash(seed, spec.label, "skip", digest(context))
+  const { input } = context
+  const roll = hash(seed, spec.label, "skip", digest({ input, ...certain(spec, context) }))
   if (spec.skip === "throws" && roll % 3 === 0) throw thrown(spec.label)
   return spec.skip === "sometimes" && roll % 2 === 0
 }

@@ -34,7 +34,7 @@ interface InFlight {
 
 /** Runs the scenario to its end. Throws a `Violation` where the core does what it must not. */
 export const simulate = (plan: Plan, scenario: Scenario, order: number): Simulated => {
-  const ledger = Ledger.make()
+  const ledger = Ledger.make(scenario.root)
   const random = Random.make(Random.hash(scenario.seed, "order", order))
   const clock = { now: 1_000_000 }
   for (let processes = 1; processes < 20; processes++) {
@@ -114,22 +114,25 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     inFlight.delete(key)
     const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
     if (isInterrupted && random.chance(0.5)) return happen({ _tag: "AttemptInterrupted", ...at, reason: "fail-fast" })
-    const spec = find(start.step.id) as StepSpec
+    const [label, isUndo] = Ledger.labelOf(start.step.id)
+    const spec = find(label) as StepSpec
     const failures = RunState.step(state, at.nodeId, at.iteration)?.failures.length ?? 0
+    const behave = isUndo ? Behaviour.undo : Behaviour.attempt
     const result =
       missing === undefined
-        ? Behaviour.attempt(scenario.seed, spec, at.iteration, failures, needs)
+        ? behave(scenario.seed, spec, ledger.place(label, at.iteration), failures, needs)
         : ({ _tag: "Fails", message: `${missing}, which has no output`, isRetryable: false } as const)
     if (result._tag === "Succeeds") {
       outputs.set(key, result.value)
       const output = result.stored === undefined ? {} : { output: result.stored }
-      return happen({ _tag: "AttemptSucceeded", ...at, table: start.step.table, ...output })
+      const table = isUndo ? {} : { table: start.step.table as string }
+      return happen({ _tag: "AttemptSucceeded", ...at, ...table, ...output })
     }
     const error: ErrorInfo = { name: "Error", message: result.message, retryable: result.isRetryable }
     if (result.isRetryable && failures + 1 < spec.maxAttempts) {
       return happen({ _tag: "AttemptFailed", ...at, error, retryAt: clock.now + spec.delayMs })
     }
-    happen({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft ? { soft: true } : {}) })
+    happen({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft && !isUndo ? { soft: true } : {}) })
   }
 
   if (state.seq === 0) happen({ _tag: "RunStarted", workflow: plan.workflow, input: values.input })
@@ -156,7 +159,6 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     const decision = schedule.next()
     state = decision.state
     events.push(...decision.events)
-    audit(schedule, state, decision, clock.now, runningBefore)
 
     const { outcome } = decision
     if (outcome?._tag === "Finished") {
@@ -171,16 +173,18 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     const isChanged = events.length > 0
     const isFatal = isChanged && commits + 1 === fault?.commit
     if (isFatal && (fault.edge === "before" || fault.edge === "paused")) return commits
+    const decided = state
     if (isChanged) {
       commit()
       commits++
     }
+    if (outcome === undefined) audit(schedule, decided, decision, clock.now, runningBefore, ledger.isHalting())
     if (outcome !== undefined || (isFatal && fault.edge === "after")) return commits
 
     for (const start of decision.starts) {
       const key = nodeKey(start.step.id, start.iteration)
-      ledger.begin(key, start.attempt)
       const { values: needs, missing } = schedule.needs(start.position)
+      ledger.begin(key, start.attempt, needs)
       inFlight.set(key, { start, needs, missing, isInterrupted: false })
     }
 
@@ -220,12 +224,27 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
   }
   const list = (ids: ReadonlyArray<string>): string => [...ids].sort().join(", ")
 
+  /** Whether what runs would not be started again were it interrupted: of a predicate that threw nothing else tells. */
+  const isFailing = (state: RunState.RunState, now: number): boolean => {
+    const running = RunState.records(state).filter((record) => record.kind === "step" && record.status === "running")
+    let stopped = state
+    for (const { nodeId, iteration, attempt } of running as ReadonlyArray<RunState.StepRecord>) {
+      stopped = RunState.apply(stopped, { _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" }, now)
+    }
+    const afresh = Scheduler.make(plan, values, { maxConcurrency })
+    const { events } = afresh.advance(stopped, [], now)
+    const { ready } = afresh.active()
+    const isHalted = events.some((event) => event._tag === "BoundaryHalted" && !event.isCaught)
+    return isHalted || afresh.next().outcome?._tag === "Failed" || running.some(({ nodeId }) => !ready.includes(nodeId))
+  }
+
   return (
     schedule: Scheduler.Schedule,
     state: RunState.RunState,
     decision: Scheduler.Decision,
     now: number,
     runningBefore: ReadonlyArray<string>,
+    isHalting: boolean,
   ): void => {
     const fresh = Scheduler.make(plan, values, { maxConcurrency })
     const consequences = fresh.advance(state, [], now)
@@ -234,17 +253,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
       refuse(`the outcome is ${decision.outcome?._tag}, and ${again.outcome?._tag} when decided afresh`)
     }
     if (again.starts.length > 0) refuse(`${list(again.starts.map(({ step }) => step.id))} would start only when decided afresh`)
-    // A failure shows afresh once nothing runs any more.
-    let stopped = state
-    for (const record of HashMap.values(state.nodes)) {
-      if (record.kind !== "step" || record.status !== "running") continue
-      const { nodeId, iteration, attempt } = record
-      stopped = RunState.apply(stopped, { _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" }, now)
-    }
-    if (Scheduler.decide(plan, stopped, values, { maxConcurrency }, now).outcome?._tag === "Failed") {
-      if (decision.starts.length > 0) refuse(`${list(decision.starts.map(({ step }) => step.id))} started after a failure`)
-      return
-    }
+    if (isHalting || isFailing(state, now)) return
 
     if (consequences.events.length > 0) refuse(`${consequences.events[0]?._tag} follows only when decided afresh`)
     const [kept, made] = [schedule.active(), fresh.active()]
@@ -275,6 +284,10 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
 
 /** What two runs of a scenario that finish must have in common: everything but the times and the interruptions. */
 export const essence = ({ state, ending }: Pick<Simulated, "state" | "ending">): unknown => {
+  // What had begun where a failure was met depends on the order.
+  if (RunState.records(state).some((record) => record.kind === "boundary" && record.status !== "finished")) {
+    return [ending.status, ending.output, state.output]
+  }
   const nodes = [...HashMap.values(state.nodes)].map((record) =>
     record.kind === "loop"
       ? [record.nodeId, record.iteration, record.status, record.base, record.passes]

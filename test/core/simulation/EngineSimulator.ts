@@ -6,6 +6,7 @@ import * as Engine from "@smithers/core/Engine"
 import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import { compensationId } from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
 import { Storage } from "@smithers/core/Storage"
 import type { RunError, RunResult } from "@smithers/core/Workflow"
@@ -65,7 +66,7 @@ export const simulate = (
   { mended, isReactive = false }: Options = {},
 ): Effect.Effect<Simulated & { readonly ledger: Ledger.Ledger }> => {
   const disk = MemoryStorage.make()
-  const ledger = Ledger.make()
+  const ledger = Ledger.make(original.root)
   const random = Random.make(Random.hash(original.seed, "engine", order))
   const virtual = VirtualClock.make(1_000_000)
   const violations: Array<unknown> = []
@@ -84,11 +85,15 @@ export const simulate = (
         observe(() => ledger.commit(frame, firstSeq, at, events)),
       )
       const bodies = new Set<() => void>()
-      const body = ({ spec, idempotencyKey, attempt, needs }: Call): Effect.Effect<unknown, unknown> => {
+      const body = ({ spec, isUndo, idempotencyKey, attempt, needs }: Call): Effect.Effect<unknown, unknown> => {
         const row = Number(idempotencyKey.split(":").at(-1))
-        const key = nodeKey(spec.label, row)
-        observe(() => ledger.begin(key, attempt))
-        const result = Behaviour.attempt(scenario.seed, spec, row, ledger.failures.get(key) ?? 0, needs)
+        const key = nodeKey(isUndo ? compensationId(spec.label) : spec.label, row)
+        observe(() => ledger.begin(key, attempt, needs))
+        const behave = isUndo ? Behaviour.undo : Behaviour.attempt
+        let result: Behaviour.Attempt = { _tag: "Fails", message: "", isRetryable: false }
+        observe(() => {
+          result = behave(scenario.seed, spec, ledger.place(spec.label, row), ledger.failures.get(key) ?? 0, needs)
+        })
         return Effect.async((resume) => {
           const end = (): void => {
             bodies.delete(end)

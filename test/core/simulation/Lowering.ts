@@ -1,6 +1,7 @@
 /** A scenario as a workflow, written with the builder like any other. */
 import type * as Builder from "@smithers/core/Builder"
 import * as Smithers from "@smithers/core/Smithers"
+import type { StepContext } from "@smithers/core/StepProgram"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Behaviour from "./Behaviour.ts"
@@ -14,6 +15,8 @@ export type SimulatedWorkflow = Smithers.Workflow<typeof Input.Encoded, unknown>
 /** What a body is called with: its node, and the context with the needs in it. */
 export interface Call {
   readonly spec: StepSpec
+  /** Undoes the step; what it gave is then among the needs, as its `output`. */
+  readonly isUndo: boolean
   readonly idempotencyKey: string
   readonly attempt: number
   readonly needs: { readonly [name: string]: unknown }
@@ -28,7 +31,13 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
       Object.fromEntries(
         spec.needs.map(({ name, target, pass }) => [
           name,
-          pass === "current" ? (made.get(target) as Builder.Node<unknown>) : $.previous(target, schemas.get(target) ?? Output),
+          pass === "previous"
+            ? $.previous(target, schemas.get(target) ?? Output)
+            : pass === "caught"
+              ? $.caught(target)
+              : pass === "maybe"
+                ? $.maybe(made.get(target) as Builder.Node<unknown>)
+                : (made.get(target) as Builder.Node<unknown>),
         ]),
       )
     const schemas = new Map<string, typeof Output | typeof Schema.Void>()
@@ -40,6 +49,12 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
       const node = write(spec)
       made.set(spec.label, node)
       return node
+    }
+    const call = (spec: StepSpec, isUndo: boolean) => (context: StepContext<unknown>) => {
+      const { idempotencyKey, attempt, ...rest } = context
+      const isGiven = (name: string) => (isUndo && name === "output") || spec.needs.some((need) => need.name === name)
+      const needs = Object.fromEntries(Object.entries(rest).filter(([name]) => isGiven(name)))
+      return body({ spec, isUndo, idempotencyKey, attempt, needs }) as Effect.Effect<never, unknown>
     }
     const write = (spec: Spec): Builder.Node<unknown> => {
       switch (spec.kind) {
@@ -53,12 +68,8 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
                 : { maxAttempts: spec.maxAttempts, backoff: "constant", initialDelay: spec.delayMs, jitter: false },
             continueOnFail: spec.isSoft,
             ...(spec.skip === "never" ? {} : { skipIf: (context) => Behaviour.isSkipped(seed, spec, context) }),
-            run: (context) => {
-              const { idempotencyKey, attempt, ...rest } = context
-              const given = Object.entries(rest).filter(([name]) => spec.needs.some((need) => need.name === name))
-              const call = { spec, idempotencyKey, attempt, needs: Object.fromEntries(given) }
-              return body(call) as Effect.Effect<typeof Output.Encoded, unknown>
-            },
+            run: call(spec, false),
+            ...(spec.undo === "none" ? {} : { compensate: call(spec, true) }),
           })
         case "sequence":
           return $.sequence(...spec.children.map(visit))
@@ -71,6 +82,13 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
           const then = visit(spec.arms[0])
           const otherwise = spec.arms[1] === undefined ? {} : { else: visit(spec.arms[1]) }
           return $.branch({ needs: declared, when: (context) => Behaviour.isTaken(seed, spec, context), then, ...otherwise })
+        }
+        case "saga":
+          return $.saga(visit(spec.body), { id: spec.label, onCompensated: spec.onCompensated })
+        case "try": {
+          const written = { id: spec.label, try: visit(spec.body) }
+          const caught = spec.caught === undefined ? {} : { catch: visit(spec.caught) }
+          return $.tryCatch({ ...written, ...caught, ...(spec.last === undefined ? {} : { finally: visit(spec.last) }) })
         }
         case "loop": {
           const written = visit(spec.body)

@@ -4,11 +4,14 @@
  */
 import * as Random from "./Random.ts"
 
-/** A need, by the label of the node it is of. */
+/**
+ * A need, by the label of the node it is of. What a `maybe` or a `caught` one gives depends on the order of completions: nothing
+ * else follows from it, and it is compared with what happened.
+ */
 export interface NeedSpec {
   readonly name: string
   readonly target: string
-  readonly pass: "current" | "previous"
+  readonly pass: "current" | "previous" | "maybe" | "caught"
 }
 
 export interface StepSpec {
@@ -22,6 +25,8 @@ export interface StepSpec {
   readonly isSoft: boolean
   readonly skip: "never" | "sometimes" | "throws"
   readonly isVoid: boolean
+  /** Whether and how it is undone in a saga: a `flaky` undo fails and then succeeds, a `failing` one fails for good in some rows. */
+  readonly undo: "none" | "works" | "flaky" | "failing"
 }
 
 interface SequenceSpec {
@@ -57,7 +62,24 @@ export interface LoopSpec {
   readonly body: Spec
 }
 
-export type Spec = StepSpec | SequenceSpec | ParallelSpec | BranchSpec | LoopSpec
+export interface SagaSpec {
+  readonly kind: "saga"
+  readonly label: string
+  readonly onCompensated: "fail" | "continue"
+  readonly body: Spec
+}
+
+export interface TrySpec {
+  readonly kind: "try"
+  readonly label: string
+  readonly body: Spec
+  readonly caught: Spec | undefined
+  readonly last: Spec | undefined
+}
+
+export type BoundarySpec = SagaSpec | TrySpec
+
+export type Spec = StepSpec | SequenceSpec | ParallelSpec | BranchSpec | LoopSpec | BoundarySpec
 
 /**
  * How a process ends: it dies just `before` or just `after` its `commit`-th commit reaches the store, it is `paused` before it
@@ -87,9 +109,21 @@ export const parts = (spec: Spec): ReadonlyArray<Spec> => {
     case "branch":
       return spec.arms
     case "loop":
+    case "saga":
       return [spec.body]
+    case "try":
+      return [spec.body, spec.caught, spec.last].filter((part) => part !== undefined)
   }
 }
+
+/** What a boundary does, and what it does on the way out. */
+export type Part = "body" | "catch" | "finally"
+
+export const isBoundary = (spec: Spec): spec is BoundarySpec => spec.kind === "saga" || spec.kind === "try"
+
+/** Whether failures of its body end at a boundary. */
+export const isCatching = (spec: BoundarySpec): boolean =>
+  spec.kind === "try" ? spec.caught !== undefined : spec.onCompensated === "continue"
 
 const withParts = (spec: Spec, replaced: ReadonlyArray<Spec>): Spec => {
   switch (spec.kind) {
@@ -101,7 +135,13 @@ const withParts = (spec: Spec, replaced: ReadonlyArray<Spec>): Spec => {
     case "branch":
       return { ...spec, arms: replaced as unknown as BranchSpec["arms"] }
     case "loop":
+    case "saga":
       return { ...spec, body: replaced[0] as Spec }
+    case "try": {
+      const [body, ...rest] = replaced as [Spec, ...Array<Spec>]
+      const caught = spec.caught === undefined ? undefined : rest.shift()
+      return { ...spec, body, caught, last: rest.shift() }
+    }
   }
 }
 
@@ -115,6 +155,8 @@ export interface Index {
   readonly contains: (outer: string, inner: string) => boolean
   /** The innermost loop around a node. */
   readonly loopOf: (label: string) => LoopSpec | undefined
+  /** The part of a boundary that a node is in. */
+  readonly partOf: (boundary: BoundarySpec, label: string) => Part
 }
 
 export const index = (root: Spec): Index => {
@@ -130,14 +172,21 @@ export const index = (root: Spec): Index => {
   }
   visit(root)
   const parent = (label: string): Spec | undefined => parents.get(label)
+  const contains = (outer: string, inner: string): boolean => {
+    for (let here: string | undefined = inner; here !== undefined; here = parent(here)?.label) if (here === outer) return true
+    return false
+  }
   return {
     nodes,
     position,
     find: (label) => nodes[position.get(label) as number] as Spec,
     parent,
-    contains: (outer, inner) => {
-      for (let here: string | undefined = inner; here !== undefined; here = parent(here)?.label) if (here === outer) return true
-      return false
+    contains,
+    partOf: (boundary, label) => {
+      if (contains(boundary.body.label, label)) return "body"
+      return boundary.kind === "try" && boundary.caught !== undefined && contains(boundary.caught.label, label)
+        ? "catch"
+        : "finally"
     },
     loopOf: (label) => {
       for (let up = parent(label); up !== undefined; up = parent(up.label)) if (up.kind === "loop") return up
@@ -146,37 +195,75 @@ export const index = (root: Spec): Index => {
   }
 }
 
-/** Whether a node may need the value that another one has in the same pass. */
-const mayNeed = (plan: Index, reader: string, target: string): boolean => {
+/** Whether a node may need the value that another one has in the same pass, for certain or only `maybe`. */
+const mayNeed = (plan: Index, reader: string, target: string): "current" | "maybe" | undefined => {
   const isOwnBody = reader !== target && plan.contains(reader, target)
-  if (isOwnBody && plan.find(reader).kind !== "loop") return false
-  if (!isOwnBody && (plan.contains(target, reader) || at(plan, target) > at(plan, reader))) return false
-  for (let up = plan.parent(target); up !== undefined; up = plan.parent(up.label)) {
-    if (up.label === reader) break
-    if (up.kind === "branch" && !(plan.contains(up.label, reader) && armOf(plan, up, reader) === armOf(plan, up, target)))
-      return false
-    if (plan.contains(up.label, reader)) break
+  if (isOwnBody && plan.find(reader).kind !== "loop") return undefined
+  if (!isOwnBody && (plan.contains(target, reader) || at(plan, target) > at(plan, reader))) return undefined
+  for (let up = plan.parent(target); up !== undefined && up.label !== reader; up = plan.parent(up.label)) {
+    if (plan.contains(up.label, reader)) {
+      if (up.kind === "branch" && armOf(plan, up, reader) !== armOf(plan, up, target)) return undefined
+      if (isBoundary(up) && plan.partOf(up, reader) !== plan.partOf(up, target)) return "maybe"
+      return up.kind === "parallel" && isInFinally(plan, up, reader) ? "maybe" : "current"
+    }
+    if (up.kind === "branch" || up.kind === "try" || (up.kind === "saga" && up.onCompensated === "continue")) return undefined
   }
-  return true
+  return "current"
 }
+
+/** Whether a node is in the `finally` of a try that is inside another one. */
+const isInFinally = (plan: Index, outer: Spec, label: string): boolean => {
+  for (const up of outwards(plan, label)) {
+    if (up === outer) return false
+    if (up.kind === "try" && plan.partOf(up, label) === "finally") return true
+  }
+  return false
+}
+
+/** Whether a step may need what another one in the same pass gave, if it did. */
+const mayNeedMaybe = (plan: Index, reader: Spec, target: Spec): boolean => {
+  if (reader.kind !== "step" || target.kind !== "step" || mayNeed(plan, reader.label, target.label) !== "maybe") return false
+  const loop = plan.loopOf(target.label)
+  return loop === undefined || (plan.contains(loop.label, reader.label) && plan.loopOf(reader.label) === loop)
+}
+
+/** Whether a step may need what a try around it has caught. */
+const mayNeedCaught = (plan: Index, reader: Spec, target: Spec): boolean =>
+  reader.kind === "step" &&
+  target.kind === "try" &&
+  plan.contains(target.label, reader.label) &&
+  plan.partOf(target, reader.label) === "catch"
 
 const at = (plan: Index, label: string): number => plan.position.get(label) as number
 
 const armOf = (plan: Index, branch: BranchSpec, label: string): number =>
   branch.arms.findIndex((arm) => plan.contains(arm.label, label))
 
-/** Whether a node may need the value that a step had in the pass before. */
+/** Whether a node may need the value that a step had in the pass before, and had for certain if it is to have one. */
 const mayNeedPrevious = (plan: Index, reader: string, target: Spec): boolean => {
   const around = plan.loopOf(target.label)
-  return target.kind === "step" && around !== undefined && plan.contains(around.label, reader)
+  if (target.kind !== "step" || around === undefined || !plan.contains(around.label, reader)) return false
+  for (let up = plan.parent(target.label); up !== undefined && up !== around; up = plan.parent(up.label)) {
+    if (isBoundary(up)) return false
+  }
+  return true
 }
 
 const structure = (random: Random.Random, size: number): Spec => {
   let left = size
   let labels = 0
   const label = (kind: string): string => `${kind}${labels++}`
+  /** How many boundaries around what is being made would meet a failure: there are more of them there, or little would be met. */
+  let guards = 0
+  const guarded = <A>(make: () => A): A => {
+    guards++
+    const made = make()
+    guards--
+    return made
+  }
   const step = (): StepSpec => {
-    const flaw = random.chance(0.2) ? random.pick(["flaky", "flaky", "failing", "fatal"] as const) : "none"
+    const isRisky = guards > 0 && random.chance(0.25)
+    const flaw = isRisky || random.chance(0.2) ? random.pick(["flaky", "flaky", "failing", "fatal"] as const) : "none"
     return {
       kind: "step",
       label: label("s"),
@@ -184,9 +271,10 @@ const structure = (random: Random.Random, size: number): Spec => {
       flaw,
       maxAttempts: 1 + random.int(3),
       delayMs: random.pick([0, 1, 20, 20, 300]),
-      isSoft: random.chance(flaw === "failing" || flaw === "fatal" ? 0.75 : 0.1),
+      isSoft: random.chance(flaw === "failing" || flaw === "fatal" ? (isRisky ? 0.2 : 0.75) : 0.1),
       skip: random.chance(0.1) ? (random.chance(0.05) ? "throws" : "sometimes") : "never",
       isVoid: random.chance(0.08),
+      undo: random.chance(0.4) ? "none" : random.pick(["works", "works", "works", "works", "flaky", "failing"] as const),
     }
   }
   const some = (depth: number, least: number): ReadonlyArray<Spec> => {
@@ -197,7 +285,7 @@ const structure = (random: Random.Random, size: number): Spec => {
   }
   const node = (depth: number): Spec => {
     left--
-    const kind = depth > 5 || left <= 0 ? 0 : random.int(11)
+    const kind = depth > 5 || left <= 0 ? 0 : random.int(14)
     if (kind < 4) return step()
     if (kind < 6) return { kind: "sequence", label: label("seq"), children: some(depth, random.chance(0.03) ? 0 : 1) }
     if (kind < 8) {
@@ -213,6 +301,20 @@ const structure = (random: Random.Random, size: number): Spec => {
       const first = node(depth + 1)
       const arms = random.chance(0.6) ? ([first, node(depth + 1)] as const) : ([first] as const)
       return { kind: "branch", label: label("branch"), needs: [], throws: random.chance(0.02), arms }
+    }
+    if (kind === 9 || kind === 10) {
+      const onCompensated = random.pick(["fail", "continue"] as const)
+      return { kind: "saga", label: label("saga"), onCompensated, body: guarded(() => node(depth + 1)) }
+    }
+    if (kind === 11 || kind === 12) {
+      const [hasCatch, hasFinally] = random.pick([
+        [true, true],
+        [true, false],
+        [false, true],
+      ] as const)
+      const body = guarded(() => node(depth + 1))
+      const caught = hasCatch ? node(depth + 1) : undefined
+      return { kind: "try", label: label("try"), body, caught, last: hasFinally ? node(depth + 1) : undefined }
     }
     return {
       kind: "loop",
@@ -237,7 +339,9 @@ const withNeeds = (random: Random.Random, root: Spec): Spec => {
   const plan = index(root)
   const choose = (reader: Spec): ReadonlyArray<NeedSpec> => {
     const chosen: Array<NeedSpec> = []
-    const current = plan.nodes.filter(({ label }) => mayNeed(plan, reader.label, label))
+    const current = plan.nodes.filter(({ label }) => mayNeed(plan, reader.label, label) === "current")
+    const maybe = plan.nodes.filter((target) => mayNeedMaybe(plan, reader, target))
+    const caught = plan.nodes.filter((target) => mayNeedCaught(plan, reader, target))
     const previous = plan.nodes.filter((target) => mayNeedPrevious(plan, reader.label, target))
     const count = random.pick([0, 1, 1, 2, 3])
     for (let need = 0; need < count; need++) {
@@ -249,6 +353,8 @@ const withNeeds = (random: Random.Random, root: Spec): Spec => {
       const { label } = candidates[candidates.length - 1 - far] as Spec
       chosen.push({ name: `n${need}`, target: label, pass: isPrevious ? "previous" : "current" })
     }
+    if (maybe.length > 0) chosen.push({ name: "maybe", target: random.pick(maybe).label, pass: "maybe" })
+    if (caught.length > 0) chosen.push({ name: "caught", target: random.pick(caught).label, pass: "caught" })
     return chosen
   }
   const visit = (spec: Spec): Spec => {
@@ -261,7 +367,7 @@ const withNeeds = (random: Random.Random, root: Spec): Spec => {
 /** The scenario of a seed. */
 export const make = (seed: number): Scenario => {
   const random = Random.make(seed)
-  const root = withNeeds(random, structure(random, 1 + random.int(45)))
+  const root = repair(withNeeds(random, structure(random, 1 + random.int(45))))
   const faults = Array.from({ length: random.pick([1, 1, 1, 2, 3, 4]) }, () => ({
     edge: random.pick(["before", "before", "after", "after", "paused", "shutdown"] as const),
     commit: Math.min(random.int(30), random.int(30)),
@@ -269,18 +375,37 @@ export const make = (seed: number): Scenario => {
   return { seed, root, maxConcurrency: random.pick([1, 2, 4, 4, 16]), faults }
 }
 
-/** Drops the needs of nodes that are no longer there or no longer where they may be needed. */
+/**
+ * Drops the needs of nodes that are no longer there or no longer where they may be needed, and undoing where nothing undoes. What cannot
+ * be undone fails a saga that would go on, so it must not depend on the order whether it was done.
+ */
 const repair = (root: Spec): Spec => {
   const plan = index(root)
   const holds = (reader: string, { target, pass }: NeedSpec): boolean => {
     if (!plan.position.has(target)) return false
-    return pass === "current" ? mayNeed(plan, reader, target) : mayNeedPrevious(plan, reader, plan.find(target))
+    if (pass === "previous") return mayNeedPrevious(plan, reader, plan.find(target))
+    if (pass === "caught") return mayNeedCaught(plan, plan.find(reader), plan.find(target))
+    if (pass === "maybe") return mayNeedMaybe(plan, plan.find(reader), plan.find(target))
+    return mayNeed(plan, reader, target) === "current"
+  }
+  const undoOf = ({ label, undo }: StepSpec): StepSpec["undo"] => {
+    const around = [...outwards(plan, label)]
+    if (!around.some(({ kind }) => kind === "saga")) return "none"
+    if (undo !== "failing") return undo
+    const last = around.findLastIndex((up) => up.kind === "saga" && up.onCompensated === "continue")
+    return around.slice(0, last + 1).some((up) => up.kind === "parallel") ? "flaky" : undo
   }
   const visit = (spec: Spec): Spec => {
     const replaced = withParts(spec, parts(spec).map(visit))
-    return "needs" in replaced ? { ...replaced, needs: replaced.needs.filter((need) => holds(spec.label, need)) } : replaced
+    const needed = "needs" in replaced ? { ...replaced, needs: replaced.needs.filter((need) => holds(spec.label, need)) } : replaced
+    return needed.kind === "step" ? { ...needed, undo: undoOf(needed) } : needed
   }
   return visit(root)
+}
+
+/** What is around a node, the innermost first. */
+export const outwards = function* (plan: Index, label: string): Iterable<Spec> {
+  for (let up = plan.parent(label); up !== undefined; up = plan.parent(up.label)) yield up
 }
 
 /** Plans that are one cut smaller. */
@@ -295,6 +420,10 @@ const smallerSpecs = (spec: Spec): ReadonlyArray<Spec> => {
     if (spec.failFast) cuts.push({ ...spec, failFast: false })
     if (spec.maxConcurrency !== undefined) cuts.push({ ...spec, maxConcurrency: undefined })
   }
+  if (spec.kind === "saga" && spec.onCompensated === "continue") cuts.push({ ...spec, onCompensated: "fail" })
+  if (spec.kind === "try" && spec.caught !== undefined && spec.last !== undefined) {
+    cuts.push({ ...spec, caught: undefined }, { ...spec, last: undefined })
+  }
   if ("needs" in spec) {
     for (let need = 0; need < spec.needs.length; need++) cuts.push({ ...spec, needs: spec.needs.toSpliced(need, 1) })
   }
@@ -303,6 +432,8 @@ const smallerSpecs = (spec: Spec): ReadonlyArray<Spec> => {
     if (spec.skip !== "never") cuts.push({ ...spec, skip: "never" })
     if (spec.isVoid) cuts.push({ ...spec, isVoid: false })
     if (spec.isSoft) cuts.push({ ...spec, isSoft: false })
+    if (spec.undo !== "none") cuts.push({ ...spec, undo: "none" })
+    if (spec.undo !== "none" && spec.undo !== "works") cuts.push({ ...spec, undo: "works" })
   }
   for (const [part, from] of inside.entries()) {
     for (const smaller of smallerSpecs(from)) cuts.push(withParts(spec, inside.with(part, smaller)))
@@ -316,30 +447,40 @@ export const smaller = (scenario: Scenario): ReadonlyArray<Scenario> => [
   ...smallerSpecs(scenario.root).map((root) => ({ ...scenario, root: repair(root) })),
 ]
 
-/** The scenario after somebody has mended everything that fails the run and can be mended. */
+/** The scenario after somebody has mended everything that fails the run and can be mended. What is caught stays as it is. */
 export const mended = (scenario: Scenario): Scenario => {
-  const visit = (spec: Spec): Spec => {
-    const replaced = withParts(spec, parts(spec).map(visit))
-    if (replaced.kind === "loop") return { ...replaced, throws: false, onMaxReached: "return-last" }
-    if (replaced.kind === "branch") return { ...replaced, throws: false }
-    if (replaced.kind !== "step") return replaced
-    const flaw = replaced.isSoft || replaced.flaw === "flaky" ? replaced.flaw : "none"
-    return { ...replaced, flaw, skip: replaced.skip === "throws" && !replaced.isSoft ? "never" : replaced.skip }
+  const mend = (spec: Spec): Spec => {
+    if (spec.kind === "loop") return { ...spec, throws: false, onMaxReached: "return-last" }
+    if (spec.kind === "branch") return { ...spec, throws: false }
+    if (spec.kind !== "step") return spec
+    const flaw = spec.isSoft || spec.flaw === "flaky" ? spec.flaw : "none"
+    return { ...spec, flaw, skip: spec.skip === "throws" && !spec.isSoft ? "never" : spec.skip }
   }
-  return { ...scenario, root: visit(scenario.root) }
+  const visit = (spec: Spec, isCaught: boolean): Spec => {
+    const isInCatching = (part: Spec) => isBoundary(spec) && isCatching(spec) && part === spec.body
+    const replaced = withParts(
+      spec,
+      parts(spec).map((part) => visit(part, isCaught || isInCatching(part))),
+    )
+    const undone: Spec = replaced.kind === "step" && replaced.undo === "failing" ? { ...replaced, undo: "works" } : replaced
+    return isCaught ? undone : mend(undone)
+  }
+  return { ...scenario, root: visit(scenario.root, false) }
 }
 
 /** The scenario as people read it. */
 export const describe = (scenario: Scenario): string => {
   const lines: Array<string> = []
-  const visit = (spec: Spec, indent: string): void => {
-    const words: Array<string> = [indent + spec.label]
+  const visit = (spec: Spec, indent: string, role: string): void => {
+    const words: Array<string> = [indent + role + spec.label]
     if (spec.kind === "step") {
       if (spec.flaw !== "none") words.push(spec.flaw, `maxAttempts=${spec.maxAttempts}`, `delay=${spec.delayMs}ms`)
       if (spec.isSoft) words.push("continueOnFail")
       if (spec.skip !== "never") words.push(`skip ${spec.skip}`)
       if (spec.isVoid) words.push("void")
+      if (spec.undo !== "none") words.push(`undo ${spec.undo}`)
     }
+    if (spec.kind === "saga") words.push(spec.onCompensated)
     if (spec.kind === "parallel") {
       if (spec.maxConcurrency !== undefined) words.push(`maxConcurrency=${spec.maxConcurrency}`)
       if (spec.failFast) words.push("failFast")
@@ -348,12 +489,15 @@ export const describe = (scenario: Scenario): string => {
       words.push(`maxIterations=${spec.maxIterations}`, spec.onMaxReached, spec.mayBeEmpty ? "may be empty" : "")
     if ("throws" in spec && spec.throws) words.push("throws")
     if ("needs" in spec && spec.needs.length > 0) {
-      words.push(`<- ${spec.needs.map(({ target, pass }) => (pass === "previous" ? `previous ${target}` : target)).join(", ")}`)
+      words.push(`<- ${spec.needs.map(({ target, pass }) => (pass === "current" ? target : `${pass} ${target}`)).join(", ")}`)
     }
     lines.push(words.filter((word) => word !== "").join(" "))
-    for (const part of parts(spec)) visit(part, `${indent}  `)
+    for (const part of parts(spec)) {
+      const role = spec.kind !== "try" || part === spec.body ? "" : part === spec.caught ? "catch: " : "finally: "
+      visit(part, `${indent}  `, role)
+    }
   }
-  visit(scenario.root, "  ")
+  visit(scenario.root, "  ", "")
   const faults = scenario.faults.map(({ edge, commit }) => `${edge} commit ${commit}`).join(", then ")
   return [`plan, ${scenario.maxConcurrency} at once:`, ...lines, `faults: ${faults === "" ? "none" : faults}`].join("\n")
 }

@@ -38,8 +38,11 @@ export interface Stepper {
 
 const error = { name: "Error", message: "no", retryable: true }
 
-export const make = (root: Plan.Node, { maxConcurrency = 4, input = {} as unknown } = {}): Stepper => {
-  let plan = Plan.make("w", root)
+export const make = (
+  root: Plan.Node,
+  { maxConcurrency = 4, input = {} as unknown, pending = [] as ReadonlyArray<Plan.PendingRead> } = {},
+): Stepper => {
+  let plan = Plan.make("w", root, pending)
   const outputs = new Map<NodeKey, unknown>()
   const values: Scheduler.Values = { input, outputs }
   const newSchedule = () => Scheduler.make(plan, values, { maxConcurrency })

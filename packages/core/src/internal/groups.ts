@@ -18,10 +18,8 @@ export interface Groups {
   readonly enqueue: (position: number) => void
   /** Takes the first that may start. It may have been enqueued before something changed; whoever takes it looks. */
   readonly take: () => number | undefined
-  /** Counts an attempt in, or out. */
+  /** Counts an attempt in, or out; at -1 that of a step that the plan does not have. */
   readonly occupy: (position: number, change: 1 | -1) => void
-  /** The same for attempts of steps that the plan does not have. */
-  readonly occupyRun: (change: number) => void
   readonly running: () => number
 }
 
@@ -37,7 +35,7 @@ export const make = ({ nodes, parent }: Plan.Plan, maxConcurrency: number): Grou
   const root = newGroup(maxConcurrency, undefined)
   const own = new Map<number, Group>()
   const groupOf = (position: number): Group => {
-    for (let here = parent[position] as number; own.size > 0 && here >= 0; here = parent[here] as number) {
+    for (let here = parent[position] ?? -1; own.size > 0 && here >= 0; here = parent[here] as number) {
       const group = own.get(here)
       if (group !== undefined) return group
     }
@@ -70,9 +68,6 @@ export const make = ({ nodes, parent }: Plan.Plan, maxConcurrency: number): Grou
     take: () => first(root)?.ready.pop(),
     occupy: (position, change) => {
       for (let group: Group | undefined = groupOf(position); group !== undefined; group = group.parent) group.running += change
-    },
-    occupyRun: (change) => {
-      root.running += change
     },
     running: () => root.running,
   }

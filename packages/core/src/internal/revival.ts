@@ -35,15 +35,27 @@ export const recover = (
     if (record.kind === "step" && record.status === "failed" && record.soft !== true && !isCaught(plan, view, record)) {
       events.push(resetOf(record))
     }
-    if (record.kind === "boundary" && isLeftByFailure(record)) events.push(...restart(plan, view, state, record))
+    if (record.kind === "boundary" && isLeftByFailure(record) && !isCaught(plan, view, record))
+      events.push(...restart(plan, view, state, record))
   }
-  return distinct(events)
+  return effective(plan, events)
 }
 
-const distinct = (events: ReadonlyArray<RunEvent>): ReadonlyArray<RunEvent> => {
+/** Each reset once, and none of what is past because a loop around it begins anew. */
+const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyArray<RunEvent> => {
+  const positionOf = (nodeId: NodeId): number => {
+    const position = plan.positions.get(nodeId) ?? -1
+    return position < plan.size ? position : (plan.undoes[position - plan.size] as number)
+  }
+  const loops = events.flatMap((event) => {
+    const position = event._tag === "NodeReset" ? positionOf(event.nodeId) : -1
+    return plan.nodes[position]?._tag === "Loop" ? [position] : []
+  })
   const seen = new Set<string>()
   return events.filter((event) => {
     if (event._tag !== "NodeReset") return true
+    const position = positionOf(event.nodeId)
+    if (loops.some((loop) => loop < position && position < (plan.end[loop] as number))) return false
     const key = `${event.nodeId}/${event.iteration}`
     return !seen.has(key) && seen.add(key) !== undefined
   })
@@ -65,7 +77,7 @@ const isLeftByFailure = ({ status, isCaught }: RunState.BoundaryRecord): boolean
   status === "failed" || (status === "halted" && isCaught !== true)
 
 /** Whether a failed node was dealt with by a boundary around it, or in a pass that is past. */
-const isCaught = (plan: Plan.Plan, view: View.View, record: RunState.StepRecord): boolean => {
+const isCaught = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord): boolean => {
   const position = plan.positions.get(record.nodeId)
   // What undoes a step begins again with its saga.
   if (position === undefined || position >= plan.size) return position !== undefined
@@ -95,7 +107,8 @@ const restart = (
       if (undo === undefined) continue
       events.push(resetOf(undo))
       // One that could not be undone still stands.
-      if (undo.status === "finished") events.push({ _tag: "NodeReset", nodeId: id, iteration: row })
+      if (undo.status === "finished")
+        events.push({ _tag: "NodeReset", nodeId: id, iteration: row }, ...beginAgain(plan, view, state, position, undone))
     }
   })
   if (node._tag === "TryCatch") {
@@ -104,6 +117,34 @@ const restart = (
       if (part !== undefined) events.push(...resetAll(plan, view, state, position, part))
   }
   return events
+}
+
+/** What is between a boundary that begins again and a step undone in it: it is to come to that step again. */
+const beginAgain = (
+  plan: Plan.Plan,
+  view: View.View,
+  state: RunState.RunState,
+  around: number,
+  undone: number,
+): ReadonlyArray<RunEvent> => {
+  const between = outwards(plan, undone, around)
+  // A loop begins anew as a whole, and what is in it with it.
+  const from = between.findLastIndex((up) => plan.nodes[up]?._tag === "Loop")
+  const events: Array<RunEvent> = []
+  for (const up of between.slice(Math.max(from, 0))) {
+    const record =
+      up === between[from] ? view.loopRecord(up) : Plan.isBoundary(plan.nodes[up]) ? view.boundaryRecord(up) : undefined
+    if (record?.kind === "loop") events.push(resetOf(record))
+    if (record?.kind === "boundary") events.push(...restart(plan, view, state, record))
+  }
+  return events
+}
+
+/** What is around a node inside of another one, the innermost first. */
+const outwards = (plan: Plan.Plan, position: number, around: number): ReadonlyArray<number> => {
+  const found: Array<number> = []
+  for (let up = plan.parent[position] as number; up > around; up = plan.parent[up] as number) found.push(up)
+  return found
 }
 
 /** Everything that a part of a plan has in the current instance of a node around it. */
@@ -179,7 +220,7 @@ export const again = (
     reset.add(record.nodeId)
     events.push(...reopenAround(plan, view, state, position), resetOf(record))
   }
-  return { events: distinct(events), nodeIds: reset }
+  return { events: effective(plan, events), nodeIds: reset }
 }
 
 /** Loops and boundaries around a node that are over, as if they were not. */

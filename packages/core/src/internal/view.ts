@@ -209,7 +209,7 @@ export const make = ({ plan, values, state, armOf }: Source): View => {
     let missing: string | undefined
     for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
       if (need.pass === "caught") {
-        const cause = boundaryRecord(need.target)?.cause
+        const cause = RunState.caughtBy(boundaryRecord(need.target))
         found[need.name] = cause === undefined ? undefined : caughtOf(cause)
       } else if (need.pass === "previous") {
         const target = at(need.target)
@@ -217,7 +217,7 @@ export const make = ({ plan, values, state, armOf }: Source): View => {
         found[need.name] = isLeaf(target) && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
       } else {
         const isThere = hasPass(need.target, position)
-        if (!isThere && need.gate >= 0) missing ??= need.name
+        if (!isThere && !need.isOptional) missing ??= need.name
         found[need.name] = isThere ? value(need.target) : undefined
       }
     }

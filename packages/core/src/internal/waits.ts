@@ -150,7 +150,12 @@ export const requestOf = (
           : { prompt: on.prompt(context, state), schema: node.codec.inputSchema ?? null }
       const copied = toJson(given)
       if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
-      return { request: copied.json, digest: digest(canonical(copied.json)) }
+      const { json } = copied
+      const isObject = typeof json === "object" && json !== null && !Array.isArray(json)
+      // With what is asked stands who may decide, so that whoever brings a decision can be told.
+      const approvers = on.kind === "approval" && on.approvers !== undefined && isObject ? { approvers: on.approvers } : {}
+      const request = isObject ? { ...json, ...approvers } : json
+      return { request, digest: digest(canonical(request)) }
     }
   }
 }

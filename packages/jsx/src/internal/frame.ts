@@ -1,11 +1,14 @@
 /**
  * What components find in React's context: the frame that is being rendered, and the loop they are in.
  */
+import type { Caught } from "@smithers/core/Builder"
 import * as React from "react"
 import type { Ctx } from "../Ctx.ts"
 
 export interface Frame {
   readonly ctx: (loop: string | undefined) => Ctx
+  /** What a try has caught in the current pass of the loop it is in, if anything. */
+  readonly caught: (boundary: string, loop: string | undefined) => Caught | undefined
 }
 
 export const frameContext = React.createContext<Frame | undefined>(undefined)

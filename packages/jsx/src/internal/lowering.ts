@@ -19,6 +19,8 @@ export interface Lowering {
   readonly ctxAt: (state: RunState, loop: NodeId | undefined, onPending?: () => void) => Ctx
   /** Whether a node that is not mounted has an output, and what that is. */
   readonly stored: (nodeId: NodeId, state: RunState | undefined) => { readonly value: unknown } | undefined
+  /** Whether a boundary has caught something, in the current pass of the loop it is in. */
+  readonly hasCaught: (boundary: NodeId, loop: NodeId | undefined) => boolean
   /** Nodes not mounted that have given this table. */
   readonly storedWriters: (table: string) => ReadonlyArray<NodeId>
 }

@@ -24,14 +24,21 @@ export const known = {
   Parallel: new Set(["children", "maxConcurrency", "failFast"]),
   Branch: new Set(["if", "then", "else"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "children"]),
+  Saga: new Set(["id", "onCompensated", "children"]),
+  TryCatchFinally: new Set(["id", "try", "catch", "finally", "children"]),
+  Try: new Set(["of", "given", "children"]),
+  Catch: new Set(["of", "given", "children"]),
+  Finally: new Set(["of", "given", "children"]),
   Approval: new Set([...waiting, "request", "onDeny", "approvers"]),
   HumanTask: new Set([...waiting, "prompt", "children"]),
   Signal: new Set([...waiting, "name", "correlation"]),
   WaitForEvent: new Set([...waiting, "name", "correlation"]),
+  Subflow: new Set([...waiting, "workflow", "input", "attach", "onFail"]),
   Timer: new Set(["id", "label", "meta", "skipIf", "dependsOn", "durationMs", "until"]),
   Task: new Set([
     ...["id", "output", "agent", "deps", "needs", "dependsOn", "skipIf", "retries", "retryPolicy", "noRetry", "timeoutMs"],
-    ...["heartbeatTimeoutMs", "continueOnFail", "cache", "label", "meta", "compensate", "children"],
+    ...["heartbeatTimeoutMs", "continueOnFail", "cache", "label", "meta", "compensate", "needsApproval"],
+    "children",
   ]),
 } as const
 
@@ -41,8 +48,12 @@ export type Kind = keyof typeof known
 export const isLeaf = (type: string): boolean => type === "Task" || isWait(type)
 
 /** Whether an element waits for the world. */
-export const isWait = (type: string): boolean =>
-  type === "Approval" || type === "HumanTask" || type === "Signal" || type === "WaitForEvent" || type === "Timer"
+export const isWait = (type: string): boolean => waits.has(type)
+
+const waits: ReadonlySet<string> = new Set(["Approval", "HumanTask", "Signal", "WaitForEvent", "Timer", "Subflow"])
+
+/** Whether an element is one of the parts that a try is made of. */
+export const isPart = (type: string): boolean => type === "Try" || type === "Catch" || type === "Finally"
 
 /** What is pending is a function as well, and as a child is nothing. */
 export const hasFunction = (children: unknown): boolean =>
@@ -51,25 +62,42 @@ export const hasFunction = (children: unknown): boolean =>
 export const isKind = (type: string): type is Kind => Object.hasOwn(known, type)
 
 /** The props as the author wrote them: some components hand theirs on. */
-export const propsOf = (node: HostNode): Props =>
-  node.type === "Branch" || node.type === "Loop" ? (node.props.of as Props) : node.props
+export const propsOf = (node: HostNode): Props => (handingOn.has(node.type) ? (node.props.of as Props) : node.props)
+
+const handingOn: ReadonlySet<string> = new Set(["Branch", "Loop", "Saga", "TryCatchFinally"])
 
 /** The way to where a node stands, as the core writes ways in a plan. */
 export const whereOf = (node: HostNode): string => componentsAround(node.fiber.return).toReversed().join(" > ")
 
 /** Throws {@link Misplaced} for a node. */
 export const refuse = (node: HostNode, problem: string): never => {
-  const { id } = propsOf(node)
-  const name = typeof id === "string" || typeof id === "number" ? `${node.type} "${id}"` : `a ${node.type}`
+  const { id } = isPart(node.type) ? (node.props.of as Props) : propsOf(node)
+  const type = isPart(node.type) ? "TryCatchFinally" : node.type
+  const name = typeof id === "string" || typeof id === "number" ? `${type} "${id}"` : `a ${type}`
   throw new Misplaced(`${name}: ${problem}`, whereOf(node))
 }
 
 /** A time in milliseconds, where it is given. */
-export const millis = (node: HostNode, name: string): number | undefined => {
-  const value = node.props[name]
+export const millis = (node: HostNode, name: string): number | undefined => positiveMillis(node, name, node.props[name])
+
+/** The same of a value that stands elsewhere. */
+export const positiveMillis = (node: HostNode, name: string, value: unknown): number | undefined => {
   if (value === undefined) return undefined
   const isTime = typeof value === "number" && value > 0 && Number.isFinite(value)
   return isTime ? value : refuse(node, `"${name}" must be milliseconds, more than 0`)
+}
+
+/** One of a few words; the first where nothing is said. */
+export const oneOf = <A extends string>(
+  node: HostNode,
+  props: Props,
+  name: string,
+  words: readonly [A, ...ReadonlyArray<A>],
+): A => {
+  const { [name]: chosen = words[0] } = props
+  if (words.includes(chosen as A)) return chosen as A
+  const [last, ...others] = words.map((word) => `"${word}"`).toReversed()
+  return refuse(node, `"${name}" must be ${others.length === 0 ? last : `${others.toReversed().join(", ")} or ${last}`}`)
 }
 
 /** Whether something is set. */

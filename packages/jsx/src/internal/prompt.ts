@@ -42,7 +42,10 @@ export const resolve = (given: unknown, ctx: Ctx): unknown => {
   // What is nothing as a child is no prompt either, and the step says so.
   if (given === undefined || given === null || typeof given === "boolean") return given
   if (!hasElements(given)) return print(given)
-  const element = jsx(frameContext.Provider, { value: { ctx: () => ctx }, children: given as React.ReactNode })
+  const element = jsx(frameContext.Provider, {
+    value: { ctx: () => ctx, caught: () => undefined },
+    children: given as React.ReactNode,
+  })
   const { nodes } = render(jsx("Prompt", { children: element }))
   return Markdown.render((nodes[0]?.children ?? []).map(nodeOf))
 }

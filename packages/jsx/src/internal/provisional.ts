@@ -22,7 +22,7 @@ export const heldBackBy = (
   const own = stampOf(propsOf(node))
   // Made by other means than our jsx, so that nobody knows when: then everything counts.
   if (own === undefined) return all.findLast(holds)
-  const found = lastOf(own, holds) ?? node.readsInside.findLast(holds)
+  const found = lastOf(own, holds) ?? (node.type === "Task" ? node.readsInside.findLast(holds) : undefined)
   if (found !== undefined) return found
   const around = fibersAround(node.fiber)
   let { scope } = own

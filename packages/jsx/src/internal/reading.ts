@@ -5,6 +5,7 @@
  * again by the planner.
  */
 import { type NodeId, nodeKey } from "@smithers/core/Ids"
+import type { FailureCause } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
 import * as Rows from "./rows.ts"
@@ -12,10 +13,18 @@ import * as Rows from "./rows.ts"
 /** Where the nodes of a plan stand. */
 export interface Layout {
   /** Mounted tasks: the table each writes and the innermost loop around it. */
-  readonly tasks: ReadonlyMap<NodeId, { readonly table: string; readonly loop: NodeId | undefined }>
+  readonly tasks: ReadonlyMap<NodeId, Standing>
   readonly writers: ReadonlyMap<string, ReadonlyArray<NodeId>>
   /** Mounted loops, and the loop around each. */
   readonly loops: ReadonlyMap<NodeId, NodeId | undefined>
+}
+
+/** Where a task stands. */
+export interface Standing {
+  readonly table: string
+  readonly loop: NodeId | undefined
+  /** The boundaries around it that may be left without what it gives, and in which part of each it is; the innermost first. */
+  readonly within: ReadonlyArray<{ readonly boundary: NodeId; readonly part: string }>
 }
 
 /** Before anything is drawn. */
@@ -84,6 +93,12 @@ const currentRow = (known: Known, loop: NodeId): number => {
 
 /** The pass a loop is in, counted from 0. */
 export const passOf = (known: Known, loop: NodeId): number => Math.max(0, instanceOf(known, loop).passes - 1)
+
+/** What a boundary in a loop, or in none, has caught in the current pass. */
+export const caughtBy = (known: Known, boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined => {
+  const row = loop === undefined ? 0 : currentRow(known, loop)
+  return row < 0 ? undefined : RunState.caughtBy(RunState.boundary(known.state, boundary, row))
+}
 
 /** The rows a node has in the current instance of its loop: how many, and the last or a given one of them. */
 const rowsOf = (known: Known, nodeId: NodeId) => {

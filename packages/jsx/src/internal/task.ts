@@ -17,7 +17,9 @@ import { type Ctx, MissingOutput, type TaskCtx } from "../Ctx.ts"
 import { type HostNode, isText } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 import { isPieces } from "./children.ts"
+import { gate as gateOf } from "./gate.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
+import { after, dependsOn, isHandedOn } from "./needs.ts"
 import { flag, isKind, millis, type Props, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
@@ -74,15 +76,15 @@ export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering):
     const target = depTarget(node, name, layout, lowering)
     return isMissing(target.nodeId) ? [target] : []
   })
-  const after = dependsOn(node).filter(isMissing)
-  return [...deps, ...after.map((nodeId) => ({ nodeId, table: undefined }))]
+  const others = dependsOn(node).filter(isMissing)
+  return [...deps, ...others.map((nodeId) => ({ nodeId, table: undefined }))]
 }
 
-export const dependsOn = (node: HostNode): ReadonlyArray<string> => {
-  const { dependsOn: ids } = node.props
-  if (ids === undefined) return []
-  const isList = Array.isArray(ids) && ids.every((id) => typeof id === "string")
-  return isList ? ids : refuse(node, `"dependsOn" must be an array of task ids`)
+/** What a task receives for a dep. */
+interface Dep {
+  readonly value: unknown
+  /** Whether there is an output, which may itself be undefined. */
+  readonly isThere: boolean
 }
 
 /** A task as a step. Throws `Misplaced`. */
@@ -99,32 +101,52 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
 
   const needs: Array<Need> = []
   const past = new Map<string, NodeId>()
+  /** Deps that the plan has not at hand when the task begins. */
+  const lookedUp = new Map<string, { readonly nodeId: NodeId; readonly table: string }>()
   const names = depNames(node)
   for (const need of Object.keys(props.needs ?? {})) {
     if (!names.includes(need)) refuse(node, `its need "${need}" is none of its deps (${names.join(", ")})`)
   }
   for (const name of names) {
-    const { nodeId } = depTarget(node, name, layout, lowering)
+    const { nodeId, table: given } = depTarget(node, name, layout, lowering)
     if (nodeId === taskId) refuse(node, `it depends on itself under "${name}"`)
     if (nodeId === undefined) continue
-    if (layout.tasks.has(nodeId)) needs.push({ name, target: nodeId, pass: "current" })
-    else past.set(name, nodeId)
+    if (!layout.tasks.has(nodeId)) past.set(name, nodeId)
+    else if (isHandedOn(layout, taskId, nodeId)) needs.push({ name, target: nodeId, pass: "current" })
+    else {
+      lookedUp.set(name, { nodeId, table: given })
+      if (!dependsOn(node).includes(nodeId)) needs.push(...after(layout, taskId, nodeId))
+    }
   }
   for (const nodeId of dependsOn(node)) {
     if (nodeId === taskId) refuse(node, "it depends on itself")
-    if (layout.tasks.has(nodeId)) needs.push({ name: `after:${nodeId}`, target: nodeId, pass: "current" })
+    if (layout.tasks.has(nodeId)) needs.push(...after(layout, taskId, nodeId))
   }
 
   const ask = askOf(node, output === undefined)
   const ctxOf = (context: StepContext<unknown>, state: RunState): TaskCtx =>
     new AttemptCtx(context, () => lowering.ctxAt(state, loop)) as unknown as TaskCtx
+  const handedOn = (name: string, target: NodeId, context: StepContext<unknown>, state: RunState): Dep => {
+    const gone = past.get(name)
+    const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state)?.value
+    return { value, isThere: value !== undefined || lowering.stored(target, state) !== undefined }
+  }
+  const lookUp = (name: string, state: RunState): Dep | undefined => {
+    const wanted = lookedUp.get(name)
+    if (wanted === undefined) return undefined
+    let isThere = true
+    const ctx = lowering.ctxAt(state, loop, () => {
+      isThere = false
+    })
+    const value: unknown = ctx.output(wanted.table, { nodeId: wanted.nodeId })
+    return { value: isThere ? value : undefined, isThere }
+  }
   const depsOf = (context: StepContext<unknown>, state: RunState): Props => {
     const values: Record<string, unknown> = {}
     for (const name of names) {
-      const gone = past.get(name)
-      const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state)?.value
       const target = depTarget(node, name, layout, lowering).nodeId ?? name
-      if (value === undefined && lowering.stored(target, state) === undefined) {
+      const { value, isThere } = lookUp(name, state) ?? handedOn(name, target, context, state)
+      if (!isThere) {
         throw new MissingOutput({
           output: target,
           problem: `it is the dep "${name}" of task "${taskId}", and was skipped or has failed`,
@@ -142,6 +164,9 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     const given = names.length > 0 ? compute(depsOf(context, state), ctx) : compute(ctx)
     return ask === undefined ? given : Prompt.resolve(given, ctx)
   }
+  const gate = gateOf(node, needs, loop, lowering)
+  const found = (state: RunState): Props =>
+    Object.fromEntries([...lookedUp.keys()].map((name) => [name, lookUp(name, state)?.value]))
   const undo = compensate as ((output: unknown, ctx: TaskCtx) => unknown) | undefined
   return {
     _tag: "Step",
@@ -156,7 +181,8 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     heartbeatTimeoutMs: millis(node, "heartbeatTimeoutMs"),
     skipIf: skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(skipIf, loop, lowering),
     continueOnFail: flag(node, "continueOnFail"),
-    cache: cacheOf(node, loop, content, lowering),
+    cache: cacheOf(node, loop, content, lowering, found),
+    ...(gate === undefined ? {} : { gate }),
     ...(ask === undefined ? {} : { ask }),
     run: run as Step["run"],
     compensate:
@@ -315,7 +341,13 @@ const retryOf = (node: HostNode): RetryPolicy.RetryPolicy<unknown> => {
   return policy as RetryPolicy.RetryPolicy<unknown>
 }
 
-const cacheOf = (node: HostNode, loop: NodeId | undefined, content: unknown, lowering: Lowering): Cache | undefined => {
+const cacheOf = (
+  node: HostNode,
+  loop: NodeId | undefined,
+  content: unknown,
+  lowering: Lowering,
+  found: (state: RunState) => Props,
+): Cache | undefined => {
   const { cache } = node.props
   if (cache === undefined || cache === false) return undefined
   if (cache !== true && (typeof cache !== "object" || cache === null)) return refuse(node, `"cache" must be true or an object`)
@@ -331,7 +363,7 @@ const cacheOf = (node: HostNode, loop: NodeId | undefined, content: unknown, low
     key: (context, state) => {
       if (typeof key === "function") return key(lowering.ctxAt(state, loop))
       const value = Prompt.isWritten(text) ? Prompt.write(text) : text
-      return { ...context, ...(value === undefined ? {} : { value }), ...(agents === undefined ? {} : { agents }) }
+      return { ...context, ...found(state), ...(value === undefined ? {} : { value }), ...(agents === undefined ? {} : { agents }) }
     },
     ttlMs: life !== undefined && Option.isSome(life) ? Duration.toMillis(life.value) : undefined,
   }

@@ -110,14 +110,18 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
     `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, ${total("base")} WHERE ${where}`,
   )
   const resetBoundary = prepare(
-    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL WHERE ${where}`,
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL WHERE ${where}`,
   )
   const startBoundary = prepare(
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
      VALUES (?1, ?2, ?3, 'boundary', 'running', 0, ?4)
-     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL`,
+     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL`,
   )
-  const haltBoundary = prepare(`UPDATE smithers_nodes SET status = 'halted', cause = ?4, is_caught = ?5 WHERE ${where}`)
+  const haltBoundary = prepare(
+    `UPDATE smithers_nodes SET status = 'halted', cause = ?4, is_caught = ?5,
+       caught = CASE WHEN ?5 = 1 THEN NULL WHEN is_caught = 1 THEN cause ELSE caught END
+     WHERE ${where}`,
+  )
   const endBoundary = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5 WHERE ${where}`)
   const passGate = prepare(
     `UPDATE smithers_nodes SET status = 'interrupted', is_approved = 1, ${cleared}

@@ -208,6 +208,7 @@ ALTER TABLE smithers_nodes ADD COLUMN finished_seq INTEGER; -- number of the eve
 ALTER TABLE smithers_nodes ADD COLUMN is_approved INTEGER; -- where a step needs approval to begin
 ALTER TABLE smithers_nodes ADD COLUMN cause TEXT; -- JSON: what a boundary was halted by
 ALTER TABLE smithers_nodes ADD COLUMN is_caught INTEGER; -- the cause ends there
+ALTER TABLE smithers_nodes ADD COLUMN caught TEXT; -- JSON: what it caught, where its catch was then left by another cause
 
 -- kind may be subflow, name is then the id of the child run
 ALTER TABLE smithers_waits ADD COLUMN child TEXT; -- JSON: how the child run ended

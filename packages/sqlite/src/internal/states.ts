@@ -85,6 +85,7 @@ type NodeRow = [
   isApproved: number | null,
   cause: Text,
   isCaught: number | null,
+  caught: Text,
 ]
 
 /** Reads the text of a failure. */
@@ -107,7 +108,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
-       base, passes, error, heartbeat, is_approved, cause, is_caught FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
+       base, passes, error, heartbeat, is_approved, cause, is_caught, caught
+     FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
     `SELECT node_id, iteration, kind, since, deadline, name, correlation, digest, request, approved, note, decided_by, decided_at,
@@ -239,10 +241,11 @@ const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.St
 }
 
 const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
-  const [nodeId, iteration, , status, , , , , , , , , , , cause, isCaught] = row
+  const [nodeId, iteration, , status, , , , , , , , , , , cause, isCaught, caught] = row
   const halted = isCaught === null ? {} : { isCaught: isCaught === 1 }
   const why = cause === null ? {} : { cause: JSON.parse(cause) as NonNullable<RunState.BoundaryRecord["cause"]> }
-  return { kind: "boundary", nodeId, iteration, status: status as RunState.BoundaryRecord["status"], ...why, ...halted }
+  const before = caught === null ? {} : { caught: JSON.parse(caught) as NonNullable<RunState.BoundaryRecord["caught"]> }
+  return { kind: "boundary", nodeId, iteration, status: status as RunState.BoundaryRecord["status"], ...why, ...halted, ...before }
 }
 
 const waitOf = (row: WaitRow): RunState.Wait => {

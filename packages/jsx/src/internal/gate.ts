@@ -1,0 +1,68 @@
+/**
+ * Approvals as the plan has them: those that are nodes of their own, and those that a task waits for before it begins.
+ */
+import * as Codec from "@smithers/core/Codec"
+import type { NodeId } from "@smithers/core/Ids"
+import type { Awaited, Need, Wait } from "@smithers/core/Plan"
+import type { RunState } from "@smithers/core/RunState"
+import * as Schema from "effect/Schema"
+import type { HostNode } from "../HostNode.ts"
+import { isPending } from "../Pending.ts"
+import type { Lowering } from "./lowering.ts"
+import { oneOf, type Props, positiveMillis, refuse } from "./place.ts"
+
+const nothing = Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>
+
+type Approval = Extract<Awaited, { readonly kind: "approval" }>
+
+/** A prop that is a value, or a function of ctx that gives it when it is wanted. */
+export const given =
+  (value: unknown, loop: NodeId | undefined, lowering: Lowering) =>
+  (_: unknown, state: RunState): unknown =>
+    typeof value === "function" && !isPending(value) ? value(lowering.ctxAt(state, loop)) : value
+
+/** Who may decide, where it is said. */
+export const approversOf = (node: HostNode, { approvers }: Props): Approval["approvers"] => {
+  const isList = Array.isArray(approvers) && approvers.every((one) => typeof one === "string")
+  if (approvers !== undefined && !isList) refuse(node, `"approvers" must be an array of names`)
+  return approvers as Approval["approvers"]
+}
+
+const options: ReadonlySet<string> = new Set(["request", "onDeny", "approvers", "timeoutMs", "onTimeout"])
+
+/** What a task waits for before it begins, if someone has to approve of it. Throws `Misplaced`. */
+export const gate = (
+  node: HostNode,
+  needs: ReadonlyArray<Need>,
+  loop: NodeId | undefined,
+  lowering: Lowering,
+): Wait | undefined => {
+  const { id, label, needsApproval } = node.props
+  if (needsApproval === undefined || needsApproval === null || needsApproval === false || isPending(needsApproval)) return undefined
+  if (needsApproval !== true && (typeof needsApproval !== "object" || Array.isArray(needsApproval)))
+    return refuse(node, `"needsApproval" must be true or an object`)
+  const asked = (needsApproval === true ? {} : needsApproval) as Props
+  for (const key of Object.keys(asked))
+    if (!options.has(key)) refuse(node, `"needsApproval" has no option "${key}"; there are ${[...options].join(", ")}`)
+  const { request = { title: typeof label === "string" ? label : id } } = asked
+  if (typeof request !== "function" && (typeof request !== "object" || request === null))
+    refuse(node, `"needsApproval.request" must be an object with a title, or a function of ctx`)
+  return {
+    _tag: "Wait",
+    id: id as string,
+    label: undefined,
+    meta: undefined,
+    needs,
+    codec: nothing,
+    table: undefined,
+    skipIf: undefined,
+    on: {
+      kind: "approval",
+      request: given(request, loop, lowering),
+      onDeny: oneOf(node, asked, "onDeny", ["fail", "skip"]),
+      approvers: approversOf(node, asked),
+    },
+    timeoutMs: positiveMillis(node, "needsApproval.timeoutMs", asked.timeoutMs),
+    onTimeout: oneOf(node, asked, "onTimeout", ["deny", "approve", "fail"]),
+  }
+}

@@ -165,6 +165,10 @@ describe("a database", () => {
     const inside = Bun.spawnSync([process.execPath, bin, "db", "path"], { cwd: place.file("a/b") })
     expect(inside.stdout.toString()).toBe(`${place.file("smithers.db")}\n`)
     await place.run("up", "workflow.ts#nap", "--input", "{}", "--run-id", "there", "--db", "a/there.db")
+    await place.run("up", "workflow.ts#nap", "--run-id", "rooted", "--root", "a/b")
+    expect(existsSync(place.file("a/b/smithers.db")), "a database further up is taken").toBe(false)
+    expect((await place.json("why", "rooted")).value).toMatchObject({ reason: "timer" })
+    expect((await refused("up", "workflow.ts#nap", "--root", "nowhere")).message).toContain("is not a folder")
     const named = await place.start(["ps"], { env: { SMITHERS_DB: "a/there.db" } }).result
     expect(named.stdout).toContain("there ")
     expect(named.stdout).not.toContain("here ago")

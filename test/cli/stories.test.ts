@@ -89,6 +89,17 @@ describe("a run from the command line", () => {
     expect(stdout).toContain("shipped: adds x")
   })
 
+  it("taken up by two processes is worked on by one, and the other follows it to its end", async () => {
+    const first = place.start(["up", "workflow.ts#slow", "--input", '{"ms":1500}', "--run-id", "two"])
+    await until(async () => (await statusOf("two")) === "running", "it runs")
+    const second = await place.run("up", "--resume", "two")
+    expect(second.code).toBe(0)
+    expect(second.stderr).toContain("Another process works on run two")
+    expect(second.stdout).toContain("two")
+    expect((await first.result).code).toBe(0)
+    expect((await place.json("inspect", "two")).value).toMatchObject({ run: { epoch: 1 } })
+  })
+
   it("left to a process of its own and killed with SIGKILL is finished by supervise --once", async () => {
     const args = ["up", "workflow.ts", "--export", "slow", "--detach", "--run-id", "bg", "--input", '{"ms":1500}']
     const { code, value } = await place.json(...args)

@@ -10,6 +10,7 @@ import type { Settlement } from "@smithers/core/RunDriver"
 import { onStorage } from "@smithers/core/Smithers"
 import { type RunDetails, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
+import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -136,6 +137,10 @@ const resumed = (given: Given, intent: Meant, here: string, root: string, file: 
     )
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
+    if (Owners.isAlive(details.run, yield* Clock.currentTimeMillis)) {
+      const screen = yield* Screen
+      yield* screen.say(`Another process works on run ${runId}; this one follows it, and takes over should that one stop.`)
+    }
     return yield* work({ given, file, runId, loaded, input: undefined, existing: details })
   })
 

@@ -173,6 +173,28 @@ describe("a run from the command line", () => {
     expect((await place.run("output", "fam")).stdout).toBe("true\n")
   })
 
+  it("that only a render has the code of is taken up with the run that started it", async () => {
+    writeFileSync(
+      place.file("pair.tsx"),
+      `import { Approval, createSmithers, Sequence, Subflow, Workflow } from "smithers-orchestrator"
+import { z } from "zod"
+const made = createSmithers({ done: z.object({ ok: z.boolean() }) })
+const child = made.smithers(() => <Workflow name="asks"><Approval id="sure" request={{ title: "Sure?" }} /></Workflow>)
+export default made.smithers(() => (
+  <Workflow name="pair"><Sequence>
+    <Subflow id="inner" workflow={child} input={{}} />
+    <made.Task id="after" output={made.outputs.done}>{{ ok: true }}</made.Task>
+  </Sequence></Workflow>
+))
+`,
+    )
+    expect((await place.run("up", "pair.tsx", "--run-id", "pair")).code).toBe(3)
+    expect((await place.run("approve", "pair~inner~0")).code).toBe(0)
+    const { stdout } = await place.run("supervise", "--once")
+    expect(mask(stdout, place.path)).toContain("settled pair~inner~0 (asks): finished")
+    expect((await place.json("output", "pair")).value).toMatchObject({ output: { ok: true } })
+  })
+
   it("fails with exit code 1, and resuming it tries again", async () => {
     const failed = await place.json("up", "workflow.ts#poll", "--input", '{"fail":true}', "--run-id", "f")
     expect(failed).toMatchObject({ code: 1, value: { runId: "f", status: "failed", error: { _tag: "StepFailed", nodeId: "end" } } })

@@ -179,15 +179,12 @@ export const load = (
     return { workflow: found, path, exported: name === "default" ? undefined : name, all }
   })
 
-/**
- * The definition of a workflow by its name: of one that the file exports, or that one of these starts as a child run. Where there is none,
- * that of the workflow which was named, so that the mismatch is told.
- */
-export const definitionFor = ({ workflow, all }: WorkflowModule, name: string): Definition<never> => {
+/** The definition of a workflow by its name: of one that the file exports, or that a built one of these starts as a child run. */
+export const definitionFor = ({ workflow, all }: WorkflowModule, name: string): Definition<never> | undefined => {
   const found = [workflow, ...all].find((one) => nameOrNone(one) === name)
   if (found !== undefined) return found.definition
   const built = [...new Map(all.filter(isBuilt).map((one) => [one.name, one])).values()]
-  return Supervisor.registry<never>(built).find(name) ?? workflow.definition
+  return Supervisor.registry<never>(built).find(name)
 }
 
 const isBuilt = (workflow: LoadedWorkflow): workflow is LoadedWorkflow & { readonly plan: Plan } => "plan" in workflow

@@ -20,7 +20,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { filename, findRun, locate, named, nearest, open, sourceOf } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
-import { InvalidUsage, InvalidWorkflowFile, NoSource } from "../Errors.ts"
+import { InvalidUsage, InvalidWorkflowFile, NoSource, type Tagged } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
 import * as Follow from "../Follow.ts"
 import { Host } from "../Host.ts"
@@ -115,17 +115,26 @@ export const up = (given: Given) =>
 
 const targetOf = ({ path, exported }: WorkflowModule): string => (exported === undefined ? path : `${path}#${exported}`)
 
-const resumed = (given: Given, intent: Meant, here: string, root: string, file: string) =>
+const resumed = (
+  given: Given,
+  intent: Meant,
+  here: string,
+  root: string,
+  file: string,
+): Effect.Effect<Reply, Tagged, Host | Screen> =>
   Effect.gen(function* () {
     const host = yield* Host
     const existing = yield* Effect.scoped(
       Effect.gen(function* () {
         const storage = yield* open(file)
         const runId = yield* findRun({ file }, intent.runId as string)
-        return { details: yield* storage.inspect(runId), source: yield* sourceOf(storage, runId) }
+        const details = yield* storage.inspect(runId)
+        const { parent } = details.run
+        const above = parent?.isAttached === true ? (yield* storage.inspect(parent.runId)).run : undefined
+        return { details, above, source: yield* sourceOf(storage, runId) }
       }),
     )
-    const { details, source } = existing
+    const { details, above, source } = existing
     const { runId, workflow } = details.run
     if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
     const target = intent.target ?? source
@@ -135,6 +144,14 @@ const resumed = (given: Given, intent: Meant, here: string, root: string, file: 
     const loaded = yield* load(target, { home: host.home, folder, exported: given.export }).pipe(
       Effect.mapError((error) => (error.reason === "missing" && intent.target === undefined ? moved(error, runId) : error)),
     )
+    if (details.run.parent !== null && definitionFor(loaded, workflow) === undefined) {
+      // Only a render of the one that started it has its code.
+      if (above !== undefined && above.finishedAt === null) {
+        return yield* resumed(given, { ...intent, runId: above.runId }, here, root, file)
+      }
+      const problem = `Run "${runId}" is one of workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: smithers up <workflow file> --resume ${runId}`
+      return yield* new InvalidWorkflowFile({ path: loaded.path, reason: "no-export", problem })
+    }
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
     if (Owners.isAlive(details.run, yield* Clock.currentTimeMillis)) {
@@ -187,7 +204,7 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
     }
     const engine = yield* Engine
     const request = { runId, create: undefined, revive: ["failed", "cancelled"], onIncompatible } as const
-    const started = yield* engine.start(definitionFor(loaded, existing.run.workflow), request)
+    const started = yield* engine.start(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, request)
     const result = Effect.map(started.settled, (settlement) => resultOf(runId, settlement))
     const waiting = Effect.map(started.idle, ({ isPaused }) => (isPaused ? "paused" : "waiting"))
     const session: Session = { result, waiting }

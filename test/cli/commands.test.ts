@@ -111,6 +111,12 @@ describe("commands that show", () => {
     for (const { examples } of Catalog.all) expect(examples[0].line).toMatch(/smithers /)
   })
 
+  it("options of all commands may stand before the command", async () => {
+    const { code, stdout } = await shared.run("--db", "smithers.db", "--json", "why", "ship-done")
+    expect([code, JSON.parse(stdout)]).toMatchObject([0, { reason: "finished" }])
+    expect((await shared.run("--db=nope.db", "ps")).stderr).toContain("There is no database")
+  })
+
   it("--version and completions answer without a database", async () => {
     const version = await shared.run("--version")
     const { version: packaged } = JSON.parse(

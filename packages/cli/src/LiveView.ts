@@ -59,8 +59,9 @@ export const frame = (
 
 /** Cuts a line to a width: a line that the terminal broke in two would count as two when it is drawn over. */
 const fit = (line: string, columns: number): string => {
-  let cut = shorten(line, columns)
-  while (Bun.stringWidth(cut) > columns) cut = shorten(line, cut.length - 1)
+  const safe = oneLine(line)
+  let cut = shorten(safe, columns)
+  while (Bun.stringWidth(cut) > columns) cut = shorten(safe, cut.length - 1)
   return cut
 }
 

@@ -107,10 +107,10 @@ const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effec
       yield* screen.print({ version, commands }, Help.ofProgram(Catalog.groups))
       return Codes.finished
     }
-    const words = first === "help" ? argv.slice(1) : argv
+    const [moved, words] = first === "help" ? [[], argv.slice(1)] : leading(argv)
     const definition = Catalog.find(words)
     if (definition === undefined) return yield* new InvalidUsage({ problem: unknownCommand(words) })
-    const rest = words.slice(definition.path.length)
+    const rest = [...moved, ...words.slice(definition.path.length)]
     const beforeForced = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest
     if (first === "help" || beforeForced.includes("--help") || beforeForced.includes("-h")) {
       yield* screen.print(describe(definition), Help.ofCommand(definition))
@@ -122,6 +122,17 @@ const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effec
     if (value !== undefined) yield* screen.print(screen.isJson ? encode(definition, value) : undefined, text)
     return code
   })
+
+/** Options of all commands may also stand before the command. */
+const leading = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<string>, words: ReadonlyArray<string>] => {
+  let count = 0
+  for (let token = argv[0]; token !== undefined; token = argv[count]) {
+    if (token === "--json" || token.startsWith("--json=") || token.startsWith("--db=")) count += 1
+    else if (token === "--db") count += 2
+    else break
+  }
+  return [argv.slice(0, count), argv.slice(count)]
+}
 
 /** Values are printed as the schema of the command says. */
 const encode = (definition: Definition, value: unknown): unknown => Schema.encodeUnknownSync(definition.output)(value)

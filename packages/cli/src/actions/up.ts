@@ -137,6 +137,8 @@ const resumed = (
     const { details, above, source } = existing
     const { runId, workflow } = details.run
     if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
+    // What it gave is known without its code.
+    if (details.run.status === "finished") return finished(given.db, details, "has finished")
     const target = intent.target ?? source
     if (target === undefined) return yield* new NoSource({ runId, workflow })
     // What the run remembers is meant from the folder of its database.
@@ -330,14 +332,8 @@ const conclude = (
   Effect.gen(function* () {
     const took = span((yield* Clock.currentTimeMillis) - began)
     switch (result._tag) {
-      case "finished": {
-        const show = commandLine(given.db, "output", runId, "--json")
-        // As it is stored, which is JSON whatever its schema makes of it.
-        const { output: stored } = yield* storage.inspect(runId)
-        const output = stored === undefined ? "" : `\n${excerpt(pretty(stored), show)}`
-        const value = { runId, status: "finished", ...(stored === undefined ? {} : { output: stored }), next: [] }
-        return { value, text: `Run ${runId} finished after ${took}.${output}`, code: Exit.finished } satisfies Reply
-      }
+      case "finished":
+        return finished(given.db, yield* storage.inspect(runId), `finished after ${took}`)
       case "failed": {
         const value = { runId, status: "failed", error: result.error, next: [resume] }
         const text = `Run ${runId} failed after ${took}. ${result.error.message}\nTake it up again: ${resume}`
@@ -368,6 +364,13 @@ const conclude = (
       }
     }
   })
+
+/** What a run gave, in its stored form: that is JSON whatever its schema makes of it. */
+const finished = (db: string | undefined, { run: { runId }, output }: RunDetails, how: string): Reply => {
+  const shown = output === undefined ? "" : `\n${excerpt(pretty(output), commandLine(db, "output", runId, "--json"))}`
+  const value = { runId, status: "finished", ...(output === undefined ? {} : { output }), next: [] }
+  return { value, text: `Run ${runId} ${how}.${shown}`, code: Exit.finished }
+}
 
 /** Open waits of a run, and of the child runs that it waits for. */
 const waitsOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<WaitSummary>, StoreError> =>

@@ -135,7 +135,7 @@ export const Told = Schema.Struct({
   command: Schema.String,
   nodeId: Schema.NullOr(Schema.String),
   iteration: Schema.NullOr(Schema.Number),
-  /** Whether a process works on the run, which hears of it at once. */
+  /** Whether a process works on the run, which hears of it at once, or has ended it by now. */
   isHeard: Schema.Boolean,
   /** The command that takes the run up, where nobody works on it. */
   next: strings,

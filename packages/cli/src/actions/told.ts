@@ -21,8 +21,9 @@ export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration,
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const { run } = yield* storage.inspect(runId)
-    const isHeard = Owners.isAlive(run, now)
-    const next = isHeard || run.finishedAt !== null ? [] : [commandLine(db, "up", "--resume", runId)]
+    // One that has ended meanwhile has heard it.
+    const isHeard = Owners.isAlive(run, now) || run.finishedAt !== null
+    const next = isHeard ? [] : [commandLine(db, "up", "--resume", runId)]
     const then = next.length === 0 ? "." : `.\nNobody works on the run. Take it up: ${next[0]}`
     const value = { runId, command, nodeId: nodeId ?? null, iteration: iteration ?? null, isHeard, next }
     return { value, text: `${did}${then}` }

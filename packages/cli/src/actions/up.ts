@@ -4,34 +4,29 @@
 import { statSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import { Engine } from "@smithers/core/Engine"
-import { InvalidInput, type StoreError, unnamed } from "@smithers/core/Errors"
+import { InvalidInput, unnamed } from "@smithers/core/Errors"
 import { generateRunId, idPattern } from "@smithers/core/Ids"
 import type { Settlement } from "@smithers/core/RunDriver"
 import { onStorage } from "@smithers/core/Smithers"
-import { type RunDetails, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
+import { type RunDetails, Storage } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Ref from "effect/Ref"
 import { filename, findRun, locate, named, nearest, open, sourceOf } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile, NoSource, type Tagged } from "../Errors.ts"
-import { Exit } from "../Exit.ts"
-import * as Follow from "../Follow.ts"
 import { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
-import * as LiveView from "../LiveView.ts"
-import * as Progress from "../Progress.ts"
-import { redirectConsole, Screen } from "../Screen.ts"
-import { excerpt, pretty, span } from "../Text.ts"
-import { commandLine, commandsFor } from "../Why.ts"
+import { Screen } from "../Screen.ts"
+import { commandLine } from "../Why.ts"
 import { definitionFor, type LoadedWorkflow, load, looksLikeFile, type WorkflowModule } from "../WorkflowFile.ts"
+import { conclude, finished } from "./conclude.ts"
 import { detach } from "./detach.ts"
+import { show } from "./show.ts"
 
 /** What `up` is given. */
 export interface Given {
@@ -257,145 +252,7 @@ const work = (task: Work) =>
       screen.say(`Stopped. Nothing that is done is lost; take it up again: ${resume}`),
     )
     // The run has been let go of, so what the store says of it holds.
-    return yield* Effect.scoped(Effect.flatMap(open(file), (storage) => conclude(storage, task, settled, began, resume)))
-  })
-
-/** Shows events as they come; what it gives shows those that are left. */
-const show = ({ file, runId, existing }: Work, began: number) =>
-  Effect.gen(function* () {
-    const screen = yield* Screen
-    if (screen.isJson) return Effect.void
-    const storage = yield* open(file)
-    const isKnown = existing !== undefined || (yield* exists(storage, runId))
-    const details = existing ?? (isKnown ? yield* storage.inspect(runId) : undefined)
-    const seen = yield* Ref.make(yield* lastSeq(storage, isKnown ? runId : undefined, began))
-    const waits = isKnown ? yield* storage.waits({ runId }) : []
-    let progress = details === undefined ? Progress.begin(began) : Progress.resume(details.run.createdAt, details.nodes, waits)
-    const now = () => Date.now()
-    const view = screen.isLive ? yield* LiveView.make(screen, now, progress) : undefined
-    if (view !== undefined) redirectConsole(view.line)
-    let total: number | undefined
-    const write = (text: string) => (view === undefined ? screen.say(text) : Effect.sync(() => view.line(text)))
-    let isFirst = true
-    const each = Effect.fnUntraced(function* (events: Parameters<Parameters<typeof Follow.drain>[3]>[0]) {
-      for (const event of events) {
-        const { _tag } = event.event
-        if (_tag === "RunStarted") progress = { ...progress, createdAt: event.at }
-        progress = Progress.apply(progress, event)
-        view?.update(progress, total)
-        if (isFirst) yield* write(`▶ run ${runId}`)
-        isFirst = false
-        yield* write(Progress.line(event, progress.createdAt))
-        if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) {
-          total = stepsOf(yield* storage.plan(runId))
-        }
-      }
-      view?.update(progress, total)
-    })
-    const fiber = yield* Effect.forkScoped(Effect.catchAll(Follow.follow(storage, runId, seen, each), () => Effect.void))
-    return Effect.gen(function* () {
-      yield* Fiber.interrupt(fiber)
-      yield* Effect.ignore(Follow.drain(storage, runId, seen, each))
-    })
-  })
-
-const exists = (storage: StorageShape, runId: string) =>
-  Effect.map(storage.events(runId, { limit: 1 }), (events) => events.length > 0).pipe(
-    Effect.catchTag("RunNotFound", () => Effect.succeed(false)),
-  )
-
-/** The last event before a time: what there was before we began is not shown again. */
-const lastSeq = (storage: StorageShape, runId: string | undefined, before: number) =>
-  Effect.gen(function* () {
-    if (runId === undefined) return 0
-    const seen = yield* Ref.make(0)
-    let last = 0
-    yield* Follow.drain(storage, runId, seen, (events) =>
-      Effect.sync(() => {
-        for (const { seq, at } of events) if (at < before) last = seq
-      }),
+    return yield* Effect.scoped(
+      Effect.flatMap(open(file), (storage) => conclude(storage, { db: given.db, runId }, settled, began, resume)),
     )
-    return last
   })
-
-/** Steps and waits in the text of a plan. */
-const stepsOf = (plan: string): number => plan.split("\n").filter((line) => /^\[\d+,"(Step|Wait)"/.test(line)).length
-
-/** What is said in the end. */
-const conclude = (
-  storage: StorageShape,
-  { given, runId }: Work,
-  result: RunResult<unknown> | { readonly _tag: "waiting" | "paused" },
-  began: number,
-  resume: string,
-) =>
-  Effect.gen(function* () {
-    const took = span((yield* Clock.currentTimeMillis) - began)
-    switch (result._tag) {
-      case "finished":
-        return finished(given.db, yield* storage.inspect(runId), `finished after ${took}`)
-      case "failed": {
-        const value = { runId, status: "failed", error: result.error, next: [resume] }
-        const text = `Run ${runId} failed after ${took}. ${result.error.message}\nTake it up again: ${resume}`
-        return { value, text, code: Exit.failed } satisfies Reply
-      }
-      case "cancelled": {
-        const reason = result.reason === undefined ? "" : `: ${result.reason}`
-        const value = {
-          runId,
-          status: "cancelled",
-          ...(result.reason === undefined ? {} : { reason: result.reason }),
-          next: [resume],
-        }
-        return {
-          value,
-          text: `Run ${runId} was cancelled${reason}.\nTake that back: ${resume}`,
-          code: Exit.cancelled,
-        } satisfies Reply
-      }
-      case "paused": {
-        const next = [commandLine(given.db, "unpause", runId), resume]
-        const text = `Run ${runId} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
-        return { value: { runId, status: "paused", next }, text, code: Exit.waiting } satisfies Reply
-      }
-      default: {
-        const waits = yield* waitsOf(storage, runId)
-        return waitingReply(runId, waits, given.db, resume)
-      }
-    }
-  })
-
-/** What a run gave, in its stored form: that is JSON whatever its schema makes of it. */
-const finished = (db: string | undefined, { run: { runId }, output }: RunDetails, how: string): Reply => {
-  const shown = output === undefined ? "" : `\n${excerpt(pretty(output), commandLine(db, "output", runId, "--json"))}`
-  const value = { runId, status: "finished", ...(output === undefined ? {} : { output }), next: [] }
-  return { value, text: `Run ${runId} ${how}.${shown}`, code: Exit.finished }
-}
-
-/** Open waits of a run, and of the child runs that it waits for. */
-const waitsOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<WaitSummary>, StoreError> =>
-  Effect.gen(function* () {
-    const own = yield* storage.waits({ runId })
-    const children = own.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : []))
-    const inside = yield* Effect.forEach(children, (child) => waitsOf(storage, child))
-    return [...own.filter(({ kind }) => kind !== "subflow"), ...inside.flat()]
-  })
-
-const waitingReply = (runId: string, waits: ReadonlyArray<WaitSummary>, db: string | undefined, resume: string): Reply => {
-  const kinds = new Set(waits.map(({ kind }) => kind as string))
-  const isForPeople = kinds.has("approval") || kinds.has("human")
-  const status = isForPeople ? "waiting-approval" : kinds.has("signal") ? "waiting-event" : "waiting-timer"
-  const shown = waits.map(({ nodeId, iteration, kind, deadline }) => ({
-    nodeId,
-    iteration,
-    kind,
-    ...(deadline === null ? {} : { deadline }),
-  }))
-  const commands = waits.flatMap((wait) => commandsFor(wait, db))
-  const lines = waits.flatMap((wait) => [
-    `  ${wait.nodeId}: ${Progress.waitText(wait.kind, wait.request, wait.name ?? undefined)}`,
-    ...commandsFor(wait, db).map((command) => `      ${command}`),
-  ])
-  const text = [`Run ${runId} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
-  return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: Exit.waiting }
-}

@@ -1,0 +1,92 @@
+/**
+ * What is said of a run when nothing goes on any more: how it stands, what it gave, and the commands that bring it on.
+ */
+import type { StoreError } from "@smithers/core/Errors"
+import type { RunDetails, StorageShape, WaitSummary } from "@smithers/core/Storage"
+import type { RunResult } from "@smithers/core/Workflow"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Reply } from "../Definition.ts"
+import { Exit } from "../Exit.ts"
+import * as Progress from "../Progress.ts"
+import { excerpt, pretty, span } from "../Text.ts"
+import { commandLine, commandsFor } from "../Why.ts"
+
+/** What is said in the end. */
+export const conclude = (
+  storage: StorageShape,
+  { db, runId }: { readonly db: string | undefined; readonly runId: string },
+  result: RunResult<unknown> | { readonly _tag: "waiting" | "paused" },
+  began: number,
+  resume: string,
+) =>
+  Effect.gen(function* () {
+    const took = span((yield* Clock.currentTimeMillis) - began)
+    switch (result._tag) {
+      case "finished":
+        return finished(db, yield* storage.inspect(runId), `finished after ${took}`)
+      case "failed": {
+        const value = { runId, status: "failed", error: result.error, next: [resume] }
+        const text = `Run ${runId} failed after ${took}. ${result.error.message}\nTake it up again: ${resume}`
+        return { value, text, code: Exit.failed } satisfies Reply
+      }
+      case "cancelled": {
+        const reason = result.reason === undefined ? "" : `: ${result.reason}`
+        const value = {
+          runId,
+          status: "cancelled",
+          ...(result.reason === undefined ? {} : { reason: result.reason }),
+          next: [resume],
+        }
+        return {
+          value,
+          text: `Run ${runId} was cancelled${reason}.\nTake that back: ${resume}`,
+          code: Exit.cancelled,
+        } satisfies Reply
+      }
+      case "paused": {
+        const next = [commandLine(db, "unpause", runId), resume]
+        const text = `Run ${runId} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
+        return { value: { runId, status: "paused", next }, text, code: Exit.waiting } satisfies Reply
+      }
+      default: {
+        const waits = yield* waitsOf(storage, runId)
+        return waitingReply(runId, waits, db, resume)
+      }
+    }
+  })
+
+/** What a run gave, in its stored form: that is JSON whatever its schema makes of it. */
+export const finished = (db: string | undefined, { run: { runId }, output }: RunDetails, how: string): Reply => {
+  const shown = output === undefined ? "" : `\n${excerpt(pretty(output), commandLine(db, "output", runId, "--json"))}`
+  const value = { runId, status: "finished", ...(output === undefined ? {} : { output }), next: [] }
+  return { value, text: `Run ${runId} ${how}.${shown}`, code: Exit.finished }
+}
+
+/** Open waits of a run, and of the child runs that it waits for. */
+const waitsOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<WaitSummary>, StoreError> =>
+  Effect.gen(function* () {
+    const own = yield* storage.waits({ runId })
+    const children = own.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : []))
+    const inside = yield* Effect.forEach(children, (child) => waitsOf(storage, child))
+    return [...own.filter(({ kind }) => kind !== "subflow"), ...inside.flat()]
+  })
+
+const waitingReply = (runId: string, waits: ReadonlyArray<WaitSummary>, db: string | undefined, resume: string): Reply => {
+  const kinds = new Set(waits.map(({ kind }) => kind as string))
+  const isForPeople = kinds.has("approval") || kinds.has("human")
+  const status = isForPeople ? "waiting-approval" : kinds.has("signal") ? "waiting-event" : "waiting-timer"
+  const shown = waits.map(({ nodeId, iteration, kind, deadline }) => ({
+    nodeId,
+    iteration,
+    kind,
+    ...(deadline === null ? {} : { deadline }),
+  }))
+  const commands = waits.flatMap((wait) => commandsFor(wait, db))
+  const lines = waits.flatMap((wait) => [
+    `  ${wait.nodeId}: ${Progress.waitText(wait.kind, wait.request, wait.name ?? undefined)}`,
+    ...commandsFor(wait, db).map((command) => `      ${command}`),
+  ])
+  const text = [`Run ${runId} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
+  return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: Exit.waiting }
+}

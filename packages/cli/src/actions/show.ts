@@ -1,0 +1,81 @@
+/**
+ * Shows a run while it goes on: what it shows is what is committed, read through a connection of its own.
+ */
+import type { RunDetails, StorageShape } from "@smithers/core/Storage"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Ref from "effect/Ref"
+import { open } from "../Database.ts"
+import * as Follow from "../Follow.ts"
+import * as LiveView from "../LiveView.ts"
+import * as Progress from "../Progress.ts"
+import { redirectConsole, Screen } from "../Screen.ts"
+
+interface Shown {
+  readonly file: string
+  readonly runId: string
+  /** The run, where it is one that was taken up. */
+  readonly existing: RunDetails | undefined
+}
+
+/** Shows events as they come; what it gives shows those that are left. */
+export const show = ({ file, runId, existing }: Shown, began: number) =>
+  Effect.gen(function* () {
+    const screen = yield* Screen
+    if (screen.isJson) return Effect.void
+    const storage = yield* open(file)
+    const isKnown = existing !== undefined || (yield* exists(storage, runId))
+    const details = existing ?? (isKnown ? yield* storage.inspect(runId) : undefined)
+    const seen = yield* Ref.make(yield* lastSeq(storage, isKnown ? runId : undefined, began))
+    const waits = isKnown ? yield* storage.waits({ runId }) : []
+    let progress = details === undefined ? Progress.begin(began) : Progress.resume(details.run.createdAt, details.nodes, waits)
+    const clock = yield* Effect.clock
+    const now = () => clock.unsafeCurrentTimeMillis()
+    const view = screen.isLive ? yield* LiveView.make(screen, now, progress) : undefined
+    if (view !== undefined) redirectConsole(view.line)
+    let total: number | undefined
+    const write = (text: string) => (view === undefined ? screen.say(text) : Effect.sync(() => view.line(text)))
+    let isFirst = true
+    const each = Effect.fnUntraced(function* (events: Parameters<Parameters<typeof Follow.drain>[3]>[0]) {
+      for (const event of events) {
+        const { _tag } = event.event
+        if (_tag === "RunStarted") progress = { ...progress, createdAt: event.at }
+        progress = Progress.apply(progress, event)
+        view?.update(progress, total)
+        if (isFirst) yield* write(`▶ run ${runId}`)
+        isFirst = false
+        yield* write(Progress.line(event, progress.createdAt))
+        if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) {
+          total = stepsOf(yield* storage.plan(runId))
+        }
+      }
+      view?.update(progress, total)
+    })
+    const fiber = yield* Effect.forkScoped(Effect.catchAll(Follow.follow(storage, runId, seen, each), () => Effect.void))
+    return Effect.gen(function* () {
+      yield* Fiber.interrupt(fiber)
+      yield* Effect.ignore(Follow.drain(storage, runId, seen, each))
+    })
+  })
+
+const exists = (storage: StorageShape, runId: string) =>
+  Effect.map(storage.events(runId, { limit: 1 }), (events) => events.length > 0).pipe(
+    Effect.catchTag("RunNotFound", () => Effect.succeed(false)),
+  )
+
+/** The last event before a time: what there was before we began is not shown again. */
+const lastSeq = (storage: StorageShape, runId: string | undefined, before: number) =>
+  Effect.gen(function* () {
+    if (runId === undefined) return 0
+    const seen = yield* Ref.make(0)
+    let last = 0
+    yield* Follow.drain(storage, runId, seen, (events) =>
+      Effect.sync(() => {
+        for (const { seq, at } of events) if (at < before) last = seq
+      }),
+    )
+    return last
+  })
+
+/** Steps and waits in the text of a plan. */
+const stepsOf = (plan: string): number => plan.split("\n").filter((line) => /^\[\d+,"(Step|Wait)"/.test(line)).length

@@ -78,7 +78,7 @@ export const folder = (): Folder => {
 
 /** Waits for something that another process does. Polls, since nothing tells this process. */
 export const until = async (condition: () => boolean | Promise<boolean>, what: string): Promise<void> => {
-  const deadline = performance.now() + 20_000
+  const deadline = performance.now() + 60_000
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
     await Bun.sleep(20)

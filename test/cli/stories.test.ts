@@ -216,6 +216,8 @@ export default made.smithers(() => (
     const supervisor = place.start(["supervise", "--interval", "1s", "--json"])
     await until(async () => (await statusOf("killer")) === "finished", "the killed run is finished")
     await until(async () => (await place.run("approve", "broken")).code === 0, "it can still be asked")
+    await until(async () => (await statusOf("broken")) === "failed", "it is given up")
+    expect((await place.run("why", "broken")).stdout).toContain("could not be taken up 5 times in a row")
     supervisor.kill("SIGTERM")
     const { code, stdout } = await supervisor.result
     expect(code).toBe(143)
@@ -224,7 +226,11 @@ export default made.smithers(() => (
       .split("\n")
       .map((line) => JSON.parse(line) as { action: string; runId: string | null; message: string })
     expect(lines.find(({ action, runId }) => action === "refused" && runId === "broken")?.message).toContain("cannot be parsed")
+    expect(lines.filter(({ runId }) => runId === "broken").at(-1)?.action).toBe("gave-up")
     expect(lines.find(({ action, runId }) => action === "settled" && runId === "killer")?.message).toBe("finished")
+    // Repaired, it goes on, and what was said to it is kept.
+    writeFileSync(place.file("broken.ts"), readFileSync(place.file("workflow.ts"), "utf8"))
+    expect((await place.run("up", "--resume", "broken")).code).toBe(0)
     expect(
       lines.some(({ runId }) => runId === "nap"),
       "whose time has not come",

@@ -133,11 +133,11 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
         return false
       })
 
-    /** Ends a run whose process died each time it was taken up. */
-    const giveUp = (due: Due) =>
+    /** Ends a run that could not be taken up so often in a row: its process died each time, or its workflow did not load. */
+    const giveUp = ({ runId, workflow }: Due, interruptions: number, problem?: string) =>
       Effect.gen(function* () {
-        const { runId, workflow, tries } = due
-        const failure = new CrashLoop({ runId, interruptions: tries })
+        const error = problem === undefined ? {} : { error: { name: "LoadFailed", message: problem, retryable: false } }
+        const failure = new CrashLoop({ runId, interruptions, ...error })
         const isEnded = yield* Effect.scoped(Effect.flatMap(Engine.make(), (engine) => engine.abandon(runId, failure))).pipe(
           Effect.provideService(Storage, storage),
           Effect.catchAll(() => Effect.succeed(false)),
@@ -147,7 +147,7 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
 
     const work = (due: Due) =>
       Effect.gen(function* () {
-        if (due.tries >= maxTries) return yield* giveUp(due)
+        if (due.tries >= maxTries) return yield* giveUp(due, due.tries)
         const run = { runId: due.runId, workflow: due.workflow }
         yield* Metric.increment(Metrics.runsSupervised)
         yield* act({ action: "resumed", ...run, message: "" })
@@ -158,6 +158,8 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
           return yield* act({ action: "settled", ...run, message: result.status, exitCode: ended.code })
         }
         const times = (pauses.get(run.runId)?.times ?? 0) + 1
+        // A workflow that cannot be loaded claims nothing, so the store does not count it.
+        if (ended.code === Exit.input && times >= maxTries) return yield* giveUp(due, times, result.problem)
         const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs)
         const again = (yield* Clock.currentTimeMillis) + pauseMs
         pauses.set(run.runId, { times, until: again })

@@ -905,8 +905,15 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     return { state, events, interrupts, isPartial: work.length > 0, isStale }
   }
 
+  /** Forgets retries and deadlines of what was halted. */
+  const prune = (): void => {
+    for (let due = retries.peek(); due !== undefined && isOutdated(due); due = retries.peek()) retries.pop()
+    for (let end = deadlines.peek(); end !== undefined && isOver(end); end = deadlines.peek()) deadlines.pop()
+  }
+
   const next: Schedule["next"] = () => {
     events = []
+    prune()
     const starts = startReady()
     if (isStuck()) {
       const [read] = plan.pending

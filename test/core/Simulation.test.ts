@@ -5,6 +5,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Behaviour from "./simulation/Behaviour.ts"
 import * as CoreSimulator from "./simulation/CoreSimulator.ts"
 import * as EngineSimulator from "./simulation/EngineSimulator.ts"
 import { lower } from "./simulation/Lowering.ts"
@@ -31,7 +32,7 @@ const compare = (
     if (difference !== undefined) return difference
   }
   if (undisturbed.ending.status === "failed") return undefined
-  const [left, right] = [undisturbed, disturbed].map((run) => JSON.stringify(CoreSimulator.essence(run)))
+  const [left, right] = [undisturbed, disturbed].map((run) => Behaviour.text(CoreSimulator.essence(run)))
   return left === right ? undefined : `the disturbed run ended as ${right} instead of ${left}`
 }
 

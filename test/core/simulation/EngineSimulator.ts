@@ -24,6 +24,7 @@ import * as MortalStorage from "./MortalStorage.ts"
 import * as Random from "./Random.ts"
 import type { Fault, Scenario } from "./Scenario.ts"
 import * as VirtualClock from "./VirtualClock.ts"
+import * as World from "./World.ts"
 
 const runId = "run"
 
@@ -113,10 +114,25 @@ export const simulate = (
             { ...workflow.definition, planner: () => ({ plan: () => lower(scenario, body).plan, observe: () => true }) },
             scenario,
           )
-        : workflow.run({ seed: scenario.seed }, { runId })
+        : joined(engine, workflow.definition, scenario)
       const fiber = yield* Effect.forkIn(Effect.provideService(run, Engine.Engine, engine), scope)
       return { fiber, mortal, bodies, stop: Effect.zipRight(Fiber.interrupt(fiber), Scope.close(scope, Exit.void)) }
     })
+
+  const world = World.make(original, random)
+  /** Has the world say something, whether anyone listens or not. Answers with whether it did. */
+  const hear = Effect.gen(function* () {
+    const waits = yield* disk.waits({ runId, limit: 1000 })
+    const told = (yield* disk.inbox).flatMap(({ command }) => ("nodeId" in command ? [command.nodeId] : []))
+    const isAnswered = (nodeId: string, approved: boolean | null) => told.includes(nodeId) || approved !== null
+    const open = waits.map(({ nodeId, iteration, approved }) => ({ nodeId, iteration, isAnswered: isAnswered(nodeId, approved) }))
+    const command = world.say(open)
+    if (command === undefined) return false
+    const at = virtual.clock.unsafeCurrentTimeMillis()
+    yield* Effect.ignore(disk.deliver({ id: `said ${++said}`, runId, at, command }))
+    return true
+  })
+  let said = 0
 
   /** One process, until its fault or the end of the run. */
   const live = (process: Process, fault: Fault | undefined, asleep: ReadonlyArray<Process>) =>
@@ -138,6 +154,7 @@ export const simulate = (
           return mortal.commits() === 0 ? undefined : yield* expectSuspended
         }
         if (mortal.commits() > 0 && asleep.length > 0 && random.chance(0.3)) yield* random.pick(asleep).mortal.wake
+        if (random.chance(0.2) && (yield* hear)) idle = 0
         if (bodies.size > 0 && random.chance(0.8)) {
           idle = 0
           const count = random.pick([1, 1, 1, 2, bodies.size])
@@ -183,7 +200,10 @@ export const simulate = (
         const process = yield* begin(scenario, fault)
         yield* live(process, fault, asleep)
         if (process.mortal.isGone() && fault?.edge === "paused") asleep.push(process)
-        if ((yield* disk.inspect(runId)).run.finishedAt === null) continue
+        if ((yield* disk.inspect(runId)).run.finishedAt === null) {
+          if (random.chance(0.3)) yield* hear
+          continue
+        }
         for (const zombie of asleep) yield* expectFenced(zombie)
         return { commits: process.mortal.commits(), processes }
       }

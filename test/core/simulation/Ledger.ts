@@ -20,7 +20,7 @@ export interface Entry {
 }
 
 interface Node {
-  status: "running" | "interrupted" | "retrying" | "settled"
+  status: "running" | "waiting" | "interrupted" | "retrying" | "settled"
   attempt: number
 }
 
@@ -178,7 +178,7 @@ export const make = (root: Spec): Ledger => {
         failures.delete(key)
         if (plan.find(label).kind === "loop") passes.set(key, 0)
         else if (bounds.has(key)) bounds.set(key, opened())
-        else move(key, ["settled", "interrupted", "retrying"], "interrupted")
+        else move(key, ["settled", "interrupted", "retrying", "waiting"], "interrupted")
         return
       }
       case "AttemptStarted": {
@@ -213,6 +213,20 @@ export const make = (root: Spec): Ledger => {
       case "NodeSkipped":
         start(nodeKey(event.nodeId, event.iteration), event.nodeId, event.iteration)
         return move(nodeKey(event.nodeId, event.iteration), ["interrupted"], "settled")
+      case "WaitStarted": {
+        const key = nodeKey(event.nodeId, event.iteration)
+        start(key, event.nodeId, event.iteration)
+        return move(key, ["interrupted"], "waiting")
+      }
+      case "WaitEnded": {
+        const key = nodeKey(event.nodeId, event.iteration)
+        if (event.status === "failed") fail(event.nodeId, event.iteration)
+        if (event.status === "finished") {
+          if (outputs.has(key)) refuse(`the output of ${key} was committed twice`)
+          outputs.set(key, { order: entries.length, output: event.output })
+        }
+        return move(key, ["waiting"], event.status === "passed" ? "interrupted" : "settled")
+      }
       case "LoopAdvanced": {
         const key = nodeKey(event.nodeId, event.iteration)
         const total = totals.get(event.nodeId) ?? 0

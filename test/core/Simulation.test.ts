@@ -74,6 +74,24 @@ const onEngineMended: Trial = (scenario) =>
     }),
   )
 
+const onEngineCancelled: Trial = (scenario) =>
+  caught(
+    Effect.gen(function* () {
+      const { state, ending } = yield* EngineSimulator.simulate(scenario, 5, { isCancelled: true })
+      return Reference.differences(Reference.expect(scenario), state, ending)[0]
+    }),
+  )
+
+const onEngineRetried: Trial = (scenario) =>
+  caught(
+    Effect.gen(function* () {
+      const mended = Scenario.mended(scenario)
+      const { state, ending } = yield* EngineSimulator.simulate(scenario, 6, { mended, isRetried: true })
+      if (ending.failures !== undefined) return undefined
+      return Reference.differences(Reference.expect(mended), state, ending)[0]
+    }),
+  )
+
 /** The scenario with a fault at each commit of its undisturbed run. */
 const everywhere = function* (scenario: Scenario.Scenario): Iterable<Scenario.Scenario> {
   const { plan } = lower(scenario, () => Effect.never)
@@ -126,6 +144,18 @@ describe("Simulation", () => {
   it.effect(
     "a plan that is made anew whenever anything happened gives the same run as one that is made once",
     () => search(scenarios(200, 600_000), onEngineReactive),
+    patience,
+  )
+
+  it.effect(
+    "a run that is cancelled at any moment undoes and leaves in order what it had begun, and begins nothing else",
+    () => search(scenarios(300, 700_000), onEngineCancelled),
+    patience,
+  )
+
+  it.effect(
+    "a failed run of which some node is run again ends, once it is mended and resumed, as if it had never failed",
+    () => search(scenarios(300, 800_000), onEngineRetried),
     patience,
   )
 

@@ -147,7 +147,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       const { nodeId, iteration, wait } = record
       return [{ nodeId, iteration, isAnswered: wait?.decision !== undefined || wait?.answers !== undefined }]
     })
-    const said = world.say(open)
+    const said = world.say(open, state.isPaused)
     if (said === undefined) return false
     for (const event of RunDriver.obey(said, `said ${state.seq}`, state)) happen(event)
     return true
@@ -298,6 +298,10 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     const running = [...state.nodes].filter(([, record]) => record.kind === "step" && record.status === "running").length
     if (kept.running.length !== running) refuse(`${running} attempts run, and the schedule knows of ${kept.running.length}`)
 
+    if (state.isPaused) {
+      if (decision.starts.length > 0) refuse(`${list(decision.starts.map(({ step }) => step.id))} started while the run was paused`)
+      return
+    }
     const busy = runningBefore.map(position)
     const ready = kept.ready.map(position)
     let last = -1

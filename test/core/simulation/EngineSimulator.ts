@@ -2,12 +2,14 @@
  * Runs a scenario through the real engine on a store in memory. Each process is an engine of its own, with a view of the store
  * that dies with it; the next one has to wait for its lease. Bodies end in an order picked from a stream of random numbers.
  */
+import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { compensationId } from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
+import * as RunState from "@smithers/core/RunState"
 import { Storage } from "@smithers/core/Storage"
 import type { RunError, RunResult } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
@@ -58,13 +60,17 @@ export interface Options {
   readonly mended?: Scenario
   /** Makes the plan anew whenever anything happened, as a front end that renders would. */
   readonly isReactive?: boolean
+  /** Somebody cancels the run at some moment. */
+  readonly isCancelled?: boolean
+  /** Somebody has a node of the failed run run again, whichever, and so goes on with what was mended. */
+  readonly isRetried?: boolean
 }
 
 /** Runs the scenario to its end. Dies with a `Violation` where the engine does what it must not. */
 export const simulate = (
   original: Scenario,
   order: number,
-  { mended, isReactive = false }: Options = {},
+  { mended, isReactive = false, isCancelled = false, isRetried = false }: Options = {},
 ): Effect.Effect<Simulated & { readonly ledger: Ledger.Ledger }> => {
   const disk = MemoryStorage.make()
   const ledger = Ledger.make(original.root)
@@ -82,8 +88,8 @@ export const simulate = (
   const begin = (scenario: Scenario, fault: Fault | undefined): Effect.Effect<Process> =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const mortal = MortalStorage.make(disk, fault, ({ frame, firstSeq, at, events }) =>
-        observe(() => ledger.commit(frame, firstSeq, at, events)),
+      const mortal = MortalStorage.make(disk, fault, ({ frame, firstSeq, at, events, consumed }) =>
+        observe(() => ledger.commit(frame, firstSeq, at, events, consumed.length)),
       )
       const bodies = new Set<() => void>()
       const body = ({ spec, isUndo, idempotencyKey, attempt, needs }: Call): Effect.Effect<unknown, unknown> => {
@@ -126,13 +132,18 @@ export const simulate = (
     const told = (yield* disk.inbox).flatMap(({ command }) => ("nodeId" in command ? [command.nodeId] : []))
     const isAnswered = (nodeId: string, approved: boolean | null) => told.includes(nodeId) || approved !== null
     const open = waits.map(({ nodeId, iteration, approved }) => ({ nodeId, iteration, isAnswered: isAnswered(nodeId, approved) }))
-    const command = world.say(open)
+    const isCancelling = isCancelled && !hasCancelled && random.chance(0.1)
+    hasCancelled ||= isCancelling
+    const command = isCancelling ? ({ _tag: "Cancel" } as const) : world.say(open, isPaused)
     if (command === undefined) return false
+    if (command._tag === "Pause" || command._tag === "Unpause") isPaused = command._tag === "Pause"
     const at = virtual.clock.unsafeCurrentTimeMillis()
     yield* Effect.ignore(disk.deliver({ id: `said ${++said}`, runId, at, command }))
     return true
   })
   let said = 0
+  let isPaused = false
+  let hasCancelled = false
 
   /** One process, until its fault or the end of the run. */
   const live = (process: Process, fault: Fault | undefined, asleep: ReadonlyArray<Process>) =>
@@ -214,6 +225,10 @@ export const simulate = (
     let count = yield* drive(original)
     let state = yield* disk.load(runId)
     const isMended = mended !== undefined && state.status === "failed"
+    if (isMended && isRetried) {
+      const { nodeId } = random.pick(RunState.records(state).filter((record) => !record.nodeId.includes("~")))
+      yield* Effect.provideService(Commands.retryNode(runId, nodeId), Storage, disk)
+    }
     if (isMended) {
       count = yield* drive(mended)
       state = yield* disk.load(runId)
@@ -225,6 +240,9 @@ export const simulate = (
       const { nodeId = "", iteration = 0 } = state.failure._tag === "CompensationFailed" ? state.failure.cause : state.failure
       const failedAt = nodeKey(nodeId, iteration)
       return { state, ending: { status: "failed", failedAt, output: undefined, failures }, ...count, ledger } as const
+    }
+    if (state.status === "cancelled") {
+      return { state, ending: { status: "cancelled", failedAt: undefined, output: undefined, failures }, ...count, ledger } as const
     }
     // Asked again, a finished run answers with what is stored.
     const last = yield* begin(scenario, undefined)

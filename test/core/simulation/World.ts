@@ -12,8 +12,8 @@ export interface Asked {
 }
 
 export interface World {
-  /** Something to say now, if anything may be said. */
-  readonly say: (open: ReadonlyArray<Asked>) => Instruction | undefined
+  /** Something to say now, if anything may be said. Somebody may also pause the run, and will unpause it. */
+  readonly say: (open: ReadonlyArray<Asked>, isPaused: boolean) => Instruction | undefined
 }
 
 /** What a signal carries, and people answer. */
@@ -30,6 +30,7 @@ export const make = ({ root }: Scenario, random: Random.Random): World => {
   const plan = index(root)
   const signals = plan.nodes.filter(isAnswering).filter(({ on }) => on === "signal")
   let early = 5
+  let pauses = random.pick([0, 0, 1, 2])
   const signal = (name: string): Instruction => {
     const [correlation, payload] = random.pick([
       ["mine", given(name)],
@@ -41,14 +42,19 @@ export const make = ({ root }: Scenario, random: Random.Random): World => {
     return { _tag: "Signal", name, correlation, payload }
   }
   return {
-    say: (open) => {
+    say: (open, isPaused) => {
+      if (isPaused && random.chance(0.4)) return { _tag: "Unpause" }
+      if (!isPaused && pauses > 0 && random.chance(0.2)) {
+        pauses--
+        return { _tag: "Pause" }
+      }
       if (early > 0 && signals.length > 0 && random.chance(0.3)) {
         early--
         return signal(random.pick(signals).label)
       }
       const silent = (nodeId: string): boolean => (verdictOf(plan, nodeId) ?? "silent") === "silent"
       const asked = open.filter(({ nodeId, isAnswered }) => !isAnswered && !silent(nodeId))
-      if (asked.length === 0) return undefined
+      if (asked.length === 0) return isPaused ? { _tag: "Unpause" } : undefined
       const { nodeId, iteration } = random.pick(asked)
       const spec = plan.find(nodeId)
       if (spec.kind === "wait" && spec.on === "signal") return signal(nodeId)

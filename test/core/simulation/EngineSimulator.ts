@@ -226,8 +226,8 @@ export const simulate = (
     let state = yield* disk.load(runId)
     const isMended = mended !== undefined && state.status === "failed"
     if (isMended && isRetried) {
-      const { nodeId } = random.pick(RunState.records(state).filter((record) => !record.nodeId.includes("~")))
-      yield* Effect.provideService(Commands.retryNode(runId, nodeId), Storage, disk)
+      const known = RunState.records(state).filter((record) => !record.nodeId.includes("~"))
+      if (known.length > 0) yield* Effect.provideService(Commands.retryNode(runId, random.pick(known).nodeId), Storage, disk)
     }
     if (isMended) {
       count = yield* drive(mended)

@@ -743,6 +743,61 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("makes all passes of a loop in its finally when the run is cancelled, before it or in the midst of it", () =>
+      on(
+        Effect.gen(function* () {
+          for (const stuck of ["slow", "pass"]) {
+            const done: Array<string> = []
+            const step = ($: Builder, id: string) =>
+              $.step(id, {
+                output: Text,
+                run: () => {
+                  done.push(id)
+                  return id === stuck ? Effect.as(Effect.sleep("1 minute"), id) : Effect.succeed(id)
+                },
+              })
+            const w = workflow(($) =>
+              $.tryCatch({
+                try: step($, "slow"),
+                finally: $.loop({ id: "loop", maxIterations: 3, until: () => false, body: step($, "pass") }),
+              }),
+            )
+            const fiber = yield* Effect.fork(w.run({}, { runId: stuck }))
+            yield* rest
+            yield* Commands.cancel(stuck)
+            yield* passing("10 minutes", Fiber.join(fiber))
+            expect(done).toEqual(["slow", "pass", "pass", "pass"])
+          }
+        }),
+      ),
+    )
+
+    it.effect("beside a failure begins anew when some node of the run is run again", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = plain()
+          let isFixed = false
+          const w = workflow(($) =>
+            $.parallel(
+              $.sequence(
+                step($, "a"),
+                step($, "b", () => !isFixed),
+              ),
+              $.tryCatch({
+                try: $.approval("ask", { request: () => ({ title: "?" }), timeout: "1 hour", onTimeout: "approve" }),
+                finally: step($, "last"),
+              }),
+            ),
+          )
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "b" } })
+          isFixed = true
+          yield* Commands.retryNode("r", "a")
+          yield* passing("2 hours", w.execute({}, { runId: "r" }))
+          expect(done).toEqual(["a", "b", "last", "a", "b", "last"])
+        }),
+      ),
+    )
+
     it.effect("gives up what was waited for inside, so that nobody is asked any more", () =>
       on(
         Effect.gen(function* () {

@@ -156,6 +156,20 @@ describe("a failure for good", () => {
     expect(run.fail("a").outcome).toMatchObject(failedAt("e"))
   })
 
+  it("that is caught makes nobody wake for what was to be tried again beside it", () => {
+    const guarded: Plan.TryCatch = {
+      _tag: "TryCatch",
+      id: "t",
+      try: parallel(steps("a", "b")),
+      catch: step("c"),
+      finally: undefined,
+    }
+    const run = make(guarded)
+    run.frame()
+    expect(run.fail("a", { retryAt: 100 }).wakeAt).toBe(100)
+    expect(run.fail("b")).toMatchObject({ started: ["c"], wakeAt: undefined })
+  })
+
   it("does not wait for retries that are due later", () => {
     const run = make(root)
     run.frame()

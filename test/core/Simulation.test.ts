@@ -5,6 +5,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Behaviour from "./simulation/Behaviour.ts"
 import * as CoreSimulator from "./simulation/CoreSimulator.ts"
 import * as EngineSimulator from "./simulation/EngineSimulator.ts"
 import { lower } from "./simulation/Lowering.ts"
@@ -31,7 +32,7 @@ const compare = (
     if (difference !== undefined) return difference
   }
   if (undisturbed.ending.status === "failed") return undefined
-  const [left, right] = [undisturbed, disturbed].map((run) => JSON.stringify(CoreSimulator.essence(run)))
+  const [left, right] = [undisturbed, disturbed].map((run) => Behaviour.text(CoreSimulator.essence(run)))
   return left === right ? undefined : `the disturbed run ended as ${right} instead of ${left}`
 }
 
@@ -68,6 +69,24 @@ const onEngineMended: Trial = (scenario) =>
     Effect.gen(function* () {
       const mended = Scenario.mended(scenario)
       const { state, ending } = yield* EngineSimulator.simulate(scenario, 2, { mended })
+      if (ending.failures !== undefined) return undefined
+      return Reference.differences(Reference.expect(mended), state, ending)[0]
+    }),
+  )
+
+const onEngineCancelled: Trial = (scenario) =>
+  caught(
+    Effect.gen(function* () {
+      const { state, ending } = yield* EngineSimulator.simulate(scenario, 5, { isCancelled: true })
+      return Reference.differences(Reference.expect(scenario), state, ending)[0]
+    }),
+  )
+
+const onEngineRetried: Trial = (scenario) =>
+  caught(
+    Effect.gen(function* () {
+      const mended = Scenario.mended(scenario)
+      const { state, ending } = yield* EngineSimulator.simulate(scenario, 6, { mended, isRetried: true })
       if (ending.failures !== undefined) return undefined
       return Reference.differences(Reference.expect(mended), state, ending)[0]
     }),
@@ -125,6 +144,18 @@ describe("Simulation", () => {
   it.effect(
     "a plan that is made anew whenever anything happened gives the same run as one that is made once",
     () => search(scenarios(200, 600_000), onEngineReactive),
+    patience,
+  )
+
+  it.effect(
+    "a run that is cancelled at any moment undoes and leaves in order what it had begun, and begins nothing else",
+    () => search(scenarios(300, 700_000), onEngineCancelled),
+    patience,
+  )
+
+  it.effect(
+    "a failed run of which some node is run again ends, once it is mended and resumed, as if it had never failed",
+    () => search(scenarios(300, 800_000), onEngineRetried),
     patience,
   )
 

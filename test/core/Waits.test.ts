@@ -204,6 +204,21 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("is not over while its run is paused, also where that is taken up by another process", () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow } = shipping("continue")
+          yield* workflow.run({ spec: "x" }, { runId: "r" })
+          yield* Commands.pause("r")
+          yield* TestClock.adjust("2 days")
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "paused" })
+          yield* Commands.approve("r", "ship", { by: "ann" })
+          yield* Commands.unpause("r")
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ output: { approved: true, decidedBy: "ann" } })
+        }),
+      ),
+    )
+
     it.effect("decided in the very millisecond in which it is over is decided", () =>
       on(
         Effect.gen(function* () {

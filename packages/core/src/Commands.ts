@@ -127,7 +127,8 @@ export const unpause = (runId: string, { by }: { readonly by?: string } = {}): E
 
 /**
  * Has a node run again, with a fresh budget, and with it what depends on it: what needs its output, and what the plan has only because of
- * it. Their outputs go. A run that failed or was cancelled goes on by that, once someone takes it up; one that has finished is `RunEnded`.
+ * it. Their outputs go. A run that failed or was cancelled goes on by that, once someone takes it up, as if it were resumed: what else had
+ * failed has a fresh budget, too. One that has finished is `RunEnded`.
  * Of a node in a loop only the pass the loop is in can run again. A node that the run has not come to is `NodeNotFound`.
  */
 export const retryNode = (

@@ -338,10 +338,11 @@ const loop = (
     yield* prepareAdded
     let knownPlan: string | undefined
     if (created === undefined) {
-      const isRevived = RunState.isEnded(state)
       // Released in order, if not always after its attempts could be noted: its process did not die of them.
       const reason = state.status === "running" ? "crash" : "shutdown"
       const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
+      // Whoever asked for a node to run again has taken back how the run had ended.
+      const isRevived = RunState.isEnded(state) || commands.some(({ command }) => command._tag === "Retry")
       // A run that is only to be cancelled keeps what it has.
       const isToBeCancelled = commands.some(({ command }) => command._tag === "Cancel")
       const isStopping = isToBeCancelled || (state.cancel !== undefined && !isRevived)

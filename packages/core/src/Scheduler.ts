@@ -197,6 +197,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   /** Nothing more starts but what boundaries do on the way out. */
   let isRootHalted = false
   let isCancelled = false
+  /** Loops that came to a next pass when a cancellation was known and not acted on yet. */
+  const postponed: Array<number> = []
 
   const at = (position: number): Plan.Node => nodes[position] as Plan.Node
   let isStale = false
@@ -394,7 +396,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isGate = at(position)._tag === "Step"
     const accept = (given: unknown): Accepted =>
       isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
-    const { refused, ending } = Waits.judge(node, wait, state.signals, now, accept)
+    // While the run is paused its time stands still.
+    const time = state.isPaused ? Number.NEGATIVE_INFINITY : now
+    const { refused, ending } = Waits.judge(node, wait, state.signals, time, accept)
     for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
     if (ending === undefined) return
     held.delete(position)
@@ -409,7 +413,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     node._tag === "Wait" && node.on.kind === "subflow" && node.on.isAttached
 
   const nextPass = (position: number, loop: Plan.Loop): void => {
-    if (state.cancel !== undefined) return
+    // An endless loop must let a cancellation through; what is done on the way out then goes on with its passes.
+    if (state.cancel !== undefined && !isCancelled) {
+      postponed.push(position)
+      return
+    }
     const iteration = iterationOf(position)
     const record = loopRecord(position)
     const passes = record?.passes ?? 0
@@ -883,6 +891,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     halt(0, size, undefined, -1)
     for (let position = 0; position < size; position++) if (isHalted(position)) interrupt(position, "cancelled")
     for (const key of orphans) interruptKey(key, "cancelled")
+    for (const position of postponed) if (!isHalted(position)) nextPass(position, at(position) as Plan.Loop)
     walk()
   }
 
@@ -914,8 +923,15 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     return { state, events, interrupts, isPartial: work.length > 0, isStale }
   }
 
+  /** Forgets retries and deadlines of what was halted. */
+  const prune = (): void => {
+    for (let due = retries.peek(); due !== undefined && isOutdated(due); due = retries.peek()) retries.pop()
+    for (let end = deadlines.peek(); end !== undefined && isOver(end); end = deadlines.peek()) deadlines.pop()
+  }
+
   const next: Schedule["next"] = () => {
     events = []
+    prune()
     const starts = startReady()
     while (isStuck() && giveUp()) starts.push(...startReady())
     const wakeAt = nextTime()

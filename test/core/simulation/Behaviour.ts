@@ -7,7 +7,8 @@
 import type { Json } from "@smithers/core/Codec"
 import { Violation } from "./Ledger.ts"
 import { hash } from "./Random.ts"
-import type { BranchSpec, LoopSpec, StepSpec } from "./Scenario.ts"
+import type { BranchSpec, LoopSpec, StepSpec, Verdict, WaitSpec } from "./Scenario.ts"
+import { given } from "./World.ts"
 
 /** What steps give: `row` is a number when read and text when stored, so that the two cannot be mistaken for each other. */
 export interface Output {
@@ -23,8 +24,11 @@ export type Attempt =
 type Given = { readonly [name: string]: unknown }
 
 /** Text that differs wherever two values differ, also where one is absent. */
-const digest = (value: unknown): string =>
-  hash(JSON.stringify(value, (_, item: unknown) => (item === undefined ? "(absent)" : item)) ?? "").toString(36)
+const digest = (value: unknown): string => hash(text(value) ?? "").toString(36)
+
+/** A value as text, but for the times in it. */
+export const text = (value: unknown): string | undefined =>
+  JSON.stringify(value, (key, item: unknown) => (item === undefined ? "(absent)" : key === "decidedAt" ? 0 : item))
 
 /** What a step is given that does not depend on the order of completions. */
 const certain = (spec: StepSpec, given: Given): Given =>
@@ -65,6 +69,29 @@ export const undo = (seed: number, spec: StepSpec, place: string, failures: numb
   if (spec.undo === "flaky" && failures < Math.min(spec.maxAttempts - 1, 1 + (roll % 2))) return fails("not yet", true)
   if (isStuck(seed, spec, place)) return fails("stuck", roll % 5 > 0)
   return { _tag: "Succeeds", value: undefined, stored: undefined }
+}
+
+/** What comes of what is asked of the world. */
+export type Answer =
+  | { readonly _tag: "Gives"; readonly value: unknown; readonly stored: Json | undefined }
+  | { readonly _tag: "Skips" }
+  | { readonly _tag: "Fails"; readonly error: string }
+
+/** What comes of a wait, or of the gate of a step. */
+export const answer = (spec: WaitSpec | (Verdict & { readonly on: "approval" })): Answer => {
+  if (spec.on === "timer") return { _tag: "Gives", value: undefined, stored: undefined }
+  const gives = (stored: Json): Answer => ({ _tag: "Gives", value: stored, stored })
+  const { verdict, onTimeout } = spec
+  if (verdict === "silent" && onTimeout === "fail") return { _tag: "Fails", error: "within" }
+  if (verdict === "silent" && onTimeout === "continue") return { _tag: "Skips" }
+  if (spec.on === "approval") {
+    const approved = verdict === "yes" || (verdict === "silent" && onTimeout === "approve")
+    if (!approved && spec.onDeny !== "continue")
+      return spec.onDeny === "skip" ? { _tag: "Skips" } : { _tag: "Fails", error: "denied" }
+    return gives({ approved, note: null, decidedBy: verdict === "silent" ? null : "ann", decidedAt: 0 })
+  }
+  const said = given(spec.label)
+  return { _tag: "Gives", value: { ...said, row: Number(said.row) }, stored: said }
 }
 
 const thrown = (label: string): Error => new Error(`the predicate of ${label} threw`)

@@ -7,15 +7,19 @@ import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, StepFailed } from "@smithers/core/Errors"
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { Plan } from "@smithers/core/Plan"
+import * as RunDriver from "@smithers/core/RunDriver"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Scheduler from "@smithers/core/Scheduler"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Behaviour from "./Behaviour.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Random from "./Random.ts"
 import type { Ending } from "./Reference.ts"
 import { type Fault, index, type Scenario, type StepSpec } from "./Scenario.ts"
+import * as World from "./World.ts"
 
 export interface Simulated {
   readonly state: RunState.RunState
@@ -58,8 +62,8 @@ const restore = (state: RunState.RunState): Map<NodeKey, unknown> => {
   const outputs = new Map<NodeKey, unknown>()
   for (const [key, record] of state.nodes) {
     if (record.kind !== "step" || record.status !== "finished") continue
-    const stored = record.output as (Omit<Behaviour.Output, "row"> & { readonly row: string }) | undefined
-    outputs.set(key, stored === undefined ? undefined : { ...stored, row: Number(stored.row) })
+    const stored = record.output as { readonly row?: string } | undefined
+    outputs.set(key, stored?.row === undefined ? stored : { ...stored, row: Number(stored.row) })
   }
   return outputs
 }
@@ -96,6 +100,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
   const outputs = restore(state)
   const values = { input: { seed: scenario.seed }, outputs }
   const inFlight = new Map<NodeKey, InFlight>()
+  const world = World.make(scenario, random)
   let events: Array<RunEvent> = []
   let commits = 0
 
@@ -135,6 +140,29 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     happen({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft && !isUndo ? { soft: true } : {}) })
   }
 
+  /** Has the world say something. Answers with whether it did. */
+  const hear = (): boolean => {
+    const open = RunState.records(state).flatMap((record) => {
+      if (record.kind !== "step" || record.status !== "waiting") return []
+      const { nodeId, iteration, wait } = record
+      return [{ nodeId, iteration, isAnswered: wait?.decision !== undefined || wait?.answers !== undefined }]
+    })
+    const said = world.say(open, state.isPaused)
+    if (said === undefined) return false
+    for (const event of RunDriver.obey(said, `said ${state.seq}`, state)) happen(event)
+    return true
+  }
+  /** Checks what the world gave, and keeps it. */
+  const accept: Scheduler.ScheduleOptions["accept"] = ({ codec }, key, given) => {
+    const checked = Effect.flatMap(codec.accept(given), (stored) =>
+      Effect.map(codec.restore(stored), (value) => ({ stored, value })),
+    ) as Effect.Effect<{ readonly stored: Json | undefined; readonly value: unknown }, ReadonlyArray<string>>
+    const accepted = Effect.runSync(Effect.either(checked))
+    if (Either.isLeft(accepted)) return { issues: accepted.left }
+    outputs.set(key, accepted.right.value)
+    return { stored: accepted.right.stored }
+  }
+
   if (state.seq === 0) happen({ _tag: "RunStarted", workflow: plan.workflow, input: values.input })
   else {
     happen({ _tag: "RunResumed", epoch: 0, kept: 0, added: 0, gone: 0 })
@@ -143,9 +171,11 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       const { nodeId, iteration, attempt } = record
       happen({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" })
     }
+    // What was said while nobody was there.
+    if (random.chance(0.3)) hear()
   }
 
-  const schedule = Scheduler.make(plan, values, { maxConcurrency: scenario.maxConcurrency })
+  const schedule = Scheduler.make(plan, values, { maxConcurrency: scenario.maxConcurrency, accept })
   const audit = makeAudit(plan, values, scenario.maxConcurrency)
   for (let absorbed: ReadonlyArray<RunEvent> = []; ; ) {
     const consequences = schedule.advance(state, absorbed, clock.now)
@@ -199,11 +229,13 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     }
 
     const { wakeAt } = decision
-    if (inFlight.size === 0 && wakeAt === undefined) throw new Ledger.Violation("nothing runs, nothing is due, and the run goes on")
+    const isStill = inFlight.size === 0 && wakeAt === undefined
+    const isHeard = (isStill || random.chance(0.2)) && hear()
+    if (isStill && !isHeard) throw new Ledger.Violation("nothing runs, nothing is due, and the run goes on")
     clock.now += random.int(4)
     if (wakeAt !== undefined && (inFlight.size === 0 || random.chance(0.3))) clock.now = Math.max(clock.now, wakeAt)
     const isDue = wakeAt !== undefined && wakeAt <= clock.now
-    const count = Math.max(isDue ? 0 : 1, random.pick([1, 1, 1, 2, inFlight.size, isDue ? 0 : 1]))
+    const count = Math.max(isDue || isHeard ? 0 : 1, random.pick([1, 1, 1, 2, inFlight.size, isDue ? 0 : 1]))
     for (const key of random.shuffle([...inFlight.keys()]).slice(0, count)) complete(key)
     absorbed = events.slice()
   }
@@ -266,6 +298,10 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     const running = [...state.nodes].filter(([, record]) => record.kind === "step" && record.status === "running").length
     if (kept.running.length !== running) refuse(`${running} attempts run, and the schedule knows of ${kept.running.length}`)
 
+    if (state.isPaused) {
+      if (decision.starts.length > 0) refuse(`${list(decision.starts.map(({ step }) => step.id))} started while the run was paused`)
+      return
+    }
     const busy = runningBefore.map(position)
     const ready = kept.ready.map(position)
     let last = -1

@@ -2,12 +2,14 @@
  * Runs a scenario through the real engine on a store in memory. Each process is an engine of its own, with a view of the store
  * that dies with it; the next one has to wait for its lease. Bodies end in an order picked from a stream of random numbers.
  */
+import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { compensationId } from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
+import * as RunState from "@smithers/core/RunState"
 import { Storage } from "@smithers/core/Storage"
 import type { RunError, RunResult } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
@@ -24,6 +26,7 @@ import * as MortalStorage from "./MortalStorage.ts"
 import * as Random from "./Random.ts"
 import type { Fault, Scenario } from "./Scenario.ts"
 import * as VirtualClock from "./VirtualClock.ts"
+import * as World from "./World.ts"
 
 const runId = "run"
 
@@ -57,13 +60,17 @@ export interface Options {
   readonly mended?: Scenario
   /** Makes the plan anew whenever anything happened, as a front end that renders would. */
   readonly isReactive?: boolean
+  /** Somebody cancels the run at some moment. */
+  readonly isCancelled?: boolean
+  /** Somebody has a node of the failed run run again, whichever, and so goes on with what was mended. */
+  readonly isRetried?: boolean
 }
 
 /** Runs the scenario to its end. Dies with a `Violation` where the engine does what it must not. */
 export const simulate = (
   original: Scenario,
   order: number,
-  { mended, isReactive = false }: Options = {},
+  { mended, isReactive = false, isCancelled = false, isRetried = false }: Options = {},
 ): Effect.Effect<Simulated & { readonly ledger: Ledger.Ledger }> => {
   const disk = MemoryStorage.make()
   const ledger = Ledger.make(original.root)
@@ -81,8 +88,8 @@ export const simulate = (
   const begin = (scenario: Scenario, fault: Fault | undefined): Effect.Effect<Process> =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const mortal = MortalStorage.make(disk, fault, ({ frame, firstSeq, at, events }) =>
-        observe(() => ledger.commit(frame, firstSeq, at, events)),
+      const mortal = MortalStorage.make(disk, fault, ({ frame, firstSeq, at, events, consumed }) =>
+        observe(() => ledger.commit(frame, firstSeq, at, events, consumed.length)),
       )
       const bodies = new Set<() => void>()
       const body = ({ spec, isUndo, idempotencyKey, attempt, needs }: Call): Effect.Effect<unknown, unknown> => {
@@ -113,10 +120,30 @@ export const simulate = (
             { ...workflow.definition, planner: () => ({ plan: () => lower(scenario, body).plan, observe: () => true }) },
             scenario,
           )
-        : workflow.run({ seed: scenario.seed }, { runId })
+        : joined(engine, workflow.definition, scenario)
       const fiber = yield* Effect.forkIn(Effect.provideService(run, Engine.Engine, engine), scope)
       return { fiber, mortal, bodies, stop: Effect.zipRight(Fiber.interrupt(fiber), Scope.close(scope, Exit.void)) }
     })
+
+  const world = World.make(original, random)
+  /** Has the world say something, whether anyone listens or not. Answers with whether it did. */
+  const hear = Effect.gen(function* () {
+    const waits = yield* disk.waits({ runId, limit: 1000 })
+    const told = (yield* disk.inbox).flatMap(({ command }) => ("nodeId" in command ? [command.nodeId] : []))
+    const isAnswered = (nodeId: string, approved: boolean | null) => told.includes(nodeId) || approved !== null
+    const open = waits.map(({ nodeId, iteration, approved }) => ({ nodeId, iteration, isAnswered: isAnswered(nodeId, approved) }))
+    const isCancelling = isCancelled && !hasCancelled && random.chance(0.1)
+    hasCancelled ||= isCancelling
+    const command = isCancelling ? ({ _tag: "Cancel" } as const) : world.say(open, isPaused)
+    if (command === undefined) return false
+    if (command._tag === "Pause" || command._tag === "Unpause") isPaused = command._tag === "Pause"
+    const at = virtual.clock.unsafeCurrentTimeMillis()
+    yield* Effect.ignore(disk.deliver({ id: `said ${++said}`, runId, at, command }))
+    return true
+  })
+  let said = 0
+  let isPaused = false
+  let hasCancelled = false
 
   /** One process, until its fault or the end of the run. */
   const live = (process: Process, fault: Fault | undefined, asleep: ReadonlyArray<Process>) =>
@@ -138,6 +165,7 @@ export const simulate = (
           return mortal.commits() === 0 ? undefined : yield* expectSuspended
         }
         if (mortal.commits() > 0 && asleep.length > 0 && random.chance(0.3)) yield* random.pick(asleep).mortal.wake
+        if (random.chance(0.2) && (yield* hear)) idle = 0
         if (bodies.size > 0 && random.chance(0.8)) {
           idle = 0
           const count = random.pick([1, 1, 1, 2, bodies.size])
@@ -183,7 +211,10 @@ export const simulate = (
         const process = yield* begin(scenario, fault)
         yield* live(process, fault, asleep)
         if (process.mortal.isGone() && fault?.edge === "paused") asleep.push(process)
-        if ((yield* disk.inspect(runId)).run.finishedAt === null) continue
+        if ((yield* disk.inspect(runId)).run.finishedAt === null) {
+          if (random.chance(0.3)) yield* hear
+          continue
+        }
         for (const zombie of asleep) yield* expectFenced(zombie)
         return { commits: process.mortal.commits(), processes }
       }
@@ -194,6 +225,10 @@ export const simulate = (
     let count = yield* drive(original)
     let state = yield* disk.load(runId)
     const isMended = mended !== undefined && state.status === "failed"
+    if (isMended && isRetried) {
+      const known = RunState.records(state).filter((record) => !record.nodeId.includes("~"))
+      if (known.length > 0) yield* Effect.provideService(Commands.retryNode(runId, random.pick(known).nodeId), Storage, disk)
+    }
     if (isMended) {
       count = yield* drive(mended)
       state = yield* disk.load(runId)
@@ -205,6 +240,9 @@ export const simulate = (
       const { nodeId = "", iteration = 0 } = state.failure._tag === "CompensationFailed" ? state.failure.cause : state.failure
       const failedAt = nodeKey(nodeId, iteration)
       return { state, ending: { status: "failed", failedAt, output: undefined, failures }, ...count, ledger } as const
+    }
+    if (state.status === "cancelled") {
+      return { state, ending: { status: "cancelled", failedAt: undefined, output: undefined, failures }, ...count, ledger } as const
     }
     // Asked again, a finished run answers with what is stored.
     const last = yield* begin(scenario, undefined)

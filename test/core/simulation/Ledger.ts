@@ -20,7 +20,7 @@ export interface Entry {
 }
 
 interface Node {
-  status: "running" | "interrupted" | "retrying" | "settled"
+  status: "running" | "waiting" | "interrupted" | "retrying" | "settled"
   attempt: number
 }
 
@@ -53,7 +53,7 @@ export interface Ledger {
   /** Whether a failure is being met: a boundary, or the run, waits for what is in flight, or does something on the way out. */
   readonly isHalting: () => boolean
   /** Takes a frame. */
-  readonly commit: (frame: number, firstSeq: number, at: number, events: ReadonlyArray<RunEvent>) => void
+  readonly commit: (frame: number, firstSeq: number, at: number, events: ReadonlyArray<RunEvent>, consumed?: number) => void
   /** Takes note that the code of a step was called. */
   readonly begin: (key: NodeKey, attempt: number, given: { readonly [name: string]: unknown }) => void
   /** Failed attempts that were committed. */
@@ -87,6 +87,10 @@ export const make = (root: Spec): Ledger => {
   let isRootHalted = false
   let isRootHaltedBefore = false
   let isEnded = false
+  let isPaused = false
+  let isCancelled = false
+  /** Loops that found their end. */
+  const over = new Set<NodeKey>()
 
   const refuse = (problem: string): never => {
     throw new Violation(problem)
@@ -142,6 +146,7 @@ export const make = (root: Spec): Ledger => {
       if (part === "finally" && boundary.kind === "try") return
     }
     if (isAttempt ? isRootHalted : isRootHaltedBefore) refuse(`${what} was started after a step had failed for good`)
+    if (isAttempt && isCancelled) refuse(`${what} was started after the run was cancelled`)
   }
   const spec = (label: string): StepSpec => plan.find(label) as StepSpec
   const isUndone = (key: NodeKey): boolean => {
@@ -170,6 +175,7 @@ export const make = (root: Spec): Ledger => {
     switch (event._tag) {
       case "RunResumed":
         isRootHalted &&= !isEnded
+        isCancelled &&= !isEnded
         isRootHaltedBefore = isRootHalted
         isEnded = false
         return
@@ -178,15 +184,20 @@ export const make = (root: Spec): Ledger => {
         const [label] = labelOf(event.nodeId)
         outputs.delete(key)
         failures.delete(key)
-        if (plan.find(label).kind === "loop") passes.set(key, 0)
-        else if (bounds.has(key)) bounds.set(key, opened())
-        else move(key, ["settled", "interrupted", "retrying"], "interrupted")
+        over.delete(key)
+        if (plan.find(label).kind === "loop") {
+          passes.set(key, 0)
+          // What was going on in its passes is past.
+          for (const [other, bound] of bounds) if (plan.contains(label, split(other)[0])) bound.isOpen = false
+        } else if (bounds.has(key)) bounds.set(key, opened())
+        else move(key, ["settled", "interrupted", "retrying", "waiting"], "interrupted")
         return
       }
       case "AttemptStarted": {
         const key = nodeKey(event.nodeId, event.iteration)
         const [label, isUndo] = labelOf(event.nodeId)
         const last = nodes.get(key)?.attempt ?? 0
+        if (isPaused) refuse(`${key} was started while the run was paused`)
         if (isUndo) startUndoing(key, label, event.iteration)
         else start(key, label, event.iteration, true)
         if (event.attempt !== last + 1) refuse(`attempt ${event.attempt} of ${key} follows attempt ${last}`)
@@ -215,9 +226,26 @@ export const make = (root: Spec): Ledger => {
       case "NodeSkipped":
         start(nodeKey(event.nodeId, event.iteration), event.nodeId, event.iteration)
         return move(nodeKey(event.nodeId, event.iteration), ["interrupted"], "settled")
+      case "WaitStarted": {
+        const key = nodeKey(event.nodeId, event.iteration)
+        start(key, event.nodeId, event.iteration)
+        return move(key, ["interrupted"], "waiting")
+      }
+      case "WaitEnded": {
+        const key = nodeKey(event.nodeId, event.iteration)
+        if (isPaused && (event.how === "fired" || event.how === "timed-out")) refuse(`${key} was over while the run was paused`)
+        if (event.status === "failed") fail(event.nodeId, event.iteration)
+        if (event.status === "finished") {
+          if (outputs.has(key)) refuse(`the output of ${key} was committed twice`)
+          outputs.set(key, { order: entries.length, output: event.output })
+        }
+        return move(key, ["waiting"], event.status === "passed" ? "interrupted" : "settled")
+      }
       case "LoopAdvanced": {
         const key = nodeKey(event.nodeId, event.iteration)
         const total = totals.get(event.nodeId) ?? 0
+        // Taken up again in its last pass, for something in that to run again.
+        if (over.delete(key) && event.pass + 1 === passes.get(key)) return
         start(`pass ${event.pass} of ${key}`, event.nodeId, event.iteration)
         if (event.pass !== (passes.get(key) ?? 0)) refuse(`pass ${event.pass} of ${key} follows ${passes.get(key) ?? 0} passes`)
         if (event.base + event.pass !== total)
@@ -226,6 +254,16 @@ export const make = (root: Spec): Ledger => {
         totals.set(event.nodeId, total + 1)
         return places.note(event.nodeId, event.base + event.pass, event.iteration, event.pass)
       }
+      case "LoopFinished":
+        over.add(nodeKey(event.nodeId, event.iteration))
+        return
+      case "RunPaused":
+      case "RunUnpaused":
+        isPaused = event._tag === "RunPaused"
+        return
+      case "CancelRequested":
+        isCancelled = true
+        return
       case "BoundaryStarted": {
         const key = nodeKey(event.nodeId, event.iteration)
         start(key, event.nodeId, event.iteration)
@@ -267,6 +305,7 @@ export const make = (root: Spec): Ledger => {
         return
       }
       case "RunFinished":
+      case "RunCancelled":
       case "RunFailed": {
         if (running().length > 0) refuse(`the run ended while ${running().join(", ")} ran`)
         const open = [...bounds].flatMap(([key, { isOpen }]) => (isOpen ? [key] : []))
@@ -292,10 +331,11 @@ export const make = (root: Spec): Ledger => {
     frames: () => frames,
     isEnded: () => isEnded,
     isHalting: () => isRootHalted || [...bounds.values()].some(({ isOpen, halted }) => isOpen && halted.size > 0),
-    commit: (frame, firstSeq, at, events) => {
+    commit: (frame, firstSeq, at, events, consumed = 0) => {
       if (frame !== frames + 1) refuse(`frame ${frame} follows frame ${frames}`)
       if (firstSeq !== entries.length + 1) refuse(`event ${firstSeq} follows event ${entries.length}`)
-      if (events.length === 0) refuse(`frame ${frame} is empty`)
+      // What was said may come to nothing, and is noted all the same.
+      if (events.length === 0 && consumed === 0) refuse(`frame ${frame} is empty`)
       frames = frame
       isRootHaltedBefore = isRootHalted
       for (const bound of bounds.values()) bound.haltedBefore = new Set(bound.halted)

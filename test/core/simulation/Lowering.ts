@@ -5,7 +5,16 @@ import type { StepContext } from "@smithers/core/StepProgram"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Behaviour from "./Behaviour.ts"
-import { type BranchSpec, type LoopSpec, parts, type Scenario, type Spec, type StepSpec } from "./Scenario.ts"
+import {
+  type BranchSpec,
+  type LoopSpec,
+  parts,
+  type Scenario,
+  type Spec,
+  type StepSpec,
+  type Verdict,
+  type WaitSpec,
+} from "./Scenario.ts"
 
 const Input = Schema.Struct({ seed: Schema.Number })
 const Output = Schema.Struct({ from: Schema.String, row: Schema.NumberFromString, seen: Schema.String })
@@ -27,7 +36,7 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
   const { seed, root, maxConcurrency } = scenario
   return Smithers.createWorkflow({ name: "simulated", input: Input, maxConcurrency }).build(($) => {
     const made = new Map<string, Builder.Node<unknown>>()
-    const needs = (spec: StepSpec | BranchSpec | LoopSpec): Builder.Needs =>
+    const needs = (spec: StepSpec | WaitSpec | BranchSpec | LoopSpec): Builder.Needs =>
       Object.fromEntries(
         spec.needs.map(({ name, target, pass }) => [
           name,
@@ -56,6 +65,19 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
       const needs = Object.fromEntries(Object.entries(rest).filter(([name]) => isGiven(name)))
       return body({ spec, isUndo, idempotencyKey, attempt, needs }) as Effect.Effect<never, unknown>
     }
+    const limit = <T extends Verdict["onTimeout"]>({ verdict, delayMs, onTimeout }: Verdict) =>
+      verdict === "silent" ? { timeout: delayMs, onTimeout: onTimeout as T } : {}
+    const onDeny = ({ onDeny: wanted }: Verdict) => (wanted === "continue" ? "skip" : wanted)
+    const wait = (spec: WaitSpec): Builder.Node<unknown> => {
+      const { label, on, delayMs } = spec
+      const common = { needs: needs(spec) }
+      if (on === "timer") return $.timer(label, { ...common, duration: delayMs })
+      if (on === "signal") {
+        return $.signal(label, { ...common, ...limit<"fail">(spec), name: label, payload: Output, correlation: () => "mine" })
+      }
+      if (on === "human") return $.human(label, { ...common, ...limit<"fail">(spec), prompt: "?", output: Output })
+      return $.approval(label, { ...common, ...limit<"fail">(spec), request: () => ({ title: label }), onDeny: spec.onDeny })
+    }
     const write = (spec: Spec): Builder.Node<unknown> => {
       switch (spec.kind) {
         case "step":
@@ -69,8 +91,11 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
             continueOnFail: spec.isSoft,
             ...(spec.skip === "never" ? {} : { skipIf: (context) => Behaviour.isSkipped(seed, spec, context) }),
             run: call(spec, false),
+            ...(spec.gate === undefined ? {} : { needsApproval: { ...limit(spec.gate), onDeny: onDeny(spec.gate) } }),
             ...(spec.undo === "none" ? {} : { compensate: call(spec, true) }),
           })
+        case "wait":
+          return wait(spec)
         case "sequence":
           return $.sequence(...spec.children.map(visit))
         case "parallel": {

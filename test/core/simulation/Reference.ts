@@ -24,6 +24,8 @@ import {
   type Spec,
   type StepSpec,
   type TrySpec,
+  type Verdict,
+  type WaitSpec,
 } from "./Scenario.ts"
 
 /** What is expected of a node is expected where its part comes to its end. The part of the run itself is "". */
@@ -101,7 +103,7 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     }
     return found
   }
-  const read = (spec: StepSpec | BranchSpec | LoopSpec) => {
+  const read = (spec: StepSpec | WaitSpec | BranchSpec | LoopSpec) => {
     const values: Record<string, unknown> = {}
     let isBlocked = false
     let isMissing = false
@@ -136,6 +138,8 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     switch (spec.kind) {
       case "step":
         return evaluateStep(spec)
+      case "wait":
+        return evaluateWait(spec)
       case "sequence": {
         let last = done(undefined)
         for (const child of spec.children) {
@@ -192,8 +196,12 @@ export const expect = ({ seed, root }: Scenario): Expected => {
   const evaluateStep = (spec: StepSpec): Entry => {
     const { values, isBlocked, isMissing } = read(spec)
     if (isBlocked) return blocked()
-    const settle = (status: ExpectedStep["status"], failed: number, rest: { output?: Json; error?: string }): Entry => {
-      const isSoft = status === "failed" && spec.isSoft
+    const settle = (
+      status: ExpectedStep["status"],
+      failed: number,
+      rest: { output?: Json; error?: string; isHard?: boolean },
+    ): Entry => {
+      const isSoft = status === "failed" && spec.isSoft && rest.isHard !== true
       const isStuck = Behaviour.isStuck(seed, spec, place(spec.label))
       steps.set(key(spec), { part, status, failures: failed, isSoft, output: rest.output, error: rest.error, isStuck })
       return status !== "failed" || isSoft ? done(undefined) : blocked(key(spec))
@@ -203,6 +211,10 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     } catch {
       return settle("failed", 0, { error: `its "skipIf" threw` })
     }
+    const gate =
+      spec.gate === undefined ? undefined : Behaviour.answer({ ...spec.gate, onDeny: denialOf(spec.gate), on: "approval" })
+    if (gate?._tag === "Fails") return settle("failed", 0, { error: gate.error, isHard: true })
+    if (gate?._tag === "Skips") return settle("skipped", 0, {})
     if (isMissing) return settle("failed", 1, { error: "which has no output" })
     for (let failed = 0; ; failed++) {
       const attempt = Behaviour.attempt(seed, spec, place(spec.label), failed, values)
@@ -212,6 +224,16 @@ export const expect = ({ seed, root }: Scenario): Expected => {
       }
       if (!attempt.isRetryable || failed + 1 >= spec.maxAttempts) return settle("failed", failed + 1, { error: attempt.message })
     }
+  }
+
+  const evaluateWait = (spec: WaitSpec): Entry => {
+    if (read(spec).isBlocked) return blocked()
+    const answer = Behaviour.answer(spec)
+    const status = ({ Gives: "finished", Skips: "skipped", Fails: "failed" } as const)[answer._tag]
+    const output = answer._tag === "Gives" ? answer.stored : undefined
+    const error = answer._tag === "Fails" ? answer.error : undefined
+    steps.set(key(spec), { part, status, failures: 0, isSoft: false, output, error, isStuck: false })
+    return status === "failed" ? blocked(key(spec)) : done(answer._tag === "Gives" ? answer.value : undefined)
   }
 
   const evaluateBranch = (spec: BranchSpec): Entry => {
@@ -260,12 +282,17 @@ export const expect = ({ seed, root }: Scenario): Expected => {
   return { plan, steps, loops, boundaries, failures: new Set(entry.failures), output: entry.value }
 }
 
+/** The gate of a step gives nothing to go on with. */
+const denialOf = ({ onDeny }: Verdict): Verdict["onDeny"] => (onDeny === "continue" ? "skip" : onDeny)
+
+const isAsking = (spec: Spec): boolean => spec.kind === "wait" || (spec.kind === "step" && spec.gate !== undefined)
+
 /** Whether a place is in a pass, or is it. */
 const isPrefix = (outer: string, inner: string): boolean => outer === "" || inner === outer || inner.startsWith(`${outer}.`)
 
 /** How a run ended, for whoever looks at it from outside. */
 export interface Ending {
-  readonly status: "finished" | "failed"
+  readonly status: "finished" | "failed" | "cancelled"
   /** `node/iteration` of the failure. */
   readonly failedAt: string | undefined
   readonly output: unknown
@@ -294,10 +321,11 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
   const { plan } = expected
   const found: Array<string> = []
   const same = (what: string, actual: unknown, wanted: unknown): void => {
-    const [left, right] = [JSON.stringify(actual), JSON.stringify(wanted)]
+    const [left, right] = [Behaviour.text(actual), Behaviour.text(wanted)]
     if (left !== right) found.push(`${what} is ${left} instead of ${right}`)
   }
-  same("the run", ending.status, expected.failures.size === 0 ? "finished" : "failed")
+  // A cancellation may come anywhere.
+  if (ending.status !== "cancelled") same("the run", ending.status, expected.failures.size === 0 ? "finished" : "failed")
   const isFinished = ending.status === "finished"
   const { records, place } = present(plan, state)
   const at = (key: string): string => {
@@ -306,7 +334,7 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
     return `${label}/${place(label, Number(row))}`
   }
   if (isFinished) same("the output", ending.output, expected.output)
-  else if (!expected.failures.has(at(ending.failedAt ?? "/0"))) {
+  else if (ending.status === "failed" && !expected.failures.has(at(ending.failedAt ?? "/0"))) {
     found.push(`the run failed at ${ending.failedAt} instead of one of ${[...expected.failures].join(", ")}`)
   }
   /** Whether a part came to its end. */
@@ -353,7 +381,9 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
         continue
       }
       look(key, wanted.part)
-      if (RunState.isSettled(record)) {
+      // What was asked in a part that is given up is not asked any more.
+      const isGivenUp = !isDone(wanted.part) && record.status === "skipped" && isAsking(plan.find(label))
+      if (RunState.isSettled(record) && !isGivenUp) {
         same(`the status of ${key}`, record.status, wanted.status)
         same(`the output of ${key}`, record.output, wanted.output)
         const failures = ending.failures?.get(`${label}/${record.iteration}`) ?? 0

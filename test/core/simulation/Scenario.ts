@@ -27,6 +27,26 @@ export interface StepSpec {
   readonly isVoid: boolean
   /** Whether and how it is undone in a saga: a `flaky` undo fails and then succeeds, a `failing` one fails for good in some rows. */
   readonly undo: "none" | "works" | "flaky" | "failing"
+  readonly gate: Verdict | undefined
+}
+
+/**
+ * What the world says to what waits: `yes`, `no` (approvals only), or nothing, which is when the wait's time is over. It says what it
+ * says whenever it likes, so that only what is never answered has a time.
+ */
+export interface Verdict {
+  readonly verdict: "yes" | "no" | "silent"
+  readonly onDeny: "fail" | "continue" | "skip"
+  /** `deny` and `approve` are for approvals. */
+  readonly onTimeout: "fail" | "continue" | "deny" | "approve"
+  readonly delayMs: number
+}
+
+export interface WaitSpec extends Verdict {
+  readonly kind: "wait"
+  readonly label: string
+  readonly needs: ReadonlyArray<NeedSpec>
+  readonly on: "timer" | "signal" | "approval" | "human"
 }
 
 interface SequenceSpec {
@@ -79,7 +99,7 @@ export interface TrySpec {
 
 export type BoundarySpec = SagaSpec | TrySpec
 
-export type Spec = StepSpec | SequenceSpec | ParallelSpec | BranchSpec | LoopSpec | BoundarySpec
+export type Spec = StepSpec | WaitSpec | SequenceSpec | ParallelSpec | BranchSpec | LoopSpec | BoundarySpec
 
 /**
  * How a process ends: it dies just `before` or just `after` its `commit`-th commit reaches the store, it is `paused` before it
@@ -102,6 +122,7 @@ export interface Scenario {
 export const parts = (spec: Spec): ReadonlyArray<Spec> => {
   switch (spec.kind) {
     case "step":
+    case "wait":
       return []
     case "sequence":
     case "parallel":
@@ -128,6 +149,7 @@ export const isCatching = (spec: BoundarySpec): boolean =>
 const withParts = (spec: Spec, replaced: ReadonlyArray<Spec>): Spec => {
   switch (spec.kind) {
     case "step":
+    case "wait":
       return spec
     case "sequence":
     case "parallel":
@@ -275,7 +297,27 @@ const structure = (random: Random.Random, size: number): Spec => {
       skip: random.chance(0.1) ? (random.chance(0.05) ? "throws" : "sometimes") : "never",
       isVoid: random.chance(0.08),
       undo: random.chance(0.4) ? "none" : random.pick(["works", "works", "works", "works", "flaky", "failing"] as const),
+      gate: random.chance(0.05) ? verdict("approval") : undefined,
     }
+  }
+  const verdict = (on: WaitSpec["on"]): Verdict => {
+    const isApproval = on === "approval"
+    // Whatever fails a run is rare outside what meets it.
+    const isRisky = random.chance(guards > 0 ? 0.3 : 0.03)
+    const mild = isApproval ? (["approve", "approve", "deny"] as const) : (["continue"] as const)
+    return {
+      verdict:
+        on === "timer"
+          ? "silent"
+          : random.pick(isApproval ? (["yes", "yes", "no", "silent"] as const) : (["yes", "yes", "silent"] as const)),
+      onDeny: isRisky ? "fail" : random.pick(["continue", "skip"] as const),
+      onTimeout: isRisky ? "fail" : random.pick(mild),
+      delayMs: random.pick([1, 20, 300, 5000]),
+    }
+  }
+  const wait = (): WaitSpec => {
+    const on = random.pick(["timer", "signal", "approval", "human"] as const)
+    return { kind: "wait", label: label("w"), needs: [], on, ...verdict(on) }
   }
   const some = (depth: number, least: number): ReadonlyArray<Spec> => {
     const children: Array<Spec> = []
@@ -286,7 +328,7 @@ const structure = (random: Random.Random, size: number): Spec => {
   const node = (depth: number): Spec => {
     left--
     const kind = depth > 5 || left <= 0 ? 0 : random.int(14)
-    if (kind < 4) return step()
+    if (kind < 4) return random.chance(0.2) ? wait() : step()
     if (kind < 6) return { kind: "sequence", label: label("seq"), children: some(depth, random.chance(0.03) ? 0 : 1) }
     if (kind < 8) {
       return {
@@ -427,7 +469,9 @@ const smallerSpecs = (spec: Spec): ReadonlyArray<Spec> => {
   if ("needs" in spec) {
     for (let need = 0; need < spec.needs.length; need++) cuts.push({ ...spec, needs: spec.needs.toSpliced(need, 1) })
   }
+  if (spec.kind === "wait" && spec.on !== "timer") cuts.push({ ...spec, on: "timer", verdict: "silent" })
   if (spec.kind === "step") {
+    if (spec.gate !== undefined) cuts.push({ ...spec, gate: undefined })
     if (spec.flaw !== "none") cuts.push({ ...spec, flaw: "none" })
     if (spec.skip !== "never") cuts.push({ ...spec, skip: "never" })
     if (spec.isVoid) cuts.push({ ...spec, isVoid: false })
@@ -452,21 +496,36 @@ export const mended = (scenario: Scenario): Scenario => {
   const mend = (spec: Spec): Spec => {
     if (spec.kind === "loop") return { ...spec, throws: false, onMaxReached: "return-last" }
     if (spec.kind === "branch") return { ...spec, throws: false }
+    const soften = <V extends Verdict>(verdict: V): V => ({
+      ...verdict,
+      onDeny: verdict.onDeny === "fail" ? "skip" : verdict.onDeny,
+      onTimeout:
+        verdict.onTimeout === "fail"
+          ? spec.kind === "wait" && spec.on !== "approval"
+            ? "continue"
+            : "approve"
+          : verdict.onTimeout,
+    })
+    if (spec.kind === "wait") return soften(spec)
     if (spec.kind !== "step") return spec
     const flaw = spec.isSoft || spec.flaw === "flaky" ? spec.flaw : "none"
-    return { ...spec, flaw, skip: spec.skip === "throws" && !spec.isSoft ? "never" : spec.skip }
+    const gate = spec.gate && soften(spec.gate)
+    return { ...spec, gate, flaw, skip: spec.skip === "throws" && !spec.isSoft ? "never" : spec.skip }
   }
-  const visit = (spec: Spec, isCaught: boolean): Spec => {
-    const isInCatching = (part: Spec) => isBoundary(spec) && isCatching(spec) && part === spec.body
-    const replaced = withParts(
-      spec,
-      parts(spec).map((part) => visit(part, isCaught || isInCatching(part))),
-    )
-    const undone: Spec = replaced.kind === "step" && replaced.undo === "failing" ? { ...replaced, undo: "works" } : replaced
+  /** What could not be undone fails a saga whatever it does then, but not a try around it. */
+  const visit = (spec: Spec, isCaught: boolean, isTried: boolean): Spec => {
+    const meets = (part: Spec): boolean => isBoundary(spec) && isCatching(spec) && part === spec.body
+    const mended = parts(spec).map((part) => visit(part, isCaught || meets(part), isTried || (spec.kind === "try" && meets(part))))
+    const replaced = withParts(spec, mended)
+    const isStuck = replaced.kind === "step" && replaced.undo === "failing" && !isTried
+    const undone: Spec = isStuck ? { ...replaced, undo: "works" } : replaced
     return isCaught ? undone : mend(undone)
   }
-  return { ...scenario, root: visit(scenario.root, false) }
+  return { ...scenario, root: visit(scenario.root, false, false) }
 }
+
+const told = ({ verdict, onDeny, onTimeout, delayMs }: Verdict): string =>
+  verdict === "yes" ? "yes" : verdict === "no" ? `no, ${onDeny}` : `silent for ${delayMs}ms, ${onTimeout}`
 
 /** The scenario as people read it. */
 export const describe = (scenario: Scenario): string => {
@@ -479,7 +538,9 @@ export const describe = (scenario: Scenario): string => {
       if (spec.skip !== "never") words.push(`skip ${spec.skip}`)
       if (spec.isVoid) words.push("void")
       if (spec.undo !== "none") words.push(`undo ${spec.undo}`)
+      if (spec.gate !== undefined) words.push(`gate: ${told(spec.gate)}`)
     }
+    if (spec.kind === "wait") words.push(spec.on === "timer" ? `timer ${spec.delayMs}ms` : `${spec.on}: ${told(spec)}`)
     if (spec.kind === "saga") words.push(spec.onCompensated)
     if (spec.kind === "parallel") {
       if (spec.maxConcurrency !== undefined) words.push(`maxConcurrency=${spec.maxConcurrency}`)

@@ -53,10 +53,11 @@ const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyAr
   })
   const seen = new Set<string>()
   return events.filter((event) => {
-    if (event._tag !== "NodeReset") return true
+    if (event._tag !== "NodeReset" && event._tag !== "LoopAdvanced") return true
     const position = positionOf(event.nodeId)
+    if (event._tag === "LoopAdvanced" && loops.includes(position)) return false
     if (loops.some((loop) => loop < position && position < (plan.end[loop] as number))) return false
-    const key = `${event.nodeId}/${event.iteration}`
+    const key = `${event._tag} ${event.nodeId}/${event.iteration}`
     return !seen.has(key) && seen.add(key) !== undefined
   })
 }

@@ -216,8 +216,9 @@ export interface SubflowOptions<
   Skip extends boolean,
   Attach extends boolean,
   T extends "fail" | "continue",
+  Late extends "fail" | "continue",
 > extends WaitOptions<Input, N, Skip>,
-    Limit<"fail" | "continue"> {
+    Limit<Late> {
   readonly workflow: Startable<I, A, R>
   /** The input of the child run, or a function that gives it; its schema must answer at once. Must be pure. */
   readonly input: I | ((context: Condition<Input, N>) => I)
@@ -364,12 +365,13 @@ export interface Builder<out Input> {
     Skip extends boolean = false,
     Attach extends boolean = true,
     T extends "fail" | "continue" = "fail",
+    Late extends "fail" | "continue" = "fail",
   >(
     id: Id,
-    options: SubflowOptions<Input, I, A, R, N, Skip, Attach, T>,
+    options: SubflowOptions<Input, I, A, R, N, Skip, Attach, T, Late>,
   ) => Step<
     Id,
-    ([Attach] extends [true] ? A | (T extends "continue" ? undefined : never) : { readonly runId: string }) | Absent<Skip>,
+    ([Attach] extends [true] ? A | ("continue" extends T | Late ? undefined : never) : { readonly runId: string }) | Absent<Skip>,
     Exclude<R, Engine>
   >
   /**

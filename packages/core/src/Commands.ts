@@ -15,7 +15,9 @@ import {
   type StoreError,
 } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
-import { toJson } from "./internal/json.ts"
+import { digest } from "./internal/digest.ts"
+import { canonical, toJson } from "./internal/json.ts"
+import { compensationId } from "./RunState.ts"
 import { type Command, type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
 
 /** Who decides, and of what. */
@@ -62,7 +64,9 @@ export const answer = (
     }
     const by = options.by === undefined ? {} : { by: options.by }
     const { iteration } = found
-    yield* deliver(runId, undefined, { _tag: "Answer", nodeId, iteration, value: copied.json, ...by })
+    // The same answer given twice is one.
+    const id = `answer:${runId}:${nodeId}:${iteration}:${found.since}:${digest(canonical(copied.json))}`
+    yield* deliver(runId, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...by })
   })
 
 /** What a signal is sent with. */
@@ -102,7 +106,9 @@ export const signalOf = (
       ...(correlation === undefined ? {} : { correlation }),
     }
     const at = yield* Clock.currentTimeMillis
-    return { id: id ?? (yield* generateRunId), runId, at, command: { _tag: "Signal", name, ...kept } }
+    // An author's id is unique among the signals of one run.
+    const known = id === undefined ? yield* generateRunId : `signal:${runId}:${id}`
+    return { id: known, runId, at, command: { _tag: "Signal", name, ...kept } }
   })
 
 /**
@@ -140,6 +146,15 @@ export const retryNode = (
     const storage = yield* Storage
     const { run, nodes } = yield* storage.inspect(runId)
     if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
+    if (nodeId.endsWith(compensationId(""))) {
+      const problem = `"${nodeId}" undoes a step and is run by its saga; resuming a run that has failed begins the saga anew`
+      return yield* new InvalidCommand({ runId, problem })
+    }
+    const undoing = nodes.find((node) => node.nodeId.endsWith(compensationId("")) && !isOver.has(node.status))
+    if (undoing !== undefined && !isOver.has(run.status)) {
+      const problem = `what it has done is being undone ("${undoing.nodeId}"): run the node again once the run has ended`
+      return yield* new InvalidCommand({ runId, problem })
+    }
     const rows = nodes.filter((node) => node.nodeId === nodeId).map(({ iteration }) => iteration)
     const known = rows.length > 0 ? rows : [...new Set(nodes.map((node) => node.nodeId))]
     const last = rows.at(-1)
@@ -181,8 +196,10 @@ const decide = (
     const id = `decide:${runId}:${nodeId}:${found.iteration}:${found.since}:${found.digest}`
     const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
     const kept = yield* deliver(runId, id, { _tag: "Decide", nodeId, iteration: found.iteration, approved, ...said })
-    if (kept?._tag === "Decide" && kept.approved !== approved) return yield* contrary(kept.by)
+    if (kept._tag === "Decide" && kept.approved !== approved) return yield* contrary(kept.by)
   })
+
+const isOver: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"])
 
 const deliver = (runId: string, id: string | undefined, command: Instruction, delivery?: Delivery) =>
   Effect.gen(function* () {

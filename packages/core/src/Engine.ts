@@ -195,7 +195,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
 
     /**
      * Works on a child run here for as long as its parent is worked on, or as the engine lives where nobody waits for it. One that another
-     * process works on is left to that: its parent hears of its end through the store.
+     * process works on is taken up when that lets go of it.
      */
     const startChild =
       (parent: Active): RunDriver.DriveOptions["startChild"] =>
@@ -209,7 +209,6 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
             create: undefined,
             revive: ["failed", "cancelled"],
             onIncompatible: "fail",
-            isPatient: false,
           } as const
           const active = yield* enter(definition, request)
           active.joined++
@@ -218,11 +217,11 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           const unlink = active.control.commits.link(parent.control.commits)
           const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) =>
             Effect.zipRight(
+              tellParent(parent, runId, place, exit),
               Effect.sync(() => {
                 unlink()
                 if (parent.children.get(runId) === active) parent.children.delete(runId)
               }),
-              tellParent(parent, runId, place, exit),
             ),
           )
           yield* Effect.forkIn(Effect.interruptible(told), scope)

@@ -33,11 +33,11 @@ export type NodeKey = `${NodeId}/${number}`
 export const nodeKey = (nodeId: NodeId, iteration: number): NodeKey => `${nodeId}/${iteration}`
 
 /**
- * The id of a run that a node of another run starts: `<run>~<node>~<iteration>`, so that the same node starts the same run after a crash.
+ * The id of a run that a node of another run starts: `<run>~<node>~<iteration>`, with `~<generation>` where the node was begun anew, so that the same node starts the same run after a crash.
  * No author's id holds a `~`, so no other run has it. Ids that come out longer than others may be are cut and end in a digest.
  */
-export const childRunId = (runId: string, nodeId: NodeId, iteration: number): string => {
-  const id = `${runId}~${nodeId}~${iteration}`
+export const childRunId = (runId: string, nodeId: NodeId, iteration: number, generation = 0): string => {
+  const id = `${runId}~${nodeId}~${iteration}${generation === 0 ? "" : `~${generation}`}`
   return id.length <= 200 ? id : `${id.slice(0, 180)}~${digest(id)}`
 }
 

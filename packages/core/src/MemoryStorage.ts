@@ -45,6 +45,8 @@ interface Stored {
 }
 
 interface Cached {
+  /** The row it is of. */
+  readonly row: string
   readonly at: number
   readonly output: Json | undefined
 }
@@ -57,8 +59,8 @@ const text = (value: Json | undefined): string => (value === undefined ? "" : ca
 export const make = (): StorageShape => {
   const stored = new Map<string, Stored>()
   const inbox = new Map<string, Command>()
-  /** Ids of commands that were taken care of: delivering one again does nothing. */
-  const consumed = new Set<string>()
+  /** Commands that were taken care of, by id: delivering one again does nothing. */
+  const consumed = new Map<string, Instruction>()
   const cache = new Map<string, Cached>()
   const news = Ticker.make()
   news.tick()
@@ -76,7 +78,10 @@ export const make = (): StorageShape => {
     })
 
   const consume = (id: string): void => {
-    if (inbox.delete(id)) consumed.add(id)
+    const command = inbox.get(id)
+    if (command === undefined) return
+    inbox.delete(id)
+    consumed.set(id, command.command)
   }
 
   const insert = (
@@ -100,7 +105,7 @@ export const make = (): StorageShape => {
   const deliver = (
     command: Command,
     { create, revive = false }: Delivery = {},
-  ): Either.Either<Instruction | undefined, RunNotFound | RunEnded> => {
+  ): Either.Either<Instruction, RunNotFound | RunEnded> => {
     const { runId } = command
     if (create !== undefined) spawn(runId, create, command.at)
     const entry = stored.get(runId)
@@ -112,7 +117,11 @@ export const make = (): StorageShape => {
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
     }
     if (!inbox.has(command.id) && !consumed.has(command.id)) inbox.set(command.id, command)
-    return Either.right(inbox.get(command.id)?.command)
+    return Either.right(inbox.get(command.id)?.command ?? consumed.get(command.id) ?? command.command)
+  }
+
+  const forget = (row: string): void => {
+    for (const [key, cached] of cache) if (cached.row === row) cache.delete(key)
   }
 
   const commit = (entry: Stored, frame: Frame): void => {
@@ -121,6 +130,7 @@ export const make = (): StorageShape => {
       entry.log.push({ runId: frame.runId, seq: frame.firstSeq + index, frame: frame.frame, at: frame.at, event: logged(event) })
       note(entry, event, frame.at)
       // A run that is taken up again waits for what it waited for.
+      if (event._tag === "NodeReset") forget(canonical([frame.runId, event.nodeId, event.iteration]))
       if (event._tag === "RunResumed") changeWaits(entry, "abandoned", { status: "open", endedAt: null })
     })
     entry.state = { ...entry.state, frame: frame.frame }
@@ -133,7 +143,8 @@ export const make = (): StorageShape => {
     for (const id of frame.consumed) consume(id)
     for (const { nodeId, iteration, key } of frame.cache) {
       const record = RunState.step(entry.state, nodeId, iteration)
-      cache.set(canonical([entry.run.workflow, nodeId, key]), { at: frame.at, output: record?.output })
+      const row = canonical([frame.runId, nodeId, iteration])
+      cache.set(canonical([entry.run.workflow, nodeId, key]), { row, at: frame.at, output: record?.output })
     }
     if (isEnded(entry.run)) {
       changeWaits(entry, "open", { status: "abandoned", endedAt: frame.at })
@@ -305,6 +316,7 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void 
   if (event._tag === "ApprovalDecided") {
     entry.waits.set(key, { ...known, approved: event.approved, note: event.note ?? null, by: event.by ?? null })
   }
+  if (event._tag === "NodeReset" && known.status === "open") entry.waits.set(key, { ...known, status: "skipped", endedAt: at })
   if (event._tag === "WaitEnded") {
     const status = event.status === "passed" ? "finished" : event.status
     entry.waits.set(key, { ...known, status, by: event.by ?? known.by, endedAt: at })

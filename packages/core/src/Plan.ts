@@ -9,7 +9,7 @@ import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idPattern, idRule, type NodeId } from "./Ids.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
-import type { RunState } from "./RunState.ts"
+import { compensationId, type RunState } from "./RunState.ts"
 
 /** A value a node takes from another node, under a name of its own. */
 export interface Need {
@@ -273,9 +273,6 @@ export const partsOf = (plan: Pick<Plan, "end">, position: number, node: TryCatc
   return { try: position + 1, catch: caught, finally: node.finally === undefined ? undefined : last }
 }
 
-/** The id of what undoes a step. The `~` cannot occur in the id of an author's. */
-export const compensationId = (nodeId: NodeId): NodeId => `${nodeId}~compensate`
-
 /** What undoes a step, as a step: it is retried and limited as that is, and gives nothing. */
 const compensationOf = (step: Step): Step => {
   const { ask: _, gate: __, ...kept } = step
@@ -514,6 +511,9 @@ export const isCount = (value: unknown): boolean => value === Infinity || (Numbe
 const check = (node: Node, refuse: (problem: string) => void): void => {
   if (node._tag === "Parallel" && node.maxConcurrency !== undefined && !isCount(node.maxConcurrency)) {
     refuse(`maxConcurrency must be a whole number of at least 1, not ${node.maxConcurrency}`)
+  }
+  if (node._tag === "Step" && node.compensate !== undefined && node.cache !== undefined) {
+    refuse(`it has both "cache" and "compensate": what another run has done is not this one's to undo`)
   }
   if (node._tag === "Loop" && !isCount(node.maxIterations)) {
     refuse(`maxIterations must be a whole number of at least 1, not ${node.maxIterations}`)

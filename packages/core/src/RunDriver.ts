@@ -35,7 +35,7 @@ import * as Outbox from "./internal/outbox.ts"
 import * as Revival from "./internal/revival.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
-import { compensationId, isProvisional, type PendingRead, type Plan, type Wait } from "./Plan.ts"
+import { isProvisional, type PendingRead, type Plan, type Wait } from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
@@ -308,7 +308,7 @@ const loop = (
       if (settled.result.cacheKey !== undefined) cache.push({ nodeId, iteration, key: settled.result.cacheKey })
     }
     const commit = (changed: Frame["plan"]): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunFenced> => {
-      if (events.length === 0 && consumed.length === 0) return Effect.succeed([])
+      if (events.length === 0 && consumed.length === 0 && interrupts.length === 0) return Effect.succeed([])
       const [frame, firstSeq] = [state.frame + 1, state.seq - events.length + 1]
       const { spawned, sent, started } = Outbox.make({ plan, state, events, interrupts, frame, now })
       const told = { ...(spawned.length === 0 ? {} : { spawned }), ...(sent.length === 0 ? {} : { sent }) }
@@ -381,7 +381,7 @@ const loop = (
     const runAgain = Effect.gen(function* () {
       const done = new Set<NodeId>()
       let chosen: ReadonlyArray<NodeId> = wanted.flatMap(({ nodeId, iteration }) =>
-        Revival.isCurrent(plan, state, nodeId, iteration) ? [nodeId] : [],
+        Revival.mayRunAgain(plan, state, nodeId, iteration) ? [nodeId] : [],
       )
       wanted = []
       while (chosen.length > 0) {
@@ -585,22 +585,14 @@ const settle = (
 }
 
 const cancelled = (state: RunState.RunState): Settlement => {
-  const failed = uncompensated(state)
+  const failed = RunState.uncompensated(state)
   const left = failed.length === 0 ? {} : { uncompensated: failed }
   return { _tag: "Cancelled", reason: state.cancel?.reason, ...left }
 }
 
-/** Steps that could not be undone. */
-const uncompensated = (state: RunState.RunState): ReadonlyArray<Uncompensated> =>
-  RunState.records(state).flatMap((record) => {
-    if (record.kind !== "step" || record.status !== "failed" || record.error === undefined) return []
-    const nodeId = record.nodeId.slice(0, -compensationId("").length)
-    return compensationId(nodeId) === record.nodeId ? [{ nodeId, iteration: record.iteration, error: record.error }] : []
-  })
-
 /** A failure, with what could not be undone because of it. */
 const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunState.RunState): RunFailure => {
-  const failed = uncompensated(state)
+  const failed = RunState.uncompensated(state)
   return failed.length === 0 ? failure : new CompensationFailed({ runId: state.runId, cause: failure, failed })
 }
 

@@ -150,7 +150,7 @@ export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
  */
 export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
   ...node,
-  how: Schema.Literal("decided", "answered", "signalled", "fired", "timed-out", "ended", "started", "halted"),
+  how: Schema.Literal("decided", "answered", "signalled", "fired", "timed-out", "ended", "started"),
   status: Schema.Literal("finished", "skipped", "failed", "passed"),
   table: Schema.optional(Schema.String),
   output: Stored,
@@ -181,8 +181,11 @@ export const BoundaryEnded = Schema.TaggedStruct("BoundaryEnded", {
   status: Schema.Literal("finished", "caught", "compensated", "failed"),
 })
 
-/** A failed or incompatible node is to run again, with a fresh budget; a loop or a boundary from its beginning. */
-export const NodeReset = Schema.TaggedStruct("NodeReset", node)
+/**
+ * A failed or incompatible node is to run again, with a fresh budget; a loop or a boundary from its beginning. What it waits for is not
+ * waited for any more. `isAnew`: a subflow with a child run of its own, and not with the one that it had.
+ */
+export const NodeReset = Schema.TaggedStruct("NodeReset", { ...node, isAnew: Schema.optional(Schema.Boolean) })
 
 /** A loop began pass number `pass` (from 0); `iteration` of the nodes inside is `base + pass`. */
 export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number })

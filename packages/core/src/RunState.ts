@@ -5,7 +5,7 @@
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
-import type { ErrorInfo, RunFailure } from "./Errors.ts"
+import type { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
 
@@ -91,8 +91,10 @@ export interface StepRecord {
   readonly heartbeat?: Json
   /** Set while it is `waiting`. */
   readonly wait?: Wait
-  /** Someone approved of it, where that is needed for it to begin. */
-  readonly isApproved?: boolean
+  /** Digest of the request that someone approved, where that is needed for it to begin. */
+  readonly approved?: string
+  /** How often it was begun anew after it had finished; 0 where it is absent. */
+  readonly generation?: number
   /** Number of the event with which it finished: the order of completion. */
   readonly order?: number
 }
@@ -191,6 +193,17 @@ export const caughtBy = (record: BoundaryRecord | undefined): FailureCause | und
 
 /** Whether anything has happened to a node, in any iteration. */
 export const hasRecord = (state: RunState, nodeId: NodeId): boolean => records(state).some((record) => record.nodeId === nodeId)
+
+/** The id of what undoes a step. The `~` cannot occur in the id of an author's. */
+export const compensationId = (nodeId: NodeId): NodeId => `${nodeId}~compensate`
+
+/** Steps that could not be undone. */
+export const uncompensated = (state: RunState): ReadonlyArray<Uncompensated> =>
+  records(state).flatMap((record) => {
+    if (record.kind !== "step" || record.status !== "failed" || record.error === undefined) return []
+    const nodeId = record.nodeId.slice(0, -compensationId("").length)
+    return compensationId(nodeId) === record.nodeId ? [{ nodeId, iteration: record.iteration, error: record.error }] : []
+  })
 
 /** All records, in no particular order. */
 export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
@@ -303,7 +316,7 @@ const foldBoundary = (record: BoundaryRecord | undefined, event: BoundaryEvent):
   return { ...base, status: "halted", ...causes, isCaught: event.isCaught }
 }
 
-const reset = (state: RunState, { nodeId, iteration }: Reset): RunState => {
+const reset = (state: RunState, { nodeId, iteration, isAnew }: Reset): RunState => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   if (record?.kind === "boundary") return put(state, { kind: "boundary", nodeId, iteration, status: "running" })
   if (record?.kind === "loop") {
@@ -311,8 +324,13 @@ const reset = (state: RunState, { nodeId, iteration }: Reset): RunState => {
     const base = Option.getOrElse(HashMap.get(state.loopPasses, nodeId), () => 0)
     return put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: 0 })
   }
-  const { attempt, startedAt, heartbeat, isApproved } = record ?? unstarted(nodeId, iteration)
-  const kept = { ...(heartbeat === undefined ? {} : { heartbeat }), ...(isApproved === undefined ? {} : { isApproved }) }
+  const { attempt, startedAt, heartbeat, approved, generation = 0, status } = record ?? unstarted(nodeId, iteration)
+  const next = generation + (status === "finished" || isAnew === true ? 1 : 0)
+  const kept = {
+    ...(heartbeat === undefined ? {} : { heartbeat }),
+    ...(approved === undefined ? {} : { approved }),
+    ...(next === 0 ? {} : { generation: next }),
+  }
   const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures: [], interruptions: 0 } as const
   return put(state, { ...base, ...kept, status: "interrupted" })
 }
@@ -336,7 +354,10 @@ const foldStep = (
   seq: number,
 ): StepRecord => {
   const { nodeId, iteration, attempt, startedAt, failures, interruptions } = record
-  const approved = record.isApproved === undefined ? {} : { isApproved: record.isApproved }
+  const approved = {
+    ...(record.approved === undefined ? {} : { approved: record.approved }),
+    ...(record.generation === undefined ? {} : { generation: record.generation }),
+  }
   const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions, ...approved } as const
   const heartbeat = record.heartbeat === undefined ? {} : { heartbeat: record.heartbeat }
   switch (event._tag) {
@@ -391,7 +412,7 @@ const foldStep = (
     case "WaitEnded": {
       const { status, table, output, error } = event
       const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
-      if (status === "passed") return { ...base, status: "interrupted", isApproved: true }
+      if (status === "passed") return { ...base, status: "interrupted", approved: record.wait?.digest ?? "" }
       const order = status === "finished" ? { order: seq } : {}
       return { ...base, failures: [], interruptions: 0, status, ...order, ...given, ...(error === undefined ? {} : { error }) }
     }

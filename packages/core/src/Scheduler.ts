@@ -157,6 +157,17 @@ interface Open {
   isHalting: boolean
   isCaught: boolean
   cause: FailureCause | undefined
+  /** What is left to undo, what finished last at the end. */
+  undo?: Array<Undo>
+  /** Something could not be undone. */
+  isStuck?: boolean
+}
+
+/** A row of a step that is to be undone. */
+interface Undo {
+  readonly order: number
+  readonly compensation: number
+  readonly row: number
 }
 
 /**
@@ -189,6 +200,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const work: Array<number> = []
   /** Attempts in flight of steps that the plan does not have, or does not have active, now. */
   const orphans = new Set<NodeKey>()
+  /** Child runs whose time is over; they are awaited nevertheless. */
+  const cancelledChildren = new Set<number>()
   const open = new Map<number, Open>()
   /** Those of them that nothing more starts in. */
   const halting = new Set<number>()
@@ -254,15 +267,21 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const complete = (position: number): void => {
     work.push(~position)
   }
+  /** Nothing begins while the run is paused; but a cancellation is carried out. */
+  const isPaused = (): boolean => state.isPaused && state.cancel === undefined
   const walk = (): void => {
     do {
-      while (work.length > 0 && !isStale && events.length < eventsPerAdvance) {
+      while (work.length > 0 && !isStale && !isPaused() && events.length < eventsPerAdvance) {
         const item = work.pop() as number
-        if (isHalted(item >= 0 ? item : ~item)) continue
+        if (isHalted(item >= 0 ? item : ~item)) {
+          // It is kept, and nothing follows from it.
+          if (item < 0) cells[~item] = Cell.idle
+          continue
+        }
         if (item >= 0) begin(item)
         else finish(~item)
       }
-    } while (work.length === 0 && !isStale && unwind())
+    } while (work.length === 0 && !isStale && !isPaused() && unwind())
   }
 
   const begin = (position: number): void => {
@@ -341,11 +360,18 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         return hold(position, step.gate)
       default: {
         const isNew = record === undefined || record.attempt === 0
-        if (isNew && record?.isApproved !== true && isLeftOut(position, step)) return
-        if (isNew && step.gate !== undefined && record?.isApproved !== true) return hold(position, step.gate)
+        if (isNew && record?.approved === undefined && isLeftOut(position, step)) return
+        if (step.gate !== undefined) return passGate(position, step.gate)
         enqueue(position)
       }
     }
+  }
+  /** Begins a step if what it asks for is what was approved. Of something else it is asked anew. */
+  const passGate = (position: number, gate: Plan.Wait): void => {
+    const approved = recordOf(position)?.approved
+    if (approved === undefined) return hold(position, gate)
+    const asked = ask(position, () => Waits.requestOf(gate, context(position), now, state, iterationOf(position)))
+    if (asked !== undefined) return asked.digest === approved ? enqueue(position) : hold(position, gate)
   }
   /** Whether a node is skipped, or its `skipIf` threw; then it is over. */
   const isLeftOut = (position: number, node: Plan.Step | Plan.Wait): boolean => {
@@ -397,8 +423,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const accept = (given: unknown): Accepted =>
       isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
     // While the run is paused its time stands still.
-    const time = state.isPaused ? Number.NEGATIVE_INFINITY : now
-    const { refused, ending } = Waits.judge(node, wait, state.signals, time, accept)
+    const time = isPaused() ? Number.NEGATIVE_INFINITY : now
+    const { refused, ending, isGivenUp } = Waits.judge(node, wait, state.signals, time, accept)
+    if (isGivenUp === true && !cancelledChildren.has(position)) {
+      cancelledChildren.add(position)
+      interruptKey(key, "cancelled")
+    }
     for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
     if (ending === undefined) return
     held.delete(position)
@@ -582,7 +612,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const interruptAround = (position: number, catcher: number): void => {
     const group = failFast.find((candidate) => candidate > catcher && candidate < position && position < (end[candidate] as number))
     if (group === undefined) return
-    for (let inside = group; inside < (end[group] as number); inside++) interrupt(inside, "fail-fast")
+    // What is done on the way out goes on.
+    for (let inside = group; inside < (end[group] as number); inside++) if (isHalted(inside)) interrupt(inside, "fail-fast")
   }
   const interrupt = (position: number, reason: Interrupt["reason"]): void => {
     const node = at(position)
@@ -726,36 +757,41 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     for (let position = part; position < (end[part] as number); position++) {
       const node = at(position)
       if (!Plan.isLeaf(node) || recordOf(position)?.status !== "waiting") continue
-      emit({ _tag: "WaitEnded", nodeId: node.id, iteration: iterationOf(position), how: "halted", status: "skipped" })
+      emit({ _tag: "NodeReset", nodeId: node.id, iteration: iterationOf(position) })
     }
   }
 
-  /** Undoes the step of a saga that finished last of those that are not undone yet, or leaves the saga. */
-  const undoNext = (position: number): void => {
-    const boundary = open.get(position) as Open
-    let latest: { readonly order: number; readonly compensation: number; readonly row: number } | undefined
-    const failed: Array<string> = []
+  /** What a saga has to undo, what finished last at the end. */
+  const undoList = (position: number): Array<Undo> => {
+    const list: Array<Undo> = []
     plan.undoes.forEach((undone, index) => {
       if (undone < position || undone >= (end[position] as number)) return
       const { id } = at(undone) as Plan.Step
       for (const row of view.rowsIn(position, undone)) {
         const record = RunState.step(state, id, row)
-        if (record?.status !== "finished") continue
-        const undo = RunState.step(state, Plan.compensationId(id), row)
-        if (undo?.status === "failed") failed.push(id)
-        const isSettled = undo?.status === "finished" || undo?.status === "failed"
-        const { order = 0 } = record
-        if (!isSettled && (latest === undefined || order > latest.order)) latest = { order, compensation: size + index, row }
+        if (record?.status === "finished") list.push({ order: record.order ?? 0, compensation: size + index, row })
       }
     })
-    if (latest !== undefined) {
-      const { compensation, row } = latest
-      view.undo(compensation, row)
-      undoing.set(compensation, position)
-      cells[compensation] = Cell.running
-      return proceedStep(compensation, at(compensation) as Plan.Step)
+    return list.sort((left, right) => left.order - right.order)
+  }
+  const undoOf = ({ compensation, row }: Undo): RunState.StepRecord | undefined =>
+    RunState.step(state, (at(compensation) as Plan.Step).id, row)
+  /** Undoes the step of a saga that finished last of those that are not undone yet, or leaves the saga. */
+  const undoNext = (position: number): void => {
+    const boundary = open.get(position) as Open
+    boundary.undo ??= undoList(position)
+    for (let next = boundary.undo.pop(); next !== undefined; next = boundary.undo.pop()) {
+      const status = undoOf(next)?.status
+      if (status === "failed") boundary.isStuck = true
+      if (status === "finished" || status === "failed") continue
+      // It is looked at once more when it has ended.
+      boundary.undo.push(next)
+      view.undo(next.compensation, next.row)
+      undoing.set(next.compensation, position)
+      cells[next.compensation] = Cell.running
+      return proceedStep(next.compensation, at(next.compensation) as Plan.Step)
     }
-    if (boundary.isCaught && failed.length > 0) {
+    if (boundary.isCaught && boundary.isStuck === true) {
       // What is half undone is nothing to go on with: the failure goes on outwards after all.
       boundary.isCaught = false
       const { cause } = boundary
@@ -772,7 +808,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const startReady = (): Array<Start> => {
     const starts: Array<Start> = []
-    if (state.isPaused) return starts
+    if (isPaused()) return starts
     for (let position = groups.take(); position !== undefined; position = groups.take()) {
       // It may have been halted since, or enqueued once more.
       if (cells[position] !== Cell.ready) continue
@@ -829,21 +865,23 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       groups.occupy(plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1, 1)
     }
     if (options.running !== undefined) for (const key of options.running()) addOrphan(key)
-    if (options.running === undefined || failFast.length > 0)
+    if (options.running === undefined)
       HashMap.forEach(state.nodes, (record, key) => {
-        if (record.kind !== "step") return
-        if (record.status === "running" && !orphans.has(key)) addOrphan(key)
-        // The walk stops at the first failure; there may be others, in groups of their own.
-        if (failFast.length === 0 || record.status !== "failed" || record.soft === true) return
-        const position = plan.positions.get(record.nodeId)
-        if (position === undefined || position >= size || iterationOf(position) !== record.iteration) return
-        let catcher = parent[position] as number
-        while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent[catcher] as number
-        interruptAround(position, catcher)
+        if (record.kind === "step" && record.status === "running" && !orphans.has(key)) addOrphan(key)
       })
     meetFailure()
     activate(0)
     walk()
+    // The walk stops at the first failure; there may be others, in groups of their own.
+    if (failFast.length > 0) HashMap.forEach(state.nodes, interruptBeside)
+  }
+  const interruptBeside = (record: RunState.NodeRecord): void => {
+    if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return
+    const position = plan.positions.get(record.nodeId)
+    if (position === undefined || position >= size || iterationOf(position) !== record.iteration) return
+    let catcher = parent[position] as number
+    while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent[catcher] as number
+    interruptAround(position, catcher)
   }
   /** What the run has failed of already, found first, so that nothing begins that stands before it and after it in time. */
   const meetFailure = (): void => {
@@ -912,7 +950,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       retries.pop()
       if (!isOutdated(due)) enqueue(due.position)
     }
-    const isTicking = !state.isPaused
+    const isTicking = !isPaused()
     for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || (isTicking && end.at <= now)); ) {
       deadlines.pop()
       if (!isOver(end)) settleWait(end.position)
@@ -920,7 +958,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       end = deadlines.peek()
     }
     if (state.cancel !== undefined && !isCancelled && work.length === 0 && !isStale && cells[0] !== Cell.done) cancelAll()
-    return { state, events, interrupts, isPartial: work.length > 0, isStale }
+    return { state, events, interrupts, isPartial: work.length > 0 && !isPaused(), isStale }
   }
 
   /** Forgets retries and deadlines of what was halted. */
@@ -937,12 +975,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const wakeAt = nextTime()
     const isIdle = groups.running() === 0 && work.length === 0
     const outcome = isIdle ? ending() : undefined
-    const isPaused = state.isPaused && isIdle && outcome === undefined
-    const isWaiting = isIdle && outcome === undefined && !isPaused && retries.size() === 0
-    return { state, events, starts, wakeAt, waiting: isWaiting ? openWaits() : [], isPaused, outcome }
+    const rests = isPaused() && groups.running() === 0 && outcome === undefined
+    const isWaiting = isIdle && outcome === undefined && !rests && retries.size() === 0
+    return { state, events, starts, wakeAt, waiting: isWaiting ? openWaits() : [], isPaused: rests, outcome }
   }
   const nextTime = (): number | undefined => {
-    if (state.isPaused) return undefined
+    if (isPaused()) return undefined
     const times = [retries.peek()?.at, deadlines.peek()?.at].filter((time) => time !== undefined)
     return times.length === 0 ? undefined : Math.min(...times)
   }
@@ -954,7 +992,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     work.length === 0 &&
     held.size === 0 &&
     retries.size() === 0 &&
-    !state.isPaused
+    !isPaused()
   /** Fails what waits for a read that will not come: the run or, where that has failed, what a boundary does on the way out. */
   const giveUp = (): boolean => {
     const position = isRootHalted ? cells.findIndex((cell, inside) => cell === Cell.waiting && !isHalted(inside)) : -1

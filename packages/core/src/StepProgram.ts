@@ -37,7 +37,10 @@ export interface StepContext<Input> {
   readonly iteration: number
   /** Number of this attempt, from 1. Attempts cut short by a crash count too. */
   readonly attempt: number
-  /** `<runId>:<stepId>:<iteration>`, the same for all attempts: give it to the outside world to deduplicate by. */
+  /**
+   * `<runId>:<stepId>:<iteration>`, the same for all attempts: give it to the outside world to deduplicate by. A step that is done again
+   * after it had finished, because it was undone or is run again, has another: `:<generation>` is added.
+   */
   readonly idempotencyKey: string
 }
 
@@ -68,6 +71,8 @@ export interface Attempt {
   readonly runId: string
   /** The row's iteration, counted over the whole run. */
   readonly iteration: number
+  /** How often the step was begun anew after it had finished. */
+  readonly generation: number
   /** The iteration shown to the step, counted in its innermost loop. */
   readonly pass: number
   readonly attempt: number
@@ -227,7 +232,7 @@ const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => 
 
 const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
   Effect.suspend(() => {
-    const { step, runId, iteration, ending } = attempt
+    const { step, runId, ending } = attempt
     const context: StepContext<unknown> = {
       ...attempt.needs,
       input: attempt.input,
@@ -248,7 +253,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       stepId: step.id,
       iteration: attempt.pass,
       attempt: attempt.attempt,
-      idempotencyKey: `${runId}:${step.id}:${iteration}`,
+      idempotencyKey: keyOf(attempt),
     }
     const end = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
       Effect.sync(() => {
@@ -284,7 +289,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
 /** Has agents answer the prompt that the step's code gives, inside the same limits. */
 const ask = (attempt: Attempt, { agents, isText }: Plan.Ask, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
   Effect.flatMap(call(attempt, onBeat), (prompt) => {
-    const { step, ending, runId, iteration } = attempt
+    const { step, ending, runId } = attempt
     if (typeof prompt !== "string") {
       return Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Raised.show(prompt)}`))
     }
@@ -300,7 +305,7 @@ const ask = (attempt: Attempt, { agents, isText }: Plan.Ask, onBeat: () => void)
         stepId: step.id,
         iteration: attempt.pass,
         attempt: attempt.attempt,
-        idempotencyKey: `${runId}:${step.id}:${iteration}`,
+        idempotencyKey: keyOf(attempt),
       },
       signal: signalOf(ending),
       feedback: last?.issues ?? [],
@@ -311,6 +316,9 @@ const ask = (attempt: Attempt, { agents, isText }: Plan.Ask, onBeat: () => void)
     })
     return Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
   })
+
+const keyOf = ({ runId, step, iteration, generation }: Attempt): string =>
+  `${runId}:${step.id}:${iteration}${generation === 0 ? "" : `:${generation}`}`
 
 const signalOf = (ending: Ending): AbortSignal => {
   ending.controller ??= new AbortController()

@@ -311,12 +311,9 @@ export interface StorageShape {
   ) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
   /**
    * Puts a command into the inbox of its run, unless the run has ended. A second delivery with the same id does nothing. Answers with
-   * what stands under this id: the command itself, one that came before, or nothing where that was taken care of already.
+   * what stands under this id: the command itself, or one that came before, also where that was taken care of already.
    */
-  readonly deliver: (
-    command: Command,
-    delivery?: Delivery,
-  ) => Effect.Effect<Instruction | undefined, StoreError | RunNotFound | RunEnded>
+  readonly deliver: (command: Command, delivery?: Delivery) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded>
   /** Commands waiting for runs that this process owns, oldest first. They go when a frame consumes them. */
   readonly inbox: Effect.Effect<ReadonlyArray<Command>, StoreError>
   /**

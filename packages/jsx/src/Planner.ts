@@ -157,7 +157,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       },
       caught: (boundary, loop) => {
         const cause = causeOf(boundary, loop)
-        return cause === undefined ? undefined : caughtOf(cause)
+        return cause === undefined ? undefined : caughtOf(cause, state)
       },
     }
     const Root = Object.assign((): React.ReactNode => drawWorkflow(frame.ctx(undefined)), { displayName: "smithers" })

@@ -285,7 +285,8 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
       refuse(`the outcome is ${decision.outcome?._tag}, and ${again.outcome?._tag} when decided afresh`)
     }
     if (again.starts.length > 0) refuse(`${list(again.starts.map(({ step }) => step.id))} would start only when decided afresh`)
-    if (isHalting || isFailing(state, now)) return
+    // A schedule made while the run is paused begins to walk when it goes on.
+    if (isHalting || isFailing(state, now) || state.isPaused) return
 
     if (consequences.events.length > 0) refuse(`${consequences.events[0]?._tag} follows only when decided afresh`)
     const [kept, made] = [schedule.active(), fresh.active()]

@@ -7,9 +7,9 @@ import * as Engine from "@smithers/core/Engine"
 import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
-import { compensationId } from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
+import { compensationId } from "@smithers/core/RunState"
 import { Storage } from "@smithers/core/Storage"
 import type { RunError, RunResult } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
@@ -93,7 +93,8 @@ export const simulate = (
       )
       const bodies = new Set<() => void>()
       const body = ({ spec, isUndo, idempotencyKey, attempt, needs }: Call): Effect.Effect<unknown, unknown> => {
-        const row = Number(idempotencyKey.split(":").at(-1))
+        // <run>:<step>:<iteration>, and which time it is done anew; ids have no colons here.
+        const row = Number(idempotencyKey.split(":")[2])
         const key = nodeKey(isUndo ? compensationId(spec.label) : spec.label, row)
         observe(() => ledger.begin(key, attempt, needs))
         const behave = isUndo ? Behaviour.undo : Behaviour.attempt

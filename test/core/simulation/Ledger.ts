@@ -4,8 +4,8 @@
  * attempts, passes, frames or events.
  */
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
-import { compensationId } from "@smithers/core/Plan"
 import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
+import { compensationId } from "@smithers/core/RunState"
 import * as Places from "./Places.ts"
 import { type Index, index, isCatching, type Part, type Spec, type StepSpec } from "./Scenario.ts"
 
@@ -197,7 +197,7 @@ export const make = (root: Spec): Ledger => {
         const key = nodeKey(event.nodeId, event.iteration)
         const [label, isUndo] = labelOf(event.nodeId)
         const last = nodes.get(key)?.attempt ?? 0
-        if (isPaused) refuse(`${key} was started while the run was paused`)
+        if (isPaused && !isCancelled) refuse(`${key} was started while the run was paused`)
         if (isUndo) startUndoing(key, label, event.iteration)
         else start(key, label, event.iteration, true)
         if (event.attempt !== last + 1) refuse(`attempt ${event.attempt} of ${key} follows attempt ${last}`)
@@ -318,6 +318,8 @@ export const make = (root: Spec): Ledger => {
 
   /** Boundaries in which something failed must have said so, if not where a process that stops told what still ended. */
   const expectTold = (): void => {
+    // While the run is paused nothing follows from anything.
+    if (isPaused && !isCancelled) return
     for (const [key, bound] of bounds) {
       const { isOpen, halted, isTold, isLate } = bound
       if (!isOpen || isTold || !(halted.has("body") || halted.has("catch"))) continue

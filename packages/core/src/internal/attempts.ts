@@ -125,6 +125,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       step,
       runId,
       iteration,
+      generation: record?.generation ?? 0,
       pass,
       attempt,
       input,

@@ -4,7 +4,7 @@
  */
 import type { Json } from "../Codec.ts"
 import type { ErrorInfo, RunFailure } from "../Errors.ts"
-import { childRunId, type NodeId } from "../Ids.ts"
+import type { NodeId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -89,7 +89,8 @@ export const make = ({
   }
   const cancel = (nodeId: NodeId, iteration: number): void => {
     const reason = `by run "${state.runId}", which started it`
-    send(childRunId(state.runId, nodeId, iteration), { _tag: "Cancel", reason })
+    const name = RunState.step(state, nodeId, iteration)?.wait?.name
+    if (name !== undefined) send(name, { _tag: "Cancel", reason })
   }
   for (const { key } of interrupts) {
     const at = key.lastIndexOf("/")
@@ -109,12 +110,6 @@ export const make = ({
           create: { workflow: child.name, version: child.version, input, tags: [], parent },
         })
         started.push({ runId: event.name, child, parent })
-        break
-      }
-      case "WaitEnded": {
-        const node = subflow(plan, event.nodeId)
-        const isGivenUp = event.how === "timed-out" || event.how === "halted"
-        if (node?.on.isAttached === true && isGivenUp) cancel(event.nodeId, event.iteration)
         break
       }
       case "RunPaused":

@@ -15,7 +15,7 @@ const crashLoopLimit = 5
 const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
   View.make({ plan, values: { input: undefined, outputs: new Map() }, state: () => state, armOf: () => -1 })
 
-const resetOf = ({ nodeId, iteration }: RunState.NodeRecord): RunEvent => ({ _tag: "NodeReset", nodeId, iteration })
+const resetOf = ({ nodeId, iteration }: RunState.NodeRecord) => ({ _tag: "NodeReset", nodeId, iteration }) as const
 
 /**
  * What becomes of what the last process left unfinished and, where a run that had ended goes on (`isRevived`), of what it ended with: its
@@ -38,6 +38,12 @@ export const recover = (
     if (record.kind === "boundary" && isLeftByFailure(record) && !isCaught(plan, view, record))
       events.push(...restart(plan, view, state, record))
   }
+  // What was made of something that is done again is made again.
+  const undone = events.flatMap((event) => {
+    const record = event._tag === "NodeReset" ? RunState.step(state, event.nodeId, event.iteration) : undefined
+    return record?.status === "finished" && !record.nodeId.includes("~") ? [record.nodeId] : []
+  })
+  if (undone.length > 0) events.push(...readersOf(plan, state, view, undone))
   return effective(plan, events)
 }
 
@@ -104,11 +110,11 @@ const restart = (
     if (undone < position || undone >= (plan.end[position] as number)) return
     const { id } = plan.nodes[undone] as Plan.Step
     for (const row of view.rowsIn(position, undone)) {
-      const undo = RunState.step(state, Plan.compensationId(id), row)
+      const undo = RunState.step(state, RunState.compensationId(id), row)
       if (undo === undefined) continue
       events.push(resetOf(undo))
-      // One that could not be undone still stands.
-      if (undo.status === "finished")
+      // One that could not be undone still stands. One of which it is not known does not count as standing.
+      if (undo.status !== "failed")
         events.push({ _tag: "NodeReset", nodeId: id, iteration: row }, ...beginAgain(plan, view, state, position, undone))
     }
   })
@@ -169,22 +175,38 @@ const resetAll = (
   return events
 }
 
-/** Whether an iteration is the one that a node is in: its loop has not gone on since. */
-export const isCurrent = (plan: Plan.Plan, state: RunState.RunState, nodeId: NodeId, iteration: number): boolean => {
+/**
+ * Whether a node may run again: its iteration is the one that it is in, as its loop has not gone on since, and nothing of what is around it is
+ * being undone.
+ */
+export const mayRunAgain = (plan: Plan.Plan, state: RunState.RunState, nodeId: NodeId, iteration: number): boolean => {
   const position = plan.positions.get(nodeId)
-  return position !== undefined && position < plan.size && viewOf(plan, state).iterationOf(position) === iteration
+  if (position === undefined || position >= plan.size || state.cancel !== undefined) return false
+  const view = viewOf(plan, state)
+  for (let up = plan.parent[position] as number; up >= 0; up = plan.parent[up] as number) {
+    if (plan.nodes[up]?._tag === "Saga" && view.boundaryRecord(up)?.status === "halted") return false
+  }
+  return view.iterationOf(position) === iteration
 }
 
-/**
- * Nodes to run again, in the iteration they are in, with all that needs them, and what is around them taken up again. Only what has a
- * record is reset.
- */
-export const again = (
+/** Nodes, and all that has taken what they gave, and what has taken that. */
+const withReaders = (
   plan: Plan.Plan,
   state: RunState.RunState,
+  view: View.View,
   nodeIds: Iterable<NodeId>,
-): { readonly events: ReadonlyArray<RunEvent>; readonly nodeIds: ReadonlySet<NodeId> } => {
-  const view = viewOf(plan, state)
+): ReadonlySet<number> => {
+  const readers = new Map<number, Array<number>>()
+  for (let reader = 0; reader < plan.size; reader++) {
+    for (const { target, pass } of plan.needs[reader] ?? []) {
+      // A loop that looks at what it did goes on from there; and what a pass before gave is past.
+      const isOwn = reader < target && target < (plan.end[reader] as number)
+      if (pass === "previous" || isOwn) continue
+      const known = readers.get(target)
+      if (known === undefined) readers.set(target, [reader])
+      else known.push(reader)
+    }
+  }
   const chosen = new Set<number>()
   const queue: Array<number> = []
   const choose = (position: number): void => {
@@ -197,29 +219,64 @@ export const again = (
     if (position !== undefined && position < plan.size) choose(position)
   }
   for (let position = queue.pop(); position !== undefined; position = queue.pop()) {
-    for (let reader = 0; reader < plan.size; reader++) {
-      const node = plan.nodes[reader] as Plan.Node
-      const needs = (need: Plan.ResolvedNeed): boolean => {
-        const isInside = need.target <= (position as number) && (position as number) < (plan.end[need.target] as number)
-        // A loop that looks at what it did goes on from there.
-        return isInside && !(reader < need.target && need.target < (plan.end[reader] as number))
-      }
-      if ("id" in node && (plan.needs[reader] ?? []).some(needs)) choose(reader)
+    for (let target = position; target >= 0; target = plan.parent[target] as number) {
+      for (const reader of readers.get(target) ?? []) if (recordAt(plan, state, view, reader) !== undefined) choose(reader)
     }
   }
+  return chosen
+}
 
+/** What is known of a node in the iteration that it is in. */
+const recordAt = (
+  plan: Plan.Plan,
+  state: RunState.RunState,
+  view: View.View,
+  position: number,
+): RunState.NodeRecord | undefined => {
+  const node = plan.nodes[position] as Plan.Node
+  if (!("id" in node)) return undefined
+  const row = view.iterationOf(position)
+  return RunState.step(state, node.id, row) ?? RunState.loop(state, node.id, row) ?? RunState.boundary(state, node.id, row)
+}
+
+/** What has finished and needs one of these nodes. */
+const readersOf = (
+  plan: Plan.Plan,
+  state: RunState.RunState,
+  view: View.View,
+  nodeIds: ReadonlyArray<NodeId>,
+): ReadonlyArray<RunEvent> =>
+  [...withReaders(plan, state, view, nodeIds)].flatMap((position): ReadonlyArray<RunEvent> => {
+    const node = plan.nodes[position]
+    const record = Plan.isLeaf(node) ? RunState.step(state, node.id, view.iterationOf(position)) : undefined
+    if (record?.status !== "finished" && record?.status !== "skipped") return []
+    return [...reopenAround(plan, view, state, position), resetOf(record)]
+  })
+
+/**
+ * Nodes to run again, in the iteration they are in, with all that needs them, and what is around them taken up again. Only what has a
+ * record is reset.
+ */
+export const again = (
+  plan: Plan.Plan,
+  state: RunState.RunState,
+  nodeIds: Iterable<NodeId>,
+): { readonly events: ReadonlyArray<RunEvent>; readonly nodeIds: ReadonlySet<NodeId> } => {
+  const view = viewOf(plan, state)
+  const chosen = withReaders(plan, state, view, nodeIds)
   const events: Array<RunEvent> = []
   const reset = new Set<NodeId>()
-  const recordAt = (position: number): RunState.NodeRecord | undefined => {
-    const { id } = plan.nodes[position] as Plan.Step
-    const row = view.iterationOf(position)
-    return RunState.step(state, id, row) ?? RunState.loop(state, id, row) ?? RunState.boundary(state, id, row)
-  }
   for (const position of [...chosen].sort((left, right) => left - right)) {
-    const record = recordAt(position)
+    const record = recordAt(plan, state, view, position)
     if (record === undefined) continue
     reset.add(record.nodeId)
-    events.push(...reopenAround(plan, view, state, position), resetOf(record))
+    const node = plan.nodes[position] as Plan.Node
+    const isSubflow = node._tag === "Wait" && node.on.kind === "subflow"
+    const anew = isSubflow ? { ...resetOf(record), isAnew: true } : resetOf(record)
+    events.push(...reopenAround(plan, view, state, position), anew)
+    // A boundary with all that is in it.
+    if (record.kind === "boundary")
+      events.push(...restart(plan, view, state, record), ...resetAll(plan, view, state, position, position))
   }
   return { events: effective(plan, events), nodeIds: reset }
 }

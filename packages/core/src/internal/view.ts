@@ -19,10 +19,17 @@ export interface Caught {
   readonly message: string
   /** What was wrong with an output, one line per issue. */
   readonly issues?: ReadonlyArray<string>
+  /** What sagas could not undo on the way. */
+  readonly uncompensated?: ReadonlyArray<{ readonly nodeId: NodeId; readonly iteration: number; readonly message: string }>
 }
 
 /** A cause as a `catch` is told of it. */
-export const caughtOf = ({ nodeId, iteration, reason }: FailureCause): Caught => {
+export const caughtOf = (cause: FailureCause, state: RunState.RunState): Caught => {
+  const left = RunState.uncompensated(state).map(({ nodeId, iteration, error }) => ({ nodeId, iteration, message: error.message }))
+  return { ...describe(cause), ...(left.length === 0 ? {} : { uncompensated: left }) }
+}
+
+const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
   switch (reason._tag) {
     case "Error": {
       const { name, message, issues } = reason.error
@@ -210,7 +217,7 @@ export const make = ({ plan, values, state, armOf }: Source): View => {
     for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
       if (need.pass === "caught") {
         const cause = RunState.caughtBy(boundaryRecord(need.target))
-        found[need.name] = cause === undefined ? undefined : caughtOf(cause)
+        found[need.name] = cause === undefined ? undefined : caughtOf(cause, state())
       } else if (need.pass === "previous") {
         const target = at(need.target)
         const row = iterationOf(need.target) - 1

@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
-import { childRunId, type NodeId } from "../Ids.ts"
+import { childRunId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
-import type * as RunState from "../RunState.ts"
+import * as RunState from "../RunState.ts"
 import { digest } from "./digest.ts"
 import { canonical, toJson } from "./json.ts"
 
@@ -31,7 +31,12 @@ export const judge = (
   signals: ReadonlyArray<RunState.Signal>,
   now: number,
   accept: (given: unknown) => Accepted,
-): { readonly refused: ReadonlyArray<Refusal>; readonly ending: Ending | undefined } => {
+): {
+  readonly refused: ReadonlyArray<Refusal>
+  readonly ending: Ending | undefined
+  /** The time of a child run is over: it is to be cancelled, and its end awaited. */
+  readonly isGivenUp?: boolean
+} => {
   const refused: Array<Refusal> = []
   const isOver = wait.deadline !== undefined && wait.deadline <= now
   const table = node.table === undefined ? {} : { table: node.table }
@@ -101,7 +106,8 @@ export const judge = (
     case "subflow": {
       if (!on.isAttached) return end(takeOwn("started", [{ runId: wait.name }]))
       const { child } = wait
-      if (child === undefined) break
+      if (child === undefined) return { refused, ending: undefined, isGivenUp: isOver }
+      if (isOver && child.status === "cancelled") break
       if (child.status === "finished") return end(takeOwn("ended", [child.output]))
       if (on.onFail === "continue") return end({ how: "ended", status: "skipped" })
       const { name, message, issues } = child.error ?? { name: "RunCancelled", message: "it was cancelled" }
@@ -140,7 +146,10 @@ export const requestOf = (
       const checked = checkNow(on.child.input, on.input(context, state))
       if ("issues" in checked) throw new TypeError(`it is no input of workflow "${on.child.name}": ${checked.issues.join("; ")}`)
       const input = checked.stored === undefined ? {} : { input: checked.stored }
-      return { request: { workflow: on.child.name, ...input }, name: childRunId(state.runId, node.id as NodeId, iteration) }
+      return {
+        request: { workflow: on.child.name, ...input },
+        name: childRunId(state.runId, node.id, iteration, RunState.step(state, node.id, iteration)?.generation),
+      }
     }
     case "approval":
     case "human": {

@@ -16,7 +16,7 @@ export interface Claims {
   readonly due: (now: number, except?: Except) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
   /** Creates a run that nobody owns, if there is none of its id. */
   readonly spawn: (runId: string, create: NewRun, now: number) => void
-  readonly deliver: (command: Command, delivery?: Delivery) => Either.Either<Instruction | undefined, RunNotFound | RunEnded>
+  readonly deliver: (command: Command, delivery?: Delivery) => Either.Either<Instruction, RunNotFound | RunEnded>
   readonly inbox: () => ReadonlyArray<Command>
 }
 
@@ -85,7 +85,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE w.status = 'open' AND w.deadline > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY w.deadline LIMIT 1`,
   )
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
-  const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE id = ? AND frame IS NULL")
+  const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE id = ?")
   // By what is on its way, which is little; SQLite by itself would go through all runs of this owner.
   const selectInbox = prepare<[id: string, runId: string, at: number, command: string]>(
     `SELECT i.id, i.run_id, i.at_ms, i.command
@@ -169,7 +169,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       }
       insertCommand.run(id, runId, at, JSON.stringify(command))
       const kept = selectCommand.values(id)[0]
-      return Either.right(kept === undefined ? undefined : (JSON.parse(kept[0]) as Instruction))
+      return Either.right(kept === undefined ? command : (JSON.parse(kept[0]) as Instruction))
     },
     inbox: () =>
       selectInbox.values(me).map(([id, runId, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction })),

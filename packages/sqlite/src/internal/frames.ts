@@ -102,8 +102,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
      WHERE ${where}`,
   )
   const resetNode = prepare(
-    `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0, ${cleared}
-     WHERE ${where}`,
+    `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0,
+       generation = generation + (status = 'finished' OR ?4), ${cleared} WHERE ${where}`,
   )
   const selectTable = prepare<[table: string | null, kind: string]>(`SELECT output_table, kind FROM smithers_nodes WHERE ${where}`)
   const resetLoop = prepare(
@@ -124,7 +124,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   )
   const endBoundary = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5 WHERE ${where}`)
   const passGate = prepare(
-    `UPDATE smithers_nodes SET status = 'interrupted', is_approved = 1, ${cleared}
+    `UPDATE smithers_nodes SET status = 'interrupted', approved = coalesce(
+       (SELECT digest FROM smithers_waits WHERE ${where}), ''), ${cleared}
      WHERE ${where}`,
   )
   const pauseRun = prepare("UPDATE smithers_runs SET updated_at = ?2, paused = ?3 WHERE run_id = ?1")
@@ -163,6 +164,9 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   const refuseAnswer = prepare(`UPDATE smithers_waits SET answers = json_remove(answers, '$[0]') WHERE ${where}`)
   const endWait = prepare(
     `UPDATE smithers_waits SET status = ?4, answers = NULL, child = NULL, ended_at = ?5, decided_by = coalesce(?6, decided_by) WHERE ${where}`,
+  )
+  const closeWait = prepare(
+    `UPDATE smithers_waits SET status = 'skipped', answers = NULL, child = NULL, ended_at = ?4 WHERE ${where} AND status = 'open'`,
   )
   const abandonWaits = prepare(
     "UPDATE smithers_waits SET status = 'abandoned', ended_at = ?2 WHERE run_id = ?1 AND status = 'open'",
@@ -343,7 +347,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         }
         if (table !== null) outputs.table(workflow, table).remove(runId, event.nodeId, event.iteration)
         deleteCache.run(runId, event.nodeId, event.iteration, workflow)
-        update(resetNode, runId, event)
+        update(resetNode, runId, event, event.isAnew === true ? 1 : 0)
+        closeWait.run(runId, event.nodeId, event.iteration, at)
         return
       }
     }

@@ -205,7 +205,8 @@ CREATE INDEX smithers_runs_children ON smithers_runs (parent_run_id) WHERE paren
 
 -- kind may be boundary (a saga, a try), and status then also halted, caught, compensated
 ALTER TABLE smithers_nodes ADD COLUMN finished_seq INTEGER; -- number of the event with which a step finished
-ALTER TABLE smithers_nodes ADD COLUMN is_approved INTEGER; -- where a step needs approval to begin
+ALTER TABLE smithers_nodes ADD COLUMN approved TEXT; -- digest of what was approved, where a step needs that to begin
+ALTER TABLE smithers_nodes ADD COLUMN generation INTEGER NOT NULL DEFAULT 0; -- how often it was begun anew after it had finished
 ALTER TABLE smithers_nodes ADD COLUMN cause TEXT; -- JSON: what a boundary was halted by
 ALTER TABLE smithers_nodes ADD COLUMN is_caught INTEGER; -- the cause ends there
 ALTER TABLE smithers_nodes ADD COLUMN caught TEXT; -- JSON: what it caught, where its catch was then left by another cause

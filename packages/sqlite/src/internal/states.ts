@@ -47,7 +47,8 @@ type FinishedRow = [
   startedAt: number,
   table: Text,
   order: number | null,
-  isApproved: number | null,
+  approved: Text,
+  generation: number,
 ]
 
 type WaitRow = [
@@ -82,7 +83,8 @@ type NodeRow = [
   passes: number,
   error: Text,
   heartbeat: Text,
-  isApproved: number | null,
+  approved: Text,
+  generation: number,
   cause: Text,
   isCaught: number | null,
   caught: Text,
@@ -103,12 +105,12 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<FinishedRow>(
-    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, is_approved
+    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, approved, generation
      FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'finished'`,
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
-       base, passes, error, heartbeat, is_approved, cause, is_caught, caught
+       base, passes, error, heartbeat, approved, generation, cause, is_caught, caught
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
@@ -222,7 +224,7 @@ const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | 
   runId === null || nodeId === null ? undefined : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }
 
 const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.StepRecord => {
-  const [nodeId, iteration, attempt, startedAt, table, order, isApproved] = row
+  const [nodeId, iteration, attempt, startedAt, table, order, approved, generation] = row
   const record: Mutable<RunState.StepRecord> = {
     kind: "step",
     status: "finished",
@@ -235,13 +237,14 @@ const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.St
   }
   if (table !== null) record.table = table
   if (order !== null) record.order = order
-  if (isApproved === 1) record.isApproved = true
+  if (approved !== null) record.approved = approved
+  if (generation > 0) record.generation = generation
   if (output !== undefined) record.output = output
   return record
 }
 
 const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
-  const [nodeId, iteration, , status, , , , , , , , , , , cause, isCaught, caught] = row
+  const [nodeId, iteration, , status, , , , , , , , , , , , cause, isCaught, caught] = row
   const halted = isCaught === null ? {} : { isCaught: isCaught === 1 }
   const why = cause === null ? {} : { cause: JSON.parse(cause) as NonNullable<RunState.BoundaryRecord["cause"]> }
   const before = caught === null ? {} : { caught: JSON.parse(caught) as NonNullable<RunState.BoundaryRecord["caught"]> }
@@ -270,7 +273,23 @@ const waitOf = (row: WaitRow): RunState.Wait => {
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>): RunState.StepRecord => {
-  const [nodeId, iteration, , status, attempt, startedAt, interruptions, retryAt, isSoft, , , error, heartbeat, isApproved] = row
+  const [
+    nodeId,
+    iteration,
+    ,
+    status,
+    attempt,
+    startedAt,
+    interruptions,
+    retryAt,
+    isSoft,
+    ,
+    ,
+    error,
+    heartbeat,
+    approved,
+    generation,
+  ] = row
   const record: Mutable<RunState.StepRecord> = {
     kind: "step",
     nodeId,
@@ -284,7 +303,8 @@ const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>): Ru
   if (retryAt !== null) record.retryAt = retryAt
   if (error !== null) record.error = JSON.parse(error) as ErrorInfo
   if (isSoft === 1) record.soft = true
-  if (isApproved === 1) record.isApproved = true
+  if (approved !== null) record.approved = approved
+  if (generation > 0) record.generation = generation
   if (heartbeat !== null) record.heartbeat = JSON.parse(heartbeat) as Json
   return record
 }

@@ -520,6 +520,76 @@ describe.each(stores)("on %s", (_, store) => {
         ),
     )
 
+    it.effect("that begins anew makes again what was made of what was undone, under another key", () =>
+      on(
+        Effect.gen(function* () {
+          const keys: Array<string> = []
+          let [isFixed, count] = [false, 0]
+          const w = workflow(($) => {
+            const book = $.step("book", {
+              output: Text,
+              run: ({ idempotencyKey }) => {
+                keys.push(idempotencyKey)
+                return `ref ${++count}`
+              },
+              compensate: ({ idempotencyKey }) => {
+                keys.push(idempotencyKey)
+              },
+            })
+            const confirm = $.step("confirm", { needs: { book }, output: Text, run: ({ book }) => `confirmed ${book}` })
+            const pay = $.step("pay", {
+              needs: { confirm },
+              output: Text,
+              retry: false,
+              run: ({ confirm }) => (isFixed ? Effect.succeed(confirm) : Effect.fail("no")),
+            })
+            return $.saga(book, confirm, pay)
+          })
+          yield* w.run({}, { runId: "r" })
+          yield* w.run({}, { runId: "r" })
+          isFixed = true
+          expect(yield* w.execute({}, { runId: "r" })).toBe("confirmed ref 3")
+          expect(keys).toEqual([...["r:book:0", "r:book~compensate:0"], ...["r:book:0:1", "r:book~compensate:0:1"], "r:book:0:2"])
+        }),
+      ),
+    )
+
+    it.effect("of a thousand steps is undone in time that grows with their number", () =>
+      on(
+        Effect.gen(function* () {
+          const undo = (count: number) =>
+            Effect.gen(function* () {
+              let since = 0
+              const w = Smithers.createWorkflow({ name: `w${count}`, input: Input }).build(($) =>
+                $.saga(
+                  ...Array.from({ length: count }, (_, index) =>
+                    $.step(`s${index}`, { output: Schema.Number, run: () => index, compensate: () => {} }),
+                  ),
+                  $.step("fails", {
+                    output: Text,
+                    retry: false,
+                    run: () => {
+                      since = performance.now()
+                      return Effect.fail("no")
+                    },
+                  }),
+                ),
+              )
+              yield* w.run({}, { runId: `r${count}` })
+              return (performance.now() - since) / count
+            })
+          yield* undo(200)
+          const [few, many] = [yield* undo(200), yield* undo(1600)]
+          expect(many).toBeLessThan(4 * few)
+        }),
+      ),
+    )
+
+    it("whose steps take over what another run has done is refused", () => {
+      const build = () => workflow(($) => $.saga($.step("a", { output: Text, run: () => "a", cache: true, compensate: () => {} })))
+      expect(build).toThrow(`it has both "cache" and "compensate"`)
+    })
+
     it("must be there for a step that can be undone", () => {
       const { step } = journal()
       expect(() => workflow(($) => step($, "a"))).toThrow(InvalidWorkflow)
@@ -1025,6 +1095,57 @@ describe.each(stores)("on %s", (_, store) => {
           isStuck = false
           expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "c2" } })
           expect(done).toEqual(["a", "c2", "undo a is no good of a", "undo a is no good of a"])
+        }),
+      ),
+    )
+
+    it.effect("tells its catch what could not be undone on the way", () =>
+      on(
+        Effect.gen(function* () {
+          const { step } = journal()
+          const undo = () => {
+            throw new Error("no refund")
+          }
+          const w = workflow(($) =>
+            $.tryCatch({
+              try: $.saga(step($, "pay", { undo }), step($, "b", { fails: always })),
+              catch: ({ error }) => error.uncompensated ?? [],
+            }),
+          )
+          expect(yield* w.execute({}, { runId: "r" })).toEqual([{ nodeId: "pay", iteration: 0, message: "no refund" }])
+        }),
+      ),
+    )
+
+    it.effect("does not have its finally interrupted by a failure beside it, also in a group that fails fast", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = plain()
+          const w = workflow(($) =>
+            $.parallel(
+              $.tryCatch({
+                try: step($, "body"),
+                finally: $.step("last", {
+                  output: Text,
+                  run: () => {
+                    done.push("last")
+                    return Effect.as(Effect.sleep("2 seconds"), "last")
+                  },
+                }),
+              }),
+              $.step("bad", {
+                output: Text,
+                retry: false,
+                run: () => Effect.zipRight(Effect.sleep("1 second"), Effect.fail("no")),
+              }),
+              { failFast: true },
+            ),
+          )
+          expect((yield* passing("5 seconds", w.run({}, { runId: "r" })))._tag).toBe("failed")
+          expect(done).toEqual(["body", "last"])
+          const storage = yield* Storage
+          const { attempts } = yield* storage.inspect("r")
+          expect(attempts.filter(({ nodeId }) => nodeId === "last").map(({ status }) => status)).toEqual(["succeeded"])
         }),
       ),
     )

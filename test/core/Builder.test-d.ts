@@ -679,6 +679,8 @@ export const boundaries = () => {
   is<typeof apart, Step<"apart", { readonly runId: string }, Clocks>>()
   const soft = $.subflow("soft", { workflow: child, input: { n: "1" }, onFail: "continue", skipIf: () => true })
   is<typeof soft, Step<"soft", Date | undefined, Clocks>>()
+  const late = $.subflow("late", { workflow: child, input: { n: "1" }, timeout: "1h", onTimeout: "continue" })
+  is<typeof late, Step<"late", Date | undefined, Clocks>>()
   // @ts-expect-error its input is written as text
   $.subflow("wrong", { workflow: child, input: { n: 1 } })
   // @ts-expect-error what gives it, too

@@ -129,6 +129,47 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("begins no wait and no child run, fires nothing when it is taken up again, and is undone when it is cancelled", () =>
+      on(
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          const undone: Array<string> = []
+          const child = Smithers.createWorkflow({ name: "child", input: Input }).build(($) =>
+            $.step("work", { output: Text, run: () => "" }),
+          )
+          const w = workflow(($) =>
+            $.saga(
+              $.step("a", {
+                output: Text,
+                run: () => Effect.as(Effect.sleep("1 minute"), "a"),
+                compensate: () => undone.push("a"),
+              }),
+              $.subflow("sub", { workflow: child, input: {} }),
+              $.timer("nap", { duration: "1 hour" }),
+            ),
+          )
+          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          yield* rest
+          yield* Commands.pause("r")
+          yield* TestClock.adjust("5 minutes")
+          expect((yield* Fiber.join(fiber))._tag).toBe("paused")
+          expect(yield* storage.runs({ parent: "r" })).toEqual([])
+          yield* Commands.unpause("r")
+          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-timer")
+          yield* Commands.pause("r")
+          yield* w.run({}, { runId: "r" })
+          yield* TestClock.adjust("1 day")
+          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("paused")
+          yield* Commands.signal("r", "any")
+          yield* w.run({}, { runId: "r" })
+          expect((yield* storage.waits({ runId: "r" })).map(({ nodeId }) => nodeId)).toEqual(["nap"])
+          yield* w.cancel("r")
+          expect(undone).toEqual(["a"])
+          expect(yield* statusOf("r")).toBe("cancelled")
+        }),
+      ),
+    )
+
     it.effect("cannot be one that has ended", () =>
       on(
         Effect.gen(function* () {
@@ -265,6 +306,59 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("is refused while what the run has done is being undone, and for what undoes it", () =>
+      on(
+        Effect.gen(function* () {
+          let release: (() => void) | undefined
+          const w = workflow(($) =>
+            $.saga(
+              $.step("a", {
+                output: Text,
+                run: () => "a",
+                compensate: () =>
+                  Effect.async<void>((resume) => {
+                    release = () => resume(Effect.void)
+                  }),
+              }),
+              $.step("b", { output: Text, retry: false, run: () => Effect.fail("no") }),
+            ),
+          )
+          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          yield* rest
+          const refused = yield* Effect.flip(Commands.retryNode("r", "b"))
+          expect(refused.message).toContain(`being undone ("a~compensate"): run the node again once the run has ended`)
+          release?.()
+          expect((yield* Fiber.join(fiber))._tag).toBe("failed")
+          expect(yield* Effect.flip(Commands.retryNode("r", "a~compensate"))).toMatchObject({ _tag: "InvalidCommand" })
+        }),
+      ),
+    )
+
+    it.effect("of a saga or a try runs all of it again", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = journal()
+          let fails = true
+          const w = workflow(($) =>
+            $.sequence(
+              $.saga(
+                $.step("a", { output: Text, run: () => `a ${done.push("a")}`, compensate: () => done.push("undo a") }),
+                step($, "b", {}, () => fails),
+                { id: "saga", onCompensated: "continue" },
+              ),
+              $.approval("ask", { request: () => ({ title: "?" }) }),
+            ),
+          )
+          yield* w.run({}, { runId: "r" })
+          expect(done).toEqual(["a", "b", "undo a"])
+          fails = false
+          yield* Commands.retryNode("r", "saga")
+          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+          expect(done).toEqual(["a", "b", "undo a", "a", "b"])
+        }),
+      ),
+    )
+
     it.effect("is refused where it makes no sense, with what would", () =>
       on(
         Effect.gen(function* () {
@@ -372,6 +466,35 @@ describe.each(stores)("on %s", (_, store) => {
           yield* TestClock.adjust("1 day")
           expect(yield* skipping.w.run({}, { runId: "skip" })).toMatchObject({ _tag: "finished", output: "after undefined" })
           expect(skipping.done).toEqual(["plan"])
+        }),
+      ),
+    )
+
+    it.effect("is asked anew when it is run again for something else than was approved", () =>
+      on(
+        Effect.gen(function* () {
+          let [version, isBroken] = [1, true]
+          const w = workflow(($) => {
+            const diff = $.step("diff", { output: Schema.Number, run: () => version++ })
+            const release = $.step("release", {
+              needs: { diff },
+              output: Text,
+              retry: false,
+              needsApproval: { request: ({ diff }) => ({ title: `Release ${diff}?` }) },
+              run: ({ diff }) => (isBroken ? Effect.fail("no") : Effect.succeed(`released ${diff}`)),
+            })
+            return $.sequence(diff, release)
+          })
+          yield* w.run({}, { runId: "r" })
+          yield* Commands.approve("r", "release")
+          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
+          isBroken = false
+          yield* Commands.retryNode("r", "diff")
+          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+          const storage = yield* Storage
+          expect(yield* storage.waits({ runId: "r" })).toMatchObject([{ request: { title: "Release 2?" } }])
+          yield* Commands.approve("r", "release")
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ output: "released 2" })
         }),
       ),
     )

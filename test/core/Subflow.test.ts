@@ -202,18 +202,21 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("that takes too long is cancelled, and its node fails", () =>
       on(
         Effect.gen(function* () {
+          const undone: Array<string> = []
           const child = Smithers.createWorkflow({ name: "slow", input: Schema.Struct({}) }).build(($) =>
-            $.step("work", { output: Text, run: () => Effect.never }),
+            $.saga(
+              $.step("a", { output: Text, run: () => "a", compensate: () => undone.push("a") }),
+              $.step("work", { output: Text, run: () => Effect.never }),
+            ),
           )
           const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) =>
             $.subflow("sub", { workflow: child, input: {}, timeout: "1 minute" }),
           )
           const result = yield* passing("2 minutes", parent.run({}, { runId: "r" }))
           expect(result).toMatchObject({ _tag: "failed", error: { error: { name: "WaitTimedOut" } } })
-          yield* rest
           const storage = yield* Storage
-          yield* Effect.either(child.cancel("r~sub~0"))
           expect((yield* storage.inspect("r~sub~0")).run.status).toBe("cancelled")
+          expect(undone).toEqual(["a"])
         }),
       ),
     )
@@ -254,6 +257,56 @@ describe.each(stores)("on %s", (_, store) => {
           expect(result._tag === "failed" && result.error.message).toContain(`it is no input of workflow "child": n:`)
           const storage = yield* Storage
           expect(yield* storage.runs({ parent: "r" })).toEqual([])
+        }),
+      ),
+    )
+
+    it.effect("that is run again, or whose input is made again, has a run of its own", () =>
+      on(
+        Effect.gen(function* () {
+          let count = 0
+          const child = Smithers.createWorkflow({ name: "child", input: Schema.Struct({ up: Schema.Number }) }).build(($) =>
+            $.step("work", { output: Schema.Number, run: ({ input }) => input.up * 10 }),
+          )
+          const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) => {
+            const up = $.step("up", { output: Schema.Number, run: () => ++count })
+            const sub = $.subflow("sub", { needs: { up }, workflow: child, input: ({ up }) => ({ up }) })
+            return $.sequence(up, sub, $.approval("ask", { needs: { sub }, request: ({ sub }) => ({ title: `${sub}` }) }))
+          })
+          const storage = yield* Storage
+          const title = Effect.map(storage.waits({ runId: "r", kind: ["approval"] }), ([wait]) => wait?.request)
+          yield* parent.run({}, { runId: "r" })
+          expect(yield* title).toEqual({ title: "10" })
+          yield* Commands.retryNode("r", "up")
+          yield* parent.run({}, { runId: "r" })
+          expect(yield* title).toEqual({ title: "20" })
+          yield* Commands.retryNode("r", "sub")
+          yield* parent.run({}, { runId: "r" })
+          expect((yield* storage.runs({ parent: "r" })).map(({ runId }) => runId).sort()).toEqual([
+            ...["r~sub~0", "r~sub~0~1", "r~sub~0~2"],
+          ])
+        }),
+      ),
+    )
+
+    it.effect("that another process has worked on is taken up when that lets go of it", () =>
+      on(
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          const { child, parent, ran } = family({ asks: true })
+          yield* parent.run({}, { runId: "r" })
+          const other = yield* processOn(storage)
+          const elsewhere = yield* Effect.fork(Effect.provideService(child.resume("r~sub~0"), Engine.Engine, other.engine))
+          yield* rest
+          const fiber = yield* Effect.fork(parent.execute({}, { runId: "r" }))
+          yield* rest
+          yield* Fiber.interrupt(elsewhere)
+          yield* other.stop
+          yield* rest
+          yield* Commands.approve("r~sub~0", "ask")
+          yield* TestClock.adjust("5 seconds")
+          expect(yield* Fiber.join(fiber)).toEqual({ time: 7 })
+          expect(ran).toEqual(["work r~sub~0", "last"])
         }),
       ),
     )

@@ -151,6 +151,30 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("that is decided otherwise between the looking and the saying is told so", () =>
+      on(
+        Effect.gen(function* () {
+          const workflow = Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) =>
+            $.sequence(
+              $.approval("ask", { request: () => ({ title: "?" }) }),
+              $.approval("more", { request: () => ({ title: "!" }) }),
+            ),
+          )
+          const storage = yield* Storage
+          const fiber = yield* Effect.fork(workflow.execute({}, { runId: "r" }))
+          yield* rest
+          const approved = Effect.provideService(Effect.orDie(Commands.approve("r", "ask")), Storage, storage)
+          const slow: Storage["Type"] = {
+            ...storage,
+            deliver: (command, delivery) => Effect.zipRight(Effect.zipRight(approved, rest), storage.deliver(command, delivery)),
+          }
+          const denied = yield* Effect.flip(Effect.provideService(Commands.deny("r", "ask"), Storage, slow))
+          expect(denied._tag).toBe("AlreadyDecided")
+          yield* Fiber.interrupt(fiber)
+        }),
+      ),
+    )
+
     it.effect("is for its approvers to decide, and for nobody else", () =>
       on(
         Effect.gen(function* () {
@@ -355,6 +379,22 @@ describe.each(stores)("on %s", (_, store) => {
           expect(fiber.unsafePoll()).toBeNull()
           yield* Commands.signal("r", "go", { payload: "two" })
           expect(yield* Fiber.join(fiber)).toEqual(["one", "two", undefined])
+        }),
+      ),
+    )
+
+    it.effect("of one id reaches every run that it is sent to, each once", () =>
+      on(
+        Effect.gen(function* () {
+          const workflow = Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) =>
+            $.signal("paid", { name: "paid", payload: Text }),
+          )
+          for (const runId of ["a", "b"]) {
+            yield* workflow.run({}, { runId })
+            yield* Commands.signal(runId, "paid", { payload: runId, id: "evt" })
+            yield* Commands.signal(runId, "paid", { payload: "again", id: "evt" })
+            expect(yield* workflow.execute({}, { runId })).toBe(runId)
+          }
         }),
       ),
     )

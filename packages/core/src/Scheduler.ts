@@ -423,7 +423,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const accept = (given: unknown): Accepted =>
       isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
     // While the run is paused its time stands still.
-    const time = isPaused() ? Number.NEGATIVE_INFINITY : now
+    const time = state.isPaused ? Number.NEGATIVE_INFINITY : now
     const { refused, ending, isGivenUp } = Waits.judge(node, wait, state.signals, time, accept)
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)
@@ -950,7 +950,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       retries.pop()
       if (!isOutdated(due)) enqueue(due.position)
     }
-    const isTicking = !isPaused()
+    const isTicking = !state.isPaused
     for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || (isTicking && end.at <= now)); ) {
       deadlines.pop()
       if (!isOver(end)) settleWait(end.position)

@@ -11,7 +11,7 @@ import type { BranchSpec, LoopSpec, StepSpec, Verdict, WaitSpec } from "./Scenar
 import { given } from "./World.ts"
 
 /** What steps give: `row` is a number when read and text when stored, so that the two cannot be mistaken for each other. */
-export interface Output {
+interface Output {
   readonly from: string
   readonly row: number
   readonly seen: string

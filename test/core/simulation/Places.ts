@@ -2,7 +2,7 @@
 import { type BoundarySpec, type Index, isBoundary, outwards, type Part } from "./Scenario.ts"
 
 /** A boundary around a node, in the instance that a row of the node belongs to, and the part of it that the node is in. */
-export interface Around {
+interface Around {
   readonly boundary: BoundarySpec
   readonly row: number
   readonly part: Part

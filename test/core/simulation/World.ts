@@ -4,7 +4,7 @@ import type * as Random from "./Random.ts"
 import { type Index, index, type Scenario, type Spec, type WaitSpec } from "./Scenario.ts"
 
 /** A wait that is open. */
-export interface Asked {
+interface Asked {
   readonly nodeId: string
   readonly iteration: number
   /** What was said and is not looked at yet; nothing more is said until it is. */

@@ -11,6 +11,8 @@ import * as HashMap from "effect/HashMap"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import * as Boundaries from "./internal/boundaries.ts"
+import { Cell } from "./internal/cell.ts"
 import * as Groups from "./internal/groups.ts"
 import * as Heap from "./internal/heap.ts"
 import * as Raised from "./internal/raised.ts"
@@ -58,7 +60,7 @@ export interface Waiting {
 export interface Interrupt {
   readonly key: NodeKey
   /** A sibling in a `failFast` group failed, or the run is cancelled. */
-  readonly reason: "fail-fast" | "cancelled"
+  readonly reason: Boundaries.Reason
 }
 
 /** What follows from events by the plan alone, before anything is started. */
@@ -147,52 +149,23 @@ export const decide = (
 /** More than any node has needs: what is provisional is not begun by a need that is met. */
 const never = 0x7fff_ffff
 
-const Cell = { idle: 0, waiting: 1, ready: 2, running: 3, retrying: 4, done: 5, failed: 6, held: 7 } as const
-
-/** A boundary that has begun and is not left. */
-interface Open {
-  /** What goes on in it: what it is for, its `catch`, its `finally`, or the undoing of its steps. */
-  phase: "body" | "catch" | "finally" | "undoing"
-  /** Nothing more starts in this phase; the next one begins when what is in flight has ended. */
-  isHalting: boolean
-  isCaught: boolean
-  cause: FailureCause | undefined
-  /** What is left to undo, what finished last at the end. */
-  undo?: Array<Undo>
-  /** Something could not be undone. */
-  isStuck?: boolean
-}
-
-/** A row of a step that is to be undone. */
-interface Undo {
-  readonly order: number
-  readonly compensation: number
-  readonly row: number
-}
-
 /**
  * Builds the schedule of a plan. Its first `advance` takes the state as it is and visits what is active, nothing inside
  * finished loops or arms not taken; later ones visit what the events touch.
  */
 export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions): Schedule => {
-  const { nodes, parent, end, size } = plan
+  const { nodes, parent, end } = plan
   const count = nodes.length
   const cells = new Uint8Array(count)
   /** Sequence: position of the current child. Parallel: children not done. Branch: position of the taken arm, -1 for none. */
   const cursors = new Int32Array(count)
   const waitingFor = new Int32Array(count)
   const groups = Groups.make(plan, options.maxConcurrency)
-  const failFast: Array<number> = []
-  for (let position = 0; position < size; position++) {
-    const node = nodes[position] as Plan.Node
-    if (node._tag === "Parallel" && node.failFast) failFast.push(position)
-  }
 
   let state = RunState.empty("")
   let events: Array<RunEvent> = []
   let interrupts: Array<Interrupt> = []
   let now = 0
-  let failure: Failed | undefined
   const retries = Heap.make<{ readonly at: number; readonly position: number }>((retry) => retry.at)
   /** Waits that are open, and when they are over. */
   const held = new Set<number>()
@@ -202,13 +175,6 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const orphans = new Set<NodeKey>()
   /** Child runs whose time is over; they are awaited nevertheless. */
   const cancelledChildren = new Set<number>()
-  const open = new Map<number, Open>()
-  /** Those of them that nothing more starts in. */
-  const halting = new Set<number>()
-  /** Compensations at work, and their sagas. */
-  const undoing = new Map<number, number>()
-  /** Nothing more starts but what boundaries do on the way out. */
-  let isRootHalted = false
   let isCancelled = false
   /** Loops that came to a next pass when a cancellation was known and not acted on yet. */
   const postponed: Array<number> = []
@@ -273,7 +239,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     do {
       while (work.length > 0 && !isStale && !isPaused() && events.length < eventsPerAdvance) {
         const item = work.pop() as number
-        if (isHalted(item >= 0 ? item : ~item)) {
+        if (boundaries.isHalted(item >= 0 ? item : ~item)) {
           // It is kept, and nothing follows from it.
           if (item < 0) cells[~item] = Cell.idle
           continue
@@ -281,7 +247,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         if (item >= 0) begin(item)
         else finish(~item)
       }
-    } while (work.length === 0 && !isStale && !isPaused() && unwind())
+    } while (work.length === 0 && !isStale && !isPaused() && boundaries.unwind())
   }
 
   const begin = (position: number): void => {
@@ -308,7 +274,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       }
       case "Saga":
       case "TryCatch":
-        return beginBoundary(position, node)
+        return boundaries.begin(position, node)
     }
     let missing = 0
     for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
@@ -427,7 +393,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const { refused, ending, isGivenUp } = Waits.judge(node, wait, state.signals, time, accept)
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)
-      interruptKey(key, "cancelled")
+      interrupt(key, "cancelled")
     }
     for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
     if (ending === undefined) return
@@ -439,9 +405,6 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (ending.status === "failed") fail(position, { _tag: "Error", error: ending.error as ErrorInfo })
     else complete(position)
   }
-  const isChildRun = (node: Plan.Node): node is Plan.Wait =>
-    node._tag === "Wait" && node.on.kind === "subflow" && node.on.isAttached
-
   const nextPass = (position: number, loop: Plan.Loop): void => {
     // An endless loop must let a cancellation through; what is done on the way out then goes on with its passes.
     if (state.cancel !== undefined && !isCancelled) {
@@ -473,11 +436,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 
   const finish = (position: number): void => {
     cells[position] = Cell.done
-    const saga = undoing.get(position)
-    if (saga !== undefined) {
-      undoing.delete(position)
-      return undoNext(saga)
-    }
+    if (boundaries.finishUndoing(position)) return
     const waiting = plan.dependents.get(position)
     if (waiting !== undefined) {
       for (const dependent of waiting) {
@@ -505,303 +464,39 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         return nextPass(up, around)
       case "Saga":
       case "TryCatch":
-        return finishPart(up, around)
+        return boundaries.finishPart(up, around)
     }
     complete(up)
   }
+
+  const interrupt = (key: NodeKey, reason: Boundaries.Reason): void => {
+    if (!interrupts.some((known) => known.key === key)) interrupts.push({ key, reason })
+  }
+  const boundaries = Boundaries.make({
+    plan,
+    view,
+    cells,
+    held,
+    orphans,
+    state: () => state,
+    emit,
+    activate,
+    complete,
+    startCompensation: (position) => proceedStep(position, at(position) as Plan.Step),
+    settleWait,
+    interrupt,
+  })
 
   // Failing. A failure goes outwards to the first boundary that catches it, or to the run. Nothing more starts inside, what is in flight
   // is awaited and kept, and the boundaries on the way are left from the inside out.
   const fail = (position: number, reason: FailureCause["reason"]): void => {
     cells[position] = Cell.failed
-    const saga = undoing.get(position)
-    if (saga !== undefined) {
-      undoing.delete(position)
-      return undoNext(saga)
-    }
+    if (boundaries.finishUndoing(position)) return
     // A second failure beside the first changes nothing.
-    if (isHalted(position)) return
+    if (boundaries.isHalted(position)) return
     const node = at(position)
-    propagate(position, { nodeId: "id" in node ? node.id : `#${position}`, iteration: iterationOf(position), reason })
+    boundaries.propagate(position, { nodeId: "id" in node ? node.id : `#${position}`, iteration: iterationOf(position), reason })
   }
-  const propagate = (position: number, cause: FailureCause): void => {
-    interruptAround(position, spread(position, cause))
-  }
-  /** Has a failure go outwards from a node. Answers with the boundary that catches it, or -1. */
-  const spread = (position: number, cause: FailureCause): number => {
-    let catcher = -1
-    let outermost = -1
-    let isHaltedBeyond = false
-    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
-      const boundary = open.get(up)
-      if (boundary === undefined) continue
-      if (boundary.isHalting) {
-        isHaltedBeyond = true
-        break
-      }
-      if (boundary.phase === "body" && inner === up + 1 && isCatching(at(up))) {
-        catcher = up
-        break
-      }
-      outermost = up
-    }
-    if (catcher >= 0) {
-      halt(catcher + 1, end[catcher + 1] as number, cause, position)
-      haltBoundary(catcher, cause, true)
-    } else if (isHaltedBeyond || isRootHalted) {
-      // What does something on the way out of a wider failure has failed itself.
-      if (outermost >= 0) halt(outermost, end[outermost] as number, cause, position)
-    } else {
-      isRootHalted = true
-      failure = { _tag: "Failed", ...cause }
-      halt(0, size, cause, position)
-    }
-    return catcher
-  }
-  const isCatching = (node: Plan.Node): boolean =>
-    node._tag === "TryCatch" ? node.catch !== undefined : node._tag === "Saga" && node.onCompensated === "continue"
-
-  /** Stops everything in a part of the plan from starting, but what boundaries inside already do on the way out. */
-  const halt = (from: number, to: number, cause: FailureCause | undefined, origin: number): void => {
-    for (let position = from; position < to; position++) {
-      const node = at(position)
-      if (Plan.isBoundary(node)) {
-        haltInside(position, node, cause, origin)
-        position = (end[position] as number) - 1
-        continue
-      }
-      const cell = cells[position]
-      if (cell === Cell.held && isChildRun(node)) continue
-      if (cell === Cell.held) held.delete(position)
-      if (cell === Cell.held || cell === Cell.ready || cell === Cell.retrying || cell === Cell.waiting) cells[position] = Cell.idle
-    }
-  }
-  const haltInside = (position: number, node: Plan.Boundary, cause: FailureCause | undefined, origin: number): void => {
-    const phase = open.get(position)?.phase
-    const isOrigin = position < origin && origin < (end[position] as number)
-    if ((phase === "finally" || phase === "undoing") && !isOrigin) return
-    if (phase !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
-    if (node._tag === "Saga") return halt(position + 1, end[position] as number, cause, origin)
-    const { finally: last } = Plan.partsOf(plan, position, node)
-    halt(position + 1, last ?? (end[position] as number), cause, origin)
-    if (last !== undefined && last <= origin && origin < (end[last] as number)) halt(last, end[last] as number, cause, origin)
-  }
-  const isOpenByState = (position: number): boolean => {
-    const status = view.boundaryRecord(position)?.status
-    return status === "running" || status === "halted"
-  }
-  const haltBoundary = (position: number, cause: FailureCause | undefined, isCaught: boolean): void => {
-    const record = view.boundaryRecord(position)
-    const isNoted = record?.status === "halted" && record.isCaught === isCaught
-    const why = isNoted ? record.cause : cause
-    open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why }))
-    halting.add(position)
-    if (!isNoted) {
-      const { id } = at(position) as Plan.Boundary
-      const told = why === undefined ? {} : { cause: why }
-      emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught })
-    }
-    adopt(position + 1, end[position] as number)
-  }
-  const reopened = (record: RunState.BoundaryRecord | undefined): Open => {
-    const phase = record?.isCaught !== true && record?.caught !== undefined ? "catch" : "body"
-    return { phase, isHalting: true, isCaught: false, cause: undefined }
-  }
-
-  /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
-  const interruptAround = (position: number, catcher: number): void => {
-    const group = failFast.find((candidate) => candidate > catcher && candidate < position && position < (end[candidate] as number))
-    if (group === undefined) return
-    // What is done on the way out goes on.
-    for (let inside = group; inside < (end[group] as number); inside++) if (isHalted(inside)) interrupt(inside, "fail-fast")
-  }
-  const interrupt = (position: number, reason: Interrupt["reason"]): void => {
-    const node = at(position)
-    if (node._tag !== "Step" && !isChildRun(node)) return
-    // From the state and not from the cells: a schedule just made has not come to all of them yet.
-    const status = recordOf(position)?.status
-    if (status === (node._tag === "Step" ? "running" : "waiting")) interruptKey(nodeKey(node.id, iterationOf(position)), reason)
-  }
-  const interruptKey = (key: NodeKey, reason: Interrupt["reason"]): void => {
-    if (!interrupts.some((known) => known.key === key)) interrupts.push({ key, reason })
-  }
-
-  /** Whether nothing may start at a node. */
-  const isHalted = (position: number): boolean => {
-    if (position >= size || (!isRootHalted && open.size === 0)) return false
-    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
-      const boundary = open.get(up)
-      if (boundary === undefined) continue
-      if (boundary.isHalting || inner !== partAt(up, boundary.phase)) return true
-      // What is done on the way out is done whatever has happened further out.
-      if (boundary.phase === "finally") return false
-    }
-    return isRootHalted
-  }
-  const partAt = (position: number, phase: Open["phase"]): number => {
-    const node = at(position)
-    if (node._tag !== "TryCatch") return phase === "body" ? position + 1 : -1
-    const parts = Plan.partsOf(plan, position, node)
-    return (phase === "catch" ? parts.catch : phase === "finally" ? parts.finally : parts.try) ?? -1
-  }
-
-  // Boundaries.
-  const beginBoundary = (position: number, node: Plan.Boundary): void => {
-    cells[position] = Cell.running
-    const record = view.boundaryRecord(position)
-    switch (record?.status) {
-      case "finished":
-      case "caught":
-      case "compensated":
-        return complete(position)
-      case "failed":
-        if (record.cause !== undefined) spread(position, record.cause)
-        return
-      case "halted": {
-        const isCaught = record.isCaught === true
-        if (isCaught) halt(position + 1, end[position + 1] as number, record.cause, -1)
-        else haltInside(position, node, record.cause, -1)
-        haltBoundary(position, record.cause, isCaught)
-        // What halted it and does not end here went on outwards when it happened.
-        if (!isCaught && record.cause !== undefined) spread(position, record.cause)
-        return
-      }
-      default:
-        if (record === undefined) emit({ _tag: "BoundaryStarted", nodeId: node.id, iteration: iterationOf(position) })
-        open.set(position, { phase: "body", isHalting: false, isCaught: false, cause: undefined })
-        activate(position + 1)
-    }
-  }
-  const isCaughtByState = (position: number): boolean => view.boundaryRecord(position)?.isCaught === true
-
-  /** Takes up the child runs in what is halted that a schedule just made has not come to: their end is awaited. */
-  const adopt = (from: number, to: number): void => {
-    for (let inside = from; inside < to; inside++) {
-      if (!isChildRun(at(inside)) || cells[inside] === Cell.held || recordOf(inside)?.status !== "waiting") continue
-      cells[inside] = Cell.held
-      held.add(inside)
-      settleWait(inside)
-    }
-  }
-
-  /** The next thing that boundaries do on the way out, the innermost first. Answers with whether there was any. */
-  const unwind = (): boolean => {
-    let innermost = -1
-    for (const position of halting) if (position > innermost && isQuiet(position)) innermost = position
-    if (innermost < 0) return false
-    leavePhase(innermost)
-    return true
-  }
-  /** Whether nothing is in flight any more in the phase that a boundary leaves. */
-  const isQuiet = (position: number): boolean => {
-    const node = at(position)
-    const { phase } = open.get(position) as Open
-    // Its catch counts with what it is for: a schedule just made does not know whether that had begun.
-    const last = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
-    const from = phase === "finally" && last !== undefined ? last : position + 1
-    const to = phase === "finally" ? (end[position] as number) : (last ?? (end[position] as number))
-    for (let inside = from; inside < to; inside++) {
-      const node = at(inside)
-      if (open.has(inside)) return false
-      if (node._tag === "Step" && cells[inside] === Cell.running) return false
-      if (cells[inside] === Cell.held && isChildRun(node)) return false
-    }
-    for (const key of orphans) {
-      const inside = plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1
-      if (from <= inside && inside < to) return false
-    }
-    return true
-  }
-  const leavePhase = (position: number): void => {
-    const boundary = open.get(position) as Open
-    const node = at(position) as Plan.Boundary
-    boundary.isHalting = false
-    halting.delete(position)
-    if (node._tag === "Saga") {
-      boundary.phase = "undoing"
-      return undoNext(position)
-    }
-    const parts = Plan.partsOf(plan, position, node)
-    if (boundary.phase === "body" && boundary.isCaught && parts.catch !== undefined) {
-      closeWaits(position + 1)
-      return beginPart(position, "catch", parts.catch)
-    }
-    if (boundary.phase !== "finally" && parts.finally !== undefined) return beginPart(position, "finally", parts.finally)
-    leave(position)
-  }
-  const beginPart = (position: number, phase: "catch" | "finally", part: number): void => {
-    ;(open.get(position) as Open).phase = phase
-    cells.fill(Cell.idle, part, end[part])
-    activate(part)
-  }
-  /** A part of a boundary has come to its end. */
-  const finishPart = (position: number, node: Plan.Boundary): void => {
-    const { finally: last } = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node) : { finally: undefined }
-    if (last !== undefined && open.get(position)?.phase !== "finally") return beginPart(position, "finally", last)
-    leave(position)
-  }
-  const leave = (position: number): void => {
-    const { isCaught, cause } = open.get(position) as Open
-    const { id, _tag } = at(position) as Plan.Boundary
-    const isHaltedOnly = !isCaught && view.boundaryRecord(position)?.status === "halted"
-    const status = isCaught ? (_tag === "Saga" ? "compensated" : "caught") : isHaltedOnly ? "failed" : "finished"
-    open.delete(position)
-    emit({ _tag: "BoundaryEnded", nodeId: id, iteration: iterationOf(position), status })
-    if (status !== "failed") return complete(position)
-    cells[position] = Cell.failed
-    // Where nobody further out has been told, as the failure is the boundary's own, or was met before the plan was drawn anew.
-    if (cause !== undefined && !isHalted(position)) propagate(position, cause)
-  }
-  /** Nobody waits any more for what was asked in a part that is given up. */
-  const closeWaits = (part: number): void => {
-    for (let position = part; position < (end[part] as number); position++) {
-      const node = at(position)
-      if (!Plan.isLeaf(node) || recordOf(position)?.status !== "waiting") continue
-      emit({ _tag: "NodeReset", nodeId: node.id, iteration: iterationOf(position) })
-    }
-  }
-
-  /** What a saga has to undo, what finished last at the end. */
-  const undoList = (position: number): Array<Undo> => {
-    const list: Array<Undo> = []
-    plan.undoes.forEach((undone, index) => {
-      if (undone < position || undone >= (end[position] as number)) return
-      const { id } = at(undone) as Plan.Step
-      for (const row of view.rowsIn(position, undone)) {
-        const record = RunState.step(state, id, row)
-        if (record?.status === "finished") list.push({ order: record.order ?? 0, compensation: size + index, row })
-      }
-    })
-    return list.sort((left, right) => left.order - right.order)
-  }
-  const undoOf = ({ compensation, row }: Undo): RunState.StepRecord | undefined =>
-    RunState.step(state, (at(compensation) as Plan.Step).id, row)
-  /** Undoes the step of a saga that finished last of those that are not undone yet, or leaves the saga. */
-  const undoNext = (position: number): void => {
-    const boundary = open.get(position) as Open
-    boundary.undo ??= undoList(position)
-    for (let next = boundary.undo.pop(); next !== undefined; next = boundary.undo.pop()) {
-      const status = undoOf(next)?.status
-      if (status === "failed") boundary.isStuck = true
-      if (status === "finished" || status === "failed") continue
-      // It is looked at once more when it has ended.
-      boundary.undo.push(next)
-      view.undo(next.compensation, next.row)
-      undoing.set(next.compensation, position)
-      cells[next.compensation] = Cell.running
-      return proceedStep(next.compensation, at(next.compensation) as Plan.Step)
-    }
-    if (boundary.isCaught && boundary.isStuck === true) {
-      // What is half undone is nothing to go on with: the failure goes on outwards after all.
-      boundary.isCaught = false
-      const { cause } = boundary
-      const told = cause === undefined ? {} : { cause }
-      const { id } = at(position) as Plan.Saga
-      emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught: false })
-    } else if (boundary.isCaught) closeWaits(position + 1)
-    leave(position)
-  }
-
   const enqueue = (position: number): void => {
     cells[position] = Cell.ready
     groups.enqueue(position)
@@ -840,7 +535,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       return
     }
     groups.occupy(position, -1)
-    if (isHalted(position)) {
+    if (boundaries.isHalted(position)) {
       // It is kept, and nothing follows from it.
       const isFailed = event._tag === "AttemptFailed" && event.retryAt === undefined && event.soft !== true
       cells[position] = event._tag === "AttemptSucceeded" ? Cell.done : isFailed ? Cell.failed : Cell.idle
@@ -869,67 +564,16 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       HashMap.forEach(state.nodes, (record, key) => {
         if (record.kind === "step" && record.status === "running" && !orphans.has(key)) addOrphan(key)
       })
-    meetFailure()
+    boundaries.meetFailure()
     activate(0)
     walk()
-    // The walk stops at the first failure; there may be others, in groups of their own.
-    if (failFast.length > 0) HashMap.forEach(state.nodes, interruptBeside)
-  }
-  const interruptBeside = (record: RunState.NodeRecord): void => {
-    if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return
-    const position = plan.positions.get(record.nodeId)
-    if (position === undefined || position >= size || iterationOf(position) !== record.iteration) return
-    let catcher = parent[position] as number
-    while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent[catcher] as number
-    interruptAround(position, catcher)
-  }
-  /** What the run has failed of already, found first, so that nothing begins that stands before it and after it in time. */
-  const meetFailure = (): void => {
-    // Nearly no run has failed, and looking through its records costs a quarter of looking each of them up.
-    let hasFailed = false
-    HashMap.forEach(state.nodes, ({ kind, status }) => {
-      hasFailed ||= status === "failed" || (kind === "boundary" && status === "halted")
-    })
-    if (!hasFailed) return
-    for (let position = 0; position < size; position++) {
-      const cause = causeAt(position)
-      if (cause === undefined || isMet(position)) continue
-      isRootHalted = true
-      failure = { _tag: "Failed", ...cause }
-      // What a finally has failed of is met again when that is come to.
-      halt(0, size, cause, -1)
-      return adopt(0, size)
-    }
-  }
-  /** The failure for good that the state has of a node, and which it did not catch. */
-  const causeAt = (position: number): FailureCause | undefined => {
-    const node = at(position)
-    if (Plan.isBoundary(node)) {
-      const record = view.boundaryRecord(position)
-      return record?.isCaught === true || record?.status === "finished" ? undefined : record?.cause
-    }
-    const record = Plan.isLeaf(node) ? recordOf(position) : undefined
-    if (record?.status !== "failed" || record.soft === true) return undefined
-    return { nodeId: record.nodeId, iteration: record.iteration, reason: { _tag: "Error", error: record.error as ErrorInfo } }
-  }
-  /** Whether a boundary around a node catches what fails there, or will. */
-  const isMet = (position: number): boolean => {
-    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
-      const node = at(up)
-      if (!Plan.isBoundary(node)) continue
-      const isOpen = view.boundaryRecord(up)?.status === "running"
-      if (isCaughtByState(up) || (isOpen && inner === up + 1 && isCatching(node))) return true
-    }
-    return false
+    boundaries.interruptBeside()
   }
   /** What a cancellation comes to: everything is left at once, by way of the boundaries. */
   const cancelAll = (): void => {
     isCancelled = true
-    isRootHalted = true
-    halt(0, size, undefined, -1)
-    for (let position = 0; position < size; position++) if (isHalted(position)) interrupt(position, "cancelled")
-    for (const key of orphans) interruptKey(key, "cancelled")
-    for (const position of postponed) if (!isHalted(position)) nextPass(position, at(position) as Plan.Loop)
+    boundaries.haltRun(undefined)
+    for (const position of postponed) if (!boundaries.isHalted(position)) nextPass(position, at(position) as Plan.Loop)
     walk()
   }
 
@@ -986,7 +630,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   /** Nothing is left to go on, and the plan was made without what it reads. */
   const isStuck = (): boolean =>
-    (!isRootHalted || open.size > 0) &&
+    (!boundaries.isRunHalted() || boundaries.isAnyOpen()) &&
     plan.pending.length > 0 &&
     groups.running() === 0 &&
     work.length === 0 &&
@@ -995,20 +639,17 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     !isPaused()
   /** Fails what waits for a read that will not come: the run or, where that has failed, what a boundary does on the way out. */
   const giveUp = (): boolean => {
-    const position = isRootHalted ? cells.findIndex((cell, inside) => cell === Cell.waiting && !isHalted(inside)) : -1
-    const [read] = isRootHalted ? ((at(position) as Plan.Sequence | undefined)?.pending ?? []) : plan.pending
+    const isHalted = boundaries.isRunHalted()
+    const position = isHalted ? cells.findIndex((cell, inside) => cell === Cell.waiting && !boundaries.isHalted(inside)) : -1
+    const [read] = isHalted ? ((at(position) as Plan.Sequence | undefined)?.pending ?? []) : plan.pending
     if (read === undefined) return false
     const { nodeId, table } = read
     const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
     const cause: FailureCause = { nodeId: nodeId ?? table ?? "", iteration: 0, reason: { _tag: "Unsettled", read: named } }
-    if (isRootHalted) {
+    if (isHalted) {
       cells[position] = Cell.failed
-      propagate(position, cause)
-    } else {
-      isRootHalted = true
-      failure = { _tag: "Failed", ...cause }
-      halt(0, size, cause, -1)
-    }
+      boundaries.propagate(position, cause)
+    } else boundaries.haltRun(cause)
     walk()
     return true
   }
@@ -1023,8 +664,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       })
   const ending = (): Outcome | undefined => {
     if (cells[0] === Cell.done && plan.pending.length === 0) return finished
-    if (!isRootHalted || open.size > 0 || held.size > 0) return undefined
-    return state.cancel !== undefined ? { _tag: "Cancelled" } : failure
+    if (!boundaries.isRunHalted() || boundaries.isAnyOpen() || held.size > 0) return undefined
+    const failure = boundaries.failure()
+    if (state.cancel !== undefined) return { _tag: "Cancelled" }
+    return failure && { _tag: "Failed", ...failure }
   }
 
   const idsIn = (cell: number): Array<NodeId> => {

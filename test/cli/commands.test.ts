@@ -185,11 +185,9 @@ describe("commands that tell", () => {
       await both(place, "cancel", ["cancel", "pay-1", "--reason", "no money"])
       await both(place, "cancel-finished", ["cancel", "ship-done"])
       await both(place, "down", ["down", "--workflow", "triage"])
-      const after = await place.run("up", "--resume", "pay-1")
-      expect(after.code).toBe(2)
-      expect(mask(after.stdout, place.path)).toBe(
-        "Run pay-1 was cancelled: no money.\nTake that back: smithers up --resume pay-1\n",
-      )
+      expect((await place.run("why", "pay-1")).stdout).toContain("Run pay-1 was cancelled")
+      // It is not over for good.
+      expect((await place.run("up", "--resume", "pay-1")).code).toBe(3)
     } finally {
       place.remove()
     }

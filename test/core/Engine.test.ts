@@ -271,6 +271,37 @@ describe("Engine", () => {
     }),
   )
 
+  it.effect("a run that nobody works on is cancelled without its code, if there is nothing to undo", () =>
+    Effect.gen(function* () {
+      const undone: Array<string> = []
+      const build = (name: string, hasSaga: boolean) =>
+        Smithers.createWorkflow({ name, input: Schema.Struct({}) }).build(($) => {
+          const step = $.step("a", {
+            output: Schema.String,
+            run: () => "a",
+            ...(hasSaga ? { compensate: () => undone.push("a") } : {}),
+          })
+          const ask = $.approval("ask", { request: () => ({ title: "?" }) })
+          return hasSaga ? $.saga(step, ask) : $.sequence(step, ask)
+        })
+      const [plain, saga] = [build("plain", false), build("saga", true)]
+      const engine = yield* Engine.Engine
+      const storage = yield* Storage
+      yield* plain.run({}, { runId: "plain" })
+      yield* saga.run({}, { runId: "saga" })
+      expect(yield* engine.cancelIdle("plain", "enough")).toBe(true)
+      expect(yield* storage.load("plain")).toMatchObject({ status: "cancelled", cancel: { reason: "enough" } })
+      expect(yield* storage.waits({ runId: "plain" })).toEqual([])
+      expect(yield* engine.cancelIdle("plain")).toBe(false)
+      expect(yield* engine.cancelIdle("saga")).toBe(false)
+      expect((yield* storage.inspect("saga")).run.status).toBe("waiting")
+      yield* saga.cancel("saga")
+      expect(undone).toEqual(["a"])
+      // It can be taken back, as any.
+      expect(yield* plain.run({}, { runId: "plain" })).toMatchObject({ _tag: "cancelled" })
+    }).pipe(Effect.provide(Smithers.memory)),
+  )
+
   it.effect("a cancellation that a crash cut short is completed, and runs nothing", () =>
     Effect.gen(function* () {
       const storage = MemoryStorage.make()

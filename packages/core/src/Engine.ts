@@ -70,6 +70,11 @@ export interface EngineShape {
   readonly start: <R>(definition: RunDriver.Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
   /** Ends a run that cannot be taken up as failed, unless someone works on it or it has ended. Answers with whether it did. */
   readonly abandon: (runId: string, failure: RunFailure) => Effect.Effect<boolean, StoreError | RunNotFound | RunFenced>
+  /**
+   * Ends a run as cancelled that nobody works on and in which there is nothing to undo or to cancel further down, without its code. Answers
+   * with whether it did; otherwise the run is as it was.
+   */
+  readonly cancelIdle: (runId: string, reason?: string) => Effect.Effect<boolean, StoreError | RunNotFound | RunFenced>
   /** Asks for a run to be cancelled and waits until it has stopped. */
   readonly cancel: <R>(
     definition: RunDriver.Definition<R>,
@@ -365,7 +370,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         }),
       )
 
-    const abandon: EngineShape["abandon"] = (runId, failure) =>
+    /** Ends a run without its code, unless someone works on it. `end` says how, or that it cannot be. */
+    const endWithoutCode = (runId: string, end: (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined) =>
       Effect.gen(function* () {
         if (actives.has(runId)) return false
         const now = yield* Clock.currentTimeMillis
@@ -379,11 +385,17 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           state = RunState.apply(state, event, now)
         }
         if (state.seq === 0) happen(RunDriver.started(state))
-        // What people have said to it is kept for whoever resumes it.
+        // What was said to it is kept for whoever resumes it.
         const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
         for (const { id, command } of commands) for (const event of RunDriver.obey(command, id, state)) happen(event)
-        happen({ _tag: "RunFailed", failure })
-        const parent = state.parent?.isAttached === true ? [toldOf(state.parent, runId, failure, now, state.frame + 1)] : []
+        const ending = end(state)
+        if (ending === undefined) {
+          const { status } = before
+          yield* storage.release(runId, opened.epoch, now, status === "waiting" || status === "paused" ? status : "suspended")
+          return false
+        }
+        for (const event of ending) happen(event)
+        const sent = toldOf(state, now)
         yield* storage.commit({
           runId,
           epoch: opened.epoch,
@@ -394,7 +406,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           plan: undefined,
           cache: [],
           consumed: commands.map(({ id }) => id),
-          ...(parent.length === 0 ? {} : { sent: parent }),
+          ...(sent.length === 0 ? {} : { sent }),
         })
         return true
       })
@@ -402,7 +414,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
     return {
       join,
       joinUntilIdle,
-      abandon,
+      abandon: (runId, failure) => endWithoutCode(runId, () => [{ _tag: "RunFailed", failure }]),
+      cancelIdle: (runId, reason) => endWithoutCode(runId, (state) => cancellation(state, reason)),
       start: (definition, request) =>
         Effect.matchEffect(enter(definition, request), {
           onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), idle: Effect.never, commits: () => Effect.never }),
@@ -440,6 +453,22 @@ const restOf = ({ control, children }: Active): (Idle & { readonly key: string }
     found.push(...rest.waiting.map((wait) => ({ ...wait, childRunId: wait.childRunId ?? (childRunId as string) })))
   }
   return { _tag: "Idle", waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
+}
+
+/** How a run ends that is cancelled where nobody works on it; `undefined` where its code has something to do on the way out. */
+const cancellation = (state: RunState.RunState, reason: string | undefined): ReadonlyArray<RunEvent> | undefined => {
+  const why = state.cancel?.reason ?? reason
+  const said = why === undefined ? {} : { reason: why }
+  const cut: Array<RunEvent> = []
+  for (const record of RunState.records(state)) {
+    const isOpen = record.kind === "boundary" && (record.status === "running" || record.status === "halted")
+    if (isOpen || (record.kind === "step" && record.wait?.kind === "subflow")) return undefined
+    if (record.kind !== "step" || record.status !== "running") continue
+    const { nodeId, iteration, attempt } = record
+    cut.push({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "cancelled" })
+  }
+  const asked: ReadonlyArray<RunEvent> = state.cancel === undefined ? [{ _tag: "CancelRequested", ...said }] : []
+  return [...asked, ...cut, { _tag: "RunCancelled", ...said }]
 }
 
 /** How a run has ended, as its parent keeps it; `undefined` if it has not. */

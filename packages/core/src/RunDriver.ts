@@ -352,7 +352,7 @@ const loop = (
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
-      for (const event of Revival.recover(plan, state, isRevived, reason)) happen(event)
+      for (const event of Revival.recover(plan, state, records, isRevived, reason)) happen(event)
       for (const command of commands) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
       if (planner.observe(events)) plan = yield* makePlan(planner, state, values)
@@ -627,8 +627,9 @@ const compare = (
   let [kept, gone] = [0, 0]
   for (const record of records) {
     known.add(record.nodeId)
-    if (!plan.positions.has(record.nodeId)) gone++
-    else if (record.kind === "step" && RunState.isSettled(record) && !record.nodeId.includes("~")) kept++
+    const position = plan.positions.get(record.nodeId)
+    if (position === undefined) gone++
+    else if (record.kind === "step" && RunState.isSettled(record) && position < plan.size) kept++
   }
   let added = 0
   for (const [nodeId, position] of plan.positions) if (position < plan.size && !known.has(nodeId)) added++

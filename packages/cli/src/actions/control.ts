@@ -2,7 +2,8 @@
  * Commands that stop runs and let them go on.
  */
 import * as Commands from "@smithers/core/Commands"
-import { type RunSummary, Storage } from "@smithers/core/Storage"
+import * as Engine from "@smithers/core/Engine"
+import { type RunSummary, Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import { connect, connectRun, type FoundRun } from "../Database.ts"
 import { plural } from "../Text.ts"
@@ -18,7 +19,7 @@ type Command = ReturnType<typeof Commands.cancel>
 const tell = (
   given: Given,
   command: string,
-  did: (runId: string) => string,
+  did: (runId: string, isOver: boolean) => string,
   say: (found: FoundRun) => Command,
   node?: { readonly nodeId: string; readonly iteration: number | undefined },
 ) =>
@@ -26,9 +27,19 @@ const tell = (
     Effect.gen(function* () {
       const found = yield* connectRun(given.db, given.run)
       yield* Effect.provideService(say(found), Storage, found.storage)
+      if (command === "cancel") yield* endIdle(found.storage, found.runId)
+      const { run } = yield* found.storage.inspect(found.runId)
       const { nodeId, iteration } = node ?? { nodeId: undefined, iteration: undefined }
-      return yield* told(found, { command, nodeId, iteration, db: given.db, did: did(found.runId) })
+      return yield* told(found, { command, nodeId, iteration, db: given.db, did: did(found.runId, run.status === "cancelled") })
     }),
+  )
+
+/** Ends a run at once that nobody works on, where there is nothing to undo. Otherwise it ends when it is taken up. */
+const endIdle = (storage: StorageShape, runId: string) =>
+  Effect.scoped(Effect.flatMap(Engine.make(), (engine) => engine.cancelIdle(runId))).pipe(
+    Effect.provideService(Storage, storage),
+    // Whoever works on it, or has just ended it, has heard of it as well.
+    Effect.catchTags({ RunFenced: () => Effect.succeed(false), RunNotFound: () => Effect.succeed(false) }),
   )
 
 const reasonOf = (reason: string | undefined) => (reason === undefined ? {} : { reason })
@@ -38,7 +49,7 @@ export const cancel = (given: Given & { readonly reason: string | undefined }) =
   tell(
     given,
     "cancel",
-    (runId) => `Asked run ${runId} to end as cancelled`,
+    (runId, isOver) => (isOver ? `Run ${runId} is cancelled` : `Asked run ${runId} to end as cancelled`),
     ({ runId }) => Commands.cancel(runId, reasonOf(given.reason)),
   )
 
@@ -100,6 +111,7 @@ export const down = (given: {
             Effect.catchTag("RunEnded", () => Effect.succeed(false)),
             Effect.provideService(Storage, storage),
           )
+          if (isCancelled) yield* endIdle(storage, runId)
           if (isCancelled) runs.push(runId)
         }
         before = page.at(-1)?.runId

@@ -85,7 +85,8 @@ const runArgument = argument("run", "The run: its id, or how it begins")
 export const cancel = define({
   path: ["cancel"],
   summary: "Cancels a run: what is in flight is interrupted, and the run ends as cancelled.",
-  details: 'Where nobody works on the run, it is cancelled when it is taken up. "smithers up --resume" takes a cancellation back.',
+  details:
+    'A run that nobody works on ends at once or, where something in it is to be undone or cancelled first, when it is taken up. "smithers up --resume" takes a cancellation back.',
   examples: [{ line: "smithers cancel m1abc2 --reason 'wrong branch'", does: "Cancels a run." }],
   parameters: { run: runArgument, reason: text("reason", "text", "Why, for the record") },
   output: Output.Told,

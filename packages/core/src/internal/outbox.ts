@@ -3,7 +3,7 @@
  * It is committed with the frame, so that no crash comes between the two.
  */
 import type { Json } from "../Codec.ts"
-import type { ErrorInfo, RunFailure } from "../Errors.ts"
+import type { ErrorInfo } from "../Errors.ts"
 import type { NodeId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
@@ -140,13 +140,12 @@ const endOf = (
   }
 }
 
-/** What a parent is told whose child run failed without being worked on. */
-export const toldOf = (parent: RunState.Parent, runId: string, failure: RunFailure, at: number, frame: number): Command => ({
-  id: `${runId}:${frame}:0`,
-  runId: parent.runId,
-  at,
-  command: endOf({ _tag: "RunFailed", failure }, parent),
-})
+/** What a parent is told whose child run has ended without being worked on. */
+export const toldOf = ({ runId, parent, failure, cancel, frame }: RunState.RunState, at: number): ReadonlyArray<Command> => {
+  if (parent?.isAttached !== true) return []
+  const end = failure === undefined ? ({ _tag: "RunCancelled", ...cancel } as const) : ({ _tag: "RunFailed", failure } as const)
+  return [{ id: `${runId}:${frame + 1}:0`, runId: parent.runId, at, command: endOf(end, parent) }]
+}
 
 /** A failure of a run, as its parent keeps it. */
 export const infoOf = (failure: { readonly _tag: string; readonly message: string }): ErrorInfo => ({

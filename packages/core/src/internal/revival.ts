@@ -24,12 +24,13 @@ const resetOf = ({ nodeId, iteration }: RunState.NodeRecord) => ({ _tag: "NodeRe
 export const recover = (
   plan: Plan.Plan,
   state: RunState.RunState,
+  records: ReadonlyArray<RunState.NodeRecord>,
   isRevived: boolean,
   reason: "crash" | "shutdown",
 ): ReadonlyArray<RunEvent> => {
   const view = viewOf(plan, state)
   const events: Array<RunEvent> = []
-  for (const record of RunState.records(state)) {
+  for (const record of records) {
     if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason))
     if (!isRevived) continue
     if (record.kind === "step" && record.status === "failed" && record.soft !== true && !isCaught(plan, view, record)) {
@@ -38,6 +39,7 @@ export const recover = (
     if (record.kind === "boundary" && isLeftByFailure(record) && !isCaught(plan, view, record))
       events.push(...restart(plan, view, state, record))
   }
+  if (!isRevived) return events
   // What was made of something that is done again is made again.
   const undone = events.flatMap((event) => {
     const record = event._tag === "NodeReset" ? RunState.step(state, event.nodeId, event.iteration) : undefined

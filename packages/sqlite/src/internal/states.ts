@@ -223,6 +223,8 @@ const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | 
   | undefined =>
   runId === null || nodeId === null ? undefined : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }
 
+const none: ReadonlyArray<never> = []
+
 const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.StepRecord => {
   const [nodeId, iteration, attempt, startedAt, table, order, approved, generation] = row
   const record: Mutable<RunState.StepRecord> = {
@@ -232,11 +234,11 @@ const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.St
     iteration,
     attempt,
     startedAt,
-    failures: [],
+    failures: none,
     interruptions: 0,
+    order: order ?? 0,
   }
   if (table !== null) record.table = table
-  if (order !== null) record.order = order
   if (approved !== null) record.approved = approved
   if (generation > 0) record.generation = generation
   if (output !== undefined) record.output = output

@@ -82,8 +82,7 @@ export interface Boundaries {
 }
 
 /** Whether a node waits for a child run that belongs to the run. */
-const isChildRun = (node: Plan.Node): node is Plan.Wait =>
-  node._tag === "Wait" && node.on.kind === "subflow" && node.on.isAttached
+const isChildRun = (node: Plan.Node): node is Plan.Wait => node._tag === "Wait" && node.on.kind === "subflow" && node.on.isAttached
 
 /** The boundaries of a schedule. */
 export const make = (host: Host): Boundaries => {

@@ -85,7 +85,7 @@ const patience = 120_000
 describe("a random family", () => {
   it.effect(
     "ends the same way wherever the processes of parent and children die, stall or stop",
-    () => search(seeds(200, 900_000), disturbed),
+    () => search(seeds(200, 900_400), disturbed),
     patience,
   )
 

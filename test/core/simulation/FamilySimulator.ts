@@ -207,7 +207,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
         const at = virtual.clock.unsafeCurrentTimeMillis()
         yield* Effect.ignore(disk.deliver({ id: "enough", runId: parentId, at, command: { _tag: "Cancel", reason: "enough" } }))
       }
-      if (living.length === 0 || (living.length === 1 && begun <= faults.length && random.chance(0.03))) yield* begin
+      if (living.length === 0 || (living.length === 1 && begun <= faults.length && random.chance(0.1))) yield* begin
       if (asleep.length > 0 && random.chance(0.02)) {
         const process = random.pick(asleep)
         asleep.splice(asleep.indexOf(process), 1)
@@ -248,6 +248,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
       )
     }
     for (const process of [...living, ...awake, ...asleep]) yield* stop(process)
+    checkCancelling(frames)
     const outcomes = yield* examine(disk, family)
     return { outcomes, commits: frames.length, processes: begun, frames }
   }).pipe(Effect.orDie, Effect.withClock(virtual.clock), Effect.withRandom(EffectRandom.make(family.seed)))
@@ -314,6 +315,27 @@ const examine = (disk: Storage["Type"], family: Families.Family) =>
     }
     return outcomes
   })
+
+/** Frames that a child run may still commit before it hears that it is cancelled: those that were being made. */
+const lateFrames = 3
+
+/** An attached child run that had not ended when its parent began to be cancelled is cancelled then, and not left to end by itself. */
+const checkCancelling = (frames: ReadonlyArray<Frame>): void => {
+  const has = ({ events }: Frame, is: (event: RunEvent) => boolean): boolean => events.some(is)
+  const isAsked = ({ _tag }: RunEvent) => _tag === "CancelRequested"
+  frames.forEach((frame, at) => {
+    if (!has(frame, isAsked)) return
+    const own = frames.slice(0, at + 1).filter(({ runId }) => runId === frame.runId)
+    for (const { runId, create } of own.flatMap(({ spawned = [] }) => spawned)) {
+      if (create.parent?.isAttached !== true) continue
+      const child = frames.map((other, index) => ({ other, index })).filter(({ other }) => other.runId === runId)
+      if (child.some(({ other, index }) => index < at && has(other, isEnd))) continue
+      const later = child.filter(({ index }) => index > at).map(({ other }) => other)
+      if (later.length > lateFrames && !later.some((other) => has(other, isAsked)))
+        throw new Violation(`${runId} went on after ${frame.runId} was cancelled`)
+    }
+  })
+}
 
 /** A saga that was left undoes each step that had finished in it once, and one that was not, none. */
 const checkSaga = (

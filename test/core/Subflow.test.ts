@@ -311,6 +311,25 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("that another process has taken up and ended already is not taken up again", () =>
+      on(
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          const { child, parent, ran } = family({ run: () => Effect.fail("no") })
+          const other = yield* processOn(storage)
+          const elsewhere = Effect.provideService(child.resume("r~sub~0"), Engine.Engine, other.engine)
+          const commit: Storage["Type"]["commit"] = (frame) =>
+            Effect.zipRight(storage.commit(frame), frame.spawned === undefined ? Effect.void : Effect.ignore(elsewhere))
+          const slow = yield* processOn({ ...storage, commit })
+          const result = yield* Effect.provideService(parent.run({}, { runId: "r" }), Engine.Engine, slow.engine)
+          expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "sub", error: { name: "StepFailed" } } })
+          yield* rest
+          expect(ran).toEqual(["work r~sub~0"])
+          expect((yield* storage.runs({})).map(({ status }) => status)).toEqual(["failed", "failed"])
+        }),
+      ),
+    )
+
     it.effect("in a loop has a run for each pass", () =>
       on(
         Effect.gen(function* () {

@@ -209,13 +209,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           if (parent.children.has(runId)) return
           // The plan knows it as an object; whoever made the plan made it of a definition.
           const definition = child.definition as RunDriver.Definition<unknown>
-          const request = {
-            runId,
-            create: undefined,
-            revive: ["failed", "cancelled"],
-            onIncompatible: "fail",
-          } as const
-          const active = yield* enter(definition, request)
+          const revive = (yield* isAwaitedAgain(parent, runId, place)) ? (["failed", "cancelled"] as const) : []
+          const active = yield* enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" })
           active.joined++
           if (!place.isAttached) return
           parent.children.set(runId, active)
@@ -231,6 +226,23 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           )
           yield* Effect.forkIn(Effect.interruptible(told), scope)
         }).pipe(Effect.catchAll((error) => Effect.logWarning(`child run ${runId} could not be started: ${error.message}`)))
+
+    /**
+     * Whether a child run has ended, and its parent waits for it once more. Another process may have ended it just now: that is on its way to
+     * the parent, or was heard by whoever has the parent since.
+     */
+    const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId, nodeId, iteration }: RunState.Parent) =>
+      Effect.gen(function* () {
+        const { status } = (yield* storage.inspect(runId)).run
+        if (status !== "failed" && status !== "cancelled") return false
+        const isTold = (yield* storage.inbox).some(
+          ({ runId: told, command }) =>
+            told === parentId && command._tag === "ChildEnded" && command.nodeId === nodeId && command.iteration === iteration,
+        )
+        if (isTold) return false
+        const { run } = yield* storage.inspect(parentId)
+        return run.owner !== null && run.epoch === parent.control.epoch
+      })
 
     /** Tells a parent how a child run ended that needed no work, or that could not be worked on. */
     const tellParent = (

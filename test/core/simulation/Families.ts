@@ -17,7 +17,7 @@ interface Leaf {
   readonly need: string | undefined
 }
 
-export interface Step extends Leaf {
+interface Step extends Leaf {
   readonly kind: "step"
   /** `flaky` fails and then succeeds; `failing` fails for good, in some of its passes. */
   readonly flaw: "none" | "flaky" | "failing"
@@ -32,12 +32,12 @@ export interface Subflow extends Leaf {
   readonly onFail: "fail" | "continue"
 }
 
-export interface Group {
+interface Group {
   readonly kind: "sequence" | "parallel"
   readonly children: ReadonlyArray<Node>
 }
 
-export interface Loop {
+interface Loop {
   readonly kind: "loop"
   readonly label: string
   readonly passes: number
@@ -51,7 +51,7 @@ export interface Saga {
   readonly body: Node
 }
 
-export interface Try {
+interface Try {
   readonly kind: "try"
   readonly label: string
   readonly body: Node

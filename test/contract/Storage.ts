@@ -2,7 +2,7 @@
  * What every store must do, as one suite over any layer of `Storage`. Each case gets a store of its own.
  */
 import { expect, it } from "@effect/vitest"
-import { RunEnded, RunFenced, RunNotFound } from "@smithers/core/Errors"
+import { RunEnded, RunFenced, RunNotFound, StepFailed } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { type Command, Storage } from "@smithers/core/Storage"
@@ -395,6 +395,26 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* run.commit([{ _tag: "RunResumed", epoch: 5, kept: 0, added: 0, gone: 0 }])
         yield* storage.release("r", 5, now)
         expect(yield* tries(now)).toEqual([0])
+      }),
+    )
+
+    holds("a failed run that was taken up again is due where its owner died before the first frame", (storage) =>
+      Effect.gen(function* () {
+        const due = (now: number) => Effect.map(storage.due(now), ({ runs }) => runs.map(({ runId }) => runId))
+        const run = yield* journal("r")
+        const failure = new StepFailed({
+          runId: "r",
+          nodeId: "a",
+          iteration: 0,
+          attempts: 1,
+          error: { name: "E", message: "", retryable: false },
+        })
+        yield* run.commit([started, { _tag: "RunFailed", failure }])
+        const now = run.now()
+        expect(yield* due(now + leaseMs)).toEqual([])
+        yield* storage.open({ ...request, runId: "r", revive: ["failed"], now })
+        expect(yield* due(now)).toEqual([])
+        expect(yield* due(now + leaseMs)).toEqual(["r"])
       }),
     )
 

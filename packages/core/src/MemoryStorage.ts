@@ -204,7 +204,9 @@ export const make = (): StorageShape => {
       ),
     due: (now, { workflows = [], runIds = [] } = {}) =>
       Effect.sync(() => {
-        const free = [...stored.values()].filter(({ run }) => !isEnded(run) && (run.leaseUntil === null || run.leaseUntil <= now))
+        // One that has ended and has an owner is being taken up again.
+        const isOpen = (run: RunSummary) => !isEnded(run) || run.owner !== null
+        const free = [...stored.values()].filter(({ run }) => isOpen(run) && (run.leaseUntil === null || run.leaseUntil <= now))
         const told = new Set([...inbox.values()].map((command) => command.runId))
         const deadlines = (entry: Stored) =>
           [...entry.waits.values()].flatMap(({ status, deadline }) => (status === "open" && deadline !== null ? [deadline] : []))

@@ -5,7 +5,7 @@
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
-import { RenderFailed } from "@smithers/core/Errors"
+import { RenderFailed, StoreFull } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
@@ -176,6 +176,39 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         yield* rest
         expect((yield* storage.inspect("r")).run.status).toBe("finished")
         yield* repaired.stop
+      }),
+    ),
+  )
+
+  it.effect("does not spin where a run can neither be taken up nor be ended", () =>
+    on(
+      Effect.gen(function* () {
+        const { workflow } = asking()
+        const storage = yield* Storage
+        const first = yield* processOn(storage, Supervisor.registry([]))
+        yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
+        yield* Commands.approve("r", "ask")
+        yield* first.stop
+        let tries = 0
+        const full: Storage["Type"] = {
+          ...storage,
+          due: (now, except) =>
+            Effect.map(storage.due(now, except), (due) => ({ ...due, runs: due.runs.map((run) => ({ ...run, tries: 9 })) })),
+          commit: () => {
+            tries++
+            return new StoreFull({ operation: "commit", detail: "no space" })
+          },
+        }
+        const { stop } = yield* processOn(full, Supervisor.registry([workflow]), { lease: "900 millis" })
+        yield* rest
+        expect(tries).toBe(1)
+        for (let second = 0; second < 20; second++) {
+          yield* TestClock.adjust("1 second")
+          yield* rest
+        }
+        expect(tries).toBeGreaterThan(2)
+        expect(tries).toBeLessThan(7)
+        yield* stop
       }),
     ),
   )

@@ -137,7 +137,18 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
       ended.tick()
     }
 
-    /** Ends a run that cannot be taken up. What the store says against that is said the next time. */
+    /** Leaves a run alone for a while, longer each time. Answers with until when. */
+    const pauseFor = (runId: string): Effect.Effect<number> =>
+      Effect.gen(function* () {
+        const times = (pauses.get(runId)?.times ?? 0) + 1
+        const jitter = yield* Random.nextRange(0.8, 1.2)
+        const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter
+        const until = Math.ceil((yield* Clock.currentTimeMillis) + pauseMs)
+        pauses.set(runId, { times, until })
+        return until
+      })
+
+    /** Ends a run that cannot be taken up. Where that does not work either, it is tried again after a while. */
     const giveUp = (runId: string, workflow: string, tries: number, error: ErrorInfo | undefined): Effect.Effect<void> => {
       const failure = new CrashLoop({ runId, interruptions: tries, ...(error === undefined ? {} : { error }) })
       return engine.abandon(runId, failure).pipe(
@@ -150,9 +161,11 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
                 }),
                 Effect.logError(failure.message),
               )
-            : Effect.void,
+            : Effect.asVoid(pauseFor(runId)),
         ),
-        Effect.catchAll((problem) => Effect.logWarning(`run ${runId} could not be ended`, problem)),
+        Effect.catchAll((problem) =>
+          Effect.zipRight(pauseFor(runId), Effect.logWarning(`run ${runId} could not be ended: ${problem.message}`)),
+        ),
       )
     }
 
@@ -172,11 +185,7 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
               if (!Schema.is(StoreError)(error) && tries + 1 >= maxTries) {
                 return yield* giveUp(runId, workflow, tries + 1, infoOf(error))
               }
-              const times = (pauses.get(runId)?.times ?? 0) + 1
-              const jitter = yield* Random.nextRange(0.8, 1.2)
-              const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter
-              const again = Math.ceil((yield* Clock.currentTimeMillis) + pauseMs)
-              pauses.set(runId, { times, until: again })
+              const again = yield* pauseFor(runId)
               tell({ _tag: "Refused", runId, workflow, error, again })
               yield* Effect.logWarning(`run ${runId} of "${workflow}" could not be resumed: ${error.message}`)
             }),

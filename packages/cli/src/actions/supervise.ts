@@ -11,6 +11,7 @@ import * as Metrics from "@smithers/core/Metrics"
 import { type Due, Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberMap from "effect/FiberMap"
 import * as Metric from "effect/Metric"
 import * as Ref from "effect/Ref"
@@ -140,9 +141,24 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
         const failure = new CrashLoop({ runId, interruptions, ...error })
         const isEnded = yield* Effect.scoped(Effect.flatMap(Engine.make(), (engine) => engine.abandon(runId, failure))).pipe(
           Effect.provideService(Storage, storage),
-          Effect.catchAll(() => Effect.succeed(false)),
+          Effect.either,
         )
-        if (isEnded) yield* act({ action: "gave-up", runId, workflow, message: failure.message })
+        if (Either.isRight(isEnded) && isEnded.right) {
+          pauses.delete(runId)
+          return yield* act({ action: "gave-up", runId, workflow, message: failure.message })
+        }
+        const why = Either.isLeft(isEnded) ? isEnded.left.message : "another process works on it"
+        yield* refuse({ runId, workflow }, `it could not be given up: ${why}`, null)
+      })
+
+    /** Leaves a run alone for a while, longer each time, and says so. */
+    const refuse = (run: { readonly runId: string; readonly workflow: string }, problem: string, exitCode: number | null) =>
+      Effect.gen(function* () {
+        const times = (pauses.get(run.runId)?.times ?? 0) + 1
+        const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs)
+        const again = (yield* Clock.currentTimeMillis) + pauseMs
+        pauses.set(run.runId, { times, until: again })
+        yield* act({ action: "refused", ...run, message: `${shorten(problem, 500)} (again in ${span(pauseMs)})`, exitCode, again })
       })
 
     const work = (due: Due) =>
@@ -160,11 +176,7 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
         const times = (pauses.get(run.runId)?.times ?? 0) + 1
         // A workflow that cannot be loaded claims nothing, so the store does not count it.
         if (ended.code === Exit.input && times >= maxTries) return yield* giveUp(due, times, result.problem)
-        const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs)
-        const again = (yield* Clock.currentTimeMillis) + pauseMs
-        pauses.set(run.runId, { times, until: again })
-        const message = `${shorten(result.problem, 500)} (again in ${span(pauseMs)})`
-        yield* act({ action: "refused", ...run, message, exitCode: ended.code, again })
+        yield* refuse(run, result.problem, ended.code)
       })
 
     const summary = Effect.gen(function* () {

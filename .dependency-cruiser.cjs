@@ -27,7 +27,7 @@ const direction = Object.entries(mayImport).map(([from, to]) => ({
 
 /** The npm packages (as patterns) that a package may import, and whether it may import modules of Node and Bun. */
 const outside = {
-  core: { npm: ["effect", "@standard-schema/spec"], runtime: false },
+  core: { npm: ["effect", "@standard-schema/spec", "@cfworker/json-schema"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
   agents: { npm: ["ai", "@ai-sdk/[^/]+"], runtime: true },
   jsx: {

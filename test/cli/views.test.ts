@@ -1,4 +1,4 @@
-import { fields, issues } from "@smithers/cli/JsonSchema"
+import { fields } from "@smithers/cli/JsonSchema"
 import { frame } from "@smithers/cli/LiveView"
 import * as PlanTree from "@smithers/cli/PlanTree"
 import * as Progress from "@smithers/cli/Progress"
@@ -152,18 +152,6 @@ describe("an answer", () => {
       },
     },
   }
-
-  it("is checked by the schema of the question: path and reason", () => {
-    expect(issues(schema, { severity: "low", tags: [], score: null })).toEqual([])
-    expect(issues(schema, { severity: "mid", tags: ["a", 1], score: 0, extra: 1 })).toEqual([
-      'severity must be one of "low", "high"',
-      "tags.1 must be string, not number",
-      "score must be at least 1",
-      "extra is not asked for",
-    ])
-    expect(issues(schema, { severity: "low" })).toEqual(["tags is missing"])
-    expect(issues(schema, "x")).toEqual(["the value must be object, not string"])
-  })
 
   it("is asked for field by field", () => {
     expect(fields(schema).map(({ name, kind, isRequired }) => [name, kind, isRequired])).toEqual([

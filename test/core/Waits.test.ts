@@ -310,15 +310,13 @@ describe.each(stores)("on %s", (_, store) => {
           const storage = yield* Storage
           const [wait] = yield* storage.waits({ kind: ["human"] })
           expect(wait?.request).toMatchObject({ prompt: "How is it?", schema: { properties: { stars: { maximum: 5 } } } })
-          yield* Commands.answer("r", "ask", { stars: 9 }, { by: "ann" })
+          const before = yield* storage.events("r")
+          const refused = yield* Effect.flip(Commands.answer("r", "ask", { stars: 9, why: [] }, { by: "ann" }))
+          expect(refused).toMatchObject({ _tag: "InvalidAnswer", runId: "r", nodeId: "ask", iteration: 0 })
+          expect(refused.message).toContain("stars: 9 is greater than 5; why: ")
           yield* rest
           expect(yield* storage.waits({})).toMatchObject([{ nodeId: "ask", by: null, status: "open" }])
-          const log = yield* storage.events("r")
-          expect(log.at(-1)?.event).toMatchObject({
-            _tag: "AnswerRefused",
-            nodeId: "ask",
-            issues: [expect.stringContaining("stars")],
-          })
+          expect(yield* storage.events("r")).toEqual(before)
           yield* Commands.answer("r", "ask", { stars: 4 }, { by: "ann" })
           expect(yield* Fiber.join(fiber)).toBe("4 stars ")
           expect((yield* Effect.flip(Commands.answer("r", "ask", { stars: 5 })))._tag).toBe("AlreadyDecided")
@@ -333,10 +331,39 @@ describe.each(stores)("on %s", (_, store) => {
             _tag: "waiting-approval",
             waits: [{ kind: "human" }],
           })
-          yield* Commands.answer("r", "ask", { stars: 0 })
           yield* Commands.answer("r", "ask", { stars: 2, why: "slow" })
           yield* Commands.answer("r", "ask", { stars: 5 })
           expect(yield* survey.run({ spec: "it" }, { runId: "r" })).toMatchObject({ output: "2 stars slow" })
+        }),
+      ),
+    )
+
+    it.effect("is refused by the run, and stays open, where a JSON Schema cannot say what is wrong with the answer", () =>
+      on(
+        Effect.gen(function* () {
+          const Pair = Schema.Tuple(Schema.Int, Schema.Int).pipe(
+            Schema.filter(([low, high]) => low < high || "low is not below high"),
+          )
+          const between = Smithers.createWorkflow({ name: "between", input: Input }).build(($) =>
+            $.human("ask", { prompt: "Between what?", output: Pair }),
+          )
+          const fiber = yield* Effect.fork(between.execute({ spec: "it" }, { runId: "r" }))
+          yield* rest
+          expect(yield* Effect.flip(Commands.answer("r", "ask", [1, "2"]))).toMatchObject({
+            _tag: "InvalidAnswer",
+            issues: [expect.stringMatching(/^1: .*"integer"/)],
+          })
+          yield* Commands.answer("r", "ask", [2, 1])
+          yield* rest
+          const storage = yield* Storage
+          expect(yield* storage.waits({})).toMatchObject([{ nodeId: "ask", status: "open" }])
+          expect((yield* storage.events("r")).at(-1)?.event).toMatchObject({
+            _tag: "AnswerRefused",
+            nodeId: "ask",
+            issues: [expect.stringContaining("low is not below high")],
+          })
+          yield* Commands.answer("r", "ask", [1, 2])
+          expect(yield* Fiber.join(fiber)).toEqual([1, 2])
         }),
       ),
     )

@@ -5,10 +5,11 @@ import * as Prompt from "@effect/cli/Prompt"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as BunPath from "@effect/platform-bun/BunPath"
 import * as BunTerminal from "@effect/platform-bun/BunTerminal"
+import type { JsonSchema } from "@smithers/core/Codec"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Interrupted } from "./Errors.ts"
-import { type Field, fields, type JsonSchema } from "./JsonSchema.ts"
+import { type Field, fields } from "./JsonSchema.ts"
 import { oneLine } from "./Text.ts"
 
 const parsed = (text: string): Effect.Effect<unknown, string> =>

@@ -113,17 +113,6 @@ export class SeveralWaits extends Schema.TaggedError<SeveralWaits>()("SeveralWai
   }
 }
 
-/** The answer does not match what was asked. Nothing was sent. */
-export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidAnswer", {
-  runId: Schema.String,
-  nodeId: Schema.String,
-  issues: Schema.Array(Schema.String),
-}) {
-  override get message(): string {
-    return `The answer does not match what "${this.nodeId}" of run "${this.runId}" asks for: ${this.issues.join("; ")}. Nothing was sent.`
-  }
-}
-
 /** The process that a run was left to has ended already. */
 export class DetachedEnded extends Schema.TaggedError<DetachedEnded>()("DetachedEnded", {
   runId: Schema.String,

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import {
   AlreadyDecided,
+  InvalidAnswer,
   InvalidCommand,
   NodeNotFound,
   NotAnApprover,
@@ -16,7 +17,8 @@ import {
 } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { digest } from "./internal/digest.ts"
-import { canonical, toJson } from "./internal/json.ts"
+import { canonical, type Json, toJson } from "./internal/json.ts"
+import { issuesOf } from "./internal/jsonSchema.ts"
 import { compensationId } from "./RunState.ts"
 import { type Command, type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
 
@@ -36,6 +38,7 @@ export type CommandError =
   | NotAnApprover
   | NodeNotFound
   | AlreadyDecided
+  | InvalidAnswer
   | InvalidCommand
 
 /** Approves what a run asks for. */
@@ -44,7 +47,11 @@ export const approve = (runId: string, nodeId: string, options?: DecisionOptions
 /** Denies what a run asks for. What that means is the workflow's to say (`onDeny`). */
 export const deny = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, false, options)
 
-/** Answers a person's task. An answer that does not match the schema of the task is refused by the run, and the task stays open. */
+/**
+ * Answers a person's task. An answer that does not match the JSON Schema that was asked with fails with `InvalidAnswer`, and the task stays
+ * open. What a JSON Schema cannot say the run checks when it folds the answer in: what it refuses then is in its log (`AnswerRefused`), and
+ * the task stays open, too.
+ */
 export const answer = (
   runId: string,
   nodeId: string,
@@ -62,12 +69,23 @@ export const answer = (
         problem: `an answer must be JSON: ${copied.refused.path} ${copied.refused.problem}`,
       })
     }
-    const by = options.by === undefined ? {} : { by: options.by }
     const { iteration } = found
+    const schema = schemaOf(found)
+    const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.json)
+    if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
+    const by = options.by === undefined ? {} : { by: options.by }
     // The same answer given twice is one.
     const id = `answer:${runId}:${nodeId}:${iteration}:${found.since}:${digest(canonical(copied.json))}`
     yield* deliver(runId, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...by })
   })
+
+/** The JSON Schema of the answer, as it is stored with the question. */
+const schemaOf = ({ request }: WaitSummary): { readonly [keyword: string]: Json } | undefined => {
+  const { schema } = (request ?? {}) as { readonly schema?: Json }
+  return typeof schema === "object" && schema !== null && !Array.isArray(schema)
+    ? (schema as { readonly [keyword: string]: Json })
+    : undefined
+}
 
 /** What a signal is sent with. */
 export interface SignalOptions {

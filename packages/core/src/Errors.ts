@@ -218,6 +218,17 @@ export class NotAnApprover extends Schema.TaggedError<NotAnApprover>()("NotAnApp
   }
 }
 
+/** An answer does not match what was asked for. Nothing was changed, and the question is open as before. */
+export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidAnswer", {
+  ...nodeFields,
+  /** One per issue, each beginning with the path where there is one. */
+  issues: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `The answer does not match what "${this.nodeId}" of run "${this.runId}" asks for: ${this.issues.join("; ")}. Nothing was changed; answer again.`
+  }
+}
+
 /** A command names a node that the run has not come to. Nothing was changed. */
 export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFound", {
   ...runFields,

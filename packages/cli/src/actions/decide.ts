@@ -2,15 +2,15 @@
  * What people say to runs.
  */
 import { userInfo } from "node:os"
+import type { JsonSchema } from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
 import { NotWaiting } from "@smithers/core/Errors"
 import { Storage, type WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connect, connectRun, type FoundRun } from "../Database.ts"
-import { InvalidAnswer, InvalidUsage, SeveralWaits } from "../Errors.ts"
+import { InvalidUsage, SeveralWaits } from "../Errors.ts"
 import * as Input from "../Input.ts"
-import { issues, type JsonSchema } from "../JsonSchema.ts"
 import { waitText } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
 import { excerpt, oneLine, plural, pretty, shorten, span } from "../Text.ts"
@@ -98,7 +98,6 @@ export const answer = (given: {
       const nodeId = given.node
       const open = yield* storage.waits({ runId, kind: ["human"] })
       const wait = open.find((one) => one.nodeId === nodeId && (given.iteration === undefined || one.iteration === given.iteration))
-      const schema = schemaOf(wait)
       let value: unknown
       if (given.value !== undefined) value = yield* Input.read("--value", given.value)
       else {
@@ -110,11 +109,9 @@ export const answer = (given: {
         if (wait !== undefined) {
           yield* screen.say(promptOf(wait))
           const { ask } = yield* Effect.promise(() => import("../Ask.ts"))
-          value = yield* ask(schema ?? {})
+          value = yield* ask(schemaOf(wait) ?? {})
         }
       }
-      const wrong = schema === undefined ? [] : issues(schema, value)
-      if (wrong.length > 0) return yield* new InvalidAnswer({ runId, nodeId, issues: wrong })
       const by = given.by ?? user()
       const options = {
         ...(given.iteration === undefined ? {} : { iteration: given.iteration }),

@@ -158,7 +158,12 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           { _tag: "RunFailed", failure: History.failure },
           { _tag: "RunCancelled", reason: "enough" },
         ]
-        for (const end of ends) yield* Effect.flatMap(journal(end._tag), (run) => run.commit([started, end]))
+        let endedAt = 0
+        for (const end of ends) {
+          const run = yield* journal(end._tag)
+          yield* run.commit([started, end])
+          endedAt = run.now()
+        }
         const open = (runId: string, revive: ReadonlyArray<"failed" | "cancelled">) =>
           Effect.map(storage.open({ ...request, runId, revive }), ({ _tag }) => _tag)
         for (const { _tag } of ends) expect(yield* open(_tag, [])).toBe("Ended")
@@ -167,7 +172,8 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(yield* open("RunCancelled", ["failed"])).toBe("Ended")
         expect(yield* open("RunFailed", ["failed"])).toBe("Claimed")
         expect(yield* open("RunCancelled", ["failed", "cancelled"])).toBe("Claimed")
-        // How they ended stays to be seen until their owner says otherwise.
+        // How and when they ended stays to be seen until their owner says otherwise.
+        expect((yield* storage.inspect("RunFailed")).run).toMatchObject({ status: "failed", finishedAt: endedAt })
         expect((yield* storage.load("RunFailed")).status).toBe("failed")
         expect((yield* storage.load("RunCancelled")).status).toBe("cancelled")
         // Who waits for them waits for what comes of that, and takes it over where it was cut short.

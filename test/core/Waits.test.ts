@@ -203,7 +203,9 @@ describe.each(stores)("on %s", (_, store) => {
           expect(error.message).toContain('It waits for approval "ship".')
           expect((yield* Effect.flip(Commands.answer("r", "ship", 1)))._tag).toBe("NotWaiting")
           expect((yield* Effect.flip(Commands.approve("nobody", "ship")))._tag).toBe("RunNotFound")
-          expect((yield* Effect.flip(Commands.approve("r", "ship", { iteration: 3 })))._tag).toBe("NotWaiting")
+          const elsewhere = yield* Effect.flip(Commands.approve("r", "ship", { iteration: 3 }))
+          expect(elsewhere).toMatchObject({ _tag: "NotWaiting", iteration: 3 })
+          expect(elsewhere.message).toContain('"ship", iteration 3,')
         }),
       ),
     )

@@ -238,6 +238,8 @@ const openWait = (runId: string, nodeId: string, kind: "approval" | "human", ite
     if (found !== undefined && found.status !== "abandoned") return found
     // A run that does not exist or has ended says so.
     yield* storage.inspect(runId)
-    const open = waits.filter(({ status }) => status === "open").map((wait) => `${wait.kind} "${wait.nodeId}"`)
-    return yield* new NotWaiting({ runId, nodeId, open })
+    const open = waits
+      .filter(({ status }) => status === "open")
+      .map((wait) => `${wait.kind} "${wait.nodeId}"${wait.iteration === 0 ? "" : ` (iteration ${wait.iteration})`}`)
+    return yield* new NotWaiting({ runId, nodeId, open, ...(iteration === undefined ? {} : { iteration }) })
   })

@@ -187,12 +187,15 @@ export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...ru
 export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
   ...runFields,
   nodeId: Schema.String,
+  /** The iteration that was named. */
+  iteration: Schema.optional(Schema.Number),
   /** What it does wait for. */
   open: Schema.Array(Schema.String),
 }) {
   override get message(): string {
     const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`
-    return `Run "${this.runId}" does not wait for "${this.nodeId}" in this way. ${open}`
+    const which = this.iteration === undefined ? "" : `, iteration ${this.iteration},`
+    return `Run "${this.runId}" does not wait for "${this.nodeId}"${which} in this way. ${open}`
   }
 }
 

@@ -139,7 +139,7 @@ export const make = (): StorageShape => {
     for (const command of frame.sent ?? []) deliver(command)
     if (frame.spawned !== undefined || frame.sent !== undefined) news.tick()
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
-    entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at }
+    entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
     for (const id of frame.consumed) consume(id)
     for (const { nodeId, iteration, key } of frame.cache) {
       const record = RunState.step(entry.state, nodeId, iteration)
@@ -173,7 +173,7 @@ export const make = (): StorageShape => {
         if (isOver && !revive.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
         if (run.leaseUntil !== null && run.leaseUntil > now) return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
         const epoch = run.epoch + 1
-        entry.run = { ...run, ...claim, epoch, finishedAt: null }
+        entry.run = { ...run, ...claim, epoch }
         return Effect.succeed({ _tag: "Claimed", epoch })
       }),
     load: (runId) => Effect.map(find(runId), ({ state }) => state),

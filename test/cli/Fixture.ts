@@ -1,9 +1,12 @@
 /**
- * The command line as a real process, in folders with nothing in them but a workflow and a database.
+ * The command line as a real process, in folders with nothing in them but a workflow and a database. Whatever a command prints with
+ * `--json`, in whichever test, is held against its published schema.
  */
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs"
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { type Schema, Validator } from "@cfworker/json-schema"
+import * as Catalog from "@smithers/cli/Catalog"
 import * as Commands from "@smithers/core/Commands"
 import { onStorage } from "@smithers/core/Smithers"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
@@ -12,6 +15,42 @@ import * as Workflows from "./fixtures/workflows.ts"
 
 const bin = join(import.meta.dirname, "..", "..", "packages", "smithers", "src", "bin.ts")
 const workflows = join(import.meta.dirname, "fixtures", "workflows.ts")
+
+const published = JSON.parse(readFileSync(join(import.meta.dirname, "..", "..", "docs", "cli.schema.json"), "utf8")) as Schema
+const validators = new Map<string, Validator>()
+
+const check = (name: string, line: string): void => {
+  const known = validators.get(name)
+  const validator = known ?? new Validator({ $ref: `#/$defs/${name}`, $defs: published.$defs as Schema }, "7")
+  validators.set(name, validator)
+  const { errors } = validator.validate(JSON.parse(line))
+  const found = errors.map(({ instanceLocation, error }) => `${instanceLocation} ${error}`)
+  if (found.length > 0) throw new Error(`what ${name} printed is not what its schema says: ${found.join("; ")}\n${line}`)
+}
+
+/** The commands whose JSON was held against its schema so far, errors aside. */
+export const checked = new Set<string>()
+
+const isJson = (args: ReadonlyArray<string>): boolean =>
+  args.some((arg, index) => arg === "--json" && args[index + 1] !== "false") || args.includes("--json=true")
+
+const checkJson = (args: ReadonlyArray<string>, stdout: string): void => {
+  const lines = stdout.split("\n").filter((line) => line !== "")
+  // Options may stand before the command; the value of one is no word of it.
+  const from = args.findIndex((_, index) => Catalog.find(args.slice(index)) !== undefined)
+  const definition = from < 0 ? undefined : Catalog.find(args.slice(from))
+  if (definition?.isStream !== true && lines.length !== 1)
+    throw new Error(`${args.join(" ")} printed no single document: ${stdout}`)
+  for (const line of lines) {
+    const isError = line.startsWith('{"error":') && !("runId" in (JSON.parse(line) as object))
+    if (definition === undefined || isError) check("error", line)
+    else {
+      const name = definition.path.join("-")
+      check(name, line)
+      checked.add(name)
+    }
+  }
+}
 
 /** What came of a command. */
 interface Result {
@@ -55,7 +94,11 @@ export const folder = (): Folder => {
       stderr: "pipe",
     })
     const [stdout, stderr] = [new Response(child.stdout).text(), new Response(child.stderr).text()]
-    const result = child.exited.then(async () => ({ code: child.exitCode, stdout: await stdout, stderr: await stderr }))
+    const result = child.exited.then(async () => {
+      // One that was killed may have said the half of it.
+      if (isJson(args) && child.signalCode === null) checkJson(args, await stdout)
+      return { code: child.exitCode, stdout: await stdout, stderr: await stderr }
+    })
     return { pid: child.pid, kill: (signal) => child.kill(signal), result }
   }
   const run: Folder["run"] = (...args) => start(args).result

@@ -1,7 +1,7 @@
 /**
  * The reference of the command line, made from the definitions of its commands, so that it says what they do.
  */
-import * as JSONSchema from "effect/JSONSchema"
+import * as Codec from "@smithers/core/Codec"
 import type * as Schema from "effect/Schema"
 import type { Definition } from "./Definition.ts"
 import { ErrorReply } from "./Errors.ts"
@@ -86,8 +86,8 @@ those that came with the command.
 }
 
 const schemaOf = (schema: Schema.Schema.AnyNoContext) => {
-  const { $schema: _, $defs, ...rest } = JSONSchema.make(schema) as JSONSchema.JsonSchema7Root & { readonly $schema?: string }
-  return { rest, $defs: $defs ?? {} }
+  const { $schema: _, $defs = {}, ...rest } = Codec.make(schema).jsonSchema ?? {}
+  return { rest, $defs }
 }
 
 /** `docs/cli.schema.json`: a JSON Schema for what each command prints, by the words of the command. */

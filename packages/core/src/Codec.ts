@@ -104,13 +104,24 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
       return answered === undefined ? Effect.mapError(decoded, parseIssues) : Either.right(answered.value)
     },
     get jsonSchema() {
-      if (described === null) described = attempt(() => JSONSchema.make(schema) as unknown as JsonSchema)
+      if (described === null) described = attempt(() => anonymous(JSONSchema.make(schema)) as JsonSchema)
       return described
     },
     get inputSchema() {
       return this.jsonSchema
     },
   }
+}
+
+/**
+ * A JSON Schema without the `$id`s that Effect gives to what it has no keywords for: `Schema.Unknown` twice in one document would be two
+ * schemas of one name, which validators refuse.
+ */
+const anonymous = (schema: unknown): unknown => {
+  if (Array.isArray(schema)) return schema.map(anonymous)
+  if (typeof schema !== "object" || schema === null) return schema
+  const kept = Object.entries(schema).filter(([key, value]) => !(key === "$id" && typeof value === "string"))
+  return Object.fromEntries(kept.map(([key, value]) => [key, anonymous(value)]))
 }
 
 const standardIssues = (issues: ReadonlyArray<StandardSchemaV1.Issue>): Issues =>

@@ -199,8 +199,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
             return new StoreFull({ operation: "commit", detail: "no space" })
           },
         }
-        // The claim that cannot be given back has run out when the shortest first pause (0.8 s) is over.
-        const { stop } = yield* processOn(full, Supervisor.registry([workflow]), { lease: "700 millis" })
+        const { stop } = yield* processOn(full, Supervisor.registry([workflow]))
         yield* rest
         expect(tries).toBe(1)
         for (let second = 0; second < 20; second++) {

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -16,7 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Json } from "./Codec.ts"
 import {
   InputMismatch,
@@ -139,6 +140,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
     const leaseMs = Duration.toMillis(options.lease ?? Duration.seconds(30))
     const settings = { maxConcurrency: options.maxConcurrency ?? 4, leaseMs }
     const actives = new Map<string, Active>()
+    // Runs are let go of side by side: what one needs to stop must not add up over all of them.
+    const drivers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
 
     const owned = (): Array<{ readonly runId: string; readonly epoch: number }> =>
       [...actives].flatMap(([runId, active]) =>
@@ -165,7 +168,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
       while: () => true,
       body: (version) => Effect.tap(storage.changes(version), () => (actives.size === 0 ? Effect.void : dispatch)),
     }).pipe(
-      Effect.catchAll((error) => Effect.logWarning("the store could not be watched", error)),
+      Effect.catchAllCause((cause) => Effect.logWarning("the store could not be watched", cause)),
       Effect.repeat(Schedule.spaced("1 second")),
       Effect.interruptible,
       Effect.forkIn(scope),
@@ -211,7 +214,6 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           const definition = child.definition as RunDriver.Definition<unknown>
           const revive = (yield* isAwaitedAgain(parent, runId, place)) ? (["failed", "cancelled"] as const) : []
           const active = yield* enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" })
-          active.joined++
           if (!place.isAttached) return
           parent.children.set(runId, active)
           const unlink = active.control.commits.link(parent.control.commits)
@@ -285,10 +287,17 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
               maxConcurrency: definition.maxConcurrency ?? settings.maxConcurrency,
               control,
               startChild: startChild(active),
-            }).pipe(Effect.ensuring(Effect.suspend(() => Effect.forEach([...active.children.values()], leave, { discard: true }))))
+            }).pipe(
+              Effect.ensuring(
+                Effect.suspend(() =>
+                  Effect.forEach([...active.children.values()], leave, { concurrency: "unbounded", discard: true }),
+                ),
+              ),
+            )
         }
       })
 
+    /** Finds a run at work here, or begins to work on it. The caller counts as one who waits for it, until it {@link leave}s. */
     const enter = <R>(definition: RunDriver.Definition<R>, request: RunRequest): Effect.Effect<Active, EngineError, R> =>
       Effect.suspend((): Effect.Effect<Active, EngineError, R> => {
         const { runId, create } = request
@@ -304,10 +313,16 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           if (create !== undefined && running.create !== undefined && !isSameInput(create.input, running.create.input)) {
             return new InputMismatch({ runId })
           }
+          running.joined++
           if (create === undefined || running.create !== undefined) return Effect.succeed(running)
           // Taken up by its id alone: its input is the one it was started with.
-          return Effect.flatMap(storage.inspect(runId), ({ input }) =>
-            isSameInput(create.input, input as Json | undefined) ? Effect.succeed(running) : new InputMismatch({ runId }),
+          return storage.inspect(runId).pipe(
+            Effect.filterOrFail(
+              ({ input }) => isSameInput(create.input, input as Json | undefined),
+              () => new InputMismatch({ runId }),
+            ),
+            Effect.as(running),
+            Effect.onError(() => leave(running)),
           )
         }
         const active: Active = {
@@ -317,7 +332,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           control: RunDriver.control(),
           children: new Map(),
           driver: undefined,
-          joined: 0,
+          joined: 1,
           isLeaving: false,
         }
         actives.set(runId, active)
@@ -332,7 +347,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         ) as Effect.Effect<RunDriver.Settlement, EngineError, R>
         return startWatch.pipe(
           Effect.zipRight(Metric.set(Metrics.runsActive, actives.size)),
-          Effect.zipRight(Effect.forkIn(driven, scope)),
+          Effect.zipRight(Effect.forkIn(driven, drivers)),
           Effect.map((fiber) => {
             active.driver = fiber
             return active
@@ -351,10 +366,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
 
     const join: EngineShape["join"] = (definition, request) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(enter(definition, request), (active) => {
-          active.joined++
-          return Effect.onInterrupt(restore(Deferred.await(active.settled)), () => leave(active))
-        }),
+        Effect.flatMap(enter(definition, request), (active) =>
+          Effect.onInterrupt(restore(Deferred.await(active.settled)), () => leave(active)),
+        ),
       )
 
     /** Waits until a run has nothing left to do here, nor its child runs, commands that are on their way included. */
@@ -374,22 +388,45 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
     const joinUntilIdle: EngineShape["joinUntilIdle"] = (definition, request) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(enter(definition, request), (active) => {
-          active.joined++
           const ended = Effect.raceFirst(Deferred.await(active.settled), idle(request.runId, active))
-          return Effect.onInterrupt(restore(ended), () => leave(active)).pipe(
-            Effect.tap((result) => (result._tag === "Idle" ? leave(active) : Effect.void)),
-          )
+          const isSettled = (exit: Exit.Exit<{ readonly _tag: string }, unknown>) =>
+            Exit.isSuccess(exit) && exit.value._tag !== "Idle"
+          return Effect.onExit(restore(ended), (exit) => (isSettled(exit) ? Effect.void : leave(active)))
         }),
       )
 
     /** Ends a run without its code, unless someone works on it. `end` says how, or that it cannot be. */
     const endWithoutCode = (runId: string, end: (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined) =>
+      Effect.suspend(() => {
+        if (actives.has(runId)) return Effect.succeed(false)
+        let released: Storage.Released = "suspended"
+        const ended = (epoch: number) =>
+          Effect.gen(function* () {
+            const before = yield* storage.load(runId)
+            if (before.status === "waiting" || before.status === "paused") released = before.status
+            return yield* endClaimed(before, epoch, end)
+          })
+        return Effect.acquireUseRelease(
+          Effect.flatMap(Clock.currentTimeMillis, (now) => storage.open({ runId, create: undefined, revive: [], leaseMs, now })),
+          (opened) => (opened._tag === "Claimed" ? ended(opened.epoch) : Effect.succeed(false)),
+          (opened, exit) =>
+            opened._tag !== "Claimed" || (Exit.isSuccess(exit) && exit.value)
+              ? Effect.void
+              : Effect.flatMap(Clock.currentTimeMillis, (now) => storage.release(runId, opened.epoch, now, released)).pipe(
+                  Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be given back`, error)),
+                ),
+        )
+      })
+
+    /** Commits how a run ends that is claimed here, if `end` says how. Answers with whether it did. */
+    const endClaimed = (
+      before: RunState.RunState,
+      epoch: number,
+      end: (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined,
+    ) =>
       Effect.gen(function* () {
-        if (actives.has(runId)) return false
+        const { runId } = before
         const now = yield* Clock.currentTimeMillis
-        const opened = yield* storage.open({ runId, create: undefined, revive: [], leaseMs, now })
-        if (opened._tag !== "Claimed") return false
-        const before = yield* storage.load(runId)
         let state = before
         const events: Array<RunEvent> = []
         const happen = (event: RunEvent): void => {
@@ -401,16 +438,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
         for (const { id, command } of commands) for (const event of RunDriver.obey(command, id, state)) happen(event)
         const ending = end(state)
-        if (ending === undefined) {
-          const { status } = before
-          yield* storage.release(runId, opened.epoch, now, status === "waiting" || status === "paused" ? status : "suspended")
-          return false
-        }
+        if (ending === undefined) return false
         for (const event of ending) happen(event)
         const sent = toldOf(state, now)
         yield* storage.commit({
           runId,
-          epoch: opened.epoch,
+          epoch,
           frame: before.frame + 1,
           firstSeq: before.seq + 1,
           at: now,
@@ -433,7 +466,6 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), idle: Effect.never, commits: () => Effect.never }),
           onSuccess: (active) =>
             Effect.sync(() => {
-              active.joined++
               const settled = Deferred.await(active.settled)
               return { settled, idle: idle(request.runId, active), commits: active.control.commits.after }
             }),

@@ -36,11 +36,13 @@ interface InFlight {
   readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult>
   readonly ending: StepProgram.Ending
   readonly turns: ReadonlyArray<AgentTurn>
+  readonly beat: Beat
   stop: Stop | undefined
 }
 
+/** The last heartbeat of an attempt. */
 interface Beat {
-  details: Json
+  details: Json | undefined
   isWritten: boolean
   isWriting: boolean
 }
@@ -97,15 +99,12 @@ export interface AttemptsOptions {
 export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }: AttemptsOptions): Attempts => {
   const inFlight = new Map<NodeKey, InFlight>()
   const drivers = new Map<NodeKey, Driver<unknown>>()
-  const beats = new Map<NodeKey, Beat>()
   const causes = new Map<NodeKey, unknown>()
   const spans = new Map<NodeKey, Tracer.Span>()
 
-  const heard = (key: NodeKey) => (details: Json) => {
-    const beat = beats.get(key) ?? { details, isWritten: false, isWriting: false }
+  const heard = (key: NodeKey, beat: Beat) => (details: Json) => {
     beat.details = details
     beat.isWritten = false
-    beats.set(key, beat)
     if (beat.isWriting) return
     beat.isWriting = true
     onBeat(key)
@@ -121,6 +120,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     }
     const ending = StepProgram.ending()
     const turns: Array<AgentTurn> = []
+    const beat: Beat = { details: undefined, isWritten: true, isWriting: false }
     const program = StepProgram.run({
       step,
       runId,
@@ -137,7 +137,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       failures: record?.failures ?? [],
       clock,
       ending,
-      onHeartbeat: heard(key),
+      onHeartbeat: heard(key, beat),
       onTurn: (turn) => turns.push(turn),
       cache: found,
     })
@@ -145,7 +145,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
     return Effect.flatMap(traced(program, key, attributes, attempt), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(program)), (fiber) => {
-        const attempt: InFlight = { start, startedAt: now, fiber, ending, turns, stop: undefined }
+        const attempt: InFlight = { start, startedAt: now, fiber, ending, turns, beat, stop: undefined }
         inFlight.set(key, attempt)
         fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))
       }),
@@ -171,9 +171,8 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     inFlight.delete(key)
     const { start, startedAt } = attempt
     const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
-    const beat = beats.get(key)
-    beats.delete(key)
-    const heartbeat = beat === undefined ? {} : { heartbeat: beat.details }
+    const { details } = attempt.beat
+    const heartbeat = details === undefined ? {} : { heartbeat: details }
     const turns = attempt.turns.length === 0 ? {} : { turns: attempt.turns }
     Metrics.attemptDuration.unsafeUpdate(now - startedAt, [])
     const result = Exit.isSuccess(exit) ? exit.value : undefined
@@ -205,8 +204,9 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       drivers.set(key, result.driver)
       return { key, result, event: { ...failed, retryAt: Math.ceil(result.retryAt) } }
     }
+    if (start.step.continueOnFail) return { key, result, event: { ...failed, soft: true } }
     causes.set(key, result.cause)
-    return { key, result, event: { ...failed, ...(start.step.continueOnFail ? { soft: true } : {}) } }
+    return { key, result, event: failed }
   }
 
   /** Sends the interruption before the signal is aborted, so that what code makes of the signal no longer counts as its result. */
@@ -225,22 +225,28 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
 
   const writeBeats: Attempts["writeBeats"] = (key) =>
     Effect.gen(function* () {
-      for (;;) {
-        const [beat, attempt] = [beats.get(key), inFlight.get(key)]
-        if (beat === undefined || attempt === undefined) return
-        if (beat.isWritten) {
-          beat.isWriting = false
-          return
-        }
+      const attempt = inFlight.get(key)
+      if (attempt === undefined) return
+      const { beat, start } = attempt
+      const node = { runId, epoch, nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
+      while (inFlight.get(key) === attempt && !beat.isWritten) {
         beat.isWritten = true
-        const { step, iteration } = attempt.start
         const at = yield* Clock.currentTimeMillis
-        const node = { runId, epoch, nodeId: step.id, iteration, attempt: attempt.start.attempt }
-        yield* storage.heartbeat({ ...node, at, details: beat.details })
+        yield* storage.heartbeat({ ...node, at, details: beat.details ?? null }).pipe(
+          // A store that is busy now may not be so the next time; that a claim is lost shows at the next frame.
+          Effect.catchAll((error) =>
+            Effect.zipRight(
+              Effect.sync(() => {
+                beat.isWritten = false
+              }),
+              Effect.logDebug("a heartbeat could not be written", error),
+            ),
+          ),
+        )
         yield* Effect.sleep(heartbeatIntervalMs)
       }
-      // A store that fails, or a claim that is lost, shows at the next frame.
-    }).pipe(Effect.catchAll((error) => Effect.logDebug("a heartbeat could not be written", error)))
+      beat.isWriting = false
+    })
 
   return {
     size: () => inFlight.size,

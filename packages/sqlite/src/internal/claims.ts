@@ -49,7 +49,9 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const claim = prepare("UPDATE smithers_runs SET epoch = ?2, owner = ?3, lease_until = ?4 WHERE run_id = ?1")
   const selectEpoch = prepare<[number]>("SELECT epoch FROM smithers_runs WHERE run_id = ?")
   const extend = prepare("UPDATE smithers_runs SET lease_until = ?3 WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL")
-  const extendAll = prepare("UPDATE smithers_runs SET lease_until = ?2 WHERE owner = ?1")
+  const extendAll = prepare(
+    "UPDATE smithers_runs SET lease_until = ?2 WHERE owner = ?1 AND run_id IN (SELECT value FROM json_each(?3))",
+  )
   const selectHeld = prepare<[runId: string, epoch: number]>("SELECT run_id, epoch FROM smithers_runs WHERE owner = ?")
   const release = prepare(
     `UPDATE smithers_runs SET owner = NULL, lease_until = NULL, updated_at = ?3,
@@ -133,7 +135,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     renew: (claims, leaseUntil) => {
       // Thousands at once cost a fraction of as many one by one.
       const isMany = claims.length > manyClaims
-      if (isMany) extendAll.run(me, leaseUntil)
+      if (isMany) extendAll.run(me, leaseUntil, JSON.stringify(claims.map(({ runId }) => runId)))
       const held = new Map(isMany ? selectHeld.values(me) : [])
       return claims.flatMap(({ runId, epoch }) => {
         if (held.get(runId) === epoch || extend.run(runId, epoch, leaseUntil).changes > 0) return []

@@ -1,0 +1,179 @@
+/**
+ * A store that fails for a moment must cost no more than that moment.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import { Smithers } from "@smithers/core"
+import * as Commands from "@smithers/core/Commands"
+import * as Engine from "@smithers/core/Engine"
+import { StoreBusy } from "@smithers/core/Errors"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import { Storage, type StorageShape } from "@smithers/core/Storage"
+import { Deferred, Effect, Exit, Fiber, FiberId, Layer, Schema, Scope, TestClock } from "effect"
+
+const declare = () => Smithers.createWorkflow({ name: "test", input: Schema.Struct({}) })
+const asking = declare().build(($) => $.approval("ok", { request: () => ({ title: "?" }) }))
+const busy = (operation: string) => new StoreBusy({ operation, detail: "locked" })
+const idle = Effect.repeatN(Effect.yieldNow(), 200)
+const pass = (duration: string) => Effect.zipRight(TestClock.adjust(duration as "1 second"), idle)
+
+/** A store of which single operations can be made to go wrong. */
+const faulty = () => {
+  const inner = MemoryStorage.make()
+  const faults: { -readonly [Name in keyof StorageShape]?: Effect.Effect<never, StoreBusy> | undefined } = {}
+  const guard = (name: keyof StorageShape, effect: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
+    Effect.suspend(() => faults[name] ?? effect)
+  const storage = Object.fromEntries(
+    Object.entries(inner).map(([name, member]) => [
+      name,
+      Effect.isEffect(member)
+        ? guard(name as keyof StorageShape, member as Effect.Effect<unknown>)
+        : (...args: ReadonlyArray<unknown>) =>
+            guard(
+              name as keyof StorageShape,
+              (member as unknown as (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>)(...args),
+            ),
+    ]),
+  ) as unknown as StorageShape
+  return { storage, faults }
+}
+
+const on = (storage: StorageShape) => Smithers.onStorage(Layer.succeed(Storage, storage))
+
+describe("a store that fails for a moment", () => {
+  it.effect("lets go of a run whose caller it failed, as nobody waits for it any more", () => {
+    const { storage, faults } = faulty()
+    return Effect.gen(function* () {
+      faults.inbox = busy("inbox")
+      expect(yield* Effect.flip(asking.run({}, { runId: "r" }))).toMatchObject({ _tag: "StoreBusy" })
+      faults.inbox = undefined
+      expect((yield* storage.inspect("r")).run).toMatchObject({ owner: null, leaseUntil: null })
+      expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+      expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting", owner: null })
+    }).pipe(Effect.provide(on(storage)))
+  })
+
+  it.effect("costs an attempt the heartbeats that fell into it, and none after", () => {
+    const { storage, faults } = faulty()
+    const workflow = declare().build(($) =>
+      $.step("beats", {
+        output: Schema.Void,
+        run: ({ heartbeat }) =>
+          Effect.forEach(
+            [1, 2, 3, 4],
+            (beat) => {
+              heartbeat(beat)
+              return Effect.sleep("1 second")
+            },
+            { discard: true },
+          ),
+      }),
+    )
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.fork(workflow.execute({}, { runId: "r" }))
+      const written = Effect.map(storage.inspect("r"), ({ attempts }) => attempts[0]?.heartbeat)
+      yield* idle
+      expect(yield* written).toBe(1)
+      faults.heartbeat = busy("heartbeat")
+      yield* pass("1 second")
+      expect(yield* written).toBe(1)
+      faults.heartbeat = undefined
+      yield* pass("500 millis")
+      expect(yield* written).toBe(2)
+      yield* pass("500 millis")
+      yield* pass("1 second")
+      expect(yield* written).toBe(4)
+      yield* pass("1 second")
+      yield* Fiber.join(fiber)
+    }).pipe(Effect.provide(on(storage)))
+  })
+
+  it.effect("does not keep a run that could not be ended", () => {
+    const { storage, faults } = faulty()
+    return Effect.gen(function* () {
+      yield* asking.run({}, { runId: "r" })
+      const engine = yield* Engine.Engine
+      for (const operation of ["load", "inbox", "commit"] as const) {
+        faults[operation] = busy(operation)
+        expect(yield* Effect.flip(engine.cancelIdle("r"))).toMatchObject({ _tag: "StoreBusy", operation })
+        faults[operation] = undefined
+        expect((yield* storage.inspect("r")).run).toMatchObject({ owner: null, leaseUntil: null })
+      }
+      expect(yield* engine.cancelIdle("r")).toBe(true)
+    }).pipe(Effect.provide(on(storage)))
+  })
+
+  it.effect("does not make a process deaf to what is said to its runs, not even by a defect", () => {
+    const { storage, faults } = faulty()
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.fork(asking.execute({}, { runId: "r" }))
+      yield* idle
+      faults.inbox = Effect.dieMessage("a defect of the store")
+      yield* Commands.approve("r", "ok")
+      yield* idle
+      faults.inbox = undefined
+      yield* pass("1 second")
+      expect(yield* Fiber.join(fiber)).toMatchObject({ approved: true })
+    }).pipe(Effect.provide(on(storage)))
+  })
+})
+
+describe("an engine", () => {
+  it.effect("counts one who joins a run before it looks whether they may, so that the run is not stopped under them", () => {
+    const { storage, faults } = faulty()
+    const gate = Deferred.unsafeMake<void>(FiberId.none)
+    const workflow = declare().build(($) =>
+      $.step("slow", { output: Schema.Number, run: () => Effect.as(Effect.sleep("1 second"), 1) }),
+    )
+    return Effect.gen(function* () {
+      yield* Effect.fork(workflow.execute({}, { runId: "r" })).pipe(
+        Effect.tap(() => idle),
+        Effect.flatMap(Fiber.interrupt),
+      )
+      const holder = yield* Effect.fork(workflow.resume("r"))
+      yield* idle
+      const looking = storage.inspect("r")
+      faults.inspect = Effect.zipRight(
+        Deferred.await(gate),
+        Effect.suspend(() => {
+          faults.inspect = undefined
+          return looking as Effect.Effect<never>
+        }),
+      )
+      const joiner = yield* Effect.fork(workflow.execute({}, { runId: "r" }))
+      yield* idle
+      yield* Fiber.interrupt(holder)
+      yield* Deferred.succeed(gate, undefined)
+      yield* idle
+      yield* pass("1 second")
+      expect(yield* Fiber.await(joiner)).toEqual(Exit.succeed(1))
+    }).pipe(Effect.provide(on(storage)))
+  })
+
+  it.effect("stops its runs side by side", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(on(MemoryStorage.make()), scope)
+      let stopped = 0
+      const workflow = declare().build(($) =>
+        $.step("slow", {
+          output: Schema.Void,
+          run: () =>
+            Effect.onInterrupt(Effect.never, () =>
+              Effect.zipRight(
+                Effect.sleep("1 second"),
+                Effect.sync(() => stopped++),
+              ),
+            ),
+        }),
+      )
+      const runIds = ["a", "b", "c", "d"]
+      yield* Effect.forEach(runIds, (runId) => Effect.provide(workflow.start({}, { runId }), context))
+      yield* idle
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* idle
+      yield* pass("1 second")
+      expect(stopped).toBe(runIds.length)
+      yield* Fiber.join(closing)
+    }),
+  )
+})

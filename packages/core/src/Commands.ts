@@ -14,6 +14,7 @@ import {
   RunEnded,
   type RunNotFound,
   type StoreError,
+  WaitExpired,
 } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { digest } from "./internal/digest.ts"
@@ -38,6 +39,7 @@ export type CommandError =
   | NotAnApprover
   | NodeNotFound
   | AlreadyDecided
+  | WaitExpired
   | InvalidAnswer
   | InvalidCommand
 
@@ -59,9 +61,11 @@ export const answer = (
   options: Omit<DecisionOptions, "note"> = {},
 ): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
+    yield* checkTexts(runId, { by: options.by })
     const found = yield* openWait(runId, nodeId, "human", options.iteration)
-    if (found.status !== "open")
+    if (found.status === "finished")
       return yield* new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: found.by ?? undefined })
+    yield* checkTime(found)
     const copied = toJson(value)
     if ("refused" in copied) {
       return yield* new InvalidCommand({
@@ -73,10 +77,10 @@ export const answer = (
     const schema = schemaOf(found)
     const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.json)
     if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
-    const by = options.by === undefined ? {} : { by: options.by }
+    const more = { ...digestOf(found), ...(options.by === undefined ? {} : { by: options.by }) }
     // The same answer given twice is one.
     const id = `answer:${runId}:${nodeId}:${iteration}:${found.since}:${digest(canonical(copied.json))}`
-    yield* deliver(runId, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...by })
+    yield* deliver(runId, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...more })
   })
 
 /** The JSON Schema of the answer, as it is stored with the question. */
@@ -101,7 +105,9 @@ export interface SignalOptions {
 export const signal = (runId: string, name: string, options: SignalOptions = {}): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    yield* storage.deliver(yield* signalOf(runId, name, options))
+    const command = yield* signalOf(runId, name, options)
+    // Nothing is created, so there is no other workflow that it could be of.
+    yield* Effect.catchTag(storage.deliver(command), "WorkflowMismatch", Effect.die)
   })
 
 /** A signal as it is delivered. */
@@ -112,6 +118,7 @@ export const signalOf = (
 ): Effect.Effect<Command, InvalidCommand> =>
   Effect.gen(function* () {
     if (typeof name !== "string" || name === "") return yield* new InvalidCommand({ runId, problem: "a signal has a name" })
+    yield* checkTexts(runId, { correlation, id })
     const copied = payload === undefined ? undefined : toJson(payload)
     if (copied !== undefined && "refused" in copied) {
       return yield* new InvalidCommand({
@@ -134,7 +141,9 @@ export const signalOf = (
  * Fails with `RunEnded` where it has finished or failed.
  */
 export const cancel = (runId: string, { reason }: { readonly reason?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
-  deliver(runId, undefined, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) }).pipe(
+  checkTexts(runId, { reason }).pipe(
+    Effect.zipRight(deliver(runId, undefined, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) })),
+    Effect.asVoid,
     Effect.catchIf(
       (error) => error._tag === "RunEnded" && error.status === "cancelled",
       () => Effect.void,
@@ -143,11 +152,15 @@ export const cancel = (runId: string, { reason }: { readonly reason?: string } =
 
 /** Pauses a run: what is in flight ends and is kept, nothing new starts and no timer fires until it is unpaused. */
 export const pause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
-  Effect.asVoid(deliver(runId, undefined, { _tag: "Pause", ...(by === undefined ? {} : { by }) }))
+  Effect.asVoid(
+    Effect.zipRight(checkTexts(runId, { by }), deliver(runId, undefined, { _tag: "Pause", ...(by === undefined ? {} : { by }) })),
+  )
 
 /** Lets a paused run go on. Timers that were due meanwhile fire. */
 export const unpause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
-  Effect.asVoid(deliver(runId, undefined, { _tag: "Unpause", ...(by === undefined ? {} : { by }) }))
+  Effect.asVoid(
+    Effect.zipRight(checkTexts(runId, { by }), deliver(runId, undefined, { _tag: "Unpause", ...(by === undefined ? {} : { by }) })),
+  )
 
 /**
  * Has a node run again, with a fresh budget, and with it what depends on it: what needs its output, and what the plan has only because of
@@ -199,6 +212,7 @@ const decide = (
   { iteration, note, by }: DecisionOptions = {},
 ): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
+    yield* checkTexts(runId, { note, by })
     const found = yield* openWait(runId, nodeId, "approval", iteration)
     const { approvers } = (found.request ?? {}) as { readonly approvers?: ReadonlyArray<string> }
     if (approvers !== undefined && found.status === "open" && !(by !== undefined && approvers.includes(by))) {
@@ -206,13 +220,12 @@ const decide = (
       return yield* new NotAnApprover({ runId, nodeId, iteration: found.iteration, approvers, ...who })
     }
     const contrary = (who: string | undefined) => new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: who })
-    if (found.status !== "open") {
-      if (found.approved === approved) return
-      return yield* contrary(found.by ?? undefined)
-    }
+    if (found.approved === approved && found.status !== "open") return
+    if (found.approved !== null) return yield* contrary(found.by ?? undefined)
+    yield* checkTime(found)
     // One command per request: of two that meet before the run hears of either, the second is told of the first.
     const id = `decide:${runId}:${nodeId}:${found.iteration}:${found.since}:${found.digest}`
-    const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
+    const said = { ...digestOf(found), ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
     const kept = yield* deliver(runId, id, { _tag: "Decide", nodeId, iteration: found.iteration, approved, ...said })
     if (kept._tag === "Decide" && kept.approved !== approved) return yield* contrary(kept.by)
   })
@@ -223,7 +236,39 @@ const deliver = (runId: string, id: string | undefined, command: Instruction, de
   Effect.gen(function* () {
     const storage = yield* Storage
     const made = { id: id ?? (yield* generateRunId), runId, at: yield* Clock.currentTimeMillis, command }
-    return yield* storage.deliver(made, delivery)
+    return yield* Effect.catchTag(storage.deliver(made, delivery), "WorkflowMismatch", Effect.die)
+  })
+
+/** Callers without types pass what they were sent; what is no text could be kept, but not be read again. */
+const checkTexts = (runId: string, given: { readonly [name: string]: unknown }): Effect.Effect<void, InvalidCommand> => {
+  const wrong = Object.entries(given).find(([, value]) => value !== undefined && typeof value !== "string")
+  return wrong === undefined ? Effect.void : new InvalidCommand({ runId, problem: `"${wrong[0]}" must be a text` })
+}
+
+/** A wait that is open on disk although its time is over is only not heard of yet. While a run is paused its time stands still. */
+const checkTime = ({ runId, nodeId, iteration, status, deadline, endedAt }: WaitSummary) =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const now = yield* Clock.currentTimeMillis
+    const isLate = deadline !== null && deadline <= (endedAt ?? now - 1)
+    const { run } = yield* storage.inspect(runId)
+    if (isLate && run.status !== "paused") return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
+    if (status === "open") return
+    if (isOver.has(run.status)) return yield* new RunEnded({ runId, status: run.status })
+    return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId) })
+  })
+
+const digestOf = ({ digest }: WaitSummary) => (digest === null ? {} : { digest })
+
+/** What a run waits for, as errors name it. */
+const openIn = (runId: string) =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const waits = yield* storage.waits({ runId })
+    return waits.map(({ kind, nodeId, iteration, name }) => {
+      const pass = iteration === 0 ? "" : ` (iteration ${iteration})`
+      return `${kind} "${nodeId}"${pass}${kind === "subflow" && name !== null ? ` (run ${name})` : ""}`
+    })
   })
 
 /** The wait that a command is for: the open one, or else the one that was over last. */
@@ -237,9 +282,8 @@ const openWait = (runId: string, nodeId: string, kind: "approval" | "human", ite
     const found = meant.find(({ status }) => status === "open") ?? meant.at(-1)
     if (found !== undefined && found.status !== "abandoned") return found
     // A run that does not exist or has ended says so.
-    yield* storage.inspect(runId)
-    const open = waits
-      .filter(({ status }) => status === "open")
-      .map((wait) => `${wait.kind} "${wait.nodeId}"${wait.iteration === 0 ? "" : ` (iteration ${wait.iteration})`}`)
+    const { run } = yield* storage.inspect(runId)
+    if (isOver.has(run.status)) return yield* new RunEnded({ runId, status: run.status })
+    const open = yield* openIn(runId)
     return yield* new NotWaiting({ runId, nodeId, open, ...(iteration === undefined ? {} : { iteration }) })
   })

@@ -233,13 +233,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
      * Whether a child run has ended, and its parent waits for it once more. Another process may have ended it just now: that is on its way to
      * the parent, or was heard by whoever has the parent since.
      */
-    const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId, nodeId, iteration }: RunState.Parent) =>
+    const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId }: RunState.Parent) =>
       Effect.gen(function* () {
         const { status } = (yield* storage.inspect(runId)).run
         if (status !== "failed" && status !== "cancelled") return false
         const isTold = (yield* storage.inbox).some(
-          ({ runId: told, command }) =>
-            told === parentId && command._tag === "ChildEnded" && command.nodeId === nodeId && command.iteration === iteration,
+          ({ runId: told, command }) => told === parentId && command._tag === "ChildEnded" && command.childRunId === runId,
         )
         if (isTold) return false
         const { run } = yield* storage.inspect(parentId)
@@ -262,7 +261,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           : endOf(yield* storage.inspect(runId))
         if (end === undefined) return
         const [id, at] = [yield* generateRunId, yield* Clock.currentTimeMillis]
-        parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", nodeId, iteration, ...end } })
+        parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
       }).pipe(Effect.catchAll((error) => Effect.logWarning(`how child run ${runId} ended could not be read`, error)))
 
     const drive = <R>(definition: RunDriver.Definition<R>, request: RunRequest, active: Active) =>
@@ -436,7 +435,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         if (state.seq === 0) happen(RunDriver.started(state))
         // What was said to it is kept for whoever resumes it.
         const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
-        for (const { id, command } of commands) for (const event of RunDriver.obey(command, id, state)) happen(event)
+        for (const command of commands) for (const event of RunDriver.obey(command, state)) happen(event)
         const ending = end(state)
         if (ending === undefined) return false
         for (const event of ending) happen(event)

@@ -68,7 +68,10 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 /** The run id cannot be used. Nothing was started or stored. */
 export class InvalidRunId extends Schema.TaggedError<InvalidRunId>()("InvalidRunId", { runId: Schema.String }) {
   override get message(): string {
-    return `${JSON.stringify(this.runId)} is not a run id: use 1 to 200 characters of A-Z a-z 0-9 _ . : @ -.`
+    const child = this.runId.includes("~")
+      ? " A ~ is in the ids of child runs, which their parents start: resume such a run instead."
+      : ""
+    return `${JSON.stringify(this.runId)} is not an id to start a run with: use 1 to 200 characters of A-Z a-z 0-9 _ . : @ -.${child}`
   }
 }
 
@@ -196,6 +199,17 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
     const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`
     const which = this.iteration === undefined ? "" : `, iteration ${this.iteration},`
     return `Run "${this.runId}" does not wait for "${this.nodeId}"${which} in this way. ${open}`
+  }
+}
+
+/** The time to decide or to answer is over: what the workflow says for that (`onTimeout`) holds. Nothing was changed. */
+export class WaitExpired extends Schema.TaggedError<WaitExpired>()("WaitExpired", {
+  ...nodeFields,
+  /** Epoch ms. */
+  deadline: Schema.Number,
+}) {
+  override get message(): string {
+    return `The time for "${this.nodeId}" of run "${this.runId}" was over at ${new Date(this.deadline).toISOString()}: what the workflow says for that holds.`
   }
 }
 

@@ -8,7 +8,7 @@ import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
-import { RunEnded, RunFenced, RunNotFound, StoreFailed } from "./Errors.ts"
+import { RunEnded, RunFenced, RunNotFound, StoreFailed, WorkflowMismatch } from "./Errors.ts"
 import { nodeKey } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Ticker from "./internal/ticker.ts"
@@ -105,19 +105,24 @@ export const make = (): StorageShape => {
   const deliver = (
     command: Command,
     { create, revive = false }: Delivery = {},
-  ): Either.Either<Instruction, RunNotFound | RunEnded> => {
+  ): Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch> => {
     const { runId } = command
     if (create !== undefined) spawn(runId, create, command.at)
     const entry = stored.get(runId)
     if (entry === undefined) return Either.left(new RunNotFound({ runId }))
-    const { status, owner } = entry.run
+    const { workflow, status, owner } = entry.run
+    if (create !== undefined && create.workflow !== workflow) {
+      return Either.left(new WorkflowMismatch({ runId, workflow: create.workflow, stored: workflow }))
+    }
+    const known = inbox.get(command.id)?.command ?? consumed.get(command.id)
+    if (known !== undefined) return Either.right(known)
     if (isEnded(entry.run)) {
       if (!revive || status === "finished" || owner !== null) return Either.left(new RunEnded({ runId, status }))
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
     }
-    if (!inbox.has(command.id) && !consumed.has(command.id)) inbox.set(command.id, command)
-    return Either.right(inbox.get(command.id)?.command ?? consumed.get(command.id) ?? command.command)
+    inbox.set(command.id, command)
+    return Either.right(command.command)
   }
 
   const forget = (row: string): void => {

@@ -296,7 +296,7 @@ const loop = (
         seen.add(id)
         consumed.push(id)
         if (command._tag === "Retry") wanted.push(command)
-        for (const event of obey(command, id, state)) happen(event)
+        for (const event of obey(item.command, state)) happen(event)
       }
       if (item._tag !== "Exit") return
       const settled = attempts.settle(item.key, item.exit, now)
@@ -513,9 +513,12 @@ export const started = ({ workflow, version, input }: Pick<NewRun, "workflow" | 
 
 /**
  * What a command comes to. One that makes no sense any more comes to nothing: whoever gave it was told what is open when they did,
- * and of two that decide differently the first counts.
+ * and of two that decide differently the first counts. What was said of something else than what is asked now, or after its time was over,
+ * comes to nothing either, whenever it is heard.
  */
-export const obey = (command: Instruction, id: string, state: RunState.RunState): ReadonlyArray<RunEvent> => {
+export const obey = ({ id, at, command }: Command, state: RunState.RunState): ReadonlyArray<RunEvent> => {
+  const isOf = (wait: RunState.Wait, digest: string | undefined): boolean =>
+    (digest === undefined || digest === wait.digest) && (wait.deadline === undefined || at <= wait.deadline || state.isPaused)
   switch (command._tag) {
     case "Retry":
       return []
@@ -524,9 +527,9 @@ export const obey = (command: Instruction, id: string, state: RunState.RunState)
     case "Unpause":
       return state.isPaused ? [{ _tag: "RunUnpaused", ...defined({ by: command.by }) }] : []
     case "ChildEnded": {
-      const { nodeId, iteration, status, output, error } = command
+      const { childRunId, nodeId, iteration, status, output, error } = command
       const wait = RunState.step(state, nodeId, iteration)?.wait
-      if (wait?.kind !== "subflow" || wait.child !== undefined) return []
+      if (wait?.kind !== "subflow" || wait.name !== childRunId || wait.child !== undefined) return []
       return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error }) }]
     }
     case "Cancel":
@@ -536,16 +539,16 @@ export const obey = (command: Instruction, id: string, state: RunState.RunState)
       return [{ _tag: "SignalReceived", id, name, ...defined({ correlation, payload }) }]
     }
     case "Decide": {
-      const { nodeId, iteration, approved, note, by } = command
+      const { nodeId, iteration, approved, digest, note, by } = command
       const wait = RunState.step(state, nodeId, iteration)?.wait
-      if (wait?.kind !== "approval" || wait.decision !== undefined) return []
-      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, ...defined({ note, by }) }]
+      if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, digest)) return []
+      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, saidAt: at, ...defined({ note, by }) }]
     }
     case "Answer": {
-      const { nodeId, iteration, value, by } = command
+      const { nodeId, iteration, value, digest, by } = command
       const wait = RunState.step(state, nodeId, iteration)?.wait
-      if (wait?.kind !== "human") return []
-      return [{ _tag: "TaskAnswered", nodeId, iteration, value, ...defined({ by }) }]
+      if (wait?.kind !== "human" || !isOf(wait, digest)) return []
+      return [{ _tag: "TaskAnswered", nodeId, iteration, value, saidAt: at, ...defined({ by }) }]
     }
   }
 }

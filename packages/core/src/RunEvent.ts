@@ -103,12 +103,16 @@ export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   deadline: Schema.optional(Schema.Number),
 })
 
+/** When a person said something (epoch ms), which may be long before anybody works on the run and hears of it. */
+const saidAt = Schema.optional(Schema.Number)
+
 /** Someone decided a request. */
 export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
   ...node,
   approved: Schema.Boolean,
   note: Schema.optional(Schema.String),
   by: Schema.optional(Schema.String),
+  saidAt,
 })
 
 /** Someone answered; the answer is still to be checked. */
@@ -116,6 +120,7 @@ export const TaskAnswered = Schema.TaggedStruct("TaskAnswered", {
   ...node,
   value: Schema.Unknown,
   by: Schema.optional(Schema.String),
+  saidAt,
 })
 
 /** The first answer that was to be checked does not match the schema of what was asked; the wait goes on. */
@@ -155,8 +160,9 @@ export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
   table: Schema.optional(Schema.String),
   output: Stored,
   error: Schema.optional(ErrorInfo),
-  /** Who answered. */
+  /** Who answered, and when. */
   by: Schema.optional(Schema.String),
+  saidAt,
   signalId: Schema.optional(Schema.String),
 })
 

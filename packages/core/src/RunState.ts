@@ -395,13 +395,13 @@ const foldStep = (
     }
     case "ApprovalDecided": {
       if (record.wait === undefined) return record
-      const { approved, note, by } = event
+      const { approved, note, by, saidAt = at } = event
       const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
-      return { ...record, wait: { ...record.wait, decision: { approved, ...said, at } } }
+      return { ...record, wait: { ...record.wait, decision: { approved, ...said, at: saidAt } } }
     }
     case "TaskAnswered": {
       if (record.wait === undefined) return record
-      const answer = { value: event.value as Json, ...(event.by === undefined ? {} : { by: event.by }), at }
+      const answer = { value: event.value as Json, ...(event.by === undefined ? {} : { by: event.by }), at: event.saidAt ?? at }
       return { ...record, wait: { ...record.wait, answers: [...(record.wait.answers ?? []), answer] } }
     }
     case "AnswerRefused": {

@@ -235,6 +235,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   /** Nothing begins while the run is paused; but a cancellation is carried out. */
   const isPaused = (): boolean => state.isPaused && state.cancel === undefined
+  /** While a run is paused its time stands still; it goes on for what a cancellation has begun. */
+  const isTicking = (): boolean => !state.isPaused || isCancelled
   const walk = (): void => {
     do {
       while (work.length > 0 && !isStale && !isPaused() && events.length < eventsPerAdvance) {
@@ -361,12 +363,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const hold = (position: number, node: Plan.Wait): void => {
     const iteration = iterationOf(position)
     const record = recordOf(position)
-    const isBegun = record?.status === "waiting"
+    const begun = record?.status === "waiting" && record.wait?.kind === node.on.kind ? record.wait : undefined
     // What a child run was started with stands; of anything else it is asked again what it asks for.
-    if (!isBegun || node.on.kind !== "subflow") {
+    if (begun === undefined || node.on.kind !== "subflow") {
       const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration), predicates.Wait)
       if (asked === undefined) return
-      if (!isBegun || record.wait?.digest !== asked.digest) {
+      if (begun === undefined || !Waits.isSame(begun, asked)) {
         const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
         const { due: _, ...shown } = asked
         const limit = deadline === undefined ? {} : { deadline }
@@ -388,8 +390,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isGate = at(position)._tag === "Step"
     const accept = (given: unknown): Accepted =>
       isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
-    // While the run is paused its time stands still.
-    const time = state.isPaused ? Number.NEGATIVE_INFINITY : now
+    const time = isTicking() ? now : Number.NEGATIVE_INFINITY
     const { refused, ending, isGivenUp } = Waits.judge(node, wait, state.signals, time, accept)
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)
@@ -594,8 +595,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       retries.pop()
       if (!isOutdated(due)) enqueue(due.position)
     }
-    const isTicking = !state.isPaused
-    for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || (isTicking && end.at <= now)); ) {
+    for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || (isTicking() && end.at <= now)); ) {
       deadlines.pop()
       if (!isOver(end)) settleWait(end.position)
       walk()

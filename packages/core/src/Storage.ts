@@ -9,7 +9,15 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
-import { ErrorInfo, type RunEnded, RunFailure, type RunFenced, type RunNotFound, type StoreError } from "./Errors.ts"
+import {
+  ErrorInfo,
+  type RunEnded,
+  RunFailure,
+  type RunFenced,
+  type RunNotFound,
+  type StoreError,
+  type WorkflowMismatch,
+} from "./Errors.ts"
 import { RunEvent, WaitKind } from "./RunEvent.ts"
 import type { Parent, RunState } from "./RunState.ts"
 
@@ -95,10 +103,19 @@ export type Instruction =
       readonly nodeId: string
       readonly iteration: number
       readonly approved: boolean
+      /** Of what was shown: the decision is of that, and of nothing that is asked later. */
+      readonly digest?: string
       readonly note?: string
       readonly by?: string
     }
-  | { readonly _tag: "Answer"; readonly nodeId: string; readonly iteration: number; readonly value: Json; readonly by?: string }
+  | {
+      readonly _tag: "Answer"
+      readonly nodeId: string
+      readonly iteration: number
+      readonly value: Json
+      readonly digest?: string
+      readonly by?: string
+    }
   | { readonly _tag: "Pause"; readonly by?: string }
   | { readonly _tag: "Unpause"; readonly by?: string }
   /** Runs a node again, and what depends on it. */
@@ -106,6 +123,7 @@ export type Instruction =
   /** From a child run to its parent. */
   | {
       readonly _tag: "ChildEnded"
+      readonly childRunId: string
       readonly nodeId: string
       readonly iteration: number
       readonly status: "finished" | "failed" | "cancelled"
@@ -310,10 +328,14 @@ export interface StorageShape {
     notBefore: number,
   ) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
   /**
-   * Puts a command into the inbox of its run, unless the run has ended. A second delivery with the same id does nothing. Answers with
-   * what stands under this id: the command itself, or one that came before, also where that was taken care of already.
+   * Puts a command into the inbox of its run, unless the run has ended or, where it was to be created, is one of another workflow. A
+   * second delivery with the same id does nothing, also when the run has ended meanwhile. Answers with what stands under this id: the
+   * command itself, or one that came before, also where that was taken care of already.
    */
-  readonly deliver: (command: Command, delivery?: Delivery) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded>
+  readonly deliver: (
+    command: Command,
+    delivery?: Delivery,
+  ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded | WorkflowMismatch>
   /** Commands waiting for runs that this process owns, oldest first. They go when a frame consumes them. */
   readonly inbox: Effect.Effect<ReadonlyArray<Command>, StoreError>
   /**

@@ -271,7 +271,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       yield* Effect.catchTag(
         storage.deliver(command, wanted.create === undefined ? {} : { create: wanted.create }),
         "RunNotFound",
-        (error) => Effect.die(error),
+        Effect.die,
       )
       const known = { runId, create: undefined, revive: [], onIncompatible: "fail" } as const
       return handleOf(runId, yield* engine.start<R>(begun, known), engine, storage, context)

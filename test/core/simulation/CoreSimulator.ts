@@ -149,7 +149,8 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     })
     const said = world.say(open, state.isPaused)
     if (said === undefined) return false
-    for (const event of RunDriver.obey(said, `said ${state.seq}`, state)) happen(event)
+    const command = { id: `said ${state.seq}`, runId: state.runId, at: clock.now, command: said }
+    for (const event of RunDriver.obey(command, state)) happen(event)
     return true
   }
   /** Checks what the world gave, and keeps it. */

@@ -212,7 +212,9 @@ export const simulate = (
         const process = yield* begin(scenario, fault)
         yield* live(process, fault, asleep)
         if (process.mortal.isGone() && fault?.edge === "paused") asleep.push(process)
-        if ((yield* disk.inspect(runId)).run.finishedAt === null) {
+        const { run } = yield* disk.inspect(runId)
+        // One that has ended and has an owner was about to be taken up again.
+        if (run.finishedAt === null || run.owner !== null) {
           if (random.chance(0.3)) yield* hear
           continue
         }

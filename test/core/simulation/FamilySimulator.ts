@@ -9,7 +9,7 @@ import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
-import { type Frame, Storage } from "@smithers/core/Storage"
+import { type Frame, type RunSummary, Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -26,6 +26,9 @@ import type { Fault } from "./Scenario.ts"
 import * as VirtualClock from "./VirtualClock.ts"
 
 const parentId = "run"
+
+/** One that has ended and has an owner is about to be taken up again. */
+const isOver = ({ finishedAt, owner }: RunSummary): boolean => finishedAt !== null && owner === null
 
 /** What became of one run, without what depends on the order of things. */
 export interface Outcome {
@@ -141,7 +144,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
     const engine = yield* Engine.make().pipe(Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
     const workflow = Families.lower(family, body(bodies))
     const parent = (yield* runs).find(({ runId }) => runId === parentId)
-    const isJoining = parent === undefined || (parent.finishedAt === null && random.chance(0.5))
+    const isJoining = parent === undefined || (!isOver(parent) && random.chance(0.5))
     let fiber: Process["fiber"]
     if (isJoining) {
       const input = { seed: family.seed, from: "nobody" }
@@ -201,7 +204,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
       if (violations.length > 0) return yield* Effect.die(violations[0])
       yield* look
       const all = yield* runs
-      if (all.length > 0 && all.every(({ finishedAt }) => finishedAt !== null)) return
+      if (all.length > 0 && all.every(isOver)) return
       if (!isCancelled && all.length > 0 && frames.length >= (cancelAfter ?? 0)) {
         isCancelled = true
         const at = virtual.clock.unsafeCurrentTimeMillis()
@@ -225,7 +228,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
         virtual.jump()
       }
     }
-    const left = (yield* runs).filter(({ finishedAt }) => finishedAt === null).map(({ runId, status }) => `${runId} is ${status}`)
+    const left = (yield* runs).filter((run) => !isOver(run)).map(({ runId, status }) => `${runId} is ${status}`)
     return yield* Effect.die(new Violation(`nothing happens, and the family does not end: ${left.join(", ")}`))
   })
   const awake: Array<Process> = []

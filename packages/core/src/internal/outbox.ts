@@ -4,7 +4,7 @@
  */
 import type { Json } from "../Codec.ts"
 import type { ErrorInfo } from "../Errors.ts"
-import type { NodeId } from "../Ids.ts"
+import { childRunId, type NodeId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -112,6 +112,15 @@ export const make = ({
         started.push({ runId: event.name, child, parent })
         break
       }
+      case "NodeReset": {
+        // Begun anew with a child run of its own: the one that it had is waited for by nobody.
+        const node = event.isAnew === true ? subflow(plan, event.nodeId) : undefined
+        const generation = RunState.step(state, event.nodeId, event.iteration)?.generation ?? 0
+        if (node === undefined || generation === 0) break
+        const reason = `by run "${state.runId}", which began it anew`
+        send(childRunId(state.runId, event.nodeId, event.iteration, generation - 1), { _tag: "Cancel", reason })
+        break
+      }
       case "RunPaused":
       case "RunUnpaused":
         for (const { runId } of awaited(state)) send(runId, { _tag: event._tag === "RunPaused" ? "Pause" : "Unpause" })
@@ -119,7 +128,7 @@ export const make = ({
       case "RunFinished":
       case "RunFailed":
       case "RunCancelled":
-        if (state.parent?.isAttached === true) send(state.parent.runId, endOf(event, state.parent))
+        if (state.parent?.isAttached === true) send(state.parent.runId, endOf(event, state.runId, state.parent))
     }
   }
   return { spawned, sent, started }
@@ -127,9 +136,10 @@ export const make = ({
 
 const endOf = (
   event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" }>,
+  childRunId: string,
   { nodeId, iteration }: RunState.Parent,
 ): Instruction => {
-  const place = { _tag: "ChildEnded", nodeId, iteration } as const
+  const place = { _tag: "ChildEnded", childRunId, nodeId, iteration } as const
   switch (event._tag) {
     case "RunFinished":
       return { ...place, status: "finished", ...(event.output === undefined ? {} : { output: event.output as Json }) }
@@ -144,7 +154,7 @@ const endOf = (
 export const toldOf = ({ runId, parent, failure, cancel, frame }: RunState.RunState, at: number): ReadonlyArray<Command> => {
   if (parent?.isAttached !== true) return []
   const end = failure === undefined ? ({ _tag: "RunCancelled", ...cancel } as const) : ({ _tag: "RunFailed", failure } as const)
-  return [{ id: `${runId}:${frame + 1}:0`, runId: parent.runId, at, command: endOf(end, parent) }]
+  return [{ id: `${runId}:${frame + 1}:0`, runId: parent.runId, at, command: endOf(end, runId, parent) }]
 }
 
 /** A failure of a run, as its parent keeps it. */

@@ -89,8 +89,8 @@ export const judge = (
       return end(takeOwn(how, forms))
     }
     case "human":
-      for (const { value, by } of wait.answers ?? []) {
-        const taken = take("answered", value, by === undefined ? {} : { by })
+      for (const { value, by, at: saidAt } of wait.answers ?? []) {
+        const taken = take("answered", value, { saidAt, ...(by === undefined ? {} : { by }) })
         if ("how" in taken) return end(taken)
         refused.push({ _tag: "AnswerRefused", issues: taken })
       }
@@ -168,6 +168,11 @@ export const requestOf = (
     }
   }
 }
+
+/** Whether a wait that has begun asks for what it would ask for now; the time that a timer has begun with stands. */
+export const isSame = (begun: RunState.Wait, asked: ReturnType<typeof requestOf>): boolean =>
+  begun.digest === asked.digest &&
+  (begun.kind !== "signal" || (begun.name === asked.name && begun.correlation === asked.correlation))
 
 /** Checks a value with a schema that answers at once. */
 const checkNow = (codec: Plan.Child["input"], value: unknown): Accepted => {

@@ -1,7 +1,7 @@
 /**
  * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
  */
-import { RunEnded, RunNotFound } from "@smithers/core/Errors"
+import { RunEnded, RunNotFound, WorkflowMismatch } from "@smithers/core/Errors"
 import type { Command, Delivery, Due, Except, Instruction, NewRun, Opened, OpenRequest, Released } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
@@ -16,7 +16,7 @@ export interface Claims {
   readonly due: (now: number, except?: Except) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
   /** Creates a run that nobody owns, if there is none of its id. */
   readonly spawn: (runId: string, create: NewRun, now: number) => void
-  readonly deliver: (command: Command, delivery?: Delivery) => Either.Either<Instruction, RunNotFound | RunEnded>
+  readonly deliver: (command: Command, delivery?: Delivery) => Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch>
   readonly inbox: () => ReadonlyArray<Command>
 }
 
@@ -162,7 +162,12 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       if (delivery.create !== undefined) spawn(runId, delivery.create, at)
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [, status, , owner] = row
+      const [stored, status, , owner] = row
+      if (delivery.create !== undefined && delivery.create.workflow !== stored) {
+        return Either.left(new WorkflowMismatch({ runId, workflow: delivery.create.workflow, stored }))
+      }
+      const known = selectCommand.values(id)[0]
+      if (known !== undefined) return Either.right(JSON.parse(known[0]) as Instruction)
       const isOver = status === "finished" || status === "failed" || status === "cancelled"
       if (isOver) {
         const mayRevive = delivery.revive === true && status !== "finished" && owner === null
@@ -170,8 +175,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         revive.run(runId, at)
       }
       insertCommand.run(id, runId, at, JSON.stringify(command))
-      const kept = selectCommand.values(id)[0]
-      return Either.right(kept === undefined ? command : (JSON.parse(kept[0]) as Instruction))
+      return Either.right(command)
     },
     inbox: () =>
       selectInbox.values(me).map(([id, runId, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction })),

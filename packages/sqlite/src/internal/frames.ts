@@ -163,7 +163,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   const endChild = prepare(`UPDATE smithers_waits SET child = ?4 WHERE ${where}`)
   const refuseAnswer = prepare(`UPDATE smithers_waits SET answers = json_remove(answers, '$[0]') WHERE ${where}`)
   const endWait = prepare(
-    `UPDATE smithers_waits SET status = ?4, answers = NULL, child = NULL, ended_at = ?5, decided_by = coalesce(?6, decided_by) WHERE ${where}`,
+    `UPDATE smithers_waits SET status = ?4, answers = NULL, child = NULL, ended_at = ?5, decided_by = coalesce(?6, decided_by),
+       decided_at = coalesce(?7, decided_at) WHERE ${where}`,
   )
   const closeWait = prepare(
     `UPDATE smithers_waits SET status = 'skipped', answers = NULL, child = NULL, ended_at = ?4 WHERE ${where} AND status = 'open'`,
@@ -283,8 +284,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         return
       }
       case "ApprovalDecided": {
-        const { nodeId, iteration, approved, note = null, by = null } = event
-        decideWait.run(runId, nodeId, iteration, Number(approved), note, by, at)
+        const { nodeId, iteration, approved, note = null, by = null, saidAt = at } = event
+        decideWait.run(runId, nodeId, iteration, Number(approved), note, by, saidAt)
         return
       }
       case "TaskAnswered":
@@ -306,7 +307,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         const [failed, order] = [error === undefined ? null : JSON.stringify(error), status === "finished" ? seq : null]
         if (status === "passed") update(passGate, runId, event)
         else update(endWaitingNode, runId, event, at, status, failed, table, order)
-        endWait.run(runId, nodeId, iteration, status === "passed" ? "finished" : status, at, event.by ?? null)
+        endWait.run(runId, nodeId, iteration, status === "passed" ? "finished" : status, at, event.by ?? null, event.saidAt ?? null)
         if (signalId !== undefined) takeSignal.run(runId, nodeId, iteration, signalId, "taken")
         if (table !== null) outputs.table(workflow, table).insert(runId, nodeId, iteration, event.output as Json | undefined)
         return
@@ -397,8 +398,8 @@ interface LogEntry {
   readonly [field: string]: unknown
 }
 
-const writeAnswer = ({ value, by }: Extract<RunEvent, { readonly _tag: "TaskAnswered" }>, at: number): string =>
-  write({ value: value as Json, ...(by === undefined ? {} : { by }), at })
+const writeAnswer = ({ value, by, saidAt }: Extract<RunEvent, { readonly _tag: "TaskAnswered" }>, at: number): string =>
+  write({ value: value as Json, ...(by === undefined ? {} : { by }), at: saidAt ?? at })
 
 const writeReason = (reason: string | undefined): string => JSON.stringify({ reason })
 

@@ -1,0 +1,262 @@
+/**
+ * What people and programs say, heard late, twice, of something else, or in a form that nobody can keep; on every store.
+ */
+import { expect, it } from "@effect/vitest"
+import { Smithers } from "@smithers/core"
+import * as Commands from "@smithers/core/Commands"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import { Storage } from "@smithers/core/Storage"
+import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import { Clock, Effect, Fiber, type Layer, Schema, TestClock } from "effect"
+import { describe } from "vitest"
+
+const Text = Schema.String
+const workflow = Smithers.createWorkflow({ name: "asks", input: Schema.Struct({}) })
+const idle = Effect.repeatN(Effect.yieldNow(), 200)
+const pass = (duration: string) => Effect.zipRight(TestClock.adjust(duration as "1 second"), idle)
+
+const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
+  ["memory", MemoryStorage.layer],
+  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
+]
+
+describe.each(stores)("on %s", (_, layer) => {
+  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
+    Effect.provide(effect, Smithers.onStorage(layer, { lease: "100 days" }))
+  const log = (runId: string) =>
+    Effect.flatMap(Storage, (storage) => Effect.map(storage.events(runId), (all) => all.map(({ event }) => event)))
+  const waits = Effect.flatMap(Storage, (storage) => storage.waits({ runId: "r", all: true }))
+
+  describe("what a person says", () => {
+    const asking = (options: { readonly timeout?: string } = {}) =>
+      workflow.build(($) =>
+        $.approval("ok", { request: () => ({ title: "?" }), onDeny: "continue", ...(options as { timeout?: "1 hour" }) }),
+      )
+
+    it.effect("is dated when they said it, however much later it is heard", () =>
+      on(
+        Effect.gen(function* () {
+          const both = workflow.build(($) =>
+            $.sequence($.human("ask", { prompt: "?", output: Text }), $.approval("ok", { request: () => ({ title: "?" }) })),
+          )
+          yield* both.run({}, { runId: "r" })
+          const [start] = [yield* Clock.currentTimeMillis]
+          yield* Commands.answer("r", "ask", "yes", { by: "ann" })
+          yield* TestClock.adjust("8 hours")
+          yield* both.run({}, { runId: "r" })
+          yield* Commands.approve("r", "ok", { by: "ann" })
+          yield* TestClock.adjust("8 hours")
+          const decided = yield* both.run({}, { runId: "r" })
+          expect(decided).toMatchObject({ output: { approved: true, decidedAt: start + 8 * 3_600_000 } })
+          const said = (yield* log("r")).flatMap((event) => ("saidAt" in event ? [[event._tag, event.saidAt]] : []))
+          expect(said).toEqual([
+            ["TaskAnswered", start],
+            ["WaitEnded", start],
+            ["ApprovalDecided", start + 8 * 3_600_000],
+          ])
+        }),
+      ),
+    )
+
+    it.effect("too late is told so, and what the workflow says for that holds, whether or not the run has heard of the time", () =>
+      on(
+        Effect.gen(function* () {
+          const timed = workflow.build(($) =>
+            $.approval("ok", { request: () => ({ title: "?" }), timeout: "1 hour", onTimeout: "deny", onDeny: "continue" }),
+          )
+          yield* timed.run({}, { runId: "r" })
+          yield* TestClock.adjust("61 minutes")
+          const late = yield* Effect.flip(Commands.approve("r", "ok", { by: "ann" }))
+          expect(late).toMatchObject({ _tag: "WaitExpired", nodeId: "ok", deadline: 3_600_000 })
+          expect(yield* timed.run({}, { runId: "r" })).toMatchObject({ output: { approved: false } })
+          expect(yield* Effect.flip(Commands.approve("r", "ok"))).toMatchObject({ _tag: "WaitExpired" })
+          // Told to the store past all checks, it comes to nothing all the same.
+          yield* timed.run({}, { runId: "s" })
+          const storage = yield* Storage
+          const at = (yield* Clock.currentTimeMillis) + 3_600_001
+          const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true } as const
+          yield* storage.deliver({ id: "late", runId: "s", at, command })
+          yield* TestClock.adjust("2 hours")
+          expect(yield* timed.run({}, { runId: "s" })).toMatchObject({ output: { approved: false } })
+        }),
+      ),
+    )
+
+    it.effect("while the run is paused is in time, as its time stands still", () =>
+      on(
+        Effect.gen(function* () {
+          const timed = asking({ timeout: "1 hour" })
+          yield* timed.run({}, { runId: "r" })
+          yield* Commands.pause("r")
+          yield* timed.run({}, { runId: "r" })
+          yield* TestClock.adjust("1 day")
+          yield* Commands.approve("r", "ok")
+          yield* Commands.unpause("r")
+          expect(yield* timed.run({}, { runId: "r" })).toMatchObject({ output: { approved: true } })
+        }),
+      ),
+    )
+
+    it.effect("of what was asked before is not taken for what is asked now", () =>
+      on(
+        Effect.gen(function* () {
+          const about = (title: string) => workflow.build(($) => $.approval("ok", { request: () => ({ title }) }))
+          yield* about("A").run({}, { runId: "r" })
+          const storage = yield* Storage
+          const [shown] = yield* waits
+          yield* about("B").run({}, { runId: "r" })
+          // They looked at A when they decided.
+          const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, digest: shown?.digest as string } as const
+          yield* storage.deliver({ id: "d", runId: "r", at: yield* Clock.currentTimeMillis, command })
+          expect(yield* about("B").run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+          expect(yield* waits).toMatchObject([{ request: { title: "B" }, approved: null }])
+          yield* Commands.approve("r", "ok")
+          expect(yield* about("B").run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        }),
+      ),
+    )
+
+    it.effect("in what is no text is refused, and the run is as it was", () =>
+      on(
+        Effect.gen(function* () {
+          yield* asking().run({}, { runId: "r" })
+          const by = { id: 7 } as unknown as string
+          for (const told of [
+            Commands.approve("r", "ok", { by }),
+            Commands.deny("r", "ok", { note: by }),
+            Commands.answer("r", "ok", 1, { by }),
+            Commands.pause("r", { by }),
+            Commands.unpause("r", { by }),
+            Commands.cancel("r", { reason: by }),
+            Commands.signal("r", "s", { correlation: by }),
+            Commands.signal("r", "s", { id: by }),
+          ]) {
+            const refused = yield* Effect.flip(told)
+            expect(refused._tag).toBe("InvalidCommand")
+            expect(refused.message).toContain("must be a text")
+          }
+          yield* Commands.approve("r", "ok", { by: "ann" })
+          expect(yield* asking().run({}, { runId: "r" })).toMatchObject({ output: { decidedBy: "ann" } })
+          expect(yield* Effect.flip(Commands.approve("r", "other"))).toMatchObject({ _tag: "RunEnded", status: "finished" })
+        }),
+      ),
+    )
+  })
+
+  describe("a signal", () => {
+    const receiving = (name: string) =>
+      Smithers.createWorkflow({ name, input: Schema.Struct({}) }).build(($) => $.signal("in", { name: "s", payload: Text }))
+
+    it.effect("sent again under its id is one, also when the run is over", () =>
+      on(
+        Effect.gen(function* () {
+          const a = receiving("a")
+          yield* a.run({}, { runId: "r" })
+          yield* Commands.signal("r", "s", { payload: "x", id: "1" })
+          expect(yield* a.run({}, { runId: "r" })).toMatchObject({ output: "x" })
+          yield* Commands.signal("r", "s", { payload: "x", id: "1" })
+          const handle = yield* a.signalWithStart({}, { runId: "r", signal: "s", payload: "x", id: "1" })
+          expect(yield* handle.await).toBe("x")
+          expect(yield* Effect.flip(Commands.signal("r", "s", { payload: "y", id: "2" }))).toMatchObject({ _tag: "RunEnded" })
+        }),
+      ),
+    )
+
+    it.effect("that was to start a run is not given to one of another workflow", () =>
+      on(
+        Effect.gen(function* () {
+          const [a, b] = [receiving("a"), receiving("b")]
+          yield* a.run({}, { runId: "r" })
+          const refused = yield* Effect.flip(b.signalWithStart({}, { runId: "r", signal: "s", payload: "for b" }))
+          expect(refused).toMatchObject({ _tag: "WorkflowMismatch", runId: "r", workflow: "b", stored: "a" })
+          expect(yield* a.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-event" })
+        }),
+      ),
+    )
+
+    it.effect("is waited for by the name and the correlation of the code that is there now", () =>
+      on(
+        Effect.gen(function* () {
+          const named = (name: string, order: string) =>
+            workflow.build(($) => $.signal("in", { name, payload: Text, correlation: () => order }))
+          yield* named("payed", "1").run({}, { runId: "r" })
+          yield* Commands.signal("r", "paid", { payload: "x", correlation: "2" })
+          expect(yield* named("paid", "1").run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-event" })
+          expect(yield* waits).toMatchObject([{ name: "paid", correlation: "1" }])
+          expect(yield* named("paid", "2").run({}, { runId: "r" })).toMatchObject({ output: "x" })
+        }),
+      ),
+    )
+
+    it.effect("may become a timer, and a timer a signal, by an edit", () =>
+      on(
+        Effect.gen(function* () {
+          const signal = workflow.build(($) => $.signal("x", { name: "s", payload: Text }))
+          const timer = workflow.build(($) => $.timer("x", { duration: "1 hour" }))
+          yield* signal.run({}, { runId: "r" })
+          expect(yield* timer.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-timer" })
+          const fiber = yield* Effect.fork(timer.execute({}, { runId: "r" }))
+          yield* pass("1 hour")
+          yield* Fiber.join(fiber)
+          yield* timer.run({}, { runId: "s" })
+          yield* signal.run({}, { runId: "s" })
+          yield* Commands.signal("s", "s", { payload: "now" })
+          expect(yield* signal.run({}, { runId: "s" })).toMatchObject({ output: "now" })
+        }),
+      ),
+    )
+  })
+
+  describe("a child run", () => {
+    it.effect("that was begun anew leaves the old one cancelled, whose end is nothing to its parent", () =>
+      on(
+        Effect.gen(function* () {
+          const child = Smithers.createWorkflow({ name: "child", input: Schema.Struct({}) }).build(($) =>
+            $.approval("ok", { request: () => ({ title: "?" }) }),
+          )
+          const parent = workflow.build(($) => $.subflow("c", { workflow: child, input: {} }))
+          const fiber = yield* Effect.fork(parent.execute({}, { runId: "r" }))
+          yield* idle
+          const elsewhere = yield* Effect.flip(Commands.approve("r", "c"))
+          expect(elsewhere.message).toContain('subflow "c" (run r~c~0)')
+          yield* Commands.retryNode("r", "c")
+          yield* idle
+          const storage = yield* Storage
+          const status = (runId: string) => Effect.map(storage.inspect(runId), ({ run }) => run.status)
+          expect(yield* status("r~c~0")).toBe("cancelled")
+          expect(yield* status("r")).toBe("running")
+          expect(yield* Effect.flip(Commands.approve("r~c~0", "ok"))).toMatchObject({ _tag: "RunEnded" })
+          yield* Commands.approve("r~c~0~1", "ok", { by: "ann" })
+          expect(yield* Fiber.join(fiber)).toMatchObject({ decidedBy: "ann" })
+          const refused = yield* Effect.flip(child.run({}, { runId: "r~c~0" }))
+          expect(refused.message).toContain("resume such a run instead")
+        }),
+      ),
+    )
+  })
+
+  describe("a cancellation", () => {
+    it.effect("of a paused run lets time pass for what is done on the way out", () =>
+      on(
+        Effect.gen(function* () {
+          const w = workflow.build(($) =>
+            $.tryCatch({
+              id: "t",
+              try: $.approval("ok", { request: () => ({ title: "?" }) }),
+              finally: $.timer("grace", { duration: "1 hour" }),
+            }),
+          )
+          yield* w.run({}, { runId: "r" })
+          yield* Commands.pause("r")
+          yield* w.run({}, { runId: "r" })
+          const fiber = yield* Effect.fork(w.cancel("r"))
+          yield* idle
+          yield* pass("1 hour")
+          yield* Fiber.join(fiber)
+          const storage = yield* Storage
+          expect((yield* storage.inspect("r")).run.status).toBe("cancelled")
+        }),
+      ),
+    )
+  })
+})

@@ -134,6 +134,8 @@ export interface RunState {
   readonly input: Json | undefined
   readonly status: RunStatus
   readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
+  /** How many of them have gone wrong ({@link isWrong}), so that nobody looks through all of them where none has. */
+  readonly wrong: number
   /** Passes begun per loop over the whole run: the `base` of its next instance. */
   readonly loopPasses: HashMap.HashMap<NodeId, number>
   /** Signals in the order in which they came. */
@@ -158,6 +160,7 @@ export const empty = (runId: string): RunState => ({
   input: undefined,
   status: "running",
   nodes: HashMap.empty(),
+  wrong: 0,
   loopPasses: HashMap.empty(),
   signals: [],
   output: undefined,
@@ -285,10 +288,16 @@ const withoutSignal = (state: RunState, id: string): RunState => ({
   signals: state.signals.filter((signal) => signal.id !== id),
 })
 
-const put = (state: RunState, record: NodeRecord): RunState => ({
-  ...state,
-  nodes: HashMap.set(state.nodes, nodeKey(record.nodeId, record.iteration), record),
-})
+/** Whether a node has failed, or a boundary is being left or was left by a failure. */
+export const isWrong = ({ kind, status }: NodeRecord): boolean =>
+  status === "failed" || (kind === "boundary" && status === "halted")
+
+const put = (state: RunState, record: NodeRecord): RunState => {
+  const key = nodeKey(record.nodeId, record.iteration)
+  const before = state.wrong === 0 ? undefined : Option.getOrUndefined(HashMap.get(state.nodes, key))
+  const wrong = state.wrong + Number(isWrong(record)) - Number(before !== undefined && isWrong(before))
+  return { ...state, nodes: HashMap.set(state.nodes, key, record), wrong }
+}
 
 const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   kind: "step",

@@ -6,7 +6,7 @@
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunFailure, RunNotFound } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
-import type * as RunState from "@smithers/core/RunState"
+import * as RunState from "@smithers/core/RunState"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -163,6 +163,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       const waits = new Map(selectWaits.values(runId).map((wait) => [nodeKey(wait[0], wait[1]), waitOf(wait)]))
       const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, RunState.NodeRecord>())
       const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
+      let wrong = 0
       for (const row of selectFinished.values(runId)) {
         const key = nodeKey(row[0], row[1])
         HashMap.set(nodes, key, finishedRecord(row, stored.get(key)))
@@ -172,12 +173,15 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         const key = nodeKey(nodeId, iteration)
         if (kind === "step") {
           const record = stepRecord(row, failures.get(key) ?? [])
+          wrong += Number(RunState.isWrong(record))
           const wait = status === "waiting" ? waits.get(key) : undefined
           HashMap.set(nodes, key, wait === undefined ? record : { ...record, wait })
           continue
         }
         if (kind === "boundary") {
-          HashMap.set(nodes, key, boundaryRecord(row))
+          const record = boundaryRecord(row)
+          wrong += Number(RunState.isWrong(record))
+          HashMap.set(nodes, key, record)
           continue
         }
         HashMap.set(nodes, key, { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes })
@@ -191,6 +195,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         input: readOptional(input),
         status,
         nodes: HashMap.endMutation(nodes),
+        wrong,
         loopPasses: HashMap.endMutation(loopPasses),
         signals: selectSignals.values(runId).map(([id, name, correlation, payload]) => ({
           id,

@@ -134,7 +134,7 @@ export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
   payload: Schema.optional(Schema.Unknown),
 })
 
-/** A signal does not match the schema of the one who waits for it, and is gone; the wait goes on. */
+/** A signal does not match the schema of the one who waits for it. The wait goes on, and the signal is kept for another that it fits. */
 export const SignalRefused = Schema.TaggedStruct("SignalRefused", {
   ...node,
   signalId: Schema.String,

@@ -64,6 +64,8 @@ export interface Signal {
   readonly name: string
   readonly correlation: string | undefined
   readonly payload: Json | undefined
+  /** The waits that it does not fit, as the code was that the run was last taken up with. */
+  readonly refusedBy?: ReadonlyArray<NodeKey>
 }
 
 /** A step, or a wait, in one iteration. */
@@ -238,7 +240,9 @@ const fold = (state: RunState, event: RunEvent, at: number): RunState => {
     case "RunResumed": {
       // A cancellation that a crash cut short goes on; one that was completed is what resuming takes back.
       const cancel = isEnded(state) ? undefined : state.cancel
-      return { ...state, status: "running", output: undefined, failure: undefined, cancel }
+      // Edited code may take what its former self refused.
+      const signals = state.signals.map(({ refusedBy: _, ...signal }) => signal)
+      return { ...state, status: "running", output: undefined, failure: undefined, cancel, signals }
     }
     case "PlanChanged":
       return state
@@ -267,8 +271,12 @@ const fold = (state: RunState, event: RunEvent, at: number): RunState => {
       const { id, name, correlation } = event
       return { ...state, signals: [...state.signals, { id, name, correlation, payload: event.payload as Json | undefined }] }
     }
-    case "SignalRefused":
-      return withoutSignal(state, event.signalId)
+    case "SignalRefused": {
+      const refusing = nodeKey(event.nodeId, event.iteration)
+      const mark = (signal: Signal): Signal =>
+        signal.id === event.signalId ? { ...signal, refusedBy: [...(signal.refusedBy ?? []), refusing] } : signal
+      return { ...state, signals: state.signals.map(mark) }
+    }
     case "WaitEnded": {
       const record = step(state, event.nodeId, event.iteration) ?? unstarted(event.nodeId, event.iteration)
       return put(

@@ -391,7 +391,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const accept = (given: unknown): Accepted =>
       isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
     const time = isTicking() ? now : Number.NEGATIVE_INFINITY
-    const { refused, ending, isGivenUp } = Waits.judge(node, wait, state.signals, time, accept)
+    const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state.signals, time, accept)
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)
       interrupt(key, "cancelled")

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
-import { childRunId } from "../Ids.ts"
+import { childRunId, type NodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -27,6 +27,7 @@ export type Refusal =
 /** What has come of an open wait: what to refuse, and how it ends if it does. `accept` keeps what it accepts. */
 export const judge = (
   node: Plan.Wait,
+  key: NodeKey,
   wait: RunState.Wait,
   signals: ReadonlyArray<RunState.Signal>,
   now: number,
@@ -96,8 +97,8 @@ export const judge = (
       }
       break
     case "signal":
-      for (const { id, name, correlation, payload } of signals) {
-        if (name !== wait.name || correlation !== wait.correlation) continue
+      for (const { id, name, correlation, payload, refusedBy } of signals) {
+        if (name !== wait.name || correlation !== wait.correlation || refusedBy?.includes(key) === true) continue
         const taken = take("signalled", payload, { signalId: id })
         if ("how" in taken) return end(taken)
         refused.push({ _tag: "SignalRefused", signalId: id, issues: taken })

@@ -117,8 +117,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     `SELECT node_id, iteration, kind, since, deadline, name, correlation, digest, request, approved, note, decided_by, decided_at,
        answers, child FROM smithers_waits WHERE run_id = ? AND status IN ('open', 'abandoned')`,
   )
-  const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text]>(
-    "SELECT id, name, correlation, payload FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
+  const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text, refusedBy: Text]>(
+    "SELECT id, name, correlation, payload, refused_by FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
   )
   const selectFailures = prepare<[nodeId: string, iteration: number, at: number, error: string]>(
     `SELECT a.node_id, a.iteration, a.finished_at, a.error
@@ -197,11 +197,12 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         nodes: HashMap.endMutation(nodes),
         wrong,
         loopPasses: HashMap.endMutation(loopPasses),
-        signals: selectSignals.values(runId).map(([id, name, correlation, payload]) => ({
+        signals: selectSignals.values(runId).map(([id, name, correlation, payload, refusedBy]) => ({
           id,
           name,
           correlation: correlation ?? undefined,
           payload: readOptional(payload),
+          ...(refusedBy === null ? {} : { refusedBy: JSON.parse(refusedBy) as ReadonlyArray<NodeKey> }),
         })),
         output: readOptional(output),
         failure: failure === null ? undefined : readFailure(failure),

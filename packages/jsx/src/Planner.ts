@@ -16,7 +16,7 @@ import * as HashMap from "effect/HashMap"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
-import { type Lowering, untypedTable } from "./internal/lowering.ts"
+import { type Lowering, noTable, untypedTable } from "./internal/lowering.ts"
 import { Misplaced } from "./internal/place.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
@@ -243,7 +243,8 @@ const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
   for (const [nodeId, { table }] of layout.tasks) {
     const written = rows.tableOf(nodeId)
     if (written === undefined || written === table) continue
-    const name = (key: string): string => (key === untypedTable ? "no declared output" : `output "${key}"`)
+    const name = (key: string): string =>
+      key === noTable ? "no output" : key === untypedTable ? "no declared output" : `output "${key}"`
     throw new Reading.ReadError(
       `Task "${nodeId}" has finished in this run with ${name(written)}, and now has ${name(table)}: give the new task another id`,
     )

@@ -6,7 +6,7 @@ import { idPattern, idRule, type NodeId } from "@smithers/core/Ids"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import { type HostNode, isText } from "./HostNode.ts"
-import { type Lowering, untypedTable } from "./internal/lowering.ts"
+import { type Lowering, noTable, untypedTable } from "./internal/lowering.ts"
 import {
   flag,
   hasFunction,
@@ -152,9 +152,6 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     loopsOf: survey.loopsOf,
   }
 }
-
-/** Stands for the table of what has none. */
-const noTable = "/"
 
 /** A node without what is not known of it. */
 const bare = (node: HostNode): HostNode => {

@@ -27,3 +27,6 @@ export interface Lowering {
 
 /** The table of tasks that declare no output. */
 export const untypedTable = "untyped"
+
+/** Stands for the table of what gives nothing, such as a timer or what undoes a task. No schema can have this name. */
+export const noTable = "/"

@@ -215,7 +215,11 @@ ALTER TABLE smithers_nodes ADD COLUMN caught TEXT; -- JSON: what it caught, wher
 ALTER TABLE smithers_waits ADD COLUMN child TEXT; -- JSON: how the child run ended
 `
 
-const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits, boundariesAndChildren]
+const reads = `
+ALTER TABLE smithers_nodes ADD COLUMN reads TEXT; -- JSON: rows of other nodes that it has read, as ["node/iteration"]
+`
+
+const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits, boundariesAndChildren, reads]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
 const reached = (connection: Connection): number => {

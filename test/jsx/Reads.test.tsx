@@ -426,3 +426,64 @@ describe.each(Object.entries(stores))("what a node has read, kept on %s, says wh
     ),
   )
 })
+
+describe.each(Object.entries(stores))("what asks for something, kept on %s, says what it asks for by now", (_, store) => {
+  const onStore = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.provide(effect, store())
+  const draw =
+    (isDone: Deferred.Deferred<void>, hasBegun: Deferred.Deferred<void>): Drawing =>
+    () => (
+      <Workflow name="beside">
+        <Parallel>
+          <Task id="implement" output={outputs.diff}>
+            {() =>
+              Deferred.succeed(hasBegun, undefined).pipe(Effect.zipRight(Deferred.await(isDone)), Effect.as({ summary: "late" }))
+            }
+          </Task>
+          <Approval id="ship" request={(ctx) => ({ title: ctx.outputMaybe(outputs.diff)?.summary ?? "nothing yet" })} />
+          <HumanTask id="rate" output={outputs.said} prompt={(ctx) => `Rate ${ctx.outputMaybe(outputs.diff)?.summary}`} />
+          <Signal id="hear" name="hear" correlation={(ctx) => ctx.outputMaybe(outputs.diff)?.summary} />
+          <Signal id="fixed" name="fixed" />
+        </Parallel>
+      </Workflow>
+    )
+  const events = Effect.flatMap(Storage, (storage) =>
+    Effect.map(storage.events("r"), (logged) =>
+      logged.flatMap(({ event }) => (event._tag === "WaitStarted" ? [event.nodeId] : [])),
+    ),
+  )
+
+  it.effect("while a process works on the run", () =>
+    onStore(
+      Effect.gen(function* () {
+        const [isDone, hasBegun] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        const handle = yield* smithers(draw(isDone, hasBegun)).start({}, { runId: "r" })
+        // What begins with the task is committed before it.
+        yield* Deferred.await(hasBegun)
+        expect(yield* asked).toContainEqual(["ship", "nothing yet"])
+        yield* Deferred.succeed(isDone, undefined)
+        yield* handle.waiting
+        expect(yield* asked).toContainEqual(["ship", "late"])
+        expect((yield* events).sort()).toEqual(["fixed", "hear", "hear", "rate", "rate", "ship", "ship"])
+        yield* Smithers.approve("r", "ship")
+        yield* Smithers.answer("r", "rate", { word: "good" })
+        yield* Smithers.signal("r", "hear", { correlation: "late" })
+        yield* Smithers.signal("r", "fixed")
+        yield* handle.await
+      }),
+    ),
+  )
+
+  it.effect("after a restart too, so that no decision is lost", () =>
+    onStore(
+      Effect.gen(function* () {
+        const [isDone, hasBegun] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        yield* Deferred.succeed(isDone, undefined)
+        const run = running(draw(isDone, hasBegun))
+        yield* run
+        expect(yield* asked).toContainEqual(["ship", "late"])
+        yield* Smithers.approve("r", "ship")
+        expect(yield* run).toMatchObject({ waits: [{ nodeId: "rate" }, { nodeId: "hear" }, { nodeId: "fixed" }] })
+      }),
+    ),
+  )
+})

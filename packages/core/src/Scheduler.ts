@@ -184,6 +184,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const emit = (event: RunEvent): void => {
     events.push(event)
     state = RunState.apply(state, event, now)
+    if (event._tag === "WaitEnded" && askers.size > 0) outdate(event)
     if (options.observe?.(event) === true) isStale = true
   }
 
@@ -388,9 +389,38 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (record?.status !== "waiting" && isLeftOut(position, node)) return
     hold(position, node)
   }
-  const request = (position: number, node: Plan.Wait) =>
-    Waits.requestOf(node, context(position), now, state, iterationOf(position), noteReads(position))
+  /** Waits by what they have looked up for what they ask for: nodes, and tables (`/<table>`) that no node had given. */
+  const askers = new Map<string, Set<number>>()
+  /** Open waits that may ask for something else since an output has come that they had looked for. */
+  const outdated = new Set<number>()
+  const request = (position: number, node: Plan.Wait) => {
+    const note = noteReads(position)
+    return Waits.requestOf(node, context(position), now, state, iterationOf(position), (read) => {
+      note(read)
+      // What a child run was started with stands, and so does a time.
+      if (node.on.kind === "subflow" || node.on.kind === "timer") return
+      const wanted = read.nodeId ?? `/${read.table}`
+      const others = askers.get(wanted)
+      if (others === undefined) askers.set(wanted, new Set([position]))
+      else others.add(position)
+    })
+  }
+  const outdate = ({ nodeId, table }: { readonly nodeId: NodeId; readonly table?: string | undefined }): void => {
+    for (const wanted of [nodeId, `/${table}`]) {
+      for (const position of askers.get(wanted) ?? []) if (held.has(position)) outdated.add(position)
+    }
+  }
+  /** Has open waits say what they ask for by now. */
+  const askAgain = (): void => {
+    while (outdated.size > 0 && !isStale && !isPaused()) {
+      const position = Math.min(...outdated)
+      settleWait(position)
+      outdated.delete(position)
+      walk()
+    }
+  }
   const hold = (position: number, node: Plan.Wait): void => {
+    held.delete(position)
     const iteration = iterationOf(position)
     const record = recordOf(position)
     const isBegun = record?.status === "waiting"
@@ -398,7 +428,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (!isBegun || node.on.kind !== "subflow") {
       const asked = ask(position, () => request(position, node), predicates.Wait)
       if (asked === undefined) return
-      if (!isBegun || record.wait?.digest !== asked.digest) {
+      const { digest, name, correlation } = record?.wait ?? {}
+      const isSignal = node.on.kind === "signal"
+      const isSame = digest === asked.digest && !(isSignal && (name !== asked.name || correlation !== asked.correlation))
+      if (!isBegun || !isSame) {
         const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
         const { due: _, ...shown } = asked
         const limit = deadline === undefined ? {} : { deadline }
@@ -416,6 +449,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const iteration = iterationOf(position)
     const wait = recordOf(position)?.wait
     if (wait === undefined || cells[position] !== Cell.held) return
+    // What was decided of something else does not count.
+    if (outdated.delete(position)) return hold(position, node)
     const key = nodeKey(node.id, iteration)
     const isGate = at(position)._tag === "Step"
     const accept = (given: unknown): Accepted =>
@@ -570,6 +605,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       return
     }
     if (!(event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed" || event._tag === "AttemptInterrupted")) return
+    if (event._tag === "AttemptSucceeded" && askers.size > 0) outdate(event)
     const position = plan.positions.get(event.nodeId)
     if (position === undefined || cells[position] !== Cell.running || iterationOf(position) !== event.iteration) {
       if (orphans.delete(nodeKey(event.nodeId, event.iteration))) groups.occupy(position ?? -1, -1)
@@ -642,6 +678,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       walk()
       end = deadlines.peek()
     }
+    askAgain()
     if (state.cancel !== undefined && !isCancelled && work.length === 0 && !isStale && cells[0] !== Cell.done) cancelAll()
     return { state, events, interrupts, isPartial: work.length > 0 && !isPaused(), isStale }
   }

@@ -99,6 +99,8 @@ export interface StepRecord {
   readonly generation?: number
   /** Number of the event with which it finished: the order of completion. */
   readonly order?: number
+  /** Rows of other nodes that it has read since it was last reset. */
+  readonly reads?: ReadonlyArray<NodeKey>
 }
 
 /** A loop in one iteration of the loop around it. */
@@ -111,6 +113,8 @@ export interface LoopRecord {
   readonly base: number
   /** Passes begun. */
   readonly passes: number
+  /** Rows of nodes outside that were read to decide about its passes. */
+  readonly reads?: ReadonlyArray<NodeKey>
 }
 
 /** A saga or a try in one iteration of the loop around it. */
@@ -356,13 +360,23 @@ const foldLoop = (state: RunState, event: LoopEvent): RunState => {
   const total = Option.getOrElse(HashMap.get(state.loopPasses, event.nodeId), () => 0)
   if (event._tag === "LoopAdvanced") {
     const { nodeId, iteration, base, pass } = event
-    const advanced = put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1 })
+    const reads = readsAfter(loop(state, nodeId, iteration), event)
+    const advanced = put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1, ...reads })
     return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, Math.max(total, base + pass + 1)) }
   }
   const record = loop(state, event.nodeId, event.iteration)
   const { nodeId, iteration } = event
-  return put(state, { kind: "loop", nodeId, iteration, base: total, passes: 0, ...record, status: "finished" })
+  const reads = readsAfter(record, event)
+  return put(state, { kind: "loop", nodeId, iteration, base: total, passes: 0, ...record, status: "finished", ...reads })
 }
+
+/** What a node has read by an event: all that it says, or what was known before. */
+const readsAfter = (record: StepRecord | LoopRecord | undefined, event: RunEvent): { readonly reads?: ReadonlyArray<NodeKey> } => {
+  const reads = "reads" in event && event.reads !== undefined ? (event.reads as ReadonlyArray<NodeKey>) : record?.reads
+  return reads === undefined ? nothing : { reads }
+}
+
+const nothing = {}
 
 const foldStep = (
   record: StepRecord,
@@ -374,6 +388,7 @@ const foldStep = (
   const approved = {
     ...(record.approved === undefined ? {} : { approved: record.approved }),
     ...(record.generation === undefined ? {} : { generation: record.generation }),
+    ...readsAfter(record, event),
   }
   const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions, ...approved } as const
   const heartbeat = record.heartbeat === undefined ? {} : { heartbeat: record.heartbeat }

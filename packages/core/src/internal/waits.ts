@@ -128,6 +128,7 @@ export const requestOf = (
   now: number,
   state: RunState.RunState,
   iteration: number,
+  noteRead: Plan.NoteRead,
 ): {
   readonly request?: Json
   readonly digest?: string
@@ -138,13 +139,13 @@ export const requestOf = (
   const { on } = node
   switch (on.kind) {
     case "timer":
-      return { due: on.due(context, now, state) }
+      return { due: on.due(context, now, state, noteRead) }
     case "signal": {
-      const correlation = on.correlation?.(context, state)
+      const correlation = on.correlation?.(context, state, noteRead)
       return { name: on.name, ...(correlation === undefined || correlation === null ? {} : { correlation: String(correlation) }) }
     }
     case "subflow": {
-      const checked = checkNow(on.child.input, on.input(context, state))
+      const checked = checkNow(on.child.input, on.input(context, state, noteRead))
       if ("issues" in checked) throw new TypeError(`it is no input of workflow "${on.child.name}": ${checked.issues.join("; ")}`)
       const input = checked.stored === undefined ? {} : { input: checked.stored }
       return {
@@ -156,8 +157,8 @@ export const requestOf = (
     case "human": {
       const given =
         on.kind === "approval"
-          ? on.request(context, state)
-          : { prompt: on.prompt(context, state), schema: node.codec.inputSchema ?? null }
+          ? on.request(context, state, noteRead)
+          : { prompt: on.prompt(context, state, noteRead), schema: node.codec.inputSchema ?? null }
       const copied = toJson(given)
       if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
       const { json } = copied

@@ -105,11 +105,12 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   )
   const resetNode = prepare(
     `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0,
-       generation = generation + (status = 'finished' OR ?4), ${cleared} WHERE ${where}`,
+       generation = generation + (status = 'finished' OR ?4), reads = NULL, ${cleared} WHERE ${where}`,
   )
+  const setReads = prepare(`UPDATE smithers_nodes SET reads = ?4 WHERE ${where}`)
   const selectTable = prepare<[table: string | null, kind: string]>(`SELECT output_table, kind FROM smithers_nodes WHERE ${where}`)
   const resetLoop = prepare(
-    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, ${total("base")} WHERE ${where}`,
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, reads = NULL, ${total("base")} WHERE ${where}`,
   )
   const resetBoundary = prepare(
     `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL WHERE ${where}`,
@@ -373,6 +374,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       let seq = frame.firstSeq
       for (const event of frame.events) {
         store(runId, workflow, event, at, seq)
+        if ("reads" in event && event.reads !== undefined)
+          setReads.run(runId, event.nodeId, event.iteration, JSON.stringify(event.reads))
         const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = logged(event) as LogEntry
         insertEvent.run(runId, seq++, frame.frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
       }

@@ -215,11 +215,12 @@ ALTER TABLE smithers_nodes ADD COLUMN caught TEXT; -- JSON: what it caught, wher
 ALTER TABLE smithers_waits ADD COLUMN child TEXT; -- JSON: how the child run ended
 `
 
-const refusals = `
+const readsAndRefusals = `
+ALTER TABLE smithers_nodes ADD COLUMN reads TEXT; -- JSON: rows of other nodes that it has read, as ["node/iteration"]
 ALTER TABLE smithers_signals ADD COLUMN refused_by TEXT; -- JSON: the waits (node/iteration) that it does not fit
 `
 
-const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits, boundariesAndChildren, refusals]
+const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits, boundariesAndChildren, readsAndRefusals]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
 const reached = (connection: Connection): number => {

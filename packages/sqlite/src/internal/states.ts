@@ -49,6 +49,7 @@ type FinishedRow = [
   order: number | null,
   approved: Text,
   generation: number,
+  reads: Text,
 ]
 
 type WaitRow = [
@@ -88,6 +89,7 @@ type NodeRow = [
   cause: Text,
   isCaught: number | null,
   caught: Text,
+  reads: Text,
 ]
 
 /** Reads the text of a failure. */
@@ -105,12 +107,13 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<FinishedRow>(
-    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, approved, generation
+    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, approved, generation,
+       reads
      FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'finished'`,
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
-       base, passes, error, heartbeat, approved, generation, cause, is_caught, caught
+       base, passes, error, heartbeat, approved, generation, cause, is_caught, caught, reads
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
@@ -184,7 +187,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           HashMap.set(nodes, key, record)
           continue
         }
-        HashMap.set(nodes, key, { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes })
+        const record = { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes }
+        HashMap.set(nodes, key, { ...record, ...readsOf(row[18]) })
         const before = Option.getOrElse(HashMap.get(loopPasses, nodeId), () => 0)
         if (base + passes > before) HashMap.set(loopPasses, nodeId, base + passes)
       }
@@ -232,7 +236,7 @@ const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | 
 const none: ReadonlyArray<never> = []
 
 const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.StepRecord => {
-  const [nodeId, iteration, attempt, startedAt, table, order, approved, generation] = row
+  const [nodeId, iteration, attempt, startedAt, table, order, approved, generation, reads] = row
   const record: Mutable<RunState.StepRecord> = {
     kind: "step",
     status: "finished",
@@ -248,8 +252,12 @@ const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.St
   if (approved !== null) record.approved = approved
   if (generation > 0) record.generation = generation
   if (output !== undefined) record.output = output
+  if (reads !== null) record.reads = JSON.parse(reads) as ReadonlyArray<NodeKey>
   return record
 }
+
+const readsOf = (reads: Text): { readonly reads?: ReadonlyArray<NodeKey> } =>
+  reads === null ? {} : { reads: JSON.parse(reads) as ReadonlyArray<NodeKey> }
 
 const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
   const [nodeId, iteration, , status, , , , , , , , , , , , cause, isCaught, caught] = row
@@ -314,5 +322,5 @@ const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>): Ru
   if (approved !== null) record.approved = approved
   if (generation > 0) record.generation = generation
   if (heartbeat !== null) record.heartbeat = JSON.parse(heartbeat) as Json
-  return record
+  return { ...record, ...readsOf(row[18]) }
 }

@@ -121,6 +121,17 @@ describe("a run from the command line", () => {
     expect((await place.run("output", "bg")).stdout).toBe("two\n")
   })
 
+  it("is settled for a supervisor however large its output is, in whatever alphabet", async () => {
+    writeFileSync(place.file("input.json"), JSON.stringify({ spec: "é".repeat(1_000_001) }))
+    expect((await place.run("up", "workflow.ts", "--input", "@input.json", "--run-id", "big")).code).toBe(3)
+    expect((await place.run("approve", "big")).code).toBe(0)
+    const { code, stdout } = await place.run("supervise", "--once")
+    expect(mask(stdout, place.path)).toBe(
+      "[<clock>] resumed big (ship)\n[<clock>] settled big (ship): finished\n[<clock>] summary: 1 resumed, 1 settled\n",
+    )
+    expect(code).toBe(0)
+  })
+
   it("stopped with Ctrl-C is resumable and says how; a second one stops at once", async () => {
     const args = ["up", "workflow.ts#slow", "--input", '{"ms":60000}', "--run-id", "long"]
     const first = place.start(args)

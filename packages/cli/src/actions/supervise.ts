@@ -58,11 +58,14 @@ const tell = (line: Pick<Line, "action" | "message"> & Partial<Line>) =>
     yield* screen.print(encode(value), `[${new Date(at).toISOString().slice(11, 19)}] ${value.action}${who}${said}`)
   })
 
-/** What a child said in the end. */
+/** How a child ended, and what it said first. */
 interface Ended {
   readonly code: number
   readonly said: string
 }
+
+/** Bytes of what a child says that are kept: an error is shorter, and how the run stands is read from the store. */
+const mostSaid = 100_000
 
 /** Resumes a run in a process of its own. Stopped from here, it lets go of the run in order. */
 const resume = (self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended> =>
@@ -79,13 +82,15 @@ const resume = (self: ReadonlyArray<string>, file: string, runId: string): Effec
       env: { ...process.env, CI: process.env.CI ?? "1" },
     })
     closeSync(err)
-    let said = ""
+    const said: Array<Buffer> = []
+    let bytes = 0
     child.stdout?.on("data", (chunk: Buffer) => {
-      said = (said + chunk.toString()).slice(-1_000_000)
+      if (bytes < mostSaid) said.push(chunk)
+      bytes += chunk.length
     })
     const ended = new Promise<Ended>((resolve) => {
       child.on("error", (error) => resolve({ code: 1, said: JSON.stringify({ error: { message: error.message } }) }))
-      child.on("close", (code) => resolve({ code: code ?? 137, said }))
+      child.on("close", (code) => resolve({ code: code ?? 137, said: Buffer.concat(said).toString() }))
     })
     ended.then((result) => done(Effect.succeed(result)))
     return Effect.promise(async () => {
@@ -96,17 +101,27 @@ const resume = (self: ReadonlyArray<string>, file: string, runId: string): Effec
     })
   })
 
-/** How a run was left, or why it could not be taken up. */
-const outcome = ({ code, said }: Ended): { readonly status: string } | { readonly problem: string } => {
+/** What a child said went wrong. What it prints of a run may be of any length, an error is not. */
+const problemOf = ({ code, said }: Ended): string | undefined => {
   try {
-    const reply = JSON.parse(said) as { readonly status?: string; readonly error?: { readonly message?: string } }
-    if (reply.status !== undefined) return { status: reply.status }
-    if (reply.error?.message !== undefined) return { problem: reply.error.message }
+    const { error } = JSON.parse(said) as { readonly error?: { readonly tag?: string; readonly message?: string } }
+    if (error?.tag !== undefined) return error.message
   } catch {
-    // It did not come to say anything.
+    // It did not come to say anything, or it had more to say.
   }
-  return { problem: `its process ended with ${code}` }
+  return code === Exit.finished || code === Exit.waiting ? undefined : `its process ended with ${code}`
 }
+
+/** How a run was left, or why it could not be taken up. */
+const outcome = (storage: StorageShape, runId: string, ended: Ended) =>
+  Effect.gen(function* () {
+    const { run } = yield* storage.inspect(runId)
+    // One that has ended and has an owner is being taken up again.
+    const isOver = run.finishedAt !== null && run.owner === null
+    const problem = problemOf(ended)
+    const isResting = problem === undefined && (run.status === "waiting" || run.status === "paused")
+    return isOver || isResting ? { status: run.status } : { problem: problem ?? `its process ended with ${ended.code}` }
+  })
 
 interface Pause {
   readonly times: number
@@ -168,7 +183,7 @@ const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>) 
         yield* Metric.increment(Metrics.runsSupervised)
         yield* act({ action: "resumed", ...run, message: "" })
         const ended = yield* resume(self, file, run.runId)
-        const result = outcome(ended)
+        const result = yield* outcome(storage, run.runId, ended)
         if ("status" in result) {
           pauses.delete(run.runId)
           return yield* act({ action: "settled", ...run, message: result.status, exitCode: ended.code })

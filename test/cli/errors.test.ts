@@ -243,6 +243,23 @@ export default Smithers.createWorkflow({ name: "chatty", input: Schema.Struct({}
 })
 
 describe("listing runs", () => {
+  it("says what each of them waits for, however much older ones wait for", async () => {
+    write(
+      "crowd.ts",
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "crowd", input: Schema.Struct({}) }).build(($) =>
+  $.parallel(...Array.from({ length: 1001 }, (_, index) => $.approval("ok-" + index, { request: () => ({ title: "?" }) }))))
+`,
+    )
+    expect((await place.run("up", "crowd.ts")).code).toBe(3)
+    const naps = ["n1", "n2", "n3", "n4", "n5", "n6"]
+    await Promise.all(naps.map((runId) => place.run("up", "workflow.ts#nap", "--run-id", runId)))
+    expect((await place.run("ps")).stdout.match(/rest: its time$/gm)).toHaveLength(naps.length)
+    const { runs } = (await place.json("ps")).value as { runs: ReadonlyArray<{ runId: string; waits: ReadonlyArray<unknown> }> }
+    for (const runId of naps) expect(runs.find((run) => run.runId === runId)?.waits).toMatchObject([{ nodeId: "rest" }])
+  })
+
   it("loads neither React nor an SDK nor a platform", async () => {
     await place.run("up", "workflow.ts#nap", "--input", "{}")
     write(

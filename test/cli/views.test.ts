@@ -135,10 +135,18 @@ import late from "effect"
     ])
   })
 
+  it("has its imports pointed at any path there can be", () => {
+    const paths = ["/home/$&/$1/$$/$'/$`/index.js", '/home/a"b\\c.js']
+    for (const path of paths) {
+      expect(redirectImports('import { a } from "effect"\n', () => path)).toBe(`import { a } from ${JSON.stringify(path)}\n`)
+    }
+  })
+
   it("is given a JSX runtime on its first line, unless it names one", () => {
     expect(withRuntime("const a = <b/>", "x")).toBe("/** @jsxRuntime automatic @jsxImportSource x */ const a = <b/>")
     expect(withRuntime("/** @jsxImportSource react */\n<b/>", "x")).toBe("/** @jsxImportSource react */\n<b/>")
     expect(withRuntime("#!/usr/bin/env bun\n<b/>", "x").split("\n")).toHaveLength(2)
+    expect(withRuntime("#!/usr/bin/env bun\n<b/>", "/home/$&")).toContain("@jsxImportSource /home/$& */")
   })
 })
 

@@ -119,11 +119,18 @@ export const folder = (): Folder => {
   }
 }
 
+/** How long is waited for another process, in milliseconds: less than a test may take, so that what was waited for is said. */
+const patienceMs = 20_000
+
 /** Waits for something that another process does. Polls, since nothing tells this process. */
-export const until = async (condition: () => boolean | Promise<boolean>, what: string): Promise<void> => {
-  const deadline = performance.now() + 60_000
+export const until = async (
+  condition: () => boolean | Promise<boolean>,
+  what: string | (() => string),
+  withinMs = patienceMs,
+): Promise<void> => {
+  const deadline = performance.now() + withinMs
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${typeof what === "string" ? what : what()}`)
     await Bun.sleep(20)
   }
 }

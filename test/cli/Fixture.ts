@@ -72,7 +72,13 @@ export interface Folder {
   readonly start: (
     args: ReadonlyArray<string>,
     options?: SpawnOptions,
-  ) => { readonly pid: number; readonly kill: (signal: NodeJS.Signals) => void; readonly result: Promise<Result> }
+  ) => {
+    readonly pid: number
+    readonly kill: (signal: NodeJS.Signals) => void
+    /** What it has said so far. */
+    readonly said: () => Pick<Result, "stdout" | "stderr">
+    readonly result: Promise<Result>
+  }
   /** Runs a command. */
   readonly run: (...args: ReadonlyArray<string>) => Promise<Result>
   /** Runs a command with `--json`. */
@@ -93,13 +99,17 @@ export const folder = (): Folder => {
       stdout: "pipe",
       stderr: "pipe",
     })
-    const [stdout, stderr] = [new Response(child.stdout).text(), new Response(child.stderr).text()]
-    const result = child.exited.then(async () => {
+    const said = { stdout: "", stderr: "" }
+    const read = async (name: keyof typeof said) => {
+      const decoder = new TextDecoder()
+      for await (const chunk of child[name]) said[name] += decoder.decode(chunk, { stream: true })
+    }
+    const result = Promise.all([child.exited, read("stdout"), read("stderr")]).then(() => {
       // One that was killed may have said the half of it.
-      if (isJson(args) && child.signalCode === null) checkJson(args, await stdout)
-      return { code: child.exitCode, stdout: await stdout, stderr: await stderr }
+      if (isJson(args) && child.signalCode === null) checkJson(args, said.stdout)
+      return { code: child.exitCode, ...said }
     })
-    return { pid: child.pid, kill: (signal) => child.kill(signal), result }
+    return { pid: child.pid, kill: (signal) => child.kill(signal), said: () => said, result }
   }
   const run: Folder["run"] = (...args) => start(args).result
   return {

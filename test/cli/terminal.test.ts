@@ -46,7 +46,7 @@ const enter = "\r"
 
 describe("in a terminal", () => {
   it("up draws what every node does over and over, and Ctrl-C leaves the lines and says how to go on", async () => {
-    const up = inTerminal("up", "workflow.ts#slow", "--input", '{"ms":60000}', "--run-id", "s")
+    const up = inTerminal("up", "workflow.ts#slow", "--input", '{"gate":"never"}', "--run-id", "s")
     // Two times of one attempt: whatever the phase of the drawing, they grow.
     await up.sees(/(→ second \(attempt 1, iteration 0\)) (\d+\.\ds)\b[\s\S]*\1 (?!\2)\d/)
     await up.sees("██████████░░░░░░░░░░ 1/2 done")

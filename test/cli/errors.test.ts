@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite"
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { type Folder, folder, mask } from "./Fixture.ts"
+import { type Folder, folder, maskTimes } from "./Fixture.ts"
 
 let place: Folder
 beforeEach(() => {
@@ -20,7 +20,7 @@ const refused = async (...args: ReadonlyArray<string>) => {
   // Both say where the file is; JSON holds what control sequences were.
   expect(error.message.split("\n")[0]).toBe(human.stderr.trimEnd().split("\n")[0])
   expect(json.code).toBe(human.code)
-  return { code: human.code, tag: error.tag, message: mask(human.stderr.trimEnd(), place.path) }
+  return { code: human.code, tag: error.tag, message: maskTimes(human.stderr.trimEnd(), place.path) }
 }
 
 describe("a workflow file that cannot be used", () => {
@@ -38,7 +38,7 @@ describe("a workflow file that cannot be used", () => {
     const { code, message } = await refused("up", "broken.tsx")
     expect(code).toBe(4)
     expect(message).toContain("<folder>/broken.tsx cannot be parsed")
-    expect(message).toContain('<folder>/broken.tsx:3:3 Expected "}" but found "c"\n  c: 2')
+    expect(message).toContain('<folder>/broken.tsx:3:3 Expected "}" but found "c"\n    c: 2')
   })
 
   it("imports what is not there", async () => {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { type Folder, folder, mask, until } from "./Fixture.ts"
+import { type Folder, folder, maskTimes, until } from "./Fixture.ts"
 
 let place: Folder
 beforeEach(() => {
@@ -41,7 +41,7 @@ describe("a run from the command line", () => {
     writeFileSync(place.file("ship.tsx"), jsx)
     writeFileSync(place.file("prompt.mdx"), "Tell everybody about {props.spec}\n")
     const first = await place.run("up", "ship.tsx", "--input", '{"spec":"a login"}', "--run-id", "ship-1", "--tag", "demo")
-    expect(mask(first.stderr, place.path)).toBe(
+    expect(maskTimes(first.stderr, place.path)).toBe(
       [
         "▶ run ship-1",
         "[<clock>] ▶ ship started",
@@ -68,7 +68,7 @@ describe("a run from the command line", () => {
     expect(why.stdout.split("\n")[1]).toBe("  smithers approve ship-1 --node ok")
     expect((await place.run(...(why.stdout.split("\n")[1] ?? "").trim().split(" ").slice(1))).code).toBe(0)
     const resumed = await place.run("up", "--resume", "ship-1")
-    expect(mask(resumed.stdout, place.path)).toBe(
+    expect(maskTimes(resumed.stdout, place.path)).toBe(
       'Run ship-1 finished after <time>.\n{\n  "asked": "Tell everybody about a login"\n}\n',
     )
     expect(resumed.code).toBe(0)
@@ -114,9 +114,9 @@ describe("a run from the command line", () => {
     writeFileSync(place.file("open"), "")
     await until(async () => (await place.run("why", "bg")).stdout.includes("is gone"), "its end is noticed")
     const dry = await place.run("supervise", "--dry-run")
-    expect(mask(dry.stdout, place.path)).toBe("[<clock>] would-resume bg (slow)\n[<clock>] summary: 1 would-resume\n")
+    expect(maskTimes(dry.stdout, place.path)).toBe("[<clock>] would-resume bg (slow)\n[<clock>] summary: 1 would-resume\n")
     const { stdout } = await place.run("supervise", "--once")
-    expect(mask(stdout, place.path)).toBe(
+    expect(maskTimes(stdout, place.path)).toBe(
       "[<clock>] resumed bg (slow)\n[<clock>] settled bg (slow): finished\n[<clock>] summary: 1 resumed, 1 settled\n",
     )
     const lines = (await place.run("logs", "bg")).stdout
@@ -129,7 +129,7 @@ describe("a run from the command line", () => {
     expect((await place.run("up", "workflow.ts", "--input", "@input.json", "--run-id", "big")).code).toBe(3)
     expect((await place.run("approve", "big")).code).toBe(0)
     const { code, stdout } = await place.run("supervise", "--once")
-    expect(mask(stdout, place.path)).toBe(
+    expect(maskTimes(stdout, place.path)).toBe(
       "[<clock>] resumed big (ship)\n[<clock>] settled big (ship): finished\n[<clock>] summary: 1 resumed, 1 settled\n",
     )
     expect(code).toBe(0)
@@ -183,7 +183,7 @@ describe("a run from the command line", () => {
     const alone = await place.run("up", "--resume", "fam~inner~0")
     expect([alone.code, alone.stdout]).toEqual([0, expect.stringContaining('"approved": true')])
     const { stdout } = await place.run("supervise", "--once")
-    expect(mask(stdout, place.path)).toContain("settled fam (family): finished")
+    expect(maskTimes(stdout, place.path)).toContain("settled fam (family): finished")
     expect((await place.run("output", "fam")).stdout).toBe("true\n")
   })
 
@@ -205,7 +205,7 @@ export default made.smithers(() => (
     expect((await place.run("up", "pair.tsx", "--run-id", "pair")).code).toBe(3)
     expect((await place.run("approve", "pair~inner~0")).code).toBe(0)
     const { stdout } = await place.run("supervise", "--once")
-    expect(mask(stdout, place.path)).toContain("settled pair~inner~0 (asks): finished")
+    expect(maskTimes(stdout, place.path)).toContain("settled pair~inner~0 (asks): finished")
     expect((await place.json("output", "pair")).value).toMatchObject({ output: { ok: true } })
   })
 

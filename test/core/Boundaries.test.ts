@@ -554,37 +554,6 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
-    it.effect("of a thousand steps is undone in time that grows with their number", () =>
-      on(
-        Effect.gen(function* () {
-          const undo = (count: number) =>
-            Effect.gen(function* () {
-              let since = 0
-              const w = Smithers.createWorkflow({ name: `w${count}`, input: Input }).build(($) =>
-                $.saga(
-                  ...Array.from({ length: count }, (_, index) =>
-                    $.step(`s${index}`, { output: Schema.Number, run: () => index, compensate: () => {} }),
-                  ),
-                  $.step("fails", {
-                    output: Text,
-                    retry: false,
-                    run: () => {
-                      since = performance.now()
-                      return Effect.fail("no")
-                    },
-                  }),
-                ),
-              )
-              yield* w.run({}, { runId: `r${count}` })
-              return (performance.now() - since) / count
-            })
-          yield* undo(200)
-          const [few, many] = [yield* undo(200), yield* undo(1600)]
-          expect(many).toBeLessThan(4 * few)
-        }),
-      ),
-    )
-
     it("whose steps take over what another run has done is refused", () => {
       const build = () => workflow(($) => $.saga($.step("a", { output: Text, run: () => "a", cache: true, compensate: () => {} })))
       expect(build).toThrow(`it has both "cache" and "compensate"`)

@@ -72,7 +72,7 @@ describe("a plan is laid out in document order", () => {
           expect(loopOf[position]).toBe(index.position.get(index.loopOf(label)?.label ?? "") ?? -1)
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 100, seed: 20_260_101 },
     )
   })
 })

@@ -118,7 +118,7 @@ describe("declarations", () => {
     expect(existsSync(join(folder, "review.d.mdx.ts"))).toBe(false)
   })
 
-  it("type the props of a prompt; without one any props will do", { timeout: 120_000 }, async () => {
+  it("type the props of a prompt; without one any props will do", { timeout: 600_000 }, async () => {
     const check = async () => {
       const child = Bun.spawn(["bun", join(repository, "node_modules/.bin/tsc"), "-p", "tsconfig.json"], {
         cwd: folder,

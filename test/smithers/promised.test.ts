@@ -212,7 +212,7 @@ describe("the bugfix workflow", () => {
     expect(Object.keys(SchemasOfOverview.outputs)).toEqual(["analysis", "fix"])
   })
 
-  it("runs as a process, and once only under one id", { timeout: 60_000 }, async () => {
+  it("runs as a process, and once only under one id", async () => {
     const args = ["bugfix.tsx", '{"description":"it loops"}']
     const output = { patch: "-i<=n +i<n", explanation: "the bound was inclusive" }
     const result = { status: "finished", runId: "run", output }
@@ -221,7 +221,7 @@ describe("the bugfix workflow", () => {
     expect(table("analyze")).toEqual([{ node_id: "analyze", iteration: 0, summary: "off by one", severity: "high" }])
   })
 
-  it("resumes from the last completed node when its process was killed", { timeout: 60_000 }, async () => {
+  it("resumes from the last completed node when its process was killed", async () => {
     const args = ["bugfix.tsx", '{"description":"it loops"}']
     const first = spawn("run.ts", ...args, "fixer")
     await first.stdout.getReader().read()
@@ -316,7 +316,7 @@ describe("dynamic branching", () => {
 })
 
 describe("the three modes of a task", () => {
-  it("ask an agent, run a function, and write a value", { timeout: 60_000 }, async () => {
+  it("ask an agent, run a function, and write a value", async () => {
     writeFileSync(join(folder, "a.test.ts"), 'import { test } from "bun:test"\ntest("passes", () => {})\n')
     const { status, asked } = JSON.parse(await outcome(spawn("run.ts", "modes.tsx", '{"repo":"acme/api"}')))
     expect({ status, asked }).toEqual({ status: "finished", asked: ["claude"] })
@@ -357,7 +357,7 @@ describe("the complete code-review workflow", () => {
     expect(await flipbook(codeReview, input)).toEqual(["2: +fix +report"])
   })
 
-  it("runs as a program that imports it and prints the output", { timeout: 60_000 }, async () => {
+  it("runs as a program that imports it and prints the output", async () => {
     const printed = await outcome(spawn("programmatic.ts"))
     expect(printed).toBe('{\n  title: "Review of /my-project",\n  body: "two things to mend",\n}\n')
     expect(rows("SELECT workflow, status FROM smithers_runs")).toEqual([{ workflow: "code-review", status: "finished" }])

@@ -512,6 +512,44 @@ describe.each(stores)("on %s", (_, store) => {
     )
   })
 
+  const given = (value: unknown) => value as never
+  it.effect.each([
+    ["request", "?", `a string, and must give an object with a "title"`],
+    ["request", { summary: "x" }, `no title, and must give an object with a "title"`],
+    ["request", { title: 5 }, `a title that is a number, and must give an object with a "title"`],
+    ["prompt", 5, "a number, and must give text"],
+    ["correlation", { a: 1 }, "an object, and must give text"],
+    ["until", null, "null, and must give a Date or epoch milliseconds"],
+    ["until", "2030-01-01", "a string, and must give a Date or epoch milliseconds"],
+    ["until", new Date("nope"), "an invalid Date, and must give a Date or epoch milliseconds"],
+  ] as const)("what cannot be asked or waited for fails its run with what is wrong: a %s that gives %j", ([what, value, problem]) =>
+    on(
+      Effect.gen(function* () {
+        const workflow = Smithers.createWorkflow({ name: "odd", input: Input }).build(($): Smithers.Node<unknown> => {
+          switch (what) {
+            case "request":
+              return $.sequence($.approval("it", { request: () => given(value), approvers: ["ann"] }))
+            case "prompt":
+              return $.sequence($.human("it", { prompt: () => given(value), output: Text }))
+            case "correlation":
+              return $.sequence($.signal("it", { name: "x", payload: Text, correlation: () => given(value) }))
+            case "until":
+              return $.sequence($.timer("it", { until: () => given(value) }))
+          }
+        })
+        expect(yield* workflow.run({ spec: "" }, { runId: "r" })).toMatchObject({
+          _tag: "failed",
+          error: {
+            nodeId: "it",
+            error: { name: "InvalidRequest", message: `"it" cannot wait: its "${what}" gave ${problem}.`, retryable: false },
+          },
+        })
+        const storage = yield* Storage
+        expect(yield* storage.waits({})).toEqual([])
+      }),
+    ),
+  )
+
   it.effect("waits stand beside work: what can go on goes on, and run returns when nothing can", () =>
     on(
       Effect.gen(function* () {

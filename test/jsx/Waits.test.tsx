@@ -244,6 +244,23 @@ describe("a run is taken up again where something that waited has ended", () => 
   )
 })
 
+it.effect.each([
+  ["a request", <Approval key="a" id="it" request={(ctx) => ctx.input} />, '"it" cannot wait: its "request" gave undefined'],
+  ["a prompt", <HumanTask key="h" id="it" output={outputs.review} prompt={(ctx) => ctx.input} />, 'its "prompt" gave undefined'],
+  ["a correlation", <Signal key="s" id="it" name="x" correlation={() => ({}) as string} />, 'its "correlation" gave an object'],
+  ["a time", <Timer key="t" id="it" until={(ctx) => ctx.input} />, 'its "until" gave undefined, and must give a Date'],
+] as const)("what a function gives as %s is checked when it is asked for", ([, element, message]) =>
+  onMemory(
+    Effect.gen(function* () {
+      const workflow = smithers(() => <Workflow name="given">{element}</Workflow>)
+      expect(yield* workflow.run(undefined, { runId: "r" })).toMatchObject({
+        _tag: "failed",
+        error: { nodeId: "it", error: { name: "InvalidRequest", message: expect.stringContaining(message) } },
+      })
+    }),
+  ),
+)
+
 it("refuses what makes no sense, with the component and its id", () => {
   const refused = (child: React.ReactElement) => () =>
     renderPlan(

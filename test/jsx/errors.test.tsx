@@ -2,17 +2,21 @@
 import { Effect } from "effect"
 import type * as React from "react"
 import {
+  Approval,
   Branch,
   createSmithers,
+  HumanTask,
   Loop,
   Parallel,
   type RenderOptions,
   renderPlan,
   Saga,
   Sequence,
+  Signal,
   Smithers,
   Subflow,
   Task,
+  Timer,
   TryCatchFinally,
   useCtx,
   Workflow,
@@ -35,6 +39,13 @@ const [AnyTask, AnyLoop, AnyParallel, AnyBranch, AnySequence, AnyWorkflow] = [
   Workflow,
 ] as ReadonlyArray<unknown> as [Unchecked, Unchecked, Unchecked, Unchecked, Unchecked, Unchecked]
 const [AnySaga, AnyTry, AnySubflow] = [Saga, TryCatchFinally, Subflow] as ReadonlyArray<unknown> as [
+  Unchecked,
+  Unchecked,
+  Unchecked,
+]
+
+const [AnyApproval, AnyHumanTask, AnySignal, AnyTimer] = [Approval, HumanTask, Signal, Timer] as ReadonlyArray<unknown> as [
+  Unchecked,
   Unchecked,
   Unchecked,
   Unchecked,
@@ -286,6 +297,48 @@ describe("props", () => {
     for (const value of values) {
       expect(refused(() => <Mine value={value} />)).toEqual(invalid(`Task "a": ${problem}`, "smithers > Workflow > Mine"))
     }
+  })
+
+  const request = "must be an object with a title, or a function of ctx"
+  const time = "must be a Date, epoch milliseconds, or a function of ctx"
+  const waits: ReadonlyArray<readonly [Unchecked, { readonly [prop: string]: unknown }, string]> = [
+    [AnyApproval, { request: "Ship?" }, `Approval "a": "request" ${request}`],
+    [AnyApproval, { request: [] }, `Approval "a": "request" ${request}`],
+    [AnyApproval, { request: { summary: "x" } }, `Approval "a": "request" ${request}`],
+    [AnyApproval, { request: { title: 5 } }, `Approval "a": "request" ${request}`],
+    [AnyTask, { children: "x", needsApproval: { request: { summary: "x" } } }, `Task "a": "needsApproval.request" ${request}`],
+    [
+      AnyHumanTask,
+      { output: outputs.data, prompt: 5 },
+      'HumanTask "a": "prompt" must be text, or a function of ctx; a question made of elements is children',
+    ],
+    [
+      AnyHumanTask,
+      { output: outputs.data, prompt: "x", children: "y" },
+      'HumanTask "a": it has a "prompt" and children: they say the same',
+    ],
+    [AnyHumanTask, { output: outputs.data, children: null }, 'HumanTask "a": it asks nothing: give it a "prompt", or children'],
+    [
+      AnyHumanTask,
+      { output: outputs.data, children: () => "x" },
+      'HumanTask "a": a function stands in it, which nobody calls: give it as "prompt"',
+    ],
+    [
+      AnyHumanTask,
+      { output: outputs.data, children: ["Hi ", <Note key="b" id="b" />] },
+      'HumanTask "a": a Task stands in it. It holds what a person is asked; put other nodes beside it',
+    ],
+    [AnySignal, { name: "x", correlation: { a: 1 } }, 'Signal "a": "correlation" must be text, or a function of ctx'],
+    [AnyTimer, {}, 'Timer "a": it needs either "durationMs" or "until"'],
+    [AnyTimer, { durationMs: 5, until: 5 }, 'Timer "a": it needs either "durationMs" or "until"'],
+    [AnyTimer, { until: null }, `Timer "a": "until" ${time}`],
+    [AnyTimer, { until: "2030-01-01" }, `Timer "a": "until" ${time}`],
+    [AnyTimer, { until: new Date("nope") }, `Timer "a": "until" ${time}`],
+    [AnyTimer, { until: Number.NaN }, `Timer "a": "until" ${time}`],
+  ]
+  it.each(waits)("what waits cannot wait for what is not there (%#)", (Wait, props, problem) => {
+    const Mine = () => <Wait id="a" {...props} />
+    expect(refused(() => <Mine />)).toEqual(invalid(problem, "smithers > Workflow > Mine"))
   })
 
   it("a task's id is text that can be stored and typed", () => {

@@ -741,13 +741,10 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
       if ((options.duration === undefined) === (until === undefined)) refuse(where, `it needs either a "duration" or an "until"`)
       const durationMs = options.duration === undefined ? 0 : (millis(where, options, "duration") as number)
       const time = typeof until === "function" ? (until as (context: unknown) => unknown) : () => until
-      const due = (context: Plan.PredicateContext, now: number): number => {
-        if (until === undefined) return now + durationMs
-        const at = Number(time(context))
-        if (!Number.isFinite(at)) throw new TypeError(`"until" gave ${String(time(context))}, which is no time`)
-        return at
-      }
-      if (until !== undefined && typeof until !== "function" && !Number.isFinite(Number(until))) refuse(where, `"until" is no time`)
+      const due = (context: Plan.PredicateContext, now: number): unknown => (until === undefined ? now + durationMs : time(context))
+      const isTime = (until instanceof Date || typeof until === "number") && Number.isFinite(Number(until))
+      if (until !== undefined && typeof until !== "function" && !isTime)
+        refuse(where, `"until" is no time: a Date or epoch milliseconds`)
       return { on: { kind: "timer", due } as const, codec: codecOf(Schema.Void) }
     }
     return wait("timer", name, options, timerKeys, given, ["continue"])

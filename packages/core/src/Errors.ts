@@ -434,6 +434,16 @@ export class MissingNeed extends Schema.TaggedError<MissingNeed>()("MissingNeed"
   }
 }
 
+/** What a wait asks for cannot be asked, or waited for: what an author's function gave is nothing that people can be shown, or no time. */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+  nodeId: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `"${this.nodeId}" cannot wait: ${this.problem}.`
+  }
+}
+
 /** A text that ends as a sentence does. */
 const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 

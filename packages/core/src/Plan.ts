@@ -165,10 +165,10 @@ export type Awaited =
       readonly isAttached: boolean
       readonly onFail: "fail" | "continue"
     }
-  /** `due` is epoch ms, given when the wait begins. */
+  /** `due` gives epoch ms or a `Date`, when the wait begins. */
   | {
       readonly kind: "timer"
-      readonly due: (context: PredicateContext, now: number, state: RunState, noteRead: NoteRead) => number
+      readonly due: (context: PredicateContext, now: number, state: RunState, noteRead: NoteRead) => unknown
     }
 
 /** A workflow as one that starts it knows it. */

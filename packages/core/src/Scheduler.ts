@@ -9,7 +9,7 @@
  */
 import * as HashMap from "effect/HashMap"
 import type { Json } from "./Codec.ts"
-import type { ErrorInfo } from "./Errors.ts"
+import { type ErrorInfo, InvalidRequest } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Boundaries from "./internal/boundaries.ts"
 import { Cell } from "./internal/cell.ts"
@@ -369,7 +369,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const passGate = (position: number, gate: Plan.Wait): void => {
     const approved = recordOf(position)?.approved
     if (approved === undefined) return hold(position, gate)
-    const asked = ask(position, () => request(position, gate))
+    const asked = ask(position, () => request(position, gate), asking[gate.on.kind])
     if (asked !== undefined) return asked.digest === approved ? enqueue(position) : hold(position, gate)
   }
   /** Whether a node is skipped, or its `skipIf` threw; then it is over. */
@@ -428,7 +428,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const begun = record?.status === "waiting" && record.wait?.kind === node.on.kind ? record.wait : undefined
     // What a child run was started with stands; of anything else it is asked again what it asks for.
     if (begun === undefined || node.on.kind !== "subflow") {
-      const asked = ask(position, () => request(position, node), predicates.Wait)
+      const asked = ask(position, () => request(position, node), asking[node.on.kind])
       if (asked === undefined) return
       if (begun === undefined || !Waits.isSame(begun, asked)) {
         const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
@@ -773,14 +773,18 @@ const predicates = {
   Step: "skipIf",
   Branch: "when",
   Loop: "until",
-  Wait: "request",
+  Wait: "skipIf",
   Sequence: "",
   Parallel: "",
   Saga: "",
   TryCatch: "",
 }
 
+/** What a wait asks its author. */
+const asking = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
+
 const predicateError = (name: string, thrown: unknown): ErrorInfo => {
   const raised = Raised.describe(thrown)
+  if (thrown instanceof InvalidRequest) return { ...raised, retryable: false }
   return { ...raised, message: `its "${name}" threw: ${raised.message}`, retryable: false }
 }

@@ -159,7 +159,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
 const bare = (node: HostNode): HostNode => {
   const { id, output, loop, boundary } = node.props
   if (isWait(node.type)) {
-    const asked = { request: {}, prompt: "", name: "?", until: 0, workflow: unknownWorkflow }
+    const asked = { request: { title: "" }, prompt: "", name: "?", until: 0, workflow: unknownWorkflow }
     return { ...node, props: { id, ...(output === undefined ? {} : { output }), ...asked } }
   }
   if (node.type !== "Task") return { ...node, props: { of: { until: false }, loop, boundary } }

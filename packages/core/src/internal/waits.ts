@@ -6,12 +6,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
+import { InvalidRequest } from "../Errors.ts"
 import { childRunId, type NodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { digest } from "./digest.ts"
 import { canonical, toJson } from "./json.ts"
+import { show } from "./raised.ts"
 
 /** What came of checking a value. */
 export type Accepted = { readonly stored: Json | undefined } | { readonly issues: ReadonlyArray<string> }
@@ -139,10 +141,13 @@ export const requestOf = (
   const { on } = node
   switch (on.kind) {
     case "timer":
-      return { due: on.due(context, now, state, noteRead) }
+      return { due: timeOf(node.id, on.due(context, now, state, noteRead)) }
     case "signal": {
       const correlation = on.correlation?.(context, state, noteRead)
-      return { name: on.name, ...(correlation === undefined || correlation === null ? {} : { correlation: String(correlation) }) }
+      if (correlation === undefined || correlation === null) return { name: on.name }
+      if (typeof correlation !== "string" && typeof correlation !== "number")
+        throw new InvalidRequest({ nodeId: node.id, problem: `its "correlation" gave ${show(correlation)}, and must give text` })
+      return { name: on.name, correlation: String(correlation) }
     }
     case "subflow": {
       const checked = checkNow(on.child.input, on.input(context, state, noteRead))
@@ -157,15 +162,13 @@ export const requestOf = (
     case "human": {
       const given =
         on.kind === "approval"
-          ? on.request(context, state, noteRead)
-          : { prompt: on.prompt(context, state, noteRead), schema: node.codec.inputSchema ?? null }
+          ? requested(node.id, on.request(context, state, noteRead))
+          : { prompt: question(node.id, on.prompt(context, state, noteRead)), schema: node.codec.inputSchema ?? null }
       const copied = toJson(given)
       if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
-      const { json } = copied
-      const isObject = typeof json === "object" && json !== null && !Array.isArray(json)
       // With what is asked stands who may decide, so that whoever brings a decision can be told.
-      const approvers = on.kind === "approval" && on.approvers !== undefined && isObject ? { approvers: on.approvers } : {}
-      const request = isObject ? { ...json, ...approvers } : json
+      const approvers = on.kind === "approval" && on.approvers !== undefined ? { approvers: on.approvers } : {}
+      const request = { ...(copied.json as { readonly [key: string]: Json }), ...approvers }
       return { request, digest: digest(canonical(request)) }
     }
   }
@@ -175,6 +178,28 @@ export const requestOf = (
 export const isSame = (begun: RunState.Wait, asked: ReturnType<typeof requestOf>): boolean =>
   begun.digest === asked.digest &&
   (begun.kind !== "signal" || (begun.name === asked.name && begun.correlation === asked.correlation))
+
+/** A request that people can be shown, and that can name who may decide. */
+const requested = (nodeId: string, given: unknown): object => {
+  const refuse = (what: string): never => {
+    throw new InvalidRequest({ nodeId, problem: `its "request" gave ${what}, and must give an object with a "title"` })
+  }
+  if (typeof given !== "object" || given === null || Array.isArray(given)) return refuse(show(given))
+  const { title } = given as { readonly title?: unknown }
+  return typeof title === "string" ? given : refuse(title === undefined ? "no title" : `a title that is ${show(title)}`)
+}
+
+const question = (nodeId: string, given: unknown): string => {
+  if (typeof given === "string") return given
+  throw new InvalidRequest({ nodeId, problem: `its "prompt" gave ${show(given)}, and must give text` })
+}
+
+const timeOf = (nodeId: string, given: unknown): number => {
+  const at = given instanceof Date ? given.getTime() : given
+  if (typeof at === "number" && Number.isFinite(at)) return at
+  const shown = typeof at === "number" ? (given instanceof Date ? "an invalid Date" : String(at)) : show(given)
+  throw new InvalidRequest({ nodeId, problem: `its "until" gave ${shown}, and must give a Date or epoch milliseconds` })
+}
 
 /** Checks a value with a schema that answers at once. */
 const checkNow = (codec: Plan.Child["input"], value: unknown): Accepted => {

@@ -21,6 +21,14 @@ export const given =
   (_: unknown, state: RunState, noteRead: NoteRead): unknown =>
     typeof value === "function" && !isPending(value) ? value(lowering.ctxAt(state, loop, noteRead)) : value
 
+/** Refuses what nobody can be shown. What is pending is a function too. */
+export const checkRequest = (node: HostNode, name: string, request: unknown): void => {
+  if (typeof request === "function") return
+  const { title } = (request ?? {}) as { readonly title?: unknown }
+  if (Array.isArray(request) || (typeof title !== "string" && !isPending(title)))
+    refuse(node, `"${name}" must be an object with a title, or a function of ctx`)
+}
+
 /** Who may decide, where it is said. */
 export const approversOf = (node: HostNode, { approvers }: Props): Approval["approvers"] => {
   const isList = Array.isArray(approvers) && approvers.every((one) => typeof one === "string")
@@ -45,8 +53,7 @@ export const gate = (
   for (const key of Object.keys(asked))
     if (!options.has(key)) refuse(node, `"needsApproval" has no option "${key}"; there are ${[...options].join(", ")}`)
   const { request = { title: typeof label === "string" ? label : id } } = asked
-  if (typeof request !== "function" && (typeof request !== "object" || request === null))
-    refuse(node, `"needsApproval.request" must be an object with a title, or a function of ctx`)
+  checkRequest(node, "needsApproval.request", request)
   return {
     _tag: "Wait",
     id: id as string,

@@ -277,7 +277,7 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
   if (isPending(children)) return ""
   if (typeof children === "function") return children
   const isRendered = node.children.length > 0
-  if (isRendered) checkPrompt(node, node)
+  if (isRendered) checkPrompt(node, "A task holds a prompt, a function or a value")
   const isElement = typeof children === "object" && children !== null && "$$typeof" in children
   if (isRendered || isElement) return Prompt.written(node.children)
   if (typeof children === "object" && children !== null && "then" in children) {
@@ -291,12 +291,12 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
 export const isTextual = (table: string, lowering: Lowering): boolean =>
   table !== untypedTable && lowering.codecOf(table).inputSchema?.type === "string"
 
-const checkPrompt = (task: HostNode, node: HostNode): void => {
+/** Refuses nodes of a plan that stand in a prompt. `rule` says what may. */
+export const checkPrompt = (asking: HostNode, rule: string, node = asking): void => {
   for (const child of node.children) {
     if (isText(child)) continue
-    if (isKind(child.type))
-      refuse(task, `a ${child.type} stands in it. A task holds a prompt, a function or a value; put other nodes beside it`)
-    checkPrompt(task, child)
+    if (isKind(child.type)) refuse(asking, `a ${child.type} stands in it. ${rule}; put other nodes beside it`)
+    checkPrompt(asking, rule, child)
   }
 }
 

@@ -9,13 +9,13 @@ import type { Awaited, Child, Need, NoteRead, Wait } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import * as Schema from "effect/Schema"
 import type { HostNode } from "../HostNode.ts"
-import { approversOf, given } from "./gate.ts"
+import { approversOf, checkRequest, given } from "./gate.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn } from "./needs.ts"
-import { flag, millis, oneOf, type Props, refuse } from "./place.ts"
+import { flag, hasFunction, millis, oneOf, type Props, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
-import { condition } from "./task.ts"
+import { checkPrompt, condition } from "./task.ts"
 
 const nothing = Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>
 const decision = Codec.make(Decision) as Codec.Codec<unknown, unknown>
@@ -66,12 +66,19 @@ const awaited = (node: HostNode, loop: NodeId | undefined, lowering: Lowering): 
       const { request } = props
       if (request === undefined || request === null)
         refuse(node, `it has no "request": an object with a title, or a function of ctx`)
+      checkRequest(node, "request", request)
       const onDeny = oneOf(node, props, "onDeny", ["fail", "continue", "skip"])
       return { kind: "approval", request: give(request), onDeny, approvers: approversOf(node, props) }
     }
     case "HumanTask": {
       const { prompt, children } = props
-      if (prompt === undefined && children === undefined) refuse(node, `it asks nothing: give it a "prompt", or children`)
+      const hasChildren = children !== undefined && children !== null && typeof children !== "boolean"
+      if (prompt === undefined && !hasChildren) refuse(node, `it asks nothing: give it a "prompt", or children`)
+      if (prompt !== undefined && hasChildren) refuse(node, `it has a "prompt" and children: they say the same`)
+      if (prompt !== undefined && typeof prompt !== "string" && typeof prompt !== "function")
+        refuse(node, `"prompt" must be text, or a function of ctx; a question made of elements is children`)
+      if (hasFunction(children)) refuse(node, `a function stands in it, which nobody calls: give it as "prompt"`)
+      checkPrompt(node, "It holds what a person is asked")
       const written = Prompt.written(node.children)
       return { kind: "human", prompt: prompt === undefined ? () => Prompt.write(written) : give(prompt) }
     }
@@ -88,18 +95,20 @@ const awaited = (node: HostNode, loop: NodeId | undefined, lowering: Lowering): 
     case "Timer": {
       const { durationMs, until } = props
       if ((durationMs === undefined) === (until === undefined)) refuse(node, `it needs either "durationMs" or "until"`)
+      const isTime = (until instanceof Date || typeof until === "number") && Number.isFinite(Number(until))
+      if (until !== undefined && typeof until !== "function" && !isTime)
+        refuse(node, `"until" must be a Date, epoch milliseconds, or a function of ctx`)
       const duration = millis(node, "durationMs") ?? 0
-      const due = (_: unknown, now: number, state: RunState, noteRead: NoteRead): number => {
-        if (until === undefined) return now + duration
-        const at = Number(give(until)(undefined, state, noteRead))
-        if (!Number.isFinite(at)) throw new TypeError(`"until" gave no time`)
-        return at
-      }
+      const due = (_: unknown, now: number, state: RunState, noteRead: NoteRead): unknown =>
+        until === undefined ? now + duration : give(until)(undefined, state, noteRead)
       return { kind: "timer", due }
     }
     default: {
       const { name, correlation } = props as Props
       if (typeof name !== "string" || name === "") refuse(node, `it has no "name" of a signal`)
+      const isText = typeof correlation === "string" || typeof correlation === "number" || correlation === null
+      if (correlation !== undefined && typeof correlation !== "function" && !isText)
+        refuse(node, `"correlation" must be text, or a function of ctx`)
       return { kind: "signal", name: name as string, correlation: correlation === undefined ? undefined : give(correlation) }
     }
   }

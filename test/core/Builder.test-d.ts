@@ -650,6 +650,12 @@ export const boundaries = () => {
   is<typeof soon, Node<Analysis | number, Models>>()
   const only = $.tryCatch({ try: draft, finally: count })
   is<typeof only, Node<Analysis, Models>>()
+  const both = $.tryCatch({ try: count, catch: ({ error }) => error.message, finally: draft })
+  is<typeof both, Node<number | string, Models>>()
+  // @ts-expect-error it catches nothing, and does nothing in the end
+  $.tryCatch({ try: draft })
+  // @ts-expect-error a finally that is not there is none
+  $.tryCatch({ try: draft, finally: undefined })
   // @ts-expect-error a catch is a node or a function
   $.tryCatch({ try: draft, catch: 7 })
   $.step("told", {
@@ -667,6 +673,14 @@ export const boundaries = () => {
   is<typeof gated, Step<"gated", number | undefined>>()
   const asked = $.step("asked", { output: Schema.Number, needsApproval: true, run: () => 1 })
   is<typeof asked, Step<"asked", number>>()
+  $.timer("at", { needs: { draft }, until: ({ draft }) => draft.summary.length })
+  $.timer("in", { duration: "5 minutes", label: "a while" })
+  // @ts-expect-error it would never fire
+  $.timer("never", {})
+  // @ts-expect-error one time is enough
+  $.timer("both", { duration: "5 minutes", until: 5 })
+  // @ts-expect-error a time is no text
+  $.timer("text", { until: "tomorrow" })
   // @ts-expect-error a request has a title
   $.step("untitled", { output: Schema.Number, needsApproval: { request: () => ({ summary: "" }) }, run: () => 1 })
 

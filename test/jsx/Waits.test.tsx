@@ -267,7 +267,9 @@ it("refuses what makes no sense, with the component and its id", () => {
       smithers(() => <Workflow name="w">{child}</Workflow>),
       {},
     )
+  // @ts-expect-error what is answered has a schema
   expect(refused(<HumanTask id="a" prompt="?" />)).toThrow('HumanTask "a": it has no "output"')
+  // @ts-expect-error it would never fire
   expect(refused(<Timer id="a" />)).toThrow('Timer "a": it needs either "durationMs" or "until"')
   expect(refused(<Signal id="a" name="" />)).toThrow('Signal "a": it has no "name"')
   // @ts-expect-error there is no such choice

@@ -1,8 +1,17 @@
 import * as Effect from "effect/Effect"
-import { type Agent, Loop as AnyLoop, Task as AnyTask, createAgent, createSmithers, Smithers } from "smithers-orchestrator"
+import {
+  type Agent,
+  HumanTask as AnyHumanTask,
+  Loop as AnyLoop,
+  Task as AnyTask,
+  Timer as AnyTimer,
+  createAgent,
+  createSmithers,
+  Smithers,
+} from "smithers-orchestrator"
 import { z } from "zod"
 
-const { Workflow, Task, Loop, Saga, TryCatchFinally, Subflow, smithers, outputs, useCtx } = createSmithers(
+const { Workflow, Task, Loop, Saga, TryCatchFinally, Subflow, HumanTask, Timer, smithers, outputs, useCtx } = createSmithers(
   {
     analysis: z.object({ summary: z.string(), issues: z.array(z.string()) }),
     config: z.object({ environment: z.enum(["production", "staging"]), debug: z.boolean() }),
@@ -193,3 +202,26 @@ export const reads = () => {
   ctx.output("analyses")
   return [summary, maybe, absent]
 }
+
+export const waits = (
+  <>
+    <HumanTask id="a" output={outputs.config} prompt={(ctx) => `Deploy ${ctx.input.repo}?`} />
+    <HumanTask id="b" output="note">
+      What is it?
+    </HumanTask>
+    <Timer id="c" durationMs={5} />
+    <Timer id="d" until={(ctx) => ctx.input.rounds ?? new Date()} />
+    {/* @ts-expect-error what is answered has a schema */}
+    <HumanTask id="e" prompt="?" />
+    {/* @ts-expect-error what is answered has a schema */}
+    <AnyHumanTask id="f" prompt="?" />
+    {/* @ts-expect-error it would never fire */}
+    <Timer id="g" />
+    {/* @ts-expect-error it would never fire */}
+    <AnyTimer id="h" label="never" />
+    {/* @ts-expect-error one time is enough */}
+    <Timer id="i" durationMs={5} until={5} />
+    {/* @ts-expect-error a time is no text */}
+    <Timer id="j" until="2030-01-01" />
+  </>
+)

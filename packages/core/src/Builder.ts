@@ -273,13 +273,28 @@ export interface SignalOptions<
   readonly correlation?: (context: Condition<Input, N>) => string | undefined
 }
 
-/** When a timer fires. */
-export interface TimerOptions<Input, N extends Needs, Skip extends boolean> extends WaitOptions<Input, N, Skip> {
-  /** From when the timer is reached. Its deadline then stands, whatever restarts. */
-  readonly duration?: RetryPolicy.DurationLike
-  /** A time: a `Date`, epoch ms, or a function that gives one. One that is past fires at once. */
-  readonly until?: Date | number | ((context: Condition<Input, N>) => Date | number)
-}
+/** When a timer fires: after a `duration`, or at the time that `until` says. */
+export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOptions<Input, N, Skip> &
+  (
+    | {
+        /** From when the timer is reached. Its deadline then stands, whatever restarts. */
+        readonly duration: RetryPolicy.DurationLike
+        readonly until?: undefined
+      }
+    | {
+        readonly duration?: undefined
+        /** A time: a `Date`, epoch ms, or a function that gives one. One that is past fires at once. */
+        readonly until: Date | number | ((context: Condition<Input, N>) => Date | number)
+      }
+  )
+
+/** What is done where what is inside a `$.tryCatch` fails, and what is done in any case: one of the two at least. */
+export type TryParts<Input, Caught, CaughtServices, Given, Last> =
+  | {
+      readonly catch: Node<Caught, CaughtServices> | ((context: CatchContext<Input>) => Given)
+      readonly finally?: Last
+    }
+  | { readonly catch?: undefined; readonly finally: NonNullable<Last> }
 
 type Absent<Skip extends boolean> = [Skip] extends [false] ? never : undefined
 
@@ -396,13 +411,13 @@ export interface Builder<out Input> {
     CaughtServices = never,
     Given = never,
     Last extends AnyNode | undefined = undefined,
-  >(options: {
-    /** Keeps its place in the run when its steps change; made of the id of its first node unless given. */
-    readonly id?: string
-    readonly try: Try
-    readonly catch?: Node<Caught, CaughtServices> | ((context: CatchContext<Input>) => Given)
-    readonly finally?: Last
-  }) => Node<Value<Try> | Caught | Resolved<Given>, Services<Try> | CaughtServices | ServicesOf<Given> | Services<Last>>
+  >(
+    options: {
+      /** Keeps its place in the run when its steps change; made of the id of its first node unless given. */
+      readonly id?: string
+      readonly try: Try
+    } & TryParts<Input, Caught, CaughtServices, Given, Last>,
+  ) => Node<Value<Try> | Caught | Resolved<Given>, Services<Try> | CaughtServices | ServicesOf<Given> | Services<Last>>
   /** One of two arms; its value is that of the arm taken, `undefined` when there is none. */
   readonly branch: <
     Then extends AnyNode,

@@ -253,6 +253,8 @@ export interface ApprovalProps<O = unknown, Input = Undeclared> extends WaitProp
 export const Approval = host<ApprovalProps>("Approval")
 
 export interface HumanTaskProps<O = unknown, Input = Undeclared> extends WaitProps<O, Input> {
+  /** Schema of the answer: one of the workflow's, a synchronous one, or its key. */
+  readonly output: O
   /** What the person is asked; or children, as text or elements. */
   readonly prompt?: string | ((ctx: Ctx<Schemas, Input>) => string)
   readonly timeoutMs?: number
@@ -277,11 +279,16 @@ export const Signal = host<SignalProps>("Signal")
 /** The same as {@link Signal}. */
 export const WaitForEvent = host<SignalProps>("WaitForEvent")
 
-export interface TimerProps<Input = Undeclared> extends Omit<WaitProps<never, Input>, "output"> {
-  /** From when the timer is reached; its deadline then stands. */
-  readonly durationMs?: number
-  readonly until?: Date | number | ((ctx: Ctx<Schemas, Input>) => Date | number)
-}
+/** When a timer fires: after a duration, or at the time that `until` says. */
+export type TimerProps<Input = Undeclared> = Omit<WaitProps<never, Input>, "output"> &
+  (
+    | {
+        /** From when the timer is reached; its deadline then stands. */
+        readonly durationMs: number
+        readonly until?: undefined
+      }
+    | { readonly durationMs?: undefined; readonly until: Date | number | ((ctx: Ctx<Schemas, Input>) => Date | number) }
+  )
 
 /** Waits until a time, across restarts. */
 export const Timer = host<TimerProps>("Timer")

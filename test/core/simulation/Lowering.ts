@@ -112,8 +112,11 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
           return $.saga(visit(spec.body), { id: spec.label, onCompensated: spec.onCompensated })
         case "try": {
           const written = { id: spec.label, try: visit(spec.body) }
-          const caught = spec.caught === undefined ? {} : { catch: visit(spec.caught) }
-          return $.tryCatch({ ...written, ...caught, ...(spec.last === undefined ? {} : { finally: visit(spec.last) }) })
+          const caught = spec.caught === undefined ? undefined : visit(spec.caught)
+          const last = spec.last === undefined ? undefined : visit(spec.last)
+          if (caught !== undefined)
+            return $.tryCatch({ ...written, catch: caught, ...(last === undefined ? {} : { finally: last }) })
+          return $.tryCatch({ ...written, finally: last as Builder.Node<unknown> })
         }
         case "loop": {
           const written = visit(spec.body)

@@ -293,6 +293,43 @@ describe.each(Object.entries(stores))("what a node has read, kept on %s, says wh
     ),
   )
 
+  it.effect("what said that it was skipped or had failed", () =>
+    onStore(
+      Effect.gen(function* () {
+        let isDown = true
+        const Drawn = () => {
+          const ctx = useCtx()
+          return (
+            <Task id="drawn" output={outputs.said}>
+              {{ word: ctx.outputMaybe(outputs.diff)?.summary ?? "nothing" }}
+            </Task>
+          )
+        }
+        const run = running(() => (
+          <Workflow name="soft">
+            <Task id="try" output={outputs.diff} continueOnFail noRetry>
+              {() => {
+                if (isDown) throw new Error("down")
+                return { summary: "up" }
+              }}
+            </Task>
+            <Task id="told" output={outputs.note}>
+              {(ctx) => ctx.outputMaybe(outputs.diff)?.summary ?? "nothing"}
+            </Task>
+            <Drawn />
+            <Signal id="end" name="end" />
+          </Workflow>
+        ))
+        yield* run
+        expect([yield* outputOf("told"), yield* outputOf("drawn")]).toEqual(["nothing", { word: "nothing" }])
+        isDown = false
+        yield* Smithers.retryNode("r", "try")
+        expect(yield* run).toMatchObject({ waits: [{ nodeId: "end" }] })
+        expect([yield* outputOf("told"), yield* outputOf("drawn")]).toEqual(["up", { word: "up" }])
+      }),
+    ),
+  )
+
   it.effect("the passes of a loop read each other, and only the pass that is done again is", () =>
     onStore(
       Effect.gen(function* () {
@@ -426,6 +463,28 @@ describe.each(Object.entries(stores))("what a node has read, kept on %s, says wh
     ),
   )
 })
+
+it.effect("a question that is drawn with what is not there yet is asked when it is", () =>
+  Effect.gen(function* () {
+    const Summary = () => <b>{useCtx().output(outputs.diff).summary}</b>
+    yield* running(() => (
+      <Workflow name="question">
+        <Parallel>
+          <Task id="implement" output={outputs.diff}>
+            {async () => ({ summary: "a login" })}
+          </Task>
+          <HumanTask id="rate" output={outputs.said}>
+            How good is <Summary />?
+          </HumanTask>
+        </Parallel>
+      </Workflow>
+    ))
+    const storage = yield* Storage
+    expect(
+      (yield* storage.events("r")).flatMap(({ event }) => (event._tag === "WaitStarted" ? [event.request] : [])),
+    ).toMatchObject([{ prompt: "How good is **a login**?" }])
+  }).pipe(Effect.provide(Smithers.memory)),
+)
 
 describe.each(Object.entries(stores))("what asks for something, kept on %s, says what it asks for by now", (_, store) => {
   const onStore = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.provide(effect, store())

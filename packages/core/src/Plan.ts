@@ -35,7 +35,7 @@ export interface Read {
   /** The node that is meant; `undefined` where none has given the table yet. */
   readonly nodeId: NodeId | undefined
   readonly table: string
-  /** The row that was found, if there is one. */
+  /** The row that was found: with an output, or without one where none will come. `undefined` while it may. */
   readonly key: NodeKey | undefined
 }
 
@@ -44,8 +44,8 @@ export type NoteRead = (read: Read) => void
 
 /** What a node may have whose author has read outputs while making it. */
 interface Drawn {
-  /** The rows that it may have been made of. Called only when the node begins. */
-  readonly reads?: () => ReadonlyArray<NodeKey>
+  /** The rows that it was made of, as of the state in which it begins. */
+  readonly reads?: (state: RunState) => ReadonlyArray<NodeKey>
 }
 
 /** An output that the plan was made without, because it was not there yet: the one of a node, or of whatever node writes the table. */

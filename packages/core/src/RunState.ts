@@ -227,6 +227,12 @@ export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
 export const isSettled = (record: StepRecord): boolean =>
   record.status === "finished" || record.status === "skipped" || record.status === "failed"
 
+/** The same of a row: whether there is an output in it, or none will come. */
+export const isSettledRow = (state: RunState, key: NodeKey): boolean => {
+  const record = Option.getOrUndefined(HashMap.get(state.nodes, key))
+  return record?.kind === "step" && isSettled(record)
+}
+
 /** Whether the run has an outcome. */
 export const isEnded = (state: RunState): boolean =>
   state.status === "finished" || state.status === "failed" || state.status === "cancelled"

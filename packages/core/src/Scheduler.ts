@@ -232,7 +232,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const before = (node._tag === "Loop" ? loopRecord(position) : recordOf(position))?.reads ?? []
     const reads = new Set(before)
     for (const key of noted.get(own) ?? []) reads.add(key)
-    for (const key of node.reads?.() ?? []) if (!isOwn(position, key)) reads.add(key)
+    for (const key of node.reads?.(state) ?? []) if (!isOwn(position, key)) reads.add(key)
     noted.delete(own)
     return reads.size === before.length ? nothing : { reads: [...reads].sort() }
   }
@@ -399,14 +399,15 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const note = noteReads(position)
     return Waits.requestOf(node, context(position), now, state, iterationOf(position), (read) => {
       note(read)
-      // What a child run was started with stands, and so does a time.
-      if (node.on.kind === "subflow" || node.on.kind === "timer") return
+      if (doesStand(node)) return
       const wanted = read.nodeId ?? `/${read.table}`
       const others = askers.get(wanted)
       if (others === undefined) askers.set(wanted, new Set([position]))
       else others.add(position)
     })
   }
+  /** What a child run was started with stands, and so does a time. */
+  const doesStand = ({ on: { kind } }: Plan.Wait): boolean => kind === "subflow" || kind === "timer"
   const outdate = ({ nodeId, table }: { readonly nodeId: NodeId; readonly table?: string | undefined }): void => {
     for (const wanted of [nodeId, `/${table}`]) {
       for (const position of askers.get(wanted) ?? []) if (held.has(position)) outdated.add(position)
@@ -415,10 +416,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   /** Has open waits say what they ask for by now. */
   const askAgain = (): void => {
     while (outdated.size > 0 && !isStale && !isPaused()) {
-      const position = Math.min(...outdated)
-      settleWait(position)
-      outdated.delete(position)
-      walk()
+      for (const position of [...outdated].sort((left, right) => left - right)) {
+        if (isStale) return
+        settleWait(position)
+        outdated.delete(position)
+        walk()
+      }
     }
   }
   const hold = (position: number, node: Plan.Wait): void => {
@@ -471,7 +474,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       iteration,
       ...ending,
       ...(isPassed ? { status: "passed" } : {}),
-      ...readsOf(position),
+      ...(doesStand(node) ? nothing : readsOf(position)),
     })
     if (isPassed) return enqueue(position)
     if (ending.status === "failed") fail(position, { _tag: "Error", error: ending.error as ErrorInfo })

@@ -2,8 +2,8 @@
  * What a render leaves behind: a tree of plain objects, without React in it except for the fiber each one came from, which tells
  * the components around it. The tree is lowered to a plan and let go.
  */
-import type { NodeKey } from "@smithers/core/Ids"
 import type { PendingRead } from "@smithers/core/Plan"
+import type { Read } from "./internal/reading.ts"
 
 /** What is used of React's internal record of an element: where it stands. */
 export interface Fiber {
@@ -33,8 +33,8 @@ export interface HostNode {
   readonly fiber: Fiber
   /** Pending reads that were made while its own children were rendered: of tasks, people's tasks, sagas and the parts of a try. */
   readonly readsInside: ReadonlyArray<PendingRead>
-  /** Rows that were found meanwhile. */
-  readonly foundInside: ReadonlyArray<NodeKey>
+  /** All reads that were made meanwhile. */
+  readonly lookupsInside: ReadonlyArray<Read>
 }
 
 export const isText = (node: HostNode | HostText): node is HostText => "text" in node

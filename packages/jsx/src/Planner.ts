@@ -5,22 +5,22 @@
 import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
-import type { NodeId, NodeKey } from "@smithers/core/Ids"
+import type { NodeId } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
 import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
-import type * as RunState from "@smithers/core/RunState"
+import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
-import { type Lowering, noTable, untypedTable } from "./internal/lowering.ts"
+import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import { Misplaced } from "./internal/place.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
-import { noteFound, stamp } from "./internal/scope.ts"
+import { noteLookup, stamp } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
 import { type Lowered, lower } from "./lower.ts"
 import { pending } from "./Pending.ts"
@@ -96,7 +96,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         known: () => known(state),
         tableOf: knownTableOf,
         pass: () => 0,
-        onRead: ({ table }, found) => noteRead(readOf(table, found)),
+        onRead: ({ table }, found) => noteRead(readOf(table, found, state)),
         absent: (read) => {
           if (onPending === undefined) return missing(read)
           onPending()
@@ -119,11 +119,19 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       if (table === undefined) return undefined
       if (state === undefined) return { value: undefined }
       const found = Reading.find(known(state), { table, nodeId, pass: "latest" })
-      noteRead?.(readOf(table, found))
+      noteRead?.(readOf(table, found, state))
       return { value: found.value }
     },
     storedWriters: (table) => rows?.writersOf(table) ?? [],
     hasCaught: () => false,
+    rowsOf: (reads, state) => {
+      const found = reads.map((read) => {
+        // A read that has come to mean several nodes fails where it is made, when that is drawn again.
+        const row = tryOr(() => Reading.find(known(state), read), undefined)
+        return row === undefined ? undefined : readOf(read.table, row, state).key
+      })
+      return [...new Set(found.filter((key) => key !== undefined))]
+    },
   }
 
   const drawOnce = (state: RunState.RunState) => {
@@ -142,9 +150,9 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         passes.push({ scope: stamp().scope, pass })
         return pass
       },
-      onRead: (read, { key, isThere }) => {
+      onRead: (read, { key }) => {
         reads.set(`${read.nodeId ?? ""}/${read.table}/${read.pass ?? ""}`, { read, key })
-        if (isThere) noteFound(key as NodeKey)
+        noteLookup(read)
       },
       onIteration: (loop) => loops.add(loop),
       absent: Ctx.absentInRender,
@@ -238,11 +246,21 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   }
 }
 
-const readOf = (table: string, { nodeId, key, isThere }: Reading.Found): Plan.Read => ({
+/** A read as the core takes note of it. A row that was skipped, or has failed, was read as well: nothing comes of it by itself. */
+const readOf = (table: string, { nodeId, row }: Reading.Found, state: RunState.RunState): Plan.Read => ({
   nodeId,
   table,
-  key: isThere ? (key as NodeKey) : undefined,
+  key: row !== undefined && RunState.isSettledRow(state, row) ? row : undefined,
 })
+
+const tryOr = <A>(attempt: () => A, otherwise: A): A => {
+  try {
+    return attempt()
+  } catch (thrown) {
+    if (thrown instanceof Reading.ReadError) return otherwise
+    throw thrown
+  }
+}
 
 const passIn = (known: Reading.Known, loop: NodeId | Reading.ReadError | undefined): number => {
   if (loop instanceof Reading.ReadError) throw loop
@@ -255,7 +273,7 @@ const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
     const written = rows.tableOf(nodeId)
     if (written === undefined || written === table) continue
     const name = (key: string): string =>
-      key === noTable ? "no output" : key === untypedTable ? "no declared output" : `output "${key}"`
+      key === Rows.noTable ? "no output" : key === untypedTable ? "no declared output" : `output "${key}"`
     throw new Reading.ReadError(
       `Task "${nodeId}" has finished in this run with ${name(written)}, and now has ${name(table)}: give the new task another id`,
     )

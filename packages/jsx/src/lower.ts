@@ -5,8 +5,9 @@
 import { idPattern, idRule, type NodeId } from "@smithers/core/Ids"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
+import type { RunState } from "@smithers/core/RunState"
 import { type HostNode, isText } from "./HostNode.ts"
-import { type Lowering, noTable, untypedTable } from "./internal/lowering.ts"
+import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import {
   flag,
   hasFunction,
@@ -25,6 +26,7 @@ import {
 } from "./internal/place.ts"
 import { heldBackBy, madeAfter } from "./internal/provisional.ts"
 import type { Layout, Standing } from "./internal/reading.ts"
+import { noTable } from "./internal/rows.ts"
 import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
 import { unknownWorkflow, wait } from "./internal/wait.ts"
@@ -69,8 +71,9 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       node.children.flatMap((child) => (isText(child) ? [] : (build(child, within) ?? [])))
     const pending = survey.pendingOf(node)
     const waits = pending.length === 0 ? {} : { pending }
-    const { foundReads } = rendered
-    const drawn = foundReads.length === 0 ? waits : { ...waits, reads: () => madeAfter(node, foundReads) }
+    const { lookups } = rendered
+    const drawn =
+      lookups.length === 0 ? waits : { ...waits, reads: (state: RunState) => lowering.rowsOf(madeAfter(node, lookups), state) }
     switch (node.type as Kind) {
       case "Workflow":
       case "Sequence":

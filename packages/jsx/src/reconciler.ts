@@ -10,7 +10,7 @@ import * as React from "react"
 import type { Fiber, HostNode, HostText } from "./HostNode.ts"
 import { hasElements } from "./internal/children.ts"
 import { isPart } from "./internal/place.ts"
-import { foundReads, pendingReads } from "./internal/scope.ts"
+import { lookups, pendingReads } from "./internal/scope.ts"
 
 /** What one render has of its own. */
 export interface Container {
@@ -21,7 +21,7 @@ export interface Container {
 interface HostContext {
   readonly parent: HostContext | undefined
   readonly reads: number
-  readonly found: number
+  readonly lookups: number
   readonly begun: Array<HostContext>
 }
 
@@ -53,20 +53,20 @@ const hostConfig = {
   // Also called for a portal, with the container that it leads to.
   getRootHostContext: ({ begun }: Partial<Container>): HostContext => {
     if (begun === undefined) throw new TypeError("a portal leads out of the plan: render its children in place")
-    return { parent: undefined, reads: 0, found: 0, begun }
+    return { parent: undefined, reads: 0, lookups: 0, begun }
   },
   // Called as an element begins, before its children: the place to see how many reads were made by then.
   getChildHostContext: (parent: HostContext, type: string): HostContext => {
     if (!isListening(type)) return parent
-    const context = { parent, reads: pendingReads().length, found: foundReads().length, begun: parent.begun }
+    const context = { parent, reads: pendingReads().length, lookups: lookups().length, begun: parent.begun }
     parent.begun.push(context)
     return context
   },
   createInstance: (type: string, props: Props, _: Container, context: HostContext, fiber: Fiber): HostNode => {
     const begun = isListening(type) ? contextAtBegin(context) : undefined
     const readsInside = begun === undefined ? [] : pendingReads().slice(begun.reads)
-    const foundInside = begun === undefined ? [] : foundReads().slice(begun.found)
-    return { type, props, children: [], fiber, readsInside, foundInside }
+    const lookupsInside = begun === undefined ? [] : lookups().slice(begun.lookups)
+    return { type, props, children: [], fiber, readsInside, lookupsInside }
   },
   createTextInstance: (text: string): HostText => ({ text }),
   appendInitialChild: (parent: HostNode, child: HostNode | HostText): void => {

@@ -2,10 +2,11 @@
  * What a tree is lowered with: what is known of the workflow's outputs, and how what runs later reads the run.
  */
 import type * as Codec from "@smithers/core/Codec"
-import type { NodeId } from "@smithers/core/Ids"
+import type { NodeId, NodeKey } from "@smithers/core/Ids"
 import type { NoteRead } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import type { Ctx } from "../Ctx.ts"
+import type { Read } from "./reading.ts"
 
 /** What a tree is lowered with. */
 export interface Lowering {
@@ -20,6 +21,8 @@ export interface Lowering {
   readonly ctxAt: (state: RunState, loop: NodeId | undefined, noteRead: NoteRead, onPending?: () => void) => Ctx
   /** Whether a node that is not mounted has an output, and what that is. */
   readonly stored: (nodeId: NodeId, state?: RunState, noteRead?: NoteRead) => { readonly value: unknown } | undefined
+  /** The rows that reads found, with an output or where none will come. */
+  readonly rowsOf: (reads: ReadonlyArray<Read>, state: RunState) => ReadonlyArray<NodeKey>
   /** Whether a boundary has caught something, in the current pass of the loop it is in. */
   readonly hasCaught: (boundary: NodeId, loop: NodeId | undefined) => boolean
   /** Nodes not mounted that have given this table. */
@@ -28,6 +31,3 @@ export interface Lowering {
 
 /** The table of tasks that declare no output. */
 export const untypedTable = "untyped"
-
-/** Stands for the table of what gives nothing, such as a timer or what undoes a task. No schema can have this name. */
-export const noTable = "/"

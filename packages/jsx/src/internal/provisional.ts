@@ -3,11 +3,11 @@
  * element was made after, and so on outwards; those of components that were handed the element and put it into something they
  * made after a read; those behind a context that hands on what is pending; and for a task those made by the components of its prompt.
  */
-import type { NodeKey } from "@smithers/core/Ids"
 import type { PendingRead } from "@smithers/core/Plan"
 import type { Fiber, HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 import { isLeaf, propsOf } from "./place.ts"
+import type { Read } from "./reading.ts"
 import { type Stamp, stampOf } from "./scope.ts"
 
 /** Kinds of fibers that run an author's code: functions, classes, consumers of contexts, and their memoized and forwarded forms. */
@@ -32,13 +32,13 @@ export const heldBackBy = (
   return undefined
 }
 
-/** The rows that a node was made after reading, and those that its prompt was. `all` are those of the render. */
-export const madeAfter = (node: HostNode, all: ReadonlyArray<NodeKey>): ReadonlyArray<NodeKey> => {
+/** The reads that were made before a node was, and in its prompt. `all` are those of the render. */
+export const madeAfter = (node: HostNode, all: ReadonlyArray<Read>): ReadonlyArray<Read> => {
   const own = stampOf(propsOf(node))
   if (own === undefined) return all
-  const stamps = [own, ...stampsBehind(node, own)].filter(({ found }) => found > 0)
-  const inside = isLeaf(node.type) ? node.foundInside : []
-  return [...new Set([...inside, ...stamps.flatMap(({ scope, found }) => scope.found.slice(0, found))])]
+  const stamps = [own, ...stampsBehind(node, own)].filter(({ lookups }) => lookups > 0)
+  const inside = isLeaf(node.type) ? node.lookupsInside : []
+  return [...new Set([...inside, ...stamps.flatMap(({ scope, lookups }) => scope.lookups.slice(0, lookups))])]
 }
 
 /** The stamps of what a node was made by, and of what was put around it, from the inside out. */

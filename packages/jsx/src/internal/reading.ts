@@ -4,7 +4,7 @@
  * pass. Where a node stands is taken from the plan drawn before; a render that turns out to have read by an outdated plan is made
  * again by the planner.
  */
-import { type NodeId, nodeKey } from "@smithers/core/Ids"
+import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { FailureCause } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
@@ -54,6 +54,8 @@ export interface Found {
   readonly isThere: boolean
   /** The output's row, to compare one reading with another. */
   readonly key: string
+  /** The row that was looked for, where it is known which. */
+  readonly row: NodeKey | undefined
 }
 
 /** A read that cannot be answered, whatever happens. */
@@ -131,7 +133,15 @@ export const find = (known: Known, read: Read): Found => {
   const row = nodeId === undefined ? undefined : rowOf(known, nodeId, read.pass)
   const key = nodeId === undefined || row === undefined ? undefined : nodeKey(nodeId, row)
   const isThere = key !== undefined && known.values.outputs.has(key)
-  return { nodeId, value: isThere ? known.values.outputs.get(key) : undefined, isThere, key: isThere ? key : "" }
+  const value = isThere ? known.values.outputs.get(key) : undefined
+  return { nodeId, value, isThere, key: isThere ? key : "", row: isThere ? key : rowWanted(known, nodeId, read.pass) }
+}
+
+const rowWanted = (known: Known, nodeId: NodeId | undefined, pass: Read["pass"]): NodeKey | undefined => {
+  if (nodeId === undefined) return undefined
+  const loop = known.layout.tasks.get(nodeId)?.loop
+  const row = typeof pass === "number" ? rowOf(known, nodeId, pass) : loop === undefined ? 0 : currentRow(known, loop)
+  return row === undefined || row < 0 ? undefined : nodeKey(nodeId, row)
 }
 
 const isRunning = (known: Known, loop: NodeId): boolean => {

@@ -4,7 +4,6 @@
 import type { NodeId } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
-import { noTable } from "./lowering.ts"
 
 export interface Rows {
   /** Iterations of a node that have an output, in order. */
@@ -15,6 +14,9 @@ export interface Rows {
   readonly writersOf: (table: string) => ReadonlyArray<NodeId>
   readonly observe: (event: RunEvent) => void
 }
+
+/** Stands for the table of what gives nothing, such as a timer or what undoes a task. No schema can have this name. */
+export const noTable = "/"
 
 /** Where in an ascending list the numbers from `least` on begin. */
 export const firstFrom = (list: ReadonlyArray<number>, least: number): number => {

@@ -1,26 +1,26 @@
 /**
- * Which outputs a component had read when it made an element: those that were not there yet, and rows that were. JavaScript's order of evaluation makes
+ * Which outputs a component had read when it made an element: those that were not there yet, and all. JavaScript's order of evaluation makes
  * this exact: an element that existed before a read cannot depend on what was read.
  *
  * Elements are made by our `jsx` function, which stamps each one's props with the component that is rendering and with the pending
  * reads it has made so far. That a component begins or ends is seen by React itself changing its dispatcher of hooks; there is no
  * other sign of it. The watch is on for the length of one synchronous render.
  */
-import type { NodeKey } from "@smithers/core/Ids"
 import type { PendingRead } from "@smithers/core/Plan"
 import * as React from "react"
+import type { Read } from "./reading.ts"
 
-/** One rendering of a component: the pending reads it has made, and the rows it has found, each in order. */
+/** One rendering of a component: the reads it has made that were pending, and all, each in order. */
 interface Scope {
   readonly reads: Array<PendingRead>
-  readonly found: Array<NodeKey>
+  readonly lookups: Array<Read>
 }
 
 /** Who made an element, and how many reads it had made by then. */
 export interface Stamp {
   readonly scope: Scope
   readonly count: number
-  readonly found: number
+  readonly lookups: number
 }
 
 /** By the props of elements, which React hands on as they are; a clone of an element has props of its own and no stamp. */
@@ -47,19 +47,19 @@ const { __CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE: interna
 const none: ReadonlyArray<PendingRead> = []
 
 /** Of elements that are made while nothing renders, such as constants of a module. */
-const outside: Stamp = { scope: { reads: [], found: [] }, count: 0, found: 0 }
+const outside: Stamp = { scope: { reads: [], lookups: [] }, count: 0, lookups: 0 }
 
 /** Pending reads of the render that is going on, in the order in which they were made. */
 let reads: Array<PendingRead> | undefined
-/** Rows that were read in the render that is going on, in the order in which they were. */
-let found: Array<NodeKey> = []
+/** All reads of the render that is going on, in the order in which they were made. */
+let looked: Array<Read> = []
 /** The stamp of elements made now; made anew for the first element of a component. */
 let current: Stamp | undefined
 
 /** The stamp for an element that is being made. */
 export const stamp = (): Stamp => {
   if (reads === undefined) return outside
-  current ??= { scope: { reads: [], found: [] }, count: 0, found: 0 }
+  current ??= { scope: { reads: [], lookups: [] }, count: 0, lookups: 0 }
   return current
 }
 
@@ -68,22 +68,22 @@ export const notePending = (read: PendingRead): void => {
   if (reads === undefined) return
   reads.push(read)
   const { scope } = stamp()
-  current = { scope, count: scope.reads.push(read), found: scope.found.length }
+  current = { scope, count: scope.reads.push(read), lookups: scope.lookups.length }
 }
 
-/** Notes that an output was read that is there. */
-export const noteFound = (row: NodeKey): void => {
+/** Notes a read, whatever it has found. */
+export const noteLookup = (read: Read): void => {
   if (reads === undefined) return
-  found.push(row)
+  looked.push(read)
   const { scope } = stamp()
-  current = { scope, count: scope.reads.length, found: scope.found.push(row) }
+  current = { scope, count: scope.reads.length, lookups: scope.lookups.push(read) }
 }
 
 /** Pending reads of the render so far. */
 export const pendingReads = (): ReadonlyArray<PendingRead> => reads ?? none
 
-/** Rows that the render has read so far. */
-export const foundReads = (): ReadonlyArray<NodeKey> => found
+/** All reads of the render so far. */
+export const lookups = (): ReadonlyArray<Read> => looked
 
 /** Whether a render is going on. */
 export const isRendering = (): boolean => reads !== undefined
@@ -91,15 +91,15 @@ export const isRendering = (): boolean => reads !== undefined
 /** What one render has read. */
 export interface Watched {
   readonly pendingReads: ReadonlyArray<PendingRead>
-  readonly foundReads: ReadonlyArray<NodeKey>
+  readonly lookups: ReadonlyArray<Read>
 }
 
 /** Runs one render with its components watched. */
 export const watch = (render: () => void): Watched => {
-  const outer = { reads, found, current }
-  const made = { pendingReads: [] as PendingRead[], foundReads: [] as NodeKey[] }
+  const outer = { reads, looked, current }
+  const made = { pendingReads: [] as PendingRead[], lookups: [] as Read[] }
   reads = made.pendingReads
-  found = made.foundReads
+  looked = made.lookups
   current = undefined
   let dispatcher = internals.H
   Object.defineProperty(internals, "H", {
@@ -118,7 +118,7 @@ export const watch = (render: () => void): Watched => {
   } finally {
     Object.defineProperty(internals, "H", { configurable: true, enumerable: true, writable: true, value: dispatcher })
     reads = outer.reads
-    found = outer.found
+    looked = outer.looked
     current = outer.current
   }
   return made

@@ -293,6 +293,43 @@ describe.each(Object.entries(stores))("what a node has read, kept on %s, says wh
     ),
   )
 
+  it.effect("what was drawn after hundreds of reads, with no more kept for it than after a few", () =>
+    onStore(
+      Effect.gen(function* () {
+        const ids = Array.from({ length: 50 }, (_, index) => `part-${index}`)
+        const ran: Array<string> = []
+        const run = running((ctx) => {
+          const known = ids.map((nodeId) => ctx.outputMaybe(outputs.note, { nodeId }))
+          return (
+            <Workflow name="wide">
+              {ids.map((id) => (
+                <Task key={id} id={id} output={outputs.note}>
+                  {() => {
+                    ran.push(id)
+                    return id
+                  }}
+                </Task>
+              ))}
+              <Task id="all" output={outputs.said}>
+                {() => ({ word: `${known.length} ${ran.length}` })}
+              </Task>
+              <Signal id="end" name="end" />
+            </Workflow>
+          )
+        })
+        yield* run
+        const { nodes } = yield* Effect.flatMap(Storage, (storage) => storage.load("r"))
+        const most = Math.max(...[...nodes].map(([, record]) => ("reads" in record ? (record.reads?.length ?? 0) : 0)))
+        expect(most).toBeLessThan(40)
+        ran.length = 0
+        yield* Smithers.retryNode("r", "part-48")
+        yield* run
+        expect(ran).toEqual(["part-48", "part-49"])
+        expect(yield* outputOf("all")).toEqual({ word: "50 2" })
+      }),
+    ),
+  )
+
   it.effect("what said that it was skipped or had failed", () =>
     onStore(
       Effect.gen(function* () {

@@ -45,7 +45,7 @@ export type NoteRead = (read: Read) => void
 /** What a node may have whose author has read outputs while making it. */
 interface Drawn {
   /** The rows that it was made of, as of the state in which it begins. */
-  readonly reads?: (state: RunState) => ReadonlyArray<NodeKey>
+  readonly reads?: (state: RunState) => Iterable<NodeKey>
 }
 
 /** An output that the plan was made without, because it was not there yet: the one of a node, or of whatever node writes the table. */

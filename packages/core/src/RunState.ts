@@ -227,6 +227,12 @@ export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
 export const isSettled = (record: StepRecord): boolean =>
   record.status === "finished" || record.status === "skipped" || record.status === "failed"
 
+/**
+ * Stands for all rows that were settled when a node began, among those it has read: where a component reads hundreds of outputs, each element it
+ * makes would name them all, and the database would grow with their square.
+ */
+export const allRows: NodeKey = "*/0"
+
 /** The same of a row: whether there is an output in it, or none will come. */
 export const isSettledRow = (state: RunState, key: NodeKey): boolean => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, key))

@@ -232,7 +232,15 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const before = (node._tag === "Loop" ? loopRecord(position) : recordOf(position))?.reads ?? []
     const reads = new Set(before)
     for (const key of noted.get(own) ?? []) reads.add(key)
-    for (const key of node.reads?.(state) ?? []) if (!isOwn(position, key)) reads.add(key)
+    let drawn = 0
+    for (const key of reads.has(RunState.allRows) ? [] : (node.reads?.(state) ?? [])) {
+      if (isOwn(position, key)) continue
+      if (drawn++ === mostReads) {
+        reads.add(RunState.allRows)
+        break
+      }
+      reads.add(key)
+    }
     noted.delete(own)
     return reads.size === before.length ? nothing : { reads: [...reads].sort() }
   }
@@ -767,6 +775,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     active: () => ({ ready: idsIn(Cell.ready), running: idsIn(Cell.running), retrying: idsIn(Cell.retrying) }),
   }
 }
+
+/** Rows named one by one that a node may have been drawn with: more than people read in one component, and half a kilobyte. */
+const mostReads = 32
 
 const finished = { _tag: "Finished" } as const
 

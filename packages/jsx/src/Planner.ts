@@ -5,7 +5,7 @@
 import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
-import type { NodeId } from "@smithers/core/Ids"
+import type { NodeId, NodeKey } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
 import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
@@ -124,13 +124,16 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     },
     storedWriters: (table) => rows?.writersOf(table) ?? [],
     hasCaught: () => false,
-    rowsOf: (reads, state) => {
-      const found = reads.map((read) => {
+    rowsOf: function* (reads, state) {
+      const seen = new Set<NodeKey>()
+      for (const read of reads) {
         // A read that has come to mean several nodes fails where it is made, when that is drawn again.
-        const row = tryOr(() => Reading.find(known(state), read), undefined)
-        return row === undefined ? undefined : readOf(read.table, row, state).key
-      })
-      return [...new Set(found.filter((key) => key !== undefined))]
+        const found = tryOr(() => Reading.find(known(state), read), undefined)
+        const key = found === undefined ? undefined : readOf(read.table, found, state).key
+        if (key === undefined || seen.has(key)) continue
+        seen.add(key)
+        yield key
+      }
     },
   }
 

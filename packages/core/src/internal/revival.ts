@@ -224,6 +224,14 @@ const readersOfRows = (
   return readers
 }
 
+/** Whether a node that has read all there was may have read this: not if it ended before that, or began before that did. */
+const mayHaveRead = (reader: RunState.NodeRecord | undefined, read: RunState.StepRecord | undefined): boolean => {
+  if (read === undefined || !RunState.isSettled(read) || reader === read) return false
+  if (reader?.kind !== "step") return reader?.kind === "loop"
+  const isBefore = reader.order !== undefined && read.order !== undefined && reader.order < read.order
+  return !isBefore && reader.startedAt >= read.startedAt
+}
+
 /** Nodes, and all that has taken or read what they gave, and what has taken that. */
 const withReaders = (
   plan: Plan.Plan,
@@ -266,7 +274,10 @@ const withReaders = (
       const node = plan.nodes[target]
       if (ofRows.size === 0 || !Plan.isLeaf(node)) continue
       for (const row of target === position ? [view.iterationOf(target)] : view.rowsIn(position, target)) {
+        const record = RunState.step(state, node.id, row)
         for (const reader of ofRows.get(nodeKey(node.id, row)) ?? []) choose(reader)
+        for (const reader of ofRows.get(RunState.allRows) ?? [])
+          if (mayHaveRead(recordAt(plan, state, view, reader), record)) choose(reader)
       }
     }
   }

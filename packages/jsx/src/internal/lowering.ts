@@ -22,7 +22,7 @@ export interface Lowering {
   /** Whether a node that is not mounted has an output, and what that is. */
   readonly stored: (nodeId: NodeId, state?: RunState, noteRead?: NoteRead) => { readonly value: unknown } | undefined
   /** The rows that reads found, with an output or where none will come. */
-  readonly rowsOf: (reads: ReadonlyArray<Read>, state: RunState) => ReadonlyArray<NodeKey>
+  readonly rowsOf: (reads: ReadonlyArray<Read>, state: RunState) => Iterable<NodeKey>
   /** Whether a boundary has caught something, in the current pass of the loop it is in. */
   readonly hasCaught: (boundary: NodeId, loop: NodeId | undefined) => boolean
   /** Nodes not mounted that have given this table. */

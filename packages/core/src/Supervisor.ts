@@ -96,10 +96,14 @@ export type Action =
   /** No workflow of this name is registered: said once, of the first of its runs. */
   | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
 
+/**
+ * Takes up runs that nobody works on and that can go on. It keeps nothing of its own but pauses: what it works on when its process dies is
+ * taken up by whoever supervises then, and of several supervisors one takes a run.
+ */
 export interface SupervisorShape {
   /** Looks once, and answers with what it took up; does not wait for what comes of it. */
   readonly look: Effect.Effect<ReadonlyArray<Action>, StoreError>
-  /** What it did, as it happens: for logs. */
+  /** What it did, as it happens: for logs. Answers with what stops the telling. */
   readonly actions: (listener: (action: Action) => void) => () => void
 }
 

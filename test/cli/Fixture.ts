@@ -10,6 +10,7 @@ import * as Catalog from "@smithers/cli/Catalog"
 import * as Commands from "@smithers/core/Commands"
 import { onStorage } from "@smithers/core/Smithers"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Workflows from "./fixtures/workflows.ts"
 
@@ -72,7 +73,13 @@ export interface Folder {
   readonly start: (
     args: ReadonlyArray<string>,
     options?: SpawnOptions,
-  ) => { readonly pid: number; readonly kill: (signal: NodeJS.Signals) => void; readonly result: Promise<Result> }
+  ) => {
+    readonly pid: number
+    readonly kill: (signal: NodeJS.Signals) => void
+    /** What it has said so far. */
+    readonly said: () => Pick<Result, "stdout" | "stderr">
+    readonly result: Promise<Result>
+  }
   /** Runs a command. */
   readonly run: (...args: ReadonlyArray<string>) => Promise<Result>
   /** Runs a command with `--json`. */
@@ -93,13 +100,17 @@ export const folder = (): Folder => {
       stdout: "pipe",
       stderr: "pipe",
     })
-    const [stdout, stderr] = [new Response(child.stdout).text(), new Response(child.stderr).text()]
-    const result = child.exited.then(async () => {
+    const said = { stdout: "", stderr: "" }
+    const read = async (name: keyof typeof said) => {
+      const decoder = new TextDecoder()
+      for await (const chunk of child[name]) said[name] += decoder.decode(chunk, { stream: true })
+    }
+    const result = Promise.all([child.exited, read("stdout"), read("stderr")]).then(() => {
       // One that was killed may have said the half of it.
-      if (isJson(args) && child.signalCode === null) checkJson(args, await stdout)
-      return { code: child.exitCode, stdout: await stdout, stderr: await stderr }
+      if (isJson(args) && child.signalCode === null) checkJson(args, said.stdout)
+      return { code: child.exitCode, ...said }
     })
-    return { pid: child.pid, kill: (signal) => child.kill(signal), result }
+    return { pid: child.pid, kill: (signal) => child.kill(signal), said: () => said, result }
   }
   const run: Folder["run"] = (...args) => start(args).result
   return {
@@ -119,50 +130,114 @@ export const folder = (): Folder => {
   }
 }
 
+/** How long is waited for another process, in milliseconds: less than a test may take, so that what was waited for is said. */
+const patienceMs = 20_000
+
 /** Waits for something that another process does. Polls, since nothing tells this process. */
-export const until = async (condition: () => boolean | Promise<boolean>, what: string): Promise<void> => {
-  const deadline = performance.now() + 60_000
+export const until = async (
+  condition: () => boolean | Promise<boolean>,
+  what: string | (() => string),
+  withinMs = patienceMs,
+): Promise<void> => {
+  const deadline = performance.now() + withinMs
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${typeof what === "string" ? what : what()}`)
     await Bun.sleep(20)
   }
 }
 
-/** Makes, in this process, a database with runs that stand in every way there is. */
-export const fill = (file: string): Promise<void> => {
+/** Time between one run of {@link fill} and the next, and from the last one until now, in milliseconds: in the middle of an hour. */
+const apartMs = 7 * 3_600_000
+const agoMs = 30.5 * 3_600_000
+
+/** A clock that stands still, unless it is told to go on. */
+const standing = (at: number) => {
+  const clock = Clock.make()
+  let now = at
+  const unsafeCurrentTimeMillis = () => now
+  const stopped = { unsafeCurrentTimeMillis, currentTimeMillis: Effect.sync(unsafeCurrentTimeMillis) }
+  const pass = (ms: number) =>
+    Effect.sync(() => {
+      now += ms
+    })
+  return { clock: Object.assign(Object.create(clock) as Clock.Clock, stopped), pass }
+}
+
+/**
+ * Makes, in this process, a database with runs that stand in every way there is. What happened in them happened at times that a test can
+ * name, so long ago that how long a test takes makes no difference; answers with the first of them.
+ */
+export const fill = async (file: string): Promise<number> => {
+  const start = Date.now() - 9 * apartMs - agoMs
+  const { clock, pass } = standing(start)
   const source = (name: string) => `workflow.ts#${name}`
   const program = Effect.gen(function* () {
     const { default: ship, triage, pay, nap, poll, loud } = Workflows
     const run = { tags: ["test"] }
     yield* ship.run({ spec: "a login" }, { ...run, runId: "ship-done", source: "workflow.ts" })
+    yield* pass(90_000)
     yield* Commands.approve("ship-done", "ok", { by: "ann", note: "looks good" })
+    yield* pass(5500)
     yield* ship.resume("ship-done")
+    yield* pass(apartMs)
     yield* ship.run({ spec: "a logout" }, { ...run, runId: "ship-waits", source: "workflow.ts" })
+    yield* pass(apartMs)
     yield* triage.run({}, { runId: "triage-1", source: source("triage") })
+    yield* pass(apartMs)
     yield* pay.run({ order: "o-1" }, { runId: "pay-1", source: source("pay") })
+    yield* pass(apartMs)
     yield* nap.run({}, { runId: "nap-1", source: source("nap") })
+    yield* pass(apartMs)
     yield* poll.run({ fail: false }, { runId: "poll-done", source: source("poll") })
+    yield* pass(apartMs)
     yield* poll.run({ fail: true }, { runId: "poll-failed", source: source("poll") })
+    yield* pass(apartMs)
     yield* loud.run({ size: 100_000 }, { runId: "loud-1", source: source("loud") })
+    yield* pass(apartMs)
     yield* nap.run({}, { runId: "nap-gone" })
+    yield* pass(3_600_000)
     yield* nap.cancel("nap-gone", "nobody sleeps here").pipe(Effect.ignore)
+    yield* pass(apartMs - 3_600_000)
     yield* nap.run({}, { runId: "nap-paused", source: source("nap") })
+    yield* pass(60_000)
     yield* Commands.pause("nap-paused", { by: "ann" })
     yield* nap.run({}, { runId: "nap-paused" })
   })
-  return Effect.runPromise(Effect.provide(program, onStorage(SqliteStorage.layer({ filename: file }))))
+  const stored = Effect.provide(program, onStorage(SqliteStorage.layer({ filename: file })))
+  await Effect.runPromise(Effect.withClock(stored, clock))
+  return start
 }
 
-/** Takes out what differs from one run of a test to the next. */
-export const mask = (text: string, folder: string): string =>
-  text
+/** Takes out what differs from one test to the next. Times since `start`, where it is given, are told from it. */
+export const mask = (text: string, folder: string, start?: number): string => {
+  const since = (ms: number, otherwise: string) =>
+    start !== undefined && ms >= start && ms < start + 9 * apartMs + agoMs / 2 ? `<start + ${(ms - start) / 1000} s>` : otherwise
+  return text
     .replaceAll(folder, "<folder>")
-    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<date>")
-    .replaceAll(/\b\d\d:\d\d:\d\d\b/g, "<clock>")
-    .replaceAll(/\b1[7-9]\d{9,11}(?!\d)/g, "<ms>")
-    .replaceAll(/(?<!\[)\b\d+(\.\d+)?(ms|s|m|h|d)\b( \d+(s|m|h)\b)?/g, "<time>")
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (date) => since(Date.parse(date), "<date>"))
+    .replaceAll(/\b1[7-9]\d{11}(?!\d)/g, (ms) => since(Number(ms), "<ms>"))
+    .replaceAll(/\b1[7-9]\d*…/g, "<ms>…")
     .replaceAll(/\b[0-9a-z]{6}-[0-9a-z]{8}\b/g, "<run>")
-    .replaceAll(/"pid":\d+|process \d+/g, "<pid>")
+    .replaceAll(/\bprocess \d+/g, "process <pid>")
     .replaceAll(/\d+(\.\d+)? [kM]B/g, "<size>")
-    .replaceAll(/ {2,}/g, "  ")
-    .replaceAll(/[ \t]+$/gm, "")
+    .replaceAll(/\bin \d{5}d( \d+h)?/g, "in <decades>")
+    .replaceAll(/x{1000,}/g, (all) => `<${all.length} x>`)
+}
+
+/** The same, and how long things took that were done just now. */
+export const maskTimes = (text: string, folder: string): string =>
+  mask(text, folder)
+    .replaceAll(/\b\d\d:\d\d:\d\d\b/g, "<clock>")
+    .replaceAll(/(?<!\[)\b\d+(\.\d+)?(ms|s|m|h|d)\b( \d+(s|m|h)\b)?/g, "<time>")
+
+/** The same of a JSON value, and without the places of stacks. */
+export const maskJson = (value: unknown, folder: string, start?: number): unknown => {
+  if (typeof value === "string") return mask(value, folder, start).replaceAll(/(\n {4}at .*)+/g, "\n    at <stack>")
+  if (typeof value === "number") return value > 1.7e12 && value < 2e12 ? mask(String(value), folder, start) : value
+  if (Array.isArray(value)) return value.map((item) => maskJson(item, folder, start))
+  if (typeof value !== "object" || value === null) return value
+  const isMasked = (name: string) => name === "pid" || name.startsWith("bytes")
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, isMasked(name) ? `<${name}>` : maskJson(item, folder, start)]),
+  )
+}

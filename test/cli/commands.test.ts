@@ -1,12 +1,13 @@
 import { readFileSync, rmSync } from "node:fs"
 import * as Catalog from "@smithers/cli/Catalog"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { checked, type Folder, fill, folder, mask } from "./Fixture.ts"
+import { checked, type Folder, fill, folder, mask, maskJson, maskTimes } from "./Fixture.ts"
 
 let shared: Folder
+let start: number
 beforeAll(async () => {
   shared = folder()
-  await fill(shared.file("smithers.db"))
+  start = await fill(shared.file("smithers.db"))
 })
 afterAll(() => shared.remove())
 
@@ -22,15 +23,23 @@ const golden = async (place: Folder, name: string, args: ReadonlyArray<string>) 
     `[exit code ${human.code}]`,
     "",
   ].join("\n")
-  await expect(mask(text, place.path)).toMatchFileSnapshot(`golden/${name}.txt`)
+  // A supervisor says the time of day.
+  const masked = args[0] === "supervise" ? maskTimes(text, place.path) : mask(text, place.path, start)
+  await expect(masked).toMatchFileSnapshot(`golden/${name}.txt`)
   return human
 }
 
-/** The same, and beside it with `--json`, which is held against its schema and must end the same way. */
+/** The same, and beside it with `--json`, which is held against its schema and its golden output, and must end the same way. */
 const both = async (place: Folder, name: string, args: ReadonlyArray<string>) => {
   const [human, json] = await Promise.all([golden(place, name, args), place.run(...args, "--json")])
   expect(json.code).toBe(human.code)
   expect(json.stderr).toBe("")
+  const documents = json.stdout
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => maskJson(JSON.parse(line), place.path, start))
+  const text = documents.map((document) => `${JSON.stringify(document, undefined, 2)}\n`).join("")
+  await expect(text).toMatchFileSnapshot(`golden/${name}.json`)
 }
 
 describe("commands that show", () => {

@@ -6,7 +6,7 @@ import * as Catalog from "@smithers/cli/Catalog"
 import { markdown, schemas } from "@smithers/cli/Document"
 import * as Either from "effect/Either"
 import { describe, expect, it } from "vitest"
-import { mask } from "./Fixture.ts"
+import { maskTimes } from "./Fixture.ts"
 
 const root = join(import.meta.dirname, "..", "..")
 const text = (file: string) => readFileSync(join(root, file), "utf8")
@@ -47,7 +47,7 @@ describe("the documents of the command line", () => {
         const child = Bun.spawnSync(["sh", "-c", `${command} 2>&1`], { cwd: folder, env })
         code = child.exitCode
         const same = (said: string) =>
-          mask(said, `${folder}/`)
+          maskTimes(said, `${folder}/`)
             .replaceAll("<folder>", "")
             .replaceAll(/approved by \S+:/g, "approved by <name>:")
         expect(same(child.stdout.toString().trimEnd()), command).toBe(same(expected.join("\n")))

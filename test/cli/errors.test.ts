@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite"
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { type Folder, folder, mask } from "./Fixture.ts"
+import { type Folder, folder, maskTimes } from "./Fixture.ts"
 
 let place: Folder
 beforeEach(() => {
@@ -20,7 +20,7 @@ const refused = async (...args: ReadonlyArray<string>) => {
   // Both say where the file is; JSON holds what control sequences were.
   expect(error.message.split("\n")[0]).toBe(human.stderr.trimEnd().split("\n")[0])
   expect(json.code).toBe(human.code)
-  return { code: human.code, tag: error.tag, message: mask(human.stderr.trimEnd(), place.path) }
+  return { code: human.code, tag: error.tag, message: maskTimes(human.stderr.trimEnd(), place.path) }
 }
 
 describe("a workflow file that cannot be used", () => {
@@ -38,7 +38,7 @@ describe("a workflow file that cannot be used", () => {
     const { code, message } = await refused("up", "broken.tsx")
     expect(code).toBe(4)
     expect(message).toContain("<folder>/broken.tsx cannot be parsed")
-    expect(message).toContain('<folder>/broken.tsx:3:3 Expected "}" but found "c"\n  c: 2')
+    expect(message).toContain('<folder>/broken.tsx:3:3 Expected "}" but found "c"\n    c: 2')
   })
 
   it("imports what is not there", async () => {
@@ -243,6 +243,23 @@ export default Smithers.createWorkflow({ name: "chatty", input: Schema.Struct({}
 })
 
 describe("listing runs", () => {
+  it("says what each of them waits for, however much older ones wait for", async () => {
+    write(
+      "crowd.ts",
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "crowd", input: Schema.Struct({}) }).build(($) =>
+  $.parallel(...Array.from({ length: 1001 }, (_, index) => $.approval("ok-" + index, { request: () => ({ title: "?" }) }))))
+`,
+    )
+    expect((await place.run("up", "crowd.ts")).code).toBe(3)
+    const naps = ["n1", "n2", "n3", "n4", "n5", "n6"]
+    await Promise.all(naps.map((runId) => place.run("up", "workflow.ts#nap", "--run-id", runId)))
+    expect((await place.run("ps")).stdout.match(/rest: its time$/gm)).toHaveLength(naps.length)
+    const { runs } = (await place.json("ps")).value as { runs: ReadonlyArray<{ runId: string; waits: ReadonlyArray<unknown> }> }
+    for (const runId of naps) expect(runs.find((run) => run.runId === runId)?.waits).toMatchObject([{ nodeId: "rest" }])
+  })
+
   it("loads neither React nor an SDK nor a platform", async () => {
     await place.run("up", "workflow.ts#nap", "--input", "{}")
     write(

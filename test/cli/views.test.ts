@@ -34,6 +34,11 @@ describe("the view of a run", () => {
       "◦ ok waits for approval: Ship? (since 9.0s, 51s left)",
       "███░░░░░░░░░░░░░░░░░ 1/8 done  00:00:15",
     ])
+    const again = Progress.apply(progress, at(7, { _tag: "NodeReset", nodeId: "analyze", iteration: 0 }))
+    expect(frame(again, 8, 15_000, size).slice(3)).toEqual([
+      "■ analyze (attempt 1, iteration 0) interrupted",
+      "░░░░░░░░░░░░░░░░░░░░ 0/8 done  00:00:15",
+    ])
     expect(events.map((event) => Progress.line(event, 0))).toEqual([
       "[00:00:00] → analyze (attempt 1, iteration 0)",
       "[00:00:02] ✓ analyze (attempt 1, iteration 0)",
@@ -52,6 +57,28 @@ describe("the view of a run", () => {
     expect(lines.length).toBeLessThan(10)
     for (const line of lines) expect(line.length).toBeLessThan(40)
     expect(lines.at(-2)).toBe("… and 493 more")
+  })
+
+  it("costs as much for each step however many came before", () => {
+    /** The shortest of three times that it takes to show so many steps, one after the other. */
+    const showing = (steps: number) => {
+      const once = () => {
+        const begun = performance.now()
+        let progress = Progress.begin(0)
+        for (let index = 0; index < steps; index++) {
+          const attempt = { nodeId: `n${index}`, iteration: 0, attempt: 1 }
+          progress = Progress.apply(progress, at(index, { _tag: "AttemptStarted", ...attempt }))
+          progress = Progress.apply(progress, at(index, { _tag: "AttemptSucceeded", ...attempt, output: 1 }))
+          if (index % 10 === 0) frame(progress, steps, index, size)
+        }
+        expect(frame(progress, steps, 0, size)).toEqual([`████████████████████ ${steps}/${steps} done  00:00:00`])
+        return performance.now() - begun
+      }
+      return Math.min(once(), once(), once())
+    }
+    showing(1000)
+    const [some, more] = [showing(5000), showing(20_000)]
+    expect(more / some, `${some} ms and ${more} ms`).toBeLessThan(8)
   })
 })
 
@@ -108,10 +135,18 @@ import late from "effect"
     ])
   })
 
+  it("has its imports pointed at any path there can be", () => {
+    const paths = ["/home/$&/$1/$$/$'/$`/index.js", '/home/a"b\\c.js']
+    for (const path of paths) {
+      expect(redirectImports('import { a } from "effect"\n', () => path)).toBe(`import { a } from ${JSON.stringify(path)}\n`)
+    }
+  })
+
   it("is given a JSX runtime on its first line, unless it names one", () => {
     expect(withRuntime("const a = <b/>", "x")).toBe("/** @jsxRuntime automatic @jsxImportSource x */ const a = <b/>")
     expect(withRuntime("/** @jsxImportSource react */\n<b/>", "x")).toBe("/** @jsxImportSource react */\n<b/>")
     expect(withRuntime("#!/usr/bin/env bun\n<b/>", "x").split("\n")).toHaveLength(2)
+    expect(withRuntime("#!/usr/bin/env bun\n<b/>", "/home/$&")).toContain("@jsxImportSource /home/$& */")
   })
 })
 

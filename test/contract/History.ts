@@ -191,8 +191,20 @@ export const choices: FastCheck.Arbitrary<ReadonlyArray<Choice>> = FastCheck.arr
   { minLength: 1, maxLength: 60 },
 )
 
+/** Events that may say what was read. */
+const reading: ReadonlySet<string> = new Set([
+  ...["AttemptStarted", "AttemptSucceeded", "WaitStarted", "WaitEnded", "NodeSkipped", "LoopAdvanced", "LoopFinished"],
+])
+
 /** What may happen next to a step or a loop, as a choice says. */
-export const happen = (state: RunState.RunState, { node, roll, output }: Choice, now: number): RunEvent => {
+export const happen = (state: RunState.RunState, choice: Choice, now: number): RunEvent => {
+  const event = happenBlindly(state, choice, now)
+  const hasFailed = event._tag === "AttemptFailed" && event.retryAt === undefined
+  if (!(reading.has(event._tag) || hasFailed) || choice.roll % 3 !== 1) return event
+  return { ...event, reads: ["other/0", `other/${choice.roll}`] } as RunEvent
+}
+
+const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice, now: number): RunEvent => {
   if (node === 7) return state.isPaused ? { _tag: "RunUnpaused" } : { _tag: "RunPaused", ...(roll % 2 === 0 ? { by: "ann" } : {}) }
   if (node === 6) return boundaryEvent(state, `guard-${roll % 2}`, roll % 3, roll)
   if (node >= 4) return loopEvent(state, `loop-${node}`, roll % 2, roll)

@@ -548,6 +548,28 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("waits are listed oldest first, of all runs or of some, and those of some however many older ones there are", (storage) =>
+      Effect.gen(function* () {
+        for (let index = 0; index < 6; index++) {
+          const run = yield* journal(`r${index}`, newRun, start + index * 10_000)
+          const wait = { _tag: "WaitStarted", iteration: 0 } as const
+          yield* run.commit([started, { ...wait, nodeId: "ok", kind: "approval" }])
+          yield* run.commit([{ ...wait, nodeId: "t", kind: "timer", deadline: start + 1_000_000 }])
+          if (index === 4) yield* run.commit([{ _tag: "WaitEnded", nodeId: "t", iteration: 0, status: "finished", how: "fired" }])
+        }
+        const ids = (filter: Parameters<typeof storage.waits>[0]) =>
+          Effect.map(storage.waits(filter), (waits) => waits.map(({ runId, nodeId }) => `${runId} ${nodeId}`))
+        expect(yield* ids({ limit: 3 })).toEqual(["r0 ok", "r0 t", "r1 ok"])
+        expect(yield* ids({ runId: "r4" })).toEqual(["r4 ok"])
+        expect(yield* ids({ runIds: ["r5", "r3", "none"], limit: 3 })).toEqual(["r3 ok", "r3 t", "r5 ok"])
+        expect(yield* ids({ runIds: ["r5", "r4"], kind: ["timer"] })).toEqual(["r5 t"])
+        expect(yield* ids({ runIds: ["r5", "r4"], kind: ["timer"], all: true })).toEqual(["r4 t", "r5 t"])
+        expect(yield* ids({ runIds: ["r5", "r4"], runId: "r5" })).toEqual(["r5 ok", "r5 t"])
+        expect(yield* ids({ runIds: ["r5"], runId: "r4" })).toEqual([])
+        expect(yield* ids({ runIds: [] })).toEqual([])
+      }),
+    )
+
     holds("a run's summary follows its last frame", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")

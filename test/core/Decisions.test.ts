@@ -180,6 +180,31 @@ describe.each(stores)("on %s", (_, layer) => {
       ),
     )
 
+    it.effect("that one wait refuses is kept for another that it fits, and for code that is edited to take it", () =>
+      on(
+        Effect.gen(function* () {
+          const pair = (least: number) =>
+            workflow.build(($) =>
+              $.parallel(
+                $.signal("a", { name: "s", payload: Schema.Number }),
+                $.signal("b", { name: "s", payload: Text }),
+                $.signal("c", {
+                  name: "s",
+                  payload: Schema.Number.pipe(Schema.greaterThanOrEqualTo(least)),
+                  correlation: () => "c",
+                }),
+              ),
+            )
+          yield* pair(3).run({}, { runId: "r" })
+          yield* Commands.signal("r", "s", { payload: "text" })
+          yield* Commands.signal("r", "s", { payload: 1 })
+          yield* Commands.signal("r", "s", { payload: 2, correlation: "c" })
+          expect(yield* pair(3).run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-event", waits: [{ nodeId: "c" }] })
+          expect(yield* pair(1).run({}, { runId: "r" })).toMatchObject({ output: [1, "text", 2] })
+        }),
+      ),
+    )
+
     it.effect("may become a timer, and a timer a signal, by an edit", () =>
       on(
         Effect.gen(function* () {

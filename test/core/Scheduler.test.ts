@@ -915,3 +915,63 @@ describe("a plan that changes while it runs", () => {
     }),
   )
 })
+
+describe("an open wait that has looked for an output", () => {
+  const plan = () => {
+    const shown: Plan.Wait = {
+      _tag: "Wait",
+      id: "ship",
+      label: undefined,
+      meta: undefined,
+      needs: [],
+      codec: Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>,
+      table: undefined,
+      skipIf: undefined,
+      on: {
+        kind: "approval",
+        request: (_, state, noteRead) => {
+          const late = RunState.step(state, "late", 0)
+          const isThere = late?.status === "finished"
+          noteRead({ nodeId: "late", table: "t", key: isThere ? "late/0" : undefined })
+          return { title: isThere ? `after ${late.output}` : "before" }
+        },
+        onDeny: "fail",
+        approvers: undefined,
+      },
+      timeoutMs: undefined,
+      onTimeout: "fail",
+    }
+    return make(parallel([step("late"), step("other"), step("ship", { gate: shown })]))
+  }
+  const approve = { _tag: "ApprovalDecided", nodeId: "ship", iteration: 0, approved: true } as const
+  const asks = ({ events }: { readonly events: ReadonlyArray<RunEvent> }) =>
+    events.flatMap((event) => (event._tag === "WaitStarted" ? [(event.request as { readonly title: string }).title] : []))
+
+  it("asks anew when it has come, and for nothing else that comes", () => {
+    const run = plan()
+    expect(asks(run.frame())).toEqual(["before"])
+    expect(run.succeed("other").events).toEqual([])
+    expect(asks(run.succeed("late"))).toEqual(["after late"])
+    expect(run.frame(approve).started).toEqual(["ship"])
+    expect(run.step("ship")?.reads).toEqual(["late/0"])
+  })
+
+  it("is not decided by what was said before, and is by what was said of what it asked for then", () => {
+    const ended = { _tag: "AttemptSucceeded", nodeId: "late", iteration: 0, attempt: 1, table: "t", output: "this" } as const
+    const late = plan()
+    late.frame()
+    const missed = late.frame(ended, approve)
+    expect([asks(missed), missed.started]).toEqual([["after this"], []])
+    expect(late.step("ship")?.wait?.decision).toBe(undefined)
+    const early = plan()
+    early.frame()
+    expect(early.frame(approve, ended).started).toEqual(["ship"])
+  })
+
+  it("lets its text stand, with its decision to come, where that is the same", () => {
+    const run = plan()
+    run.frame()
+    expect(asks(run.succeed("late", null))).toEqual(["after null"])
+    expect(run.restart().events).toEqual([])
+  })
+})

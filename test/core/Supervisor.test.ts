@@ -9,7 +9,9 @@ import { RenderFailed, StoreFull } from "@smithers/core/Errors"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
@@ -272,6 +274,103 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         yield* stop
       }),
     ),
+  )
+})
+
+describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) => {
+  interface Broken {
+    readonly _tag: "Broken"
+    readonly message: string
+  }
+  const broken = (fault: Supervisor.Refusal<Broken>["fault"]) =>
+    Effect.fail<Supervisor.Refusal<Broken>>({ error: { _tag: "Broken", message: "it does not load" }, fault })
+
+  /** Has runs that were told something, and a supervisor that works on them as it is told. */
+  const supervised = (
+    runIds: ReadonlyArray<string>,
+    work: (runId: string) => Effect.Effect<Supervisor.Outcome, Supervisor.Refusal<Broken>> | undefined,
+  ) =>
+    Effect.gen(function* () {
+      const { workflow } = asking()
+      const storage = yield* Storage
+      const engine = yield* Engine.make({ lease: "100 days" })
+      const here = Effect.provideService(Engine.Engine, engine)
+      for (const runId of runIds) {
+        yield* here(workflow.run({ n: 1 }, { runId }))
+        yield* Commands.approve(runId, "ask")
+      }
+      const actions: Array<Supervisor.Action<Broken> & { readonly at: number }> = []
+      const tried: Array<string> = []
+      const options: Supervisor.WorkerOptions<Broken, never> = {
+        interval: "1 day",
+        report: (action) => Effect.map(Clock.currentTimeMillis, (at) => void actions.push({ ...action, at })),
+        worker: ({ runId }) =>
+          Effect.sync(() => {
+            const found = work(runId)
+            tried.push(runId)
+            return found === undefined ? Either.left({ runIds: [runId] }) : Either.right(found)
+          }),
+      }
+      return { workflow, storage, here, actions, tried, options }
+    })
+
+  it.scoped("counts what never comes to a claim, and leaves out what the worker does not know", () =>
+    Effect.gen(function* () {
+      const { storage, here, actions, tried, options } = yield* supervised(["r", "s"], (runId) =>
+        runId === "r" ? broken("unclaimed") : undefined,
+      )
+      yield* here(Supervisor.makeWith(options))
+      for (let second = 0; second < 60; second++) {
+        yield* rest
+        yield* TestClock.adjust("1 second")
+      }
+      const of = (id: string) => actions.filter(({ runId }) => runId === id).map(({ _tag }) => _tag)
+      expect(of("r").filter((tag) => tag !== "Resumed")).toEqual(["Refused", "Refused", "Refused", "Refused", "CrashLoop"])
+      expect(of("s")).toEqual(["Unknown"])
+      expect(tried.filter((runId) => runId === "s")).toEqual(["s"])
+      expect(yield* storage.inspect("r")).toMatchObject({
+        run: { status: "failed" },
+        failure: { _tag: "CrashLoop", interruptions: 5, error: { name: "Broken", message: "it does not load" } },
+      })
+    }).pipe(Effect.provide(store)),
+  )
+
+  it.scoped("tries again and again what the run is not to blame for, and begins anew where others took it up meanwhile", () =>
+    Effect.gen(function* () {
+      const { workflow, here, actions, options } = yield* supervised(["r"], () => broken("nothing"))
+      yield* here(Supervisor.makeWith(options))
+      /** Seconds, but for the jitter. */
+      const pauses = () =>
+        actions.flatMap((action) =>
+          action._tag === "Refused" ? [2 ** Math.round(Math.log2((action.again - action.at) / 1000))] : [],
+        )
+      for (let second = 0; second < 100; second++) {
+        yield* rest
+        yield* TestClock.adjust("1 second")
+      }
+      expect(pauses()).toEqual([1, 2, 4, 8, 16, 32, 64])
+      expect((yield* here(workflow.run({ n: 1 }, { runId: "r" })))._tag).toBe("waiting-timer")
+      yield* TestClock.adjust("1 hour")
+      yield* rest
+      expect(pauses().slice(7)).toEqual([1])
+    }).pipe(Effect.provide(store)),
+  )
+
+  it.scoped("works once on what can go on, some at a time, and waits for it", () =>
+    Effect.gen(function* () {
+      let [running, most] = [0, 0]
+      const work = Effect.gen(function* () {
+        most = Math.max(most, ++running)
+        yield* Effect.yieldNow()
+        running--
+        return "Idle" as const
+      })
+      const { here, actions, tried, options } = yield* supervised(["a", "b", "c", "d", "e"], () => work)
+      yield* here(Supervisor.once({ ...options, maxConcurrent: 2 }))
+      expect(tried.toSorted()).toEqual(["a", "b", "c", "d", "e"])
+      expect(most).toBe(2)
+      expect(actions.filter(({ _tag }) => _tag === "Settled")).toHaveLength(5)
+    }).pipe(Effect.provide(store)),
   )
 })
 

@@ -428,8 +428,10 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           expect(fiber.unsafePoll()).toBeNull()
           const storage = yield* Storage
-          const refused = (yield* storage.events("r")).filter(({ event }) => event._tag === "SignalRefused")
-          expect(refused).toHaveLength(1)
+          const refused = (yield* storage.events("r")).flatMap(({ event }) =>
+            event._tag === "SignalRefused" ? [event.nodeId] : [],
+          )
+          expect(refused).toEqual(["first", "second"])
           yield* TestClock.adjust("1 hour")
           expect(yield* Fiber.join(fiber)).toEqual([{ cents: 250 }, undefined])
         }),

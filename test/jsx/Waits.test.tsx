@@ -10,10 +10,12 @@ import {
   Approval,
   createSmithers,
   HumanTask,
+  Loop,
   Parallel,
   renderPlan,
   Signal,
   Smithers,
+  Subflow,
   Timer,
   WaitForEvent,
 } from "smithers-orchestrator"
@@ -148,7 +150,7 @@ it.effect("people's tasks, signals, events and timers stand beside each other, a
         ["tick", "timer"],
       ])
       expect(waits[0]?.request).toMatchObject({ prompt: "How was **lunch**?" })
-      yield* Smithers.answer("r", "rate", { stars: 7 })
+      expect(yield* Effect.flip(Smithers.answer("r", "rate", { stars: 7 }))).toMatchObject({ _tag: "InvalidAnswer" })
       yield* Smithers.answer("r", "rate", { stars: 5 })
       yield* Smithers.signal("r", "paid", { payload: { cents: 1200 }, correlation: "dinner" })
       yield* Smithers.signal("r", "paid", { payload: { cents: 900 }, correlation: "lunch" })
@@ -158,6 +160,87 @@ it.effect("people's tasks, signals, events and timers stand beside each other, a
     }),
   ),
 )
+
+describe("a run is taken up again where something that waited has ended", () => {
+  const child = smithers(() => (
+    <Workflow name="child">
+      <Signal id="grown" name="grown" />
+    </Workflow>
+  ))
+  const kinds: Record<
+    string,
+    {
+      readonly element: React.ReactElement
+      readonly end: (run: string, pass: number) => Effect.Effect<unknown, unknown, Smithers.Runtime>
+    }
+  > = {
+    Approval: {
+      element: <Approval id="it" request={{ title: "?" }} />,
+      end: (run) => Smithers.approve(run, "it"),
+    },
+    HumanTask: {
+      element: <HumanTask id="it" output={outputs.review} prompt="?" />,
+      end: (run) => Smithers.answer(run, "it", { stars: 1 }),
+    },
+    Signal: { element: <Signal id="it" name="go" />, end: (run) => Smithers.signal(run, "go") },
+    WaitForEvent: { element: <WaitForEvent id="it" name="go" />, end: (run) => Smithers.signal(run, "go") },
+    Timer: { element: <Timer id="it" durationMs={1000} />, end: () => TestClock.adjust("1 second") },
+    Subflow: {
+      element: <Subflow id="it" workflow={child} />,
+      end: (run, pass) => Smithers.signal(`${run}~it~${pass}`, "grown"),
+    },
+  }
+  /** Of a child run, what it waits for is listed too. */
+  const waitsFor = (nodeId: string, iteration: number) => ({
+    waits: expect.arrayContaining([expect.objectContaining({ nodeId, iteration })]),
+  })
+  const open = <R,>(workflow: { readonly run: (input: object, options: { readonly runId: string }) => R }) =>
+    workflow.run({}, { runId: "r" })
+
+  it.effect.each(Object.entries(kinds))("%s", ([, { element, end }]) =>
+    onMemory(
+      Effect.gen(function* () {
+        const workflow = smithers(() => (
+          <Workflow name="once">
+            {element}
+            <Signal id="last" output={outputs.deploy} name="last" />
+          </Workflow>
+        ))
+        expect(yield* open(workflow)).toMatchObject(waitsFor("it", 0))
+        yield* end("r", 0)
+        for (let times = 0; times < 2; times++) expect(yield* open(workflow)).toMatchObject(waitsFor("last", 0))
+        yield* Smithers.signal("r", "last", { payload: "done" })
+        for (let times = 0; times < 2; times++) expect(yield* workflow.execute({}, { runId: "r" })).toBe("done")
+      }),
+    ),
+  )
+
+  it.effect.each(Object.entries(kinds))("%s in a loop", ([, { element, end }]) =>
+    onMemory(
+      Effect.gen(function* () {
+        const workflow = smithers((ctx) => (
+          <Workflow name="again">
+            <Loop until={(ctx) => ctx.iterationCount(outputs.deploy) === 2}>
+              {element}
+              <Task id="pass" output={outputs.deploy}>{`pass ${ctx.iteration}`}</Task>
+              <Signal id="last" name="last" />
+            </Loop>
+          </Workflow>
+        ))
+        for (let pass = 0; pass < 2; pass++) {
+          expect(yield* open(workflow)).toMatchObject(waitsFor("it", pass))
+          yield* end("r", pass)
+          for (let times = 0; times < 2; times++) {
+            expect(yield* open(workflow)).toMatchObject(waitsFor("last", pass))
+          }
+          yield* Smithers.signal("r", "last")
+        }
+        expect(yield* open(workflow)).toMatchObject({ _tag: "finished" })
+        yield* workflow.execute({}, { runId: "r" })
+      }),
+    ),
+  )
+})
 
 it("refuses what makes no sense, with the component and its id", () => {
   const refused = (child: React.ReactElement) => () =>

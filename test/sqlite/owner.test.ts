@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import * as Owner from "../../packages/sqlite/src/internal/owner.ts"
 
@@ -24,10 +25,12 @@ describe("an owner", () => {
 
   it.runIf(hasProc)("is dead when its process has ended and nobody has asked how", async () => {
     // The shell becomes another program, which knows nothing of the child that the shell began.
-    const parent = Bun.spawn(["sh", "-c", "true & echo $!; exec sleep 30"], { stdout: "pipe" })
+    const parent = Bun.spawn(["sh", "-c", "sleep 60 & echo $!; exec sleep 60"], { stdout: "pipe" })
     try {
       const { value } = await parent.stdout.getReader().read()
       const pid = Number(new TextDecoder().decode(value))
+      while (readFileSync(`/proc/${parent.pid}/comm`, "utf8").trim() !== "sleep") await Bun.sleep(5)
+      process.kill(pid, "SIGKILL")
       for (let waited = 0; !Owner.isDead(altered({ pid })); waited += 5) {
         expect(waited, "the child ends").toBeLessThan(5000)
         await Bun.sleep(5)

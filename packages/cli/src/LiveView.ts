@@ -2,8 +2,9 @@
  * What a terminal shows while a run goes on: a line per event, and below them, drawn over again and again, what every node is doing.
  */
 import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
 import type * as Scope from "effect/Scope"
-import type { Progress, ShownNode } from "./Progress.ts"
+import * as Progress from "./Progress.ts"
 import type { ScreenShape } from "./Screen.ts"
 import { clock, neutralise, oneLine, shorten, span } from "./Text.ts"
 
@@ -14,7 +15,7 @@ const marks = { running: "→", retrying: "↻", waiting: "◦", interrupted: "�
 
 const order = ["running", "retrying", "waiting", "interrupted", "failed", "finished", "skipped"]
 
-const nodeLine = (node: ShownNode, now: number): string => {
+const nodeLine = (node: Progress.ShownNode, now: number): string => {
   const mark = marks[node.status]
   const place = `(attempt ${node.attempt}, iteration ${node.iteration})`
   const since = span(now - node.since)
@@ -38,22 +39,24 @@ const nodeLine = (node: ShownNode, now: number): string => {
 
 /** Lines of the block below the events. `total` is how many steps the plan has, as far as it is known. */
 export const frame = (
-  progress: Progress,
+  progress: Progress.Progress,
   total: number | undefined,
   now: number,
   size: { readonly columns: number; readonly rows: number },
 ): ReadonlyArray<string> => {
-  const active = [...progress.nodes.values()]
-    .filter(({ status }) => status !== "finished" && status !== "skipped")
-    .sort((left, right) => order.indexOf(left.status) - order.indexOf(right.status) || left.since - right.since)
+  const active = [...HashMap.values(progress.active)].sort(
+    (left, right) =>
+      order.indexOf(left.status) - order.indexOf(right.status) || left.since - right.since || left.order - right.order,
+  )
   const room = Math.max(1, Math.min(mostNodes, size.rows - 3))
   const shown = active.slice(0, room).map((node) => nodeLine(node, now))
   const more = active.length > room ? [`… and ${active.length - room} more`] : []
-  const known = Math.max(total ?? 0, progress.nodes.size)
+  const done = HashMap.size(progress.done)
+  const known = Math.max(total ?? 0, Progress.size(progress))
   const width = 20
-  const filled = known === 0 ? 0 : Math.round((progress.done / known) * width)
+  const filled = known === 0 ? 0 : Math.round((done / known) * width)
   const bar = `${"█".repeat(filled)}${"░".repeat(width - filled)}`
-  const summary = `${bar} ${progress.done}/${known} done  ${clock(now - progress.createdAt)}`
+  const summary = `${bar} ${done}/${known} done  ${clock(now - progress.createdAt)}`
   return [...shown, ...more, summary].map((line) => fit(line, Math.max(20, size.columns - 1)))
 }
 
@@ -68,14 +71,18 @@ const fit = (line: string, columns: number): string => {
 /** A view that can be written above of. */
 export interface View {
   readonly line: (text: string) => void
-  readonly update: (progress: Progress, total: number | undefined) => void
+  readonly update: (progress: Progress.Progress, total: number | undefined) => void
 }
 
 /** How often it is drawn again, in milliseconds: seconds count up smoothly enough, and it costs nothing. */
 const redrawMs = 200
 
 /** Shows a run until the scope closes; then only the lines stay. */
-export const make = (screen: ScreenShape, clockNow: () => number, initial: Progress): Effect.Effect<View, never, Scope.Scope> =>
+export const make = (
+  screen: ScreenShape,
+  clockNow: () => number,
+  initial: Progress.Progress,
+): Effect.Effect<View, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       let progress = initial
@@ -90,7 +97,7 @@ export const make = (screen: ScreenShape, clockNow: () => number, initial: Progr
       const timer = setInterval(() => draw(""), redrawMs)
       return {
         line: (text: string) => draw(`${neutralise(text)}\n`),
-        update: (next: Progress, count: number | undefined) => {
+        update: (next: Progress.Progress, count: number | undefined) => {
           progress = next
           total = count
         },

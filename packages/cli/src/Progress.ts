@@ -2,6 +2,8 @@
  * A run as it goes on: what each event says to a person, and what the nodes of the run are doing after it. Plain functions of events.
  */
 import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/Storage"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
 import { clock, oneLine, plural, shorten, span } from "./Text.ts"
 
 /** A node in one iteration, as it is shown. */
@@ -10,6 +12,8 @@ export interface ShownNode {
   readonly iteration: number
   readonly status: "running" | "retrying" | "waiting" | "interrupted" | "finished" | "skipped" | "failed"
   readonly attempt: number
+  /** Nodes that were there when it came. */
+  readonly order: number
   /** Epoch ms since when it has been as it is. */
   readonly since: number
   readonly retryAt: number | undefined
@@ -19,32 +23,44 @@ export interface ShownNode {
   readonly error: string | undefined
 }
 
-/** What is shown of a run. */
+/**
+ * What is shown of a run, by key. Persistent, and with what is done apart from the rest: an event, and a picture of what goes on, cost the
+ * same however many steps came before.
+ */
 export interface Progress {
   readonly createdAt: number
-  readonly nodes: ReadonlyMap<string, ShownNode>
-  readonly done: number
+  readonly active: HashMap.HashMap<string, ShownNode>
+  /** What is finished or skipped. */
+  readonly done: HashMap.HashMap<string, ShownNode>
 }
 
 /** A run of which nothing is known yet. */
-export const begin = (createdAt: number): Progress => ({ createdAt, nodes: new Map(), done: 0 })
+export const begin = (createdAt: number): Progress => ({ createdAt, active: HashMap.empty(), done: HashMap.empty() })
 
-const isDone = ({ status }: ShownNode): boolean => status === "finished" || status === "skipped"
+/** Nodes that have come so far. */
+export const size = ({ active, done }: Progress): number => HashMap.size(active) + HashMap.size(done)
+
+/** How a node is now. */
+const put = (progress: Progress, key: string, node: ShownNode): Progress =>
+  node.status === "finished" || node.status === "skipped"
+    ? { ...progress, active: HashMap.remove(progress.active, key), done: HashMap.set(progress.done, key, node) }
+    : { ...progress, active: HashMap.set(progress.active, key, node), done: HashMap.remove(progress.done, key) }
 
 /** Takes up what the store knows of a run. */
 export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, waits: ReadonlyArray<WaitSummary>): Progress => {
-  const shown = new Map<string, ShownNode>()
+  let progress = begin(createdAt)
   const waiting = new Map(waits.map((wait) => [`${wait.nodeId}/${wait.iteration}`, wait]))
   for (const node of nodes) {
     if (node.kind !== "step") continue
     const key = `${node.nodeId}/${node.iteration}`
     const wait = node.status === "waiting" ? waiting.get(key) : undefined
-    shown.set(key, {
+    progress = put(progress, key, {
       nodeId: node.nodeId,
       iteration: node.iteration,
       // Its process is gone.
       status: node.status === "running" ? "interrupted" : (node.status as ShownNode["status"]),
       attempt: node.attempt,
+      order: size(progress),
       since: node.startedAt ?? createdAt,
       retryAt: node.retryAt ?? undefined,
       waitsFor: wait === undefined ? undefined : waitText(wait.kind, wait.request, wait.name ?? undefined),
@@ -52,7 +68,7 @@ export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, wai
       error: node.error === null ? undefined : `${node.error.name}: ${node.error.message}`,
     })
   }
-  return { createdAt, nodes: shown, done: [...shown.values()].filter(isDone).length }
+  return progress
 }
 
 /** What is waited for, in words. */
@@ -90,12 +106,13 @@ export const titleOf = (request: unknown): string | undefined => {
 export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress => {
   if (!("nodeId" in event) || event._tag === "LoopAdvanced" || event._tag === "LoopFinished") return progress
   const key = `${event.nodeId}/${event.iteration}`
-  const before = progress.nodes.get(key)
+  const before = Option.getOrUndefined(Option.orElse(HashMap.get(progress.active, key), () => HashMap.get(progress.done, key)))
   const base: ShownNode = {
     nodeId: event.nodeId,
     iteration: event.iteration,
     status: before?.status ?? "interrupted",
     attempt: before?.attempt ?? 0,
+    order: before?.order ?? size(progress),
     since: at,
     retryAt: undefined,
     waitsFor: undefined,
@@ -131,10 +148,7 @@ export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress 
         return undefined
     }
   })()
-  if (next === undefined) return progress
-  const nodes = new Map(progress.nodes).set(key, next)
-  const done = progress.done + Number(isDone(next)) - Number(before !== undefined && isDone(before))
-  return { ...progress, nodes, done }
+  return next === undefined ? progress : put(progress, key, next)
 }
 
 const errorText = (error: { readonly name: string; readonly message: string }): string =>

@@ -72,7 +72,7 @@ export const redirectImports = (source: string, to: (specifier: string) => strin
   for (let match = statement.exec(source); match !== null; match = statement.exec(source)) {
     const [text, quote = "", specifier = ""] = match
     const target = to(specifier)
-    changed += target === undefined ? text : text.replace(`${quote}${specifier}${quote}`, JSON.stringify(target))
+    changed += target === undefined ? text : text.replace(`${quote}${specifier}${quote}`, () => JSON.stringify(target))
     end = statement.lastIndex
   }
   return changed + source.slice(end)
@@ -85,7 +85,7 @@ export const withRuntime = (source: string, runtime: string): string => {
   const shebang = /^#![^\n]*\n/.exec(source)?.[0]
   return shebang === undefined
     ? pragma + source
-    : `//${shebang.slice(2)}`.replace(/\n$/, `\n${pragma}`) + source.slice(shebang.length)
+    : `//${shebang.slice(2)}`.replace(/\n$/, () => `\n${pragma}`) + source.slice(shebang.length)
 }
 
 const loaders = { ".ts": "ts", ".mts": "ts", ".tsx": "tsx", ".js": "js", ".mjs": "js", ".jsx": "jsx" } as const

@@ -263,15 +263,17 @@ export const make = (): StorageShape => {
           .filter((run) => parent === undefined || run.parent?.runId === parent)
           .slice(0, limit)
       }),
-    waits: ({ runId, kind, all = false, limit = 100 }) =>
-      Effect.sync(() =>
-        [...stored.values()]
+    waits: ({ runId, runIds, kind, all = false, limit = 100 }) =>
+      Effect.sync(() => {
+        const isMeant = (id: string) => (runId === undefined || id === runId) && (runIds === undefined || runIds.includes(id))
+        return [...stored.values()]
+          .filter(({ run }) => isMeant(run.runId))
           .flatMap(({ waits }) => [...waits.values()])
-          .filter((wait) => (runId === undefined || wait.runId === runId) && (kind === undefined || kind.includes(wait.kind)))
+          .filter((wait) => kind === undefined || kind.includes(wait.kind))
           .filter(({ status }) => all || status === "open")
           .sort((left, right) => left.since - right.since)
-          .slice(0, limit),
-      ),
+          .slice(0, limit)
+      }),
     plan: (runId, frame = Number.POSITIVE_INFINITY) =>
       Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
     inspect: (runId) =>

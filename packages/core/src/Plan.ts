@@ -7,7 +7,7 @@ import * as Either from "effect/Either"
 import { type Agent, nameOf } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
-import { idPattern, idRule, type NodeId } from "./Ids.ts"
+import { idPattern, idRule, type NodeId, type NodeKey } from "./Ids.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import { compensationId, type RunState } from "./RunState.ts"
 
@@ -29,6 +29,24 @@ export interface Need {
 
 /** What a predicate sees: the input and the needs by name, and for a loop's `until` also `output` and `iteration`. */
 export type PredicateContext = { readonly [name: string]: unknown }
+
+/** An output that was looked up, by other ways than a need, while something was worked out. */
+export interface Read {
+  /** The node that is meant; `undefined` where none has given the table yet. */
+  readonly nodeId: NodeId | undefined
+  readonly table: string
+  /** The row that was found, if there is one. */
+  readonly key: NodeKey | undefined
+}
+
+/** Takes note of what an author's function reads, so that what is made of it can be made again. */
+export type NoteRead = (read: Read) => void
+
+/** What a node may have whose author has read outputs while making it. */
+interface Drawn {
+  /** The rows that it may have been made of. Called only when the node begins. */
+  readonly reads?: () => ReadonlyArray<NodeKey>
+}
 
 /** An output that the plan was made without, because it was not there yet: the one of a node, or of whatever node writes the table. */
 export interface PendingRead {
@@ -54,12 +72,12 @@ interface Provisional {
 
 /** Whether and for how long a step may take over the output of an earlier run; the key is derived from what `key` returns. */
 export interface Cache {
-  readonly key: (context: PredicateContext, state: RunState) => unknown
+  readonly key: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
   readonly ttlMs: number | undefined
 }
 
 /** Work: the only node that runs user code as an attempt and the only one with an output of its own. */
-export interface Step extends Provisional {
+export interface Step extends Provisional, Drawn {
   readonly _tag: "Step"
   readonly id: NodeId
   readonly label: string | undefined
@@ -71,7 +89,7 @@ export interface Step extends Provisional {
   readonly retry: RetryPolicy<unknown>
   readonly timeoutMs: number | undefined
   readonly heartbeatTimeoutMs: number | undefined
-  readonly skipIf: ((context: PredicateContext, state: RunState) => boolean) | undefined
+  readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly continueOnFail: boolean
   readonly cache: Cache | undefined
   /** Set where the work is an agent's: then what `run` gives is the prompt. */
@@ -80,7 +98,7 @@ export interface Step extends Provisional {
    * Returns a value, a Promise or an Effect. The context is built by `StepProgram`; `state` is that of the run as the attempt
    * starts.
    */
-  readonly run: (context: never, state: RunState) => unknown
+  readonly run: (context: never, state: RunState, noteRead: NoteRead) => unknown
   /** Undoes the step inside a saga. */
   readonly compensate: ((context: never, state: RunState) => unknown) | undefined
   /** An approval without a row of its own, under the id of the step, that the step waits for before its first attempt. */
@@ -114,12 +132,12 @@ export interface Branch {
 }
 
 /** Passes of a body until a condition holds, asked before the first pass and after each. `until` must be pure. */
-export interface Loop extends Provisional {
+export interface Loop extends Provisional, Drawn {
   readonly _tag: "Loop"
   readonly id: NodeId
   readonly needs: ReadonlyArray<Need>
   readonly body: Node
-  readonly until: (context: PredicateContext, state: RunState) => boolean
+  readonly until: (context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean
   readonly maxIterations: number
   readonly onMaxReached: "return-last" | "fail"
 }
@@ -128,27 +146,30 @@ export interface Loop extends Provisional {
 export type Awaited =
   | {
       readonly kind: "approval"
-      readonly request: (context: PredicateContext, state: RunState) => unknown
+      readonly request: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
       readonly onDeny: "fail" | "continue" | "skip"
       /** Who may decide; anyone where it is not said. Names: whoever brings a decision has made sure of who it is from. */
       readonly approvers: ReadonlyArray<string> | undefined
     }
-  | { readonly kind: "human"; readonly prompt: (context: PredicateContext, state: RunState) => unknown }
+  | { readonly kind: "human"; readonly prompt: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown }
   | {
       readonly kind: "signal"
       readonly name: string
-      readonly correlation: ((context: PredicateContext, state: RunState) => unknown) | undefined
+      readonly correlation: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown) | undefined
     }
   | {
       readonly kind: "subflow"
       readonly child: Child
-      readonly input: (context: PredicateContext, state: RunState) => unknown
+      readonly input: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
       /** Waits for the child, and cancels it with itself; otherwise it is over as soon as the child has begun. */
       readonly isAttached: boolean
       readonly onFail: "fail" | "continue"
     }
   /** `due` is epoch ms, given when the wait begins. */
-  | { readonly kind: "timer"; readonly due: (context: PredicateContext, now: number, state: RunState) => number }
+  | {
+      readonly kind: "timer"
+      readonly due: (context: PredicateContext, now: number, state: RunState, noteRead: NoteRead) => number
+    }
 
 /** A workflow as one that starts it knows it. */
 export interface Child {
@@ -163,7 +184,7 @@ export interface Child {
 }
 
 /** Waiting for the world, durably: nothing runs for it. */
-export interface Wait extends Provisional {
+export interface Wait extends Provisional, Drawn {
   readonly _tag: "Wait"
   readonly id: NodeId
   readonly label: string | undefined
@@ -172,7 +193,7 @@ export interface Wait extends Provisional {
   readonly codec: Codec<unknown, unknown>
   /** Name of the output table; a timer has none, as it gives nothing. */
   readonly table: string | undefined
-  readonly skipIf: ((context: PredicateContext, state: RunState) => boolean) | undefined
+  readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly on: Awaited
   /** How long it waits at most. */
   readonly timeoutMs: number | undefined
@@ -275,7 +296,7 @@ export const partsOf = (plan: Pick<Plan, "end">, position: number, node: TryCatc
 
 /** What undoes a step, as a step: it is retried and limited as that is, and gives nothing. */
 const compensationOf = (step: Step): Step => {
-  const { ask: _, gate: __, ...kept } = step
+  const { ask: _, gate: __, reads: ___, ...kept } = step
   const run = step.compensate as Step["run"]
   const without = {
     label: undefined,

@@ -390,7 +390,7 @@ const loop = (
       )
       wanted = []
       while (chosen.length > 0) {
-        const { events: resets, nodeIds } = Revival.again(plan, state, chosen)
+        const { events: resets, nodeIds } = Revival.again(plan, state, chosen, attempts.reads())
         for (const nodeId of [...chosen, ...nodeIds]) done.add(nodeId)
         const keys = new Set(
           resets.flatMap((event) => (event._tag === "NodeReset" ? [nodeKey(event.nodeId, event.iteration)] : [])),

@@ -17,6 +17,12 @@ export type WaitKind = typeof WaitKind.Type
 const node = { nodeId: Schema.String, iteration: Schema.Number }
 const attempt = { ...node, attempt: Schema.Number }
 
+/**
+ * The rows of other nodes (`<node>/<iteration>`) that a node has read so far by other ways than its needs, where that is more than was known: what
+ * is to be made again where one of them is.
+ */
+const reads = Schema.optional(Schema.Array(Schema.String))
+
 /** Why something failed for good: where, and of what. What a boundary catches, or what its run ends with. */
 export const FailureCause = Schema.Struct({
   ...node,
@@ -55,7 +61,7 @@ export const PlanChanged = Schema.TaggedStruct("PlanChanged", {
   changed: Schema.Array(Schema.String),
 })
 
-export const AttemptStarted = Schema.TaggedStruct("AttemptStarted", attempt)
+export const AttemptStarted = Schema.TaggedStruct("AttemptStarted", { ...attempt, reads })
 
 /** `output` is the stored form; `table` is where the store keeps it. What undoes a step has neither. */
 export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
@@ -65,6 +71,7 @@ export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
   /** The output was taken over from an earlier run. */
   isCached: Schema.optional(Schema.Boolean),
   turns,
+  reads,
 })
 
 /** `retryAt` (epoch ms) is when the next attempt is due; without it the node has failed for good, softly if `soft`. */
@@ -75,6 +82,7 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
   soft: Schema.optional(Schema.Boolean),
   heartbeat: Schema.optional(Schema.Unknown),
   turns,
+  reads,
 })
 
 /** An attempt ended without a result. Only `crash` counts towards a crash loop; none uses up a retry. */
@@ -101,6 +109,7 @@ export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   name: Schema.optional(Schema.String),
   correlation: Schema.optional(Schema.String),
   deadline: Schema.optional(Schema.Number),
+  reads,
 })
 
 /** When a person said something (epoch ms), which may be long before anybody works on the run and hears of it. */
@@ -134,7 +143,7 @@ export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
   payload: Schema.optional(Schema.Unknown),
 })
 
-/** A signal does not match the schema of the one who waits for it, and is gone; the wait goes on. */
+/** A signal does not match the schema of the one who waits for it. The wait goes on, and the signal is kept for another that it fits. */
 export const SignalRefused = Schema.TaggedStruct("SignalRefused", {
   ...node,
   signalId: Schema.String,
@@ -164,9 +173,10 @@ export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
   by: Schema.optional(Schema.String),
   saidAt,
   signalId: Schema.optional(Schema.String),
+  reads,
 })
 
-export const NodeSkipped = Schema.TaggedStruct("NodeSkipped", node)
+export const NodeSkipped = Schema.TaggedStruct("NodeSkipped", { ...node, reads })
 
 /** A saga or a try has begun. */
 export const BoundaryStarted = Schema.TaggedStruct("BoundaryStarted", node)
@@ -194,9 +204,13 @@ export const BoundaryEnded = Schema.TaggedStruct("BoundaryEnded", {
 export const NodeReset = Schema.TaggedStruct("NodeReset", { ...node, isAnew: Schema.optional(Schema.Boolean) })
 
 /** A loop began pass number `pass` (from 0); `iteration` of the nodes inside is `base + pass`. */
-export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number })
+export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number, reads })
 
-export const LoopFinished = Schema.TaggedStruct("LoopFinished", { ...node, reason: Schema.Literal("until", "maxIterations") })
+export const LoopFinished = Schema.TaggedStruct("LoopFinished", {
+  ...node,
+  reason: Schema.Literal("until", "maxIterations"),
+  reads,
+})
 
 /** Nothing new starts until it is unpaused. */
 export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(Schema.String) })

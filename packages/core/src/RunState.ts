@@ -64,6 +64,8 @@ export interface Signal {
   readonly name: string
   readonly correlation: string | undefined
   readonly payload: Json | undefined
+  /** The waits that it does not fit, as the code was that the run was last taken up with. */
+  readonly refusedBy?: ReadonlyArray<NodeKey>
 }
 
 /** A step, or a wait, in one iteration. */
@@ -97,6 +99,8 @@ export interface StepRecord {
   readonly generation?: number
   /** Number of the event with which it finished: the order of completion. */
   readonly order?: number
+  /** Rows of other nodes that it has read since it was last reset. */
+  readonly reads?: ReadonlyArray<NodeKey>
 }
 
 /** A loop in one iteration of the loop around it. */
@@ -109,6 +113,8 @@ export interface LoopRecord {
   readonly base: number
   /** Passes begun. */
   readonly passes: number
+  /** Rows of nodes outside that were read to decide about its passes. */
+  readonly reads?: ReadonlyArray<NodeKey>
 }
 
 /** A saga or a try in one iteration of the loop around it. */
@@ -134,6 +140,8 @@ export interface RunState {
   readonly input: Json | undefined
   readonly status: RunStatus
   readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
+  /** How many of them have gone wrong ({@link isWrong}), so that nobody looks through all of them where none has. */
+  readonly wrong: number
   /** Passes begun per loop over the whole run: the `base` of its next instance. */
   readonly loopPasses: HashMap.HashMap<NodeId, number>
   /** Signals in the order in which they came. */
@@ -158,6 +166,7 @@ export const empty = (runId: string): RunState => ({
   input: undefined,
   status: "running",
   nodes: HashMap.empty(),
+  wrong: 0,
   loopPasses: HashMap.empty(),
   signals: [],
   output: undefined,
@@ -235,7 +244,9 @@ const fold = (state: RunState, event: RunEvent, at: number): RunState => {
     case "RunResumed": {
       // A cancellation that a crash cut short goes on; one that was completed is what resuming takes back.
       const cancel = isEnded(state) ? undefined : state.cancel
-      return { ...state, status: "running", output: undefined, failure: undefined, cancel }
+      // Edited code may take what its former self refused.
+      const signals = state.signals.map(({ refusedBy: _, ...signal }) => signal)
+      return { ...state, status: "running", output: undefined, failure: undefined, cancel, signals }
     }
     case "PlanChanged":
       return state
@@ -264,8 +275,12 @@ const fold = (state: RunState, event: RunEvent, at: number): RunState => {
       const { id, name, correlation } = event
       return { ...state, signals: [...state.signals, { id, name, correlation, payload: event.payload as Json | undefined }] }
     }
-    case "SignalRefused":
-      return withoutSignal(state, event.signalId)
+    case "SignalRefused": {
+      const refusing = nodeKey(event.nodeId, event.iteration)
+      const mark = (signal: Signal): Signal =>
+        signal.id === event.signalId ? { ...signal, refusedBy: [...(signal.refusedBy ?? []), refusing] } : signal
+      return { ...state, signals: state.signals.map(mark) }
+    }
     case "WaitEnded": {
       const record = step(state, event.nodeId, event.iteration) ?? unstarted(event.nodeId, event.iteration)
       return put(
@@ -285,10 +300,16 @@ const withoutSignal = (state: RunState, id: string): RunState => ({
   signals: state.signals.filter((signal) => signal.id !== id),
 })
 
-const put = (state: RunState, record: NodeRecord): RunState => ({
-  ...state,
-  nodes: HashMap.set(state.nodes, nodeKey(record.nodeId, record.iteration), record),
-})
+/** Whether a node has failed, or a boundary is being left or was left by a failure. */
+export const isWrong = ({ kind, status }: NodeRecord): boolean =>
+  status === "failed" || (kind === "boundary" && status === "halted")
+
+const put = (state: RunState, record: NodeRecord): RunState => {
+  const key = nodeKey(record.nodeId, record.iteration)
+  const before = state.wrong === 0 ? undefined : Option.getOrUndefined(HashMap.get(state.nodes, key))
+  const wrong = state.wrong + Number(isWrong(record)) - Number(before !== undefined && isWrong(before))
+  return { ...state, nodes: HashMap.set(state.nodes, key, record), wrong }
+}
 
 const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   kind: "step",
@@ -339,13 +360,23 @@ const foldLoop = (state: RunState, event: LoopEvent): RunState => {
   const total = Option.getOrElse(HashMap.get(state.loopPasses, event.nodeId), () => 0)
   if (event._tag === "LoopAdvanced") {
     const { nodeId, iteration, base, pass } = event
-    const advanced = put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1 })
+    const reads = readsAfter(loop(state, nodeId, iteration), event)
+    const advanced = put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1, ...reads })
     return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, Math.max(total, base + pass + 1)) }
   }
   const record = loop(state, event.nodeId, event.iteration)
   const { nodeId, iteration } = event
-  return put(state, { kind: "loop", nodeId, iteration, base: total, passes: 0, ...record, status: "finished" })
+  const reads = readsAfter(record, event)
+  return put(state, { kind: "loop", nodeId, iteration, base: total, passes: 0, ...record, status: "finished", ...reads })
 }
+
+/** What a node has read by an event: all that it says, or what was known before. */
+const readsAfter = (record: StepRecord | LoopRecord | undefined, event: RunEvent): { readonly reads?: ReadonlyArray<NodeKey> } => {
+  const reads = "reads" in event && event.reads !== undefined ? (event.reads as ReadonlyArray<NodeKey>) : record?.reads
+  return reads === undefined ? nothing : { reads }
+}
+
+const nothing = {}
 
 const foldStep = (
   record: StepRecord,
@@ -357,6 +388,7 @@ const foldStep = (
   const approved = {
     ...(record.approved === undefined ? {} : { approved: record.approved }),
     ...(record.generation === undefined ? {} : { generation: record.generation }),
+    ...readsAfter(record, event),
   }
   const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions, ...approved } as const
   const heartbeat = record.heartbeat === undefined ? {} : { heartbeat: record.heartbeat }

@@ -184,6 +184,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const emit = (event: RunEvent): void => {
     events.push(event)
     state = RunState.apply(state, event, now)
+    if (event._tag === "WaitEnded" && askers.size > 0) outdate(event)
     if (options.observe?.(event) === true) isStale = true
   }
 
@@ -205,6 +206,36 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const recordOf = (position: number): RunState.StepRecord | undefined =>
     RunState.step(state, (at(position) as Plan.Step).id, iterationOf(position))
+
+  /** Rows that were read while it was decided about a node, by its own row, until an event says so. */
+  const noted = new Map<NodeKey, Set<NodeKey>>()
+  /** Whether a row is the node's own, or of what stands in a loop that looks at what it did: it goes on from there. */
+  const isOwn = (position: number, key: NodeKey): boolean => {
+    const target = plan.positions.get(key.slice(0, key.lastIndexOf("/")))
+    if (target === undefined || target < position || target >= (end[position] as number)) return false
+    return target > position || key === nodeKey((at(position) as Plan.Step).id, iterationOf(position))
+  }
+  const noteReads =
+    (position: number): Plan.NoteRead =>
+    ({ key }) => {
+      if (key === undefined || isOwn(position, key)) return
+      const reader = nodeKey((at(position) as Plan.Step).id, iterationOf(position))
+      const known = noted.get(reader)
+      if (known === undefined) noted.set(reader, new Set([key]))
+      else known.add(key)
+    }
+  /** What a node has read so far, for the event that says so, where it is more than its record says. */
+  const readsOf = (position: number): { readonly reads?: ReadonlyArray<NodeKey> } => {
+    const node = at(position) as Plan.Step | Plan.Wait | Plan.Loop
+    if (node.reads === undefined && noted.size === 0) return nothing
+    const own = nodeKey(node.id, iterationOf(position))
+    const before = (node._tag === "Loop" ? loopRecord(position) : recordOf(position))?.reads ?? []
+    const reads = new Set(before)
+    for (const key of noted.get(own) ?? []) reads.add(key)
+    for (const key of node.reads?.() ?? []) if (!isOwn(position, key)) reads.add(key)
+    noted.delete(own)
+    return reads.size === before.length ? nothing : { reads: [...reads].sort() }
+  }
 
   /** Runs a predicate of the user's; a throw fails the node it belongs to. */
   const ask = <A>(position: number, predicate: () => A, name = predicates[at(position)._tag]): A | undefined => {
@@ -338,16 +369,16 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const passGate = (position: number, gate: Plan.Wait): void => {
     const approved = recordOf(position)?.approved
     if (approved === undefined) return hold(position, gate)
-    const asked = ask(position, () => Waits.requestOf(gate, context(position), now, state, iterationOf(position)))
+    const asked = ask(position, () => request(position, gate))
     if (asked !== undefined) return asked.digest === approved ? enqueue(position) : hold(position, gate)
   }
   /** Whether a node is skipped, or its `skipIf` threw; then it is over. */
   const isLeftOut = (position: number, node: Plan.Step | Plan.Wait): boolean => {
     const { skipIf } = node
     if (skipIf === undefined) return false
-    const isSkipped = ask(position, () => Boolean(skipIf(context(position), state)))
+    const isSkipped = ask(position, () => Boolean(skipIf(context(position), state, noteReads(position))))
     if (isSkipped !== true) return isSkipped === undefined
-    emit({ _tag: "NodeSkipped", nodeId: node.id, iteration: iterationOf(position) })
+    emit({ _tag: "NodeSkipped", nodeId: node.id, iteration: iterationOf(position), ...readsOf(position) })
     complete(position)
     return true
   }
@@ -360,19 +391,50 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (record?.status !== "waiting" && isLeftOut(position, node)) return
     hold(position, node)
   }
+  /** Waits by what they have looked up for what they ask for: nodes, and tables (`/<table>`) that no node had given. */
+  const askers = new Map<string, Set<number>>()
+  /** Open waits that may ask for something else since an output has come that they had looked for. */
+  const outdated = new Set<number>()
+  const request = (position: number, node: Plan.Wait) => {
+    const note = noteReads(position)
+    return Waits.requestOf(node, context(position), now, state, iterationOf(position), (read) => {
+      note(read)
+      // What a child run was started with stands, and so does a time.
+      if (node.on.kind === "subflow" || node.on.kind === "timer") return
+      const wanted = read.nodeId ?? `/${read.table}`
+      const others = askers.get(wanted)
+      if (others === undefined) askers.set(wanted, new Set([position]))
+      else others.add(position)
+    })
+  }
+  const outdate = ({ nodeId, table }: { readonly nodeId: NodeId; readonly table?: string | undefined }): void => {
+    for (const wanted of [nodeId, `/${table}`]) {
+      for (const position of askers.get(wanted) ?? []) if (held.has(position)) outdated.add(position)
+    }
+  }
+  /** Has open waits say what they ask for by now. */
+  const askAgain = (): void => {
+    while (outdated.size > 0 && !isStale && !isPaused()) {
+      const position = Math.min(...outdated)
+      settleWait(position)
+      outdated.delete(position)
+      walk()
+    }
+  }
   const hold = (position: number, node: Plan.Wait): void => {
+    held.delete(position)
     const iteration = iterationOf(position)
     const record = recordOf(position)
     const begun = record?.status === "waiting" && record.wait?.kind === node.on.kind ? record.wait : undefined
     // What a child run was started with stands; of anything else it is asked again what it asks for.
     if (begun === undefined || node.on.kind !== "subflow") {
-      const asked = ask(position, () => Waits.requestOf(node, context(position), now, state, iteration), predicates.Wait)
+      const asked = ask(position, () => request(position, node), predicates.Wait)
       if (asked === undefined) return
       if (begun === undefined || !Waits.isSame(begun, asked)) {
         const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
         const { due: _, ...shown } = asked
         const limit = deadline === undefined ? {} : { deadline }
-        emit({ _tag: "WaitStarted", nodeId: node.id, iteration, kind: node.on.kind, ...shown, ...limit })
+        emit({ _tag: "WaitStarted", nodeId: node.id, iteration, kind: node.on.kind, ...shown, ...limit, ...readsOf(position) })
       }
     }
     cells[position] = Cell.held
@@ -386,12 +448,14 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const iteration = iterationOf(position)
     const wait = recordOf(position)?.wait
     if (wait === undefined || cells[position] !== Cell.held) return
+    // What was decided of something else does not count.
+    if (outdated.delete(position)) return hold(position, node)
     const key = nodeKey(node.id, iteration)
     const isGate = at(position)._tag === "Step"
     const accept = (given: unknown): Accepted =>
       isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
     const time = isTicking() ? now : Number.NEGATIVE_INFINITY
-    const { refused, ending, isGivenUp } = Waits.judge(node, wait, state.signals, time, accept)
+    const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state.signals, time, accept)
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)
       interrupt(key, "cancelled")
@@ -401,7 +465,14 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     held.delete(position)
     cells[position] = Cell.running
     const isPassed = isGate && ending.status === "finished"
-    emit({ _tag: "WaitEnded", nodeId: node.id, iteration, ...ending, ...(isPassed ? { status: "passed" } : {}) })
+    emit({
+      _tag: "WaitEnded",
+      nodeId: node.id,
+      iteration,
+      ...ending,
+      ...(isPassed ? { status: "passed" } : {}),
+      ...readsOf(position),
+    })
     if (isPassed) return enqueue(position)
     if (ending.status === "failed") fail(position, { _tag: "Error", error: ending.error as ErrorInfo })
     else complete(position)
@@ -416,17 +487,19 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const record = loopRecord(position)
     const passes = record?.passes ?? 0
     const output = passes === 0 ? undefined : view.value(position + 1)
-    const isOver = ask(position, () => Boolean(loop.until({ ...context(position), output, iteration: passes }, state)))
+    const isOver = ask(position, () =>
+      Boolean(loop.until({ ...context(position), output, iteration: passes }, state, noteReads(position))),
+    )
     if (isOver === undefined) return
     if (!isOver && passes >= loop.maxIterations && loop.onMaxReached === "fail") {
       return fail(position, { _tag: "LoopLimit", maxIterations: loop.maxIterations })
     }
     if (isOver || passes >= loop.maxIterations) {
-      emit({ _tag: "LoopFinished", nodeId: loop.id, iteration, reason: isOver ? "until" : "maxIterations" })
+      emit({ _tag: "LoopFinished", nodeId: loop.id, iteration, reason: isOver ? "until" : "maxIterations", ...readsOf(position) })
       return complete(position)
     }
     const base = record?.base ?? loopPasses(loop.id)
-    emit({ _tag: "LoopAdvanced", nodeId: loop.id, iteration, base, pass: passes })
+    emit({ _tag: "LoopAdvanced", nodeId: loop.id, iteration, base, pass: passes, ...readsOf(position) })
     cells.fill(Cell.idle, position + 1, end[position])
     activate(position + 1)
   }
@@ -513,7 +586,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       const attempt = (RunState.step(state, step.id, iteration)?.attempt ?? 0) + 1
       cells[position] = Cell.running
       groups.occupy(position, 1)
-      emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt })
+      emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...readsOf(position) })
       starts.push({ position, step, iteration, attempt })
     }
     return starts
@@ -530,6 +603,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       return
     }
     if (!(event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed" || event._tag === "AttemptInterrupted")) return
+    if (event._tag === "AttemptSucceeded" && askers.size > 0) outdate(event)
     const position = plan.positions.get(event.nodeId)
     if (position === undefined || cells[position] !== Cell.running || iterationOf(position) !== event.iteration) {
       if (orphans.delete(nodeKey(event.nodeId, event.iteration))) groups.occupy(position ?? -1, -1)
@@ -601,6 +675,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       walk()
       end = deadlines.peek()
     }
+    askAgain()
     if (state.cancel !== undefined && !isCancelled && work.length === 0 && !isStale && cells[0] !== Cell.done) cancelAll()
     return { state, events, interrupts, isPartial: work.length > 0 && !isPaused(), isStale }
   }
@@ -691,6 +766,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 }
 
 const finished = { _tag: "Finished" } as const
+
+const nothing = {}
 
 const predicates = {
   Step: "skipIf",

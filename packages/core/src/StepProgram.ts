@@ -92,6 +92,8 @@ export interface Attempt {
   readonly onHeartbeat: (details: Json) => void
   /** Takes what was said to an agent, and its reply. */
   readonly onTurn: (turn: AgentTurn) => void
+  /** Takes note of what its code reads. */
+  readonly onRead: Plan.NoteRead
   /** Looks for an output of an earlier run, and makes the key under which this one's is kept. */
   readonly cache: CacheEntry | undefined
 }
@@ -262,7 +264,8 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       })
     let returned: unknown
     try {
-      returned = (step.run as (context: StepContext<unknown>, state: RunState) => unknown)(context, attempt.state)
+      const run = step.run as (context: StepContext<unknown>, state: RunState, noteRead: Plan.NoteRead) => unknown
+      returned = run(context, attempt.state, attempt.onRead)
     } catch (thrown) {
       ending.isOver = true
       return Effect.fail(thrown)

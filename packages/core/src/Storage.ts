@@ -232,6 +232,8 @@ export type WaitSummary = typeof WaitSummary.Type
 /** Which waits to list. Oldest first. */
 export interface WaitFilter {
   readonly runId?: string
+  /** Only of these runs: those of a page. */
+  readonly runIds?: ReadonlyArray<string>
   readonly kind?: ReadonlyArray<WaitKind>
   /** Also those that are over. */
   readonly all?: boolean

@@ -1,25 +1,28 @@
 /**
  * Wakes runs that nobody works on and that can go on: whose owner died, whose timer is due, whose wait is over, or that were told
  * something. It looks when the store says that something changed, when the next deadline comes, and every now and then for owners
- * that have gone; between that it does nothing. Several supervisors may watch one store: a run is claimed by one.
+ * that have gone; between that it does nothing. Several supervisors may watch one store: a run is claimed by one. How a run is worked on is
+ * for a {@link Worker} to say: in this process with the workflows of a registry, or in processes of their own as the command line does.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Engine, type EngineError } from "./Engine.ts"
-import { CrashLoop, type ErrorInfo, InvalidWorkflow, StoreError } from "./Errors.ts"
+import { CrashLoop, type ErrorInfo, InvalidWorkflow, type RunFenced, type RunNotFound, StoreError } from "./Errors.ts"
 import { infoOf } from "./internal/outbox.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
 import type * as Plan from "./Plan.ts"
 import type { Definition } from "./RunDriver.ts"
-import { type Due, Storage } from "./Storage.ts"
+import { type Due, type Except, Storage } from "./Storage.ts"
 
 /** A workflow as a registry knows it. */
 export interface Registered<R> {
@@ -60,49 +63,94 @@ export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Re
   return { names: [...byName.keys()], find: (name) => byName.get(name) }
 }
 
-/** How a supervisor works. */
-export interface SupervisorOptions<R> {
-  readonly registry: Registry<R>
+/**
+ * What came of working on a run: it has ended, it can go on only when something comes from outside, or it is gone, or somebody else's
+ * by now.
+ */
+export type Outcome = "Finished" | "Failed" | "Cancelled" | "Idle" | "Gone"
+
+/** Why a run could not be worked on. */
+export interface Refusal<out E> {
+  readonly error: E | StoreError
+  /**
+   * What that says against the run, which is ended once `maxTries` such tries came in a row: `claimed` where it was claimed for nothing, which
+   * the store counts; `unclaimed` where it did not come to that, which the supervisor counts; `nothing` where the run is not to blame.
+   */
+  readonly fault: "claimed" | "unclaimed" | "nothing"
+}
+
+/** The work on a run or, to the left, what is left out from now on since it is not known here how to work on it. */
+export type Work<E, R> = Either.Either<Effect.Effect<Outcome, Refusal<E>, R>, Except>
+
+/** How runs are worked on. The work of a run is interrupted when the supervisor stops, and must have let go of the run then. */
+export type Worker<E, R> = (due: Due) => Effect.Effect<Work<E, R>, StoreError, R>
+
+/** An error as a {@link Worker} gives it. */
+export interface Problem {
+  readonly _tag: string
+  readonly message: string
+}
+
+/** How a supervisor works, whatever works on the runs. */
+export interface Settings {
   /** How often to look for runs whose owner is gone, which no change of the store tells of; 5 seconds unless told. */
   readonly interval?: Duration.DurationInput
   /** Runs worked on at once; 16 unless told. */
   readonly maxConcurrent?: number
   /**
-   * How many times in a row a run may be claimed without anything coming of it, because its workflow cannot be loaded or its process dies
-   * of it, before it is ended as failed (`CrashLoop`). Counted in the store, so that it survives the supervisor; 5 unless told.
+   * How many times in a row a run may be tried without anything coming of it, because its workflow cannot be loaded or its process dies
+   * of it, before it is ended as failed (`CrashLoop`). Claims are counted in the store, so that they survive the supervisor; 5 unless told.
    */
   readonly maxTries?: number
 }
 
+/** How a supervisor with a registry works. */
+export interface SupervisorOptions<R> extends Settings {
+  readonly registry: Registry<R>
+}
+
+/** How a supervisor with a worker of its own works. */
+export interface WorkerOptions<E, R> extends Settings {
+  readonly worker: Worker<E, R>
+  /** What is done with what it did, as it happens. */
+  readonly report: (action: Action<E>) => Effect.Effect<void>
+  /** How long to gather what changes before looking, where runs at work in other processes change something all the time; not at all unless told. */
+  readonly gather?: Duration.DurationInput
+}
+
 /** What a supervisor did with a run. */
-export type Action =
+export type Action<E = EngineError> =
   | { readonly _tag: "Resumed"; readonly runId: string; readonly workflow: string }
   | {
       readonly _tag: "Settled"
       readonly runId: string
       readonly workflow: string
-      readonly how: "Finished" | "Failed" | "Cancelled" | "Idle"
+      readonly how: Exclude<Outcome, "Gone">
     }
-  /** The run could not be worked on. It is left alone for a while, twice as long each time, at most five minutes. */
+  /** The run could not be worked on, or not be ended. It is left alone for a while, twice as long each time, at most five minutes. */
   | {
       readonly _tag: "Refused"
       readonly runId: string
       readonly workflow: string
-      readonly error: EngineError
+      readonly error: E | StoreError | RunNotFound | RunFenced
       readonly again: number
     }
   /** The run could not be taken up `maxTries` times in a row, and has been ended as failed. */
   | { readonly _tag: "CrashLoop"; readonly runId: string; readonly workflow: string; readonly failure: CrashLoop }
-  /** No workflow of this name is registered: said once, of the first of its runs. */
+  /** It is not known here how to work on this run, or on any of its workflow: said once, of the first of those that are left out for it. */
   | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
+
+/** A supervisor, whatever works on the runs. */
+export interface Looking<out E> {
+  /** Looks once, and answers with what it took up; does not wait for what comes of it. */
+  readonly look: Effect.Effect<ReadonlyArray<Action<E>>, StoreError>
+}
 
 /**
  * Takes up runs that nobody works on and that can go on. It keeps nothing of its own but pauses: what it works on when its process dies is
  * taken up by whoever supervises then, and of several supervisors one takes a run.
  */
-export interface SupervisorShape {
-  /** Looks once, and answers with what it took up; does not wait for what comes of it. */
-  readonly look: Effect.Effect<ReadonlyArray<Action>, StoreError>
+export interface SupervisorShape extends Looking<EngineError> {
   /** What it did, as it happens: for logs. Answers with what stops the telling. */
   readonly actions: (listener: (action: Action) => void) => () => void
 }
@@ -116,22 +164,107 @@ const longestPauseMs = 300_000
 
 interface Pause {
   readonly times: number
+  /** Of them those that did not come to a claim. */
+  readonly unclaimed: number
   readonly until: number
 }
 
-/** Begins to supervise, until the scope closes. Runs that it works on then are suspended, and can be resumed. */
-export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<SupervisorShape, never, Engine | Storage | Scope.Scope | R> =>
+/** Takes up runs, and remembers those that it could do nothing with. */
+const makeCrew = <E extends Problem>({ maxTries = 5, report }: Pick<WorkerOptions<E, never>, "maxTries" | "report">) =>
   Effect.gen(function* () {
-    const [engine, storage] = [yield* Engine, yield* Storage]
-    const { maxConcurrent = 16, maxTries = 5 } = options
+    const engine = yield* Engine
+    const pauses = new Map<string, Pause>()
+
+    /** Leaves a run alone for a while, longer each time. Answers with until when. */
+    const pauseFor = (runId: string, isUnclaimed = false): Effect.Effect<number> =>
+      Effect.gen(function* () {
+        const before = pauses.get(runId)
+        const times = (before?.times ?? 0) + 1
+        const jitter = yield* Random.nextRange(0.8, 1.2)
+        const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter
+        const until = Math.ceil((yield* Clock.currentTimeMillis) + pauseMs)
+        pauses.set(runId, { times, unclaimed: (before?.unclaimed ?? 0) + Number(isUnclaimed), until })
+        return until
+      })
+
+    const refuse = (
+      { runId, workflow }: Due,
+      error: Extract<Action<E>, { readonly _tag: "Refused" }>["error"],
+      isUnclaimed?: boolean,
+    ) => Effect.flatMap(pauseFor(runId, isUnclaimed), (again) => report({ _tag: "Refused", runId, workflow, error, again }))
+
+    /** Ends a run that cannot be taken up. Where that does not work either, it is tried again after a while. */
+    const giveUp = (due: Due, tries: number, error: ErrorInfo | undefined): Effect.Effect<void> => {
+      const { runId, workflow } = due
+      const failure = new CrashLoop({ runId, interruptions: tries, ...(error === undefined ? {} : { error }) })
+      return Effect.matchEffect(engine.abandon(runId, failure), {
+        onFailure: (problem) => refuse(due, problem),
+        onSuccess: (isEnded) => {
+          if (!isEnded) return Effect.asVoid(pauseFor(runId))
+          pauses.delete(runId)
+          return report({ _tag: "CrashLoop", runId, workflow, failure })
+        },
+      })
+    }
+
+    const isHopeless = ({ tries }: Due): boolean => tries >= maxTries
+
+    /** Works on a run until it is let go of again. */
+    const takeUp = <R>(due: Due, work: Effect.Effect<Outcome, Refusal<E>, R>): Effect.Effect<void, never, R> => {
+      const { runId, workflow, tries } = due
+      if (isHopeless(due)) return giveUp(due, tries, undefined)
+      const settle = Effect.matchEffect(work, {
+        onSuccess: (how) => {
+          if (how === "Gone") return Effect.void
+          pauses.delete(runId)
+          return report({ _tag: "Settled", runId, workflow, how })
+        },
+        onFailure: ({ error, fault }) => {
+          const isUnclaimed = fault === "unclaimed"
+          const failed = tries + 1 + (isUnclaimed ? (pauses.get(runId)?.unclaimed ?? 0) : 0)
+          return fault !== "nothing" && failed >= maxTries ? giveUp(due, failed, infoOf(error)) : refuse(due, error, isUnclaimed)
+        },
+      })
+      const begin = Effect.zipRight(Metric.increment(Metrics.runsSupervised), report({ _tag: "Resumed", runId, workflow }))
+      return Effect.zipRight(begin, settle)
+    }
+
+    /** Pauses that are not over. One that was over long ago is of a run that others took up meanwhile. */
+    const resting = (now: number): ReadonlyArray<readonly [runId: string, Pause]> => {
+      for (const [runId, { until }] of pauses) if (until + longestPauseMs < now) pauses.delete(runId)
+      return [...pauses].filter(([, { until }]) => until > now)
+    }
+    return { isHopeless, takeUp, resting }
+  })
+
+/** Works once on every run that can go on now, some at a time, and waits until all of them are let go of again. */
+export const once = <E extends Problem, R>(options: WorkerOptions<E, R>): Effect.Effect<void, StoreError, Engine | Storage | R> =>
+  Effect.gen(function* () {
+    const { worker, report, maxConcurrent = 16 } = options
+    const { takeUp } = yield* makeCrew(options)
+    const { runs } = yield* (yield* Storage).due(yield* Clock.currentTimeMillis)
+    const take = (due: Due) =>
+      Effect.flatMap(
+        worker(due),
+        Either.match({
+          onLeft: () => report({ _tag: "Unknown", runId: due.runId, workflow: due.workflow }),
+          onRight: (work) => takeUp(due, work),
+        }),
+      )
+    yield* Effect.forEach(runs, take, { concurrency: maxConcurrent, discard: true })
+  })
+
+/** Begins to supervise with a worker, until the scope closes. Work that goes on then is interrupted. */
+export const makeWith = <E extends Problem, R>(
+  options: WorkerOptions<E, R>,
+): Effect.Effect<Looking<E>, never, Engine | Storage | Scope.Scope | R> =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const { worker, report, maxConcurrent = 16, gather } = options
     const intervalMs = Duration.toMillis(options.interval ?? Duration.seconds(5))
     const working = yield* FiberMap.make<string>()
-    const pauses = new Map<string, Pause>()
-    const unknown = new Set<string>()
-    const listeners = new Set<(action: Action) => void>()
-    const tell = (action: Action): void => {
-      for (const listener of listeners) listener(action)
-    }
+    const unknown = { workflows: new Set<string>(), runIds: new Set<string>() }
+    const { isHopeless, takeUp, resting } = yield* makeCrew(options)
 
     /** Runs that were let go of again: then there is room, or a pause to keep. */
     const ended = Ticker.make()
@@ -141,98 +274,35 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
       ended.tick()
     }
 
-    /** Leaves a run alone for a while, longer each time. Answers with until when. */
-    const pauseFor = (runId: string): Effect.Effect<number> =>
-      Effect.gen(function* () {
-        const times = (pauses.get(runId)?.times ?? 0) + 1
-        const jitter = yield* Random.nextRange(0.8, 1.2)
-        const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter
-        const until = Math.ceil((yield* Clock.currentTimeMillis) + pauseMs)
-        pauses.set(runId, { times, until })
-        return until
-      })
-
-    /** Ends a run that cannot be taken up. Where that does not work either, it is tried again after a while. */
-    const giveUp = (runId: string, workflow: string, tries: number, error: ErrorInfo | undefined): Effect.Effect<void> => {
-      const failure = new CrashLoop({ runId, interruptions: tries, ...(error === undefined ? {} : { error }) })
-      return engine.abandon(runId, failure).pipe(
-        Effect.flatMap((isEnded) =>
-          isEnded
-            ? Effect.zipRight(
-                Effect.sync(() => {
-                  pauses.delete(runId)
-                  tell({ _tag: "CrashLoop", runId, workflow, failure })
-                }),
-                Effect.logError(failure.message),
-              )
-            : Effect.asVoid(pauseFor(runId)),
-        ),
-        Effect.catchAll((problem) =>
-          Effect.zipRight(pauseFor(runId), Effect.logWarning(`run ${runId} could not be ended: ${problem.message}`)),
-        ),
-      )
-    }
-
-    const work = ({ runId, workflow, tries }: Due, definition: Definition<R>): Effect.Effect<void, never, R> =>
-      engine.joinUntilIdle(definition, { runId, create: undefined, revive: [], onIncompatible: "fail", isPatient: false }).pipe(
-        Effect.matchEffect({
-          onSuccess: ({ _tag }) =>
-            Effect.sync(() => {
-              pauses.delete(runId)
-              tell({ _tag: "Settled", runId, workflow, how: _tag })
-            }),
-          onFailure: (error) =>
-            Effect.gen(function* () {
-              // Another process was first, or the run is gone: nothing to do for us.
-              if (error._tag === "RunFenced" || error._tag === "RunNotFound") return
-              // What the store has against it is not the run's fault.
-              if (!Schema.is(StoreError)(error) && tries + 1 >= maxTries) {
-                return yield* giveUp(runId, workflow, tries + 1, infoOf(error))
-              }
-              const again = yield* pauseFor(runId)
-              tell({ _tag: "Refused", runId, workflow, error, again })
-              yield* Effect.logWarning(`run ${runId} of "${workflow}" could not be resumed: ${error.message}`)
-            }),
-        }),
-      )
-
     /** Takes up what can go on, and answers with that and with when to look again. */
     const look = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      const taken: Array<Action> = []
+      const taken: Array<Action<E>> = []
+      const pauses = resting(now)
       // What nobody here can work on now must not stand in the way of the rest, of which a part at a time is answered.
-      const resting = [...pauses].filter(([, { until }]) => until > now)
       const leaveOut = {
-        workflows: [...unknown],
-        runIds: [...working].map(([runId]) => runId).concat(resting.map(([runId]) => runId)),
+        workflows: [...unknown.workflows],
+        runIds: [...unknown.runIds, ...[...working].map(([runId]) => runId), ...pauses.map(([runId]) => runId)],
       }
       const { runs, nextAt } = yield* storage.due(now, leaveOut)
-      let again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY, ...resting.map(([, { until }]) => until))
-      for (const found of runs) {
-        const { runId, workflow } = found
-        if (FiberMap.unsafeHas(working, runId)) continue
-        const definition = options.registry.find(workflow)
-        if (definition === undefined) {
-          if (!unknown.has(workflow)) {
-            yield* Effect.logWarning(`no workflow "${workflow}" is registered; its runs are left alone`)
-            unknown.add(workflow)
-            again = now
-            const action = { _tag: "Unknown", runId, workflow } as const
-            tell(action)
-            taken.push(action)
-          }
+      let again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY, ...pauses.map(([, { until }]) => until))
+      for (const due of runs) {
+        const { runId, workflow } = due
+        if (FiberMap.unsafeHas(working, runId) || unknown.workflows.has(workflow)) continue
+        const work = yield* worker(due)
+        if (Either.isLeft(work)) {
+          for (const name of work.left.workflows ?? []) unknown.workflows.add(name)
+          for (const id of work.left.runIds ?? []) unknown.runIds.add(id)
+          again = now
+          const action = { _tag: "Unknown", runId, workflow } as const
+          yield* report(action)
+          taken.push(action)
           continue
         }
         if ((yield* FiberMap.size(working)) >= maxConcurrent) break
-        const isHopeless = found.tries >= maxTries
-        const taking = isHopeless ? giveUp(runId, workflow, found.tries, undefined) : work(found, definition)
-        const fiber = yield* FiberMap.run(working, runId, taking)
+        const fiber = yield* FiberMap.run(working, runId, takeUp(due, work.right))
         fiber.addObserver(letGo)
-        if (isHopeless) continue
-        Metrics.runsSupervised.unsafeUpdate(1, [])
-        const action = { _tag: "Resumed", runId, workflow } as const
-        tell(action)
-        taken.push(action)
+        if (!isHopeless(due)) taken.push({ _tag: "Resumed", runId, workflow })
       }
       return { taken, again }
     })
@@ -245,7 +315,7 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
         const news = Effect.raceFirst(storage.changes(version), Effect.as(ended.after(seen), version))
         version = yield* Effect.timeoutTo(news, { duration: pause, onSuccess: (later) => later, onTimeout: () => version })
         // What changes together is looked at together.
-        yield* Effect.yieldNow()
+        yield* gather === undefined ? Effect.yieldNow() : Effect.sleep(gather)
       }
     })
     yield* watch.pipe(
@@ -260,6 +330,52 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
         Effect.map(look, ({ taken }) => taken),
         services,
       ),
+    }
+  })
+
+/** Works on runs in this process, with the workflows of a registry. */
+const inProcess = <R>(registry: Registry<R>): Effect.Effect<Worker<EngineError, R>, never, Engine> =>
+  Effect.map(Engine, (engine) => ({ runId, workflow }) => {
+    const definition = registry.find(workflow)
+    if (definition === undefined) return Effect.succeed(Either.left({ workflows: [workflow] }))
+    const request = { runId, create: undefined, revive: [], onIncompatible: "fail", isPatient: false } as const
+    const work = Effect.matchEffect(engine.joinUntilIdle(definition, request), {
+      onSuccess: ({ _tag }) => Effect.succeed<Outcome>(_tag),
+      onFailure: (error): Effect.Effect<Outcome, Refusal<EngineError>> => {
+        // Another process was first, or the run is gone: nothing to do for us.
+        if (error._tag === "RunFenced" || error._tag === "RunNotFound") return Effect.succeed("Gone")
+        // What the store has against it is not the run's fault.
+        return Effect.fail({ error, fault: Schema.is(StoreError)(error) ? "nothing" : "claimed" })
+      },
+    })
+    return Effect.succeed(Either.right(work))
+  })
+
+const log = (action: Action): Effect.Effect<void> => {
+  switch (action._tag) {
+    case "Refused":
+      return Effect.logWarning(`run ${action.runId} of "${action.workflow}" could not be resumed: ${action.error.message}`)
+    case "CrashLoop":
+      return Effect.logError(action.failure.message)
+    case "Unknown":
+      return Effect.logWarning(`no workflow "${action.workflow}" is registered; its runs are left alone`)
+    default:
+      return Effect.void
+  }
+}
+
+/** Begins to supervise, until the scope closes. Runs that it works on then are suspended, and can be resumed. */
+export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<SupervisorShape, never, Engine | Storage | Scope.Scope | R> =>
+  Effect.gen(function* () {
+    const listeners = new Set<(action: Action) => void>()
+    const report = (action: Action) =>
+      Effect.suspend(() => {
+        for (const listener of listeners) listener(action)
+        return log(action)
+      })
+    const { look } = yield* makeWith({ ...options, worker: yield* inProcess(options.registry), report })
+    return {
+      look,
       actions: (listener) => {
         listeners.add(listener)
         return () => listeners.delete(listener)

@@ -2,6 +2,7 @@
  * What a render leaves behind: a tree of plain objects, without React in it except for the fiber each one came from, which tells
  * the components around it. The tree is lowered to a plan and let go.
  */
+import type { NodeKey } from "@smithers/core/Ids"
 import type { PendingRead } from "@smithers/core/Plan"
 
 /** What is used of React's internal record of an element: where it stands. */
@@ -30,8 +31,10 @@ export interface HostNode {
   readonly props: { readonly [name: string]: unknown }
   readonly children: Array<HostNode | HostText>
   readonly fiber: Fiber
-  /** Pending reads that were made while its own children were rendered: of tasks, sagas and the parts of a try. */
+  /** Pending reads that were made while its own children were rendered: of tasks, people's tasks, sagas and the parts of a try. */
   readonly readsInside: ReadonlyArray<PendingRead>
+  /** Rows that were found meanwhile. */
+  readonly foundInside: ReadonlyArray<NodeKey>
 }
 
 export const isText = (node: HostNode | HostText): node is HostText => "text" in node

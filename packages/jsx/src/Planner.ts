@@ -5,7 +5,7 @@
 import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
-import type { NodeId } from "@smithers/core/Ids"
+import type { NodeId, NodeKey } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
 import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
@@ -16,11 +16,11 @@ import * as HashMap from "effect/HashMap"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
-import { type Lowering, untypedTable } from "./internal/lowering.ts"
+import { type Lowering, noTable, untypedTable } from "./internal/lowering.ts"
 import { Misplaced } from "./internal/place.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
-import { stamp } from "./internal/scope.ts"
+import { noteFound, stamp } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
 import { type Lowered, lower } from "./lower.ts"
 import { pending } from "./Pending.ts"
@@ -88,7 +88,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     layout: within,
   })
 
-  const ctxAt: Lowering["ctxAt"] = (state, loop, onPending) =>
+  const ctxAt: Lowering["ctxAt"] = (state, loop, noteRead, onPending) =>
     Ctx.make(
       {
         input: values.input,
@@ -96,6 +96,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         known: () => known(state),
         tableOf: knownTableOf,
         pass: () => 0,
+        onRead: ({ table }, found) => noteRead(readOf(table, found)),
         absent: (read) => {
           if (onPending === undefined) return missing(read)
           onPending()
@@ -113,12 +114,13 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     codecOf: (table) => Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
     tables,
     ctxAt,
-    stored: (nodeId, state) => {
+    stored: (nodeId, state, noteRead) => {
       const table = rows?.tableOf(nodeId)
       if (table === undefined) return undefined
-      return state === undefined
-        ? { value: undefined }
-        : { value: Reading.find(known(state), { table, nodeId, pass: "latest" }).value }
+      if (state === undefined) return { value: undefined }
+      const found = Reading.find(known(state), { table, nodeId, pass: "latest" })
+      noteRead?.(readOf(table, found))
+      return { value: found.value }
     },
     storedWriters: (table) => rows?.writersOf(table) ?? [],
     hasCaught: () => false,
@@ -140,7 +142,10 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         passes.push({ scope: stamp().scope, pass })
         return pass
       },
-      onRead: (read, { key }) => reads.set(`${read.nodeId ?? ""}/${read.table}/${read.pass ?? ""}`, { read, key }),
+      onRead: (read, { key, isThere }) => {
+        reads.set(`${read.nodeId ?? ""}/${read.table}/${read.pass ?? ""}`, { read, key })
+        if (isThere) noteFound(key as NodeKey)
+      },
       onIteration: (loop) => loops.add(loop),
       absent: Ctx.absentInRender,
     }
@@ -233,6 +238,12 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   }
 }
 
+const readOf = (table: string, { nodeId, key, isThere }: Reading.Found): Plan.Read => ({
+  nodeId,
+  table,
+  key: isThere ? (key as NodeKey) : undefined,
+})
+
 const passIn = (known: Reading.Known, loop: NodeId | Reading.ReadError | undefined): number => {
   if (loop instanceof Reading.ReadError) throw loop
   return loop === undefined ? 0 : Reading.passOf(known, loop)
@@ -243,7 +254,8 @@ const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
   for (const [nodeId, { table }] of layout.tasks) {
     const written = rows.tableOf(nodeId)
     if (written === undefined || written === table) continue
-    const name = (key: string): string => (key === untypedTable ? "no declared output" : `output "${key}"`)
+    const name = (key: string): string =>
+      key === noTable ? "no output" : key === untypedTable ? "no declared output" : `output "${key}"`
     throw new Reading.ReadError(
       `Task "${nodeId}" has finished in this run with ${name(written)}, and now has ${name(table)}: give the new task another id`,
     )

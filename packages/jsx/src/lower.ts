@@ -6,7 +6,7 @@ import { idPattern, idRule, type NodeId } from "@smithers/core/Ids"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import { type HostNode, isText } from "./HostNode.ts"
-import { type Lowering, untypedTable } from "./internal/lowering.ts"
+import { type Lowering, noTable, untypedTable } from "./internal/lowering.ts"
 import {
   flag,
   hasFunction,
@@ -23,7 +23,7 @@ import {
   refuse,
   whereOf,
 } from "./internal/place.ts"
-import { heldBackBy } from "./internal/provisional.ts"
+import { heldBackBy, madeAfter } from "./internal/provisional.ts"
 import type { Layout, Standing } from "./internal/reading.ts"
 import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
@@ -69,6 +69,8 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       node.children.flatMap((child) => (isText(child) ? [] : (build(child, within) ?? [])))
     const pending = survey.pendingOf(node)
     const waits = pending.length === 0 ? {} : { pending }
+    const { foundReads } = rendered
+    const drawn = foundReads.length === 0 ? waits : { ...waits, reads: () => madeAfter(node, foundReads) }
     switch (node.type as Kind) {
       case "Workflow":
       case "Sequence":
@@ -92,7 +94,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
             () => loopOf(node, inside, lowering, survey.readsItself(node)),
             () => loopOf(bare(node), inside, lowering, true),
           ),
-          ...waits,
+          ...drawn,
         }
       case "Saga": {
         const body = survey.bodyOf(node, inside(loop))
@@ -124,7 +126,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
             () => step(node),
             () => step(bare(node)),
           ),
-          ...waits,
+          ...drawn,
         }
       }
       default: {
@@ -136,7 +138,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
             () => waitOf(node),
             () => waitOf(bare(node)),
           ),
-          ...waits,
+          ...drawn,
         }
       }
     }
@@ -152,9 +154,6 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     loopsOf: survey.loopsOf,
   }
 }
-
-/** Stands for the table of what has none. */
-const noTable = "/"
 
 /** A node without what is not known of it. */
 const bare = (node: HostNode): HostNode => {

@@ -10,7 +10,7 @@ import * as React from "react"
 import type { Fiber, HostNode, HostText } from "./HostNode.ts"
 import { hasElements } from "./internal/children.ts"
 import { isPart } from "./internal/place.ts"
-import { pendingReads } from "./internal/scope.ts"
+import { foundReads, pendingReads } from "./internal/scope.ts"
 
 /** What one render has of its own. */
 export interface Container {
@@ -21,13 +21,14 @@ export interface Container {
 interface HostContext {
   readonly parent: HostContext | undefined
   readonly reads: number
+  readonly found: number
   readonly begun: Array<HostContext>
 }
 
 type Props = HostNode["props"]
 
 /** Whether it matters what is read while the children of an element are rendered. */
-const isListening = (type: string): boolean => type === "Task" || type === "Saga" || isPart(type)
+const isListening = (type: string): boolean => type === "Task" || type === "HumanTask" || type === "Saga" || isPart(type)
 
 /** A render is synchronous, and so is what it loads. */
 const require = createRequire(import.meta.url)
@@ -52,18 +53,20 @@ const hostConfig = {
   // Also called for a portal, with the container that it leads to.
   getRootHostContext: ({ begun }: Partial<Container>): HostContext => {
     if (begun === undefined) throw new TypeError("a portal leads out of the plan: render its children in place")
-    return { parent: undefined, reads: 0, begun }
+    return { parent: undefined, reads: 0, found: 0, begun }
   },
   // Called as an element begins, before its children: the place to see how many reads were made by then.
   getChildHostContext: (parent: HostContext, type: string): HostContext => {
     if (!isListening(type)) return parent
-    const context = { parent, reads: pendingReads().length, begun: parent.begun }
+    const context = { parent, reads: pendingReads().length, found: foundReads().length, begun: parent.begun }
     parent.begun.push(context)
     return context
   },
   createInstance: (type: string, props: Props, _: Container, context: HostContext, fiber: Fiber): HostNode => {
-    const readsInside = isListening(type) ? pendingReads().slice(readsAtBegin(context)) : []
-    return { type, props, children: [], fiber, readsInside }
+    const begun = isListening(type) ? contextAtBegin(context) : undefined
+    const readsInside = begun === undefined ? [] : pendingReads().slice(begun.reads)
+    const foundInside = begun === undefined ? [] : foundReads().slice(begun.found)
+    return { type, props, children: [], fiber, readsInside, foundInside }
   },
   createTextInstance: (text: string): HostText => ({ text }),
   appendInitialChild: (parent: HostNode, child: HostNode | HostText): void => {
@@ -106,11 +109,11 @@ const hostConfig = {
   getInstanceFromScope: nobody,
 }
 
-/** How many reads there were when an element began. What a component that threw and was caught has left above it goes too. */
-const readsAtBegin = (parent: HostContext): number => {
+/** How many reads there were is noted as an element begins. What a component that threw and was caught has left above it goes too. */
+const contextAtBegin = (parent: HostContext): HostContext | undefined => {
   const { begun } = parent
-  for (let context = begun.pop(); context !== undefined; context = begun.pop()) if (context.parent === parent) return context.reads
-  return 0
+  for (let context = begun.pop(); context !== undefined; context = begun.pop()) if (context.parent === parent) return context
+  return undefined
 }
 
 /** A React root, as far as it is used. */

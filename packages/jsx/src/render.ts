@@ -3,6 +3,7 @@
  * so that React builds everything and commits nothing. Hence no effect runs, no ref is set, and no state outlives the frame; that is
  * React's own behaviour for a tree that is not shown yet, and nothing of ours.
  */
+import type { NodeKey } from "@smithers/core/Ids"
 import type { PendingRead } from "@smithers/core/Plan"
 import * as React from "react"
 import { componentsAround, type Fiber, type HostNode } from "./HostNode.ts"
@@ -14,6 +15,7 @@ export interface Rendered {
   /** The outermost elements. */
   readonly nodes: ReadonlyArray<HostNode>
   readonly pendingReads: ReadonlyArray<PendingRead>
+  readonly foundReads: ReadonlyArray<NodeKey>
 }
 
 /** What a component threw, and the components around it. */
@@ -67,7 +69,7 @@ export const render = (element: React.ReactNode): Rendered => {
     () => {},
     null,
   )
-  const pendingReads = watch(() => {
+  const { pendingReads, foundReads } = watch(() => {
     reconciler().updateContainerSync(React.createElement(React.Fragment, null, element, React.createElement(End)), root, null, null)
     reconciler().flushSyncWork()
   })
@@ -83,7 +85,7 @@ export const render = (element: React.ReactNode): Rendered => {
     const where = componentsAround(suspended ?? null).map((name) => `at ${name}`)
     throw new RenderError(new TypeError(problem), where.length === 0 ? undefined : where.join("\n"))
   }
-  return { nodes, pendingReads }
+  return { nodes, pendingReads, foundReads }
 }
 
 /**

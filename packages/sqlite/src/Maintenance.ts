@@ -160,11 +160,11 @@ const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: n
   connection.transact("normal", () => {
     removed.length = 0
     const tables = [...runTables(connection), ...outputTables(connection), "smithers_runs"]
-    const statements = tables.map((name) => connection.prepare(`DELETE FROM ${quote(name)} WHERE run_id = ?`))
-    for (const runId of runIds) {
-      if (isStillOld.values(before, runId).length === 0) continue
-      for (const statement of statements) statement.run(runId)
-      removed.push(runId)
+    removed.push(...runIds.filter((runId) => isStillOld.values(before, runId).length > 0))
+    // Some tables have no index of runs: they are read once for all that goes.
+    const these = JSON.stringify(removed)
+    for (const name of tables) {
+      connection.prepare(`DELETE FROM ${quote(name)} WHERE run_id IN (SELECT value FROM json_each(?))`).run(these)
     }
   })
   return removed

@@ -23,9 +23,6 @@ interface Given {
 /** Runs on a page unless told: a screenful. */
 const usualLimit = 20
 
-/** Waits that are looked up for a page: of these, the oldest of each run is shown. */
-const mostWaits = 1000
-
 const list = ({ file, storage }: Database, given: Given, before: string | undefined) =>
   Effect.gen(function* () {
     const { status, workflow, tag, limit = usualLimit } = given
@@ -37,33 +34,31 @@ const list = ({ file, storage }: Database, given: Given, before: string | undefi
       limit: limit + 1,
     })
     const shown = found.slice(0, limit)
-    const waits = yield* waitsOf(storage, shown)
+    const waits = Map.groupBy(yield* waitsOf(storage, shown), ({ runId }) => runId)
     const runs = shown.map((run) => ({
       ...run,
-      waits: waits
-        .filter(({ runId }) => runId === run.runId)
-        .map(({ nodeId, iteration, kind, deadline }) => ({ nodeId, iteration, kind, deadline })),
+      waits: (waits.get(run.runId) ?? []).map(({ nodeId, iteration, kind, deadline }) => ({ nodeId, iteration, kind, deadline })),
     }))
     return { value: { db: file, runs, hasMore: found.length > limit }, text: yield* show(shown, waits, file, found.length > limit) }
   })
 
-/** What the runs of a page wait for; nothing is asked where none waits. */
+/** What the runs of a page wait for, all of it, oldest first; nothing is asked where none waits. */
 const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {
-  const waiting = runs.filter(({ status }) => status === "waiting" || status === "running")
-  if (waiting.length === 0) return Effect.succeed<ReadonlyArray<WaitSummary>>([])
-  if (waiting.length > 5) return storage.waits({ limit: mostWaits })
-  return Effect.map(
-    Effect.forEach(waiting, ({ runId }) => storage.waits({ runId, limit: 5 })),
-    (found) => found.flat(),
-  )
+  const runIds = runs.flatMap(({ runId, status }) => (status === "waiting" || status === "running" ? [runId] : []))
+  return runIds.length === 0 ? Effect.succeed([]) : storage.waits({ runIds, limit: Number.MAX_SAFE_INTEGER })
 }
 
-const show = (runs: ReadonlyArray<RunSummary>, waits: ReadonlyArray<WaitSummary>, file: string, hasMore: boolean) =>
+const show = (
+  runs: ReadonlyArray<RunSummary>,
+  waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>,
+  file: string,
+  hasMore: boolean,
+) =>
   Effect.gen(function* () {
     if (runs.length === 0) return `No runs in ${file}. "smithers up <workflow>" starts one.`
     const now = yield* Clock.currentTimeMillis
     const rows = runs.map((run) => {
-      const wait = waits.find(({ runId }) => runId === run.runId)
+      const wait = waits.get(run.runId)?.[0]
       const waitsFor = wait === undefined ? "" : `${wait.nodeId}: ${waitText(wait.kind, wait.request, wait.name ?? undefined)}`
       const took = span((run.finishedAt ?? now) - run.createdAt)
       return [run.runId, run.workflow, run.status, `${span(now - run.createdAt)} ago`, took, shorten(waitsFor, 60)]

@@ -14,6 +14,7 @@ import type { AgentTurn } from "../Agent.ts"
 import type { Json } from "../Codec.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import * as Metrics from "../Metrics.ts"
+import type * as Plan from "../Plan.ts"
 import type { Driver } from "../RetryPolicy.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import type { RunState, StepRecord } from "../RunState.ts"
@@ -27,6 +28,8 @@ const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 /** Heartbeat details are written at most this often per attempt (ms): often enough to resume from, rare enough to cost nothing. */
 const heartbeatIntervalMs = 500
 
+const none: ReadonlyArray<NodeKey> = []
+
 /** Why an attempt is interrupted although its run goes on or ends in order. */
 type Stop = "fail-fast" | "cancelled" | "reset"
 
@@ -37,7 +40,14 @@ interface InFlight {
   readonly ending: StepProgram.Ending
   readonly turns: ReadonlyArray<AgentTurn>
   readonly beat: Beat
+  readonly reads: Reads
   stop: Stop | undefined
+}
+
+/** Rows that the code of an attempt has read. */
+interface Reads {
+  readonly before: ReadonlyArray<NodeKey>
+  made: Set<NodeKey> | undefined
 }
 
 /** The last heartbeat of an attempt. */
@@ -57,6 +67,8 @@ interface Settled {
 export interface Attempts {
   readonly size: () => number
   readonly keys: () => Iterable<NodeKey>
+  /** What attempts in flight have read so far, by their rows, where they have read anything. */
+  readonly reads: () => ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
   /** Starts an attempt in a fiber of its own. */
   readonly launch: (
     start: Start,
@@ -114,8 +126,14 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
+    const reads: Reads = { before: record?.reads ?? none, made: undefined }
+    const onRead: Plan.NoteRead = ({ key: read }) => {
+      if (read === undefined || read === key || reads.before.includes(read)) return
+      reads.made ??= new Set()
+      reads.made.add(read)
+    }
     const found = cache && {
-      key: () => cache.key({ input, ...needs.values }, state),
+      key: () => cache.key({ input, ...needs.values }, state, onRead),
       find: (text: string) => storage.cached(workflow, step.id, text, cache.ttlMs === undefined ? 0 : now - cache.ttlMs),
     }
     const ending = StepProgram.ending()
@@ -139,13 +157,14 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       ending,
       onHeartbeat: heard(key, beat),
       onTurn: (turn) => turns.push(turn),
+      onRead,
       cache: found,
     })
     Metrics.attemptsStarted.unsafeUpdate(1, [])
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
     return Effect.flatMap(traced(program, key, attributes, attempt), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(program)), (fiber) => {
-        const attempt: InFlight = { start, startedAt: now, fiber, ending, turns, beat, stop: undefined }
+        const attempt: InFlight = { start, startedAt: now, fiber, ending, turns, beat, reads, stop: undefined }
         inFlight.set(key, attempt)
         fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))
       }),
@@ -174,6 +193,8 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     const { details } = attempt.beat
     const heartbeat = details === undefined ? {} : { heartbeat: details }
     const turns = attempt.turns.length === 0 ? {} : { turns: attempt.turns }
+    const { made, before } = attempt.reads
+    const reads = made === undefined ? {} : { reads: [...before, ...made].sort() }
     Metrics.attemptDuration.unsafeUpdate(now - startedAt, [])
     const result = Exit.isSuccess(exit) ? exit.value : undefined
     const willRetry = result?._tag === "Failed" && result.retryAt !== undefined
@@ -196,7 +217,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       const isCached = result.isCached ? { isCached: true } : {}
       const { table } = start.step
       const where = table === undefined ? {} : { table }
-      return { key, result, event: { _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns } }
+      return { key, result, event: { _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns, ...reads } }
     }
     Metrics.attemptsFailed.unsafeUpdate(1, [])
     const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
@@ -204,9 +225,9 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       drivers.set(key, result.driver)
       return { key, result, event: { ...failed, retryAt: Math.ceil(result.retryAt) } }
     }
-    if (start.step.continueOnFail) return { key, result, event: { ...failed, soft: true } }
+    if (start.step.continueOnFail) return { key, result, event: { ...failed, soft: true, ...reads } }
     causes.set(key, result.cause)
-    return { key, result, event: failed }
+    return { key, result, event: { ...failed, ...reads } }
   }
 
   /** Sends the interruption before the signal is aborted, so that what code makes of the signal no longer counts as its result. */
@@ -251,6 +272,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
   return {
     size: () => inFlight.size,
     keys: () => inFlight.keys(),
+    reads: () => [...inFlight].flatMap(([key, { reads }]) => (reads.made === undefined ? [] : [[key, reads.made] as const])),
     launch,
     settle,
     stop,

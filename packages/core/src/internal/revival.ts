@@ -3,7 +3,7 @@
  * state, which answer with the events that say so.
  */
 import type { ErrorInfo } from "../Errors.ts"
-import type { NodeId } from "../Ids.ts"
+import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -191,13 +191,48 @@ export const mayRunAgain = (plan: Plan.Plan, state: RunState.RunState, nodeId: N
   return view.iterationOf(position) === iteration
 }
 
-/** Nodes, and all that has taken what they gave, and what has taken that. */
+/** What nodes have read whose attempts are in flight, and which no record says yet. */
+type InFlight = ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
+
+/**
+ * Nodes by the rows that they have read, if they are still in the iteration in which they read them. That a row is named and not a node lets
+ * the passes of a loop read each other: what a pass before gave is not done again.
+ */
+const readersOfRows = (
+  plan: Plan.Plan,
+  state: RunState.RunState,
+  view: View.View,
+  inFlight: InFlight,
+): ReadonlyMap<NodeKey, ReadonlyArray<number>> => {
+  const readers = new Map<NodeKey, Array<number>>()
+  const add = (nodeId: NodeId, iteration: number, reads: Iterable<NodeKey>): void => {
+    const reader = plan.positions.get(nodeId)
+    if (reader === undefined || reader >= plan.size || view.iterationOf(reader) !== iteration) return
+    for (const key of reads) {
+      const known = readers.get(key)
+      if (known === undefined) readers.set(key, [reader])
+      else known.push(reader)
+    }
+  }
+  for (const record of RunState.records(state)) {
+    if (record.kind !== "boundary" && record.reads !== undefined) add(record.nodeId, record.iteration, record.reads)
+  }
+  for (const [key, reads] of inFlight) {
+    const at = key.lastIndexOf("/")
+    add(key.slice(0, at), Number(key.slice(at + 1)), reads)
+  }
+  return readers
+}
+
+/** Nodes, and all that has taken or read what they gave, and what has taken that. */
 const withReaders = (
   plan: Plan.Plan,
   state: RunState.RunState,
   view: View.View,
   nodeIds: Iterable<NodeId>,
+  inFlight: InFlight,
 ): ReadonlySet<number> => {
+  const ofRows = readersOfRows(plan, state, view, inFlight)
   const readers = new Map<number, Array<number>>()
   for (let reader = 0; reader < plan.size; reader++) {
     for (const { target, pass } of plan.needs[reader] ?? []) {
@@ -220,9 +255,19 @@ const withReaders = (
     const position = plan.positions.get(nodeId)
     if (position !== undefined && position < plan.size) choose(position)
   }
+  const chooseReaders = (target: number): void => {
+    for (const reader of readers.get(target) ?? []) if (recordAt(plan, state, view, reader) !== undefined) choose(reader)
+  }
   for (let position = queue.pop(); position !== undefined; position = queue.pop()) {
-    for (let target = position; target >= 0; target = plan.parent[target] as number) {
-      for (const reader of readers.get(target) ?? []) if (recordAt(plan, state, view, reader) !== undefined) choose(reader)
+    for (let target = plan.parent[position] as number; target >= 0; target = plan.parent[target] as number) chooseReaders(target)
+    // With a loop or a boundary all that is in it is done again.
+    for (let target = position; target < (plan.end[position] as number); target++) {
+      chooseReaders(target)
+      const node = plan.nodes[target]
+      if (ofRows.size === 0 || !Plan.isLeaf(node)) continue
+      for (const row of target === position ? [view.iterationOf(target)] : view.rowsIn(position, target)) {
+        for (const reader of ofRows.get(nodeKey(node.id, row)) ?? []) choose(reader)
+      }
     }
   }
   return chosen
@@ -241,31 +286,35 @@ const recordAt = (
   return RunState.step(state, node.id, row) ?? RunState.loop(state, node.id, row) ?? RunState.boundary(state, node.id, row)
 }
 
-/** What has finished and needs one of these nodes. */
+/** What has finished, or waits, and has taken or read what one of these nodes gave. */
 const readersOf = (
   plan: Plan.Plan,
   state: RunState.RunState,
   view: View.View,
   nodeIds: ReadonlyArray<NodeId>,
 ): ReadonlyArray<RunEvent> =>
-  [...withReaders(plan, state, view, nodeIds)].flatMap((position): ReadonlyArray<RunEvent> => {
+  [...withReaders(plan, state, view, nodeIds, [])].flatMap((position): ReadonlyArray<RunEvent> => {
     const node = plan.nodes[position]
     const record = Plan.isLeaf(node) ? RunState.step(state, node.id, view.iterationOf(position)) : undefined
-    if (record?.status !== "finished" && record?.status !== "skipped") return []
+    // What a child run was started with stands as long as it runs; who was asked anything else is not to answer that.
+    const isAsked = record?.status === "waiting" && record.wait?.kind !== "subflow"
+    if (record?.status !== "finished" && record?.status !== "skipped" && !isAsked) return []
     return [...reopenAround(plan, view, state, position), resetOf(record)]
   })
 
 /**
- * Nodes to run again, in the iteration they are in, with all that needs them, and what is around them taken up again. Only what has a
+ * Nodes to run again, in the iteration they are in, with all that needs them or has read what they gave (`inFlight` adds what only attempts in
+ * flight know), and what is around them taken up again. Only what has a
  * record is reset.
  */
 export const again = (
   plan: Plan.Plan,
   state: RunState.RunState,
   nodeIds: Iterable<NodeId>,
+  inFlight: InFlight = [],
 ): { readonly events: ReadonlyArray<RunEvent>; readonly nodeIds: ReadonlySet<NodeId> } => {
   const view = viewOf(plan, state)
-  const chosen = withReaders(plan, state, view, nodeIds)
+  const chosen = withReaders(plan, state, view, nodeIds, inFlight)
   const events: Array<RunEvent> = []
   const reset = new Set<NodeId>()
   for (const position of [...chosen].sort((left, right) => left - right)) {

@@ -118,9 +118,11 @@ export const make = ({ plan, values, state, armOf }: Source): View => {
       loop = outer
     }
     pinned = pins
-    const found = look()
-    pinned = undefined
-    return found
+    try {
+      return look()
+    } finally {
+      pinned = undefined
+    }
   }
   /** The row of the loop around one, in which that made a given row. */
   const rowAround = (loop: number, row: number): number => {

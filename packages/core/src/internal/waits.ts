@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
-import { childRunId } from "../Ids.ts"
+import { childRunId, type NodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -27,6 +27,7 @@ export type Refusal =
 /** What has come of an open wait: what to refuse, and how it ends if it does. `accept` keeps what it accepts. */
 export const judge = (
   node: Plan.Wait,
+  key: NodeKey,
   wait: RunState.Wait,
   signals: ReadonlyArray<RunState.Signal>,
   now: number,
@@ -96,8 +97,8 @@ export const judge = (
       }
       break
     case "signal":
-      for (const { id, name, correlation, payload } of signals) {
-        if (name !== wait.name || correlation !== wait.correlation) continue
+      for (const { id, name, correlation, payload, refusedBy } of signals) {
+        if (name !== wait.name || correlation !== wait.correlation || refusedBy?.includes(key) === true) continue
         const taken = take("signalled", payload, { signalId: id })
         if ("how" in taken) return end(taken)
         refused.push({ _tag: "SignalRefused", signalId: id, issues: taken })
@@ -127,6 +128,7 @@ export const requestOf = (
   now: number,
   state: RunState.RunState,
   iteration: number,
+  noteRead: Plan.NoteRead,
 ): {
   readonly request?: Json
   readonly digest?: string
@@ -137,13 +139,13 @@ export const requestOf = (
   const { on } = node
   switch (on.kind) {
     case "timer":
-      return { due: on.due(context, now, state) }
+      return { due: on.due(context, now, state, noteRead) }
     case "signal": {
-      const correlation = on.correlation?.(context, state)
+      const correlation = on.correlation?.(context, state, noteRead)
       return { name: on.name, ...(correlation === undefined || correlation === null ? {} : { correlation: String(correlation) }) }
     }
     case "subflow": {
-      const checked = checkNow(on.child.input, on.input(context, state))
+      const checked = checkNow(on.child.input, on.input(context, state, noteRead))
       if ("issues" in checked) throw new TypeError(`it is no input of workflow "${on.child.name}": ${checked.issues.join("; ")}`)
       const input = checked.stored === undefined ? {} : { input: checked.stored }
       return {
@@ -155,8 +157,8 @@ export const requestOf = (
     case "human": {
       const given =
         on.kind === "approval"
-          ? on.request(context, state)
-          : { prompt: on.prompt(context, state), schema: node.codec.inputSchema ?? null }
+          ? on.request(context, state, noteRead)
+          : { prompt: on.prompt(context, state, noteRead), schema: node.codec.inputSchema ?? null }
       const copied = toJson(given)
       if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
       const { json } = copied

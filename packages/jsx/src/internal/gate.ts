@@ -3,7 +3,7 @@
  */
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
-import type { Awaited, Need, Wait } from "@smithers/core/Plan"
+import type { Awaited, Need, NoteRead, Wait } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import * as Schema from "effect/Schema"
 import type { HostNode } from "../HostNode.ts"
@@ -18,8 +18,8 @@ type Approval = Extract<Awaited, { readonly kind: "approval" }>
 /** A prop that is a value, or a function of ctx that gives it when it is wanted. */
 export const given =
   (value: unknown, loop: NodeId | undefined, lowering: Lowering) =>
-  (_: unknown, state: RunState): unknown =>
-    typeof value === "function" && !isPending(value) ? value(lowering.ctxAt(state, loop)) : value
+  (_: unknown, state: RunState, noteRead: NoteRead): unknown =>
+    typeof value === "function" && !isPending(value) ? value(lowering.ctxAt(state, loop, noteRead)) : value
 
 /** Who may decide, where it is said. */
 export const approversOf = (node: HostNode, { approvers }: Props): Approval["approvers"] => {

@@ -3,6 +3,7 @@
  */
 import type * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
+import type { NoteRead } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import type { Ctx } from "../Ctx.ts"
 
@@ -13,12 +14,12 @@ export interface Lowering {
   readonly codecOf: (table: string) => Codec.Codec<unknown, unknown>
   readonly tables: ReadonlyArray<string>
   /**
-   * A `ctx` for a function that is called when a task runs, or to decide something about it. What is not there is an error or, where
-   * `onPending` is given, pending, and `onPending` is told.
+   * A `ctx` for a function that is called when a task runs, or to decide something about it. `noteRead` is told what it reads. What is not
+   * there is an error or, where `onPending` is given, pending, and `onPending` is told.
    */
-  readonly ctxAt: (state: RunState, loop: NodeId | undefined, onPending?: () => void) => Ctx
+  readonly ctxAt: (state: RunState, loop: NodeId | undefined, noteRead: NoteRead, onPending?: () => void) => Ctx
   /** Whether a node that is not mounted has an output, and what that is. */
-  readonly stored: (nodeId: NodeId, state: RunState | undefined) => { readonly value: unknown } | undefined
+  readonly stored: (nodeId: NodeId, state?: RunState, noteRead?: NoteRead) => { readonly value: unknown } | undefined
   /** Whether a boundary has caught something, in the current pass of the loop it is in. */
   readonly hasCaught: (boundary: NodeId, loop: NodeId | undefined) => boolean
   /** Nodes not mounted that have given this table. */
@@ -27,3 +28,6 @@ export interface Lowering {
 
 /** The table of tasks that declare no output. */
 export const untypedTable = "untyped"
+
+/** Stands for the table of what gives nothing, such as a timer or what undoes a task. No schema can have this name. */
+export const noTable = "/"

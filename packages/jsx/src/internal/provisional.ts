@@ -3,10 +3,11 @@
  * element was made after, and so on outwards; those of components that were handed the element and put it into something they
  * made after a read; those behind a context that hands on what is pending; and for a task those made by the components of its prompt.
  */
+import type { NodeKey } from "@smithers/core/Ids"
 import type { PendingRead } from "@smithers/core/Plan"
 import type { Fiber, HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
-import { propsOf } from "./place.ts"
+import { isLeaf, propsOf } from "./place.ts"
 import { type Stamp, stampOf } from "./scope.ts"
 
 /** Kinds of fibers that run an author's code: functions, classes, consumers of contexts, and their memoized and forwarded forms. */
@@ -22,8 +23,26 @@ export const heldBackBy = (
   const own = stampOf(propsOf(node))
   // Made by other means than our jsx, so that nobody knows when: then everything counts.
   if (own === undefined) return all.findLast(holds)
-  const found = lastOf(own, holds) ?? (node.type === "Task" ? node.readsInside.findLast(holds) : undefined)
+  const found = lastOf(own, holds) ?? (isLeaf(node.type) ? node.readsInside.findLast(holds) : undefined)
   if (found !== undefined) return found
+  for (const stamp of stampsBehind(node, own)) {
+    const read = lastOf(stamp, holds)
+    if (read !== undefined) return read
+  }
+  return undefined
+}
+
+/** The rows that a node was made after reading, and those that its prompt was. `all` are those of the render. */
+export const madeAfter = (node: HostNode, all: ReadonlyArray<NodeKey>): ReadonlyArray<NodeKey> => {
+  const own = stampOf(propsOf(node))
+  if (own === undefined) return all
+  const stamps = [own, ...stampsBehind(node, own)].filter(({ found }) => found > 0)
+  const inside = isLeaf(node.type) ? node.foundInside : []
+  return [...new Set([...inside, ...stamps.flatMap(({ scope, found }) => scope.found.slice(0, found))])]
+}
+
+/** The stamps of what a node was made by, and of what was put around it, from the inside out. */
+function* stampsBehind(node: HostNode, own: Stamp): Generator<Stamp> {
   const around = fibersAround(node.fiber)
   let { scope } = own
   for (let index = 0; index < around.length; index++) {
@@ -33,16 +52,12 @@ export const heldBackBy = (
     let isMaker = false
     for (; index < around.length && !isMaker; index++) {
       const { stamp, isComponent, handsOn } = around[index] as (typeof around)[number]
-      if (stamp !== undefined && (stamp.scope !== scope || handsOn)) {
-        const read = lastOf(stamp, holds)
-        if (read !== undefined) return read
-      }
+      if (stamp !== undefined && (stamp.scope !== scope || handsOn)) yield stamp
       isMaker = isComponent && index > outermost
       if (isMaker) scope = stamp?.scope ?? scope
     }
     index--
   }
-  return undefined
 }
 
 const lastOf = ({ scope, count }: Stamp, holds: (read: PendingRead) => boolean): PendingRead | undefined => {

@@ -4,6 +4,7 @@
 import type { NodeId } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
+import { noTable } from "./lowering.ts"
 
 export interface Rows {
   /** Iterations of a node that have an output, in order. */
@@ -51,15 +52,15 @@ export const make = (state: RunState.RunState): Rows => {
   }
 
   for (const record of RunState.records(state)) {
-    if (record.kind === "step" && record.status === "finished") add(record.nodeId, record.table ?? "", record.iteration)
+    if (record.kind === "step" && record.status === "finished") add(record.nodeId, record.table ?? noTable, record.iteration)
   }
   return {
     of: (nodeId) => rows.get(nodeId)?.iterations ?? [],
     tableOf: (nodeId) => rows.get(nodeId)?.table,
     writersOf: (table) => [...(writers.get(table) ?? [])],
     observe: (event) => {
-      if (event._tag === "AttemptSucceeded") add(event.nodeId, event.table ?? "", event.iteration)
-      if (event._tag === "WaitEnded" && event.status === "finished") add(event.nodeId, event.table ?? "", event.iteration)
+      if (event._tag === "AttemptSucceeded") add(event.nodeId, event.table ?? noTable, event.iteration)
+      if (event._tag === "WaitEnded" && event.status === "finished") add(event.nodeId, event.table ?? noTable, event.iteration)
       if (event._tag === "NodeReset") remove(event.nodeId, event.iteration)
     },
   }

@@ -4,7 +4,7 @@
 import { type Agent, nameOf } from "@smithers/core/Agent"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
-import type { Ask, Cache, Need, PendingRead, Step } from "@smithers/core/Plan"
+import type { Ask, Cache, Need, NoteRead, PendingRead, Step } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import type { RunState } from "@smithers/core/RunState"
@@ -124,28 +124,28 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
   }
 
   const ask = askOf(node, output === undefined)
-  const ctxOf = (context: StepContext<unknown>, state: RunState): TaskCtx =>
-    new AttemptCtx(context, () => lowering.ctxAt(state, loop)) as unknown as TaskCtx
-  const handedOn = (name: string, target: NodeId, context: StepContext<unknown>, state: RunState): Dep => {
+  const ctxOf = (context: StepContext<unknown>, state: RunState, noteRead: NoteRead): TaskCtx =>
+    new AttemptCtx(context, () => lowering.ctxAt(state, loop, noteRead)) as unknown as TaskCtx
+  const handedOn = (name: string, target: NodeId, context: StepContext<unknown>, state: RunState, noteRead: NoteRead): Dep => {
     const gone = past.get(name)
-    const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state)?.value
+    const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state, noteRead)?.value
     return { value, isThere: value !== undefined || lowering.stored(target, state) !== undefined }
   }
-  const lookUp = (name: string, state: RunState): Dep | undefined => {
+  const lookUp = (name: string, state: RunState, noteRead: NoteRead): Dep | undefined => {
     const wanted = lookedUp.get(name)
     if (wanted === undefined) return undefined
     let isThere = true
-    const ctx = lowering.ctxAt(state, loop, () => {
+    const ctx = lowering.ctxAt(state, loop, noteRead, () => {
       isThere = false
     })
     const value: unknown = ctx.output(wanted.table, { nodeId: wanted.nodeId })
     return { value: isThere ? value : undefined, isThere }
   }
-  const depsOf = (context: StepContext<unknown>, state: RunState): Props => {
+  const depsOf = (context: StepContext<unknown>, state: RunState, noteRead: NoteRead): Props => {
     const values: Record<string, unknown> = {}
     for (const name of names) {
       const target = depTarget(node, name, layout, lowering).nodeId ?? name
-      const { value, isThere } = lookUp(name, state) ?? handedOn(name, target, context, state)
+      const { value, isThere } = lookUp(name, state, noteRead) ?? handedOn(name, target, context, state, noteRead)
       if (!isThere) {
         throw new MissingOutput({
           output: target,
@@ -158,15 +158,15 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
   }
   const content = contentOf(node, isTextual(table, lowering))
   const compute = content as (...given: ReadonlyArray<unknown>) => unknown
-  const run = (context: StepContext<unknown>, state: RunState): unknown => {
+  const run = (context: StepContext<unknown>, state: RunState, noteRead: NoteRead): unknown => {
     if (typeof content !== "function") return Prompt.isWritten(content) ? Prompt.write(content) : content
-    const ctx = ctxOf(context, state)
-    const given = names.length > 0 ? compute(depsOf(context, state), ctx) : compute(ctx)
+    const ctx = ctxOf(context, state, noteRead)
+    const given = names.length > 0 ? compute(depsOf(context, state, noteRead), ctx) : compute(ctx)
     return ask === undefined ? given : Prompt.resolve(given, ctx)
   }
   const gate = gateOf(node, needs, loop, lowering)
-  const found = (state: RunState): Props =>
-    Object.fromEntries([...lookedUp.keys()].map((name) => [name, lookUp(name, state)?.value]))
+  const found = (state: RunState, noteRead: NoteRead): Props =>
+    Object.fromEntries([...lookedUp.keys()].map((name) => [name, lookUp(name, state, noteRead)?.value]))
   const undo = compensate as ((output: unknown, ctx: TaskCtx) => unknown) | undefined
   return {
     _tag: "Step",
@@ -189,9 +189,12 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
       undo === undefined
         ? undefined
         : (((context: StepContext<unknown> & { readonly output: unknown }, state: RunState) =>
-            undo(context.output, ctxOf(context, state))) as Step["compensate"]),
+            undo(context.output, ctxOf(context, state, unnoted))) as Step["compensate"]),
   }
 }
+
+/** Nothing is made of what undoing a task reads. */
+const unnoted: NoteRead = () => {}
 
 /** The ctx of an attempt. Most functions use little of it, so what reads the run is made when it is first asked for. */
 class AttemptCtx {
@@ -250,10 +253,10 @@ class AttemptCtx {
 /** A value or a function of the ctx, asked as a condition. It does not hold where it is pending or was made of anything that is. */
 export const condition =
   (given: unknown, loop: NodeId | undefined, lowering: Lowering) =>
-  (_: unknown, state: RunState): boolean => {
+  (_: unknown, state: RunState, noteRead: NoteRead): boolean => {
     if (typeof given !== "function" || isPending(given)) return !isPending(given) && Boolean(given)
     let isUnsaid = false
-    const ctx = lowering.ctxAt(state, loop, () => {
+    const ctx = lowering.ctxAt(state, loop, noteRead, () => {
       isUnsaid = true
     })
     const value: unknown = given(ctx)
@@ -346,7 +349,7 @@ const cacheOf = (
   loop: NodeId | undefined,
   content: unknown,
   lowering: Lowering,
-  found: (state: RunState) => Props,
+  found: (state: RunState, noteRead: NoteRead) => Props,
 ): Cache | undefined => {
   const { cache } = node.props
   if (cache === undefined || cache === false) return undefined
@@ -360,10 +363,15 @@ const cacheOf = (
   const { agent } = node.props
   const agents = agent === undefined ? undefined : ((Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<Agent>).map(nameOf)
   return {
-    key: (context, state) => {
-      if (typeof key === "function") return key(lowering.ctxAt(state, loop))
+    key: (context, state, noteRead) => {
+      if (typeof key === "function") return key(lowering.ctxAt(state, loop, noteRead))
       const value = Prompt.isWritten(text) ? Prompt.write(text) : text
-      return { ...context, ...found(state), ...(value === undefined ? {} : { value }), ...(agents === undefined ? {} : { agents }) }
+      return {
+        ...context,
+        ...found(state, noteRead),
+        ...(value === undefined ? {} : { value }),
+        ...(agents === undefined ? {} : { agents }),
+      }
     },
     ttlMs: life !== undefined && Option.isSome(life) ? Duration.toMillis(life.value) : undefined,
   }

@@ -5,7 +5,7 @@
 import { Decision } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
-import type { Awaited, Child, Need, Wait } from "@smithers/core/Plan"
+import type { Awaited, Child, Need, NoteRead, Wait } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import * as Schema from "effect/Schema"
 import type { HostNode } from "../HostNode.ts"
@@ -89,9 +89,9 @@ const awaited = (node: HostNode, loop: NodeId | undefined, lowering: Lowering): 
       const { durationMs, until } = props
       if ((durationMs === undefined) === (until === undefined)) refuse(node, `it needs either "durationMs" or "until"`)
       const duration = millis(node, "durationMs") ?? 0
-      const due = (_: unknown, now: number, state: RunState): number => {
+      const due = (_: unknown, now: number, state: RunState, noteRead: NoteRead): number => {
         if (until === undefined) return now + duration
-        const at = Number(give(until)(undefined, state))
+        const at = Number(give(until)(undefined, state, noteRead))
         if (!Number.isFinite(at)) throw new TypeError(`"until" gave no time`)
         return at
       }

@@ -5,8 +5,10 @@
  *
  * The row of the run is read for fencing and is not written, unless the frame changes how the run stands.
  */
+
 import type { Json } from "@smithers/core/Codec"
 import { RunFailure, RunFenced } from "@smithers/core/Errors"
+import { nodeKey } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { type Frame, type Heartbeat, logged } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
@@ -103,11 +105,12 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   )
   const resetNode = prepare(
     `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0,
-       generation = generation + (status = 'finished' OR ?4), ${cleared} WHERE ${where}`,
+       generation = generation + (status = 'finished' OR ?4), reads = NULL, ${cleared} WHERE ${where}`,
   )
+  const setReads = prepare(`UPDATE smithers_nodes SET reads = ?4 WHERE ${where}`)
   const selectTable = prepare<[table: string | null, kind: string]>(`SELECT output_table, kind FROM smithers_nodes WHERE ${where}`)
   const resetLoop = prepare(
-    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, ${total("base")} WHERE ${where}`,
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, reads = NULL, ${total("base")} WHERE ${where}`,
   )
   const resetBoundary = prepare(
     `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL WHERE ${where}`,
@@ -179,8 +182,13 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
     `INSERT INTO smithers_signals (run_id, seq, id, name, correlation, payload, status) VALUES (?, ?, ?, ?, ?, ?, 'kept')`,
   )
   const takeSignal = prepare(
-    `UPDATE smithers_signals SET status = ?5, node_id = ?2, iteration = ?3 WHERE run_id = ?1 AND id = ?4 AND status = 'kept'`,
+    `UPDATE smithers_signals SET status = 'taken', node_id = ?2, iteration = ?3 WHERE run_id = ?1 AND id = ?4 AND status = 'kept'`,
   )
+  const refuseSignal = prepare(
+    `UPDATE smithers_signals SET refused_by = json_insert(coalesce(refused_by, '[]'), '$[#]', ?3)
+     WHERE run_id = ?1 AND id = ?2 AND status = 'kept'`,
+  )
+  const forgetRefusals = prepare("UPDATE smithers_signals SET refused_by = NULL WHERE run_id = ? AND refused_by IS NOT NULL")
 
   const startAttempt = prepare(
     `INSERT INTO smithers_attempts (run_id, node_id, iteration, attempt, status, started_at) VALUES (?, ?, ?, ?, 'running', ?)`,
@@ -228,6 +236,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       case "RunResumed":
         resumeRun.run(runId, at)
         reopenWaits.run(runId)
+        forgetRefusals.run(runId)
         return
       case "CancelRequested":
         cancelRun.run(runId, at, writeReason(event.reason))
@@ -300,7 +309,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         return
       }
       case "SignalRefused":
-        takeSignal.run(runId, event.nodeId, event.iteration, event.signalId, "refused")
+        refuseSignal.run(runId, event.signalId, nodeKey(event.nodeId, event.iteration))
         return
       case "WaitEnded": {
         const { nodeId, iteration, status, table = null, error, signalId } = event
@@ -308,7 +317,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         if (status === "passed") update(passGate, runId, event)
         else update(endWaitingNode, runId, event, at, status, failed, table, order)
         endWait.run(runId, nodeId, iteration, status === "passed" ? "finished" : status, at, event.by ?? null, event.saidAt ?? null)
-        if (signalId !== undefined) takeSignal.run(runId, nodeId, iteration, signalId, "taken")
+        if (signalId !== undefined) takeSignal.run(runId, nodeId, iteration, signalId)
         if (table !== null) outputs.table(workflow, table).insert(runId, nodeId, iteration, event.output as Json | undefined)
         return
       }
@@ -365,6 +374,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       let seq = frame.firstSeq
       for (const event of frame.events) {
         store(runId, workflow, event, at, seq)
+        if ("reads" in event && event.reads !== undefined)
+          setReads.run(runId, event.nodeId, event.iteration, JSON.stringify(event.reads))
         const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = logged(event) as LogEntry
         insertEvent.run(runId, seq++, frame.frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
       }

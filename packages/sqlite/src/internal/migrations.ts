@@ -187,8 +187,8 @@ CREATE TABLE smithers_signals (
   name TEXT NOT NULL,
   correlation TEXT,
   payload TEXT, -- JSON
-  status TEXT NOT NULL, -- kept, taken, refused
-  node_id TEXT, -- that took or refused it
+  status TEXT NOT NULL, -- kept, taken
+  node_id TEXT, -- that took it
   iteration INTEGER,
   PRIMARY KEY (run_id, seq)
 ) STRICT, WITHOUT ROWID;
@@ -215,7 +215,12 @@ ALTER TABLE smithers_nodes ADD COLUMN caught TEXT; -- JSON: what it caught, wher
 ALTER TABLE smithers_waits ADD COLUMN child TEXT; -- JSON: how the child run ended
 `
 
-const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits, boundariesAndChildren]
+const readsAndRefusals = `
+ALTER TABLE smithers_nodes ADD COLUMN reads TEXT; -- JSON: rows of other nodes that it has read, as ["node/iteration"]
+ALTER TABLE smithers_signals ADD COLUMN refused_by TEXT; -- JSON: the waits (node/iteration) that it does not fit
+`
+
+const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits, boundariesAndChildren, readsAndRefusals]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
 const reached = (connection: Connection): number => {

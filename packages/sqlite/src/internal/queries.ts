@@ -157,7 +157,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
        WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
        ORDER BY w.since, w.run_id, w.node_id, w.iteration LIMIT ?3`,
     )
-  const selectWaitsOfRun = selectWaits("w.run_id = ?1 AND (?4 OR w.status = 'open')")
+  const selectWaitsOfRuns = selectWaits("w.run_id IN (SELECT value FROM json_each(?1)) AND (?4 OR w.status = 'open')")
   const selectOpenWaits = selectWaits("w.status = 'open'")
   const selectAllWaits = selectWaits("TRUE")
   const selectPlan = prepare<[hash: string]>(
@@ -175,12 +175,13 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
       const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
       return rows.map(summaryOf)
     },
-    waits: ({ runId, kind, all = false, limit = 100 }) => {
+    waits: ({ runId, runIds, kind, all = false, limit = 100 }) => {
       const kinds = kind === undefined ? null : JSON.stringify(kind)
+      const meant = runId === undefined ? runIds : [runId].filter((id) => runIds?.includes(id) ?? true)
       const rows =
-        runId === undefined
+        meant === undefined
           ? (all ? selectAllWaits : selectOpenWaits).values(null, kinds, limit)
-          : selectWaitsOfRun.values(runId, kinds, limit, Number(all))
+          : selectWaitsOfRuns.values(JSON.stringify(meant), kinds, limit, Number(all))
       return rows.map(waitOf)
     },
     plan: (runId, frame = Number.MAX_SAFE_INTEGER) => {

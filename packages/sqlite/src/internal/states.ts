@@ -6,7 +6,7 @@
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunFailure, RunNotFound } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
-import type * as RunState from "@smithers/core/RunState"
+import * as RunState from "@smithers/core/RunState"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -49,6 +49,7 @@ type FinishedRow = [
   order: number | null,
   approved: Text,
   generation: number,
+  reads: Text,
 ]
 
 type WaitRow = [
@@ -88,6 +89,7 @@ type NodeRow = [
   cause: Text,
   isCaught: number | null,
   caught: Text,
+  reads: Text,
 ]
 
 /** Reads the text of a failure. */
@@ -105,20 +107,21 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<FinishedRow>(
-    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, approved, generation
+    `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, approved, generation,
+       reads
      FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'finished'`,
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
-       base, passes, error, heartbeat, approved, generation, cause, is_caught, caught
+       base, passes, error, heartbeat, approved, generation, cause, is_caught, caught, reads
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
     `SELECT node_id, iteration, kind, since, deadline, name, correlation, digest, request, approved, note, decided_by, decided_at,
        answers, child FROM smithers_waits WHERE run_id = ? AND status IN ('open', 'abandoned')`,
   )
-  const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text]>(
-    "SELECT id, name, correlation, payload FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
+  const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text, refusedBy: Text]>(
+    "SELECT id, name, correlation, payload, refused_by FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
   )
   const selectFailures = prepare<[nodeId: string, iteration: number, at: number, error: string]>(
     `SELECT a.node_id, a.iteration, a.finished_at, a.error
@@ -163,6 +166,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       const waits = new Map(selectWaits.values(runId).map((wait) => [nodeKey(wait[0], wait[1]), waitOf(wait)]))
       const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, RunState.NodeRecord>())
       const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
+      let wrong = 0
       for (const row of selectFinished.values(runId)) {
         const key = nodeKey(row[0], row[1])
         HashMap.set(nodes, key, finishedRecord(row, stored.get(key)))
@@ -172,15 +176,19 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         const key = nodeKey(nodeId, iteration)
         if (kind === "step") {
           const record = stepRecord(row, failures.get(key) ?? [])
+          wrong += Number(RunState.isWrong(record))
           const wait = status === "waiting" ? waits.get(key) : undefined
           HashMap.set(nodes, key, wait === undefined ? record : { ...record, wait })
           continue
         }
         if (kind === "boundary") {
-          HashMap.set(nodes, key, boundaryRecord(row))
+          const record = boundaryRecord(row)
+          wrong += Number(RunState.isWrong(record))
+          HashMap.set(nodes, key, record)
           continue
         }
-        HashMap.set(nodes, key, { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes })
+        const record = { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes }
+        HashMap.set(nodes, key, { ...record, ...readsOf(row[18]) })
         const before = Option.getOrElse(HashMap.get(loopPasses, nodeId), () => 0)
         if (base + passes > before) HashMap.set(loopPasses, nodeId, base + passes)
       }
@@ -191,12 +199,14 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         input: readOptional(input),
         status,
         nodes: HashMap.endMutation(nodes),
+        wrong,
         loopPasses: HashMap.endMutation(loopPasses),
-        signals: selectSignals.values(runId).map(([id, name, correlation, payload]) => ({
+        signals: selectSignals.values(runId).map(([id, name, correlation, payload, refusedBy]) => ({
           id,
           name,
           correlation: correlation ?? undefined,
           payload: readOptional(payload),
+          ...(refusedBy === null ? {} : { refusedBy: JSON.parse(refusedBy) as ReadonlyArray<NodeKey> }),
         })),
         output: readOptional(output),
         failure: failure === null ? undefined : readFailure(failure),
@@ -226,7 +236,7 @@ const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | 
 const none: ReadonlyArray<never> = []
 
 const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.StepRecord => {
-  const [nodeId, iteration, attempt, startedAt, table, order, approved, generation] = row
+  const [nodeId, iteration, attempt, startedAt, table, order, approved, generation, reads] = row
   const record: Mutable<RunState.StepRecord> = {
     kind: "step",
     status: "finished",
@@ -242,8 +252,12 @@ const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.St
   if (approved !== null) record.approved = approved
   if (generation > 0) record.generation = generation
   if (output !== undefined) record.output = output
+  if (reads !== null) record.reads = JSON.parse(reads) as ReadonlyArray<NodeKey>
   return record
 }
+
+const readsOf = (reads: Text): { readonly reads?: ReadonlyArray<NodeKey> } =>
+  reads === null ? {} : { reads: JSON.parse(reads) as ReadonlyArray<NodeKey> }
 
 const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
   const [nodeId, iteration, , status, , , , , , , , , , , , cause, isCaught, caught] = row
@@ -308,5 +322,5 @@ const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>): Ru
   if (approved !== null) record.approved = approved
   if (generation > 0) record.generation = generation
   if (heartbeat !== null) record.heartbeat = JSON.parse(heartbeat) as Json
-  return record
+  return { ...record, ...readsOf(row[18]) }
 }

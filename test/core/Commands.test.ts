@@ -5,63 +5,33 @@
 
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
-import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
-import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
-import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
+import { journal, runningOn, stores, Text, workflow } from "./Flows.ts"
+import { rest } from "./Time.ts"
 
 const Input = Schema.Struct({})
-type Builder = Smithers.Builder<typeof Input.Type>
-const Text = Schema.String
 
-const rest = Effect.gen(function* () {
-  for (let turn = 0; turn < 80; turn++) yield* Effect.yieldNow()
-})
-
-const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
-  ["memory", MemoryStorage.layer],
-  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
-]
-
-const workflow = <A, R>(build: ($: Builder) => Smithers.Node<A, R>) =>
-  Smithers.createWorkflow({ name: "w", input: Input }).build(build)
-
-/** Steps that say that they ran. */
-const journal = () => {
-  const done: Array<string> = []
-  const step = ($: Builder, id: string, needs: Readonly<Record<string, Smithers.Node<unknown>>> = {}, fails = () => false) =>
-    $.step(id, {
-      needs,
-      output: Text,
-      retry: false,
-      run: () => {
-        done.push(id)
-        if (fails()) throw new Error(`${id} is no good`)
-        return `${id} ${done.length}`
-      },
-    })
-  return { done, step }
-}
+/** What a step gives tells how many ran before it, so that it is seen whether it ran again. */
+const counting = () => journal((id, count) => `${id} ${count}`)
 
 const statusOf = (runId: string) =>
   Effect.flatMap(Storage, (storage) => Effect.map(storage.inspect(runId), ({ run }) => run.status))
 
 describe.each(stores)("on %s", (_, store) => {
-  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
-    Effect.provide(effect, Smithers.onStorage(store, { lease: "100 days" }))
+  const on = runningOn(store)
 
   describe("a paused run", () => {
     it.effect("lets what is in flight end and keeps it, starts nothing new, and goes on when it is unpaused", () =>
       on(
         Effect.gen(function* () {
-          const { done, step } = journal()
+          const { done, step } = counting()
           const w = workflow(($) =>
             $.sequence($.step("slow", { output: Text, run: () => Effect.as(Effect.sleep("1 minute"), "slow") }), step($, "next")),
           )
@@ -90,7 +60,7 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("fires no timer and ends no wait before it is unpaused, and then at once", () =>
       on(
         Effect.gen(function* () {
-          const { done, step } = journal()
+          const { done, step } = counting()
           const w = workflow(($) => $.sequence($.timer("nap", { duration: "1 hour" }), step($, "next")))
           const fiber = yield* Effect.fork(w.execute({}, { runId: "r" }))
           yield* rest
@@ -108,7 +78,7 @@ describe.each(stores)("on %s", (_, store) => {
       on(
         Effect.gen(function* () {
           const storage = yield* Storage
-          const { done, step } = journal()
+          const { done, step } = counting()
           const w = workflow(($) => $.sequence($.approval("ask", { request: () => ({ title: "?" }) }), step($, "next")))
           yield* w.run({}, { runId: "r" })
           yield* Commands.pause("r")
@@ -173,7 +143,7 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("cannot be one that has ended", () =>
       on(
         Effect.gen(function* () {
-          const { step } = journal()
+          const { step } = counting()
           const w = workflow(($) => step($, "a"))
           yield* w.run({}, { runId: "r" })
           for (const told of [Commands.pause("r"), Commands.unpause("r"), Commands.cancel("r")]) {
@@ -189,12 +159,12 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("resets it and what truly depends on it, and nothing else", () =>
       on(
         Effect.gen(function* () {
-          const { done, step } = journal()
+          const { done, step } = counting()
           const w = workflow(($) => {
             const a = step($, "a")
-            const b = step($, "b", { a })
+            const b = step($, "b", { needs: { a } })
             const c = step($, "c")
-            const d = step($, "d", { b })
+            const d = step($, "d", { needs: { b } })
             return $.sequence(a, b, c, d, $.approval("ask", { request: () => ({ title: "?" }) }))
           })
           yield* w.run({}, { runId: "r" })
@@ -212,14 +182,9 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("takes up a run that has failed, without touching other nodes", () =>
       on(
         Effect.gen(function* () {
-          const { done, step } = journal()
+          const { done, step } = counting()
           let isFixed = false
-          const w = workflow(($) =>
-            $.sequence(
-              step($, "a"),
-              step($, "b", {}, () => !isFixed),
-            ),
-          )
+          const w = workflow(($) => $.sequence(step($, "a"), step($, "b", { fails: () => !isFixed })))
           expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
           isFixed = true
           yield* Commands.retryNode("r", "b")
@@ -265,7 +230,7 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("in a loop goes on from the pass that the loop is in, also where it is over", () =>
       on(
         Effect.gen(function* () {
-          const { done, step } = journal()
+          const { done, step } = counting()
           const w = workflow(($) =>
             $.sequence(
               $.loop({ id: "loop", maxIterations: 2, until: () => false, body: $.sequence(step($, "a"), step($, "b")) }),
@@ -337,13 +302,13 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("of a saga or a try runs all of it again", () =>
       on(
         Effect.gen(function* () {
-          const { done, step } = journal()
+          const { done, step } = counting()
           let fails = true
           const w = workflow(($) =>
             $.sequence(
               $.saga(
                 $.step("a", { output: Text, run: () => `a ${done.push("a")}`, compensate: () => done.push("undo a") }),
-                step($, "b", {}, () => fails),
+                step($, "b", { fails: () => fails }),
                 { id: "saga", onCompensated: "continue" },
               ),
               $.approval("ask", { request: () => ({ title: "?" }) }),
@@ -362,7 +327,7 @@ describe.each(stores)("on %s", (_, store) => {
     it.effect("is refused where it makes no sense, with what would", () =>
       on(
         Effect.gen(function* () {
-          const { step } = journal()
+          const { step } = counting()
           const w = workflow(($) => $.sequence(step($, "a"), $.approval("ask", { request: () => ({ title: "?" }) }), step($, "b")))
           yield* w.run({}, { runId: "r" })
           const unknown = yield* Effect.flip(Commands.retryNode("r", "b"))
@@ -380,7 +345,7 @@ describe.each(stores)("on %s", (_, store) => {
 
   describe("a step that needs approval", () => {
     const gated = (needsApproval: boolean | { readonly onDeny?: "fail" | "skip" }, version = "1") => {
-      const { done, step } = journal()
+      const { done, step } = counting()
       const w = workflow(($) => {
         const plan = step($, "plan")
         const deploy = $.step("deploy", {
@@ -576,7 +541,7 @@ describe.each(stores)("on %s", (_, store) => {
   it.effect("a handle says that nothing goes on also of a run that has ended", () =>
     on(
       Effect.gen(function* () {
-        const { step } = journal()
+        const { step } = counting()
         const w = workflow(($) => step($, "a"))
         const handle = yield* w.start({}, { runId: "r" })
         expect(yield* handle.waiting).toMatchObject({ _tag: "finished", output: "a 1" })

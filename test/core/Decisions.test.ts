@@ -4,25 +4,17 @@
 import { expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
 import * as Commands from "@smithers/core/Commands"
-import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { Storage } from "@smithers/core/Storage"
-import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
-import { Clock, Effect, Fiber, type Layer, Schema, TestClock } from "effect"
+import { Clock, Effect, Fiber, Schema, TestClock } from "effect"
 import { describe } from "vitest"
+import { runningOn, stores, Text } from "./Flows.ts"
+import { rest } from "./Time.ts"
 
-const Text = Schema.String
 const workflow = Smithers.createWorkflow({ name: "asks", input: Schema.Struct({}) })
-const idle = Effect.repeatN(Effect.yieldNow(), 200)
-const pass = (duration: string) => Effect.zipRight(TestClock.adjust(duration as "1 second"), idle)
-
-const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
-  ["memory", MemoryStorage.layer],
-  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
-]
+const pass = (duration: string) => Effect.zipRight(TestClock.adjust(duration as "1 second"), rest)
 
 describe.each(stores)("on %s", (_, layer) => {
-  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
-    Effect.provide(effect, Smithers.onStorage(layer, { lease: "100 days" }))
+  const on = runningOn(layer)
   const log = (runId: string) =>
     Effect.flatMap(Storage, (storage) => Effect.map(storage.events(runId), (all) => all.map(({ event }) => event)))
   const waits = Effect.flatMap(Storage, (storage) => storage.waits({ runId: "r", all: true }))
@@ -241,11 +233,11 @@ describe.each(stores)("on %s", (_, layer) => {
           )
           const parent = workflow.build(($) => $.subflow("c", { workflow: child, input: {} }))
           const fiber = yield* Effect.fork(parent.execute({}, { runId: "r" }))
-          yield* idle
+          yield* rest
           const elsewhere = yield* Effect.flip(Commands.approve("r", "c"))
           expect(elsewhere.message).toContain('subflow "c" (run r~c~0)')
           yield* Commands.retryNode("r", "c")
-          yield* idle
+          yield* rest
           const storage = yield* Storage
           const status = (runId: string) => Effect.map(storage.inspect(runId), ({ run }) => run.status)
           expect(yield* status("r~c~0")).toBe("cancelled")
@@ -275,7 +267,7 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* Commands.pause("r")
           yield* w.run({}, { runId: "r" })
           const fiber = yield* Effect.fork(w.cancel("r"))
-          yield* idle
+          yield* rest
           yield* pass("1 hour")
           yield* Fiber.join(fiber)
           const storage = yield* Storage

@@ -6,6 +6,7 @@ import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Metrics from "@smithers/core/Metrics"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
 import { Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Schedule, Schema, Scope, Stream, TestClock, Tracer } from "effect"
+import { rest, settled } from "./Time.ts"
 
 const Output = Schema.Struct({ value: Schema.Number })
 
@@ -31,9 +32,7 @@ const makeProcess = (shared: StorageShape, options: Engine.EngineOptions = {}) =
     return { run, kill, stop: Scope.close(scope, Exit.void) }
   })
 
-/** Lets fibers go on until all of them wait. */
-const idle = Effect.repeatN(Effect.yieldNow(), 200)
-const pass = (duration: string) => Effect.zipRight(TestClock.adjust(duration as "1 second"), idle)
+const pass = (duration: string) => Effect.zipRight(TestClock.adjust(duration as "1 second"), rest)
 
 const declare = () => Smithers.createWorkflow({ name: "test", input: Schema.Struct({}) })
 
@@ -56,13 +55,13 @@ describe("Engine", () => {
       const execute = workflow.run({}, { runId: "r" })
       const first = yield* makeProcess(storage, { lease: "1 second" })
       yield* first.run(execute)
-      yield* idle
+      yield* rest
       yield* pass("4 seconds")
       yield* first.kill
       yield* pass("2 seconds")
       const second = yield* makeProcess(storage, { lease: "1 second" })
       const fiber = yield* second.run(execute)
-      yield* idle
+      yield* rest
       expect(starts).toEqual(["1 at 0 s"])
       yield* pass("4 seconds")
       expect(starts).toEqual(["1 at 0 s", "2 at 10 s"])
@@ -92,7 +91,7 @@ describe("Engine", () => {
       )
       const first = yield* makeProcess(storage, { lease: "500 millis" })
       yield* first.run(workflow.run({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       for (let second = 0; second < 3; second++) yield* pass("1 second")
       expect(starts).toEqual([0, 1, 2])
       yield* first.kill
@@ -125,13 +124,13 @@ describe("Engine", () => {
       )
       const first = yield* makeProcess(storage, { lease: "1 second" })
       yield* first.run(workflow.execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* pass("1500 millis")
       yield* first.kill
       yield* pass("2 seconds")
       const second = yield* makeProcess(storage)
       const fiber = yield* second.run(workflow.execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* pass("5 seconds")
       expect(yield* Fiber.join(fiber)).toEqual({ value: 2 })
       expect(seen).toEqual([
@@ -159,13 +158,13 @@ describe("Engine", () => {
       for (let crash = 0; crash < 5; crash++) {
         const process = yield* makeProcess(storage, { lease: "1 second" })
         yield* process.run(workflow.run({}, { runId: "r" }))
-        yield* idle
+        yield* rest
         yield* process.kill
         yield* pass("2 seconds")
       }
       const last = yield* makeProcess(storage)
       const fiber = yield* last.run(workflow.run({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       expect(yield* Fiber.join(fiber)).toMatchObject({
         _tag: "failed",
         error: { _tag: "CrashLoop", nodeId: "deadly", interruptions: 5 },
@@ -173,7 +172,7 @@ describe("Engine", () => {
       expect(attempts).toBe(5)
       isRepaired = true
       const again = yield* last.run(workflow.execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       expect(yield* Fiber.join(again)).toEqual({ value: 6 })
     }),
   )
@@ -188,13 +187,13 @@ describe("Engine", () => {
       for (let stop = 0; stop < 6; stop++) {
         const process = yield* makeProcess(storage)
         yield* process.run(workflow.execute({}, { runId: "r" }))
-        yield* idle
+        yield* rest
         yield* process.stop
         expect((yield* storage.inspect("r")).run).toMatchObject({ status: "suspended", owner: null })
       }
       const last = yield* makeProcess(storage)
       const fiber = yield* last.run(workflow.execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       expect(yield* Fiber.join(fiber)).toEqual({ value: 7 })
     }),
   )
@@ -209,15 +208,15 @@ describe("Engine", () => {
       const sleepy = { ...storage, renew: () => Effect.never }
       const first = yield* makeProcess(sleepy, { lease: "1 second" })
       const slow = yield* first.run(Effect.exit(workflow(1, Deferred.await(gate)).execute({}, { runId: "r" })))
-      yield* idle
+      yield* rest
       yield* pass("2 seconds")
       const second = yield* makeProcess(storage)
       const quick = yield* second.run(workflow(2, Effect.void).execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       expect(yield* Fiber.join(quick)).toEqual({ value: 2 })
       const before = yield* storage.events("r")
       yield* Deferred.succeed(gate, undefined)
-      yield* idle
+      yield* rest
       const exit = yield* Fiber.join(slow)
       expect(exit).toMatchObject(Exit.fail({ _tag: "RunFenced", runId: "r", epoch: 1 }))
       expect(yield* storage.events("r")).toEqual(before)
@@ -232,7 +231,7 @@ describe("Engine", () => {
       )
       const first = yield* makeProcess(storage, { lease: "30 seconds" })
       const running = yield* first.run(workflow.execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       const second = yield* makeProcess(storage)
       const waiting = yield* second.run(workflow.execute({}, { runId: "r" }))
       for (let minute = 0; minute < 4; minute++) yield* pass("1 minute")
@@ -260,7 +259,7 @@ describe("Engine", () => {
       )
       const first = yield* makeProcess(storage)
       const running = yield* first.run(workflow.run({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       const second = yield* makeProcess(storage)
       const cancelling = yield* second.run(workflow.cancel("r", "changed my mind"))
       for (let step = 0; step < 5; step++) yield* pass("1 second")
@@ -318,12 +317,12 @@ describe("Engine", () => {
       )
       const first = yield* makeProcess(storage, { lease: "1 second" })
       yield* first.run(workflow.run({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* first.kill
       yield* pass("2 seconds")
       const second = yield* makeProcess(storage)
       const cancelling = yield* second.run(workflow.cancel("r"))
-      yield* idle
+      yield* rest
       yield* pass("2 seconds")
       yield* Fiber.join(cancelling)
       expect(attempts).toBe(1)
@@ -351,11 +350,11 @@ describe("Engine", () => {
         )
       const first = yield* makeProcess(storage)
       yield* first.run(build(["a", "b", "c"], "c").execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* first.stop
       const second = yield* makeProcess(storage)
       const fiber = yield* second.run(build(["a", "new", "c", "d"], "").execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* Fiber.join(fiber)
       expect(ran).toEqual(["a", "b", "c", "new", "c", "d"])
       const resumed = (yield* storage.events("r")).map(({ event }) => event).find(({ _tag }) => _tag === "RunResumed")
@@ -388,18 +387,18 @@ describe("Engine", () => {
         })
       const one = yield* makeProcess(storage)
       yield* one.run(build(Schema.Struct({ name: Schema.String }), { name: "x" }, true).execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* one.stop
       const two = yield* makeProcess(storage)
       const changed = build(Schema.Struct({ name: Schema.String, size: Schema.Number }), { name: "x", size: 1 }, false)
       const before = yield* storage.events("r")
       const refused = yield* two.run(Effect.exit(changed.execute({}, { runId: "r" })))
-      yield* idle
+      yield* rest
       const exit = yield* Fiber.join(refused)
       expect(exit).toMatchObject(Exit.fail({ _tag: "IncompatibleOutput", nodes: [{ nodeId: "first", iteration: 0 }] }))
       expect(yield* storage.events("r")).toEqual(before)
       const rerun = yield* two.run(changed.resume("r", { onIncompatible: "rerun" }))
-      yield* idle
+      yield* rest
       expect(yield* Fiber.join(rerun)).toEqual({ first: { name: "x", size: 1 } })
       expect(ran).toEqual(["first", "second", "first", "second"])
     }),
@@ -450,7 +449,7 @@ describe("Engine", () => {
       const fiber = yield* process.run(
         workflow.execute({}, { runId: "r" }).pipe(Effect.withSpan("caller"), Effect.withTracer(tracer)),
       )
-      yield* idle
+      yield* rest
       yield* pass("1 second")
       yield* Fiber.join(fiber)
       expect(ended.map(({ name, parent }) => `${parent ?? ""} > ${name}`)).toEqual([
@@ -503,10 +502,9 @@ describe("a loop whose passes run nothing", () => {
       )
       const process = yield* makeProcess(storage)
       const fiber = yield* process.run(workflow.run({}, { runId: "r" }))
-      yield* Effect.repeatN(Effect.yieldNow(), 20)
-      expect((yield* storage.load("r")).frame).toBeGreaterThan(2)
+      const isUnderWay = Effect.map(storage.load("r"), ({ frame }) => frame > 2)
+      yield* settled("some passes are over", () => Effect.orElseSucceed(isUnderWay, () => false))
       const cancelling = yield* process.run(workflow.cancel("r", "enough"))
-      yield* idle
       yield* Fiber.join(cancelling)
       expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled", reason: "enough" })
     }),
@@ -542,7 +540,7 @@ describe("what stops a driver", () => {
           onSuccess: () => Effect.sync(() => log.push("output")),
         })
         const fiber = yield* process.run(Effect.exit(execute))
-        yield* idle
+        yield* rest
         isBroken = true
         yield* pass("1 second")
         yield* Fiber.join(fiber)
@@ -550,7 +548,7 @@ describe("what stops a driver", () => {
       expect(log).toEqual(Array.from({ length: 6 }, () => ["over", "StoreBusy"]).flat())
       isBroken = false
       const last = yield* process.run(workflow.execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* pass("2 seconds")
       expect(yield* Fiber.join(last)).toEqual([{ value: 1 }, { value: 2 }])
     }),
@@ -589,7 +587,7 @@ describe("what stops a driver", () => {
         })
       const one = yield* makeProcess(storage)
       yield* one.run(build(Output as unknown as Schema.Schema<unknown>, true).execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* one.stop
       const before = yield* storage.events("r")
       const two = yield* makeProcess(storage)
@@ -637,10 +635,10 @@ describe("a run that was taken up by its id", () => {
       )
       const process = yield* makeProcess(MemoryStorage.make())
       const first = yield* process.run(workflow.execute({ n: 1 }, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* Fiber.interrupt(first)
       const resumed = yield* process.run(workflow.resume("r"))
-      yield* idle
+      yield* rest
       const [other, same] = [workflow.execute({ n: 2 }, { runId: "r" }), workflow.execute({ n: 1 }, { runId: "r" })]
       expect(yield* Fiber.join(yield* process.run(Effect.exit(other)))).toMatchObject(Exit.fail({ _tag: "InputMismatch" }))
       const joined = yield* process.run(same)

@@ -80,7 +80,7 @@ const cancelled: Trial = (family, say) =>
     return undefined
   })
 
-const patience = 120_000
+const patience = 600_000
 
 describe("a random family", () => {
   it.effect(

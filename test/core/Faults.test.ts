@@ -9,12 +9,12 @@ import { StoreBusy } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
 import { Deferred, Effect, Exit, Fiber, FiberId, Layer, Schema, Scope, TestClock } from "effect"
+import { rest } from "./Time.ts"
 
 const declare = () => Smithers.createWorkflow({ name: "test", input: Schema.Struct({}) })
 const asking = declare().build(($) => $.approval("ok", { request: () => ({ title: "?" }) }))
 const busy = (operation: string) => new StoreBusy({ operation, detail: "locked" })
-const idle = Effect.repeatN(Effect.yieldNow(), 200)
-const pass = (duration: string) => Effect.zipRight(TestClock.adjust(duration as "1 second"), idle)
+const pass = (duration: string) => Effect.zipRight(TestClock.adjust(duration as "1 second"), rest)
 
 /** A store of which single operations can be made to go wrong. */
 const faulty = () => {
@@ -71,7 +71,7 @@ describe("a store that fails for a moment", () => {
     return Effect.gen(function* () {
       const fiber = yield* Effect.fork(workflow.execute({}, { runId: "r" }))
       const written = Effect.map(storage.inspect("r"), ({ attempts }) => attempts[0]?.heartbeat)
-      yield* idle
+      yield* rest
       expect(yield* written).toBe(1)
       faults.heartbeat = busy("heartbeat")
       yield* pass("1 second")
@@ -106,10 +106,10 @@ describe("a store that fails for a moment", () => {
     const { storage, faults } = faulty()
     return Effect.gen(function* () {
       const fiber = yield* Effect.fork(asking.execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       faults.inbox = Effect.dieMessage("a defect of the store")
       yield* Commands.approve("r", "ok")
-      yield* idle
+      yield* rest
       faults.inbox = undefined
       yield* pass("1 second")
       expect(yield* Fiber.join(fiber)).toMatchObject({ approved: true })
@@ -126,11 +126,11 @@ describe("an engine", () => {
     )
     return Effect.gen(function* () {
       yield* Effect.fork(workflow.execute({}, { runId: "r" })).pipe(
-        Effect.tap(() => idle),
+        Effect.tap(() => rest),
         Effect.flatMap(Fiber.interrupt),
       )
       const holder = yield* Effect.fork(workflow.resume("r"))
-      yield* idle
+      yield* rest
       const looking = storage.inspect("r")
       faults.inspect = Effect.zipRight(
         Deferred.await(gate),
@@ -140,10 +140,10 @@ describe("an engine", () => {
         }),
       )
       const joiner = yield* Effect.fork(workflow.execute({}, { runId: "r" }))
-      yield* idle
+      yield* rest
       yield* Fiber.interrupt(holder)
       yield* Deferred.succeed(gate, undefined)
-      yield* idle
+      yield* rest
       yield* pass("1 second")
       expect(yield* Fiber.await(joiner)).toEqual(Exit.succeed(1))
     }).pipe(Effect.provide(on(storage)))
@@ -168,9 +168,9 @@ describe("an engine", () => {
       )
       const runIds = ["a", "b", "c", "d"]
       yield* Effect.forEach(runIds, (runId) => Effect.provide(workflow.start({}, { runId }), context))
-      yield* idle
+      yield* rest
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
-      yield* idle
+      yield* rest
       yield* pass("1 second")
       expect(stopped).toBe(runIds.length)
       yield* Fiber.join(closing)

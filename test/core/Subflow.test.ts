@@ -6,32 +6,19 @@ import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { RenderFailed } from "@smithers/core/Errors"
-import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
-import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
-import { passing } from "./Time.ts"
+import { processOn, runningOn, stores, Text } from "./Flows.ts"
+import { passing, rest } from "./Time.ts"
 
 const Input = Schema.Struct({ n: Schema.NumberFromString })
-const Text = Schema.String
-
-const rest = Effect.gen(function* () {
-  for (let turn = 0; turn < 120; turn++) yield* Effect.yieldNow()
-})
-
-const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
-  ["memory", MemoryStorage.layer],
-  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
-]
 
 interface Behaviour {
   readonly run?: (n: number) => Effect.Effect<Date, unknown>
@@ -71,17 +58,8 @@ const family = ({ run = (n) => Effect.succeed(new Date(n)), asks = false, ...opt
   return { child, parent, ran }
 }
 
-/** An engine on a store, as another process would have. */
-const processOn = (storage: Storage["Type"]) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    const engine = yield* Engine.make({ lease: "100 days" }).pipe(Effect.provideService(Storage, storage), Scope.extend(scope))
-    return { engine, scope, stop: Scope.close(scope, Exit.void) }
-  })
-
 describe.each(stores)("on %s", (_, store) => {
-  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
-    Effect.provide(effect, Smithers.onStorage(store, { lease: "100 days" }))
+  const on = runningOn(store)
 
   describe("a subflow", () => {
     it.effect("runs a child with an id and a history of its own, and gives its decoded output", () =>

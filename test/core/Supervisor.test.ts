@@ -6,31 +6,20 @@ import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { RenderFailed, StoreFull } from "@smithers/core/Errors"
-import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
-import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
+import { processOn as engineOn, stores } from "./Flows.ts"
+import { rest, settled } from "./Time.ts"
 
 const Input = Schema.Struct({ n: Schema.Number })
-
-const rest = Effect.gen(function* () {
-  for (let turn = 0; turn < 80; turn++) yield* Effect.yieldNow()
-})
-
-const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
-  ["memory", MemoryStorage.layer],
-  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
-]
 
 /** A workflow that asks, sleeps and then is done; says what ran. */
 const asking = () => {
@@ -52,13 +41,9 @@ const asking = () => {
 }
 
 /** A process on a store: its engine, and what it supervises. */
-const processOn = (storage: Storage["Type"], registry: Supervisor.Registry, options: { readonly lease?: string } = {}) =>
+const processOn = (storage: Storage["Type"], registry: Supervisor.Registry, options: Engine.EngineOptions = {}) =>
   Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    const engine = yield* Engine.make({ lease: (options.lease ?? "100 days") as "1 day" }).pipe(
-      Effect.provideService(Storage, storage),
-      Scope.extend(scope),
-    )
+    const { engine, scope, stop } = yield* engineOn(storage, options)
     const supervisor = yield* Supervisor.make({ registry, interval: "1 day" }).pipe(
       Effect.provideService(Storage, storage),
       Effect.provideService(Engine.Engine, engine),
@@ -66,7 +51,7 @@ const processOn = (storage: Storage["Type"], registry: Supervisor.Registry, opti
     )
     const actions: Array<string> = []
     supervisor.actions((action) => actions.push(action._tag === "Settled" ? action.how : action._tag))
-    return { engine, supervisor, actions, stop: Scope.close(scope, Exit.void) }
+    return { engine, supervisor, actions, stop }
   })
 
 describe.each(stores)("a supervisor on %s", (_, store) => {
@@ -284,8 +269,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         }
         expect(done).toBe(0)
         yield* TestClock.adjust("1 minute")
-        for (let turn = 0; turn < 400 && done < 300; turn++) yield* rest
-        expect(done).toBe(300)
+        yield* settled("all have run", () => done === 300)
         expect(most).toBeLessThanOrEqual(16)
         yield* stop
       }),

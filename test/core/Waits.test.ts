@@ -5,10 +5,8 @@
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
-import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
-import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -18,18 +16,10 @@ import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import * as z from "zod"
+import { runningOn, stores, Text } from "./Flows.ts"
+import { rest } from "./Time.ts"
 
 const Input = Schema.Struct({ spec: Schema.String })
-const Text = Schema.String
-
-const rest = Effect.gen(function* () {
-  for (let turn = 0; turn < 60; turn++) yield* Effect.yieldNow()
-})
-
-const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
-  ["memory", MemoryStorage.layer],
-  ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
-]
 
 /** Asks before it ships. */
 const shipping = (onDeny: "fail" | "continue" | "skip" = "fail", title = "Ship it?") => {
@@ -63,8 +53,7 @@ const shipping = (onDeny: "fail" | "continue" | "skip" = "fail", title = "Ship i
 }
 
 describe.each(stores)("on %s", (_, store) => {
-  const on = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
-    Effect.provide(effect, Smithers.onStorage(store, { lease: "100 days" }))
+  const on = runningOn(store)
 
   describe("an approval", () => {
     it.effect("is waited for in process by execute, and goes on at once when it is given", () =>

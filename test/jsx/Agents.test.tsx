@@ -9,17 +9,11 @@ import * as TestClock from "effect/TestClock"
 import { type Agent, createAgent, createSmithers, type JsxWorkflow, Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
 import { z } from "zod"
+import { rest } from "../core/Time.ts"
 
 const { Workflow, Task, smithers, outputs } = createSmithers({
   analysis: z.object({ summary: z.string(), severity: z.enum(["low", "high"]) }),
   text: z.string(),
-})
-
-const rest = Effect.gen(function* () {
-  for (let turn = 0; turn < 80; turn++) {
-    yield* Effect.yieldNow()
-    yield* Effect.promise(() => Promise.resolve())
-  }
 })
 
 /** An agent that gives these replies, one after another; errors are thrown. */

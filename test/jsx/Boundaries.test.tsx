@@ -11,6 +11,7 @@ import type * as React from "react"
 import { createSmithers, type JsxWorkflow, Loop, Parallel, renderPlan, Sequence, Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
 import { z } from "zod"
+import { rest } from "../core/Time.ts"
 
 const { Workflow, Task, Saga, TryCatchFinally, Subflow, Approval, smithers, outputs, useCtx } = createSmithers({
   text: z.string(),
@@ -19,9 +20,6 @@ const { Workflow, Task, Saga, TryCatchFinally, Subflow, Approval, smithers, outp
   started: z.object({ runId: z.string() }),
 })
 
-const rest = Effect.gen(function* () {
-  for (let turn = 0; turn < 80; turn++) yield* Effect.yieldNow()
-})
 const onMemory = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.provide(effect, Smithers.memory)
 
 /** A component whose task says in a journal that it was done, and undone. */

@@ -210,10 +210,6 @@ const workflowOf = (seed: number): JsxWorkflow<unknown> => {
   )) as JsxWorkflow<unknown>
 }
 
-const rest = Effect.gen(function* () {
-  for (let turn = 0; turn < 40; turn++) yield* Effect.yieldNow()
-})
-
 /** Runs a workflow in processes that each die at a commit, and in a last one that does not. */
 const lives = (
   workflow: JsxWorkflow<unknown>,
@@ -235,7 +231,7 @@ const lives = (
       const scope = yield* Scope.make()
       const engine = yield* Engine.make({ lease: 1 }).pipe(Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
       const fiber = yield* Effect.forkIn(Effect.provideService(workflow.run({}, { runId: "r" }), Engine.Engine, engine), scope)
-      while (fiber.unsafePoll() === null && !mortal.isGone()) yield* rest
+      while (fiber.unsafePoll() === null && !mortal.isGone()) yield* Effect.yieldNow()
       const exit = fiber.unsafePoll()
       if (exit !== null && Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
       if (exit !== null) {

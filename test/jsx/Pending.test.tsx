@@ -10,6 +10,7 @@ import * as React from "react"
 import { Branch, createSmithers, type JsxWorkflow, Loop, Parallel, renderPlan, Sequence, Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
 import { z } from "zod"
+import { rest } from "../core/Time.ts"
 
 const { Workflow, Task, smithers, outputs, useCtx } = createSmithers({
   assess: z.object({ complexity: z.enum(["low", "high"]), parts: z.array(z.string()) }),
@@ -364,7 +365,7 @@ describe("a run with pending reads", () => {
         </Workflow>
       ))
       const fiber = yield* Effect.fork(run(workflow))
-      for (let turn = 0; turn < 50; turn++) yield* Effect.yieldNow()
+      yield* rest
       expect(begun).toEqual(["lint"])
       yield* Deferred.succeed(gate, undefined)
       expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "finished", output: ["lint", "high"] })

@@ -21,6 +21,7 @@ import {
 } from "smithers-orchestrator"
 import { describe } from "vitest"
 import { z } from "zod"
+import { rest } from "../core/Time.ts"
 
 const { Workflow, Task, smithers, outputs } = createSmithers({
   diff: z.object({ summary: z.string() }),
@@ -30,9 +31,6 @@ const { Workflow, Task, smithers, outputs } = createSmithers({
   paid: z.object({ cents: z.number() }),
 })
 
-const rest = Effect.gen(function* () {
-  for (let turn = 0; turn < 60; turn++) yield* Effect.yieldNow()
-})
 const onMemory = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.provide(effect, Smithers.memory)
 
 const asked: Array<string> = []

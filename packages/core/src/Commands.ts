@@ -31,6 +31,12 @@ export interface DecisionOptions {
   readonly by?: string
 }
 
+/**
+ * Why a command was not kept; the run is as it was then. What the store cannot do is a `StoreError`. The run is not there (`RunNotFound`) or
+ * has ended (`RunEnded`); it does not wait for that (`NotWaiting`), does not any more (`AlreadyDecided`, `WaitExpired`), or not from this
+ * person (`NotAnApprover`); the node is not one of its (`NodeNotFound`); what is said does not fit what was asked (`InvalidAnswer`), or is
+ * not well formed (`InvalidCommand`).
+ */
 export type CommandError =
   | StoreError
   | RunNotFound
@@ -43,16 +49,24 @@ export type CommandError =
   | InvalidAnswer
   | InvalidCommand
 
-/** Approves what a run asks for. */
+/**
+ * Approves what a run asks for, in an approval or before a step. Fails with `NotWaiting`, `WaitExpired`, `AlreadyDecided` where it was
+ * denied, or `NotAnApprover`; approving again does nothing. What was approved is kept before this completes, so that a crash loses none of
+ * it: the run hears of it at once, or when it is taken up again.
+ */
 export const approve = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, true, options)
 
-/** Denies what a run asks for. What that means is the workflow's to say (`onDeny`). */
+/**
+ * Denies what a run asks for. What that means is the workflow's to say (`onDeny`). Fails as {@link approve} does, with `AlreadyDecided` where
+ * it was approved, and is kept like that.
+ */
 export const deny = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, false, options)
 
 /**
  * Answers a person's task. An answer that does not match the JSON Schema that was asked with fails with `InvalidAnswer`, and the task stays
  * open. What a JSON Schema cannot say the run checks when it folds the answer in: what it refuses then is in its log (`AnswerRefused`), and
- * the task stays open, too.
+ * the task stays open, too. One that is no JSON is `InvalidCommand`; a task that is not open is `NotWaiting`, `WaitExpired` or
+ * `AlreadyDecided`. The answer is kept before this completes, and is heard of at once, or when the run is taken up again.
  */
 export const answer = (
   runId: string,
@@ -101,7 +115,11 @@ export interface SignalOptions {
   readonly id?: string
 }
 
-/** Sends a signal. One that nobody waits for yet is kept, in order; each is taken by one wait. */
+/**
+ * Sends a signal. One that nobody waits for yet is kept, in order; each is taken by one wait. Fails with `RunEnded` where nothing will ever
+ * wait for it, and with `InvalidCommand` where the payload is no JSON. It is kept before this completes: after a crash of the sender, sending
+ * it again under the same `id` makes sure that it was sent once.
+ */
 export const signal = (runId: string, name: string, options: SignalOptions = {}): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
     const storage = yield* Storage
@@ -150,13 +168,19 @@ export const cancel = (runId: string, { reason }: { readonly reason?: string } =
     ),
   )
 
-/** Pauses a run: what is in flight ends and is kept, nothing new starts and no timer fires until it is unpaused. */
+/**
+ * Pauses a run: what is in flight ends and is kept, nothing new starts and no timer fires until it is unpaused. Fails with `RunEnded` where it
+ * has ended; pausing again does nothing. The run stays paused across crashes and resumes: run again, it answers `paused`.
+ */
 export const pause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
   Effect.asVoid(
     Effect.zipRight(checkTexts(runId, { by }), deliver(runId, undefined, { _tag: "Pause", ...(by === undefined ? {} : { by }) })),
   )
 
-/** Lets a paused run go on. Timers that were due meanwhile fire. */
+/**
+ * Lets a paused run go on. Timers that were due meanwhile fire. Fails with `RunEnded` where it has ended; one that is not paused is as it was.
+ * Where nobody works on the run, it goes on once someone takes it up.
+ */
 export const unpause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
   Effect.asVoid(
     Effect.zipRight(checkTexts(runId, { by }), deliver(runId, undefined, { _tag: "Unpause", ...(by === undefined ? {} : { by }) })),

@@ -51,10 +51,23 @@ export interface RunRequest {
   readonly isPatient?: boolean
 }
 
+/**
+ * Why a run could not be worked on; how a run ended is no error of the engine's. Beside those of the driver: there is no such run and nothing
+ * to start it from (`RunNotFound`), or its id is that of a run with another input (`InputMismatch`) or of another workflow
+ * (`WorkflowMismatch`). The run is as it was, and can be resumed.
+ */
 export type EngineError = RunDriver.DriverError | RunNotFound | InputMismatch | WorkflowMismatch
 
+/**
+ * Works on runs. At most one process works on a run: it holds a claim, and one that has lost it changes nothing more (`RunFenced`). Work that
+ * is interrupted, or whose engine is closed, leaves its run `suspended`; after a crash whoever asks for the run takes it over, at once on the
+ * same machine, and otherwise when its lease is over.
+ */
 export interface EngineShape {
-  /** Starts, resumes or joins a run, and waits for how it ends. */
+  /**
+   * Starts, resumes or joins a run, and waits for how it ends. A run that has ended answers with what is stored, unless it is to be revived.
+   * Interrupting the last caller suspends the run.
+   */
   readonly join: <R>(
     definition: RunDriver.Definition<R>,
     request: RunRequest,
@@ -76,7 +89,7 @@ export interface EngineShape {
    * with whether it did; otherwise the run is as it was.
    */
   readonly cancelIdle: (runId: string, reason?: string) => Effect.Effect<boolean, StoreError | RunNotFound | RunFenced>
-  /** Asks for a run to be cancelled and waits until it has stopped. */
+  /** Asks for a run to be cancelled and waits until it has stopped. Kept before it waits, so that a crash does not take it back. */
   readonly cancel: <R>(
     definition: RunDriver.Definition<R>,
     runId: string,

@@ -82,6 +82,11 @@ export type Settlement =
       readonly uncompensated?: ReadonlyArray<Uncompensated>
     }
 
+/**
+ * What stops the work on a run without ending the run, which can be resumed: the store (`StoreError`, `RunNotFound`), another process that has
+ * the run now (`RunFenced`), or the workflow, where it has another name, does not accept the input or the outputs that are stored, or gives no
+ * plan (`WorkflowMismatch`, `InvalidInput`, `IncompatibleOutput`, `InvalidWorkflow`, `RenderFailed`).
+ */
 export type DriverError =
   | StoreError
   | RunNotFound

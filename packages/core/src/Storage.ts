@@ -293,6 +293,11 @@ export interface Due {
   readonly tries: number
 }
 
+/**
+ * What a store does. Times are epoch milliseconds. Each call is one transition, and is kept when it completes: a crash leaves all of it or
+ * nothing. Whatever changes a run says with which claim (`epoch`), and a claim that is lost changes nothing (`RunFenced`). A `StoreError`
+ * says that nothing was done.
+ */
 export interface StorageShape {
   /**
    * Creates, claims or refuses a run, in one transition. A process that died on this machine is not waited for. Claiming leaves
@@ -345,10 +350,13 @@ export interface StorageShape {
    * released or ended here, or when another process wrote anything. Start with -1; nothing between two calls is missed.
    */
   readonly changes: (version: number) => Effect.Effect<number, StoreError>
+  /** Runs that match, newest first, as of one moment; a page of them where there are more than `limit`. */
   readonly runs: (filter: RunFilter) => Effect.Effect<ReadonlyArray<RunSummary>, StoreError>
+  /** Waits that match, oldest first; only open ones, also of runs that nobody works on, unless told. */
   readonly waits: (filter: WaitFilter) => Effect.Effect<ReadonlyArray<WaitSummary>, StoreError>
   /** The plan of a run as text, one line per node, as of its last frame or of a given one. */
   readonly plan: (runId: string, frame?: number) => Effect.Effect<string, StoreError | RunNotFound>
+  /** Everything about one run, as of one moment: its input and output in their encoded form, its nodes and their attempts. */
   readonly inspect: (runId: string) => Effect.Effect<RunDetails, StoreError | RunNotFound>
   /** Events after `afterSeq`, oldest first, at most `limit`. */
   readonly events: (

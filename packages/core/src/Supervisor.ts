@@ -146,8 +146,12 @@ export interface Looking<out E> {
   readonly look: Effect.Effect<ReadonlyArray<Action<E>>, StoreError>
 }
 
+/**
+ * Takes up runs that nobody works on and that can go on. It keeps nothing of its own but pauses: what it works on when its process dies is
+ * taken up by whoever supervises then, and of several supervisors one takes a run.
+ */
 export interface SupervisorShape extends Looking<EngineError> {
-  /** What it did, as it happens: for logs. */
+  /** What it did, as it happens: for logs. Answers with what stops the telling. */
   readonly actions: (listener: (action: Action) => void) => () => void
 }
 

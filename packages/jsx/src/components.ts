@@ -97,7 +97,9 @@ export interface GateProps<S extends Schemas = Schemas, Input = Undeclared> {
   readonly onDeny?: "fail" | "skip"
   /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
   readonly approvers?: ReadonlyArray<string>
+  /** Milliseconds from when it is asked; without end unless told. */
   readonly timeoutMs?: number
+  /** What becomes of it then: it counts as denied (the default) or as approved, or fails the run with `WaitTimedOut`. */
   readonly onTimeout?: "deny" | "approve" | "fail"
 }
 
@@ -143,11 +145,13 @@ export interface ChildrenProps {
   readonly key?: React.Key | null
 }
 
+/** Props of the root. */
 export interface WorkflowProps extends ChildrenProps {
   /** The same in every frame and for every input. */
   readonly name: string
 }
 
+/** Props of children at the same time. A failure inside fails the run, once what runs beside it has ended. */
 export interface ParallelProps extends ChildrenProps {
   /** At most this many attempts inside at once. */
   readonly maxConcurrency?: number
@@ -155,13 +159,17 @@ export interface ParallelProps extends ChildrenProps {
   readonly failFast?: boolean
 }
 
+/** Props of a choice. It is made in each render from what is read there, so that what was not taken may be taken later. */
 export interface BranchProps {
+  /** Taken as true or false, as JavaScript does. */
   readonly if: unknown
   readonly then: React.ReactNode
+  /** Nothing unless told. */
   readonly else?: React.ReactNode
   readonly key?: React.Key | null
 }
 
+/** Props of what is done again and again. What a pass has given is kept under its iteration, from 0; a resumed run goes on in its pass. */
 export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared> extends ChildrenProps {
   /** Asked before the first pass and after each: a value read while rendering, or a function of the ctx. */
   readonly until: Prompt | ((ctx: Ctx<S, Input>) => unknown)
@@ -173,6 +181,10 @@ export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared> exte
   readonly onMaxReached?: "return-last" | "fail"
 }
 
+/**
+ * Props of what is undone when it is left by a failure or a cancellation: its tasks that have finished, the last one first, each by its
+ * `compensate`. Undoing goes on after a crash, and undoes nothing twice; a failed run that is resumed begins the saga anew.
+ */
 export interface SagaProps extends ChildrenProps {
   /** Keeps the saga's place in the run. Unless given, it is known by where it stands, as a loop is. */
   readonly id?: string
@@ -183,6 +195,10 @@ export interface SagaProps extends ChildrenProps {
 /** What can be drawn in place of something. */
 export type Elements = React.ReactElement | ReadonlyArray<Elements> | boolean | null | undefined
 
+/**
+ * Props of what meets a failure. `finally` also runs where nothing failed; where it fails itself, that failure goes on outwards. After a
+ * crash it goes on where it was.
+ */
 export interface TryCatchFinallyProps<S extends Schemas = Schemas, Input = Undeclared> extends ChildrenProps {
   /** Keeps its place in the run. Unless given, it is known by where it stands, as a loop is. */
   readonly id?: string
@@ -221,10 +237,13 @@ interface WaitProps<O, Input> {
   readonly id: string
   /** One of the workflow's schemas, a synchronous one, or its key. */
   readonly output?: O
+  /** Where it is true there is no wait and no output. */
   readonly skipIf?: TaskCondition<Input>
   /** Tasks to wait for before. */
   readonly dependsOn?: ReadonlyArray<string>
+  /** Shown in its place by whatever shows the plan. */
   readonly label?: string
+  /** Kept with the plan, as JSON. */
   readonly meta?: { readonly [key: string]: unknown }
   readonly key?: React.Key | null
 }
@@ -238,6 +257,7 @@ export interface ApprovalRequest {
   readonly details?: unknown
 }
 
+/** Props of a decision. What was decided is kept; the deadline stands across crashes, and stands still while the run is paused. */
 export interface ApprovalProps<O = unknown, Input = Undeclared> extends WaitProps<O, Input> {
   /** If it changes before it is decided, what was decided does not count and it is asked anew. */
   readonly request: ApprovalRequest | ((ctx: Ctx<Schemas, Input>) => ApprovalRequest)
@@ -252,12 +272,15 @@ export interface ApprovalProps<O = unknown, Input = Undeclared> extends WaitProp
 /** Waits until someone approves or denies. Gives `{ approved, note, decidedBy, decidedAt }`. */
 export const Approval = host<ApprovalProps>("Approval")
 
+/** Props of a person's task. An answer that does not match `output` is refused (`InvalidAnswer`), and the task stays open. */
 export interface HumanTaskProps<O = unknown, Input = Undeclared> extends WaitProps<O, Input> {
   /** Schema of the answer: one of the workflow's, a synchronous one, or its key. */
   readonly output: O
   /** What the person is asked; or children, as text or elements. */
   readonly prompt?: string | ((ctx: Ctx<Schemas, Input>) => string)
+  /** Milliseconds from when it is asked; without end unless told. */
   readonly timeoutMs?: number
+  /** Then `fail` (the default) fails the run with `WaitTimedOut`; `continue` leaves the output absent. */
   readonly onTimeout?: "fail" | "continue"
   readonly children?: React.ReactNode
 }
@@ -265,11 +288,14 @@ export interface HumanTaskProps<O = unknown, Input = Undeclared> extends WaitPro
 /** Waits until a person has answered with what matches `output`. */
 export const HumanTask = host<HumanTaskProps>("HumanTask")
 
+/** Props of a signal. One that was sent before it is waited for is kept, and each is taken by one wait, once. */
 export interface SignalProps<O = unknown, Input = Undeclared> extends WaitProps<O, Input> {
   readonly name: string
   /** Only a signal that was sent with the same is taken. */
   readonly correlation?: string | ((ctx: Ctx<Schemas, Input>) => string | undefined)
+  /** Milliseconds from when it is waited for; without end unless told. */
   readonly timeoutMs?: number
+  /** Then `fail` (the default) fails the run with `WaitTimedOut`; `continue` leaves the output absent. */
   readonly onTimeout?: "fail" | "continue"
 }
 
@@ -279,15 +305,19 @@ export const Signal = host<SignalProps>("Signal")
 /** The same as {@link Signal}. */
 export const WaitForEvent = host<SignalProps>("WaitForEvent")
 
-/** When a timer fires: after a duration, or at the time that `until` says. */
+/** Props of a timer: one of `durationMs` and `until`. A time that went by while no process was there counts. */
 export type TimerProps<Input = Undeclared> = Omit<WaitProps<never, Input>, "output"> &
   (
     | {
-        /** From when the timer is reached; its deadline then stands. */
+        /** Milliseconds from when the timer is reached; its deadline then stands. */
         readonly durationMs: number
         readonly until?: undefined
       }
-    | { readonly durationMs?: undefined; readonly until: Date | number | ((ctx: Ctx<Schemas, Input>) => Date | number) }
+    | {
+        readonly durationMs?: undefined
+        /** A date, or epoch milliseconds. */
+        readonly until: Date | number | ((ctx: Ctx<Schemas, Input>) => Date | number)
+      }
   )
 
 /** Waits until a time, across restarts. */
@@ -296,13 +326,19 @@ export const Timer = host<TimerProps>("Timer")
 /** A child run's input. */
 type InputOf<I, Input> = NoInfer<I> | ((ctx: Ctx<Schemas, Input>) => NoInfer<I>)
 
+/**
+ * Props of a child run, which has an id and a history of its own: `<run>~<id>~<iteration>`. It is created with the commit that reaches it, and
+ * so once, whatever crashes; cancelling the parent cancels it where it is attached.
+ */
 export type SubflowProps<I = Undeclared, O = unknown, Input = Undeclared> = WaitProps<O, Input> & {
   readonly workflow: Startable<I, unknown, unknown>
   /** `false` lets the child outlive its parent, and gives `{ runId }` as soon as the child run is there. */
   readonly attach?: boolean
   /** A child that fails or is cancelled fails the run (the default), or leaves the output absent. */
   readonly onFail?: "fail" | "continue"
+  /** Milliseconds from when it is started; without end unless told. */
   readonly timeoutMs?: number
+  /** Then the child is cancelled, and `fail` (the default) fails the run; `continue` leaves the output absent. */
   readonly onTimeout?: "fail" | "continue"
 } & (undefined extends I ? { readonly input?: InputOf<I, Input> } : { readonly input: InputOf<I, Input> })
 

@@ -18,7 +18,7 @@ CREATE TABLE smithers_runs (
   run_id TEXT PRIMARY KEY,
   workflow TEXT NOT NULL,
   version TEXT,
-  status TEXT NOT NULL, -- running, suspended, waiting, finished, failed, cancelled
+  status TEXT NOT NULL, -- running, suspended, waiting, paused, finished, failed, cancelled
   epoch INTEGER NOT NULL, -- claims so far
   owner TEXT, -- host:pid:process:store, while it is claimed
   lease_until INTEGER,

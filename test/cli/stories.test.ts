@@ -121,6 +121,20 @@ describe("a run from the command line", () => {
     expect((await place.run("output", "bg")).stdout).toBe("two\n")
   })
 
+  it("left to a process of its own needs no more input than one that is watched", async () => {
+    writeFileSync(
+      place.file("quiet.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).build(($) => $.step("one", { output: Schema.Int, run: () => 1 }))
+`,
+    )
+    for (const [file, input] of [["quiet.ts"], ["workflow.ts#nap"], ["workflow.ts#poll", '{"fail":false}']]) {
+      const { code, value } = await place.json("up", `${file}`, "--detach", ...(input === undefined ? [] : ["--input", input]))
+      expect([code, value]).toMatchObject([0, { runId: expect.any(String) }])
+    }
+  })
+
   it("stopped with Ctrl-C is resumable and says how; a second one stops at once", async () => {
     const args = ["up", "workflow.ts#slow", "--input", '{"ms":60000}', "--run-id", "long"]
     const first = place.start(args)

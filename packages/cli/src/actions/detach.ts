@@ -51,9 +51,12 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     mkdirSync(dirname(log), { recursive: true })
     const out = openSync(log, "a", 0o600)
     const [command = "", ...script] = self
+    // A workflow that asks for nothing is given nothing, here as there.
+    const sent = isResume || input === undefined ? undefined : JSON.stringify(input)
     const options = [
       ...["--db", file, "--root", root, "--run-id", runId],
-      ...(isResume ? ["--resume", "true"] : ["--input", "-"]),
+      ...(isResume ? ["--resume", "true"] : []),
+      ...(sent === undefined ? [] : ["--input", "-"]),
       ...given.tag.flatMap((tag) => ["--tag", tag]),
       ...(given.maxConcurrency === undefined ? [] : ["--max-concurrency", String(given.maxConcurrency)]),
       ...(given.onIncompatible === undefined ? [] : ["--on-incompatible", given.onIncompatible]),
@@ -71,7 +74,7 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     })
     yield* Effect.async<void>((resume) => {
       child.stdin?.on("error", () => resume(Effect.void))
-      child.stdin?.end(isResume || input === undefined ? "" : JSON.stringify(input), () => resume(Effect.void))
+      child.stdin?.end(sent ?? "", () => resume(Effect.void))
     })
     const began = yield* Clock.currentTimeMillis
     while (exitCode === undefined && (yield* claims(file, runId)) === before) {

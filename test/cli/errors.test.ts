@@ -124,6 +124,51 @@ export const throwing = smithers(() => { throw new Error("not today") })
   })
 })
 
+describe("a workflow that ends its process", () => {
+  const source = (body: string, top = "") => `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+${top}
+export default Smithers.createWorkflow({ name: "ends", input: Schema.Struct({}) }).build(($) =>
+  $.step("one", { output: Schema.Int, run: async () => { ${body}; return 1 } }))
+`
+
+  it("while it is loaded is one that cannot be loaded", async () => {
+    write("loads.ts", source("", "process.exit(0)"))
+    for (const command of ["up", "check"]) {
+      const { code, message } = await refused(command, "loads.ts")
+      expect(code).toBe(4)
+      expect(message).toContain("threw while it was loaded: NonRetryable: process.exit(0) was called.")
+    }
+  })
+
+  it("in a step fails that step", async () => {
+    write("steps.ts", source("process.exit(0)"))
+    expect(await place.json("up", "steps.ts")).toMatchObject({
+      code: 1,
+      value: {
+        status: "failed",
+        error: { attempts: 1, error: { message: expect.stringContaining("process.exit(0) was called") } },
+      },
+    })
+    const human = await place.run("up", "steps.ts")
+    expect([human.code, human.stdout]).toEqual([1, expect.stringContaining("process.exit(0) was called")])
+  })
+
+  it("from a timer, or throws there, has its run let go of and is told of", async () => {
+    write("timer.ts", source("setTimeout(() => process.exit(0), 1); await new Promise(() => {})"))
+    expect(await place.json("up", "timer.ts", "--run-id", "t")).toMatchObject({
+      code: 1,
+      value: { error: { tag: "Uncaught", message: expect.stringContaining("process.exit(0) was called"), runId: "t" } },
+    })
+    expect((await place.json("inspect", "t")).value).toMatchObject({ run: { status: "suspended", owner: null } })
+    write("throws.ts", source(`Promise.reject(new Error("left alone")); await new Promise(() => {})`))
+    const human = await place.run("up", "throws.ts", "--run-id", "r")
+    expect(human.code).toBe(1)
+    expect(human.stderr).toContain("Something threw where nothing waits for it: Error: left alone")
+    expect(human.stderr).toContain("take it up again: smithers up --resume r")
+  })
+})
+
 describe("an input that cannot be used", () => {
   it("is no JSON, or not in the file", async () => {
     expect((await refused("up", "workflow.ts", "--input", '{"spec":')).message).toMatch(/^--input is not JSON: /)
@@ -219,19 +264,32 @@ describe("output", () => {
     expect(text).toBe(`\u001b[2J\u001b]0;owned\u0007${"x".repeat(3_000_000)}`)
   })
 
-  it("of a workflow does not mix with the JSON of the command", async () => {
+  it("of a workflow, or of a program it starts, does not mix with the JSON of the command", async () => {
     write(
       "chatty.ts",
-      `import { Smithers } from "smithers-orchestrator"
+      `import { spawnSync } from "node:child_process"
+import { writeSync } from "node:fs"
+import { Smithers } from "smithers-orchestrator"
 import { Schema } from "effect"
 console.log("loading")
 export default Smithers.createWorkflow({ name: "chatty", input: Schema.Struct({}) }).build(($) =>
-  $.step("talk", { output: Schema.Int, run: () => { console.log("talking"); return 1 } }))
+  $.step("talk", { output: Schema.Int, run: async () => {
+    console.log("talking")
+    process.stdout.write("through the stream\\n")
+    writeSync(1, "through the descriptor\\n")
+    await Bun.write(Bun.stdout, "through Bun\\n")
+    spawnSync("echo", ["through a program"], { stdio: "inherit" })
+    return 1
+  } }))
 `,
     )
     const { code, stdout, stderr } = await place.run("up", "chatty.ts", "--json")
     expect([code, JSON.parse(stdout)]).toMatchObject([0, { output: 1 }])
-    expect(stderr).toBe("loading\ntalking\n")
+    expect(stderr).toBe("loading\ntalking\nthrough the stream\nthrough the descriptor\nthrough Bun\nthrough a program\n")
+    // A file is written to its end as well.
+    const shell = Bun.spawnSync(["sh", "-c", `"${process.execPath}" "${bin}" up chatty.ts --json > out.json`], { cwd: place.path })
+    expect(shell.exitCode).toBe(0)
+    expect(JSON.parse(await Bun.file(place.file("out.json")).text())).toMatchObject({ output: 1 })
   })
 
   it("of a list that nobody reads to its end is no failure", async () => {
@@ -239,6 +297,20 @@ export default Smithers.createWorkflow({ name: "chatty", input: Schema.Struct({}
     const shell = Bun.spawnSync(["sh", "-c", `"${process.execPath}" "${bin}" events p | head -n 1`], { cwd: place.path })
     expect(shell.stderr.toString()).toBe("")
     expect(shell.stdout.toString()).toContain("RunStarted")
+  })
+
+  it("that nobody reads stops neither a run nor its end, and stops a supervisor in order", { timeout: 30_000 }, async () => {
+    const unread = (command: string) =>
+      Bun.spawnSync(["bash", "-c", `set -o pipefail; "${process.execPath}" "${bin}" ${command} | head -n 1`], { cwd: place.path })
+    const both = unread(`up workflow.ts#poll --input '{"fail":false}' --run-id both 2>&1`)
+    expect([both.exitCode, both.stdout.toString()]).toEqual([0, "▶ run both\n"])
+    expect((await place.json("inspect", "both")).value).toMatchObject({ run: { status: "finished", owner: null } })
+    await place.run("up", "workflow.ts#slow", "--run-id", "s", "--input", '{"ms":1,"dies":true}')
+    const supervised = unread("supervise --interval 1s")
+    expect(supervised.exitCode).toBe(141)
+    expect(supervised.stdout.toString()).toContain("watching")
+    expect((await place.run("why", "s")).stdout, "nothing is left at work").not.toContain("at work")
+    expect(unread("events both").exitCode).toBe(0)
   })
 })
 

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Folder, folder, until } from "./Fixture.ts"
@@ -46,6 +47,30 @@ describe("in a terminal", () => {
     const lines = Bun.stripANSI(up.seen()).split("\r\n")
     expect(lines.at(-2)).toBe("Stopped. Nothing that is done is lost; take it up again: smithers up --resume s")
     expect((await place.run("why", "s")).stdout).toContain("was stopped")
+  })
+
+  it("Ctrl-C says that a run is being stopped, which may take its time, and a second one how to take up what it leaves", async () => {
+    writeFileSync(
+      place.file("stubborn.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Effect, Schema } from "effect"
+export default Smithers.createWorkflow({ name: "stubborn", input: Schema.Void }).build(($) =>
+  $.step("one", { output: Schema.Void, run: () => Effect.uninterruptible(Effect.never) }))
+`,
+    )
+    const up = inTerminal("up", "stubborn.ts", "--run-id", "s")
+    await up.sees("→ one (attempt 1, iteration 0) 0.4s")
+    up.interrupt()
+    await up.sees("Stopping: the run is being let go of. A second time stops at once.")
+    up.interrupt()
+    expect(await up.ended).toBe(130)
+    expect(up.seen()).toContain("Run s is left as it stands, and nobody works on it. Take it up: smithers up --resume s\r\n")
+    const json = place.start(["up", "--resume", "s", "--json"])
+    await until(async () => (await place.run("logs", "s")).stdout.includes("→ one (attempt 2"), "it goes on")
+    json.kill("SIGINT")
+    json.kill("SIGTERM")
+    const { stdout } = await json.result
+    expect(JSON.parse(stdout)).toMatchObject({ error: { tag: "Interrupted", runId: "s", next: ["smithers up --resume s"] } })
   })
 
   it("answer asks for each field by its schema", async () => {

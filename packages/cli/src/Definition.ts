@@ -66,6 +66,12 @@ export interface Example {
   readonly does: string
 }
 
+/**
+ * What becomes of a command once nobody reads what it prints: it has printed enough, it is stopped as if by a signal, or it goes on, as
+ * printing is not what it is for.
+ */
+export type WhenUnread = "end" | "stop" | "go on"
+
 /** A command. */
 export interface Definition {
   /** Its words: `["workflow", "list"]`. */
@@ -78,6 +84,7 @@ export interface Definition {
   /** What `--json` prints: one such document, or one per line where `isStream`. */
   readonly output: Schema.Schema.AnyNoContext
   readonly isStream: boolean
+  readonly whenUnread: WhenUnread
   readonly descriptor: CommandDescriptor.Command<unknown>
   /** Loads and calls the action with what the descriptor has parsed. */
   readonly run: (parsed: unknown) => Promise<Effect.Effect<Reply, Tagged, Screen | Host>>
@@ -94,6 +101,8 @@ export interface DefinitionOptions<P extends Parameters> {
   readonly parameters: P
   readonly output: Schema.Schema.AnyNoContext
   readonly isStream?: boolean
+  /** `end` unless told. */
+  readonly whenUnread?: WhenUnread
   readonly action: () => Promise<Action<P>>
 }
 
@@ -199,7 +208,7 @@ const isArgument = (parameter: Parameter<unknown>): parameter is Argument<unknow
 
 /** Defines a command. */
 export const define = <const P extends Parameters>(options: DefinitionOptions<P>): Definition => {
-  const { path, summary, details, examples, output, isStream = false, action } = options
+  const { path, summary, details, examples, output, isStream = false, whenUnread = "end", action } = options
   const parameters = Object.entries({ ...options.parameters, ...globals })
   const args = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [[key, parameter] as const] : []))
   const opts = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [] : [[key, parameter] as const]))
@@ -218,6 +227,7 @@ export const define = <const P extends Parameters>(options: DefinitionOptions<P>
     options: opts.map(([, option]) => option),
     output,
     isStream,
+    whenUnread,
     get descriptor() {
       return CommandDescriptor.withDescription(parser(), summary)
     },

@@ -43,6 +43,7 @@ export const up = define({
     export: text("export", "name", "The export that is the workflow, where it is not the default one"),
   },
   output: Schema.Union(Output.Stopped, Output.Detached),
+  whenUnread: "go on",
   action: () => import("../actions/up.ts").then(({ up }) => up),
 })
 
@@ -64,6 +65,7 @@ export const supervise = define({
   },
   output: Output.Supervised,
   isStream: true,
+  whenUnread: "stop",
   action: () => import("../actions/supervise.ts").then(({ supervise }) => supervise),
 })
 

@@ -63,6 +63,7 @@ export const workflowRun = define({
   examples: [{ line: `smithers workflow run review --input '{"repo":"acme/api"}'`, does: "Runs .smithers/workflows/review.tsx." }],
   parameters: { name, ...runOptions, resume: flag("resume", "Take up the run named by --run-id") },
   output: Schema.Union(Output.Stopped, Output.Detached),
+  whenUnread: "go on",
   action: () => import("../actions/workflow.ts").then(({ run }) => run),
 })
 

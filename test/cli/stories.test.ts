@@ -89,6 +89,43 @@ describe("a run from the command line", () => {
     expect(stdout).toContain("shipped: adds x")
   })
 
+  it("that was answered is not asked again before it is taken up, and what is left to answer needs no name", async () => {
+    writeFileSync(
+      place.file("two.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "two", input: Schema.Void }).build(($) =>
+  $.parallel($.approval("left", { request: () => ({ title: "Left?" }) }), $.approval("right", { request: () => ({ title: "Right?" }) })))
+`,
+    )
+    expect((await place.run("up", "two.ts", "--run-id", "two")).code).toBe(3)
+    expect(await place.json("approve", "two")).toMatchObject({ code: 4, value: { error: { tag: "SeveralWaits" } } })
+    expect((await place.run("approve", "two", "--node", "left")).code).toBe(0)
+    expect((await place.json("inbox")).value).toMatchObject({ waits: [{ nodeId: "right" }] })
+    expect((await place.json("why", "two")).value).toMatchObject({
+      reason: "told",
+      commands: [
+        "smithers up --resume two",
+        "smithers supervise",
+        "smithers approve two --node right",
+        "smithers deny two --node right",
+      ],
+    })
+    expect((await place.json("approve", "two")).value).toMatchObject({ nodeId: "right" })
+    expect((await place.run("inbox")).stdout).toBe("Nothing waits for anybody.\n")
+    expect((await place.run("up", "--resume", "two")).code).toBe(0)
+    // The same of a run that was paused.
+    await place.run("up", "workflow.ts#nap", "--run-id", "nap")
+    await place.run("pause", "nap")
+    expect((await place.run("up", "--resume", "nap")).code).toBe(3)
+    expect((await place.json("why", "nap")).value).toMatchObject({ reason: "paused", commands: ["smithers unpause nap"] })
+    await place.run("unpause", "nap")
+    expect((await place.json("why", "nap")).value).toMatchObject({
+      reason: "told",
+      commands: ["smithers up --resume nap", "smithers supervise"],
+    })
+  })
+
   it("taken up by two processes is worked on by one, and the other follows it to its end", async () => {
     const first = place.start(["up", "workflow.ts#slow", "--input", '{"ms":1500}', "--run-id", "two"])
     await until(async () => (await statusOf("two")) === "running", "it runs")

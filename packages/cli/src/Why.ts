@@ -13,8 +13,6 @@ export interface Known {
   readonly now: number
   /** Whether the process that works on it is there, where it has one. */
   readonly isOwnerAlive: boolean
-  /** Whether something was told to it that nobody has taken up yet. */
-  readonly isTold: boolean
   /** Options to name its database by, for the commands. */
   readonly db?: string
 }
@@ -62,11 +60,17 @@ export const why = (known: Known): Why => {
   return { ...found, sentence: /[.?!]$/.test(found.sentence) ? found.sentence : `${found.sentence}.` }
 }
 
-const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why => {
-  const { run, nodes, failure } = details
+const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
+  const { run, nodes, failure, isTold } = details
   const { runId } = run
   const it = `Run ${runId}`
   const resume = resumeOf(runId, db)
+  const isOwned = run.owner !== null && isOwnerAlive
+  // What was answered only waits to be taken up.
+  const open = waits
+    .filter(({ isAnswered }) => !isAnswered)
+    .sort((left, right) => urgency(left) - urgency(right) || left.since - right.since)
+  const [wait] = open
   switch (run.status) {
     case "finished":
       return { reason: "finished", sentence: `${it} has finished.`, commands: [commandLine(db, "output", runId)] }
@@ -77,6 +81,13 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why
       return { reason: "failed", sentence: `${it} has failed${said}`, commands: [resume] }
     }
     case "paused":
+      if (isTold && !isOwned) {
+        return {
+          reason: "told",
+          sentence: `${it} was paused, and was told something since that nobody has taken up yet.`,
+          commands: [resume, commandLine(db, "supervise")],
+        }
+      }
       return {
         reason: "paused",
         sentence: `${it} was paused and goes on when it is told to.`,
@@ -84,8 +95,6 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why
       }
     default:
   }
-  const isOwned = run.owner !== null && isOwnerAlive
-  const open = [...waits].sort((left, right) => urgency(left) - urgency(right) || left.since - right.since)
   const active = nodes.filter((node) => node.kind === "step" && (node.status === "running" || node.status === "retrying"))
   if (isOwned && active.length > 0) {
     const running = active.filter((node) => node.status === "running")
@@ -108,17 +117,17 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why
       commands: [commandLine(db, "logs", runId, "--follow")],
     }
   }
-  const [wait] = open
+  if (isTold && !isOwned) {
+    const also = wait === undefined ? "" : `; it also waits for ${awaited(wait)}`
+    return {
+      reason: "told",
+      sentence: `${it} was told something that nobody has taken up yet${also}`,
+      commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
+    }
+  }
   if (wait !== undefined && active.length === 0) {
     const others = open.length === 1 ? "" : `, and for ${plural(open.length - 1, "other thing")}`
     const left = wait.deadline === null ? "" : wait.deadline <= now ? " (its time is over)" : ` (${span(wait.deadline - now)} left)`
-    if (isTold && !isOwned) {
-      return {
-        reason: "told",
-        sentence: `${it} was told something that nobody has taken up yet; it waits for ${awaited(wait)}`,
-        commands: [resume, commandLine(db, "supervise")],
-      }
-    }
     if (wait.kind === "timer") {
       const time = inTime(wait.deadline ?? now, now)
       const needs = isOwned ? "" : "; somebody has to take it up then"

@@ -258,10 +258,12 @@ export const make = (): StorageShape => {
           .filter((run) => parent === undefined || run.parent?.runId === parent)
           .slice(0, limit)
       }),
-    waits: ({ runId, kind, all = false, limit = 100 }) =>
+    waits: ({ runId, kind, all = false, isAnswered, limit = 100 }) =>
       Effect.sync(() =>
         [...stored.values()]
           .flatMap(({ waits }) => [...waits.values()])
+          .map((wait) => ({ ...wait, isAnswered: [...inbox.values()].some((command) => answers(command, wait)) }))
+          .filter((wait) => isAnswered === undefined || wait.isAnswered === isAnswered)
           .filter((wait) => (runId === undefined || wait.runId === runId) && (kind === undefined || kind.includes(wait.kind)))
           .filter(({ status }) => all || status === "open")
           .sort((left, right) => left.since - right.since)
@@ -277,6 +279,7 @@ export const make = (): StorageShape => {
         failure: entry.state.failure ?? null,
         nodes: [...HashMap.values(entry.state.nodes)].map((record) => summarize(entry, record)).sort(byNode),
         attempts: [...entry.attempts.values()].sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
+        isTold: [...inbox.values()].some((command) => command.runId === runId),
       })),
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>
       Effect.map(find(runId), ({ log }) => log.filter(({ seq }) => seq > afterSeq).slice(0, limit)),
@@ -298,6 +301,14 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
   return { ...place, attempt, retryAt, table, error, passes: null }
 }
 
+/** Whether a command is what an open wait is for. */
+const answers = ({ runId, command }: Command, wait: WaitSummary): boolean =>
+  wait.status === "open" &&
+  runId === wait.runId &&
+  ((command._tag === "Decide" && wait.kind === "approval") || (command._tag === "Answer" && wait.kind === "human")) &&
+  command.nodeId === wait.nodeId &&
+  command.iteration === wait.iteration
+
 const changeWaits = (entry: Stored, status: WaitSummary["status"], change: Partial<WaitSummary>): void => {
   for (const [key, wait] of entry.waits) if (wait.status === status) entry.waits.set(key, { ...wait, ...change })
 }
@@ -312,7 +323,18 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void 
     const { kind, request = null, digest = null, name = null, correlation = null, deadline = null } = event
     const { runId, workflow } = entry.run
     const place = { runId, workflow, nodeId, iteration, kind, status: "open", since: at, deadline } as const
-    entry.waits.set(key, { ...place, request, digest, name, correlation, approved: null, note: null, by: null, endedAt: null })
+    entry.waits.set(key, {
+      ...place,
+      request,
+      digest,
+      name,
+      correlation,
+      approved: null,
+      note: null,
+      by: null,
+      endedAt: null,
+      isAnswered: false,
+    })
   }
   if (known === undefined) return
   if (event._tag === "ApprovalDecided") {

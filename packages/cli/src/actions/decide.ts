@@ -40,7 +40,9 @@ const nodeOf = (found: FoundRun, given: Decision) =>
   Effect.gen(function* () {
     if (given.node !== undefined) return given.node
     const waits = yield* found.storage.waits({ runId: found.runId, kind: ["approval"] })
-    const nodes = [...new Set(waits.map(({ nodeId }) => nodeId))]
+    // Who says it again, or otherwise, means what was decided before, where nothing else is left to decide.
+    const undecided = waits.filter(({ isAnswered }) => !isAnswered)
+    const nodes = [...new Set((undecided.length > 0 ? undecided : waits).map(({ nodeId }) => nodeId))]
     if (nodes.length > 1) return yield* new SeveralWaits({ runId: found.runId, nodes })
     if (nodes[0] !== undefined) return nodes[0]
     yield* found.storage.inspect(found.runId)
@@ -174,7 +176,7 @@ export const inbox = (given: { readonly db: string | undefined; readonly limit: 
     Effect.gen(function* () {
       const { storage, file } = yield* connect(given.db)
       const limit = given.limit ?? usualLimit
-      const waits = yield* storage.waits({ kind: ["approval", "human"], limit })
+      const waits = yield* storage.waits({ kind: ["approval", "human"], isAnswered: false, limit })
       const now = yield* Clock.currentTimeMillis
       const shown = waits.map((wait) => ({ ...wait, commands: commandsFor(wait, given.db) }))
       const blocks = shown.map((wait) => {

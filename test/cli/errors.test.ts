@@ -124,6 +124,29 @@ export const throwing = smithers(() => { throw new Error("not today") })
   })
 })
 
+describe("a workflow that is checked against a run", () => {
+  const jsx = (input: string) => `import { createSmithers } from "smithers-orchestrator"
+import { z } from "zod"
+const { Workflow, Task, Approval, smithers, outputs } = createSmithers({ a: z.object({}) }, { input: z.object({ ${input} }) })
+export default smithers((ctx) => <Workflow name="asks"><Approval id="ok" request={{ title: String(ctx.input.spec) }} /></Workflow>)
+`
+
+  it("is drawn with the input that the run has, and needs no other", async () => {
+    write("asks.tsx", jsx("spec: z.string(), size: z.string().transform(Number)"))
+    expect((await place.run("up", "asks.tsx", "--run-id", "r", "--input", '{"spec":"x","size":"3"}')).code).toBe(3)
+    expect((await refused("check", "asks.tsx")).message).toContain("To be drawn it needs an input")
+    expect(await place.json("check", "asks.tsx", "--against", "r")).toMatchObject({
+      code: 0,
+      value: { workflow: "asks", steps: 1, problems: [], difference: { kept: ["ok"], added: [], gone: [] } },
+    })
+    write("more.tsx", jsx("spec: z.number()"))
+    expect(await place.json("check", "more.tsx", "--against", "r")).toMatchObject({
+      code: 1,
+      value: { workflow: "asks", problems: [{ kind: "incompatible", message: expect.stringContaining("spec") }] },
+    })
+  })
+})
+
 describe("a workflow that ends its process", () => {
   const source = (body: string, top = "") => `import { Smithers } from "smithers-orchestrator"
 import { Schema } from "effect"

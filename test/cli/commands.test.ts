@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs"
+import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import * as Catalog from "@smithers/cli/Catalog"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { checked, type Folder, fill, folder, mask } from "./Fixture.ts"
@@ -213,6 +213,15 @@ describe("commands that tell", () => {
       const ran = await place.run("workflow", "run", "hello", "--input", '{"goal":"rest"}', "--run-id", "hello-1")
       expect(ran.code).toBe(3)
       expect(ran.stdout).toContain("go: approval: Go on with: rest?")
+      // From anywhere in the project it is the same workflow, and the same database.
+      mkdirSync(place.file("deep/down"), { recursive: true })
+      const bin = `${import.meta.dirname}/../../packages/smithers/src/bin.ts`
+      const below = Bun.spawnSync([process.execPath, bin, "workflow", "run", "hello", "--run-id", "hello-2"], {
+        cwd: place.file("deep/down"),
+        env: { ...process.env, CI: "1" },
+      })
+      expect([below.exitCode, below.stdout.toString()]).toEqual([3, expect.stringContaining("smithers up --resume hello-2\n")])
+      expect((await place.json("why", "hello-2")).value).toMatchObject({ reason: "approval" })
     } finally {
       place.remove()
     }

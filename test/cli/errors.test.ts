@@ -211,6 +211,10 @@ describe("an input that cannot be used", () => {
     expect((await refused("up", "workflow.ts", "--input", '{"spec":"y"}', "--run-id", "r")).tag).toBe("InputMismatch")
     expect((await refused("up", "workflow.ts#triage", "--input", "{}", "--run-id", "r")).tag).toBe("WorkflowMismatch")
     expect((await refused("up", "--resume", "r", "--input", "{}")).tag).toBe("InvalidUsage")
+    await place.run("up", "workflow.ts#poll", "--input", '{"fail":false}', "--run-id", "p")
+    expect((await place.run("up", "workflow.ts#poll", "--run-id", "p", "--resume", "true")).code).toBe(0)
+    write("other.ts", 'export { nap as default } from "./workflow.ts"\n')
+    expect((await refused("up", "other.ts", "--run-id", "p", "--resume", "true")).tag).toBe("WorkflowMismatch")
     expect((await refused("up", "--resume")).message).toContain("Say which run to take up")
     expect((await refused("up", "--resume", "nobody")).tag).toBe("NoSuchRun")
   })
@@ -241,6 +245,25 @@ describe("a database", () => {
     expect(named.stdout).toContain("there ")
     expect(named.stdout).not.toContain("here ago")
     expect((await place.json("ps", "--db", "a/there.db")).value).toMatchObject({ runs: [{ runId: "there" }] })
+  })
+
+  it("is named in the commands that are printed wherever they would find another, or none", async () => {
+    mkdirSync(place.file("run"))
+    mkdirSync(place.file("here"))
+    const here = (...args: ReadonlyArray<string>) => {
+      const child = Bun.spawnSync([process.execPath, bin, ...args], { cwd: place.file("here"), env: { ...process.env, CI: "1" } })
+      return { code: child.exitCode, stdout: child.stdout.toString() }
+    }
+    const up = here("up", "../workflow.ts", "--root", "../run", "--run-id", "r", "--input", '{"spec":"x"}')
+    expect([up.code, up.stdout]).toEqual([3, expect.stringContaining("smithers approve r --node ok --db ../run/smithers.db")])
+    expect(up.stdout).toContain("Then take it up: smithers up --resume r --db ../run/smithers.db")
+    expect(here("approve", "r", "--db", "../run/smithers.db").code).toBe(0)
+    const resumed = here("up", "--resume", "r", "--root", "../run")
+    expect([resumed.code, resumed.stdout]).toEqual([0, expect.stringContaining("shipped")])
+    // One that is found is not named.
+    const found = here("up", "../workflow.ts#nap", "--root", "..", "--run-id", "n")
+    expect(found.stdout).toContain("Then take it up: smithers up --resume n\n")
+    expect(existsSync(place.file("smithers.db"))).toBe(true)
   })
 
   it("of a newer version, or that is none, is left as it is", async () => {

@@ -50,9 +50,11 @@ export const path = (given: Given) => Effect.map(find(given), (found) => ({ valu
 
 /** Runs a workflow by its name. */
 export const run = (given: Omit<UpGiven, "workflow" | "resume" | "export"> & { readonly name: string; readonly resume: boolean }) =>
-  Effect.flatMap(find(given), ({ path }) =>
-    up({ ...given, workflow: path, resume: given.resume ? "true" : undefined, export: undefined }),
-  )
+  Effect.flatMap(find(given), ({ path }) => {
+    // Runs of a project are kept together, wherever in it the command is typed.
+    const root = given.root ?? rootOf(".")
+    return up({ ...given, root, workflow: path, resume: given.resume ? "true" : undefined, export: undefined })
+  })
 
 const template = (name: string): string => `/** @jsxImportSource smithers-orchestrator */
 import { createSmithers, Sequence } from "smithers-orchestrator"

@@ -48,7 +48,6 @@ describe("commands that show", () => {
     ["output", "output", "ship-done"],
     ["output-node", "output", "poll-done", "look"],
     ["output-none", "output", "ship-waits"],
-    ["output-loud", "output", "loud-1"],
     ["logs", "logs", "poll-failed"],
     ["logs-type", "logs", "ship-done", "--type", "AttemptSucceeded", "--type", "ApprovalDecided"],
     ["logs-last", "logs", "ship-done", "--limit", "2"],

@@ -307,7 +307,28 @@ describe("output", () => {
     expect(shown).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f]/)
     const { value } = await place.json("output", "l")
     const { text } = (value as { output: { text: string } }).output
+    // What goes on to a file or to another program is whole as well.
+    const whole = (await place.run("output", "l")).stdout
+    expect(whole.length).toBeGreaterThan(3_000_000)
+    expect((await place.run("output", "l", "shout")).stdout).toBe(whole)
     expect(text).toBe(`\u001b[2J\u001b]0;owned\u0007${"x".repeat(3_000_000)}`)
+  })
+
+  it("is cut also where it is an error", async () => {
+    write(
+      "wails.ts",
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "wails", input: Schema.Void }).build(($) =>
+  $.step("wail", { output: Schema.Void, retry: { maxAttempts: 1 }, run: () => { throw new Error("a".repeat(3_000_000)) } }))
+`,
+    )
+    const { code, stdout, stderr } = await place.run("up", "wails.ts", "--run-id", "w")
+    expect(code).toBe(1)
+    const shown = [stdout, stderr, (await place.run("inspect", "w")).stdout, (await place.run("why", "w")).stdout]
+    for (const text of shown) expect(text.length).toBeLessThan(5000)
+    const { value } = await place.json("inspect", "w")
+    expect((value as { failure: { error: { message: string } } }).failure.error.message).toHaveLength(3_000_000)
   })
 
   it("of a workflow, or of a program it starts, does not mix with the JSON of the command", async () => {
@@ -357,6 +378,17 @@ export default Smithers.createWorkflow({ name: "chatty", input: Schema.Struct({}
     expect(supervised.stdout.toString()).toContain("watching")
     expect((await place.run("why", "s")).stdout, "nothing is left at work").not.toContain("at work")
     expect(unread("events both").exitCode).toBe(0)
+  })
+})
+
+describe("a folder of ours that cannot be written", () => {
+  it("is named, with what is in its way", async () => {
+    write(".smithers", "this is a file")
+    const detached = await refused("up", "workflow.ts#nap", "--detach", "--run-id", "n")
+    expect(detached).toMatchObject({ code: 1, tag: "CannotWrite" })
+    expect(detached.message).toMatch(/^<folder>\/\.smithers\/logs\/n\.log cannot be written: ENOTDIR/)
+    expect((await refused("workflow", "create", "hello")).tag).toBe("CannotWrite")
+    expect((await place.run("workflow", "list")).stdout).toContain("There are no workflows")
   })
 })
 

@@ -126,6 +126,36 @@ export default Smithers.createWorkflow({ name: "two", input: Schema.Void }).buil
     })
   })
 
+  it("that some may decide says who, wherever it asks, and how", async () => {
+    writeFileSync(
+      place.file("guarded.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "guarded", input: Schema.Void }).build(($) =>
+  $.approval("ok", { request: () => ({ title: "Ship it?" }), approvers: ["ann", "bob", "cat"] }))
+`,
+    )
+    const command = "smithers approve g --node ok --by ann"
+    const up = await place.run("up", "guarded.ts", "--run-id", "g")
+    expect(up.stdout).toContain(`  ok: approval: Ship it? (for ann, bob or cat to decide)\n      ${command}\n`)
+    for (const view of ["why", "inspect"]) {
+      const { stdout } = await place.run(view, "g")
+      expect(stdout).toContain("ann, bob or cat")
+      expect(stdout).toContain(command)
+    }
+    expect((await place.run("inbox")).stdout).toContain("for ann, bob or cat to decide")
+    expect(await place.json("approve", "g")).toMatchObject({ code: 4, value: { error: { tag: "NotAnApprover" } } })
+    expect((await place.run("approve", "g", "--by", "bob")).code).toBe(0)
+  })
+
+  it("knows who decides also where the shell does not say", async () => {
+    expect((await place.run("up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "r")).code).toBe(3)
+    expect((await place.start(["approve", "r"], { env: { USER: "", LOGNAME: "" } }).result).code).toBe(0)
+    expect((await place.run("up", "--resume", "r")).code).toBe(0)
+    const name = Bun.spawnSync(["id", "-un"]).stdout.toString().trim()
+    expect((await place.json("node", "r", "ok")).value).toMatchObject({ waits: [{ by: name }] })
+  })
+
   it("taken up by two processes is worked on by one, and the other follows it to its end", async () => {
     const first = place.start(["up", "workflow.ts#slow", "--input", '{"ms":1500}', "--run-id", "two"])
     await until(async () => (await statusOf("two")) === "running", "it runs")
@@ -216,7 +246,8 @@ export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).bu
     expect(first.code).toBe(3)
     expect(first.stdout).toContain("sure: approval: Sure?\n      smithers approve 'fam~inner~0' --node sure")
     expect((await place.run("why", "fam")).stdout).toContain("smithers why 'fam~inner~0'")
-    expect((await place.run("approve", "fam~", "--by", "ann")).code).toBe(0)
+    const approved = await place.json("approve", "fam~", "--by", "ann")
+    expect(approved.value, "the one that waits for it takes it up").toMatchObject({ next: ["smithers up --resume fam"] })
     const alone = await place.run("up", "--resume", "fam~inner~0")
     expect([alone.code, alone.stdout]).toEqual([0, expect.stringContaining('"approved": true')])
     const { stdout } = await place.run("supervise", "--once")

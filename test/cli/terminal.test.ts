@@ -73,6 +73,14 @@ export default Smithers.createWorkflow({ name: "stubborn", input: Schema.Void })
     expect(JSON.parse(stdout)).toMatchObject({ error: { tag: "Interrupted", runId: "s", next: ["smithers up --resume s"] } })
   })
 
+  it("output is cut to what a person reads", async () => {
+    await place.run("up", "workflow.ts#loud", "--input", '{"size":100000}', "--run-id", "l")
+    const output = inTerminal("output", "l")
+    await output.sees("smithers output l --json shows all of it")
+    expect(await output.ended).toBe(0)
+    expect(output.seen().length).toBeLessThan(10_000)
+  })
+
   it("answer asks for each field by its schema", async () => {
     await place.run("up", "workflow.ts#triage", "--run-id", "t")
     const answer = inTerminal("answer", "t", "rate", "--by", "ann")

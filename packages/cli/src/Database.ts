@@ -98,6 +98,15 @@ export const sourceOf = (storage: StorageShape, runId: string): Effect.Effect<st
     return run.parent === null ? undefined : yield* sourceOf(storage, run.parent.runId)
   })
 
+/** The run that has to be taken up for another to go on: that one or, where a run above it waits for it, the topmost of those. */
+export const topmost = (storage: StorageShape, runId: string): Effect.Effect<string, StoreError | RunNotFound> =>
+  Effect.gen(function* () {
+    const { parent } = (yield* storage.inspect(runId)).run
+    if (parent?.isAttached !== true) return runId
+    const above = (yield* storage.inspect(parent.runId)).run
+    return above.finishedAt === null ? yield* topmost(storage, parent.runId) : runId
+  })
+
 /** A run in a database that is open. */
 export interface FoundRun extends Database {
   readonly runId: string

@@ -127,6 +127,16 @@ export class DetachedEnded extends Schema.TaggedError<DetachedEnded>()("Detached
   }
 }
 
+/** A file of ours cannot be written. Nothing was started. */
+export class CannotWrite extends Schema.TaggedError<CannotWrite>()("CannotWrite", {
+  path: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.path} cannot be written: ${this.problem}. See to what is in its way, or to the permissions of the folder, and try again.`
+  }
+}
+
 /** A signal stopped the command; SIGPIPE stands for a reader that has gone. */
 export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", {
   signal: Schema.Literal("SIGINT", "SIGTERM", "SIGPIPE"),
@@ -184,6 +194,7 @@ const inputTags: ReadonlySet<string> = new Set([
   "RunNotFound",
   "RunEnded",
   "NotWaiting",
+  "NotAnApprover",
   "NodeNotFound",
   "AlreadyDecided",
   "InvalidCommand",

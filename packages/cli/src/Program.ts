@@ -120,7 +120,7 @@ const report = (
     const raised = (isInterrupted ? errorOf(stopped, remembered) : undefined) ?? Cause.squash(exit.cause)
     if (isTagged(raised)) {
       const isQuiet = raised._tag === "Interrupted" && !screen.isJson
-      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(`${raised.message}`)
+      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(shorten(raised.message, 5000))
       return codeOf(raised)
     }
     const message = `This is a fault of smithers, not of yours: ${Cause.pretty(exit.cause)}`
@@ -230,7 +230,8 @@ interface Remembering extends ScreenShape {
 const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
   let remembered: ReturnType<Remembering["remembered"]> = {}
   let through: ((text: string) => void) | undefined
-  const isLive = process.stdout.isTTY === true && !isJson && !process.env.CI && process.env.TERM !== "dumb"
+  const isTerminal = process.stdout.isTTY === true && !isJson
+  const isLive = isTerminal && !process.env.CI && process.env.TERM !== "dumb"
   const sayNow = (text: string, taken: () => void = () => {}): void => {
     if (through === undefined) {
       process.stderr.write(`${neutralise(text)}\n`, taken)
@@ -241,8 +242,9 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
   }
   return {
     isJson,
+    isTerminal,
     isLive,
-    canAsk: process.stdin.isTTY === true && process.stdout.isTTY === true && !isJson,
+    canAsk: process.stdin.isTTY === true && isTerminal,
     columns: () => process.stdout.columns || 100,
     rows: () => process.stdout.rows || 24,
     print: (value, text) => {

@@ -7,6 +7,8 @@ import type * as Effect from "effect/Effect"
 
 export interface ScreenShape {
   readonly isJson: boolean
+  /** Whether results are shown on a terminal. */
+  readonly isTerminal: boolean
   /** Whether a person looks at it, so that lines may be drawn over. */
   readonly isLive: boolean
   /** Whether someone can be asked. */

@@ -2,7 +2,7 @@
  * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
  */
 import type { RunDetails, WaitSummary } from "@smithers/core/Storage"
-import { titleOf } from "./Progress.ts"
+import { titleOf, waitText } from "./Progress.ts"
 import { oneLine, plural, quoted, shorten, span } from "./Text.ts"
 
 /** What is known of a run. */
@@ -28,12 +28,42 @@ export interface Why {
 export const commandLine = (db: string | undefined, ...words: ReadonlyArray<string>): string =>
   ["smithers", ...words, ...(db === undefined ? [] : ["--db", db])].map(quoted).join(" ")
 
+/** Those who may decide, where the author has named them. */
+const approversOf = ({ kind, request }: WaitSummary): ReadonlyArray<string> => {
+  const { approvers } = (request ?? {}) as { readonly approvers?: unknown }
+  return kind === "approval" && Array.isArray(approvers) ? approvers.map(String) : []
+}
+
+/** Some names, one of which will do. */
+const oneOf = (names: ReadonlyArray<string>): string => {
+  const shown = names.length > mostNames ? [...names.slice(0, mostNames), `${names.length - mostNames} more`] : names
+  return shown.length > 1
+    ? `${shown.slice(0, -1).map(oneLine).join(", ")} or ${oneLine(shown.at(-1) ?? "")}`
+    : shown.map(oneLine).join()
+}
+
+/** Names that are shown at most. */
+const mostNames = 5
+
+/** What is waited for, as a line of a list: whose it is to decide, and when a time comes. */
+export const waitLine = (wait: WaitSummary, now: number): string => {
+  const { kind, request, name, deadline } = wait
+  const approvers = approversOf(wait)
+  const who = approvers.length === 0 ? "" : ` (for ${oneOf(approvers)} to decide)`
+  const when = kind !== "timer" || deadline === null ? "" : deadline <= now ? ", which has come" : `, ${inTime(deadline, now)}`
+  return `${waitText(kind, request, name ?? undefined)}${who}${when}`
+}
+
 /** The commands that answer a wait. Values for a person to fill in are in capitals. */
 export const commandsFor = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => {
   const iteration = wait.iteration === 0 ? [] : ["--iteration", String(wait.iteration)]
   switch (wait.kind) {
     case "approval": {
-      const where = ["--node", wait.nodeId, ...iteration]
+      // One of those who may decide stands for whoever does.
+      const by = approversOf(wait)
+        .slice(0, 1)
+        .flatMap((name) => ["--by", name])
+      const where = ["--node", wait.nodeId, ...iteration, ...by]
       return [commandLine(db, "approve", wait.runId, ...where), commandLine(db, "deny", wait.runId, ...where)]
     }
     case "human":
@@ -158,12 +188,14 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
 }
 
 /** What a wait is for, as the end of a sentence. */
-const awaited = ({ kind, nodeId, request, name }: WaitSummary): string => {
+const awaited = (wait: WaitSummary): string => {
+  const { kind, nodeId, request, name } = wait
   const title = titleOf(request)
   const said = title === undefined ? "" : `: ${shorten(oneLine(title), 200)}`
+  const approvers = approversOf(wait)
   switch (kind) {
     case "approval":
-      return `the approval of "${nodeId}"${said}`
+      return `the approval of "${nodeId}"${approvers.length === 0 ? "" : ` by ${oneOf(approvers)}`}${said}`
     case "human":
       return `an answer to "${nodeId}"${said}`
     case "signal":

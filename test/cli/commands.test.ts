@@ -3,6 +3,8 @@ import * as Catalog from "@smithers/cli/Catalog"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { checked, type Folder, fill, folder, mask } from "./Fixture.ts"
 
+const bin = `${import.meta.dirname}/../../packages/smithers/src/bin.ts`
+
 let shared: Folder
 beforeAll(async () => {
   shared = folder()
@@ -78,6 +80,9 @@ describe("commands that show", () => {
     ["unknown-command", "ups"],
     ["unknown-option", "ps", "--limti", "3"],
     ["invalid-option", "ps", "--limit", "many"],
+    ["invalid-choice", "ps", "--status", "waitin"],
+    ["invalid-type", "events", "ship-done", "--type", "AttemptFaild"],
+    ["invalid-limit", "logs", "ship-done", "--limit", "-3"],
     ["missing-argument", "why"],
     ["too-many-arguments", "why", "ship-done", "ship-waits"],
   ]
@@ -100,8 +105,20 @@ describe("commands that show", () => {
     expect((await shared.run("--db=nope.db", "ps")).stderr).toContain("There is no database")
   })
 
+  it("words that are no command of their own are explained, with --json as well", async () => {
+    const program = Bun.spawnSync([process.execPath, bin, "--json"], { cwd: shared.path })
+    expect(JSON.parse(program.stdout.toString())).toMatchObject({
+      commands: expect.arrayContaining([{ command: "up", summary: expect.any(String) }]),
+    })
+    const group = Bun.spawnSync([process.execPath, bin, "db", "--help"], { cwd: shared.path })
+    expect([group.exitCode, group.stdout.toString()]).toEqual([0, expect.stringContaining("db prune")])
+    expect((await shared.run("db", "--json")).stdout).toContain("needs one of path, check, vacuum, prune. See")
+  })
+
   it("--version and completions answer without a database", async () => {
     const version = await shared.run("--version")
+    const versionJson = Bun.spawnSync([process.execPath, bin, "--version", "--json"], { cwd: shared.path })
+    expect(JSON.parse(versionJson.stdout.toString())).toEqual({ version: version.stdout.trim() })
     const { version: packaged } = JSON.parse(
       readFileSync(`${import.meta.dirname}/../../packages/smithers/package.json`, "utf8"),
     ) as { version: string }
@@ -214,7 +231,6 @@ describe("commands that tell", () => {
       expect(ran.stdout).toContain("go: approval: Go on with: rest?")
       // From anywhere in the project it is the same workflow, and the same database.
       mkdirSync(place.file("deep/down"), { recursive: true })
-      const bin = `${import.meta.dirname}/../../packages/smithers/src/bin.ts`
       const below = Bun.spawnSync([process.execPath, bin, "workflow", "run", "hello", "--run-id", "hello-2"], {
         cwd: place.file("deep/down"),
         env: { ...process.env, CI: "1" },

@@ -9,7 +9,12 @@ let place: Folder
 beforeEach(() => {
   place = folder()
 })
-afterEach(() => place.remove())
+const terminals: Array<Bun.Terminal> = []
+afterEach(() => {
+  // What a command printed last may be read after it has ended.
+  for (const terminal of terminals.splice(0)) terminal.close()
+  place.remove()
+})
 
 /** A command in a terminal of its own, as a person has one. */
 const inTerminal = (...args: ReadonlyArray<string>) => {
@@ -21,6 +26,7 @@ const inTerminal = (...args: ReadonlyArray<string>) => {
       text += new TextDecoder().decode(data)
     },
   })
+  terminals.push(terminal)
   const { CI: _, SMITHERS_DB: __, ...env } = process.env
   const child = Bun.spawn([process.execPath, bin, ...args], { cwd: place.path, env: { ...env, TERM: "xterm" }, terminal })
   return {
@@ -29,7 +35,7 @@ const inTerminal = (...args: ReadonlyArray<string>) => {
     type: (keys: string) => terminal.write(keys),
     /** What Ctrl-C does where a terminal controls its processes, as this one does not. */
     interrupt: () => child.kill("SIGINT"),
-    ended: child.exited.finally(() => terminal.close()),
+    ended: child.exited,
   }
 }
 
@@ -43,6 +49,7 @@ describe("in a terminal", () => {
     await up.sees("██████████░░░░░░░░░░ 1/2 done")
     up.interrupt()
     expect(await up.ended).toBe(130)
+    await up.sees("Stopped. Nothing that is done is lost; take it up again: smithers up --resume s")
     expect(up.seen()).toContain("\u001b[J")
     const lines = Bun.stripANSI(up.seen()).split("\r\n")
     expect(lines.at(-2)).toBe("Stopped. Nothing that is done is lost; take it up again: smithers up --resume s")
@@ -64,7 +71,7 @@ export default Smithers.createWorkflow({ name: "stubborn", input: Schema.Void })
     await up.sees("Stopping: the run is being let go of. A second time stops at once.")
     up.interrupt()
     expect(await up.ended).toBe(130)
-    expect(up.seen()).toContain("Run s is left as it stands, and nobody works on it. Take it up: smithers up --resume s\r\n")
+    await up.sees("Run s is left as it stands, and nobody works on it. Take it up: smithers up --resume s\r\n")
     const json = place.start(["up", "--resume", "s", "--json"])
     await until(async () => (await place.run("logs", "s")).stdout.includes("→ one (attempt 2"), "it goes on")
     json.kill("SIGINT")

@@ -4,11 +4,13 @@
  */
 import * as Args from "@effect/cli/Args"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import type * as Effect from "effect/Effect"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
-import type { OptionKind } from "./Argv.ts"
+import { nearest, type OptionKind } from "./Argv.ts"
 import type { Tagged } from "./Errors.ts"
 import type { ExitCode } from "./Exit.ts"
 import type { Host } from "./Host.ts"
@@ -36,6 +38,8 @@ export interface NamedOption<A> extends Described {
   /** What stands for the value in help texts. */
   readonly placeholder: string | undefined
   readonly isRepeated: boolean
+  /** The values it takes; empty where it takes any. */
+  readonly choices: ReadonlyArray<string>
   readonly options: Options.Options<A>
 }
 
@@ -140,6 +144,7 @@ const named = <A>(
   alias: more.alias,
   placeholder: more.placeholder,
   isRepeated: more.isRepeated ?? false,
+  choices: more.choices ?? [],
   options: more.alias === undefined ? options : Options.withAlias(options, more.alias),
 })
 
@@ -165,10 +170,50 @@ export const optionalText = (name: string, placeholder: string, description: str
   kind: "switch",
 })
 
-/** An option with a whole number. */
-export const integer = (name: string, description: string): NamedOption<number | undefined> => {
-  const option = Options.withDescription(Options.integer(name), description)
-  return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder: "number" })
+/** Reads a value, or says what is wrong with it as the end of a sentence that begins with the option. */
+type Read<A> = (text: string) => { readonly read: A } | { readonly problem: string }
+
+/** Has the values of an option read. What `@effect/cli` reads itself it refuses without naming the option. */
+const reading =
+  <A>(name: string, read: Read<A>) =>
+  (text: string): Effect.Effect<A, ValidationError.ValidationError> => {
+    const found = read(text)
+    if ("read" in found) return Effect.succeed(found.read)
+    return Effect.fail(ValidationError.invalidValue(HelpDoc.p(`--${name} ${found.problem}`)))
+  }
+
+const readInteger =
+  (least: number): Read<number> =>
+  (text) => {
+    const value = Number(text)
+    if (text.trim() === "" || !Number.isSafeInteger(value)) return { problem: `is a whole number, not ${JSON.stringify(text)}` }
+    return value < least ? { problem: `must be at least ${least}` } : { read: value }
+  }
+
+const readChoice =
+  <A extends string>(choices: ReadonlyArray<A>): Read<A> =>
+  (text) => {
+    const found = choices.find((one) => one === text)
+    if (found !== undefined) return { read: found }
+    const near = nearest(text, choices)
+    const meant = near === undefined ? "" : `; did you mean ${near}?`
+    return { problem: `is one of ${choices.join(", ")}, not ${JSON.stringify(text)}${meant}` }
+  }
+
+const orNot = <A>(text: string | undefined, read: (text: string) => Effect.Effect<A, ValidationError.ValidationError>) =>
+  text === undefined ? Effect.succeed(undefined) : read(text)
+
+/** An option with a whole number, at least 0 unless told. */
+export const integer = (name: string, description: string, least = 0): NamedOption<number | undefined> => {
+  const read = reading(name, readInteger(least))
+  const { options } = text(name, "number", description)
+  return named(
+    name,
+    description,
+    "value",
+    Options.mapEffect(options, (given) => orNot(given, read)),
+    { placeholder: "number" },
+  )
 }
 
 /** An option with one of some values. */
@@ -177,9 +222,16 @@ export const choice = <const A extends string>(
   choices: ReadonlyArray<A>,
   description: string,
 ): NamedOption<A | undefined> => {
-  const option = Options.withDescription(Options.choice(name, choices), description)
+  const read = reading(name, readChoice(choices))
   const placeholder = choices.join("|")
-  return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder })
+  const { options } = text(name, placeholder, description)
+  return named(
+    name,
+    description,
+    "value",
+    Options.mapEffect(options, (given) => orNot(given, read)),
+    { placeholder, choices },
+  )
 }
 
 /** An option that may be given more than once. */
@@ -193,9 +245,17 @@ export const choices = <const A extends string>(
   name: string,
   values: ReadonlyArray<A>,
   description: string,
+  placeholder = values.join("|"),
 ): NamedOption<ReadonlyArray<A>> => {
-  const option = Options.withDescription(Options.choice(name, values), description)
-  return named(name, description, "value", Options.repeated(option), { placeholder: values.join("|"), isRepeated: true })
+  const read = reading(name, readChoice(values))
+  const { options } = texts(name, placeholder, description)
+  return named(
+    name,
+    description,
+    "value",
+    Options.mapEffect(options, (given) => Effect.forEach(given, read)),
+    { placeholder, isRepeated: true, choices: values },
+  )
 }
 
 /** Options that every command has. */

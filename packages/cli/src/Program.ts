@@ -138,18 +138,24 @@ const errorOf = (stopped: Stopped | undefined, remembered: ReturnType<Rememberin
 
 const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effect<ExitCode, Tagged, Screen | Host> =>
   Effect.gen(function* () {
-    const [first] = argv
-    if (first === undefined || first === "--help" || first === "-h" || (first === "help" && argv.length === 1)) {
+    const [moved, words] = wordsOf(argv)
+    const [first] = words
+    if (first === undefined || isHelp(first)) {
       const commands = Catalog.all.map(({ path, summary }) => ({ command: path.join(" "), summary }))
       yield* screen.print({ version, commands }, Help.ofProgram(Catalog.groups))
       return Codes.finished
     }
-    const [moved, words] = wordsOf(argv)
+    const inside = Catalog.all.filter(({ path }) => path.length === 2 && path[0] === first)
+    if (inside.length > 0 && words[1] !== undefined && isHelp(words[1])) {
+      const commands = inside.map(({ path, summary }) => ({ command: path.join(" "), summary }))
+      yield* screen.print({ version, commands }, Help.ofGroup(first, inside))
+      return Codes.finished
+    }
     const definition = Catalog.find(words)
     if (definition === undefined) return yield* new InvalidUsage({ problem: unknownCommand(words) })
     const rest = [...moved, ...words.slice(definition.path.length)]
     const beforeForced = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest
-    if (first === "help" || beforeForced.includes("--help") || beforeForced.includes("-h")) {
+    if (argv[0] === "help" || beforeForced.some(isHelp)) {
       yield* screen.print(describe(definition), Help.ofCommand(definition))
       return Codes.finished
     }
@@ -159,6 +165,8 @@ const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effec
     if (value !== undefined) yield* screen.print(screen.isJson ? encode(definition, value) : undefined, text)
     return code
   })
+
+const isHelp = (token: string): boolean => token === "--help" || token === "-h"
 
 /** What was said before the command, and the command with what follows it. */
 const wordsOf = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<string>, words: ReadonlyArray<string>] =>
@@ -194,7 +202,8 @@ const unknownCommand = (words: ReadonlyArray<string>): string => {
   const inside = Catalog.all.filter(({ path }) => path.length === 2 && path[0] === first)
   if (inside.length > 0) {
     const names = inside.map(({ path }) => path[1] as string)
-    return `"smithers ${first}" needs one of ${names.join(", ")}${second === undefined ? "" : `, not "${second}"`}`
+    const said = second === undefined || second.startsWith("-") ? "" : `, not "${second}"`
+    return `"smithers ${first}" needs one of ${names.join(", ")}${said}`
   }
   const near = nearest(
     first,

@@ -26,6 +26,8 @@ export interface Argument<A> extends Described {
   readonly _tag: "Argument"
   readonly name: string
   readonly isOptional: boolean
+  /** The values that are offered where it is completed; empty where there are none to offer. */
+  readonly choices: ReadonlyArray<string>
   readonly args: Args.Args<A>
 }
 
@@ -113,11 +115,12 @@ export interface DefinitionOptions<P extends Parameters> {
 const orUndefined = Option.getOrUndefined
 
 /** An argument that must be given. */
-export const argument = (name: string, description: string): Argument<string> => ({
+export const argument = (name: string, description: string, choices: ReadonlyArray<string> = []): Argument<string> => ({
   _tag: "Argument",
   name,
   description,
   isOptional: false,
+  choices,
   args: Args.withDescription(Args.text({ name }), description),
 })
 
@@ -127,6 +130,7 @@ export const optionalArgument = (name: string, description: string): Argument<st
   name,
   description,
   isOptional: true,
+  choices: [],
   args: Args.map(Args.optional(Args.withDescription(Args.text({ name }), description)), orUndefined),
 })
 

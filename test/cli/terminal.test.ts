@@ -17,7 +17,9 @@ afterEach(() => {
 })
 
 /** A command in a terminal of its own, as a person has one. */
-const inTerminal = (...args: ReadonlyArray<string>) => {
+const inTerminal = (...args: ReadonlyArray<string>) => inTerminalWith({}, ...args)
+
+const inTerminalWith = (more: { readonly [name: string]: string }, ...args: ReadonlyArray<string>) => {
   let text = ""
   const terminal = new Bun.Terminal({
     cols: 100,
@@ -28,7 +30,7 @@ const inTerminal = (...args: ReadonlyArray<string>) => {
   })
   terminals.push(terminal)
   const { CI: _, SMITHERS_DB: __, ...env } = process.env
-  const child = Bun.spawn([process.execPath, bin, ...args], { cwd: place.path, env: { ...env, TERM: "xterm" }, terminal })
+  const child = Bun.spawn([process.execPath, bin, ...args], { cwd: place.path, env: { ...env, TERM: "xterm", ...more }, terminal })
   return {
     seen: () => text,
     sees: (words: string) => until(() => Bun.stripANSI(text).includes(words), `the terminal shows ${JSON.stringify(words)}`),
@@ -105,6 +107,41 @@ export default Smithers.createWorkflow({ name: "stubborn", input: Schema.Void })
     expect(await answer.ended).toBe(0)
     expect((await place.run("up", "--resume", "t")).code).toBe(0)
     expect((await place.json("output", "t")).value).toMatchObject({ output: { severity: "high", score: 7 } })
+  })
+
+  it("answer checks each field when it is given, and has no colours where there are to be none", async () => {
+    writeFileSync(
+      place.file("limits.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+const Code = Schema.String.pipe(Schema.pattern(/^[A-Z]{3}$/))
+export default Smithers.createWorkflow({ name: "limits", input: Schema.Void }).build(($) =>
+  $.human("rate", { prompt: "Rate it", output: Schema.Struct({
+    score: Schema.Int.pipe(Schema.between(1, 5)), code: Code, tags: Schema.Array(Schema.NonEmptyString), sure: Schema.Boolean,
+  }) }))
+`,
+    )
+    await place.run("up", "limits.ts", "--run-id", "l")
+    const answer = inTerminalWith({ NO_COLOR: "1" }, "answer", "l", "rate", "--by", "ann")
+    const corrects = async (field: string, wrong: string, complaint: string, right: string) => {
+      await answer.sees(field)
+      answer.type(`${wrong}${enter}`)
+      await answer.sees(complaint)
+      answer.type(`${"\u007f".repeat(wrong.length)}${right}${enter}`)
+    }
+    await corrects("score", "7", "7 is greater than 5", "5")
+    await corrects("code", "abc", "does not match pattern", "ABC")
+    await corrects("tags", '["a",""]', "too short", '["a"]')
+    await answer.sees("sure")
+    answer.type(enter)
+    expect(await answer.ended).toBe(0)
+    await answer.sees('Answered "rate"')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: this is what must not be there.
+    expect(answer.seen()).not.toMatch(/\u001b\[(\d+;)*(3|4|9|10)\d(;\d+)*m/)
+    expect((await place.run("up", "--resume", "l")).code).toBe(0)
+    expect((await place.json("output", "l")).value).toMatchObject({
+      output: { score: 5, code: "ABC", tags: ["a"], sure: false },
+    })
   })
 
   it("answer is left with Ctrl-C, and nothing is sent", async () => {

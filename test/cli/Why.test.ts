@@ -1,4 +1,4 @@
-import { commandLine, type Known, why } from "@smithers/cli/Why"
+import { commandLine, type Known, waitLine, why } from "@smithers/cli/Why"
 import type { NodeSummary, RunSummary, WaitSummary } from "@smithers/core/Storage"
 import { describe, expect, it } from "vitest"
 
@@ -140,6 +140,19 @@ describe("a run that was told something", () => {
   it("hears it from whoever works on it", () => {
     const at = known({ run: { ...owned, status: "waiting" }, isTold: true }, { waits: [wait({})], isOwnerAlive: true })
     expect(why(at).reason).toBe("approval")
+  })
+})
+
+describe("a wait in a list", () => {
+  it("says when its time comes, and who may decide", () => {
+    const timer = wait({ kind: "timer", request: null, deadline: now + 90_000 })
+    expect(waitLine(timer, now)).toBe("its time, in 1m 30s")
+    expect(waitLine(timer, now + 90_000)).toBe("its time, which has come")
+    const approvers = ["a", "b", "c", "d", "e", "f", "g"]
+    expect(waitLine(wait({ request: { title: "Go?", approvers } }), now)).toBe(
+      "approval: Go? (for a, b, c, d, e or 2 more to decide)",
+    )
+    expect(waitLine(wait({}), now)).toBe("approval: Ship it?")
   })
 })
 

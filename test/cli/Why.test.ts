@@ -1,4 +1,4 @@
-import { commandLine, type Known, why } from "@smithers/cli/Why"
+import { commandLine, type Known, waitLine, why } from "@smithers/cli/Why"
 import type { NodeSummary, RunSummary, WaitSummary } from "@smithers/core/Storage"
 import { describe, expect, it } from "vitest"
 
@@ -51,17 +51,20 @@ const wait = (more: Partial<WaitSummary>): WaitSummary => ({
   note: null,
   by: null,
   endedAt: null,
+  isAnswered: false,
   ...more,
 })
 const known = (
-  details: { readonly run?: Partial<RunSummary>; readonly nodes?: ReadonlyArray<NodeSummary> },
+  details: { readonly run?: Partial<RunSummary>; readonly nodes?: ReadonlyArray<NodeSummary>; readonly isTold?: boolean },
   more: Partial<Known> = {},
 ): Known => ({
-  details: { run: run(details.run ?? {}), nodes: details.nodes ?? [], attempts: [], input: {}, output: undefined, failure: null },
+  details: {
+    ...{ run: run(details.run ?? {}), nodes: details.nodes ?? [], attempts: [], input: {}, output: undefined, failure: null },
+    isTold: details.isTold ?? false,
+  },
   waits: [],
   now,
   isOwnerAlive: false,
-  isTold: false,
   ...more,
 })
 const owned = { owner: "me", leaseUntil: now + 1000 }
@@ -111,10 +114,45 @@ describe("why a run is not done", () => {
   it("nobody works on it: its process is gone, or it was stopped, or it was told something", () => {
     expect(why(known({ run: { ...owned } })).reason).toBe("orphaned")
     expect(why(known({ run: { status: "suspended" } })).reason).toBe("suspended")
-    expect(why(known({ run: { status: "waiting" } }, { waits: [wait({})], isTold: true })).reason).toBe("told")
+    expect(why(known({ run: { status: "waiting" }, isTold: true }, { waits: [wait({})] })).reason).toBe("told")
     // A retry that nobody is there to make.
     const retrying = node({ status: "retrying", retryAt: now + 1 })
     expect(why(known({ run: owned, nodes: [retrying] })).reason).toBe("orphaned")
+  })
+})
+
+describe("a run that was told something", () => {
+  const takeUp = ["smithers up --resume r", "smithers supervise"]
+
+  it("is to be taken up, whatever it was when it was told: nothing needs to be said to it again", () => {
+    const answered = [wait({ isAnswered: true })]
+    for (const status of ["waiting", "suspended", "paused"] as const) {
+      expect(why(known({ run: { status }, isTold: true }, { waits: answered }))).toMatchObject({ reason: "told", commands: takeUp })
+    }
+    const other = wait({ nodeId: "also" })
+    expect(why(known({ run: { status: "waiting" }, isTold: true }, { waits: [...answered, other] }))).toEqual({
+      reason: "told",
+      sentence: 'Run r was told something that nobody has taken up yet; it also waits for the approval of "also": Ship it?',
+      commands: [...takeUp, "smithers approve r --node also", "smithers deny r --node also"],
+    })
+  })
+
+  it("hears it from whoever works on it", () => {
+    const at = known({ run: { ...owned, status: "waiting" }, isTold: true }, { waits: [wait({})], isOwnerAlive: true })
+    expect(why(at).reason).toBe("approval")
+  })
+})
+
+describe("a wait in a list", () => {
+  it("says when its time comes, and who may decide", () => {
+    const timer = wait({ kind: "timer", request: null, deadline: now + 90_000 })
+    expect(waitLine(timer, now)).toBe("its time, in 1m 30s")
+    expect(waitLine(timer, now + 90_000)).toBe("its time, which has come")
+    const approvers = ["a", "b", "c", "d", "e", "f", "g"]
+    expect(waitLine(wait({ request: { title: "Go?", approvers } }), now)).toBe(
+      "approval: Go? (for a, b, c, d, e or 2 more to decide)",
+    )
+    expect(waitLine(wait({}), now)).toBe("approval: Ship it?")
   })
 })
 

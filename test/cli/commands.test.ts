@@ -1,7 +1,9 @@
-import { readFileSync, rmSync } from "node:fs"
+import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import * as Catalog from "@smithers/cli/Catalog"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { checked, type Folder, fill, folder, mask, maskJson, maskTimes } from "./Fixture.ts"
+
+const bin = `${import.meta.dirname}/../../packages/smithers/src/bin.ts`
 
 let shared: Folder
 let start: number
@@ -57,7 +59,6 @@ describe("commands that show", () => {
     ["output", "output", "ship-done"],
     ["output-node", "output", "poll-done", "look"],
     ["output-none", "output", "ship-waits"],
-    ["output-loud", "output", "loud-1"],
     ["logs", "logs", "poll-failed"],
     ["logs-type", "logs", "ship-done", "--type", "AttemptSucceeded", "--type", "ApprovalDecided"],
     ["logs-last", "logs", "ship-done", "--limit", "2"],
@@ -88,6 +89,9 @@ describe("commands that show", () => {
     ["unknown-command", "ups"],
     ["unknown-option", "ps", "--limti", "3"],
     ["invalid-option", "ps", "--limit", "many"],
+    ["invalid-choice", "ps", "--status", "waitin"],
+    ["invalid-type", "events", "ship-done", "--type", "AttemptFaild"],
+    ["invalid-limit", "logs", "ship-done", "--limit", "-3"],
     ["missing-argument", "why"],
     ["too-many-arguments", "why", "ship-done", "ship-waits"],
   ]
@@ -110,8 +114,20 @@ describe("commands that show", () => {
     expect((await shared.run("--db=nope.db", "ps")).stderr).toContain("There is no database")
   })
 
+  it("words that are no command of their own are explained, with --json as well", async () => {
+    const program = Bun.spawnSync([process.execPath, bin, "--json"], { cwd: shared.path })
+    expect(JSON.parse(program.stdout.toString())).toMatchObject({
+      commands: expect.arrayContaining([{ command: "up", summary: expect.any(String) }]),
+    })
+    const group = Bun.spawnSync([process.execPath, bin, "db", "--help"], { cwd: shared.path })
+    expect([group.exitCode, group.stdout.toString()]).toEqual([0, expect.stringContaining("db prune")])
+    expect((await shared.run("db", "--json")).stdout).toContain("needs one of path, check, vacuum, prune. See")
+  })
+
   it("--version and completions answer without a database", async () => {
     const version = await shared.run("--version")
+    const versionJson = Bun.spawnSync([process.execPath, bin, "--version", "--json"], { cwd: shared.path })
+    expect(JSON.parse(versionJson.stdout.toString())).toEqual({ version: version.stdout.trim() })
     const { version: packaged } = JSON.parse(
       readFileSync(`${import.meta.dirname}/../../packages/smithers/package.json`, "utf8"),
     ) as { version: string }
@@ -222,6 +238,14 @@ describe("commands that tell", () => {
       const ran = await place.run("workflow", "run", "hello", "--input", '{"goal":"rest"}', "--run-id", "hello-1")
       expect(ran.code).toBe(3)
       expect(ran.stdout).toContain("go: approval: Go on with: rest?")
+      // From anywhere in the project it is the same workflow, and the same database.
+      mkdirSync(place.file("deep/down"), { recursive: true })
+      const below = Bun.spawnSync([process.execPath, bin, "workflow", "run", "hello", "--run-id", "hello-2"], {
+        cwd: place.file("deep/down"),
+        env: { ...process.env, CI: "1" },
+      })
+      expect([below.exitCode, below.stdout.toString()]).toEqual([3, expect.stringContaining("smithers up --resume hello-2\n")])
+      expect((await place.json("why", "hello-2")).value).toMatchObject({ reason: "approval" })
     } finally {
       place.remove()
     }

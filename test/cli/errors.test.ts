@@ -124,6 +124,74 @@ export const throwing = smithers(() => { throw new Error("not today") })
   })
 })
 
+describe("a workflow that is checked against a run", () => {
+  const jsx = (input: string) => `import { createSmithers } from "smithers-orchestrator"
+import { z } from "zod"
+const { Workflow, Task, Approval, smithers, outputs } = createSmithers({ a: z.object({}) }, { input: z.object({ ${input} }) })
+export default smithers((ctx) => <Workflow name="asks"><Approval id="ok" request={{ title: String(ctx.input.spec) }} /></Workflow>)
+`
+
+  it("is drawn with the input that the run has, and needs no other", async () => {
+    write("asks.tsx", jsx("spec: z.string(), size: z.string().transform(Number)"))
+    expect((await place.run("up", "asks.tsx", "--run-id", "r", "--input", '{"spec":"x","size":"3"}')).code).toBe(3)
+    expect((await refused("check", "asks.tsx")).message).toContain("To be drawn it needs an input")
+    expect(await place.json("check", "asks.tsx", "--against", "r")).toMatchObject({
+      code: 0,
+      value: { workflow: "asks", steps: 1, problems: [], difference: { kept: ["ok"], added: [], gone: [] } },
+    })
+    write("more.tsx", jsx("spec: z.number()"))
+    expect(await place.json("check", "more.tsx", "--against", "r")).toMatchObject({
+      code: 1,
+      value: { workflow: "asks", problems: [{ kind: "incompatible", message: expect.stringContaining("spec") }] },
+    })
+  })
+})
+
+describe("a workflow that ends its process", () => {
+  const source = (body: string, top = "") => `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+${top}
+export default Smithers.createWorkflow({ name: "ends", input: Schema.Struct({}) }).build(($) =>
+  $.step("one", { output: Schema.Int, run: async () => { ${body}; return 1 } }))
+`
+
+  it("while it is loaded is one that cannot be loaded", async () => {
+    write("loads.ts", source("", "process.exit(0)"))
+    for (const command of ["up", "check"]) {
+      const { code, message } = await refused(command, "loads.ts")
+      expect(code).toBe(4)
+      expect(message).toContain("threw while it was loaded: NonRetryable: process.exit(0) was called.")
+    }
+  })
+
+  it("in a step fails that step", async () => {
+    write("steps.ts", source("process.exit(0)"))
+    expect(await place.json("up", "steps.ts")).toMatchObject({
+      code: 1,
+      value: {
+        status: "failed",
+        error: { attempts: 1, error: { message: expect.stringContaining("process.exit(0) was called") } },
+      },
+    })
+    const human = await place.run("up", "steps.ts")
+    expect([human.code, human.stdout]).toEqual([1, expect.stringContaining("process.exit(0) was called")])
+  })
+
+  it("from a timer, or throws there, has its run let go of and is told of", async () => {
+    write("timer.ts", source("setTimeout(() => process.exit(0), 1); await new Promise(() => {})"))
+    expect(await place.json("up", "timer.ts", "--run-id", "t")).toMatchObject({
+      code: 1,
+      value: { error: { tag: "Uncaught", message: expect.stringContaining("process.exit(0) was called"), runId: "t" } },
+    })
+    expect((await place.json("inspect", "t")).value).toMatchObject({ run: { status: "suspended", owner: null } })
+    write("throws.ts", source(`Promise.reject(new Error("left alone")); await new Promise(() => {})`))
+    const human = await place.run("up", "throws.ts", "--run-id", "r")
+    expect(human.code).toBe(1)
+    expect(human.stderr).toContain("Something threw where nothing waits for it: Error: left alone")
+    expect(human.stderr).toContain("take it up again: smithers up --resume r")
+  })
+})
+
 describe("an input that cannot be used", () => {
   it("is no JSON, or not in the file", async () => {
     expect((await refused("up", "workflow.ts", "--input", '{"spec":')).message).toMatch(/^--input is not JSON: /)
@@ -143,6 +211,10 @@ describe("an input that cannot be used", () => {
     expect((await refused("up", "workflow.ts", "--input", '{"spec":"y"}', "--run-id", "r")).tag).toBe("InputMismatch")
     expect((await refused("up", "workflow.ts#triage", "--input", "{}", "--run-id", "r")).tag).toBe("WorkflowMismatch")
     expect((await refused("up", "--resume", "r", "--input", "{}")).tag).toBe("InvalidUsage")
+    await place.run("up", "workflow.ts#poll", "--input", '{"fail":false}', "--run-id", "p")
+    expect((await place.run("up", "workflow.ts#poll", "--run-id", "p", "--resume", "true")).code).toBe(0)
+    write("other.ts", 'export { nap as default } from "./workflow.ts"\n')
+    expect((await refused("up", "other.ts", "--run-id", "p", "--resume", "true")).tag).toBe("WorkflowMismatch")
     expect((await refused("up", "--resume")).message).toContain("Say which run to take up")
     expect((await refused("up", "--resume", "nobody")).tag).toBe("NoSuchRun")
   })
@@ -173,6 +245,25 @@ describe("a database", () => {
     expect(named.stdout).toContain("there ")
     expect(named.stdout).not.toContain("here ago")
     expect((await place.json("ps", "--db", "a/there.db")).value).toMatchObject({ runs: [{ runId: "there" }] })
+  })
+
+  it("is named in the commands that are printed wherever they would find another, or none", async () => {
+    mkdirSync(place.file("run"))
+    mkdirSync(place.file("here"))
+    const here = (...args: ReadonlyArray<string>) => {
+      const child = Bun.spawnSync([process.execPath, bin, ...args], { cwd: place.file("here"), env: { ...process.env, CI: "1" } })
+      return { code: child.exitCode, stdout: child.stdout.toString() }
+    }
+    const up = here("up", "../workflow.ts", "--root", "../run", "--run-id", "r", "--input", '{"spec":"x"}')
+    expect([up.code, up.stdout]).toEqual([3, expect.stringContaining("smithers approve r --node ok --db ../run/smithers.db")])
+    expect(up.stdout).toContain("Then take it up: smithers up --resume r --db ../run/smithers.db")
+    expect(here("approve", "r", "--db", "../run/smithers.db").code).toBe(0)
+    const resumed = here("up", "--resume", "r", "--root", "../run")
+    expect([resumed.code, resumed.stdout]).toEqual([0, expect.stringContaining("shipped")])
+    // One that is found is not named.
+    const found = here("up", "../workflow.ts#nap", "--root", "..", "--run-id", "n")
+    expect(found.stdout).toContain("Then take it up: smithers up --resume n\n")
+    expect(existsSync(place.file("smithers.db"))).toBe(true)
   })
 
   it("of a newer version, or that is none, is left as it is", async () => {
@@ -216,22 +307,56 @@ describe("output", () => {
     expect(shown).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f]/)
     const { value } = await place.json("output", "l")
     const { text } = (value as { output: { text: string } }).output
+    // What goes on to a file or to another program is whole as well.
+    const whole = (await place.run("output", "l")).stdout
+    expect(whole.length).toBeGreaterThan(3_000_000)
+    expect((await place.run("output", "l", "shout")).stdout).toBe(whole)
     expect(text).toBe(`\u001b[2J\u001b]0;owned\u0007${"x".repeat(3_000_000)}`)
   })
 
-  it("of a workflow does not mix with the JSON of the command", async () => {
+  it("is cut also where it is an error", async () => {
+    write(
+      "wails.ts",
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "wails", input: Schema.Void }).build(($) =>
+  $.step("wail", { output: Schema.Void, retry: { maxAttempts: 1 }, run: () => { throw new Error("a".repeat(3_000_000)) } }))
+`,
+    )
+    const { code, stdout, stderr } = await place.run("up", "wails.ts", "--run-id", "w")
+    expect(code).toBe(1)
+    const shown = [stdout, stderr, (await place.run("inspect", "w")).stdout, (await place.run("why", "w")).stdout]
+    for (const text of shown) expect(text.length).toBeLessThan(5000)
+    const { value } = await place.json("inspect", "w")
+    expect((value as { failure: { error: { message: string } } }).failure.error.message).toHaveLength(3_000_000)
+  })
+
+  it("of a workflow, or of a program it starts, does not mix with the JSON of the command", async () => {
     write(
       "chatty.ts",
-      `import { Smithers } from "smithers-orchestrator"
+      `import { spawnSync } from "node:child_process"
+import { writeSync } from "node:fs"
+import { Smithers } from "smithers-orchestrator"
 import { Schema } from "effect"
 console.log("loading")
 export default Smithers.createWorkflow({ name: "chatty", input: Schema.Struct({}) }).build(($) =>
-  $.step("talk", { output: Schema.Int, run: () => { console.log("talking"); return 1 } }))
+  $.step("talk", { output: Schema.Int, run: async () => {
+    console.log("talking")
+    process.stdout.write("through the stream\\n")
+    writeSync(1, "through the descriptor\\n")
+    await Bun.write(Bun.stdout, "through Bun\\n")
+    spawnSync("echo", ["through a program"], { stdio: "inherit" })
+    return 1
+  } }))
 `,
     )
     const { code, stdout, stderr } = await place.run("up", "chatty.ts", "--json")
     expect([code, JSON.parse(stdout)]).toMatchObject([0, { output: 1 }])
-    expect(stderr).toBe("loading\ntalking\n")
+    expect(stderr).toBe("loading\ntalking\nthrough the stream\nthrough the descriptor\nthrough Bun\nthrough a program\n")
+    // A file is written to its end as well.
+    const shell = Bun.spawnSync(["sh", "-c", `"${process.execPath}" "${bin}" up chatty.ts --json > out.json`], { cwd: place.path })
+    expect(shell.exitCode).toBe(0)
+    expect(JSON.parse(await Bun.file(place.file("out.json")).text())).toMatchObject({ output: 1 })
   })
 
   it("of a list that nobody reads to its end is no failure", async () => {
@@ -239,6 +364,31 @@ export default Smithers.createWorkflow({ name: "chatty", input: Schema.Struct({}
     const shell = Bun.spawnSync(["sh", "-c", `"${process.execPath}" "${bin}" events p | head -n 1`], { cwd: place.path })
     expect(shell.stderr.toString()).toBe("")
     expect(shell.stdout.toString()).toContain("RunStarted")
+  })
+
+  it("that nobody reads stops neither a run nor its end, and stops a supervisor in order", { timeout: 30_000 }, async () => {
+    const unread = (command: string) =>
+      Bun.spawnSync(["bash", "-c", `set -o pipefail; "${process.execPath}" "${bin}" ${command} | head -n 1`], { cwd: place.path })
+    const both = unread(`up workflow.ts#poll --input '{"fail":false}' --run-id both 2>&1`)
+    expect([both.exitCode, both.stdout.toString()]).toEqual([0, "▶ run both\n"])
+    expect((await place.json("inspect", "both")).value).toMatchObject({ run: { status: "finished", owner: null } })
+    await place.run("up", "workflow.ts#slow", "--run-id", "s", "--input", '{"ms":1,"dies":true}')
+    const supervised = unread("supervise --interval 1s")
+    expect(supervised.exitCode).toBe(141)
+    expect(supervised.stdout.toString()).toContain("watching")
+    expect((await place.run("why", "s")).stdout, "nothing is left at work").not.toContain("at work")
+    expect(unread("events both").exitCode).toBe(0)
+  })
+})
+
+describe("a folder of ours that cannot be written", () => {
+  it("is named, with what is in its way", async () => {
+    write(".smithers", "this is a file")
+    const detached = await refused("up", "workflow.ts#nap", "--detach", "--run-id", "n")
+    expect(detached).toMatchObject({ code: 1, tag: "CannotWrite" })
+    expect(detached.message).toMatch(/^<folder>\/\.smithers\/logs\/n\.log cannot be written: ENOTDIR/)
+    expect((await refused("workflow", "create", "hello")).tag).toBe("CannotWrite")
+    expect((await place.run("workflow", "list")).stdout).toContain("There are no workflows")
   })
 })
 

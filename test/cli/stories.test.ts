@@ -89,6 +89,73 @@ describe("a run from the command line", () => {
     expect(stdout).toContain("shipped: adds x")
   })
 
+  it("that was answered is not asked again before it is taken up, and what is left to answer needs no name", async () => {
+    writeFileSync(
+      place.file("two.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "two", input: Schema.Void }).build(($) =>
+  $.parallel($.approval("left", { request: () => ({ title: "Left?" }) }), $.approval("right", { request: () => ({ title: "Right?" }) })))
+`,
+    )
+    expect((await place.run("up", "two.ts", "--run-id", "two")).code).toBe(3)
+    expect(await place.json("approve", "two")).toMatchObject({ code: 4, value: { error: { tag: "SeveralWaits" } } })
+    expect((await place.run("approve", "two", "--node", "left")).code).toBe(0)
+    expect((await place.json("inbox")).value).toMatchObject({ waits: [{ nodeId: "right" }] })
+    expect((await place.json("why", "two")).value).toMatchObject({
+      reason: "told",
+      commands: [
+        "smithers up --resume two",
+        "smithers supervise",
+        "smithers approve two --node right",
+        "smithers deny two --node right",
+      ],
+    })
+    expect((await place.json("approve", "two")).value).toMatchObject({ nodeId: "right" })
+    expect((await place.run("inbox")).stdout).toBe("Nothing waits for anybody.\n")
+    expect((await place.run("up", "--resume", "two")).code).toBe(0)
+    // The same of a run that was paused.
+    await place.run("up", "workflow.ts#nap", "--run-id", "nap")
+    await place.run("pause", "nap")
+    expect((await place.run("up", "--resume", "nap")).code).toBe(3)
+    expect((await place.json("why", "nap")).value).toMatchObject({ reason: "paused", commands: ["smithers unpause nap"] })
+    await place.run("unpause", "nap")
+    expect((await place.json("why", "nap")).value).toMatchObject({
+      reason: "told",
+      commands: ["smithers up --resume nap", "smithers supervise"],
+    })
+  })
+
+  it("that some may decide says who, wherever it asks, and how", async () => {
+    writeFileSync(
+      place.file("guarded.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "guarded", input: Schema.Void }).build(($) =>
+  $.approval("ok", { request: () => ({ title: "Ship it?" }), approvers: ["ann", "bob", "cat"] }))
+`,
+    )
+    const command = "smithers approve g --node ok --by ann"
+    const up = await place.run("up", "guarded.ts", "--run-id", "g")
+    expect(up.stdout).toContain(`  ok: approval: Ship it? (for ann, bob or cat to decide)\n      ${command}\n`)
+    for (const view of ["why", "inspect"]) {
+      const { stdout } = await place.run(view, "g")
+      expect(stdout).toContain("ann, bob or cat")
+      expect(stdout).toContain(command)
+    }
+    expect((await place.run("inbox")).stdout).toContain("for ann, bob or cat to decide")
+    expect(await place.json("approve", "g")).toMatchObject({ code: 4, value: { error: { tag: "NotAnApprover" } } })
+    expect((await place.run("approve", "g", "--by", "bob")).code).toBe(0)
+  })
+
+  it("knows who decides also where the shell does not say", async () => {
+    expect((await place.run("up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "r")).code).toBe(3)
+    expect((await place.start(["approve", "r"], { env: { USER: "", LOGNAME: "" } }).result).code).toBe(0)
+    expect((await place.run("up", "--resume", "r")).code).toBe(0)
+    const name = Bun.spawnSync(["id", "-un"]).stdout.toString().trim()
+    expect((await place.json("node", "r", "ok")).value).toMatchObject({ waits: [{ by: name }] })
+  })
+
   it("taken up by two processes is worked on by one, and the other follows it to its end", async () => {
     const first = place.start(["up", "workflow.ts#slow", "--input", '{"gate":"open"}', "--run-id", "two"])
     await until(async () => (await statusOf("two")) === "running", "it runs")
@@ -135,6 +202,20 @@ describe("a run from the command line", () => {
     expect(code).toBe(0)
   })
 
+  it("left to a process of its own needs no more input than one that is watched", async () => {
+    writeFileSync(
+      place.file("quiet.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).build(($) => $.step("one", { output: Schema.Int, run: () => 1 }))
+`,
+    )
+    for (const [file, input] of [["quiet.ts"], ["workflow.ts#nap"], ["workflow.ts#poll", '{"fail":false}']]) {
+      const { code, value } = await place.json("up", `${file}`, "--detach", ...(input === undefined ? [] : ["--input", input]))
+      expect([code, value]).toMatchObject([0, { runId: expect.any(String) }])
+    }
+  })
+
   it("stopped with Ctrl-C is resumable and says how; a second one stops at once", async () => {
     const args = ["up", "workflow.ts#slow", "--input", '{"gate":"never"}', "--run-id", "long"]
     const first = place.start(args)
@@ -179,7 +260,8 @@ describe("a run from the command line", () => {
     expect(first.code).toBe(3)
     expect(first.stdout).toContain("sure: approval: Sure?\n      smithers approve 'fam~inner~0' --node sure")
     expect((await place.run("why", "fam")).stdout).toContain("smithers why 'fam~inner~0'")
-    expect((await place.run("approve", "fam~", "--by", "ann")).code).toBe(0)
+    const approved = await place.json("approve", "fam~", "--by", "ann")
+    expect(approved.value, "the one that waits for it takes it up").toMatchObject({ next: ["smithers up --resume fam"] })
     const alone = await place.run("up", "--resume", "fam~inner~0")
     expect([alone.code, alone.stdout]).toEqual([0, expect.stringContaining('"approved": true')])
     const { stdout } = await place.run("supervise", "--once")

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Folder, folder, until } from "./Fixture.ts"
@@ -10,12 +11,15 @@ beforeEach(() => {
   place = folder()
 })
 afterEach(() => {
+  // What a command printed last may be read after it has ended.
   for (const terminal of terminals.splice(0)) terminal.close()
   place.remove()
 })
 
 /** A command in a terminal of its own, as a person has one. */
-const inTerminal = (...args: ReadonlyArray<string>) => {
+const inTerminal = (...args: ReadonlyArray<string>) => inTerminalWith({}, ...args)
+
+const inTerminalWith = (more: { readonly [name: string]: string }, ...args: ReadonlyArray<string>) => {
   let text = ""
   const terminal = new Bun.Terminal({
     cols: 100,
@@ -26,7 +30,7 @@ const inTerminal = (...args: ReadonlyArray<string>) => {
   })
   terminals.push(terminal)
   const { CI: _, SMITHERS_DB: __, ...env } = process.env
-  const child = Bun.spawn([process.execPath, bin, ...args], { cwd: place.path, env: { ...env, TERM: "xterm" }, terminal })
+  const child = Bun.spawn([process.execPath, bin, ...args], { cwd: place.path, env: { ...env, TERM: "xterm", ...more }, terminal })
   return {
     seen: () => text,
     sees: (words: string | RegExp) =>
@@ -60,6 +64,38 @@ describe("in a terminal", () => {
     expect((await place.run("why", "s")).stdout).toContain("was stopped")
   })
 
+  it("Ctrl-C says that a run is being stopped, which may take its time, and a second one how to take up what it leaves", async () => {
+    writeFileSync(
+      place.file("stubborn.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Effect, Schema } from "effect"
+export default Smithers.createWorkflow({ name: "stubborn", input: Schema.Void }).build(($) =>
+  $.step("one", { output: Schema.Void, run: () => Effect.uninterruptible(Effect.never) }))
+`,
+    )
+    const up = inTerminal("up", "stubborn.ts", "--run-id", "s")
+    await up.sees("→ one (attempt 1, iteration 0) 0.4s")
+    up.interrupt()
+    await up.sees("Stopping: the run is being let go of. A second time stops at once.")
+    up.interrupt()
+    expect(await up.ended).toBe(130)
+    await up.sees("Run s is left as it stands, and nobody works on it. Take it up: smithers up --resume s\r\n")
+    const json = place.start(["up", "--resume", "s", "--json"])
+    await until(async () => (await place.run("logs", "s")).stdout.includes("→ one (attempt 2"), "it goes on")
+    json.kill("SIGINT")
+    json.kill("SIGTERM")
+    const { stdout } = await json.result
+    expect(JSON.parse(stdout)).toMatchObject({ error: { tag: "Interrupted", runId: "s", next: ["smithers up --resume s"] } })
+  })
+
+  it("output is cut to what a person reads", async () => {
+    await place.run("up", "workflow.ts#loud", "--input", '{"size":100000}', "--run-id", "l")
+    const output = inTerminal("output", "l")
+    await output.sees("smithers output l --json shows all of it")
+    expect(await output.ended).toBe(0)
+    expect(output.seen().length).toBeLessThan(10_000)
+  })
+
   it("answer asks for each field by its schema", async () => {
     await place.run("up", "workflow.ts#triage", "--run-id", "t")
     const answer = inTerminal("answer", "t", "rate", "--by", "ann")
@@ -77,6 +113,41 @@ describe("in a terminal", () => {
     expect(await answer.ended).toBe(0)
     expect((await place.run("up", "--resume", "t")).code).toBe(0)
     expect((await place.json("output", "t")).value).toMatchObject({ output: { severity: "high", score: 7 } })
+  })
+
+  it("answer checks each field when it is given, and has no colours where there are to be none", async () => {
+    writeFileSync(
+      place.file("limits.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+const Code = Schema.String.pipe(Schema.pattern(/^[A-Z]{3}$/))
+export default Smithers.createWorkflow({ name: "limits", input: Schema.Void }).build(($) =>
+  $.human("rate", { prompt: "Rate it", output: Schema.Struct({
+    score: Schema.Int.pipe(Schema.between(1, 5)), code: Code, tags: Schema.Array(Schema.NonEmptyString), sure: Schema.Boolean,
+  }) }))
+`,
+    )
+    await place.run("up", "limits.ts", "--run-id", "l")
+    const answer = inTerminalWith({ NO_COLOR: "1" }, "answer", "l", "rate", "--by", "ann")
+    const corrects = async (field: string, wrong: string, complaint: string, right: string) => {
+      await answer.sees(field)
+      answer.type(`${wrong}${enter}`)
+      await answer.sees(complaint)
+      answer.type(`${"\u007f".repeat(wrong.length)}${right}${enter}`)
+    }
+    await corrects("score", "7", "7 is greater than 5", "5")
+    await corrects("code", "abc", "does not match pattern", "ABC")
+    await corrects("tags", '["a",""]', "too short", '["a"]')
+    await answer.sees("sure")
+    answer.type(enter)
+    expect(await answer.ended).toBe(0)
+    await answer.sees('Answered "rate"')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: this is what must not be there.
+    expect(answer.seen()).not.toMatch(/\u001b\[(\d+;)*(3|4|9|10)\d(;\d+)*m/)
+    expect((await place.run("up", "--resume", "l")).code).toBe(0)
+    expect((await place.json("output", "l")).value).toMatchObject({
+      output: { score: 5, code: "ABC", tags: ["a"], sure: false },
+    })
   })
 
   it("answer is left with Ctrl-C, and nothing is sent", async () => {

@@ -469,6 +469,39 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("what a run was told, and which of its questions that answers, is known before anybody takes it up", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const asks = (nodeId: string, kind: "approval" | "human") =>
+          ({ _tag: "WaitStarted", nodeId, iteration: 0, kind, request: null }) as const
+        yield* run.commit([started, asks("a", "approval"), asks("b", "approval"), asks("c", "human")])
+        yield* storage.release("r", 1, run.now(), "waiting")
+        const known = Effect.gen(function* () {
+          const waits = yield* storage.waits({ runId: "r", all: true })
+          const open = yield* storage.waits({ isAnswered: false, limit: 2 })
+          const { isTold } = yield* storage.inspect("r")
+          const answered = waits.filter(({ isAnswered }) => isAnswered).map(({ nodeId }) => nodeId)
+          return { answered, open: open.map(({ nodeId }) => nodeId), isTold }
+        })
+        expect(yield* known).toEqual({ answered: [], open: ["a", "b"], isTold: false })
+        const place = { nodeId: "a", iteration: 0 }
+        const told = { runId: "r", at: run.now() }
+        yield* storage.deliver({ ...told, id: "else", command: { _tag: "Decide", ...place, iteration: 1, approved: true } })
+        yield* storage.deliver({ ...told, id: "kind", command: { _tag: "Answer", ...place, value: 1 } })
+        expect(yield* known).toEqual({ answered: [], open: ["a", "b"], isTold: true })
+        yield* storage.deliver({ ...told, id: "a", command: { _tag: "Decide", ...place, approved: false } })
+        yield* storage.deliver({ ...told, id: "c", command: { _tag: "Answer", ...place, nodeId: "c", value: 1 } })
+        expect(yield* known).toEqual({ answered: ["a", "c"], open: ["b"], isTold: true })
+        yield* run.claim()
+        yield* run.commit([{ _tag: "WaitEnded", ...place, status: "finished", how: "decided" }], {
+          consumed: ["a", "else", "kind"],
+        })
+        expect(yield* known).toEqual({ answered: ["c"], open: ["b"], isTold: true })
+        yield* run.commit([], { consumed: ["c"] })
+        expect(yield* known).toMatchObject({ isTold: false })
+      }),
+    )
+
     holds("a command that is delivered again does nothing, also once it was taken care of", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")

@@ -2,7 +2,7 @@
  * Which database a command means, and which run in it.
  */
 import { existsSync } from "node:fs"
-import { dirname, join, resolve } from "node:path"
+import { dirname, join, relative, resolve } from "node:path"
 import type { RunNotFound, StoreError } from "@smithers/core/Errors"
 import type { StorageShape } from "@smithers/core/Storage"
 import * as RunIds from "@smithers/sqlite/RunIds"
@@ -31,6 +31,16 @@ export const nearest = (folder: string): string | undefined => {
 export const named = (db: string | undefined): string | undefined => {
   const given = db ?? process.env.SMITHERS_DB
   return given === undefined || given === "" ? undefined : resolve(given)
+}
+
+/** How a command that is typed in a folder names a database that is, or will be, there: not at all where it finds it by itself. */
+export const nameFor = (file: string, db: string | undefined, folder: string): string | undefined => {
+  if (named(db) !== undefined) return db
+  for (let here = resolve(folder); ; here = dirname(here)) {
+    const near = join(here, filename)
+    if (near === file) return undefined
+    if (existsSync(near) || here === dirname(here)) return relative(folder, file)
+  }
 }
 
 /** The database of a command. Fails with `NoDatabase` where there is none. */
@@ -86,6 +96,15 @@ export const sourceOf = (storage: StorageShape, runId: string): Effect.Effect<st
     const { run } = yield* storage.inspect(runId)
     if (run.source !== null) return run.source
     return run.parent === null ? undefined : yield* sourceOf(storage, run.parent.runId)
+  })
+
+/** The run that has to be taken up for another to go on: that one or, where a run above it waits for it, the topmost of those. */
+export const topmost = (storage: StorageShape, runId: string): Effect.Effect<string, StoreError | RunNotFound> =>
+  Effect.gen(function* () {
+    const { parent } = (yield* storage.inspect(runId)).run
+    if (parent?.isAttached !== true) return runId
+    const above = (yield* storage.inspect(parent.runId)).run
+    return above.finishedAt === null ? yield* topmost(storage, parent.runId) : runId
   })
 
 /** A run in a database that is open. */

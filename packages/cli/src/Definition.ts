@@ -4,11 +4,13 @@
  */
 import * as Args from "@effect/cli/Args"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import type * as Effect from "effect/Effect"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
-import type { OptionKind } from "./Argv.ts"
+import { nearest, type OptionKind } from "./Argv.ts"
 import type { Tagged } from "./Errors.ts"
 import type { ExitCode } from "./Exit.ts"
 import type { Host } from "./Host.ts"
@@ -24,6 +26,8 @@ export interface Argument<A> extends Described {
   readonly _tag: "Argument"
   readonly name: string
   readonly isOptional: boolean
+  /** The values that are offered where it is completed; empty where there are none to offer. */
+  readonly choices: ReadonlyArray<string>
   readonly args: Args.Args<A>
 }
 
@@ -36,6 +40,8 @@ export interface NamedOption<A> extends Described {
   /** What stands for the value in help texts. */
   readonly placeholder: string | undefined
   readonly isRepeated: boolean
+  /** The values it takes; empty where it takes any. */
+  readonly choices: ReadonlyArray<string>
   readonly options: Options.Options<A>
 }
 
@@ -66,6 +72,12 @@ export interface Example {
   readonly does: string
 }
 
+/**
+ * What becomes of a command once nobody reads what it prints: it has printed enough, it is stopped as if by a signal, or it goes on, as
+ * printing is not what it is for.
+ */
+export type WhenUnread = "end" | "stop" | "go on"
+
 /** A command. */
 export interface Definition {
   /** Its words: `["workflow", "list"]`. */
@@ -78,6 +90,7 @@ export interface Definition {
   /** What `--json` prints: one such document, or one per line where `isStream`. */
   readonly output: Schema.Schema.AnyNoContext
   readonly isStream: boolean
+  readonly whenUnread: WhenUnread
   readonly descriptor: CommandDescriptor.Command<unknown>
   /** Loads and calls the action with what the descriptor has parsed. */
   readonly run: (parsed: unknown) => Promise<Effect.Effect<Reply, Tagged, Screen | Host>>
@@ -94,17 +107,20 @@ export interface DefinitionOptions<P extends Parameters> {
   readonly parameters: P
   readonly output: Schema.Schema.AnyNoContext
   readonly isStream?: boolean
+  /** `end` unless told. */
+  readonly whenUnread?: WhenUnread
   readonly action: () => Promise<Action<P>>
 }
 
 const orUndefined = Option.getOrUndefined
 
 /** An argument that must be given. */
-export const argument = (name: string, description: string): Argument<string> => ({
+export const argument = (name: string, description: string, choices: ReadonlyArray<string> = []): Argument<string> => ({
   _tag: "Argument",
   name,
   description,
   isOptional: false,
+  choices,
   args: Args.withDescription(Args.text({ name }), description),
 })
 
@@ -114,6 +130,7 @@ export const optionalArgument = (name: string, description: string): Argument<st
   name,
   description,
   isOptional: true,
+  choices: [],
   args: Args.map(Args.optional(Args.withDescription(Args.text({ name }), description)), orUndefined),
 })
 
@@ -131,6 +148,7 @@ const named = <A>(
   alias: more.alias,
   placeholder: more.placeholder,
   isRepeated: more.isRepeated ?? false,
+  choices: more.choices ?? [],
   options: more.alias === undefined ? options : Options.withAlias(options, more.alias),
 })
 
@@ -156,10 +174,50 @@ export const optionalText = (name: string, placeholder: string, description: str
   kind: "switch",
 })
 
-/** An option with a whole number. */
-export const integer = (name: string, description: string): NamedOption<number | undefined> => {
-  const option = Options.withDescription(Options.integer(name), description)
-  return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder: "number" })
+/** Reads a value, or says what is wrong with it as the end of a sentence that begins with the option. */
+type Read<A> = (text: string) => { readonly read: A } | { readonly problem: string }
+
+/** Has the values of an option read. What `@effect/cli` reads itself it refuses without naming the option. */
+const reading =
+  <A>(name: string, read: Read<A>) =>
+  (text: string): Effect.Effect<A, ValidationError.ValidationError> => {
+    const found = read(text)
+    if ("read" in found) return Effect.succeed(found.read)
+    return Effect.fail(ValidationError.invalidValue(HelpDoc.p(`--${name} ${found.problem}`)))
+  }
+
+const readInteger =
+  (least: number): Read<number> =>
+  (text) => {
+    const value = Number(text)
+    if (text.trim() === "" || !Number.isSafeInteger(value)) return { problem: `is a whole number, not ${JSON.stringify(text)}` }
+    return value < least ? { problem: `must be at least ${least}` } : { read: value }
+  }
+
+const readChoice =
+  <A extends string>(choices: ReadonlyArray<A>): Read<A> =>
+  (text) => {
+    const found = choices.find((one) => one === text)
+    if (found !== undefined) return { read: found }
+    const near = nearest(text, choices)
+    const meant = near === undefined ? "" : `; did you mean ${near}?`
+    return { problem: `is one of ${choices.join(", ")}, not ${JSON.stringify(text)}${meant}` }
+  }
+
+const orNot = <A>(text: string | undefined, read: (text: string) => Effect.Effect<A, ValidationError.ValidationError>) =>
+  text === undefined ? Effect.succeed(undefined) : read(text)
+
+/** An option with a whole number, at least 0 unless told. */
+export const integer = (name: string, description: string, least = 0): NamedOption<number | undefined> => {
+  const read = reading(name, readInteger(least))
+  const { options } = text(name, "number", description)
+  return named(
+    name,
+    description,
+    "value",
+    Options.mapEffect(options, (given) => orNot(given, read)),
+    { placeholder: "number" },
+  )
 }
 
 /** An option with one of some values. */
@@ -168,9 +226,16 @@ export const choice = <const A extends string>(
   choices: ReadonlyArray<A>,
   description: string,
 ): NamedOption<A | undefined> => {
-  const option = Options.withDescription(Options.choice(name, choices), description)
+  const read = reading(name, readChoice(choices))
   const placeholder = choices.join("|")
-  return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder })
+  const { options } = text(name, placeholder, description)
+  return named(
+    name,
+    description,
+    "value",
+    Options.mapEffect(options, (given) => orNot(given, read)),
+    { placeholder, choices },
+  )
 }
 
 /** An option that may be given more than once. */
@@ -184,9 +249,17 @@ export const choices = <const A extends string>(
   name: string,
   values: ReadonlyArray<A>,
   description: string,
+  placeholder = values.join("|"),
 ): NamedOption<ReadonlyArray<A>> => {
-  const option = Options.withDescription(Options.choice(name, values), description)
-  return named(name, description, "value", Options.repeated(option), { placeholder: values.join("|"), isRepeated: true })
+  const read = reading(name, readChoice(values))
+  const { options } = texts(name, placeholder, description)
+  return named(
+    name,
+    description,
+    "value",
+    Options.mapEffect(options, (given) => Effect.forEach(given, read)),
+    { placeholder, isRepeated: true, choices: values },
+  )
 }
 
 /** Options that every command has. */
@@ -199,7 +272,7 @@ const isArgument = (parameter: Parameter<unknown>): parameter is Argument<unknow
 
 /** Defines a command. */
 export const define = <const P extends Parameters>(options: DefinitionOptions<P>): Definition => {
-  const { path, summary, details, examples, output, isStream = false, action } = options
+  const { path, summary, details, examples, output, isStream = false, whenUnread = "end", action } = options
   const parameters = Object.entries({ ...options.parameters, ...globals })
   const args = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [[key, parameter] as const] : []))
   const opts = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [] : [[key, parameter] as const]))
@@ -218,6 +291,7 @@ export const define = <const P extends Parameters>(options: DefinitionOptions<P>
     options: opts.map(([, option]) => option),
     output,
     isStream,
+    whenUnread,
     get descriptor() {
       return CommandDescriptor.withDescription(parser(), summary)
     },

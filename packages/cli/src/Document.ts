@@ -48,7 +48,8 @@ export const markdown = (groups: Groups): string => {
 
 \`smithers\` comes with \`smithers-orchestrator\`. Every command has help with an example (\`smithers <command> --help\`), and prints JSON with
 \`--json\`: one document on the standard output and nothing else, or one per line where events are followed. What is said on the
-way goes to the standard error, and is not said with \`--json\`.
+way goes to the standard error, and is not said with \`--json\`. With it the standard error also takes what a workflow, or a program that a
+workflow starts, writes to its standard output.
 
 | | |
 |---|---|
@@ -73,6 +74,7 @@ Where a value is JSON, \`@file\` reads it from a file and \`-\` from the standar
 | 3 | the run waits for a person, a signal or a time, or is paused |
 | 4 | what was given cannot be used: an option, an input, a file, an id; nothing was changed |
 | 130, 143 | stopped by SIGINT or SIGTERM; a run is let go of first, and can be resumed |
+| 141 | stopped because nobody reads any more what it prints as it goes on; a run goes on unread |
 
 An error is printed as its message, and with \`--json\` as [\`error\`](cli.schema.json): \`{"error":{"tag":"NoSuchRun","message":"…","runId":"…"}}\`, with the
 ids that it carries. The tags of the runtime's errors are those in [workflows.md](workflows.md).

@@ -2,6 +2,7 @@
  * What can be wrong with a command, each with a message that says what to do next, and which exit code and JSON an error becomes. Errors
  * of the runtime itself are those of `@smithers/core/Errors`.
  */
+import { NonRetryable } from "@smithers/core/Errors"
 import * as Schema from "effect/Schema"
 import { Exit, type ExitCode } from "./Exit.ts"
 
@@ -126,9 +127,19 @@ export class DetachedEnded extends Schema.TaggedError<DetachedEnded>()("Detached
   }
 }
 
-/** A signal stopped the command. */
+/** A file of ours cannot be written. Nothing was started. */
+export class CannotWrite extends Schema.TaggedError<CannotWrite>()("CannotWrite", {
+  path: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.path} cannot be written: ${this.problem}. See to what is in its way, or to the permissions of the folder, and try again.`
+  }
+}
+
+/** A signal stopped the command; SIGPIPE stands for a reader that has gone. */
 export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", {
-  signal: Schema.Literal("SIGINT", "SIGTERM"),
+  signal: Schema.Literal("SIGINT", "SIGTERM", "SIGPIPE"),
   /** The run that was let go of, and the command that takes it up. */
   runId: Schema.optional(Schema.String),
   next: Schema.optional(Schema.Array(Schema.String)),
@@ -136,6 +147,25 @@ export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted"
   override get message(): string {
     return `Stopped by ${this.signal}.`
   }
+}
+
+/** Something threw that nobody waits for: a timer, or a promise that was left alone. The run was let go of before the process ended. */
+export class Uncaught extends Schema.TaggedError<Uncaught>()("Uncaught", {
+  problem: Schema.String,
+  /** The run that was let go of, and the command that takes it up. */
+  runId: Schema.optional(Schema.String),
+  next: Schema.optional(Schema.Array(Schema.String)),
+}) {
+  override get message(): string {
+    const then = this.next?.[0] === undefined ? "" : `\nNothing that is done is lost; take it up again: ${this.next[0]}`
+    return `Something threw where nothing waits for it: ${this.problem}${then}`
+  }
+}
+
+/** What a workflow gets that calls `process.exit`: the process is not its to end, and calling it again cannot help. */
+export const exitCalled = (code: unknown): NonRetryable => {
+  const message = `process.exit(${code === undefined ? "" : String(code)}) was called. A workflow returns or throws; its process goes on.`
+  return new NonRetryable({ message })
 }
 
 /** Whatever carries a tag and a message. */
@@ -164,6 +194,7 @@ const inputTags: ReadonlySet<string> = new Set([
   "RunNotFound",
   "RunEnded",
   "NotWaiting",
+  "NotAnApprover",
   "NodeNotFound",
   "AlreadyDecided",
   "InvalidCommand",
@@ -173,9 +204,11 @@ const inputTags: ReadonlySet<string> = new Set([
   "IncompatibleTable",
 ])
 
+const signalCodes = { SIGINT: Exit.interrupted, SIGTERM: Exit.terminated, SIGPIPE: Exit.unread } as const
+
 /** The exit code of an error. */
 export const codeOf = (error: Tagged): ExitCode => {
-  if (error._tag === "Interrupted") return (error as Interrupted).signal === "SIGINT" ? Exit.interrupted : Exit.terminated
+  if (error._tag === "Interrupted") return signalCodes[(error as Interrupted).signal]
   if (error._tag === "RunCancelled") return Exit.cancelled
   if (error._tag === "DetachedEnded" && (error as DetachedEnded).exitCode === Exit.input) return Exit.input
   return inputTags.has(error._tag) ? Exit.input : Exit.failed

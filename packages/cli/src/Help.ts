@@ -32,6 +32,12 @@ export const ofCommand = (definition: Definition): string => {
   return sections.join("\n\n")
 }
 
+/** Help of the commands that begin with one word. */
+export const ofGroup = (word: string, definitions: ReadonlyArray<Definition>): string => {
+  const rows = definitions.map(({ path, summary }) => [path.join(" "), summary] as const)
+  return `USAGE\n  smithers ${word} <command> [options]     smithers ${word} <command> --help\n\nCOMMANDS\n${list(rows)}`
+}
+
 /** Help of all commands, in groups. */
 export const ofProgram = (groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]>): string => {
   const all = groups.map(([title, definitions]) => {

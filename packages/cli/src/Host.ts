@@ -1,8 +1,8 @@
 /**
  * What a command knows of the program it is part of.
  */
-import type { Command } from "@effect/cli/CommandDescriptor"
 import * as Context from "effect/Context"
+import type { Completable } from "./Completions.ts"
 
 export interface HostShape {
   /** A folder from which `smithers-orchestrator` resolves. */
@@ -10,7 +10,7 @@ export interface HostShape {
   /** How to start this program once more: the executable and what comes before the arguments. */
   readonly self: ReadonlyArray<string>
   /** All commands, for the one that completes them. */
-  readonly commands: ReadonlyArray<{ readonly path: ReadonlyArray<string>; readonly descriptor: Command<unknown> }>
+  readonly commands: ReadonlyArray<Completable>
 }
 
 /** The program that runs the command. */

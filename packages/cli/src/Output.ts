@@ -6,6 +6,7 @@ import * as Errors from "@smithers/core/Errors"
 import { RunEvent } from "@smithers/core/RunEvent"
 import * as Storage from "@smithers/core/Storage"
 import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
 
 const strings = Schema.Array(Schema.String)
 const node = { nodeId: Schema.String, iteration: Schema.Number }
@@ -70,6 +71,12 @@ export const InspectedNode = Schema.Struct({
 
 /** A line of `logs` and `events`. */
 export const Event = Schema.Struct({ ...Storage.LoggedEvent.fields, event: named("RunEvent")(RunEvent) })
+
+/** The types of events. */
+export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flatMap(({ ast }) => {
+  const type = AST.getPropertySignatures(ast).find(({ name }) => name === "_tag")?.type
+  return type?._tag === "Literal" ? [type.literal as RunEvent["_tag"]] : []
+})
 
 /** `why` */
 export const Reason = Schema.Struct({

@@ -19,11 +19,12 @@ import * as Schema from "effect/Schema"
 import { nearest, normalise } from "./Argv.ts"
 import * as Catalog from "./Catalog.ts"
 import type { Definition, Reply } from "./Definition.ts"
-import { codeOf, Interrupted, InvalidUsage, isTagged, type Tagged, toReply } from "./Errors.ts"
+import { codeOf, exitCalled, Interrupted, InvalidUsage, isTagged, type Tagged, toReply, Uncaught } from "./Errors.ts"
 import { Exit as Codes, type ExitCode } from "./Exit.ts"
 import * as Help from "./Help.ts"
 import { Host, type HostShape } from "./Host.ts"
-import { redirectConsole, Screen, type ScreenShape } from "./Screen.ts"
+import * as Results from "./Results.ts"
+import { Screen, type ScreenShape } from "./Screen.ts"
 import { neutralise, shorten } from "./Text.ts"
 import { version } from "./Version.ts"
 
@@ -32,12 +33,34 @@ const config = CliConfig.make({ isCaseSensitive: true, autoCorrectLimit: 0, fina
 /** What the parser may ask for and, with the options there are, never does. */
 const unused = Layer.mergeAll(FileSystem.layerNoop({}), Path.layer, Layer.succeed(Terminal.Terminal, {} as Terminal.Terminal))
 
+/** What stopped a command before its end. */
+type Stopped =
+  | { readonly _tag: "Signal"; readonly signal: Interrupted["signal"] }
+  /** Nobody reads any more, and that is no failure. */
+  | { readonly _tag: "Read" }
+  | { readonly _tag: "Uncaught"; readonly thrown: unknown }
+
 /** Runs a command line, and ends the process. */
 export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "home">): Promise<void> => {
   const isJson = argv.some((token, index) => (token === "--json" && argv[index + 1] !== "false") || token === "--json=true")
-  const screen = makeScreen(isJson)
-  // What a workflow prints is not what the command prints.
-  if (isJson) redirectConsole((text) => process.stderr.write(`${text}\n`))
+  const exit = process.exit.bind(process)
+  process.exit = ((code?: unknown) => {
+    throw exitCalled(code)
+  }) as typeof process.exit
+  let stopped: Stopped | undefined
+  const stop = (why: Stopped): void => {
+    if (stopped !== undefined) return
+    stopped = why
+    fiber.unsafeInterruptAsFork(fiber.id())
+  }
+  const results = (isJson ? Results.apart : Results.shared)(() => {
+    // Where nothing was found to be run, all that there was to say has been said.
+    const whenUnread = definitionOf(argv)?.whenUnread ?? "end"
+    if (whenUnread !== "go on") stop(whenUnread === "end" ? { _tag: "Read" } : { _tag: "Signal", signal: "SIGPIPE" })
+  })
+  // Whoever has read enough of what is said on the way has not asked for the run to stop.
+  process.stderr.on("error", () => {})
+  const screen = makeScreen(isJson, results)
   const services = Context.make(Screen, screen).pipe(
     Context.add(Host, { home: host.home, self: [process.execPath, Bun.main], commands: Catalog.all }),
   )
@@ -47,7 +70,7 @@ export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "ho
       if (isJson) return
       const said = Array.isArray(message) ? message.map(String).join(" ") : String(message)
       const why = Cause.isEmpty(cause) ? "" : `: ${Cause.pretty(cause)}`
-      process.stderr.write(`${neutralise(shorten(`${said}${why}`, 2000))}\n`)
+      screen.sayNow(shorten(`${said}${why}`, 2000))
     }),
   )
   const program = Effect.provide(perform(argv, screen), Layer.mergeAll(Layer.succeedContext(services), logger)).pipe(
@@ -57,41 +80,47 @@ export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "ho
   // Waiting for news of a database keeps no process alive; a command that waits for nothing else is to wait all the same.
   setInterval(() => {}, 2 ** 30)
   const fiber = Effect.runFork(program)
-  let signal: "SIGINT" | "SIGTERM" | undefined
-  const stop = (name: "SIGINT" | "SIGTERM") => () => {
-    // The second one does not wait for anything.
-    if (signal !== undefined) process.exit(name === "SIGINT" ? Codes.interrupted : Codes.terminated)
-    signal = name
-    fiber.unsafeInterruptAsFork(fiber.id())
+  const onSignal = (signal: "SIGINT" | "SIGTERM") => () => {
+    const { runId, next = [] } = screen.remembered()
+    if (stopped !== undefined) {
+      // The second one does not wait for anything.
+      const error = new Interrupted({ signal, ...screen.remembered() })
+      if (isJson) results.writeLast(`${JSON.stringify(toReply(error))}\n`)
+      else if (runId !== undefined)
+        Results.last(2, `${neutralise(`Run ${runId} is left as it stands, and nobody works on it. Take it up: ${next[0]}`)}\n`)
+      exit(codeOf(error))
+    }
+    if (runId !== undefined && !isJson) screen.sayNow("Stopping: the run is being let go of. A second time stops at once.")
+    stop({ _tag: "Signal", signal })
   }
-  process.on("SIGINT", stop("SIGINT"))
-  process.on("SIGTERM", stop("SIGTERM"))
-  // Whoever reads has heard enough: `smithers logs … | head`.
-  process.stdout.on("error", () => process.exit(Codes.finished))
+  process.on("SIGINT", onSignal("SIGINT"))
+  process.on("SIGTERM", onSignal("SIGTERM"))
+  const onUncaught = (thrown: unknown): void => stop({ _tag: "Uncaught", thrown })
+  process.on("uncaughtException", onUncaught)
+  process.on("unhandledRejection", onUncaught)
 
-  fiber.addObserver((exit) => {
-    const code = Effect.runPromise(Effect.provideService(report(exit, signal, screen.remembered()), Screen, screen))
+  fiber.addObserver((ended) => {
+    const code = Effect.runPromise(Effect.provideService(report(ended, stopped, screen.remembered()), Screen, screen))
     // Workflows may have left something open that would keep the process.
-    code.then((code) => process.exit(code))
+    code.then((code) => exit(code))
   })
 }
 
 /** Prints what went wrong, if anything did. */
 const report = (
   exit: Exit.Exit<ExitCode, Tagged>,
-  signal: "SIGINT" | "SIGTERM" | undefined,
-  remembered: { readonly runId?: string; readonly next?: ReadonlyArray<string> },
+  stopped: Stopped | undefined,
+  remembered: ReturnType<Remembering["remembered"]>,
 ) =>
   Effect.gen(function* () {
     const screen = yield* Screen
     if (Exit.isSuccess(exit)) return exit.value
-    const raised =
-      signal !== undefined && Cause.isInterruptedOnly(exit.cause)
-        ? new Interrupted({ signal, ...remembered })
-        : Cause.squash(exit.cause)
+    const isInterrupted = Cause.isInterruptedOnly(exit.cause)
+    if (isInterrupted && stopped?._tag === "Read") return Codes.finished
+    const raised = (isInterrupted ? errorOf(stopped, remembered) : undefined) ?? Cause.squash(exit.cause)
     if (isTagged(raised)) {
       const isQuiet = raised._tag === "Interrupted" && !screen.isJson
-      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(`${raised.message}`)
+      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(shorten(raised.message, 5000))
       return codeOf(raised)
     }
     const message = `This is a fault of smithers, not of yours: ${Cause.pretty(exit.cause)}`
@@ -99,20 +128,34 @@ const report = (
     return Codes.failed
   })
 
+const errorOf = (stopped: Stopped | undefined, remembered: ReturnType<Remembering["remembered"]>) => {
+  if (stopped?._tag === "Signal") return new Interrupted({ signal: stopped.signal, ...remembered })
+  if (stopped?._tag !== "Uncaught") return undefined
+  const { thrown } = stopped
+  const said = thrown instanceof Error ? (thrown.stack ?? `${thrown.name}: ${thrown.message}`) : Bun.inspect(thrown)
+  return new Uncaught({ problem: shorten(said, 2000), ...remembered })
+}
+
 const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effect<ExitCode, Tagged, Screen | Host> =>
   Effect.gen(function* () {
-    const [first] = argv
-    if (first === undefined || first === "--help" || first === "-h" || (first === "help" && argv.length === 1)) {
+    const [moved, words] = wordsOf(argv)
+    const [first] = words
+    if (first === undefined || isHelp(first)) {
       const commands = Catalog.all.map(({ path, summary }) => ({ command: path.join(" "), summary }))
       yield* screen.print({ version, commands }, Help.ofProgram(Catalog.groups))
       return Codes.finished
     }
-    const [moved, words] = first === "help" ? [[], argv.slice(1)] : leading(argv)
+    const inside = Catalog.all.filter(({ path }) => path.length === 2 && path[0] === first)
+    if (inside.length > 0 && words[1] !== undefined && isHelp(words[1])) {
+      const commands = inside.map(({ path, summary }) => ({ command: path.join(" "), summary }))
+      yield* screen.print({ version, commands }, Help.ofGroup(first, inside))
+      return Codes.finished
+    }
     const definition = Catalog.find(words)
     if (definition === undefined) return yield* new InvalidUsage({ problem: unknownCommand(words) })
     const rest = [...moved, ...words.slice(definition.path.length)]
     const beforeForced = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest
-    if (first === "help" || beforeForced.includes("--help") || beforeForced.includes("-h")) {
+    if (argv[0] === "help" || beforeForced.some(isHelp)) {
       yield* screen.print(describe(definition), Help.ofCommand(definition))
       return Codes.finished
     }
@@ -122,6 +165,15 @@ const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effec
     if (value !== undefined) yield* screen.print(screen.isJson ? encode(definition, value) : undefined, text)
     return code
   })
+
+const isHelp = (token: string): boolean => token === "--help" || token === "-h"
+
+/** What was said before the command, and the command with what follows it. */
+const wordsOf = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<string>, words: ReadonlyArray<string>] =>
+  argv[0] === "help" ? [[], argv.slice(1)] : leading(argv)
+
+/** The command that is meant. */
+const definitionOf = (argv: ReadonlyArray<string>): Definition | undefined => Catalog.find(wordsOf(argv)[1])
 
 /** Options of all commands may also stand before the command. */
 const leading = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<string>, words: ReadonlyArray<string>] => {
@@ -150,7 +202,8 @@ const unknownCommand = (words: ReadonlyArray<string>): string => {
   const inside = Catalog.all.filter(({ path }) => path.length === 2 && path[0] === first)
   if (inside.length > 0) {
     const names = inside.map(({ path }) => path[1] as string)
-    return `"smithers ${first}" needs one of ${names.join(", ")}${second === undefined ? "" : `, not "${second}"`}`
+    const said = second === undefined || second.startsWith("-") ? "" : `, not "${second}"`
+    return `"smithers ${first}" needs one of ${names.join(", ")}${said}`
   }
   const near = nearest(
     first,
@@ -179,26 +232,39 @@ const plain = (doc: HelpDoc.HelpDoc): string => Bun.stripANSI(HelpDoc.toAnsiText
 
 interface Remembering extends ScreenShape {
   readonly remembered: () => { readonly runId?: string; readonly next?: ReadonlyArray<string> }
+  /** Says something from where nothing can be waited for. */
+  readonly sayNow: (text: string) => void
 }
 
-const makeScreen = (isJson: boolean): Remembering => {
+const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
   let remembered: ReturnType<Remembering["remembered"]> = {}
-  const isLive = process.stdout.isTTY === true && !isJson && !process.env.CI && process.env.TERM !== "dumb"
-  const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
-    Effect.async((resume) => {
-      stream.write(text, () => resume(Effect.void))
-    })
+  let through: ((text: string) => void) | undefined
+  const isTerminal = process.stdout.isTTY === true && !isJson
+  const isLive = isTerminal && !process.env.CI && process.env.TERM !== "dumb"
+  const sayNow = (text: string, taken: () => void = () => {}): void => {
+    if (through === undefined) {
+      process.stderr.write(`${neutralise(text)}\n`, taken)
+      return
+    }
+    through(text)
+    taken()
+  }
   return {
     isJson,
+    isTerminal,
     isLive,
-    canAsk: process.stdin.isTTY === true && process.stdout.isTTY === true && !isJson,
+    canAsk: process.stdin.isTTY === true && isTerminal,
     columns: () => process.stdout.columns || 100,
     rows: () => process.stdout.rows || 24,
     print: (value, text) => {
-      if (isJson) return value === undefined ? Effect.void : write(process.stdout, `${JSON.stringify(value)}\n`)
-      return write(process.stdout, `${neutralise(text)}\n`)
+      if (isJson && value === undefined) return Effect.void
+      return Effect.promise(() => results.write(isJson ? `${JSON.stringify(value)}\n` : `${neutralise(text)}\n`))
     },
-    say: (text) => (isJson ? Effect.void : write(process.stderr, `${neutralise(text)}\n`)),
+    say: (text) => (isJson ? Effect.void : Effect.async((resume) => sayNow(text, () => resume(Effect.void)))),
+    sayNow: (text) => sayNow(text),
+    sayThrough: (line) => {
+      through = line
+    },
     draw: (text) => {
       process.stdout.write(text)
     },

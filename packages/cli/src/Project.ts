@@ -28,7 +28,7 @@ export const rootOf = (folder: string): string => {
 export const workflows = (root: string): ReadonlyArray<ProjectWorkflow> => {
   const found = new Map<string, ProjectWorkflow>()
   for (const folder of folders.map((name) => join(root, name))) {
-    if (!existsSync(folder)) continue
+    if (!isFolder(folder)) continue
     for (const entry of readdirSync(folder).sort()) {
       const path = join(folder, entry)
       const whole = entryOf(path)
@@ -40,8 +40,11 @@ export const workflows = (root: string): ReadonlyArray<ProjectWorkflow> => {
   return [...found.values()].sort((left, right) => left.name.localeCompare(right.name))
 }
 
+/** Whether there is a folder: a link may lead nowhere, and what is above may be a file. */
+const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
+
 /** A file, or the `index` or `workflow` file of a folder. */
 const entryOf = (path: string): string | undefined => {
-  if (!statSync(path).isDirectory()) return extension.test(path) ? path : undefined
+  if (!isFolder(path)) return extension.test(path) ? path : undefined
   return ["workflow.tsx", "workflow.ts", "index.tsx", "index.ts"].map((name) => join(path, name)).find((file) => existsSync(file))
 }

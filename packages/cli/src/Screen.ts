@@ -7,6 +7,8 @@ import type * as Effect from "effect/Effect"
 
 export interface ScreenShape {
   readonly isJson: boolean
+  /** Whether results are shown on a terminal. */
+  readonly isTerminal: boolean
   /** Whether a person looks at it, so that lines may be drawn over. */
   readonly isLive: boolean
   /** Whether someone can be asked. */
@@ -17,6 +19,8 @@ export interface ScreenShape {
   readonly print: (value: unknown, text: string) => Effect.Effect<void>
   /** Says something on the way. */
   readonly say: (text: string) => Effect.Effect<void>
+  /** Has what is said go through what draws on the terminal, which would otherwise draw over it. */
+  readonly sayThrough: (line: ((text: string) => void) | undefined) => void
   /** Keeps what is to be told of a run should the command be stopped by a signal. */
   readonly remember: (run: { readonly runId: string; readonly next: ReadonlyArray<string> }) => void
   /** Draws on the terminal as it is, control sequences and all. */

@@ -2,7 +2,7 @@
  * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
  */
 import type { RunDetails, WaitSummary } from "@smithers/core/Storage"
-import { titleOf } from "./Progress.ts"
+import { titleOf, waitText } from "./Progress.ts"
 import { oneLine, plural, quoted, shorten, span } from "./Text.ts"
 
 /** What is known of a run. */
@@ -13,8 +13,6 @@ export interface Known {
   readonly now: number
   /** Whether the process that works on it is there, where it has one. */
   readonly isOwnerAlive: boolean
-  /** Whether something was told to it that nobody has taken up yet. */
-  readonly isTold: boolean
   /** Options to name its database by, for the commands. */
   readonly db?: string
 }
@@ -30,12 +28,42 @@ export interface Why {
 export const commandLine = (db: string | undefined, ...words: ReadonlyArray<string>): string =>
   ["smithers", ...words, ...(db === undefined ? [] : ["--db", db])].map(quoted).join(" ")
 
+/** Those who may decide, where the author has named them. */
+const approversOf = ({ kind, request }: WaitSummary): ReadonlyArray<string> => {
+  const { approvers } = (request ?? {}) as { readonly approvers?: unknown }
+  return kind === "approval" && Array.isArray(approvers) ? approvers.map(String) : []
+}
+
+/** Some names, one of which will do. */
+const oneOf = (names: ReadonlyArray<string>): string => {
+  const shown = names.length > mostNames ? [...names.slice(0, mostNames), `${names.length - mostNames} more`] : names
+  return shown.length > 1
+    ? `${shown.slice(0, -1).map(oneLine).join(", ")} or ${oneLine(shown.at(-1) ?? "")}`
+    : shown.map(oneLine).join()
+}
+
+/** Names that are shown at most. */
+const mostNames = 5
+
+/** What is waited for, as a line of a list: whose it is to decide, and when a time comes. */
+export const waitLine = (wait: WaitSummary, now: number): string => {
+  const { kind, request, name, deadline } = wait
+  const approvers = approversOf(wait)
+  const who = approvers.length === 0 ? "" : ` (for ${oneOf(approvers)} to decide)`
+  const when = kind !== "timer" || deadline === null ? "" : deadline <= now ? ", which has come" : `, ${inTime(deadline, now)}`
+  return `${waitText(kind, request, name ?? undefined)}${who}${when}`
+}
+
 /** The commands that answer a wait. Values for a person to fill in are in capitals. */
 export const commandsFor = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => {
   const iteration = wait.iteration === 0 ? [] : ["--iteration", String(wait.iteration)]
   switch (wait.kind) {
     case "approval": {
-      const where = ["--node", wait.nodeId, ...iteration]
+      // One of those who may decide stands for whoever does.
+      const by = approversOf(wait)
+        .slice(0, 1)
+        .flatMap((name) => ["--by", name])
+      const where = ["--node", wait.nodeId, ...iteration, ...by]
       return [commandLine(db, "approve", wait.runId, ...where), commandLine(db, "deny", wait.runId, ...where)]
     }
     case "human":
@@ -62,11 +90,17 @@ export const why = (known: Known): Why => {
   return { ...found, sentence: /[.?!]$/.test(found.sentence) ? found.sentence : `${found.sentence}.` }
 }
 
-const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why => {
-  const { run, nodes, failure } = details
+const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
+  const { run, nodes, failure, isTold } = details
   const { runId } = run
   const it = `Run ${runId}`
   const resume = resumeOf(runId, db)
+  const isOwned = run.owner !== null && isOwnerAlive
+  // What was answered only waits to be taken up.
+  const open = waits
+    .filter(({ isAnswered }) => !isAnswered)
+    .sort((left, right) => urgency(left) - urgency(right) || left.since - right.since)
+  const [wait] = open
   switch (run.status) {
     case "finished":
       return { reason: "finished", sentence: `${it} has finished.`, commands: [commandLine(db, "output", runId)] }
@@ -77,6 +111,13 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why
       return { reason: "failed", sentence: `${it} has failed${said}`, commands: [resume] }
     }
     case "paused":
+      if (isTold && !isOwned) {
+        return {
+          reason: "told",
+          sentence: `${it} was paused, and was told something since that nobody has taken up yet.`,
+          commands: [resume, commandLine(db, "supervise")],
+        }
+      }
       return {
         reason: "paused",
         sentence: `${it} was paused and goes on when it is told to.`,
@@ -84,8 +125,6 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why
       }
     default:
   }
-  const isOwned = run.owner !== null && isOwnerAlive
-  const open = [...waits].sort((left, right) => urgency(left) - urgency(right) || left.since - right.since)
   const active = nodes.filter((node) => node.kind === "step" && (node.status === "running" || node.status === "retrying"))
   if (isOwned && active.length > 0) {
     const running = active.filter((node) => node.status === "running")
@@ -108,17 +147,17 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why
       commands: [commandLine(db, "logs", runId, "--follow")],
     }
   }
-  const [wait] = open
+  if (isTold && !isOwned) {
+    const also = wait === undefined ? "" : `; it also waits for ${awaited(wait)}`
+    return {
+      reason: "told",
+      sentence: `${it} was told something that nobody has taken up yet${also}`,
+      commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
+    }
+  }
   if (wait !== undefined && active.length === 0) {
     const others = open.length === 1 ? "" : `, and for ${plural(open.length - 1, "other thing")}`
     const left = wait.deadline === null ? "" : wait.deadline <= now ? " (its time is over)" : ` (${span(wait.deadline - now)} left)`
-    if (isTold && !isOwned) {
-      return {
-        reason: "told",
-        sentence: `${it} was told something that nobody has taken up yet; it waits for ${awaited(wait)}`,
-        commands: [resume, commandLine(db, "supervise")],
-      }
-    }
     if (wait.kind === "timer") {
       const time = inTime(wait.deadline ?? now, now)
       const needs = isOwned ? "" : "; somebody has to take it up then"
@@ -149,12 +188,14 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, isTold, db }: Known): Why
 }
 
 /** What a wait is for, as the end of a sentence. */
-const awaited = ({ kind, nodeId, request, name }: WaitSummary): string => {
+const awaited = (wait: WaitSummary): string => {
+  const { kind, nodeId, request, name } = wait
   const title = titleOf(request)
   const said = title === undefined ? "" : `: ${shorten(oneLine(title), 200)}`
+  const approvers = approversOf(wait)
   switch (kind) {
     case "approval":
-      return `the approval of "${nodeId}"${said}`
+      return `the approval of "${nodeId}"${approvers.length === 0 ? "" : ` by ${oneOf(approvers)}`}${said}`
     case "human":
       return `an answer to "${nodeId}"${said}`
     case "signal":

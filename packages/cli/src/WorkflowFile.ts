@@ -190,7 +190,7 @@ export const definitionFor = ({ workflow, all }: WorkflowModule, name: string): 
 const isBuilt = (workflow: LoadedWorkflow): workflow is LoadedWorkflow & { readonly plan: Plan } => "plan" in workflow
 
 /** A workflow as JSX says its name when it is rendered, which may fail. */
-const nameOrNone = (workflow: LoadedWorkflow): string | undefined => {
+export const nameOrNone = (workflow: LoadedWorkflow): string | undefined => {
   try {
     return workflow.name
   } catch {

@@ -7,8 +7,9 @@ import { version } from "./Version.ts"
 
 /** Runs the command line and ends the process with its exit code. */
 export const main = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "home">): Promise<void> => {
-  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
-    process.stdout.write(`${version}\n`)
+  const words = argv.filter((token) => token !== "--json")
+  if (words.length === 1 && (words[0] === "--version" || words[0] === "-v")) {
+    process.stdout.write(argv.length === 1 ? `${version}\n` : `${JSON.stringify({ version })}\n`)
     return
   }
   const { run } = await import("./Program.ts")

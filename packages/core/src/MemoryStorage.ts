@@ -263,12 +263,14 @@ export const make = (): StorageShape => {
           .filter((run) => parent === undefined || run.parent?.runId === parent)
           .slice(0, limit)
       }),
-    waits: ({ runId, runIds, kind, all = false, limit = 100 }) =>
+    waits: ({ runId, runIds, kind, all = false, isAnswered, limit = 100 }) =>
       Effect.sync(() => {
         const isMeant = (id: string) => (runId === undefined || id === runId) && (runIds === undefined || runIds.includes(id))
         return [...stored.values()]
           .filter(({ run }) => isMeant(run.runId))
           .flatMap(({ waits }) => [...waits.values()])
+          .map((wait) => ({ ...wait, isAnswered: [...inbox.values()].some((command) => answers(command, wait)) }))
+          .filter((wait) => isAnswered === undefined || wait.isAnswered === isAnswered)
           .filter((wait) => kind === undefined || kind.includes(wait.kind))
           .filter(({ status }) => all || status === "open")
           .sort((left, right) => left.since - right.since)
@@ -284,6 +286,7 @@ export const make = (): StorageShape => {
         failure: entry.state.failure ?? null,
         nodes: [...HashMap.values(entry.state.nodes)].map((record) => summarize(entry, record)).sort(byNode),
         attempts: [...entry.attempts.values()].sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
+        isTold: [...inbox.values()].some((command) => command.runId === runId),
       })),
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>
       Effect.map(find(runId), ({ log }) => log.filter(({ seq }) => seq > afterSeq).slice(0, limit)),
@@ -305,6 +308,14 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
   return { ...place, attempt, retryAt, table, error, passes: null }
 }
 
+/** Whether a command is what an open wait is for. */
+const answers = ({ runId, command }: Command, wait: WaitSummary): boolean =>
+  wait.status === "open" &&
+  runId === wait.runId &&
+  ((command._tag === "Decide" && wait.kind === "approval") || (command._tag === "Answer" && wait.kind === "human")) &&
+  command.nodeId === wait.nodeId &&
+  command.iteration === wait.iteration
+
 const changeWaits = (entry: Stored, status: WaitSummary["status"], change: Partial<WaitSummary>): void => {
   for (const [key, wait] of entry.waits) if (wait.status === status) entry.waits.set(key, { ...wait, ...change })
 }
@@ -319,7 +330,18 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void 
     const { kind, request = null, digest = null, name = null, correlation = null, deadline = null } = event
     const { runId, workflow } = entry.run
     const place = { runId, workflow, nodeId, iteration, kind, status: "open", since: at, deadline } as const
-    entry.waits.set(key, { ...place, request, digest, name, correlation, approved: null, note: null, by: null, endedAt: null })
+    entry.waits.set(key, {
+      ...place,
+      request,
+      digest,
+      name,
+      correlation,
+      approved: null,
+      note: null,
+      by: null,
+      endedAt: null,
+      isAnswered: false,
+    })
   }
   if (known === undefined) return
   if (event._tag === "ApprovalDecided") {

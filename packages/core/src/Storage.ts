@@ -226,6 +226,8 @@ export const WaitSummary = Schema.Struct({
   note: Schema.NullOr(Schema.String),
   by: Schema.NullOr(Schema.String),
   endedAt: Schema.NullOr(Schema.Number),
+  /** Whether it is open only because nobody has taken the run up since it was decided or answered. */
+  isAnswered: Schema.Boolean,
 })
 export type WaitSummary = typeof WaitSummary.Type
 
@@ -237,6 +239,8 @@ export interface WaitFilter {
   readonly kind?: ReadonlyArray<WaitKind>
   /** Also those that are over. */
   readonly all?: boolean
+  /** Only those that nobody has decided or answered yet. */
+  readonly isAnswered?: false
   /** At most this many, 100 unless told. */
   readonly limit?: number
 }
@@ -259,6 +263,8 @@ export const RunDetails = Schema.Struct({
   failure: Schema.NullOr(RunFailure),
   nodes: Schema.Array(NodeSummary),
   attempts: Schema.Array(AttemptSummary),
+  /** Whether something was told to it that nobody has taken up yet. */
+  isTold: Schema.Boolean,
 })
 export type RunDetails = typeof RunDetails.Type
 

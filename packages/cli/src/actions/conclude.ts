@@ -8,9 +8,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
-import * as Progress from "../Progress.ts"
-import { excerpt, pretty, span } from "../Text.ts"
-import { commandLine, commandsFor } from "../Why.ts"
+import { excerpt, pretty, shorten, span } from "../Text.ts"
+import { commandLine, commandsFor, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
 export const conclude = (
@@ -21,13 +20,14 @@ export const conclude = (
   resume: string,
 ) =>
   Effect.gen(function* () {
-    const took = span((yield* Clock.currentTimeMillis) - began)
+    const now = yield* Clock.currentTimeMillis
+    const took = span(now - began)
     switch (result._tag) {
       case "finished":
         return finished(db, yield* storage.inspect(runId), `finished after ${took}`)
       case "failed": {
         const value = { runId, status: "failed", error: result.error, next: [resume] }
-        const text = `Run ${runId} failed after ${took}. ${result.error.message}\nTake it up again: ${resume}`
+        const text = `Run ${runId} failed after ${took}. ${shorten(result.error.message, 500)}\nTake it up again: ${resume}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
       case "cancelled": {
@@ -51,7 +51,7 @@ export const conclude = (
       }
       default: {
         const waits = yield* waitsOf(storage, runId)
-        return waitingReply(runId, waits, db, resume)
+        return waitingReply(runId, waits, now, db, resume)
       }
     }
   })
@@ -72,7 +72,13 @@ const waitsOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyAr
     return [...own.filter(({ kind }) => kind !== "subflow"), ...inside.flat()]
   })
 
-const waitingReply = (runId: string, waits: ReadonlyArray<WaitSummary>, db: string | undefined, resume: string): Reply => {
+const waitingReply = (
+  runId: string,
+  waits: ReadonlyArray<WaitSummary>,
+  now: number,
+  db: string | undefined,
+  resume: string,
+): Reply => {
   const kinds = new Set(waits.map(({ kind }) => kind as string))
   const isForPeople = kinds.has("approval") || kinds.has("human")
   const status = isForPeople ? "waiting-approval" : kinds.has("signal") ? "waiting-event" : "waiting-timer"
@@ -84,7 +90,7 @@ const waitingReply = (runId: string, waits: ReadonlyArray<WaitSummary>, db: stri
   }))
   const commands = waits.flatMap((wait) => commandsFor(wait, db))
   const lines = waits.flatMap((wait) => [
-    `  ${wait.nodeId}: ${Progress.waitText(wait.kind, wait.request, wait.name ?? undefined)}`,
+    `  ${wait.nodeId}: ${waitLine(wait, now)}`,
     ...commandsFor(wait, db).map((command) => `      ${command}`),
   ])
   const text = [`Run ${runId} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")

@@ -1,7 +1,6 @@
 /**
  * What people say to runs.
  */
-import { userInfo } from "node:os"
 import type { JsonSchema } from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
 import { NotWaiting } from "@smithers/core/Errors"
@@ -11,10 +10,9 @@ import * as Effect from "effect/Effect"
 import { connect, connectRun, type FoundRun } from "../Database.ts"
 import { InvalidUsage, SeveralWaits } from "../Errors.ts"
 import * as Input from "../Input.ts"
-import { waitText } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
 import { excerpt, oneLine, plural, pretty, shorten, span } from "../Text.ts"
-import { commandLine, commandsFor } from "../Why.ts"
+import { commandLine, commandsFor, waitLine } from "../Why.ts"
 import { told } from "./told.ts"
 
 interface Decision {
@@ -26,13 +24,19 @@ interface Decision {
   readonly by: string | undefined
 }
 
-/** Who sits at the terminal. */
+/** Who sits at the terminal. Without `USER` the name is not in reach of this process, and "unknown" is nobody's. */
 const user = (): string | undefined => {
+  const { USER: named } = process.env
+  if (named !== undefined && named !== "") return named
   try {
-    return userInfo().username
+    const asked = Bun.spawnSync(["id", "-un"], { stderr: "ignore" })
+    const name = asked.stdout.toString().trim()
+    if (asked.exitCode === 0 && name !== "") return name
   } catch {
-    return undefined
+    // There is no such program.
   }
+  const id = process.getuid?.()
+  return id === undefined ? process.env.USERNAME : `uid ${id}`
 }
 
 /** The node that is meant: the one that was named, or the only one that asks. */
@@ -40,7 +44,9 @@ const nodeOf = (found: FoundRun, given: Decision) =>
   Effect.gen(function* () {
     if (given.node !== undefined) return given.node
     const waits = yield* found.storage.waits({ runId: found.runId, kind: ["approval"] })
-    const nodes = [...new Set(waits.map(({ nodeId }) => nodeId))]
+    // Who says it again, or otherwise, means what was decided before, where nothing else is left to decide.
+    const undecided = waits.filter(({ isAnswered }) => !isAnswered)
+    const nodes = [...new Set((undecided.length > 0 ? undecided : waits).map(({ nodeId }) => nodeId))]
     if (nodes.length > 1) return yield* new SeveralWaits({ runId: found.runId, nodes })
     if (nodes[0] !== undefined) return nodes[0]
     yield* found.storage.inspect(found.runId)
@@ -174,12 +180,12 @@ export const inbox = (given: { readonly db: string | undefined; readonly limit: 
     Effect.gen(function* () {
       const { storage, file } = yield* connect(given.db)
       const limit = given.limit ?? usualLimit
-      const waits = yield* storage.waits({ kind: ["approval", "human"], limit })
+      const waits = yield* storage.waits({ kind: ["approval", "human"], isAnswered: false, limit })
       const now = yield* Clock.currentTimeMillis
       const shown = waits.map((wait) => ({ ...wait, commands: commandsFor(wait, given.db) }))
       const blocks = shown.map((wait) => {
         const left = wait.deadline === null ? "" : `, ${span(Math.max(0, wait.deadline - now))} left`
-        const title = `${wait.runId} ${wait.workflow} ${wait.nodeId}: ${shorten(waitText(wait.kind, wait.request, undefined), 100)}`
+        const title = `${wait.runId} ${wait.workflow} ${wait.nodeId}: ${shorten(waitLine(wait, now), 200)}`
         return [`${title} (since ${span(now - wait.since)}${left})`, ...wait.commands.map((command) => `    ${command}`)].join("\n")
       })
       const more =

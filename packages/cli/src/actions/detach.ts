@@ -8,7 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
-import { DetachedEnded } from "../Errors.ts"
+import { CannotWrite, DetachedEnded } from "../Errors.ts"
 import { Host } from "../Host.ts"
 import { shorten } from "../Text.ts"
 
@@ -34,6 +34,16 @@ const patienceMs = 15_000
 export const logFile = (file: string, runId: string): string =>
   join(dirname(file), ".smithers", "logs", `${runId.replaceAll(/[^A-Za-z0-9_.@-]/g, "_")}.log`)
 
+/** Opens the log of a run to be written on from its end. The descriptor is to be closed. Fails with `CannotWrite`. */
+export const openLog = (log: string): Effect.Effect<number, CannotWrite> =>
+  Effect.try({
+    try: () => {
+      mkdirSync(dirname(log), { recursive: true })
+      return openSync(log, "a", 0o600)
+    },
+    catch: (thrown) => new CannotWrite({ path: log, problem: (thrown as Error).message }),
+  })
+
 /** How often a run has been claimed; 0 where it is not there, or cannot be asked now. */
 const claims = (file: string, runId: string): Effect.Effect<number> =>
   Effect.suspend(() => {
@@ -48,12 +58,14 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     const { self } = yield* Host
     const log = logFile(file, runId)
     const before = yield* claims(file, runId)
-    mkdirSync(dirname(log), { recursive: true })
-    const out = openSync(log, "a", 0o600)
+    const out = yield* openLog(log)
     const [command = "", ...script] = self
+    // A workflow that asks for nothing is given nothing, here as there.
+    const sent = isResume || input === undefined ? undefined : JSON.stringify(input)
     const options = [
       ...["--db", file, "--root", root, "--run-id", runId],
-      ...(isResume ? ["--resume", "true"] : ["--input", "-"]),
+      ...(isResume ? ["--resume", "true"] : []),
+      ...(sent === undefined ? [] : ["--input", "-"]),
       ...given.tag.flatMap((tag) => ["--tag", tag]),
       ...(given.maxConcurrency === undefined ? [] : ["--max-concurrency", String(given.maxConcurrency)]),
       ...(given.onIncompatible === undefined ? [] : ["--on-incompatible", given.onIncompatible]),
@@ -71,7 +83,7 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     })
     yield* Effect.async<void>((resume) => {
       child.stdin?.on("error", () => resume(Effect.void))
-      child.stdin?.end(isResume || input === undefined ? "" : JSON.stringify(input), () => resume(Effect.void))
+      child.stdin?.end(sent ?? "", () => resume(Effect.void))
     })
     const began = yield* Clock.currentTimeMillis
     while (exitCode === undefined && (yield* claims(file, runId)) === before) {

@@ -8,9 +8,9 @@ import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
 import * as PlanTree from "../PlanTree.ts"
-import { waitText } from "../Progress.ts"
+import { Screen, type ScreenShape } from "../Screen.ts"
 import { excerpt, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
-import { commandLine, commandsFor } from "../Why.ts"
+import { commandLine, commandsFor, waitLine } from "../Why.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -53,7 +53,7 @@ const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: numb
   if (node.kind === "loop") return `${node.status}, ${plural(node.passes ?? 0, "pass", "passes")}`
   if (node.status === "retrying") return `retrying in ${span(Math.max(0, (node.retryAt ?? now) - now))}`
   const wait = waits.find((one) => one.nodeId === node.nodeId && one.iteration === node.iteration && one.status === "open")
-  return wait === undefined ? node.status : `waits for ${shorten(waitText(wait.kind, wait.request, wait.name ?? undefined), 40)}`
+  return wait === undefined ? node.status : `waits for ${shorten(waitLine(wait, now), 40)}`
 }
 
 const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => {
@@ -107,15 +107,15 @@ const show = (
   const sections = [
     facts.join("\n"),
     ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows)]),
-    ...(open.length === 0 ? [] : [["Waits for", ...open.flatMap((wait) => waitLines(wait, db))].join("\n")]),
-    ...(failure === null ? [] : [`Failed: ${failure.message}`]),
+    ...(open.length === 0 ? [] : [["Waits for", ...open.flatMap((wait) => waitLines(wait, now, db))].join("\n")]),
+    ...(failure === null ? [] : [`Failed: ${shorten(failure.message, 500)}`]),
     ...(output === undefined ? [] : [`Output\n${excerpt(pretty(output), hint)}`]),
   ]
   return sections.join("\n\n")
 }
 
-const waitLines = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => [
-  `  ${wait.nodeId}: ${waitText(wait.kind, wait.request, wait.name ?? undefined)}`,
+const waitLines = (wait: WaitSummary, now: number, db: string | undefined): ReadonlyArray<string> => [
+  `  ${wait.nodeId}: ${waitLine(wait, now)}`,
   ...commandsFor(wait, db).map((command) => `      ${command}`),
 ]
 
@@ -180,7 +180,7 @@ const nodeText = (
     ]
   })
   const decided = wait === undefined || wait.status === "open" ? [] : [`  ${decisionText(wait)}`]
-  const asked = wait?.status === "open" ? waitLines(wait, db) : []
+  const asked = wait?.status === "open" ? waitLines(wait, now, db) : []
   const output = "output" in node ? [`  output\n${indent(excerpt(pretty(node.output), hint))}`] : []
   return [title, ...shown, ...decided, ...asked, ...output].join("\n")
 }
@@ -204,16 +204,21 @@ const turnText = ({ agent, model, prompt, reply, problem, inputTokens, outputTok
   ].join("\n")
 }
 
+/** An output as it is printed: where it goes on to a file or to another program, all of it. */
+const printed = ({ isTerminal }: ScreenShape, value: unknown, hint: string): string =>
+  isTerminal ? excerpt(pretty(value), hint) : pretty(value)
+
 /** Prints an output. */
 export const output = (given: Given & { readonly node: string | undefined; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
+      const screen = yield* Screen
       const { storage, runId } = yield* connectRun(given.db, given.run)
       const details = yield* storage.inspect(runId)
       if (given.node === undefined) {
         if (details.run.status !== "finished") return yield* new NoOutput({ runId, status: details.run.status })
         const value = { runId, nodeId: null, iteration: null, ...(details.output === undefined ? {} : { output: details.output }) }
-        return { value, text: excerpt(pretty(details.output), commandLine(given.db, "output", runId, "--json")) }
+        return { value, text: printed(screen, details.output, commandLine(given.db, "output", runId, "--json")) }
       }
       const nodeId = given.node
       const outputs = outputsOf(yield* storage.load(runId))
@@ -226,7 +231,7 @@ export const output = (given: Given & { readonly node: string | undefined; reado
         .find((node) => outputs.has(`${nodeId}/${node.iteration}`))
       if (found === undefined) return yield* new NoOutput({ runId, nodeId, status: meant.at(-1)?.status ?? "unknown" })
       const value = outputs.get(`${nodeId}/${found.iteration}`)
-      const text = excerpt(pretty(value), commandLine(given.db, "output", runId, nodeId, "--json"))
+      const text = printed(screen, value, commandLine(given.db, "output", runId, nodeId, "--json"))
       return { value: { runId, nodeId, iteration: found.iteration, output: value }, text }
     }),
   )

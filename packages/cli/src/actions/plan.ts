@@ -4,7 +4,6 @@
 import type { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
 import type { Plan } from "@smithers/core/Plan"
 import * as RunState from "@smithers/core/RunState"
-import type { RunDetails } from "@smithers/core/Storage"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -35,7 +34,8 @@ interface Drawn {
   readonly impurities: ReadonlyArray<string>
 }
 
-const draw = ({ workflow, path }: WorkflowModule, given: string | undefined) =>
+/** Draws a plan with the input that was given or, where none was, with the first of some that will do. */
+const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usual: ReadonlyArray<unknown> = [{}, undefined]) =>
   Effect.gen(function* () {
     const { home } = yield* Host
     if (!isJsx(workflow)) {
@@ -43,7 +43,7 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined) =>
       return { name, plan, pending: [], impurities: [] } satisfies Drawn
     }
     const { renderPlan } = yield* facadeOf(path, home)
-    const inputs = given === undefined ? [{}, undefined] : [yield* Input.read("--input", given)]
+    const inputs = given === undefined ? usual : [yield* Input.read("--input", given)]
     let failed: Either.Either<Drawn, Thrown> | undefined
     for (const input of inputs) {
       const drawn = yield* Effect.either(
@@ -106,24 +106,35 @@ export const check = (given: Given & { readonly workflow: string; readonly again
       const loaded = yield* load(given.workflow, { home, exported: given.export })
       const { path } = loaded
       const problems: Array<Problem> = []
-      const drawn = yield* Effect.either(draw(loaded, given.input))
+      const run = given.against === undefined ? undefined : yield* runOf(given.db, given.against)
+      const drawn = yield* Effect.either(draw(loaded, given.input, run === undefined ? undefined : [run.state.input]))
       if (Either.isLeft(drawn)) {
         const error = drawn.left
-        if (error._tag === "InvalidInput" && given.input === undefined) {
+        // Of the input of a run it is said below what is wrong with it.
+        if (error._tag === "InvalidInput" && given.input === undefined && run === undefined) {
           const problem = `To be drawn it needs an input: ${error.message.replace(/ Nothing was started\.$/, "")} Give one with --input`
           return yield* new InvalidUsage({ problem, command: "check" })
         }
-        if (error._tag !== "InvalidWorkflow" && error._tag !== "RenderFailed") return yield* Effect.fail(error)
-        problems.push({ kind: error._tag === "InvalidWorkflow" ? "invalid" : "render", message: error.message })
+        if (error._tag === "InvalidWorkflow" || error._tag === "RenderFailed")
+          problems.push({ kind: error._tag === "InvalidWorkflow" ? "invalid" : "render", message: error.message })
+        else if (given.input !== undefined || error._tag !== "InvalidInput") return yield* Effect.fail(error)
       } else {
         problems.push(...drawn.right.impurities.map((message): Problem => ({ kind: "impure", message })))
       }
-      const against = given.against === undefined ? undefined : yield* compareWith(given.db, given.against, loaded.workflow)
+      const against = run === undefined ? undefined : yield* compareWith(run, loaded.workflow)
       problems.push(...(against?.problems ?? []))
       const known = Either.getOrUndefined(drawn)
-      const steps = (known?.plan.nodes ?? []).filter(({ _tag }) => _tag === "Step" || _tag === "Wait").length
+      const plan = known?.plan ?? against?.plan
+      const steps = (plan?.nodes ?? []).filter(({ _tag }) => _tag === "Step" || _tag === "Wait").length
       const difference = against?.difference ?? null
-      const value = { workflow: known?.name ?? "?", file: path, steps, problems, pending: known?.pending ?? [], difference }
+      const value = {
+        workflow: known?.name ?? run?.workflow ?? "?",
+        file: path,
+        steps,
+        problems,
+        pending: known?.pending ?? [],
+        difference,
+      }
       return { value, text: checkText(value), code: problems.length === 0 ? Exit.finished : Exit.failed } satisfies Reply
     }),
   )
@@ -149,17 +160,33 @@ const checkText = (value: typeof Checked.Type): string => {
   return lines.join("\n")
 }
 
-/** Draws a workflow with what a run has stored, and compares that with the plan the run has. */
-const compareWith = (db: string | undefined, run: string, workflow: LoadedWorkflow) =>
+/** What a run has stored. */
+interface StoredRun {
+  readonly runId: string
+  readonly workflow: string
+  readonly state: RunState.RunState
+  /** The text of its plan. */
+  readonly plan: string
+}
+
+const runOf = (db: string | undefined, run: string) =>
   Effect.gen(function* () {
     const { storage, runId } = yield* connectRun(db, run)
-    const details: RunDetails = yield* storage.inspect(runId)
-    const state = yield* storage.load(runId)
-    const before = yield* storage.plan(runId)
+    const { workflow } = (yield* storage.inspect(runId)).run
+    return { runId, workflow, state: yield* storage.load(runId), plan: yield* storage.plan(runId) } satisfies StoredRun
+  })
+
+/** Draws a workflow with what a run has stored, and compares that with the plan the run has. */
+const compareWith = ({ runId, state, plan: before }: StoredRun, workflow: LoadedWorkflow) =>
+  Effect.gen(function* () {
     const { definition } = workflow
     const problems: Array<Problem> = []
     const input = yield* Effect.either(definition.input.restore(state.input) as Effect.Effect<unknown, ReadonlyArray<string>>)
-    if (Either.isLeft(input)) problems.push({ kind: "incompatible", message: `the input of the run: ${input.left.join("; ")}` })
+    if (Either.isLeft(input)) {
+      // What it draws of no input would say nothing of the run.
+      problems.push({ kind: "incompatible", message: `the input of the run: ${input.left.join("; ")}` })
+      return { problems, plan: undefined, difference: null }
+    }
     const outputs = new Map<`${string}/${number}`, unknown>()
     for (const record of RunState.records(state)) {
       if (record.kind !== "step" || record.status !== "finished") continue
@@ -171,14 +198,14 @@ const compareWith = (db: string | undefined, run: string, workflow: LoadedWorkfl
     }
     const after = yield* Effect.either(
       Effect.try({
-        try: () => definition.planner().plan(state, { input: Either.getOrElse(input, () => undefined), outputs }),
+        try: () => definition.planner().plan(state, { input: input.right, outputs }),
         catch: (thrown) => thrown as Error,
       }),
     )
     if (Either.isLeft(after)) {
-      const message = `with what run ${details.run.runId} has stored: ${after.left.message}`
+      const message = `with what run ${runId} has stored: ${after.left.message}`
       problems.push({ kind: "render", message })
-      return { problems, difference: null }
+      return { problems, plan: undefined, difference: null }
     }
-    return { problems, difference: PlanTree.compare(before, after.right.text) }
+    return { problems, plan: after.right, difference: PlanTree.compare(before, after.right.text) }
   })

@@ -32,7 +32,11 @@ export const show = ({ file, runId, existing }: Shown, began: number) =>
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const view = screen.isLive ? yield* LiveView.make(screen, now, progress) : undefined
-    if (view !== undefined) redirectConsole(view.line)
+    if (view !== undefined) {
+      redirectConsole(view.line)
+      screen.sayThrough(view.line)
+      yield* Effect.addFinalizer(() => Effect.sync(() => screen.sayThrough(undefined)))
+    }
     let total: number | undefined
     const write = (text: string) => (view === undefined ? screen.say(text) : Effect.sync(() => view.line(text)))
     let isFirst = true

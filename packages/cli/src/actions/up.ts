@@ -4,7 +4,7 @@
 import { statSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import { Engine } from "@smithers/core/Engine"
-import { InvalidInput, unnamed } from "@smithers/core/Errors"
+import { InvalidInput, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, idPattern } from "@smithers/core/Ids"
 import type { Settlement } from "@smithers/core/RunDriver"
 import { onStorage } from "@smithers/core/Smithers"
@@ -16,14 +16,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import { filename, findRun, locate, named, nearest, open, sourceOf } from "../Database.ts"
+import { filename, findRun, locate, named, nameFor, nearest, open, sourceOf } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile, NoSource, type Tagged } from "../Errors.ts"
 import { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
 import { Screen } from "../Screen.ts"
 import { commandLine } from "../Why.ts"
-import { definitionFor, type LoadedWorkflow, load, looksLikeFile, type WorkflowModule } from "../WorkflowFile.ts"
+import { definitionFor, type LoadedWorkflow, load, looksLikeFile, nameOrNone, type WorkflowModule } from "../WorkflowFile.ts"
 import { conclude, finished } from "./conclude.ts"
 import { detach } from "./detach.ts"
 import { show } from "./show.ts"
@@ -84,8 +84,9 @@ const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
   })
 
 /** Runs a workflow. */
-export const up = (given: Given) =>
+export const up = (asked: Given) =>
   Effect.gen(function* () {
+    let given = asked
     const host = yield* Host
     const intent = yield* Either.match(meant(given), { onLeft: invalid, onRight: Effect.succeed })
     if (given.runId !== undefined && !intent.isResume && !idPattern.test(given.runId)) {
@@ -97,9 +98,12 @@ export const up = (given: Given) =>
     const root = resolve(given.root ?? ".")
     if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return yield* invalid(`--root ${root} is not a folder`)
     const file = named(given.db) ?? nearest(root) ?? join(root, filename)
-    if (intent.isResume)
-      return yield* resumed(given, intent, here, root, yield* locate(given.db ?? (given.root === undefined ? undefined : file)))
-
+    if (intent.isResume) {
+      const found = yield* locate(given.db ?? (given.root === undefined ? undefined : file))
+      return yield* resumed({ ...given, db: nameFor(found, given.db, here) }, intent, here, root, found)
+    }
+    // From here on it is only named to people, for commands that they type where they typed this one.
+    given = { ...given, db: nameFor(file, given.db, here) }
     const loaded = yield* load(intent.target as string, { home: host.home, folder: here, exported: given.export })
     const input = yield* inputOf(given.input, loaded.workflow)
     const runId = given.runId ?? (yield* generateRunId)
@@ -132,8 +136,12 @@ const resumed = (
     const { details, above, source } = existing
     const { runId, workflow } = details.run
     if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
-    // What it gave is known without its code.
-    if (details.run.status === "finished") return finished(given.db, details, "has finished")
+    if (details.run.status === "finished") {
+      // What it gave is known without its code; but a file that is named is meant to be its.
+      if (intent.target !== undefined)
+        yield* sameWorkflow(yield* load(intent.target, { home: host.home, folder: here, exported: given.export }), details)
+      return finished(given.db, details, "has finished")
+    }
     const target = intent.target ?? source
     if (target === undefined) return yield* new NoSource({ runId, workflow })
     // What the run remembers is meant from the folder of its database.
@@ -157,6 +165,12 @@ const resumed = (
     }
     return yield* work({ given, file, runId, loaded, input: undefined, existing: details })
   })
+
+const sameWorkflow = (loaded: WorkflowModule, { run: { runId, workflow: stored } }: RunDetails) => {
+  const workflow = nameOrNone(loaded.workflow)
+  const isKnown = workflow === undefined || definitionFor(loaded, stored) !== undefined
+  return isKnown ? Effect.void : new WorkflowMismatch({ runId, workflow, stored })
+}
 
 /** A file that a run remembers, and that is somewhere else now. */
 const moved = ({ path, reason }: InvalidWorkflowFile, runId: string) => {

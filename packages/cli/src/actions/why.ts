@@ -15,11 +15,9 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const now = yield* Clock.currentTimeMillis
       const details = yield* storage.inspect(runId)
       const waits = yield* storage.waits({ runId })
-      const { runs } = yield* storage.due(now)
       const isOwnerAlive = Owners.isAlive(details.run, now)
-      const isTold = details.run.status === "waiting" && runs.some((run) => run.runId === runId)
       const db = given.db === undefined ? {} : { db: given.db }
-      const found = Why.why({ details, waits, now, isOwnerAlive, isTold, ...db })
+      const found = Why.why({ details, waits, now, isOwnerAlive, ...db })
       const text = [found.sentence, ...found.commands.map((command) => `  ${command}`)].join("\n")
       return { value: { runId, status: details.run.status, ...found }, text }
     }),

@@ -6,7 +6,7 @@ import { dirname, join, relative, resolve } from "node:path"
 import { idPattern } from "@smithers/core/Ids"
 import * as Effect from "effect/Effect"
 import { nearest } from "../Argv.ts"
-import { InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
+import { CannotWrite, InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
 import { folders, rootOf, workflows } from "../Project.ts"
 import { table } from "../Text.ts"
 import { type Given as UpGiven, up } from "./up.ts"
@@ -50,9 +50,11 @@ export const path = (given: Given) => Effect.map(find(given), (found) => ({ valu
 
 /** Runs a workflow by its name. */
 export const run = (given: Omit<UpGiven, "workflow" | "resume" | "export"> & { readonly name: string; readonly resume: boolean }) =>
-  Effect.flatMap(find(given), ({ path }) =>
-    up({ ...given, workflow: path, resume: given.resume ? "true" : undefined, export: undefined }),
-  )
+  Effect.flatMap(find(given), ({ path }) => {
+    // Runs of a project are kept together, wherever in it the command is typed.
+    const root = given.root ?? rootOf(".")
+    return up({ ...given, root, workflow: path, resume: given.resume ? "true" : undefined, export: undefined })
+  })
 
 const template = (name: string): string => `/** @jsxImportSource smithers-orchestrator */
 import { createSmithers, Sequence } from "smithers-orchestrator"
@@ -95,8 +97,13 @@ export const create = ({ name, root: given }: Given) =>
     const path = join(root, folders[0] as string, `${name}.tsx`)
     if (existsSync(path))
       return yield* new InvalidUsage({ problem: `${path} is there already, and is left as it is`, command: "workflow create" })
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, template(name))
+    yield* Effect.try({
+      try: () => {
+        mkdirSync(dirname(path), { recursive: true })
+        writeFileSync(path, template(name))
+      },
+      catch: (thrown) => new CannotWrite({ path, problem: (thrown as Error).message }),
+    })
     const text = `Wrote ${path}.\nRun it: smithers workflow run ${name} --input '{"goal":"say hello"}'`
     return { value: { name, path }, text }
   })

@@ -76,7 +76,7 @@ export const inbox = define({
   path: ["inbox"],
   summary: "Lists everything that waits for a person, over all runs, with the commands that answer it.",
   examples: [{ line: "smithers inbox", does: "Lists what waits." }],
-  parameters: { limit: integer("limit", "At most this many, the oldest first; 50 unless told") },
+  parameters: { limit: integer("limit", "At most this many, the oldest first; 50 unless told", 1) },
   output: Output.Inbox,
   action: () => import("../actions/decide.ts").then(({ inbox }) => inbox),
 })

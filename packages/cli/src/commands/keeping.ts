@@ -56,7 +56,7 @@ export const completions = define({
     { line: "smithers completions bash > ~/.local/share/bash-completion/completions/smithers", does: "Sets it up for bash." },
     { line: "smithers completions fish > ~/.config/fish/completions/smithers.fish", does: "Sets it up for fish." },
   ],
-  parameters: { shell: argument("shell", "bash, zsh or fish") },
+  parameters: { shell: argument("shell", "bash, zsh or fish", ["bash", "zsh", "fish"]) },
   output: Output.Completions,
   action: () => import("../actions/completions.ts").then(({ completions }) => completions),
 })

@@ -10,7 +10,7 @@ export const runOptions = {
   input: text("input", "JSON|@file|-", "The input as JSON, from a file, or from the standard input"),
   runId: text("run-id", "id", "The id of the run; a known one is resumed. Made up unless told"),
   tag: texts("tag", "tag", "A label to find the run by; may be given more than once"),
-  maxConcurrency: integer("max-concurrency", "Steps in flight at once, unless the workflow says so itself; 4 unless told"),
+  maxConcurrency: integer("max-concurrency", "Steps in flight at once, unless the workflow says so itself; 4 unless told", 1),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals and timers"),
   detach: flag("detach", "Leave the run to a process of its own and print its run id, process id and log file"),
   root: text("root", "folder", "The folder to work in, and to look for the database from; here unless told"),
@@ -43,6 +43,7 @@ export const up = define({
     export: text("export", "name", "The export that is the workflow, where it is not the default one"),
   },
   output: Schema.Union(Output.Stopped, Output.Detached),
+  whenUnread: "go on",
   action: () => import("../actions/up.ts").then(({ up }) => up),
 })
 
@@ -58,12 +59,13 @@ export const supervise = define({
   ],
   parameters: {
     interval: text("interval", "time", "How often to look for runs whose process died, such as 5s or 1m; 5s unless told"),
-    maxConcurrent: integer("max-concurrent", "Runs at work at once; 4 unless told"),
+    maxConcurrent: integer("max-concurrent", "Runs at work at once; 4 unless told", 1),
     once: flag("once", "Look once, wait for the runs that were taken up, and end"),
     dryRun: flag("dry-run", "Only say what would be taken up"),
   },
   output: Output.Supervised,
   isStream: true,
+  whenUnread: "stop",
   action: () => import("../actions/supervise.ts").then(({ supervise }) => supervise),
 })
 

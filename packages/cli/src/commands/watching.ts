@@ -1,7 +1,7 @@
 /**
  * Commands that show runs.
  */
-import { argument, choices, define, flag, integer, optionalArgument, text, texts } from "../Definition.ts"
+import { argument, choices, define, flag, integer, optionalArgument, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 const run = argument("run", "The run: its id, or how it begins")
@@ -22,7 +22,7 @@ export const ps = define({
     ),
     workflow: text("workflow", "name", "Only runs of this workflow"),
     tag: text("tag", "tag", "Only runs with this label"),
-    limit: integer("limit", "At most this many; 20 unless told"),
+    limit: integer("limit", "At most this many; 20 unless told", 1),
     before: text("before", "run", "Only runs older than this one: the next page"),
     watch: flag("watch", "Keep the list up to date until stopped", "w"),
   },
@@ -55,8 +55,8 @@ const eventOptions = {
   run,
   follow: flag("follow", "Go on as events come, until the run has ended", "f"),
   since: text("since", "time|seq", "Only events of the last 10m, 2h or 3d, or after the event with this number"),
-  type: texts("type", "event", "Only events of this type, such as AttemptFailed; may be given more than once"),
-  limit: integer("limit", "Only the last so many events there are so far"),
+  type: choices("type", Output.eventTypes, "Only events of this type, such as AttemptFailed; may be given more than once", "event"),
+  limit: integer("limit", "Only the last so many events there are so far", 1),
 }
 
 export const logs = define({

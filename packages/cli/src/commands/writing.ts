@@ -46,6 +46,11 @@ export const check = define({
 })
 
 const root = text("root", "folder", "The folder to look in, and upward from; here unless told")
+const projectRoot = text(
+  "root",
+  "folder",
+  "The folder to work in, and to look for the database from; the root of the project unless told",
+)
 const name = argument("name", "The name of the workflow: that of its file")
 
 export const workflowList = define({
@@ -61,8 +66,9 @@ export const workflowRun = define({
   path: ["workflow", "run"],
   summary: "Runs a workflow of this project by its name. Takes the options of up.",
   examples: [{ line: `smithers workflow run review --input '{"repo":"acme/api"}'`, does: "Runs .smithers/workflows/review.tsx." }],
-  parameters: { name, ...runOptions, resume: flag("resume", "Take up the run named by --run-id") },
+  parameters: { name, ...runOptions, root: projectRoot, resume: flag("resume", "Take up the run named by --run-id") },
   output: Schema.Union(Output.Stopped, Output.Detached),
+  whenUnread: "go on",
   action: () => import("../actions/workflow.ts").then(({ run }) => run),
 })
 

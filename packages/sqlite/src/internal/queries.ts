@@ -101,6 +101,7 @@ type WaitRow = [
   note: Text,
   by: Text,
   endedAt: Time,
+  isAnswered: number,
 ]
 
 type EventRow = [
@@ -130,14 +131,23 @@ const listing = (page: string): string => `
     ORDER BY created_at DESC, run_id DESC LIMIT ?4
   ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
 
+/** Whether something was told to a run that nobody has taken up yet. */
+const isTold = "EXISTS (SELECT 1 FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL)"
+
+/** Whether that is what an open wait is for. */
+const isAnswered = `w.status = 'open' AND w.kind IN ('approval', 'human') AND EXISTS (
+  SELECT 1 FROM smithers_inbox i WHERE i.run_id = w.run_id AND i.frame IS NULL
+    AND i.command ->> '$._tag' = CASE w.kind WHEN 'approval' THEN 'Decide' ELSE 'Answer' END
+    AND i.command ->> '$.nodeId' = w.node_id AND i.command ->> '$.iteration' = w.iteration)`
+
 /** The queries of a connection. */
 export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectRuns = prepare<SummaryRow>(listing("TRUE"))
   const selectOlderRuns = prepare<SummaryRow>(
     listing("(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?6)"),
   )
-  const selectRun = prepare<[...SummaryRow, input: Text, output: Text, failure: Text]>(
-    `SELECT ${summaryColumns}, r.input, r.output, r.failure FROM smithers_runs r WHERE r.run_id = ?`,
+  const selectRun = prepare<[...SummaryRow, input: Text, output: Text, failure: Text, isTold: number]>(
+    `SELECT ${summaryColumns}, r.input, r.output, r.failure, ${isTold} FROM smithers_runs r WHERE r.run_id = ?`,
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, error, passes
@@ -152,9 +162,9 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectWaits = (which: string) =>
     prepare<WaitRow>(
       `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.since, w.deadline, w.request, w.digest, w.name,
-         w.correlation, w.approved, w.note, w.decided_by, w.ended_at
+         w.correlation, w.approved, w.note, w.decided_by, w.ended_at, ${isAnswered}
        FROM smithers_waits w JOIN smithers_runs r USING (run_id)
-       WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
+       WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2))) AND (?5 IS NULL OR (${isAnswered}) = ?5)
        ORDER BY w.since, w.run_id, w.node_id, w.iteration LIMIT ?3`,
     )
   const selectWaitsOfRuns = selectWaits("w.run_id IN (SELECT value FROM json_each(?1)) AND (?4 OR w.status = 'open')")
@@ -175,13 +185,14 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
       const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
       return rows.map(summaryOf)
     },
-    waits: ({ runId, runIds, kind, all = false, limit = 100 }) => {
+    waits: ({ runId, runIds, kind, all = false, isAnswered, limit = 100 }) => {
       const kinds = kind === undefined ? null : JSON.stringify(kind)
+      const answered = isAnswered === undefined ? null : Number(isAnswered)
       const meant = runId === undefined ? runIds : [runId].filter((id) => runIds?.includes(id) ?? true)
       const rows =
         meant === undefined
-          ? (all ? selectAllWaits : selectOpenWaits).values(null, kinds, limit)
-          : selectWaitsOfRuns.values(JSON.stringify(meant), kinds, limit, Number(all))
+          ? (all ? selectAllWaits : selectOpenWaits).values(null, kinds, limit, null, answered)
+          : selectWaitsOfRuns.values(JSON.stringify(meant), kinds, limit, Number(all), answered)
       return rows.map(waitOf)
     },
     plan: (runId, frame = Number.MAX_SAFE_INTEGER) => {
@@ -192,7 +203,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     inspect: (runId) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [input, output, failure] = row.slice(16) as [Text, Text, Text]
+      const [input, output, failure, isTold] = row.slice(16) as [Text, Text, Text, number]
       return Either.right({
         run: summaryOf(row),
         input: readOptional(input),
@@ -200,6 +211,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
         failure: failure === null ? null : readFailure(failure),
         nodes: selectNodes.values(runId).map((node) => nodeOf(runId, node)),
         attempts: selectAttempts.values(runId).map((attempt) => attemptOf(runId, attempt)),
+        isTold: isTold === 1,
       })
     },
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) => {
@@ -209,7 +221,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   }
 }
 
-const summaryOf = (row: SummaryRow | readonly [...SummaryRow, Text, Text, Text]): RunSummary => {
+const summaryOf = (row: SummaryRow | readonly [...SummaryRow, Text, Text, Text, number]): RunSummary => {
   const [runId, workflow, version, status, tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...from] = row
   const times = { createdAt, updatedAt, finishedAt }
   const claim = { epoch, owner, leaseUntil }
@@ -248,10 +260,11 @@ const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {
 
 const waitOf = (row: WaitRow): WaitSummary => {
   const [runId, nodeId, iteration, workflow, kind, status, since, deadline, request, digest, name, correlation, ...decided] = row
-  const [approved, note, by, endedAt] = decided
+  const [approved, note, by, endedAt, isAnswered] = decided
   const place = { runId, nodeId, iteration, workflow, kind, status, since, deadline }
   const asked = { request: readOptional(request) ?? null, digest, name, correlation }
-  return { ...place, ...asked, approved: approved === null ? null : approved === 1, note, by, endedAt }
+  const decision = { approved: approved === null ? null : approved === 1, note, by }
+  return { ...place, ...asked, ...decision, endedAt, isAnswered: isAnswered === 1 }
 }
 
 const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload]: EventRow): LoggedEvent => {

@@ -108,6 +108,21 @@ describe.each(stores)("on %s", (_, layer) => {
       ),
     )
 
+    it.effect("is held against every limit of what was asked, also of one that has a name", () =>
+      on(
+        Effect.gen(function* () {
+          const Stars = Schema.Int.pipe(Schema.between(1, 5))
+          const rating = workflow.build(($) => $.human("rate", { prompt: "?", output: Schema.Struct({ a: Stars, b: Stars }) }))
+          yield* rating.run({}, { runId: "r" })
+          const refused = yield* Effect.flip(Commands.answer("r", "rate", { a: 7, b: 1.5 }))
+          expect(refused).toMatchObject({
+            _tag: "InvalidAnswer",
+            issues: [expect.stringMatching(/^a: 7/), expect.stringMatching(/^b: .*integer/)],
+          })
+        }),
+      ),
+    )
+
     it.effect("in what is no text is refused, and the run is as it was", () =>
       on(
         Effect.gen(function* () {

@@ -200,6 +200,32 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
     ),
   )
 
+  it.effect("says so where working on a run ends in a defect, and leaves that run alone for a while", () =>
+    on(
+      Effect.gen(function* () {
+        const { workflow } = asking()
+        const storage = yield* Storage
+        const first = yield* processOn(storage, Supervisor.registry([]))
+        yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
+        yield* Commands.approve("r", "ask")
+        yield* first.stop
+        let isBroken = true
+        const broken: Storage["Type"] = {
+          ...storage,
+          commit: (frame) => (isBroken ? Effect.dieMessage("a defect of the store") : storage.commit(frame)),
+        }
+        const { actions, stop } = yield* processOn(broken, Supervisor.registry([workflow]))
+        yield* rest
+        expect(actions).toEqual(["Resumed", "Refused"])
+        isBroken = false
+        yield* TestClock.adjust("2 seconds")
+        yield* rest
+        expect(actions.slice(2)).toEqual(["Resumed", "Idle"])
+        yield* stop
+      }),
+    ),
+  )
+
   it.effect("leaves runs alone whose workflow it does not know, and says so once", () =>
     on(
       Effect.gen(function* () {

@@ -3,15 +3,16 @@
  * neither the supervisor nor any other run. How a run was left is read from the store; only what went wrong is heard from the process.
  */
 import { spawn } from "node:child_process"
-import { closeSync, mkdirSync, openSync } from "node:fs"
+import { closeSync } from "node:fs"
 import { dirname } from "node:path"
 import type { RunDetails, StorageShape } from "@smithers/core/Storage"
 import type { Outcome, Refusal, Worker } from "@smithers/core/Supervisor"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { logFile } from "./actions/detach.ts"
+import { logFile, openLog } from "./actions/detach.ts"
 import { sourceOf } from "./Database.ts"
+import type { CannotWrite } from "./Errors.ts"
 import { Exit } from "./Exit.ts"
 
 /** How long a process that was told to stop may take to let go of its run, in milliseconds. */
@@ -32,6 +33,9 @@ export class ResumeFailed extends Schema.TaggedError<ResumeFailed>()("ResumeFail
   }
 }
 
+/** Why a process could not do its work. */
+export type WorkError = ResumeFailed | CannotWrite
+
 /** How a process ended, and what it said first. */
 interface Ended {
   readonly code: number
@@ -39,11 +43,11 @@ interface Ended {
 }
 
 /** Resumes a run in a process of its own. Stopped from here, it lets go of the run in order. */
-const resume = (self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended> =>
+const resume = (self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended, CannotWrite> =>
+  Effect.flatMap(openLog(logFile(file, runId)), (err) => resumeInto(err, self, file, runId))
+
+const resumeInto = (err: number, self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended> =>
   Effect.async((done) => {
-    const log = logFile(file, runId)
-    mkdirSync(dirname(log), { recursive: true })
-    const err = openSync(log, "a", 0o600)
     const [command = "", ...before] = self
     const child = spawn(command, [...before, "up", "--resume", runId, "--db", file, "--json"], {
       cwd: dirname(file),
@@ -103,15 +107,19 @@ const isOutcome = (code: number): boolean => code === Exit.finished || code === 
 
 /** What works on the runs of a database, `self` being how this program is started. A run whose file nobody knows is left out. */
 export const make =
-  (storage: StorageShape, file: string, self: ReadonlyArray<string>): Worker<ResumeFailed, never> =>
+  (storage: StorageShape, file: string, self: ReadonlyArray<string>): Worker<WorkError, never> =>
   ({ runId }) => {
     const gone = Effect.succeed<Outcome>("Gone")
-    const work = Effect.flatMap(resume(self, file, runId), (ended) =>
+    const left = (ended: Ended) =>
       Effect.matchEffect(storage.inspect(runId), {
         onSuccess: (details): Effect.Effect<Outcome, Refusal<ResumeFailed>> => outcomeOf(details, ended),
         onFailure: (error) => (error._tag === "RunNotFound" ? gone : Effect.fail({ error, fault: "nothing" as const })),
-      }),
-    )
+      })
+    const work = Effect.matchEffect(resume(self, file, runId), {
+      onSuccess: left,
+      // The run is not to blame for where its log would go.
+      onFailure: (error): Effect.Effect<Outcome, Refusal<CannotWrite>> => Effect.fail({ error, fault: "nothing" }),
+    })
     return sourceOf(storage, runId).pipe(
       Effect.map((source) => (source === undefined ? Either.left({ runIds: [runId] }) : Either.right(work))),
       // Deleted just now.

@@ -139,10 +139,20 @@ export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
 }) {
   override get message(): string {
     if (this.nodeId === undefined) {
-      const why = this.error === undefined ? "Its process died each time." : `${this.error.name}: ${sentence(this.error.message)}`
+      const why =
+        this.error === undefined
+          ? "Each time it was claimed and nothing came of it, as when its process dies of it."
+          : `${this.error.name}: ${sentence(this.error.message)}`
       return `Run "${this.runId}" could not be taken up ${this.interruptions} times in a row. ${why} Nothing that is done is lost: repair the workflow, then resume the run.`
     }
     return `Step "${this.nodeId}" of run "${this.runId}" was running each of the last ${this.interruptions} times the process died. Repair the step, then resume the run.`
+  }
+}
+
+/** Working on a run ended in a defect: a fault of the runtime or of its store, and not of the workflow, whose own faults are failures. */
+export class WorkDied extends Schema.TaggedError<WorkDied>()("WorkDied", { ...runFields, error: ErrorInfo }) {
+  override get message(): string {
+    return `Working on run "${this.runId}" ended in a defect of the runtime or its store: ${this.error.name}: ${this.error.message}`
   }
 }
 

@@ -16,8 +16,9 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Engine, type EngineError } from "./Engine.ts"
-import { CrashLoop, type ErrorInfo, InvalidWorkflow, type RunFenced, type RunNotFound, StoreError } from "./Errors.ts"
+import { CrashLoop, type ErrorInfo, InvalidWorkflow, type RunFenced, type RunNotFound, StoreError, WorkDied } from "./Errors.ts"
 import { infoOf } from "./internal/outbox.ts"
+import * as Raised from "./internal/raised.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
 import type * as Plan from "./Plan.ts"
@@ -132,7 +133,7 @@ export type Action<E = EngineError> =
       readonly _tag: "Refused"
       readonly runId: string
       readonly workflow: string
-      readonly error: E | StoreError | RunNotFound | RunFenced
+      readonly error: E | WorkDied | StoreError | RunNotFound | RunFenced
       readonly again: number
     }
   /** The run could not be taken up `maxTries` times in a row, and has been ended as failed. */
@@ -213,7 +214,14 @@ const makeCrew = <E extends Problem>({ maxTries = 5, report }: Pick<WorkerOption
     const takeUp = <R>(due: Due, work: Effect.Effect<Outcome, Refusal<E>, R>): Effect.Effect<void, never, R> => {
       const { runId, workflow, tries } = due
       if (isHopeless(due)) return giveUp(due, tries, undefined)
-      const settle = Effect.matchEffect(work, {
+      const died = (defect: unknown): Refusal<WorkDied> => {
+        const error = new WorkDied({ runId, error: { ...Raised.describe(defect), retryable: false } })
+        return { error, fault: "claimed" }
+      }
+      const safely: Effect.Effect<Outcome, Refusal<E | WorkDied>, R> = Effect.catchAllDefect(work, (defect) =>
+        Effect.fail(died(defect)),
+      )
+      const settle = Effect.matchEffect(safely, {
         onSuccess: (how) => {
           if (how === "Gone") return Effect.void
           pauses.delete(runId)
@@ -226,7 +234,10 @@ const makeCrew = <E extends Problem>({ maxTries = 5, report }: Pick<WorkerOption
         },
       })
       const begin = Effect.zipRight(Metric.increment(Metrics.runsSupervised), report({ _tag: "Resumed", runId, workflow }))
-      return Effect.zipRight(begin, settle)
+      // Whatever is wrong with us: a run that nothing came of is not looked at again at once.
+      return Effect.catchAllCause(Effect.zipRight(begin, settle), (cause) =>
+        Effect.zipRight(pauseFor(runId), Effect.logError(`run ${runId} could not be supervised`, cause)),
+      )
     }
 
     /** Pauses that are not over. One that was over long ago is of a run that others took up meanwhile. */
@@ -319,7 +330,7 @@ export const makeWith = <E extends Problem, R>(
       }
     })
     yield* watch.pipe(
-      Effect.catchAll((error) => Effect.logWarning("the store could not be looked at", error)),
+      Effect.catchAllCause((cause) => Effect.logWarning("the store could not be looked at", cause)),
       Effect.zipRight(Effect.sleep(firstPauseMs)),
       Effect.forever,
       Effect.forkScoped,

@@ -51,7 +51,7 @@ const makeReport = (screen: ScreenShape, storage: StorageShape) => {
       counts[line.action] = (counts[line.action] ?? 0) + 1
       return print(line)
     })
-  const report = (action: Supervisor.Action<ProcessWorker.ResumeFailed>): Effect.Effect<void> => {
+  const report = (action: Supervisor.Action<ProcessWorker.WorkError>): Effect.Effect<void> => {
     const { runId, workflow } = action
     switch (action._tag) {
       case "Resumed":
@@ -122,7 +122,8 @@ export const supervise = (given: Given) =>
       if (given.once) {
         yield* supervised(Supervisor.once(options))
         yield* summary
-        return { ...nothing, code: (counts.refused ?? 0) > 0 ? Exit.failed : Exit.finished }
+        const lost = (counts.refused ?? 0) + (counts["gave-up"] ?? 0)
+        return { ...nothing, code: lost > 0 ? Exit.failed : Exit.finished }
       }
       yield* print({ action: "watching", message: file })
       const watching = Effect.scoped(Effect.zipRight(supervised(Supervisor.makeWith(options)), Effect.never))

@@ -16,8 +16,8 @@ export const issuesOf = (schema: Schema, value: Json): Effect.Effect<ReadonlyArr
   Effect.promise(async () => {
     const { Validator } = await import("@cfworker/json-schema")
     try {
-      // Effect describes its schemas in draft 7, where a tuple has other keywords.
-      const draft = typeof schema.$schema === "string" && schema.$schema.includes("draft-07") ? "7" : "2020-12"
+      // Effect calls its schemas draft 7, where a tuple has other keywords than now, but puts limits beside a `$ref`, which count since 2019.
+      const draft = typeof schema.$schema === "string" && schema.$schema.includes("draft-07") ? "2019-09" : "2020-12"
       const { errors } = new Validator(schema, draft, false).validate(value)
       return errors.filter(({ keyword }) => !passedOn.has(keyword)).map((error) => line(error.instanceLocation, error.error))
     } catch {

@@ -109,6 +109,25 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("of several steps side by side gives a null as null, and what was left out as absent", () =>
+      on(
+        Effect.gen(function* () {
+          const child = Smithers.createWorkflow({ name: "wide", input: Schema.Struct({}) }).build(($) =>
+            $.parallel(
+              $.step("nothing", { output: Schema.NullOr(Schema.Number), run: () => null }),
+              $.step("left", { output: Schema.Number, skipIf: () => true, run: () => 1 }),
+              $.step("two", { output: Schema.NumberFromString, run: () => "2" }),
+            ),
+          )
+          const parent = Smithers.createWorkflow({ name: "around", input: Schema.Struct({}) }).build(($) =>
+            $.subflow("sub", { workflow: child, input: {} }),
+          )
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual([null, undefined, 2])
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual([null, undefined, 2])
+        }),
+      ),
+    )
+
     it.effect("that waits has its parent wait for the same, and both go on when it is answered", () =>
       on(
         Effect.gen(function* () {

@@ -288,7 +288,11 @@ describe("props", () => {
     ["needsApproval", [{ onDeny: "continue" }], '"onDeny" must be "fail" or "skip"'],
     ["needsApproval", [{ onTimeout: "skip" }], '"onTimeout" must be "deny", "approve" or "fail"'],
     ["needsApproval", [{ timeoutMs: 0 }], `"needsApproval.timeoutMs" ${millis}`],
-    ["needsApproval", [{ approvers: "ann" }], '"approvers" must be an array of names'],
+    [
+      "needsApproval",
+      [{ approvers: "ann" }, { approvers: [] }],
+      '"approvers" must name those who may decide, at least one, in an array',
+    ],
     ["children", [undefined], "it has nothing to do: give it a function, a value or an agent"],
     ["children", [Promise.resolve("x")], "its child is a promise: pass a function, which is called when the task runs"],
   ]

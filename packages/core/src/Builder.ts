@@ -670,8 +670,10 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
 
   const approversOf = (where: string, options: Loose): ReadonlyArray<string> | undefined => {
     const approvers = options.approvers as ReadonlyArray<string> | undefined
-    const isList = Array.isArray(approvers) && approvers.every((one) => typeof one === "string")
-    return approvers === undefined || isList ? approvers : refuse(where, `"approvers" must be an array of names`)
+    const isList = Array.isArray(approvers) && approvers.length > 0 && approvers.every((one) => typeof one === "string")
+    return approvers === undefined || isList
+      ? approvers
+      : refuse(where, `"approvers" must name those who may decide, at least one, in an array`)
   }
   /** One of a few words; the first where nothing is said. */
   const choice = <A extends string>(where: string, options: Loose, key: string, words: readonly [A, ...ReadonlyArray<A>]): A => {

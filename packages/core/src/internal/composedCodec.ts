@@ -41,7 +41,8 @@ const restoreOf = (node: Plan.Node): Restore => {
       return (stored) =>
         Effect.forEach(parts, (part, index) => {
           const item = Array.isArray(stored) ? (stored[index] as Json | undefined) : undefined
-          return part(item ?? undefined)
+          // In an array what is not there is stored as null, and so is a null that was given.
+          return item === null ? Effect.orElse(part(null), () => part(undefined)) : part(item)
         })
     }
     case "Branch":

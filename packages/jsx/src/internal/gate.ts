@@ -31,8 +31,8 @@ export const checkRequest = (node: HostNode, name: string, request: unknown): vo
 
 /** Who may decide, where it is said. */
 export const approversOf = (node: HostNode, { approvers }: Props): Approval["approvers"] => {
-  const isList = Array.isArray(approvers) && approvers.every((one) => typeof one === "string")
-  if (approvers !== undefined && !isList) refuse(node, `"approvers" must be an array of names`)
+  const isList = Array.isArray(approvers) && approvers.length > 0 && approvers.every((one) => typeof one === "string")
+  if (approvers !== undefined && !isList) refuse(node, `"approvers" must name those who may decide, at least one, in an array`)
   return approvers as Approval["approvers"]
 }
 

@@ -6,11 +6,13 @@ import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { RenderFailed } from "@smithers/core/Errors"
+import * as Metrics from "@smithers/core/Metrics"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
@@ -124,6 +126,21 @@ describe.each(stores)("on %s", (_, store) => {
           )
           expect(yield* parent.execute({}, { runId: "r" })).toEqual([null, undefined, 2])
           expect(yield* parent.execute({}, { runId: "r" })).toEqual([null, undefined, 2])
+        }),
+      ),
+    )
+
+    it.effect("counts as a run that was started", () =>
+      on(
+        Effect.gen(function* () {
+          const { parent } = family()
+          const count = Effect.map(
+            Effect.all([Metric.value(Metrics.runsStarted), Metric.value(Metrics.runsResumed)]),
+            ([started, resumed]) => [started.count, resumed.count] as const,
+          )
+          const [started, resumed] = yield* count
+          yield* parent.execute({}, { runId: "r" })
+          expect(yield* count).toEqual([started + 2, resumed])
         }),
       ),
     )

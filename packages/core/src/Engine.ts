@@ -290,7 +290,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
             return yield* RunDriver.recall(storage, definition, request.runId)
           case "Created":
           case "Claimed":
-            yield* Metric.increment(opened._tag === "Created" ? Metrics.runsStarted : Metrics.runsResumed)
+            // A run that its parent or a signal created is begun by its first claim.
+            yield* Metric.increment(opened.epoch === 1 ? Metrics.runsStarted : Metrics.runsResumed)
             return yield* RunDriver.drive(storage, definition, {
               runId: request.runId,
               epoch: opened.epoch,

@@ -4,8 +4,8 @@
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 
-/** Counts runs that were created because they were asked for. Child runs, and those that a signal started, count as taken up again. */
-export const runsStarted = Metric.counter("smithers_runs_started_total", { incremental: true, description: "Runs created" })
+/** Counts runs that were claimed for the first time, whoever created them: a caller, a parent, or a signal. */
+export const runsStarted = Metric.counter("smithers_runs_started_total", { incremental: true, description: "Runs begun" })
 /** Counts how often runs were taken up again here, after a crash, a shutdown, a wait or a failure. */
 export const runsResumed = Metric.counter("smithers_runs_resumed_total", { incremental: true, description: "Runs taken up again" })
 /** Counts runs that ended here with an output. */

@@ -413,7 +413,7 @@ export default Smithers.createWorkflow({ name: "crowd", input: Schema.Struct({})
     expect((await place.run("up", "crowd.ts")).code).toBe(3)
     const naps = ["n1", "n2", "n3", "n4", "n5", "n6"]
     await Promise.all(naps.map((runId) => place.run("up", "workflow.ts#nap", "--run-id", runId)))
-    expect((await place.run("ps")).stdout.match(/rest: its time$/gm)).toHaveLength(naps.length)
+    expect((await place.run("ps")).stdout.match(/rest: its time, in /gm)).toHaveLength(naps.length)
     const { runs } = (await place.json("ps")).value as { runs: ReadonlyArray<{ runId: string; waits: ReadonlyArray<unknown> }> }
     for (const runId of naps) expect(runs.find((run) => run.runId === runId)?.waits).toMatchObject([{ nodeId: "rest" }])
   })

@@ -6,9 +6,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connect, type Database, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
-import { waitText } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
 import { shorten, span, table } from "../Text.ts"
+import { commandLine, waitLine } from "../Why.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -39,7 +39,8 @@ const list = ({ file, storage }: Database, given: Given, before: string | undefi
       ...run,
       waits: (waits.get(run.runId) ?? []).map(({ nodeId, iteration, kind, deadline }) => ({ nodeId, iteration, kind, deadline })),
     }))
-    return { value: { db: file, runs, hasMore: found.length > limit }, text: yield* show(shown, waits, file, found.length > limit) }
+    const hasMore = found.length > limit
+    return { value: { db: file, runs, hasMore }, text: yield* show(shown, waits, { file, hasMore, given }) }
   })
 
 /** What the runs of a page wait for, all of it, oldest first; nothing is asked where none waits. */
@@ -51,20 +52,26 @@ const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {
 const show = (
   runs: ReadonlyArray<RunSummary>,
   waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>,
-  file: string,
-  hasMore: boolean,
+  { file, hasMore, given }: { readonly file: string; readonly hasMore: boolean; readonly given: Given },
 ) =>
   Effect.gen(function* () {
-    if (runs.length === 0) return `No runs in ${file}. "smithers up <workflow>" starts one.`
+    const filters = [
+      ...given.status.flatMap((status) => ["--status", status]),
+      ...(given.workflow === undefined ? [] : ["--workflow", given.workflow]),
+      ...(given.tag === undefined ? [] : ["--tag", given.tag]),
+    ]
+    const isWhole = filters.length === 0 && given.before === undefined
+    if (runs.length === 0) return isWhole ? `No runs in ${file}. "smithers up <workflow>" starts one.` : `No such runs in ${file}.`
     const now = yield* Clock.currentTimeMillis
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
-      const waitsFor = wait === undefined ? "" : `${wait.nodeId}: ${waitText(wait.kind, wait.request, wait.name ?? undefined)}`
+      const waitsFor = wait === undefined ? "" : `${wait.nodeId}: ${waitLine(wait, now)}`
       const took = span((run.finishedAt ?? now) - run.createdAt)
       return [run.runId, run.workflow, run.status, `${span(now - run.createdAt)} ago`, took, shorten(waitsFor, 60)]
     })
     const last = runs.at(-1)?.runId ?? ""
-    const more = hasMore ? `\n… older ones: smithers ps --before ${last}` : ""
+    const size = given.limit === undefined ? [] : ["--limit", String(given.limit)]
+    const more = hasMore ? `\n… older ones: ${commandLine(given.db, "ps", ...filters, ...size, "--before", last)}` : ""
     return table(["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "WAITS FOR"], rows) + more
   })
 

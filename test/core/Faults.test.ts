@@ -52,6 +52,30 @@ describe("a store that fails for a moment", () => {
     }).pipe(Effect.provide(on(storage)))
   })
 
+  it.effect("leaves a run that could not be taken up as it was", () => {
+    const { storage, faults } = faulty()
+    return Effect.gen(function* () {
+      const status = Effect.map(storage.inspect("r"), ({ run }) => run.status)
+      const refused = Effect.gen(function* () {
+        faults.prepareOutputs = busy("prepareOutputs")
+        yield* Effect.flip(asking.run({}, { runId: "r" }))
+        faults.prepareOutputs = undefined
+      })
+      yield* asking.run({}, { runId: "r" })
+      yield* refused
+      expect(yield* status).toBe("waiting")
+      yield* Commands.pause("r")
+      yield* asking.run({}, { runId: "r" })
+      yield* refused
+      expect(yield* status).toBe("paused")
+      yield* Commands.unpause("r")
+      yield* Commands.approve("r", "ok")
+      yield* refused
+      expect((yield* storage.due(0)).runs).toMatchObject([{ runId: "r" }])
+      expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+    }).pipe(Effect.provide(on(storage)))
+  })
+
   it.effect("costs an attempt the heartbeats that fell into it, and none after", () => {
     const { storage, faults } = faulty()
     const workflow = declare().build(($) =>

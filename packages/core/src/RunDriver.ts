@@ -40,7 +40,7 @@ import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as StepProgram from "./StepProgram.ts"
-import type { Command, Frame, Instruction, NewRun, OutputTable, StorageShape } from "./Storage.ts"
+import type { Command, Frame, Instruction, NewRun, OutputTable, Released, StorageShape } from "./Storage.ts"
 
 /**
  * Where the plan of one run comes from: a pure function of what is known of the run. It may keep what it needs to tell which
@@ -110,6 +110,8 @@ export interface Control {
   waiting: ReadonlyArray<Scheduler.Waiting>
   /** Whether nothing went on as of its last frame because the run is paused. */
   isPaused: boolean
+  /** How the run stood when it was taken up, until something has come of that. */
+  stood: RunState.RunStatus | undefined
   readonly mailbox: Mailbox.Mailbox<Item>
 }
 
@@ -129,6 +131,7 @@ export const control = (): Control => {
     commits: Ticker.make(),
     waiting: [],
     isPaused: false,
+    stood: undefined,
     mailbox,
   }
 }
@@ -224,9 +227,12 @@ export const drive = <R>(
   Effect.suspend(() => {
     const { control, runId, epoch } = options
     control.epoch = epoch
-    const release = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      storage.release(runId, epoch, now, control.isPaused ? "paused" : control.waiting.length > 0 ? "waiting" : "suspended"),
-    )
+    const status = (): Released => {
+      // A run of which nothing came, since its code cannot be loaded, waits as before.
+      if (control.stood === "waiting" || control.stood === "paused") return control.stood
+      return control.isPaused ? "paused" : control.waiting.length > 0 ? "waiting" : "suspended"
+    }
+    const release = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.release(runId, epoch, now, status()))
     return Effect.onExit(loop(storage, definition, options), (exit) => {
       control.epoch = undefined
       return Exit.isSuccess(exit) ? Effect.void : Effect.ignore(release)
@@ -246,6 +252,7 @@ const loop = (
     let now = clock.unsafeCurrentTimeMillis()
 
     let state = created === undefined ? yield* storage.load(runId) : RunState.empty(runId)
+    options.control.stood = state.status
     const { workflow } = created ?? state
     if (definition.name !== undefined && definition.name !== workflow) {
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: workflow })
@@ -323,6 +330,7 @@ const loop = (
       consumed = []
       cache = []
       interrupts = []
+      options.control.stood = undefined
       Metrics.frames.unsafeUpdate(1, [])
       return Effect.as(storage.commit(made), started)
     }

@@ -54,6 +54,17 @@ const processOn = (storage: Storage["Type"], registry: Supervisor.Registry, opti
     return { engine, supervisor, actions, stop }
   })
 
+/** A run that waited and was answered since its process went. */
+const answered = Effect.gen(function* () {
+  const { workflow } = asking()
+  const storage = yield* Storage
+  const first = yield* processOn(storage, Supervisor.registry([]))
+  yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
+  yield* Commands.approve("r", "ask")
+  yield* first.stop
+  return { workflow, storage }
+})
+
 describe.each(stores)("a supervisor on %s", (_, store) => {
   const on = <A, E>(effect: Effect.Effect<A, E, Storage>) => Effect.provide(effect, store)
 
@@ -121,12 +132,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
   it.effect("leaves a run alone for longer each time it cannot be worked on, and ends it as failed after five", () =>
     on(
       Effect.gen(function* () {
-        const { workflow } = asking()
-        const storage = yield* Storage
-        const first = yield* processOn(storage, Supervisor.registry([]))
-        yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
-        yield* Commands.approve("r", "ask")
-        yield* first.stop
+        const { workflow, storage } = yield* answered
         let loads = 0
         const broken = {
           name: "asking",
@@ -170,12 +176,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
   it.effect("does not spin where a run can neither be taken up nor be ended", () =>
     on(
       Effect.gen(function* () {
-        const { workflow } = asking()
-        const storage = yield* Storage
-        const first = yield* processOn(storage, Supervisor.registry([]))
-        yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
-        yield* Commands.approve("r", "ask")
-        yield* first.stop
+        const { workflow, storage } = yield* answered
         let tries = 0
         const full: Storage["Type"] = {
           ...storage,
@@ -203,12 +204,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
   it.effect("says so where working on a run ends in a defect, and leaves that run alone for a while", () =>
     on(
       Effect.gen(function* () {
-        const { workflow } = asking()
-        const storage = yield* Storage
-        const first = yield* processOn(storage, Supervisor.registry([]))
-        yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
-        yield* Commands.approve("r", "ask")
-        yield* first.stop
+        const { workflow, storage } = yield* answered
         let isBroken = true
         const broken: Storage["Type"] = {
           ...storage,

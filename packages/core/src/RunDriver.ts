@@ -235,7 +235,9 @@ export const drive = <R>(
     const release = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.release(runId, epoch, now, status()))
     return Effect.onExit(loop(storage, definition, options), (exit) => {
       control.epoch = undefined
-      return Exit.isSuccess(exit) ? Effect.void : Effect.ignore(release)
+      if (Exit.isSuccess(exit)) return Effect.void
+      // It is free once its lease has run out.
+      return Effect.catchAll(release, (error) => Effect.logWarning(`run ${runId} could not be given back`, error))
     }) as Effect.Effect<Settlement, DriverError, R>
   })
 

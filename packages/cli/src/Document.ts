@@ -73,7 +73,7 @@ Where a value is JSON, \`@file\` reads it from a file and \`-\` from the standar
 | 2 | the run was cancelled |
 | 3 | the run waits for a person, a signal or a time, or is paused |
 | 4 | what was given cannot be used: an option, an input, a file, an id; nothing was changed |
-| 130, 143 | stopped by SIGINT or SIGTERM; a run is let go of first, and can be resumed |
+| 129, 130, 143 | stopped by SIGHUP, SIGINT or SIGTERM; a run is let go of first, and can be resumed |
 | 141 | stopped because nobody reads any more what it prints as it goes on; a run goes on unread |
 
 An error is printed as its message, and with \`--json\` as [\`error\`](cli.schema.json): \`{"error":{"tag":"NoSuchRun","message":"…","runId":"…"}}\`, with the

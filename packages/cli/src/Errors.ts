@@ -139,7 +139,7 @@ export class CannotWrite extends Schema.TaggedError<CannotWrite>()("CannotWrite"
 
 /** A signal stopped the command; SIGPIPE stands for a reader that has gone. */
 export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", {
-  signal: Schema.Literal("SIGINT", "SIGTERM", "SIGPIPE"),
+  signal: Schema.Literal("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"),
   /** The run that was let go of, and the command that takes it up. */
   runId: Schema.optional(Schema.String),
   next: Schema.optional(Schema.Array(Schema.String)),
@@ -204,7 +204,12 @@ const inputTags: ReadonlySet<string> = new Set([
   "IncompatibleTable",
 ])
 
-const signalCodes = { SIGINT: Exit.interrupted, SIGTERM: Exit.terminated, SIGPIPE: Exit.unread } as const
+const signalCodes = {
+  SIGINT: Exit.interrupted,
+  SIGTERM: Exit.terminated,
+  SIGHUP: Exit.hungUp,
+  SIGPIPE: Exit.unread,
+} as const
 
 /** The exit code of an error. */
 export const codeOf = (error: Tagged): ExitCode => {

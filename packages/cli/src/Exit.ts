@@ -3,7 +3,7 @@
  */
 import type { RunSummary } from "@smithers/core/Storage"
 
-/** Exit codes. The signals that stop a process have those that shells give them: 130 (SIGINT), 141 (SIGPIPE) and 143 (SIGTERM). */
+/** Exit codes. The signals that stop a process have those that shells give them: 129 (SIGHUP), 130 (SIGINT), 141 (SIGPIPE) and 143 (SIGTERM). */
 export const Exit = {
   /** The run finished, or the command did what it was asked for. */
   finished: 0,
@@ -15,6 +15,7 @@ export const Exit = {
   waiting: 3,
   /** What was given cannot be used: an option, an input, a file, an id. Nothing was changed. */
   input: 4,
+  hungUp: 129,
   interrupted: 130,
   /** Nobody reads any more what it was to print for as long as it goes on. */
   unread: 141,

@@ -48,7 +48,7 @@ export const ofProgram = (groups: ReadonlyArray<readonly [title: string, definit
     "smithers runs workflows of background agents and keeps what they do in a SQLite file.",
     "USAGE\n  smithers <command> [options]     smithers <command> --help     smithers --version",
     ...all,
-    "EXIT CODES\n  0 finished   1 failed   2 cancelled   3 waiting or paused   4 wrong input   130 SIGINT   143 SIGTERM",
+    "EXIT CODES\n  0 finished   1 failed   2 cancelled   3 waiting or paused   4 wrong input   129 SIGHUP   130 SIGINT   143 SIGTERM",
     'EXAMPLE\n  smithers up workflow.tsx --input \'{"repo":"acme/api"}\'',
   ]
   return intro.join("\n\n")

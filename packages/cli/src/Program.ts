@@ -25,6 +25,7 @@ import * as Help from "./Help.ts"
 import { Host, type HostShape } from "./Host.ts"
 import * as Results from "./Results.ts"
 import { Screen, type ScreenShape } from "./Screen.ts"
+import * as Signals from "./Signals.ts"
 import { neutralise, shorten } from "./Text.ts"
 import { version } from "./Version.ts"
 
@@ -32,6 +33,13 @@ const config = CliConfig.make({ isCaseSensitive: true, autoCorrectLimit: 0, fina
 
 /** What the parser may ask for and, with the options there are, never does. */
 const unused = Layer.mergeAll(FileSystem.layerNoop({}), Path.layer, Layer.succeed(Terminal.Terminal, {} as Terminal.Terminal))
+
+/** Time within which two signals of a kind are one, in milliseconds: `bun run` sends on what the terminal has sent already. */
+const sameSignalMs = 10
+
+/** What is said of a run that is left as it stands, as the process ends at once. */
+const leftText = ({ runId, next = [] }: ReturnType<Remembering["remembered"]>): string =>
+  runId === undefined ? "" : `${neutralise(`Run ${runId} is left as it stands, and nobody works on it. Take it up: ${next[0]}`)}\n`
 
 /** What stopped a command before its end. */
 type Stopped =
@@ -80,21 +88,28 @@ export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "ho
   // Waiting for news of a database keeps no process alive; a command that waits for nothing else is to wait all the same.
   setInterval(() => {}, 2 ** 30)
   const fiber = Effect.runFork(program)
-  const onSignal = (signal: "SIGINT" | "SIGTERM") => () => {
-    const { runId, next = [] } = screen.remembered()
+  const heard = new Map<Signals.Stopping, number>()
+  const onSignal = (signal: Signals.Stopping) => () => {
+    Signals.hear(signal)
+    const at = performance.now()
+    const isSame = at - (heard.get(signal) ?? Number.NEGATIVE_INFINITY) < sameSignalMs
+    heard.set(signal, at)
+    if (isSame) return
+    const { runId } = screen.remembered()
     if (stopped !== undefined) {
       // The second one does not wait for anything.
       const error = new Interrupted({ signal, ...screen.remembered() })
       if (isJson) results.writeLast(`${JSON.stringify(toReply(error))}\n`)
-      else if (runId !== undefined)
-        Results.last(2, `${neutralise(`Run ${runId} is left as it stands, and nobody works on it. Take it up: ${next[0]}`)}\n`)
+      else Results.last(2, leftText(screen.remembered()))
       exit(codeOf(error))
     }
     if (runId !== undefined && !isJson) screen.sayNow("Stopping: the run is being let go of. A second time stops at once.")
     stop({ _tag: "Signal", signal })
   }
-  process.on("SIGINT", onSignal("SIGINT"))
-  process.on("SIGTERM", onSignal("SIGTERM"))
+  for (const signal of Signals.stopping) {
+    // Whoever starts a command with nohup wants it to outlive the terminal.
+    if (signal !== "SIGHUP" || !Signals.isIgnored(signal)) process.on(signal, onSignal(signal))
+  }
   const onUncaught = (thrown: unknown): void => stop({ _tag: "Uncaught", thrown })
   process.on("uncaughtException", onUncaught)
   process.on("unhandledRejection", onUncaught)
@@ -270,6 +285,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
     },
     remember: (run) => {
       remembered = run
+      if (!isJson) Signals.setLastWords(leftText(run))
     },
     remembered: () => remembered,
   }

@@ -46,7 +46,7 @@ export const apart = (onClosed: () => void): Results => {
 }
 
 /** What of the C library moves a descriptor: on Linux with glibc and with musl, and on macOS. */
-const libraries =
+export const libraries =
   process.platform === "darwin"
     ? ["libSystem.B.dylib"]
     : ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`]

@@ -15,6 +15,7 @@ import type { Runs } from "@smithers/core/Workflow"
 import type { BunPlugin } from "bun"
 import * as Effect from "effect/Effect"
 import { InvalidWorkflowFile } from "./Errors.ts"
+import * as Signals from "./Signals.ts"
 import { plural, shorten } from "./Text.ts"
 
 /** A workflow of either kind, as a file exports it. */
@@ -111,6 +112,7 @@ let isPrepared = false
 const prepare = async (folder: string, home: string): Promise<void> => {
   if (isPrepared) return
   isPrepared = true
+  Signals.guard()
   Bun.plugin(plugin(home))
   const isOwn = isInstalled(folder, facade)
   const { mdx } = (await import(Bun.resolveSync(`${facade}/mdx`, isOwn ? folder : home))) as {

@@ -25,7 +25,7 @@ export const up = define({
   path: ["up"],
   summary: "Runs a workflow, and stays until it has ended or waits for something.",
   details:
-    "The workflow is the default export of a file, or a named one: file.tsx#name. In a terminal it shows what every node does; elsewhere, or where CI is set, a line per event. Ctrl-C stops the run in order, to be resumed; a second one stops at once. A run that waits for a person, a signal or a time ends the command with exit code 3, unless --wait is given.",
+    "The workflow is the default export of a file, or a named one: file.tsx#name. In a terminal it shows what every node does; elsewhere, or where CI is set, a line per event. Ctrl-C, SIGTERM or a closed terminal stop the run in order, to be resumed; a second one stops at once. A run that waits for a person, a signal or a time ends the command with exit code 3, unless --wait is given.",
   examples: [
     { line: `smithers up workflow.tsx --input '{"repo":"acme/api"}'`, does: "Starts a run." },
     { line: "smithers up workflow.tsx --input @input.json --wait", does: "Stays through approvals, signals and timers." },

@@ -516,6 +516,27 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("the id of a command is unique in its run, and says nothing about those of other runs", (storage) =>
+      Effect.gen(function* () {
+        const runs = yield* Effect.forEach(["r", "r:c"], (runId) =>
+          Effect.gen(function* () {
+            const run = yield* journal(runId)
+            yield* run.commit([started])
+            return run
+          }),
+        )
+        const said = [cancel("c", "r", "one"), cancel("c", "r:c", "two"), cancel("c:c", "r", "three"), cancel('"c', "r:c", "four")]
+        for (const command of said) expect(yield* storage.deliver(command)).toEqual(command.command)
+        expect(yield* storage.inbox).toEqual(said)
+        yield* (runs[0] as (typeof runs)[number]).commit([], { consumed: ["c"] })
+        expect(yield* storage.inbox).toEqual(said.slice(1))
+        // Answered with what stands under it in this run.
+        expect(yield* storage.deliver(cancel("c", "r", "again"))).toEqual({ _tag: "Cancel", reason: "one" })
+        expect(yield* storage.deliver(cancel("c", "r:c", "again"))).toEqual({ _tag: "Cancel", reason: "two" })
+        expect(yield* storage.inbox).toEqual(said.slice(1))
+      }),
+    )
+
     holds("a run that has ended takes no commands, and forgets those it did not get to", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")

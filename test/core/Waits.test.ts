@@ -388,7 +388,7 @@ describe.each(stores)("on %s", (_, store) => {
           )
           expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "waiting-timer" })
           yield* Commands.signal("r", "go", { payload: "one", id: "s1" })
-          yield* Commands.signal("r", "go", { payload: "one again", id: "s1" })
+          yield* Commands.signal("r", "go", { payload: "one", id: "s1" })
           yield* Commands.signal("r", "stop")
           const fiber = yield* Effect.fork(workflow.execute({ spec: "x" }, { runId: "r" }))
           yield* rest
@@ -410,7 +410,7 @@ describe.each(stores)("on %s", (_, store) => {
           for (const runId of ["a", "b"]) {
             yield* workflow.run({}, { runId })
             yield* Commands.signal(runId, "paid", { payload: runId, id: "evt" })
-            yield* Commands.signal(runId, "paid", { payload: "again", id: "evt" })
+            yield* Commands.signal(runId, "paid", { payload: runId, id: "evt" })
             expect(yield* workflow.execute({}, { runId })).toBe(runId)
           }
         }),

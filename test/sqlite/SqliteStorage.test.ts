@@ -375,7 +375,7 @@ describe("processes", () => {
       expect(lines).toEqual(ids.map(() => "created"))
       const runs = yield* using({ filename }, (storage) => storage.runs({}))
       expect(runs.map(({ runId }) => runId).sort()).toEqual(ids)
-      expect(yield* query(filename, "SELECT group_concat(id) FROM smithers_migrations")).toEqual([["1,2,3,4,5"]])
+      expect(yield* query(filename, "SELECT count(*) = max(id) FROM smithers_migrations")).toEqual([[1]])
     }),
   )
 

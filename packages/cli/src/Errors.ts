@@ -198,6 +198,7 @@ const inputTags: ReadonlySet<string> = new Set([
   "NodeNotFound",
   "AlreadyDecided",
   "InvalidCommand",
+  "SignalIdTaken",
   "InputMismatch",
   "WorkflowMismatch",
   "IncompatibleOutput",

@@ -13,15 +13,17 @@ import {
   NotWaiting,
   RunEnded,
   type RunNotFound,
+  SignalIdTaken,
   type StoreError,
   WaitExpired,
+  type WorkflowMismatch,
 } from "./Errors.ts"
-import { generateRunId } from "./Ids.ts"
+import { compositeKey, generateRunId } from "./Ids.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, type Json, toJson } from "./internal/json.ts"
 import { issuesOf } from "./internal/jsonSchema.ts"
 import { compensationId } from "./RunState.ts"
-import { type Command, type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
+import { type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
 
 /** Who decides, and of what. */
 export interface DecisionOptions {
@@ -35,7 +37,7 @@ export interface DecisionOptions {
  * Why a command was not kept; the run is as it was then. What the store cannot do is a `StoreError`. The run is not there (`RunNotFound`) or
  * has ended (`RunEnded`); it does not wait for that (`NotWaiting`), does not any more (`AlreadyDecided`, `WaitExpired`), or not from this
  * person (`NotAnApprover`); the node is not one of its (`NodeNotFound`); what is said does not fit what was asked (`InvalidAnswer`), or is
- * not well formed (`InvalidCommand`).
+ * not well formed (`InvalidCommand`); the id of a signal is that of another one (`SignalIdTaken`).
  */
 export type CommandError =
   | StoreError
@@ -48,6 +50,7 @@ export type CommandError =
   | WaitExpired
   | InvalidAnswer
   | InvalidCommand
+  | SignalIdTaken
 
 /**
  * Approves what a run asks for, in an approval or before a step. Fails with `NotWaiting`, `WaitExpired`, `AlreadyDecided` where it was
@@ -93,7 +96,7 @@ export const answer = (
     if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
     const more = { ...digestOf(found), ...(options.by === undefined ? {} : { by: options.by }) }
     // The same answer given twice is one.
-    const id = `answer:${runId}:${nodeId}:${iteration}:${found.since}:${digest(canonical(copied.json))}`
+    const id = compositeKey("answer", nodeId, iteration, found.since, digest(canonical(copied.json)))
     yield* deliver(runId, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...more })
   })
 
@@ -111,32 +114,44 @@ export interface SignalOptions {
   readonly payload?: unknown
   /** Tells signals of one name apart; only a wait with the same correlation takes it. */
   readonly correlation?: string
-  /** A signal sent twice under one id counts once. Made up unless told. */
+  /**
+   * A signal sent again under one id counts once; another signal under the same id is refused with `SignalIdTaken`. Default: a new id for
+   * each call.
+   */
   readonly id?: string
 }
 
 /**
  * Sends a signal. One that nobody waits for yet is kept, in order; each is taken by one wait. Fails with `RunEnded` where nothing will ever
- * wait for it, and with `InvalidCommand` where the payload is no JSON. It is kept before this completes: after a crash of the sender, sending
- * it again under the same `id` makes sure that it was sent once.
+ * wait for it, with `InvalidCommand` where the payload is no JSON, and with `SignalIdTaken` where its `id` is that of another signal. It is
+ * kept before this completes: after a crash of the sender, sending it again under the same `id` makes sure that it was sent once.
  */
 export const signal = (runId: string, name: string, options: SignalOptions = {}): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
-    const storage = yield* Storage
-    const command = yield* signalOf(runId, name, options)
     // Nothing is created, so there is no other workflow that it could be of.
-    yield* Effect.catchTag(storage.deliver(command), "WorkflowMismatch", Effect.die)
+    yield* Effect.catchTag(sendSignal(runId, name, options), "WorkflowMismatch", Effect.die)
   })
 
-/** A signal as it is delivered. */
-export const signalOf = (
+/** Sends a signal as {@link signal} does, and with `create` makes the run where there is none. */
+export const sendSignal = (
   runId: string,
   name: string,
-  { payload, correlation, id }: SignalOptions,
-): Effect.Effect<Command, InvalidCommand> =>
+  options: SignalOptions,
+  delivery?: Delivery,
+): Effect.Effect<void, StoreError | RunNotFound | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken, Storage> =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const { id, command, at } = yield* signalOf(runId, name, options)
+    const kept = yield* storage.deliver({ id: compositeKey("signal", id), runId, at, command }, delivery)
+    if (kept._tag !== "Signal" || canonical(kept) === canonical(command)) return
+    const correlation = kept.correlation === undefined ? {} : { correlation: kept.correlation }
+    return yield* new SignalIdTaken({ runId, id, signal: kept.name, ...correlation })
+  })
+
+const signalOf = (runId: string, name: string, { payload, correlation, id: given }: SignalOptions) =>
   Effect.gen(function* () {
     if (typeof name !== "string" || name === "") return yield* new InvalidCommand({ runId, problem: "a signal has a name" })
-    yield* checkTexts(runId, { correlation, id })
+    yield* checkTexts(runId, { correlation, id: given })
     const copied = payload === undefined ? undefined : toJson(payload)
     if (copied !== undefined && "refused" in copied) {
       return yield* new InvalidCommand({
@@ -148,10 +163,9 @@ export const signalOf = (
       ...(copied === undefined ? {} : { payload: copied.json }),
       ...(correlation === undefined ? {} : { correlation }),
     }
-    const at = yield* Clock.currentTimeMillis
-    // An author's id is unique among the signals of one run.
-    const known = id === undefined ? yield* generateRunId : `signal:${runId}:${id}`
-    return { id: known, runId, at, command: { _tag: "Signal", name, ...kept } }
+    const id = given ?? (yield* generateRunId)
+    const command: Instruction & { readonly _tag: "Signal" } = { _tag: "Signal", id, name, ...kept }
+    return { id, command, at: yield* Clock.currentTimeMillis }
   })
 
 /**
@@ -248,7 +262,7 @@ const decide = (
     if (found.approved !== null) return yield* contrary(found.by ?? undefined)
     yield* checkTime(found)
     // One command per request: of two that meet before the run hears of either, the second is told of the first.
-    const id = `decide:${runId}:${nodeId}:${found.iteration}:${found.since}:${found.digest}`
+    const id = compositeKey("decide", nodeId, found.iteration, found.since, found.digest ?? "")
     const said = { ...digestOf(found), ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
     const kept = yield* deliver(runId, id, { _tag: "Decide", nodeId, iteration: found.iteration, approved, ...said })
     if (kept._tag === "Decide" && kept.approved !== approved) return yield* contrary(kept.by)

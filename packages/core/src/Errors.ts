@@ -245,6 +245,21 @@ export class NotAnApprover extends Schema.TaggedError<NotAnApprover>()("NotAnApp
   }
 }
 
+/** A signal was sent under an id that another signal of the run has: one with another name, payload or correlation. Nothing was changed. */
+export class SignalIdTaken extends Schema.TaggedError<SignalIdTaken>()("SignalIdTaken", {
+  ...runFields,
+  id: Schema.String,
+  /** The name of the signal that has the id. */
+  signal: Schema.String,
+  /** Its correlation. */
+  correlation: Schema.optional(Schema.String),
+}) {
+  override get message(): string {
+    const correlation = this.correlation === undefined ? "" : ` with the correlation "${this.correlation}"`
+    return `The id "${this.id}" is taken in run "${this.runId}" by another signal: "${this.signal}"${correlation}. A signal that differs in name, payload or correlation needs an id of its own.`
+  }
+}
+
 /** An answer does not match what was asked for. Nothing was changed, and the question is open as before. */
 export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidAnswer", {
   ...nodeFields,

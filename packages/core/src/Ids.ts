@@ -41,6 +41,12 @@ export const childRunId = (runId: string, nodeId: NodeId, iteration: number, gen
   return id.length <= 200 ? id : `${id.slice(0, 180)}~${digest(id)}`
 }
 
+/**
+ * A key made of several parts, as JSON: no two lists of parts give the same key, whatever characters the parts hold. Use it wherever a key is
+ * made of texts that users choose.
+ */
+export const compositeKey = (...parts: ReadonlyArray<string | number>): string => JSON.stringify(parts)
+
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
 /**

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import { RunEnded, RunFenced, RunNotFound, StoreFailed, WorkflowMismatch } from "./Errors.ts"
-import { nodeKey } from "./Ids.ts"
+import { compositeKey, nodeKey } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as RunState from "./RunState.ts"
@@ -58,8 +58,9 @@ const text = (value: Json | undefined): string => (value === undefined ? "" : ca
 /** Makes an empty store. */
 export const make = (): StorageShape => {
   const stored = new Map<string, Stored>()
+  /** Commands by run and id. */
   const inbox = new Map<string, Command>()
-  /** Commands that were taken care of, by id: delivering one again does nothing. */
+  /** Commands that were taken care of, by run and id: delivering one again does nothing. */
   const consumed = new Map<string, Instruction>()
   const cache = new Map<string, Cached>()
   const news = Ticker.make()
@@ -77,11 +78,12 @@ export const make = (): StorageShape => {
       return Effect.succeed(found)
     })
 
-  const consume = (id: string): void => {
-    const command = inbox.get(id)
+  const consume = (runId: string, id: string): void => {
+    const key = compositeKey(runId, id)
+    const command = inbox.get(key)
     if (command === undefined) return
-    inbox.delete(id)
-    consumed.set(id, command.command)
+    inbox.delete(key)
+    consumed.set(key, command.command)
   }
 
   const insert = (
@@ -114,14 +116,15 @@ export const make = (): StorageShape => {
     if (create !== undefined && create.workflow !== workflow) {
       return Either.left(new WorkflowMismatch({ runId, workflow: create.workflow, stored: workflow }))
     }
-    const known = inbox.get(command.id)?.command ?? consumed.get(command.id)
+    const key = compositeKey(runId, command.id)
+    const known = inbox.get(key)?.command ?? consumed.get(key)
     if (known !== undefined) return Either.right(known)
     if (isEnded(entry.run)) {
       if (!revive || status === "finished" || owner !== null) return Either.left(new RunEnded({ runId, status }))
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
     }
-    inbox.set(command.id, command)
+    inbox.set(key, command)
     return Either.right(command.command)
   }
 
@@ -145,7 +148,7 @@ export const make = (): StorageShape => {
     if (frame.spawned !== undefined || frame.sent !== undefined) news.tick()
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
-    for (const id of frame.consumed) consume(id)
+    for (const id of frame.consumed) consume(frame.runId, id)
     for (const { nodeId, iteration, key } of frame.cache) {
       const record = RunState.step(entry.state, nodeId, iteration)
       const row = canonical([frame.runId, nodeId, iteration])
@@ -154,7 +157,7 @@ export const make = (): StorageShape => {
     if (isEnded(entry.run)) {
       changeWaits(entry, "open", { status: "abandoned", endedAt: frame.at })
       entry.run = { ...entry.run, finishedAt: frame.at, owner: null, leaseUntil: null }
-      for (const command of [...inbox.values()]) if (command.runId === frame.runId) consume(command.id)
+      for (const command of [...inbox.values()]) if (command.runId === frame.runId) consume(frame.runId, command.id)
       news.tick()
     }
   }

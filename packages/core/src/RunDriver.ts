@@ -550,8 +550,8 @@ export const obey = ({ id, at, command }: Command, state: RunState.RunState): Re
     case "Cancel":
       return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
     case "Signal": {
-      const { name, correlation, payload } = command
-      return [{ _tag: "SignalReceived", id, name, ...defined({ correlation, payload }) }]
+      const { id: signalId = id, name, correlation, payload } = command
+      return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }) }]
     }
     case "Decide": {
       const { nodeId, iteration, approved, digest, note, by } = command

@@ -130,11 +130,12 @@ export type Instruction =
       readonly output?: Json
       readonly error?: ErrorInfo
     }
-  /** The id of its command is the id of the signal. */
-  | { readonly _tag: "Signal"; readonly name: string; readonly correlation?: string; readonly payload?: Json }
+  /** `id` is that of the signal, unique in its run; where it is left out, the signal has the id of its command. */
+  | { readonly _tag: "Signal"; readonly id?: string; readonly name: string; readonly correlation?: string; readonly payload?: Json }
 
-/** An instruction on its way. Delivered once per `id`, folded into the run's next frame by its owner. */
+/** An instruction on its way. Delivered once per run and `id`, folded into the run's next frame by its owner. */
 export interface Command {
+  /** Unique in its run. An id that is made of several texts is a `compositeKey`. */
   readonly id: string
   readonly runId: string
   readonly at: number
@@ -342,8 +343,8 @@ export interface StorageShape {
   ) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
   /**
    * Puts a command into the inbox of its run, unless the run has ended or, where it was to be created, is one of another workflow. A
-   * second delivery with the same id does nothing, also when the run has ended meanwhile. Answers with what stands under this id: the
-   * command itself, or one that came before, also where that was taken care of already.
+   * second delivery to the same run with the same id does nothing, also when the run has ended meanwhile. Answers with what stands under
+   * this id in this run: the command itself, or one that came before, also where that was taken care of already.
    */
   readonly deliver: (
     command: Command,

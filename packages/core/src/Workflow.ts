@@ -21,6 +21,7 @@ import {
   RunCancelled,
   type RunEnded,
   type RunFailure,
+  type SignalIdTaken,
   type Uncompensated,
 } from "./Errors.ts"
 import { generateRunId, idPattern, idRule } from "./Ids.ts"
@@ -121,12 +122,13 @@ export interface Workflow<in I, out A, out R = never> {
   readonly cancel: (runId: string, reason?: string) => Effect.Effect<void, RunError | RunEnded, Engine | R>
   /**
    * Sends a signal to a run, and starts the run if there is none of its id: both or nothing, whatever crashes. One that exists keeps the
-   * input that it has, and is taken up here. A signal sent twice under one id counts once. Fails with `RunEnded` where the run is over.
+   * input that it has, and is taken up here. A signal sent again under one id counts once; another one under that id is `SignalIdTaken`.
+   * Fails with `RunEnded` where the run is over.
    */
   readonly signalWithStart: (
     input: I,
     options: SignalWithStartOptions,
-  ) => Effect.Effect<RunHandle<A>, RunError | RunEnded | InvalidCommand, Engine | Storage | R>
+  ) => Effect.Effect<RunHandle<A>, RunError | RunEnded | InvalidCommand | SignalIdTaken, Engine | Storage | R>
 }
 
 /** Which run is signalled, with what, and how it is started if it is not there. */
@@ -267,12 +269,8 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       const context = yield* Effect.context<R>()
       const [begun, wanted] = yield* request(value, given)
       const { runId } = wanted
-      const command = yield* Commands.signalOf(runId, given.signal, given)
-      yield* Effect.catchTag(
-        storage.deliver(command, wanted.create === undefined ? {} : { create: wanted.create }),
-        "RunNotFound",
-        Effect.die,
-      )
+      const delivery = wanted.create === undefined ? {} : { create: wanted.create }
+      yield* Effect.catchTag(Commands.sendSignal(runId, given.signal, given, delivery), "RunNotFound", Effect.die)
       const known = { runId, create: undefined, revive: [], onIncompatible: "fail" } as const
       return handleOf(runId, yield* engine.start<R>(begun, known), engine, storage, context)
     })

@@ -66,7 +66,7 @@ export const signal = define({
     name: argument("name", "The name of the signal"),
     data: text("data", "JSON|@file|-", "What it carries, as JSON, from a file, or from the standard input"),
     correlation: text("correlation", "text", "Tells signals of one name apart"),
-    id: text("id", "id", "A signal sent twice under one id counts once"),
+    id: text("id", "id", "The same signal under one id counts once; another one is refused"),
   },
   output: Output.Told,
   action: () => import("../actions/decide.ts").then(({ signal }) => signal),

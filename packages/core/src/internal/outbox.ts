@@ -4,7 +4,7 @@
  */
 import type { Json } from "../Codec.ts"
 import type { ErrorInfo } from "../Errors.ts"
-import { childRunId, type NodeId } from "../Ids.ts"
+import { childRunId, compositeKey, type NodeId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -85,7 +85,7 @@ export const make = ({
   const sent: Array<Command> = []
   const started: Array<StartedChild> = []
   const send = (runId: string, command: Instruction): void => {
-    sent.push({ id: `${state.runId}:${frame}:${sent.length}`, runId, at: now, command })
+    sent.push({ id: sentId(state.runId, frame, sent.length), runId, at: now, command })
   }
   const cancel = (nodeId: NodeId, iteration: number): void => {
     const reason = `by run "${state.runId}", which started it`
@@ -134,6 +134,9 @@ export const make = ({
   return { spawned, sent, started }
 }
 
+/** The id, in the inbox of another run, of a command that a frame of this run sends. */
+const sentId = (runId: string, frame: number, index: number): string => compositeKey("run", runId, frame, index)
+
 const endOf = (
   event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" }>,
   childRunId: string,
@@ -154,7 +157,7 @@ const endOf = (
 export const toldOf = ({ runId, parent, failure, cancel, frame }: RunState.RunState, at: number): ReadonlyArray<Command> => {
   if (parent?.isAttached !== true) return []
   const end = failure === undefined ? ({ _tag: "RunCancelled", ...cancel } as const) : ({ _tag: "RunFailed", failure } as const)
-  return [{ id: `${runId}:${frame + 1}:0`, runId: parent.runId, at, command: endOf(end, runId, parent) }]
+  return [{ id: sentId(runId, frame + 1, 0), runId: parent.runId, at, command: endOf(end, runId, parent) }]
 }
 
 /** A failure of a run, as its parent keeps it. */

@@ -1,11 +1,12 @@
 /**
  * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
  */
+import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WorkflowMismatch } from "@smithers/core/Errors"
 import type { Command, Delivery, Due, Except, Instruction, NewRun, Opened, OpenRequest, Released } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
-import { readOptional, writeOptional } from "./json.ts"
+import { readOptional, write, writeOptional } from "./json.ts"
 import * as Owner from "./owner.ts"
 
 export interface Claims {
@@ -87,7 +88,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE w.status = 'open' AND w.deadline > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY w.deadline LIMIT 1`,
   )
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
-  const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE id = ?")
+  const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE run_id = ? AND id = ?")
   // By what is on its way, which is little; SQLite by itself would go through all runs of this owner.
   const selectInbox = prepare<[id: string, runId: string, at: number, command: string]>(
     `SELECT i.id, i.run_id, i.at_ms, i.command
@@ -166,7 +167,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       if (delivery.create !== undefined && delivery.create.workflow !== stored) {
         return Either.left(new WorkflowMismatch({ runId, workflow: delivery.create.workflow, stored }))
       }
-      const known = selectCommand.values(id)[0]
+      const known = selectCommand.values(runId, id)[0]
       if (known !== undefined) return Either.right(JSON.parse(known[0]) as Instruction)
       const isOver = status === "finished" || status === "failed" || status === "cancelled"
       if (isOver) {
@@ -174,7 +175,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         if (!mayRevive) return Either.left(new RunEnded({ runId, status }))
         revive.run(runId, at)
       }
-      insertCommand.run(id, runId, at, JSON.stringify(command))
+      insertCommand.run(id, runId, at, write(command as Json))
       return Either.right(command)
     },
     inbox: () =>

@@ -220,7 +220,31 @@ ALTER TABLE smithers_nodes ADD COLUMN reads TEXT; -- JSON: rows of other nodes t
 ALTER TABLE smithers_signals ADD COLUMN refused_by TEXT; -- JSON: the waits (node/iteration) that it does not fit
 `
 
-const migrations: ReadonlyArray<string> = [initial, turnsAndDifferences, waits, boundariesAndChildren, readsAndRefusals]
+const commandsPerRun = `
+-- The id of a command is unique in its run: ids are texts that senders choose, and two runs may be sent the same.
+CREATE TABLE smithers_commands (
+  seq INTEGER PRIMARY KEY,
+  run_id TEXT NOT NULL,
+  id TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  command TEXT NOT NULL, -- JSON
+  frame INTEGER, -- that took care of it
+  UNIQUE (run_id, id)
+) STRICT;
+INSERT INTO smithers_commands SELECT seq, run_id, id, at_ms, command, frame FROM smithers_inbox;
+DROP TABLE smithers_inbox;
+ALTER TABLE smithers_commands RENAME TO smithers_inbox;
+CREATE INDEX smithers_inbox_pending ON smithers_inbox (run_id) WHERE frame IS NULL;
+`
+
+const migrations: ReadonlyArray<string> = [
+  initial,
+  turnsAndDifferences,
+  waits,
+  boundariesAndChildren,
+  readsAndRefusals,
+  commandsPerRun,
+]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
 const reached = (connection: Connection): number => {

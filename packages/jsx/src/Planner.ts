@@ -294,11 +294,20 @@ interface Watched {
   readonly catches: ReadonlySet<NodeId>
   readonly tables: ReadonlySet<string>
   readonly loops: ReadonlySet<NodeId>
+  /** Loops of which only the beginning changes what was read: the last output in a loop is the same in the next pass. */
+  readonly begun: ReadonlySet<NodeId>
   /** Also which loop runs has been asked for. */
   readonly anyLoop: boolean
 }
 
-const watchNothing = (): Watched => ({ nodes: new Set(), catches: new Set(), tables: new Set(), loops: new Set(), anyLoop: false })
+const watchNothing = (): Watched => ({
+  nodes: new Set(),
+  catches: new Set(),
+  tables: new Set(),
+  loops: new Set(),
+  begun: new Set(),
+  anyLoop: false,
+})
 
 const watch = (
   known: Reading.Known,
@@ -310,6 +319,7 @@ const watch = (
   const nodes = new Set<NodeId>()
   const tables = new Set<string>()
   const loops = new Set<NodeId>()
+  const begun = new Set<NodeId>()
   const around = (loop: NodeId | undefined): void => {
     for (let here = loop; here !== undefined && !loops.has(here); here = known.layout.loops.get(here)) loops.add(here)
   }
@@ -320,25 +330,29 @@ const watch = (
       continue
     }
     nodes.add(nodeId)
-    around(known.layout.tasks.get(nodeId)?.loop)
+    const loop = known.layout.tasks.get(nodeId)?.loop
+    if (read.pass === "latest" && loop !== undefined) {
+      begun.add(loop)
+      around(known.layout.loops.get(loop))
+    } else around(loop)
   }
   for (const loop of iterations) around(loop)
   // In the next pass nothing is caught yet.
   for (const { loop, cause } of catches.values()) if (cause !== undefined) around(loop)
-  return { nodes, catches: new Set(catches.keys()), tables, loops, anyLoop }
+  return { nodes, catches: new Set(catches.keys()), tables, loops, begun, anyLoop }
 }
 
-const touches = ({ nodes, catches, tables, loops, anyLoop }: Watched, event: RunEvent): boolean => {
+const touches = ({ nodes, catches, tables, loops, begun, anyLoop }: Watched, event: RunEvent): boolean => {
   switch (event._tag) {
     case "AttemptSucceeded":
     case "WaitEnded":
       return nodes.has(event.nodeId) || (event.table !== undefined && tables.has(event.table))
     case "NodeReset":
-      return nodes.has(event.nodeId) || catches.has(event.nodeId) || loops.has(event.nodeId)
+      return nodes.has(event.nodeId) || catches.has(event.nodeId) || loops.has(event.nodeId) || begun.has(event.nodeId)
     case "BoundaryHalted":
       return event.isCaught && catches.has(event.nodeId)
     case "LoopAdvanced":
-      return anyLoop || loops.has(event.nodeId)
+      return anyLoop || loops.has(event.nodeId) || (event.pass === 0 && begun.has(event.nodeId))
     case "LoopFinished":
       return anyLoop
     default:

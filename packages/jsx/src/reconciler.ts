@@ -36,6 +36,25 @@ const require = createRequire(import.meta.url)
 /** Of React's kinds of updates the usual one (`DefaultEventPriority`). */
 const priority = 32
 
+/** Tasks of React's that follow the render that is going on; `undefined` where none is. */
+let due: Array<() => void> | undefined
+
+/**
+ * Runs one render, and then the tasks that React has put off until the end of the turn: with them it lets go of the root. Left to the event
+ * loop, roots would be kept, and walked by each later render, for as long as a run does not wait for anything.
+ */
+export const inOneGo = <A>(render: () => A): A => {
+  const outer = due
+  const tasks: Array<() => void> = []
+  due = tasks
+  try {
+    return render()
+  } finally {
+    for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) task()
+    due = outer
+  }
+}
+
 const nothing = (): void => {}
 const no = (): boolean => false
 const nobody = (): null => null
@@ -44,7 +63,11 @@ const hostConfig = {
   supportsMutation: true,
   supportsPersistence: false,
   supportsHydration: false,
-  supportsMicrotasks: false,
+  supportsMicrotasks: true,
+  scheduleMicrotask: (task: () => void): void => {
+    if (due === undefined) queueMicrotask(task)
+    else due.push(task)
+  },
   isPrimaryRenderer: false,
   noTimeout: -1,
   scheduleTimeout: setTimeout,

@@ -8,7 +8,7 @@ import * as React from "react"
 import { componentsAround, type Fiber, type HostNode } from "./HostNode.ts"
 import type { Read } from "./internal/reading.ts"
 import { isRendering, watch } from "./internal/scope.ts"
-import { type Container, type Root, reconciler } from "./reconciler.ts"
+import { type Container, inOneGo, type Root, reconciler } from "./reconciler.ts"
 
 /** A finished render. */
 export interface Rendered {
@@ -42,7 +42,9 @@ const incomplete = 0x8000
 const forever = { then: (): void => {} }
 
 /** Renders an element. Throws {@link RenderError}. */
-export const render = (element: React.ReactNode): Rendered => {
+export const render = (element: React.ReactNode): Rendered => inOneGo(() => renderOnce(element))
+
+const renderOnce = (element: React.ReactNode): Rendered => {
   if (isRendering()) {
     // React does not begin one render within another.
     const problem = "it is rendered by a component of another workflow: take its name or its plan outside of components"

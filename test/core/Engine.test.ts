@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
 import * as Engine from "@smithers/core/Engine"
-import { StoreBusy } from "@smithers/core/Errors"
+import { StoreCorrupt } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Metrics from "@smithers/core/Metrics"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
@@ -512,7 +512,7 @@ describe("a loop whose passes run nothing", () => {
 })
 
 describe("what stops a driver", () => {
-  it.effect("has stopped its attempts before callers hear of it, and a store that fails is no crash of the step", () =>
+  it.effect("has stopped its attempts before callers hear of it, and a damaged store is no crash of the step", () =>
     Effect.gen(function* () {
       const shared = MemoryStorage.make()
       const log: Array<string> = []
@@ -520,7 +520,7 @@ describe("what stops a driver", () => {
       const storage: StorageShape = {
         ...shared,
         commit: (frame) =>
-          Effect.suspend(() => (isBroken ? new StoreBusy({ operation: "commit", detail: "locked" }) : shared.commit(frame))),
+          Effect.suspend(() => (isBroken ? new StoreCorrupt({ operation: "commit", detail: "damaged" }) : shared.commit(frame))),
       }
       const workflow = declare().build(($) =>
         $.parallel(
@@ -545,7 +545,7 @@ describe("what stops a driver", () => {
         yield* pass("1 second")
         yield* Fiber.join(fiber)
       }
-      expect(log).toEqual(Array.from({ length: 6 }, () => ["over", "StoreBusy"]).flat())
+      expect(log).toEqual(Array.from({ length: 6 }, () => ["over", "StoreCorrupt"]).flat())
       isBroken = false
       const last = yield* process.run(workflow.execute({}, { runId: "r" }))
       yield* rest

@@ -5,9 +5,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
-import { StoreBusy } from "@smithers/core/Errors"
+import { StoreBusy, StoreRefused } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
-import { Storage, type StorageShape } from "@smithers/core/Storage"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import { type Frame, Storage, type StorageShape } from "@smithers/core/Storage"
 import { Deferred, Effect, Exit, Fiber, FiberId, Layer, Schema, Scope, TestClock } from "effect"
 import { rest } from "./Time.ts"
 
@@ -137,6 +138,93 @@ describe("a store that fails for a moment", () => {
       faults.inbox = undefined
       yield* pass("1 second")
       expect(yield* Fiber.join(fiber)).toMatchObject({ approved: true })
+    }).pipe(Effect.provide(on(storage)))
+  })
+})
+
+/** A store that refuses one event once, for its content. */
+const refusing = (isRefused: (event: RunEvent) => boolean) => {
+  const inner = MemoryStorage.make()
+  const frames: Array<Frame> = []
+  const commit: StorageShape["commit"] = (frame) => {
+    const event = frame.events.findIndex(isRefused)
+    if (event >= 0) return new StoreRefused({ operation: "commit", detail: "string or blob too big", event })
+    frames.push(frame)
+    return inner.commit(frame)
+  }
+  return { storage: { ...inner, commit }, frames }
+}
+
+const isOf =
+  (nodeId: string, ...tags: ReadonlyArray<RunEvent["_tag"]>) =>
+  (event: RunEvent) =>
+    "nodeId" in event && event.nodeId === nodeId && tags.includes(event._tag)
+
+describe("a frame that a store refuses for its content", () => {
+  it.effect("fails the step whose output it is, once, and keeps what else the frame has", () => {
+    const { storage } = refusing(isOf("large", "AttemptSucceeded"))
+    const runs = { large: 0, small: 0 }
+    const workflow = declare().build(($) =>
+      $.tryCatch({
+        id: "try",
+        try: $.parallel(
+          $.step("large", { output: Schema.Number, retry: { maxAttempts: 3 }, run: () => ++runs.large }),
+          $.step("small", { output: Schema.Number, run: () => ++runs.small }),
+        ),
+        catch: $.step("why", { needs: { error: $.caught("try") }, output: Schema.String, run: ({ error }) => error.name }),
+      }),
+    )
+    return Effect.gen(function* () {
+      expect(yield* workflow.execute({}, { runId: "r" })).toBe("StoreRefused")
+      expect(runs).toEqual({ large: 1, small: 1 })
+      const { nodes } = yield* storage.inspect("r")
+      expect(nodes.find(({ nodeId }) => nodeId === "small")).toMatchObject({ status: "finished" })
+      expect(nodes.find(({ nodeId }) => nodeId === "large")).toMatchObject({ status: "failed", attempt: 1 })
+    }).pipe(Effect.provide(on(storage)))
+  })
+
+  it.effect.each(["WaitStarted", "WaitEnded"] as const)("fails the wait whose content it is: %s", (tag) => {
+    const { storage } = refusing(isOf("ok", tag))
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.fork(Effect.flip(asking.execute({}, { runId: "r" })))
+      yield* rest
+      if (tag === "WaitEnded") yield* Commands.approve("r", "ok")
+      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "StepFailed", nodeId: "ok", error: { name: "StoreRefused" } })
+    }).pipe(Effect.provide(on(storage)))
+  })
+
+  it.effect("fails the run where its output is refused, and keeps the steps", () => {
+    const { storage } = refusing((event) => event._tag === "RunFinished")
+    const workflow = declare().build(($) => $.step("a", { output: Schema.Number, run: () => 1 }))
+    return Effect.gen(function* () {
+      expect(yield* Effect.flip(workflow.execute({}, { runId: "r" }))).toMatchObject({ error: { name: "StoreRefused" } })
+      expect((yield* storage.inspect("r")).nodes).toMatchObject([{ nodeId: "a", status: "finished" }])
+    }).pipe(Effect.provide(on(storage)))
+  })
+
+  it.effect("leaves out heartbeats and what agents said of an attempt that is cut short", () => {
+    const { storage, frames } = refusing((event) => event._tag === "AttemptInterrupted" && event.heartbeat !== undefined)
+    const workflow = declare().build(($) =>
+      $.step("a", {
+        output: Schema.Number,
+        run: ({ heartbeat }) => {
+          heartbeat("x")
+          return Effect.never
+        },
+      }),
+    )
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.fork(workflow.execute({}, { runId: "r" }))
+      yield* rest
+      yield* Fiber.interrupt(fiber)
+      expect(frames.at(-1)?.events).toMatchObject([{ _tag: "AttemptInterrupted", nodeId: "a", reason: "shutdown" }])
+    }).pipe(Effect.provide(on(storage)))
+  })
+
+  it.effect("stops the work where no node is at fault, so that whoever supervises counts it", () => {
+    const { storage } = refusing((event) => event._tag === "RunStarted")
+    return Effect.gen(function* () {
+      expect(yield* Effect.flip(asking.execute({}, { runId: "r" }))).toMatchObject({ _tag: "StoreRefused" })
     }).pipe(Effect.provide(on(storage)))
   })
 })

@@ -125,6 +125,14 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
       }
     default:
   }
+  if (isOwned && run.leaseUntil !== null && run.leaseUntil <= now) {
+    const since = new Date(run.leaseUntil).toISOString()
+    return {
+      reason: "store-unavailable",
+      sentence: `The store is unavailable to the process that works on ${it.toLowerCase()}: that process lives, and has not renewed its lease, which ended at ${since}. The database is locked or full, or the process is stopped; what it has finished is in its memory and is stored once it can write.`,
+      commands: [commandLine(db, "db", "check")],
+    }
+  }
   const active = nodes.filter((node) => node.kind === "step" && (node.status === "running" || node.status === "retrying"))
   if (isOwned && active.length > 0) {
     const running = active.filter((node) => node.status === "running")

@@ -21,6 +21,7 @@ import * as Scope from "effect/Scope"
 import type { Json } from "./Codec.ts"
 import {
   InputMismatch,
+  isTransient,
   RunEnded,
   type RunFailure,
   RunFenced,
@@ -124,6 +125,11 @@ export interface EngineOptions {
   readonly lease?: Duration.DurationInput
   /** Runs that may be worked on at the same time are unlimited; this bounds the steps of each run in flight. 4 unless told. */
   readonly maxConcurrency?: number
+  /**
+   * How long an interrupted attempt may take to end in order, before the run goes on without it: code that is a promise is told by its
+   * `signal`, and what it does on the way out is awaited before anything is undone, retried or let go of. Default: 5 seconds.
+   */
+  readonly grace?: Duration.DurationInput
 }
 
 /** Runs workflows on a store. */
@@ -142,6 +148,9 @@ interface Active {
   isLeaving: boolean
 }
 
+/** The pause before a child run is started that the store could not open for the moment. */
+const childPause = Duration.seconds(1)
+
 /** How long to wait for news of a run that another process works on, before looking at its lease again. */
 const followInterval = Duration.seconds(1)
 
@@ -151,6 +160,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
     const storage = yield* Storage.Storage
     const scope = yield* Effect.scope
     const leaseMs = Duration.toMillis(options.lease ?? Duration.seconds(30))
+    const graceMs = Duration.toMillis(options.grace ?? Duration.seconds(5))
     const settings = { maxConcurrency: options.maxConcurrency ?? 4, leaseMs }
     const actives = new Map<string, Active>()
     // Runs are let go of side by side: what one needs to stop must not add up over all of them.
@@ -230,17 +240,33 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           if (!place.isAttached) return
           parent.children.set(runId, active)
           const unlink = active.control.commits.link(parent.control.commits)
-          const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) =>
-            Effect.zipRight(
-              tellParent(parent, runId, place, exit),
-              Effect.sync(() => {
-                unlink()
-                if (parent.children.get(runId) === active) parent.children.delete(runId)
-              }),
-            ),
-          )
+          const forget = Effect.sync(() => {
+            unlink()
+            if (parent.children.get(runId) === active) parent.children.delete(runId)
+          })
+          const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {
+            const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+            // A store that fails for a moment says nothing of the child.
+            if (Option.exists(failure, isTransient))
+              return Effect.zipRight(forget, startAgain(parent, { runId, child, parent: place }))
+            return Effect.zipRight(tellParent(parent, runId, place, exit), forget)
+          })
           yield* Effect.forkIn(Effect.interruptible(told), scope)
-        }).pipe(Effect.catchAll((error) => Effect.logWarning(`child run ${runId} could not be started: ${error.message}`)))
+        }).pipe(
+          Effect.catchAll((error) =>
+            isTransient(error)
+              ? Effect.asVoid(Effect.forkIn(startAgain(parent, { runId, child, parent: place }), scope))
+              : Effect.logWarning(`child run ${runId} could not be started: ${error.message}`),
+          ),
+        )
+
+    /** Starts a child run after a pause, where the store failed for a moment, if its parent is still worked on here. */
+    const startAgain = (parent: Active, started: RunDriver.StartedChild): Effect.Effect<void, never, unknown> =>
+      Effect.gen(function* () {
+        const { epoch } = parent.control
+        yield* Effect.interruptible(Effect.sleep(childPause))
+        if (epoch !== undefined && parent.control.epoch === epoch && !parent.isLeaving) yield* startChild(parent)(started)
+      })
 
     /**
      * Whether a child run has ended, and its parent waits for it once more. Another process may have ended it just now: that is on its way to
@@ -299,6 +325,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
               onIncompatible: request.onIncompatible,
               maxConcurrency: definition.maxConcurrency ?? settings.maxConcurrency,
               control,
+              graceMs,
               startChild: startChild(active),
             }).pipe(
               Effect.ensuring(

@@ -368,8 +368,26 @@ export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew"
   }
 }
 
+/**
+ * A frame has content that the database cannot hold, such as a text beyond its limit. Nothing of the frame was written. The engine fails
+ * the node that the content is of and commits the rest; where it cannot tell the node, the run stops with this error.
+ */
+export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefused", {
+  ...storeFields,
+  /** Index of the event in its frame that cannot be stored, where that is known. */
+  event: Schema.optional(Schema.Number),
+}) {
+  override get message(): string {
+    return `The database cannot store this (${this.operation}: ${this.detail}). Nothing was written: make what the step gives smaller, or keep it elsewhere and give a reference to it.`
+  }
+}
+
 /** Any other failure of the database. */
-export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", storeFields) {
+export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", {
+  ...storeFields,
+  /** It can pass by itself, as a disk that does not answer may. */
+  isTransient: Schema.optional(Schema.Boolean),
+}) {
   override get message(): string {
     return `The database failed (${this.operation}: ${this.detail}). Committed steps are safe; the run can be resumed.`
   }
@@ -382,10 +400,21 @@ export const StoreError = Schema.Union(
   StoreCorrupt,
   StoreReadOnly,
   StoreTooNew,
+  StoreRefused,
   StoreFailed,
   IncompatibleTable,
 )
 export type StoreError = typeof StoreError.Type
+
+/**
+ * Whether an error of the store can pass without anything being changed in the run: a lock, a full disk, a disk that cannot be written or
+ * read now. Work waits for such a store; any other error of it stops the work.
+ */
+export const isTransient = (error: unknown): error is StoreBusy | StoreFull | StoreReadOnly | StoreFailed =>
+  error instanceof StoreBusy ||
+  error instanceof StoreFull ||
+  error instanceof StoreReadOnly ||
+  (error instanceof StoreFailed && error.isTransient === true)
 
 /** A step that could not be undone, and why. */
 export const Uncompensated = Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, error: ErrorInfo })

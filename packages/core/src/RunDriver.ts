@@ -23,6 +23,7 @@ import {
   StepFailed,
   StepTimedOut,
   type StoreError,
+  type StoreRefused,
   type Uncompensated,
   UnsettledRead,
   WorkflowMismatch,
@@ -32,8 +33,11 @@ import * as Attempts from "./internal/attempts.ts"
 import { canonical } from "./internal/json.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Outbox from "./internal/outbox.ts"
+import * as Patience from "./internal/patience.ts"
+import * as Refusal from "./internal/refusal.ts"
 import * as Revival from "./internal/revival.ts"
 import * as Ticker from "./internal/ticker.ts"
+import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
 import { isProvisional, type PendingRead, type Plan, type Wait } from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
@@ -112,6 +116,8 @@ export interface Control {
   isPaused: boolean
   /** How the run stood when it was taken up, until something has come of that. */
   stood: RunState.RunStatus | undefined
+  /** Set while the store cannot be written: what is finished is kept here, and nothing new starts. */
+  outage: Patience.Outage | undefined
   readonly mailbox: Mailbox.Mailbox<Item>
 }
 
@@ -132,6 +138,7 @@ export const control = (): Control => {
     waiting: [],
     isPaused: false,
     stood: undefined,
+    outage: undefined,
     mailbox,
   }
 }
@@ -144,6 +151,8 @@ export interface DriveOptions {
   readonly onIncompatible: "fail" | "rerun"
   readonly maxConcurrency: number
   readonly control: Control
+  /** How long an interrupted attempt may take to end in order (ms). */
+  readonly graceMs: number
   /** Has a child run worked on in this process. Told of each that begins, and of those that are open when a run is taken up. */
   readonly startChild: (started: Outbox.StartedChild) => Effect.Effect<void, never, unknown>
 }
@@ -155,6 +164,13 @@ export type { StartedChild } from "./internal/outbox.ts"
  * millisecond; after some of them the frame is committed, so that a run whose plan never settles can be cancelled.
  */
 const plansPerFrame = 16
+
+/** The part of a frame that came from outside, and that a frame made once more begins with. */
+interface Given {
+  readonly events: ReadonlyArray<RunEvent>
+  readonly consumed: ReadonlyArray<string>
+  readonly cache: Frame["cache"]
+}
 
 const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined }
 
@@ -236,10 +252,26 @@ export const drive = <R>(
     return Effect.onExit(loop(storage, definition, options), (exit) => {
       control.epoch = undefined
       if (Exit.isSuccess(exit)) return Effect.void
+      const released = Exit.isInterrupted(exit) ? release : Patience.patiently(release, noteOutage(options))
       // It is free once its lease has run out.
-      return Effect.catchAll(release, (error) => Effect.logWarning(`run ${runId} could not be given back`, error))
+      return Effect.catchAll(released, (error) => Effect.logWarning(`run ${runId} could not be given back`, error))
     }) as Effect.Effect<Settlement, DriverError, R>
   })
+
+/** Says when the store of a run fails and when it can be written again. */
+const noteOutage =
+  ({ control, runId }: Pick<DriveOptions, "control" | "runId">): Patience.OnOutage =>
+  (outage) =>
+    Effect.suspend(() => {
+      const before = control.outage
+      control.outage = outage
+      if (outage === undefined) return Effect.logInfo(`run ${runId} goes on: its store can be written again`)
+      if (before !== undefined) return Effect.void
+      const since = new Date(outage.since).toISOString()
+      return Effect.logWarning(
+        `run ${runId} waits: store unavailable since ${since}; what is finished is kept and nothing new starts (${outage.error._tag}: ${outage.error.detail})`,
+      )
+    })
 
 const loop = (
   storage: StorageShape,
@@ -249,7 +281,8 @@ const loop = (
   Effect.gen(function* () {
     const { runId, epoch, created } = options
     const { mailbox, deliver, commits } = options.control
-    const planner = definition.planner()
+    const onOutage = noteOutage(options)
+    let planner = definition.planner()
     const clock = yield* Effect.clock
     let now = clock.unsafeCurrentTimeMillis()
 
@@ -265,7 +298,7 @@ const loop = (
       const tables = planner.tables?.()
       if (tables === undefined || tables === added) return Effect.void
       added = tables
-      return storage.prepareOutputs(workflow, tables)
+      return Patience.patiently(storage.prepareOutputs(workflow, tables), onOutage)
     })
     const records = RunState.records(state)
     const { outputs, incompatible } = yield* restore(definition, records)
@@ -276,6 +309,8 @@ const loop = (
     const values: Scheduler.Values = { input: yield* readInput(definition, workflow, stored), outputs }
     const attempts = Attempts.make({
       storage,
+      onOutage,
+      graceMs: options.graceMs,
       clock,
       workflow,
       runId,
@@ -289,6 +324,12 @@ const loop = (
     let consumed: Array<string> = []
     let cache: Array<Frame["cache"][number]> = []
     let interrupts: Array<Scheduler.Interrupt> = []
+    /** A frame that the store has not taken yet. */
+    let pending: Frame | undefined
+    /** The state after the last frame that it has. */
+    let committed = state
+    /** The output of the run, where it cannot be stored. */
+    let refused: StoreRefused | undefined
     const seen = new Set<string>()
     /** Nodes that someone asked to run again. */
     let wanted: Array<Extract<Instruction, { readonly _tag: "Retry" }>> = []
@@ -334,15 +375,46 @@ const loop = (
       interrupts = []
       options.control.stood = undefined
       Metrics.frames.unsafeUpdate(1, [])
-      return Effect.as(storage.commit(made), started)
+      pending = made
+      return Effect.map(Patience.patiently(storage.commit(made), onOutage), () => {
+        pending = undefined
+        committed = state
+        return started
+      })
     }
+    /** Takes back a frame that the store refuses for its content, but for what it was given; and fails the node that is at fault. */
+    const takeBack = (given: Given, error: StoreRefused): Effect.Effect<void, StoreRefused> =>
+      Effect.suspend(() => {
+        const culprit = Refusal.culprit(given.events, pending?.events ?? [], error, plan)
+        pending = undefined
+        if (culprit === undefined) return error
+        if (culprit._tag === "Output") refused = error
+        state = committed
+        events = []
+        consumed = [...given.consumed]
+        const isAtFault = (entry: { readonly nodeId: NodeId; readonly iteration: number }): boolean =>
+          culprit._tag === "Node" && entry.nodeId === culprit.nodeId && entry.iteration === culprit.iteration
+        cache = given.cache.filter((entry) => !isAtFault(entry))
+        interrupts = []
+        for (const event of culprit.events) happen(event)
+        if (culprit._tag === "Node") outputs.delete(nodeKey(culprit.nodeId, culprit.iteration))
+        return Effect.void
+      })
+    const given = (): Given => ({ events: events.slice(), consumed, cache: cache.slice() })
     /** Interrupts what is in flight, keeps what still finished, and leaves the run resumable. */
     const suspend = Effect.gen(function* () {
       yield* attempts.interrupt
+      // A store that was not there may be now; there is no later try.
+      if (pending !== undefined) yield* storage.commit(pending)
       now = clock.unsafeCurrentTimeMillis()
       for (const item of mailbox.drain()) if (item._tag === "Exit") absorb(item)
-      yield* commit(undefined)
-    }).pipe(Effect.catchAll((error) => Effect.logDebug("the run could not be suspended in order", error)))
+      for (let isKept = false; !isKept; ) {
+        const taken = given()
+        isKept = yield* Effect.as(commit(undefined), true).pipe(
+          Effect.catchTag("StoreRefused", (error) => Effect.as(takeBack(taken, error), false)),
+        )
+      }
+    }).pipe(Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be suspended in order: ${error.message}`)))
 
     // How the run begins, or where it was.
     if (state.seq === 0) {
@@ -446,10 +518,23 @@ const loop = (
     const startChildren = (children: ReadonlyArray<Outbox.StartedChild>) =>
       Effect.forEach(children, (child) => Effect.provide(options.startChild(child), services), { discard: true })
 
+    /** Begins a frame once more that the store refused, and has its consequences drawn from a plan of the state before it. */
+    const beginAgain = (given: Given, error: StoreRefused) =>
+      Effect.gen(function* () {
+        yield* takeBack(given, error)
+        planner = definition.planner()
+        plan = yield* makePlan(planner, state, values)
+        yield* prepareAdded
+        knownPlan = undefined
+        schedule = Scheduler.make(plan, values, scheduling)
+        absorbed = []
+      })
+
     const goOn = Effect.gen(function* () {
       if (wanted.length > 0) yield* runAgain
       let adopted = Outbox.open(plan, state)
       for (;;) {
+        const taken = given()
         // Fold, and plan again as long as what follows from the plan changes the plan, but not for ever without a commit.
         let consequences = schedule.advance(state, absorbed, now)
         let isStale = false
@@ -467,11 +552,17 @@ const loop = (
         // From a plan that is no longer true nothing is started.
         const decision: Omit<Scheduler.Decision, "state" | "events"> = isStale ? undecided : decide()
 
-        const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts)
+        const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts, refused)
         if (settlement !== undefined) happen(settlement.event)
         const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
         knownPlan = plan.text
-        const children = yield* commit(changed)
+        const committing = yield* Effect.either(commit(changed))
+        if (Either.isLeft(committing)) {
+          if (committing.left._tag !== "StoreRefused") return yield* committing.left
+          yield* beginAgain(taken, committing.left)
+          continue
+        }
+        const children = committing.right
         options.control.waiting = decision.waiting
         options.control.isPaused = decision.isPaused
         yield* startChildren([...adopted, ...children])
@@ -494,7 +585,7 @@ const loop = (
         const isPartial = isStale || consequences.isPartial
         const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
         for (let isNews = false; !isNews; ) {
-          yield* Effect.interruptible(isPartial ? Effect.yieldNow() : news)
+          yield* Effect.interruptible(Turn.before(clock, isPartial ? Effect.yieldNow() : news))
           now = clock.unsafeCurrentTimeMillis()
           for (const item of mailbox.drain()) {
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
@@ -582,7 +673,16 @@ const settle = (
   schedule: Scheduler.Schedule,
   plan: Plan,
   attempts: Attempts.Attempts,
+  refused: StoreRefused | undefined,
 ) => {
+  if (outcome?._tag === "Finished" && refused !== undefined) {
+    const failure = new StepFailed({ runId, nodeId: plan.workflow, iteration: 0, attempts: 0, error: Refusal.errorOf(refused) })
+    return {
+      event: { _tag: "RunFailed", failure } as const,
+      settlement: { _tag: "Failed", failure } as const,
+      count: Metrics.runsFailed,
+    }
+  }
   if (outcome?._tag === "Finished") {
     const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0) }) } as const
     return { event, settlement: { _tag: "Finished", output: schedule.value(0) } as const, count: Metrics.runsFinished }

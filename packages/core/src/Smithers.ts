@@ -1,7 +1,6 @@
 /**
  * The front door: declare a workflow, and give it a store to run on.
  */
-import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
 import * as Engine from "./Engine.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
@@ -30,12 +29,7 @@ export { type Registry, registry } from "./Supervisor.ts"
 export type Runtime = Engine.Engine | Storage
 
 /** How the engine behaves on any store. */
-export interface RuntimeOptions {
-  /** How long a claim on a run outlives a process that stopped answering; 30 seconds unless told. */
-  readonly lease?: Duration.DurationInput
-  /** Steps of one run in flight at once; 4 unless told, and a workflow may set its own. */
-  readonly maxConcurrency?: number
-}
+export type RuntimeOptions = Engine.EngineOptions
 
 /** An engine on a given store. */
 export const onStorage = <E>(storage: Layer.Layer<Storage, E>, options?: RuntimeOptions): Layer.Layer<Runtime, E> =>

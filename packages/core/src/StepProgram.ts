@@ -88,6 +88,8 @@ export interface Attempt {
   readonly failures: ReadonlyArray<{ readonly at: number; readonly error: unknown }>
   readonly clock: Clock.Clock
   readonly ending: Ending
+  /** How long a promise is waited for once its attempt is interrupted (ms). */
+  readonly graceMs: number
   /** Takes the details of a heartbeat. */
   readonly onHeartbeat: (details: Json) => void
   /** Takes what was said to an agent, and its reply. */
@@ -284,9 +286,24 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
           (value) => resume(Effect.succeed(value)),
           (reason: unknown) => resume(Effect.fail(reason)),
         )
+        return ended(promised, attempt.graceMs)
       }),
       end,
     )
+  })
+
+/**
+ * Waits until a promise has ended, however, but at most for the grace. What an interrupted attempt cleans up must not be overtaken by what
+ * comes after it. The time is the platform's: the code of a promise does not stand still when a test's clock does.
+ */
+const ended = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    const timer = setTimeout(() => resume(Effect.void), graceMs)
+    const end = (): void => {
+      clearTimeout(timer)
+      resume(Effect.void)
+    }
+    promised.then(end, end)
   })
 
 /** Has agents answer the prompt that the step's code gives, inside the same limits. */

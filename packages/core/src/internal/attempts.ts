@@ -21,6 +21,8 @@ import type { RunState, StepRecord } from "../RunState.ts"
 import type { Start } from "../Scheduler.ts"
 import * as StepProgram from "../StepProgram.ts"
 import type { StorageShape } from "../Storage.ts"
+import * as Patience from "./patience.ts"
+import * as Turn from "./turn.ts"
 
 /** What stands in where no tracer was given; its spans reach nobody. */
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
@@ -98,6 +100,9 @@ export interface Attempts {
 
 export interface AttemptsOptions {
   readonly storage: StorageShape
+  /** Told when the store cannot be read. */
+  readonly onOutage: Patience.OnOutage
+  readonly graceMs: number
   readonly clock: Clock.Clock
   readonly workflow: string
   readonly runId: string
@@ -108,7 +113,8 @@ export interface AttemptsOptions {
 }
 
 /** Makes the attempts of a run, none so far. Their fibers are children of the fiber that calls `launch`. */
-export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }: AttemptsOptions): Attempts => {
+export const make = (options: AttemptsOptions): Attempts => {
+  const { storage, clock, workflow, runId, epoch, onExit, onBeat } = options
   const inFlight = new Map<NodeKey, InFlight>()
   const drivers = new Map<NodeKey, Driver<unknown>>()
   const causes = new Map<NodeKey, unknown>()
@@ -134,7 +140,10 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     }
     const found = cache && {
       key: () => cache.key({ input, ...needs.values }, state, onRead),
-      find: (text: string) => storage.cached(workflow, step.id, text, cache.ttlMs === undefined ? 0 : now - cache.ttlMs),
+      find: (text: string) => {
+        const notBefore = cache.ttlMs === undefined ? 0 : now - cache.ttlMs
+        return Patience.patiently(storage.cached(workflow, step.id, text, notBefore), options.onOutage)
+      },
     }
     const ending = StepProgram.ending()
     const turns: Array<AgentTurn> = []
@@ -155,6 +164,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
       failures: record?.failures ?? [],
       clock,
       ending,
+      graceMs: options.graceMs,
       onHeartbeat: heard(key, beat),
       onTurn: (turn) => turns.push(turn),
       onRead,
@@ -163,7 +173,7 @@ export const make = ({ storage, clock, workflow, runId, epoch, onExit, onBeat }:
     Metrics.attemptsStarted.unsafeUpdate(1, [])
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
     return Effect.flatMap(traced(program, key, attributes, attempt), (program) =>
-      Effect.map(Effect.fork(Effect.interruptible(program)), (fiber) => {
+      Effect.map(Effect.fork(Effect.interruptible(Turn.before(clock, program))), (fiber) => {
         const attempt: InFlight = { start, startedAt: now, fiber, ending, turns, beat, reads, stop: undefined }
         inFlight.set(key, attempt)
         fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))

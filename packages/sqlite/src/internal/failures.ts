@@ -5,7 +5,15 @@
  * a test does. Each try blocks the event loop for at most {@link busyTimeoutMs}; the time between two tries does not.
  */
 import { SQLiteError } from "bun:sqlite"
-import { StoreBusy, StoreCorrupt, type StoreError, StoreFailed, StoreFull, StoreReadOnly } from "@smithers/core/Errors"
+import {
+  StoreBusy,
+  StoreCorrupt,
+  type StoreError,
+  StoreFailed,
+  StoreFull,
+  StoreReadOnly,
+  StoreRefused,
+} from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 
@@ -49,7 +57,8 @@ const classes: { readonly [code: string]: StoreErrorClass } = {
 }
 
 /** The error that something thrown by the database or the file system stands for; `undefined` for anything else. */
-export const classOf = (thrown: unknown): StoreErrorClass | undefined => {
+export const classOf = (raised: unknown): StoreErrorClass | undefined => {
+  const thrown = rawOf(raised)
   // Text in a JSON column that is no JSON was not written by us.
   if (thrown instanceof SyntaxError) return StoreCorrupt
   if (!(thrown instanceof SQLiteError) && !(thrown instanceof Error && "syscall" in thrown)) return undefined
@@ -57,10 +66,46 @@ export const classOf = (thrown: unknown): StoreErrorClass | undefined => {
   return classes[code] ?? classes[code.split("_", 2).join("_")] ?? StoreFailed
 }
 
-/** Fails with what was thrown; what the database did not raise is a defect. */
+/** Raised while one event of a frame was written. */
+class Blamed extends Error {
+  readonly event: number
+  constructor(event: number, thrown: unknown) {
+    super("an event of a frame could not be written", { cause: thrown })
+    this.event = event
+  }
+}
+
+/** Calls `write`; what it throws is blamed on an event of the frame. */
+export const blame = (event: number, write: () => void): void => {
+  try {
+    write()
+  } catch (thrown) {
+    throw new Blamed(event, thrown)
+  }
+}
+
+const rawOf = (thrown: unknown): unknown => (thrown instanceof Blamed ? thrown.cause : thrown)
+
+/** Whether the database refuses the content of a statement, whenever it is made. */
+const isContent = (thrown: unknown): boolean =>
+  thrown instanceof SQLiteError
+    ? /^SQLITE_(TOOBIG|MISMATCH|RANGE|ERROR|CONSTRAINT_(DATATYPE|CHECK|NOTNULL))/.test(thrown.code ?? "")
+    : !(thrown instanceof Error && "syscall" in thrown)
+
+/** Whether a failure of the disk may pass: what cannot be read or opened now. */
+const isTransient = (thrown: unknown): boolean =>
+  thrown instanceof SQLiteError && /^SQLITE_(IOERR|CANTOPEN|NOMEM)/.test(thrown.code ?? "")
+
+/** Fails with what was thrown; what the database did not raise is a defect, unless it was raised while content was written. */
 export const failure = (operation: string, filename: string, thrown: unknown): Effect.Effect<never, StoreError> => {
-  const Class = classOf(thrown)
-  return Class === undefined ? Effect.die(thrown) : new Class({ operation, detail: `${filename}: ${(thrown as Error).message}` })
+  const raw = rawOf(thrown)
+  const detail = `${filename}: ${raw instanceof Error ? raw.message : String(raw)}`
+  if (thrown instanceof Blamed && isContent(raw)) return new StoreRefused({ operation, detail, event: thrown.event })
+  const Class = classOf(raw)
+  if (Class === undefined) return Effect.die(raw)
+  return Class === StoreFailed && isTransient(raw)
+    ? new StoreFailed({ operation, detail, isTransient: true })
+    : new Class({ operation, detail })
 }
 
 /** Calls a synchronous function of the database, again and again while that is locked, for `patienceMs` in total. */

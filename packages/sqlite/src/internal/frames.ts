@@ -15,6 +15,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Claims } from "./claims.ts"
 import type { Connection, Statement, Value } from "./connection.ts"
+import { blame } from "./failures.ts"
 import { write, writeOptional } from "./json.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash, type Plans } from "./plans.ts"
@@ -364,6 +365,14 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
     }
   }
 
+  const log = ({ runId, frame, at }: Frame, workflow: string, event: RunEvent, seq: number): void => {
+    store(runId, workflow, event, at, seq)
+    if ("reads" in event && event.reads !== undefined)
+      setReads.run(runId, event.nodeId, event.iteration, JSON.stringify(event.reads))
+    const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = logged(event) as LogEntry
+    insertEvent.run(runId, seq, frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
+  }
+
   return {
     commit: (frame) => {
       const { runId, epoch, at, plan } = frame
@@ -371,17 +380,16 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       if (claim === undefined) return Either.left(new RunFenced({ runId, epoch }))
       const [workflow] = claim
       insertFrame.run(runId, frame.frame, at, plan === undefined ? null : plans.keep(plan))
-      let seq = frame.firstSeq
-      for (const event of frame.events) {
-        store(runId, workflow, event, at, seq)
-        if ("reads" in event && event.reads !== undefined)
-          setReads.run(runId, event.nodeId, event.iteration, JSON.stringify(event.reads))
-        const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = logged(event) as LogEntry
-        insertEvent.run(runId, seq++, frame.frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
-      }
+      frame.events.forEach((event, index) => {
+        blame(index, () => log(frame, workflow, event, frame.firstSeq + index))
+      })
       for (const { nodeId, iteration, key } of frame.cache) insertCache.run(runId, nodeId, iteration, workflow, hash(key), at)
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
-      for (const { runId, create } of frame.spawned ?? []) claims.spawn(runId, create, at)
+      for (const { runId, create } of frame.spawned ?? []) {
+        // The child's input stands in no event; it is of the wait that starts the child.
+        const start = frame.events.findIndex((event) => event._tag === "WaitStarted" && event.name === runId)
+        blame(start, () => claims.spawn(runId, create, at))
+      }
       for (const command of frame.sent ?? []) claims.deliver(command)
       // What came too late for the run must not meet it again when it is taken up once more.
       if (isLast(frame)) {

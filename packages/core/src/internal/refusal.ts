@@ -1,0 +1,77 @@
+/**
+ * Finds what is at fault where a store refuses the content of a frame, and what is to stand in its place: the node whose content cannot
+ * be stored fails, and the rest of the frame is committed.
+ */
+import type { ErrorInfo, StoreRefused } from "../Errors.ts"
+import type { NodeId } from "../Ids.ts"
+import type * as Plan from "../Plan.ts"
+import type { RunEvent } from "../RunEvent.ts"
+
+/** A refused part of a frame, with the events that the frame begins with when it is made once more. */
+export type Culprit =
+  | {
+      readonly _tag: "Node"
+      readonly nodeId: NodeId
+      readonly iteration: number
+      readonly events: ReadonlyArray<RunEvent>
+    }
+  | { readonly _tag: "Output"; readonly events: ReadonlyArray<RunEvent> }
+
+/** The error of a node whose content cannot be stored; the same attempt would give it again. */
+export const errorOf = (refused: StoreRefused): ErrorInfo => ({
+  name: refused._tag,
+  message: refused.message,
+  retryable: false,
+})
+
+/**
+ * The culprit of a frame of `events`, of which the first are `given` and the rest follows from them by the plan. `undefined` where no node
+ * is at fault, or leaving its content out has not helped.
+ */
+export const culprit = (
+  given: ReadonlyArray<RunEvent>,
+  events: ReadonlyArray<RunEvent>,
+  refused: StoreRefused,
+  plan: Plan.Plan,
+): Culprit | undefined => {
+  const event = refused.event === undefined ? undefined : events[refused.event]
+  if (refused.event === undefined || event === undefined) return undefined
+  if (event._tag === "RunFinished") return { _tag: "Output", events: given }
+  if (!("nodeId" in event)) return undefined
+  const { nodeId, iteration } = event
+  if (refused.event < given.length) {
+    const instead = withoutContent(event, refused, plan)
+    return instead && { _tag: "Node", nodeId, iteration, events: given.with(refused.event, instead) }
+  }
+  const isFailed = given.some((other) => other._tag === "NodeFailed" && other.nodeId === nodeId && other.iteration === iteration)
+  if (isFailed || (event._tag !== "WaitStarted" && event._tag !== "WaitEnded")) return undefined
+  const failed: RunEvent = { _tag: "NodeFailed", nodeId, iteration, error: errorOf(refused), ...softly(plan, nodeId) }
+  return { _tag: "Node", nodeId, iteration, events: [...given, failed] }
+}
+
+const softly = (plan: Plan.Plan, nodeId: NodeId): { readonly soft?: boolean } => {
+  const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+  return node?._tag === "Step" && node.continueOnFail ? { soft: true } : {}
+}
+
+/** An event without what its author gave; `undefined` where it has nothing of that. */
+const withoutContent = (event: RunEvent, refused: StoreRefused, plan: Plan.Plan): RunEvent | undefined => {
+  switch (event._tag) {
+    case "AttemptSucceeded": {
+      const { nodeId, iteration, attempt } = event
+      return { _tag: "AttemptFailed", nodeId, iteration, attempt, error: errorOf(refused), ...softly(plan, nodeId) }
+    }
+    case "AttemptFailed": {
+      const { heartbeat, turns, reads: _, ...rest } = event
+      const error = errorOf(refused)
+      const isBare = heartbeat === undefined && turns === undefined && event.error.message === error.message
+      return isBare ? undefined : { ...rest, error: { ...error, retryable: event.error.retryable } }
+    }
+    case "AttemptInterrupted": {
+      const { heartbeat, turns, ...rest } = event
+      return heartbeat === undefined && turns === undefined ? undefined : rest
+    }
+    default:
+      return undefined
+  }
+}

@@ -82,6 +82,16 @@ describe("why a run is not done", () => {
     expect(beside.commands[0]).toBe("smithers approve r --node ok")
   })
 
+  it("its process lives and cannot write: since when, and that nothing is lost", () => {
+    const overdue = known({ run: { owner: "me", leaseUntil: now - 1000 }, nodes: [node({})] }, { isOwnerAlive: true })
+    const { reason, sentence, commands } = why(overdue)
+    expect(reason).toBe("store-unavailable")
+    expect(sentence).toContain(`unavailable to the process that works on run r`)
+    expect(sentence).toContain(`ended at ${new Date(now - 1000).toISOString()}`)
+    expect(sentence).toContain("stored once it can write")
+    expect(commands).toEqual(["smithers db check"])
+  })
+
   it("it tries again: when, and after what", () => {
     const error = { name: "TypeError", message: "no \u001b[31m", retryable: true }
     const retrying = node({ status: "retrying", retryAt: now + 90_000, error })

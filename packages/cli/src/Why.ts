@@ -129,7 +129,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
     const since = new Date(run.leaseUntil).toISOString()
     return {
       reason: "store-unavailable",
-      sentence: `The store is unavailable to the process that works on ${it.toLowerCase()}: that process lives, and has not renewed its lease, which ended at ${since}. The database is locked or full, or the process is stopped; what it has finished is in its memory and is stored once it can write.`,
+      sentence: `The store is unavailable to the process that works on run ${runId}: that process lives, and has not renewed its lease, which ended at ${since}. The database is locked or full, or the process is stopped; what it has finished is in its memory and is stored once it can write.`,
       commands: [commandLine(db, "db", "check")],
     }
   }

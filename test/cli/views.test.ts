@@ -3,7 +3,7 @@ import { frame } from "@smithers/cli/LiveView"
 import * as PlanTree from "@smithers/cli/PlanTree"
 import * as Progress from "@smithers/cli/Progress"
 import { excerpt, neutralise, parseSpan, shorten, span } from "@smithers/cli/Text"
-import { redirectImports, withRuntime } from "@smithers/cli/WorkflowFile"
+import { withRuntime } from "@smithers/cli/WorkflowFile"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { describe, expect, it } from "vitest"
 
@@ -109,44 +109,10 @@ describe("text", () => {
 })
 
 describe("a workflow's source", () => {
-  it("has the imports at its top pointed elsewhere, and nothing else changed", () => {
-    const source = `#!/usr/bin/env bun
-// import x from "effect"
-import { a,
-  b } from 'effect'
-import type { C } from "./c.ts"; import "effect/Schema"
-export * from "effect"
-const prompt = \`
-import { z } from "effect"\`
-import late from "effect"
-`
-    const changed = redirectImports(source, (specifier) => (specifier.startsWith("effect") ? `/home/${specifier}` : undefined))
-    expect(changed.split("\n")).toEqual([
-      "#!/usr/bin/env bun",
-      '// import x from "effect"',
-      "import { a,",
-      '  b } from "/home/effect"',
-      'import type { C } from "./c.ts"; import "/home/effect/Schema"',
-      'export * from "/home/effect"',
-      "const prompt = `",
-      'import { z } from "effect"`',
-      'import late from "effect"',
-      "",
-    ])
-  })
-
-  it("has its imports pointed at any path there can be", () => {
-    const paths = ["/home/$&/$1/$$/$'/$`/index.js", '/home/a"b\\c.js']
-    for (const path of paths) {
-      expect(redirectImports('import { a } from "effect"\n', () => path)).toBe(`import { a } from ${JSON.stringify(path)}\n`)
-    }
-  })
-
-  it("is given a JSX runtime on its first line, unless it names one", () => {
-    expect(withRuntime("const a = <b/>", "x")).toBe("/** @jsxRuntime automatic @jsxImportSource x */ const a = <b/>")
-    expect(withRuntime("/** @jsxImportSource react */\n<b/>", "x")).toBe("/** @jsxImportSource react */\n<b/>")
-    expect(withRuntime("#!/usr/bin/env bun\n<b/>", "x").split("\n")).toHaveLength(2)
-    expect(withRuntime("#!/usr/bin/env bun\n<b/>", "/home/$&")).toContain("@jsxImportSource /home/$& */")
+  it("begins with the pragma of our JSX runtime, behind a shebang, and keeps its lines", () => {
+    expect(withRuntime("const a = <b/>")).toBe("/** @jsxRuntime automatic @jsxImportSource smithers-orchestrator */ const a = <b/>")
+    const [first, second, ...rest] = withRuntime("#!/usr/bin/env bun\n<b/>").split("\n")
+    expect([first, second, rest]).toEqual(["///usr/bin/env bun", expect.stringMatching(/^\/\*\* @jsx.*\*\/ <b\/>$/), []])
   })
 })
 

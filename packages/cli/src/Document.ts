@@ -80,8 +80,12 @@ An error is printed as its message, and with \`--json\` as [\`error\`](cli.schem
 ids that it carries. The tags of the runtime's errors are those in [workflows.md](workflows.md).
 
 The working directory of a run is that of the command that runs it, or \`--root\`; runs that a supervisor takes up have that of their
-database. Workflows are loaded as they stand, also from folders without \`node_modules\`: then \`smithers-orchestrator\`, \`effect\`, \`zod\`, \`react\` and \`ai\` are
-those that came with the command.
+database. Workflows are loaded as they stand, also from folders without \`node_modules\`: \`smithers-orchestrator\`, \`effect\`, \`zod\`, \`react\` and \`ai\` are
+those that came with the command wherever a file's folder has none installed. Nothing is ever fetched from a package registry; a package that is missing
+is an error that names it, the file that imports it, and the command that installs it.
+
+Commands that load workflows (\`up\`, \`check\`, \`graph\`, \`workflow run\`) read the \`bunfig.toml\` and the \`.env\` of the folder they are called in, as any
+program of a project. All others run no code of that folder and read neither.
 `
   const sections = groups.map(([title, definitions]) => [`## ${title}`, ...definitions.map(section)].join("\n\n"))
   return `${[intro.trimEnd(), ...sections].join("\n\n")}\n`

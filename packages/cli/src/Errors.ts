@@ -90,10 +90,19 @@ export class InvalidJson extends Schema.TaggedError<InvalidJson>()("InvalidJson"
 export class InvalidWorkflowFile extends Schema.TaggedError<InvalidWorkflowFile>()("InvalidWorkflowFile", {
   path: Schema.String,
   reason: Schema.Literal("missing", "syntax", "import", "threw", "no-export", "no-workflow", "unknown"),
+  /** The package that is not installed, where an import needs one. */
+  missing: Schema.optional(Schema.String),
   problem: Schema.String,
 }) {
   override get message(): string {
     return this.problem
+  }
+}
+
+/** The process is none that workflows may be loaded in: one in which Bun would fetch packages that are missing. */
+export class CannotLaunch extends Schema.TaggedError<CannotLaunch>()("CannotLaunch", { problem: Schema.String }) {
+  override get message(): string {
+    return `No workflow can be loaded in this process: ${this.problem}. Nothing was started.`
   }
 }
 

@@ -5,8 +5,6 @@ import * as Context from "effect/Context"
 import type { Completable } from "./Completions.ts"
 
 export interface HostShape {
-  /** A folder from which `smithers-orchestrator` resolves. */
-  readonly home: string
   /** How to start this program once more: the executable and what comes before the arguments. */
   readonly self: ReadonlyArray<string>
   /** All commands, for the one that completes them. */

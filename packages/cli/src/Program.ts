@@ -22,7 +22,8 @@ import type { Definition, Reply } from "./Definition.ts"
 import { codeOf, exitCalled, Interrupted, InvalidUsage, isTagged, type Tagged, toReply, Uncaught } from "./Errors.ts"
 import { Exit as Codes, type ExitCode } from "./Exit.ts"
 import * as Help from "./Help.ts"
-import { Host, type HostShape } from "./Host.ts"
+import { Host } from "./Host.ts"
+import { leading, self } from "./Launch.ts"
 import * as Results from "./Results.ts"
 import { Screen, type ScreenShape } from "./Screen.ts"
 import * as Signals from "./Signals.ts"
@@ -49,7 +50,7 @@ type Stopped =
   | { readonly _tag: "Uncaught"; readonly thrown: unknown }
 
 /** Runs a command line, and ends the process. */
-export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "home">): Promise<void> => {
+export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
   const isJson = argv.some((token, index) => (token === "--json" && argv[index + 1] !== "false") || token === "--json=true")
   const exit = process.exit.bind(process)
   process.exit = ((code?: unknown) => {
@@ -69,9 +70,7 @@ export const run = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "ho
   // Whoever has read enough of what is said on the way has not asked for the run to stop.
   process.stderr.on("error", () => {})
   const screen = makeScreen(isJson, results)
-  const services = Context.make(Screen, screen).pipe(
-    Context.add(Host, { home: host.home, self: [process.execPath, Bun.main], commands: Catalog.all }),
-  )
+  const services = Context.make(Screen, screen).pipe(Context.add(Host, { self: self(), commands: Catalog.all }))
   const logger = Logger.replace(
     Logger.defaultLogger,
     Logger.make(({ message, cause }) => {
@@ -189,17 +188,6 @@ const wordsOf = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<
 
 /** The command that is meant. */
 const definitionOf = (argv: ReadonlyArray<string>): Definition | undefined => Catalog.find(wordsOf(argv)[1])
-
-/** Options of all commands may also stand before the command. */
-const leading = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<string>, words: ReadonlyArray<string>] => {
-  let count = 0
-  for (let token = argv[0]; token !== undefined; token = argv[count]) {
-    if (token === "--json" || token.startsWith("--json=") || token.startsWith("--db=")) count += 1
-    else if (token === "--db") count += 2
-    else break
-  }
-  return [argv.slice(0, count), argv.slice(count)]
-}
 
 /** Values are printed as the schema of the command says. */
 const encode = (definition: Definition, value: unknown): unknown => Schema.encodeUnknownSync(definition.output)(value)

@@ -2,9 +2,9 @@
  * Loads workflows from the files people keep them in, as they stand: TypeScript, JSX and `.mdx` prompts, with or without packages
  * installed beside them. What cannot be loaded is an error that says where.
  *
- * Bun takes settings for JSX from the folder that a process is started in, which says nothing about the file. So files outside
- * `node_modules` are given the pragma that names our runtime, unless they have one. Where a file's folder knows no
- * `smithers-orchestrator`, the imports at its top are pointed at the packages this program came with: a file is then enough.
+ * Bun takes settings for JSX from the folder that a process is started in, which says nothing about the file. So files with JSX outside
+ * `node_modules` begin with the pragma that names our runtime; Bun takes the last pragma of a file, which is the author's where there is
+ * one. Packages are resolved by Bun itself: those of {@link Provided} where none are installed, and never from a registry.
  */
 import { existsSync, readFileSync, statSync } from "node:fs"
 import { dirname, extname, join, resolve } from "node:path"
@@ -14,9 +14,11 @@ import * as Supervisor from "@smithers/core/Supervisor"
 import type { Runs } from "@smithers/core/Workflow"
 import type { BunPlugin } from "bun"
 import * as Effect from "effect/Effect"
-import { InvalidWorkflowFile } from "./Errors.ts"
+import { CannotLaunch, InvalidWorkflowFile } from "./Errors.ts"
+import { whyNot } from "./Launch.ts"
+import { facade, names } from "./Provided.ts"
 import * as Signals from "./Signals.ts"
-import { plural, shorten } from "./Text.ts"
+import { plural, quoted, shorten } from "./Text.ts"
 
 /** A workflow of either kind, as a file exports it. */
 export interface LoadedWorkflow extends Runs<unknown, unknown> {
@@ -36,92 +38,38 @@ export interface WorkflowModule {
   readonly all: ReadonlyArray<LoadedWorkflow>
 }
 
-const facade = "smithers-orchestrator"
-
-/** Packages that workflows are written with, and that come with this program. */
-const provided = [facade, "effect", "react", "zod", "ai"]
-
-/** Whether a package is installed for the files of a folder. */
-const isInstalled = (folder: string, name: string): boolean => {
-  for (let here = folder; ; here = dirname(here)) {
-    if (existsSync(join(here, "node_modules", name, "package.json"))) return true
-    if (here === dirname(here)) return false
-  }
-}
-
-const nameOf = (specifier: string): string => specifier.split("/", 1)[0] as string
-
-/** Where a specifier leads from a folder: `undefined` where it is for Bun to find, or not to. */
-const redirect = (specifier: string, folder: string, home: string): string | undefined => {
-  const name = nameOf(specifier)
-  if (!provided.includes(name) || isInstalled(folder, name)) return undefined
-  try {
-    return Bun.resolveSync(specifier, home)
-  } catch {
-    return undefined
-  }
-}
-
-const blank = String.raw`(?:\s|//[^\n]*\n|/\*[\s\S]*?\*/|#![^\n]*\n)*`
-const statement = new RegExp(String.raw`${blank}(?:import|export)\b[^'"\`;()]*?(["'])([^'"\n]+)\1\s*;?`, "y")
-
-/** Points the imports at the top of a source to other places. Lines stay where they are. */
-export const redirectImports = (source: string, to: (specifier: string) => string | undefined): string => {
-  let changed = ""
-  let end = 0
-  statement.lastIndex = 0
-  for (let match = statement.exec(source); match !== null; match = statement.exec(source)) {
-    const [text, quote = "", specifier = ""] = match
-    const target = to(specifier)
-    changed += target === undefined ? text : text.replace(`${quote}${specifier}${quote}`, () => JSON.stringify(target))
-    end = statement.lastIndex
-  }
-  return changed + source.slice(end)
-}
-
-/** Names our JSX runtime on the first line, unless the source names one itself. */
-export const withRuntime = (source: string, runtime: string): string => {
-  if (/@jsxImportSource\s/.test(source)) return source
-  const pragma = `/** @jsxRuntime automatic @jsxImportSource ${runtime} */ `
+/** Names our JSX runtime on the first line, for what names none below. Lines stay where they are. */
+export const withRuntime = (source: string): string => {
+  const pragma = `/** @jsxRuntime automatic @jsxImportSource ${facade} */ `
   const shebang = /^#![^\n]*\n/.exec(source)?.[0]
   return shebang === undefined
     ? pragma + source
     : `//${shebang.slice(2)}`.replace(/\n$/, () => `\n${pragma}`) + source.slice(shebang.length)
 }
 
-const loaders = { ".ts": "ts", ".mts": "ts", ".tsx": "tsx", ".js": "js", ".mjs": "js", ".jsx": "jsx" } as const
-
-const plugin = (home: string): BunPlugin => ({
+const plugin: BunPlugin = {
   name: "smithers-workflows",
   setup: (build) => {
-    build.onLoad({ filter: /^(?!.*\/node_modules\/).*\.m?[jt]sx?$/ }, ({ path }) => {
-      const source = readFileSync(path, "utf8")
-      const folder = dirname(path)
-      const extension = extname(path) as keyof typeof loaders
-      const isJsx = extension === ".tsx" || extension === ".jsx"
-      const runtime = isInstalled(folder, facade) ? facade : home
-      const redirected = redirectImports(source, (specifier) => redirect(specifier, folder, home))
-      return { contents: isJsx ? withRuntime(redirected, runtime) : redirected, loader: loaders[extension] }
-    })
+    build.onLoad({ filter: /^(?!.*\/node_modules\/).*\.[jt]sx$/ }, ({ path }) => ({
+      contents: withRuntime(readFileSync(path, "utf8")),
+      loader: path.endsWith(".tsx") ? "tsx" : "jsx",
+    }))
   },
-})
+}
 
 let isPrepared = false
 
 /** Teaches this process to load workflow files; `.mdx` as the package that the file's folder knows compiles it. */
-const prepare = async (folder: string, home: string): Promise<void> => {
+const prepare = async (folder: string): Promise<void> => {
   if (isPrepared) return
   isPrepared = true
   Signals.guard()
-  Bun.plugin(plugin(home))
-  const isOwn = isInstalled(folder, facade)
-  const { mdx } = (await import(Bun.resolveSync(`${facade}/mdx`, isOwn ? folder : home))) as {
-    readonly mdx: (options: { readonly jsxImportSource?: string }) => BunPlugin
-  }
-  Bun.plugin(mdx(isOwn ? {} : { jsxImportSource: home }))
+  Bun.plugin(plugin)
+  const { mdx } = (await import(Bun.resolveSync(`${facade}/mdx`, folder))) as { readonly mdx: () => BunPlugin }
+  Bun.plugin(mdx())
 }
 
-const extensions = Object.keys(loaders)
+const extensions = [".ts", ".mts", ".tsx", ".js", ".mjs", ".jsx"]
 
 /** Whether something that was typed is meant to be a file, and not the id of a run. */
 export const looksLikeFile = (text: string): boolean => {
@@ -143,8 +91,8 @@ export const parseTarget = (target: string): { readonly file: string; readonly e
  */
 export const load = (
   target: string,
-  options: { readonly home: string; readonly folder?: string; readonly exported?: string | undefined },
-): Effect.Effect<WorkflowModule, InvalidWorkflowFile> =>
+  options: { readonly folder?: string; readonly exported?: string | undefined },
+): Effect.Effect<WorkflowModule, InvalidWorkflowFile | CannotLaunch> =>
   Effect.gen(function* () {
     const parsed = parseTarget(target)
     const exported = options.exported ?? parsed.exported
@@ -156,9 +104,11 @@ export const load = (
     if (!extensions.includes(extname(path))) {
       return yield* invalid("unknown", `${path} is no file of a workflow: it must end in ${extensions.join(", ")}.`)
     }
+    const refusal = whyNot()
+    if (refusal !== undefined) return yield* new CannotLaunch({ problem: refusal })
     const module = yield* Effect.tryPromise({
       try: async () => {
-        await prepare(dirname(path), options.home)
+        await prepare(dirname(path))
         return (await import(path)) as { readonly [name: string]: unknown }
       },
       catch: (thrown) => explain(path, thrown),
@@ -224,17 +174,60 @@ const explain = (path: string, thrown: unknown): InvalidWorkflowFile => {
       `${path} cannot be parsed (${plural(builds.length, "error")}). Nothing was started.\n${places.join("\n")}`,
     )
   }
-  const unresolved = messages.find((one) => one instanceof Error && one.name === "ResolveMessage")
-  if (unresolved !== undefined)
-    return invalid(
-      "import",
-      `${path} cannot be loaded: ${(unresolved as Error).message}. Install it, or correct the path. Nothing was started.`,
-    )
+  const unresolved = messages.find(isResolveMessage)
+  if (unresolved !== undefined) {
+    const { because, missing } = explainImport(unresolved, path)
+    const problem = `${path} cannot be loaded: ${because}. Nothing was started.`
+    return new InvalidWorkflowFile({ path, reason: "import", problem, ...(missing === undefined ? {} : { missing }) })
+  }
   const shown =
     thrown instanceof Error
       ? `${thrown.name}: ${thrown.message}${placeOf(thrown)}`
       : `it threw ${shorten(Bun.inspect(thrown), 500)}`
   return invalid("threw", `${path} threw while it was loaded: ${shown}\nNothing was started.`)
+}
+
+/** An import that leads nowhere, as Bun says it. */
+interface Unresolved extends Error {
+  readonly specifier: string
+  readonly referrer: string
+}
+
+const isResolveMessage = (value: unknown): value is Unresolved => value instanceof Error && value.name === "ResolveMessage"
+
+/** What an import asks for that is not there, and what to do. */
+const explainImport = (
+  { specifier, referrer, message }: Unresolved,
+  path: string,
+): { readonly because: string; readonly missing?: string } => {
+  const isPath = /^(?:[./#]|[a-z]+:)/i.test(specifier)
+  if (isPath) return { because: `${message.split("\n", 1)[0]}. Correct the path` }
+  const importer = referrer === "" ? path : referrer
+  const folder = dirname(importer)
+  const name = specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/")
+  const install = `cd ${quoted(projectOf(folder))} && bun add ${name}`
+  const isHere = isInstalled(folder, name)
+  if (!isHere && (name === specifier || !names.includes(name)))
+    return { because: `${importer} imports the package "${name}", which is not installed. Install it: ${install}`, missing: name }
+  const whose = isHere ? "is installed there" : "came with this command"
+  const because = `${importer} imports "${specifier}", and the package "${name}" that ${whose} has no such module. Correct the path, or install a version that has it: ${install}`
+  return { because }
+}
+
+/** The folder of the nearest `package.json`, or the one to begin with where there is none. */
+const projectOf = (folder: string): string => {
+  for (let here = folder; ; here = dirname(here)) {
+    if (existsSync(join(here, "package.json"))) return here
+    if (here === dirname(here)) return folder
+  }
+}
+
+/** Whether a package is installed for the files of a folder. */
+const isInstalled = (folder: string, name: string): boolean => {
+  for (let here = folder; ; here = dirname(here)) {
+    if (existsSync(join(here, "node_modules", name))) return true
+    if (here === dirname(here)) return false
+  }
 }
 
 /** The first places of a stack. */
@@ -260,11 +253,8 @@ export interface Facade {
 }
 
 /** The `smithers-orchestrator` that a workflow file uses: its components are known to no other copy. */
-export const facadeOf = (path: string, home: string): Effect.Effect<Facade> =>
-  Effect.promise(async () => {
-    const folder = dirname(path)
-    return (await import(Bun.resolveSync(facade, isInstalled(folder, facade) ? folder : home))) as Facade
-  })
+export const facadeOf = (path: string): Effect.Effect<Facade> =>
+  Effect.promise(async () => (await import(Bun.resolveSync(facade, dirname(path)))) as Facade)
 
 /** Whether a workflow is written as JSX: its plan is a render. */
 export const isJsx = (workflow: LoadedWorkflow): boolean => Symbol.for("@smithers/jsx/Blueprint") in workflow

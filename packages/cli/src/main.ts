@@ -2,16 +2,17 @@
  * The entry of the `smithers` command. What needs nothing of the runtime is answered here, before anything of it is loaded.
  */
 
-import type { HostShape } from "./Host.ts"
+import * as Launch from "./Launch.ts"
 import { version } from "./Version.ts"
 
-/** Runs the command line and ends the process with its exit code. */
-export const main = async (argv: ReadonlyArray<string>, host: Pick<HostShape, "home">): Promise<void> => {
+/** Runs the command line and ends the process with its exit code. `home` is a folder from which `smithers-orchestrator` resolves. */
+export const main = async (argv: ReadonlyArray<string>, { home }: { readonly home: string }): Promise<void> => {
   const words = argv.filter((token) => token !== "--json")
   if (words.length === 1 && (words[0] === "--version" || words[0] === "-v")) {
     process.stdout.write(argv.length === 1 ? `${version}\n` : `${JSON.stringify({ version })}\n`)
     return
   }
+  Launch.replaceFor(argv, home)
   const { run } = await import("./Program.ts")
-  await run(argv, host)
+  await run(argv)
 }

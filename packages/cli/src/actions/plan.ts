@@ -11,7 +11,6 @@ import { connectRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
-import { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
 import type { Checked } from "../Output.ts"
 import * as PlanTree from "../PlanTree.ts"
@@ -37,12 +36,11 @@ interface Drawn {
 /** Draws a plan with the input that was given or, where none was, with the first of some that will do. */
 const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usual: ReadonlyArray<unknown> = [{}, undefined]) =>
   Effect.gen(function* () {
-    const { home } = yield* Host
     if (!isJsx(workflow)) {
       const { name, plan } = workflow as LoadedWorkflow & { readonly plan: Plan }
       return { name, plan, pending: [], impurities: [] } satisfies Drawn
     }
-    const { renderPlan } = yield* facadeOf(path, home)
+    const { renderPlan } = yield* facadeOf(path)
     const inputs = given === undefined ? usual : [yield* Input.read("--input", given)]
     let failed: Either.Either<Drawn, Thrown> | undefined
     for (const input of inputs) {
@@ -68,9 +66,8 @@ export const graph = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { home } = yield* Host
       if (looksLikeFile(given.target)) {
-        const { name, plan } = yield* draw(yield* load(given.target, { home, exported: given.export }), given.input)
+        const { name, plan } = yield* draw(yield* load(given.target, { exported: given.export }), given.input)
         return shown({ workflow: name, runId: null, roots: PlanTree.parse(plan.text) }, given.format)
       }
       const { storage, runId } = yield* connectRun(given.db, given.target)
@@ -102,8 +99,7 @@ type Problem = (typeof Checked.Type)["problems"][number]
 export const check = (given: Given & { readonly workflow: string; readonly against: string | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { home } = yield* Host
-      const loaded = yield* load(given.workflow, { home, exported: given.export })
+      const loaded = yield* load(given.workflow, { exported: given.export })
       const { path } = loaded
       const problems: Array<Problem> = []
       const run = given.against === undefined ? undefined : yield* runOf(given.db, given.against)

@@ -19,7 +19,7 @@ import * as Layer from "effect/Layer"
 import { filename, findRun, locate, named, nameFor, nearest, open, sourceOf } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile, NoSource, type Tagged } from "../Errors.ts"
-import { Host } from "../Host.ts"
+import type { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
 import { Screen } from "../Screen.ts"
 import { commandLine } from "../Why.ts"
@@ -87,7 +87,6 @@ const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
 export const up = (asked: Given) =>
   Effect.gen(function* () {
     let given = asked
-    const host = yield* Host
     const intent = yield* Either.match(meant(given), { onLeft: invalid, onRight: Effect.succeed })
     if (given.runId !== undefined && !intent.isResume && !idPattern.test(given.runId)) {
       return yield* invalid(`--run-id must be 1 to 200 characters of A-Z a-z 0-9 _ . : @ -`)
@@ -104,7 +103,7 @@ export const up = (asked: Given) =>
     }
     // From here on it is only named to people, for commands that they type where they typed this one.
     given = { ...given, db: nameFor(file, given.db, here) }
-    const loaded = yield* load(intent.target as string, { home: host.home, folder: here, exported: given.export })
+    const loaded = yield* load(intent.target as string, { folder: here, exported: given.export })
     const input = yield* inputOf(given.input, loaded.workflow)
     const runId = given.runId ?? (yield* generateRunId)
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input, isResume: false })
@@ -122,7 +121,6 @@ const resumed = (
   file: string,
 ): Effect.Effect<Reply, Tagged, Host | Screen> =>
   Effect.gen(function* () {
-    const host = yield* Host
     const existing = yield* Effect.scoped(
       Effect.gen(function* () {
         const storage = yield* open(file)
@@ -139,15 +137,18 @@ const resumed = (
     if (details.run.status === "finished") {
       // What it gave is known without its code; but a file that is named is meant to be its.
       if (intent.target !== undefined)
-        yield* sameWorkflow(yield* load(intent.target, { home: host.home, folder: here, exported: given.export }), details)
+        yield* sameWorkflow(yield* load(intent.target, { folder: here, exported: given.export }), details)
       return finished(given.db, details, "has finished")
     }
     const target = intent.target ?? source
     if (target === undefined) return yield* new NoSource({ runId, workflow })
     // What the run remembers is meant from the folder of its database.
     const folder = intent.target === undefined ? dirname(file) : here
-    const loaded = yield* load(target, { home: host.home, folder, exported: given.export }).pipe(
-      Effect.mapError((error) => (error.reason === "missing" && intent.target === undefined ? moved(error, runId) : error)),
+    const loaded = yield* load(target, { folder, exported: given.export }).pipe(
+      Effect.mapError((error) => {
+        const isMoved = error._tag === "InvalidWorkflowFile" && error.reason === "missing" && intent.target === undefined
+        return isMoved ? moved(error, runId) : error
+      }),
     )
     if (details.run.parent !== null && definitionFor(loaded, workflow) === undefined) {
       // Only a render of the one that started it has its code.

@@ -2,12 +2,14 @@
  * Runs a workflow from code that is not written with Effect: one call, one promise.
  */
 import type { RunFailure } from "@smithers/core/Errors"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { Runtime } from "@smithers/core/Smithers"
 import type { RunOptions, Runs, Waits } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import { sqlite } from "./Smithers.ts"
 
 /** How a workflow is run. */
@@ -19,7 +21,7 @@ export interface RunWorkflowOptions<I> extends RunOptions {
   readonly maxConcurrency?: number
   /** Suspends the run when aborted: the promise rejects, and the run can be resumed by its id. */
   readonly signal?: AbortSignal
-  /** A store to run on instead of `db`, such as `Smithers.memory`. */
+  /** A store to run on instead of `db`, such as `Smithers.memory`: calls with the same value share one store. */
   readonly runtime?: Layer.Layer<Runtime, unknown>
 }
 
@@ -33,6 +35,27 @@ export type WorkflowResult<A> =
   /** It goes on when what it waits for has come and it is run again. */
   | { readonly status: Waits["_tag"]; readonly runId: string; readonly waits: Waits["waits"] }
 
+const memos = new WeakMap<Layer.Layer<Runtime, unknown>, Effect.Effect<Layer.MemoMap>>()
+
+/**
+ * Opens a runtime for one call. Calls at the same time share one engine, and what is kept in memory is kept for as long as the value
+ * that stands for it: a second call with the same `runtime` finds the runs of the first.
+ */
+const open = (layer: Layer.Layer<Runtime, unknown>) =>
+  Effect.gen(function* () {
+    const known = memos.get(layer)
+    const memo = known ?? (yield* Effect.cached(makeMemo))
+    if (known === undefined) memos.set(layer, memo)
+    return yield* Layer.buildWithMemoMap(layer, yield* memo, yield* Effect.scope)
+  })
+
+/** Layers of one runtime that are open, with a store in memory that is never closed: it holds nothing that would have to be. */
+const makeMemo = Effect.gen(function* () {
+  const memo = yield* Layer.makeMemoMap
+  yield* Layer.buildWithMemoMap(MemoryStorage.layer, memo, yield* Scope.make())
+  return memo
+})
+
 /**
  * Starts a run, or resumes or joins the one of this id, and answers with how it ended. A run that failed is an answer; the promise
  * rejects with a tagged error when the run could not be worked on: `InvalidInput`, `RenderFailed`, a store that cannot be used.
@@ -41,7 +64,7 @@ export const runWorkflow = async <I, A>(workflow: Runs<I, A>, options: RunWorkfl
   const { input, db, maxConcurrency, signal, runtime, ...given } = options
   const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
   const layer = runtime ?? sqlite({ filename, ...(maxConcurrency === undefined ? {} : { maxConcurrency }) })
-  const run = Effect.provide(workflow.run(input, given), layer)
+  const run = Effect.scoped(Effect.flatMap(open(layer), (services) => Effect.provide(workflow.run(input, given), services)))
   const exit = await Effect.runPromiseExit(run, signal === undefined ? {} : { signal })
   if (Exit.isFailure(exit)) throw Cause.squash(exit.cause)
   const { runId } = exit.value

@@ -531,6 +531,7 @@ export const running = () => {
     | Errors.StoreCorrupt
     | Errors.StoreReadOnly
     | Errors.StoreTooNew
+    | Errors.StoreTooOld
     | Errors.StoreRefused
     | Errors.StoreFailed
     | Errors.IncompatibleTable

@@ -1,7 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { StoreTooNew } from "@smithers/core/Errors"
+import { StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
 import type { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -189,6 +189,20 @@ describe("a file that cannot be used", () => {
       const error = yield* opening(filename)
       expect(error).toBeInstanceOf(StoreTooNew)
       expect(error).toMatchObject({ found: 1000 })
+      expect(fs.readFileSync(filename).equals(before)).toBe(true)
+    }),
+  )
+
+  it.scoped("because it has an older layout is left as it is, and the error says so", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, () => Effect.void)
+      yield* query(filename, "DELETE FROM smithers_migrations WHERE id > 1")
+      const before = fs.readFileSync(filename)
+      const error = yield* opening(filename)
+      expect(error).toBeInstanceOf(StoreTooOld)
+      expect(error.message).toContain("older layout 1")
+      expect(error.message).toContain("Name another database file")
       expect(fs.readFileSync(filename).equals(before)).toBe(true)
     }),
   )

@@ -369,6 +369,19 @@ export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew"
 }
 
 /**
+ * The database has an older layout. Until the layout is settled it is not migrated, since what stands in it may mean something else by
+ * now. It is left as it is.
+ */
+export class StoreTooOld extends Schema.TaggedError<StoreTooOld>()("StoreTooOld", {
+  found: Schema.Number,
+  supported: Schema.Number,
+}) {
+  override get message(): string {
+    return `The database has the older layout ${this.found}, and this version reads layout ${this.supported} only: before 1.0 layouts are not migrated. It was left as it is. Name another database file, or finish its runs with the version that began them.`
+  }
+}
+
+/**
  * A frame has content that the database cannot hold, such as a text beyond its limit. Nothing of the frame was written. The engine fails
  * the node that the content is of and commits the rest; where it cannot tell the node, the run stops with this error.
  */
@@ -400,6 +413,7 @@ export const StoreError = Schema.Union(
   StoreCorrupt,
   StoreReadOnly,
   StoreTooNew,
+  StoreTooOld,
   StoreRefused,
   StoreFailed,
   IncompatibleTable,

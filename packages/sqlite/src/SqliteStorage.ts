@@ -40,7 +40,7 @@ export interface SqliteConfig {
 }
 
 /**
- * Opens a store for as long as the scope. Fails with `StoreReadOnly`, `StoreFull`, `StoreCorrupt` or `StoreTooNew` where the file
+ * Opens a store for as long as the scope. Fails with `StoreReadOnly`, `StoreFull`, `StoreCorrupt`, `StoreTooNew` or `StoreTooOld` where the file
  * cannot be used, with `StoreBusy` when it stays locked, and with `StoreFailed` for anything else, such as a missing folder.
  */
 export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>

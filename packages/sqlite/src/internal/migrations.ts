@@ -1,6 +1,7 @@
 /**
- * The tables of the engine, as numbered steps that are only ever added to. They run when a store is opened, under the write
- * lock of the database: a second process waits for it and then finds the work done.
+ * The tables of the engine, as numbered steps that are only ever added to. They run when a new store is opened, under the write
+ * lock of the database: a second process waits for it and then finds the work done. Their number is the layout. Until the layout is
+ * settled a database of an older one is refused, since events and statuses in it may mean something else by now.
  *
  * They are run here and not by the `Migrator` of `@effect/sql` because that takes tens of milliseconds to load, which every
  * start of a process would pay, and because its lock fails where this one waits. The number reached is kept in a table of its
@@ -9,7 +10,7 @@
  * Rows that belong together stand together: tables without row ids, ordered by run. Nothing is indexed twice; a step that does
  * nothing costs less than 500 bytes. All times are epoch milliseconds; columns that hold JSON say so.
  */
-import { StoreTooNew } from "@smithers/core/Errors"
+import { StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 
@@ -253,11 +254,12 @@ const reached = (connection: Connection): number => {
   return connection.prepare<[number]>("SELECT coalesce(max(id), 0) FROM smithers_migrations").values()[0]?.[0] ?? 0
 }
 
-/** Refuses a database that a newer version has migrated. Writes nothing. */
-export const check = (connection: Connection): Either.Either<void, StoreTooNew> => {
+/** Refuses a database of another layout, newer or older. Writes nothing. */
+export const check = (connection: Connection): Either.Either<void, StoreTooNew | StoreTooOld> => {
   const found = reached(connection)
   const supported = migrations.length
-  return found > supported ? Either.left(new StoreTooNew({ found, supported })) : Either.right(undefined)
+  if (found > supported) return Either.left(new StoreTooNew({ found, supported }))
+  return found > 0 && found < supported ? Either.left(new StoreTooOld({ found, supported })) : Either.right(undefined)
 }
 
 /** Brings a database up to date. `now` is epoch milliseconds. */

@@ -4,6 +4,7 @@ import * as PlanTree from "@smithers/cli/PlanTree"
 import * as Progress from "@smithers/cli/Progress"
 import { excerpt, neutralise, parseSpan, shorten, span } from "@smithers/cli/Text"
 import { withRuntime } from "@smithers/cli/WorkflowFile"
+import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { describe, expect, it } from "vitest"
 
@@ -22,10 +23,17 @@ describe("the view of a run", () => {
         ...node,
         attempt: 1,
         error: { name: "E", message: "a\nb", retryable: true },
-        retryAt: 35_000,
+        retryAt: Millis.make(35_000),
       }),
       at(5, { _tag: "AttemptStarted", nodeId: "look", iteration: 2, attempt: 3 }),
-      at(6, { _tag: "WaitStarted", nodeId: "ok", iteration: 0, kind: "approval", request: { title: "Ship?" }, deadline: 66_000 }),
+      at(6, {
+        _tag: "WaitStarted",
+        nodeId: "ok",
+        iteration: 0,
+        kind: "approval",
+        request: { title: "Ship?" },
+        deadline: Millis.make(66_000),
+      }),
     ]
     const progress = events.reduce(Progress.apply, Progress.begin(0))
     expect(frame(progress, 8, 15_000, size)).toEqual([

@@ -3,6 +3,7 @@
  */
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import { type RunFailure, StepFailed } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { type Frame, type NewRun, type OutputTable, Storage, type StorageShape } from "@smithers/core/Storage"
@@ -11,9 +12,12 @@ import * as FastCheck from "effect/FastCheck"
 import * as HashMap from "effect/HashMap"
 
 /** When the runs of the suite begin, in epoch milliseconds; each frame comes a second after the one before. */
-export const start = 1_700_000_000_000
+export const start = Millis.make(1_700_000_000_000)
 
-export const leaseMs = 30_000
+/** So many milliseconds after {@link start}. */
+export const later = (ms: number): Millis.Millis => Millis.make(start + ms)
+
+export const leaseMs = Millis.make(30_000)
 
 export const newRun: NewRun = { workflow: "flow", version: "1", input: { repo: "acme/api" }, tags: ["nightly"] }
 
@@ -22,7 +26,7 @@ interface Journal {
   readonly runId: string
   readonly state: () => RunState.RunState
   /** The time of the next frame. */
-  readonly now: () => number
+  readonly now: () => Millis.Millis
   readonly commit: (events: ReadonlyArray<RunEvent>, extra?: Partial<Frame>) => ReturnType<StorageShape["commit"]>
   /** Claims the run again, as another process would once the lease is over. */
   readonly claim: (revive?: ReadonlyArray<"failed" | "cancelled">) => Effect.Effect<void, unknown>
@@ -38,7 +42,7 @@ export const journal = (runId: string, create: NewRun = newRun, at = start) =>
     let state = RunState.empty(runId)
     let now = at
     const commit: Journal["commit"] = (events, extra) => {
-      now += 1000
+      now = Millis.make(now + 1000)
       const next = events.reduce((folded, event) => RunState.apply(folded, event, now), state)
       const frame: Frame = {
         runId,
@@ -57,7 +61,7 @@ export const journal = (runId: string, create: NewRun = newRun, at = start) =>
       })
     }
     const claim: Journal["claim"] = (revive = []) =>
-      Effect.map(storage.open({ runId, create: undefined, revive, leaseMs, now: now + leaseMs }), (again) => {
+      Effect.map(storage.open({ runId, create: undefined, revive, leaseMs, now: Millis.after(now, leaseMs) }), (again) => {
         if (again._tag !== "Claimed") throw new Error(`run ${runId} was not claimed: ${again._tag}`)
         epoch = again.epoch
       })
@@ -218,7 +222,7 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
     case "running":
       switch (roll % 5) {
         case 0:
-          return { _tag: "AttemptFailed", ...running, error, retryAt: now + roll, ...heartbeat }
+          return { _tag: "AttemptFailed", ...running, error, retryAt: Millis.make(now + roll), ...heartbeat }
         case 1:
           return { _tag: "AttemptFailed", ...running, error, ...(roll % 2 === 0 ? { soft: true } : {}), ...heartbeat }
         case 2: {
@@ -258,7 +262,14 @@ const waitStarted = (at: Place, roll: number, output: Json | undefined): RunEven
   const request = output === undefined ? {} : { request: output, digest: `${roll}` }
   const signal =
     kind === "signal" ? { name: "n", ...(roll < 30 ? { correlation: "c" } : {}) } : kind === "subflow" ? { name: "c" } : {}
-  return { _tag: "WaitStarted", ...at, kind, ...request, ...signal, ...(roll % 3 === 0 ? { deadline: roll * 1000 } : {}) }
+  return {
+    _tag: "WaitStarted",
+    ...at,
+    kind,
+    ...request,
+    ...signal,
+    ...(roll % 3 === 0 ? { deadline: Millis.make(roll * 1000) } : {}),
+  }
 }
 
 const waitEvent = (state: RunState.RunState, at: Place, roll: number, output: Json | undefined): RunEvent => {

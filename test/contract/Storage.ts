@@ -3,6 +3,7 @@
  */
 import { expect, it } from "@effect/vitest"
 import { RunEnded, RunFenced, RunNotFound, StepFailed } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { type Command, Storage } from "@smithers/core/Storage"
@@ -20,7 +21,7 @@ export interface Skip {
   readonly cases: ReadonlyArray<string>
 }
 
-const { journal, leaseMs, newRun, plain, start, started, step } = History
+const { journal, later, leaseMs, newRun, plain, start, started, step } = History
 
 const request = { create: undefined, revive: [], leaseMs, now: start } as const
 
@@ -49,8 +50,8 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       Effect.gen(function* () {
         const create = { ...request, runId: "r", create: newRun }
         expect(yield* storage.open(create)).toEqual({ _tag: "Created", epoch: 1 })
-        expect(yield* storage.open({ ...create, now: start + leaseMs - 1 })).toEqual({ _tag: "Owned", until: start + leaseMs })
-        expect(yield* storage.open({ ...create, now: start + leaseMs })).toEqual({ _tag: "Claimed", epoch: 2 })
+        expect(yield* storage.open({ ...create, now: later(leaseMs - 1) })).toEqual({ _tag: "Owned", until: later(leaseMs) })
+        expect(yield* storage.open({ ...create, now: later(leaseMs) })).toEqual({ _tag: "Claimed", epoch: 2 })
       }),
     )
 
@@ -70,7 +71,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const input = { a: 1, b: [{ c: null, d: "x" }] }
         yield* storage.open({ ...request, runId: "r", create: { ...newRun, input } })
         const again = (create: Partial<typeof newRun>) =>
-          storage.open({ ...request, runId: "r", create: { ...newRun, input, ...create }, now: start + leaseMs })
+          storage.open({ ...request, runId: "r", create: { ...newRun, input, ...create }, now: later(leaseMs) })
         const mismatch = { _tag: "Mismatch", workflow: "flow" }
         expect(yield* again({ workflow: "other" })).toEqual(mismatch)
         expect(yield* again({ input: { a: 1 } })).toEqual(mismatch)
@@ -98,15 +99,39 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const mine = yield* journal("r")
         yield* mine.commit([started])
         const fenced = new RunFenced({ runId: "r", epoch: 1 })
-        expect(yield* storage.open({ ...request, runId: "r", now: start + leaseMs })).toEqual({ _tag: "Claimed", epoch: 2 })
+        expect(yield* storage.open({ ...request, runId: "r", now: later(leaseMs) })).toEqual({ _tag: "Claimed", epoch: 2 })
         expect(yield* Effect.flip(mine.commit([{ _tag: "CancelRequested" }]))).toEqual(fenced)
         const beat = { runId: "r", epoch: 1, nodeId: "a", iteration: 0, attempt: 1, at: start, details: 1 }
         expect(yield* Effect.flip(storage.heartbeat(beat))).toEqual(fenced)
-        expect(yield* storage.renew([{ runId: "r", epoch: 1 }], start + 2 * leaseMs)).toEqual(["r"])
-        yield* storage.release("r", 1, start + leaseMs)
+        expect(yield* storage.renew([{ runId: "r", epoch: 1 }], later(2 * leaseMs))).toEqual(["r"])
+        yield* storage.release("r", 1, later(leaseMs))
         const { run } = yield* storage.inspect("r")
-        expect([run.status, run.epoch, run.leaseUntil]).toEqual(["running", 2, start + 2 * leaseMs])
+        expect([run.status, run.epoch, run.leaseUntil]).toEqual(["running", 2, later(2 * leaseMs)])
         expectSame(yield* storage.load("r"), mine.state())
+      }),
+    )
+
+    holds("a frame with a time that is no whole millisecond is refused, and nothing of it is kept", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        // The types rule it out.
+        const odd = (time: number) => time as Millis.Millis
+        const node = { nodeId: "t", iteration: 0 } as const
+        const before = yield* storage.load("r")
+        const failed = { _tag: "AttemptFailed", ...node, attempt: 1, error: { name: "E", message: "", retryable: true } } as const
+        for (const time of [0.5, 1e300, Number.POSITIVE_INFINITY]) {
+          const frames = [
+            run.commit([], { at: odd(time) }),
+            run.commit([{ _tag: "WaitStarted", ...node, kind: "timer", deadline: odd(time) }]),
+            run.commit([
+              { _tag: "AttemptStarted", ...node, attempt: 1 },
+              { ...failed, retryAt: odd(time) },
+            ]),
+          ]
+          for (const frame of frames) expect(yield* Effect.flip(frame)).toMatchObject({ _tag: "StoreFailed" })
+        }
+        expectSame(yield* storage.load("r"), before)
       }),
     )
 
@@ -116,9 +141,9 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const ended = yield* journal("ended")
         yield* ended.commit([started, { _tag: "RunFinished" }])
         const claims = ["open", "ended", "missing"].map((runId) => ({ runId, epoch: 1 }))
-        expect(yield* storage.renew(claims, start + 10 * leaseMs)).toEqual(["missing"])
-        const opened = yield* storage.open({ ...request, runId: "open", now: start + 9 * leaseMs })
-        expect(opened).toEqual({ _tag: "Owned", until: start + 10 * leaseMs })
+        expect(yield* storage.renew(claims, later(10 * leaseMs))).toEqual(["missing"])
+        const opened = yield* storage.open({ ...request, runId: "open", now: later(9 * leaseMs) })
+        expect(opened).toEqual({ _tag: "Owned", until: later(10 * leaseMs) })
         expect((yield* storage.inspect("ended")).run.leaseUntil).toBe(null)
       }),
     )
@@ -131,9 +156,9 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* storage.release("r8", 1, start)
         yield* storage.open({ ...request, runId: "r8" })
         const claims = [...runIds, "missing"].map((runId) => ({ runId, epoch: 1 }))
-        expect(yield* storage.renew(claims, start + 10 * leaseMs)).toEqual(["r8", "missing"])
-        const opened = yield* storage.open({ ...request, runId: "r50", now: start + 9 * leaseMs })
-        expect(opened).toEqual({ _tag: "Owned", until: start + 10 * leaseMs })
+        expect(yield* storage.renew(claims, later(10 * leaseMs))).toEqual(["r8", "missing"])
+        const opened = yield* storage.open({ ...request, runId: "r50", now: later(9 * leaseMs) })
+        expect(opened).toEqual({ _tag: "Owned", until: later(10 * leaseMs) })
         expect((yield* storage.inspect("r7")).run.leaseUntil).toBe(null)
       }),
     )
@@ -142,9 +167,9 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       Effect.gen(function* () {
         const mine = yield* journal("r")
         yield* mine.commit([started])
-        yield* storage.release("r", 1, start + 5000)
+        yield* storage.release("r", 1, later(5000))
         const { run } = yield* storage.inspect("r")
-        expect(run).toMatchObject({ status: "suspended", owner: null, leaseUntil: null, updatedAt: start + 5000 })
+        expect(run).toMatchObject({ status: "suspended", owner: null, leaseUntil: null, updatedAt: later(5000) })
         expect((yield* storage.load("r")).status).toBe("suspended")
         expect(yield* Effect.flip(mine.commit([{ _tag: "CancelRequested" }]))).toBeInstanceOf(RunFenced)
         expect(yield* storage.open({ ...request, runId: "r" })).toEqual({ _tag: "Claimed", epoch: 2 })
@@ -178,7 +203,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect((yield* storage.load("RunCancelled")).status).toBe("cancelled")
         // Who waits for them waits for what comes of that, and takes it over where it was cut short.
         expect(yield* open("RunCancelled", [])).toBe("Owned")
-        const late = yield* storage.open({ ...request, runId: "RunCancelled", now: start + leaseMs })
+        const late = yield* storage.open({ ...request, runId: "RunCancelled", now: later(leaseMs) })
         expect(late).toEqual({ _tag: "Claimed", epoch: 3 })
         yield* storage.release("RunFailed", 2, start)
         expect((yield* storage.load("RunFailed")).status).toBe("failed")
@@ -202,7 +227,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
               let state = run.state()
               const events = frame.map((choice) => {
                 const event = History.happen(state, choice, run.now())
-                state = RunState.apply(state, event, run.now() + 1000)
+                state = RunState.apply(state, event, Millis.make(run.now() + 1000))
                 return event
               })
               return Effect.flatMap(run.commit(events), () => check)
@@ -280,13 +305,13 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const run = yield* journal("r")
         const at = { nodeId: "a", iteration: 0, attempt: 1 }
         yield* run.commit([started, { _tag: "AttemptStarted", ...at }])
-        const beat = { runId: "r", epoch: 1, ...at, at: start + 7, details: { page: 3 } }
+        const beat = { runId: "r", epoch: 1, ...at, at: later(7), details: { page: 3 } }
         yield* storage.heartbeat({ ...beat, details: { page: 2 } })
         yield* storage.heartbeat(beat)
         yield* storage.heartbeat({ ...beat, attempt: 2, details: "of no attempt" })
         expect(plain(yield* storage.load("r")).nodes["a/0"]).toMatchObject({ status: "running", heartbeat: { page: 3 } })
         const { attempts } = yield* storage.inspect("r")
-        expect(attempts).toMatchObject([{ status: "running", heartbeat: { page: 3 }, heartbeatAt: start + 7 }])
+        expect(attempts).toMatchObject([{ status: "running", heartbeat: { page: 3 }, heartbeatAt: later(7) }])
         yield* run.commit([{ _tag: "AttemptInterrupted", ...at, reason: "crash" }])
         yield* storage.heartbeat({ ...beat, details: "too late" })
         expect(plain(yield* storage.load("r")).nodes["a/0"]).toMatchObject({ interruptions: 1, heartbeat: { page: 3 } })
@@ -324,7 +349,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(yield* found("other", "a", key, 0)).toEqual(Option.none())
         expect(yield* found("flow", "c", key, 0)).toEqual(Option.none())
         expect(yield* found("flow", "a", "{}", 0)).toEqual(Option.none())
-        const newer = yield* journal("newer", newRun, start + 60_000)
+        const newer = yield* journal("newer", newRun, later(60_000))
         yield* newer.commit([started, ...step("a", "text", "newer")], { cache: [{ nodeId: "a", iteration: 0, key }] })
         expect(yield* found("flow", "a", key, 0)).toEqual(Option.some("newer"))
       }),
@@ -392,7 +417,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* run.commit([started])
         let now = run.now()
         for (let fruitless = 0; fruitless < 3; fruitless++) {
-          now += leaseMs
+          now = Millis.after(now, leaseMs)
           expect(yield* tries(now)).toEqual([fruitless])
           yield* storage.open({ ...request, runId: "r", now })
         }
@@ -445,9 +470,9 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* run.commit([started, wait, { _tag: "RunPaused" }])
         yield* storage.release("r", 1, start, "paused")
         expect((yield* storage.inspect("r")).run.status).toBe("paused")
-        expect(yield* storage.due(start + 1)).toEqual({ runs: [], nextAt: undefined })
+        expect(yield* storage.due(later(1))).toEqual({ runs: [], nextAt: undefined })
         yield* storage.deliver({ id: "u", runId: "r", at: start, command: { _tag: "Unpause" } })
-        expect((yield* storage.due(start + 1)).runs).toHaveLength(1)
+        expect((yield* storage.due(later(1))).runs).toHaveLength(1)
       }),
     )
   })
@@ -582,7 +607,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       Effect.gen(function* () {
         for (let index = 0; index < 9; index++) {
           const create = { ...newRun, workflow: index % 3 === 0 ? "other" : "flow", tags: index % 2 === 0 ? ["even", 'a"b'] : [] }
-          const run = yield* journal(`r${index}`, create, start + index * 10_000)
+          const run = yield* journal(`r${index}`, create, later(index * 10_000))
           yield* run.commit([started])
           if (index === 4) yield* run.commit([{ _tag: "RunFinished" }])
           if (index === 5) yield* storage.release("r5", 1, run.now())
@@ -605,10 +630,10 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
     holds("waits are listed oldest first, of all runs or of some, and those of some however many older ones there are", (storage) =>
       Effect.gen(function* () {
         for (let index = 0; index < 6; index++) {
-          const run = yield* journal(`r${index}`, newRun, start + index * 10_000)
+          const run = yield* journal(`r${index}`, newRun, later(index * 10_000))
           const wait = { _tag: "WaitStarted", iteration: 0 } as const
           yield* run.commit([started, { ...wait, nodeId: "ok", kind: "approval" }])
-          yield* run.commit([{ ...wait, nodeId: "t", kind: "timer", deadline: start + 1_000_000 }])
+          yield* run.commit([{ ...wait, nodeId: "t", kind: "timer", deadline: later(1_000_000) }])
           if (index === 4) yield* run.commit([{ _tag: "WaitEnded", nodeId: "t", iteration: 0, status: "finished", how: "fired" }])
         }
         const ids = (filter: Parameters<typeof storage.waits>[0]) =>
@@ -630,7 +655,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const [created] = yield* storage.runs({})
         expect(created).toMatchObject({
           ...{ runId: "r", workflow: "flow", version: "1", status: "running", tags: ["nightly"], epoch: 1 },
-          ...{ createdAt: start, updatedAt: start, finishedAt: null, leaseUntil: start + leaseMs },
+          ...{ createdAt: start, updatedAt: start, finishedAt: null, leaseUntil: later(leaseMs) },
         })
         yield* run.commit([started])
         expect(yield* storage.runs({})).toMatchObject([{ updatedAt: run.now(), finishedAt: null }])
@@ -649,7 +674,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const error = { name: "Error", message: "no", retryable: true }
         const [one, two] = [1, 2].map((attempt) => ({ nodeId: "a", iteration: 0, attempt }) as const) as [Place, Place]
         yield* run.commit([started, { _tag: "AttemptStarted", ...one }])
-        yield* run.commit([{ _tag: "AttemptFailed", ...one, error, retryAt: start + 9000, heartbeat: [1] }])
+        yield* run.commit([{ _tag: "AttemptFailed", ...one, error, retryAt: later(9000), heartbeat: [1] }])
         yield* run.commit([
           { _tag: "AttemptStarted", ...two },
           { _tag: "LoopAdvanced", nodeId: "l", iteration: 0, base: 0, pass: 0 },
@@ -660,7 +685,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         ])
         yield* run.commit([{ _tag: "NodeFailed", nodeId: "b", iteration: 0, error, soft: true }])
         const { nodes, attempts } = yield* storage.inspect("r")
-        const seconds = (count: number) => start + count * 1000
+        const seconds = (count: number) => later(count * 1000)
         const none = { retryAt: null, table: null, error: null, passes: null }
         const step = { runId: "r", kind: "step", ...none }
         expect(nodes).toStrictEqual([
@@ -727,7 +752,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const at = (attempt: number) => ({ nodeId: "a", iteration: 0, attempt })
         yield* run.commit([started, { _tag: "AttemptStarted", ...at(1) }])
         yield* run.commit([
-          { _tag: "AttemptFailed", ...at(1), error, retryAt: 0, turns: [more, turn] },
+          { _tag: "AttemptFailed", ...at(1), error, retryAt: Millis.zero, turns: [more, turn] },
           { _tag: "AttemptStarted", ...at(2) },
         ])
         yield* run.commit([

@@ -4,6 +4,7 @@
 import { expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
 import * as Commands from "@smithers/core/Commands"
+import * as Millis from "@smithers/core/Millis"
 import { Storage } from "@smithers/core/Storage"
 import { Clock, Effect, Fiber, Schema, TestClock } from "effect"
 import { describe } from "vitest"
@@ -65,7 +66,7 @@ describe.each(stores)("on %s", (_, layer) => {
           // Told to the store past all checks, it comes to nothing all the same.
           yield* timed.run({}, { runId: "s" })
           const storage = yield* Storage
-          const at = (yield* Clock.currentTimeMillis) + 3_600_001
+          const at = Millis.after(yield* Millis.now, Millis.make(3_600_001))
           const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true } as const
           yield* storage.deliver({ id: "late", runId: "s", at, command })
           yield* TestClock.adjust("2 hours")
@@ -99,7 +100,7 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* about("B").run({}, { runId: "r" })
           // They looked at A when they decided.
           const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, digest: shown?.digest as string } as const
-          yield* storage.deliver({ id: "d", runId: "r", at: yield* Clock.currentTimeMillis, command })
+          yield* storage.deliver({ id: "d", runId: "r", at: yield* Millis.now, command })
           expect(yield* about("B").run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
           expect(yield* waits).toMatchObject([{ request: { title: "B" }, approved: null }])
           yield* Commands.approve("r", "ok")

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import * as Plan from "@smithers/core/Plan"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
@@ -244,7 +245,7 @@ describe("a plan's text", () => {
     const others = [
       sequence(step("b")),
       sequence(step("a"), sequence()),
-      sequence(step("a", { timeoutMs: 5 })),
+      sequence(step("a", { timeoutMs: Millis.make(5) })),
       sequence(step("a", { continueOnFail: true })),
       sequence(parallel([step("a")])),
       sequence(parallel([step("a")], { failFast: true })),

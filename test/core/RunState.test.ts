@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { LoopLimitReached } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
+import * as Millis from "@smithers/core/Millis"
 import { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Effect from "effect/Effect"
@@ -15,18 +16,22 @@ const error = { name: "Error", message: "no", retryable: true }
 /** Folds events that happen one millisecond after the other, from 1. */
 const fold = (...events: ReadonlyArray<RunEvent>): RunState.RunState => {
   let state = RunState.empty("r")
-  for (const [index, event] of events.entries()) state = RunState.apply(state, event, index + 1)
+  for (const [index, event] of events.entries()) state = RunState.apply(state, event, Millis.make(index + 1))
   return state
 }
 const record = (...events: ReadonlyArray<RunEvent>) => RunState.step(fold(...events), "a", 0)
 
 const started = (attempt: number): RunEvent => ({ _tag: "AttemptStarted", ...a, attempt })
-const failed = (attempt: number, rest: { retryAt?: number; soft?: boolean; heartbeat?: unknown } = {}): RunEvent => ({
+const failed = (
+  attempt: number,
+  { retryAt, ...rest }: { retryAt?: number; soft?: boolean; heartbeat?: unknown } = {},
+): RunEvent => ({
   _tag: "AttemptFailed",
   ...a,
   attempt,
   error,
   ...rest,
+  ...(retryAt === undefined ? {} : { retryAt: Millis.make(retryAt) }),
 })
 const succeeded = (attempt: number, output?: unknown): RunEvent => ({
   _tag: "AttemptSucceeded",
@@ -205,7 +210,7 @@ describe("a run", () => {
     const text = JSON.stringify(before)
     Object.freeze(before)
     for (const record of HashMap.values(before.nodes)) Object.freeze(record)
-    const after = RunState.apply(before, failed(1, { retryAt: 5 }), 5)
+    const after = RunState.apply(before, failed(1, { retryAt: 5 }), Millis.make(5))
     expect(JSON.stringify(before)).toBe(text)
     expect(after.seq).toBe(before.seq + 1)
     expect(RunState.step(after, "a", 0)?.status).toBe("retrying")
@@ -225,7 +230,7 @@ describe("a run", () => {
         let read = RunState.empty("run")
         for (const { at, event } of ledger.entries) {
           seen.add(event._tag)
-          read = RunState.apply(read, decode(JSON.parse(JSON.stringify(encode(event)))), at)
+          read = RunState.apply(read, decode(JSON.parse(JSON.stringify(encode(event)))), Millis.make(at))
         }
         expect(plain({ ...read, frame: state.frame })).toEqual(plain(state))
       }

@@ -3,6 +3,7 @@ import * as Codec from "@smithers/core/Codec"
 import * as Engine from "@smithers/core/Engine"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import * as Millis from "@smithers/core/Millis"
 import * as Plan from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -608,7 +609,7 @@ describe("a plan of any size", () => {
       undoes: counted(undoes),
     }
     const schedule = Scheduler.make(plan, { input: {}, outputs: new Map() }, { maxConcurrency: 4 })
-    let { state } = schedule.advance(RunState.empty("r"), [], 0)
+    let { state } = schedule.advance(RunState.empty("r"), [], Millis.zero)
     const inFlight: Array<Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "AttemptFailed" }>> = []
     seen = 0
     for (;;) {
@@ -631,10 +632,10 @@ describe("a plan of any size", () => {
       }
       const event = inFlight.shift()
       if (event === undefined) return expect.fail("nothing runs, and the run goes on")
-      state = RunState.apply(state, event, 0)
+      state = RunState.apply(state, event, Millis.zero)
       const key = nodeKey(event.nodeId, event.iteration)
       state = { ...state, nodes: HashMap.modify(state.nodes, key, counted) }
-      state = schedule.advance(state, [event], 0).state
+      state = schedule.advance(state, [event], Millis.zero).state
     }
   }
 

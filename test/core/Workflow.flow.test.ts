@@ -126,6 +126,18 @@ describe("a parallel", () => {
     }).pipe(onMemory),
   )
 
+  it.effect("with a limit of 0, the length of an empty list, has no limit of its own", () =>
+    Effect.gen(function* () {
+      expect(yield* measure(($, second) => $.parallel(...ids.map(second), { maxConcurrency: 0 }), { maxConcurrency: 10 })).toEqual({
+        most: 10,
+        took: 1,
+      })
+      const plan = (options: { readonly maxConcurrency?: number }) => workflow.build(($) => $.parallel(options)).plan.text
+      const empty: ReadonlyArray<string> = []
+      expect(plan({ maxConcurrency: empty.length })).toBe(plan({}))
+    }).pipe(onMemory),
+  )
+
   it.effect("counts what runs in parallels inside it", () =>
     Effect.gen(function* () {
       const nested = yield* measure(

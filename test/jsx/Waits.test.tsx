@@ -259,6 +259,41 @@ it.effect.each([
   ),
 )
 
+it.effect("times with fractions of a millisecond are rounded up, and a step beside them is done once", () =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    let paid = 0
+    const flow = smithers(() => (
+      <Workflow name="fractions">
+        <Parallel>
+          <Task id="paid" output={outputs.deploy} timeoutMs={20.5} retryPolicy={{ initialDelayMs: 1.5 }} retries={1}>
+            {() => `paid ${++paid}`}
+          </Task>
+          {[0, 1, 2, 3].map((n) => (
+            <Timer key={n} id={`nap-${n}`} durationMs={10 * 1.5 ** n} />
+          ))}
+          <Timer id="until" until={() => 0.25} />
+          <Approval id="ask" request={{ title: "?" }} timeoutMs={33.3} onTimeout="approve" />
+        </Parallel>
+      </Workflow>
+    ))
+    const fiber = yield* Effect.fork(flow.execute({}, { runId: "r" }))
+    yield* rest
+    const waits = yield* storage.waits({ runId: "r" })
+    expect(Object.fromEntries(waits.map(({ nodeId, deadline }) => [nodeId, deadline]))).toEqual({
+      "nap-0": 10,
+      "nap-1": 15,
+      "nap-2": 23,
+      "nap-3": 34,
+      until: 1,
+      ask: 34,
+    })
+    yield* TestClock.adjust("34 millis")
+    yield* Fiber.join(fiber)
+    expect(paid).toBe(1)
+  }).pipe(Effect.scoped, Effect.provide(Smithers.sqlite({ filename: ":memory:" }))),
+)
+
 it("refuses what makes no sense, with the component and its id", () => {
   const refused = (child: React.ReactElement) => () =>
     renderPlan(

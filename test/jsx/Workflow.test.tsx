@@ -81,6 +81,39 @@ describe("an adaptive plan", () => {
     ),
   )
 
+  it.effect("may limit a group by the length of a list that is still empty", () =>
+    Effect.gen(function* () {
+      const workflow = smithers<never>((ctx) => {
+        const ids = ctx.outputMaybe(outputs.items)?.ids ?? []
+        return (
+          <Workflow name="groups">
+            <Task id="find" output={outputs.items}>
+              {{ ids: ["a", "b"] }}
+            </Task>
+            <Parallel maxConcurrency={ids.length}>
+              {ids.map((id) => (
+                <Task key={id} id={id} output={outputs.text}>
+                  {() => id}
+                </Task>
+              ))}
+            </Parallel>
+          </Workflow>
+        )
+      })
+      expect(yield* run(workflow, {})).toMatchObject({ _tag: "finished", output: ["a", "b"] })
+      const group = (maxConcurrency?: number) =>
+        renderPlan(
+          smithers(() => (
+            <Workflow name="group">
+              <Parallel {...(maxConcurrency === undefined ? {} : { maxConcurrency })} />
+            </Workflow>
+          )),
+          {},
+        ).plan.text
+      expect(group(0)).toBe(group())
+    }).pipe(onMemory),
+  )
+
   it.effect("lets a task finish whose item vanishes, keeps what it gave, and starts nothing new for it", () =>
     onMemory(
       Effect.gen(function* () {

@@ -254,8 +254,14 @@ describe("props", () => {
     ["retryPolicy", [{ times: 3 }], '"retryPolicy" has no option "times"'],
     ["retryPolicy", [{ backoff: "quick" }], 'retry.backoff must be "exponential", "linear" or "constant"'],
     ["retryPolicy", [{ initialDelay: "soon" }], 'retry.initialDelay "soon" is not a duration'],
+    ["retryPolicy", [{ jitter: "no" }, { jitter: 0 }, { jitter: null }], "retry.jitter must be true or false"],
+    ["retryPolicy", [{ factor: "2" }, { factor: Number.NaN }], "retry.factor must be greater than 0"],
+    ["retryPolicy", [{ initialDelayMs: 5e15 * 2 }], "retry.initialDelay 10000000000000000 is longer than 8.64e15 ms"],
+    ["retryPolicy", [{ maxDelayMs: [] }], "retry.maxDelay an array is not a duration"],
+    ["retryPolicy", [[]], '"retryPolicy" must be an object or a Schedule'],
     ["noRetry", ["yes", 1], '"noRetry" must be true or false'],
     ["timeoutMs", ["2m", 0, -5, null, Number.POSITIVE_INFINITY], `"timeoutMs" ${millis}`],
+    ["timeoutMs", [1e300], `"timeoutMs" ${millis}, and at most 8.64e15`],
     ["heartbeatTimeoutMs", ["2m", 0], `"heartbeatTimeoutMs" ${millis}`],
     ["continueOnFail", ["yes", null], '"continueOnFail" must be true or false'],
     ["dependsOn", ["b", [3], null], '"dependsOn" must be an array of task ids'],
@@ -336,6 +342,8 @@ describe("props", () => {
     [AnyTimer, {}, 'Timer "a": it needs either "durationMs" or "until"'],
     [AnyTimer, { durationMs: 5, until: 5 }, 'Timer "a": it needs either "durationMs" or "until"'],
     [AnyTimer, { until: null }, `Timer "a": "until" ${time}`],
+    [AnyTimer, { until: 1e300 }, `Timer "a": "until" ${time}`],
+    [AnyTimer, { durationMs: 1e300 }, `Timer "a": "durationMs" must be milliseconds, more than 0, and at most 8.64e15`],
     [AnyTimer, { until: "2030-01-01" }, `Timer "a": "until" ${time}`],
     [AnyTimer, { until: new Date("nope") }, `Timer "a": "until" ${time}`],
     [AnyTimer, { until: Number.NaN }, `Timer "a": "until" ${time}`],
@@ -455,7 +463,7 @@ describe("props", () => {
   })
 
   it("a Parallel's limits are checked", () => {
-    for (const maxConcurrency of [0, -1, 1.5, "2", null]) {
+    for (const maxConcurrency of [-1, 1.5, Number.NaN, "2", "0", null]) {
       const problem = 'a Parallel: "maxConcurrency" must be a whole number of at least 1'
       expect(refused(() => <AnyParallel maxConcurrency={maxConcurrency} />)).toEqual(invalid(problem))
     }

@@ -2,6 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import type { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -400,7 +401,13 @@ describe("processes", () => {
       expect(line).toBe("owned")
       yield* using({ filename }, (storage) =>
         Effect.gen(function* () {
-          const open = storage.open({ runId: "r", create: undefined, revive: [], leaseMs: 1000, now: Date.now() })
+          const open = storage.open({
+            runId: "r",
+            create: undefined,
+            revive: [],
+            leaseMs: Millis.make(1000),
+            now: Millis.make(Date.now()),
+          })
           expect((yield* open)._tag).toBe("Owned")
           child.kill("SIGKILL")
           yield* Effect.promise(() => child.exited)
@@ -430,7 +437,7 @@ describe("processes", () => {
       yield* using({ filename }, (mine) =>
         using({ filename }, (theirs) =>
           Effect.gen(function* () {
-            yield* theirs.open({ runId: "r", create: History.newRun, revive: [], leaseMs: 1, now: History.start })
+            yield* theirs.open({ runId: "r", create: History.newRun, revive: [], leaseMs: Millis.make(1), now: History.start })
             const version = yield* mine.changes(-1)
             const again = yield* Effect.raceFirst(
               mine.changes(version),

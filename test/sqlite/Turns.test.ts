@@ -5,6 +5,7 @@ import * as path from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
 import * as Commands from "@smithers/core/Commands"
+import * as Millis from "@smithers/core/Millis"
 import { Storage } from "@smithers/core/Storage"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import { type Duration, Effect, Exit, Fiber, Layer, Schema } from "effect"
@@ -86,7 +87,7 @@ describe("an endless loop of steps without I/O", () => {
       const storage = yield* Effect.provide(Storage, other)
       for (let look = 0; look < 20; look++) {
         yield* Effect.sleep("200 millis")
-        const opened = yield* storage.open({ runId: "r", create: undefined, revive: [], leaseMs: 1000, now: Date.now() })
+        const opened = yield* storage.open({ runId: "r", create: undefined, revive: [], leaseMs: Millis.make(1000), now: Millis.make(Date.now()) })
         expect(opened._tag).toBe("Owned")
       }
     }),

@@ -1,6 +1,7 @@
 import * as fs from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import { RunFenced, StoreBusy } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
@@ -115,7 +116,7 @@ describe("writes", () => {
     Effect.gen(function* () {
       const filename = yield* newFile
       const storage = yield* using({ filename }, (storage) => Effect.succeed(storage))
-      expect(yield* Effect.flip(storage.release("r", 1, 0))).toMatchObject({ _tag: "StoreFailed" })
+      expect(yield* Effect.flip(storage.release("r", 1, Millis.zero))).toMatchObject({ _tag: "StoreFailed" })
       expect(yield* Effect.flip(storage.runs({}))).toMatchObject({ _tag: "StoreFailed" })
       expect(yield* Effect.flip(storage.changes(-1))).toMatchObject({ _tag: "StoreFailed" })
     }),
@@ -157,7 +158,7 @@ describe("a locked database", () => {
         Effect.gen(function* () {
           const run = yield* journal("r")
           const blocker = yield* locked(filename)
-          const results = yield* Effect.all([Effect.flip(run.commit([started])), Effect.flip(storage.renew([], 0))], {
+          const results = yield* Effect.all([Effect.flip(run.commit([started])), Effect.flip(storage.renew([], Millis.zero))], {
             concurrency: 2,
           })
           expect(results.map((error) => error._tag)).toEqual(["StoreBusy", "StoreBusy"])
@@ -195,7 +196,7 @@ describe("a locked database", () => {
           const run = yield* journal("r")
           const blocker = yield* locked(filename)
           const committing = yield* Effect.fork(run.commit([started]))
-          const releasing = yield* Effect.fork(storage.renew([{ runId: "r", epoch: 1 }], 7))
+          const releasing = yield* Effect.fork(storage.renew([{ runId: "r", epoch: 1 }], Millis.make(7)))
           yield* Effect.promise(() => Bun.sleep(20))
           yield* Fiber.interrupt(committing)
           blocker.run("ROLLBACK")

@@ -7,7 +7,6 @@
  * Agents of the AI SDK retry by themselves before they fail (`maxRetries`, 2 by default): those retries are not durable, and come
  * before the ones of the step.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Agent, AgentPrompt, AgentRequest, AgentTurn, CallContext, Message } from "./Agent.ts"
 import { nameOf } from "./Agent.ts"
@@ -16,6 +15,7 @@ import { AgentFailed, InvalidOutput, NonRetryable } from "./Errors.ts"
 import * as ProviderError from "./internal/providerError.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Reply from "./internal/reply.ts"
+import * as Millis from "./Millis.ts"
 
 /** What agents are asked for. */
 export interface AgentCall {
@@ -157,7 +157,7 @@ const converse = (call: AgentCall, task: Task, agent: Agent): Effect.Effect<Answ
         ),
       )
       if (asked._tag === "Left") {
-        const trouble = ProviderError.read(asked.left, yield* Clock.currentTimeMillis)
+        const trouble = ProviderError.read(asked.left, yield* Millis.now)
         call.onTurn({ agent: name, prompt, problem: trouble.reason })
         if (call.signal.aborted) return yield* Effect.fail(asked.left)
         return { agent: name, trouble, cause: asked.left }

@@ -4,9 +4,8 @@
  */
 
 import type { StandardSchemaV1 } from "@standard-schema/spec"
-import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
@@ -16,6 +15,7 @@ import { idPattern, idRule } from "./Ids.ts"
 import * as ComposedCodec from "./internal/composedCodec.ts"
 import { toJson } from "./internal/json.ts"
 import type { Caught } from "./internal/view.ts"
+import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { StepContext } from "./StepProgram.ts"
@@ -133,7 +133,7 @@ export interface StepOptions<
 
 /** How children of a `$.parallel` run together. */
 export interface ParallelOptions {
-  /** At most this many attempts inside at once. */
+  /** At most this many attempts inside at once. `0`, the length of an empty list, is no limit. Default: no limit. */
   readonly maxConcurrency?: number
   /** A failure inside interrupts what else runs inside, instead of letting it finish. */
   readonly failFast?: boolean
@@ -549,15 +549,13 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     options[key] === undefined || typeof options[key] === "boolean"
       ? options[key] === true
       : refuse(where, `"${key}" must be true or false`)
-  const millis = (where: string, options: Loose, key: string): number | undefined => {
+  const millis = (where: string, options: Loose, key: string): Millis.Millis | undefined => {
     if (options[key] === undefined) return undefined
-    const parsed = RetryPolicy.duration(options[key] as RetryPolicy.DurationLike)
-    if (Option.isNone(parsed)) {
-      const shown = typeof options[key] === "string" ? JSON.stringify(options[key]) : String(options[key])
-      return refuse(where, `"${key}" ${shown} is not a duration such as "30s" or "2 minutes"`)
-    }
-    const value = Duration.toMillis(parsed.value)
-    return value > 0 ? value : refuse(where, `"${key}" must be longer than 0`)
+    return Either.getOrElse(Millis.positiveSpan(options[key]), ({ given, problem }) => {
+      if (problem === "is not longer than 0") return refuse(where, `"${key}" must be longer than 0`)
+      const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
+      return refuse(where, `"${key}" ${given} ${problem}${example}`)
+    })
   }
   const needs = (where: string, options: Loose): ReadonlyArray<Plan.Need> => {
     const declared = (options.needs ?? {}) as Needs
@@ -580,7 +578,8 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     if (declared === undefined) return RetryPolicy.standard
     if (declared === false) return RetryPolicy.none
     if (Schedule.isSchedule(declared)) return RetryPolicy.fromSchedule(declared as Schedule.Schedule<unknown, never, unknown>)
-    if (typeof declared !== "object" || declared === null) return refuse(where, `"retry" must be an object, a Schedule or false`)
+    if (typeof declared !== "object" || declared === null || Array.isArray(declared))
+      return refuse(where, `"retry" must be an object, a Schedule or false`)
     checkKeys(`${where}, "retry"`, declared as Loose, retryKeys)
     const policy = RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions)
     return "problem" in policy ? refuse(where, policy.problem) : policy
@@ -756,12 +755,10 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     const given = (where: string) => {
       const { until } = options
       if ((options.duration === undefined) === (until === undefined)) refuse(where, `it needs either a "duration" or an "until"`)
-      const durationMs = options.duration === undefined ? 0 : (millis(where, options, "duration") as number)
-      const time = typeof until === "function" ? (until as (context: unknown) => unknown) : () => until
-      const due = (context: Plan.PredicateContext, now: number): unknown => (until === undefined ? now + durationMs : time(context))
-      const isTime = (until instanceof Date || typeof until === "number") && Number.isFinite(Number(until))
-      if (until !== undefined && typeof until !== "function" && !isTime)
+      if (until !== undefined && typeof until !== "function" && Either.isLeft(Millis.instant(until)))
         refuse(where, `"until" is no time: a Date or epoch milliseconds`)
+      const time = typeof until === "function" ? (until as (context: unknown) => unknown) : () => until
+      const due = millis(where, options, "duration") ?? time
       return { on: { kind: "timer", due } as const, codec: codecOf(Schema.Void) }
     }
     return wait("timer", name, options, timerKeys, given, ["continue"])
@@ -855,7 +852,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     const plan: Plan.Parallel = {
       _tag: "Parallel",
       children,
-      maxConcurrency: options.maxConcurrency as number | undefined,
+      maxConcurrency: Plan.limitOf(options.maxConcurrency),
       failFast: flag("parallel", options, "failFast"),
     }
     return { plan }

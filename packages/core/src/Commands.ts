@@ -2,7 +2,6 @@
  * What people and programs tell a run from outside. Each command is checked against what the run waits for, kept durably, and folded into
  * the run's next frame by whoever works on it, at once or when it is taken up again. Giving the same command twice does nothing.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import {
   AlreadyDecided,
@@ -22,6 +21,7 @@ import { compositeKey, generateRunId } from "./Ids.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, type Json, toJson } from "./internal/json.ts"
 import { issuesOf } from "./internal/jsonSchema.ts"
+import * as Millis from "./Millis.ts"
 import { compensationId } from "./RunState.ts"
 import { type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
 
@@ -165,7 +165,7 @@ const signalOf = (runId: string, name: string, { payload, correlation, id: given
     }
     const id = given ?? (yield* generateRunId)
     const command: Instruction & { readonly _tag: "Signal" } = { _tag: "Signal", id, name, ...kept }
-    return { id, command, at: yield* Clock.currentTimeMillis }
+    return { id, command, at: yield* Millis.now }
   })
 
 /**
@@ -273,7 +273,7 @@ const isOver: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"])
 const deliver = (runId: string, id: string | undefined, command: Instruction, delivery?: Delivery) =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const made = { id: id ?? (yield* generateRunId), runId, at: yield* Clock.currentTimeMillis, command }
+    const made = { id: id ?? (yield* generateRunId), runId, at: yield* Millis.now, command }
     return yield* Effect.catchTag(storage.deliver(made, delivery), "WorkflowMismatch", Effect.die)
   })
 
@@ -287,7 +287,7 @@ const checkTexts = (runId: string, given: { readonly [name: string]: unknown }):
 const checkTime = ({ runId, nodeId, iteration, status, deadline, endedAt }: WaitSummary) =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* Millis.now
     const isLate = deadline !== null && deadline <= (endedAt ?? now - 1)
     const { run } = yield* storage.inspect(runId)
     if (isLate && run.status !== "paused") return yield* new WaitExpired({ runId, nodeId, iteration, deadline })

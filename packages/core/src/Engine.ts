@@ -4,7 +4,6 @@
  * is suspended, ready to be resumed by anyone.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -33,6 +32,7 @@ import { generateRunId } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import { infoOf, toldOf } from "./internal/outbox.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
@@ -159,7 +159,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
   Effect.gen(function* () {
     const storage = yield* Storage.Storage
     const scope = yield* Effect.scope
-    const leaseMs = Duration.toMillis(options.lease ?? Duration.seconds(30))
+    const leaseMs = Millis.make(Duration.toMillis(options.lease ?? Duration.seconds(30)))
     const graceMs = Duration.toMillis(options.grace ?? Duration.seconds(5))
     const settings = { maxConcurrency: options.maxConcurrency ?? 4, leaseMs }
     const actives = new Map<string, Active>()
@@ -174,8 +174,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
     const renewLeases = Effect.gen(function* () {
       const claims = owned()
       if (claims.length === 0) return
-      const now = yield* Clock.currentTimeMillis
-      for (const runId of yield* storage.renew(claims, now + leaseMs)) actives.get(runId)?.control.fence()
+      const now = yield* Millis.now
+      for (const runId of yield* storage.renew(claims, Millis.after(now, leaseMs))) actives.get(runId)?.control.fence()
     })
     yield* renewLeases.pipe(
       Effect.catchAllCause((cause) => Effect.logWarning("leases could not be renewed", cause)),
@@ -207,7 +207,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
       Effect.gen(function* () {
         let { revive } = request
         for (let version = yield* storage.changes(-1); ; ) {
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* Millis.now
           const opened = yield* storage.open({ ...request, revive, leaseMs, now })
           if (opened._tag !== "Owned") return opened
           if (request.isPatient === false) return yield* new RunFenced({ runId: request.runId, epoch: 0 })
@@ -299,7 +299,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
           ? ({ status: "failed", error: infoOf(failure.value) } as const)
           : endOf(yield* storage.inspect(runId))
         if (end === undefined) return
-        const [id, at] = [yield* generateRunId, yield* Clock.currentTimeMillis]
+        const [id, at] = [yield* generateRunId, yield* Millis.now]
         parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
       }).pipe(Effect.catchAll((error) => Effect.logWarning(`how child run ${runId} ended could not be read`, error)))
 
@@ -447,12 +447,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
             return yield* endClaimed(before, epoch, end)
           })
         return Effect.acquireUseRelease(
-          Effect.flatMap(Clock.currentTimeMillis, (now) => storage.open({ runId, create: undefined, revive: [], leaseMs, now })),
+          Effect.flatMap(Millis.now, (now) => storage.open({ runId, create: undefined, revive: [], leaseMs, now })),
           (opened) => (opened._tag === "Claimed" ? ended(opened.epoch) : Effect.succeed(false)),
           (opened, exit) =>
             opened._tag !== "Claimed" || (Exit.isSuccess(exit) && exit.value)
               ? Effect.void
-              : Effect.flatMap(Clock.currentTimeMillis, (now) => storage.release(runId, opened.epoch, now, released)).pipe(
+              : Effect.flatMap(Millis.now, (now) => storage.release(runId, opened.epoch, now, released)).pipe(
                   Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be given back`, error)),
                 ),
         )
@@ -466,7 +466,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
     ) =>
       Effect.gen(function* () {
         const { runId } = before
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* Millis.now
         let state = before
         const events: Array<RunEvent> = []
         const happen = (event: RunEvent): void => {
@@ -512,7 +512,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
         }),
       cancel: (definition, runId, reason) =>
         Effect.gen(function* () {
-          const [id, at] = [yield* generateRunId, yield* Clock.currentTimeMillis]
+          const [id, at] = [yield* generateRunId, yield* Millis.now]
           yield* storage.deliver({ id, runId, at, command: { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) } })
           const settlement = yield* join(definition, { runId, create: undefined, revive: [], onIncompatible: "rerun" })
           if (settlement._tag !== "Cancelled") return yield* new RunEnded({ runId, status: settlement._tag.toLowerCase() })

@@ -512,6 +512,13 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   }
 }
 
+/** A retry policy asks for another attempt at what is no time: its delay is infinite, or ends after the last date. The step fails at once. */
+export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { given: Schema.String }) {
+  override get message(): string {
+    return `its "retry" asks for another attempt at ${this.given}, which is no time`
+  }
+}
+
 /** A text that ends as a sentence does. */
 const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 

@@ -12,6 +12,7 @@ import { RunEnded, RunFenced, RunNotFound, StoreFailed, WorkflowMismatch } from 
 import { compositeKey, nodeKey } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Ticker from "./internal/ticker.ts"
+import * as Millis from "./Millis.ts"
 import * as RunState from "./RunState.ts"
 import {
   type AttemptSummary,
@@ -89,7 +90,7 @@ export const make = (): StorageShape => {
   const insert = (
     runId: string,
     create: NewRun,
-    now: number,
+    now: Millis.Millis,
     status: RunSummary["status"],
     claim: Pick<RunSummary, "epoch" | "owner" | "leaseUntil">,
   ): void => {
@@ -101,7 +102,7 @@ export const make = (): StorageShape => {
     const rows = { log: [], attempts: new Map(), waits: new Map(), plans: [], times: new Map() }
     stored.set(runId, { created: create, fruitful: 0, run, state, ...rows })
   }
-  const spawn = (runId: string, create: NewRun, now: number): void => {
+  const spawn = (runId: string, create: NewRun, now: Millis.Millis): void => {
     if (!stored.has(runId)) insert(runId, create, now, "suspended", { epoch: 0, owner: null, leaseUntil: null })
   }
   const deliver = (
@@ -166,7 +167,7 @@ export const make = (): StorageShape => {
     open: ({ runId, create, revive, leaseMs, now }) =>
       Effect.suspend((): Effect.Effect<Opened, RunNotFound> => {
         const entry = stored.get(runId)
-        const claim = { owner: "memory", leaseUntil: now + leaseMs }
+        const claim = { owner: "memory", leaseUntil: Millis.after(now, leaseMs) }
         if (entry === undefined) {
           if (create === undefined) return new RunNotFound({ runId })
           insert(runId, create, now, "running", { epoch: 1, ...claim })
@@ -187,9 +188,10 @@ export const make = (): StorageShape => {
     load: (runId) => Effect.map(find(runId), ({ state }) => state),
     commit: (frame) =>
       Effect.flatMap(owned(frame.runId, frame.epoch), (entry) => {
-        if (frame.frame === entry.state.frame + 1 && frame.firstSeq === entry.state.seq + 1)
-          return Effect.sync(() => commit(entry, frame))
-        const detail = `frame ${frame.frame} of run ${frame.runId} does not follow frame ${entry.state.frame}`
+        const follows = frame.frame === entry.state.frame + 1 && frame.firstSeq === entry.state.seq + 1
+        if (follows && timesOf(frame).every(Millis.is)) return Effect.sync(() => commit(entry, frame))
+        const what = `frame ${frame.frame} of run ${frame.runId}`
+        const detail = follows ? `${what} has a time that is none` : `${what} does not follow frame ${entry.state.frame}`
         return new StoreFailed({ operation: "commit", detail })
       }),
     heartbeat: ({ runId, epoch, nodeId, iteration, attempt, at, details }) =>
@@ -295,6 +297,15 @@ export const make = (): StorageShape => {
       Effect.map(find(runId), ({ log }) => log.filter(({ seq }) => seq > afterSeq).slice(0, limit)),
   }
 }
+
+/** The times of a frame. A database would not take them where they are none. */
+const timesOf = ({ at, events }: Frame): ReadonlyArray<number> => [
+  at,
+  ...events.flatMap((event) => {
+    if (event._tag === "WaitStarted") return event.deadline ?? []
+    return event._tag === "AttemptFailed" ? (event.retryAt ?? []) : []
+  }),
+]
 
 type Place = { readonly nodeId: string; readonly iteration: number }
 

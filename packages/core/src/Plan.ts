@@ -8,6 +8,7 @@ import { type Agent, nameOf } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idPattern, idRule, type NodeId, type NodeKey } from "./Ids.ts"
+import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import { compensationId, type RunState } from "./RunState.ts"
 
@@ -73,7 +74,7 @@ interface Provisional {
 /** Whether and for how long a step may take over the output of an earlier run; the key is derived from what `key` returns. */
 export interface Cache {
   readonly key: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
-  readonly ttlMs: number | undefined
+  readonly ttlMs: Millis | undefined
 }
 
 /** Work: the only node that runs user code as an attempt and the only one with an output of its own. */
@@ -87,8 +88,8 @@ export interface Step extends Provisional, Drawn {
   /** Name of the output table. Steps of one workflow may share a table that holds exactly their columns. A compensation has none. */
   readonly table: string | undefined
   readonly retry: RetryPolicy<unknown>
-  readonly timeoutMs: number | undefined
-  readonly heartbeatTimeoutMs: number | undefined
+  readonly timeoutMs: Millis | undefined
+  readonly heartbeatTimeoutMs: Millis | undefined
   readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly continueOnFail: boolean
   readonly cache: Cache | undefined
@@ -165,10 +166,10 @@ export type Awaited =
       readonly isAttached: boolean
       readonly onFail: "fail" | "continue"
     }
-  /** `due` gives epoch ms or a `Date`, when the wait begins. */
+  /** `due` is a span from when the wait begins, or gives epoch ms or a `Date` then. */
   | {
       readonly kind: "timer"
-      readonly due: (context: PredicateContext, now: number, state: RunState, noteRead: NoteRead) => unknown
+      readonly due: Millis | ((context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown)
     }
 
 /** A workflow as one that starts it knows it. */
@@ -196,7 +197,7 @@ export interface Wait extends Provisional, Drawn {
   readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly on: Awaited
   /** How long it waits at most. */
-  readonly timeoutMs: number | undefined
+  readonly timeoutMs: Millis | undefined
   /** What becomes of it then: `continue` leaves its output absent; the others are for approvals. */
   readonly onTimeout: "fail" | "continue" | "deny" | "approve"
 }
@@ -528,6 +529,9 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
 
 /** Whether a value may limit something: a whole number of at least 1, or `Infinity`. */
 export const isCount = (value: unknown): boolean => value === Infinity || (Number.isInteger(value) && (value as number) >= 1)
+
+/** How many may go on at once as authors say it: 0, such as the length of an empty list, is no limit. Anything else is checked by {@link make}. */
+export const limitOf = (given: unknown): number | undefined => (given === 0 ? undefined : (given as number | undefined))
 
 const check = (node: Node, refuse: (problem: string) => void): void => {
   if (node._tag === "Parallel" && node.maxConcurrency !== undefined && !isCount(node.maxConcurrency)) {

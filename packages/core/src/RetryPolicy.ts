@@ -4,35 +4,14 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
+import { InvalidDelay } from "./Errors.ts"
+import * as Millis from "./Millis.ts"
 
-/** A duration as people write it: `"500ms"`, `"30s"`, `"2m"`, `"1h"`, `"1d"`, or any Effect `DurationInput`. */
-export type DurationLike = Duration.DurationInput | `${number}${"ms" | "s" | "m" | "h" | "d"}`
-
-const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
-
-/** Reads a {@link DurationLike}; `None` when it is not one, or is negative or not finite. */
-export const duration = (input: DurationLike): Option.Option<Duration.Duration> => {
-  const short = typeof input === "string" ? /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(input) : null
-  const parsed =
-    short === null
-      ? Duration.decodeUnknown(input)
-      : Option.some(Duration.millis(Number(short[1]) * units[short[2] as keyof typeof units]))
-  return Option.filter(parsed, (value) => Duration.isFinite(value) && !isNegative(input))
-}
-
-/** `Duration` itself takes everything below 0, and NaN, for 0. */
-const isNegative = (input: unknown): boolean =>
-  typeof input === "string"
-    ? input.startsWith("-")
-    : Array.isArray(input)
-      ? input.some(isNegative)
-      : typeof input === "bigint"
-        ? input < 0n
-        : typeof input === "number" && !(input >= 0)
+export type { DurationLike } from "./Millis.ts"
 
 /** How often and when to try again, in plain words. Everything left out takes the default of {@link defaults}. */
 export interface RetryOptions {
@@ -41,9 +20,9 @@ export interface RetryOptions {
   /** How the delay grows from one retry to the next. */
   readonly backoff?: "exponential" | "linear" | "constant"
   /** Delay before the first retry. */
-  readonly initialDelay?: DurationLike
+  readonly initialDelay?: Millis.DurationLike
   /** No delay is longer than this. */
-  readonly maxDelay?: DurationLike
+  readonly maxDelay?: Millis.DurationLike
   /** Growth per retry of the exponential back-off. */
   readonly factor?: number
   /** Spreads each delay by ±20 %, so that many steps failing together do not come back together. */
@@ -63,9 +42,17 @@ export const defaults = {
   jitter: true,
 } as const satisfies Required<RetryOptions>
 
+/**
+ * The longest wait (ms) that a provider's `Retry-After` may ask for where the author has set no `maxDelay`: rate limits are over within the hour,
+ * and who asks for days has refused for good, which the run is to say rather than wait for.
+ */
+export const longestAskedMs = Millis.make(3_600_000)
+
 /** A retry policy ready to be driven: its schedule, and what is shown of it in a plan. */
 export interface RetryPolicy<R = never> {
   readonly schedule: Schedule.Schedule<unknown, never, R>
+  /** At most so long is waited because whoever refused the attempt asks for it: the author's `maxDelay`, or else {@link longestAskedMs}. */
+  readonly longestAskedMs: Millis.Millis
   /** Absent for the default policy. */
   readonly shown?: RetryOptions | "schedule"
 }
@@ -73,42 +60,69 @@ export interface RetryPolicy<R = never> {
 /** Takes any Effect `Schedule` as a policy. Its input is the step's error: as raised, or as stored after a restart. */
 export const fromSchedule = <R>(schedule: Schedule.Schedule<unknown, never, R>): RetryPolicy<R> => ({
   schedule,
+  longestAskedMs,
   shown: "schedule",
 })
 
-const show = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value))
+const isCount = (value: unknown): value is number =>
+  value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && (value as number) >= 1)
 
-const isWhole = (value: number): boolean => value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && value >= 1)
+const backoffs = ["exponential", "linear", "constant"] as const
 
-const positive = (value: number): boolean => value > 0 && !Number.isNaN(value)
+/** Reads options, which may come from code without types. `Left` says which one is wrong. */
+const read = (options: RetryOptions) =>
+  Either.gen(function* () {
+    const given = options as { readonly [key: string]: unknown }
+    for (const key of Object.keys(given)) {
+      if (!Object.hasOwn(defaults, key))
+        return yield* Either.left(`retry has no option "${key}"; there are ${Object.keys(defaults).join(", ")}`)
+    }
+    const option = (key: keyof RetryOptions): unknown => (given[key] === undefined ? defaults[key] : given[key])
+    const delay = (key: "initialDelay" | "maxDelay") =>
+      Either.mapLeft(Millis.span(option(key)), ({ given, problem }) => `retry.${key} ${given} ${problem}`)
+    const [initialDelayMs, maxDelayMs] = [yield* delay("initialDelay"), yield* delay("maxDelay")]
+    const [maxAttempts, factor, jitter] = [option("maxAttempts"), option("factor"), option("jitter")]
+    const backoff = backoffs.find((known) => known === option("backoff"))
+    if (!isCount(maxAttempts)) return yield* Either.left("retry.maxAttempts must be a whole number of at least 1, or Infinity")
+    if (typeof factor !== "number" || !(factor > 0 && Number.isFinite(factor)))
+      return yield* Either.left("retry.factor must be greater than 0")
+    if (typeof jitter !== "boolean") return yield* Either.left("retry.jitter must be true or false")
+    if (backoff === undefined) return yield* Either.left(`retry.backoff must be "exponential", "linear" or "constant"`)
+    return { maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }
+  })
 
-/** Compiles options into a policy; `Left` says which option is wrong. */
-export const fromOptions = (options: RetryOptions): RetryPolicy | { readonly problem: string } => {
-  const merged = { ...defaults, ...options }
-  const initialDelay = duration(merged.initialDelay)
-  const maxDelay = duration(merged.maxDelay)
-  if (Option.isNone(initialDelay)) return { problem: `retry.initialDelay ${show(merged.initialDelay)} is not a duration` }
-  if (Option.isNone(maxDelay)) return { problem: `retry.maxDelay ${show(merged.maxDelay)} is not a duration` }
-  if (!isWhole(merged.maxAttempts)) return { problem: `retry.maxAttempts must be a whole number of at least 1, or Infinity` }
-  if (!positive(merged.factor)) return { problem: `retry.factor must be greater than 0` }
-  const base = Duration.toMillis(initialDelay.value)
-  // Room is left for the jitter to spread the longest delays too.
-  const longest = Duration.toMillis(maxDelay.value) / (merged.jitter ? 1.2 : 1)
-  const growth = {
-    exponential: (retry: number) => base * merged.factor ** retry,
-    linear: (retry: number) => base * (retry + 1),
-    constant: () => base,
-  }[merged.backoff]
-  if (growth === undefined) {
-    return { problem: `retry.backoff must be "exponential", "linear" or "constant"` }
-  }
-  const retries = Number.isFinite(merged.maxAttempts) ? Schedule.recurs(merged.maxAttempts - 1) : Schedule.forever
-  const delayed = Schedule.addDelay(retries, (retry) => Duration.millis(Math.min(growth(retry), longest)))
-  return { schedule: merged.jitter ? Schedule.jittered(delayed) : delayed, shown: merged }
-}
+/** Compiles options into a policy; the problem says which option is wrong, also where it comes from code without types. */
+export const fromOptions = (options: RetryOptions): RetryPolicy | { readonly problem: string } =>
+  Either.match(read(options), {
+    onLeft: (problem) => ({ problem }),
+    onRight: ({ maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }) => {
+      // Room is left for the jitter to spread the longest delays too.
+      const longest = maxDelayMs / (jitter ? 1.2 : 1)
+      const growth = {
+        exponential: (retry: number) => initialDelayMs * factor ** retry,
+        linear: (retry: number) => initialDelayMs * (retry + 1),
+        constant: () => initialDelayMs,
+      }[backoff]
+      const retries = Number.isFinite(maxAttempts) ? Schedule.recurs(maxAttempts - 1) : Schedule.forever
+      const delayed = Schedule.addDelay(retries, (retry) => Duration.millis(Math.min(growth(retry), longest)))
+      const shown = (given: unknown, ms: Millis.Millis) => (typeof given === "string" ? (given as Millis.DurationLike) : ms)
+      return {
+        schedule: jitter ? Schedule.jittered(delayed) : delayed,
+        longestAskedMs: options.maxDelay === undefined ? longestAskedMs : maxDelayMs,
+        shown: {
+          maxAttempts,
+          backoff,
+          initialDelay: shown(options.initialDelay ?? defaults.initialDelay, initialDelayMs),
+          maxDelay: shown(options.maxDelay ?? defaults.maxDelay, maxDelayMs),
+          factor,
+          jitter,
+        },
+      }
+    },
+  })
 
 /** The policy of a step that names none: {@link defaults}. */
-export const standard: RetryPolicy = { schedule: (fromOptions({}) as RetryPolicy).schedule }
+export const standard: RetryPolicy = { schedule: (fromOptions({}) as RetryPolicy).schedule, longestAskedMs }
 
 /** A single attempt. */
 export const none: RetryPolicy = fromOptions({ maxAttempts: 1 }) as RetryPolicy
@@ -122,25 +136,34 @@ export interface Driver<R = never> {
 /** A policy before its first failure. */
 export const start = <R>(policy: RetryPolicy<R>): Driver<R> => ({ policy, position: policy.schedule.initial })
 
-/**
- * Takes one failure. Answers with when to try again (epoch milliseconds), or `undefined` when the policy gives up, and with
- * the driver to use for the failure after this one.
- */
-export const next = <R>(
-  driver: Driver<R>,
-  failedAt: number,
-  error: unknown,
-): Effect.Effect<{ readonly driver: Driver<R>; readonly retryAt: number | undefined }, never, R> =>
-  Effect.map(driver.policy.schedule.step(failedAt, error as never, driver.position), ([position, , decision]) => ({
-    driver: { policy: driver.policy, position },
-    retryAt: ScheduleDecision.isContinue(decision) ? Math.max(failedAt, Intervals.start(decision.intervals)) : undefined,
-  }))
+/** What follows from a failure. */
+export interface Next<R = never> {
+  /** Takes the failure after this one. */
+  readonly driver: Driver<R>
+  /** When to try again (epoch milliseconds); `undefined` when the policy gives up. */
+  readonly retryAt: Millis.Millis | undefined
+}
+
+/** Takes one failure. Fails with {@link InvalidDelay} where the policy asks for no time. */
+export const next = <R>(driver: Driver<R>, failedAt: number, error: unknown): Effect.Effect<Next<R>, InvalidDelay, R> =>
+  Effect.flatMap(
+    driver.policy.schedule.step(failedAt, error as never, driver.position),
+    ([position, , decision]): Either.Either<Next<R>, InvalidDelay> => {
+      const after = { policy: driver.policy, position }
+      if (!ScheduleDecision.isContinue(decision)) return Either.right({ driver: after, retryAt: undefined })
+      const at = Millis.instant(Math.max(failedAt, Intervals.start(decision.intervals)))
+      return Either.mapBoth(at, {
+        onLeft: (given) => new InvalidDelay({ given }),
+        onRight: (retryAt) => ({ driver: after, retryAt }),
+      })
+    },
+  )
 
 /** Brings a policy to where it stood after these failures. */
 export const replay = <R>(
   policy: RetryPolicy<R>,
   failures: ReadonlyArray<{ readonly at: number; readonly error: unknown }>,
-): Effect.Effect<Driver<R>, never, R> =>
+): Effect.Effect<Driver<R>, InvalidDelay, R> =>
   Effect.reduce(failures, start(policy), (driver, failure) =>
     Effect.map(next(driver, failure.at, failure.error), (step) => step.driver),
   )

@@ -39,6 +39,7 @@ import * as Revival from "./internal/revival.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Millis from "./Millis.ts"
 import { isProvisional, type PendingRead, type Plan, type Wait } from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
@@ -218,7 +219,7 @@ export const recall = <R>(
     const values = { input: yield* readInput(definition, state.workflow, state.input), outputs }
     const plan = yield* makePlan(definition.planner(), state, values)
     const schedule = Scheduler.make(plan, values, { maxConcurrency: 1 })
-    schedule.advance(state, [], 0)
+    schedule.advance(state, [], Millis.zero)
     const stored = schedule.stored(0)
     if (stored === undefined ? state.output !== undefined : canonical(stored) !== canonical(state.output ?? null)) {
       const issues = ["the workflow no longer ends in what this run gave; the output is still stored with the run"]
@@ -248,7 +249,7 @@ export const drive = <R>(
       if (control.stood === "waiting" || control.stood === "paused") return control.stood
       return control.isPaused ? "paused" : control.waiting.length > 0 ? "waiting" : "suspended"
     }
-    const release = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.release(runId, epoch, now, status()))
+    const release = Effect.flatMap(Millis.now, (now) => storage.release(runId, epoch, now, status()))
     return Effect.onExit(loop(storage, definition, options), (exit) => {
       control.epoch = undefined
       if (Exit.isSuccess(exit)) return Effect.void
@@ -284,7 +285,7 @@ const loop = (
     const onOutage = noteOutage(options)
     let planner = definition.planner()
     const clock = yield* Effect.clock
-    let now = clock.unsafeCurrentTimeMillis()
+    let now = Millis.unsafeNow(clock)
 
     let state = created === undefined ? yield* storage.load(runId) : RunState.empty(runId)
     options.control.stood = state.status
@@ -406,7 +407,7 @@ const loop = (
       yield* attempts.interrupt
       // A store that was not there may be now; there is no later try.
       if (pending !== undefined) yield* storage.commit(pending)
-      now = clock.unsafeCurrentTimeMillis()
+      now = Millis.unsafeNow(clock)
       for (const item of mailbox.drain()) if (item._tag === "Exit") absorb(item)
       for (let isKept = false; !isKept; ) {
         const taken = given()
@@ -586,7 +587,7 @@ const loop = (
         const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
         for (let isNews = false; !isNews; ) {
           yield* Effect.interruptible(Turn.before(clock, isPartial ? Effect.yieldNow() : news))
-          now = clock.unsafeCurrentTimeMillis()
+          now = Millis.unsafeNow(clock)
           for (const item of mailbox.drain()) {
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
             if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))

@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
 import { ErrorInfo, RunFailure } from "./Errors.ts"
+import { Millis } from "./Millis.ts"
 
 /** Stored JSON: absent where the schema's value has no JSON form (`Schema.Void`). */
 const Stored = Schema.optional(Schema.Unknown)
@@ -78,7 +79,7 @@ export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
 export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
   ...attempt,
   error: ErrorInfo,
-  retryAt: Schema.optional(Schema.Number),
+  retryAt: Schema.optional(Millis),
   soft: Schema.optional(Schema.Boolean),
   heartbeat: Schema.optional(Schema.Unknown),
   turns,
@@ -108,12 +109,12 @@ export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   digest: Schema.optional(Schema.String),
   name: Schema.optional(Schema.String),
   correlation: Schema.optional(Schema.String),
-  deadline: Schema.optional(Schema.Number),
+  deadline: Schema.optional(Millis),
   reads,
 })
 
 /** When a person said something (epoch ms), which may be long before anybody works on the run and hears of it. */
-const saidAt = Schema.optional(Schema.Number)
+const saidAt = Schema.optional(Millis)
 
 /** Someone decided a request. */
 export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {

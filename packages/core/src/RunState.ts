@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import * as Millis from "./Millis.ts"
 import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
 
 /**
@@ -25,7 +26,7 @@ export interface Parent {
 
 /** A failed attempt of a node that has not ended yet; what a retry policy needs to find its place again. */
 export interface Failure {
-  readonly at: number
+  readonly at: Millis.Millis
   readonly error: ErrorInfo
 }
 
@@ -33,13 +34,13 @@ export interface Failure {
 export interface Wait {
   readonly kind: WaitKind
   /** Epoch ms since when. */
-  readonly since: number
+  readonly since: Millis.Millis
   readonly request?: Json
   readonly digest?: string
   readonly name?: string
   readonly correlation?: string
-  readonly deadline?: number
-  readonly decision?: { readonly approved: boolean; readonly note?: string; readonly by?: string; readonly at: number }
+  readonly deadline?: Millis.Millis
+  readonly decision?: { readonly approved: boolean; readonly note?: string; readonly by?: string; readonly at: Millis.Millis }
   /** Given and not checked yet, in order: the first that matches counts. */
   readonly answers?: ReadonlyArray<Answer>
   /** How the child run ended. */
@@ -55,7 +56,7 @@ export type ChildEnd =
 export interface Answer {
   readonly value: Json
   readonly by?: string
-  readonly at: number
+  readonly at: Millis.Millis
 }
 
 /** A signal that nobody has taken yet. */
@@ -78,12 +79,12 @@ export interface StepRecord {
   /** Number of the latest attempt, from 1; 0 when it never ran. */
   readonly attempt: number
   /** Epoch ms at which the latest attempt started. */
-  readonly startedAt: number
+  readonly startedAt: Millis.Millis
   /** Failed attempts since the budget was last fresh; empty once the step is finished. */
   readonly failures: ReadonlyArray<Failure>
   /** How many times in a row the process died while this step ran. */
   readonly interruptions: number
-  readonly retryAt?: number
+  readonly retryAt?: Millis.Millis
   readonly error?: ErrorInfo
   /** The failure is tolerated: the output is absent and the run goes on. */
   readonly soft?: boolean
@@ -244,12 +245,12 @@ export const isEnded = (state: RunState): boolean =>
   state.status === "finished" || state.status === "failed" || state.status === "cancelled"
 
 /** Folds one event, which happened `at` (epoch ms), into a state. Pure: the old state stays as it was. */
-export const apply = (state: RunState, event: RunEvent, at: number): RunState => {
+export const apply = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
   const next = fold(state, event, at)
   return { ...next, seq: state.seq + 1 }
 }
 
-const fold = (state: RunState, event: RunEvent, at: number): RunState => {
+const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
   switch (event._tag) {
     case "RunStarted":
       return { ...state, workflow: event.workflow, version: event.version, input: event.input as Json | undefined }
@@ -329,7 +330,7 @@ const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   iteration,
   status: "interrupted",
   attempt: 0,
-  startedAt: 0,
+  startedAt: Millis.zero,
   failures: [],
   interruptions: 0,
 })
@@ -393,7 +394,7 @@ const nothing = {}
 const foldStep = (
   record: StepRecord,
   event: Exclude<StepEvent, LoopEvent | BoundaryEvent | Reset | { readonly _tag: "SignalRefused" }>,
-  at: number,
+  at: Millis.Millis,
   seq: number,
 ): StepRecord => {
   const { nodeId, iteration, attempt, startedAt, failures, interruptions } = record

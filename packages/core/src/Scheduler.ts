@@ -19,6 +19,7 @@ import * as Raised from "./internal/raised.ts"
 import * as View from "./internal/view.ts"
 import type { Accepted } from "./internal/waits.ts"
 import * as Waits from "./internal/waits.ts"
+import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
@@ -99,7 +100,7 @@ export interface Decision {
 
 export interface Schedule {
   /** Takes events that are already folded into `state`, and draws their consequences at `now`. */
-  readonly advance: (state: RunState.RunState, events: ReadonlyArray<RunEvent>, now: number) => Consequences
+  readonly advance: (state: RunState.RunState, events: ReadonlyArray<RunEvent>, now: Millis.Millis) => Consequences
   /** Decides what to start or to wait for, after `advance`. */
   readonly next: () => Decision
   /** The needs of a step in its current iteration, by name; `missing` names one that has no value to give. */
@@ -133,7 +134,7 @@ export const decide = (
   state: RunState.RunState,
   values: Values,
   options: { readonly maxConcurrency: number },
-  now: number,
+  now: Millis.Millis,
 ): Consequences & Decision => {
   const schedule = make(plan, values, options)
   let consequences = schedule.advance(state, [], now)
@@ -165,7 +166,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   let state = RunState.empty("")
   let events: Array<RunEvent> = []
   let interrupts: Array<Interrupt> = []
-  let now = 0
+  let now = Millis.zero
   const retries = Heap.make<{ readonly at: number; readonly position: number }>((retry) => retry.at)
   /** Waits that are open, and when they are over. */
   const held = new Set<number>()
@@ -442,7 +443,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       const asked = ask(position, () => request(position, node), asking[node.on.kind])
       if (asked === undefined) return
       if (begun === undefined || !Waits.isSame(begun, asked)) {
-        const deadline = node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : now + node.timeoutMs
+        const deadline =
+          node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : Millis.after(now, node.timeoutMs)
         const { due: _, ...shown } = asked
         const limit = deadline === undefined ? {} : { deadline }
         emit({ _tag: "WaitStarted", nodeId: node.id, iteration, kind: node.on.kind, ...shown, ...limit, ...readsOf(position) })
@@ -465,8 +467,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isGate = at(position)._tag === "Step"
     const accept = (given: unknown): Accepted =>
       isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
-    const time = isTicking() ? now : Number.NEGATIVE_INFINITY
-    const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state.signals, time, accept)
+    const isOver = isTicking() && wait.deadline !== undefined && wait.deadline <= now
+    const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state.signals, isOver, accept)
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)
       interrupt(key, "cancelled")

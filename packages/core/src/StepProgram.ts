@@ -6,14 +6,16 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
 import * as AgentProgram from "./AgentProgram.ts"
 import type { Json } from "./Codec.ts"
-import { AgentFailed, type ErrorInfo, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
+import { AgentFailed, type ErrorInfo, InvalidDelay, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Raised from "./internal/raised.ts"
+import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RunState } from "./RunState.ts"
@@ -122,7 +124,7 @@ export type AttemptResult =
       readonly error: ErrorInfo
       /** The error itself, for callers in this process. */
       readonly cause: unknown
-      readonly retryAt: number | undefined
+      readonly retryAt: Millis.Millis | undefined
       readonly driver: RetryPolicy.Driver<unknown>
     }
 
@@ -139,35 +141,46 @@ class LimitExceeded {
 /** Makes the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
   Effect.catchAllCause(produce(attempt), (cause) => {
-    const now = attempt.clock.unsafeCurrentTimeMillis()
-    const judged = Effect.suspend(() => judge(attempt, explain(cause, attempt.step.id), now))
-    return Effect.catchAllCause(judged, (thrown) => Effect.succeed(unjudged(attempt, thrown)))
+    const now = Millis.unsafeNow(attempt.clock)
+    const failed = explain(cause, attempt.step.id)
+    const judged = Effect.suspend(() => judge(attempt, failed, now))
+    return Effect.catchAllCause(judged, (thrown) => Effect.succeed(unjudged(attempt, failed, thrown)))
   })
 
-const judge = (attempt: Attempt, failed: Explained, now: number): Effect.Effect<AttemptResult, never, unknown> => {
+const judge = (attempt: Attempt, failed: Explained, now: Millis.Millis): Effect.Effect<AttemptResult, InvalidDelay, unknown> => {
   const { error, cause } = failed
   const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
   return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
     if (!error.retryable) return Effect.succeed({ _tag: "Failed", error, cause, retryAt: undefined, driver: before } as const)
     return Effect.map(RetryPolicy.next(before, now, cause), ({ driver, retryAt }) => {
-      const earliest = now + retryAfterOf(cause)
-      return { _tag: "Failed", error, cause, driver, retryAt: retryAt && Math.max(retryAt, earliest) } as const
+      const earliest = Millis.after(now, retryAfterOf(cause, attempt.step.retry.longestAskedMs))
+      const later = retryAt === undefined || retryAt > earliest ? retryAt : earliest
+      return { _tag: "Failed", error, cause, driver, retryAt: later } as const
     })
   })
 }
 
-/** How long whoever refused the attempt asked to be left alone, in milliseconds. */
-const retryAfterOf = (cause: unknown): number => {
-  const wanted = typeof cause === "object" && cause !== null && "retryAfterMs" in cause ? cause.retryAfterMs : 0
-  return typeof wanted === "number" && wanted > 0 && Number.isFinite(wanted) ? wanted : 0
+/** How long whoever refused the attempt asked to be left alone, as far as the policy goes along with that. */
+const retryAfterOf = (cause: unknown, longestMs: Millis.Millis): Millis.Millis => {
+  const wanted = typeof cause === "object" && cause !== null && "retryAfterMs" in cause ? cause.retryAfterMs : undefined
+  if (typeof wanted !== "number" || !(wanted > 0)) return Millis.zero
+  // What is longer than a date can tell is longer than the policy goes along with.
+  return Either.match(Millis.span(wanted), { onLeft: () => longestMs, onRight: (ms) => (ms < longestMs ? ms : longestMs) })
 }
 
 /** A Schedule is the author's code too: where it throws, the attempt must not look like one cut short, which is made again at once. */
-const unjudged = ({ step }: Attempt, thrown: Cause.Cause<unknown>): AttemptResult => {
+const unjudged = ({ step }: Attempt, failed: Explained, thrown: Cause.Cause<unknown>): AttemptResult => {
   const cause = Cause.originalError(Cause.squash(thrown))
   const raised = Raised.describe(cause)
-  const error = { ...raised, message: `its "retry" threw: ${raised.message}`, retryable: false }
-  return { _tag: "Failed", error, cause, retryAt: undefined, driver: RetryPolicy.start(step.retry) }
+  const because = `asked because of ${failed.error.name}: ${failed.error.message}`
+  const message = cause instanceof InvalidDelay ? `${raised.message} (${because})` : `its "retry" threw: ${raised.message}`
+  return {
+    _tag: "Failed",
+    error: { ...raised, message, retryable: false },
+    cause,
+    retryAt: undefined,
+    driver: RetryPolicy.start(step.retry),
+  }
 }
 
 const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {

@@ -18,6 +18,7 @@ import {
   type StoreError,
   type WorkflowMismatch,
 } from "./Errors.ts"
+import type { Millis } from "./Millis.ts"
 import { RunEvent, WaitKind } from "./RunEvent.ts"
 import type { Parent, RunState } from "./RunState.ts"
 
@@ -39,8 +40,8 @@ export interface OpenRequest {
   /** Take it even if it has ended as failed or cancelled, in order to continue it. A finished run is never taken. */
   readonly revive: ReadonlyArray<"failed" | "cancelled">
   /** How long the claim holds without being renewed, in milliseconds. */
-  readonly leaseMs: number
-  readonly now: number
+  readonly leaseMs: Millis
+  readonly now: Millis
 }
 
 /** What came of an {@link OpenRequest}; only `Created` and `Claimed` give ownership, until the lease ends, under `epoch`. */
@@ -62,7 +63,7 @@ export interface Frame {
   readonly frame: number
   /** Number of the first event in the run, from 1 without gaps. */
   readonly firstSeq: number
-  readonly at: number
+  readonly at: Millis
   readonly events: ReadonlyArray<RunEvent>
   /** Text of the plan; only where it differs from that of the frame before, which is `base` where there was one. */
   readonly plan: { readonly text: string; readonly base: string | undefined } | undefined
@@ -83,7 +84,7 @@ export interface Heartbeat {
   readonly nodeId: string
   readonly iteration: number
   readonly attempt: number
-  readonly at: number
+  readonly at: Millis
   readonly details: Json
 }
 
@@ -138,7 +139,7 @@ export interface Command {
   /** Unique in its run. An id that is made of several texts is a `compositeKey`. */
   readonly id: string
   readonly runId: string
-  readonly at: number
+  readonly at: Millis
   readonly command: Instruction
 }
 
@@ -320,10 +321,10 @@ export interface StorageShape {
   /** Extends the leases of runs this process owns; answers with those it has lost. */
   readonly renew: (
     claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
-    leaseUntil: number,
+    leaseUntil: Millis,
   ) => Effect.Effect<ReadonlyArray<string>, StoreError>
   /** Gives up the claim on a run that has not ended, `suspended` unless told. Does nothing when it is lost already. */
-  readonly release: (runId: string, epoch: number, now: number, status?: Released) => Effect.Effect<void, StoreError>
+  readonly release: (runId: string, epoch: number, now: Millis, status?: Released) => Effect.Effect<void, StoreError>
   /**
    * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, waiting and paused ones
    * that were told something, and waiting ones whose time has come, but for those of `except`. `nextAt` (epoch ms) is when the time of the next waiting one comes.

@@ -4,7 +4,6 @@
  * that have gone; between that it does nothing. Several supervisors may watch one store: a run is claimed by one. How a run is worked on is
  * for a {@link Worker} to say: in this process with the workflows of a registry, or in processes of their own as the command line does.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,6 +20,7 @@ import { infoOf } from "./internal/outbox.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import type { Definition } from "./RunDriver.ts"
 import { type Due, type Except, Storage } from "./Storage.ts"
@@ -183,7 +183,7 @@ const makeCrew = <E extends Problem>({ maxTries = 5, report }: Pick<WorkerOption
         const times = (before?.times ?? 0) + 1
         const jitter = yield* Random.nextRange(0.8, 1.2)
         const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter
-        const until = Math.ceil((yield* Clock.currentTimeMillis) + pauseMs)
+        const until = Math.ceil((yield* Millis.now) + pauseMs)
         pauses.set(runId, { times, unclaimed: (before?.unclaimed ?? 0) + Number(isUnclaimed), until })
         return until
       })
@@ -253,7 +253,7 @@ export const once = <E extends Problem, R>(options: WorkerOptions<E, R>): Effect
   Effect.gen(function* () {
     const { worker, report, maxConcurrent = 16 } = options
     const { takeUp } = yield* makeCrew(options)
-    const { runs } = yield* (yield* Storage).due(yield* Clock.currentTimeMillis)
+    const { runs } = yield* (yield* Storage).due(yield* Millis.now)
     const take = (due: Due) =>
       Effect.flatMap(
         worker(due),
@@ -287,7 +287,7 @@ export const makeWith = <E extends Problem, R>(
 
     /** Takes up what can go on, and answers with that and with when to look again. */
     const look = Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* Millis.now
       const taken: Array<Action<E>> = []
       const pauses = resting(now)
       // What nobody here can work on now must not stand in the way of the rest, of which a part at a time is answered.
@@ -322,7 +322,7 @@ export const makeWith = <E extends Problem, R>(
       for (let version = -1; ; ) {
         const seen = count
         const { again } = yield* look
-        const pause = Math.max(0, again - (yield* Clock.currentTimeMillis))
+        const pause = Math.max(0, again - (yield* Millis.now))
         const news = Effect.raceFirst(storage.changes(version), Effect.as(ended.after(seen), version))
         version = yield* Effect.timeoutTo(news, { duration: pause, onSuccess: (later) => later, onTimeout: () => version })
         // What changes together is looked at together.

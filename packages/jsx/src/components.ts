@@ -153,7 +153,7 @@ export interface WorkflowProps extends ChildrenProps {
 
 /** Props of children at the same time. A failure inside fails the run, once what runs beside it has ended. */
 export interface ParallelProps extends ChildrenProps {
-  /** At most this many attempts inside at once. */
+  /** At most this many attempts inside at once. `0`, the length of an empty list, is no limit. Default: no limit. */
   readonly maxConcurrency?: number
   /** A failure inside interrupts what else runs inside, instead of letting it finish. */
   readonly failFast?: boolean

@@ -472,10 +472,10 @@ const none: ReadonlyArray<PendingRead> = []
 const always = (): boolean => true
 
 const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel => {
-  const { maxConcurrency } = node.props
+  const maxConcurrency = Plan.limitOf(node.props.maxConcurrency)
   if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency))
     refuse(node, `"maxConcurrency" must be a whole number of at least 1`)
-  return { _tag: "Parallel", children, maxConcurrency: maxConcurrency as number | undefined, failFast: flag(node, "failFast") }
+  return { _tag: "Parallel", children, maxConcurrency, failFast: flag(node, "failFast") }
 }
 
 /** Children one after another, where there are several. */

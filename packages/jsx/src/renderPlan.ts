@@ -6,6 +6,7 @@ import type { Caught } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidInput, InvalidWorkflow, unnamed } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
+import * as Millis from "@smithers/core/Millis"
 import type { PendingRead, Plan } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
@@ -187,7 +188,7 @@ const stateOf = (
     const iteration = parent === undefined ? 0 : Math.max(0, (passes.get(parent) ?? 1) - 1)
     for (let pass = 0; pass < count; pass++) events.push({ _tag: "LoopAdvanced", nodeId: loop, iteration, base: 0, pass })
   }
-  const state = events.reduce((folded, event) => RunState.apply(folded, event, 0), RunState.empty(runId))
+  const state = events.reduce((folded, event) => RunState.apply(folded, event, Millis.zero), RunState.empty(runId))
   return { state, values: { input, outputs } }
 }
 

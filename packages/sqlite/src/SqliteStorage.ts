@@ -6,8 +6,8 @@
  * at any time.
  */
 import type { StoreError } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -47,7 +47,7 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
   Effect.gen(function* () {
     const { filename, synchronous = "normal" } = config
     const patience = { filename, patienceMs: Duration.toMillis(config.busyTimeout ?? Duration.seconds(30)) }
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* Millis.now
     const connection = yield* Effect.acquireRelease(
       patiently("open", patience, () => Either.right(Connection.open(filename))),
       (connection) => Effect.sync(connection.close),

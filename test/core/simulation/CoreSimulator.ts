@@ -6,6 +6,7 @@
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, StepFailed } from "@smithers/core/Errors"
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
+import * as Millis from "@smithers/core/Millis"
 import type { Plan } from "@smithers/core/Plan"
 import * as RunDriver from "@smithers/core/RunDriver"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -40,7 +41,7 @@ interface InFlight {
 export const simulate = (plan: Plan, scenario: Scenario, order: number): Simulated => {
   const ledger = Ledger.make(scenario.root)
   const random = Random.make(Random.hash(scenario.seed, "order", order))
-  const clock = { now: 1_000_000 }
+  const clock = { now: Millis.make(1_000_000) }
   for (let processes = 1; processes < 20; processes++) {
     const commits = live({ plan, scenario, ledger, random, clock, fault: scenario.faults[processes - 1] })
     if (!ledger.isEnded()) continue
@@ -53,7 +54,7 @@ export const simulate = (plan: Plan, scenario: Scenario, order: number): Simulat
 const recover = (ledger: Ledger.Ledger): RunState.RunState => {
   let state = RunState.empty("run")
   for (const { at, event } of JSON.parse(JSON.stringify(ledger.entries)) as ReadonlyArray<Ledger.Entry>) {
-    state = RunState.apply(state, event, at)
+    state = RunState.apply(state, event, Millis.make(at))
   }
   return { ...state, frame: ledger.frames() }
 }
@@ -79,7 +80,7 @@ const conclude = (plan: Plan, scenario: Scenario, ledger: Ledger.Ledger): Pick<S
     }
   }
   const schedule = Scheduler.make(plan, { input: { seed: scenario.seed }, outputs: restore(state) }, { maxConcurrency: 1 })
-  schedule.advance(state, [], 0)
+  schedule.advance(state, [], Millis.zero)
   return { state, ending: { status: "finished", failedAt: undefined, output: schedule.value(0), failures } }
 }
 
@@ -88,7 +89,7 @@ interface Process {
   readonly scenario: Scenario
   readonly ledger: Ledger.Ledger
   readonly random: Random.Random
-  readonly clock: { now: number }
+  readonly clock: { now: Millis.Millis }
   readonly fault: Fault | undefined
 }
 
@@ -135,7 +136,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     }
     const error: ErrorInfo = { name: "Error", message: result.message, retryable: result.isRetryable }
     if (result.isRetryable && failures + 1 < spec.maxAttempts) {
-      return happen({ _tag: "AttemptFailed", ...at, error, retryAt: clock.now + spec.delayMs })
+      return happen({ _tag: "AttemptFailed", ...at, error, retryAt: Millis.make(clock.now + spec.delayMs) })
     }
     happen({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft && !isUndo ? { soft: true } : {}) })
   }
@@ -233,8 +234,8 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     const isStill = inFlight.size === 0 && wakeAt === undefined
     const isHeard = (isStill || random.chance(0.2)) && hear()
     if (isStill && !isHeard) throw new Ledger.Violation("nothing runs, nothing is due, and the run goes on")
-    clock.now += random.int(4)
-    if (wakeAt !== undefined && (inFlight.size === 0 || random.chance(0.3))) clock.now = Math.max(clock.now, wakeAt)
+    clock.now = Millis.make(clock.now + random.int(4))
+    if (wakeAt !== undefined && (inFlight.size === 0 || random.chance(0.3))) clock.now = Millis.make(Math.max(clock.now, wakeAt))
     const isDue = wakeAt !== undefined && wakeAt <= clock.now
     const count = Math.max(isDue || isHeard ? 0 : 1, random.pick([1, 1, 1, 2, inFlight.size, isDue ? 0 : 1]))
     for (const key of random.shuffle([...inFlight.keys()]).slice(0, count)) complete(key)
@@ -258,7 +259,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
   const list = (ids: ReadonlyArray<string>): string => [...ids].sort().join(", ")
 
   /** Whether what runs would not be started again were it interrupted: of a predicate that threw nothing else tells. */
-  const isFailing = (state: RunState.RunState, now: number): boolean => {
+  const isFailing = (state: RunState.RunState, now: Millis.Millis): boolean => {
     const running = RunState.records(state).filter((record) => record.kind === "step" && record.status === "running")
     let stopped = state
     for (const { nodeId, iteration, attempt } of running as ReadonlyArray<RunState.StepRecord>) {
@@ -275,7 +276,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     schedule: Scheduler.Schedule,
     state: RunState.RunState,
     decision: Scheduler.Decision,
-    now: number,
+    now: Millis.Millis,
     runningBefore: ReadonlyArray<string>,
     isHalting: boolean,
   ): void => {

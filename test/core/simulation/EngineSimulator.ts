@@ -7,6 +7,7 @@ import * as Engine from "@smithers/core/Engine"
 import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import * as Millis from "@smithers/core/Millis"
 import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
@@ -138,7 +139,7 @@ export const simulate = (
     const command = isCancelling ? ({ _tag: "Cancel" } as const) : world.say(open, isPaused)
     if (command === undefined) return false
     if (command._tag === "Pause" || command._tag === "Unpause") isPaused = command._tag === "Pause"
-    const at = virtual.clock.unsafeCurrentTimeMillis()
+    const at = Millis.unsafeNow(virtual.clock)
     yield* Effect.ignore(disk.deliver({ id: `said ${++said}`, runId, at, command }))
     return true
   })

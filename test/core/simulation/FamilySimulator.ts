@@ -6,6 +6,7 @@ import * as Engine from "@smithers/core/Engine"
 import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
@@ -207,7 +208,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
       if (all.length > 0 && all.every(isOver)) return
       if (!isCancelled && all.length > 0 && frames.length >= (cancelAfter ?? 0)) {
         isCancelled = true
-        const at = virtual.clock.unsafeCurrentTimeMillis()
+        const at = Millis.unsafeNow(virtual.clock)
         yield* Effect.ignore(disk.deliver({ id: "enough", runId: parentId, at, command: { _tag: "Cancel", reason: "enough" } }))
       }
       if (living.length === 0 || (living.length === 1 && begun <= faults.length && random.chance(0.1))) yield* begin

@@ -1,6 +1,7 @@
 /** Drives a schedule by hand, one frame at a time: the test says what happened, and sees what follows. */
 import type { Json } from "@smithers/core/Codec"
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
+import * as Millis from "@smithers/core/Millis"
 import * as Plan from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
@@ -48,7 +49,7 @@ export const make = (
   const newSchedule = () => Scheduler.make(plan, values, { maxConcurrency })
   let schedule = newSchedule()
   let state = RunState.empty("r")
-  let now = 0
+  let now = Millis.zero
 
   const apply = (events: ReadonlyArray<RunEvent>): void => {
     for (const event of events) state = RunState.apply(state, event, now)
@@ -92,7 +93,10 @@ export const make = (
       outputs.set(nodeKey(id, at.iteration), value)
       return frame({ _tag: "AttemptSucceeded", ...at, table: "t", output: value })
     },
-    fail: (id, options = {}) => frame({ _tag: "AttemptFailed", ...running(id), error, ...options }),
+    fail: (id, { retryAt, ...options } = {}) => {
+      const again = retryAt === undefined ? {} : { retryAt: Millis.make(retryAt) }
+      return frame({ _tag: "AttemptFailed", ...running(id), error, ...options, ...again })
+    },
     interrupt: (id) => frame(interrupted(id, "shutdown")),
     restart: () => {
       for (const [, record] of state.nodes) {
@@ -107,7 +111,7 @@ export const make = (
       return settle([])
     },
     wait: (ms) => {
-      now += ms
+      now = Millis.make(now + ms)
       return settle([])
     },
     step: (id, iteration = 0) => RunState.step(state, id, iteration),

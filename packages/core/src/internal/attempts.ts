@@ -2,7 +2,7 @@
  * The attempts of one run that are in flight in this process, with what has to outlive a single attempt here: where a step's
  * retry policy stands, its span, its last heartbeat, and the error it failed with as it was raised.
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
@@ -14,6 +14,7 @@ import type { AgentTurn } from "../Agent.ts"
 import type { Json } from "../Codec.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import * as Metrics from "../Metrics.ts"
+import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { Driver } from "../RetryPolicy.ts"
 import type { RunEvent } from "../RunEvent.ts"
@@ -80,7 +81,7 @@ export interface Attempts {
       readonly input: unknown
       readonly needs: { readonly values: Record<string, unknown>; readonly missing: string | undefined }
       readonly state: RunState
-      readonly now: number
+      readonly now: Millis.Millis
     },
   ) => Effect.Effect<void, never, unknown>
   /** Takes an attempt that has ended out, and says what it came to. */
@@ -233,7 +234,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
     if (result.retryAt !== undefined) {
       drivers.set(key, result.driver)
-      return { key, result, event: { ...failed, retryAt: Math.ceil(result.retryAt) } }
+      return { key, result, event: { ...failed, retryAt: result.retryAt } }
     }
     if (start.step.continueOnFail) return { key, result, event: { ...failed, soft: true, ...reads } }
     causes.set(key, result.cause)
@@ -262,7 +263,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       const node = { runId, epoch, nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
       while (inFlight.get(key) === attempt && !beat.isWritten) {
         beat.isWritten = true
-        const at = yield* Clock.currentTimeMillis
+        const at = yield* Millis.now
         yield* storage.heartbeat({ ...node, at, details: beat.details ?? null }).pipe(
           // A store that is busy now may not be so the next time; that a claim is lost shows at the next frame.
           Effect.catchAll((error) =>

@@ -5,6 +5,7 @@
 import type { Json } from "../Codec.ts"
 import type { ErrorInfo } from "../Errors.ts"
 import { childRunId, compositeKey, type NodeId } from "../Ids.ts"
+import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -65,7 +66,7 @@ interface Made {
   readonly events: ReadonlyArray<RunEvent>
   readonly interrupts: ReadonlyArray<Interrupt>
   readonly frame: number
-  readonly now: number
+  readonly now: Millis
 }
 
 /** What goes out with a frame. */
@@ -154,7 +155,7 @@ const endOf = (
 }
 
 /** What a parent is told whose child run has ended without being worked on. */
-export const toldOf = ({ runId, parent, failure, cancel, frame }: RunState.RunState, at: number): ReadonlyArray<Command> => {
+export const toldOf = ({ runId, parent, failure, cancel, frame }: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
   if (parent?.isAttached !== true) return []
   const end = failure === undefined ? ({ _tag: "RunCancelled", ...cancel } as const) : ({ _tag: "RunFailed", failure } as const)
   return [{ id: sentId(runId, frame + 1, 0), runId: parent.runId, at, command: endOf(end, runId, parent) }]

@@ -3,17 +3,19 @@
  * help, and when. Errors are read by their fields. The AI SDK, the providers' own SDKs and `fetch` name these alike, and wrap one
  * error in another: what an inner one says counts where the outer one says nothing.
  */
+import * as Either from "effect/Either"
+import * as Millis from "../Millis.ts"
 import * as Raised from "./raised.ts"
 
 export interface Trouble {
   readonly reason: string
   readonly status: number | undefined
   readonly retryable: boolean
-  readonly retryAfterMs: number | undefined
+  readonly retryAfterMs: Millis.Millis | undefined
 }
 
 /** Reads an error. `now` is in epoch milliseconds, to count from where the provider names a time of day. */
-export const read = (thrown: unknown, now: number): Trouble => {
+export const read = (thrown: unknown, now: Millis.Millis): Trouble => {
   const errors = unwrap(thrown)
   const { name, message } = Raised.describe(thrown)
   return {
@@ -105,8 +107,13 @@ const slips = new Set(["TypeError", "ReferenceError", "RangeError"])
 const isSlip = (thrown: unknown, name: string): boolean =>
   thrown instanceof Error && slips.has(name) && thrown.cause === undefined && get(thrown, "code") === undefined
 
-/** How long the provider asks to be left alone, in milliseconds. */
-const retryAfterOf = (error: object, now: number): number | undefined => {
+/** How long the provider asks to be left alone: at most as long as there are dates. */
+const retryAfterOf = (error: object, now: Millis.Millis): Millis.Millis | undefined => {
+  const asked = askedOf(error, now)
+  return asked === undefined ? undefined : Either.getOrElse(Millis.span(asked), () => Millis.longest)
+}
+
+const askedOf = (error: object, now: Millis.Millis): number | undefined => {
   const holders = [get(error, "responseHeaders"), get(error, "headers"), get(get(error, "response"), "headers")]
   for (const headers of holders) {
     const exact = header(headers, "retry-after-ms")

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
 import { InvalidRequest } from "../Errors.ts"
 import { childRunId, type NodeKey } from "../Ids.ts"
+import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -26,13 +27,13 @@ export type Refusal =
   | { readonly _tag: "AnswerRefused"; readonly issues: ReadonlyArray<string> }
   | { readonly _tag: "SignalRefused"; readonly signalId: string; readonly issues: ReadonlyArray<string> }
 
-/** What has come of an open wait: what to refuse, and how it ends if it does. `accept` keeps what it accepts. */
+/** What has come of an open wait, whose time may be over: what to refuse, and how it ends if it does. `accept` keeps what it accepts. */
 export const judge = (
   node: Plan.Wait,
   key: NodeKey,
   wait: RunState.Wait,
   signals: ReadonlyArray<RunState.Signal>,
-  now: number,
+  isOver: boolean,
   accept: (given: unknown) => Accepted,
 ): {
   readonly refused: ReadonlyArray<Refusal>
@@ -41,7 +42,6 @@ export const judge = (
   readonly isGivenUp?: boolean
 } => {
   const refused: Array<Refusal> = []
-  const isOver = wait.deadline !== undefined && wait.deadline <= now
   const table = node.table === undefined ? {} : { table: node.table }
   /** The ending with this output, or the issues of it. */
   const take = (how: Ending["how"], given: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
@@ -73,7 +73,12 @@ export const judge = (
       const { decision } = wait
       if (decision === undefined && !(isOver && (node.onTimeout === "deny" || node.onTimeout === "approve"))) break
       const how = decision === undefined ? "timed-out" : "decided"
-      const { approved, note, by, at: decidedAt } = decision ?? { approved: node.onTimeout === "approve", at: wait.deadline ?? now }
+      const {
+        approved,
+        note,
+        by,
+        at: decidedAt,
+      } = decision ?? { approved: node.onTimeout === "approve", at: wait.deadline ?? wait.since }
       if (!approved && on.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
@@ -127,7 +132,7 @@ export const judge = (
 export const requestOf = (
   node: Plan.Wait,
   context: Record<string, unknown>,
-  now: number,
+  now: Millis.Millis,
   state: RunState.RunState,
   iteration: number,
   noteRead: Plan.NoteRead,
@@ -136,12 +141,12 @@ export const requestOf = (
   readonly digest?: string
   readonly name?: string
   readonly correlation?: string
-  readonly due?: number
+  readonly due?: Millis.Millis
 } => {
   const { on } = node
   switch (on.kind) {
     case "timer":
-      return { due: timeOf(node.id, on.due(context, now, state, noteRead)) }
+      return { due: typeof on.due === "number" ? Millis.after(now, on.due) : timeOf(node.id, on.due(context, state, noteRead)) }
     case "signal": {
       const correlation = on.correlation?.(context, state, noteRead)
       if (correlation === undefined || correlation === null) return { name: on.name }
@@ -194,12 +199,11 @@ const question = (nodeId: string, given: unknown): string => {
   throw new InvalidRequest({ nodeId, problem: `its "prompt" gave ${show(given)}, and must give text` })
 }
 
-const timeOf = (nodeId: string, given: unknown): number => {
-  const at = given instanceof Date ? given.getTime() : given
-  if (typeof at === "number" && Number.isFinite(at)) return at
-  const shown = typeof at === "number" ? (given instanceof Date ? "an invalid Date" : String(at)) : show(given)
-  throw new InvalidRequest({ nodeId, problem: `its "until" gave ${shown}, and must give a Date or epoch milliseconds` })
-}
+const timeOf = (nodeId: string, given: unknown): Millis.Millis =>
+  Either.getOrThrowWith(Millis.instant(given), (shown) => {
+    const problem = `its "until" gave ${shown}, and must give a Date or epoch milliseconds`
+    return new InvalidRequest({ nodeId, problem })
+  })
 
 /** Checks a value with a schema that answers at once. */
 const checkNow = (codec: Plan.Child["input"], value: unknown): Accepted => {

@@ -1,6 +1,8 @@
 /**
  * Where something stands in a tree, what its props may be, and how it is refused.
  */
+import * as Millis from "@smithers/core/Millis"
+import * as Either from "effect/Either"
 import { componentsAround, type HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 
@@ -78,13 +80,16 @@ export const refuse = (node: HostNode, problem: string): never => {
 }
 
 /** A time in milliseconds, where it is given. */
-export const millis = (node: HostNode, name: string): number | undefined => positiveMillis(node, name, node.props[name])
+export const millis = (node: HostNode, name: string): Millis.Millis | undefined => positiveMillis(node, name, node.props[name])
 
 /** The same of a value that stands elsewhere. */
-export const positiveMillis = (node: HostNode, name: string, value: unknown): number | undefined => {
+export const positiveMillis = (node: HostNode, name: string, value: unknown): Millis.Millis | undefined => {
   if (value === undefined) return undefined
-  const isTime = typeof value === "number" && value > 0 && Number.isFinite(value)
-  return isTime ? value : refuse(node, `"${name}" must be milliseconds, more than 0`)
+  const read = Millis.positiveSpan(typeof value === "number" ? value : undefined)
+  return Either.getOrElse(read, ({ problem }) => {
+    const longest = problem === "is longer than 8.64e15 ms" ? ", and at most 8.64e15" : ""
+    return refuse(node, `"${name}" must be milliseconds, more than 0${longest}`)
+  })
 }
 
 /** One of a few words; the first where nothing is said. */

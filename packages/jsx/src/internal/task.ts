@@ -4,13 +4,13 @@
 import { type Agent, nameOf } from "@smithers/core/Agent"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
+import * as Millis from "@smithers/core/Millis"
 import type { Ask, Cache, Need, NoteRead, PendingRead, Step } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import type { RunState } from "@smithers/core/RunState"
 import type { StepContext } from "@smithers/core/StepProgram"
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
+import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { type Ctx, MissingOutput, type TaskCtx } from "../Ctx.ts"
@@ -324,7 +324,7 @@ const retryOf = (node: HostNode): RetryPolicy.RetryPolicy<unknown> => {
     return RetryPolicy.fromSchedule(retryPolicy as Schedule.Schedule<unknown, never, unknown>)
   }
   if (retries === undefined && retryPolicy === undefined) return RetryPolicy.standard
-  if (retryPolicy !== undefined && (typeof retryPolicy !== "object" || retryPolicy === null))
+  if (retryPolicy !== undefined && (typeof retryPolicy !== "object" || retryPolicy === null || Array.isArray(retryPolicy)))
     refuse(node, `"retryPolicy" must be an object or a Schedule`)
   const { initialDelayMs, maxDelayMs, ...options } = (retryPolicy ?? {}) as Props
   const all: Props = {
@@ -335,7 +335,9 @@ const retryOf = (node: HostNode): RetryPolicy.RetryPolicy<unknown> => {
   }
   for (const key of Object.keys(all))
     if (!Object.hasOwn(RetryPolicy.defaults, key)) refuse(node, `"retryPolicy" has no option "${key}"`)
-  const key = JSON.stringify(Object.entries(all).map(([name, value]) => [name, typeof value === "number" ? `${value}` : value]))
+  const key = Object.entries(all)
+    .map(([name, value]) => `${name}: ${typeof value} ${String(value)}`)
+    .join()
   const kept = policies.get(key)
   if (kept !== undefined) return kept
   const policy = RetryPolicy.fromOptions(all as RetryPolicy.RetryOptions)
@@ -357,8 +359,13 @@ const cacheOf = (
   const { key, ttl, ...others } = (cache === true ? {} : cache) as Props
   for (const other of Object.keys(others)) refuse(node, `"cache" has no option "${other}"; there are key, ttl`)
   if (key !== undefined && typeof key !== "function") refuse(node, `"cache.key" must be a function`)
-  const life = ttl === undefined ? undefined : RetryPolicy.duration(ttl as RetryPolicy.DurationLike)
-  if (life !== undefined && Option.isNone(life)) refuse(node, `"cache.ttl" is not a duration such as "30s" or "2 minutes"`)
+  const ttlMs =
+    ttl === undefined
+      ? undefined
+      : Either.getOrElse(Millis.positiveSpan(ttl), ({ problem }) => {
+          const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
+          return refuse(node, `"cache.ttl" ${problem}${example}`)
+        })
   const text = typeof content === "function" ? undefined : content
   const { agent } = node.props
   const agents = agent === undefined ? undefined : ((Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<Agent>).map(nameOf)
@@ -373,6 +380,6 @@ const cacheOf = (
         ...(agents === undefined ? {} : { agents }),
       }
     },
-    ttlMs: life !== undefined && Option.isSome(life) ? Duration.toMillis(life.value) : undefined,
+    ttlMs,
   }
 }

@@ -5,8 +5,9 @@
 import { Decision } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
-import type { Awaited, Child, Need, NoteRead, Wait } from "@smithers/core/Plan"
-import type { RunState } from "@smithers/core/RunState"
+import * as Millis from "@smithers/core/Millis"
+import type { Awaited, Child, Need, Wait } from "@smithers/core/Plan"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { HostNode } from "../HostNode.ts"
 import { approversOf, checkRequest, given } from "./gate.ts"
@@ -95,13 +96,9 @@ const awaited = (node: HostNode, loop: NodeId | undefined, lowering: Lowering): 
     case "Timer": {
       const { durationMs, until } = props
       if ((durationMs === undefined) === (until === undefined)) refuse(node, `it needs either "durationMs" or "until"`)
-      const isTime = (until instanceof Date || typeof until === "number") && Number.isFinite(Number(until))
-      if (until !== undefined && typeof until !== "function" && !isTime)
+      if (until !== undefined && typeof until !== "function" && Either.isLeft(Millis.instant(until)))
         refuse(node, `"until" must be a Date, epoch milliseconds, or a function of ctx`)
-      const duration = millis(node, "durationMs") ?? 0
-      const due = (_: unknown, now: number, state: RunState, noteRead: NoteRead): unknown =>
-        until === undefined ? now + duration : give(until)(undefined, state, noteRead)
-      return { kind: "timer", due }
+      return { kind: "timer", due: millis(node, "durationMs") ?? give(until) }
     }
     default: {
       const { name, correlation } = props as Props

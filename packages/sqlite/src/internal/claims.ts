@@ -3,6 +3,7 @@
  */
 import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WorkflowMismatch } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import type { Command, Delivery, Due, Except, Instruction, NewRun, Opened, OpenRequest, Released } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
@@ -12,11 +13,14 @@ import * as Owner from "./owner.ts"
 export interface Claims {
   readonly open: (request: OpenRequest) => Either.Either<Opened, RunNotFound>
   /** Answers with the runs that were lost. */
-  readonly renew: (claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>, leaseUntil: number) => Array<string>
-  readonly release: (runId: string, epoch: number, now: number, status: Released) => void
+  readonly renew: (
+    claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
+    leaseUntil: Millis.Millis,
+  ) => Array<string>
+  readonly release: (runId: string, epoch: number, now: Millis.Millis, status: Released) => void
   readonly due: (now: number, except?: Except) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
   /** Creates a run that nobody owns, if there is none of its id. */
-  readonly spawn: (runId: string, create: NewRun, now: number) => void
+  readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
   readonly deliver: (command: Command, delivery?: Delivery) => Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch>
   readonly inbox: () => ReadonlyArray<Command>
 }
@@ -90,7 +94,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
   const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE run_id = ? AND id = ?")
   // By what is on its way, which is little; SQLite by itself would go through all runs of this owner.
-  const selectInbox = prepare<[id: string, runId: string, at: number, command: string]>(
+  const selectInbox = prepare<[id: string, runId: string, at: Millis.Millis, command: string]>(
     `SELECT i.id, i.run_id, i.at_ms, i.command
      FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
@@ -102,8 +106,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const insert = (
     runId: string,
     create: NewRun,
-    now: number,
-    claim: readonly [status: string, epoch: number, owner: string | null, leaseUntil: number | null],
+    now: Millis.Millis,
+    claim: readonly [status: string, epoch: number, owner: string | null, leaseUntil: Millis.Millis | null],
   ): void => {
     const { workflow, version = null, tags, input, source = null, parent } = create
     const from = [parent?.runId ?? null, parent?.nodeId ?? null, parent?.iteration ?? null] as const
@@ -111,7 +115,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     const given = [JSON.stringify(tags), writeOptional(input), source, ...from, isAttached] as const
     insertRun.run(runId, workflow, version, ...claim, now, ...given)
   }
-  const spawn = (runId: string, create: NewRun, now: number): void => insert(runId, create, now, ["suspended", 0, null, null])
+  const spawn = (runId: string, create: NewRun, now: Millis.Millis): void =>
+    insert(runId, create, now, ["suspended", 0, null, null])
 
   return {
     spawn,
@@ -119,7 +124,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) {
         if (create === undefined) return Either.left(new RunNotFound({ runId }))
-        insert(runId, create, now, ["running", 1, me, now + leaseMs])
+        insert(runId, create, now, ["running", 1, me, Millis.after(now, leaseMs)])
         return Either.right({ _tag: "Created", epoch: 1 })
       }
       const [workflow, status, epoch, owner, leaseUntil, input] = row
@@ -130,7 +135,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       const isOver = owner === null && (status === "finished" || status === "failed" || status === "cancelled")
       if (isOver && !revive.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
       if (!isFree(owner, leaseUntil, now)) return Either.right({ _tag: "Owned", until: leaseUntil ?? now })
-      claim.run(runId, epoch + 1, me, now + leaseMs)
+      claim.run(runId, epoch + 1, me, Millis.after(now, leaseMs))
       return Either.right({ _tag: "Claimed", epoch: epoch + 1 })
     },
     renew: (claims, leaseUntil) => {

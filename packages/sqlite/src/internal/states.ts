@@ -6,6 +6,7 @@
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunFailure, RunNotFound } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
+import type { Millis } from "@smithers/core/Millis"
 import * as RunState from "@smithers/core/RunState"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
@@ -44,7 +45,7 @@ type FinishedRow = [
   nodeId: string,
   iteration: number,
   attempt: number,
-  startedAt: number,
+  startedAt: Millis,
   table: Text,
   order: number | null,
   approved: Text,
@@ -56,8 +57,8 @@ type WaitRow = [
   nodeId: string,
   iteration: number,
   kind: RunState.Wait["kind"],
-  since: number,
-  deadline: number | null,
+  since: Millis,
+  deadline: Millis | null,
   name: Text,
   correlation: Text,
   digest: Text,
@@ -65,7 +66,7 @@ type WaitRow = [
   approved: number | null,
   note: Text,
   by: Text,
-  decidedAt: number | null,
+  decidedAt: Millis | null,
   answers: Text,
   child: Text,
 ]
@@ -76,9 +77,9 @@ type NodeRow = [
   kind: RunState.NodeRecord["kind"],
   status: RunState.NodeRecord["status"],
   attempt: number,
-  startedAt: number,
+  startedAt: Millis,
   interruptions: number,
-  retryAt: number | null,
+  retryAt: Millis | null,
   isSoft: number | null,
   base: number,
   passes: number,
@@ -123,7 +124,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text, refusedBy: Text]>(
     "SELECT id, name, correlation, payload, refused_by FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
   )
-  const selectFailures = prepare<[nodeId: string, iteration: number, at: number, error: string]>(
+  const selectFailures = prepare<[nodeId: string, iteration: number, at: Millis, error: string]>(
     `SELECT a.node_id, a.iteration, a.finished_at, a.error
      FROM smithers_nodes n JOIN smithers_attempts a USING (run_id, node_id, iteration)
      WHERE n.run_id = ? AND n.attempt > n.budget_after AND a.attempt > n.budget_after AND a.retry_at IS NOT NULL
@@ -270,7 +271,7 @@ const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
 const waitOf = (row: WaitRow): RunState.Wait => {
   const [, , kind, since, deadline, name, correlation, digest, request, approved, note, by, decidedAt, answers, child] = row
   const said = { ...(note === null ? {} : { note }), ...(by === null ? {} : { by }) }
-  const decision = approved === null ? {} : { decision: { approved: approved === 1, ...said, at: decidedAt ?? 0 } }
+  const decision = approved === null ? {} : { decision: { approved: approved === 1, ...said, at: decidedAt ?? since } }
   const given = answers === null ? [] : (JSON.parse(answers) as ReadonlyArray<RunState.Answer>)
   return {
     kind,

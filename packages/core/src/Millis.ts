@@ -1,0 +1,114 @@
+/**
+ * Times as they are stored and scheduled by: whole milliseconds within the bounds of a date. What authors, providers and callers give is read
+ * here once, at the boundary, and rounded up, so that nothing is due before it was asked for. Events, plans and the store take only these.
+ */
+import type * as Brand from "effect/Brand"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Raised from "./internal/raised.ts"
+
+/** An instant (epoch milliseconds) or a span, in whole milliseconds, at most {@link longest}. */
+export type Millis = number & Brand.Brand<"Millis">
+
+/** The last millisecond that a `Date` can hold, in September of the year 275760, and so the longest span. */
+export const longest = 8.64e15 as Millis
+
+/** Whether a number is a time. */
+export const is = (value: number): value is Millis => Number.isSafeInteger(value) && Math.abs(value) <= longest
+
+/** Schema of a {@link Millis}. */
+export const Millis: Schema.Schema<Millis, number> = Schema.Number.pipe(
+  Schema.filter((value) => is(value) || "a time is in whole milliseconds, at most 8.64e15", {
+    jsonSchema: { type: "integer" },
+  }),
+  Schema.brand("Millis"),
+)
+
+/** Takes a number that is known to be a time. Throws a `RangeError` for one that is none. */
+export const make = (value: number): Millis => {
+  if (!is(value)) throw new RangeError(`${value} is not a time in whole milliseconds`)
+  return value as Millis
+}
+
+/** A duration as people write it: `"500ms"`, `"30s"`, `"2m"`, `"1h"`, `"1d"`, or any Effect `DurationInput`. */
+export type DurationLike = Duration.DurationInput | `${number}${"ms" | "s" | "m" | "h" | "d"}`
+
+const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** A value as an error shows it. */
+const show = (value: unknown): string => {
+  if (typeof value === "string") return JSON.stringify(value)
+  if (typeof value === "number" || typeof value === "bigint") return String(value)
+  if (Duration.isDuration(value)) return Duration.format(value)
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "an invalid Date" : "a Date"
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? "[object Object]" : Raised.show(value)
+}
+
+/** Less than half a nanosecond (ms) is what arithmetic on fractions leaves over: `8.3 * 60_000` means 498,000 ms. */
+const noise = 5e-7
+
+const roundUp = (ms: number): number => {
+  const nearest = Math.round(ms)
+  // A zero has no sign.
+  return (Math.abs(ms - nearest) < noise ? nearest : Math.ceil(ms)) + 0
+}
+
+/** What is no duration, as an error shows it. */
+export interface NoSpan {
+  readonly given: string
+  readonly problem: "is not a duration" | "is longer than 8.64e15 ms" | "is not longer than 0"
+}
+
+/** Reads a duration, 0 included. */
+export const span = (input: unknown): Either.Either<Millis, NoSpan> => {
+  const short = typeof input === "string" ? /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(input) : null
+  const ms =
+    short === null
+      ? Option.match(Duration.decodeUnknown(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+      : Number(short[1]) * units[short[2] as keyof typeof units]
+  if (!Number.isFinite(ms) || isNegative(input)) return Either.left({ given: show(input), problem: "is not a duration" })
+  return ms <= longest
+    ? Either.right(roundUp(ms) as Millis)
+    : Either.left({ given: show(input), problem: "is longer than 8.64e15 ms" })
+}
+
+/** Reads a duration longer than 0. */
+export const positiveSpan = (input: unknown): Either.Either<Millis, NoSpan> =>
+  Either.filterOrLeft(
+    span(input),
+    (ms) => ms > 0,
+    () => ({ given: show(input), problem: "is not longer than 0" }),
+  )
+
+/** `Duration` itself takes everything below 0, and NaN, for 0. */
+const isNegative = (input: unknown): boolean =>
+  typeof input === "string"
+    ? input.startsWith("-")
+    : Array.isArray(input)
+      ? input.some(isNegative)
+      : typeof input === "bigint"
+        ? input < 0n
+        : typeof input === "number" && !(input >= 0)
+
+/** Reads a `Date` or epoch milliseconds. `Left` shows what was given, which is neither. */
+export const instant = (input: unknown): Either.Either<Millis, string> => {
+  const at = input instanceof Date ? input.getTime() : input
+  const whole = typeof at === "number" ? roundUp(at) : Number.NaN
+  return is(whole) ? Either.right(whole as Millis) : Either.left(typeof at === "number" ? show(input) : Raised.show(input))
+}
+
+/** The time a span after another one, at most {@link longest}. */
+export const after = (from: number, ms: Millis): Millis => Math.min(longest, roundUp(from) + ms) as Millis
+
+/** The beginning of the epoch, and no time at all. */
+export const zero = make(0)
+
+/** The time of a clock. A clock of a test may stand between two milliseconds. */
+export const unsafeNow = (clock: Clock.Clock): Millis => Math.floor(clock.unsafeCurrentTimeMillis()) as Millis
+
+/** The time now. */
+export const now: Effect.Effect<Millis> = Effect.clockWith((clock) => Effect.sync(() => unsafeNow(clock)))

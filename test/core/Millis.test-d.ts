@@ -1,0 +1,23 @@
+/**
+ * A number is no time as long as nobody has read it as one, so that none reaches a row.
+ */
+import type * as Millis from "@smithers/core/Millis"
+import type { Step, Wait } from "@smithers/core/Plan"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import type { Command, Frame, Heartbeat, OpenRequest } from "@smithers/core/Storage"
+import { expectTypeOf } from "vitest"
+
+type Event<Tag extends RunEvent["_tag"]> = Extract<RunEvent, { readonly _tag: Tag }>
+type Time = Millis.Millis | undefined
+
+expectTypeOf<number>().not.toExtend<Millis.Millis>()
+expectTypeOf<Event<"WaitStarted">["deadline"]>().toEqualTypeOf<Time>()
+expectTypeOf<Event<"AttemptFailed">["retryAt"]>().toEqualTypeOf<Time>()
+expectTypeOf<Event<"ApprovalDecided">["saidAt"]>().toEqualTypeOf<Time>()
+expectTypeOf<Event<"TaskAnswered">["saidAt"]>().toEqualTypeOf<Time>()
+expectTypeOf<Step["timeoutMs"]>().toEqualTypeOf<Time>()
+expectTypeOf<Step["heartbeatTimeoutMs"]>().toEqualTypeOf<Time>()
+expectTypeOf<NonNullable<Step["cache"]>["ttlMs"]>().toEqualTypeOf<Time>()
+expectTypeOf<Wait["timeoutMs"]>().toEqualTypeOf<Time>()
+expectTypeOf<Frame["at"] | Command["at"] | Heartbeat["at"]>().toEqualTypeOf<Millis.Millis>()
+expectTypeOf<OpenRequest["leaseMs"] | OpenRequest["now"]>().toEqualTypeOf<Millis.Millis>()

@@ -121,15 +121,16 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const before = yield* storage.load("r")
         const failed = { _tag: "AttemptFailed", ...node, attempt: 1, error: { name: "E", message: "", retryable: true } } as const
         for (const time of [0.5, 1e300, Number.POSITIVE_INFINITY]) {
+          expect(yield* Effect.flip(run.commit([], { at: odd(time) }))).toMatchObject({ _tag: "StoreFailed" })
           const frames = [
-            run.commit([], { at: odd(time) }),
             run.commit([{ _tag: "WaitStarted", ...node, kind: "timer", deadline: odd(time) }]),
             run.commit([
               { _tag: "AttemptStarted", ...node, attempt: 1 },
               { ...failed, retryAt: odd(time) },
             ]),
           ]
-          for (const frame of frames) expect(yield* Effect.flip(frame)).toMatchObject({ _tag: "StoreFailed" })
+          for (const [event, frame] of frames.entries())
+            expect(yield* Effect.flip(frame)).toMatchObject({ _tag: "StoreRefused", event })
         }
         expectSame(yield* storage.load("r"), before)
       }),

@@ -87,7 +87,13 @@ describe("an endless loop of steps without I/O", () => {
       const storage = yield* Effect.provide(Storage, other)
       for (let look = 0; look < 20; look++) {
         yield* Effect.sleep("200 millis")
-        const opened = yield* storage.open({ runId: "r", create: undefined, revive: [], leaseMs: Millis.make(1000), now: Millis.make(Date.now()) })
+        const opened = yield* storage.open({
+          runId: "r",
+          create: undefined,
+          revive: [],
+          leaseMs: Millis.make(1000),
+          now: Millis.make(Date.now()),
+        })
         expect(opened._tag).toBe("Owned")
       }
     }),

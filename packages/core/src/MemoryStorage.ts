@@ -8,7 +8,7 @@ import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
-import { RunEnded, RunFenced, RunNotFound, StoreFailed, WorkflowMismatch } from "./Errors.ts"
+import { RunEnded, RunFenced, RunNotFound, StoreFailed, StoreRefused, WorkflowMismatch } from "./Errors.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Ticker from "./internal/ticker.ts"
@@ -187,12 +187,15 @@ export const make = (): StorageShape => {
       }),
     load: (runId) => Effect.map(find(runId), ({ state }) => state),
     commit: (frame) =>
-      Effect.flatMap(owned(frame.runId, frame.epoch), (entry) => {
-        const follows = frame.frame === entry.state.frame + 1 && frame.firstSeq === entry.state.seq + 1
-        if (follows && timesOf(frame).every(Millis.is)) return Effect.sync(() => commit(entry, frame))
-        const what = `frame ${frame.frame} of run ${frame.runId}`
-        const detail = follows ? `${what} has a time that is none` : `${what} does not follow frame ${entry.state.frame}`
-        return new StoreFailed({ operation: "commit", detail })
+      Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused> => {
+        if (frame.frame !== entry.state.frame + 1 || frame.firstSeq !== entry.state.seq + 1) {
+          const detail = `frame ${frame.frame} of run ${frame.runId} does not follow frame ${entry.state.frame}`
+          return new StoreFailed({ operation: "commit", detail })
+        }
+        const detail = "a time is no whole millisecond"
+        if (!Millis.is(frame.at)) return new StoreFailed({ operation: "commit", detail })
+        const event = frame.events.findIndex((event) => !Millis.is(timeOf(event) ?? frame.at))
+        return event < 0 ? Effect.sync(() => commit(entry, frame)) : new StoreRefused({ operation: "commit", detail, event })
       }),
     heartbeat: ({ runId, epoch, nodeId, iteration, attempt, at, details }) =>
       Effect.map(owned(runId, epoch), (entry) => {
@@ -298,14 +301,9 @@ export const make = (): StorageShape => {
   }
 }
 
-/** The times of a frame. A database would not take them where they are none. */
-const timesOf = ({ at, events }: Frame): ReadonlyArray<number> => [
-  at,
-  ...events.flatMap((event) => {
-    if (event._tag === "WaitStarted") return event.deadline ?? []
-    return event._tag === "AttemptFailed" ? (event.retryAt ?? []) : []
-  }),
-]
+/** The time that an event sets for later. A database refuses one that is none. */
+const timeOf = (event: Frame["events"][number]): number | undefined =>
+  event._tag === "WaitStarted" ? event.deadline : event._tag === "AttemptFailed" ? event.retryAt : undefined
 
 type Place = { readonly nodeId: string; readonly iteration: number }
 

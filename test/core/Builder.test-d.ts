@@ -12,7 +12,9 @@ import type { RunResult } from "@smithers/core/Workflow"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
@@ -35,6 +37,8 @@ is<{ readonly a: 1 }, { a: 1 }>()
 
 /** Shows an intersection as one object, to compare it with one. */
 type Flat<T> = { [K in keyof T]: T[K] }
+
+class Person extends Schema.Class<Person>("Person")({ name: Schema.String, born: Schema.Date }) {}
 
 class Models extends Context.Tag("Models")<Models, { readonly ask: (prompt: string) => string }>() {}
 class Files extends Context.Tag("Files")<Files, { readonly read: (path: string) => string }>() {}
@@ -170,11 +174,22 @@ export const schemas = () => {
   const maybe = $.step("d", { output: Schema.NullOr(Schema.Number), run: async () => null })
   is<Value<typeof maybe>, number | null>()
 
-  // `run` returns the encoded side; the steps after it receive the decoded one.
+  // `run` returns the encoded side, or a value of the type; the steps after it receive the latter.
   const at = $.step("e", { output: Schema.Struct({ at: Schema.Date }), run: () => ({ at: "2026-01-01" }) })
   is<Value<typeof at>, { readonly at: Date }>()
-  // @ts-expect-error the encoded side of Schema.Date is a string
-  $.step("e", { output: Schema.Struct({ at: Schema.Date }), run: () => ({ at: new Date() }) })
+  const date = $.step("e", { output: Schema.Struct({ at: Schema.Date }), run: () => ({ at: new Date() }) })
+  is<Value<typeof date>, { readonly at: Date }>()
+  // @ts-expect-error neither side of Schema.Date is a number
+  $.step("e", { output: Schema.Struct({ at: Schema.Date }), run: () => ({ at: 5 }) })
+  const option = $.step("e", { output: Schema.Option(Schema.Number), run: () => Option.some(1) })
+  is<typeof option, Step<"e", Option.Option<number>>>()
+  const either = $.step("e", {
+    output: Schema.Either({ left: Schema.String, right: Schema.Number }),
+    run: () => Effect.succeed(Either.right(1)),
+  })
+  is<typeof either, Step<"e", Either.Either<number, string>>>()
+  const person = $.step("e", { output: Person, run: async () => new Person({ name: "Ada", born: new Date(0) }) })
+  is<typeof person, Step<"e", Person>>()
 
   const zod = z.object({
     kind: z.enum(["bug", "task"]).default("task"),
@@ -595,8 +610,9 @@ export const running = () => {
     return Effect.succeed(0)
   })
 
-  // @ts-expect-error the depth is written as text
   W.execute({ repo: "", depth: 1 })
+  // @ts-expect-error the depth is a number, or written as text
+  W.execute({ repo: "", depth: true })
   // @ts-expect-error the depth is missing
   W.execute({ repo: "" })
   // @ts-expect-error there is no such field
@@ -697,8 +713,9 @@ export const boundaries = () => {
   is<typeof soft, Step<"soft", Date | undefined, Clocks>>()
   const late = $.subflow("late", { workflow: child, input: { n: "1" }, timeout: "1h", onTimeout: "continue" })
   is<typeof late, Step<"late", Date | undefined, Clocks>>()
-  // @ts-expect-error its input is written as text
-  $.subflow("wrong", { workflow: child, input: { n: 1 } })
+  $.subflow("number", { workflow: child, input: { n: 1 } })
+  // @ts-expect-error its input is a number, or written as text
+  $.subflow("wrong", { workflow: child, input: { n: true } })
   // @ts-expect-error what gives it, too
-  $.subflow("wrong", { workflow: child, input: () => ({ n: 1 }) })
+  $.subflow("wrong", { workflow: child, input: () => ({ n: true }) })
 }

@@ -2,8 +2,10 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Codec from "@smithers/core/Codec"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as z from "zod"
 import { canonical, toJson } from "../../packages/core/src/internal/json.ts"
@@ -79,6 +81,46 @@ describe("a codec of an Effect Schema", () => {
       expect(stored).toEqual(given)
       expect(restored).toBeInstanceOf(Person)
       expect((restored as Person).age).toBe(10)
+    }),
+  )
+
+  it.effect.each<[what: string, schema: Schema.Schema.AnyNoContext, given: unknown, stored: unknown]>([
+    ["an option", Schema.Option(Schema.Number), Option.some(1), { _tag: "Some", value: 1 }],
+    ["no option", Schema.Option(Schema.Number), Option.none(), { _tag: "None" }],
+    [
+      "an either",
+      Schema.Either({ left: Schema.String, right: Schema.Date }),
+      Either.right(new Date(0)),
+      { _tag: "Right", right: "1970-01-01T00:00:00.000Z" },
+    ],
+    [
+      "an instance of a class",
+      Person,
+      new Person({ name: "Ada", born: new Date(0) }),
+      { name: "Ada", born: "1970-01-01T00:00:00.000Z" },
+    ],
+    [
+      "an instance within",
+      Schema.Struct({ a: Schema.Array(Person) }),
+      { a: [new Person({ name: "Ada", born: new Date(0) })] },
+      { a: [{ name: "Ada", born: "1970-01-01T00:00:00.000Z" }] },
+    ],
+    ["a date", Schema.Struct({ at: Schema.Date }), { at: new Date(0) }, { at: "1970-01-01T00:00:00.000Z" }],
+    ["a number that is stored as text", Schema.NumberFromString, 7, "7"],
+    ["a map", Schema.Map({ key: Schema.String, value: Schema.Number }), new Map([["a", 1]]), [["a", 1]]],
+    ["a number within a union", Schema.Union(Schema.BigInt, Schema.Null), 5n, "5"],
+  ] as never)("takes a value of the type as well, and stores its encoded form: %s", ([, schema, given, stored]) =>
+    Effect.gen(function* () {
+      const result = yield* through(schema, given)
+      expect(result.stored).toEqual(stored)
+      expect(yield* Codec.make(schema).accept(result.restored)).toEqual(stored)
+    }),
+  )
+
+  it.effect("says of a value that is of the type and does not fit why that is so", () =>
+    Effect.gen(function* () {
+      expect(yield* refused(Schema.Option(Schema.Number), Option.some("x"))).toEqual(['Expected number, actual "x"'])
+      expect(yield* refused(Schema.Struct({ at: Schema.Date }), { at: 5 })).toEqual([expect.stringMatching(/^at: Expected string/)])
     }),
   )
 
@@ -325,6 +367,85 @@ describe("what JSON cannot hold", () => {
     const shared = { x: 1 }
     expect(toJson({ a: shared, b: [shared, shared] })).toEqual({ json: { a: { x: 1 }, b: [{ x: 1 }, { x: 1 }] } })
   })
+})
+
+describe("a value that is nested too deep", () => {
+  /** So many arrays, or objects, in each other. */
+  const nested = (levels: number, around: (inner: unknown) => unknown): unknown => {
+    let made: unknown = 1
+    for (let level = 0; level < levels; level++) made = around(made)
+    return made
+  }
+  interface Tree {
+    readonly of?: Tree | undefined
+  }
+  const Recursive: Schema.Schema<Tree> = Schema.Struct({ of: Schema.optional(Schema.suspend(() => Recursive)) })
+  const Lazy: z.ZodType = z.lazy(() => z.union([z.number(), z.array(Lazy), z.object({ of: Lazy })]))
+  const problem = "it is nested more than 500 levels deep"
+
+  it.effect.each([
+    ["arrays", (inner: unknown) => [inner]],
+    ["objects", (inner: unknown) => ({ of: inner })],
+    ["both, beside others", (inner: unknown) => [{ a: 1, of: inner, b: [] }]],
+  ] as const)("is refused by any schema, however deep: %s", ([, around]) =>
+    Effect.gen(function* () {
+      for (const schema of [Schema.Unknown, Recursive, z.any(), z.json(), Lazy, Schema.Array(Schema.Unknown)]) {
+        for (const levels of [501, 100_000, 1_000_000]) expect(yield* refused(schema, nested(levels, around))).toEqual([problem])
+      }
+      expect(yield* refused(Schema.Struct({ a: Schema.Unknown }), { a: nested(500, around) })).toEqual([problem])
+    }),
+  )
+
+  it.effect("is taken up to that depth, by schemas that follow it, too", () =>
+    Effect.gen(function* () {
+      for (const schema of [Schema.Unknown, z.any(), Lazy]) {
+        const value = nested(500, (inner) => [inner])
+        expect((yield* through(schema, value)).restored).toEqual(value)
+      }
+    }),
+  )
+})
+
+describe("a value that cannot be read", () => {
+  const traps: ReadonlyArray<readonly [what: string, value: unknown, issue: RegExp]> = [
+    [
+      "a getter that throws",
+      {
+        get a() {
+          throw new Error("not now")
+        },
+      },
+      /not now/,
+    ],
+    [
+      "a proxy that throws",
+      new Proxy(
+        {},
+        {
+          ownKeys() {
+            throw new Error("not now")
+          },
+        },
+      ),
+      /not now/,
+    ],
+    [
+      "a proxy that is revoked",
+      (() => {
+        const { proxy, revoke } = Proxy.revocable({}, {})
+        revoke()
+        return proxy
+      })(),
+      /revoked|Proxy/i,
+    ],
+  ]
+  it.effect.each(traps)("is refused, with why: %s", ([, value, issue]) =>
+    Effect.gen(function* () {
+      for (const schema of [Schema.Unknown, Schema.Struct({ a: Schema.String }), z.any(), z.object({ a: z.string() })]) {
+        expect(yield* refused(schema, value)).toEqual([expect.stringMatching(issue)])
+      }
+    }),
+  )
 })
 
 describe("strings and keys", () => {

@@ -13,17 +13,27 @@ import * as Either from "effect/Either"
 import * as JSONSchema from "effect/JSONSchema"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { canonical, type Json, toJson } from "./internal/json.ts"
+import * as AST from "effect/SchemaAST"
+import { canonical, isPlainObject, isTooDeep, type Json, toJson } from "./internal/json.ts"
+import * as Kept from "./internal/kept.ts"
+import * as Raised from "./internal/raised.ts"
 
 export type { Json } from "./internal/json.ts"
+export { adviceOn, type Kept, Outputs } from "./internal/kept.ts"
 
 /** A schema a user may give for an input or an output. */
 // biome-ignore lint/suspicious/noExplicitAny: a constraint only; the type parameters of the actual schema are inferred
 export type AnySchema = Schema.Schema<any, any, any> | StandardSchemaV1<any, any>
 
-/** What a schema accepts: what a step returns, what a caller passes as input. */
+/** What a schema accepts: what a step returns, what a caller passes as input. Of an Effect Schema the encoded form, or a value of its type. */
 export type Input<S> =
-  S extends Schema.Schema<infer _A, infer I, infer _R> ? I : S extends StandardSchemaV1<infer I, infer _A> ? I : never
+  S extends Schema.Schema<infer A, infer I, infer _R>
+    ? [A] extends [I]
+      ? I
+      : I | A
+    : S extends StandardSchemaV1<infer I, infer _A>
+      ? I
+      : never
 
 /** What a schema gives: what later steps receive. */
 export type Output<S> =
@@ -41,6 +51,15 @@ export interface Codec<A = unknown, R = never> {
   readonly accept: (value: unknown) => Effect.Effect<Json | undefined, Issues, R>
   /** Reads a stored form back. Fails when the schema has changed so that it no longer fits. */
   readonly restore: (stored: Json | undefined) => Effect.Effect<A, Issues, R>
+  /**
+   * Makes what decodes a restored value once more, to have another that shares nothing with it; `undefined` where that cannot be done at once.
+   * It is asked of values that hold what cannot be frozen, such as instances of classes.
+   */
+  readonly again?: (value: unknown, stored: Json | undefined) => (() => A) | undefined
+  /**
+   * Whether a value that could be taken for an Effect, such as an Option or an Either, is one of the schema's own.
+   */
+  readonly isValue?: (value: unknown) => boolean
   /** JSON Schema of the stored form, or `undefined` when the library cannot say. */
   readonly jsonSchema: JsonSchema | undefined
   /** JSON Schema of what is accepted: before defaults and transforms, which is what whoever gives it is to be told. */
@@ -63,11 +82,29 @@ export const make = <S extends AnySchema>(schema: S): Codec<Output<S>, Services<
   return made as Codec<Output<S>, Services<S>>
 }
 
+/** Reads a stored form back, to be given out again and again: nobody who is given the value can change it for the others. */
+export const keep = <A, R>(codec: Codec<A, R>, stored: Json | undefined): Effect.Effect<Kept.Kept<A>, Issues, R> => {
+  return chain(codec.restore(stored), (value) => Either.right(Kept.keep(value, () => codec.again?.(value, stored))))
+}
+
+/** Goes on at once, where that is possible: then no effect needs to be built and run. */
+const chain = <A, B, R>(
+  before: Effect.Effect<A, Issues, R>,
+  next: (value: A) => Either.Either<B, Issues>,
+): Effect.Effect<B, Issues, R> =>
+  Either.isEither(before) ? Either.flatMap(before as Either.Either<A, Issues>, next) : Effect.flatMap(before, next)
+
 /** Whether a value is a schema of either kind. */
 export const isSchema = (value: unknown): value is AnySchema =>
   Schema.isSchema(value) ||
   (typeof value === "object" && value !== null && "~standard" in value) ||
   (typeof value === "function" && "~standard" in value)
+
+/** What is said of a value whose check threw: code of a schema, or of the value itself. */
+export const threw = (thrown: unknown): string => {
+  const { name, message } = Raised.describe(thrown)
+  return `checking it threw ${name}: ${message}`
+}
 
 const line = (path: string, message: string): string => (path === "" ? message : `${path}: ${message}`)
 
@@ -79,10 +116,24 @@ const storable = (value: unknown): Either.Either<Json | undefined, Issues> => {
   return "json" in result ? Either.right(result.json) : Either.left(refuse(result.refused))
 }
 
+/**
+ * Why nothing can be made of a value: it is nested too deep, or cannot be read. Schemas may follow a value as deep as it goes, and are not
+ * asked then.
+ */
+const unreadable = (value: unknown): Issues | undefined => {
+  try {
+    if (!isTooDeep(value)) return undefined
+  } catch {
+    // A getter or a proxy has thrown.
+  }
+  const result = toJson(value)
+  return "refused" in result ? refuse(result.refused) : undefined
+}
+
 const parseIssues = (issue: ParseResult.ParseIssue): Issues =>
   ParseResult.ArrayFormatter.formatIssueSync(issue).map((found) => line(found.path.map(String).join("."), found.message))
 
-/** The value, where a schema answers at once, as nearly all do: then no effect needs to be built and run. */
+/** The value, where a schema answers at once, as nearly all do. */
 const answer = <A, E, R>(parsed: Effect.Effect<A, E, R>): { readonly value: A } | undefined =>
   Either.isEither(parsed) && Either.isRight(parsed) ? { value: parsed.right as A } : undefined
 
@@ -90,19 +141,33 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
   const options = { errors: "all" } as const
   const decode = ParseResult.decodeUnknown(schema, options)
   const encode = ParseResult.encodeUnknown(schema, options)
+  const ownEffects = declarations(AST.typeAST(schema.ast)).map((ast) => ParseResult.is(Schema.make(ast)))
   let described: JsonSchema | undefined | null = null
+  /** A value that is not the encoded form of any may be one of the type itself. */
+  const acceptEither = (value: unknown): Effect.Effect<unknown, ParseResult.ParseIssue, R> =>
+    Effect.catchAll(Effect.flatMap(decode(value), encode), (issue) =>
+      Effect.mapError(encode(value), (other) => (isInstance(value) ? other : issue)),
+    )
   return {
     accept: (value) => {
+      const refused = unreadable(value)
+      if (refused !== undefined) return Either.left(refused)
       const decoded = answer(decode(value))
       const encoded = decoded === undefined ? undefined : answer(encode(decoded.value))
       if (encoded !== undefined) return storable(encoded.value)
-      return Effect.flatMap(Effect.mapError(Effect.flatMap(decode(value), encode), parseIssues), storable)
+      return chain(Effect.mapError(acceptEither(value), parseIssues), storable)
     },
     restore: (stored) => {
       const decoded = decode(stored)
       const answered = answer(decoded)
       return answered === undefined ? Effect.mapError(decoded, parseIssues) : Either.right(answered.value)
     },
+    again: (value) => {
+      const encoded = answer(encode(value))
+      if (encoded === undefined || answer(decode(encoded.value)) === undefined) return undefined
+      return () => answer(decode(encoded.value))?.value ?? (value as A)
+    },
+    isValue: (value) => ownEffects.some((is) => is(value)),
     get jsonSchema() {
       if (described === null) described = attempt(() => anonymous(JSONSchema.make(schema)) as JsonSchema)
       return described
@@ -110,6 +175,26 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
     get inputSchema() {
       return this.jsonSchema
     },
+  }
+}
+
+/** What is neither an array nor made by a literal: of the type of a schema, if anything. */
+const isInstance = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !isPlainObject(value)
+
+/** The types of values that a type is or may be which are neither literals nor structures of such: an Option, an instance of a class. */
+const declarations = (ast: AST.AST, around: ReadonlyArray<AST.AST> = []): ReadonlyArray<AST.AST> => {
+  switch (ast._tag) {
+    case "Declaration":
+      return [ast]
+    case "Refinement":
+      return declarations(ast.from, around)
+    case "Union":
+      return ast.types.flatMap((type) => declarations(type, around))
+    case "Suspend":
+      return around.includes(ast) ? [] : declarations(ast.f(), [...around, ast])
+    default:
+      return []
   }
 }
 
@@ -131,25 +216,28 @@ const standardIssues = (issues: ReadonlyArray<StandardSchemaV1.Issue>): Issues =
   })
 
 const fromStandard = (schema: StandardSchemaV1): Codec => {
-  const validate = (value: unknown): Effect.Effect<unknown, Issues> =>
-    Effect.flatMap(
-      Effect.suspend(() => {
-        const result = schema["~standard"].validate(value)
-        return result instanceof Promise ? Effect.promise(() => result) : Effect.succeed(result)
-      }),
-      (result) => (result.issues === undefined ? Effect.succeed(result.value) : Effect.fail(standardIssues(result.issues))),
-    )
+  const validate = (value: unknown): Effect.Effect<unknown, Issues> => {
+    const refused = unreadable(value)
+    if (refused !== undefined) return Either.left(refused)
+    const result = schema["~standard"].validate(value)
+    return result instanceof Promise
+      ? Effect.flatMap(
+          Effect.promise(() => result),
+          judged,
+        )
+      : judged(result)
+  }
   let shape: ReturnType<typeof describeStandard> | undefined
   const describe = () => {
     if (shape === undefined) shape = describeStandard(schema)
     return shape
   }
   return {
-    accept: (value) => Effect.flatMap(validate(value), storable),
+    accept: (value) => chain(validate(value), storable),
     restore: (stored) =>
       describe().isTwoWay
-        ? Effect.map(validate(stored), (value) => (isReread(stored, value) ? value : stored))
-        : Effect.succeed(stored),
+        ? chain(validate(stored), (value) => Either.right(isReread(stored, value) ? value : stored))
+        : Either.right(stored),
     get jsonSchema() {
       return describe().output
     },
@@ -158,6 +246,9 @@ const fromStandard = (schema: StandardSchemaV1): Codec => {
     },
   }
 }
+
+const judged = (result: StandardSchemaV1.Result<unknown>): Either.Either<unknown, Issues> =>
+  result.issues === undefined ? Either.right(result.value) : Either.left(standardIssues(result.issues))
 
 const describeStandard = (schema: StandardSchemaV1) => {
   const converter = (schema as unknown as Partial<StandardJSONSchemaV1>)["~standard"]?.jsonSchema

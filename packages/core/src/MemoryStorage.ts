@@ -283,14 +283,15 @@ export const make = (): StorageShape => {
           .filter(({ status }) => all || status === "open")
           .sort((left, right) => left.since - right.since)
           .slice(0, limit)
+          .map((wait) => ({ ...wait, request: structuredClone(wait.request) }))
       }),
     plan: (runId, frame = Number.POSITIVE_INFINITY) =>
       Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
     inspect: (runId) =>
       Effect.map(find(runId), (entry) => ({
         run: entry.run,
-        input: entry.created.input,
-        output: entry.state.output,
+        input: structuredClone(entry.created.input),
+        output: structuredClone(entry.state.output),
         failure: entry.state.failure ?? null,
         nodes: [...HashMap.values(entry.state.nodes)].map((record) => summarize(entry, record)).sort(byNode),
         attempts: [...entry.attempts.values()].sort((left, right) => byNode(left, right) || left.attempt - right.attempt),

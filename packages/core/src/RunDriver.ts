@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
-import type { Codec, Json } from "./Codec.ts"
+import { type Codec, type Json, type Kept, keep, Outputs, threw } from "./Codec.ts"
 import {
   CompensationFailed,
   CrashLoop,
@@ -31,6 +31,7 @@ import {
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Attempts from "./internal/attempts.ts"
 import { canonical } from "./internal/json.ts"
+import { isShareable } from "./internal/kept.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Patience from "./internal/patience.ts"
@@ -181,7 +182,7 @@ const longestSleepMs = 86_400_000
 /** Outputs read back under the current schemas. */
 const restore = (definition: Definition<unknown>, records: ReadonlyArray<RunState.NodeRecord>) =>
   Effect.suspend(() => {
-    const outputs = new Map<NodeKey, unknown>()
+    const outputs = new Outputs()
     const incompatible: Array<{ readonly nodeId: string; readonly iteration: number; readonly issues: ReadonlyArray<string> }> = []
     const later: Array<Effect.Effect<void, never, unknown>> = []
     for (const record of records) {
@@ -190,9 +191,9 @@ const restore = (definition: Definition<unknown>, records: ReadonlyArray<RunStat
       if (codec === undefined) continue
       const { nodeId, iteration } = record
       const key = nodeKey(nodeId, iteration)
-      const restored = codec.restore(record.output)
+      const restored = keep(codec, record.output)
       if (Either.isEither(restored) && Either.isRight(restored)) {
-        outputs.set(key, restored.right)
+        outputs.set(key, restored.right as Kept)
         continue
       }
       const onFailure = (issues: ReadonlyArray<string>) => incompatible.push({ nodeId, iteration, issues })
@@ -202,7 +203,7 @@ const restore = (definition: Definition<unknown>, records: ReadonlyArray<RunStat
   })
 
 const readInput = (definition: Definition<unknown>, workflow: string, stored: Json | undefined) =>
-  Effect.mapError(definition.input.restore(stored), (issues) => new InvalidInput({ workflow, issues }))
+  Effect.mapError(keep(definition.input, stored), (issues) => new InvalidInput({ workflow, issues }))
 
 /** How a run that has ended, ended: its output is read back through the plan. */
 export const recall = <R>(
@@ -216,7 +217,7 @@ export const recall = <R>(
     if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure } as const
     const { outputs, incompatible } = yield* restore(definition, RunState.records(state))
     if (incompatible.length > 0) return yield* new IncompatibleOutput({ runId, nodes: incompatible })
-    const values = { input: yield* readInput(definition, state.workflow, state.input), outputs }
+    const values = Scheduler.valuesOf(yield* readInput(definition, state.workflow, state.input), outputs)
     const plan = yield* makePlan(definition.planner(), state, values)
     const schedule = Scheduler.make(plan, values, { maxConcurrency: 1 })
     schedule.advance(state, [], Millis.zero)
@@ -225,8 +226,20 @@ export const recall = <R>(
       const issues = ["the workflow no longer ends in what this run gave; the output is still stored with the run"]
       return yield* new IncompatibleOutput({ runId, nodes: [{ nodeId: plan.workflow, iteration: 0, issues }] })
     }
-    return { _tag: "Finished", output: schedule.value(0) } as const
+    return finished(schedule)
   }) as Effect.Effect<Settlement, DriverError, R>
+
+/** Several callers may be given the output, and none of them can change it for the others. */
+const finished = (schedule: Scheduler.Schedule): Settlement => {
+  const output = schedule.value(0)
+  if (isShareable(output)) return { _tag: "Finished", output }
+  return {
+    _tag: "Finished",
+    get output() {
+      return schedule.value(0)
+    },
+  }
+}
 
 const makePlan = (planner: Planner, state: RunState.RunState, values: Scheduler.Values) =>
   Effect.filterOrFail(
@@ -307,7 +320,7 @@ const loop = (
       return yield* new IncompatibleOutput({ runId, nodes: incompatible })
     }
     const stored = created === undefined ? state.input : created.input
-    const values: Scheduler.Values = { input: yield* readInput(definition, workflow, stored), outputs }
+    const values = Scheduler.valuesOf(yield* readInput(definition, workflow, stored), outputs)
     const attempts = Attempts.make({
       storage,
       onOutage,
@@ -449,14 +462,16 @@ const loop = (
     const services = yield* Effect.context<unknown>()
     /** Checks at once what the world gave, as it is checked in the midst of scheduling. */
     const accept = (wait: Wait, key: NodeKey, given: unknown): Scheduler.Accepted => {
-      const checked = Effect.flatMap(wait.codec.accept(given), (stored) =>
-        Effect.map(wait.codec.restore(stored), (value) => ({ stored, value })),
+      const accepted = Effect.flatMap(
+        Effect.suspend(() => wait.codec.accept(given)),
+        (stored) => Effect.map(keep(wait.codec, stored), (kept) => ({ stored, kept })),
       )
+      const checked = Effect.catchAllDefect(accepted, (thrown) => Effect.fail([threw(thrown)]))
       const exit = Effect.runSyncExit(Effect.provide(Effect.either(checked), services))
       if (Exit.isFailure(exit))
         return { issues: ["its schema cannot be checked at once; schemas of waits must not be asynchronous"] }
       if (Either.isLeft(exit.value)) return { issues: exit.value.left }
-      outputs.set(key, exit.value.right.value)
+      outputs.set(key, exit.value.right.kept)
       return { stored: exit.value.right.stored }
     }
     const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys }
@@ -686,7 +701,7 @@ const settle = (
   }
   if (outcome?._tag === "Finished") {
     const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0) }) } as const
-    return { event, settlement: { _tag: "Finished", output: schedule.value(0) } as const, count: Metrics.runsFinished }
+    return { event, settlement: finished(schedule), count: Metrics.runsFinished }
   }
   if (state.cancel !== undefined) {
     // Without boundaries there is nothing to do on the way out, also where a plan does not settle.

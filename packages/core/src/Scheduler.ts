@@ -8,7 +8,7 @@
  * not recursion, so that no plan is too deep or too long.
  */
 import * as HashMap from "effect/HashMap"
-import type { Json } from "./Codec.ts"
+import type { Json, Kept } from "./Codec.ts"
 import { type ErrorInfo, InvalidRequest } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Boundaries from "./internal/boundaries.ts"
@@ -24,11 +24,19 @@ import * as Plan from "./Plan.ts"
 import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
-/** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. */
+/** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. Each read may give another copy. */
 export interface Values {
   readonly input: unknown
-  readonly outputs: ReadonlyMap<NodeKey, unknown>
+  readonly outputs: Pick<ReadonlyMap<NodeKey, unknown>, "get" | "has">
 }
+
+/** Decoded values of a run. */
+export const valuesOf = (input: Kept, outputs: Values["outputs"]): Values => ({
+  get input() {
+    return input.give()
+  },
+  outputs,
+})
 
 /** An attempt to start. */
 export interface Start {

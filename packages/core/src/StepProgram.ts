@@ -11,9 +11,10 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
 import * as AgentProgram from "./AgentProgram.ts"
-import type { Json } from "./Codec.ts"
+import { type Json, type Kept, keep } from "./Codec.ts"
 import { AgentFailed, type ErrorInfo, InvalidDelay, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
 import { canonical, toJson } from "./internal/json.ts"
+import { giveJson } from "./internal/kept.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
@@ -113,7 +114,7 @@ export type AttemptResult =
   | {
       readonly _tag: "Succeeded"
       readonly output: Json | undefined
-      readonly value: unknown
+      readonly value: Kept
       /** The output was taken over from an earlier run. */
       readonly isCached: boolean
       /** The key under which to keep the output for later runs. */
@@ -197,7 +198,7 @@ const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknow
     const found = yield* cache.find(key)
     if (Option.isNone(found)) return yield* fresh(key)
     // If the schema has changed since, what is there does not count.
-    const restored = yield* Effect.option(step.codec.restore(found.value))
+    const restored = yield* Effect.option(keep(step.codec, found.value))
     if (Option.isNone(restored)) return yield* fresh(key)
     return { _tag: "Succeeded", output: found.value, value: restored.value, isCached: true, cacheKey: undefined } as const
   })
@@ -210,7 +211,7 @@ const accept = (
 ): Effect.Effect<AttemptResult, InvalidOutput, unknown> => {
   const accepted = step.codec.accept(returned)
   const restored = Effect.flatMap(accepted, (output) =>
-    Effect.map(step.codec.restore(output), (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const),
+    Effect.map(keep(step.codec, output), (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const),
   )
   return Effect.mapError(restored, (issues) => new InvalidOutput({ nodeId: step.id, issues }))
 }
@@ -262,7 +263,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
           throw new TypeError(`heartbeat details must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
         attempt.onHeartbeat(copied.json)
       },
-      lastHeartbeat: attempt.lastHeartbeat,
+      lastHeartbeat: giveJson(attempt.lastHeartbeat),
       get signal() {
         return signalOf(ending)
       },
@@ -285,7 +286,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       ending.isOver = true
       return Effect.fail(thrown)
     }
-    if (Effect.isEffect(returned)) {
+    if (Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true) {
       return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, end)
     }
     if (!isThenable(returned)) {

@@ -214,7 +214,10 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       const runId = given.runId ?? (yield* generateRunId)
       if (!idPattern.test(runId)) return yield* new InvalidRunId({ runId })
       const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
-      const stored = yield* Effect.mapError(definition.input.accept(value), refused)
+      const stored = yield* Effect.suspend(() => definition.input.accept(value)).pipe(
+        Effect.catchAllDefect((thrown) => Effect.fail([Codec.threw(thrown)])),
+        Effect.mapError(refused),
+      )
       const begun = yield* begin(stored, runId)
       const create = { workflow: begun.name, version: begun.version, input: stored, tags: given.tags ?? [], source: given.source }
       return [begun, { runId, create, revive: ["failed"], onIncompatible: given.onIncompatible ?? "fail" } as const] as const

@@ -75,7 +75,7 @@ export class MissingOutput extends Schema.TaggedError<MissingOutput>()("MissingO
 
 /** How a `ctx` finds things. */
 export interface Source {
-  readonly input: unknown
+  readonly input: () => unknown
   readonly runId: string
   readonly known: () => Reading.Known
   /** The table of a target; throws where there is none. */
@@ -102,7 +102,7 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
   }
   const ctx = {
     get input() {
-      return source.input
+      return source.input()
     },
     runId: source.runId,
     get iteration() {

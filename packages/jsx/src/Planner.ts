@@ -91,7 +91,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   const ctxAt: Lowering["ctxAt"] = (state, loop, noteRead, onPending) =>
     Ctx.make(
       {
-        input: values.input,
+        input: () => values.input,
         runId: state.runId,
         known: () => known(state),
         tableOf: knownTableOf,
@@ -144,7 +144,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     const catches = new Map<NodeId, Catch>()
     const contexts = new Map<string | undefined, Ctx.Ctx>()
     const source: Ctx.Source = {
-      input: values.input,
+      input: () => values.input,
       runId: state.runId,
       known: () => known(state),
       tableOf: knownTableOf,
@@ -365,7 +365,7 @@ const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFai
   if (thrown instanceof InvalidWorkflow) return thrown
   if (thrown instanceof Misplaced) return new InvalidWorkflow({ workflow, where: thrown.where, problem: thrown.message })
   const { thrown: cause, where, pending } = thrown instanceof RenderError ? thrown : { thrown, where: undefined, pending: [] }
-  const said = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+  const said = cause instanceof Error ? `${cause.name}: ${cause.message}${Codec.adviceOn(cause)}` : String(cause)
   const last = pending.at(-1)
   const hint = `. The output of "${last?.nodeId ?? last?.table}" was not there yet when this was drawn: where what is made of it cannot do without, read it with outputMaybe`
   const problem = last === undefined ? said : `${said}${hint}`

@@ -8,6 +8,7 @@ import { idPattern, idRule } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
+import { valuesOf } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"
 import * as CoreWorkflow from "@smithers/core/Workflow"
 import * as Effect from "effect/Effect"
@@ -181,10 +182,10 @@ const make = (
   const begin = (stored: Codec.Json | undefined, runId: string) =>
     Effect.gen(function* () {
       // It was accepted a moment ago.
-      const decoded = yield* Effect.orDieWith(input.restore(stored), (issues) => new Error(issues.join("; ")))
+      const kept = yield* Effect.orDieWith(Codec.keep(input, stored), (issues) => new Error(issues.join("; ")))
       const planner = Planner.make(blueprint, name)
       const first = yield* Effect.try({
-        try: () => planner.draw(RunState.empty(runId), { input: decoded, outputs: new Map() }),
+        try: () => planner.draw(RunState.empty(runId), valuesOf(kept, new Codec.Outputs())),
         catch: (thrown) => thrown as InvalidWorkflow | RenderFailed,
       })
       name = first.lowered.name

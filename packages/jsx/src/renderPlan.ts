@@ -5,14 +5,15 @@
 import type { Caught } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidInput, InvalidWorkflow, unnamed } from "@smithers/core/Errors"
-import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
+import { type NodeId, nodeKey } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { PendingRead, Plan } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
-import type { Values } from "@smithers/core/Scheduler"
+import { type Values, valuesOf } from "@smithers/core/Scheduler"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import * as Prompt from "./internal/prompt.ts"
 import type * as Lower from "./lower.ts"
 import * as Planner from "./Planner.ts"
@@ -72,14 +73,17 @@ export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: Render
   return { name: lowered.name, plan, tasks: lowered.tasks().map(show), pending: plan.pending, impurities }
 }
 
-const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (issues: Codec.Issues) => Error): unknown => {
-  const decoded = Effect.flatMap(codec.accept(value), codec.restore) as Effect.Effect<unknown, Codec.Issues>
+const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (issues: Codec.Issues) => Error): Codec.Kept => {
+  const decoded = Effect.flatMap(codec.accept(value), (stored) => Codec.keep(codec, stored)) as Effect.Effect<
+    Codec.Kept,
+    Codec.Issues
+  >
   const result = Effect.runSync(Effect.either(decoded))
   if (Either.isLeft(result)) throw refuse(result.left)
   return result.right
 }
 
-const drawWith = (blueprint: Planner.Blueprint, input: unknown, options: RenderOptions): Planner.Drawn => {
+const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: RenderOptions): Planner.Drawn => {
   const { outputs = {}, loops = {}, caught = {}, runId = "preview" } = options
   const given = Object.entries(outputs).map(([name, value]) => ({ ...placeOf(name), value }))
   const halted = Object.entries(caught).map(([name, error]) => haltedBy(placeOf(name), error))
@@ -148,13 +152,13 @@ const placesOf = (
 const stateOf = (
   { schemas }: Planner.Blueprint,
   runId: string,
-  input: unknown,
+  input: Codec.Kept,
   given: Given,
   tables: ReadonlyMap<NodeId, string>,
   loops: { readonly [loop: string]: number },
   halted: ReadonlyArray<RunEvent>,
 ): { readonly state: RunState.RunState; readonly values: Values } => {
-  const outputs = new Map<NodeKey, unknown>()
+  const outputs = new Codec.Outputs()
   const events: Array<RunEvent> = [...halted]
   const passes = new Map<string, number>(Object.entries(loops))
   const parents = new Map<string, string | undefined>()
@@ -168,8 +172,8 @@ const stateOf = (
         where: `outputs of renderPlan`,
         problem: `"${nodeId}" does not match "${table}": ${issues.join("; ")}`,
       })
-    const codec = schema === undefined ? undefined : (Codec.make(schema) as Codec.Codec<unknown, unknown>)
-    outputs.set(nodeKey(nodeId, iteration), codec === undefined ? value : decode(codec, value, refuse))
+    const codec = Codec.make(schema ?? Schema.Unknown) as Codec.Codec<unknown, unknown>
+    outputs.set(nodeKey(nodeId, iteration), decode(codec, value, refuse))
     events.push({ _tag: "AttemptSucceeded", nodeId, iteration, attempt: 1, table })
     const [innermost, ...outer] = known.get(tables)?.get(nodeId) ?? []
     if (innermost === undefined && iteration > 0) {
@@ -189,7 +193,7 @@ const stateOf = (
     for (let pass = 0; pass < count; pass++) events.push({ _tag: "LoopAdvanced", nodeId: loop, iteration, base: 0, pass })
   }
   const state = events.reduce((folded, event) => RunState.apply(folded, event, Millis.zero), RunState.empty(runId))
-  return { state, values: { input, outputs } }
+  return { state, values: valuesOf(input, outputs) }
 }
 
 const show = ({ content, ...task }: Lower.PlacedTask): PlannedTask => {

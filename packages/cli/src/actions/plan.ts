@@ -1,9 +1,11 @@
 /**
  * Plans, drawn without running anything.
  */
+import * as Codec from "@smithers/core/Codec"
 import type { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
 import type { Plan } from "@smithers/core/Plan"
 import * as RunState from "@smithers/core/RunState"
+import { valuesOf } from "@smithers/core/Scheduler"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -177,24 +179,26 @@ const compareWith = ({ runId, state, plan: before }: StoredRun, workflow: Loaded
   Effect.gen(function* () {
     const { definition } = workflow
     const problems: Array<Problem> = []
-    const input = yield* Effect.either(definition.input.restore(state.input) as Effect.Effect<unknown, ReadonlyArray<string>>)
+    const input = yield* Effect.either(
+      Codec.keep(definition.input, state.input) as Effect.Effect<Codec.Kept, ReadonlyArray<string>>,
+    )
     if (Either.isLeft(input)) {
       // What it draws of no input would say nothing of the run.
       problems.push({ kind: "incompatible", message: `the input of the run: ${input.left.join("; ")}` })
       return { problems, plan: undefined, difference: null }
     }
-    const outputs = new Map<`${string}/${number}`, unknown>()
+    const outputs = new Codec.Outputs()
     for (const record of RunState.records(state)) {
       if (record.kind !== "step" || record.status !== "finished") continue
       const codec = definition.codecOf(record.nodeId, record.table ?? "")
       if (codec === undefined) continue
-      const restored = yield* Effect.either(codec.restore(record.output) as Effect.Effect<unknown, ReadonlyArray<string>>)
+      const restored = yield* Effect.either(Codec.keep(codec, record.output) as Effect.Effect<Codec.Kept, ReadonlyArray<string>>)
       if (Either.isRight(restored)) outputs.set(`${record.nodeId}/${record.iteration}`, restored.right)
       else problems.push({ kind: "incompatible", message: `the output of "${record.nodeId}": ${restored.left.join("; ")}` })
     }
     const after = yield* Effect.either(
       Effect.try({
-        try: () => definition.planner().plan(state, { input: input.right, outputs }),
+        try: () => definition.planner().plan(state, valuesOf(input.right, outputs)),
         catch: (thrown) => thrown as Error,
       }),
     )

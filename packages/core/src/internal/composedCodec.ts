@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import type { Codec, Issues, Json } from "../Codec.ts"
 import type * as Plan from "../Plan.ts"
 
@@ -17,6 +18,11 @@ export const of = (plan: Plan.Plan | undefined): Codec<unknown, unknown> => {
   return {
     accept: (given) => Either.right(given as Json | undefined),
     restore,
+    again: (_, stored) => {
+      const decode = () => Effect.runSyncExit(restore(stored) as Effect.Effect<unknown, Issues>)
+      if (Exit.isFailure(decode())) return undefined
+      return () => Exit.getOrElse(decode(), () => undefined)
+    },
     jsonSchema,
     inputSchema: undefined,
   }

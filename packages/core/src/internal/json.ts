@@ -11,6 +11,12 @@ export interface NotJson {
   readonly problem: string
 }
 
+/**
+ * Levels of arrays and objects that a value may have. JSON that people and models write has a dozen; SQLite's own functions read a
+ * thousand, and recursive code at least ten thousand. Not to be tuned: a database that was written with more could not be read.
+ */
+const maxDepth = 500
+
 class NotJsonSignal {
   readonly path: string
   readonly problem: string
@@ -20,13 +26,14 @@ class NotJsonSignal {
   }
 }
 
-const isPlainObject = (value: object): boolean => {
+/** Whether an object is one that a literal makes. */
+export const isPlainObject = (value: object): boolean => {
   const prototype = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
 
 /** Assigns without ever reaching a setter: `__proto__` is a key like any other here. */
-const setOwn = (target: Record<string, unknown>, key: string, value: unknown): void => {
+export const setOwn = (target: Record<string, unknown>, key: string, value: unknown): void => {
   if (key === "__proto__") {
     Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
   } else {
@@ -36,48 +43,102 @@ const setOwn = (target: Record<string, unknown>, key: string, value: unknown): v
 
 const describe = (value: object): string => value.constructor?.name ?? "object"
 
-const copy = (value: unknown, path: string, ancestors: ReadonlyArray<object>): Json => {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return value
-    case "number":
-      if (Number.isFinite(value)) return value
-      throw new NotJsonSignal(path, `${value} is not a JSON number`)
-    case "object": {
-      if (value === null) return null
-      if (ancestors.includes(value)) throw new NotJsonSignal(path, "the value contains itself")
-      const inside = [...ancestors, value]
-      if (Array.isArray(value)) {
-        return Array.from(value, (item, index) => {
-          if (item === undefined) throw new NotJsonSignal(`${path}[${index}]`, "undefined in an array")
-          return copy(item, `${path}[${index}]`, inside)
-        })
-      }
-      if (!isPlainObject(value)) throw new NotJsonSignal(path, `a ${describe(value)} is not a JSON value`)
-      const result: Record<string, Json> = {}
-      for (const key of Object.keys(value)) {
-        const item = (value as Record<string, unknown>)[key]
-        if (item !== undefined) setOwn(result, key, copy(item, path === "" ? key : `${path}.${key}`, inside))
-      }
-      return result
+/** One copy: the objects that are being copied, from the outside in, and the key of each in the one around it. */
+class Copier {
+  readonly around: Array<object> = []
+  readonly keys: Array<string | number> = []
+
+  copy(value: unknown): Json {
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return value
+      case "number":
+        if (Number.isFinite(value)) return value
+        return this.refuse(`${value} is not a JSON number`)
+      case "object":
+        return value === null ? null : this.copyObject(value)
+      default:
+        return this.refuse(`a ${typeof value} is not a JSON value`)
     }
-    default:
-      throw new NotJsonSignal(path, `a ${typeof value} is not a JSON value`)
+  }
+
+  private copyObject(value: object): Json {
+    const { around, keys } = this
+    const depth = around.length
+    if (around.includes(value)) return this.refuse("the value contains itself")
+    // The way to it says nothing and is long.
+    if (depth === maxDepth) throw new NotJsonSignal("", `it is nested more than ${maxDepth} levels deep`)
+    around.push(value)
+    let result: Json
+    if (Array.isArray(value)) {
+      result = Array.from(value, (item: unknown, index) => {
+        keys[depth] = index
+        return item === undefined ? this.refuse("undefined in an array") : this.copy(item)
+      })
+    } else if (isPlainObject(value)) {
+      const object: Record<string, Json> = {}
+      for (const key of Object.keys(value)) {
+        keys[depth] = key
+        const item = (value as Record<string, unknown>)[key]
+        if (item !== undefined) setOwn(object, key, this.copy(item))
+      }
+      result = object
+    } else {
+      around.pop()
+      return this.refuse(`a ${describe(value)} is not a JSON value`)
+    }
+    around.pop()
+    keys.length = depth
+    return result
+  }
+
+  /** Where the copy is at. */
+  path(): string {
+    let path = ""
+    for (const key of this.keys.slice(0, this.around.length)) {
+      path += typeof key === "number" ? `[${key}]` : path === "" ? key : `.${key}`
+    }
+    return path
+  }
+
+  private refuse(problem: string): never {
+    throw new NotJsonSignal(this.path(), problem)
   }
 }
 
 /**
  * Copies a value into plain JSON, so that later mutations of the original do not show. Properties that are `undefined` are
- * left out, as in `JSON.stringify`; everything else that JSON would silently change (NaN, Date, Map, functions …) is refused.
+ * left out, as in `JSON.stringify`; everything else that JSON would silently change (NaN, Date, Map, functions …) is refused, and so is
+ * what cannot be read, and what is nested more than {@link maxDepth} levels deep.
  */
 export const toJson = (value: unknown): { readonly json: Json } | { readonly refused: NotJson } => {
+  const copier = new Copier()
   try {
-    return { json: copy(value, "", []) }
-  } catch (signal) {
-    if (signal instanceof NotJsonSignal) return { refused: { path: signal.path, problem: signal.problem } }
-    throw signal
+    return { json: copier.copy(value) }
+  } catch (thrown) {
+    if (thrown instanceof NotJsonSignal) return { refused: { path: thrown.path, problem: thrown.problem } }
+    return { refused: { path: copier.path(), problem: `it cannot be read: ${messageOf(thrown)}` } }
   }
+}
+
+/** The message of what a getter or a proxy has thrown, which may throw itself. */
+const messageOf = (thrown: unknown): string => {
+  try {
+    return thrown instanceof Error ? thrown.message : String(thrown)
+  } catch {
+    return "an error that cannot be read either"
+  }
+}
+
+/** Whether arrays and plain objects are nested in a value deeper than JSON may be, or contain themselves. Reading it may throw. */
+export const isTooDeep = (value: unknown, left = maxDepth): boolean => {
+  if (typeof value !== "object" || value === null) return false
+  if (Array.isArray(value)) return left === 0 || value.some((item) => isTooDeep(item, left - 1))
+  if (!isPlainObject(value)) return false
+  if (left === 0) return true
+  for (const key of Object.keys(value)) if (isTooDeep((value as Record<string, unknown>)[key], left - 1)) return true
+  return false
 }
 
 /** JSON text with sorted keys: equal values give equal text. */

@@ -9,6 +9,7 @@ import type * as Plan from "../Plan.ts"
 import { isLeaf } from "../Plan.ts"
 import type { FailureCause } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
+import { giveJson } from "./kept.ts"
 
 /** What a `catch` is told: what failed, and of what. */
 export interface Caught {
@@ -26,7 +27,7 @@ export interface Caught {
 /** A cause as a `catch` is told of it. */
 export const caughtOf = (cause: FailureCause, state: RunState.RunState): Caught => {
   const left = RunState.uncompensated(state).map(({ nodeId, iteration, error }) => ({ nodeId, iteration, message: error.message }))
-  return { ...describe(cause), ...(left.length === 0 ? {} : { uncompensated: left }) }
+  return giveJson({ ...describe(cause), ...(left.length === 0 ? {} : { uncompensated: left }) })
 }
 
 const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
@@ -63,7 +64,7 @@ export interface View {
 /** What the view asks of whoever keeps the state. */
 export interface Source {
   readonly plan: Plan.Plan
-  readonly values: { readonly input: unknown; readonly outputs: ReadonlyMap<NodeKey, unknown> }
+  readonly values: { readonly input: unknown; readonly outputs: Pick<ReadonlyMap<NodeKey, unknown>, "get"> }
   readonly state: () => RunState.RunState
   /** The arm a branch has taken, or takes; -1 for none. */
   readonly armOf: (position: number, branch: Plan.Branch) => number

@@ -1,6 +1,6 @@
 /** What TypeScript makes of agents. Nothing here runs: `tsc` checks it. */
 import { createAgent } from "@smithers/agents"
-import type { Agent } from "@smithers/core/Agent"
+import type { AnyAgent } from "@smithers/core/Agent"
 import { type LanguageModel, Output, ToolLoopAgent, tool } from "ai"
 import * as z from "zod"
 
@@ -8,14 +8,14 @@ declare const model: LanguageModel
 
 // The AI SDK's agents are agents, with or without tools and an output of their own.
 const list = tool({ inputSchema: z.object({}), execute: async () => ["a.ts"] })
-export const agents: ReadonlyArray<Agent> = [
+export const agents: ReadonlyArray<AnyAgent> = [
   new ToolLoopAgent({ model }),
   new ToolLoopAgent({ model, tools: { list } }),
   new ToolLoopAgent({ model, output: Output.object({ schema: z.object({ risk: z.string() }) }) }),
 ]
 
 // As the documentation shows it: the input's fields are there without naming their types.
-export const analyze: Agent = createAgent({
+export const analyze: AnyAgent = createAgent({
   name: "analyzer",
   instructions: ({ repo, sha }) => `
     Analyze the repository ${repo} at commit ${sha}.
@@ -47,6 +47,6 @@ createAgent({ name: "a", output: Output.text() })
 createAgent({ model })
 
 // Anything that answers a prompt with a text is an agent.
-export const plain: Agent = { generate: async ({ prompt }) => ({ text: prompt ?? "" }) }
+export const plain: AnyAgent = { generate: async ({ prompt }) => ({ text: prompt }) }
 // @ts-expect-error a text alone is no reply
-export const wrong: Agent = { generate: async () => "text" }
+export const wrong: AnyAgent = { generate: async () => "text" }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "@effect/vitest"
 import { createAgent } from "@smithers/agents"
-import type { Agent, AgentTurn } from "@smithers/core/Agent"
+import type { AgentTurn, AnyAgent } from "@smithers/core/Agent"
 import * as AgentProgram from "@smithers/core/AgentProgram"
 import * as Codec from "@smithers/core/Codec"
 import { APICallError, hasToolCall, Output, ToolLoopAgent, tool } from "ai"
@@ -58,13 +58,14 @@ const model = (...answers: ReadonlyArray<Generate | Error>) => {
 const Risk = Schema.Struct({ risk: Schema.Literal("low", "high"), note: Schema.optional(Schema.String) })
 const context = { input: { repo: "acme", sha: "abc" }, runId: "r", stepId: "s", iteration: 2, attempt: 3, idempotencyKey: "r:s:2" }
 
-const asking = (agents: ReadonlyArray<Agent>, output: Codec.AnySchema | undefined = Risk, isText = false) => {
+const asking = (agents: ReadonlyArray<AnyAgent>, output: Codec.AnySchema | undefined = Risk, isText = false) => {
   const turns: Array<AgentTurn> = []
   const answer = AgentProgram.run({
     agents,
     prompt: "Assess.",
     codec: Codec.make(output),
     isText,
+    corrections: AgentProgram.defaultCorrections,
     context,
     signal: new AbortController().signal,
     feedback: [],

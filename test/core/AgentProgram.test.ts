@@ -37,14 +37,15 @@ interface Options {
   readonly isText?: boolean
   readonly feedback?: ReadonlyArray<string>
   readonly signal?: AbortSignal
+  readonly corrections?: number
 }
 
 const asking = (agents: ReadonlyArray<Agent>, options: Options = {}) => {
   const turns: Array<AgentTurn> = []
-  const { isText = false, feedback = [], signal = new AbortController().signal } = options
+  const { isText = false, feedback = [], corrections = 2, signal = new AbortController().signal } = options
   const codec = Codec.make(options.output ?? (isText ? Schema.String : Risk))
   const onTurn = (turn: AgentTurn) => turns.push(turn)
-  const answer = AgentProgram.run({ agents, prompt: "Assess.", codec, isText, context, signal, feedback, onTurn })
+  const answer = AgentProgram.run({ agents, prompt: "Assess.", codec, isText, context, signal, feedback, corrections, onTurn })
   return { turns, answer: answer as Effect.Effect<unknown, unknown> }
 }
 
@@ -197,6 +198,13 @@ describe("the output of a reply", () => {
     ["an object after inches", 'A { 5" pipe. {"risk":"low"}'],
     ["a structured output", { text: "I looked into it.", output: { risk: "low" } }],
     ["the text, where the structured output is not valid", { text: '{"risk":"low"}', output: { risk: 1 } }],
+    ["the answer before code in another language", '{"risk":"low"}\n```bash\ncurl -d \'{"risk":"high"}\' x\n```'],
+    ["the answer before text of another language", '{"risk":"low"}\n~~~text\n{"risk":"high"}\n~~~'],
+    ["the answer before an open block of another language", '{"risk":"low"}\n```ts\nconst x = {"risk":"high"}'],
+    ["the answer before sources", '{"risk":"low"}\nSources: [1], [2]'],
+    ["the answer before boxes to tick", '{"risk":"low"}\n- [ ] todo\n* [ ] more'],
+    ["the answer before an empty list", '```json\n{"risk":"low"}\n```\n[]'],
+    ["the answer before a list in a block", '```json\n{"risk":"low"}\n```\n```json\n[1, 2]\n```'],
     ["a whole value at the limit of length", { text: '{"risk":"low"}', finishReason: "length" }],
   ])("is found as %s", ([, reply]) =>
     Effect.gen(function* () {
@@ -219,6 +227,19 @@ describe("the output of a reply", () => {
       expect(yield* given("The answer:\n```\n42\n```", Schema.Number)).toBe(42)
       expect(yield* given("All of [1, [2]] is it", Schema.Unknown)).toEqual([1, [2]])
       expect(yield* given("null", Schema.NullOr(Schema.String))).toBe(null)
+    }),
+  )
+
+  it.effect("is the last value of the kind that was asked for", () =>
+    Effect.gen(function* () {
+      const items = Schema.Array(Schema.Struct({ risk: Schema.String }))
+      const list = [{ risk: "low" }]
+      expect(yield* given(`${JSON.stringify(list)}\nSee [1], [2]`, items)).toEqual(list)
+      expect(yield* given(`${JSON.stringify(list)}\n- [ ] todo`, items)).toEqual(list)
+      expect(yield* given("None are left: []", items)).toEqual([])
+      const either = Schema.Union(Schema.Struct({ ok: Schema.Boolean }), Schema.Struct({ error: Schema.String }))
+      expect(yield* given('{"error":"no"} as in [1]', either)).toEqual({ error: "no" })
+      expect(yield* given('{"a":1}\nSources: [1], [2]', z.record(z.string(), z.number()))).toEqual({ a: 1 })
     }),
   )
 
@@ -289,6 +310,8 @@ describe("what is not taken for the output", () => {
     ["prose", "It is low.", ["the reply is not JSON"]],
     ["nothing", " \n", ["the reply is empty"]],
     ["a value that is not valid", '{"risk":"none"}', [/^risk: /, /^risk: /]],
+    ["what only a block of another language says", '```sh\necho \'{"risk":"low"}\'\n```', ["the reply is not JSON"]],
+    ["a list where an object is wanted", "It is [1].", [/actual \[1\]/]],
     ["an earlier value than one that is not valid", '{"risk":"low"} {"risk":"none"}', [/^risk: /, /^risk: /]],
     ["an earlier value than one that is broken", '{"risk":"low"} or {"risk":"high",}', [/cannot be parsed/]],
     ["a block before a value that is broken", '```\n{"risk":"low"}\n```\n{"risk":"high",}', [/cannot be parsed/]],
@@ -420,7 +443,7 @@ describe("a reply that is not valid", () => {
       const [first, second, third] = a.requests
       const opening = { role: "user", content: first?.prompt }
       const corrected = "Reply again with the whole JSON value, corrected, and nothing else."
-      expect(second).not.toHaveProperty("prompt")
+      expect(second?.prompt).toContain("Reply again with the whole JSON value")
       expect(second?.messages).toEqual([
         opening,
         { role: "assistant", content: "It is low." },
@@ -444,7 +467,7 @@ describe("a reply that is not valid", () => {
       const error = yield* Effect.flip(answer)
       expect(error).toBeInstanceOf(InvalidOutput)
       expect(error).toMatchObject({ nodeId: "s", issues: [expect.stringMatching(/^risk: /), expect.stringMatching(/^risk: /)] })
-      expect(a.requests).toHaveLength(1 + AgentProgram.maxRepairs)
+      expect(a.requests).toHaveLength(1 + AgentProgram.defaultCorrections)
       expect(turns).toHaveLength(3)
     }),
   )
@@ -454,6 +477,38 @@ describe("a reply that is not valid", () => {
       const a = agent("a", "", '{"risk":"low"}')
       yield* asking([a]).answer
       expect(a.requests[1]?.messages?.[1]).toEqual({ role: "assistant", content: "(no text)" })
+    }),
+  )
+
+  it.effect.each([0, 1])("is corrected as often as the task says: %i", (corrections) =>
+    Effect.gen(function* () {
+      const a = agent("a", "no")
+      yield* Effect.flip(asking([a], { corrections }).answer)
+      expect(a.requests).toHaveLength(1 + corrections)
+    }),
+  )
+
+  it.effect("is corrected by a prompt that agents find where every prompt is, with the conversation beside it", () =>
+    Effect.gen(function* () {
+      const prompts: Array<string> = []
+      const plain: Agent = {
+        name: "plain",
+        generate: ({ prompt, messages = [] }) => {
+          prompts.push(`${messages.length} ${(prompt as string).split("\n")[0]}`)
+          return Promise.resolve({ text: prompts.length === 1 ? "no" : '{"risk":"low"}' })
+        },
+      }
+      expect(yield* asking([plain]).answer).toEqual({ risk: "low" })
+      expect(prompts).toEqual(["0 Assess.", "3 Your previous reply was not accepted:"])
+    }),
+  )
+
+  it.effect("names what became of the other agents, and tells the next attempt only what was wrong with the reply", () =>
+    Effect.gen(function* () {
+      const agents = [agent("a", provider({ statusCode: 401 }, "bad key")), agent("b", "no JSON")]
+      const failed = yield* Effect.flip(asking(agents).answer)
+      expect(failed).toMatchObject({ _tag: "InvalidOutput", issues: ["the reply is not JSON"] })
+      expect((failed as InvalidOutput).message).toContain('agent "a" could not be asked: bad key')
     }),
   )
 
@@ -571,7 +626,7 @@ describe("an agent that fails", () => {
       expect(failed).toMatchObject({ nodeId: "s", agent: "a", retryable, cause: error })
       expect(failed.status).toBe(status)
       expect(failed.message).toContain(error.message)
-      expect(failed.message.includes("cannot help")).toBe(!retryable)
+      expect(failed.message.includes("is not asked again")).toBe(!retryable)
       expect(a.requests).toHaveLength(1)
       // Another agent is asked at once, whatever the first one has.
       expect(yield* asking([a, agent("b", '{"risk":"low"}')]).answer).toEqual({ risk: "low" })
@@ -605,6 +660,18 @@ describe("an agent that fails", () => {
         expect(failed).toMatchObject({ agent: "busy", retryable: true, status: 429, reason: 'busy ("locked": key)' })
       }
       expect(yield* failure([locked, agent("x", new TypeError("slip"))])).toMatchObject({ agent: "x", retryable: false })
+    }),
+  )
+
+  it.effect("of the agent's own code is told from a provider's, and each has its own cure", () =>
+    Effect.gen(function* () {
+      const own = { name: "own", generate: () => (undefined as unknown as { x: never }).x }
+      const slip = yield* failure([own])
+      expect(slip.message).toMatch(/Mend the code of the agent, then resume the run/)
+      const refused = yield* failure([agent("a", provider({ statusCode: 401 }))])
+      expect(refused.message).toMatch(/Check its key, its model and its settings, then resume the run/)
+      const busy = yield* failure([agent("a", provider({ statusCode: 529 }))])
+      expect(busy.message).not.toMatch(/not asked again/)
     }),
   )
 

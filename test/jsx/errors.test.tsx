@@ -216,7 +216,7 @@ describe("props", () => {
       )),
     ).toEqual(
       invalid(
-        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, retryPolicy, noRetry, timeoutMs, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, needsApproval, children',
+        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, retryPolicy, noRetry, timeoutMs, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, needsApproval, children',
       ),
     )
     const others: ReadonlyArray<readonly [React.ReactNode, string]> = [
@@ -272,6 +272,8 @@ describe("props", () => {
     ["deps", [{ input: outputs.data }], 'its dep cannot be named "input", which the ctx has already'],
     ["needs", [{ other: "b" }], 'its need "other" is none of its deps ()'],
     ["agent", [{}, null, [], "gpt", [agent, {}], () => ({ text: "" })], noAgent],
+    ["agent", [undefined], "its agent is undefined: look for a slip in its name"],
+    ["corrections", [1], 'it has "corrections" and no agent to correct'],
     ["cache", [3, "yes", null], '"cache" must be true or an object'],
     ["cache", [{ keys: 1 }], '"cache" has no option "keys"; there are key, ttl'],
     ["cache", [{ key: "k" }], '"cache.key" must be a function'],

@@ -28,13 +28,19 @@ export interface CallContext {
   readonly outputSchema: JsonSchema | undefined
 }
 
-/** What is said in a call: a prompt, or a conversation that ends with what is to be answered. */
-export type AgentPrompt =
-  | { readonly prompt: string; readonly messages?: never }
-  | { readonly messages: Array<Message>; readonly prompt?: never }
-
 /** A call. */
-export type AgentRequest = AgentPrompt & {
+export interface AgentRequest extends CallOptions {
+  /** What is to be answered: the task or, where a reply was refused, what to put right. */
+  readonly prompt: string
+  /** The conversation that ends with the prompt, where a reply is to be put right. */
+  readonly messages?: Array<Message>
+}
+
+/** A call of an agent of the AI SDK, which takes a prompt or a conversation, and not both. */
+export type SdkRequest = CallOptions &
+  ({ readonly prompt: string; readonly messages?: never } | { readonly messages: Array<Message>; readonly prompt?: never })
+
+interface CallOptions {
   /** Aborted when the attempt is interrupted. */
   readonly abortSignal?: AbortSignal
   readonly context?: CallContext
@@ -57,15 +63,31 @@ export interface AgentReply {
   readonly response?: { readonly modelId?: string | undefined } | undefined
 }
 
-/** Anything that answers a prompt. */
-export interface Agent {
+interface Named {
   readonly id?: string | undefined
   readonly name?: string | undefined
   /** Whether calls carry a `context`. Agents of other libraries do not know it and are not given one. */
   readonly wantsContext?: boolean
+}
+
+/** Anything that answers a prompt. */
+export interface Agent extends Named {
+  readonly version?: undefined
   // A method, so that agents whose parameters are narrower than ours are agents too.
   generate(request: AgentRequest): PromiseLike<AgentReply>
 }
+
+/** An agent of the AI SDK, such as its `ToolLoopAgent`: it names the version of its interface. */
+export interface SdkAgent extends Named {
+  readonly version: "agent-v1" | "agent-v2"
+  generate(request: SdkRequest): PromiseLike<AgentReply>
+}
+
+/** Whoever can be asked. */
+export type AnyAgent = Agent | SdkAgent
+
+/** Whether an agent is one of the AI SDK. */
+export const isSdkAgent = (agent: AnyAgent): agent is SdkAgent => String(agent.version ?? "").startsWith("agent-v")
 
 /** One call of an agent within an attempt, as it is kept. */
 export const AgentTurn = Schema.Struct({
@@ -85,4 +107,4 @@ export const AgentTurn = Schema.Struct({
 export type AgentTurn = typeof AgentTurn.Type
 
 /** What an agent is called in what is shown and kept of it. */
-export const nameOf = (agent: Agent): string => agent.name ?? agent.id ?? "agent"
+export const nameOf = (agent: AnyAgent): string => agent.name ?? agent.id ?? "agent"

@@ -8,10 +8,11 @@
  * before the ones of the step.
  */
 import * as Effect from "effect/Effect"
-import type { Agent, AgentPrompt, AgentRequest, AgentTurn, CallContext, Message } from "./Agent.ts"
-import { nameOf } from "./Agent.ts"
+import type { AgentTurn, AnyAgent, CallContext, Message } from "./Agent.ts"
+import { isSdkAgent, nameOf } from "./Agent.ts"
 import type { Codec, Issues, JsonSchema } from "./Codec.ts"
 import { AgentFailed, InvalidOutput, NonRetryable } from "./Errors.ts"
+import { kindOf } from "./internal/jsonSchema.ts"
 import * as ProviderError from "./internal/providerError.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Reply from "./internal/reply.ts"
@@ -20,7 +21,7 @@ import * as Millis from "./Millis.ts"
 /** What agents are asked for. */
 export interface AgentCall {
   /** Asked in this order, each until it gives a valid output or cannot; at least one. */
-  readonly agents: ReadonlyArray<Agent>
+  readonly agents: ReadonlyArray<AnyAgent>
   readonly prompt: string
   /** What the output must be. */
   readonly codec: Codec<unknown, unknown>
@@ -31,15 +32,17 @@ export interface AgentCall {
   readonly signal: AbortSignal
   /** What was wrong with the reply that failed the attempt before this one, maybe in another process. */
   readonly feedback: ReadonlyArray<string>
+  /** How often an agent is asked to put a reply right, in the same conversation, before it is given up for this attempt. */
+  readonly corrections: number
   /** Takes each turn as it finishes, failing ones too. */
   readonly onTurn: (turn: AgentTurn) => void
 }
 
 /**
- * How often an agent is asked to put a reply right before it is given up for this attempt. Most slips of form are gone after one
- * correction; what two have not mended, a third of the same conversation hardly does, and a fresh one is cheaper than a long one.
+ * The default of `corrections`. Most slips of form are gone after one; what two have not mended, a third of the same conversation
+ * hardly does, and a fresh one is cheaper than a long one.
  */
-export const maxRepairs = 2
+export const defaultCorrections = 2
 
 /**
  * Succeeds with a value that `codec.accept` takes. Fails with `InvalidOutput` when an agent kept giving what is not valid, otherwise
@@ -64,13 +67,15 @@ interface Task {
   readonly form: Form
   readonly prompt: string
   readonly schema: JsonSchema | undefined
+  /** Whether a value is of the kind that the schema asks for. */
+  readonly fits: Reply.Fits
 }
 
 const prepare = ({ prompt, codec, isText, feedback }: AgentCall): Task => {
   const schema = isText ? undefined : rootOf(codec.inputSchema)
   const form = isText ? "anything" : schema?.type === "string" ? "text" : "json"
   const parts = [prompt, instruction(form, schema), feedback.length === 0 ? undefined : refusal(feedback)]
-  return { form, schema, prompt: parts.filter((part) => part !== undefined).join("\n\n") }
+  return { form, schema, fits: kindOf(schema), prompt: parts.filter((part) => part !== undefined).join("\n\n") }
 }
 
 /** The schema without what says nothing of the value, and with its root in place where it is kept among the definitions. */
@@ -142,7 +147,7 @@ type Failure =
 
 type Answer = { readonly value: unknown } | Failure
 
-const converse = (call: AgentCall, task: Task, agent: Agent): Effect.Effect<Answer, unknown, unknown> =>
+const converse = (call: AgentCall, task: Task, agent: AnyAgent): Effect.Effect<Answer, unknown, unknown> =>
   Effect.gen(function* () {
     const name = nameOf(agent)
     const messages: Array<Message> = []
@@ -172,19 +177,22 @@ const converse = (call: AgentCall, task: Task, agent: Agent): Effect.Effect<Answ
         return judged
       }
       call.onTurn({ ...turn, problem: shorten(judged.issues).join("; ") })
-      if (repairs === maxRepairs) return { agent: name, issues: judged.issues }
+      if (repairs >= call.corrections) return { agent: name, issues: judged.issues }
       messages.push({ role: "assistant", content: reply.text.trim() === "" ? nothingSaid : reply.text })
       prompt = correction(task.form, judged.issues)
     }
   })
 
-const ask = (call: AgentCall, task: Task, agent: Agent, messages: ReadonlyArray<Message>): Effect.Effect<unknown, unknown> =>
+const ask = (call: AgentCall, task: Task, agent: AnyAgent, messages: ReadonlyArray<Message>): Effect.Effect<unknown, unknown> =>
   Effect.async((resume) => {
-    const said: AgentPrompt = messages.length === 1 ? { prompt: task.prompt } : { messages: [...messages] }
+    const prompt = messages.at(-1)?.content ?? task.prompt
+    const conversation = messages.length === 1 ? undefined : [...messages]
     const context = agent.wantsContext ? { context: { ...call.context, outputSchema: task.schema } } : {}
-    const request: AgentRequest = { ...said, abortSignal: call.signal, ...context }
+    const others = { abortSignal: call.signal, ...context }
     try {
-      const promised: unknown = agent.generate(request)
+      const promised: unknown = isSdkAgent(agent)
+        ? agent.generate(conversation === undefined ? { prompt, ...others } : { messages: conversation, ...others })
+        : agent.generate({ prompt, ...(conversation === undefined ? {} : { messages: conversation }), ...others })
       if (!isThenable(promised)) {
         const message = `its "generate" returned ${Raised.show(promised)} and not a promise of a reply`
         return resume(Effect.fail(new NonRetryable({ message })))
@@ -252,9 +260,9 @@ const count = (value: unknown): number | undefined => (typeof value === "number"
 type Judged = { readonly value: unknown } | { readonly issues: Issues }
 
 /** Takes the first value in the reply that is valid, or says what is wrong with the one that was most likely meant. */
-const judge = ({ codec }: AgentCall, { form }: Task, reply: Understood): Effect.Effect<Judged, never, unknown> =>
+const judge = ({ codec }: AgentCall, task: Task, reply: Understood): Effect.Effect<Judged, never, unknown> =>
   Effect.gen(function* () {
-    const { values, problem } = valuesOf(form, reply)
+    const { values, problem } = valuesOf(task, reply)
     let refused: Issues | undefined
     for (const value of values) {
       const issues = yield* Effect.match(codec.accept(value), { onFailure: (issues) => issues, onSuccess: () => undefined })
@@ -275,11 +283,11 @@ const endings: ReadonlyMap<string | undefined, string> = new Map([
   ["error", "the reply ended with an error of the provider"],
 ])
 
-const valuesOf = (form: Form, { text, output, finishReason }: Understood): Reply.Found => {
+const valuesOf = ({ form, fits }: Task, { text, output, finishReason }: Understood): Reply.Found => {
   if (form === "anything") return { values: [text], problem: undefined }
   // Agents that were asked for no structure give their text as `output` too: that is no value yet.
   const structured = output === undefined || output === text ? [] : [output]
-  const found = finishReason === "length" ? Reply.findWhole(text) : Reply.find(text)
+  const found = finishReason === "length" ? Reply.findWhole(text) : Reply.find(text, fits)
   // A schema of strings may well take the empty one, but it is no answer.
   const literal = form === "text" && text.trim() !== "" ? [text, text.trim()] : []
   return { values: [...structured, ...literal, ...found.values], problem: found.problem }
@@ -288,8 +296,16 @@ const valuesOf = (form: Form, { text, output, finishReason }: Understood): Reply
 /** The error of the attempt, from what each agent failed with. */
 const raise = (nodeId: string, failures: ReadonlyArray<Failure>): InvalidOutput | AgentFailed => {
   const invalid = failures.findLast((failure) => "issues" in failure)
-  if (invalid !== undefined) return new InvalidOutput({ nodeId, issues: invalid.issues })
   const troubled = failures.filter((failure) => "trouble" in failure)
+  if (invalid !== undefined) {
+    const others = failures.flatMap((failure) => {
+      if (failure === invalid) return []
+      return "issues" in failure
+        ? `agent "${failure.agent}" gave no valid output: ${shorten(failure.issues).join("; ")}`
+        : `agent "${failure.agent}" could not be asked: ${failure.trouble.reason}`
+    })
+    return new InvalidOutput({ nodeId, issues: invalid.issues, ...(others.length === 0 ? {} : { others }) })
+  }
   // The next attempt asks the whole chain again: it is worth making where it could help with any of them.
   const chief = troubled.findLast(({ trouble }) => trouble.retryable) ?? troubled.at(-1)
   if (chief === undefined)
@@ -303,6 +319,7 @@ const raise = (nodeId: string, failures: ReadonlyArray<Failure>): InvalidOutput 
     agent,
     reason: reason + others.join(""),
     retryable,
+    isOwnCode: chief.trouble.isOwnCode,
     cause,
     ...(status === undefined ? {} : { status }),
     ...(waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) }),

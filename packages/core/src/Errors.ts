@@ -463,9 +463,12 @@ export class NonRetryable extends Schema.TaggedError<NonRetryable>()("NonRetryab
 export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidOutput", {
   nodeId: Schema.String,
   issues: Schema.Array(Schema.String),
+  /** What the other agents of the step failed with, where several were asked. */
+  others: Schema.optional(Schema.Array(Schema.String)),
 }) {
   override get message(): string {
-    return `The output of step "${this.nodeId}" is not valid: ${this.issues.join("; ")}`
+    const others = (this.others ?? []).map((other) => `. Before it, ${other}`).join("")
+    return `The output of step "${this.nodeId}" is not valid: ${this.issues.join("; ")}${others}`
   }
 }
 
@@ -483,6 +486,8 @@ export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed"
   status: Schema.optional(Schema.Number),
   /** False where asking again cannot help: a wrong key, an unknown model, a request that is refused as it is. */
   retryable: Schema.Boolean,
+  /** The agent's own code is at fault, and not a provider. */
+  isOwnCode: Schema.optional(Schema.Boolean),
   /** How long the provider asked to be left alone, in milliseconds; of several that did, the shortest. */
   retryAfterMs: Schema.optional(Schema.Number),
   /** What the agent raised; only there in the process that asked it. */
@@ -490,7 +495,8 @@ export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed"
 }) {
   override get message(): string {
     const status = this.status === undefined ? "" : ` with HTTP status ${this.status}`
-    const advice = this.retryable ? "" : ". Asking it again cannot help: check its key, its model and its settings."
+    const cure = this.isOwnCode ? "Mend the code of the agent" : "Check its key, its model and its settings"
+    const advice = this.retryable ? "" : `. It is not asked again, since it would fail alike. ${cure}, then resume the run.`
     return `Agent "${this.agent}" of step "${this.nodeId}" failed${status}: ${this.reason}${advice}`
   }
 }

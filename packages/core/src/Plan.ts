@@ -4,7 +4,7 @@
  * position; steps and loops also by the id their author gave them.
  */
 import * as Either from "effect/Either"
-import { type Agent, nameOf } from "./Agent.ts"
+import { type AnyAgent, nameOf } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idPattern, idRule, type NodeId, type NodeKey } from "./Ids.ts"
@@ -58,9 +58,11 @@ export interface PendingRead {
 /** Who answers the prompt that a step's code gives. */
 export interface Ask {
   /** Tried in order. */
-  readonly agents: ReadonlyArray<Agent>
+  readonly agents: ReadonlyArray<AnyAgent>
   /** No schema was declared for the reply: its text is the output as it is. */
   readonly isText: boolean
+  /** How often an agent is asked to put a reply right within an attempt. */
+  readonly corrections: number
 }
 
 /**

@@ -321,7 +321,11 @@ const ended = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<v
   })
 
 /** Has agents answer the prompt that the step's code gives, inside the same limits. */
-const ask = (attempt: Attempt, { agents, isText }: Plan.Ask, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
+const ask = (
+  attempt: Attempt,
+  { agents, isText, corrections }: Plan.Ask,
+  onBeat: () => void,
+): Effect.Effect<unknown, unknown, unknown> =>
   Effect.flatMap(call(attempt, onBeat), (prompt) => {
     const { step, ending, runId } = attempt
     if (typeof prompt !== "string") {
@@ -333,6 +337,7 @@ const ask = (attempt: Attempt, { agents, isText }: Plan.Ask, onBeat: () => void)
       prompt,
       codec: step.codec,
       isText,
+      corrections,
       context: {
         input: attempt.input,
         runId,

@@ -2,7 +2,7 @@
  * The components a workflow is written with. Most are names that the reconciler knows, typed as components: nothing runs for
  * them while rendering. What their props mean is decided where the tree is lowered to a plan.
  */
-import type { Agent } from "@smithers/core/Agent"
+import type { AnyAgent } from "@smithers/core/Agent"
 import type { Caught, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
@@ -65,7 +65,7 @@ interface TaskOptions<S extends Schemas, O, D extends Deps, Input> {
   readonly dependsOn?: ReadonlyArray<string>
   /** Leaves the task out, with an absent output. Asked when the task would start. */
   readonly skipIf?: boolean | null | undefined | ((ctx: Ctx<S, Input>) => unknown)
-  /** Attempts after the first; 3 unless told, `Infinity` for no end. */
+  /** Attempts after the first; `Infinity` for no end. Each attempt of an agent's task may make several calls: see `corrections`. Default: 3. */
   readonly retries?: number
   readonly retryPolicy?: TaskRetryPolicy
   /** A single attempt. */
@@ -105,7 +105,12 @@ export interface GateProps<S extends Schemas = Schemas, Input = Undeclared> {
 
 interface AgentTask<S extends Schemas, D extends Deps, Input> {
   /** Who does it: an agent, or several that are tried in order. */
-  readonly agent: Agent | ReadonlyArray<Agent>
+  readonly agent: AnyAgent | ReadonlyArray<AnyAgent>
+  /**
+   * How often an agent is asked within one attempt to put right a reply that the output's schema refuses. An attempt thus makes up to
+   * `1 + corrections` calls of each agent, and a task up to `(1 + retries)` times as many; `0` turns them off. Default: 2.
+   */
+  readonly corrections?: number
   /** The prompt, or a function that gives it when the task runs. */
   readonly children: TaskFunction<S, D, Input, Eventually<Prompt>> | Prompt
 }

@@ -1,6 +1,6 @@
 /// <reference path="./mdx-modules.d.ts" />
 export { createAgent } from "@smithers/agents/createAgent"
-export type { Agent } from "@smithers/core/Agent"
+export type { Agent, AnyAgent } from "@smithers/core/Agent"
 export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"
 export {
   Approval,

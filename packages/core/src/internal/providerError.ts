@@ -12,6 +12,8 @@ export interface Trouble {
   readonly status: number | undefined
   readonly retryable: boolean
   readonly retryAfterMs: Millis.Millis | undefined
+  /** A slip of the agent's own code, and nothing that a provider said. */
+  readonly isOwnCode: boolean
 }
 
 /** Reads an error. `now` is in epoch milliseconds, to count from where the provider names a time of day. */
@@ -22,6 +24,7 @@ export const read = (thrown: unknown, now: Millis.Millis): Trouble => {
     reason: message === "" ? name : message.replaceAll(colour, "").trim(),
     status: first(errors, statusOf),
     retryable: first(errors, verdict) ?? !isSlip(thrown, name),
+    isOwnCode: isSlip(thrown, name),
     retryAfterMs: first(errors, (error) => retryAfterOf(error, now)),
   }
 }

@@ -1,7 +1,8 @@
 /**
  * Finds the JSON value in what an agent wrote. Models wrap it in prose and in code fences, and quote other JSON beside it; what
- * they were asked for is to end with it, so that the last value is meant. A value that is broken or cut off is never passed over
- * for an earlier one, nor for a part of itself: those were not meant as the answer.
+ * they were asked for is to end with it, so that the last value of the kind that was asked for is meant: no list of footnotes where an
+ * object is wanted. Code blocks of other languages are not looked at. A value that is broken or cut off is never passed over for an
+ * earlier one, nor for a part of itself: those were not meant as the answer.
  */
 
 export interface Found {
@@ -11,12 +12,16 @@ export interface Found {
   readonly problem: string | undefined
 }
 
-/** Reads the whole text, its last code block, and its last object or array that stands in no other. */
-export const find = (text: string): Found => {
+/** Whether a value is of the kind that was asked for. */
+export type Fits = (value: unknown) => boolean
+
+/** Reads the whole text, its last code block, and its last object or array that stands in no other: each the last that fits. */
+export const find = (text: string, fits: Fits = () => true): Found => {
   const whole = parse(text)
   if ("value" in whole) return { values: [whole.value], problem: undefined }
-  const block = lastOf(blocks(text))
-  const bare = lastOf(brackets(text))
+  const all = blocks(text)
+  const block = lastOf(all.filter(isJson), fits)
+  const bare = lastOf(brackets(without(text, all)), fits)
   const isSuperseded = bare.problem !== undefined && bare.at >= block.at
   const values = isSuperseded ? [] : [...block.values, ...bare.values]
   return { values, problem: bare.problem ?? block.problem }
@@ -46,32 +51,59 @@ const parse = (text: string): { readonly value: unknown } | { readonly problem: 
 /** An object with a quoted first key, or arrays around one: nobody writes that in prose. */
 const looksLikeJson = (text: string): boolean => /^\s*(?:\[\s*)*\{\s*"[^"\\]*(?:\\.[^"\\]*)*"\s*:/.test(text)
 
-/** The last part that is JSON or was meant to be. */
-const lastOf = (parts: ReadonlyArray<Part>): Found & { readonly at: number } => {
+/** The last part that is JSON of the kind that was asked for, or was meant to be; or else the last that is JSON at all. */
+const lastOf = (parts: ReadonlyArray<Part>, fits: Fits): Found & { readonly at: number } => {
+  let other: (Found & { readonly at: number }) | undefined
   for (const { text, at } of parts.toReversed()) {
     const parsed = parse(text)
-    if ("value" in parsed) return { values: [parsed.value], problem: undefined, at }
-    if (parsed.problem !== undefined) return { values: [], problem: parsed.problem, at }
+    if ("value" in parsed) {
+      const found = { values: [parsed.value], problem: undefined, at }
+      if (fits(parsed.value)) return found
+      other ??= found
+    } else if (parsed.problem !== undefined) return { values: [], problem: parsed.problem, at }
   }
-  return { values: [], problem: undefined, at: -1 }
+  return other ?? { values: [], problem: undefined, at: -1 }
 }
 
-/** The contents of the fenced code blocks, and where they end. A block that is not closed reaches to the end of the text. */
-const blocks = (text: string): ReadonlyArray<Part> => {
-  const found: Array<Part> = []
-  let open: { readonly fence: string; readonly start: number } | undefined
+/** A fenced code block. */
+interface Block extends Part {
+  readonly language: string
+  readonly start: number
+}
+
+const isJson = ({ language }: Block): boolean => /^(?:|json[5c]?)$/i.test(language)
+
+/** A text with blanks in place of the code in other languages. */
+const without = (text: string, all: ReadonlyArray<Block>): string => {
+  let kept = text
+  for (const block of all) {
+    if (isJson(block)) continue
+    const end = block.start + block.text.length
+    kept = kept.slice(0, block.start) + " ".repeat(end - block.start) + kept.slice(end)
+  }
+  // A box to be ticked is no list.
+  return kept.replaceAll(/^(\s*(?:[-*+]|\d+[.)])\s+)\[ \](?=\s)/gm, "$1   ")
+}
+
+/** The fenced code blocks, and where they end. A block that is not closed reaches to the end of the text. */
+const blocks = (text: string): ReadonlyArray<Block> => {
+  const found: Array<Block> = []
+  let open: { readonly fence: string; readonly start: number; readonly language: string } | undefined
   for (const line of text.matchAll(/^.*$/gm)) {
     const [, fence, info = ""] = /^\s*(`{3,}|~{3,})(.*)$/.exec(line[0]) ?? []
     if (fence === undefined) continue
     if (open === undefined) {
       // Backticks after backticks on one line are code within the line, not a block.
-      if (!(fence.startsWith("`") && info.includes("`"))) open = { fence, start: line.index + line[0].length }
+      if (!(fence.startsWith("`") && info.includes("`"))) {
+        const [language = ""] = info.trim().split(/[\s{:]/, 1)
+        open = { fence, start: line.index + line[0].length, language }
+      }
     } else if (fence.startsWith(open.fence) && info.trim() === "") {
-      found.push({ text: text.slice(open.start, line.index), at: line.index })
+      found.push({ ...open, text: text.slice(open.start, line.index), at: line.index })
       open = undefined
     }
   }
-  return open === undefined ? found : [...found, { text: text.slice(open.start), at: text.length }]
+  return open === undefined ? found : [...found, { ...open, text: text.slice(open.start), at: text.length }]
 }
 
 /**

@@ -1,7 +1,8 @@
 /**
  * A task as a step of the plan: what it waits for, what it does, and how often.
  */
-import { type Agent, nameOf } from "@smithers/core/Agent"
+import { type AnyAgent, nameOf } from "@smithers/core/Agent"
+import { defaultCorrections } from "@smithers/core/AgentProgram"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
@@ -302,12 +303,19 @@ export const checkPrompt = (asking: HostNode, rule: string, node = asking): void
 
 const askOf = (node: HostNode, isText: boolean): Ask | undefined => {
   const { agent } = node.props
-  if (agent === undefined) return undefined
-  const agents = (Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<Agent>
+  if (agent === undefined) {
+    if (Object.hasOwn(node.props, "agent")) refuse(node, `its agent is undefined: look for a slip in its name`)
+    if (node.props.corrections !== undefined) refuse(node, `it has "corrections" and no agent to correct`)
+    return undefined
+  }
+  const agents = (Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<AnyAgent>
   const isAgent = (one: unknown): boolean =>
     typeof one === "object" && one !== null && typeof (one as { readonly generate?: unknown }).generate === "function"
   if (agents.length === 0 || !agents.every(isAgent)) refuse(node, `its agent is not an agent: it has no method "generate"`)
-  return { agents, isText }
+  const { corrections = defaultCorrections } = node.props
+  if (!Number.isInteger(corrections) || Number(corrections) < 0)
+    refuse(node, "its corrections must be a whole number of at least 0")
+  return { agents, isText, corrections: Number(corrections) }
 }
 
 const policies = new Map<string, RetryPolicy.RetryPolicy<unknown>>()
@@ -368,7 +376,7 @@ const cacheOf = (
         })
   const text = typeof content === "function" ? undefined : content
   const { agent } = node.props
-  const agents = agent === undefined ? undefined : ((Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<Agent>).map(nameOf)
+  const agents = agent === undefined ? undefined : ((Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<AnyAgent>).map(nameOf)
   return {
     key: (context, state, noteRead) => {
       if (typeof key === "function") return key(lowering.ctxAt(state, loop, noteRead))

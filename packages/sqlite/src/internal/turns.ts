@@ -1,6 +1,6 @@
 /**
- * What was said to agents in an attempt, as columns that can be queried: the last turn, and the tokens of all. Most attempts have
- * one turn, which the columns hold in full but for the agent's name; the others are kept as JSON beside them.
+ * What was said to agents in an attempt, as columns that can be queried: the whole prompt, the last reply, and the tokens of all turns. Most
+ * attempts have one turn, which the columns hold in full but for the agent's name; all turns of the others are kept as JSON beside them.
  */
 import type { AgentTurn } from "@smithers/core/Agent"
 
@@ -35,7 +35,9 @@ const rest = ({
 export const row = (turns: ReadonlyArray<AgentTurn>): Row => {
   const last = turns.at(-1)
   const kept = turns.length === 1 ? turns.map(rest) : turns
-  const { prompt = null, reply = null, model = null, finishReason = null } = last ?? {}
+  const { reply = null, model = null, finishReason = null } = last ?? {}
+  // A correction says only what was wrong.
+  const { prompt = null } = turns[0] ?? {}
   return [prompt, reply, model, finishReason, sum(turns, "inputTokens"), sum(turns, "outputTokens"), JSON.stringify(kept)]
 }
 

@@ -76,6 +76,7 @@ export const polling = (body: "timer" | "step and timer", everyMs: number) =>
     const tick = $.timer("tick", { duration: everyMs })
     return $.loop({
       id: "poll",
+      maxIterations: Infinity,
       body:
         body === "timer"
           ? tick

@@ -32,6 +32,7 @@ const node = (more: Partial<NodeSummary>): NodeSummary => ({
   table: null,
   error: null,
   passes: null,
+  isExhausted: null,
   ...more,
 })
 const wait = (more: Partial<WaitSummary>): WaitSummary => ({
@@ -128,6 +129,21 @@ describe("why a run is not done", () => {
     // A retry that nobody is there to make.
     const retrying = node({ status: "retrying", retryAt: now + 1 })
     expect(why(known({ run: owned, nodes: [retrying] })).reason).toBe("orphaned")
+  })
+})
+
+describe("a run that is done", () => {
+  const loop = (more: Partial<NodeSummary>) => node({ kind: "loop", status: "finished", passes: 3, isExhausted: true, ...more })
+
+  it("says which of its loops made all their passes without their until holding", () => {
+    const sentence = (...nodes: ReadonlyArray<NodeSummary>) => why(known({ run: { status: "finished" }, nodes })).sentence
+    expect(sentence(loop({ isExhausted: false }))).toBe("Run r has finished.")
+    expect(sentence(loop({ nodeId: "review" }))).toBe(
+      'Run r has finished, but loop "review" made all its 3 passes (maxIterations) without its "until" holding.',
+    )
+    expect(sentence(loop({ nodeId: "review", passes: 1 }), loop({ iteration: 1 }))).toBe(
+      'Run r has finished, but loop "review" made its one pass (maxIterations) without its "until" holding, and so did 1 other.',
+    )
   })
 })
 

@@ -291,6 +291,41 @@ export default made.smithers(() => (
     expect((await place.json("output", "pair")).value).toMatchObject({ output: { ok: true } })
   })
 
+  it("says of a loop that is exhausted that it is, wherever the run is looked at", async () => {
+    const loop = (props: string) => `/** @jsxImportSource smithers-orchestrator */
+import { createSmithers, Loop } from "smithers-orchestrator"
+import { z } from "zod"
+const { Workflow, Task, smithers, outputs } = createSmithers({ ok: z.boolean() })
+export default smithers(() => (
+  <Workflow name="rounds">
+    <Loop id="review" until={(ctx) => ctx.latest(outputs.ok)}${props}><Task id="ask" output={outputs.ok}>{() => false}</Task></Loop>
+  </Workflow>
+))
+`
+    writeFileSync(place.file("rounds.tsx"), loop(" maxIterations={2}"))
+    const said = 'loop "review" made all its 2 passes (maxIterations) without its "until" holding'
+    const first = await place.run("up", "rounds.tsx", "--run-id", "rounds")
+    expect([first.code, first.stdout]).toEqual([0, expect.stringContaining(`. But ${said}.`)])
+    // The store answers as the run did.
+    const again = await place.json("up", "--resume", "rounds")
+    const exhausted = [{ nodeId: "review", iteration: 0, passes: 2 }]
+    expect(again).toMatchObject({ code: 0, value: { status: "finished", exhausted } })
+    expect((await place.run("why", "rounds")).stdout).toContain(said)
+    expect((await place.run("inspect", "rounds")).stdout).toMatch(/review +0 +exhausted, 2 passes/)
+    expect((await place.json("inspect", "rounds")).value).toMatchObject({
+      nodes: [{ nodeId: "review", isExhausted: true }, {}, {}],
+    })
+    expect((await place.run("logs", "rounds")).stdout).toContain("■ review loop exhausted")
+    // One whose author has not said how often.
+    writeFileSync(place.file("rounds.tsx"), loop(""))
+    const endless = await place.json("up", "rounds.tsx", "--run-id", "endless")
+    const error = { _tag: "LoopLimitReached", nodeId: "review", maxIterations: 5, isDefault: true }
+    expect(endless).toMatchObject({ code: 1, value: { status: "failed", error } })
+    expect((await place.run("why", "endless")).stdout).toContain("Give it one (Infinity for no limit) and resume the run")
+    writeFileSync(place.file("rounds.tsx"), loop(" maxIterations={Infinity}"))
+    expect((await place.run("graph", "rounds.tsx")).stdout).toContain("loop review (without a limit)")
+  })
+
   it("fails with exit code 1, and resuming it tries again", async () => {
     const failed = await place.json("up", "workflow.ts#poll", "--input", '{"fail":true}', "--run-id", "f")
     expect(failed).toMatchObject({ code: 1, value: { runId: "f", status: "failed", error: { _tag: "StepFailed", nodeId: "end" } } })

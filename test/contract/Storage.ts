@@ -683,11 +683,13 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* run.commit([
           { _tag: "AttemptSucceeded", ...two, table: "text", output: "x" },
           { _tag: "NodeSkipped", nodeId: "b", iteration: 1 },
+          { _tag: "LoopFinished", nodeId: "l", iteration: 0, reason: "maxIterations" },
+          { _tag: "LoopFinished", nodeId: "l", iteration: 1, reason: "until" },
         ])
         yield* run.commit([{ _tag: "NodeFailed", nodeId: "b", iteration: 0, error, soft: true }])
         const { nodes, attempts } = yield* storage.inspect("r")
         const seconds = (count: number) => later(count * 1000)
-        const none = { retryAt: null, table: null, error: null, passes: null }
+        const none = { retryAt: null, table: null, error: null, passes: null, isExhausted: null }
         const step = { runId: "r", kind: "step", ...none }
         expect(nodes).toStrictEqual([
           {
@@ -707,11 +709,24 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
             kind: "loop",
             nodeId: "l",
             iteration: 0,
-            status: "running",
+            status: "finished",
             attempt: 0,
             startedAt: seconds(3),
-            finishedAt: null,
+            finishedAt: seconds(4),
             passes: 1,
+            isExhausted: true,
+          },
+          {
+            ...step,
+            kind: "loop",
+            nodeId: "l",
+            iteration: 1,
+            status: "finished",
+            attempt: 0,
+            startedAt: null,
+            finishedAt: seconds(4),
+            passes: 0,
+            isExhausted: false,
           },
         ])
         const attempt = { runId: "r", nodeId: "a", iteration: 0 }

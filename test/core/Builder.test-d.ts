@@ -466,7 +466,12 @@ export const flow = () => {
 
   // Nested, and needed as a whole.
   const nested = $.parallel(
-    $.loop({ id: "outer", body: $.branch({ when: () => true, then: loop, else: sequence }), until: () => true }),
+    $.loop({
+      id: "outer",
+      maxIterations: Infinity,
+      body: $.branch({ when: () => true, then: loop, else: sequence }),
+      until: () => true,
+    }),
   )
   is<typeof nested, Node<readonly [Analysis | number], Models | Clocks | Files>>()
   $.step("last", {
@@ -521,7 +526,7 @@ export const services = () => {
     const retried = $.step("d", { output: Schema.Void, run: async () => {}, retry: limited })
     return $.fragment(
       "x",
-      ($, ...nodes) => $.loop({ id: "l", body: $.parallel(...nodes), until: () => true }),
+      ($, ...nodes) => $.loop({ id: "l", maxIterations: Infinity, body: $.parallel(...nodes), until: () => true }),
       value,
       either,
       undone,

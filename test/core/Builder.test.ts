@@ -191,6 +191,12 @@ describe("the options of control flow", () => {
     ["a loop without a body", ($) => $.loop({ id: "l", until: () => true }), `loop "l"`, `"body" ${notANode}`],
     ["a loop without an end", ($) => $.loop({ id: "l", body: $.sequence() }), `loop "l"`, `"until" must be a function`],
     [
+      "a loop that does not say how often",
+      ($) => $.loop({ id: "l", body: $.sequence(), until: () => true }),
+      `loop "l"`,
+      `"maxIterations" is missing: a whole number of at least 1, or Infinity for no limit`,
+    ],
+    [
       "an unknown way to reach the limit",
       ($) => $.loop({ id: "l", body: $.sequence(), until: () => true, onMaxReached: "stop" }),
       `loop "l"`,
@@ -257,7 +263,7 @@ describe("a workflow as a whole", () => {
       where: `sequence > [1] parallel > [1] step "a"`,
       problem: `id "a" is already taken by sequence > [0] step "a"`,
     })
-    expect(refusal(($) => $.loop({ id: "a", body: $.step("a", work), until: () => true }))).toEqual({
+    expect(refusal(($) => $.loop({ id: "a", body: $.step("a", work), until: () => true, maxIterations: 2 }))).toEqual({
       where: `loop "a" > [0] step "a"`,
       problem: `id "a" is already taken by loop "a"`,
     })
@@ -356,14 +362,14 @@ describe("a need", () => {
       problem: `need "before" is the previous pass of "a", which is in no loop around this node`,
     })
     const beside = ($: Untyped) =>
-      $.sequence($.loop({ id: "l", body: $.step("a", work), until: () => true }), previous($, "a", work.output))
+      $.sequence($.loop({ id: "l", body: $.step("a", work), until: () => true, maxIterations: 2 }), previous($, "a", work.output))
     expect(refusal(beside).problem).toBe(`need "before" is the previous pass of "a", which is in no loop around this node`)
     expect(refusal(($) => previous($, "c", work.output))).toEqual({
       where: `step "b"`,
       problem: `need "before" is "c", which is not part of this workflow`,
     })
     const other = ($: Untyped) =>
-      $.loop({ id: "l", body: $.sequence($.step("a", work), previous($, "a", Schema.String)), until: () => true })
+      $.loop({ id: "l", body: $.sequence($.step("a", work), previous($, "a", Schema.String)), until: () => true, maxIterations: 2 })
     expect(refusal(other)).toEqual({
       where: `loop "l" > [0] sequence > [1] step "b"`,
       problem: `need "before" expects another output schema than that of loop "l" > [0] sequence > [0] step "a"`,
@@ -386,7 +392,7 @@ describe("a need", () => {
     expect(refusal(ownArm).where).toBe("branch")
     const reserved = ($: Untyped) => {
       const a = $.step("a", work)
-      return $.loop({ id: "l", needs: { output: a }, body: a, until: () => true })
+      return $.loop({ id: "l", needs: { output: a }, body: a, until: () => true, maxIterations: 2 })
     }
     expect(refusal(reserved)).toEqual({ where: `loop "l"`, problem: `a need cannot be named "output"` })
   })

@@ -496,6 +496,7 @@ describe("a loop whose passes run nothing", () => {
       const workflow = declare().build(($) =>
         $.loop({
           id: "idle",
+          maxIterations: Infinity,
           body: $.step("never", { output: Output, skipIf: () => true, run: () => ({ value: 1 }) }),
           until: () => false,
         }),
@@ -582,7 +583,7 @@ describe("what stops a driver", () => {
       const build = (output: Schema.Schema<unknown>, isStuck: boolean) =>
         declare().build(($) => {
           const body = $.step("body", { output, run: (): unknown => ({ value: 1 }) })
-          const loop = $.loop({ id: "loop", body, until: ({ iteration }) => iteration === 2 })
+          const loop = $.loop({ id: "loop", maxIterations: Infinity, body, until: ({ iteration }) => iteration === 2 })
           return $.sequence(loop, $.step("last", { output: Output, run: () => (isStuck ? Effect.never : { value: 2 }) }))
         })
       const one = yield* makeProcess(storage)

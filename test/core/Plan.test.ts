@@ -3,6 +3,7 @@ import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import * as Plan from "@smithers/core/Plan"
+import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
 import { lower } from "./simulation/Lowering.ts"
@@ -258,5 +259,18 @@ describe("a plan's text", () => {
       sequence(loop("l", step("a", { needs: [previous("a")] }))),
     ].map(make)
     expect(new Set(others).size).toBe(others.length)
+  })
+
+  it("says of a limit that there is none, which JSON has no number for", () => {
+    const retry = RetryPolicy.fromOptions({ maxAttempts: Number.POSITIVE_INFINITY }) as RetryPolicy.RetryPolicy
+    const endless = parallel([loop("l", step("a", { retry }), { maxIterations: Number.POSITIVE_INFINITY })], {
+      maxConcurrency: Number.POSITIVE_INFINITY,
+    })
+    const [group, around, inside] = make(endless)
+      .split("\n")
+      .map((line) => (JSON.parse(line) as [number, string, { readonly [name: string]: unknown }])[2])
+    expect(group).toMatchObject({ maxConcurrency: "Infinity" })
+    expect(around).toMatchObject({ maxIterations: "Infinity" })
+    expect(inside).toMatchObject({ retry: { maxAttempts: "Infinity" } })
   })
 })

@@ -172,6 +172,15 @@ describe("a loop", () => {
     expect(RunState.step(state, "l", 0)).toBeUndefined()
   })
 
+  it("is exhausted where its until does not hold after all its passes, until it begins anew", () => {
+    const last: RunEvent = { _tag: "LoopFinished", nodeId: "l", iteration: 0, reason: "maxIterations" }
+    const state = fold(advanced(0), advanced(1), last, over(1))
+    expect(RunState.loop(state, "l", 0)).toMatchObject({ status: "finished", isExhausted: true })
+    expect(RunState.exhausted(state)).toEqual([{ nodeId: "l", iteration: 0, passes: 2 }])
+    expect(RunState.exhausted(fold(advanced(0), last, { _tag: "NodeReset", nodeId: "l", iteration: 0 }))).toEqual([])
+    expect(RunState.exhausted(fold(advanced(0), last, advanced(0)))).toEqual([])
+  })
+
   it("may end without a pass, with the row at which the next one would begin", () => {
     const state = fold(advanced(0), advanced(1), over(), over(1))
     expect(RunState.loop(state, "l", 1)).toMatchObject({ status: "finished", base: 2, passes: 0 })

@@ -558,6 +558,7 @@ describe.each(stores)("on %s", (_, store) => {
               note("one"),
               $.loop({
                 id: "loop",
+                maxIterations: Infinity,
                 body: $.sequence($.timer("tick", { duration: "1s" }), note("two")),
                 until: ({ iteration }) => iteration === 2,
               }),

@@ -371,6 +371,7 @@ describe("a loop", () => {
         const count = $.step("count", { output: Schema.Number, run: ({ iteration }) => iteration * 10 })
         return $.loop({
           id: "loop",
+          maxIterations: Infinity,
           body: count,
           needs: { count },
           until: ({ output, iteration, count, input }) => {
@@ -394,7 +395,12 @@ describe("a loop", () => {
     Effect.gen(function* () {
       let ran = 0
       const W = workflow.build(($) => {
-        const loop = $.loop({ id: "loop", body: $.step("body", { output: Schema.Number, run: () => ++ran }), until: () => true })
+        const loop = $.loop({
+          id: "loop",
+          maxIterations: Infinity,
+          body: $.step("body", { output: Schema.Number, run: () => ++ran }),
+          until: () => true,
+        })
         return $.sequence(loop, $.step("next", { output: Schema.Number, needs: { loop }, run: ({ loop }) => loop }))
       })
       const error = yield* Effect.flip(W.execute(input, { runId: "r" }))
@@ -413,7 +419,12 @@ describe("a loop", () => {
   it.effect("that made no pass does not stop what does not need it", () =>
     Effect.gen(function* () {
       const W = workflow.build(($) => {
-        const loop = $.loop({ id: "loop", body: $.step("body", { output: Schema.Number, run: () => 1 }), until: () => true })
+        const loop = $.loop({
+          id: "loop",
+          maxIterations: Infinity,
+          body: $.step("body", { output: Schema.Number, run: () => 1 }),
+          until: () => true,
+        })
         return $.sequence(loop, $.step("next", { output: Schema.Number, run: () => 2 }))
       })
       expect(yield* W.execute(input)).toBe(2)
@@ -445,7 +456,7 @@ describe("a loop", () => {
       const W = workflow.build(($) => {
         const before = $.previous("grow", Schema.String)
         const grow = $.step("grow", { output: Schema.String, needs: { before }, run: ({ before = "" }) => `${before}x` })
-        return $.loop({ id: "loop", body: grow, until: ({ output }) => output === "xxx" })
+        return $.loop({ id: "loop", maxIterations: Infinity, body: grow, until: ({ output }) => output === "xxx" })
       })
       expect(yield* W.execute(input)).toBe("xxx")
     }).pipe(onMemory),
@@ -486,6 +497,7 @@ describe("a loop", () => {
         const round = $.step("round", { output: Schema.Number, run: ({ iteration }) => iteration })
         const inner = $.loop({
           id: "inner",
+          maxIterations: Infinity,
           needs: { round },
           body: $.step("body", { output: Schema.Number, run: () => 7 }),
           until: ({ round, iteration }) => round === 1 || iteration === 1,
@@ -505,7 +517,12 @@ describe("a loop", () => {
         const odd = $.step("odd", { output: Schema.String, run: ({ iteration }) => `odd ${iteration}` })
         const even = $.step("even", { output: Schema.String, run: ({ iteration }) => `even ${iteration}` })
         const branch = $.branch({ needs: { round }, when: ({ round }) => round % 2 === 1, then: odd, else: even })
-        return $.loop({ id: "loop", body: $.parallel(round, branch), until: ({ output }) => output?.[0] === 2 })
+        return $.loop({
+          id: "loop",
+          maxIterations: Infinity,
+          body: $.parallel(round, branch),
+          until: ({ output }) => output?.[0] === 2,
+        })
       })
       expect(yield* W.execute(input, { runId: "r" })).toEqual([2, "even 2"])
       expect(yield* nodesOf("r")).toEqual([
@@ -525,6 +542,7 @@ describe("a loop", () => {
       const W = workflow.build(($) =>
         $.loop({
           id: "loop",
+          maxIterations: Infinity,
           body: $.sequence(),
           until: () => {
             throw new Error("cannot tell")
@@ -541,7 +559,12 @@ describe("a loop", () => {
       const W = workflow.build(($) => {
         const round = $.step("round", { output: Schema.Number, run: ({ iteration }) => iteration })
         const body = $.step("body", { output: Schema.Number, needs: { round }, skipIf: ({ round }) => round === 0, run: () => 7 })
-        return $.loop({ id: "loop", body: $.sequence(round, body), until: ({ output }) => output !== undefined })
+        return $.loop({
+          id: "loop",
+          maxIterations: Infinity,
+          body: $.sequence(round, body),
+          until: ({ output }) => output !== undefined,
+        })
       })
       expect(yield* W.execute(input, { runId: "r" })).toBe(7)
       expect(yield* nodesOf("r")).toContain("body/0 skipped")

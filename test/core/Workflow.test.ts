@@ -120,6 +120,7 @@ describe("execute", () => {
           $.step("a", { output: Schema.Number, run: () => ++ran }),
           $.loop({
             id: "l",
+            maxIterations: Infinity,
             body: $.step("b", { output: Schema.Number, run: () => ++ran }),
             until: ({ iteration }) => iteration === 2,
           }),
@@ -450,7 +451,12 @@ describe("start", () => {
   it.effect("gives more events than fit on one page, each once and in order", () =>
     Effect.gen(function* () {
       const W = declare().build(($) =>
-        $.loop({ id: "l", body: $.step("a", { output: Schema.Void, run: () => {} }), until: ({ iteration }) => iteration === 400 }),
+        $.loop({
+          id: "l",
+          maxIterations: Infinity,
+          body: $.step("a", { output: Schema.Void, run: () => {} }),
+          until: ({ iteration }) => iteration === 400,
+        }),
       )
       const handle = yield* W.start(input)
       const events = Chunk.toReadonlyArray(yield* Stream.runCollect(handle.events))
@@ -537,6 +543,7 @@ describe("resume", () => {
           }),
           $.loop({
             id: "loop",
+            maxIterations: Infinity,
             body: $.step("pass", { output: Schema.Void, run: note("pass") }),
             until: ({ iteration }) => iteration === 2,
           }),
@@ -574,8 +581,18 @@ describe("resume", () => {
             return `${outer}.${iteration}`
           },
         })
-        const innerLoop = $.loop({ id: "innerLoop", body: inner, until: ({ iteration }) => iteration === 3 })
-        return $.loop({ id: "outerLoop", body: $.sequence(outer, innerLoop), until: ({ iteration }) => iteration === 2 })
+        const innerLoop = $.loop({
+          id: "innerLoop",
+          maxIterations: Infinity,
+          body: inner,
+          until: ({ iteration }) => iteration === 3,
+        })
+        return $.loop({
+          id: "outerLoop",
+          maxIterations: Infinity,
+          body: $.sequence(outer, innerLoop),
+          until: ({ iteration }) => iteration === 2,
+        })
       })
       expect(yield* Effect.flip(W.execute(input, { runId: "r" }))).toMatchObject({ nodeId: "inner", iteration: 4 })
       isBroken = false

@@ -660,7 +660,7 @@ describe("loops", () => {
           renders++
           return (
             <Workflow name="endless">
-              <Loop id="l" until={ctx.iteration < 0}>
+              <Loop id="l" until={ctx.iteration < 0} maxIterations={Number.POSITIVE_INFINITY}>
                 <Task id="a" output={outputs.text} skipIf>
                   a
                 </Task>

@@ -390,7 +390,11 @@ describe("props", () => {
     [{ until: true, maxIterations: 0 }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity'],
     [{ until: true, maxIterations: "2" }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity'],
     [{ until: true, onMaxReached: "stop" }, 'a Loop: "onMaxReached" must be "return-last" or "fail"'],
-    [{}, 'a Loop: it would never end: give it "until" or "maxIterations"'],
+    [{}, 'a Loop: it would never end: give it "until", or the number of its passes as "maxIterations"'],
+    [
+      { maxIterations: Number.POSITIVE_INFINITY },
+      'a Loop: it would never end: give it "until", or the number of its passes as "maxIterations"',
+    ],
   ]
   it.each(loops)("a loop of %j is refused: %s", (props, problem) => {
     expect(refused(() => <AnyLoop {...props} />)).toEqual(invalid(problem, "smithers > Workflow > Loop"))

@@ -39,6 +39,8 @@ export const Stopped = Schema.Struct({
   runId: Schema.String,
   status: Schema.Literal("finished", "failed", "cancelled", "waiting-approval", "waiting-event", "waiting-timer", "paused"),
   output: Schema.optional(Schema.Unknown),
+  /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
+  exhausted: Schema.optional(Schema.Array(Schema.Struct({ ...node, passes: Schema.Number }))),
   error: Schema.optional(RunFailure),
   reason: Schema.optional(Schema.String),
   waits: Schema.optional(Schema.Array(Schema.Struct({ ...node, kind: Schema.String, deadline: Schema.optional(Schema.Number) }))),

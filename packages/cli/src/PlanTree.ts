@@ -81,6 +81,7 @@ const remarks = ({ details, status }: GraphNode): string => {
     Array.isArray(agents) ? `asks ${agents.join(", ")}` : undefined,
     typeof needs === "object" && needs !== null ? `needs ${[...new Set(Object.values(needs))].join(", ")}` : undefined,
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,
+    maxIterations === "Infinity" ? "without a limit" : undefined,
     typeof maxConcurrency === "number" ? `${maxConcurrency} at once` : undefined,
     Array.isArray(pending) ? `reads ${pending.join(", ")}, which is not there yet` : undefined,
     status === null ? undefined : status,

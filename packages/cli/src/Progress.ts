@@ -211,7 +211,9 @@ export const describe = ({ event, at }: LoggedEvent): string => {
     case "LoopAdvanced":
       return `↻ ${event.nodeId} pass ${event.pass + 1}`
     case "LoopFinished":
-      return `✓ ${event.nodeId} loop over (${event.reason})`
+      return event.reason === "until"
+        ? `✓ ${event.nodeId} loop over (until)`
+        : `■ ${event.nodeId} loop exhausted: all its passes are made (maxIterations), and its "until" does not hold`
     case "SubflowEnded":
       return `● ${event.nodeId} ${where} child run ${event.status}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
     case "BoundaryStarted":

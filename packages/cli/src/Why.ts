@@ -1,7 +1,7 @@
 /**
  * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
  */
-import type { RunDetails, WaitSummary } from "@smithers/core/Storage"
+import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
 import { titleOf, waitText } from "./Progress.ts"
 import { oneLine, plural, quoted, shorten, span } from "./Text.ts"
 
@@ -103,7 +103,11 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
   const [wait] = open
   switch (run.status) {
     case "finished":
-      return { reason: "finished", sentence: `${it} has finished.`, commands: [commandLine(db, "output", runId)] }
+      return {
+        reason: "finished",
+        sentence: `${it} has finished${alsoExhausted(nodes)}`,
+        commands: [commandLine(db, "output", runId)],
+      }
     case "cancelled":
       return { reason: "cancelled", sentence: `${it} was cancelled; resuming takes that back.`, commands: [resume] }
     case "failed": {
@@ -193,6 +197,22 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
       : `${it} was stopped and is not worked on; nothing that is done is lost.`,
     commands: [resume, commandLine(db, "supervise")],
   }
+}
+
+/** The loops that made all their passes without their `until` holding, as the end of a sentence. */
+const alsoExhausted = (nodes: ReadonlyArray<NodeSummary>): string => {
+  const said = exhausted(nodes)
+  return said === undefined ? "" : `, but ${said}`
+}
+
+/** The same as a sentence of its own; `undefined` where there is none. */
+export const exhausted = (nodes: ReadonlyArray<NodeSummary>): string | undefined => {
+  const loops = nodes.filter((node) => node.isExhausted === true)
+  const [first] = loops
+  if (first === undefined) return undefined
+  const passes = `made ${first.passes === 1 ? "its one pass" : `all its ${first.passes} passes`} (maxIterations) without its "until" holding`
+  const others = loops.length === 1 ? "" : `, and so did ${plural(loops.length - 1, "other")}`
+  return `loop "${first.nodeId}" ${passes}${others}`
 }
 
 /** What a wait is for, as the end of a sentence. */

@@ -448,9 +448,12 @@ export interface Builder<out Input> {
         readonly [K in keyof N]: Value<N[K]> | undefined
       },
     ) => boolean
-    /** Passes at most; no limit unless told. */
-    readonly maxIterations?: number
-    /** `return-last` (the default) goes on with the last pass's value; `fail` fails the run with `LoopLimitReached`. */
+    /** Passes at most; `Infinity` for no limit. */
+    readonly maxIterations: number
+    /**
+     * What becomes of a loop that is exhausted: `return-last` goes on with the last pass's value, and the run's result names the loop; `fail` fails
+     * the run with `LoopLimitReached`. Default: `return-last`.
+     */
     readonly onMaxReached?: "return-last" | "fail"
   }) => Node<Value<Body>, Services<Body>>
   /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
@@ -882,9 +885,11 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
       needs: needs(where, options),
       body: node(where, options.body, `"body"`),
       until: fn(where, options, "until"),
-      maxIterations: (options.maxIterations as number | undefined) ?? Number.POSITIVE_INFINITY,
+      maxIterations: options.maxIterations as number,
       onMaxReached: onMaxReached as Plan.Loop["onMaxReached"],
     }
+    if (options.maxIterations === undefined)
+      refuse(where, `"maxIterations" is missing: a whole number of at least 1, or Infinity for no limit`)
     return { plan }
   }
 

@@ -156,13 +156,21 @@ export class WorkDied extends Schema.TaggedError<WorkDied>()("WorkDied", { ...ru
   }
 }
 
-/** A loop made `maxIterations` passes, its `until` still did not hold, and it is set to fail then. */
+/**
+ * A loop made `maxIterations` passes, its `until` still did not hold, and it is set to fail then. `isDefault`: it has no `maxIterations`, and
+ * the number is what components take then. Passes that were made are kept, so that the run goes on where it stopped once the limit is another.
+ */
 export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("LoopLimitReached", {
   ...nodeFields,
   maxIterations: Schema.Number,
+  isDefault: Schema.optional(Schema.Boolean),
 }) {
   override get message(): string {
-    return `Loop "${this.nodeId}" of run "${this.runId}" made its ${plural(this.maxIterations, "pass", "passes")} without its "until" holding. Raise maxIterations, or set onMaxReached to "return-last".`
+    const passes = plural(this.maxIterations, "pass", "passes")
+    if (this.isDefault === true) {
+      return `Loop "${this.nodeId}" of run "${this.runId}" made ${passes} without its "until" holding, and has no maxIterations, so that it stops there. Give it one (Infinity for no limit) and resume the run: its passes are kept.`
+    }
+    return `Loop "${this.nodeId}" of run "${this.runId}" made its ${passes} without its "until" holding. Raise maxIterations, or set onMaxReached to "return-last", and resume the run: its passes are kept.`
   }
 }
 

@@ -315,11 +315,13 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
   const { nodeId, iteration, kind, status } = record
   const times = entry.times.get(nodeKey(nodeId, iteration)) ?? { startedAt: null, finishedAt: null }
   const place = { runId: entry.run.runId, nodeId, iteration, kind, status, ...times }
-  const passes = record.kind === "loop" ? record.passes : null
-  if (record.kind !== "step") return { ...place, attempt: 0, retryAt: null, table: null, error: null, passes }
+  const loop = record.kind === "loop" ? { passes: record.passes, isExhausted: record.isExhausted === true } : notALoop
+  if (record.kind !== "step") return { ...place, attempt: 0, retryAt: null, table: null, error: null, ...loop }
   const { attempt, retryAt = null, table = null, error = null } = record
-  return { ...place, attempt, retryAt, table, error, passes: null }
+  return { ...place, attempt, retryAt, table, error, ...notALoop }
 }
+
+const notALoop = { passes: null, isExhausted: null }
 
 /** Whether a command is what an open wait is for. */
 const answers = ({ runId, command }: Command, wait: WaitSummary): boolean =>

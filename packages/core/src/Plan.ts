@@ -142,6 +142,8 @@ export interface Loop extends Provisional, Drawn {
   readonly body: Node
   readonly until: (context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean
   readonly maxIterations: number
+  /** Nobody has set that limit: it is the default of components. */
+  readonly isDefaultLimit?: boolean
   readonly onMaxReached: "return-last" | "fail"
 }
 
@@ -575,7 +577,7 @@ const shown = (node: Node): Record<string, unknown> => {
         cache: node.cache === undefined ? undefined : true,
         ...undo,
       }
-      const limits = { retry: node.retry.shown, timeoutMs, heartbeatTimeoutMs }
+      const limits = { retry: node.retry.shown && shownRetry(node.retry.shown), timeoutMs, heartbeatTimeoutMs }
       const gate = node.gate === undefined ? {} : { needsApproval: shownWait(node.gate) }
       return { id, label, meta, table, agents: node.ask?.agents.map(nameOf), ...limits, ...flags, ...gate, pending: names(node) }
     }
@@ -586,11 +588,16 @@ const shown = (node: Node): Record<string, unknown> => {
     case "Sequence":
       return { pending: names(node) }
     case "Parallel":
-      return { maxConcurrency: node.maxConcurrency, failFast: node.failFast || undefined }
+      return { maxConcurrency: shownCount(node.maxConcurrency), failFast: node.failFast || undefined }
     case "Branch":
       return { hasElse: node.else !== undefined || undefined }
     case "Loop":
-      return { id: node.id, maxIterations: node.maxIterations, onMaxReached: node.onMaxReached, pending: names(node) }
+      return {
+        id: node.id,
+        maxIterations: shownCount(node.maxIterations),
+        onMaxReached: node.onMaxReached,
+        pending: names(node),
+      }
     case "Saga":
       return { id: node.id, onCompensated: node.onCompensated, pending: names(node) }
     case "TryCatch": {
@@ -599,6 +606,12 @@ const shown = (node: Node): Record<string, unknown> => {
     }
   }
 }
+
+/** A limit as JSON, which has no `Infinity` and would make it `null`. */
+const shownCount = <A extends number | undefined>(count: A): A | "Infinity" => (count === Infinity ? "Infinity" : count)
+
+const shownRetry = (shown: NonNullable<RetryPolicy<unknown>["shown"]>): unknown =>
+  typeof shown === "string" || shown.maxAttempts !== Infinity ? shown : { ...shown, maxAttempts: shownCount(shown.maxAttempts) }
 
 const shownWait = ({ on, timeoutMs, onTimeout }: Wait): Record<string, unknown> => {
   const limit = timeoutMs === undefined ? {} : { timeoutMs, onTimeout }

@@ -79,7 +79,12 @@ export interface Definition<out R = never> {
 
 /** How a run stopped. */
 export type Settlement =
-  | { readonly _tag: "Finished"; readonly output: unknown }
+  | {
+      readonly _tag: "Finished"
+      readonly output: unknown
+      /** Its loops that made all their passes without their `until` holding. */
+      readonly exhausted?: ReadonlyArray<RunState.Exhausted>
+    }
   | { readonly _tag: "Failed"; readonly failure: RunFailure }
   | {
       readonly _tag: "Cancelled"
@@ -226,18 +231,21 @@ export const recall = <R>(
       const issues = ["the workflow no longer ends in what this run gave; the output is still stored with the run"]
       return yield* new IncompatibleOutput({ runId, nodes: [{ nodeId: plan.workflow, iteration: 0, issues }] })
     }
-    return finished(schedule)
+    return finished(schedule, state)
   }) as Effect.Effect<Settlement, DriverError, R>
 
 /** Several callers may be given the output, and none of them can change it for the others. */
-const finished = (schedule: Scheduler.Schedule): Settlement => {
+const finished = (schedule: Scheduler.Schedule, state: RunState.RunState): Settlement => {
+  const exhausted = RunState.exhausted(state)
+  const said = exhausted.length === 0 ? {} : { exhausted }
   const output = schedule.value(0)
-  if (isShareable(output)) return { _tag: "Finished", output }
+  if (isShareable(output)) return { _tag: "Finished", output, ...said }
   return {
     _tag: "Finished",
     get output() {
       return schedule.value(0)
     },
+    ...said,
   }
 }
 
@@ -701,7 +709,7 @@ const settle = (
   }
   if (outcome?._tag === "Finished") {
     const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0) }) } as const
-    return { event, settlement: finished(schedule), count: Metrics.runsFinished }
+    return { event, settlement: finished(schedule, state), count: Metrics.runsFinished }
   }
   if (state.cancel !== undefined) {
     // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
@@ -778,7 +786,10 @@ const failureOf = (
 ): Exclude<RunFailure, CompensationFailed> => {
   const node = { runId, nodeId: failed.nodeId, iteration: failed.iteration }
   if (failed.reason._tag === "Unsettled") return new UnsettledRead({ ...node, problem: unsettled(failed.reason.read, plan, state) })
-  if (failed.reason._tag === "LoopLimit") return new LoopLimitReached({ ...node, maxIterations: failed.reason.maxIterations })
+  if (failed.reason._tag === "LoopLimit") {
+    const { _tag: _, ...limit } = failed.reason
+    return new LoopLimitReached({ ...node, ...limit })
+  }
   const { error } = failed.reason
   const record = RunState.step(state, failed.nodeId, failed.iteration)
   const attempts = record?.attempt ?? 0

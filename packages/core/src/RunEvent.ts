@@ -29,7 +29,8 @@ export const FailureCause = Schema.Struct({
   ...node,
   reason: Schema.Union(
     Schema.TaggedStruct("Error", { error: ErrorInfo }),
-    Schema.TaggedStruct("LoopLimit", { maxIterations: Schema.Number }),
+    /** `isDefault`: the loop has no limit of its own, and the number is what components take then. */
+    Schema.TaggedStruct("LoopLimit", { maxIterations: Schema.Number, isDefault: Schema.optional(Schema.Boolean) }),
     /** Nothing is left to run, and the plan still waits for an output that it was made without. */
     Schema.TaggedStruct("Unsettled", {
       read: Schema.Struct({ nodeId: Schema.optional(Schema.String), table: Schema.optional(Schema.String) }),
@@ -207,6 +208,7 @@ export const NodeReset = Schema.TaggedStruct("NodeReset", { ...node, isAnew: Sch
 /** A loop began pass number `pass` (from 0); `iteration` of the nodes inside is `base + pass`. */
 export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number, reads })
 
+/** A loop is over: its `until` holds, or it is exhausted, having made its `maxIterations` passes without that. */
 export const LoopFinished = Schema.TaggedStruct("LoopFinished", {
   ...node,
   reason: Schema.Literal("until", "maxIterations"),

@@ -114,8 +114,17 @@ export interface LoopRecord {
   readonly base: number
   /** Passes begun. */
   readonly passes: number
+  /** It made all its passes without its `until` holding. */
+  readonly isExhausted?: true
   /** Rows of nodes outside that were read to decide about its passes. */
   readonly reads?: ReadonlyArray<NodeKey>
+}
+
+/** A loop that made all its passes without its `until` holding. */
+export interface Exhausted {
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly passes: number
 }
 
 /** A saga or a try in one iteration of the loop around it. */
@@ -214,6 +223,19 @@ export const uncompensated = (state: RunState): ReadonlyArray<Uncompensated> =>
     const nodeId = record.nodeId.slice(0, -compensationId("").length)
     return compensationId(nodeId) === record.nodeId ? [{ nodeId, iteration: record.iteration, error: record.error }] : []
   })
+
+/** Loops that made all their passes without their `until` holding, by id. */
+export const exhausted = (state: RunState): ReadonlyArray<Exhausted> => {
+  if (HashMap.isEmpty(state.loopPasses)) return []
+  const found = records(state).flatMap((record) =>
+    record.kind === "loop" && record.isExhausted === true
+      ? [{ nodeId: record.nodeId, iteration: record.iteration, passes: record.passes }]
+      : [],
+  )
+  return found.sort((left, right) =>
+    left.nodeId === right.nodeId ? left.iteration - right.iteration : left.nodeId < right.nodeId ? -1 : 1,
+  )
+}
 
 /** All records, in no particular order. */
 export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
@@ -380,7 +402,18 @@ const foldLoop = (state: RunState, event: LoopEvent): RunState => {
   const record = loop(state, event.nodeId, event.iteration)
   const { nodeId, iteration } = event
   const reads = readsAfter(record, event)
-  return put(state, { kind: "loop", nodeId, iteration, base: total, passes: 0, ...record, status: "finished", ...reads })
+  const exhausted = event.reason === "maxIterations" ? { isExhausted: true as const } : nothing
+  return put(state, {
+    kind: "loop",
+    nodeId,
+    iteration,
+    base: total,
+    passes: 0,
+    ...record,
+    status: "finished",
+    ...exhausted,
+    ...reads,
+  })
 }
 
 /** What a node has read by an event: all that it says, or what was known before. */

@@ -513,7 +513,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     )
     if (isOver === undefined) return
     if (!isOver && passes >= loop.maxIterations && loop.onMaxReached === "fail") {
-      return fail(position, { _tag: "LoopLimit", maxIterations: loop.maxIterations })
+      const isDefault = loop.isDefaultLimit === true ? { isDefault: true } : nothing
+      return fail(position, { _tag: "LoopLimit", maxIterations: loop.maxIterations, ...isDefault })
     }
     if (isOver || passes >= loop.maxIterations) {
       emit({ _tag: "LoopFinished", nodeId: loop.id, iteration, reason: isOver ? "until" : "maxIterations", ...readsOf(position) })

@@ -191,6 +191,8 @@ export const NodeSummary = Schema.Struct({
   error: Schema.NullOr(ErrorInfo),
   /** Loops: passes begun. */
   passes: Schema.NullOr(Schema.Number),
+  /** Loops: whether it is over because it made all its passes, and not because its `until` holds. */
+  isExhausted: Schema.NullOr(Schema.Boolean),
 })
 export type NodeSummary = typeof NodeSummary.Type
 

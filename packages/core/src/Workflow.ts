@@ -27,6 +27,7 @@ import {
 import { generateRunId, idPattern, idRule } from "./Ids.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
+import type { Exhausted } from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
 import { type LoggedEvent, Storage } from "./Storage.ts"
 
@@ -49,7 +50,13 @@ export interface ResumeOptions {
 
 /** How a run stopped. */
 export type RunResult<A> =
-  | { readonly _tag: "finished"; readonly runId: string; readonly output: A }
+  | {
+      readonly _tag: "finished"
+      readonly runId: string
+      readonly output: A
+      /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
+      readonly exhausted?: ReadonlyArray<Exhausted>
+    }
   | { readonly _tag: "failed"; readonly runId: string; readonly error: RunFailure }
   | {
       readonly _tag: "cancelled"
@@ -331,7 +338,7 @@ const outcome = <A>(runId: string, settlement: Settlement): Effect.Effect<A, Run
 const result = <A>(runId: string, settlement: Settlement | Idle): RunResult<A> => {
   switch (settlement._tag) {
     case "Finished":
-      return { _tag: "finished", runId, output: settlement.output as A }
+      return { _tag: "finished", runId, output: settlement.output as A, ...exhaustedOf(settlement) }
     case "Failed":
       return { _tag: "failed", runId, error: settlement.failure }
     case "Cancelled":
@@ -340,6 +347,9 @@ const result = <A>(runId: string, settlement: Settlement | Idle): RunResult<A> =
       return resting(runId, settlement)
   }
 }
+
+const exhaustedOf = ({ exhausted }: { readonly exhausted?: ReadonlyArray<Exhausted> }) =>
+  exhausted === undefined ? {} : { exhausted }
 
 /** What a cancellation says, as far as there is any of it. */
 const saidOf = ({ reason, uncompensated }: Extract<Settlement, { readonly _tag: "Cancelled" }>) => ({

@@ -180,9 +180,12 @@ export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared> exte
   readonly until: Prompt | ((ctx: Ctx<S, Input>) => unknown)
   /** Keeps the loop's place in the run. Unless given, it is known by where it stands, as React knows elements: by key or position. */
   readonly id?: string
-  /** Passes at most; no limit unless told. */
+  /** Passes at most; `Infinity` for no limit. Without it the run fails after 5 passes. */
   readonly maxIterations?: number | undefined
-  /** `return-last` (the default) goes on with the last pass; `fail` fails the run with `LoopLimitReached`. */
+  /**
+   * What becomes of a loop that is exhausted: `return-last` goes on with the last pass, and the run's result names the loop; `fail` fails the run with
+   * `LoopLimitReached`. Default: `return-last`, or `fail` where there is no `maxIterations`.
+   */
   readonly onMaxReached?: "return-last" | "fail"
 }
 

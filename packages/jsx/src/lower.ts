@@ -503,6 +503,9 @@ const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Pla
   }
 }
 
+/** Passes of a loop without `maxIterations`. Agents that never agree stop there, as a failure, instead of being paid without end. */
+const defaultPasses = 5
+
 const loopOf = (
   node: HostNode,
   inside: (loop: NodeId) => ReadonlyArray<Node>,
@@ -510,12 +513,15 @@ const loopOf = (
   isUnsaid: boolean,
 ): Plan.Loop => {
   const id = node.props.loop as string
-  const { until, maxIterations = Number.POSITIVE_INFINITY, onMaxReached = "return-last" } = propsOf(node)
+  const { until, maxIterations } = propsOf(node)
+  // How many passes an author who has not said it is content with is not known: going on as if it was that many would hide it.
+  const isDefaultLimit = maxIterations === undefined
+  const said = oneOf(node, propsOf(node), "onMaxReached", ["return-last", "fail"])
+  const onMaxReached = isDefaultLimit && propsOf(node).onMaxReached === undefined ? "fail" : said
   if (maxIterations !== undefined && !Plan.isCount(maxIterations) && !isPending(maxIterations))
     refuse(node, `"maxIterations" must be a whole number of at least 1, or Infinity`)
-  if (onMaxReached !== "return-last" && onMaxReached !== "fail") refuse(node, `"onMaxReached" must be "return-last" or "fail"`)
-  if (!("until" in propsOf(node)) && maxIterations === Number.POSITIVE_INFINITY)
-    refuse(node, `it would never end: give it "until" or "maxIterations"`)
+  if (!("until" in propsOf(node)) && (isDefaultLimit || maxIterations === Number.POSITIVE_INFINITY))
+    refuse(node, `it would never end: give it "until", or the number of its passes as "maxIterations"`)
   const children = inside(id)
   return {
     _tag: "Loop",
@@ -524,7 +530,8 @@ const loopOf = (
     body: single(children),
     // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
     until: isUnsaid && (typeof until !== "function" || isPending(until)) ? () => false : Task.condition(until, id, lowering),
-    maxIterations: isPending(maxIterations) ? Number.POSITIVE_INFINITY : (maxIterations as number),
-    onMaxReached: onMaxReached as Plan.Loop["onMaxReached"],
+    maxIterations: isDefaultLimit ? defaultPasses : isPending(maxIterations) ? Number.POSITIVE_INFINITY : (maxIterations as number),
+    ...(isDefaultLimit ? { isDefaultLimit } : {}),
+    onMaxReached,
   }
 }

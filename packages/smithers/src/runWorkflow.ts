@@ -3,6 +3,7 @@
  */
 import type { RunFailure } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import type { Exhausted } from "@smithers/core/RunState"
 import type { Runtime } from "@smithers/core/Smithers"
 import type { RunOptions, Runs, Waits } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
@@ -27,7 +28,13 @@ export interface RunWorkflowOptions<I> extends RunOptions {
 
 /** How a run ended. */
 export type WorkflowResult<A> =
-  | { readonly status: "finished"; readonly runId: string; readonly output: A }
+  | {
+      readonly status: "finished"
+      readonly runId: string
+      readonly output: A
+      /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
+      readonly exhausted?: ReadonlyArray<Exhausted>
+    }
   | { readonly status: "failed"; readonly runId: string; readonly error: RunFailure }
   | { readonly status: "cancelled"; readonly runId: string; readonly reason: string | undefined }
   /** It goes on when it is unpaused and run again. */
@@ -69,8 +76,10 @@ export const runWorkflow = async <I, A>(workflow: Runs<I, A>, options: RunWorkfl
   if (Exit.isFailure(exit)) throw Cause.squash(exit.cause)
   const { runId } = exit.value
   switch (exit.value._tag) {
-    case "finished":
-      return { status: "finished", runId, output: exit.value.output }
+    case "finished": {
+      const { output, exhausted } = exit.value
+      return { status: "finished", runId, output, ...(exhausted === undefined ? {} : { exhausted }) }
+    }
     case "failed":
       return { status: "failed", runId, error: exit.value.error }
     case "cancelled":

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
 import { excerpt, pretty, shorten, span } from "../Text.ts"
-import { commandLine, commandsFor, waitLine } from "../Why.ts"
+import { commandLine, commandsFor, exhausted, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
 export const conclude = (
@@ -57,10 +57,21 @@ export const conclude = (
   })
 
 /** What a run gave, in its stored form: that is JSON whatever its schema makes of it. */
-export const finished = (db: string | undefined, { run: { runId }, output }: RunDetails, how: string): Reply => {
+export const finished = (db: string | undefined, { run: { runId }, nodes, output }: RunDetails, how: string): Reply => {
+  const loops = nodes.flatMap(({ nodeId, iteration, passes, isExhausted }) =>
+    isExhausted === true ? [{ nodeId, iteration, passes: passes ?? 0 }] : [],
+  )
+  const said = exhausted(nodes)
+  const but = said === undefined ? "" : ` But ${said}.`
   const shown = output === undefined ? "" : `\n${excerpt(pretty(output), commandLine(db, "output", runId, "--json"))}`
-  const value = { runId, status: "finished", ...(output === undefined ? {} : { output }), next: [] }
-  return { value, text: `Run ${runId} ${how}.${shown}`, code: Exit.finished }
+  const value = {
+    runId,
+    status: "finished",
+    ...(output === undefined ? {} : { output }),
+    ...(loops.length === 0 ? {} : { exhausted: loops }),
+    next: [],
+  }
+  return { value, text: `Run ${runId} ${how}.${but}${shown}`, code: Exit.finished }
 }
 
 /** Open waits of a run, and of the child runs that it waits for. */

@@ -50,7 +50,9 @@ const timeOf = (node: NodeSummary, now: number): string => {
 }
 
 const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: number): string => {
-  if (node.kind === "loop") return `${node.status}, ${plural(node.passes ?? 0, "pass", "passes")}`
+  if (node.kind === "loop") {
+    return `${node.isExhausted === true ? "exhausted" : node.status}, ${plural(node.passes ?? 0, "pass", "passes")}`
+  }
   if (node.status === "retrying") return `retrying in ${span(Math.max(0, (node.retryAt ?? now) - now))}`
   const wait = waits.find((one) => one.nodeId === node.nodeId && one.iteration === node.iteration && one.status === "open")
   return wait === undefined ? node.status : `waits for ${shorten(waitLine(wait, now), 40)}`

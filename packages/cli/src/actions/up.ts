@@ -226,7 +226,7 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
 const resultOf = (runId: string, settlement: Settlement): RunResult<unknown> => {
   switch (settlement._tag) {
     case "Finished":
-      return { _tag: "finished", runId, output: settlement.output }
+      return { ...settlement, _tag: "finished", runId }
     case "Failed":
       return { _tag: "failed", runId, error: settlement.failure }
     case "Cancelled":

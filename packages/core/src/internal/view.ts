@@ -30,6 +30,8 @@ export const caughtOf = (cause: FailureCause, state: RunState.RunState): Caught 
   return giveJson({ ...describe(cause), ...(left.length === 0 ? {} : { uncompensated: left }) })
 }
 
+const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
+
 const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
   switch (reason._tag) {
     case "Error": {
@@ -37,7 +39,12 @@ const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
       return { nodeId, iteration, name, message, ...(issues === undefined ? {} : { issues }) }
     }
     case "LoopLimit":
-      return { nodeId, iteration, name: "LoopLimitReached", message: `its ${reason.maxIterations} passes were not enough` }
+      return {
+        nodeId,
+        iteration,
+        name: "LoopLimitReached",
+        message: `its ${plural(reason.maxIterations, "pass was", "passes were")} not enough`,
+      }
     case "Unsettled":
       return { nodeId, iteration, name: "UnsettledRead", message: "it is read, and will not come" }
   }

@@ -111,7 +111,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   const setReads = prepare(`UPDATE smithers_nodes SET reads = ?4 WHERE ${where}`)
   const selectTable = prepare<[table: string | null, kind: string]>(`SELECT output_table, kind FROM smithers_nodes WHERE ${where}`)
   const resetLoop = prepare(
-    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, reads = NULL, ${total("base")} WHERE ${where}`,
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, reads = NULL, is_exhausted = NULL, ${total("base")} WHERE ${where}`,
   )
   const resetBoundary = prepare(
     `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL WHERE ${where}`,
@@ -136,13 +136,13 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   const advanceLoop = prepare(
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at, base, passes)
      VALUES (?1, ?2, ?3, 'loop', 'running', 0, ?4, ?5, ?6)
-     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, base = ?5, passes = ?6`,
+     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, is_exhausted = NULL, base = ?5, passes = ?6`,
   )
   const finishLoop = prepare(
-    `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, finished_at, base, passes)
+    `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, finished_at, base, passes, is_exhausted)
      VALUES (?1, ?2, ?3, 'loop', 'finished', 0, ?4,
-       (SELECT coalesce(max(base + passes), 0) FROM smithers_nodes WHERE run_id = ?1 AND node_id = ?2), 0)
-     ON CONFLICT DO UPDATE SET status = 'finished', finished_at = ?4`,
+       (SELECT coalesce(max(base + passes), 0) FROM smithers_nodes WHERE run_id = ?1 AND node_id = ?2), 0, ?5)
+     ON CONFLICT DO UPDATE SET status = 'finished', finished_at = ?4, is_exhausted = ?5`,
   )
 
   const waitNode = prepare(
@@ -255,7 +255,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         advanceLoop.run(runId, event.nodeId, event.iteration, at, event.base, event.pass + 1)
         return
       case "LoopFinished":
-        finishLoop.run(runId, event.nodeId, event.iteration, at)
+        finishLoop.run(runId, event.nodeId, event.iteration, at, event.reason === "maxIterations" ? 1 : null)
         return
       case "AttemptStarted":
         startNode.run(runId, event.nodeId, event.iteration, event.attempt, at)

@@ -238,6 +238,10 @@ ALTER TABLE smithers_commands RENAME TO smithers_inbox;
 CREATE INDEX smithers_inbox_pending ON smithers_inbox (run_id) WHERE frame IS NULL;
 `
 
+const exhaustion = `
+ALTER TABLE smithers_nodes ADD COLUMN is_exhausted INTEGER; -- loops: 1 where it made all its passes without its until holding
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -245,6 +249,7 @@ const migrations: ReadonlyArray<string> = [
   boundariesAndChildren,
   readsAndRefusals,
   commandsPerRun,
+  exhaustion,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

@@ -69,6 +69,7 @@ type NodeRow = [
   table: Text,
   error: Text,
   passes: number | null,
+  isExhausted: number | null,
 ]
 
 type AttemptRow = [
@@ -150,7 +151,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     `SELECT ${summaryColumns}, r.input, r.output, r.failure, ${isTold} FROM smithers_runs r WHERE r.run_id = ?`,
   )
   const selectNodes = prepare<NodeRow>(
-    `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, error, passes
+    `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, error, passes, is_exhausted
      FROM smithers_nodes WHERE run_id = ? ORDER BY node_id, iteration`,
   )
   const selectAttempts = prepare<AttemptRow>(
@@ -246,9 +247,10 @@ const parentOf = (row: ReadonlyArray<unknown>): RunSummary["parent"] => {
 const errorOf = (text: Text): ErrorInfo | null => (text === null ? null : (JSON.parse(text) as ErrorInfo))
 
 const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
-  const [nodeId, iteration, kind, status, attempt, startedAt, finishedAt, retryAt, table, error, passes] = row
+  const [nodeId, iteration, kind, status, attempt, startedAt, finishedAt, retryAt, table, error, passes, exhausted] = row
   const times = { startedAt, finishedAt, retryAt }
-  return { runId, nodeId, iteration, kind, status, attempt, ...times, table, error: errorOf(error), passes }
+  const isExhausted = kind === "loop" ? exhausted === 1 : null
+  return { runId, nodeId, iteration, kind, status, attempt, ...times, table, error: errorOf(error), passes, isExhausted }
 }
 
 const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {

@@ -91,6 +91,7 @@ type NodeRow = [
   isCaught: number | null,
   caught: Text,
   reads: Text,
+  isExhausted: number | null,
 ]
 
 /** Reads the text of a failure. */
@@ -114,7 +115,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
-       base, passes, error, heartbeat, approved, generation, cause, is_caught, caught, reads
+       base, passes, error, heartbeat, approved, generation, cause, is_caught, caught, reads,
+       is_exhausted
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
@@ -189,7 +191,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           continue
         }
         const record = { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes }
-        HashMap.set(nodes, key, { ...record, ...readsOf(row[18]) })
+        const exhausted = row[19] === 1 ? { isExhausted: true as const } : {}
+        HashMap.set(nodes, key, { ...record, ...exhausted, ...readsOf(row[18]) })
         const before = Option.getOrElse(HashMap.get(loopPasses, nodeId), () => 0)
         if (base + passes > before) HashMap.set(loopPasses, nodeId, base + passes)
       }

@@ -219,6 +219,7 @@ export const mask = (text: string, folder: string, start?: number): string => {
     .replaceAll(/\b1[7-9]\d*…/g, "<ms>…")
     .replaceAll(/\b[0-9a-z]{6}-[0-9a-z]{8}\b/g, "<run>")
     .replaceAll(/\bprocess \d+/g, "process <pid>")
+    .replaceAll(/\bSQLite \d+(\.\d+)+/g, "SQLite <version>")
     .replaceAll(/\d+(\.\d+)? [kM]B/g, "<size>")
     .replaceAll(/\bin \d{5}d( \d+h)?/g, "in <decades>")
     .replaceAll(/x{1000,}/g, (all) => `<${all.length} x>`)
@@ -236,7 +237,7 @@ export const maskJson = (value: unknown, folder: string, start?: number): unknow
   if (typeof value === "number") return value > 1.7e12 && value < 2e12 ? mask(String(value), folder, start) : value
   if (Array.isArray(value)) return value.map((item) => maskJson(item, folder, start))
   if (typeof value !== "object" || value === null) return value
-  const isMasked = (name: string) => name === "pid" || name.startsWith("bytes")
+  const isMasked = (name: string) => name === "pid" || name === "sqlite" || name.startsWith("bytes")
   return Object.fromEntries(
     Object.entries(value).map(([name, item]) => [name, isMasked(name) ? `<${name}>` : maskJson(item, folder, start)]),
   )

@@ -550,6 +550,8 @@ export const running = () => {
     | Errors.StoreFull
     | Errors.StoreCorrupt
     | Errors.StoreReadOnly
+    | Errors.StoreGone
+    | Errors.StoreMissing
     | Errors.StoreTooNew
     | Errors.StoreTooOld
     | Errors.StoreRefused

@@ -1,4 +1,5 @@
 import * as fs from "node:fs"
+import * as os from "node:os"
 import { describe, expect, it } from "@effect/vitest"
 import { RunFenced, StoreBusy } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
@@ -168,6 +169,29 @@ describe("a locked database", () => {
           expect((yield* storage.load("r")).seq).toBe(0)
           yield* run.commit([started])
           expectSame(yield* storage.load("r"), run.state())
+        }),
+      )
+    }),
+  )
+
+  it.scoped("is an error that names who works on it, also a process that was stopped in the middle of a write", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename, busyTimeout: "50 millis" }, (storage) =>
+        Effect.gen(function* () {
+          const run = yield* journal("mine")
+          const owning = yield* otherProcess("own", filename, "r1")
+          const { child, line } = yield* otherProcess("stop", filename, "r2")
+          expect(line).toBe("stopping")
+          const error = yield* Effect.flip(run.commit([started]))
+          const users = [owning.child, child].map(({ pid }, index) => ({ runId: `r${index + 1}`, pid, host: os.hostname() }))
+          expect(error).toMatchObject({ _tag: "StoreBusy", users: expect.arrayContaining(users) })
+          expect((error as StoreBusy).users).toHaveLength(2)
+          expect(error.message).toContain(`process ${child.pid} on ${os.hostname()} (run r2)`)
+          child.kill("SIGKILL")
+          yield* Effect.promise(() => child.exited)
+          yield* run.commit([started])
+          expectSame(yield* storage.load("mine"), run.state())
         }),
       )
     }),

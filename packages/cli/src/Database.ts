@@ -1,16 +1,17 @@
 /**
  * Which database a command means, and which run in it.
  */
-import { existsSync } from "node:fs"
-import { dirname, join, relative, resolve } from "node:path"
+import { existsSync, lstatSync, statSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
 import type { RunNotFound, StoreError } from "@smithers/core/Errors"
 import type { StorageShape } from "@smithers/core/Storage"
+import { realPath } from "@smithers/sqlite/Location"
 import * as RunIds from "@smithers/sqlite/RunIds"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { AmbiguousRun, NoDatabase, NoSuchRun } from "./Errors.ts"
+import { AmbiguousRun, ForeignDatabase, NoDatabase, NoSuchRun } from "./Errors.ts"
 
 /** The file that holds the runs of a folder and of what is below it. */
 export const filename = "smithers.db"
@@ -18,45 +19,69 @@ export const filename = "smithers.db"
 /** How long a command waits for a database that others have locked: longer than any of our own writes takes, and no tax on patience. */
 const patience = "5 seconds"
 
-/** The nearest database from a folder upward. */
-export const nearest = (folder: string): string | undefined => {
-  for (let here = resolve(folder); ; here = dirname(here)) {
+/** The nearest database from a folder upward, by the path it was found under. */
+const nearestName = (folder: string): string | undefined => {
+  for (let here = realPath(folder); ; here = dirname(here)) {
     const file = join(here, filename)
     if (existsSync(file)) return file
     if (here === dirname(here)) return undefined
   }
 }
 
-/** The database that was named, by option or by `SMITHERS_DB`, as a full path. */
+/**
+ * The nearest database from a folder upward, by its real path. Fails with `ForeignDatabase` where it is another user's: what it says is to be
+ * run, and where, is then that user's word.
+ */
+export const nearest = (folder: string): Effect.Effect<string | undefined, ForeignDatabase> =>
+  Effect.suspend(() => {
+    const name = nearestName(folder)
+    if (name === undefined) return Effect.succeed(undefined)
+    const owner = [lstatSync(name).uid, statSync(name).uid].find((uid) => uid !== process.getuid?.())
+    if (owner === undefined || process.getuid === undefined) return Effect.succeed(realPath(name))
+    return new ForeignDatabase({ path: name, owner, user: process.getuid() })
+  })
+
+/** The database that was named, by option or by `SMITHERS_DB`, by its real path. */
 export const named = (db: string | undefined): string | undefined => {
   const given = db ?? process.env.SMITHERS_DB
-  return given === undefined || given === "" ? undefined : resolve(given)
+  return given === undefined || given === "" ? undefined : realPath(given)
 }
 
 /** How a command that is typed in a folder names a database that is, or will be, there: not at all where it finds it by itself. */
 export const nameFor = (file: string, db: string | undefined, folder: string): string | undefined => {
   if (named(db) !== undefined) return db
-  for (let here = resolve(folder); ; here = dirname(here)) {
+  for (let here = realPath(folder); ; here = dirname(here)) {
     const near = join(here, filename)
-    if (near === file) return undefined
+    if (realPath(near) === file) return undefined
     if (existsSync(near) || here === dirname(here)) return relative(folder, file)
   }
 }
 
 /** The database of a command. Fails with `NoDatabase` where there is none. */
-export const locate = (db: string | undefined): Effect.Effect<string, NoDatabase> =>
-  Effect.suspend(() => {
+export const locate = (db: string | undefined): Effect.Effect<string, NoDatabase | ForeignDatabase> =>
+  Effect.gen(function* () {
     const given = named(db)
-    if (given !== undefined) return existsSync(given) ? Effect.succeed(given) : new NoDatabase({ path: given, isNamed: true })
-    const found = nearest(process.cwd())
-    return found === undefined ? new NoDatabase({ path: process.cwd(), isNamed: false }) : Effect.succeed(found)
+    if (given !== undefined) return existsSync(given) ? given : yield* new NoDatabase({ path: given, isNamed: true })
+    return (yield* nearest(process.cwd())) ?? (yield* new NoDatabase({ path: process.cwd(), isNamed: false }))
   })
 
-/** The store in a file, which is made where it is missing. Who runs workflows waits longer for locks than who asks a question. */
+/** What a command does with a database: it may make it, write to one that is there, or only read it. */
+export type Access = "create" | "write" | "read"
+
+/**
+ * The store in a file. Fails with `NoDatabase` where the file holds none and the command makes none. Who runs workflows waits longer for locks
+ * than who asks a question.
+ */
 export const open = (
   file: string,
+  access: Access,
   busyTimeout: Duration.DurationInput = patience,
-): Effect.Effect<StorageShape, StoreError, Scope.Scope> => SqliteStorage.make({ filename: file, busyTimeout })
+): Effect.Effect<StorageShape, StoreError | NoDatabase, Scope.Scope> =>
+  Effect.mapError(SqliteStorage.make({ filename: file, access, busyTimeout }), (error) =>
+    error._tag === "StoreMissing"
+      ? new NoDatabase({ path: file, isNamed: true, holds: error.isEmpty ? "nothing" : "others" })
+      : error,
+  )
 
 /** A database that is open. */
 export interface Database {
@@ -65,10 +90,13 @@ export interface Database {
 }
 
 /** Finds the database of a command and opens it. */
-export const connect = (db: string | undefined): Effect.Effect<Database, StoreError | NoDatabase, Scope.Scope> =>
+export const connect = (
+  db: string | undefined,
+  access: Exclude<Access, "create">,
+): Effect.Effect<Database, StoreError | NoDatabase | ForeignDatabase, Scope.Scope> =>
   Effect.gen(function* () {
     const file = yield* locate(db)
-    return { file, storage: yield* open(file) }
+    return { file, storage: yield* open(file, access) }
   })
 
 /** Candidates that are shown of an id that is not enough. */
@@ -113,8 +141,8 @@ export interface FoundRun extends Database {
 }
 
 /** Finds the database and the run of a command. */
-export const connectRun = (db: string | undefined, run: string) =>
+export const connectRun = (db: string | undefined, run: string, access: Exclude<Access, "create">) =>
   Effect.gen(function* () {
-    const database = yield* connect(db)
+    const database = yield* connect(db, access)
     return { ...database, runId: yield* findRun(database, run) } satisfies FoundRun
   })

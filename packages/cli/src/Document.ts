@@ -84,6 +84,10 @@ database. Workflows are loaded as they stand, also from folders without \`node_m
 those that came with the command wherever a file's folder has none installed. Nothing is ever fetched from a package registry; a package that is missing
 is an error that names it, the file that imports it, and the command that installs it.
 
+A database that is found upward and belongs to another user is refused (\`ForeignDatabase\`), since it says which code is run: it has to be named with
+\`--db\` or \`SMITHERS_DB\`. Commands that only read change nothing: not the database, which may be another user's or in a folder that cannot be
+written, and no file that holds none (\`NoDatabase\`).
+
 Commands that load workflows (\`up\`, \`check\`, \`graph\`, \`workflow run\`) read the \`bunfig.toml\` and the \`.env\` of the folder they are called in, as any
 program of a project. All others run no code of that folder and read neither.
 `

@@ -23,11 +23,29 @@ export class NoDatabase extends Schema.TaggedError<NoDatabase>()("NoDatabase", {
   /** The file that was named, or the folder from which upward none was found. */
   path: Schema.String,
   isNamed: Schema.Boolean,
+  /** What the file holds that is there. */
+  holds: Schema.optional(Schema.Literal("nothing", "others")),
 }) {
   override get message(): string {
+    if (this.holds !== undefined) {
+      const what = this.holds === "nothing" ? "it is empty" : "it is one of something else, without any run"
+      return `${this.path} is no database of smithers: ${what}. It was left as it is. "smithers up <workflow> --db ${this.path}" adds what a first run needs; --db or SMITHERS_DB name another file.`
+    }
     return this.isNamed
       ? `There is no database ${this.path}. "smithers up <workflow> --db ${this.path}" makes it with the first run.`
       : `There is no smithers.db in ${this.path} or in a folder above it. "smithers up <workflow>" makes one with the first run; --db or SMITHERS_DB name another file.`
+  }
+}
+
+/** The database that was found belongs to another user, and nobody named it. */
+export class ForeignDatabase extends Schema.TaggedError<ForeignDatabase>()("ForeignDatabase", {
+  path: Schema.String,
+  /** Ids of the user it belongs to, and of the one who runs the command. */
+  owner: Schema.Number,
+  user: Schema.Number,
+}) {
+  override get message(): string {
+    return `${this.path} was found, and belongs to another user (id ${this.owner}; you are ${this.user}). It says which code is run for its runs, so it is only used where it is named: --db ${this.path}. Or name another: --db or SMITHERS_DB.`
   }
 }
 
@@ -187,6 +205,7 @@ export interface Tagged {
 const inputTags: ReadonlySet<string> = new Set([
   "InvalidUsage",
   "NoDatabase",
+  "ForeignDatabase",
   "NoSuchRun",
   "AmbiguousRun",
   "NoSuchNode",

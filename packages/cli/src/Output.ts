@@ -190,6 +190,8 @@ export const DatabasePath = Schema.Struct({ db: Schema.String })
 export const DatabaseChecked = Schema.Struct({
   db: Schema.String,
   bytes: Schema.Number,
+  /** The version of SQLite that the command uses. */
+  sqlite: Schema.String,
   runs: Schema.Number,
   /** What SQLite, or we, found wrong; empty where all is well. */
   problems: strings,

@@ -6,12 +6,13 @@
  * `node_modules` begin with the pragma that names our runtime; Bun takes the last pragma of a file, which is the author's where there is
  * one. Packages are resolved by Bun itself: those of {@link Provided} where none are installed, and never from a registry.
  */
-import { existsSync, readFileSync, statSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, extname, join, resolve } from "node:path"
 import type { Plan } from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
 import * as Supervisor from "@smithers/core/Supervisor"
 import type { Runs } from "@smithers/core/Workflow"
+import { realPath } from "@smithers/sqlite/Location"
 import type { BunPlugin } from "bun"
 import * as Effect from "effect/Effect"
 import { CannotLaunch, InvalidWorkflowFile } from "./Errors.ts"
@@ -96,11 +97,14 @@ export const load = (
   Effect.gen(function* () {
     const parsed = parseTarget(target)
     const exported = options.exported ?? parsed.exported
-    const path = resolve(options.folder ?? process.cwd(), parsed.file)
+    const asked = resolve(options.folder ?? process.cwd(), parsed.file)
+    const path = realPath(asked)
     const invalid = (reason: InvalidWorkflowFile["reason"], problem: string) => new InvalidWorkflowFile({ path, reason, problem })
-    if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
-      return yield* invalid("missing", `There is no file ${path}. "smithers workflow list" shows the workflows of this folder.`)
+    const stats = statSync(path, { throwIfNoEntry: false })
+    if (stats === undefined) {
+      return yield* invalid("missing", `There is no file ${asked}. "smithers workflow list" shows the workflows of this folder.`)
     }
+    if (!stats.isFile()) return yield* invalid("unknown", notAFile(asked, stats.isDirectory()))
     if (!extensions.includes(extname(path))) {
       return yield* invalid("unknown", `${path} is no file of a workflow: it must end in ${extensions.join(", ")}.`)
     }
@@ -130,6 +134,19 @@ export const load = (
     const all = [...new Set(names.map((one) => module[one] as LoadedWorkflow))]
     return { workflow: found, path, exported: name === "default" ? undefined : name, all }
   })
+
+const notAFile = (path: string, isFolder: boolean): string => {
+  if (!isFolder) return `${path} is no file that can be loaded, but a device, a pipe or a socket.`
+  const inside = readdirSync(path).filter((name) => extensions.includes(extname(name)) && !name.endsWith(".d.ts"))
+  const advice =
+    inside.length === 0
+      ? "It holds no workflow."
+      : `Name one of its files: ${inside
+          .slice(0, 5)
+          .map((name) => join(path, name))
+          .join(", ")}.`
+  return `${path} is a folder, and not the file of a workflow. ${advice}`
+}
 
 /** The definition of a workflow by its name: of one that the file exports, or that a built one of these starts as a child run. */
 export const definitionFor = ({ workflow, all }: WorkflowModule, name: string): Definition<never> | undefined => {

@@ -178,6 +178,11 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, ne
       for (const runId of yield* storage.renew(claims, Millis.after(now, leaseMs))) actives.get(runId)?.control.fence()
     })
     yield* renewLeases.pipe(
+      Effect.catchTag("StoreGone", (error) =>
+        Effect.sync(() => {
+          for (const { control } of actives.values()) control.lose(error)
+        }),
+      ),
       Effect.catchAllCause((cause) => Effect.logWarning("leases could not be renewed", cause)),
       Effect.schedule(Schedule.spaced(Duration.millis(leaseMs / 3))),
       Effect.forkIn(scope),

@@ -338,10 +338,24 @@ export class IncompatibleTable extends Schema.TaggedError<IncompatibleTable>()("
 
 const storeFields = { operation: Schema.String, detail: Schema.String }
 
-/** The database stayed locked by others for longer than the store is willing to wait. Nothing was written; try again. */
-export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", storeFields) {
+/** A run that a living process works on, and that process. */
+export const StoreUser = Schema.Struct({ runId: Schema.String, pid: Schema.Number, host: Schema.String })
+export type StoreUser = typeof StoreUser.Type
+
+/**
+ * The database stayed locked by others for longer than the store is willing to wait. Nothing was written; try again. A process that is stopped
+ * (SIGSTOP) while it writes holds the lock until it goes on or ends.
+ */
+export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", {
+  ...storeFields,
+  /** Other processes that work on runs of this database, as far as that can be read: one of them may hold the lock. */
+  users: Schema.optional(Schema.Array(StoreUser)),
+}) {
   override get message(): string {
-    return `The database is locked by another process (${this.operation}: ${this.detail}). Nothing was written; the run can be resumed.`
+    const users = this.users?.map(({ runId, pid, host }) => `process ${pid} on ${host} (run ${runId})`) ?? []
+    const more = users.length > 3 ? ` and ${users.length - 3} more` : ""
+    const who = users.length === 0 ? "" : ` At work on it: ${users.slice(0, 3).join(", ")}${more}.`
+    return `The database is locked by another process (${this.operation}: ${this.detail}). Nothing was written; the run can be resumed.${who}`
   }
 }
 
@@ -363,6 +377,27 @@ export class StoreCorrupt extends Schema.TaggedError<StoreCorrupt>()("StoreCorru
 export class StoreReadOnly extends Schema.TaggedError<StoreReadOnly>()("StoreReadOnly", storeFields) {
   override get message(): string {
     return `The database cannot be written (${this.operation}: ${this.detail}). Check the permissions of the file and of its folder.`
+  }
+}
+
+/**
+ * The file of the database was deleted, moved or replaced while it was in use. What is committed from then on can be found by nobody, so the
+ * work stops.
+ */
+export class StoreGone extends Schema.TaggedError<StoreGone>()("StoreGone", storeFields) {
+  override get message(): string {
+    return `The database was deleted, moved or replaced while it was in use (${this.operation}: ${this.detail}). The work on its runs has stopped: put the file back and resume them, or start them again. What was committed since is lost.`
+  }
+}
+
+/** The file is empty, or a database of something else: it has none of the runtime's tables. It is left as it is. */
+export class StoreMissing extends Schema.TaggedError<StoreMissing>()("StoreMissing", {
+  ...storeFields,
+  isEmpty: Schema.Boolean,
+}) {
+  override get message(): string {
+    const what = this.isEmpty ? "an empty file" : "a database without any run"
+    return `There is no store to ${this.operation}: ${this.detail} is ${what}. Name another file, or start a run in this one.`
   }
 }
 
@@ -420,6 +455,8 @@ export const StoreError = Schema.Union(
   StoreFull,
   StoreCorrupt,
   StoreReadOnly,
+  StoreGone,
+  StoreMissing,
   StoreTooNew,
   StoreTooOld,
   StoreRefused,

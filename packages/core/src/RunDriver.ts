@@ -23,6 +23,7 @@ import {
   StepFailed,
   StepTimedOut,
   type StoreError,
+  type StoreGone,
   type StoreRefused,
   type Uncompensated,
   UnsettledRead,
@@ -113,6 +114,8 @@ export interface Control {
   readonly deliver: (command: Command) => void
   /** Says that another process has the run now. */
   readonly fence: () => void
+  /** Says that the store is not there any more. */
+  readonly lose: (error: StoreGone) => void
   /** Set while the run is claimed. */
   epoch: number | undefined
   /** Ticks with each committed frame. */
@@ -133,6 +136,7 @@ type Item =
   | { readonly _tag: "Beat"; readonly key: NodeKey }
   | { readonly _tag: "Command"; readonly command: Command }
   | { readonly _tag: "Fenced" }
+  | { readonly _tag: "Lost"; readonly error: StoreGone }
 
 /** Makes the control of a driver that is about to begin. */
 export const control = (): Control => {
@@ -140,6 +144,7 @@ export const control = (): Control => {
   return {
     deliver: (command) => mailbox.push({ _tag: "Command", command }),
     fence: () => mailbox.push({ _tag: "Fenced" }),
+    lose: (error) => mailbox.push({ _tag: "Lost", error }),
     epoch: undefined,
     commits: Ticker.make(),
     waiting: [],
@@ -613,6 +618,7 @@ const loop = (
           now = Millis.unsafeNow(clock)
           for (const item of mailbox.drain()) {
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
+            if (item._tag === "Lost") return yield* item.error
             if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))
             else absorb(item)
           }

@@ -21,12 +21,21 @@ const withConnection = <A>(
   filename: string,
   operation: string,
   body: (connection: Connection) => A,
+  access: Connections.Access = "write",
 ): Effect.Effect<A, StoreError> => {
   const config = { filename, patienceMs }
-  return Effect.acquireUseRelease(
-    patiently("open", config, () => Either.right(Connections.open(filename))),
-    (connection) => patiently(operation, config, () => Either.right(body(connection))),
+  const done = Effect.acquireUseRelease(
+    patiently("open", config, () => Either.right(Connections.open(filename, access))),
+    (connection) =>
+      patiently(operation, config, () => {
+        const found = body(connection)
+        // What was read of a file that was written meanwhile is looked at again.
+        return Either.right(connection.isStale() ? undefined : { found })
+      }),
     (connection) => Effect.sync(connection.close),
+  )
+  return Effect.flatMap(done, (result) =>
+    result === undefined ? withConnection(filename, operation, body, access) : Effect.succeed(result.found),
   )
 }
 
@@ -35,6 +44,8 @@ const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 /** What was found of a database. */
 export interface Checked {
   readonly bytes: number
+  /** The version of SQLite that this process uses. */
+  readonly sqlite: string
   readonly runs: number
   /** What is wrong, one line each; at most a hundred. */
   readonly problems: ReadonlyArray<string>
@@ -61,29 +72,32 @@ const outputTables = (connection: Connection): ReadonlyArray<string> =>
 
 /** Checks the pages of a database, and that its tables agree with one another. Reads all of it, and writes nothing. */
 export const check = (filename: string): Effect.Effect<Checked, StoreError> =>
-  withConnection(filename, "check", (connection) =>
-    connection.snapshot(() => {
-      const pages = connection.prepare<[text: string]>("PRAGMA integrity_check(100)").values()
-      const problems = pages.map(([text]) => text).filter((text) => text !== "ok")
-      const count = (sql: string): number => connection.prepare<[number]>(sql).values()[0]?.[0] ?? 0
-      for (const table of runTables(connection)) {
-        const orphans = count(
-          `SELECT count(DISTINCT run_id) FROM ${quote(table)} WHERE run_id NOT IN (SELECT run_id FROM smithers_runs)`,
-        )
-        if (orphans > 0) problems.push(`${table} has rows of ${orphans} runs that are not there`)
-      }
-      const gaps = count(
-        "SELECT count(*) FROM (SELECT run_id FROM smithers_events GROUP BY run_id HAVING max(seq) <> count(*) OR min(seq) <> 1)",
+  Effect.map(withConnection(filename, "check", checkIn, "read"), (found) => ({ bytes: sizeOf(filename), ...found }))
+
+const checkIn = (connection: Connection): Omit<Checked, "bytes"> =>
+  connection.snapshot(() => {
+    const [version] = connection.prepare<[version: string]>("SELECT sqlite_version()").values()
+    const pages = connection.prepare<[text: string]>("PRAGMA integrity_check(100)").values()
+    const problems = pages.map(([text]) => text).filter((text) => text !== "ok")
+    const count = (sql: string): number => connection.prepare<[number]>(sql).values()[0]?.[0] ?? 0
+    for (const table of runTables(connection)) {
+      const orphans = count(
+        `SELECT count(DISTINCT run_id) FROM ${quote(table)} WHERE run_id NOT IN (SELECT run_id FROM smithers_runs)`,
       )
-      if (gaps > 0) problems.push(`the log of ${gaps} runs has gaps`)
-      const missing = count(
-        `SELECT count(DISTINCT f.plan_hash) FROM smithers_frames f
+      if (orphans > 0) problems.push(`${table} has rows of ${orphans} runs that are not there`)
+    }
+    const gaps = count(
+      "SELECT count(*) FROM (SELECT run_id FROM smithers_events GROUP BY run_id HAVING max(seq) <> count(*) OR min(seq) <> 1)",
+    )
+    if (gaps > 0) problems.push(`the log of ${gaps} runs has gaps`)
+    const missing = count(
+      `SELECT count(DISTINCT f.plan_hash) FROM smithers_frames f
          WHERE f.plan_hash IS NOT NULL AND f.plan_hash NOT IN (SELECT hash FROM smithers_plans)`,
-      )
-      if (missing > 0) problems.push(`${missing} plans are missing`)
-      return { bytes: sizeOf(filename), runs: count("SELECT count(*) FROM smithers_runs"), problems: problems.slice(0, 100) }
-    }),
-  )
+    )
+    if (missing > 0) problems.push(`${missing} plans are missing`)
+    const runs = count("SELECT count(*) FROM smithers_runs")
+    return { runs, sqlite: version?.[0] ?? "", problems: problems.slice(0, 100) }
+  })
 
 /** Rewrites the file without the space of what was deleted. Fails with `StoreBusy` while others work on the database. */
 export const vacuum = (
@@ -118,7 +132,13 @@ const runsAtOnce = 50
  */
 export const prune = (filename: string, before: number, isDryRun: boolean): Effect.Effect<Pruned, StoreError> =>
   Effect.gen(function* () {
-    const plan = yield* withConnection(filename, "prune", (connection) => connection.snapshot(() => choose(connection, before)))
+    const access = isDryRun ? "read" : "write"
+    const plan = yield* withConnection(
+      filename,
+      "prune",
+      (connection) => connection.snapshot(() => choose(connection, before)),
+      access,
+    )
     if (isDryRun) return plan
     const pruned: Array<string> = []
     for (let from = 0; from < plan.pruned.length; from += runsAtOnce) {

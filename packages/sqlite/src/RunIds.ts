@@ -13,7 +13,7 @@ const patienceMs = 5000
 /** Ids that begin with a text, in order and at most so many, of a database that a store has opened before. */
 export const startingWith = (filename: string, prefix: string, limit: number): Effect.Effect<ReadonlyArray<string>, StoreError> => {
   const config = { filename, patienceMs }
-  const opened = patiently("open", config, () => Either.right(Connection.open(filename)))
+  const opened = patiently("open", config, () => Either.right(Connection.open(filename, "read")))
   // Ids are of printable ASCII, so that the character after it ends all that begin alike.
   return Effect.acquireUseRelease(
     opened,

@@ -1,7 +1,7 @@
 /**
  * A store in a SQLite file, through `bun:sqlite`. Several processes may use one file at the same time.
  *
- * The file is made with mode 600 if it is not there, and brought up to date when it is opened. It may hold tables of others
+ * The file is made with mode 600 if it is not there. It may hold tables of others
  * besides: the engine's are named `smithers_…`, those of outputs as their steps say. Reading it with any SQLite tool is safe
  * at any time.
  */
@@ -24,15 +24,23 @@ import * as Owner from "./internal/owner.ts"
 import * as Plans from "./internal/plans.ts"
 import * as Queries from "./internal/queries.ts"
 import * as Queue from "./internal/queue.ts"
+import * as Reader from "./internal/reader.ts"
 import * as States from "./internal/states.ts"
+import * as Users from "./internal/users.ts"
 
 /** Where a store is and how it is written. */
 export interface SqliteConfig {
   /** Path of the file; its folder must exist. `:memory:` is a store that ends with the layer. */
   readonly filename: string
   /**
+   * `create` makes the file where it is missing; `write` needs one that holds a store; `read` changes nothing at all.
+   * Default: `create`.
+   */
+  readonly access?: "create" | "write" | "read"
+  /**
    * `normal` (the default) survives the end of the process; a power failure may take the last commits, whose steps then run
-   * again. `full` survives that too, at the price of waiting for the disk with every commit. Commands are always kept `full`.
+   * again. `full` survives that too, at the price of waiting for the disk with every commit; on macOS with `fullfsync`, since a plain
+   * `fsync` leaves data in the cache of the disk there. Commands are always kept `full`.
    */
   readonly synchronous?: "normal" | "full"
   /** How long in total to wait for a database that others have locked, before `StoreBusy`. 30 seconds unless told. */
@@ -41,25 +49,35 @@ export interface SqliteConfig {
 
 /**
  * Opens a store for as long as the scope. Fails with `StoreReadOnly`, `StoreFull`, `StoreCorrupt`, `StoreTooNew` or `StoreTooOld` where the file
- * cannot be used, with `StoreBusy` when it stays locked, and with `StoreFailed` for anything else, such as a missing folder.
+ * cannot be used, with `StoreMissing` where it holds no store and none may be made, with `StoreBusy` when it stays locked, and with
+ * `StoreFailed` for anything else, such as a missing folder. While it is open, `renew`, `due` and a commit that ends a run fail with
+ * `StoreGone` once the file was deleted, moved or replaced.
  */
 export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
+  Effect.suspend(() => {
+    const { filename, busyTimeout = Duration.seconds(30) } = config
+    const patience = { filename, patienceMs: Duration.toMillis(busyTimeout) }
+    return config.access === "read" ? Reader.make(patience) : makeWriter(config, patience)
+  })
+
+const makeWriter = (
+  { filename, access = "create", synchronous = "normal" }: SqliteConfig,
+  patience: { readonly filename: string; readonly patienceMs: number },
+): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { filename, synchronous = "normal" } = config
-    const patience = { filename, patienceMs: Duration.toMillis(config.busyTimeout ?? Duration.seconds(30)) }
     const now = yield* Millis.now
     const connection = yield* Effect.acquireRelease(
-      patiently("open", patience, () => Either.right(Connection.open(filename))),
+      patiently("open", patience, () => Either.right(Connection.open(filename, access))),
       (connection) => Effect.sync(connection.close),
     )
     yield* patiently("open", patience, () =>
-      Either.map(Migrations.check(connection), () => {
+      Either.map(Migrations.check(connection, filename, access), () => {
         Connection.configure(connection)
         Migrations.run(connection, now)
       }),
     )
     const queue = yield* Effect.acquireRelease(
-      Effect.sync(() => Queue.make(connection, { ...patience, synchronous })),
+      Effect.sync(() => Queue.make(connection, { ...patience, synchronous, users: Users.make(connection) })),
       (queue) => Effect.sync(queue.close),
     )
     const outputs = Outputs.make(connection)
@@ -77,13 +95,28 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
       open: (request) => queue.write({ operation: "open", run: () => claims.open(request) }),
       load: (runId) => read("load", () => states.load(runId)),
       commit: (frame) => {
-        const run = () => frames.commit(frame)
-        const isNews = Frames.isLast(frame) || frame.spawned !== undefined || frame.sent !== undefined
+        const isLast = Frames.isLast(frame)
+        const run = () => {
+          // Whoever is told that a run has ended finds it.
+          if (isLast) connection.ensureThere()
+          return frames.commit(frame)
+        }
+        const isNews = isLast || frame.spawned !== undefined || frame.sent !== undefined
         return queue.write({ operation: "commit", run, ...(isNews ? { onCommit: changes.bump } : {}) })
       },
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
-      renew: (held, leaseUntil) => queue.write({ operation: "renew", run: () => Either.right(claims.renew(held, leaseUntil)) }),
-      due: (now, except) => read("due", () => Either.right(claims.due(now, except))),
+      renew: (held, leaseUntil) => {
+        const run = () => {
+          connection.ensureThere()
+          return Either.right(claims.renew(held, leaseUntil))
+        }
+        return queue.write({ operation: "renew", run })
+      },
+      due: (now, except) =>
+        read("due", () => {
+          connection.ensureThere()
+          return Either.right(claims.due(now, except))
+        }),
       release: (runId, epoch, now, status = "suspended") => {
         const run = () => Either.right(claims.release(runId, epoch, now, status))
         return queue.write({ operation: "release", run, onCommit: changes.bump })

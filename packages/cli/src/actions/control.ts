@@ -25,7 +25,7 @@ const tell = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const found = yield* connectRun(given.db, given.run)
+      const found = yield* connectRun(given.db, given.run, "write")
       yield* Effect.provideService(say(found), Storage, found.storage)
       if (command === "cancel") yield* endIdle(found.storage, found.runId)
       const { run } = yield* found.storage.inspect(found.runId)
@@ -93,7 +93,7 @@ export const down = (given: {
 }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage } = yield* connect(given.db)
+      const { storage } = yield* connect(given.db, "write")
       const runs: Array<string> = []
       const status = ["running", "suspended", "waiting", "paused"] as const
       const filter = {

@@ -14,11 +14,11 @@ interface Given {
   readonly db: string | undefined
 }
 
-/** The database, brought up to date. */
-const current = (given: Given) =>
+/** The database, known to hold a store. */
+const current = (given: Given, access: "read" | "write") =>
   Effect.gen(function* () {
     const db = yield* locate(given.db)
-    yield* Effect.scoped(open(db))
+    yield* Effect.scoped(open(db, access))
     return db
   })
 
@@ -30,11 +30,11 @@ export const path = (given: Given) => Effect.map(locate(given.db), (db) => ({ va
 /** Checks the database. */
 export const check = (given: Given) =>
   Effect.gen(function* () {
-    const db = yield* current(given)
+    const db = yield* current(given, "read")
     const found = yield* Maintenance.check(db)
     const state = found.problems.length === 0 ? "nothing wrong" : plural(found.problems.length, "problem")
     const text = [
-      `${db}: ${plural(found.runs, "run")}, ${size(found.bytes)}, ${state}.`,
+      `${db}: ${plural(found.runs, "run")}, ${size(found.bytes)}, ${state} (SQLite ${found.sqlite}).`,
       ...found.problems.map((one) => `  ${one}`),
     ]
     const code = found.problems.length === 0 ? Exit.finished : Exit.failed
@@ -44,7 +44,7 @@ export const check = (given: Given) =>
 /** Gives space back. */
 export const vacuum = (given: Given) =>
   Effect.gen(function* () {
-    const db = yield* current(given)
+    const db = yield* current(given, "write")
     const sizes = yield* Maintenance.vacuum(db)
     return { value: { db, ...sizes }, text: `${db}: ${size(sizes.bytesBefore)} before, ${size(sizes.bytesAfter)} now.` }
   })
@@ -63,7 +63,7 @@ export const prune = (given: Given & { readonly olderThan: string | undefined; r
           : `--older-than is a time such as 12h or 30d, not "${given.olderThan}"`
       return yield* new InvalidUsage({ problem, command: "db prune" })
     }
-    const db = yield* current(given)
+    const db = yield* current(given, given.dryRun ? "read" : "write")
     const before = (yield* Clock.currentTimeMillis) - ago
     const { pruned, kept } = yield* Maintenance.prune(db, before, given.dryRun)
     const did = given.dryRun ? "Would delete" : "Deleted"

@@ -61,7 +61,7 @@ const nodeOf = (found: FoundRun, given: Decision) =>
 const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (given: Decision) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const found = yield* connectRun(given.db, given.run)
+      const found = yield* connectRun(given.db, given.run, "write")
       const nodeId = yield* nodeOf(found, given)
       const by = given.by ?? user()
       const options = {
@@ -99,7 +99,7 @@ export const answer = (given: {
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const found = yield* connectRun(given.db, given.run)
+      const found = yield* connectRun(given.db, given.run, "write")
       const { runId, storage } = found
       const nodeId = given.node
       const open = yield* storage.waits({ runId, kind: ["human"] })
@@ -159,7 +159,7 @@ export const signal = (given: {
   Effect.scoped(
     Effect.gen(function* () {
       const payload = given.data === undefined ? undefined : yield* Input.read("--data", given.data)
-      const found = yield* connectRun(given.db, given.run)
+      const found = yield* connectRun(given.db, given.run, "write")
       const options = {
         ...(payload === undefined ? {} : { payload }),
         ...(given.correlation === undefined ? {} : { correlation: given.correlation }),
@@ -178,7 +178,7 @@ const usualLimit = 50
 export const inbox = (given: { readonly db: string | undefined; readonly limit: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, file } = yield* connect(given.db)
+      const { storage, file } = yield* connect(given.db, "read")
       const limit = given.limit ?? usualLimit
       const waits = yield* storage.waits({ kind: ["approval", "human"], isAnswered: false, limit })
       const now = yield* Clock.currentTimeMillis

@@ -48,7 +48,7 @@ export const openLog = (log: string): Effect.Effect<number, CannotWrite> =>
 const claims = (file: string, runId: string): Effect.Effect<number> =>
   Effect.suspend(() => {
     if (!existsSync(file)) return Effect.succeed(0)
-    const asked = Effect.flatMap(open(file), (storage) => storage.inspect(runId))
+    const asked = Effect.flatMap(open(file, "read"), (storage) => storage.inspect(runId))
     return Effect.scoped(Effect.map(asked, ({ run }) => run.epoch)).pipe(Effect.catchAll(() => Effect.succeed(0)))
   })
 

@@ -67,7 +67,7 @@ const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => 
 export const inspect = (given: Given) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const { storage, runId } = yield* connectRun(given.db, given.run, "read")
       const details = yield* storage.inspect(runId)
       const outputs = outputsOf(yield* storage.load(runId))
       const waits = yield* storage.waits({ runId, ...allWaits })
@@ -125,7 +125,7 @@ const waitLines = (wait: WaitSummary, now: number, db: string | undefined): Read
 export const node = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const { storage, runId } = yield* connectRun(given.db, given.run, "read")
       const details = yield* storage.inspect(runId)
       const isMeant = ({ nodeId, iteration }: { readonly nodeId: string; readonly iteration: number }) =>
         nodeId === given.node && (given.iteration === undefined || iteration === given.iteration)
@@ -215,7 +215,7 @@ export const output = (given: Given & { readonly node: string | undefined; reado
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const { storage, runId } = yield* connectRun(given.db, given.run, "read")
       const details = yield* storage.inspect(runId)
       if (given.node === undefined) {
         if (details.run.status !== "finished") return yield* new NoOutput({ runId, status: details.run.status })

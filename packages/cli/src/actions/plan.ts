@@ -72,7 +72,7 @@ export const graph = (
         const { name, plan } = yield* draw(yield* load(given.target, { exported: given.export }), given.input)
         return shown({ workflow: name, runId: null, roots: PlanTree.parse(plan.text) }, given.format)
       }
-      const { storage, runId } = yield* connectRun(given.db, given.target)
+      const { storage, runId } = yield* connectRun(given.db, given.target, "read")
       const { run, nodes } = yield* storage.inspect(runId)
       return shown({ workflow: run.workflow, runId, roots: PlanTree.parse(yield* storage.plan(runId), nodes) }, given.format)
     }),
@@ -169,7 +169,7 @@ interface StoredRun {
 
 const runOf = (db: string | undefined, run: string) =>
   Effect.gen(function* () {
-    const { storage, runId } = yield* connectRun(db, run)
+    const { storage, runId } = yield* connectRun(db, run, "read")
     const { workflow } = (yield* storage.inspect(runId)).run
     return { runId, workflow, state: yield* storage.load(runId), plan: yield* storage.plan(runId) } satisfies StoredRun
   })

@@ -82,7 +82,7 @@ export const ps = (given: Given) =>
       if (given.limit !== undefined && given.limit < 1) {
         return yield* new InvalidUsage({ problem: "--limit must be at least 1", command: "ps" })
       }
-      const database = yield* connect(given.db)
+      const database = yield* connect(given.db, "read")
       const before = given.before === undefined ? undefined : yield* findRun(database, given.before)
       const first = yield* list(database, given, before)
       if (!given.watch) return first

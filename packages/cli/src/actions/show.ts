@@ -23,7 +23,7 @@ export const show = ({ file, runId, existing }: Shown, began: number) =>
   Effect.gen(function* () {
     const screen = yield* Screen
     if (screen.isJson) return Effect.void
-    const storage = yield* open(file)
+    const storage = yield* open(file, "read")
     const isKnown = existing !== undefined || (yield* exists(storage, runId))
     const details = existing ?? (isKnown ? yield* storage.inspect(runId) : undefined)
     const seen = yield* Ref.make(yield* lastSeq(storage, isKnown ? runId : undefined, began))

@@ -5,8 +5,10 @@ import * as Engine from "@smithers/core/Engine"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { locate, open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
@@ -101,7 +103,7 @@ export const supervise = (given: Given) =>
         return yield* invalid(`--interval is a time such as 5s or 1m, not "${interval}"`)
       if (maxConcurrent < 1) return yield* invalid("--max-concurrent must be at least 1")
       const file = yield* locate(given.db)
-      const storage = yield* open(file, "30 seconds")
+      const storage = yield* open(file, given.dryRun ? "read" : "write", "30 seconds")
       const worker = ProcessWorker.make(storage, file, self)
       const { counts, print, act, report, summary } = makeReport(yield* Screen, storage)
 
@@ -126,7 +128,12 @@ export const supervise = (given: Given) =>
         return { ...nothing, code: lost > 0 ? Exit.failed : Exit.finished }
       }
       yield* print({ action: "watching", message: file })
-      const watching = Effect.scoped(Effect.zipRight(supervised(Supervisor.makeWith(options)), Effect.never))
+      // The supervisor waits for a store that fails for a while; one that is gone does not come back.
+      const isThere = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.due(now)).pipe(
+        Effect.catchAll((error) => (error._tag === "StoreGone" ? Effect.fail(error) : Effect.void)),
+      )
+      const untilGone = Effect.zipRight(Effect.repeat(isThere, Schedule.spaced(Duration.millis(intervalMs))), Effect.never)
+      const watching = Effect.scoped(Effect.zipRight(supervised(Supervisor.makeWith(options)), untilGone))
       // By then no process of ours works on a run any more.
       return yield* Effect.onInterrupt(watching, () => summary)
     }),

@@ -2,7 +2,7 @@
  * Runs a workflow from its file, and shows how it goes.
  */
 import { statSync } from "node:fs"
-import { dirname, join, relative, resolve } from "node:path"
+import { dirname, join, relative } from "node:path"
 import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, idPattern } from "@smithers/core/Ids"
@@ -10,6 +10,7 @@ import type { Settlement } from "@smithers/core/RunDriver"
 import { onStorage } from "@smithers/core/Smithers"
 import { type RunDetails, Storage } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
+import { realPath } from "@smithers/sqlite/Location"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -94,9 +95,9 @@ export const up = (asked: Given) =>
     if (given.maxConcurrency !== undefined && given.maxConcurrency < 1)
       return yield* invalid("--max-concurrency must be at least 1")
     const here = process.cwd()
-    const root = resolve(given.root ?? ".")
+    const root = realPath(given.root ?? ".")
     if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return yield* invalid(`--root ${root} is not a folder`)
-    const file = named(given.db) ?? nearest(root) ?? join(root, filename)
+    const file = named(given.db) ?? (yield* nearest(root)) ?? realPath(join(root, filename))
     if (intent.isResume) {
       const found = yield* locate(given.db ?? (given.root === undefined ? undefined : file))
       return yield* resumed({ ...given, db: nameFor(found, given.db, here) }, intent, here, root, found)
@@ -123,7 +124,7 @@ const resumed = (
   Effect.gen(function* () {
     const existing = yield* Effect.scoped(
       Effect.gen(function* () {
-        const storage = yield* open(file)
+        const storage = yield* open(file, "read")
         const runId = yield* findRun({ file }, intent.runId as string)
         const details = yield* storage.inspect(runId)
         const { parent } = details.run
@@ -236,14 +237,14 @@ const resultOf = (runId: string, settlement: Settlement): RunResult<unknown> => 
 
 const work = (task: Work) =>
   Effect.gen(function* () {
-    const { given, file, runId } = task
+    const { given, file, runId, existing } = task
     const screen = yield* Screen
     const began = yield* Clock.currentTimeMillis
     const resume = commandLine(given.db, "up", "--resume", runId)
     screen.remember({ runId, next: [resume] })
     const session = Effect.scoped(
       Effect.gen(function* () {
-        const storage = yield* open(file, "30 seconds")
+        const storage = yield* open(file, existing === undefined ? "create" : "write", "30 seconds")
         const runtime = yield* Layer.build(
           onStorage(
             Layer.succeed(Storage, storage),
@@ -268,6 +269,6 @@ const work = (task: Work) =>
     )
     // The run has been let go of, so what the store says of it holds.
     return yield* Effect.scoped(
-      Effect.flatMap(open(file), (storage) => conclude(storage, { db: given.db, runId }, settled, began, resume)),
+      Effect.flatMap(open(file, "read"), (storage) => conclude(storage, { db: given.db, runId }, settled, began, resume)),
     )
   })

@@ -58,7 +58,7 @@ export const make = (connection: Connection, filename: string): Changes => {
       look()
     } catch (thrown) {
       // Locked: the next look will tell.
-      if (classOf(thrown) !== StoreBusy) tell(failure("changes", filename, thrown))
+      if (classOf(thrown) !== StoreBusy) tell(failure("changes", { filename }, thrown))
     }
   }
 

@@ -2,9 +2,10 @@
  * The one connection of a store: a file that only its owner can read, a write-ahead log, and statements that are prepared once
  * and typed by the rows they give. Everything here is synchronous and throws what SQLite raises.
  */
-import { type Changes, Database } from "bun:sqlite"
+import { type Changes, constants, Database } from "bun:sqlite"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { realPath } from "../Location.ts"
 import { busyTimeoutMs } from "./failures.ts"
 
 /** What goes into and comes out of a column. */
@@ -30,6 +31,10 @@ export interface Connection {
   readonly snapshot: <A>(body: () => A) => A
   /** Throws if it is closed. */
   readonly ensureOpen: () => void
+  /** Throws if the name it was opened by leads to another file now, or to none. */
+  readonly ensureThere: () => void
+  /** Whether it reads a file as it stood, and that was written since: it then sees no news, or the half of it. */
+  readonly isStale: () => boolean
   readonly close: () => void
 }
 
@@ -41,10 +46,68 @@ const memory = ":memory:"
  */
 const checkpointPages = 2000
 
-/** Opens a database file, which is made when it is not there. Nothing is written into it yet. */
-export const open = (filename: string): Connection => {
-  if (filename !== memory) reach(filename)
-  const database = new Database(filename, { readwrite: true, create: filename === memory })
+/** What a connection may do: make the file, write to one that is there, or only read it. */
+export type Access = "create" | "write" | "read"
+
+/** Opens a database file. Nothing is written into it yet. */
+export const open = (filename: string, access: Access = "create"): Connection => {
+  if (filename === memory) return connect(new Database(filename), { ensureThere: () => {}, isStale: () => false })
+  const file = realPath(filename)
+  reach(file, access)
+  const ensureThere = watch(path.resolve(filename))
+  if (access !== "read") return connect(openToWrite(file), { ensureThere, isStale: () => false })
+  const { database, isStale } = openToRead(file)
+  return connect(database, { ensureThere, isStale })
+}
+
+const openToWrite = (file: string): Database => new Database(file, { readwrite: true, create: false })
+
+/**
+ * Opens a database so that neither it nor its log is made or changed. Where this user could write, SQLite has to be able to: it makes the
+ * files of the log for as long as a reader is there, and takes them away again. Elsewhere they would stay, and be in the way of their
+ * owner; so what there is of a log is read, and where there is none the file is read as it stands.
+ */
+const openToRead = (file: string): { readonly database: Database; readonly isStale: () => boolean } => {
+  if (mayWrite(file) && mayWrite(path.dirname(file))) {
+    const database = openToWrite(file)
+    database.run("PRAGMA query_only = TRUE")
+    return { database, isStale: () => false }
+  }
+  const log = `${file}-wal`
+  const asUri = (option: string) => {
+    const flags = constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI
+    return new Database(`file:${file.replaceAll(/[%?#]/g, encodeURIComponent)}?${option}`, flags)
+  }
+  if (fs.existsSync(log)) return { database: asUri("readonly_shm=1"), isStale: () => false }
+  const stamp = stampOf(file)
+  return { database: asUri("immutable=1"), isStale: () => fs.existsSync(log) || stampOf(file) !== stamp }
+}
+
+const mayWrite = (file: string): boolean => {
+  try {
+    fs.accessSync(file, fs.constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const stampOf = (file: string): string => {
+  const { mtimeMs, size, ino } = fs.statSync(file)
+  return `${ino} ${size} ${mtimeMs}`
+}
+
+/** Compares the file of a name with the one it leads to now. */
+const watch = (name: string): (() => void) => {
+  const before = fs.statSync(name)
+  return () => {
+    const now = fs.statSync(name, { throwIfNoEntry: false })
+    if (now?.ino === before.ino && now.dev === before.dev) return
+    throw unreachable("ESTALE", now === undefined ? "the file is not there any more" : "another file is there now")
+  }
+}
+
+const connect = (database: Database, state: Pick<Connection, "ensureThere" | "isStale">): Connection => {
   database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
   const prepared: Array<{ readonly finalize: () => void }> = []
   const prepare = <Row extends ReadonlyArray<Value> = never>(sql: string): Statement<Row> => {
@@ -60,6 +123,9 @@ export const open = (filename: string): Connection => {
   const synchronise = (wanted: Synchronous): void => {
     if (wanted === synchronous) return
     execute(`PRAGMA synchronous = ${wanted}`)
+    // Where a plain fsync leaves data in the cache of the disk, as on macOS; elsewhere these change nothing.
+    execute(`PRAGMA fullfsync = ${wanted === "full"}`)
+    execute(`PRAGMA checkpoint_fullfsync = ${wanted === "full"}`)
     synchronous = wanted
   }
   const [beginWrite, beginRead, commit] = [prepare("BEGIN IMMEDIATE"), prepare("BEGIN"), prepare("COMMIT")]
@@ -92,6 +158,7 @@ export const open = (filename: string): Connection => {
       return within(beginRead, body)
     },
     ensureOpen,
+    ...state,
     close: () => {
       isClosed = true
       for (const statement of prepared) statement.finalize()
@@ -117,16 +184,26 @@ export const configure = (connection: Connection): void => {
  * Makes the file with mode 600 before SQLite would make it readable for everyone; its log files take over the mode. What SQLite
  * would only call "unable to open database file", or not notice before the first write, is found here.
  */
-const reach = (filename: string): void => {
-  const folder = path.dirname(path.resolve(filename))
+const reach = (file: string, access: Access): void => {
+  const folder = path.dirname(file)
   if (!fs.existsSync(folder)) throw unreachable("ENOENT", `the folder ${folder} does not exist`)
-  try {
-    fs.closeSync(fs.openSync(filename, "wx", 0o600))
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown
+  if (access === "create") {
+    try {
+      fs.closeSync(fs.openSync(file, "wx", 0o600))
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown
+    }
   }
-  if (!fs.statSync(filename).isFile()) throw unreachable("EISDIR", "this is not a file")
-  fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK)
+  if (!fs.statSync(file).isFile()) throw unreachable("EISDIR", "this is not a file")
+  if (access === "read") {
+    try {
+      fs.accessSync(file, fs.constants.R_OK)
+    } catch {
+      throw unreachable("ENOTSUP", "this user may not read it")
+    }
+    return
+  }
+  fs.accessSync(file, fs.constants.R_OK | fs.constants.W_OK)
   fs.accessSync(folder, fs.constants.W_OK)
 }
 

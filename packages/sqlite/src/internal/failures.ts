@@ -11,8 +11,10 @@ import {
   type StoreError,
   StoreFailed,
   StoreFull,
+  StoreGone,
   StoreReadOnly,
   StoreRefused,
+  type StoreUser,
 } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
@@ -32,7 +34,22 @@ const maxPauseMs = 50
 /** The pause after this one; a little random, so that two processes do not keep meeting. */
 export const nextPause = (pauseMs: number): number => Math.min(maxPauseMs, pauseMs * (1.5 + Math.random()))
 
-type StoreErrorClass = typeof StoreBusy | typeof StoreCorrupt | typeof StoreFailed | typeof StoreFull | typeof StoreReadOnly
+/** The database that is waited for. */
+export interface Patience {
+  readonly filename: string
+  /** How long in total, in milliseconds. */
+  readonly patienceMs: number
+  /** Tells who else works on it. */
+  readonly users?: () => ReadonlyArray<StoreUser>
+}
+
+type StoreErrorClass =
+  | typeof StoreBusy
+  | typeof StoreCorrupt
+  | typeof StoreFailed
+  | typeof StoreFull
+  | typeof StoreGone
+  | typeof StoreReadOnly
 
 /**
  * By code, or by its first two words. A write into the page cache of the system fails for want of space, of quota or of allowed
@@ -54,6 +71,8 @@ const classes: { readonly [code: string]: StoreErrorClass } = {
   EACCES: StoreReadOnly,
   EPERM: StoreReadOnly,
   EROFS: StoreReadOnly,
+  SQLITE_READONLY_DBMOVED: StoreGone,
+  ESTALE: StoreGone,
 }
 
 /** The error that something thrown by the database or the file system stands for; `undefined` for anything else. */
@@ -97,12 +116,17 @@ const isTransient = (thrown: unknown): boolean =>
   thrown instanceof SQLiteError && /^SQLITE_(IOERR|CANTOPEN|NOMEM)/.test(thrown.code ?? "")
 
 /** Fails with what was thrown; what the database did not raise is a defect, unless it was raised while content was written. */
-export const failure = (operation: string, filename: string, thrown: unknown): Effect.Effect<never, StoreError> => {
+export const failure = (
+  operation: string,
+  { filename, users }: Pick<Patience, "filename" | "users">,
+  thrown: unknown,
+): Effect.Effect<never, StoreError> => {
   const raw = rawOf(thrown)
   const detail = `${filename}: ${raw instanceof Error ? raw.message : String(raw)}`
   if (thrown instanceof Blamed && isContent(raw)) return new StoreRefused({ operation, detail, event: thrown.event })
   const Class = classOf(raw)
   if (Class === undefined) return Effect.die(raw)
+  if (Class === StoreBusy) return new StoreBusy({ operation, detail, users: users?.() ?? [] })
   return Class === StoreFailed && isTransient(raw)
     ? new StoreFailed({ operation, detail, isTransient: true })
     : new Class({ operation, detail })
@@ -111,7 +135,7 @@ export const failure = (operation: string, filename: string, thrown: unknown): E
 /** Calls a synchronous function of the database, again and again while that is locked, for `patienceMs` in total. */
 export const patiently = <A, E>(
   operation: string,
-  config: { readonly filename: string; readonly patienceMs: number },
+  config: Patience,
   call: () => Either.Either<A, E>,
 ): Effect.Effect<A, E | StoreError> =>
   Effect.suspend(() => {
@@ -120,7 +144,7 @@ export const patiently = <A, E>(
       try {
         return call()
       } catch (thrown) {
-        if (classOf(thrown) !== StoreBusy || performance.now() >= deadline) return failure(operation, config.filename, thrown)
+        if (classOf(thrown) !== StoreBusy || performance.now() >= deadline) return failure(operation, config, thrown)
         return Effect.flatMap(pause(pauseMs), () => attempt(nextPause(pauseMs)))
       }
     }

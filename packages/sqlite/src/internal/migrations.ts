@@ -10,9 +10,9 @@
  * Rows that belong together stand together: tables without row ids, ordered by run. Nothing is indexed twice; a step that does
  * nothing costs less than 500 bytes. All times are epoch milliseconds; columns that hold JSON say so.
  */
-import { StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
+import { StoreMissing, StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
 import * as Either from "effect/Either"
-import type { Connection } from "./connection.ts"
+import type { Access, Connection } from "./connection.ts"
 
 const initial = `
 CREATE TABLE smithers_runs (
@@ -259,11 +259,19 @@ const reached = (connection: Connection): number => {
   return connection.prepare<[number]>("SELECT coalesce(max(id), 0) FROM smithers_migrations").values()[0]?.[0] ?? 0
 }
 
-/** Refuses a database of another layout, newer or older. Writes nothing. */
-export const check = (connection: Connection): Either.Either<void, StoreTooNew | StoreTooOld> => {
+/** Refuses a database of another layout, newer or older, and one that holds nothing of ours, unless it may be made. Writes nothing. */
+export const check = (
+  connection: Connection,
+  filename: string,
+  access: Access,
+): Either.Either<void, StoreTooNew | StoreTooOld | StoreMissing> => {
   const found = reached(connection)
   const supported = migrations.length
   if (found > supported) return Either.left(new StoreTooNew({ found, supported }))
+  if (found === 0 && access !== "create") {
+    const isEmpty = connection.prepare("SELECT 1 FROM sqlite_master LIMIT 1").values().length === 0
+    return Either.left(new StoreMissing({ operation: access, detail: filename, isEmpty }))
+  }
   return found > 0 && found < supported ? Either.left(new StoreTooOld({ found, supported })) : Either.right(undefined)
 }
 

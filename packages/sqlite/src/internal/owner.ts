@@ -14,6 +14,19 @@ export const make = (): string => {
   return [os.hostname(), process.pid, identify(process.pid), store].join(":")
 }
 
+/** The host and the process id in an owner text. */
+export const read = (owner: string): { readonly host: string; readonly pid: number } | undefined => {
+  const [, host, pid] = /^(.*):(\d+):[^:]*:[^:]*$/.exec(owner) ?? []
+  return host === undefined ? undefined : { host, pid: Number(pid) }
+}
+
+/** Whether an owner is another process, and certainly there. */
+export const isSeen = (owner: string): boolean => {
+  const [, host, pid, identity] = /^(.*):(\d+):([^:]*):[^:]*$/.exec(owner) ?? []
+  if (host !== os.hostname() || Number(pid) === process.pid || identity === undefined) return false
+  return namespaceOf(identity) === namespaceOf(identify(process.pid)) && !isDead(owner)
+}
+
 /** Whether the process that an owner text describes has ended, as far as this process can tell. */
 export const isDead = (owner: string): boolean => {
   const [, host, pid, identity] = /^(.*):(\d+):([^:]*):[^:]*$/.exec(owner) ?? []

@@ -10,7 +10,7 @@ import { StoreBusy, type StoreError } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Connection, Synchronous } from "./connection.ts"
-import { classOf, failure, firstPauseMs, nextPause } from "./failures.ts"
+import { classOf, failure, firstPauseMs, nextPause, type Patience } from "./failures.ts"
 
 /** A write. */
 interface Write<A, E> {
@@ -38,9 +38,7 @@ interface Job {
   readonly fail: (thrown: unknown) => void
 }
 
-interface Config {
-  readonly filename: string
-  readonly patienceMs: number
+interface Config extends Patience {
   readonly synchronous: Synchronous
 }
 
@@ -115,7 +113,7 @@ export const make = (connection: Connection, config: Config): Queue => {
             if (Either.isRight(result)) onCommit?.(result.right)
             resume(result)
           },
-          fail: (thrown) => resume(failure(operation, config.filename, thrown)),
+          fail: (thrown) => resume(failure(operation, config, thrown)),
         }
         submit(job)
         return Effect.sync(() => {

@@ -1,0 +1,135 @@
+/**
+ * A store that is only read. Neither the database nor its log is made, changed or brought up to date, so that also the database of another
+ * user, or one in a folder that cannot be written, can be looked at.
+ */
+import { type StoreError, StoreReadOnly } from "@smithers/core/Errors"
+import type { StorageShape } from "@smithers/core/Storage"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+import * as Changes from "./changes.ts"
+import * as Claims from "./claims.ts"
+import * as Connection from "./connection.ts"
+import { failure, type Patience, patiently } from "./failures.ts"
+import * as Migrations from "./migrations.ts"
+import * as Outputs from "./outputs.ts"
+import * as Owner from "./owner.ts"
+import * as Plans from "./plans.ts"
+import * as Queries from "./queries.ts"
+import * as States from "./states.ts"
+
+/** How often a file that is read as it stands is looked at for news (ms). */
+const pollMs = 200
+
+/** Tries to read a file as it stands before what was read counts, also where it has been written meanwhile. */
+const mostTries = 20
+
+const open = (filename: string) => {
+  const connection = Connection.open(filename, "read")
+  const outputs = Outputs.make(connection)
+  return {
+    connection,
+    claims: Claims.make(connection, Owner.make()),
+    states: States.make(connection, outputs),
+    queries: Queries.make(connection, Plans.make(connection)),
+    changes: Changes.make(connection, filename),
+  }
+}
+
+type Opened = ReturnType<typeof open>
+
+/** Opens a connection that is known to be one of a store: the statements of a store can be prepared for no other. */
+const check = (filename: string) => {
+  const connection = Connection.open(filename, "read")
+  try {
+    return Migrations.check(connection, filename, "read")
+  } finally {
+    connection.close()
+  }
+}
+
+/** Opens a store to read it for as long as the scope. */
+export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { filename } = patience
+    yield* patiently("open", patience, () => check(filename))
+    const held = yield* Effect.acquireRelease(
+      patiently("open", patience, () => Either.right({ opened: open(filename), version: 1 })),
+      ({ opened }) => Effect.sync(opened.connection.close),
+    )
+    /** Goes on with what is there now. */
+    const reopen = (): void => {
+      const opened = open(filename)
+      held.opened.connection.close()
+      held.opened = opened
+      held.version++
+    }
+    const look = <A>(body: (opened: Opened) => A): A => {
+      for (let tries = 1; ; tries++) {
+        held.opened.connection.ensureThere()
+        if (held.opened.connection.isStale()) reopen()
+        const { opened } = held
+        try {
+          const result = opened.connection.snapshot(() => body(opened))
+          if (tries === mostTries || !opened.connection.isStale()) return result
+        } catch (thrown) {
+          // The file was written while it was read.
+          if (tries === mostTries || !opened.connection.isStale()) throw thrown
+        }
+      }
+    }
+    const read = <A, E = never>(operation: string, body: (opened: Opened) => Either.Either<A, E>) =>
+      patiently(operation, patience, () => look(body))
+    const refuse = (operation: string) => () => new StoreReadOnly({ operation, detail: `${filename}: it was opened to be read` })
+
+    /** Versions of one connection are told from those of the next by the number of connections before. */
+    const versionsPerConnection = 2 ** 32
+    const changes = (known: number): Effect.Effect<number, StoreError> =>
+      Effect.suspend(() => {
+        const { opened, version } = held
+        const base = version * versionsPerConnection
+        if (known < base) return Effect.succeed(base)
+        return Effect.raceFirst(
+          Effect.map(opened.changes.after(Math.max(known - base, 1)), (seen) => base + seen),
+          Effect.flatMap(until(opened.connection), () => changes(known)),
+        )
+      })
+    /** Completes when a file that is read as it stands was written, by when it was opened again. */
+    const until = (connection: Connection.Connection): Effect.Effect<void, StoreError> =>
+      Effect.async<void, StoreError>((resume) => {
+        const timer = setInterval(() => {
+          try {
+            connection.ensureThere()
+            if (!connection.isStale()) return
+            reopen()
+            resume(Effect.void)
+          } catch (thrown) {
+            resume(failure("changes", { filename }, thrown))
+          }
+          clearInterval(timer)
+        }, pollMs)
+        timer.unref()
+        return Effect.sync(() => clearInterval(timer))
+      })
+
+    return {
+      open: refuse("open"),
+      commit: refuse("commit"),
+      heartbeat: refuse("heartbeat"),
+      renew: refuse("renew"),
+      release: refuse("release"),
+      prepareOutputs: refuse("prepareOutputs"),
+      deliver: refuse("deliver"),
+      load: (runId) => read("load", ({ states }) => states.load(runId)),
+      due: (now, except) => read("due", ({ claims }) => Either.right(claims.due(now, except))),
+      cached: (workflow, nodeId, key, notBefore) =>
+        read("cached", ({ states }) => Either.right(states.cached(workflow, nodeId, key, notBefore))),
+      inbox: Effect.succeed([]),
+      changes,
+      runs: (filter) => read("runs", ({ queries }) => Either.right(queries.runs(filter))),
+      waits: (filter) => read("waits", ({ queries }) => Either.right(queries.waits(filter))),
+      plan: (runId, frame) => read("plan", ({ queries }) => queries.plan(runId, frame)),
+      inspect: (runId) => read("inspect", ({ queries }) => queries.inspect(runId)),
+      events: (runId, options) => read("events", ({ queries }) => queries.events(runId, options)),
+    }
+  })

@@ -1,0 +1,28 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Connection from "../../packages/sqlite/src/internal/connection.ts"
+import { newFile } from "./Fixture.ts"
+
+describe("a commit that is to survive a power failure", () => {
+  it.scoped("also empties the cache of the disk where a plain fsync does not, with the checkpoints that follow", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const connection = yield* Effect.acquireRelease(
+        Effect.sync(() => Connection.open(filename)),
+        ({ close }) => Effect.sync(close),
+      )
+      Connection.configure(connection)
+      const settings = (synchronous: Connection.Synchronous) => {
+        const found: Array<unknown> = []
+        connection.transact(synchronous, () => {
+          for (const name of ["synchronous", "fullfsync", "checkpoint_fullfsync"])
+            found.push(connection.prepare<[number]>(`PRAGMA ${name}`).values()[0]?.[0])
+        })
+        return found
+      }
+      expect(settings("full")).toEqual([2, 1, 1])
+      expect(settings("normal")).toEqual([1, 0, 0])
+      expect(settings("full")).toEqual([2, 1, 1])
+    }),
+  )
+})

@@ -163,7 +163,7 @@ describe("commands that tell", () => {
       await both(place, "answer-no-value", ["answer", "triage-1", "rate"])
       await golden(place, "answer", ["answer", "triage-1", "rate", "--value", '{"severity":"low","score":3}', "--by", "ann"])
       await golden(place, "signal", ["signal", "pay-1", "paid", "--data", '{"amount":3}', "--correlation", "o-1", "--id", "p1"])
-      await place.json("signal", "pay-1", "paid", "--id", "p1")
+      await place.json("signal", "pay-1", "paid", "--data", '{"amount":3}', "--correlation", "o-1", "--id", "p1")
       await place.json("answer", "triage-1", "rate", "--value", '{"severity":"low","score":3}', "--by", "ann")
       await both(place, "signal-bad-json", ["signal", "pay-1", "paid", "--data", "{amount:3}"])
       await both(place, "approve-nothing", ["approve", "nap-1"])

@@ -77,10 +77,12 @@ export const open = (
   access: Access,
   busyTimeout: Duration.DurationInput = patience,
 ): Effect.Effect<StorageShape, StoreError | NoDatabase, Scope.Scope> =>
-  Effect.mapError(SqliteStorage.make({ filename: file, access, busyTimeout }), (error) =>
-    error._tag === "StoreMissing"
-      ? new NoDatabase({ path: file, isNamed: true, holds: error.isEmpty ? "nothing" : "others" })
-      : error,
+  SqliteStorage.make({ filename: file, access, busyTimeout }).pipe(
+    Effect.catchTag("StoreMissing", ({ isEmpty }) =>
+      Effect.fail(new NoDatabase({ path: file, isNamed: true, holds: isEmpty ? "nothing" : "others" })),
+    ),
+    // What is set here is no mistake of whoever gives the command.
+    Effect.catchTag("InvalidSetting", Effect.die),
   )
 
 /** A database that is open. */

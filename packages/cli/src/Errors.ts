@@ -217,6 +217,7 @@ const inputTags: ReadonlySet<string> = new Set([
   "InvalidAnswer",
   "InvalidInput",
   "InvalidRunId",
+  "InvalidSetting",
   "InvalidWorkflow",
   "RenderFailed",
   "RunNotFound",

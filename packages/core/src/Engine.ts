@@ -20,6 +20,7 @@ import * as Scope from "effect/Scope"
 import type { Json } from "./Codec.ts"
 import {
   InputMismatch,
+  type InvalidSetting,
   isTransient,
   RunEnded,
   type RunFailure,
@@ -37,6 +38,7 @@ import * as RunDriver from "./RunDriver.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
+import * as Settings from "./Settings.ts"
 import * as Storage from "./Storage.ts"
 
 /** A request to work on a run. */
@@ -154,14 +156,14 @@ const childPause = Duration.seconds(1)
 /** How long to wait for news of a run that another process works on, before looking at its lease again. */
 const followInterval = Duration.seconds(1)
 
-/** Makes an engine; it suspends its runs when the scope closes. */
-export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, never, Storage.Storage | Scope.Scope> =>
+/** Makes an engine; it suspends its runs when the scope closes. Fails where a setting is none. */
+export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, InvalidSetting, Storage.Storage | Scope.Scope> =>
   Effect.gen(function* () {
     const storage = yield* Storage.Storage
     const scope = yield* Effect.scope
-    const leaseMs = Millis.make(Duration.toMillis(options.lease ?? Duration.seconds(30)))
-    const graceMs = Duration.toMillis(options.grace ?? Duration.seconds(5))
-    const settings = { maxConcurrency: options.maxConcurrency ?? 4, leaseMs }
+    const leaseMs = yield* Settings.duration("lease", options.lease, "30 seconds")
+    const graceMs = yield* Settings.duration("grace", options.grace, "5 seconds", Millis.zero)
+    const settings = { maxConcurrency: yield* Settings.count("maxConcurrency", options.maxConcurrency, 4), leaseMs }
     const actives = new Map<string, Active>()
     // Runs are let go of side by side: what one needs to stop must not add up over all of them.
     const drivers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
@@ -571,4 +573,5 @@ const isSameInput = (left: Json | undefined, right: Json | undefined): boolean =
   left === undefined || right === undefined ? left === right : canonical(left) === canonical(right)
 
 /** The engine as a layer over a store. */
-export const layer = (options?: EngineOptions): Layer.Layer<Engine, never, Storage.Storage> => Layer.scoped(Engine, make(options))
+export const layer = (options?: EngineOptions): Layer.Layer<Engine, InvalidSetting, Storage.Storage> =>
+  Layer.scoped(Engine, make(options))

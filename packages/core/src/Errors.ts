@@ -100,6 +100,18 @@ export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>()("Wo
   }
 }
 
+/** A setting of the runtime is none: `lease: 0`, say. The layer that has it is not built, and nothing was started. */
+export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
+  setting: Schema.String,
+  /** The value as it was given. */
+  given: Schema.String,
+  wanted: Schema.String,
+}) {
+  override get message(): string {
+    return `The setting "${this.setting}" is ${this.given}, and must be ${this.wanted}.`
+  }
+}
+
 /** A step failed for good: its retries are used up, or its error forbids another. `cause` is the step's own error. */
 export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   ...nodeFields,

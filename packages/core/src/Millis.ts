@@ -40,7 +40,7 @@ export type DurationLike = Duration.DurationInput | `${number}${"ms" | "s" | "m"
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /** A value as an error shows it. */
-const show = (value: unknown): string => {
+export const show = (value: unknown): string => {
   if (typeof value === "string") return JSON.stringify(value)
   if (typeof value === "number" || typeof value === "bigint") return String(value)
   if (Duration.isDuration(value)) return Duration.format(value)

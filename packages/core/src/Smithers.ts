@@ -3,6 +3,7 @@
  */
 import * as Layer from "effect/Layer"
 import * as Engine from "./Engine.ts"
+import type { InvalidSetting } from "./Errors.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import type { Storage } from "./Storage.ts"
 import * as Supervisor from "./Supervisor.ts"
@@ -31,9 +32,11 @@ export type Runtime = Engine.Engine | Storage
 /** How the engine behaves on any store. */
 export type RuntimeOptions = Engine.EngineOptions
 
-/** An engine on a given store. */
-export const onStorage = <E>(storage: Layer.Layer<Storage, E>, options?: RuntimeOptions): Layer.Layer<Runtime, E> =>
-  Layer.provideMerge(Engine.layer(options), storage)
+/** An engine on a given store. Fails with {@link InvalidSetting} where an option is none. */
+export const onStorage = <E>(
+  storage: Layer.Layer<Storage, E>,
+  options?: RuntimeOptions,
+): Layer.Layer<Runtime, E | InvalidSetting> => Layer.provideMerge(Engine.layer(options), storage)
 
 /** Runs that are forgotten with the layer. */
-export const memory: Layer.Layer<Runtime> = onStorage(MemoryStorage.layer)
+export const memory: Layer.Layer<Runtime> = Layer.orDie(onStorage(MemoryStorage.layer))

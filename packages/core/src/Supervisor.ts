@@ -5,7 +5,7 @@
  * for a {@link Worker} to say: in this process with the workflows of a registry, or in processes of their own as the command line does.
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberMap from "effect/FiberMap"
@@ -15,7 +15,16 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Engine, type EngineError } from "./Engine.ts"
-import { CrashLoop, type ErrorInfo, InvalidWorkflow, type RunFenced, type RunNotFound, StoreError, WorkDied } from "./Errors.ts"
+import {
+  CrashLoop,
+  type ErrorInfo,
+  type InvalidSetting,
+  InvalidWorkflow,
+  type RunFenced,
+  type RunNotFound,
+  StoreError,
+  WorkDied,
+} from "./Errors.ts"
 import { infoOf } from "./internal/outbox.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Ticker from "./internal/ticker.ts"
@@ -23,6 +32,7 @@ import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import type { Definition } from "./RunDriver.ts"
+import * as Settings from "./Settings.ts"
 import { type Due, type Except, Storage } from "./Storage.ts"
 
 /** A workflow as a registry knows it. */
@@ -93,7 +103,7 @@ export interface Problem {
 }
 
 /** How a supervisor works, whatever works on the runs. */
-export interface Settings {
+export interface SupervisorSettings {
   /** How often to look for runs whose owner is gone, which no change of the store tells of; 5 seconds unless told. */
   readonly interval?: Duration.DurationInput
   /** Runs worked on at once; 16 unless told. */
@@ -106,12 +116,12 @@ export interface Settings {
 }
 
 /** How a supervisor with a registry works. */
-export interface SupervisorOptions<R> extends Settings {
+export interface SupervisorOptions<R> extends SupervisorSettings {
   readonly registry: Registry<R>
 }
 
 /** How a supervisor with a worker of its own works. */
-export interface WorkerOptions<E, R> extends Settings {
+export interface WorkerOptions<E, R> extends SupervisorSettings {
   readonly worker: Worker<E, R>
   /** What is done with what it did, as it happens. */
   readonly report: (action: Action<E>) => Effect.Effect<void>
@@ -170,8 +180,17 @@ interface Pause {
   readonly until: number
 }
 
+/** Reads how a supervisor works. */
+const read = ({ interval, maxConcurrent, maxTries, gather }: SupervisorSettings & Pick<WorkerOptions<never, never>, "gather">) =>
+  Either.all({
+    intervalMs: Settings.duration("interval", interval, "5 seconds"),
+    maxConcurrent: Settings.count("maxConcurrent", maxConcurrent, 16),
+    maxTries: Settings.count("maxTries", maxTries, 5),
+    gatherMs: Settings.duration("gather", gather, "0 seconds", Millis.zero),
+  })
+
 /** Takes up runs, and remembers those that it could do nothing with. */
-const makeCrew = <E extends Problem>({ maxTries = 5, report }: Pick<WorkerOptions<E, never>, "maxTries" | "report">) =>
+const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, never>["report"]) =>
   Effect.gen(function* () {
     const engine = yield* Engine
     const pauses = new Map<string, Pause>()
@@ -249,10 +268,13 @@ const makeCrew = <E extends Problem>({ maxTries = 5, report }: Pick<WorkerOption
   })
 
 /** Works once on every run that can go on now, some at a time, and waits until all of them are let go of again. */
-export const once = <E extends Problem, R>(options: WorkerOptions<E, R>): Effect.Effect<void, StoreError, Engine | Storage | R> =>
+export const once = <E extends Problem, R>(
+  options: WorkerOptions<E, R>,
+): Effect.Effect<void, StoreError | InvalidSetting, Engine | Storage | R> =>
   Effect.gen(function* () {
-    const { worker, report, maxConcurrent = 16 } = options
-    const { takeUp } = yield* makeCrew(options)
+    const { worker, report } = options
+    const { maxConcurrent, maxTries } = yield* read(options)
+    const { takeUp } = yield* makeCrew(maxTries, report)
     const { runs } = yield* (yield* Storage).due(yield* Millis.now)
     const take = (due: Due) =>
       Effect.flatMap(
@@ -268,14 +290,14 @@ export const once = <E extends Problem, R>(options: WorkerOptions<E, R>): Effect
 /** Begins to supervise with a worker, until the scope closes. Work that goes on then is interrupted. */
 export const makeWith = <E extends Problem, R>(
   options: WorkerOptions<E, R>,
-): Effect.Effect<Looking<E>, never, Engine | Storage | Scope.Scope | R> =>
+): Effect.Effect<Looking<E>, InvalidSetting, Engine | Storage | Scope.Scope | R> =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const { worker, report, maxConcurrent = 16, gather } = options
-    const intervalMs = Duration.toMillis(options.interval ?? Duration.seconds(5))
+    const { worker, report } = options
+    const { intervalMs, maxConcurrent, maxTries, gatherMs } = yield* read(options)
     const working = yield* FiberMap.make<string>()
     const unknown = { workflows: new Set<string>(), runIds: new Set<string>() }
-    const { isHopeless, takeUp, resting } = yield* makeCrew(options)
+    const { isHopeless, takeUp, resting } = yield* makeCrew(maxTries, report)
 
     /** Runs that were let go of again: then there is room, or a pause to keep. */
     const ended = Ticker.make()
@@ -326,7 +348,7 @@ export const makeWith = <E extends Problem, R>(
         const news = Effect.raceFirst(storage.changes(version), Effect.as(ended.after(seen), version))
         version = yield* Effect.timeoutTo(news, { duration: pause, onSuccess: (later) => later, onTimeout: () => version })
         // What changes together is looked at together.
-        yield* gather === undefined ? Effect.yieldNow() : Effect.sleep(gather)
+        yield* gatherMs === 0 ? Effect.yieldNow() : Effect.sleep(gatherMs)
       }
     })
     yield* watch.pipe(
@@ -376,7 +398,9 @@ const log = (action: Action): Effect.Effect<void> => {
 }
 
 /** Begins to supervise, until the scope closes. Runs that it works on then are suspended, and can be resumed. */
-export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<SupervisorShape, never, Engine | Storage | Scope.Scope | R> =>
+export const make = <R>(
+  options: SupervisorOptions<R>,
+): Effect.Effect<SupervisorShape, InvalidSetting, Engine | Storage | Scope.Scope | R> =>
   Effect.gen(function* () {
     const listeners = new Set<(action: Action) => void>()
     const report = (action: Action) =>
@@ -395,5 +419,5 @@ export const make = <R>(options: SupervisorOptions<R>): Effect.Effect<Supervisor
   })
 
 /** A supervisor as a layer over an engine and its store. */
-export const layer = <R>(options: SupervisorOptions<R>): Layer.Layer<Supervisor, never, Engine | Storage | R> =>
+export const layer = <R>(options: SupervisorOptions<R>): Layer.Layer<Supervisor, InvalidSetting, Engine | Storage | R> =>
   Layer.scoped(Supervisor, make(options))

@@ -2,7 +2,7 @@
  * Everything an Effect app needs to declare workflows and run them: `Smithers.createWorkflow`, a store, and the errors.
  */
 
-import type { StoreError } from "@smithers/core/Errors"
+import type { InvalidSetting, StoreError } from "@smithers/core/Errors"
 import { onStorage, type Runtime, type RuntimeOptions } from "@smithers/core/Smithers"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import type * as Layer from "effect/Layer"
@@ -15,6 +15,8 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOption
 /**
  * Runs kept in a SQLite file, which is created with mode 0600 where it is missing. `synchronous: "normal"` (the default) survives
  * a crash of the process and may lose the last commits with the power, whose steps then run again; `"full"` survives both.
- * Fails with a {@link StoreError} when the file cannot be opened, is damaged, or was written by a newer version.
+ * Fails with a {@link StoreError} when the file cannot be opened, is damaged, or was written by a newer version, and with `InvalidSetting`
+ * where an option is none.
  */
-export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError> => onStorage(SqliteStorage.layer(options), options)
+export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
+  onStorage(SqliteStorage.layer(options), options)

@@ -5,10 +5,11 @@
  * besides: the engine's are named `smithers_…`, those of outputs as their steps say. Reading it with any SQLite tool is safe
  * at any time.
  */
-import type { StoreError } from "@smithers/core/Errors"
+import type { InvalidSetting, StoreError } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
+import * as Settings from "@smithers/core/Settings"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -43,28 +44,32 @@ export interface SqliteConfig {
    * `fsync` leaves data in the cache of the disk there. Commands are always kept `full`.
    */
   readonly synchronous?: "normal" | "full"
-  /** How long in total to wait for a database that others have locked, before `StoreBusy`. 30 seconds unless told. */
+  /** How long in total to wait for a database that others have locked, before `StoreBusy`; 0 does not wait. Default: 30 seconds. */
   readonly busyTimeout?: Duration.DurationInput
 }
 
 /**
  * Opens a store for as long as the scope. Fails with `StoreReadOnly`, `StoreFull`, `StoreCorrupt`, `StoreTooNew` or `StoreTooOld` where the file
- * cannot be used, with `StoreMissing` where it holds no store and none may be made, with `StoreBusy` when it stays locked, and with
- * `StoreFailed` for anything else, such as a missing folder. While it is open, `renew`, `due` and a commit that ends a run fail with
- * `StoreGone` once the file was deleted, moved or replaced.
+ * cannot be used, with `StoreMissing` where it holds no store and none may be made, with `StoreBusy` when it stays locked, with `InvalidSetting`
+ * where an option is none, and with `StoreFailed` for anything else, such as a missing folder. While it is open, `renew`, `due` and a commit
+ * that ends a run fail with `StoreGone` once the file was deleted, moved or replaced.
  */
-export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
-  Effect.suspend(() => {
-    const { filename, busyTimeout = Duration.seconds(30) } = config
-    const patience = { filename, patienceMs: Duration.toMillis(busyTimeout) }
-    return config.access === "read" ? Reader.make(patience) : makeWriter(config, patience)
+export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreError | InvalidSetting, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { filename } = config
+    const access = yield* Settings.word("access", config.access, ["create", "write", "read"])
+    const synchronous = yield* Settings.word("synchronous", config.synchronous, ["normal", "full"])
+    const patienceMs = yield* Settings.duration("busyTimeout", config.busyTimeout, "30 seconds", Millis.zero)
+    const patience = { filename, patienceMs }
+    return yield* access === "read" ? Reader.make(patience) : makeWriter({ access, synchronous }, patience)
   })
 
 const makeWriter = (
-  { filename, access = "create", synchronous = "normal" }: SqliteConfig,
+  { access, synchronous }: Required<Pick<SqliteConfig, "access" | "synchronous">>,
   patience: { readonly filename: string; readonly patienceMs: number },
 ): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
   Effect.gen(function* () {
+    const { filename } = patience
     const now = yield* Millis.now
     const connection = yield* Effect.acquireRelease(
       patiently("open", patience, () => Either.right(Connection.open(filename, access))),
@@ -144,4 +149,5 @@ const makeWriter = (
   })
 
 /** The store as a layer. */
-export const layer = (config: SqliteConfig): Layer.Layer<Storage, StoreError> => Layer.scoped(Storage, make(config))
+export const layer = (config: SqliteConfig): Layer.Layer<Storage, StoreError | InvalidSetting> =>
+  Layer.scoped(Storage, make(config))

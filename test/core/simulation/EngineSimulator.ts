@@ -114,7 +114,7 @@ export const simulate = (
           return Effect.sync(() => bodies.delete(end))
         })
       }
-      const engine = yield* Engine.make().pipe(Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
+      const engine = yield* Engine.make().pipe(Effect.orDie, Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
       const workflow = lower(scenario, body)
       const run = isReactive
         ? joined(

@@ -2,6 +2,7 @@
  * Takes up runs that nobody works on, each in a process of its own, and says so, a line per action.
  */
 import * as Engine from "@smithers/core/Engine"
+import { InvalidSetting } from "@smithers/core/Errors"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Clock from "effect/Clock"
@@ -119,8 +120,14 @@ export const supervise = (given: Given) =>
       }
       const engine = yield* Effect.provideService(Engine.make(), Storage, storage)
       const options = { worker, report, interval: intervalMs, maxConcurrent, gather }
-      const supervised = <A, E, R>(effect: Effect.Effect<A, E, R | Engine.Engine | Storage>) =>
-        effect.pipe(Effect.provideService(Engine.Engine, engine), Effect.provideService(Storage, storage))
+      const supervised = <A, E, R>(effect: Effect.Effect<A, E | InvalidSetting, R | Engine.Engine | Storage>) =>
+        effect.pipe(
+          Effect.provideService(Engine.Engine, engine),
+          Effect.provideService(Storage, storage),
+          Effect.catchIf(Schema.is(InvalidSetting), ({ setting, given, wanted }) =>
+            invalid(`--${setting} is ${given}, and must be ${wanted}`),
+          ),
+        )
       if (given.once) {
         yield* supervised(Supervisor.once(options))
         yield* summary

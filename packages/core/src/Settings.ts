@@ -1,0 +1,48 @@
+/**
+ * Settings of the runtime, which may come from code without types or from a file. Each is read once, when the layer that has it is built, and
+ * refused there with {@link InvalidSetting}: later it would stall a run or spin.
+ */
+import * as Either from "effect/Either"
+import { InvalidSetting } from "./Errors.ts"
+import * as Millis from "./Millis.ts"
+
+/** Reads a time. `given` is rounded up to whole milliseconds. */
+export const duration = (
+  setting: string,
+  given: unknown,
+  fallback: Millis.DurationLike,
+  least: Millis.Millis = Millis.make(1),
+): Either.Either<Millis.Millis, InvalidSetting> => {
+  const [value, wanted] = [
+    given === undefined ? fallback : given,
+    least > 0 ? "a duration longer than 0, such as" : "a duration such as",
+  ]
+  const refuse = (shown: string) => new InvalidSetting({ setting, given: shown, wanted: `${wanted} "${fallback}"` })
+  const read = Either.mapLeft(Millis.span(value), (wrong) => refuse(wrong.given))
+  // Less than a millisecond is no time to do anything in, and was meant as something else.
+  return Either.filterOrLeft(
+    read,
+    (ms) => ms >= least && !(typeof value === "number" && value < least),
+    () => refuse(Millis.show(value)),
+  )
+}
+
+/** Reads how many. */
+export const count = (setting: string, given: unknown, fallback: number): Either.Either<number, InvalidSetting> => {
+  const value = given === undefined ? fallback : given
+  const isCount = Number.isSafeInteger(value) && (value as number) >= 1
+  const wanted = `a whole number of at least 1, such as ${fallback}`
+  return isCount ? Either.right(value as number) : Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted }))
+}
+
+/** Reads one of a few words. The first is the default. */
+export const word = <A extends string>(
+  setting: string,
+  given: unknown,
+  words: readonly [A, ...ReadonlyArray<A>],
+): Either.Either<A, InvalidSetting> => {
+  const value = given === undefined ? words[0] : given
+  const found = words.find((one) => one === value)
+  const wanted = words.map((one) => JSON.stringify(one)).join(" or ")
+  return found === undefined ? Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted })) : Either.right(found)
+}

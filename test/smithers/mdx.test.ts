@@ -61,6 +61,21 @@ const tsconfig = JSON.stringify({
 })
 
 describe("importing a prompt", () => {
+  it("in plain Markdown gives a component too, whose braces and tags are text; as text it is the text", async () => {
+    project({
+      "plain.md": "# Plan\n\nUse {braces} and <tags> as they are.\n",
+      "plain.ts": `import { renderPlan } from "smithers-orchestrator"
+import "smithers-orchestrator/mdx"
+const { default: Plan } = await import("./plain.md")
+const { default: text } = await import("./plain.md", { with: { type: "text" } })
+console.log(JSON.stringify({ name: Plan.displayName, isComponent: typeof Plan === "function", text: typeof text }))
+`,
+    })
+    expect(JSON.parse(await run(["plain.ts"]))).toMatchObject({ name: "Plain", isComponent: true })
+    const [printed] = await print(["plain.md", "{}"])
+    expect(printed?.text).toBe("# Plan\n\nUse {braces} and <tags> as they are.")
+  })
+
   it("gives a component", async () => {
     const [first, second] = await print(["review.mdx", '{"repo":"acme/api","sha":"abc123"}', "nested.mdx", '{"repos":["a","b"]}'])
     expect(first).toEqual({ text: review("acme/api", "abc123"), name: "Review", frontmatter: {} })

@@ -331,6 +331,7 @@ const ask = (
     if (typeof prompt !== "string") {
       return Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Raised.show(prompt)}`))
     }
+    if (prompt.trim() === "") return Effect.fail(new TypeError(`the prompt of step "${step.id}" is empty: no agent was asked`))
     const last = attempt.failures.at(-1)?.error as ErrorInfo | undefined
     const asked = AgentProgram.run({
       agents,

@@ -8,6 +8,8 @@
  * sees the two apart. And tags that are not HTML's (`<context source="x">`) are kept as tags, as they are common in prompts.
  */
 
+import { printed } from "./internal/printed.ts"
+
 /** A piece of a prompt: text, or an element with pieces inside. */
 export type PromptNode = string | PromptElement
 
@@ -35,8 +37,8 @@ export const render = (nodes: ReadonlyArray<PromptNode>): string => trimBlankLin
 
 /**
  * A template string without the indentation it has for the sake of the source around it. Only the literal parts are dedented, by
- * the indentation common to their lines, and the lines of the two backticks are dropped if nothing else is on them; values are put in
- * as they are.
+ * the indentation common to their lines, and the lines of the two backticks are dropped if nothing else is on them. Values are put in
+ * as everywhere in a prompt: text as it is, lists of text as lines, other data as JSON.
  *
  * @example
  * ```ts
@@ -59,7 +61,7 @@ export const dedent = (strings: TemplateStringsArray, ...values: ReadonlyArray<u
   const last = parts.length - 1
   parts[0] = (parts[0] ?? "").replace(/^[ \t]*\n/, "")
   parts[last] = (parts[last] ?? "").replace(/\n[ \t]*$/, "")
-  return parts.map((part, index) => (index < last ? `${part}${values[index]}` : part)).join("")
+  return parts.map((part, index) => (index < last ? part + printed(values[index]) : part)).join("")
 }
 
 const commonLength = (left: string, right: string): number => {

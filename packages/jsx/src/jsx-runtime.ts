@@ -4,7 +4,8 @@
  * a value that is an array.
  */
 import * as React from "react"
-import { isPieces, pieces } from "./internal/children.ts"
+import { isPieces, pieces, withText } from "./internal/children.ts"
+import { isKind } from "./internal/place.ts"
 import { stampProps } from "./internal/scope.ts"
 
 export type { JSX } from "react"
@@ -16,6 +17,20 @@ const elementType = (React.createElement("task") as unknown as { readonly $$type
 
 type Props = { [name: string]: unknown }
 
+/** Names of elements, those of XML among them. */
+const name = /^[\p{L}_][\p{L}\p{N}_:.-]*$/u
+
+/** A type that is a text and no name. What is imported from a prompt file is its path, or its text, where nothing compiles it. */
+const noName = (type: string): string => {
+  const shown = JSON.stringify(type.length > 80 ? `${type.slice(0, 77)}…` : type)
+  return /\.mdx?\b/.test(type) || /[<\n]/.test(type)
+    ? `an element's type is ${shown}, a file and no component: its import ran before prompts could be compiled. Put preload = ["smithers-orchestrator/mdx"] into bunfig.toml, or run it with the smithers command`
+    : `an element's type is ${shown}, which is no name`
+}
+
+/** Whether what stands in an element is written into a prompt, and not for React or the plan to make something of. */
+const isWritten = (type: unknown): boolean => type === Fragment || (typeof type === "string" && !isKind(type))
+
 /** Makes an element. */
 export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.ReactElement => {
   let props = config
@@ -25,6 +40,11 @@ export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.Rea
     key ??= spreadKey
     props = rest
   }
+  if (isWritten(type)) {
+    if (typeof type === "string" && !name.test(type)) throw new TypeError(noName(type))
+    const children = withText(props.children)
+    if (children !== props.children) props = { ...props, children }
+  }
   stampProps(props)
   const element = { $$typeof: elementType, type, key: key === undefined ? null : `${key}`, ref: props.ref ?? null, props }
   return element as unknown as React.ReactElement
@@ -33,7 +53,7 @@ export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.Rea
 /** Makes an element whose children were written as several pieces. */
 export const jsxs = (type: unknown, config: Props, key?: unknown): React.ReactElement => {
   const { children } = config
-  if (type === "Task" && Array.isArray(children) && !isPieces(children)) config.children = pieces(children)
+  if ((type === "Task" || isWritten(type)) && Array.isArray(children) && !isPieces(children)) config.children = pieces(children)
   return jsx(type, config, key)
 }
 

@@ -18,18 +18,22 @@ export interface Rendered {
   readonly lookups: ReadonlyArray<Read>
 }
 
-/** What a component threw, and the components around it. */
-export class RenderError {
+/** A component threw: with what, and the components around it. */
+export class RenderError extends Error {
+  override readonly name = "RenderError"
   readonly thrown: unknown
   readonly where: string | undefined
   /** Reads that were pending by then: what was thrown may come of one. */
   readonly pending: ReadonlyArray<PendingRead>
   constructor(thrown: unknown, where: string | undefined, pending: ReadonlyArray<PendingRead> = []) {
+    super(said(thrown) + (where === undefined ? "" : `\n${where}`), { cause: thrown })
     this.thrown = thrown
     this.where = where
     this.pending = pending
   }
 }
+
+const said = (thrown: unknown): string => (thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown))
 
 /** Concurrent root: the only kind that may suspend outside a boundary. */
 const concurrent = 1

@@ -4,3 +4,10 @@ declare module "*.mdx" {
   export default Prompt
   export const frontmatter: { readonly [name: string]: unknown }
 }
+
+/** A prompt in plain Markdown: braces and tags in it are text. */
+declare module "*.md" {
+  const Prompt: (props: { readonly [name: string]: unknown }) => import("react").ReactElement
+  export default Prompt
+  export const frontmatter: { readonly [name: string]: unknown }
+}

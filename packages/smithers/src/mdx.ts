@@ -1,6 +1,6 @@
 /// <reference path="./mdx-modules.d.ts" />
 /**
- * Makes `.mdx` files importable. Importing this module is enough, and so is naming it in `bunfig.toml`; it registers a Bun plugin
+ * Makes `.mdx` and `.md` files importable as components; in `.md` braces and tags are text. Importing this module is enough, and so is naming it in `bunfig.toml`; it registers a Bun plugin
  * for the process. The compiler is loaded with the first prompt, so that a program without any pays nothing for it.
  *
  * ```toml
@@ -47,10 +47,11 @@ export const mdx = (options: MdxOptions = {}): BunPlugin => ({
       ofProcess = options
       if (!isFirst) return
     }
-    build.onLoad({ filter: /\.mdx$/ }, async ({ path }) => ({
-      contents: await load(path, isBuild ? options : (ofProcess ?? options)),
-      loader: "js",
-    }))
+    build.onLoad({ filter: /\.mdx?$/ }, async ({ path, loader }) => {
+      // Who asks for the text of a Markdown file is given it.
+      if (loader === "text" || loader === "file") return { contents: await Bun.file(path).text(), loader }
+      return { contents: await load(path, isBuild ? options : (ofProcess ?? options)), loader: "js" }
+    })
   },
 })
 
@@ -64,7 +65,7 @@ const load = async (path: string, { declarations = false, jsxImportSource }: Mdx
     ...(jsxImportSource === undefined ? {} : { jsxImportSource }),
   }
   if (declarations) {
-    const target = Bun.file(path.replace(/\.mdx$/, ".d.mdx.ts"))
+    const target = Bun.file(path.replace(/\.(mdx?)$/, ".d.$1.ts"))
     const text = orThrow(declarationOf(source, options))
     // Writing what is there already would wake every file watcher.
     if (!(await target.exists()) || (await target.text()) !== text) await Bun.write(target, text)

@@ -1,14 +1,15 @@
 /**
- * Children of a task as they were written.
+ * Children of a task, and of elements in a prompt, as they were written.
  */
 import * as React from "react"
 import { isPending } from "../Pending.ts"
+import { printed } from "./printed.ts"
 
 const written = new WeakSet<object>()
 
 /** Marks children that were written one after another. Values among elements become text, as React takes no objects. */
 export const pieces = (children: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
-  const marked = hasElements(children) ? children.map((child) => (isData(child) ? print(child) : child)) : children
+  const marked = hasElements(children) ? children.map(textual) : children
   written.add(marked)
   return marked
 }
@@ -21,17 +22,24 @@ export const hasElements = (children: unknown): boolean => {
   return typeof children === "object" && children !== null && "$$typeof" in children
 }
 
-/** A value that is neither text nor an element nor nothing. */
+/** A value that React takes for no child, or would run together: an object, or a list without elements. */
 const isData = (child: unknown): boolean => {
-  if (typeof child !== "object" || child === null || React.isValidElement(child)) return false
-  return !(Array.isArray(child) && child.every((item) => !isData(item)))
+  if (typeof child === "function" || typeof child === "symbol") return true
+  if (typeof child !== "object" || child === null || isElementLike(child) || isPending(child)) return false
+  return !Array.isArray(child) || !hasElements(child)
 }
 
-/** A value as text in a prompt: text as it is, nothing for what React shows nothing for, and data as JSON. */
-export const print = (value: unknown): string => {
-  if (value === null || value === undefined || typeof value === "boolean" || isPending(value)) return ""
-  if (Array.isArray(value) && value.every((item) => typeof item !== "object" || item === null || Array.isArray(item))) {
-    return value.map(print).join("")
-  }
-  return typeof value === "object" ? JSON.stringify(value, null, 2) : String(value)
+/** Whether React knows what this is: an element, a portal, a promise to be waited for. */
+const isElementLike = (child: object): boolean => React.isValidElement(child) || "$$typeof" in child || "then" in child
+
+/** Children of an element of a prompt, with data among them as text. The same children where there is none. */
+export const withText = (children: unknown): unknown => {
+  if (isData(children) && !isPieces(children)) return print(children)
+  if (!Array.isArray(children) || !children.some(isData)) return children
+  return children.map(textual)
 }
+
+const textual = (child: unknown): unknown => (isData(child) ? print(child) : child)
+
+/** A value as text in a prompt; nothing for what is pending. */
+export const print = (value: unknown): string => (isPending(value) ? "" : printed(value))

@@ -8,7 +8,7 @@ import { type HostNode, type HostText, isText } from "../HostNode.ts"
 import { jsx } from "../jsx-runtime.ts"
 import * as Markdown from "../Markdown.ts"
 import { render } from "../render.ts"
-import { hasElements, print } from "./children.ts"
+import { hasElements, isPieces, print } from "./children.ts"
 import { frameContext } from "./frame.ts"
 
 /** A prompt that is still to be written. */
@@ -26,7 +26,7 @@ export const written = (nodes: ReadonlyArray<HostNode | HostText>): Written => n
 
 /** Of text, written in one piece or several. */
 export const pieces = (children: unknown): Written =>
-  new Written([Array.isArray(children) ? children.map(print).join("") : print(children)])
+  new Written([isPieces(children) ? (children as ReadonlyArray<unknown>).map(print).join("") : print(children)])
 
 const nodeOf = (node: HostNode | HostText): Markdown.PromptNode =>
   isText(node) ? node.text : { type: node.type, props: node.props, children: node.children.map(nodeOf) }

@@ -21,7 +21,7 @@ import { isPieces } from "./children.ts"
 import { gate as gateOf } from "./gate.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn, isHandedOn } from "./needs.ts"
-import { flag, isKind, millis, type Props, refuse } from "./place.ts"
+import { flag, isKind, Misplaced, millis, type Props, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
 
@@ -285,8 +285,20 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
     return refuse(node, "its child is a promise: pass a function, which is called when the task runs")
   }
   const isWritten = agent !== undefined || isPieces(children) || (isTextual && Array.isArray(children))
-  return isWritten ? Prompt.pieces(children) : children
+  if (!isWritten) return children
+  try {
+    const prompt = Prompt.pieces(children)
+    if (agent !== undefined && Prompt.write(prompt) === "" && !isMadeOfPending(children)) refuse(node, "its prompt is empty")
+    return prompt
+  } catch (thrown) {
+    if (thrown instanceof TypeError && !(thrown instanceof Misplaced)) refuse(node, thrown.message)
+    throw thrown
+  }
 }
+
+/** Whether what is written in pieces holds anything that is not there yet. */
+const isMadeOfPending = (children: unknown): boolean =>
+  isPending(children) || (Array.isArray(children) && children.some((child) => isMadeOfPending(child)))
 
 /** Whether an output is text, so that what is written in pieces is meant as one. */
 export const isTextual = (table: string, lowering: Lowering): boolean =>

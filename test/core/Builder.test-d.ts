@@ -237,6 +237,23 @@ export const schemas = () => {
   is<typeof needyStep, Step<"a", string, Models | Secrets>>()
 }
 
+// A condition is asked at once.
+declare const builder: Builder<{ readonly n: number }>
+{
+  const $ = builder
+  const one = $.step("one", { output: Schema.Number, run: () => 1 })
+  // @ts-expect-error a promise is not true or false
+  $.branch({ when: async () => true, then: one })
+  // @ts-expect-error nor is an Effect
+  $.branch({ when: () => Effect.succeed(true), then: one })
+  // @ts-expect-error nor is a promise here
+  $.loop({ id: "l", body: one, until: async () => true, maxIterations: 3 })
+  // @ts-expect-error nor here
+  $.step("two", { output: Schema.Number, skipIf: async () => true, run: () => 2 })
+  // @ts-expect-error nor here
+  $.timer("t", { duration: "1s", skipIf: async () => true })
+}
+
 // Everything a step's code is called with.
 export const contexts = () => {
   const analyze = $.step("analyze", { output: Analysis, run: () => ({ summary: "", risk: "low" }) })

@@ -40,6 +40,142 @@ const refusal = (write: ($: Untyped) => unknown, options?: object) => {
 const work = { output: Schema.Number, run: () => 1 }
 const idRule = "1 to 200 characters of A-Z a-z 0-9 _ . : @ -"
 
+describe("a schema whose values can never be stored", () => {
+  class Person extends Schema.Class<Person>("Person")({ name: Schema.String }) {}
+  interface Tree {
+    readonly at: Date
+    readonly of?: Tree | undefined
+  }
+  const Tree: Schema.Schema<Tree> = Schema.Struct({
+    at: Schema.DateFromSelf,
+    of: Schema.optional(Schema.suspend(() => Tree)),
+  })
+  const ZodTree = z.object({
+    get of() {
+      return ZodTree.optional()
+    },
+    at: z.date(),
+  })
+  const datetime = "use z.iso.datetime(), and new Date(…) where it is read"
+  const unstorable: ReadonlyArray<readonly [what: string, schema: unknown, problem: string]> = [
+    ["z.date()", z.date(), `a Date cannot be stored: ${datetime}`],
+    ["z.coerce.date()", z.object({ at: z.coerce.date() }), `a Date cannot be stored (at at): ${datetime}`],
+    [
+      "a codec",
+      z.codec(z.string(), z.date(), { decode: (text) => new Date(text), encode: String }),
+      `a Date cannot be stored: ${datetime}`,
+    ],
+    ["z.bigint()", z.array(z.bigint()), "a bigint cannot be stored (at *): use z.string(), and BigInt(…) where it is read"],
+    [
+      "z.map()",
+      z.object({ a: z.map(z.string(), z.number()).optional() }),
+      "a Map cannot be stored (at a): use z.record(z.string(), …)",
+    ],
+    ["z.set()", z.union([z.string(), z.set(z.string())]), "a Set cannot be stored: use z.array(…)"],
+    ["z.symbol()", z.record(z.string(), z.symbol().nullable()), "a symbol cannot be stored (at *): use z.string() or z.enum(…)"],
+    ["z.nan()", z.tuple([z.string(), z.nan()]), "NaN cannot be stored (at 1): use z.number(), or z.null() for none"],
+    ["z.instanceof()", z.instanceof(URL), "an instance of URL cannot be stored: use an object of its fields"],
+    ["z.instanceof(Date)", z.instanceof(Date), `a Date cannot be stored: ${datetime}`],
+    [
+      "a date that may be left out",
+      z.preprocess((value) => value, z.date().default(new Date(0)).readonly()),
+      `a Date cannot be stored: ${datetime}`,
+    ],
+    [
+      "a date of one kind",
+      z.discriminatedUnion("t", [z.object({ t: z.literal("a") }), z.object({ t: z.literal("b"), at: z.date() })]),
+      `a Date cannot be stored (at at): ${datetime}`,
+    ],
+    [
+      "a part of two",
+      z.intersection(z.object({ a: z.string() }), z.object({ at: z.date() })),
+      `a Date cannot be stored (at at): ${datetime}`,
+    ],
+    ["a schema that contains itself", ZodTree, `a Date cannot be stored (at at): ${datetime}`],
+    [
+      "Schema.DateFromSelf",
+      Schema.Struct({ at: Schema.DateFromSelf }),
+      "a value of type Date cannot be stored (at at): use Schema.Date",
+    ],
+    ["Schema.BigIntFromSelf", Schema.Array(Schema.BigIntFromSelf), "a bigint cannot be stored (at *): use Schema.BigInt"],
+    [
+      "Schema.MapFromSelf",
+      Schema.MapFromSelf({ key: Schema.String, value: Schema.String }),
+      "a value of type ReadonlyMap cannot be stored: use Schema.ReadonlyMap",
+    ],
+    [
+      "what is in a map",
+      Schema.Map({ key: Schema.String, value: Schema.DateFromSelf }),
+      "a value of type Date cannot be stored (at *.1): use Schema.Date",
+    ],
+    [
+      "Schema.OptionFromSelf",
+      Schema.NullOr(Schema.OptionFromSelf(Schema.String)),
+      "a value of type Option cannot be stored: use Schema.Option",
+    ],
+    ["Schema.DateTimeUtcFromSelf", Schema.DateTimeUtcFromSelf, "a value of type Utc cannot be stored: use Schema.DateTimeUtc"],
+    [
+      "Schema.Uint8ArrayFromSelf",
+      Schema.Uint8ArrayFromSelf,
+      "a value of type Uint8Array cannot be stored: use Schema.Uint8ArrayFromBase64",
+    ],
+    ["Schema.SymbolFromSelf", Schema.SymbolFromSelf, "a symbol cannot be stored: use Schema.Symbol"],
+    [
+      "Schema.instanceOf",
+      Schema.instanceOf(URL),
+      "an instance of URL cannot be stored: use Schema.Class, or Schema.transform from what is stored",
+    ],
+    [
+      "the type of a class",
+      Schema.typeSchema(Person),
+      "an instance of Person cannot be stored: use the class itself as the schema, whose encoded form is an object",
+    ],
+    [
+      "a field with a default",
+      Schema.Struct({ at: Schema.optionalWith(Schema.DateFromSelf, { default: () => new Date(0) }) }),
+      "a value of type Date cannot be stored (at at): use Schema.Date",
+    ],
+    ["an Effect Schema that contains itself", Tree, "a value of type Date cannot be stored (at at): use Schema.Date"],
+    [
+      "a field named by a symbol",
+      Schema.Struct({ [Symbol.for("s")]: Schema.String }),
+      "a field named by Symbol(s) cannot be stored: use a name that is text",
+    ],
+  ]
+
+  it.each(unstorable)("is refused wherever it is given: %s", (_, schema, problem) => {
+    const uses = (name: string, options: object) =>
+      (($: Untyped) => ($ as Record<string, Untyped["step"]>)[name]?.("a", options)) as never
+    expect(refusal(uses("step", { ...work, output: schema }))).toEqual({ where: 'step "a"', problem: `"output": ${problem}` })
+    expect(refusal(uses("human", { prompt: "?", output: schema }))).toEqual({ where: 'human "a"', problem: `"output": ${problem}` })
+    expect(refusal(uses("signal", { name: "s", payload: schema }))).toEqual({
+      where: 'signal "a"',
+      problem: `"payload": ${problem}`,
+    })
+    expect(refusal(($) => $.step("a", work), { input: schema })).toEqual({
+      where: "createWorkflow",
+      problem: `"input": ${problem}`,
+    })
+  })
+
+  it.each<[what: string, schema: unknown]>([
+    ["text of a time", z.iso.datetime()],
+    ["what a transform makes of text", z.string().transform(Number).pipe(z.number())],
+    ["JSON", z.json()],
+    ["anything", z.any()],
+    ["a date that is read as text", z.string().transform((text) => text)],
+    [
+      "a date with an encoded form",
+      Schema.Struct({ at: Schema.Date, ids: Schema.Map({ key: Schema.BigInt, value: Schema.Option(Schema.DateTimeUtc) }) }),
+    ],
+    ["a class", Person],
+    ["what an author declares", Schema.declare((value): value is { readonly a: 1 } => typeof value === "object")],
+    ["nothing", Schema.Void],
+  ])("is told from one whose values can: %s", (_, schema) => {
+    expect(() => build(($) => $.step("a", { output: schema, run: () => 1 }), { input: schema })).not.toThrow()
+  })
+})
+
 describe("the options of a step", () => {
   const refused = (options: unknown) => refusal(($) => $.step("a", options))
   const duration = `is not a duration such as "30s" or "2 minutes"`

@@ -5,6 +5,7 @@ import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { passing, seconds } from "./Time.ts"
 
@@ -344,6 +345,38 @@ describe("a branch", () => {
         }),
       )
       expect(yield* Effect.flip(W.execute(input))).toMatchObject({ _tag: "StepFailed", error: { retryable: false } })
+    }).pipe(onMemory),
+  )
+
+  it.effect.each<[what: string, condition: () => unknown]>([
+    ["a promise", async () => false],
+    ["an Effect", () => Effect.succeed(false)],
+    ["an option", () => Option.none()],
+    ["a function", () => () => false],
+  ])("is no %s, nor is any other condition, as that would always count as true", ([what, condition]) =>
+    Effect.gen(function* () {
+      const late = condition as () => boolean
+      const given = what === "an option" ? "an Effect" : what
+      const refused = (nodeId: string, name: string) => ({
+        _tag: "StepFailed",
+        nodeId,
+        attempts: 0,
+        error: {
+          name: "InvalidCondition",
+          message: `the "${name}" of "${nodeId}" gave ${given}, which always counts as true. A condition is asked at once and cannot be async: have a step find it out, and use its output.`,
+          retryable: false,
+        },
+      })
+      const fails = (build: ($: Smithers.Builder<{ readonly n: number }>) => Smithers.Node<unknown>) =>
+        Effect.flip(workflow.build<unknown, never>(build as never).execute(input))
+      expect(yield* fails(($) => $.branch({ when: late, then: arm($, "yes") }))).toMatchObject(refused("#0", "when"))
+      expect(yield* fails(($) => $.loop({ id: "l", body: arm($, "yes"), until: late, maxIterations: 3 }))).toMatchObject(
+        refused("l", "until"),
+      )
+      expect(yield* fails(($) => $.step("a", { output: Schema.Number, skipIf: late, run: () => 1 }))).toMatchObject(
+        refused("a", "skipIf"),
+      )
+      expect(yield* fails(($) => $.timer("t", { duration: "1s", skipIf: late }))).toMatchObject(refused("t", "skipIf"))
     }).pipe(onMemory),
   )
 

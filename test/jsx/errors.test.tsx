@@ -311,6 +311,86 @@ describe("props", () => {
     }
   })
 
+  it("a condition is no promise, no Effect and no function that nobody calls, all of which always count as true", () => {
+    const late: ReadonlyArray<readonly [unknown, string]> = [
+      [Promise.resolve(false), "a promise"],
+      [Effect.succeed(false), "an Effect"],
+    ]
+    const never = "which always counts as true: have a task find it out, and read its output"
+    for (const [value, what] of [...late, [() => false, "a function"] as const]) {
+      const Mine = () => <AnyBranch if={value} then={<Note id="a" />} />
+      expect(refused(() => <Mine />)).toEqual(invalid(`a Branch: "if" is ${what}, ${never}`, "smithers > Workflow > Mine > Branch"))
+    }
+    for (const [value, what] of late) {
+      const wrong = (problem: string, where?: string) => invalid(`${problem} is ${what}, ${never}`, where)
+      expect(
+        refused(() => (
+          <AnyTask id="a" skipIf={value}>
+            x
+          </AnyTask>
+        )),
+      ).toEqual(wrong(`Task "a": "skipIf"`))
+      expect(refused(() => <AnyTimer id="a" skipIf={value} durationMs={5} />)).toEqual(wrong(`Timer "a": "skipIf"`))
+      expect(
+        refused(() => (
+          <AnyLoop id="a" until={value}>
+            <Note id="b" />
+          </AnyLoop>
+        )),
+      ).toEqual(wrong(`Loop "a": "until"`, "smithers > Workflow > Loop"))
+    }
+    expect(
+      refused(() => (
+        <AnyTask id="a" needsApproval={Promise.resolve(false)}>
+          x
+        </AnyTask>
+      )),
+    ).toEqual(invalid(`Task "a": "needsApproval" must be true or an object`))
+    renderPlan(
+      smithers((ctx) => (
+        <Workflow name="w">
+          <Branch if={ctx.output(outputs.data).n > 0} then={<Note id="a" />} />
+          <Branch if={ctx.output(outputs.data)} then={<Note id="b" />} />
+        </Workflow>
+      )),
+    )
+  })
+
+  it("nor is one that a function gives, when it is asked", async () => {
+    const late = [async () => false, () => Effect.succeed(false), () => () => false]
+    for (const [index, condition] of late.entries()) {
+      for (const [name, node] of [
+        [
+          "until",
+          <AnyLoop key="l" id="a" maxIterations={2} until={condition}>
+            <Note id="b" />
+          </AnyLoop>,
+        ],
+        [
+          "skipIf",
+          <AnyTask key="t" id="a" skipIf={condition}>
+            x
+          </AnyTask>,
+        ],
+        ["skipIf", <AnySignal key="s" id="a" name="s" skipIf={condition} />],
+      ] as const) {
+        const run = smithers(() => <Workflow name="w">{node}</Workflow>).run({})
+        expect(await Effect.runPromise(Effect.provide(run, Smithers.memory))).toMatchObject({
+          _tag: "failed",
+          error: {
+            _tag: "StepFailed",
+            nodeId: "a",
+            error: {
+              name: "InvalidCondition",
+              retryable: false,
+              message: expect.stringContaining(`the "${name}" of "a" gave ${["a promise", "an Effect", "a function"][index]}`),
+            },
+          },
+        })
+      }
+    }
+  })
+
   const request = "must be an object with a title, or a function of ctx"
   const time = "must be a Date, epoch milliseconds, or a function of ctx"
   const waits: ReadonlyArray<readonly [Unchecked, { readonly [prop: string]: unknown }, string]> = [
@@ -615,6 +695,18 @@ describe("declarations", () => {
       { a: same, b: same },
       {},
       '"a" and "b" are the same schema: a task that names it could mean either. Make a copy',
+    ],
+    [
+      "an output that can never be stored",
+      { made: z.object({ at: z.array(z.date()) }) },
+      {},
+      '"made": a Date cannot be stored (at at.*): use z.iso.datetime(), and new Date(…) where it is read',
+    ],
+    [
+      "an input that can never be stored",
+      {},
+      { input: z.object({ when: z.coerce.date() }) },
+      '"input": a Date cannot be stored (at when): use z.iso.datetime(), and new Date(…) where it is read',
     ],
     ["an unknown option", {}, { inputs: 1 }, 'it has no option "inputs"; there are input, version, maxConcurrency'],
     ["an input that is no schema", {}, { input: 3 }, '"input" must be an Effect Schema or a Standard Schema'],

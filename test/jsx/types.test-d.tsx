@@ -62,6 +62,14 @@ export const fine = smithers((ctx) => (
     <Task id="u" agent={agent}>
       Deploy.
     </Task>
+    {/* @ts-expect-error a promise always counts as true */}
+    <Loop until={async () => false}>{null}</Loop>
+    {/* @ts-expect-error so does a promise of what was read */}
+    <Branch if={Promise.resolve(false)} then={null} />
+    {/* @ts-expect-error and a function that nobody calls */}
+    <Branch if={() => false} then={null} />
+    {/* @ts-expect-error and an Effect */}
+    <Loop until={() => Effect.succeed(false)}>{null}</Loop>
     <Loop until={(c) => c.latest("config", "c")?.debug} maxIterations={ctx.input.rounds ?? 3}>
       <AnyTask id="l" output={outputs.note} deps={{ a: outputs.analysis }}>
         {(deps) => deps.a.summary}

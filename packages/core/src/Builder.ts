@@ -615,7 +615,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     const id = identify("step", name)
     const where = `step "${id}"`
     checkKeys(where, options, stepKeys)
-    if (!Codec.isSchema(options.output)) refuse(where, `"output" must be an Effect Schema or a Standard Schema`)
+    const output = schema(where, options, "output")
     const gate = gateOf(id, where, options)
     const plan: Plan.Step = {
       _tag: "Step",
@@ -624,7 +624,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
       meta: meta(where, options.meta),
       needs: needs(where, options),
       ...(gate === undefined ? {} : { gate }),
-      codec: Codec.make(options.output as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
+      codec: codecOf(output),
       table: `${workflow}_${id}`,
       retry: retry(where, options.retry),
       timeoutMs: millis(where, options, "timeout"),
@@ -667,8 +667,12 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     return { id, plan }
   }
   const codecOf = (given: Codec.AnySchema): Codec.Codec<unknown, unknown> => Codec.make(given) as Codec.Codec<unknown, unknown>
-  const schema = (where: string, options: Loose, key: string): Codec.AnySchema =>
-    Codec.isSchema(options[key]) ? options[key] : refuse(where, `"${key}" must be an Effect Schema or a Standard Schema`)
+  const schema = (where: string, options: Loose, key: string): Codec.AnySchema => {
+    const given = options[key]
+    if (!Codec.isSchema(given)) return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema`)
+    const { unstorable } = codecOf(given)
+    return unstorable === undefined ? given : refuse(where, `"${key}": ${unstorable}`)
+  }
 
   const approversOf = (where: string, options: Loose): ReadonlyArray<string> | undefined => {
     const approvers = options.approvers as ReadonlyArray<string> | undefined

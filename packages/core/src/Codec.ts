@@ -17,6 +17,7 @@ import * as AST from "effect/SchemaAST"
 import { canonical, isPlainObject, isTooDeep, type Json, toJson } from "./internal/json.ts"
 import * as Kept from "./internal/kept.ts"
 import * as Raised from "./internal/raised.ts"
+import * as Unstorable from "./internal/unstorable.ts"
 
 export type { Json } from "./internal/json.ts"
 export { adviceOn, type Kept, Outputs } from "./internal/kept.ts"
@@ -60,6 +61,8 @@ export interface Codec<A = unknown, R = never> {
    * Whether a value that could be taken for an Effect, such as an Option or an Either, is one of the schema's own.
    */
   readonly isValue?: (value: unknown) => boolean
+  /** What of the schema can never be stored, in a sentence that says what to use instead; `undefined` where nothing is known of any. */
+  readonly unstorable?: string | undefined
   /** JSON Schema of the stored form, or `undefined` when the library cannot say. */
   readonly jsonSchema: JsonSchema | undefined
   /** JSON Schema of what is accepted: before defaults and transforms, which is what whoever gives it is to be told. */
@@ -168,6 +171,9 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
       return () => answer(decode(encoded.value))?.value ?? (value as A)
     },
     isValue: (value) => ownEffects.some((is) => is(value)),
+    get unstorable() {
+      return Unstorable.find(schema)
+    },
     get jsonSchema() {
       if (described === null) described = attempt(() => anonymous(JSONSchema.make(schema)) as JsonSchema)
       return described
@@ -238,6 +244,9 @@ const fromStandard = (schema: StandardSchemaV1): Codec => {
       describe().isTwoWay
         ? chain(validate(stored), (value) => Either.right(isReread(stored, value) ? value : stored))
         : Either.right(stored),
+    get unstorable() {
+      return Unstorable.find(schema)
+    },
     get jsonSchema() {
       return describe().output
     },

@@ -575,6 +575,19 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   }
 }
 
+/** A condition gave what would count as true whatever comes of it: a promise, an Effect or a function. */
+export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("InvalidCondition", {
+  /** Of the branch, which has no id, its place in the plan. */
+  nodeId: Schema.String,
+  /** `when`, `skipIf` or `until`. */
+  condition: Schema.String,
+  given: Schema.String,
+}) {
+  override get message(): string {
+    return `the "${this.condition}" of "${this.nodeId}" gave ${this.given}, which always counts as true. A condition is asked at once and cannot be async: have a step find it out, and use its output.`
+  }
+}
+
 /** A retry policy asks for another attempt at what is no time: its delay is infinite, or ends after the last date. The step fails at once. */
 export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { given: Schema.String }) {
   override get message(): string {

@@ -9,7 +9,7 @@
  */
 import * as HashMap from "effect/HashMap"
 import type { Json, Kept } from "./Codec.ts"
-import { type ErrorInfo, InvalidRequest } from "./Errors.ts"
+import { type ErrorInfo, InvalidCondition, InvalidRequest } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Boundaries from "./internal/boundaries.ts"
 import { Cell } from "./internal/cell.ts"
@@ -198,7 +198,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
 
   const takenArm = (position: number, branch: Plan.Branch): number => {
-    if (branch.when(context(position))) return position + 1
+    if (holds(position, branch.when(context(position)))) return position + 1
     return branch.else === undefined ? -1 : (end[position + 1] as number)
   }
   const view = View.make({
@@ -254,6 +254,14 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     return reads.size === before.length ? nothing : { reads: [...reads].sort() }
   }
 
+  /** Whether a condition holds. Throws where it gave what says nothing of that. */
+  const holds = (position: number, given: unknown): boolean => {
+    const late = Plan.untrue(given)
+    if (late === undefined) return Boolean(given)
+    const node = at(position)
+    const nodeId = "id" in node ? node.id : `#${position}`
+    throw new InvalidCondition({ nodeId, condition: predicates[node._tag], given: late })
+  }
   /** Runs a predicate of the user's; a throw fails the node it belongs to. */
   const ask = <A>(position: number, predicate: () => A, name = predicates[at(position)._tag]): A | undefined => {
     try {
@@ -393,7 +401,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const isLeftOut = (position: number, node: Plan.Step | Plan.Wait): boolean => {
     const { skipIf } = node
     if (skipIf === undefined) return false
-    const isSkipped = ask(position, () => Boolean(skipIf(context(position), state, noteReads(position))))
+    const isSkipped = ask(position, () => holds(position, skipIf(context(position), state, noteReads(position))))
     if (isSkipped !== true) return isSkipped === undefined
     emit({ _tag: "NodeSkipped", nodeId: node.id, iteration: iterationOf(position), ...readsOf(position) })
     complete(position)
@@ -509,7 +517,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const passes = record?.passes ?? 0
     const output = passes === 0 ? undefined : view.value(position + 1)
     const isOver = ask(position, () =>
-      Boolean(loop.until({ ...context(position), output, iteration: passes }, state, noteReads(position))),
+      holds(position, loop.until({ ...context(position), output, iteration: passes }, state, noteReads(position))),
     )
     if (isOver === undefined) return
     if (!isOver && passes >= loop.maxIterations && loop.onMaxReached === "fail") {
@@ -810,6 +818,6 @@ const asking = { approval: "request", human: "prompt", signal: "correlation", su
 
 const predicateError = (name: string, thrown: unknown): ErrorInfo => {
   const raised = Raised.describe(thrown)
-  if (thrown instanceof InvalidRequest) return { ...raised, retryable: false }
+  if (thrown instanceof InvalidRequest || thrown instanceof InvalidCondition) return { ...raised, retryable: false }
   return { ...raised, message: `its "${name}" threw: ${raised.message}`, retryable: false }
 }

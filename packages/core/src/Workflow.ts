@@ -183,6 +183,8 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
       if (!workflowKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...workflowKeys].join(", ")}`)
     }
     if (!Codec.isSchema(options.input)) refuse(`"input" must be an Effect Schema or a Standard Schema`)
+    const { unstorable } = Codec.make(options.input)
+    if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
     if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)
     if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency))
       refuse(`"maxConcurrency" must be a whole number of at least 1`)

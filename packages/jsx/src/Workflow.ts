@@ -113,6 +113,8 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
     if (!idPattern.test(key)) refuse(`the key ${JSON.stringify(key)} is not ${idRule}`)
     if (key === untypedTable) refuse(`the key "${untypedTable}" is that of tasks without an output`)
     if (!Codec.isSchema(schema)) refuse(`"${key}" must be an Effect Schema or a Standard Schema`)
+    const { unstorable } = Codec.make(schema)
+    if (unstorable !== undefined) refuse(`"${key}": ${unstorable}`)
   }
   const seen = new Map<unknown, string>()
   for (const [key, schema] of Object.entries(schemas)) {
@@ -126,6 +128,8 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
   }
   const { input, version, maxConcurrency } = options
   if (input !== undefined && !Codec.isSchema(input)) refuse(`"input" must be an Effect Schema or a Standard Schema`)
+  const unstorable = input === undefined ? undefined : Codec.make(input).unstorable
+  if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
   if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)
   if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency)) refuse(`"maxConcurrency" must be a whole number of at least 1`)
 }

@@ -46,6 +46,18 @@ export type TaskRetryPolicy =
     })
   | Schedule.Schedule<unknown, unknown>
 
+/**
+ * What a condition may be or give: whatever JavaScript takes as true or false, but for what is always true: a promise, an Effect, a function.
+ */
+export type Truth =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | undefined
+  | (object & { readonly then?: undefined; readonly call?: undefined; readonly [Effect.EffectTypeId]?: undefined })
+
 type OutputOf<S extends Schemas, O> = O extends keyof S ? S[O] : O
 
 /** The type of a task's output where none is declared. */
@@ -64,7 +76,7 @@ interface TaskOptions<S extends Schemas, O, D extends Deps, Input> {
   /** Tasks to wait for without receiving anything. */
   readonly dependsOn?: ReadonlyArray<string>
   /** Leaves the task out, with an absent output. Asked when the task would start. */
-  readonly skipIf?: boolean | null | undefined | ((ctx: Ctx<S, Input>) => unknown)
+  readonly skipIf?: boolean | null | undefined | ((ctx: Ctx<S, Input>) => Truth)
   /** Attempts after the first; `Infinity` for no end. Each attempt of an agent's task may make several calls: see `corrections`. Default: 3. */
   readonly retries?: number
   readonly retryPolicy?: TaskRetryPolicy
@@ -167,7 +179,7 @@ export interface ParallelProps extends ChildrenProps {
 /** Props of a choice. It is made in each render from what is read there, so that what was not taken may be taken later. */
 export interface BranchProps {
   /** Taken as true or false, as JavaScript does. */
-  readonly if: unknown
+  readonly if: Truth
   readonly then: React.ReactNode
   /** Nothing unless told. */
   readonly else?: React.ReactNode
@@ -177,7 +189,7 @@ export interface BranchProps {
 /** Props of what is done again and again. What a pass has given is kept under its iteration, from 0; a resumed run goes on in its pass. */
 export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared> extends ChildrenProps {
   /** Asked before the first pass and after each: a value read while rendering, or a function of the ctx. */
-  readonly until: Prompt | ((ctx: Ctx<S, Input>) => unknown)
+  readonly until: Truth | ((ctx: Ctx<S, Input>) => Truth)
   /** Keeps the loop's place in the run. Unless given, it is known by where it stands, as React knows elements: by key or position. */
   readonly id?: string
   /** Passes at most; `Infinity` for no limit. Without it the run fails after 5 passes. */
@@ -256,7 +268,7 @@ interface WaitProps<O, Input> {
   readonly key?: React.Key | null
 }
 
-type TaskCondition<Input> = boolean | null | undefined | ((ctx: Ctx<Schemas, Input>) => unknown)
+type TaskCondition<Input> = boolean | null | undefined | ((ctx: Ctx<Schemas, Input>) => Truth)
 
 /** What people are shown who are to approve something. */
 export interface ApprovalRequest {

@@ -85,6 +85,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
           () => parallel(bare(node), inside(loop)),
         )
       case "Branch": {
+        Task.checkCondition(node, "if", propsOf(node).if)
         // The way that was taken, in place; while it is not known which, nothing inside is begun.
         const children = inside(loop)
         if (pending.length === 0 && children.length === 1) return children[0]
@@ -529,7 +530,10 @@ const loopOf = (
     needs: [],
     body: single(children),
     // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
-    until: isUnsaid && (typeof until !== "function" || isPending(until)) ? () => false : Task.condition(until, id, lowering),
+    until:
+      isUnsaid && (typeof until !== "function" || isPending(until))
+        ? () => false
+        : Task.condition(node, "until", until, id, lowering),
     maxIterations: isDefaultLimit ? defaultPasses : isPending(maxIterations) ? Number.POSITIVE_INFINITY : (maxIterations as number),
     ...(isDefaultLimit ? { isDefaultLimit } : {}),
     onMaxReached,

@@ -47,7 +47,7 @@ export const gate = (
 ): Wait | undefined => {
   const { id, label, needsApproval } = node.props
   if (needsApproval === undefined || needsApproval === null || needsApproval === false || isPending(needsApproval)) return undefined
-  if (needsApproval !== true && (typeof needsApproval !== "object" || Array.isArray(needsApproval)))
+  if (needsApproval !== true && (typeof needsApproval !== "object" || Array.isArray(needsApproval) || "then" in needsApproval))
     return refuse(node, `"needsApproval" must be true or an object`)
   const asked = (needsApproval === true ? {} : needsApproval) as Props
   for (const key of Object.keys(asked))

@@ -180,7 +180,8 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     retry: retryOf(node),
     timeoutMs: millis(node, "timeoutMs"),
     heartbeatTimeoutMs: millis(node, "heartbeatTimeoutMs"),
-    skipIf: skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(skipIf, loop, lowering),
+    skipIf:
+      skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(node, "skipIf", skipIf, loop, lowering),
     continueOnFail: flag(node, "continueOnFail"),
     cache: cacheOf(node, loop, content, lowering, found),
     ...(gate === undefined ? {} : { gate }),
@@ -251,21 +252,29 @@ class AttemptCtx {
   }
 }
 
-/** A value or a function of the ctx, asked as a condition. It does not hold where it is pending or was made of anything that is. */
-export const condition =
-  (given: unknown, loop: NodeId | undefined, lowering: Lowering) =>
-  (_: unknown, state: RunState, noteRead: NoteRead): boolean => {
+/**
+ * A value or a function of the ctx, asked as a condition. It does not hold where it is pending or was made of anything that is. Throws
+ * `Misplaced` for a value that would count as true whatever comes of it; what a function gives is judged by the scheduler.
+ */
+export const condition = (node: HostNode, name: string, given: unknown, loop: NodeId | undefined, lowering: Lowering) => {
+  if (typeof given !== "function") checkCondition(node, name, given)
+  return (_: unknown, state: RunState, noteRead: NoteRead): boolean => {
     if (typeof given !== "function" || isPending(given)) return !isPending(given) && Boolean(given)
     let isUnsaid = false
     const ctx = lowering.ctxAt(state, loop, noteRead, () => {
       isUnsaid = true
     })
     const value: unknown = given(ctx)
-    if (typeof value === "object" && value !== null && "then" in value) {
-      throw new TypeError("a condition is asked at once and cannot be async: have a task find it out, and read its output")
-    }
-    return !isUnsaid && Boolean(value)
+    return !isUnsaid && !isPending(value) && (value as boolean)
   }
+}
+
+/** Refuses a value as a condition that is always true. What is pending is a function too. */
+export const checkCondition = (node: HostNode, name: string, given: unknown): void => {
+  const untrue = isPending(given) ? undefined : Plan.untrue(given)
+  if (untrue !== undefined)
+    refuse(node, `"${name}" is ${untrue}, which always counts as true: have a task find it out, and read its output`)
+}
 
 /** What a task does: its function, what there is to write of a prompt, or its value. */
 export const contentOf = (node: HostNode, isTextual: boolean): unknown => {

@@ -52,7 +52,8 @@ export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     needs,
     codec: output === undefined ? (codecs[on.kind] as Codec.Codec<unknown, unknown>) : lowering.codecOf(table as string),
     table,
-    skipIf: skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(skipIf, loop, lowering),
+    skipIf:
+      skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(node, "skipIf", skipIf, loop, lowering),
     on,
     timeoutMs: on.kind === "timer" ? undefined : millis(node, "timeoutMs"),
     onTimeout,

@@ -217,6 +217,7 @@ export const mask = (text: string, folder: string, start?: number): string => {
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (date) => since(Date.parse(date), "<date>"))
     .replaceAll(/\b1[7-9]\d{11}(?!\d)/g, (ms) => since(Number(ms), "<ms>"))
     .replaceAll(/\b1[7-9]\d*…/g, "<ms>…")
+    .replaceAll(/\b\d{4}-[\dT:.-]*…/g, "<date>…")
     .replaceAll(/\b[0-9a-z]{6}-[0-9a-z]{8}\b/g, "<run>")
     .replaceAll(/\bprocess \d+/g, "process <pid>")
     .replaceAll(/\bSQLite \d+(\.\d+)+/g, "SQLite <version>")

@@ -40,7 +40,7 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* Commands.approve("r", "ok", { by: "ann" })
           yield* TestClock.adjust("8 hours")
           const decided = yield* both.run({}, { runId: "r" })
-          expect(decided).toMatchObject({ output: { approved: true, decidedAt: start + 8 * 3_600_000 } })
+          expect(decided).toMatchObject({ output: { approved: true, decidedAt: new Date(start + 8 * 3_600_000).toISOString() } })
           const said = (yield* log("r")).flatMap((event) => ("saidAt" in event ? [[event._tag, event.saidAt]] : []))
           expect(said).toEqual([
             ["TaskAnswered", start],

@@ -60,6 +60,45 @@ const ship = smithers((ctx) => (
   </Workflow>
 ))
 
+describe("the output of an approval", () => {
+  const approving = (schema: z.ZodType, props: object = {}) => {
+    const { Workflow, Approval, smithers, outputs } = createSmithers({ decision: schema })
+    return smithers(() => (
+      <Workflow name="w">
+        <Approval id="ok" output={outputs.decision} request={{ title: "Ship?" }} {...props} />
+      </Workflow>
+    ))
+  }
+  const row = { note: z.string().nullable(), decidedBy: z.string().nullable(), decidedAt: z.string().nullable() }
+
+  it("may take the whole row, parts of it, or what is not there as absent", () => {
+    for (const schema of [
+      z.strictObject({ approved: z.boolean(), ...row }),
+      z.object({ approved: z.boolean() }),
+      z.strictObject({
+        approved: z.boolean(),
+        note: z.string().optional(),
+        decidedBy: z.string().optional(),
+        decidedAt: z.iso.datetime().optional(),
+      }),
+      z.object({ approved: z.literal(true) }),
+      z.looseObject({}),
+    ])
+      expect(renderPlan(approving(schema), { input: {} }).tasks).toHaveLength(1)
+  })
+
+  it.each<[string, z.ZodType, object]>([
+    ["wants another field", z.object({ approved: z.boolean(), reason: z.string() }), {}],
+    ["is no object", z.string(), {}],
+    ["has no place for who decides", z.strictObject({ approved: z.boolean() }), {}],
+    ["wants a number for the time", z.object({ approved: z.boolean(), decidedAt: z.number() }), {}],
+    ["wants a note", z.object({ approved: z.boolean(), note: z.string() }), {}],
+    ["takes no denial, and goes on with one", z.object({ approved: z.literal(true) }), { onDeny: "continue" }],
+  ])("is refused when it is drawn, before anybody decides, where it %s", (_, schema, props) => {
+    expect(() => renderPlan(approving(schema, props), { input: {} })).toThrow(/Approval "ok".*cannot take a decision/s)
+  })
+})
+
 describe("Approval", () => {
   it.effect("suspends the run until a reviewer answers, and then the run goes on", () =>
     onMemory(

@@ -9,6 +9,7 @@ import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
+import { Decision } from "./Decision.ts"
 import type { Engine } from "./Engine.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idPattern, idRule } from "./Ids.ts"
@@ -146,15 +147,6 @@ type LastValue<C extends ReadonlyArray<AnyNode>> = C extends readonly []
     : Value<C[number]> | undefined
 
 type Values<C extends ReadonlyArray<AnyNode>> = { readonly [K in keyof C]: Value<C[K]> }
-
-/** What a decision gives: who approved or denied, when (epoch ms), and what they said. Nobody decides where time does. */
-export const Decision = Schema.Struct({
-  approved: Schema.Boolean,
-  note: Schema.NullOr(Schema.String),
-  decidedBy: Schema.NullOr(Schema.String),
-  decidedAt: Schema.Number,
-})
-export type Decision = typeof Decision.Type
 
 /** What is common to all that waits. */
 interface WaitOptions<Input, N extends Needs, Skip extends boolean> {

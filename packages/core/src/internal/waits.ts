@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
+import * as Decision from "../Decision.ts"
 import { InvalidRequest } from "../Errors.ts"
 import { childRunId, type NodeKey } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
@@ -77,24 +78,18 @@ export const judge = (
         approved,
         note,
         by,
-        at: decidedAt,
-      } = decision ?? { approved: node.onTimeout === "approve", at: wait.deadline ?? wait.since }
+      }: NonNullable<RunState.Wait["decision"]> | { readonly approved: boolean; readonly note?: string; readonly by?: string } =
+        decision ?? {
+          approved: node.onTimeout === "approve",
+        }
       if (!approved && on.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
         return end(fail(how, "ApprovalDenied", `denied${who}${how === "timed-out" ? ", as nobody decided in time" : said}`))
       }
       if (!approved && on.onDeny === "skip") return end({ how, status: "skipped" })
-      // An author's own schema may know what is not there as null or as absent; null is ours, and tried first.
-      const forms = [note === undefined ? {} : { note }, { note: note ?? null }].flatMap((said) =>
-        [by === undefined ? {} : { decidedBy: by }, { decidedBy: by ?? null }].map((who) => ({
-          approved,
-          ...said,
-          ...who,
-          decidedAt,
-        })),
-      )
-      return end(takeOwn(how, forms))
+      const decidedAt = decision === undefined ? null : new Date(decision.at).toISOString()
+      return end(takeOwn(how, Decision.formsOf({ approved, note: note ?? null, decidedBy: by ?? null, decidedAt })))
     }
     case "human":
       for (const { value, by, at: saidAt } of wait.answers ?? []) {

@@ -2,8 +2,9 @@
  * What waits, as the plan has it: approvals, people's tasks, signals, timers and child runs. Their functions of ctx are called when the wait is
  * reached and each time the plan is made anew, so they must be pure.
  */
-import { Decision } from "@smithers/core/Builder"
+
 import * as Codec from "@smithers/core/Codec"
+import * as Decision from "@smithers/core/Decision"
 import type { NodeId } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { Awaited, Child, Need, Wait } from "@smithers/core/Plan"
@@ -19,7 +20,7 @@ import type { Layout } from "./reading.ts"
 import { checkPrompt, condition } from "./task.ts"
 
 const nothing = Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>
-const decision = Codec.make(Decision) as Codec.Codec<unknown, unknown>
+const decision = Codec.make(Decision.Decision) as Codec.Codec<unknown, unknown>
 
 /** A node that waits. Throws `Misplaced`. */
 export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, lowering: Lowering): Wait => {
@@ -41,6 +42,8 @@ export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     human: nothing,
     subflow: Codec.make(Schema.Unknown),
   }
+  const codec = output === undefined ? (codecs[on.kind] as Codec.Codec<unknown, unknown>) : lowering.codecOf(table as string)
+  if (on.kind === "approval" && output !== undefined) checkTaken(node, codec, on.onDeny === "continue")
   const needs = dependsOn(node).flatMap(
     (target): ReadonlyArray<Need> => (layout.tasks.has(target) ? after(layout, id as string, target) : []),
   )
@@ -50,7 +53,7 @@ export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     label: label as string | undefined,
     meta: meta as Wait["meta"],
     needs,
-    codec: output === undefined ? (codecs[on.kind] as Codec.Codec<unknown, unknown>) : lowering.codecOf(table as string),
+    codec,
     table,
     skipIf:
       skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(node, "skipIf", skipIf, loop, lowering),
@@ -58,6 +61,24 @@ export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     timeoutMs: on.kind === "timer" ? undefined : millis(node, "timeoutMs"),
     onTimeout,
   }
+}
+
+/** Codecs that take what can be decided, by whether that may be a denial. */
+const taking = { approvals: new WeakSet<object>(), both: new WeakSet<object>() }
+
+/** Refuses an approval whose output has no place for what people decide: they would decide for nothing. */
+const checkTaken = (node: HostNode, codec: Codec.Codec<unknown, unknown>, canBeDenied: boolean): void => {
+  const known = canBeDenied ? taking.both : taking.approvals
+  if (known.has(codec)) return
+  const refused = Decision.refusedBy(codec, canBeDenied)
+  if (refused !== undefined) {
+    const row = "{ approved: boolean, note: string | null, decidedBy: string | null, decidedAt: string | null }"
+    refuse(
+      node,
+      `its output cannot take a decision, which is ${row}; ${JSON.stringify(refused.row)} is refused: ${refused.issues.join("; ")}`,
+    )
+  }
+  known.add(codec)
 }
 
 const awaited = (node: HostNode, loop: NodeId | undefined, lowering: Lowering): Awaited => {

@@ -80,7 +80,7 @@ describe("a workflow file that cannot be used", () => {
     )
     expect((await place.run("up", "elsewhere.ts#nap", "--resume", "n")).code).toBe(3)
     expect((await refused("up", "workflow.ts", "--detach")).tag).toBe("InvalidWorkflowFile")
-    expect((await refused("up", "elsewhere.ts#nap", "--run-id", "not an id")).tag).toBe("InvalidUsage")
+    expect((await refused("up", "elsewhere.ts#nap", "--run-id", "a~b~0")).tag).toBe("InvalidRunId")
     expect((await refused("up", "elsewhere.ts", "--run-id", "n", "--input", '{"spec":"x"}', "--detach")).tag).toBe("DetachedEnded")
   })
 

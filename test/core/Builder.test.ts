@@ -38,7 +38,7 @@ const refusal = (write: ($: Untyped) => unknown, options?: object) => {
 }
 
 const work = { output: Schema.Number, run: () => 1 }
-const idRule = "1 to 200 characters of A-Z a-z 0-9 _ . : @ -"
+const idRule = "a text of 1 to 1000 characters"
 
 describe("a schema whose values can never be stored", () => {
   class Person extends Schema.Class<Person>("Person")({ name: Schema.String }) {}
@@ -273,16 +273,12 @@ describe("the options of a step", () => {
   })
 
   it.each([
-    ["nothing", ""],
-    ["a space", "a b"],
-    ["a slash", "a/b"],
-    ["another alphabet", "é"],
-    ["a line break", "a\n"],
-    ["201 characters", "a".repeat(201)],
-  ])("an id with %s is refused", (_what, id) => {
-    expect(refusal(($) => $.step(id, work))).toEqual({ where: `step ${JSON.stringify(id)}`, problem: `its id must be ${idRule}` })
+    ["nothing", "", `""`],
+    ["1001 characters", "a".repeat(1001), `"${"a".repeat(199)}…`],
+  ])("an id with %s is refused", (_what, id, shown) => {
+    expect(refusal(($) => $.step(id, work))).toEqual({ where: `step ${shown}`, problem: `its id must be ${idRule}` })
     expect(refusal(($) => $.loop({ id, body: $.sequence(), until: () => true }))).toEqual({
-      where: `loop ${JSON.stringify(id)}`,
+      where: `loop ${shown}`,
       problem: `its id must be ${idRule}`,
     })
   })
@@ -377,7 +373,7 @@ describe("the options of control flow", () => {
 describe("a workflow as a whole", () => {
   it.each<[what: string, options: object, problem: string]>([
     ["no name", { name: undefined }, `its name must be ${idRule}`],
-    ["a name with a space", { name: "my flow" }, `its name must be ${idRule}`],
+    ["an empty name", { name: "" }, `its name must be ${idRule}`],
     ["no input", { input: undefined }, `"input" must be an Effect Schema or a Standard Schema`],
     ["a version that is no text", { version: 2 }, `"version" must be a string`],
     ["an unknown option", { retries: 3 }, `it has no option "retries"; there are name, input, version, maxConcurrency`],
@@ -585,13 +581,13 @@ describe("fragments", () => {
     })
   })
 
-  it("are named in what is refused inside, and cannot make an id longer than 200 characters", () => {
+  it("are named in what is refused inside, and cannot make an id longer than 1000 characters", () => {
     const inside = (prefix: unknown, id: string, options: object) =>
       refusal(($) => $.fragment(prefix, ($: Untyped) => $.step(id, options)))
     expect(inside("p", "a", {})).toEqual({ where: `step "p.a"`, problem: `"output" must be an Effect Schema or a Standard Schema` })
-    expect(inside("p/q", "a", work)).toEqual({ where: `fragment "p/q"`, problem: `its id must be ${idRule}` })
-    expect(inside("p".repeat(150), "a".repeat(50), work)).toEqual({
-      where: `step "${"p".repeat(150)}.${"a".repeat(50)}"`,
+    expect(inside("", "a", work)).toEqual({ where: `fragment ""`, problem: `its id must be ${idRule}` })
+    expect(inside("p".repeat(950), "a".repeat(50), work)).toEqual({
+      where: `step "${"p".repeat(199)}…`,
       problem: `its id must be ${idRule}`,
     })
   })

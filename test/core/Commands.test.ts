@@ -527,7 +527,7 @@ describe.each(stores)("on %s", (_, store) => {
           const { w } = listening()
           const wrong = [
             Smithers.signalWithStart(w, null as never, { runId: "r", signal: "order" }),
-            Smithers.signalWithStart(w, {}, { runId: "not an id", signal: "order" }),
+            Smithers.signalWithStart(w, {}, { runId: "", signal: "order" }),
             Smithers.signalWithStart(w, {}, { runId: "r", signal: "order", payload: () => 1 }),
           ]
           const tags = yield* Effect.forEach(wrong, (one) => Effect.map(Effect.flip(one), ({ _tag }) => _tag))

@@ -5,6 +5,7 @@
 import { NonRetryable } from "@smithers/core/Errors"
 import * as Schema from "effect/Schema"
 import { Exit, type ExitCode } from "./Exit.ts"
+import { quoted, resumeWords } from "./Text.ts"
 
 /** An option, an argument or a value that cannot be used as it was given. Nothing was changed. */
 export class InvalidUsage extends Schema.TaggedError<InvalidUsage>()("InvalidUsage", {
@@ -90,7 +91,7 @@ export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
 }) {
   override get message(): string {
     const what = this.nodeId === undefined ? `Run "${this.runId}"` : `Node "${this.nodeId}" of run "${this.runId}"`
-    return `${what} has no output; it is ${this.status}. "smithers why ${this.runId}" says what it waits for.`
+    return `${what} has no output; it is ${this.status}. "smithers why ${quoted(this.runId)}" says what it waits for.`
   }
 }
 
@@ -127,7 +128,7 @@ export class CannotLaunch extends Schema.TaggedError<CannotLaunch>()("CannotLaun
 /** A run does not know the file it was started from. */
 export class NoSource extends Schema.TaggedError<NoSource>()("NoSource", { runId: Schema.String, workflow: Schema.String }) {
   override get message(): string {
-    return `Run "${this.runId}" does not know the file of its workflow "${this.workflow}": it was started by a program. Name it: smithers up <workflow file> --resume ${this.runId}`
+    return `Run "${this.runId}" does not know the file of its workflow "${this.workflow}": it was started by a program. Name it: smithers up <workflow file> ${resumeWords(this.runId)}`
   }
 }
 

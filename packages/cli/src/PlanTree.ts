@@ -86,10 +86,10 @@ const remarks = ({ details, status }: GraphNode): string => {
     Array.isArray(pending) ? `reads ${pending.join(", ")}, which is not there yet` : undefined,
     status === null ? undefined : status,
   ]
-  return parts.filter((part) => part !== undefined).join("; ")
+  return oneLine(parts.filter((part) => part !== undefined).join("; "))
 }
 
-const title = (node: GraphNode): string => (node.id === null ? node.kind : `${node.kind} ${node.id}`)
+const title = (node: GraphNode): string => (node.id === null ? node.kind : `${node.kind} ${oneLine(node.id)}`)
 
 /** As an indented tree. */
 export const toTree = (roots: ReadonlyArray<GraphNode>): string => {

@@ -49,7 +49,7 @@ const resume = (self: ReadonlyArray<string>, file: string, runId: string): Effec
 const resumeInto = (err: number, self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended> =>
   Effect.async((done) => {
     const [command = "", ...before] = self
-    const child = spawn(command, [...before, "up", "--resume", runId, "--db", file, "--json"], {
+    const child = spawn(command, [...before, "up", `--run-id=${runId}`, "--resume=true", `--db=${file}`, "--json"], {
       cwd: dirname(file),
       // Out of reach of the terminal's Ctrl-C: it is told to stop by us, once.
       detached: true,

@@ -157,8 +157,10 @@ const errorText = (error: { readonly name: string; readonly message: string }): 
 const named = (names: ReadonlyArray<string>): string =>
   names.length > 5 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ")
 
-/** What an event says, without its time. */
-export const describe = ({ event, at }: LoggedEvent): string => {
+/** What an event says, without its time, on one line: ids and names may hold anything. */
+export const describe = (logged: LoggedEvent): string => oneLine(textOf(logged))
+
+const textOf = ({ event, at }: LoggedEvent): string => {
   const where = "nodeId" in event && "iteration" in event ? `(iteration ${event.iteration})` : ""
   switch (event._tag) {
     case "RunStarted":

@@ -103,6 +103,22 @@ export const parseSpan = (text: string): number | undefined => {
 /** `1 step`, `2 steps`. */
 export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
 
-/** An argument as one would type it into a shell. */
-export const quoted = (argument: string): string =>
-  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`
+const escaped = (character: string): string => {
+  if (character === "\\" || character === "'") return `\\${character}`
+  const code = character.charCodeAt(0)
+  return code <= 0x7f ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
+}
+
+/** An argument as one would type it into a shell: bash, zsh or, but for control characters, any other. */
+export const quoted = (argument: string): string => {
+  if (/^[\w@%+=:,./-]+$/.test(argument)) return argument
+  if (oneLine(argument) === argument) return `'${argument.replaceAll("'", `'\\''`)}'`
+  return `$'${argument.replaceAll(/[\\']/g, escaped).replaceAll("\n", "\\n").replaceAll("\t", "\\t").replaceAll("\r", "\\r").replaceAll(unsafe, escaped)}'`
+}
+
+/** How a run is named to `up --resume`: an id that could be read as a file, an option or a yes is given as `--run-id`. */
+export const resumeOption = (runId: string): ReadonlyArray<string> =>
+  /^[^-/.][^/.]*$/.test(runId) && runId !== "true" && runId !== "false" ? ["--resume", runId] : [`--run-id=${runId}`, "--resume"]
+
+/** The same, as it is typed. */
+export const resumeWords = (runId: string): string => resumeOption(runId).map(quoted).join(" ")

@@ -3,7 +3,7 @@
  */
 import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
 import { titleOf, waitText } from "./Progress.ts"
-import { oneLine, plural, quoted, shorten, span } from "./Text.ts"
+import { oneLine, plural, quoted, resumeOption, shorten, span } from "./Text.ts"
 
 /** What is known of a run. */
 export interface Known {
@@ -79,7 +79,8 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
   }
 }
 
-const resumeOf = (runId: string, db: string | undefined): string => commandLine(db, "up", "--resume", runId)
+/** The command that resumes a run. */
+export const resumeLine = (db: string | undefined, runId: string): string => commandLine(db, "up", ...resumeOption(runId))
 
 /** How long after, or before, now. */
 const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${span(at - now)}`)
@@ -87,14 +88,15 @@ const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${s
 /** Says why. */
 export const why = (known: Known): Why => {
   const found = reasonOf(known)
-  return { ...found, sentence: /[.?!]$/.test(found.sentence) ? found.sentence : `${found.sentence}.` }
+  const sentence = oneLine(found.sentence)
+  return { ...found, sentence: /[.?!]$/.test(sentence) ? sentence : `${sentence}.` }
 }
 
 const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
   const { run, nodes, failure, isTold } = details
   const { runId } = run
   const it = `Run ${runId}`
-  const resume = resumeOf(runId, db)
+  const resume = resumeLine(db, runId)
   const isOwned = run.owner !== null && isOwnerAlive
   // What was answered only waits to be taken up.
   const open = waits

@@ -12,7 +12,7 @@ import * as Codec from "./Codec.ts"
 import { Decision } from "./Decision.ts"
 import type { Engine } from "./Engine.ts"
 import { InvalidWorkflow } from "./Errors.ts"
-import { idPattern, idRule } from "./Ids.ts"
+import { idRule, isNodeId, keptId, shownId } from "./Ids.ts"
 import * as ComposedCodec from "./internal/composedCodec.ts"
 import { toJson } from "./internal/json.ts"
 import type { Caught } from "./internal/view.ts"
@@ -563,10 +563,9 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
   }
   const identify = (kind: string, id: unknown): string => {
     const full = `${prefix}${String(id)}`
-    if (typeof id !== "string" || !idPattern.test(full)) {
-      refuse(`${kind} ${JSON.stringify(full)}`, `its id must be ${idRule}`)
-    }
-    return full
+    const kept = keptId(full)
+    if (typeof id !== "string" || id === "" || !isNodeId(kept)) refuse(`${kind} ${shownId(full)}`, `its id must be ${idRule}`)
+    return kept
   }
 
   const retry = (where: string, declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
@@ -790,9 +789,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     if (id !== undefined) return identify(kind, id)
     const first = firstId(inside)
     const full = `${kind}:${first}`
-    return first === undefined || full.length > 200
-      ? refuse(kind, `nothing in it has a short id of its own: give it an "id"`)
-      : full
+    return first === undefined || !isNodeId(full) ? refuse(kind, `nothing in it has a short id of its own: give it an "id"`) : full
   }
 
   const saga = (...args: ReadonlyArray<unknown>) => {
@@ -902,19 +899,23 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     maybe: (value: unknown): Reference<unknown> => ({
       need: { target: node("maybe", value, "its argument"), pass: "current", isOptional: true },
     }),
-    caught: (id: string): Reference<unknown> => ({ need: { target: `${prefix}${id}`, pass: "caught" } }),
+    caught: (id: string): Reference<unknown> => ({ need: { target: keptId(`${prefix}${id}`), pass: "caught" } }),
     sequence: (...children: ReadonlyArray<unknown>) => ({ plan: { _tag: "Sequence", children: nodes("sequence", children) } }),
     parallel,
     branch,
     loop,
     previous: (id: string, output: Codec.AnySchema): Reference<unknown> => ({
-      need: { target: `${prefix}${id}`, pass: "previous", codec: Codec.make(output) as Codec.Codec },
+      need: { target: keptId(`${prefix}${id}`), pass: "previous", codec: Codec.make(output) as Codec.Codec },
     }),
     fragment: (
       name: string,
       part: ($: Builder<Input>, ...parameters: ReadonlyArray<unknown>) => AnyNode,
       ...parameters: ReadonlyArray<unknown>
-    ) => part(make<Input>(workflow, `${identify("fragment", name)}.`), ...parameters),
+    ) => {
+      identify("fragment", name)
+      // Ids inside are kept as a whole, so the prefix is still as its author gave it.
+      return part(make<Input>(workflow, `${prefix}${name}.`), ...parameters)
+    },
   }
   // The checks above see untyped options on purpose; this is where the typed face is put on them.
   return builder as unknown as Builder<Input>

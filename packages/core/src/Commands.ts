@@ -17,12 +17,12 @@ import {
   WaitExpired,
   type WorkflowMismatch,
 } from "./Errors.ts"
-import { compositeKey, generateRunId } from "./Ids.ts"
+import { compositeKey, generateRunId, keptId, type NodeId, storable } from "./Ids.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, type Json, toJson } from "./internal/json.ts"
 import { issuesOf } from "./internal/jsonSchema.ts"
 import * as Millis from "./Millis.ts"
-import { compensationId } from "./RunState.ts"
+import { undoneBy } from "./RunState.ts"
 import { type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
 
 /** Who decides, and of what. */
@@ -73,13 +73,14 @@ export const deny = (runId: string, nodeId: string, options?: DecisionOptions) =
  */
 export const answer = (
   runId: string,
-  nodeId: string,
+  name: string,
   value: unknown,
   options: Omit<DecisionOptions, "note"> = {},
 ): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
     yield* checkTexts(runId, { by: options.by })
-    const found = yield* openWait(runId, nodeId, "human", options.iteration)
+    const found = yield* openWait(runId, name, "human", options.iteration)
+    const { nodeId } = found
     if (found.status === "finished")
       return yield* new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: found.by ?? undefined })
     yield* checkTime(found)
@@ -148,10 +149,10 @@ export const sendSignal = (
     return yield* new SignalIdTaken({ runId, id, signal: kept.name, ...correlation })
   })
 
-const signalOf = (runId: string, name: string, { payload, correlation, id: given }: SignalOptions) =>
+const signalOf = (runId: string, name: string, { payload, correlation, id: givenId }: SignalOptions) =>
   Effect.gen(function* () {
     if (typeof name !== "string" || name === "") return yield* new InvalidCommand({ runId, problem: "a signal has a name" })
-    yield* checkTexts(runId, { correlation, id: given })
+    yield* checkTexts(runId, { correlation, id: givenId })
     const copied = payload === undefined ? undefined : toJson(payload)
     if (copied !== undefined && "refused" in copied) {
       return yield* new InvalidCommand({
@@ -161,10 +162,10 @@ const signalOf = (runId: string, name: string, { payload, correlation, id: given
     }
     const kept = {
       ...(copied === undefined ? {} : { payload: copied.json }),
-      ...(correlation === undefined ? {} : { correlation }),
+      ...(correlation === undefined ? {} : { correlation: storable(correlation) }),
     }
-    const id = given ?? (yield* generateRunId)
-    const command: Instruction & { readonly _tag: "Signal" } = { _tag: "Signal", id, name, ...kept }
+    const id = givenId === undefined ? yield* generateRunId : storable(givenId)
+    const command: Instruction & { readonly _tag: "Signal" } = { _tag: "Signal", id, name: storable(name), ...kept }
     return { id, command, at: yield* Millis.now }
   })
 
@@ -208,18 +209,19 @@ export const unpause = (runId: string, { by }: { readonly by?: string } = {}): E
  */
 export const retryNode = (
   runId: string,
-  nodeId: string,
+  name: string,
   options: { readonly iteration?: number } = {},
 ): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
     const storage = yield* Storage
     const { run, nodes } = yield* storage.inspect(runId)
     if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
-    if (nodeId.endsWith(compensationId(""))) {
+    const nodeId = nodeNamed(name, nodes)
+    if (undoneBy(nodeId) !== undefined) {
       const problem = `"${nodeId}" undoes a step and is run by its saga; resuming a run that has failed begins the saga anew`
       return yield* new InvalidCommand({ runId, problem })
     }
-    const undoing = nodes.find((node) => node.nodeId.endsWith(compensationId("")) && !isOver.has(node.status))
+    const undoing = nodes.find((node) => undoneBy(node.nodeId) !== undefined && !isOver.has(node.status))
     if (undoing !== undefined && !isOver.has(run.status)) {
       const problem = `what it has done is being undone ("${undoing.nodeId}"): run the node again once the run has ended`
       return yield* new InvalidCommand({ runId, problem })
@@ -245,13 +247,14 @@ export const retryNode = (
 
 const decide = (
   runId: string,
-  nodeId: string,
+  name: string,
   approved: boolean,
   { iteration, note, by }: DecisionOptions = {},
 ): Effect.Effect<void, CommandError, Storage> =>
   Effect.gen(function* () {
     yield* checkTexts(runId, { note, by })
-    const found = yield* openWait(runId, nodeId, "approval", iteration)
+    const found = yield* openWait(runId, name, "approval", iteration)
+    const { nodeId } = found
     const { approvers } = (found.request ?? {}) as { readonly approvers?: ReadonlyArray<string> }
     if (approvers !== undefined && found.status === "open" && !(by !== undefined && approvers.includes(by))) {
       const who = by === undefined ? {} : { by }
@@ -309,11 +312,23 @@ const openIn = (runId: string) =>
     })
   })
 
+/**
+ * The node, of some, that a text names: as its author gave it or, where none has that, as it is shown. The two differ where an id holds what
+ * cannot be typed.
+ */
+export const nodeNamed = (text: string, nodes: Iterable<{ readonly nodeId: NodeId }>): NodeId => {
+  const kept = keptId(text)
+  if (kept === text) return kept
+  const ids = new Set(Array.from(nodes, ({ nodeId }) => nodeId))
+  return !ids.has(kept) && ids.has(text) ? text : kept
+}
+
 /** The wait that a command is for: the open one, or else the one that was over last. */
-const openWait = (runId: string, nodeId: string, kind: "approval" | "human", iteration: number | undefined) =>
+const openWait = (runId: string, name: string, kind: "approval" | "human", iteration: number | undefined) =>
   Effect.gen(function* () {
     const storage = yield* Storage
     const waits = yield* storage.waits({ runId, all: true, limit: Number.MAX_SAFE_INTEGER })
+    const nodeId = nodeNamed(name, waits)
     const isMeant = (wait: WaitSummary) =>
       wait.nodeId === nodeId && wait.kind === kind && (iteration === undefined || wait.iteration === iteration)
     const meant = waits.filter(isMeant)

@@ -3,6 +3,7 @@
  * to do. They are schemas, so that a failure stored by one process reads back in another.
  */
 import * as Schema from "effect/Schema"
+import { idRule, isChildRunId, shownId } from "./Ids.ts"
 
 /** What is kept of an error that a step's own code raised: enough to read it tomorrow in another process. */
 export const ErrorInfo = Schema.Struct({
@@ -68,10 +69,10 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 /** The run id cannot be used. Nothing was started or stored. */
 export class InvalidRunId extends Schema.TaggedError<InvalidRunId>()("InvalidRunId", { runId: Schema.String }) {
   override get message(): string {
-    const child = this.runId.includes("~")
-      ? " A ~ is in the ids of child runs, which their parents start: resume such a run instead."
-      : ""
-    return `${JSON.stringify(this.runId)} is not an id to start a run with: use 1 to 200 characters of A-Z a-z 0-9 _ . : @ -.${child}`
+    if (isChildRunId(this.runId)) {
+      return `${shownId(this.runId)} reads as the id of a child run, <run>~<node>~<iteration>, which only its parent starts. Resume that run, or use another id.`
+    }
+    return `${shownId(this.runId)} is not an id to start a run with: use ${idRule}, without NUL and halves of surrogate pairs.`
   }
 }
 

@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import { type AnyAgent, nameOf } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
-import { idPattern, idRule, type NodeId, type NodeKey } from "./Ids.ts"
+import { idRule, isNodeId, type NodeId, type NodeKey, shownId } from "./Ids.ts"
 import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import { compensationId, type RunState } from "./RunState.ts"
@@ -392,7 +392,7 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     const node = at(position)
     byNode.set(node, position)
     if (!("id" in node)) continue
-    if (typeof node.id !== "string" || !idPattern.test(node.id)) refuse(position, `id ${JSON.stringify(node.id)} is not ${idRule}`)
+    if (!isNodeId(node.id)) refuse(position, `id ${shownId(node.id)} is not ${idRule}`)
     const other = positions.get(node.id)
     if (other !== undefined) refuse(position, `id "${node.id}" is already taken by ${where(other)}`)
     positions.set(node.id, position)

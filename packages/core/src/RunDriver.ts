@@ -512,11 +512,13 @@ const loop = (
         planner.observe(resets)
         plan = yield* makePlan(planner, state, values)
         yield* prepareAdded
-        chosen = [...before.positions.keys()].filter((nodeId) => {
-          if (done.has(nodeId) || nodeId.includes("~")) return false
-          const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
-          return node === undefined || (isProvisional(node) && RunState.hasRecord(state, nodeId))
-        })
+        chosen = [...before.positions]
+          .flatMap(([nodeId, position]) => (position < before.size ? [nodeId] : []))
+          .filter((nodeId) => {
+            if (done.has(nodeId)) return false
+            const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+            return node === undefined || (isProvisional(node) && RunState.hasRecord(state, nodeId))
+          })
         // What vanished is reset by the plan that had it.
         const gone = chosen.filter((nodeId) => !plan.positions.has(nodeId))
         if (gone.length > 0) {

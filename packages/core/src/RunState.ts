@@ -6,7 +6,7 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
-import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import { compensationSuffix, type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Millis from "./Millis.ts"
 import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
 
@@ -213,15 +213,19 @@ export const caughtBy = (record: BoundaryRecord | undefined): FailureCause | und
 /** Whether anything has happened to a node, in any iteration. */
 export const hasRecord = (state: RunState, nodeId: NodeId): boolean => records(state).some((record) => record.nodeId === nodeId)
 
-/** The id of what undoes a step. The `~` cannot occur in the id of an author's. */
-export const compensationId = (nodeId: NodeId): NodeId => `${nodeId}~compensate`
+/** The id of what undoes a step. No author's id is kept with this ending. */
+export const compensationId = (nodeId: NodeId): NodeId => `${nodeId}${compensationSuffix}`
+
+/** The step that a compensation undoes; `undefined` for any other node. */
+export const undoneBy = (nodeId: NodeId): NodeId | undefined =>
+  nodeId.endsWith(compensationSuffix) ? nodeId.slice(0, -compensationSuffix.length) : undefined
 
 /** Steps that could not be undone. */
 export const uncompensated = (state: RunState): ReadonlyArray<Uncompensated> =>
   records(state).flatMap((record) => {
     if (record.kind !== "step" || record.status !== "failed" || record.error === undefined) return []
-    const nodeId = record.nodeId.slice(0, -compensationId("").length)
-    return compensationId(nodeId) === record.nodeId ? [{ nodeId, iteration: record.iteration, error: record.error }] : []
+    const nodeId = undoneBy(record.nodeId)
+    return nodeId === undefined ? [] : [{ nodeId, iteration: record.iteration, error: record.error }]
   })
 
 /** Loops that made all their passes without their `until` holding, by id. */
@@ -252,9 +256,9 @@ export const isSettled = (record: StepRecord): boolean =>
 
 /**
  * Stands for all rows that were settled when a node began, among those it has read: where a component reads hundreds of outputs, each element it
- * makes would name them all, and the database would grow with their square.
+ * makes would name them all, and the database would grow with their square. No node has this row.
  */
-export const allRows: NodeKey = "*/0"
+export const allRows: NodeKey = "*/-1"
 
 /** The same of a row: whether there is an output in it, or none will come. */
 export const isSettledRow = (state: RunState, key: NodeKey): boolean => {

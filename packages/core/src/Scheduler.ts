@@ -10,7 +10,7 @@
 import * as HashMap from "effect/HashMap"
 import type { Json, Kept } from "./Codec.ts"
 import { type ErrorInfo, InvalidCondition, InvalidRequest } from "./Errors.ts"
-import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import { type NodeId, type NodeKey, nodeKey, placeOf } from "./Ids.ts"
 import * as Boundaries from "./internal/boundaries.ts"
 import { Cell } from "./internal/cell.ts"
 import * as Groups from "./internal/groups.ts"
@@ -220,7 +220,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const noted = new Map<NodeKey, Set<NodeKey>>()
   /** Whether a row is the node's own, or of what stands in a loop that looks at what it did: it goes on from there. */
   const isOwn = (position: number, key: NodeKey): boolean => {
-    const target = plan.positions.get(key.slice(0, key.lastIndexOf("/")))
+    const target = plan.positions.get(placeOf(key).nodeId)
     if (target === undefined || target < position || target >= (end[position] as number)) return false
     return target > position || key === nodeKey((at(position) as Plan.Step).id, iterationOf(position))
   }
@@ -662,7 +662,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     hasBegun = true
     const addOrphan = (key: NodeKey): void => {
       orphans.add(key)
-      groups.occupy(plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1, 1)
+      groups.occupy(plan.positions.get(placeOf(key).nodeId) ?? -1, 1)
     }
     if (options.running !== undefined) for (const key of options.running()) addOrphan(key)
     if (options.running === undefined)

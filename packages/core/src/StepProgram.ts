@@ -13,6 +13,7 @@ import type { AgentTurn } from "./Agent.ts"
 import * as AgentProgram from "./AgentProgram.ts"
 import { type Json, type Kept, keep } from "./Codec.ts"
 import { AgentFailed, type ErrorInfo, InvalidDelay, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
+import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import { giveJson } from "./internal/kept.ts"
 import * as Raised from "./internal/raised.ts"
@@ -42,7 +43,8 @@ export interface StepContext<Input> {
   readonly attempt: number
   /**
    * `<runId>:<stepId>:<iteration>`, the same for all attempts: give it to the outside world to deduplicate by. A step that is done again
-   * after it had finished, because it was undone or is run again, has another: `:<generation>` is added.
+   * after it had finished, because it was undone or is run again, has another: `:<generation>` is added. Printable ASCII, at most 255
+   * characters; other characters of the ids are percent-encoded.
    */
   readonly idempotencyKey: string
 }
@@ -357,8 +359,7 @@ const ask = (
     return Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
   })
 
-const keyOf = ({ runId, step, iteration, generation }: Attempt): string =>
-  `${runId}:${step.id}:${iteration}${generation === 0 ? "" : `:${generation}`}`
+const keyOf = ({ runId, step, iteration, generation }: Attempt): string => idempotencyKey(runId, step.id, iteration, generation)
 
 const signalOf = (ending: Ending): AbortSignal => {
   ending.controller ??= new AbortController()

@@ -24,7 +24,7 @@ import {
   type SignalIdTaken,
   type Uncompensated,
 } from "./Errors.ts"
-import { generateRunId, idPattern, idRule } from "./Ids.ts"
+import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
 import type { Exhausted } from "./RunState.ts"
@@ -178,7 +178,7 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
     const refuse = (problem: string): never => {
       throw new InvalidWorkflow({ workflow: String(name), where: "createWorkflow", problem })
     }
-    if (typeof name !== "string" || !idPattern.test(name)) refuse(`its name must be ${idRule}`)
+    if (!isId(name)) refuse(`its name must be ${idRule}`)
     for (const key of Object.keys(options)) {
       if (!workflowKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...workflowKeys].join(", ")}`)
     }
@@ -221,7 +221,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
   const request = (value: unknown, given: RunOptions = {}) =>
     Effect.gen(function* () {
       const runId = given.runId ?? (yield* generateRunId)
-      if (!idPattern.test(runId)) return yield* new InvalidRunId({ runId })
+      if (!isId(runId) || isChildRunId(runId)) return yield* new InvalidRunId({ runId: String(runId) })
       const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
       const stored = yield* Effect.suspend(() => definition.input.accept(value)).pipe(
         Effect.catchAllDefect((thrown) => Effect.fail([Codec.threw(thrown)])),

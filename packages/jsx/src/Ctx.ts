@@ -4,6 +4,7 @@
  * task runs, reads answer as of then, and an `output` that is not there is the error {@link MissingOutput}.
  */
 import type * as Codec from "@smithers/core/Codec"
+import { keptId } from "@smithers/core/Ids"
 import type { StepContext } from "@smithers/core/StepProgram"
 import * as Schema from "effect/Schema"
 import * as Reading from "./internal/reading.ts"
@@ -95,7 +96,7 @@ const nodeIdOf = (node: string | Pick<ReadOptions, "nodeId"> | undefined): strin
 /** Makes a `ctx` as seen from inside a loop, or from outside all. */
 export const make = (source: Source, loop: string | undefined): Ctx => {
   const read = (target: unknown, nodeId: string | undefined, pass: Reading.Read["pass"]) => {
-    const wanted = { table: source.tableOf(target), nodeId, pass }
+    const wanted = { table: source.tableOf(target), nodeId: nodeId === undefined ? undefined : keptId(nodeId), pass }
     const found = Reading.find(source.known(), wanted)
     source.onRead?.(wanted, found)
     return { wanted, found }

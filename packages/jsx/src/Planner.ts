@@ -154,7 +154,8 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         return pass
       },
       onRead: (read, { key }) => {
-        reads.set(`${read.nodeId ?? ""}/${read.table}/${read.pass ?? ""}`, { read, key })
+        // A table's key holds no "/", and what comes last may hold anything.
+        reads.set(`${read.pass ?? ""}/${read.table}/${read.nodeId ?? ""}`, { read, key })
         noteLookup(read)
       },
       onIteration: (loop) => loops.add(loop),

@@ -4,7 +4,6 @@
  */
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, type RenderFailed, unnamed } from "@smithers/core/Errors"
-import { idPattern, idRule } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
@@ -103,6 +102,9 @@ export const createSmithers = <S extends Schemas, I extends Codec.AnySchema = Co
   return face as unknown as Smithers<S, I>
 }
 
+/** What a key of a schema may be: tables are named by it. */
+const keyPattern = /^[A-Za-z0-9_.:@-]{1,200}$/
+
 const optionKeys = new Set(["input", "version", "maxConcurrency"])
 
 const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): void => {
@@ -110,7 +112,7 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
     throw new InvalidWorkflow({ workflow: unnamed, where: "createSmithers", problem })
   }
   for (const [key, schema] of Object.entries(schemas)) {
-    if (!idPattern.test(key)) refuse(`the key ${JSON.stringify(key)} is not ${idRule}`)
+    if (!keyPattern.test(key)) refuse(`the key ${JSON.stringify(key)} is not 1 to 200 characters of A-Z a-z 0-9 _ . : @ -`)
     if (key === untypedTable) refuse(`the key "${untypedTable}" is that of tasks without an output`)
     if (!Codec.isSchema(schema)) refuse(`"${key}" must be an Effect Schema or a Standard Schema`)
     const { unstorable } = Codec.make(schema)

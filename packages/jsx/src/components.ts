@@ -5,6 +5,7 @@
 import type { AnyAgent } from "@smithers/core/Agent"
 import type { Caught, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
+import { abbreviated, keptId } from "@smithers/core/Ids"
 import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
@@ -375,7 +376,7 @@ class LoopPlace extends React.Component<LoopProps> {
   static displayName = "Loop"
   override render(): React.ReactNode {
     const { id, children } = this.props
-    const loop = id ?? placeOf("loop", this)
+    const loop = givenId(id) ?? placeOf("loop", this)
     return jsx(loopContext.Provider, { value: loop, children: jsx("Loop", { of: this.props, loop, children }) })
   }
 }
@@ -393,7 +394,7 @@ class SagaPlace extends React.Component<SagaProps> {
   static displayName = "Saga"
   override render(): React.ReactNode {
     const { id, children } = this.props
-    return jsx("Saga", { of: this.props, boundary: id ?? placeOf("saga", this), children })
+    return jsx("Saga", { of: this.props, boundary: givenId(id) ?? placeOf("saga", this), children })
   }
 }
 
@@ -409,7 +410,7 @@ class TryPlace extends React.Component<TryCatchFinallyProps> {
   override render(): React.ReactNode {
     const of = this.props
     const { id, try: tried, children, catch: caught, finally: last } = of
-    const boundary = id ?? placeOf("try", this)
+    const boundary = givenId(id) ?? placeOf("try", this)
     const handler = typeof caught === "function" && !isPending(caught) ? caught : undefined
     const parts = [
       tried === undefined ? jsx("Try", { of, children }, "try") : partOf("Try", of, tried),
@@ -458,6 +459,9 @@ const isNothing = (given: unknown): boolean =>
 const areElements = (given: unknown): given is React.ReactNode =>
   isNothing(given) || React.isValidElement(given) || (Array.isArray(given) && given.every(areElements))
 
+/** The id that an author gave. What is no text is kept, for the lowering to refuse. */
+const givenId = (id: string | undefined): string | undefined => (typeof id === "string" ? keptId(id) : id)
+
 /**
  * A name for a place in the tree that stays the same for as long as React would keep an element's state there: the keys and the
  * positions other than the first on the way from the root, each with its depth, and the depth itself.
@@ -471,8 +475,7 @@ const placeOf = (kind: "loop" | "saga" | "try", component: React.Component): str
       return [`${depth}-${key.replaceAll(/[^A-Za-z0-9_-]/g, (character) => `.${character.codePointAt(0)?.toString(36)}.`)}`]
     return index === 0 ? [] : [`${depth}-${index}`]
   })
-  const place = `${kind}:${[...names, steps.length].join(":")}`
-  return place.length <= 200 ? place : `${kind}:${place.length}:${place.slice(-180)}`
+  return abbreviated(`${kind}:${[...names, steps.length].join(":")}`, 200)
 }
 
 /** The `ctx` of the workflow that is rendering, as seen from this component: inside a loop, of that loop. */

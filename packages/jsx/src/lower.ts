@@ -2,7 +2,7 @@
  * Lowers the tree that a render has left to the core's plan. What the tree says is checked here, with the component and the id
  * named; what the plan says, such as needs that form no order, is checked by the plan itself.
  */
-import { idPattern, idRule, type NodeId } from "@smithers/core/Ids"
+import { compositeKey, idRule, isId, isNodeId, type NodeId, shownId } from "@smithers/core/Ids"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
@@ -63,7 +63,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   const root = rootOf(rendered)
   const props = propsOf(root)
   const { name } = props
-  if (typeof name !== "string" || !idPattern.test(name)) refuse(root, `its name must be ${idRule}`)
+  if (!isId(name)) refuse(root, `its name must be ${idRule}`)
 
   const survey = surveyOf(root, rendered.pendingReads, lowering)
   const build = (node: HostNode, loop: NodeId | undefined): Node | undefined => {
@@ -172,7 +172,7 @@ const bare = (node: HostNode): HostNode => {
 
 const distinct = (reads: ReadonlyArray<PendingRead>): ReadonlyArray<PendingRead> => {
   if (reads.length < 2) return reads
-  return [...new Map(reads.map((read) => [`${read.nodeId ?? ""}/${read.table ?? ""}`, read])).values()]
+  return [...new Map(reads.map((read) => [compositeKey(read.nodeId ?? "", read.table ?? ""), read])).values()]
 }
 
 const rootOf = ({ nodes }: Rendered): HostNode => {
@@ -225,7 +225,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.has(id) ? "saga or try" : undefined)
   /** Notes the id of something that is no task. */
   const claim = (node: HostNode, id: unknown): NodeId => {
-    if (typeof id !== "string" || !idPattern.test(id)) return refuse(node, `its id ${JSON.stringify(id)} is not ${idRule}`)
+    if (!isNodeId(id)) return refuse(node, `its id ${shownId(id)} is not ${idRule}`)
     const taken = kindOf(id)
     return taken === undefined ? id : refuse(node, `the id "${id}" is taken by another ${taken}`)
   }
@@ -294,8 +294,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const { id } = place.node.props
     const isSettled = !unsettled.has(place.node)
     const isFine =
-      typeof id === "string" &&
-      idPattern.test(id) &&
+      isNodeId(id) &&
       ifKnown(
         place.node,
         () => tableOf(place.node),
@@ -304,7 +303,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const other = isFine ? byId.get(id) : undefined
     if (isFine && other === undefined) byId.set(id, place)
     else if (!isSettled) leftOut.add(place.node)
-    else if (!isFine) refuse(place.node, `its id ${JSON.stringify(id) ?? "undefined"} is not ${idRule}`)
+    else if (!isFine) refuse(place.node, `its id ${shownId(id)} is not ${idRule}`)
     else refuse(place.node, `the id is taken by another task (at ${whereOf((other as Place).node)}): ids are unique in a workflow`)
   }
 

@@ -6,10 +6,11 @@
  * is what would be loaded wherever `NODE_ENV` is not set, and it works with either build of React.
  */
 import { createRequire } from "node:module"
+import { keptId } from "@smithers/core/Ids"
 import * as React from "react"
 import type { Fiber, HostNode, HostText } from "./HostNode.ts"
 import { hasElements } from "./internal/children.ts"
-import { isPart } from "./internal/place.ts"
+import { isLeaf, isPart } from "./internal/place.ts"
 import { lookups, pendingReads } from "./internal/scope.ts"
 
 /** What one render has of its own. */
@@ -26,6 +27,13 @@ interface HostContext {
 }
 
 type Props = HostNode["props"]
+
+/** Keeps the id that the author gave a task or a wait. Loops and boundaries come with theirs kept. */
+const withKeptId = (type: string, props: Props): Props => {
+  const { id } = props
+  const kept = isLeaf(type) && typeof id === "string" ? keptId(id) : id
+  return kept === id ? props : { ...props, id: kept }
+}
 
 /** Whether it matters what is read while the children of an element are rendered. */
 const isListening = (type: string): boolean => type === "Task" || type === "HumanTask" || type === "Saga" || isPart(type)
@@ -89,7 +97,7 @@ const hostConfig = {
     const begun = isListening(type) ? contextAtBegin(context) : undefined
     const readsInside = begun === undefined ? [] : pendingReads().slice(begun.reads)
     const lookupsInside = begun === undefined ? [] : lookups().slice(begun.lookups)
-    return { type, props, children: [], fiber, readsInside, lookupsInside }
+    return { type, props: withKeptId(type, props), children: [], fiber, readsInside, lookupsInside }
   },
   createTextInstance: (text: string): HostText => ({ text }),
   appendInitialChild: (parent: HostNode, child: HostNode | HostText): void => {

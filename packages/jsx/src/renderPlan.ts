@@ -5,7 +5,7 @@
 import type { Caught } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidInput, InvalidWorkflow, unnamed } from "@smithers/core/Errors"
-import { type NodeId, nodeKey } from "@smithers/core/Ids"
+import { keptId, type NodeId, nodeKey } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { PendingRead, Plan } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -84,35 +84,44 @@ const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (i
 }
 
 const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: RenderOptions): Planner.Drawn => {
-  const { outputs = {}, loops = {}, caught = {}, runId = "preview" } = options
-  const given = Object.entries(outputs).map(([name, value]) => ({ ...placeOf(name), value }))
-  const halted = Object.entries(caught).map(([name, error]) => haltedBy(placeOf(name), error))
+  const { outputs = {}, caught = {}, runId = "preview" } = options
+  const loops = Object.fromEntries(Object.entries(options.loops ?? {}).map(([loop, count]) => [keptId(loop), count]))
   // The table of an output and its place in loops are those of the task in the plan; so the plan is drawn until it has shown them.
   const tables = new Map<NodeId, string>()
+  const whole = new Set<string>()
+  const placeIn = (name: string) => (whole.has(name) ? { nodeId: keptId(name), iteration: 0 } : writtenPlace(name))
   for (;;) {
+    const given = Object.entries(outputs).map(([name, value]) => ({ ...placeIn(name), value }))
+    const halted = Object.entries(caught).map(([name, error]) => haltedBy(placeIn(name), error))
     const { state, values } = stateOf(blueprint, runId, input, given, tables, loops, halted)
     const drawn = Planner.make(blueprint).draw(state, values)
     const added = placesOf(drawn.lowered, given, tables, loops)
-    if (added) continue
+    // What reads as a pass of a node is that node's, where no node has the whole of it as its id.
+    const { positions } = drawn.plan
+    const named = [...Object.keys(outputs), ...Object.keys(caught)].filter(
+      (name) => !whole.has(name) && positions.has(keptId(name)),
+    )
+    for (const name of named) whole.add(name)
+    if (added || named.some((name) => writtenPlace(name).nodeId !== keptId(name))) continue
     const unknown = given.find(({ nodeId }) => !tables.has(nodeId))
     if (unknown === undefined) return drawn
     const where = "outputs of renderPlan"
-    const ids = [...drawn.lowered.layout.tasks.keys()].slice(0, 10).join(", ")
+    const some = [...drawn.lowered.layout.tasks.keys()].slice(0, 10).join(", ")
     throw new InvalidWorkflow({
       workflow: drawn.lowered.name,
       where,
-      problem: `there is no task "${unknown.nodeId}"; there are ${ids}`,
+      problem: `there is no task "${unknown.nodeId}"; there are ${some}`,
     })
   }
 }
 
 /** A node and its iteration, as they are written: `review/2`, or `review` for the first. */
-const placeOf = (name: string): { readonly nodeId: NodeId; readonly iteration: number } => {
-  const [, nodeId = name, iteration = "0"] = /^(.+)\/(\d+)$/.exec(name) ?? []
-  return { nodeId, iteration: Number(iteration) }
+const writtenPlace = (name: string): { readonly nodeId: NodeId; readonly iteration: number } => {
+  const [, nodeId = name, iteration = "0"] = /^(.+)\/(\d+)$/s.exec(name) ?? []
+  return { nodeId: keptId(nodeId), iteration: Number(iteration) }
 }
 
-const haltedBy = (place: ReturnType<typeof placeOf>, error: Partial<Caught>): RunEvent => {
+const haltedBy = (place: ReturnType<typeof writtenPlace>, error: Partial<Caught>): RunEvent => {
   const { nodeId = place.nodeId, iteration = place.iteration, name = "Error", message = "", issues } = error
   const said = { name, message, retryable: false, ...(issues === undefined ? {} : { issues }) }
   return { _tag: "BoundaryHalted", ...place, cause: { nodeId, iteration, reason: { _tag: "Error", error: said } }, isCaught: true }
@@ -142,8 +151,9 @@ const placesOf = (
     added = true
   }
   for (const loop of Object.keys(loops)) {
-    if (!layout.loops.has(loop) || around.has(`loop ${loop}`)) continue
-    around.set(`loop ${loop}`, [loop])
+    // No task has the id of a loop.
+    if (!layout.loops.has(loop) || around.has(loop)) continue
+    around.set(loop, [loop])
     added = true
   }
   return added

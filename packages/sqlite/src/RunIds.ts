@@ -14,13 +14,13 @@ const patienceMs = 5000
 export const startingWith = (filename: string, prefix: string, limit: number): Effect.Effect<ReadonlyArray<string>, StoreError> => {
   const config = { filename, patienceMs }
   const opened = patiently("open", config, () => Either.right(Connection.open(filename, "read")))
-  // Ids are of printable ASCII, so that the character after it ends all that begin alike.
+  // The last character there is ends all that begin alike.
   return Effect.acquireUseRelease(
     opened,
     (connection) =>
       patiently("find", config, () => {
         const select = connection.prepare<[runId: string]>(
-          "SELECT run_id FROM smithers_runs WHERE run_id >= ?1 AND run_id < ?1 || char(127) ORDER BY run_id LIMIT ?2",
+          "SELECT run_id FROM smithers_runs WHERE run_id >= ?1 AND run_id < ?1 || char(1114111) ORDER BY run_id LIMIT ?2",
         )
         return Either.right(select.values(prefix, limit).map(([runId]) => runId))
       }),

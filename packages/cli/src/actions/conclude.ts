@@ -8,7 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
-import { excerpt, pretty, shorten, span } from "../Text.ts"
+import { excerpt, oneLine, pretty, shorten, span } from "../Text.ts"
 import { commandLine, commandsFor, exhausted, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
@@ -22,12 +22,13 @@ export const conclude = (
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const took = span(now - began)
+    const name = oneLine(runId)
     switch (result._tag) {
       case "finished":
         return finished(db, yield* storage.inspect(runId), `finished after ${took}`)
       case "failed": {
         const value = { runId, status: "failed", error: result.error, next: [resume] }
-        const text = `Run ${runId} failed after ${took}. ${shorten(result.error.message, 500)}\nTake it up again: ${resume}`
+        const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, 500)}\nTake it up again: ${resume}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
       case "cancelled": {
@@ -40,13 +41,13 @@ export const conclude = (
         }
         return {
           value,
-          text: `Run ${runId} was cancelled${reason}.\nTake that back: ${resume}`,
+          text: `Run ${name} was cancelled${reason}.\nTake that back: ${resume}`,
           code: Exit.cancelled,
         } satisfies Reply
       }
       case "paused": {
         const next = [commandLine(db, "unpause", runId), resume]
-        const text = `Run ${runId} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
+        const text = `Run ${name} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
         return { value: { runId, status: "paused", next }, text, code: Exit.waiting } satisfies Reply
       }
       default: {
@@ -71,7 +72,7 @@ export const finished = (db: string | undefined, { run: { runId }, nodes, output
     ...(loops.length === 0 ? {} : { exhausted: loops }),
     next: [],
   }
-  return { value, text: `Run ${runId} ${how}.${but}${shown}`, code: Exit.finished }
+  return { value, text: `Run ${oneLine(runId)} ${how}.${but}${shown}`, code: Exit.finished }
 }
 
 /** Open waits of a run, and of the child runs that it waits for. */
@@ -101,9 +102,9 @@ const waitingReply = (
   }))
   const commands = waits.flatMap((wait) => commandsFor(wait, db))
   const lines = waits.flatMap((wait) => [
-    `  ${wait.nodeId}: ${waitLine(wait, now)}`,
+    `  ${oneLine(wait.nodeId)}: ${waitLine(wait, now)}`,
     ...commandsFor(wait, db).map((command) => `      ${command}`),
   ])
-  const text = [`Run ${runId} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
+  const text = [`Run ${oneLine(runId)} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
   return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: Exit.waiting }
 }

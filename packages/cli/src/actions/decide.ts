@@ -101,8 +101,8 @@ export const answer = (given: {
       const screen = yield* Screen
       const found = yield* connectRun(given.db, given.run, "write")
       const { runId, storage } = found
-      const nodeId = given.node
       const open = yield* storage.waits({ runId, kind: ["human"] })
+      const nodeId = Commands.nodeNamed(given.node, open)
       const wait = open.find((one) => one.nodeId === nodeId && (given.iteration === undefined || one.iteration === given.iteration))
       let value: unknown
       if (given.value !== undefined) value = yield* Input.read("--value", given.value)
@@ -185,7 +185,7 @@ export const inbox = (given: { readonly db: string | undefined; readonly limit: 
       const shown = waits.map((wait) => ({ ...wait, commands: commandsFor(wait, given.db) }))
       const blocks = shown.map((wait) => {
         const left = wait.deadline === null ? "" : `, ${span(Math.max(0, wait.deadline - now))} left`
-        const title = `${wait.runId} ${wait.workflow} ${wait.nodeId}: ${shorten(waitLine(wait, now), 200)}`
+        const title = `${oneLine(`${wait.runId} ${wait.workflow} ${wait.nodeId}`)}: ${shorten(waitLine(wait, now), 200)}`
         return [`${title} (since ${span(now - wait.since)}${left})`, ...wait.commands.map((command) => `    ${command}`)].join("\n")
       })
       const more =

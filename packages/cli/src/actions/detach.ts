@@ -30,9 +30,15 @@ interface Detached {
 /** How long to wait for the process to have begun its run, in milliseconds: loading large workflows takes seconds. */
 const patienceMs = 15_000
 
+/** A run's id as the name of a file: as it is where it can be, otherwise what is left of it and a digest that tells it from others. */
+const fileName = (runId: string): string => {
+  if (/^[A-Za-z0-9_.@-]{1,200}$/.test(runId)) return runId
+  const plain = runId.replaceAll(/[^A-Za-z0-9_.@-]+/g, "_").slice(0, 100)
+  return `${plain}-${Bun.hash(runId).toString(36)}`
+}
+
 /** Where the logs of runs are that nobody watches. */
-export const logFile = (file: string, runId: string): string =>
-  join(dirname(file), ".smithers", "logs", `${runId.replaceAll(/[^A-Za-z0-9_.@-]/g, "_")}.log`)
+export const logFile = (file: string, runId: string): string => join(dirname(file), ".smithers", "logs", `${fileName(runId)}.log`)
 
 /** Opens the log of a run to be written on from its end. The descriptor is to be closed. Fails with `CannotWrite`. */
 export const openLog = (log: string): Effect.Effect<number, CannotWrite> =>
@@ -63,7 +69,9 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     // A workflow that asks for nothing is given nothing, here as there.
     const sent = isResume || input === undefined ? undefined : JSON.stringify(input)
     const options = [
-      ...["--db", file, "--root", root, "--run-id", runId],
+      `--db=${file}`,
+      `--root=${root}`,
+      `--run-id=${runId}`,
       ...(isResume ? ["--resume", "true"] : []),
       ...(sent === undefined ? [] : ["--input", "-"]),
       ...given.tag.flatMap((tag) => ["--tag", tag]),

@@ -1,6 +1,7 @@
 /**
  * One run, one node, one output.
  */
+import { nodeNamed } from "@smithers/core/Commands"
 import * as RunState from "@smithers/core/RunState"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
@@ -117,7 +118,7 @@ const show = (
 }
 
 const waitLines = (wait: WaitSummary, now: number, db: string | undefined): ReadonlyArray<string> => [
-  `  ${wait.nodeId}: ${waitLine(wait, now)}`,
+  `  ${oneLine(wait.nodeId)}: ${waitLine(wait, now)}`,
   ...commandsFor(wait, db).map((command) => `      ${command}`),
 ]
 
@@ -127,15 +128,16 @@ export const node = (given: Given & { readonly node: string; readonly iteration:
     Effect.gen(function* () {
       const { storage, runId } = yield* connectRun(given.db, given.run, "read")
       const details = yield* storage.inspect(runId)
+      const named = nodeNamed(given.node, details.nodes)
       const isMeant = ({ nodeId, iteration }: { readonly nodeId: string; readonly iteration: number }) =>
-        nodeId === given.node && (given.iteration === undefined || iteration === given.iteration)
+        nodeId === named && (given.iteration === undefined || iteration === given.iteration)
       const found = details.nodes.filter(isMeant)
       if (found.length === 0) return yield* noSuchNode(runId, given.node, given.iteration, details.nodes)
       const outputs = outputsOf(yield* storage.load(runId))
       const nodes = found.map((node) => withOutput(node, outputs))
       const attempts = details.attempts.filter(isMeant)
       const waits = (yield* storage.waits({ runId, ...allWaits })).filter(isMeant)
-      const hint = commandLine(given.db, "node", runId, given.node, "--json")
+      const hint = commandLine(given.db, "node", runId, named, "--json")
       const now = yield* Clock.currentTimeMillis
       const text = nodes
         .map((node) => {
@@ -144,7 +146,7 @@ export const node = (given: Given & { readonly node: string; readonly iteration:
           return nodeText(node, mine, wait, now, hint, given.db)
         })
         .join("\n\n")
-      return { value: { runId, nodeId: given.node, nodes, attempts, waits }, text }
+      return { value: { runId, nodeId: named, nodes, attempts, waits }, text }
     }),
   )
 
@@ -166,7 +168,7 @@ const nodeText = (
   hint: string,
   db: string | undefined,
 ): string => {
-  const title = `${node.nodeId} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now)}`
+  const title = `${oneLine(node.nodeId)} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now)}`
   const shown = attempts.flatMap((attempt) => {
     const { startedAt, finishedAt, error, heartbeat, turns } = attempt
     const took = startedAt === null ? "" : ` after ${span((finishedAt ?? now) - startedAt)}`
@@ -222,7 +224,7 @@ export const output = (given: Given & { readonly node: string | undefined; reado
         const value = { runId, nodeId: null, iteration: null, ...(details.output === undefined ? {} : { output: details.output }) }
         return { value, text: printed(screen, details.output, commandLine(given.db, "output", runId, "--json")) }
       }
-      const nodeId = given.node
+      const nodeId = nodeNamed(given.node, details.nodes)
       const outputs = outputsOf(yield* storage.load(runId))
       const meant = details.nodes.filter(
         (node) => node.nodeId === nodeId && (given.iteration === undefined || node.iteration === given.iteration),

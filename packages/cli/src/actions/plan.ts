@@ -1,6 +1,7 @@
 /**
  * Plans, drawn without running anything.
  */
+import { existsSync } from "node:fs"
 import * as Codec from "@smithers/core/Codec"
 import type { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
 import type { Plan } from "@smithers/core/Plan"
@@ -9,6 +10,7 @@ import { valuesOf } from "@smithers/core/Scheduler"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import { connectRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
@@ -17,7 +19,7 @@ import * as Input from "../Input.ts"
 import type { Checked } from "../Output.ts"
 import * as PlanTree from "../PlanTree.ts"
 import { plural } from "../Text.ts"
-import { facadeOf, isJsx, type LoadedWorkflow, load, looksLikeFile, type WorkflowModule } from "../WorkflowFile.ts"
+import { facadeOf, isJsx, type LoadedWorkflow, load, looksLikeFile, parseTarget, type WorkflowModule } from "../WorkflowFile.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -62,13 +64,21 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usu
     return yield* failed as Either.Either<Drawn, Thrown>
   })
 
+/** Whether there is a run of this very id: one may read like a file. */
+const isRun = ({ db, target }: { readonly db: string | undefined; readonly target: string }) =>
+  Effect.map(
+    Effect.option(Effect.scoped(connectRun(db, target, "read"))),
+    (found) => Option.isSome(found) && found.value.runId === target,
+  )
+
 /** Shows a plan. */
 export const graph = (
   given: Given & { readonly target: string; readonly format: "tree" | "mermaid" | "dot" | "json" | undefined },
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      if (looksLikeFile(given.target)) {
+      const isFile = looksLikeFile(given.target) && (existsSync(parseTarget(given.target).file) || !(yield* isRun(given)))
+      if (isFile) {
         const { name, plan } = yield* draw(yield* load(given.target, { exported: given.export }), given.input)
         return shown({ workflow: name, runId: null, roots: PlanTree.parse(plan.text) }, given.format)
       }

@@ -10,6 +10,7 @@ import * as Follow from "../Follow.ts"
 import * as LiveView from "../LiveView.ts"
 import * as Progress from "../Progress.ts"
 import { redirectConsole, Screen } from "../Screen.ts"
+import { oneLine } from "../Text.ts"
 
 interface Shown {
   readonly file: string
@@ -46,7 +47,7 @@ export const show = ({ file, runId, existing }: Shown, began: number) =>
         if (_tag === "RunStarted") progress = { ...progress, createdAt: event.at }
         progress = Progress.apply(progress, event)
         view?.update(progress, total)
-        if (isFirst) yield* write(`▶ run ${runId}`)
+        if (isFirst) yield* write(`▶ run ${oneLine(runId)}`)
         isFirst = false
         yield* write(Progress.line(event, progress.createdAt))
         if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) {

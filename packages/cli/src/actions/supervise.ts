@@ -19,7 +19,7 @@ import { Host } from "../Host.ts"
 import { Supervised } from "../Output.ts"
 import * as ProcessWorker from "../ProcessWorker.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
-import { oneLine, parseSpan, shorten, span } from "../Text.ts"
+import { oneLine, parseSpan, resumeWords, shorten, span } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -45,7 +45,7 @@ const makeReport = (screen: ScreenShape, storage: StorageShape) => {
     Effect.gen(function* () {
       const at = yield* Clock.currentTimeMillis
       const value = { runId: null, workflow: null, exitCode: null, again: null, counts: null, ...line, at }
-      const who = value.runId === null ? "" : ` ${value.runId} (${value.workflow})`
+      const who = value.runId === null ? "" : ` ${oneLine(`${value.runId} (${value.workflow})`)}`
       const said = value.message === "" ? "" : `: ${oneLine(value.message)}`
       yield* screen.print(encode(value), `[${new Date(at).toISOString().slice(11, 19)}] ${value.action}${who}${said}`)
     })
@@ -71,7 +71,7 @@ const makeReport = (screen: ScreenShape, storage: StorageShape) => {
       case "CrashLoop":
         return act({ action: "gave-up", runId, workflow, message: action.failure.message })
       case "Unknown": {
-        const message = `it does not know the file of its workflow: smithers up <file> --resume ${runId}`
+        const message = `it does not know the file of its workflow: smithers up <file> ${resumeWords(runId)}`
         return act({ action: "skipped", runId, workflow, message })
       }
     }

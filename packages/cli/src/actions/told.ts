@@ -5,7 +5,8 @@ import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { type FoundRun, topmost } from "../Database.ts"
-import { commandLine } from "../Why.ts"
+import { oneLine } from "../Text.ts"
+import { resumeLine } from "../Why.ts"
 
 interface Said {
   readonly command: string
@@ -23,8 +24,8 @@ export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration,
     const { run } = yield* storage.inspect(runId)
     // One that has ended meanwhile has heard it.
     const isHeard = Owners.isAlive(run, now) || run.finishedAt !== null
-    const next = isHeard ? [] : [commandLine(db, "up", "--resume", yield* topmost(storage, runId))]
+    const next = isHeard ? [] : [resumeLine(db, yield* topmost(storage, runId))]
     const then = next.length === 0 ? "." : `.\nNobody works on the run. Take it up: ${next[0]}`
     const value = { runId, command, nodeId: nodeId ?? null, iteration: iteration ?? null, isHeard, next }
-    return { value, text: `${did}${then}` }
+    return { value, text: `${oneLine(did)}${then}` }
   })

@@ -4,8 +4,8 @@
 import { statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { Engine } from "@smithers/core/Engine"
-import { InvalidInput, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
-import { generateRunId, idPattern } from "@smithers/core/Ids"
+import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
+import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
 import type { Settlement } from "@smithers/core/RunDriver"
 import { onStorage } from "@smithers/core/Smithers"
 import { type RunDetails, Storage } from "@smithers/core/Storage"
@@ -23,8 +23,17 @@ import { InvalidUsage, InvalidWorkflowFile, NoSource, type Tagged } from "../Err
 import type { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
 import { Screen } from "../Screen.ts"
-import { commandLine } from "../Why.ts"
-import { definitionFor, type LoadedWorkflow, load, looksLikeFile, nameOrNone, type WorkflowModule } from "../WorkflowFile.ts"
+import { resumeWords } from "../Text.ts"
+import { resumeLine } from "../Why.ts"
+import {
+  definitionFor,
+  isFileName,
+  type LoadedWorkflow,
+  load,
+  looksLikeFile,
+  nameOrNone,
+  type WorkflowModule,
+} from "../WorkflowFile.ts"
 import { conclude, finished } from "./conclude.ts"
 import { detach } from "./detach.ts"
 import { show } from "./show.ts"
@@ -57,13 +66,15 @@ const invalid = (problem: string) => Effect.fail(new InvalidUsage({ problem, com
 /** Tells files and runs apart: `--resume` may be followed by a run, by true or false, or by the file that comes next. */
 export const meant = ({ workflow, runId, resume }: Pick<Given, "workflow" | "runId" | "resume">): Either.Either<Meant, string> => {
   const isResume = resume !== undefined && resume !== "false"
-  const words = [workflow, ...(isResume && resume !== "true" ? [resume] : [])].filter((word) => word !== undefined)
+  const named = isResume && resume !== "true" ? [resume] : []
   if (!isResume) {
     if (workflow === undefined) return Either.left("Name the file of a workflow, or a run with --resume")
     return Either.right({ target: workflow, runId, isResume })
   }
-  const files = words.filter(looksLikeFile)
-  const runs = [...words.filter((word) => !looksLikeFile(word)), ...(runId === undefined ? [] : [runId])]
+  const words = [...(workflow === undefined ? [] : [{ word: workflow, isFile: looksLikeFile(workflow) }])]
+  words.push(...named.map((word) => ({ word, isFile: isFileName(word) })))
+  const files = words.flatMap(({ word, isFile }) => (isFile ? [word] : []))
+  const runs = [...words.flatMap(({ word, isFile }) => (isFile ? [] : [word])), ...(runId === undefined ? [] : [runId])]
   if (files.length > 1) return Either.left(`Name one file, not ${files.join(" and ")}`)
   if (new Set(runs).size > 1) return Either.left(`Name one run, not ${runs.join(" and ")}`)
   if (runs[0] === undefined) return Either.left("Say which run to take up: --resume <run>")
@@ -89,9 +100,8 @@ export const up = (asked: Given) =>
   Effect.gen(function* () {
     let given = asked
     const intent = yield* Either.match(meant(given), { onLeft: invalid, onRight: Effect.succeed })
-    if (given.runId !== undefined && !intent.isResume && !idPattern.test(given.runId)) {
-      return yield* invalid(`--run-id must be 1 to 200 characters of A-Z a-z 0-9 _ . : @ -`)
-    }
+    if (given.runId !== undefined && !intent.isResume && (!isId(given.runId) || isChildRunId(given.runId)))
+      return yield* new InvalidRunId({ runId: given.runId })
     if (given.maxConcurrency !== undefined && given.maxConcurrency < 1)
       return yield* invalid("--max-concurrency must be at least 1")
     const here = process.cwd()
@@ -156,7 +166,7 @@ const resumed = (
       if (above !== undefined && above.finishedAt === null) {
         return yield* resumed(given, { ...intent, runId: above.runId }, here, root, file)
       }
-      const problem = `Run "${runId}" is one of workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: smithers up <workflow file> --resume ${runId}`
+      const problem = `Run "${runId}" is one of workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: smithers up <workflow file> ${resumeWords(runId)}`
       return yield* new InvalidWorkflowFile({ path: loaded.path, reason: "no-export", problem })
     }
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
@@ -176,7 +186,7 @@ const sameWorkflow = (loaded: WorkflowModule, { run: { runId, workflow: stored }
 
 /** A file that a run remembers, and that is somewhere else now. */
 const moved = ({ path, reason }: InvalidWorkflowFile, runId: string) => {
-  const problem = `The file that run "${runId}" was started from is not there any more: ${path}. Name it: smithers up <workflow file> --resume ${runId}`
+  const problem = `The file that run "${runId}" was started from is not there any more: ${path}. Name it: smithers up <workflow file> ${resumeWords(runId)}`
   return new InvalidWorkflowFile({ path, reason, problem })
 }
 
@@ -240,7 +250,7 @@ const work = (task: Work) =>
     const { given, file, runId, existing } = task
     const screen = yield* Screen
     const began = yield* Clock.currentTimeMillis
-    const resume = commandLine(given.db, "up", "--resume", runId)
+    const resume = resumeLine(given.db, runId)
     screen.remember({ runId, next: [resume] })
     const session = Effect.scoped(
       Effect.gen(function* () {

@@ -3,7 +3,6 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
-import { idPattern } from "@smithers/core/Ids"
 import * as Effect from "effect/Effect"
 import { nearest } from "../Argv.ts"
 import { CannotWrite, InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
@@ -87,9 +86,9 @@ export default smithers((ctx) => (
 /** Writes a workflow to begin with. */
 export const create = ({ name, root: given }: Given) =>
   Effect.gen(function* () {
-    if (!idPattern.test(name)) {
+    if (!/^[A-Za-z0-9_.:@-]{1,200}$/.test(name)) {
       return yield* new InvalidUsage({
-        problem: "A name has 1 to 200 characters of A-Z a-z 0-9 _ . : @ -",
+        problem: "The name of a file has 1 to 200 characters of A-Z a-z 0-9 _ . : @ -",
         command: "workflow create",
       })
     }

@@ -5,7 +5,7 @@
  */
 import * as HashMap from "effect/HashMap"
 import type { ErrorInfo } from "../Errors.ts"
-import { type NodeKey, nodeKey } from "../Ids.ts"
+import { type NodeKey, nodeKey, placeOf } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { FailureCause, RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -287,7 +287,7 @@ export const make = (host: Host): Boundaries => {
       if (cells[inside] === Cell.held && isChildRun(node)) return false
     }
     for (const key of orphans) {
-      const inside = plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1
+      const inside = plan.positions.get(placeOf(key).nodeId) ?? -1
       if (from <= inside && inside < to) return false
     }
     return true

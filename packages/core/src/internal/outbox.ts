@@ -4,7 +4,7 @@
  */
 import type { Json } from "../Codec.ts"
 import type { ErrorInfo } from "../Errors.ts"
-import { childRunId, compositeKey, type NodeId } from "../Ids.ts"
+import { childRunId, compositeKey, type NodeId, placeOf } from "../Ids.ts"
 import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
@@ -94,9 +94,8 @@ export const make = ({
     if (name !== undefined) send(name, { _tag: "Cancel", reason })
   }
   for (const { key } of interrupts) {
-    const at = key.lastIndexOf("/")
-    const nodeId = key.slice(0, at)
-    if (subflow(plan, nodeId) !== undefined) cancel(nodeId, Number(key.slice(at + 1)))
+    const { nodeId, iteration } = placeOf(key)
+    if (subflow(plan, nodeId) !== undefined) cancel(nodeId, iteration)
   }
   for (const event of events) {
     switch (event._tag) {

@@ -3,7 +3,7 @@
  * state, which answer with the events that say so.
  */
 import type { ErrorInfo } from "../Errors.ts"
-import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
+import { type NodeId, type NodeKey, nodeKey, placeOf } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -43,7 +43,7 @@ export const recover = (
   // What was made of something that is done again is made again.
   const undone = events.flatMap((event) => {
     const record = event._tag === "NodeReset" ? RunState.step(state, event.nodeId, event.iteration) : undefined
-    return record?.status === "finished" && !record.nodeId.includes("~") ? [record.nodeId] : []
+    return record?.status === "finished" && RunState.undoneBy(record.nodeId) === undefined ? [record.nodeId] : []
   })
   if (undone.length > 0) events.push(...readersOf(plan, state, view, undone))
   return effective(plan, events)
@@ -218,8 +218,8 @@ const readersOfRows = (
     if (record.kind !== "boundary" && record.reads !== undefined) add(record.nodeId, record.iteration, record.reads)
   }
   for (const [key, reads] of inFlight) {
-    const at = key.lastIndexOf("/")
-    add(key.slice(0, at), Number(key.slice(at + 1)), reads)
+    const { nodeId, iteration } = placeOf(key)
+    add(nodeId, iteration, reads)
   }
   return readers
 }

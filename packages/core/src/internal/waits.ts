@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
 import * as Decision from "../Decision.ts"
 import { InvalidRequest } from "../Errors.ts"
-import { childRunId, type NodeKey } from "../Ids.ts"
+import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
@@ -144,10 +144,10 @@ export const requestOf = (
       return { due: typeof on.due === "number" ? Millis.after(now, on.due) : timeOf(node.id, on.due(context, state, noteRead)) }
     case "signal": {
       const correlation = on.correlation?.(context, state, noteRead)
-      if (correlation === undefined || correlation === null) return { name: on.name }
+      if (correlation === undefined || correlation === null) return { name: storable(on.name) }
       if (typeof correlation !== "string" && typeof correlation !== "number")
         throw new InvalidRequest({ nodeId: node.id, problem: `its "correlation" gave ${show(correlation)}, and must give text` })
-      return { name: on.name, correlation: String(correlation) }
+      return { name: storable(on.name), correlation: storable(String(correlation)) }
     }
     case "subflow": {
       const checked = checkNow(on.child.input, on.input(context, state, noteRead))

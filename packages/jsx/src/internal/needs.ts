@@ -2,7 +2,7 @@
  * What has to be over before a task may begin. A task inside a try, or a saga that the run goes on without, may never give anything: from
  * outside, that boundary is waited for, and in its other parts nothing is, as they come after.
  */
-import type { NodeId } from "@smithers/core/Ids"
+import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { Need } from "@smithers/core/Plan"
 import type { HostNode } from "../HostNode.ts"
 import { refuse } from "./place.ts"
@@ -16,9 +16,11 @@ export const isHandedOn = (layout: Layout, reader: NodeId, target: NodeId): bool
   )
 }
 
-/** What a task waits for on account of another one, of which it receives nothing by this. */
-export const after = (layout: Layout, reader: NodeId, target: NodeId): ReadonlyArray<Need> => {
-  const need = (node: NodeId): ReadonlyArray<Need> => [{ name: `after:${target}`, target: node, pass: "current" }]
+/** What a task waits for on account of another one, of which it receives nothing by this. Its deps have the names of `deps`. */
+export const after = (layout: Layout, reader: NodeId, target: NodeId, deps: ReadonlyArray<string> = []): ReadonlyArray<Need> => {
+  let name = `after:${target}`
+  while (deps.includes(name)) name = `after:${name}`
+  const need = (node: NodeId): ReadonlyArray<Need> => [{ name, target: node, pass: "current" }]
   if (isHandedOn(layout, reader, target)) return need(target)
   const around = placesOf(layout, reader)
   const outermost = placesOf(layout, target).findLast(
@@ -35,5 +37,5 @@ export const dependsOn = (node: HostNode): ReadonlyArray<string> => {
   const { dependsOn: ids } = node.props
   if (ids === undefined) return []
   const isList = Array.isArray(ids) && ids.every((id) => typeof id === "string")
-  return isList ? ids : refuse(node, `"dependsOn" must be an array of task ids`)
+  return isList ? ids.map(keptId) : refuse(node, `"dependsOn" must be an array of task ids`)
 }

@@ -4,7 +4,7 @@
 import { type AnyAgent, nameOf } from "@smithers/core/Agent"
 import { defaultCorrections } from "@smithers/core/AgentProgram"
 import * as Codec from "@smithers/core/Codec"
-import type { NodeId } from "@smithers/core/Ids"
+import { keptId, type NodeId } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { Ask, Cache, Need, NoteRead, PendingRead, Step } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
@@ -44,12 +44,14 @@ const depTarget = (
   if (named !== undefined && typeof named !== "string") refuse(node, `its need "${name}" is not the id of a task`)
   const gives = (id: string): string | undefined => layout.tasks.get(id)?.table
   if (typeof named === "string") {
-    const other = gives(named)
+    const nodeId = keptId(named)
+    const other = gives(nodeId)
     if (other !== undefined && other !== table)
       refuse(node, `its dep "${name}" is a "${table}", and task "${named}" gives a "${other}"`)
-    return { nodeId: named, table }
+    return { nodeId, table }
   }
-  if (gives(name) === table) return { nodeId: name, table }
+  const ofItsName = keptId(name)
+  if (gives(ofItsName) === table) return { nodeId: ofItsName, table }
   const mounted = (layout.writers.get(table) ?? []).filter((id) => id !== node.props.id)
   const candidates = mounted.length > 0 ? mounted : lowering.storedWriters(table)
   if (candidates.length > 1) {
@@ -116,12 +118,12 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     else if (isHandedOn(layout, taskId, nodeId)) needs.push({ name, target: nodeId, pass: "current" })
     else {
       lookedUp.set(name, { nodeId, table: given })
-      if (!dependsOn(node).includes(nodeId)) needs.push(...after(layout, taskId, nodeId))
+      if (!dependsOn(node).includes(nodeId)) needs.push(...after(layout, taskId, nodeId, names))
     }
   }
   for (const nodeId of dependsOn(node)) {
     if (nodeId === taskId) refuse(node, "it depends on itself")
-    if (layout.tasks.has(nodeId)) needs.push(...after(layout, taskId, nodeId))
+    if (layout.tasks.has(nodeId)) needs.push(...after(layout, taskId, nodeId, names))
   }
 
   const ask = askOf(node, output === undefined)

@@ -55,7 +55,7 @@ export const make = (connection: Connection): Catalog => {
     `SELECT t.name, t.layout FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
      WHERE o.name = ? AND o.node_id IS NULL AND NOT t.is_shared ORDER BY t.name`,
   )
-  const selectRelations = connection.prepare<[name: string, type: string]>("SELECT lower(name), type FROM sqlite_master")
+  const selectRelations = connection.prepare<[name: string, type: string]>("SELECT name, type FROM sqlite_master")
   const insertOutput = connection.prepare(
     "INSERT OR REPLACE INTO smithers_outputs (workflow, name, table_name, node_id) VALUES (?, ?, ?, ?)",
   )
@@ -65,11 +65,11 @@ export const make = (connection: Connection): Catalog => {
   const updateTable = connection.prepare("UPDATE smithers_tables SET layout = ? WHERE name = ?")
 
   const read = (workflow: string): Before => {
-    const relations = new Map(selectRelations.values())
+    const relations = new Map(selectRelations.values().map(([name, type]) => [lower(name), type]))
     const tables = new Map<string, Stored>()
     for (const [name, isShared, layout] of selectTables.values(workflow)) {
       // A table that someone has moved away is made anew.
-      if (relations.get(name.toLowerCase()) !== "table") continue
+      if (relations.get(lower(name)) !== "table") continue
       tables.set(name, { isShared: isShared === 1, layout: Columns.parse(layout) })
     }
     return { relations, tables, assigned: new Map(selectOutputs.values(workflow)) }
@@ -91,13 +91,13 @@ export const make = (connection: Connection): Catalog => {
     const free = (wanted: string): string => {
       const base = sanitize(wanted)
       let name = base
-      for (let count = 2; relations.has(name.toLowerCase()); count++) name = `${base}_${count}`
+      for (let count = 2; relations.has(lower(name)); count++) name = `${base}_${count}`
       return name
     }
     const create = (wanted: string, isShared: boolean, layout: Columns.Layout): string => {
       const name = free(wanted)
       Tables.create(connection, name, layout)
-      relations.set(name.toLowerCase(), "table")
+      relations.set(lower(name), "table")
       insertTable.run(name, workflow, Number(isShared), layout.text)
       return name
     }
@@ -112,14 +112,14 @@ export const make = (connection: Connection): Catalog => {
         if (output.nodeId === undefined || views++ >= maxViews) continue
         const view = free(output.name)
         Tables.createView(connection, view, table, output.nodeId)
-        relations.set(view.toLowerCase(), "view")
+        relations.set(lower(view), "view")
       }
     }
 
     for (const output of added.filter(({ nodeId }) => nodeId === undefined)) {
       // Workflows that use one name for the same columns mean one table.
       const layout = Columns.layoutOf(output.jsonSchema)
-      const isSame = ([table, text]: [string, string]) => text === layout.text && relations.get(table.toLowerCase()) === "table"
+      const isSame = ([table, text]: [string, string]) => text === layout.text && relations.get(lower(table)) === "table"
       const table = selectNamesakes.values(output.name).find(isSame)?.[0] ?? create(output.name, false, layout)
       layouts.set(table, layout)
       assign(output, table)
@@ -189,8 +189,17 @@ const match = ({ tables, assigned: before }: Before, outputs: ReadonlyArray<Outp
   return Either.right({ assigned, layouts, added })
 }
 
-/** A name that needs no quotes and that neither SQLite nor the engine's own tables use. */
+/** A name as SQLite compares names: without regard to the case of ASCII letters, and of no others. */
+const lower = (name: string): string => name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
+
+/** Characters of a name that people type. What is cut off only makes names of different outputs alike, which are numbered then. */
+const longestName = 100
+
+/**
+ * A name that needs no quotes and that neither SQLite nor the engine's own tables use: letters and digits of any script stay, and anything
+ * else becomes `_`.
+ */
 const sanitize = (name: string): string => {
-  const plain = name.replaceAll(/[^A-Za-z0-9_]/g, "_")
-  return /^(smithers_|sqlite_|\d|$)/i.test(plain) ? `_${plain}` : plain
+  const plain = [...name.replaceAll(/[^\p{L}\p{M}\p{N}_]/gu, "_")].slice(0, longestName).join("")
+  return /^(smithers_|sqlite_|\P{L}|$)/iu.test(plain) && !plain.startsWith("_") ? `_${plain}` : plain
 }

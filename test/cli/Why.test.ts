@@ -42,6 +42,7 @@ const wait = (more: Partial<WaitSummary>): WaitSummary => ({
   workflow: "w",
   kind: "approval",
   status: "open",
+  reason: null,
   since: now - 60_000,
   deadline: null,
   request: { title: "Ship it?" },

@@ -85,6 +85,7 @@ export const step = (nodeId: string, table: string, output: Json | undefined, it
 export const plain = (state: RunState.RunState) => ({
   ...state,
   nodes: Object.fromEntries(HashMap.toEntries(state.nodes).sort()),
+  unfinished: [...state.unfinished].sort(),
   loopPasses: Object.fromEntries(HashMap.toEntries(state.loopPasses).sort()),
 })
 
@@ -242,8 +243,13 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
     case "skipped":
       return { _tag: "NodeReset", ...at }
     case "waiting":
-      return waitEvent(state, at, roll, output)
+      return roll % 10 === 9 ? withdrawn(record, roll) : waitEvent(state, at, roll, output)
+    case "retrying":
+      if (roll % 5 === 0) return withdrawn(record, roll)
+      return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
     default:
+      if (record?.status === "interrupted" && roll % 7 === 0) return withdrawn(record, roll)
+      if (record?.kept !== undefined && roll % 3 !== 0) return waitKept(at, record.kept, roll)
       if (roll % 13 === 0) return waitStarted(at, roll, output)
       if (roll % 17 === 0) {
         const sent = { id: `signal-${now}`, name: `name-${roll % 2}`, ...(roll < 30 ? { correlation: "c" } : {}) }
@@ -254,6 +260,25 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
       return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
   }
 }
+
+const withdrawn = ({ nodeId, iteration, wait }: RunState.StepRecord, roll: number): RunEvent => {
+  const reason = (["left-plan", "given-up", "superseded"] as const)[roll % 3] ?? "left-plan"
+  const isKept = wait !== undefined && reason === "given-up" && roll % 2 === 1
+  return { _tag: "NodeWithdrawn", nodeId, iteration, reason, ...(isKept ? { isKept } : {}) }
+}
+
+/** What was kept while the run was over goes on. */
+const waitKept = (at: Place, { kind, request, digest, name, correlation }: RunState.Wait, roll: number): RunEvent => ({
+  _tag: "WaitStarted",
+  ...at,
+  kind,
+  ...(request === undefined ? {} : { request }),
+  ...(digest === undefined ? {} : { digest }),
+  ...(name === undefined ? {} : { name }),
+  ...(correlation === undefined ? {} : { correlation }),
+  ...(roll % 3 === 0 ? { deadline: Millis.make(roll * 1000) } : {}),
+  isKept: true,
+})
 
 type Place = { readonly nodeId: string; readonly iteration: number }
 
@@ -336,7 +361,7 @@ const boundaryEvent = (state: RunState.RunState, nodeId: string, iteration: numb
       if (roll % 3 === 0) return { _tag: "BoundaryEnded", ...at, status }
       const reason = reasons[roll % 4]
       const cause = reason === undefined ? {} : { cause: { nodeId: "a", iteration: 1, reason } }
-      return { _tag: "BoundaryHalted", ...at, ...cause, isCaught: roll % 2 === 0 }
+      return { _tag: "BoundaryHalted", ...at, ...cause, isCaught: roll % 2 === 0, ...(roll % 5 === 0 ? { isLast: true } : {}) }
     }
     default:
       return { _tag: "NodeReset", ...at }

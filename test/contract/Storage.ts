@@ -223,6 +223,14 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           const run = yield* journal("r")
           yield* run.commit([started])
           const check = Effect.map(storage.load("r"), (loaded) => expectSame(loaded, run.state()))
+          // What people are shown is what the run waits for.
+          const checkWaits = Effect.gen(function* () {
+            const open = yield* storage.waits({ runId: "r", limit: 1000 })
+            const waiting = RunState.pending(run.state()).filter(({ status }) => status === "waiting")
+            const keys = (places: ReadonlyArray<{ readonly nodeId: string; readonly iteration: number }>) =>
+              places.map(({ nodeId, iteration }) => `${nodeId}/${iteration}`).sort()
+            expect(keys(open)).toEqual(keys(waiting))
+          })
           const live = (choices: ReadonlyArray<History.Choice>) =>
             Effect.forEach(cut(choices), (frame) => {
               let state = run.state()
@@ -234,6 +242,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
               return Effect.flatMap(run.commit(events), () => check)
             })
           yield* live(before)
+          yield* checkWaits
           if (end === 0) yield* run.commit([{ _tag: "RunFailed", failure: History.failure }])
           if (end === 1)
             yield* run.commit([
@@ -245,8 +254,10 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           yield* run.claim(["failed", "cancelled"])
           yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 1, added: 0, gone: 0 }])
           yield* live(after)
+          yield* checkWaits
           yield* run.commit([{ _tag: "RunFinished", ...(end === 3 ? { output: { a: [null, "\0"] } } : {}) }])
           yield* check
+          yield* checkWaits
         }).pipe(Effect.provide(layer)),
       { fastCheck: { numRuns: 100, seed: 20_260_101 } },
     )
@@ -369,7 +380,8 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const { run: child, input } = yield* storage.inspect("child")
         expect(child).toMatchObject({ status: "suspended", epoch: 0, owner: null, source: "flow.tsx", parent })
         expect(input).toEqual(newRun.input)
-        expect((yield* storage.due(run.now())).runs).toEqual([{ runId: "child", workflow: "flow", source: "flow.tsx", tries: 0 }])
+        const due = (yield* storage.due(run.now())).runs
+        expect(due).toMatchObject([{ runId: "child", workflow: "flow", source: "flow.tsx", tries: 0 }])
         expect((yield* storage.load("child")).parent).toEqual(parent)
         expect((yield* storage.runs({ parent: "r" })).map(({ runId }) => runId)).toEqual(["child"])
         expect(yield* storage.runs({ parent: "child" })).toEqual([])
@@ -427,6 +439,31 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* run.commit([{ _tag: "RunResumed", epoch: 5, kept: 0, added: 0, gone: 0 }])
         yield* storage.release("r", 5, now)
         expect(yield* tries(now)).toEqual([0])
+      }),
+    )
+
+    holds("a run has another mark only once something came of it, or it was told something", (storage) =>
+      Effect.gen(function* () {
+        const mark = Effect.map(storage.due(1e15), ({ runs }) => runs[0]?.mark)
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        const marks = [yield* mark]
+        yield* storage.release("r", 1, start)
+        for (let epoch = 2; epoch < 4; epoch++) {
+          yield* run.claim()
+          yield* run.commit([{ _tag: "RunResumed", epoch, kept: 0, added: 0, gone: 0 }])
+          yield* storage.release("r", epoch, start)
+          expect(yield* mark).toBe(marks[0])
+        }
+        yield* storage.deliver(cancel("c", "r"))
+        marks.push(yield* mark)
+        yield* run.claim()
+        yield* run.commit([{ _tag: "RunResumed", epoch: 4, kept: 0, added: 0, gone: 0 }, { _tag: "CancelRequested" }], {
+          consumed: ["c"],
+        })
+        yield* storage.release("r", 4, start)
+        marks.push(yield* mark)
+        expect(new Set(marks).size).toBe(3)
       }),
     )
 

@@ -243,7 +243,7 @@ describe("a run", () => {
         }
         expect(plain({ ...read, frame: state.frame })).toEqual(plain(state))
       }
-      const unseen = ["CancelRequested", "PlanChanged", "RunCancelled", "SubflowEnded"]
+      const unseen = ["CancelRequested", "NodeReset", "PlanChanged", "RunCancelled", "SubflowEnded"]
       expect(unseen.filter((tag) => seen.has(tag))).toEqual([])
       expect(seen.size).toBe(RunEvent.members.length - unseen.length)
     }),
@@ -253,5 +253,6 @@ describe("a run", () => {
 const plain = (state: RunState.RunState) => ({
   ...state,
   nodes: Object.fromEntries(state.nodes),
+  unfinished: [...state.unfinished].sort(),
   loopPasses: Object.fromEntries(state.loopPasses),
 })

@@ -378,6 +378,35 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
     }).pipe(Effect.provide(store)),
   )
 
+  it.scoped("leaves a run alone of which nothing came, for longer each time, until it is told something", () =>
+    Effect.gen(function* () {
+      // It lets go of the run as if it waited, and the run can go on as before.
+      const { here, tried, options } = yield* supervised(["r"], () => Effect.succeed("Idle"))
+      yield* here(Supervisor.makeWith(options))
+      const during = (seconds: number) =>
+        Effect.gen(function* () {
+          const before = tried.length
+          for (let second = 0; second < seconds; second++) {
+            yield* rest
+            yield* TestClock.adjust("1 second")
+          }
+          return tried.length - before
+        })
+      const first = yield* during(60)
+      expect(first).toBeGreaterThanOrEqual(4)
+      expect(first).toBeLessThanOrEqual(8)
+      expect(yield* during(600)).toBeLessThanOrEqual(6)
+      yield* Commands.signal("r", "news")
+      yield* rest
+      yield* TestClock.adjust("6 minutes")
+      yield* rest
+      const told = tried.length
+      // Nobody took that up either.
+      expect(yield* during(600)).toBeLessThanOrEqual(3)
+      expect(told).toBeGreaterThan(first)
+    }).pipe(Effect.provide(store)),
+  )
+
   it.scoped("works once on what can go on, some at a time, and waits for it", () =>
     Effect.gen(function* () {
       let [running, most] = [0, 0]

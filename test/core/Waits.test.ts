@@ -585,7 +585,7 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
-  it.effect("a run that is cancelled while it waits is over at once, and its waits are abandoned", () =>
+  it.effect("a run that is cancelled while it waits is over at once, and its waits are withdrawn", () =>
     on(
       Effect.gen(function* () {
         const { workflow } = shipping()
@@ -594,7 +594,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* handle.cancel("no longer")
         expect(yield* handle.result).toMatchObject({ _tag: "cancelled" })
         const storage = yield* Storage
-        expect(yield* storage.waits({ all: true })).toMatchObject([{ status: "abandoned" }])
+        expect(yield* storage.waits({ all: true })).toMatchObject([{ status: "withdrawn", reason: "given-up", deadline: null }])
         expect((yield* Effect.flip(Commands.approve("r", "ship")))._tag).not.toBe("StoreFailed")
       }),
     ),

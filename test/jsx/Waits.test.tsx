@@ -349,3 +349,50 @@ it("refuses what makes no sense, with the component and its id", () => {
   // @ts-expect-error a request has a title
   expect(refused(<Approval id="a" request={{}} output={z.string()} />)).toThrow("its output is none of the schemas")
 })
+
+describe("a wait that is not rendered any more", () => {
+  it.effect("is closed in the frame that leaves it out, and begins anew where it is rendered again", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const storage = yield* Storage
+        const workflow = smithers((ctx) => {
+          const isActive = ctx.outputMaybe(outputs.paid, { nodeId: "on" }) !== undefined
+          const isOver = ctx.outputMaybe(outputs.paid, { nodeId: "off" }) !== undefined
+          return (
+            <Workflow name="toggled">
+              <Parallel>
+                <Signal id="on" name="on" output={outputs.paid} />
+                <Signal id="off" name="off" output={outputs.paid} />
+                {!isActive || isOver ? <Timer id="nap" durationMs={3_600_000} /> : null}
+                {!isActive || isOver ? <Approval id="ask" output={outputs.shipDecision} request={{ title: "?" }} /> : null}
+              </Parallel>
+            </Workflow>
+          )
+        })
+        const open = Effect.map(storage.waits({}), (waits) => waits.map(({ nodeId, deadline }) => [nodeId, deadline]).sort())
+        const run = workflow.run({}, { runId: "r" })
+        yield* run
+        expect(yield* open).toEqual([
+          ["ask", null],
+          ["nap", 3_600_000],
+          ["off", null],
+          ["on", null],
+        ])
+        yield* Smithers.signal("r", "on", { payload: { cents: 1 } })
+        yield* Smithers.approve("r", "ask")
+        // The signal was first.
+        yield* run
+        expect(yield* open).toEqual([["off", null]])
+        expect((yield* storage.due(1e9)).runs).toEqual([])
+        expect(yield* Effect.flip(Smithers.approve("r", "ask"))).toMatchObject({ _tag: "NotWaiting" })
+        yield* TestClock.adjust("2 hours")
+        yield* Smithers.signal("r", "off", { payload: { cents: 1 } })
+        expect((yield* run)._tag).toBe("waiting-approval")
+        expect(yield* open).toEqual([
+          ["ask", null],
+          ["nap", 10_800_000],
+        ])
+      }),
+    ),
+  )
+})

@@ -70,6 +70,8 @@ const marks: { readonly [status: string]: string } = {
   retrying: "↻",
   waiting: "◦",
   interrupted: "■",
+  withdrawn: "-",
+  superseded: "-",
 }
 
 /** What is told of a node besides its kind and id. */

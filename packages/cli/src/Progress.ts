@@ -1,6 +1,7 @@
 /**
  * A run as it goes on: what each event says to a person, and what the nodes of the run are doing after it. Plain functions of events.
  */
+import { withdrawals } from "@smithers/core/Errors"
 import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -46,12 +47,19 @@ const put = (progress: Progress, key: string, node: ShownNode): Progress =>
     ? { ...progress, active: HashMap.remove(progress.active, key), done: HashMap.set(progress.done, key, node) }
     : { ...progress, active: HashMap.set(progress.active, key, node), done: HashMap.remove(progress.done, key) }
 
+/** A node that is not shown, until it begins again. */
+const drop = (progress: Progress, key: string): Progress => ({
+  ...progress,
+  active: HashMap.remove(progress.active, key),
+  done: HashMap.remove(progress.done, key),
+})
+
 /** Takes up what the store knows of a run. */
 export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, waits: ReadonlyArray<WaitSummary>): Progress => {
   let progress = begin(createdAt)
   const waiting = new Map(waits.map((wait) => [`${wait.nodeId}/${wait.iteration}`, wait]))
   for (const node of nodes) {
-    if (node.kind !== "step") continue
+    if (node.kind !== "step" || node.status === "withdrawn" || node.status === "superseded") continue
     const key = `${node.nodeId}/${node.iteration}`
     const wait = node.status === "waiting" ? waiting.get(key) : undefined
     progress = put(progress, key, {
@@ -106,6 +114,7 @@ export const titleOf = (request: unknown): string | undefined => {
 export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress => {
   if (!("nodeId" in event) || event._tag === "LoopAdvanced" || event._tag === "LoopFinished") return progress
   const key = `${event.nodeId}/${event.iteration}`
+  if (event._tag === "NodeWithdrawn") return drop(progress, key)
   const before = Option.getOrUndefined(Option.orElse(HashMap.get(progress.active, key), () => HashMap.get(progress.done, key)))
   const base: ShownNode = {
     nodeId: event.nodeId,
@@ -208,6 +217,8 @@ const textOf = ({ event, at }: LoggedEvent): string => {
       return `${event.status === "failed" ? "✗" : "✓"} ${event.nodeId} ${where} ${event.how}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
     case "NodeSkipped":
       return `- ${event.nodeId} ${where} skipped`
+    case "NodeWithdrawn":
+      return `- ${event.nodeId} ${where} withdrawn: ${withdrawals[event.reason]}`
     case "NodeReset":
       return `↻ ${event.nodeId} ${where} is to run again`
     case "LoopAdvanced":

@@ -260,6 +260,7 @@ const decide = (
       const who = by === undefined ? {} : { by }
       return yield* new NotAnApprover({ runId, nodeId, iteration: found.iteration, approvers, ...who })
     }
+    if (found.status === "withdrawn") return yield* checkTime(found)
     const contrary = (who: string | undefined) => new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: who })
     if (found.approved === approved && found.status !== "open") return
     if (found.approved !== null) return yield* contrary(found.by ?? undefined)
@@ -287,16 +288,18 @@ const checkTexts = (runId: string, given: { readonly [name: string]: unknown }):
 }
 
 /** A wait that is open on disk although its time is over is only not heard of yet. While a run is paused its time stands still. */
-const checkTime = ({ runId, nodeId, iteration, status, deadline, endedAt }: WaitSummary) =>
+const checkTime = ({ runId, nodeId, iteration, status, reason, deadline, endedAt }: WaitSummary) =>
   Effect.gen(function* () {
     const storage = yield* Storage
     const now = yield* Millis.now
     const isLate = deadline !== null && deadline <= (endedAt ?? now - 1)
     const { run } = yield* storage.inspect(runId)
-    if (isLate && run.status !== "paused") return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
+    if (isLate && status !== "withdrawn" && run.status !== "paused")
+      return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
     if (status === "open") return
     if (isOver.has(run.status)) return yield* new RunEnded({ runId, status: run.status })
-    return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId) })
+    const why = reason === null ? {} : { reason }
+    return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId), ...why })
   })
 
 const digestOf = ({ digest }: WaitSummary) => (digest === null ? {} : { digest })
@@ -333,7 +336,7 @@ const openWait = (runId: string, name: string, kind: "approval" | "human", itera
       wait.nodeId === nodeId && wait.kind === kind && (iteration === undefined || wait.iteration === iteration)
     const meant = waits.filter(isMeant)
     const found = meant.find(({ status }) => status === "open") ?? meant.at(-1)
-    if (found !== undefined && found.status !== "abandoned") return found
+    if (found !== undefined) return found
     // A run that does not exist or has ended says so.
     const { run } = yield* storage.inspect(runId)
     if (isOver.has(run.status)) return yield* new RunEnded({ runId, status: run.status })

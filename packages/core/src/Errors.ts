@@ -225,12 +225,23 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
   iteration: Schema.optional(Schema.Number),
   /** What it does wait for. */
   open: Schema.Array(Schema.String),
+  /** Why it has stopped waiting for that. */
+  reason: Schema.optional(Schema.Literal("left-plan", "given-up", "superseded", "reset")),
 }) {
   override get message(): string {
     const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`
     const which = this.iteration === undefined ? "" : `, iteration ${this.iteration},`
-    return `Run "${this.runId}" does not wait for "${this.nodeId}"${which} in this way. ${open}`
+    const why = this.reason === undefined ? " in this way" : ` any more: ${withdrawals[this.reason]}`
+    return `Run "${this.runId}" does not wait for "${this.nodeId}"${which}${why}. ${open}`
   }
+}
+
+/** Why a wait was withdrawn, in words. */
+export const withdrawals = {
+  "left-plan": "the plan of the run does not ask for it now",
+  "given-up": "the part of the run that it is in was given up",
+  superseded: "the loop that it is in has gone on",
+  reset: "it is to run again, and asks anew then",
 }
 
 /** The time to decide or to answer is over: what the workflow says for that (`onTimeout`) holds. Nothing was changed. */

@@ -135,12 +135,11 @@ export const make = (): StorageShape => {
 
   const commit = (entry: Stored, frame: Frame): void => {
     frame.events.forEach((event, index) => {
+      if (ends.has(event._tag)) closeAll(entry, frame.at)
       entry.state = RunState.apply(entry.state, event, frame.at)
       entry.log.push({ runId: frame.runId, seq: frame.firstSeq + index, frame: frame.frame, at: frame.at, event: logged(event) })
       note(entry, event, frame.at)
-      // A run that is taken up again waits for what it waited for.
       if (event._tag === "NodeReset") forget(canonical([frame.runId, event.nodeId, event.iteration]))
-      if (event._tag === "RunResumed") changeWaits(entry, "abandoned", { status: "open", endedAt: null })
     })
     entry.state = { ...entry.state, frame: frame.frame }
     entry.fruitful = entry.run.epoch
@@ -156,7 +155,6 @@ export const make = (): StorageShape => {
       cache.set(canonical([entry.run.workflow, nodeId, key]), { row, at: frame.at, output: record?.output })
     }
     if (isEnded(entry.run)) {
-      changeWaits(entry, "open", { status: "abandoned", endedAt: frame.at })
       entry.run = { ...entry.run, finishedAt: frame.at, owner: null, leaseUntil: null }
       for (const command of [...inbox.values()]) if (command.runId === frame.runId) consume(frame.runId, command.id)
       news.tick()
@@ -231,8 +229,10 @@ export const make = (): StorageShape => {
         const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
         const runs = free
           .filter((entry) => canGoOn(entry) && isWanted(entry))
-          .map(({ run: { runId, workflow, source, epoch }, fruitful }) => {
-            return { runId, workflow, source, tries: epoch - fruitful }
+          .map(({ run: { runId, workflow, source, epoch }, fruitful, log }) => {
+            const last = log.findLast(({ event }) => event._tag !== "RunResumed")
+            const pending = [...inbox.values()].findLast((command) => command.runId === runId)
+            return { runId, workflow, source, tries: epoch - fruitful, mark: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
           })
         return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
       }),
@@ -331,8 +331,26 @@ const answers = ({ runId, command }: Command, wait: WaitSummary): boolean =>
   command.nodeId === wait.nodeId &&
   command.iteration === wait.iteration
 
-const changeWaits = (entry: Stored, status: WaitSummary["status"], change: Partial<WaitSummary>): void => {
-  for (const [key, wait] of entry.waits) if (wait.status === status) entry.waits.set(key, { ...wait, ...change })
+/** A wait that nobody can end any more. */
+const withdrawn = (wait: WaitSummary, reason: WaitSummary["reason"], at: number): WaitSummary => ({
+  ...wait,
+  status: "withdrawn",
+  reason,
+  deadline: null,
+  endedAt: at,
+})
+
+const ends: ReadonlySet<string> = new Set(["RunFinished", "RunFailed", "RunCancelled"])
+
+/** Closes what a run that ends still waits for. */
+const closeAll = (entry: Stored, at: number): void => {
+  for (const { nodeId, iteration } of RunState.pending(entry.state)) {
+    const key = nodeKey(nodeId, iteration)
+    entry.times.set(key, { startedAt: null, ...entry.times.get(key), finishedAt: at })
+  }
+  for (const [key, wait] of entry.waits) {
+    if (wait.status === "open") entry.waits.set(key, withdrawn(wait, "given-up", at))
+  }
 }
 
 /** Keeps the waits. */
@@ -344,16 +362,17 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void 
   if (event._tag === "WaitStarted") {
     const { kind, request = null, digest = null, name = null, correlation = null, deadline = null } = event
     const { runId, workflow } = entry.run
-    const place = { runId, workflow, nodeId, iteration, kind, status: "open", since: at, deadline } as const
+    const place = { runId, workflow, nodeId, iteration, kind, status: "open", reason: null, since: at, deadline } as const
+    const said = event.isKept === true ? known : undefined
     entry.waits.set(key, {
       ...place,
       request,
       digest,
       name,
       correlation,
-      approved: null,
-      note: null,
-      by: null,
+      approved: said?.approved ?? null,
+      note: said?.note ?? null,
+      by: said?.by ?? null,
       endedAt: null,
       isAnswered: false,
     })
@@ -362,7 +381,10 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void 
   if (event._tag === "ApprovalDecided") {
     entry.waits.set(key, { ...known, approved: event.approved, note: event.note ?? null, by: event.by ?? null })
   }
-  if (event._tag === "NodeReset" && known.status === "open") entry.waits.set(key, { ...known, status: "skipped", endedAt: at })
+  if (event._tag === "NodeReset" && known.status === "open") entry.waits.set(key, withdrawn(known, "reset", at))
+  if (event._tag === "NodeWithdrawn" && known.status === "open") {
+    entry.waits.set(key, withdrawn(known, event.reason, at))
+  }
   if (event._tag === "WaitEnded") {
     const status = event.status === "passed" ? "finished" : event.status
     entry.waits.set(key, { ...known, status, by: event.by ?? known.by, endedAt: at })

@@ -503,9 +503,7 @@ const loop = (
       while (chosen.length > 0) {
         const { events: resets, nodeIds } = Revival.again(plan, state, chosen, attempts.reads())
         for (const nodeId of [...chosen, ...nodeIds]) done.add(nodeId)
-        const keys = new Set(
-          resets.flatMap((event) => (event._tag === "NodeReset" ? [nodeKey(event.nodeId, event.iteration)] : [])),
-        )
+        const keys = Revival.cutShort(plan, resets, attempts.keys())
         for (const event of yield* attempts.abandon(keys, now)) happen(event)
         for (const event of resets) happen(event)
         const before = plan

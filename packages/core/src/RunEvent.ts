@@ -15,6 +15,13 @@ const Stored = Schema.optional(Schema.Unknown)
 export const WaitKind = Schema.Literal("approval", "human", "signal", "timer", "subflow")
 export type WaitKind = typeof WaitKind.Type
 
+/**
+ * Why a node is withdrawn: the plan does not have it or does not reach it any more (`left-plan`), the part of the plan around it was given
+ * up (`given-up`), or the loop around it began again or went on (`superseded`).
+ */
+export const Withdrawal = Schema.Literal("left-plan", "given-up", "superseded")
+export type Withdrawal = typeof Withdrawal.Type
+
 const node = { nodeId: Schema.String, iteration: Schema.Number }
 const attempt = { ...node, attempt: Schema.Number }
 
@@ -101,7 +108,8 @@ export const NodeFailed = Schema.TaggedStruct("NodeFailed", { ...node, error: Er
 /**
  * The run waits for the world. `request` is what people are shown, `digest` tells one request from another; `name` and `correlation`
  * are those of a signal. `deadline` (epoch ms) is when a timer fires, or when the wait is over otherwise. A second one for the
- * same node asks for something else, and what was decided of the first does not count.
+ * same node asks for something else, and what was decided of the first does not count; but it does where the wait was kept while the run was
+ * over (`isKept`).
  */
 export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   ...node,
@@ -111,6 +119,7 @@ export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   name: Schema.optional(Schema.String),
   correlation: Schema.optional(Schema.String),
   deadline: Schema.optional(Millis),
+  isKept: Schema.optional(Schema.Boolean),
   reads,
 })
 
@@ -180,6 +189,16 @@ export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
 
 export const NodeSkipped = Schema.TaggedStruct("NodeSkipped", { ...node, reads })
 
+/**
+ * Closes what a node waits for: a person, a signal, a time, or its next attempt. The node begins again where the plan comes to it once more,
+ * and what was decided or answered before does not count then. A wait that is given up with the whole run `isKept` for when that is resumed.
+ */
+export const NodeWithdrawn = Schema.TaggedStruct("NodeWithdrawn", {
+  ...node,
+  reason: Withdrawal,
+  isKept: Schema.optional(Schema.Boolean),
+})
+
 /** A saga or a try has begun. */
 export const BoundaryStarted = Schema.TaggedStruct("BoundaryStarted", node)
 
@@ -191,6 +210,8 @@ export const BoundaryHalted = Schema.TaggedStruct("BoundaryHalted", {
   ...node,
   cause: Schema.optional(FailureCause),
   isCaught: Schema.Boolean,
+  /** Its `finally` is given up as well: the boundary is left as it is. */
+  isLast: Schema.optional(Schema.Boolean),
 })
 
 /** A boundary is left: as it was meant, after it caught a failure, after it undid its steps and goes on, or as a failure. */
@@ -250,6 +271,7 @@ export const RunEvent = Schema.Union(
   BoundaryHalted,
   BoundaryEnded,
   NodeSkipped,
+  NodeWithdrawn,
   NodeReset,
   LoopAdvanced,
   LoopFinished,

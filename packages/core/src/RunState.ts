@@ -3,6 +3,7 @@
  * depend on the workflow's code: a run can be looked at where its code is not there, and resumed by code that has changed.
  */
 import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
@@ -74,8 +75,20 @@ export interface StepRecord {
   readonly kind: "step"
   readonly nodeId: NodeId
   readonly iteration: number
-  /** `interrupted` may start again at once; `retrying` may at `retryAt`. */
-  readonly status: "running" | "retrying" | "interrupted" | "waiting" | "finished" | "skipped" | "failed"
+  /**
+   * `interrupted` may start again at once; `retrying` may at `retryAt`. `withdrawn` begins again where the plan comes to it once more;
+   * `superseded` never does, since the loop around it has gone on in other rows.
+   */
+  readonly status:
+    | "running"
+    | "retrying"
+    | "interrupted"
+    | "waiting"
+    | "finished"
+    | "skipped"
+    | "failed"
+    | "withdrawn"
+    | "superseded"
   /** Number of the latest attempt, from 1; 0 when it never ran. */
   readonly attempt: number
   /** Epoch ms at which the latest attempt started. */
@@ -94,6 +107,8 @@ export interface StepRecord {
   readonly heartbeat?: Json
   /** Set while it is `waiting`. */
   readonly wait?: Wait
+  /** What it waited for when it was given up with the whole run. */
+  readonly kept?: Wait
   /** Digest of the request that someone approved, where that is needed for it to begin. */
   readonly approved?: string
   /** How often it was begun anew after it had finished; 0 where it is absent. */
@@ -137,6 +152,8 @@ export interface BoundaryRecord {
   readonly cause?: FailureCause
   /** The cause ends here. */
   readonly isCaught?: boolean
+  /** Its `finally` was given up, too. */
+  readonly isLast?: boolean
   /** What it was halted by before, where that was caught and its `catch` was then left by another cause. */
   readonly caught?: FailureCause
 }
@@ -152,6 +169,8 @@ export interface RunState {
   readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
   /** How many of them have gone wrong ({@link isWrong}), so that nobody looks through all of them where none has. */
   readonly wrong: number
+  /** Steps that have begun and are neither at work nor over ({@link isUnfinished}), so that nobody looks through all nodes for them. */
+  readonly unfinished: HashSet.HashSet<NodeKey>
   /** Passes begun per loop over the whole run: the `base` of its next instance. */
   readonly loopPasses: HashMap.HashMap<NodeId, number>
   /** Signals in the order in which they came. */
@@ -177,6 +196,7 @@ export const empty = (runId: string): RunState => ({
   status: "running",
   nodes: HashMap.empty(),
   wrong: 0,
+  unfinished: HashSet.empty(),
   loopPasses: HashMap.empty(),
   signals: [],
   output: undefined,
@@ -292,11 +312,11 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "CancelRequested":
       return { ...state, cancel: { reason: event.reason } }
     case "RunFinished":
-      return { ...state, status: "finished", output: event.output as Json | undefined }
+      return { ...withdrawAll(state, at), status: "finished", output: event.output as Json | undefined }
     case "RunFailed":
-      return { ...state, status: "failed", failure: event.failure }
+      return { ...withdrawAll(state, at), status: "failed", failure: event.failure }
     case "RunCancelled":
-      return { ...state, status: "cancelled", cancel: { reason: event.reason } }
+      return { ...withdrawAll(state, at), status: "cancelled", cancel: { reason: event.reason } }
     case "RunPaused":
       return { ...state, isPaused: true }
     case "RunUnpaused":
@@ -343,11 +363,40 @@ const withoutSignal = (state: RunState, id: string): RunState => ({
 export const isWrong = ({ kind, status }: NodeRecord): boolean =>
   status === "failed" || (kind === "boundary" && status === "halted")
 
+/** Whether a step has begun, and is neither at work nor over: it waits, is made again later, or may start again. */
+export const isUnfinished = ({ kind, status }: NodeRecord): boolean =>
+  kind === "step" && (status === "waiting" || status === "retrying" || status === "interrupted")
+
+/** Steps that wait, for whatever may come from outside or for their next attempt. */
+export const pending = (state: RunState): ReadonlyArray<StepRecord> => {
+  const found: Array<StepRecord> = []
+  for (const key of state.unfinished) {
+    const record = Option.getOrUndefined(HashMap.get(state.nodes, key))
+    if (record?.kind === "step" && record.status !== "interrupted") found.push(record)
+  }
+  return found
+}
+
+/** Closes what a run that ends still waits for, and keeps it for when the run is resumed. */
+const withdrawAll = (state: RunState, at: Millis.Millis): RunState => {
+  let next = state
+  for (const record of pending(state)) {
+    const { nodeId, iteration } = record
+    next = put(
+      next,
+      foldStep(record, { _tag: "NodeWithdrawn", nodeId, iteration, reason: "given-up", isKept: true }, at, state.seq),
+    )
+  }
+  return next
+}
+
 const put = (state: RunState, record: NodeRecord): RunState => {
   const key = nodeKey(record.nodeId, record.iteration)
   const before = state.wrong === 0 ? undefined : Option.getOrUndefined(HashMap.get(state.nodes, key))
   const wrong = state.wrong + Number(isWrong(record)) - Number(before !== undefined && isWrong(before))
-  return { ...state, nodes: HashMap.set(state.nodes, key, record), wrong }
+  const { unfinished: known } = state
+  const unfinished = isUnfinished(record) ? HashSet.add(known, key) : HashSet.size(known) === 0 ? known : HashSet.remove(known, key)
+  return { ...state, nodes: HashMap.set(state.nodes, key, record), wrong, unfinished }
 }
 
 const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
@@ -373,7 +422,8 @@ const foldBoundary = (record: BoundaryRecord | undefined, event: BoundaryEvent):
   if (event._tag === "BoundaryEnded") return { ...base, ...record, status: event.status }
   const caught = event.isCaught ? undefined : caughtBy(record)
   const causes = { ...(event.cause === undefined ? {} : { cause: event.cause }), ...(caught === undefined ? {} : { caught }) }
-  return { ...base, status: "halted", ...causes, isCaught: event.isCaught }
+  const last = event.isLast === true || record?.isLast === true ? { isLast: true } : {}
+  return { ...base, status: "halted", ...causes, isCaught: event.isCaught, ...last }
 }
 
 const reset = (state: RunState, { nodeId, iteration, isAnew }: Reset): RunState => {
@@ -472,7 +522,13 @@ const foldStep = (
       const { kind, request, digest, name, correlation, deadline } = event
       const shown = { ...(request === undefined ? {} : { request: request as Json }), ...(digest === undefined ? {} : { digest }) }
       const signal = { ...(name === undefined ? {} : { name }), ...(correlation === undefined ? {} : { correlation }) }
-      const wait = { kind, since: at, ...shown, ...signal, ...(deadline === undefined ? {} : { deadline }) }
+      const { decision, answers, child } = (event.isKept === true ? record.kept : undefined) ?? {}
+      const said = {
+        ...(decision === undefined ? {} : { decision }),
+        ...(answers === undefined ? {} : { answers }),
+        ...(child === undefined ? {} : { child }),
+      }
+      const wait = { kind, since: at, ...shown, ...signal, ...(deadline === undefined ? {} : { deadline }), ...said }
       return { ...base, status: "waiting", startedAt: at, wait }
     }
     case "ApprovalDecided": {
@@ -507,5 +563,9 @@ const foldStep = (
     }
     case "NodeSkipped":
       return { ...base, status: "skipped", failures: [] }
+    case "NodeWithdrawn": {
+      const kept = event.isKept === true && record.wait !== undefined ? { kept: record.wait } : {}
+      return { ...base, ...heartbeat, status: event.reason === "superseded" ? "superseded" : "withdrawn", ...kept }
+    }
   }
 }

@@ -8,6 +8,7 @@
  * not recursion, so that no plan is too deep or too long.
  */
 import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import type { Json, Kept } from "./Codec.ts"
 import { type ErrorInfo, InvalidCondition, InvalidRequest } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey, placeOf } from "./Ids.ts"
@@ -21,7 +22,7 @@ import type { Accepted } from "./internal/waits.ts"
 import * as Waits from "./internal/waits.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
-import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
+import type { FailureCause, RunEvent, WaitKind, Withdrawal } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
 /** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. Each read may give another copy. */
@@ -275,6 +276,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const node = at(position)
     const error = predicateError(name, thrown)
     if (Plan.isLeaf(node)) {
+      const record = recordOf(position)
+      if (record?.status === "waiting") close(record, "left-plan")
       const isSoft = node._tag === "Step" && node.continueOnFail
       emit({ _tag: "NodeFailed", nodeId: node.id, iteration: iterationOf(position), error, ...(isSoft ? { soft: true } : {}) })
       if (isSoft) return complete(position)
@@ -379,9 +382,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         cells[position] = Cell.retrying
         return retries.push({ at: record.retryAt as number, position })
       case "waiting":
+        if (step.gate !== undefined) return hold(position, step.gate)
         // Its gate was taken away while it was open.
-        if (step.gate === undefined) return enqueue(position)
-        return hold(position, step.gate)
+        close(record, "left-plan")
+        return enqueue(position)
       default: {
         const isNew = record === undefined || record.attempt === 0
         if (isNew && record?.approved === undefined && isLeftOut(position, step)) return
@@ -453,17 +457,24 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     held.delete(position)
     const iteration = iterationOf(position)
     const record = recordOf(position)
-    const begun = record?.status === "waiting" && record.wait?.kind === node.on.kind ? record.wait : undefined
+    const { kind } = node.on
+    const begun = record?.status === "waiting" && record.wait?.kind === kind ? record.wait : undefined
+    const kept = record?.status === "withdrawn" && record.kept?.kind === kind ? record.kept : undefined
     // What a child run was started with stands; of anything else it is asked again what it asks for.
-    if (begun === undefined || node.on.kind !== "subflow") {
-      const asked = ask(position, () => request(position, node), asking[node.on.kind])
+    if (begun === undefined || kind !== "subflow") {
+      const asked = kind === "subflow" && kept !== undefined ? kept : ask(position, () => request(position, node), asking[kind])
       if (asked === undefined) return
       if (begun === undefined || !Waits.isSame(begun, asked)) {
-        const deadline =
-          node.on.kind === "timer" ? asked.due : node.timeoutMs === undefined ? undefined : Millis.after(now, node.timeoutMs)
-        const { due: _, ...shown } = asked
-        const limit = deadline === undefined ? {} : { deadline }
-        emit({ _tag: "WaitStarted", nodeId: node.id, iteration, kind: node.on.kind, ...shown, ...limit, ...readsOf(position) })
+        const isKept = kept !== undefined && Waits.isSame(kept, asked)
+        const limit = node.timeoutMs === undefined ? undefined : Millis.after(now, node.timeoutMs)
+        // The time that a timer has begun with stands, too.
+        const deadline = "due" in asked ? (isKept ? kept.deadline : asked.due) : limit
+        const { request, digest, name, correlation } = asked
+        const shown = { ...(request === undefined ? {} : { request }), ...(digest === undefined ? {} : { digest }) }
+        const signal = { ...(name === undefined ? {} : { name }), ...(correlation === undefined ? {} : { correlation }) }
+        const until = { ...(deadline === undefined ? {} : { deadline }), ...(isKept ? { isKept } : {}) }
+        const about = { ...shown, ...signal, ...until, ...readsOf(position) }
+        emit({ _tag: "WaitStarted", nodeId: node.id, iteration, kind, ...about })
       }
     }
     cells[position] = Cell.held
@@ -531,6 +542,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const base = record?.base ?? loopPasses(loop.id)
     emit({ _tag: "LoopAdvanced", nodeId: loop.id, iteration, base, pass: passes, ...readsOf(position) })
     cells.fill(Cell.idle, position + 1, end[position])
+    // What was left unfinished in a pass is past with it.
+    mayHaveLeft ||= HashSet.size(state.unfinished) > 0
     activate(position + 1)
   }
   const loopPasses = (nodeId: NodeId): number => {
@@ -584,12 +597,48 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     orphans,
     state: () => state,
     emit,
+    onHalt: () => {
+      mayHaveLeft = true
+    },
     activate,
     complete,
     startCompensation: (position) => proceedStep(position, at(position) as Plan.Step),
     settleWait,
     interrupt,
   })
+
+  // Withdrawing. What waits in the state and not here has left the plan, or the part that it is in was given up.
+  let mayHaveLeft = true
+  const close = ({ nodeId, iteration, status }: RunState.StepRecord, reason: Withdrawal): void => {
+    const isKept = status === "waiting" && reason === "given-up" && boundaries.isRunHalted()
+    emit({ _tag: "NodeWithdrawn", nodeId, iteration, reason, ...(isKept ? { isKept } : {}) })
+  }
+  const withdraw = (): void => {
+    if (!mayHaveLeft || isStale || (work.length > 0 && !isPaused())) return
+    // While the run is paused, nothing has been come to that the plan does have.
+    mayHaveLeft = isPaused()
+    for (const key of state.unfinished) {
+      const record = HashMap.unsafeGet(state.nodes, key) as RunState.StepRecord
+      const reason = reasonToWithdraw(record)
+      if (reason !== undefined) close(record, reason)
+    }
+  }
+  const reasonToWithdraw = (record: RunState.StepRecord): Withdrawal | undefined => {
+    const { nodeId, iteration, status, wait } = record
+    // A child run is awaited like an attempt in flight.
+    if (status === "waiting" && wait?.kind === "subflow" && wait.child === undefined) return undefined
+    const position = plan.positions.get(nodeId)
+    if (position === undefined) return "left-plan"
+    // What undoes a step is not in the tree, and is called for by its saga.
+    if (position >= plan.size) return undefined
+    const around = plan.loopOf[position] as number
+    const rows = around < 0 ? 1 : loopPasses((at(around) as Plan.Loop).id)
+    if (iteration !== iterationOf(position) && (around < 0 || iteration < rows)) return "superseded"
+    if (status === "interrupted" || isPaused()) return undefined
+    const cell = cells[position]
+    if (status === "waiting" ? cell === Cell.held : cell === Cell.retrying || cell === Cell.ready) return undefined
+    return boundaries.isHalted(position) ? "given-up" : "left-plan"
+  }
 
   // Failing. A failure goes outwards to the first boundary that catches it, or to the run. Nothing more starts inside, what is in flight
   // is awaited and kept, and the boundaries on the way are left from the inside out.
@@ -630,18 +679,21 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (event._tag === "ApprovalDecided" || event._tag === "TaskAnswered" || event._tag === "SubflowEnded") {
       const position = plan.positions.get(event.nodeId)
       if (position !== undefined && iterationOf(position) === event.iteration) settleWait(position)
+      else mayHaveLeft = true
       return
     }
     if (!(event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed" || event._tag === "AttemptInterrupted")) return
     if (event._tag === "AttemptSucceeded" && askers.size > 0) outdate(event)
     const position = plan.positions.get(event.nodeId)
     if (position === undefined || cells[position] !== Cell.running || iterationOf(position) !== event.iteration) {
+      mayHaveLeft = true
       if (orphans.delete(nodeKey(event.nodeId, event.iteration))) groups.occupy(position ?? -1, -1)
       return
     }
     groups.occupy(position, -1)
     if (boundaries.isHalted(position)) {
       // It is kept, and nothing follows from it.
+      mayHaveLeft = true
       const isFailed = event._tag === "AttemptFailed" && event.retryAt === undefined && event.soft !== true
       cells[position] = event._tag === "AttemptSucceeded" ? Cell.done : isFailed ? Cell.failed : Cell.idle
     } else if (event._tag === "AttemptSucceeded") complete(position)
@@ -707,6 +759,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     askAgain()
     if (state.cancel !== undefined && !isCancelled && work.length === 0 && !isStale && cells[0] !== Cell.done) cancelAll()
+    withdraw()
     return { state, events, interrupts, isPartial: work.length > 0 && !isPaused(), isStale }
   }
 
@@ -721,6 +774,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     prune()
     const starts = startReady()
     while (isStuck() && giveUp()) starts.push(...startReady())
+    withdraw()
     const wakeAt = nextTime()
     const isIdle = groups.running() === 0 && work.length === 0
     const outcome = isIdle ? ending() : undefined

@@ -19,7 +19,7 @@ import {
   type WorkflowMismatch,
 } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
-import { RunEvent, WaitKind } from "./RunEvent.ts"
+import { RunEvent, WaitKind, Withdrawal } from "./RunEvent.ts"
 import type { Parent, RunState } from "./RunState.ts"
 
 /** What a run is created from. `input` is its stored form. */
@@ -179,7 +179,7 @@ export const NodeSummary = Schema.Struct({
   ...fields,
   kind: Schema.Literal("step", "loop", "boundary"),
   status: Schema.Literal(
-    ...(["running", "retrying", "interrupted", "waiting", "finished", "skipped", "failed"] as const),
+    ...(["running", "retrying", "interrupted", "waiting", "finished", "skipped", "failed", "withdrawn", "superseded"] as const),
     /** Of boundaries. */
     ...(["halted", "caught", "compensated"] as const),
   ),
@@ -216,7 +216,9 @@ export const WaitSummary = Schema.Struct({
   ...fields,
   workflow: Schema.String,
   kind: WaitKind,
-  status: Schema.Literal("open", "finished", "skipped", "failed", "abandoned"),
+  status: Schema.Literal("open", "finished", "skipped", "failed", "withdrawn"),
+  /** Why it was withdrawn: as its node says, or since the node is to run again (`reset`). */
+  reason: Schema.NullOr(Schema.Literal(...Withdrawal.literals, "reset")),
   since: Schema.Number,
   deadline: Schema.NullOr(Schema.Number),
   /** What people are shown, as the author gave it; for a person's task with the JSON Schema of the answer. */
@@ -301,6 +303,8 @@ export interface Due {
   readonly source: string | null
   /** How many times in a row it was claimed and nothing came of it. */
   readonly tries: number
+  /** What there is to go on from. The same as before where nothing came of the claims since, and the run was told nothing. */
+  readonly mark: string
 }
 
 /**

@@ -189,11 +189,18 @@ const read = ({ interval, maxConcurrent, maxTries, gather }: SupervisorSettings 
     gatherMs: Settings.duration("gather", gather, "0 seconds", Millis.zero),
   })
 
+/** A run that was let go of, as it was before that. */
+interface Let {
+  readonly mark: string
+  readonly at: number
+}
+
 /** Takes up runs, and remembers those that it could do nothing with. */
 const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, never>["report"]) =>
   Effect.gen(function* () {
     const engine = yield* Engine
     const pauses = new Map<string, Pause>()
+    const lets = new Map<string, Let>()
 
     /** Leaves a run alone for a while, longer each time. Answers with until when. */
     const pauseFor = (runId: string, isUnclaimed = false): Effect.Effect<number> =>
@@ -241,11 +248,12 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
         Effect.fail(died(defect)),
       )
       const settle = Effect.matchEffect(safely, {
-        onSuccess: (how) => {
-          if (how === "Gone") return Effect.void
-          pauses.delete(runId)
-          return report({ _tag: "Settled", runId, workflow, how })
-        },
+        onSuccess: (how) =>
+          Effect.flatMap(Millis.now, (at) => {
+            if (how === "Idle" || how === "Gone") lets.set(runId, { mark: due.mark, at })
+            else pauses.delete(runId)
+            return how === "Gone" ? Effect.void : report({ _tag: "Settled", runId, workflow, how })
+          }),
         onFailure: ({ error, fault }) => {
           const isUnclaimed = fault === "unclaimed"
           const failed = tries + 1 + (isUnclaimed ? (pauses.get(runId)?.unclaimed ?? 0) : 0)
@@ -262,9 +270,22 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
     /** Pauses that are not over. One that was over long ago is of a run that others took up meanwhile. */
     const resting = (now: number): ReadonlyArray<readonly [runId: string, Pause]> => {
       for (const [runId, { until }] of pauses) if (until + longestPauseMs < now) pauses.delete(runId)
+      for (const [runId, { at }] of lets) if (at + 2 * longestPauseMs < now) lets.delete(runId)
       return [...pauses].filter(([, { until }]) => until > now)
     }
-    return { isHopeless, takeUp, resting }
+    /**
+     * Whether a run that can go on is as it was before it was last let go of: nothing came of that, so it is left alone for a while, longer
+     * each time. Whatever makes it due, it must not be taken up again at once.
+     */
+    const isSpinning = ({ runId, mark }: Due): Effect.Effect<boolean> =>
+      Effect.gen(function* () {
+        const before = lets.get(runId)
+        lets.delete(runId)
+        if (before?.mark === mark) return yield* Effect.as(pauseFor(runId), true)
+        if (before !== undefined) pauses.delete(runId)
+        return false
+      })
+    return { isHopeless, takeUp, resting, isSpinning }
   })
 
 /** Works once on every run that can go on now, some at a time, and waits until all of them are let go of again. */
@@ -297,7 +318,7 @@ export const makeWith = <E extends Problem, R>(
     const { intervalMs, maxConcurrent, maxTries, gatherMs } = yield* read(options)
     const working = yield* FiberMap.make<string>()
     const unknown = { workflows: new Set<string>(), runIds: new Set<string>() }
-    const { isHopeless, takeUp, resting } = yield* makeCrew(maxTries, report)
+    const { isHopeless, takeUp, resting, isSpinning } = yield* makeCrew(maxTries, report)
 
     /** Runs that were let go of again: then there is room, or a pause to keep. */
     const ended = Ticker.make()
@@ -322,6 +343,10 @@ export const makeWith = <E extends Problem, R>(
       for (const due of runs) {
         const { runId, workflow } = due
         if (FiberMap.unsafeHas(working, runId) || unknown.workflows.has(workflow)) continue
+        if (yield* isSpinning(due)) {
+          again = now
+          continue
+        }
         const work = yield* worker(due)
         if (Either.isLeft(work)) {
           for (const name of work.left.workflows ?? []) unknown.workflows.add(name)

@@ -20,7 +20,7 @@ export interface Entry {
 }
 
 interface Node {
-  status: "running" | "waiting" | "interrupted" | "retrying" | "settled"
+  status: "running" | "waiting" | "interrupted" | "retrying" | "settled" | "withdrawn"
   attempt: number
 }
 
@@ -190,7 +190,7 @@ export const make = (root: Spec): Ledger => {
           // What was going on in its passes is past.
           for (const [other, bound] of bounds) if (plan.contains(label, split(other)[0])) bound.isOpen = false
         } else if (bounds.has(key)) bounds.set(key, opened())
-        else move(key, ["settled", "interrupted", "retrying", "waiting"], "interrupted")
+        else move(key, ["settled", "interrupted", "retrying", "waiting", "withdrawn"], "interrupted")
         return
       }
       case "AttemptStarted": {
@@ -201,7 +201,7 @@ export const make = (root: Spec): Ledger => {
         if (isUndo) startUndoing(key, label, event.iteration)
         else start(key, label, event.iteration, true)
         if (event.attempt !== last + 1) refuse(`attempt ${event.attempt} of ${key} follows attempt ${last}`)
-        return move(key, ["interrupted", "retrying"], "running", event.attempt)
+        return move(key, ["interrupted", "retrying", "withdrawn"], "running", event.attempt)
       }
       case "AttemptSucceeded": {
         const key = nodeKey(event.nodeId, event.iteration)
@@ -221,15 +221,17 @@ export const make = (root: Spec): Ledger => {
       case "NodeFailed": {
         const [label, isUndo] = labelOf(event.nodeId)
         if (event.soft !== true && !isUndo) fail(label, event.iteration)
-        return move(nodeKey(event.nodeId, event.iteration), ["interrupted"], "settled")
+        return move(nodeKey(event.nodeId, event.iteration), ["interrupted", "withdrawn"], "settled")
       }
       case "NodeSkipped":
         start(nodeKey(event.nodeId, event.iteration), event.nodeId, event.iteration)
-        return move(nodeKey(event.nodeId, event.iteration), ["interrupted"], "settled")
+        return move(nodeKey(event.nodeId, event.iteration), ["interrupted", "withdrawn"], "settled")
+      case "NodeWithdrawn":
+        return move(nodeKey(event.nodeId, event.iteration), ["interrupted", "retrying", "waiting"], "withdrawn")
       case "WaitStarted": {
         const key = nodeKey(event.nodeId, event.iteration)
         start(key, event.nodeId, event.iteration)
-        return move(key, ["interrupted"], "waiting")
+        return move(key, ["interrupted", "withdrawn"], "waiting")
       }
       case "WaitEnded": {
         const key = nodeKey(event.nodeId, event.iteration)
@@ -312,6 +314,7 @@ export const make = (root: Spec): Ledger => {
         if (open.length > 0) refuse(`the run ended, and ${open.join(", ")} was left open`)
         if (isRootHalted && event._tag === "RunFinished") refuse("the run finished after a failure that nothing caught")
         isEnded = true
+        for (const node of nodes.values()) if (node.status === "waiting" || node.status === "retrying") node.status = "withdrawn"
       }
     }
   }
@@ -325,6 +328,24 @@ export const make = (root: Spec): Ledger => {
       if (!isOpen || isTold || !(halted.has("body") || halted.has("catch"))) continue
       if (isLate) refuse(`${key} was not halted by what failed in it`)
       bound.isLate = true
+    }
+  }
+
+  /** Nobody may be asked any more for what is in a part that was given up. */
+  const expectWithdrawn = (): void => {
+    if (isPaused && !isCancelled) return
+    for (const [key, { status }] of nodes) {
+      if (status !== "waiting" && status !== "retrying") continue
+      const [label, row] = split(key)
+      if (label.includes("~")) continue
+      let isOnTheWayOut = false
+      for (const { boundary, key: around_, bound, part } of around(label, row)) {
+        const isHalted = bound.haltedBefore.has(part) || (bound.isTold && bound.halted.has(part))
+        if (!bound.isOpen || isHalted) refuse(`${key} is ${status} in the ${part} of ${around_}, which was given up`)
+        isOnTheWayOut ||= part === "finally" && boundary.kind === "try"
+        if (isOnTheWayOut) break
+      }
+      if (!isOnTheWayOut && isRootHaltedBefore) refuse(`${key} is ${status} in a run that was given up`)
     }
   }
 
@@ -346,6 +367,7 @@ export const make = (root: Spec): Ledger => {
         entries.push({ at, event })
       }
       expectTold()
+      expectWithdrawn()
     },
     begin: (key, attempt, given) => {
       const node = nodes.get(key)

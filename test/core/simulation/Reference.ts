@@ -285,8 +285,6 @@ export const expect = ({ seed, root }: Scenario): Expected => {
 /** The gate of a step gives nothing to go on with. */
 const denialOf = ({ onDeny }: Verdict): Verdict["onDeny"] => (onDeny === "continue" ? "skip" : onDeny)
 
-const isAsking = (spec: Spec): boolean => spec.kind === "wait" || (spec.kind === "step" && spec.gate !== undefined)
-
 /** Whether a place is in a pass, or is it. */
 const isPrefix = (outer: string, inner: string): boolean => outer === "" || inner === outer || inner.startsWith(`${outer}.`)
 
@@ -381,9 +379,7 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
         continue
       }
       look(key, wanted.part)
-      // What was asked in a part that is given up is not asked any more.
-      const isGivenUp = !isDone(wanted.part) && record.status === "skipped" && isAsking(plan.find(label))
-      if (RunState.isSettled(record) && !isGivenUp) {
+      if (RunState.isSettled(record)) {
         same(`the status of ${key}`, record.status, wanted.status)
         same(`the output of ${key}`, record.output, wanted.output)
         const failures = ending.failures?.get(`${label}/${record.iteration}`) ?? 0
@@ -392,7 +388,7 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
         const error = record.error?.message ?? ""
         if (record.status === "failed" && !error.includes(wanted.error as string)) found.push(`${key} failed with ${error}`)
         // What was waited for in a part that was given up is as if it had not begun.
-      } else if (record.status !== "interrupted" || record.attempt > 0) {
+      } else if (!(record.status === "interrupted" || record.status === "withdrawn") || record.attempt > 0) {
         if (isDone(wanted.part) || record.status === "running") found.push(`${key} was left ${record.status}`)
       }
     }

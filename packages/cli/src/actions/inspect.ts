@@ -2,6 +2,7 @@
  * One run, one node, one output.
  */
 import { nodeNamed } from "@smithers/core/Commands"
+import { withdrawals } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
@@ -189,7 +190,8 @@ const nodeText = (
   return [title, ...shown, ...decided, ...asked, ...output].join("\n")
 }
 
-const decisionText = ({ approved, by, note, status }: WaitSummary): string => {
+const decisionText = ({ approved, by, note, status, reason }: WaitSummary): string => {
+  if (reason !== null) return `withdrawn: ${withdrawals[reason]}`
   const what = approved === null ? status : approved ? "approved" : "denied"
   return `${what}${by === null ? "" : ` by ${by}`}${note === null ? "" : `: ${note}`}`
 }

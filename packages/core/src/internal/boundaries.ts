@@ -47,6 +47,8 @@ export interface Host {
   readonly orphans: ReadonlySet<NodeKey>
   readonly state: () => RunState.RunState
   readonly emit: (event: RunEvent) => void
+  /** Called when a part of the plan is given up. */
+  readonly onHalt: () => void
   readonly activate: (position: number) => void
   readonly complete: (position: number) => void
   readonly startCompensation: (position: number) => void
@@ -146,6 +148,7 @@ export const make = (host: Host): Boundaries => {
 
   /** Stops everything in a part of the plan from starting, but what boundaries inside already do on the way out. */
   const halt = (from: number, to: number, cause: FailureCause | undefined, origin: number): void => {
+    host.onHalt()
     for (let position = from; position < to; position++) {
       const node = at(position)
       if (Plan.isBoundary(node)) {
@@ -167,7 +170,9 @@ export const make = (host: Host): Boundaries => {
     if (node._tag === "Saga") return halt(position + 1, end[position] as number, cause, origin)
     const { finally: last } = Plan.partsOf(plan, position, node)
     halt(position + 1, last ?? (end[position] as number), cause, origin)
-    if (last !== undefined && last <= origin && origin < (end[last] as number)) halt(last, end[last] as number, cause, origin)
+    if (last === undefined) return
+    const isOriginLast = last <= origin && origin < (end[last] as number)
+    if (isOriginLast || view.boundaryRecord(position)?.isLast === true) halt(last, end[last] as number, cause, origin)
   }
   const isOpenByState = (position: number): boolean => {
     const status = view.boundaryRecord(position)?.status
@@ -175,19 +180,22 @@ export const make = (host: Host): Boundaries => {
   }
   const haltBoundary = (position: number, cause: FailureCause | undefined, isCaught: boolean): void => {
     const record = view.boundaryRecord(position)
-    const isNoted = record?.status === "halted" && record.isCaught === isCaught
-    const why = isNoted ? record.cause : cause
+    const isLast = open.get(position)?.phase === "finally"
+    const isHaltedSo = record?.status === "halted" && record.isCaught === isCaught
+    const isNoted = isHaltedSo && (!isLast || record.isLast === true)
+    const why = isHaltedSo ? record.cause : cause
     open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why }))
     halting.add(position)
     if (!isNoted) {
       const { id } = at(position) as Plan.Boundary
-      const told = why === undefined ? {} : { cause: why }
-      emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught })
+      const told = { ...(why === undefined ? {} : { cause: why }), ...(isLast ? { isLast } : {}) }
+      emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), isCaught, ...told })
     }
     adopt(position + 1, end[position] as number)
   }
   const reopened = (record: RunState.BoundaryRecord | undefined): Open => {
-    const phase = record?.isCaught !== true && record?.caught !== undefined ? "catch" : "body"
+    const isLeavingCatch = record?.isCaught !== true && record?.caught !== undefined
+    const phase = record?.isLast === true ? "finally" : isLeavingCatch ? "catch" : "body"
     return { phase, isHalting: true, isCaught: false, cause: undefined }
   }
 
@@ -302,10 +310,8 @@ export const make = (host: Host): Boundaries => {
       return undoNext(position)
     }
     const parts = Plan.partsOf(plan, position, node)
-    if (boundary.phase === "body" && boundary.isCaught && parts.catch !== undefined) {
-      closeWaits(position + 1)
+    if (boundary.phase === "body" && boundary.isCaught && parts.catch !== undefined)
       return beginPart(position, "catch", parts.catch)
-    }
     if (boundary.phase !== "finally" && parts.finally !== undefined) return beginPart(position, "finally", parts.finally)
     leave(position)
   }
@@ -331,14 +337,6 @@ export const make = (host: Host): Boundaries => {
     cells[position] = Cell.failed
     // Where nobody further out has been told, as the failure is the boundary's own, or was met before the plan was drawn anew.
     if (cause !== undefined && !isHalted(position)) propagate(position, cause)
-  }
-  /** Nobody waits any more for what was asked in a part that is given up. */
-  const closeWaits = (part: number): void => {
-    for (let position = part; position < (end[part] as number); position++) {
-      const node = at(position)
-      if (!Plan.isLeaf(node) || recordOf(position)?.status !== "waiting") continue
-      emit({ _tag: "NodeReset", nodeId: node.id, iteration: iterationOf(position) })
-    }
   }
 
   /** What a saga has to undo, what finished last at the end. */
@@ -378,7 +376,7 @@ export const make = (host: Host): Boundaries => {
       const told = cause === undefined ? {} : { cause }
       const { id } = at(position) as Plan.Saga
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught: false })
-    } else if (boundary.isCaught) closeWaits(position + 1)
+    }
     leave(position)
   }
 

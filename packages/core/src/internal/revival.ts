@@ -343,6 +343,23 @@ export const again = (
   return { events: effective(plan, events), nodeIds: reset }
 }
 
+/** Rows whose attempts are not to go on after resets: those that are reset, and those in passes of a loop that begins anew. */
+export const cutShort = (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>, inFlight: Iterable<NodeKey>): ReadonlySet<NodeKey> => {
+  const keys = new Set<NodeKey>()
+  const loops: Array<number> = []
+  for (const event of resets) {
+    if (event._tag !== "NodeReset") continue
+    keys.add(nodeKey(event.nodeId, event.iteration))
+    const position = plan.positions.get(event.nodeId) ?? -1
+    if (plan.nodes[position]?._tag === "Loop") loops.push(position)
+  }
+  for (const key of loops.length === 0 ? [] : inFlight) {
+    const position = plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1
+    if (loops.some((loop) => loop < position && position < (plan.end[loop] as number))) keys.add(key)
+  }
+  return keys
+}
+
 /** Loops and boundaries around a node that are over, as if they were not. */
 const reopenAround = (plan: Plan.Plan, view: View.View, state: RunState.RunState, position: number): ReadonlyArray<RunEvent> => {
   const events: Array<RunEvent> = []

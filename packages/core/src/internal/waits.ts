@@ -175,7 +175,7 @@ export const requestOf = (
 }
 
 /** Whether a wait that has begun asks for what it would ask for now; the time that a timer has begun with stands. */
-export const isSame = (begun: RunState.Wait, asked: ReturnType<typeof requestOf>): boolean =>
+export const isSame = (begun: RunState.Wait, asked: Pick<RunState.Wait, "digest" | "name" | "correlation">): boolean =>
   begun.digest === asked.digest &&
   (begun.kind !== "signal" || (begun.name === asked.name && begun.correlation === asked.correlation))
 

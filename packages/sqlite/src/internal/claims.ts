@@ -87,6 +87,12 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         ORDER BY seq DESC LIMIT 1),
        (SELECT 1 FROM smithers_frames WHERE run_id = ?1 LIMIT 1), 0)`,
   )
+  // The last event that was more than a resumption, and the last thing that the run was told and that nobody has taken up yet.
+  const selectMark = prepare<[seq: number, pending: number]>(
+    `SELECT
+       coalesce((SELECT seq FROM smithers_events WHERE run_id = ?1 AND type <> 'RunResumed' ORDER BY seq DESC LIMIT 1), 0),
+       coalesce((SELECT max(seq) FROM smithers_inbox WHERE run_id = ?1 AND frame IS NULL), 0)`,
+  )
   const selectNext = prepare<[deadline: number | null]>(
     `SELECT w.deadline FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
      WHERE w.status = 'open' AND w.deadline > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY w.deadline LIMIT 1`,
@@ -160,7 +166,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds))
       const runs = rows.map(([runId, workflow, source, epoch]) => {
         const tries = epoch === 0 ? 0 : epoch - (selectFruitful.values(runId)[0]?.[0] ?? 0)
-        return { runId, workflow, source, tries }
+        return { runId, workflow, source, tries, mark: JSON.stringify(selectMark.values(runId)[0]) }
       })
       return { runs, nextAt: selectNext.values(now)[0]?.[0] ?? undefined }
     },

@@ -108,22 +108,29 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
     `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0,
        generation = generation + (status = 'finished' OR ?4), reads = NULL, ${cleared} WHERE ${where}`,
   )
+  const withdrawNode = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5, ${cleared} WHERE ${where}`)
+  const withdrawNodes = prepare(
+    `UPDATE smithers_nodes SET status = 'withdrawn', finished_at = ?2, ${cleared}
+     WHERE run_id = ?1 AND status IN ('waiting', 'retrying')`,
+  )
   const setReads = prepare(`UPDATE smithers_nodes SET reads = ?4 WHERE ${where}`)
   const selectTable = prepare<[table: string | null, kind: string]>(`SELECT output_table, kind FROM smithers_nodes WHERE ${where}`)
   const resetLoop = prepare(
     `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, reads = NULL, is_exhausted = NULL, ${total("base")} WHERE ${where}`,
   )
   const resetBoundary = prepare(
-    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL WHERE ${where}`,
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL, is_last = NULL
+     WHERE ${where}`,
   )
   const startBoundary = prepare(
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
      VALUES (?1, ?2, ?3, 'boundary', 'running', 0, ?4)
-     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL`,
+     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL,
+       is_last = NULL`,
   )
   const haltBoundary = prepare(
     `UPDATE smithers_nodes SET status = 'halted', cause = ?4, is_caught = ?5,
-       caught = CASE WHEN ?5 = 1 THEN NULL WHEN is_caught = 1 THEN cause ELSE caught END
+       caught = CASE WHEN ?5 = 1 THEN NULL WHEN is_caught = 1 THEN cause ELSE caught END, is_last = coalesce(?6, is_last)
      WHERE ${where}`,
   )
   const endBoundary = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5 WHERE ${where}`)
@@ -171,13 +178,18 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
        decided_at = coalesce(?7, decided_at) WHERE ${where}`,
   )
   const closeWait = prepare(
-    `UPDATE smithers_waits SET status = 'skipped', answers = NULL, child = NULL, ended_at = ?4 WHERE ${where} AND status = 'open'`,
+    `UPDATE smithers_waits SET status = 'withdrawn', reason = ?4, deadline = NULL, answers = NULL, child = NULL, is_kept = NULL,
+       due = NULL, ended_at = ?5
+     WHERE ${where} AND (status = 'open' OR is_kept = 1)`,
   )
-  const abandonWaits = prepare(
-    "UPDATE smithers_waits SET status = 'abandoned', ended_at = ?2 WHERE run_id = ?1 AND status = 'open'",
+  const kept = "status = 'withdrawn', is_kept = 1, due = deadline, deadline = NULL"
+  const keepWait = prepare(`UPDATE smithers_waits SET ${kept}, reason = ?4, ended_at = ?5 WHERE ${where} AND status = 'open'`)
+  const keepWaits = prepare(
+    `UPDATE smithers_waits SET ${kept}, reason = 'given-up', ended_at = ?2 WHERE run_id = ?1 AND status = 'open'`,
   )
-  const reopenWaits = prepare(
-    "UPDATE smithers_waits SET status = 'open', ended_at = NULL WHERE run_id = ? AND status = 'abandoned'",
+  const reopenWait = prepare(
+    `UPDATE smithers_waits SET status = 'open', since = ?4, deadline = ?5, reason = NULL, is_kept = NULL, due = NULL, ended_at = NULL
+     WHERE ${where}`,
   )
   const keepSignal = prepare(
     `INSERT INTO smithers_signals (run_id, seq, id, name, correlation, payload, status) VALUES (?, ?, ?, ?, ?, ?, 'kept')`,
@@ -236,7 +248,6 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         return
       case "RunResumed":
         resumeRun.run(runId, at)
-        reopenWaits.run(runId)
         forgetRefusals.run(runId)
         return
       case "CancelRequested":
@@ -289,6 +300,10 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       case "WaitStarted": {
         const { nodeId, iteration, kind, request, digest = null, name = null, correlation = null, deadline = null } = event
         waitNode.run(runId, nodeId, iteration, at)
+        if (event.isKept === true) {
+          reopenWait.run(runId, nodeId, iteration, at, deadline)
+          return
+        }
         const shown = writeOptional(request as Json | undefined)
         openWait.run(runId, nodeId, iteration, kind, at, deadline, name, correlation, digest, shown)
         return
@@ -328,6 +343,12 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       case "NodeSkipped":
         update(skipNode, runId, event, at)
         return
+      case "NodeWithdrawn": {
+        const { nodeId, iteration, reason, isKept = false } = event
+        withdrawNode.run(runId, nodeId, iteration, reason === "superseded" ? "superseded" : "withdrawn", at)
+        ;(isKept ? keepWait : closeWait).run(runId, nodeId, iteration, reason, at)
+        return
+      }
       case "SubflowEnded": {
         const { nodeId, iteration, status, output, error } = event
         const end = { status, ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) }
@@ -339,7 +360,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         return
       case "BoundaryHalted": {
         const cause = event.cause === undefined ? null : JSON.stringify(event.cause)
-        haltBoundary.run(runId, event.nodeId, event.iteration, cause, Number(event.isCaught))
+        haltBoundary.run(runId, event.nodeId, event.iteration, cause, Number(event.isCaught), event.isLast === true ? 1 : null)
         return
       }
       case "BoundaryEnded":
@@ -359,7 +380,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         if (table !== null) outputs.table(workflow, table).remove(runId, event.nodeId, event.iteration)
         deleteCache.run(runId, event.nodeId, event.iteration, workflow)
         update(resetNode, runId, event, event.isAnew === true ? 1 : 0)
-        closeWait.run(runId, event.nodeId, event.iteration, at)
+        closeWait.run(runId, event.nodeId, event.iteration, "reset", at)
         return
       }
     }
@@ -394,7 +415,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       // What came too late for the run must not meet it again when it is taken up once more.
       if (isLast(frame)) {
         consumeAll.run(runId, frame.frame)
-        abandonWaits.run(runId, at)
+        withdrawNodes.run(runId, at)
+        keepWaits.run(runId, at)
       }
       return Either.right(undefined)
     },

@@ -158,7 +158,7 @@ CREATE TABLE smithers_waits (
   node_id TEXT NOT NULL,
   iteration INTEGER NOT NULL,
   kind TEXT NOT NULL, -- approval, human, signal, timer
-  status TEXT NOT NULL, -- open, finished, skipped, failed, abandoned
+  status TEXT NOT NULL, -- open, finished, skipped, failed
   since INTEGER NOT NULL,
   deadline INTEGER, -- when a timer fires, or a wait is over otherwise
   name TEXT, -- of a signal
@@ -242,6 +242,16 @@ const exhaustion = `
 ALTER TABLE smithers_nodes ADD COLUMN is_exhausted INTEGER; -- loops: 1 where it made all its passes without its until holding
 `
 
+// status of nodes may be withdrawn and superseded, that of waits withdrawn
+const withdrawals = `
+ALTER TABLE smithers_nodes ADD COLUMN is_last INTEGER; -- 1 for a halted boundary whose finally was given up, too
+ALTER TABLE smithers_waits ADD COLUMN reason TEXT; -- why it was withdrawn: left-plan, given-up, superseded, reset
+ALTER TABLE smithers_waits ADD COLUMN is_kept INTEGER; -- 1 where it goes on when the run is resumed that it was given up with
+ALTER TABLE smithers_waits ADD COLUMN due INTEGER; -- its deadline, of one that is kept
+-- What a run that ends still waits for.
+CREATE INDEX smithers_nodes_pending ON smithers_nodes (run_id) WHERE status IN ('waiting', 'retrying');
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -250,6 +260,7 @@ const migrations: ReadonlyArray<string> = [
   readsAndRefusals,
   commandsPerRun,
   exhaustion,
+  withdrawals,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

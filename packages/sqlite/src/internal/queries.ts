@@ -92,6 +92,7 @@ type WaitRow = [
   workflow: string,
   kind: WaitSummary["kind"],
   status: WaitSummary["status"],
+  reason: WaitSummary["reason"],
   since: number,
   deadline: Time,
   request: Text,
@@ -162,7 +163,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   // A statement for each of the three: one whose parameters say what to leave out would read every wait there ever was.
   const selectWaits = (which: string) =>
     prepare<WaitRow>(
-      `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.since, w.deadline, w.request, w.digest, w.name,
+      `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since, w.deadline, w.request, w.digest, w.name,
          w.correlation, w.approved, w.note, w.decided_by, w.ended_at, ${isAnswered}
        FROM smithers_waits w JOIN smithers_runs r USING (run_id)
        WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2))) AND (?5 IS NULL OR (${isAnswered}) = ?5)
@@ -261,9 +262,10 @@ const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {
 }
 
 const waitOf = (row: WaitRow): WaitSummary => {
-  const [runId, nodeId, iteration, workflow, kind, status, since, deadline, request, digest, name, correlation, ...decided] = row
+  const [runId, nodeId, iteration, workflow, kind, status, reason, since, ...rest] = row
+  const [deadline, request, digest, name, correlation, ...decided] = rest
   const [approved, note, by, endedAt, isAnswered] = decided
-  const place = { runId, nodeId, iteration, workflow, kind, status, since, deadline }
+  const place = { runId, nodeId, iteration, workflow, kind, status, reason, since, deadline }
   const asked = { request: readOptional(request) ?? null, digest, name, correlation }
   const decision = { approved: approved === null ? null : approved === 1, note, by }
   return { ...place, ...asked, ...decision, endedAt, isAnswered: isAnswered === 1 }

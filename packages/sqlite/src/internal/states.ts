@@ -10,6 +10,7 @@ import type { Millis } from "@smithers/core/Millis"
 import * as RunState from "@smithers/core/RunState"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Connection } from "./connection.ts"
@@ -92,6 +93,7 @@ type NodeRow = [
   caught: Text,
   reads: Text,
   isExhausted: number | null,
+  isLast: number | null,
 ]
 
 /** Reads the text of a failure. */
@@ -116,12 +118,12 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
        base, passes, error, heartbeat, approved, generation, cause, is_caught, caught, reads,
-       is_exhausted
+       is_exhausted, is_last
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
-    `SELECT node_id, iteration, kind, since, deadline, name, correlation, digest, request, approved, note, decided_by, decided_at,
-       answers, child FROM smithers_waits WHERE run_id = ? AND status IN ('open', 'abandoned')`,
+    `SELECT node_id, iteration, kind, since, coalesce(deadline, due), name, correlation, digest, request, approved, note, decided_by,
+       decided_at, answers, child FROM smithers_waits WHERE run_id = ? AND (status = 'open' OR is_kept = 1)`,
   )
   const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text, refusedBy: Text]>(
     "SELECT id, name, correlation, payload, refused_by FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
@@ -169,6 +171,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       const waits = new Map(selectWaits.values(runId).map((wait) => [nodeKey(wait[0], wait[1]), waitOf(wait)]))
       const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, RunState.NodeRecord>())
       const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
+      const unfinished = HashSet.beginMutation(HashSet.empty<NodeKey>())
       let wrong = 0
       for (const row of selectFinished.values(runId)) {
         const key = nodeKey(row[0], row[1])
@@ -180,8 +183,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         if (kind === "step") {
           const record = stepRecord(row, failures.get(key) ?? [])
           wrong += Number(RunState.isWrong(record))
-          const wait = status === "waiting" ? waits.get(key) : undefined
-          HashMap.set(nodes, key, wait === undefined ? record : { ...record, wait })
+          if (RunState.isUnfinished(record)) HashSet.add(unfinished, key)
+          HashMap.set(nodes, key, { ...record, ...waitedFor(status, waits.get(key)) })
           continue
         }
         if (kind === "boundary") {
@@ -204,6 +207,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         status,
         nodes: HashMap.endMutation(nodes),
         wrong,
+        unfinished: HashSet.endMutation(unfinished),
         loopPasses: HashMap.endMutation(loopPasses),
         signals: selectSignals.values(runId).map(([id, name, correlation, payload, refusedBy]) => ({
           id,
@@ -264,11 +268,13 @@ const readsOf = (reads: Text): { readonly reads?: ReadonlyArray<NodeKey> } =>
   reads === null ? {} : { reads: JSON.parse(reads) as ReadonlyArray<NodeKey> }
 
 const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
-  const [nodeId, iteration, , status, , , , , , , , , , , , cause, isCaught, caught] = row
+  const [nodeId, iteration, , status, , , , , , , , , , , , cause, isCaught, caught, , , isLast] = row
   const halted = isCaught === null ? {} : { isCaught: isCaught === 1 }
   const why = cause === null ? {} : { cause: JSON.parse(cause) as NonNullable<RunState.BoundaryRecord["cause"]> }
   const before = caught === null ? {} : { caught: JSON.parse(caught) as NonNullable<RunState.BoundaryRecord["caught"]> }
-  return { kind: "boundary", nodeId, iteration, status: status as RunState.BoundaryRecord["status"], ...why, ...halted, ...before }
+  const last = isLast === 1 ? { isLast: true } : {}
+  const how = { ...why, ...halted, ...before, ...last }
+  return { kind: "boundary", nodeId, iteration, status: status as RunState.BoundaryRecord["status"], ...how }
 }
 
 const waitOf = (row: WaitRow): RunState.Wait => {
@@ -288,6 +294,15 @@ const waitOf = (row: WaitRow): RunState.Wait => {
     ...(given.length === 0 ? {} : { answers: given }),
     ...(child === null ? {} : { child: JSON.parse(child) as RunState.ChildEnd }),
   }
+}
+
+/** What a node waits for, or waited for when it was given up with its run. */
+const waitedFor = (
+  status: RunState.NodeRecord["status"],
+  wait: RunState.Wait | undefined,
+): Pick<RunState.StepRecord, "wait" | "kept"> => {
+  if (wait === undefined) return {}
+  return status === "waiting" ? { wait } : status === "withdrawn" ? { kept: wait } : {}
 }
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }

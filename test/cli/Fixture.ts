@@ -234,7 +234,7 @@ export const maskTimes = (text: string, folder: string): string =>
 
 /** The same of a JSON value, and without the places of stacks. */
 export const maskJson = (value: unknown, folder: string, start?: number): unknown => {
-  if (typeof value === "string") return mask(value, folder, start).replaceAll(/(\n {4}at .*)+/g, "\n    at <stack>")
+  if (typeof value === "string") return mask(value, folder, start).replaceAll(/(?: {4}at .*(?:\n|$))+/g, "    at <stack>")
   if (typeof value === "number") return value > 1.7e12 && value < 2e12 ? mask(String(value), folder, start) : value
   if (Array.isArray(value)) return value.map((item) => maskJson(item, folder, start))
   if (typeof value !== "object" || value === null) return value

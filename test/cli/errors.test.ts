@@ -328,7 +328,55 @@ export default Smithers.createWorkflow({ name: "wails", input: Schema.Void }).bu
     const shown = [stdout, stderr, (await place.run("inspect", "w")).stdout, (await place.run("why", "w")).stdout]
     for (const text of shown) expect(text.length).toBeLessThan(5000)
     const { value } = await place.json("inspect", "w")
-    expect((value as { failure: { error: { message: string } } }).failure.error.message).toHaveLength(3_000_000)
+    const { message } = (value as { failure: { error: { message: string } } }).failure.error
+    expect(message).toMatch(/^a+ … \d+ characters left out … a+$/)
+    expect(message.length).toBeLessThan(10_000)
+  })
+
+  it("says where an error came from and why it is not retried, in every command that shows it", async () => {
+    write(
+      "chain.ts",
+      `import { Smithers } from "smithers-orchestrator"
+import { Effect, Schema } from "effect"
+class Declined extends Error {}
+const load = async () => {
+  throw new Error("could not load", { cause: Object.assign(new Declined("refused"), { status: 401, code: "E_AUTH" }) })
+}
+const defect = () => Effect.map(Effect.void, () => { throw new Error("in a callback") })
+const step = { output: Schema.Void, retry: { maxAttempts: 2, initialDelay: 0 } }
+export default Smithers.createWorkflow({ name: "chain", input: Schema.Void }).build(($) => $.sequence(
+  $.step("soft", { ...step, run: defect, continueOnFail: true }),
+  $.step("hard", { ...step, run: () => Effect.tryPromise(load) }),
+))
+`,
+    )
+    const said = "Error: could not load. Caused by: Declined: refused (status 401, code E_AUTH)"
+    const hard = "its retries are used up"
+    const soft = "it is a defect: it was thrown inside an Effect"
+    const up = await place.run("up", "chain.ts", "--run-id", "c")
+    expect(up.code).toBe(1)
+    const [why, inspect, logs] = await Promise.all([place.run("why", "c"), place.run("inspect", "c"), place.run("logs", "c")])
+    for (const { stdout } of [up, why, inspect, logs]) {
+      expect(stdout).toContain(said)
+      expect(stdout.toLowerCase()).toContain(`not retried, because ${hard}`)
+    }
+    for (const { stdout } of [inspect, logs]) expect(stdout).toContain(`Error: in a callback; not retried, because ${soft}`)
+    const node = (await place.run("node", "c", "hard")).stdout
+    expect(node.split("Error: could not load\n")).toHaveLength(3)
+    expect(node).toContain("Caused by: Declined: refused (status 401, code E_AUTH)")
+    expect(node.split(`Not retried, because ${hard}`)).toHaveLength(2)
+    expect((await place.run("node", "c", "soft")).stdout).toContain(`Not retried, because ${soft}`)
+    const error = {
+      name: "Error",
+      message: "could not load",
+      cause: { name: "Declined", message: "refused", status: 401, code: "E_AUTH" },
+      notRetried: "attempts",
+    }
+    const { value } = await place.json("inspect", "c")
+    expect(value).toMatchObject({ failure: { error }, nodes: [{ error: { notRetried: "defect" } }, { error }] })
+    expect((await place.json("node", "c", "hard")).value).toMatchObject({
+      attempts: [{ error: { cause: error.cause } }, { error }],
+    })
   })
 
   it("of a workflow, or of a program it starts, does not mix with the JSON of the command", async () => {

@@ -605,6 +605,7 @@ describe("an agent that fails", () => {
     ["too many requests", provider({ statusCode: 429, isRetryable: true }), true, 429],
     ["a request timeout", provider({ statusCode: 408 }), true, 408],
     ["an answer that is no JSON", new SyntaxError("Unexpected token <"), true],
+    ["a length that is out of range", new RangeError("Invalid array length"), true],
     ["a conflict", provider({ status: 409 }), true, 409],
     ["a server error", provider({ statusCode: 503 }), true, 503],
     ["an overload", provider({ statusCode: 529 }), true, 529],
@@ -626,7 +627,7 @@ describe("an agent that fails", () => {
       expect(failed).toMatchObject({ nodeId: "s", agent: "a", retryable, cause: error })
       expect(failed.status).toBe(status)
       expect(failed.message).toContain(error.message)
-      expect(failed.message.includes("is not asked again")).toBe(!retryable)
+      expect(failed.message.includes("then resume the run")).toBe(!retryable)
       expect(a.requests).toHaveLength(1)
       // Another agent is asked at once, whatever the first one has.
       expect(yield* asking([a, agent("b", '{"risk":"low"}')]).answer).toEqual({ risk: "low" })

@@ -147,7 +147,8 @@ describe.each(stores)("on %s", (_, store) => {
               attempts: times,
               error: {
                 name: "InvalidDelay",
-                message: `its "retry" asks for another attempt at ${given}, which is no time (asked because of Error: provider is down)`,
+                message: `its "retry" asks for another attempt at ${given}, which is no time`,
+                errors: [{ name: "Error", message: "provider is down" }],
               },
             },
           })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import type { InvalidDelay } from "@smithers/core/Errors"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import * as Context from "effect/Context"
@@ -7,6 +8,9 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+
+/** An error as it is kept. */
+const named = (name: string): ErrorInfo => ({ name, message: "", retryable: true })
 
 const policy = (options: RetryPolicy.RetryOptions): RetryPolicy.RetryPolicy => {
   const made = RetryPolicy.fromOptions(options)
@@ -17,13 +21,13 @@ const policy = (options: RetryPolicy.RetryOptions): RetryPolicy.RetryPolicy => {
 /** The delays a policy gives, one failure after the other, at most `limit`; each attempt fails 5 ms after it was made. */
 const delays = <R>(
   driven: RetryPolicy.RetryPolicy<R>,
-  { limit = 20, errors = [] as ReadonlyArray<unknown> } = {},
+  { limit = 20, errors = [] as ReadonlyArray<ErrorInfo> } = {},
 ): Effect.Effect<ReadonlyArray<number>, InvalidDelay, R> =>
   Effect.gen(function* () {
     const given: Array<number> = []
     let driver = RetryPolicy.start(driven)
     for (let now = 1_000_000; given.length < limit; ) {
-      const step = yield* RetryPolicy.next(driver, now, errors[given.length])
+      const step = yield* RetryPolicy.next(driver, now, errors[given.length] ?? named("Error"))
       if (step.retryAt === undefined) return given
       given.push(step.retryAt - now)
       driver = step.driver
@@ -55,6 +59,9 @@ describe("a policy from options", () => {
     ["not at all", { maxAttempts: 4, backoff: "constant", initialDelay: "2 minutes" }, [120_000, 120_000, 120_000]],
     ["up to a limit", { maxAttempts: 6, initialDelay: "1s", maxDelay: "3s" }, [1000, 2000, 3000, 3000, 3000]],
     ["from nothing", { maxAttempts: 3, initialDelay: 0 }, [0, 0]],
+    ["up to the default limit", { maxAttempts: 4, initialDelay: "2m" }, [120_000, 240_000, 300_000]],
+    ["from a delay beyond the default limit, which then is the limit", { initialDelay: "1h" }, [3_600_000, 3_600_000, 3_600_000]],
+    ["from a delay beyond a limit that was asked for", { maxAttempts: 3, initialDelay: "1h", maxDelay: "10m" }, [600_000, 600_000]],
     ["and may be made once only", { maxAttempts: 2, initialDelay: "7s" }, [7000]],
     ["and may not be made at all", { maxAttempts: 1 }, []],
   ])("grows its delays %s", ([, options, expected]) =>
@@ -92,7 +99,23 @@ describe("a policy from options", () => {
     }),
   )
 
+  it.effect("spreads a delay beyond the default limit around itself, and not below it", () =>
+    Effect.gen(function* () {
+      const given: Array<number> = []
+      for (let seed = 0; seed < 200; seed++) {
+        const initialDelay = seed % 2 === 0 ? 270_000 : 3_600_000
+        const [delay = 0] = yield* Effect.withRandom(delays(policy({ maxAttempts: 2, initialDelay })), Random.make(seed))
+        given.push(delay / initialDelay)
+      }
+      expect(Math.min(...given)).toBeLessThan(0.85)
+      expect(Math.min(...given)).toBeGreaterThanOrEqual(0.8)
+      expect(Math.max(...given)).toBeGreaterThan(1.15)
+      expect(Math.max(...given)).toBeLessThanOrEqual(1.2)
+    }),
+  )
+
   it("shows itself in full", () => {
+    expect(policy({ initialDelay: "1h" }).shown).toEqual({ ...RetryPolicy.defaults, initialDelay: "1h", maxDelay: "1h" })
     expect(policy({ maxAttempts: 7 }).shown).toEqual({ ...RetryPolicy.defaults, maxAttempts: 7 })
   })
 
@@ -130,7 +153,7 @@ describe("a policy from options", () => {
 class Fast extends Context.Tag("test/Fast")<Fast, boolean>() {}
 
 describe("a policy from a schedule", () => {
-  const from = <R>(schedule: Schedule.Schedule<unknown, never, R>) => delays(RetryPolicy.fromSchedule(schedule))
+  const from = <R>(schedule: Schedule.Schedule<unknown, ErrorInfo, R>) => delays(RetryPolicy.fromSchedule(schedule))
 
   it.effect("follows it", () =>
     Effect.gen(function* () {
@@ -153,8 +176,8 @@ describe("a policy from a schedule", () => {
 
   it.effect("is given the error of each failure", () =>
     Effect.gen(function* () {
-      const busy = Schedule.recurWhile((error) => error === "busy") as Schedule.Schedule<unknown, never>
-      const errors = ["busy", "busy", "broken", "busy"]
+      const busy = Schedule.recurWhile(({ name }: ErrorInfo) => name === "Busy")
+      const errors = ["Busy", "Busy", "Broken", "Busy"].map(named)
       expect(yield* delays(RetryPolicy.fromSchedule(busy), { errors })).toEqual([0, 0])
     }),
   )
@@ -169,7 +192,7 @@ describe("a policy from a schedule", () => {
 
   it.effect("never asks for a time that is over", () =>
     Effect.gen(function* () {
-      const step = yield* RetryPolicy.next(RetryPolicy.start(RetryPolicy.fromSchedule(Schedule.recurs(1))), 123.5, "error")
+      const step = yield* RetryPolicy.next(RetryPolicy.start(RetryPolicy.fromSchedule(Schedule.recurs(1))), 123.5, named("Error"))
       expect(step.retryAt).toBe(124)
     }),
   )
@@ -182,10 +205,7 @@ describe("a policy taken up again from stored failures", () => {
     ["a schedule", RetryPolicy.fromSchedule(Schedule.intersect(Schedule.fibonacci("10 millis"), Schedule.recurs(5)))],
     ["a schedule of two parts", RetryPolicy.fromSchedule(Schedule.andThen(Schedule.recurs(2), Schedule.spaced("1 minute")))],
     ["a schedule by the time passed", RetryPolicy.fromSchedule(Schedule.recurUpTo("1 second"))],
-    [
-      "a schedule by the error",
-      RetryPolicy.fromSchedule(Schedule.recurWhile((error) => error !== 3) as Schedule.Schedule<unknown, never>),
-    ],
+    ["a schedule by the error", RetryPolicy.fromSchedule(Schedule.recurWhile(({ name }: ErrorInfo) => name !== "3"))],
   ]
   const failures = FastCheck.array(FastCheck.record({ after: FastCheck.nat(700), error: FastCheck.nat(4) }), { maxLength: 12 })
 
@@ -195,8 +215,8 @@ describe("a policy taken up again from stored failures", () => {
       { all: failures, cut: FastCheck.nat(12) },
       ({ all, cut }) =>
         Effect.gen(function* () {
-          const told: Array<{ readonly at: number; readonly error: number }> = []
-          for (const { after, error } of all) told.push({ at: (told.at(-1)?.at ?? 5000) + after, error })
+          const told: Array<{ readonly at: number; readonly error: ErrorInfo }> = []
+          for (const { after, error } of all) told.push({ at: (told.at(-1)?.at ?? 5000) + after, error: named(`${error}`) })
           const tell = (driver: RetryPolicy.Driver, from: number) =>
             Effect.gen(function* () {
               const retries: Array<number | undefined> = []
@@ -220,13 +240,13 @@ describe("a policy taken up again from stored failures", () => {
 
   it.effect("has as many retries left with jitter, each within its bounds", () =>
     Effect.gen(function* () {
-      const stored = [1000, 3000].map((at) => ({ at, error: "no" }))
+      const stored = [1000, 3000].map((at) => ({ at, error: named("Error") }))
       let driver = yield* RetryPolicy.replay(RetryPolicy.standard, stored)
-      const third = yield* RetryPolicy.next(driver, 10_000, "no")
+      const third = yield* RetryPolicy.next(driver, 10_000, named("Error"))
       expect(third.retryAt).toBeGreaterThanOrEqual(13_200)
       expect(third.retryAt).toBeLessThanOrEqual(14_800)
       driver = third.driver
-      expect((yield* RetryPolicy.next(driver, 20_000, "no")).retryAt).toBeUndefined()
+      expect((yield* RetryPolicy.next(driver, 20_000, named("Error"))).retryAt).toBeUndefined()
     }),
   )
 
@@ -234,7 +254,7 @@ describe("a policy taken up again from stored failures", () => {
     Effect.gen(function* () {
       const driver = yield* RetryPolicy.replay(RetryPolicy.none, [])
       expect(driver).toEqual(RetryPolicy.start(RetryPolicy.none))
-      expect((yield* RetryPolicy.next(driver, 1, "no")).retryAt).toBeUndefined()
+      expect((yield* RetryPolicy.next(driver, 1, named("Error"))).retryAt).toBeUndefined()
     }),
   )
 })

@@ -215,8 +215,8 @@ describe("an output that the database cannot hold", () => {
       const [large, small] = yield* workflow.execute({}, { runId: "r" }).pipe(Effect.provide(store(filename)))
       expect([large, small]).toEqual([undefined, 1])
       expect(runs).toEqual({ large: 1, small: 1 })
-      const [failed] = query<{ error: string }>(filename, "SELECT error FROM smithers_nodes WHERE node_id = 'large'")
-      expect(JSON.parse(failed?.error ?? "")).toMatchObject({ name: "StoreRefused", retryable: false })
+      const [failed] = query<{ error: string }>(filename, "SELECT error FROM smithers_attempts WHERE node_id = 'large'")
+      expect(JSON.parse(failed?.error ?? "")).toMatchObject({ name: "StoreRefused", retryable: false, notRetried: "unstorable" })
     }),
   )
 })

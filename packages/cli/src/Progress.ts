@@ -1,11 +1,12 @@
 /**
  * A run as it goes on: what each event says to a person, and what the nodes of the run are doing after it. Plain functions of events.
  */
+import { type ErrorInfo, text, whyNotRetried } from "@smithers/core/ErrorInfo"
 import { withdrawals } from "@smithers/core/Errors"
 import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import { clock, oneLine, plural, shorten, span } from "./Text.ts"
+import { clock, longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
 
 /** A node in one iteration, as it is shown. */
 export interface ShownNode {
@@ -73,7 +74,7 @@ export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, wai
       retryAt: node.retryAt ?? undefined,
       waitsFor: wait === undefined ? undefined : waitText(wait.kind, wait.request, wait.name ?? undefined),
       deadline: wait?.deadline ?? undefined,
-      error: node.error === null ? undefined : `${node.error.name}: ${node.error.message}`,
+      error: node.error === null ? undefined : text(node.error),
     })
   }
   return progress
@@ -139,13 +140,13 @@ export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress 
           ...base,
           status: event.retryAt === undefined ? "failed" : "retrying",
           retryAt: event.retryAt,
-          error: `${event.error.name}: ${event.error.message}`,
+          error: text(event.error),
         }
       case "AttemptInterrupted":
       case "NodeReset":
         return { ...base, status: "interrupted" }
       case "NodeFailed":
-        return { ...base, status: "failed", error: `${event.error.name}: ${event.error.message}` }
+        return { ...base, status: "failed", error: text(event.error) }
       case "NodeSkipped":
         return { ...base, status: "skipped" }
       case "WaitStarted":
@@ -160,8 +161,14 @@ export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress 
   return next === undefined ? progress : put(progress, key, next)
 }
 
-const errorText = (error: { readonly name: string; readonly message: string }): string =>
-  shorten(oneLine(`${error.name}: ${error.message}`), 300)
+/** Characters of an error on a line: enough for a message and a few causes. */
+const longestError = 600
+
+/** An error with its causes, and why it is not retried. */
+export const errorText = (error: ErrorInfo): string => {
+  const why = whyNotRetried(error)
+  return `${shorten(oneLine(text(error)), longestError)}${why === undefined ? "" : `; not retried, because ${why}`}`
+}
 
 const named = (names: ReadonlyArray<string>): string =>
   names.length > 5 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ")
@@ -244,7 +251,7 @@ const textOf = ({ event, at }: LoggedEvent): string => {
     case "RunFinished":
       return "✓ finished"
     case "RunFailed":
-      return `✗ failed: ${shorten(oneLine(event.failure.message), 500)}`
+      return `✗ failed: ${shorten(oneLine(event.failure.message), longestFailure)}`
     case "RunCancelled":
       return `■ cancelled${event.reason === undefined ? "" : `: ${shorten(oneLine(event.reason), 200)}`}`
     default:

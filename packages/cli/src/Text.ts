@@ -29,6 +29,9 @@ export const shorten = (text: string, length: number): string => {
 const longestValue = 4000
 const mostLines = 100
 
+/** Characters of why a run has failed: the error with its causes, and why it was not retried. */
+export const longestFailure = 2000
+
 /** A long text for a person: its beginning, and how to see all of it. */
 export const excerpt = (text: string, hint: string): string => {
   const safe = neutralise(text)

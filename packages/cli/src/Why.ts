@@ -1,9 +1,10 @@
 /**
  * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
  */
+import { text } from "@smithers/core/ErrorInfo"
 import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
 import { titleOf, waitText } from "./Progress.ts"
-import { oneLine, plural, quoted, resumeOption, shorten, span } from "./Text.ts"
+import { longestFailure, oneLine, plural, quoted, resumeOption, shorten, span } from "./Text.ts"
 
 /** What is known of a run. */
 export interface Known {
@@ -113,7 +114,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
     case "cancelled":
       return { reason: "cancelled", sentence: `${it} was cancelled; resuming takes that back.`, commands: [resume] }
     case "failed": {
-      const said = failure === null ? "" : `: ${shorten(oneLine(failure.message), 500)}`
+      const said = failure === null ? "" : `: ${shorten(oneLine(failure.message), longestFailure)}`
       return { reason: "failed", sentence: `${it} has failed${said}`, commands: [resume] }
     }
     case "paused":
@@ -154,7 +155,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
       }
     }
     const next = active.reduce((least, node) => ((node.retryAt ?? 0) < (least.retryAt ?? 0) ? node : least))
-    const error = next.error === null ? "" : ` after ${shorten(oneLine(`${next.error.name}: ${next.error.message}`), 300)}`
+    const error = next.error === null ? "" : ` after ${shorten(oneLine(text(next.error)), longestFailure)}`
     return {
       reason: "retrying",
       sentence: `${it} tries "${next.nodeId}" again ${inTime(next.retryAt ?? now, now)}${error} (${plural(next.attempt, "attempt")} so far).`,

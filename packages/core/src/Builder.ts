@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
 import { Decision } from "./Decision.ts"
 import type { Engine } from "./Engine.ts"
+import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idRule, isNodeId, keptId, shownId } from "./Ids.ts"
 import * as ComposedCodec from "./internal/composedCodec.ts"
@@ -88,7 +89,6 @@ export interface StepOptions<
   S extends Codec.AnySchema,
   N extends Needs,
   Code extends Run<Input, S, N>,
-  RetryInput,
   RetryServices,
   Skip extends boolean,
   Soft extends boolean,
@@ -102,10 +102,10 @@ export interface StepOptions<
   /** The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. */
   readonly run: Code
   /**
-   * When to try again; retries are on by default. `false` turns them off. A Schedule is fed the error of each attempt: as it was
-   * raised or, after a restart, as it was stored (`ErrorInfo`).
+   * When to try again; retries are on by default. `false` turns them off. A Schedule is fed the error of each attempt as it is stored
+   * ({@link ErrorInfo}), so that it goes by the same before and after a restart.
    */
-  readonly retry?: RetryPolicy.RetryOptions | Schedule.Schedule<unknown, RetryInput, RetryServices> | false
+  readonly retry?: RetryPolicy.RetryOptions | Schedule.Schedule<unknown, ErrorInfo, RetryServices> | false
   /** Longest time for one attempt. */
   readonly timeout?: RetryPolicy.DurationLike
   /** Longest time an attempt may go without calling `heartbeat`. */
@@ -300,7 +300,6 @@ export interface Builder<out Input> {
     N extends Needs = {},
     // The default is what types the parameters and the literals of `run`: a type parameter is its default until inferred.
     Code extends Run<Input, S, N> = Run<Input, S, N, never>,
-    RetryInput = unknown,
     RetryServices = never,
     Skip extends boolean = false,
     Soft extends boolean = false,
@@ -308,7 +307,7 @@ export interface Builder<out Input> {
     Denied extends "fail" | "skip" = "fail",
   >(
     id: Id,
-    options: StepOptions<Input, S, N, Code, RetryInput, RetryServices, Skip, Soft, Undone, Denied>,
+    options: StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied>,
   ) => Step<
     Id,
     Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined) | ([Denied] extends ["fail"] ? never : undefined),
@@ -571,7 +570,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
   const retry = (where: string, declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
     if (declared === undefined) return RetryPolicy.standard
     if (declared === false) return RetryPolicy.none
-    if (Schedule.isSchedule(declared)) return RetryPolicy.fromSchedule(declared as Schedule.Schedule<unknown, never, unknown>)
+    if (Schedule.isSchedule(declared)) return RetryPolicy.fromSchedule(declared as Schedule.Schedule<unknown, ErrorInfo, unknown>)
     if (typeof declared !== "object" || declared === null || Array.isArray(declared))
       return refuse(where, `"retry" must be an object, a Schedule or false`)
     checkKeys(`${where}, "retry"`, declared as Loose, retryKeys)

@@ -14,6 +14,7 @@ import * as JSONSchema from "effect/JSONSchema"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
+import { cutIssues } from "./ErrorInfo.ts"
 import { canonical, isPlainObject, isTooDeep, type Json, toJson } from "./internal/json.ts"
 import * as Kept from "./internal/kept.ts"
 import * as Raised from "./internal/raised.ts"
@@ -111,7 +112,7 @@ export const threw = (thrown: unknown): string => {
 
 const line = (path: string, message: string): string => (path === "" ? message : `${path}: ${message}`)
 
-const refuse = (found: { readonly path: string; readonly problem: string }): Issues => [line(found.path, found.problem)]
+const refuse = (found: { readonly path: string; readonly problem: string }): Issues => cutIssues([line(found.path, found.problem)])
 
 const storable = (value: unknown): Either.Either<Json | undefined, Issues> => {
   if (value === undefined) return Either.right(undefined)
@@ -134,7 +135,7 @@ const unreadable = (value: unknown): Issues | undefined => {
 }
 
 const parseIssues = (issue: ParseResult.ParseIssue): Issues =>
-  ParseResult.ArrayFormatter.formatIssueSync(issue).map((found) => line(found.path.map(String).join("."), found.message))
+  cutIssues(ParseResult.ArrayFormatter.formatIssueSync(issue).map((found) => line(found.path.map(String).join("."), found.message)))
 
 /** The value, where a schema answers at once, as nearly all do. */
 const answer = <A, E, R>(parsed: Effect.Effect<A, E, R>): { readonly value: A } | undefined =>
@@ -216,10 +217,12 @@ const anonymous = (schema: unknown): unknown => {
 }
 
 const standardIssues = (issues: ReadonlyArray<StandardSchemaV1.Issue>): Issues =>
-  issues.map((issue) => {
-    const path = (issue.path ?? []).map((segment) => String(typeof segment === "object" ? segment.key : segment))
-    return line(path.join("."), issue.message)
-  })
+  cutIssues(
+    issues.map((issue) => {
+      const path = (issue.path ?? []).map((segment) => String(typeof segment === "object" ? segment.key : segment))
+      return line(path.join("."), issue.message)
+    }),
+  )
 
 const fromStandard = (schema: StandardSchemaV1): Codec => {
   const validate = (value: unknown): Effect.Effect<unknown, Issues> => {

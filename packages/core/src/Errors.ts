@@ -3,22 +3,10 @@
  * to do. They are schemas, so that a failure stored by one process reads back in another.
  */
 import * as Schema from "effect/Schema"
+import { ErrorInfo, NotRetried, sentence, text, whyNotRetried } from "./ErrorInfo.ts"
 import { idRule, isChildRunId, shownId } from "./Ids.ts"
 
-/** What is kept of an error that a step's own code raised: enough to read it tomorrow in another process. */
-export const ErrorInfo = Schema.Struct({
-  /** The `_tag` of a tagged error, otherwise the class name (`TypeError`). */
-  name: Schema.String,
-  message: Schema.String,
-  stack: Schema.optional(Schema.String),
-  /** False where running again cannot help: `NonRetryable`, and defects of the user's own code. */
-  retryable: Schema.Boolean,
-  /** What the runtime itself found wrong; absent for errors of the step's own code. */
-  kind: Schema.optional(Schema.Literal("timeout", "heartbeatTimeout", "crashLoop")),
-  /** What was wrong with an output, one line per issue. */
-  issues: Schema.optional(Schema.Array(Schema.String)),
-})
-export type ErrorInfo = typeof ErrorInfo.Type
+export { ErrorInfo } from "./ErrorInfo.ts"
 
 const runFields = { runId: Schema.String }
 const nodeFields = { ...runFields, nodeId: Schema.String, iteration: Schema.Number }
@@ -123,7 +111,7 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
 }) {
   override get message(): string {
     const attempts = this.attempts === 0 ? "" : ` after ${plural(this.attempts, "attempt")}`
-    return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${this.error.name}: ${sentence(this.error.message)} Resuming the run tries it again.`
+    return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${sentence(text(this.error))} ${thereafter(this.error)}`
   }
 }
 
@@ -133,9 +121,11 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedO
   attempts: Schema.Number,
   limit: Schema.Literal("timeout", "heartbeatTimeout"),
   timeoutMs: Schema.Number,
+  notRetried: Schema.optional(NotRetried),
 }) {
   override get message(): string {
-    return `Step "${this.nodeId}" of run "${this.runId}" exceeded its ${this.limit} of ${this.timeoutMs} ms in attempt ${this.attempts}. Resuming the run tries it again.`
+    const then = thereafter({ retryable: true, notRetried: this.notRetried })
+    return `Step "${this.nodeId}" of run "${this.runId}" exceeded its ${this.limit} of ${this.timeoutMs} ms in attempt ${this.attempts}. ${then}`
   }
 }
 
@@ -155,7 +145,7 @@ export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
       const why =
         this.error === undefined
           ? "Each time it was claimed and nothing came of it, as when its process dies of it."
-          : `${this.error.name}: ${sentence(this.error.message)}`
+          : sentence(text(this.error))
       return `Run "${this.runId}" could not be taken up ${this.interruptions} times in a row. ${why} Nothing that is done is lost: repair the workflow, then resume the run.`
     }
     return `Step "${this.nodeId}" of run "${this.runId}" was running each of the last ${this.interruptions} times the process died. Repair the step, then resume the run.`
@@ -165,7 +155,7 @@ export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
 /** Working on a run ended in a defect: a fault of the runtime or of its store, and not of the workflow, whose own faults are failures. */
 export class WorkDied extends Schema.TaggedError<WorkDied>()("WorkDied", { ...runFields, error: ErrorInfo }) {
   override get message(): string {
-    return `Working on run "${this.runId}" ended in a defect of the runtime or its store: ${this.error.name}: ${this.error.message}`
+    return `Working on run "${this.runId}" ended in a defect of the runtime or its store: ${text(this.error)}`
   }
 }
 
@@ -513,7 +503,7 @@ export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()
   failed: Schema.Array(Uncompensated),
 }) {
   override get message(): string {
-    const failed = this.failed.map(({ nodeId, error }) => `"${nodeId}" (${error.name}: ${error.message})`).join(", ")
+    const failed = this.failed.map(({ nodeId, error }) => `"${nodeId}" (${text(error)})`).join(", ")
     return `${sentence(this.cause.message)} And of what the run had done this could not be undone: ${failed}. Undo it by hand.`
   }
 }
@@ -565,7 +555,7 @@ export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed"
   override get message(): string {
     const status = this.status === undefined ? "" : ` with HTTP status ${this.status}`
     const cure = this.isOwnCode ? "Mend the code of the agent" : "Check its key, its model and its settings"
-    const advice = this.retryable ? "" : `. It is not asked again, since it would fail alike. ${cure}, then resume the run.`
+    const advice = this.retryable ? "" : `. ${cure}, then resume the run.`
     return `Agent "${this.agent}" of step "${this.nodeId}" failed${status}: ${this.reason}${advice}`
   }
 }
@@ -607,7 +597,11 @@ export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDel
   }
 }
 
-/** A text that ends as a sentence does. */
-const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
+/** Why a step's failure was not retried, and what resuming its run does. */
+const thereafter = (error: Pick<ErrorInfo, "retryable" | "notRetried">): string => {
+  const why = whyNotRetried(error)
+  const then = error.retryable ? "Resuming the run tries it again." : "Once that is put right, resuming the run tries it again."
+  return `${why === undefined ? "" : `Not retried, because ${why}. `}${then}`
+}
 
 const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`

@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
+import type { ErrorInfo, NotRetried } from "./ErrorInfo.ts"
 import { InvalidDelay } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
 
@@ -21,7 +22,7 @@ export interface RetryOptions {
   readonly backoff?: "exponential" | "linear" | "constant"
   /** Delay before the first retry. */
   readonly initialDelay?: Millis.DurationLike
-  /** No delay is longer than this. */
+  /** No delay is longer than this. Default: 5 minutes, or `initialDelay` where that is longer. */
   readonly maxDelay?: Millis.DurationLike
   /** Growth per retry of the exponential back-off. */
   readonly factor?: number
@@ -50,15 +51,15 @@ export const longestAskedMs = Millis.make(3_600_000)
 
 /** A retry policy ready to be driven: its schedule, and what is shown of it in a plan. */
 export interface RetryPolicy<R = never> {
-  readonly schedule: Schedule.Schedule<unknown, never, R>
+  readonly schedule: Schedule.Schedule<unknown, ErrorInfo, R>
   /** At most so long is waited because whoever refused the attempt asks for it: the author's `maxDelay`, or else {@link longestAskedMs}. */
   readonly longestAskedMs: Millis.Millis
   /** Absent for the default policy. */
   readonly shown?: RetryOptions | "schedule"
 }
 
-/** Takes any Effect `Schedule` as a policy. Its input is the step's error: as raised, or as stored after a restart. */
-export const fromSchedule = <R>(schedule: Schedule.Schedule<unknown, never, R>): RetryPolicy<R> => ({
+/** Takes any Effect `Schedule` as a policy. Its input is the error of each attempt as it is stored, before and after a restart. */
+export const fromSchedule = <R>(schedule: Schedule.Schedule<unknown, ErrorInfo, R>): RetryPolicy<R> => ({
   schedule,
   longestAskedMs,
   shown: "schedule",
@@ -96,8 +97,10 @@ export const fromOptions = (options: RetryOptions): RetryPolicy | { readonly pro
   Either.match(read(options), {
     onLeft: (problem) => ({ problem }),
     onRight: ({ maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }) => {
-      // Room is left for the jitter to spread the longest delays too.
-      const longest = maxDelayMs / (jitter ? 1.2 : 1)
+      // Room is left for the jitter to spread the longest delays too; but a default never cuts the delay that was asked for.
+      const limit = maxDelayMs / (jitter ? 1.2 : 1)
+      const isDefault = options.maxDelay === undefined
+      const longest = isDefault ? Math.max(limit, initialDelayMs) : limit
       const growth = {
         exponential: (retry: number) => initialDelayMs * factor ** retry,
         linear: (retry: number) => initialDelayMs * (retry + 1),
@@ -106,14 +109,16 @@ export const fromOptions = (options: RetryOptions): RetryPolicy | { readonly pro
       const retries = Number.isFinite(maxAttempts) ? Schedule.recurs(maxAttempts - 1) : Schedule.forever
       const delayed = Schedule.addDelay(retries, (retry) => Duration.millis(Math.min(growth(retry), longest)))
       const shown = (given: unknown, ms: Millis.Millis) => (typeof given === "string" ? (given as Millis.DurationLike) : ms)
+      const initialDelay = shown(options.initialDelay ?? defaults.initialDelay, initialDelayMs)
+      const isLonger = isDefault && initialDelayMs > maxDelayMs
       return {
         schedule: jitter ? Schedule.jittered(delayed) : delayed,
-        longestAskedMs: options.maxDelay === undefined ? longestAskedMs : maxDelayMs,
+        longestAskedMs: isDefault ? longestAskedMs : maxDelayMs,
         shown: {
           maxAttempts,
           backoff,
-          initialDelay: shown(options.initialDelay ?? defaults.initialDelay, initialDelayMs),
-          maxDelay: shown(options.maxDelay ?? defaults.maxDelay, maxDelayMs),
+          initialDelay,
+          maxDelay: isLonger ? initialDelay : shown(options.maxDelay ?? defaults.maxDelay, maxDelayMs),
           factor,
           jitter,
         },
@@ -145,9 +150,9 @@ export interface Next<R = never> {
 }
 
 /** Takes one failure. Fails with {@link InvalidDelay} where the policy asks for no time. */
-export const next = <R>(driver: Driver<R>, failedAt: number, error: unknown): Effect.Effect<Next<R>, InvalidDelay, R> =>
+export const next = <R>(driver: Driver<R>, failedAt: number, error: ErrorInfo): Effect.Effect<Next<R>, InvalidDelay, R> =>
   Effect.flatMap(
-    driver.policy.schedule.step(failedAt, error as never, driver.position),
+    driver.policy.schedule.step(failedAt, error, driver.position),
     ([position, , decision]): Either.Either<Next<R>, InvalidDelay> => {
       const after = { policy: driver.policy, position }
       if (!ScheduleDecision.isContinue(decision)) return Either.right({ driver: after, retryAt: undefined })
@@ -159,10 +164,14 @@ export const next = <R>(driver: Driver<R>, failedAt: number, error: unknown): Ef
     },
   )
 
+/** Why a policy that has given up did so. */
+export const whyEnded = <R>({ policy: { shown } }: Driver<R>): NotRetried =>
+  shown === "schedule" ? "schedule" : shown?.maxAttempts === 1 ? "off" : "attempts"
+
 /** Brings a policy to where it stood after these failures. */
 export const replay = <R>(
   policy: RetryPolicy<R>,
-  failures: ReadonlyArray<{ readonly at: number; readonly error: unknown }>,
+  failures: ReadonlyArray<{ readonly at: number; readonly error: ErrorInfo }>,
 ): Effect.Effect<Driver<R>, InvalidDelay, R> =>
   Effect.reduce(failures, start(policy), (driver, failure) =>
     Effect.map(next(driver, failure.at, failure.error), (step) => step.driver),

@@ -803,7 +803,8 @@ const failureOf = (
   if (error.kind === undefined) return new StepFailed({ ...node, attempts, error })
   const step = plan.nodes[plan.positions.get(failed.nodeId) ?? -1]
   const limits = step?._tag === "Step" ? { timeout: step.timeoutMs, heartbeatTimeout: step.heartbeatTimeoutMs } : undefined
-  return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: limits?.[error.kind] ?? 0 })
+  const why = error.notRetried === undefined ? {} : { notRetried: error.notRetried }
+  return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: limits?.[error.kind] ?? 0, ...why })
 }
 
 /** Why an output that was read is not there, and will not come. */

@@ -871,7 +871,7 @@ const predicates = {
 const asking = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
 
 const predicateError = (name: string, thrown: unknown): ErrorInfo => {
-  const raised = Raised.describe(thrown)
-  if (thrown instanceof InvalidRequest || thrown instanceof InvalidCondition) return { ...raised, retryable: false }
-  return { ...raised, message: `its "${name}" threw: ${raised.message}`, retryable: false }
+  const raised = { ...Raised.describe(thrown), retryable: false, notRetried: "plan" } as const
+  if (thrown instanceof InvalidRequest || thrown instanceof InvalidCondition) return raised
+  return { ...raised, message: `its "${name}" threw: ${raised.message}` }
 }

@@ -3,7 +3,7 @@
  * checks what it returns, and answers with what came of it, including when a failed attempt is to be made again. Nothing here
  * knows of frames or of storage.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -12,7 +12,8 @@ import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
 import * as AgentProgram from "./AgentProgram.ts"
 import { type Json, type Kept, keep } from "./Codec.ts"
-import { AgentFailed, type ErrorInfo, InvalidDelay, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
+import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
+import { AgentFailed, InvalidDelay, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import { giveJson } from "./internal/kept.ts"
@@ -90,7 +91,7 @@ export interface Attempt {
   readonly lastHeartbeat: Json | undefined
   /** Where the retry policy stands: driven by earlier failures of this process, or to be brought back from stored ones. */
   readonly driver: RetryPolicy.Driver<unknown> | undefined
-  readonly failures: ReadonlyArray<{ readonly at: number; readonly error: unknown }>
+  readonly failures: ReadonlyArray<{ readonly at: number; readonly error: ErrorInfo }>
   readonly clock: Clock.Clock
   readonly ending: Ending
   /** How long a promise is waited for once its attempt is interrupted (ms). */
@@ -154,11 +155,13 @@ const judge = (attempt: Attempt, failed: Explained, now: Millis.Millis): Effect.
   const { error, cause } = failed
   const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
   return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
-    if (!error.retryable) return Effect.succeed({ _tag: "Failed", error, cause, retryAt: undefined, driver: before } as const)
-    return Effect.map(RetryPolicy.next(before, now, cause), ({ driver, retryAt }) => {
+    if (!error.retryable) return Effect.succeed<AttemptResult>({ _tag: "Failed", error, cause, retryAt: undefined, driver: before })
+    return Effect.map(RetryPolicy.next(before, now, error), ({ driver, retryAt }): AttemptResult => {
+      if (retryAt === undefined) {
+        return { _tag: "Failed", error: { ...error, notRetried: RetryPolicy.whyEnded(driver) }, cause, driver, retryAt }
+      }
       const earliest = Millis.after(now, retryAfterOf(cause, attempt.step.retry.longestAskedMs))
-      const later = retryAt === undefined || retryAt > earliest ? retryAt : earliest
-      return { _tag: "Failed", error, cause, driver, retryAt: later } as const
+      return { _tag: "Failed", error, cause, driver, retryAt: Math.max(retryAt, earliest) as Millis.Millis }
     })
   })
 }
@@ -173,17 +176,11 @@ const retryAfterOf = (cause: unknown, longestMs: Millis.Millis): Millis.Millis =
 
 /** A Schedule is the author's code too: where it throws, the attempt must not look like one cut short, which is made again at once. */
 const unjudged = ({ step }: Attempt, failed: Explained, thrown: Cause.Cause<unknown>): AttemptResult => {
-  const cause = Cause.originalError(Cause.squash(thrown))
-  const raised = Raised.describe(cause)
-  const because = `asked because of ${failed.error.name}: ${failed.error.message}`
-  const message = cause instanceof InvalidDelay ? `${raised.message} (${because})` : `its "retry" threw: ${raised.message}`
-  return {
-    _tag: "Failed",
-    error: { ...raised, message, retryable: false },
-    cause,
-    retryAt: undefined,
-    driver: RetryPolicy.start(step.retry),
-  }
+  const cause = Raised.fromCause(thrown)?.error
+  const raised = Raised.describe(cause, [failed.cause])
+  const message = cause instanceof InvalidDelay ? raised.message : `its "retry" threw: ${raised.message}`
+  const error: ErrorInfo = { ...raised, message, retryable: false, notRetried: "policy" }
+  return { _tag: "Failed", error, cause, retryAt: undefined, driver: RetryPolicy.start(step.retry) }
 }
 
 const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {
@@ -334,7 +331,7 @@ const ask = (
       return Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Raised.show(prompt)}`))
     }
     if (prompt.trim() === "") return Effect.fail(new TypeError(`the prompt of step "${step.id}" is empty: no agent was asked`))
-    const last = attempt.failures.at(-1)?.error as ErrorInfo | undefined
+    const last = attempt.failures.at(-1)?.error
     const asked = AgentProgram.run({
       agents,
       prompt,
@@ -376,34 +373,34 @@ interface Explained {
 }
 
 const explain = (cause: Cause.Cause<unknown>, stepId: string): Explained => {
-  // Effect wraps errors to remember their span; what is kept is what was raised.
-  const failure = Option.map(Cause.failureOption(cause), Cause.originalError)
-  if (Option.isSome(failure)) return { error: describe(failure.value), cause: failure.value }
-  const defect = Option.map(Cause.dieOption(cause), Cause.originalError)
-  if (Option.isSome(defect)) return { error: { ...describe(defect.value), retryable: false }, cause: defect.value }
-  const interrupted = new Error(`step "${stepId}" interrupted itself`)
-  return { error: describe(interrupted), cause: interrupted }
+  const { error, isDefect, beside } = Raised.fromCause(cause) ?? {
+    error: new Error(`step "${stepId}" interrupted itself`),
+    isDefect: false,
+    beside: [],
+  }
+  const described = describe(error, beside)
+  if (!isDefect || !described.retryable) return { error: described, cause: error }
+  return { error: { ...described, retryable: false, notRetried: "defect" }, cause: error }
 }
 
-const programmingErrors = new Set(["TypeError", "ReferenceError", "SyntaxError", "RangeError"])
-
-/**
- * Whether another attempt could help. Slips of the step's own code would only repeat themselves; but a `TypeError` that
- * carries a cause is how `fetch` reports a broken connection.
- */
-const isRetryable = (thrown: unknown, name: string): boolean => {
-  if (!(thrown instanceof Error)) return true
-  if (name === "NonRetryable" || name === "MissingNeed" || name === "MissingOutput") return false
-  if (thrown instanceof AgentFailed) return thrown.retryable
-  return !programmingErrors.has(name) || thrown.cause !== undefined
+/** Why another attempt could not help, where that is so: anything else may pass. */
+const forbids = (thrown: unknown): NotRetried | undefined => {
+  if (thrown instanceof AgentFailed) return thrown.retryable ? undefined : "agent"
+  if (Raised.isSlip(thrown)) return "slip"
+  if (!(thrown instanceof Error)) return undefined
+  const name = Raised.nameOf(thrown)
+  if (name === "NonRetryable") return "nonRetryable"
+  return name === "MissingNeed" || name === "MissingOutput" ? "missing" : undefined
 }
 
-const describe = (thrown: unknown): ErrorInfo => {
+const describe = (thrown: unknown, beside: ReadonlyArray<unknown>): ErrorInfo => {
   if (thrown instanceof LimitExceeded) {
     const what = thrown.kind === "timeout" ? "took longer than" : "gave no heartbeat for"
     return { name: "StepTimedOut", message: `${what} ${thrown.limitMs} ms`, retryable: true, kind: thrown.kind }
   }
-  const raised = Raised.describe(thrown)
-  const issues = thrown instanceof InvalidOutput ? { issues: thrown.issues } : {}
-  return { ...raised, retryable: isRetryable(thrown, raised.name), ...issues }
+  const raised = Raised.describe(thrown, beside)
+  const issues = thrown instanceof InvalidOutput ? { issues: cutIssues(thrown.issues) } : {}
+  const notRetried = forbids(thrown)
+  if (notRetried === undefined) return { ...raised, retryable: true, ...issues }
+  return { ...raised, retryable: false, notRetried, ...issues }
 }

@@ -5,6 +5,7 @@
 import type { AnyAgent } from "@smithers/core/Agent"
 import type { Caught, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
+import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import { abbreviated, keptId } from "@smithers/core/Ids"
 import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
 import type * as Effect from "effect/Effect"
@@ -38,14 +39,17 @@ export type Eventually<A> = A | PromiseLike<A> | Effect.Effect<A, unknown, unkno
 /** What a prompt is written with: text, elements, and values, which are shown as JSON. */
 export type Prompt = string | number | bigint | boolean | null | undefined | object
 
-/** `retries` and its companion in one: options with times in milliseconds or as durations, or any Effect Schedule. */
+/**
+ * `retries` and its companion in one: options with times in milliseconds or as durations, or any Effect Schedule, which is fed the error
+ * of each attempt as it is stored.
+ */
 export type TaskRetryPolicy =
   | (Omit<RetryOptions, "maxAttempts"> & {
       readonly maxAttempts?: number
       readonly initialDelayMs?: number
       readonly maxDelayMs?: number
     })
-  | Schedule.Schedule<unknown, unknown>
+  | Schedule.Schedule<unknown, ErrorInfo>
 
 /**
  * What a condition may be or give: whatever JavaScript takes as true or false, but for what is always true: a promise, an Effect, a function.

@@ -8,7 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
-import { excerpt, oneLine, pretty, shorten, span } from "../Text.ts"
+import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
 import { commandLine, commandsFor, exhausted, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
@@ -28,7 +28,7 @@ export const conclude = (
         return finished(db, yield* storage.inspect(runId), `finished after ${took}`)
       case "failed": {
         const value = { runId, status: "failed", error: result.error, next: [resume] }
-        const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, 500)}\nTake it up again: ${resume}`
+        const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}\nTake it up again: ${resume}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
       case "cancelled": {

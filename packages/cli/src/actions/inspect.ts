@@ -2,6 +2,7 @@
  * One run, one node, one output.
  */
 import { nodeNamed } from "@smithers/core/Commands"
+import * as ErrorInfo from "@smithers/core/ErrorInfo"
 import { withdrawals } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
@@ -10,8 +11,9 @@ import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
 import * as PlanTree from "../PlanTree.ts"
+import { errorText } from "../Progress.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
-import { excerpt, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
+import { excerpt, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
 import { commandLine, commandsFor, waitLine } from "../Why.ts"
 
 interface Given {
@@ -61,7 +63,7 @@ const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: numb
 }
 
 const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => {
-  if (node.error !== null && node.status !== "finished") return shorten(`${node.error.name}: ${node.error.message}`, 80)
+  if (node.error !== null && node.status !== "finished") return shorten(ErrorInfo.text(node.error), 80)
   return "output" in node ? shorten(JSON.stringify(node.output) ?? "", 80) : ""
 }
 
@@ -112,10 +114,26 @@ const show = (
     facts.join("\n"),
     ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows)]),
     ...(open.length === 0 ? [] : [["Waits for", ...open.flatMap((wait) => waitLines(wait, now, db))].join("\n")]),
-    ...(failure === null ? [] : [`Failed: ${shorten(failure.message, 500)}`]),
+    ...errorsOf(nodes, failure),
+    ...(failure === null ? [] : [`Failed: ${shorten(failure.message, longestFailure)}`]),
     ...(output === undefined ? [] : [`Output\n${excerpt(pretty(output), hint)}`]),
   ]
   return sections.join("\n\n")
+}
+
+/** Errors of nodes that are shown at most. */
+const mostErrors = 20
+
+/** The errors of nodes, as far as the failure of the run does not say them, and why they are not retried. */
+const errorsOf = (nodes: ReadonlyArray<NodeSummary>, failure: RunDetails["failure"]): ReadonlyArray<string> => {
+  const isSaid = ({ nodeId, iteration }: NodeSummary) =>
+    failure?._tag === "StepFailed" && failure.nodeId === nodeId && failure.iteration === iteration
+  const wrong = nodes.filter((node) => node.error !== null && node.status !== "finished" && !isSaid(node))
+  if (wrong.length === 0) return []
+  const shown = wrong
+    .slice(0, mostErrors)
+    .map((node) => `  ${oneLine(node.nodeId)} (iteration ${node.iteration}): ${errorText(node.error as ErrorInfo.ErrorInfo)}`)
+  return [["Errors", ...shown, ...(wrong.length > mostErrors ? [`  and ${wrong.length - mostErrors} more`] : [])].join("\n")]
 }
 
 const waitLines = (wait: WaitSummary, now: number, db: string | undefined): ReadonlyArray<string> => [
@@ -175,19 +193,18 @@ const nodeText = (
     const took = startedAt === null ? "" : ` after ${span((finishedAt ?? now) - startedAt)}`
     return [
       `  attempt ${attempt.attempt}: ${attempt.status}${took}`,
-      ...(error === null
-        ? []
-        : [
-            indent(excerpt(`${error.name}: ${error.message}${(error.issues ?? []).map((issue) => `\n  ${issue}`).join("")}`, hint)),
-          ]),
+      ...(error === null ? [] : [indent(excerpt(ErrorInfo.lines(error).join("\n"), hint))]),
       ...(heartbeat === null ? [] : [`    last heartbeat: ${shorten(oneLine(JSON.stringify(heartbeat)), 200)}`]),
       ...turns.map((turn) => indent(excerpt(turnText(turn), hint))),
     ]
   })
+  // It may have failed without an attempt.
+  const isSaid = attempts.some((attempt) => attempt.attempt === node.attempt && attempt.error !== null)
+  const own = node.error === null || isSaid ? [] : [indent(excerpt(ErrorInfo.lines(node.error).join("\n"), hint))]
   const decided = wait === undefined || wait.status === "open" ? [] : [`  ${decisionText(wait)}`]
   const asked = wait?.status === "open" ? waitLines(wait, now, db) : []
   const output = "output" in node ? [`  output\n${indent(excerpt(pretty(node.output), hint))}`] : []
-  return [title, ...shown, ...decided, ...asked, ...output].join("\n")
+  return [title, ...shown, ...own, ...decided, ...asked, ...output].join("\n")
 }
 
 const decisionText = ({ approved, by, note, status, reason }: WaitSummary): string => {

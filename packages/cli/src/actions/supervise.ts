@@ -19,7 +19,7 @@ import { Host } from "../Host.ts"
 import { Supervised } from "../Output.ts"
 import * as ProcessWorker from "../ProcessWorker.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
-import { oneLine, parseSpan, resumeWords, shorten, span } from "../Text.ts"
+import { longestFailure, oneLine, parseSpan, resumeWords, shorten, span } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -64,7 +64,7 @@ const makeReport = (screen: ScreenShape, storage: StorageShape) => {
       case "Refused":
         return Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const { error, again } = action
-          const message = `${shorten(error.message, 500)} (again in ${span(again - now)})`
+          const message = `${shorten(error.message, longestFailure)} (again in ${span(again - now)})`
           const exitCode = error._tag === "ResumeFailed" ? error.exitCode : null
           return act({ action: "refused", runId, workflow, message, exitCode, again })
         })

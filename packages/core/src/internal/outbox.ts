@@ -2,8 +2,9 @@
  * What a frame of one run means for other runs: the child runs that it starts, pauses and cancels, and the parent that hears how it ended.
  * It is committed with the frame, so that no crash comes between the two.
  */
+import * as Schema from "effect/Schema"
 import type { Json } from "../Codec.ts"
-import type { ErrorInfo } from "../Errors.ts"
+import { asCause, cutMessage, ErrorInfo } from "../ErrorInfo.ts"
 import { childRunId, compositeKey, type NodeId, placeOf } from "../Ids.ts"
 import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
@@ -11,6 +12,7 @@ import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import type { Interrupt } from "../Scheduler.ts"
 import type { Command, Frame, Instruction } from "../Storage.ts"
+import * as Raised from "./raised.ts"
 
 /** A child run that a node has started. */
 export interface StartedChild {
@@ -160,9 +162,12 @@ export const toldOf = ({ runId, parent, failure, cancel, frame }: RunState.RunSt
   return [{ id: sentId(runId, frame + 1, 0), runId: parent.runId, at, command: endOf(end, runId, parent) }]
 }
 
-/** A failure of a run, as its parent keeps it. */
-export const infoOf = (failure: { readonly _tag: string; readonly message: string }): ErrorInfo => ({
-  name: failure._tag,
-  message: failure.message,
-  retryable: false,
-})
+const isInfo = Schema.is(ErrorInfo)
+
+/** A failure of a run, as its parent keeps it: with the error of the step that it failed by as its cause. */
+export const infoOf = (failure: { readonly _tag: string; readonly message: string }): ErrorInfo => {
+  const { _tag: name, message, error, cause } = failure as typeof failure & { readonly error?: unknown; readonly cause?: unknown }
+  const inner = error ?? Raised.get(cause, "error")
+  const from = isInfo(inner) ? { cause: asCause(inner, { stacks: true }) } : {}
+  return { name, message: cutMessage(message), retryable: false, ...from }
+}

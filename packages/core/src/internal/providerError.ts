@@ -6,6 +6,7 @@
 import * as Either from "effect/Either"
 import * as Millis from "../Millis.ts"
 import * as Raised from "./raised.ts"
+import { get } from "./raised.ts"
 
 export interface Trouble {
   readonly reason: string
@@ -18,13 +19,15 @@ export interface Trouble {
 
 /** Reads an error. `now` is in epoch milliseconds, to count from where the provider names a time of day. */
 export const read = (thrown: unknown, now: Millis.Millis): Trouble => {
-  const errors = unwrap(thrown)
-  const { name, message } = Raised.describe(thrown)
+  const { error } = Raised.unwrap(thrown)
+  const errors = unwrap(error)
+  const { name, message } = Raised.describe(error)
+  const isOwnCode = Raised.isSlip(error)
   return {
     reason: message === "" ? name : message.replaceAll(colour, "").trim(),
     status: first(errors, statusOf),
-    retryable: first(errors, verdict) ?? !isSlip(thrown, name),
-    isOwnCode: isSlip(thrown, name),
+    retryable: first(errors, verdict) ?? !isOwnCode,
+    isOwnCode,
     retryAfterMs: first(errors, (error) => retryAfterOf(error, now)),
   }
 }
@@ -55,16 +58,6 @@ const unwrap = (thrown: unknown): ReadonlyArray<object> => {
   }
   visit(thrown)
   return [...found]
-}
-
-/** Reads a field of a stranger's object: a getter may throw. */
-const get = (target: unknown, field: string): unknown => {
-  if (typeof target !== "object" || target === null) return undefined
-  try {
-    return (target as Record<string, unknown>)[field]
-  } catch {
-    return undefined
-  }
 }
 
 const statusOf = (error: object): number | undefined =>
@@ -100,15 +93,8 @@ const verdict = (error: object): boolean | undefined => {
   if (typeof isRetryable === "boolean") return isRetryable
   const status = statusOf(error)
   if (status !== undefined && status >= 400) return status >= 500 || passing.has(status)
-  return final.has(Raised.describe(error).name) ? false : undefined
+  return final.has(Raised.nameOf(error)) ? false : undefined
 }
-
-/** A `SyntaxError` is not among them: it is a provider's answer that is no JSON, such as a proxy's error page. */
-const slips = new Set(["TypeError", "ReferenceError", "RangeError"])
-
-/** A slip of the agent's own code; but with a cause or a code, it is how `fetch` reports a broken connection. */
-const isSlip = (thrown: unknown, name: string): boolean =>
-  thrown instanceof Error && slips.has(name) && thrown.cause === undefined && get(thrown, "code") === undefined
 
 /** How long the provider asks to be left alone: at most as long as there are dates. */
 const retryAfterOf = (error: object, now: Millis.Millis): Millis.Millis | undefined => {

@@ -1,38 +1,208 @@
 /**
  * What can be told of anything that code has raised. JavaScript lets code throw what it likes, and the run must not fail because of
- * how a step failed: an error without a prototype, or with a `message` that is no text or throws itself, is described as well.
+ * how a step failed: an error without a prototype, with a `message` that is no text or throws itself, or of 20 MB, is described as well.
  */
+import * as Cause from "effect/Cause"
+import * as Runtime from "effect/Runtime"
+import { cut, type ErrorCause, longestMessage } from "../ErrorInfo.ts"
 import { toJson } from "./json.ts"
 
-export interface Raised {
-  /** The `_tag` of a tagged error, otherwise its `name`, otherwise that of its class. */
-  readonly name: string
-  readonly message: string
-  readonly stack?: string
+/** Characters that are kept of each part of an error, and of an error with all its causes: some KB, however large it is. */
+const longest = { name: 200, message: longestMessage, stack: 4096, whole: 32_768 } as const
+
+/** Characters that are kept of a message at least, so that the innermost cause says something. */
+const shortest = 256
+
+/** Errors that are kept of one with its causes and theirs: more than code wraps, fewer than a list of a thousand failures has. */
+const mostErrors = 16
+
+interface Reading {
+  readonly seen: Set<unknown>
+  left: number
 }
 
-/** Describes anything at all. */
-export const describe = (thrown: unknown): Raised => {
+/** Describes anything at all. `beside` was raised together with it. */
+export const describe = (thrown: unknown, beside: ReadonlyArray<unknown> = []): ErrorCause => {
+  const reading: Reading = { seen: new Set(), left: longest.whole }
   try {
-    return read(thrown)
+    const { errors = [], cause, ...own } = read(unwrap(thrown).error, reading)
+    const all = [...errors, ...inside(beside, reading)]
+    return { ...own, ...(cause === undefined ? {} : { cause }), ...(all.length === 0 ? {} : { errors: all }) }
   } catch {
-    return { name: "Error", message: "an error that could not be read" }
+    return { name: "Error", message: unreadable }
   }
 }
 
-const read = (thrown: unknown): Raised => {
-  if (typeof thrown !== "object" || thrown === null) return { name: "Error", message: String(thrown) }
-  const { _tag, name: ownName, message: ownMessage } = thrown as { readonly [key: string]: unknown }
-  const name = [_tag, ownName, thrown.constructor?.name].find(isText) ?? "Error"
-  const message = isText(ownMessage) ? ownMessage : asText(thrown)
-  return thrown instanceof Error && isText(thrown.stack) ? { name, message, stack: thrown.stack } : { name, message }
+/** What failed first in an Effect, and what else did; `undefined` where it was only interrupted. */
+export const fromCause = (
+  cause: Cause.Cause<unknown>,
+): { readonly error: unknown; readonly isDefect: boolean; readonly beside: ReadonlyArray<unknown> } | undefined => {
+  const failures = [...Cause.failures(cause)]
+  const raised = [...failures, ...Cause.defects(cause)]
+  if (raised.length === 0) return undefined
+  // Effect wraps errors to remember their span; what is kept is what was raised.
+  const [first, ...beside] = raised.map((one) => Cause.originalError(one))
+  const { error, isDefect } = unwrap(first)
+  return { error, isDefect: isDefect || failures.length === 0, beside }
+}
+
+/**
+ * What is inside the errors that Effect makes of others: `Effect.tryPromise` and `Effect.try` without a `catch`, and a promise of
+ * `Effect.runPromise`.
+ */
+export const unwrap = (thrown: unknown): { readonly error: unknown; readonly isDefect: boolean } => {
+  let [error, isDefect] = [thrown, false]
+  for (let depth = 0; depth < mostErrors; depth++) {
+    if (Cause.isUnknownException(error)) error = get(error, "error")
+    else if (Runtime.isFiberFailure(error)) {
+      const found = fromCause(error[Runtime.FiberFailureCauseId])
+      if (found === undefined) break
+      error = found.error
+      isDefect ||= found.isDefect
+    } else break
+  }
+  return { error, isDefect }
+}
+
+const inside = (several: ReadonlyArray<unknown>, reading: Reading): ReadonlyArray<ErrorCause> =>
+  several.flatMap((one) => {
+    const { error } = unwrap(one)
+    if (reading.seen.size >= mostErrors || reading.seen.has(error)) return []
+    return [read(error, reading)]
+  })
+
+const read = (thrown: unknown, reading: Reading): ErrorCause => {
+  reading.seen.add(thrown)
+  const take = (text: string, length: number): string => {
+    const taken = cut(text, Math.max(shortest, Math.min(length, reading.left)))
+    reading.left -= taken.length
+    return taken
+  }
+  if (typeof thrown !== "object" || thrown === null) return { name: "Error", message: take(asText(thrown), longest.message) }
+  const full = messageOf(thrown)
+  const name = cut(nameOf(thrown), longest.name)
+  const message = take(full, longest.message)
+  const frames = framesOf(get(thrown, "stack"), full)
+  const stack = frames === undefined || reading.left <= 0 ? undefined : take(frames, longest.stack)
+  const [code, status] = [codeOf(thrown), statusOf(thrown)]
+  const from = get(thrown, "cause") ?? undefined
+  const [cause] = inside(from === undefined ? [] : [from], reading)
+  const errors = inside(severalOf(thrown), reading)
+  return {
+    name,
+    message,
+    ...(stack === undefined ? {} : { stack }),
+    ...(code === undefined ? {} : { code }),
+    ...(status === undefined ? {} : { status }),
+    ...(cause === undefined ? {} : { cause }),
+    ...(errors.length === 0 ? {} : { errors }),
+  }
+}
+
+/** Reads a field of a stranger's object: a getter may throw. */
+export const get = (target: unknown, field: string): unknown => {
+  if ((typeof target !== "object" && typeof target !== "function") || target === null) return undefined
+  try {
+    return (target as Record<string, unknown>)[field]
+  } catch {
+    return undefined
+  }
+}
+
+const builtIn: ReadonlySet<unknown> = new Set([
+  "Error",
+  "TypeError",
+  "ReferenceError",
+  "RangeError",
+  "SyntaxError",
+  "EvalError",
+  "URIError",
+  "AggregateError",
+])
+
+/** The `_tag` of a tagged error, otherwise the name it gives itself, otherwise that of its class. */
+export const nameOf = (thrown: unknown): string => {
+  const [tag, name, named] = [get(thrown, "_tag"), get(thrown, "name"), get(get(thrown, "constructor"), "name")]
+  // A subclass that gives itself no name has that of the class it extends.
+  const isInherited = builtIn.has(name) && thrown instanceof Error
+  return (
+    ([tag, isInherited ? undefined : name, named, name].find((one) => isText(one) && one !== "") as string | undefined) ?? "Error"
+  )
+}
+
+const slips = new Set(["TypeError", "ReferenceError"])
+
+/**
+ * Whether an error is taken for a slip of the code that raised it, which would only repeat itself: a `TypeError` or a `ReferenceError`
+ * itself and no subclass. With a cause or a code it comes from outside: so `fetch` reports a broken connection. A `SyntaxError` or a
+ * `RangeError` comes of data, as of an error page that is read as JSON.
+ */
+export const isSlip = (thrown: unknown): boolean =>
+  thrown instanceof Error && slips.has(nameOf(thrown)) && get(thrown, "cause") === undefined && get(thrown, "code") === undefined
+
+const codeOf = (thrown: object): string | number | undefined => {
+  // Numbers of a DOMException are older than its names, and say less.
+  if (typeof DOMException !== "undefined" && thrown instanceof DOMException) return undefined
+  const code = [get(thrown, "code"), get(thrown, "exitCode")].find((one) => (isText(one) && one !== "") || Number.isFinite(one))
+  return isText(code) ? cut(code, longest.name) : (code as number | undefined)
+}
+
+const statusOf = (thrown: object): number | undefined =>
+  [get(thrown, "status"), get(thrown, "statusCode"), get(get(thrown, "response"), "status")].find(Number.isFinite) as
+    | number
+    | undefined
+
+/** The errors that an error gathers. */
+const severalOf = (thrown: object): ReadonlyArray<unknown> => {
+  const errors = get(thrown, "errors")
+  if (thrown instanceof Error && Array.isArray(errors)) return errors.slice(0, mostErrors)
+  return [get(thrown, "error"), get(thrown, "suppressed")].filter(() => nameOf(thrown) === "SuppressedError")
+}
+
+/** Where in a stack the frames begin is looked for in so many characters after its message. */
+const longestHeader = 1024
+
+/** The frames of a stack, whose first lines repeat name and message. */
+const framesOf = (stack: unknown, message: string): string | undefined => {
+  if (!isText(stack)) return undefined
+  const at = message === "" ? 0 : stack.indexOf(message)
+  const from = at === -1 ? 0 : at + message.length
+  const begin = stack.slice(from, from + longestHeader).search(/^[ \t]{1,16}at /m)
+  return begin === -1 ? undefined : stack.slice(from + begin)
 }
 
 const isText = (value: unknown): value is string => typeof value === "string"
 
-const asText = (value: object): string => {
-  const copied = toJson(value)
-  return "json" in copied ? JSON.stringify(copied.json) : String(value)
+/** What is told of an error by its code and its place, and so is not said twice. */
+const told = new Set(["_tag", "name", "message", "stack", "cause", "errors", "code", "status", "line", "column", "sourceURL"])
+
+/** The message of an error, or what it says by its fields. */
+const messageOf = (thrown: object): string => {
+  try {
+    const { message } = thrown as { readonly message?: unknown }
+    if (isText(message) && message !== "") return message
+    if (thrown instanceof Error) {
+      const fields = Object.entries(thrown).filter(
+        ([key, value]) => !told.has(key) && value !== undefined && "json" in toJson(value),
+      )
+      return fields.length === 0 ? "" : asText(Object.fromEntries(fields))
+    }
+    const { status, statusText } = thrown as { readonly status?: unknown; readonly statusText?: unknown }
+    return typeof status === "number" && isText(statusText) ? `HTTP status ${status} ${statusText}`.trim() : asText(thrown)
+  } catch {
+    return unreadable
+  }
+}
+
+const unreadable = "an error that could not be read"
+
+const asText = (value: unknown): string => {
+  try {
+    const copied = typeof value === "object" && value !== null ? toJson(value) : undefined
+    return copied !== undefined && "json" in copied ? JSON.stringify(copied.json) : String(value)
+  } catch {
+    return unreadable
+  }
 }
 
 /** A value in a few words, for messages. */

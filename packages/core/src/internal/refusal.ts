@@ -22,6 +22,7 @@ export const errorOf = (refused: StoreRefused): ErrorInfo => ({
   name: refused._tag,
   message: refused.message,
   retryable: false,
+  notRetried: "unstorable",
 })
 
 /**

@@ -76,7 +76,7 @@ const interrupted = (record: RunState.StepRecord, plan: Plan.Plan, reason: "cras
   const interruptions = record.interruptions + 1
   if (reason === "shutdown" || interruptions < crashLoopLimit) return [cut]
   const message = `the process died ${interruptions} times in a row while it ran`
-  const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, kind: "crashLoop" }
+  const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, notRetried: "crashLoop", kind: "crashLoop" }
   const step = plan.nodes[plan.positions.get(nodeId) ?? -1]
   const soft = step?._tag === "Step" && step.continueOnFail ? { soft: true } : {}
   return [cut, { _tag: "NodeFailed", nodeId, iteration, error, ...soft }]

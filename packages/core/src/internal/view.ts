@@ -4,6 +4,7 @@
  */
 import * as HashMap from "effect/HashMap"
 import type { Json } from "../Codec.ts"
+import { asCause, type ErrorCause } from "../ErrorInfo.ts"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import { isLeaf } from "../Plan.ts"
@@ -11,13 +12,10 @@ import type { FailureCause } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { giveJson } from "./kept.ts"
 
-/** What a `catch` is told: what failed, and of what. */
-export interface Caught {
+/** What a `catch` is told: what failed, and of what, with the causes of its error and without stacks. */
+export interface Caught extends Omit<ErrorCause, "stack"> {
   readonly nodeId: NodeId
   readonly iteration: number
-  /** The `_tag` of a tagged error, otherwise the class name. */
-  readonly name: string
-  readonly message: string
   /** What was wrong with an output, one line per issue. */
   readonly issues?: ReadonlyArray<string>
   /** What sagas could not undo on the way. */
@@ -35,8 +33,8 @@ const plural = (count: number, one: string, many: string): string => `${count} $
 const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
   switch (reason._tag) {
     case "Error": {
-      const { name, message, issues } = reason.error
-      return { nodeId, iteration, name, message, ...(issues === undefined ? {} : { issues }) }
+      const { issues } = reason.error
+      return { nodeId, iteration, ...asCause(reason.error, { stacks: false }), ...(issues === undefined ? {} : { issues }) }
     }
     case "LoopLimit":
       return {

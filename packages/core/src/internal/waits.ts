@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Json } from "../Codec.ts"
 import * as Decision from "../Decision.ts"
+import { cutMessage, type ErrorInfo } from "../ErrorInfo.ts"
 import { InvalidRequest } from "../Errors.ts"
 import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
@@ -51,8 +52,8 @@ export const judge = (
     const output = accepted.stored === undefined ? {} : { output: accepted.stored }
     return { how, status: "finished", ...table, ...output, ...more }
   }
-  const fail = (how: Ending["how"], name: string, message: string, issues?: ReadonlyArray<string>): Ending => {
-    const error = { name, message, retryable: false, ...(issues === undefined ? {} : { issues }) }
+  const fail = (how: Ending["how"], name: string, message: string, more: Partial<ErrorInfo> = {}): Ending => {
+    const error: ErrorInfo = { name, message: cutMessage(message), retryable: false, notRetried: "wait", ...more }
     return { how, status: "failed", error }
   }
   /** What we give ourselves must match in one of these forms; where the author's schema has no place for any, the node fails. */
@@ -63,7 +64,7 @@ export const judge = (
       if ("how" in taken) return taken
       issues = taken
     }
-    return fail(how, "InvalidOutput", `its output schema does not take what it gives: ${issues.join("; ")}`, issues)
+    return fail(how, "InvalidOutput", `its output schema does not take what it gives: ${issues.join("; ")}`, { issues })
   }
   const end = (ending: Ending) => ({ refused, ending })
   const { on } = node
@@ -113,8 +114,9 @@ export const judge = (
       if (isOver && child.status === "cancelled") break
       if (child.status === "finished") return end(takeOwn("ended", [child.output]))
       if (on.onFail === "continue") return end({ how: "ended", status: "skipped" })
-      const { name, message, issues } = child.error ?? { name: "RunCancelled", message: "it was cancelled" }
-      return end(fail("ended", name, `run "${wait.name}" of workflow "${on.child.name}" ${child.status}: ${message}`, issues))
+      const { name, message, ...from } = child.error ?? { name: "RunCancelled", message: "it was cancelled", retryable: false }
+      const said = `run "${wait.name}" of workflow "${on.child.name}" ${child.status}: ${message}`
+      return end(fail("ended", name, said, { ...from, retryable: false, notRetried: "child" }))
     }
   }
   if (!isOver) return { refused, ending: undefined }

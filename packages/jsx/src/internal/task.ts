@@ -4,6 +4,7 @@
 import { type AnyAgent, nameOf } from "@smithers/core/Agent"
 import { defaultCorrections } from "@smithers/core/AgentProgram"
 import * as Codec from "@smithers/core/Codec"
+import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import { keptId, type NodeId } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { Ask, Cache, Need, NoteRead, PendingRead, Step } from "@smithers/core/Plan"
@@ -352,7 +353,7 @@ const retryOf = (node: HostNode): RetryPolicy.RetryPolicy<unknown> => {
   if (Schedule.isSchedule(retryPolicy)) {
     if (retries !== undefined)
       refuse(node, `"retries" and a Schedule as "retryPolicy" contradict each other: a Schedule says how often by itself`)
-    return RetryPolicy.fromSchedule(retryPolicy as Schedule.Schedule<unknown, never, unknown>)
+    return RetryPolicy.fromSchedule(retryPolicy as Schedule.Schedule<unknown, ErrorInfo, unknown>)
   }
   if (retries === undefined && retryPolicy === undefined) return RetryPolicy.standard
   if (retryPolicy !== undefined && (typeof retryPolicy !== "object" || retryPolicy === null || Array.isArray(retryPolicy)))

@@ -89,8 +89,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
        heartbeat = NULL, ${cleared}, output_table = ?5, finished_seq = ?6 WHERE ${where}`,
   )
   const retryNode = prepare(
-    `UPDATE smithers_nodes SET status = 'retrying', interruptions = 0, heartbeat = coalesce(?6, heartbeat),
-       ${cleared}, retry_at = ?4, error = ?5 WHERE ${where}`,
+    `UPDATE smithers_nodes SET status = 'retrying', interruptions = 0, heartbeat = coalesce(?5, heartbeat),
+       ${cleared}, retry_at = ?4 WHERE ${where}`,
   )
   const failNode = prepare(
     `UPDATE smithers_nodes SET status = 'failed', finished_at = ?4, interruptions = coalesce(?7, interruptions),
@@ -283,8 +283,9 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       case "AttemptFailed": {
         const { nodeId, iteration, attempt, retryAt = null, soft } = event
         const [error, heartbeat] = [JSON.stringify(event.error), writeOptional(event.heartbeat as Json | undefined)]
-        if (retryAt === null) update(failNode, runId, event, at, error, soft === true ? 1 : null, 0, heartbeat)
-        else update(retryNode, runId, event, retryAt, error, heartbeat)
+        // The row of the attempt keeps the error; that of the node, and the log, would only repeat it.
+        if (retryAt === null) update(failNode, runId, event, at, null, soft === true ? 1 : null, 0, heartbeat)
+        else update(retryNode, runId, event, retryAt, heartbeat)
         endAttempt.run(runId, nodeId, iteration, attempt, at, "failed", null, null, error, retryAt, heartbeat)
         keepTurns(runId, event)
         return
@@ -352,7 +353,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       case "SubflowEnded": {
         const { nodeId, iteration, status, output, error } = event
         const end = { status, ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) }
-        endChild.run(runId, nodeId, iteration, write(end as Json))
+        endChild.run(runId, nodeId, iteration, write(end as unknown as Json))
         return
       }
       case "BoundaryStarted":
@@ -391,7 +392,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
     if ("reads" in event && event.reads !== undefined)
       setReads.run(runId, event.nodeId, event.iteration, JSON.stringify(event.reads))
     const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = logged(event) as LogEntry
-    insertEvent.run(runId, seq, frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
+    const payload = writePayload(_tag === "AttemptFailed" ? { ...rest, error: undefined } : rest)
+    insertEvent.run(runId, seq, frame, at, _tag, nodeId, iteration, attempt, payload)
   }
 
   return {

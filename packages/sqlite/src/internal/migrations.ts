@@ -52,7 +52,7 @@ CREATE TABLE smithers_nodes (
   is_soft INTEGER, -- the failure is tolerated
   base INTEGER, -- loops: iteration of the first pass
   passes INTEGER, -- loops: passes begun
-  error TEXT, -- JSON
+  error TEXT, -- JSON: of a failure without an attempt; any other stands with its attempt
   heartbeat TEXT, -- JSON
   PRIMARY KEY (run_id, node_id, iteration)
 ) STRICT, WITHOUT ROWID;

@@ -21,7 +21,7 @@ import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional } from "./json.ts"
 import type { Plans } from "./plans.ts"
-import { readFailure } from "./states.ts"
+import { errorOfNode, readFailure } from "./states.ts"
 import * as Turns from "./turns.ts"
 
 export interface Queries {
@@ -115,6 +115,7 @@ type EventRow = [
   iteration: number | null,
   attempt: number | null,
   payload: Text,
+  error: Text,
 ]
 
 const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
@@ -152,7 +153,8 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     `SELECT ${summaryColumns}, r.input, r.output, r.failure, ${isTold} FROM smithers_runs r WHERE r.run_id = ?`,
   )
   const selectNodes = prepare<NodeRow>(
-    `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, error, passes, is_exhausted
+    `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, ${errorOfNode}, passes,
+       is_exhausted
      FROM smithers_nodes WHERE run_id = ? ORDER BY node_id, iteration`,
   )
   const selectAttempts = prepare<AttemptRow>(
@@ -177,8 +179,10 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   )
   const selectExists = prepare("SELECT 1 FROM smithers_runs WHERE run_id = ?")
   const selectEvents = prepare<EventRow>(
-    `SELECT seq, frame, at_ms, type, node_id, iteration, attempt, payload
-     FROM smithers_events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+    `SELECT seq, frame, at_ms, type, node_id, iteration, attempt, payload, CASE type WHEN 'AttemptFailed' THEN (
+       SELECT a.error FROM smithers_attempts a WHERE a.run_id = e.run_id AND a.node_id = e.node_id
+         AND a.iteration = e.iteration AND a.attempt = e.attempt) END
+     FROM smithers_events e WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
   )
 
   return {
@@ -271,7 +275,7 @@ const waitOf = (row: WaitRow): WaitSummary => {
   return { ...place, ...asked, ...decision, endedAt, isAnswered: isAnswered === 1 }
 }
 
-const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload]: EventRow): LoggedEvent => {
+const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload, error]: EventRow): LoggedEvent => {
   const { failure, ...fields } = JSON.parse(payload ?? "{}") as { readonly failure?: unknown }
   const event = {
     _tag: type,
@@ -279,6 +283,7 @@ const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attemp
     ...(iteration === null ? {} : { iteration }),
     ...(attempt === null ? {} : { attempt }),
     ...fields,
+    ...(error === null ? {} : { error: errorOf(error) }),
     ...(failure === undefined ? {} : { failure: readFailure(JSON.stringify(failure)) }),
   }
   // It was an event when it was written.

@@ -101,6 +101,13 @@ export const readFailure = (text: string): RunFailure => decodeFailure(JSON.pars
 
 const decodeFailure = Schema.decodeUnknownSync(RunFailure)
 
+/**
+ * The error of a node: its own where it failed without an attempt, otherwise that of its latest attempt, which keeps it.
+ */
+export const errorOfNode = `coalesce(error, CASE WHEN status IN ('retrying', 'failed') THEN (
+  SELECT a.error FROM smithers_attempts a WHERE a.run_id = smithers_nodes.run_id AND a.node_id = smithers_nodes.node_id
+    AND a.iteration = smithers_nodes.iteration AND a.attempt = smithers_nodes.attempt) END)`
+
 /** The reader of states. */
 export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectRun = prepare<RunRow>(
@@ -117,7 +124,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
-       base, passes, error, heartbeat, approved, generation, cause, is_caught, caught, reads,
+       base, passes, ${errorOfNode}, heartbeat, approved, generation, cause, is_caught, caught, reads,
        is_exhausted, is_last
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )

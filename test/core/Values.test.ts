@@ -1,6 +1,7 @@
 /** Values that a run is given, keeps and gives out: whoever is given one can change nothing for anybody else. */
 import { describe, expect, it } from "@effect/vitest"
-import type * as Codec from "@smithers/core/Codec"
+import * as AgentProgram from "@smithers/core/AgentProgram"
+import * as Codec from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
 import { Engine } from "@smithers/core/Engine"
 import * as RunState from "@smithers/core/RunState"
@@ -561,6 +562,48 @@ describe("a value that cannot be read, or whose schema throws,", () => {
         const events = yield* Effect.flatMap(Storage, (storage) => storage.events("r"))
         const refused = events.flatMap(({ event }) => (event._tag === "SignalRefused" ? event.issues : []))
         expect([...new Set(refused)]).toEqual(["checking it threw Error: not now"])
+      }),
+      Smithers.memory,
+    ),
+  )
+})
+
+describe("an output of a kind that cannot be stored, although its schema accepts it,", () => {
+  const made = z.string().transform((text) => ({ at: new Date(text) }))
+
+  it.live("fails its step at once, whether code or an agent gave it", () =>
+    Effect.provide(
+      Effect.gen(function* () {
+        const calls = { code: 0, agent: 0, unlucky: 0 }
+        const once = (output: Schema.Schema.AnyNoContext | z.ZodType, run: () => unknown) =>
+          Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) })
+            .build(($) => $.step("a", { output, retry: { maxAttempts: 3, initialDelay: 1 }, run: run as never }))
+            .execute({}) as Effect.Effect<unknown, Smithers.ExecuteError, Engine>
+        const failed = yield* Effect.flip(once(made, () => having(calls.code++, "2020-01-01")))
+        expect(failed).toMatchObject({
+          _tag: "StepFailed",
+          attempts: 1,
+          error: { name: "InvalidOutput", retryable: false, issues: ["at: a Date is not a JSON value"] },
+        })
+        expect(calls.code).toBe(1)
+        // Which number it is may be chance.
+        expect(yield* once(Schema.Number, () => (calls.unlucky++ === 0 ? Number.NaN : 1))).toBe(1)
+        const agent = { generate: async () => having(calls.agent++, { text: "2020-01-01" }) }
+        const asked = yield* Effect.flip(
+          (AgentProgram.run as (call: AgentProgram.AgentCall) => Effect.Effect<unknown, unknown>)({
+            agents: [agent, agent],
+            prompt: "When?",
+            codec: Codec.make(made) as never,
+            isText: false,
+            corrections: 2,
+            context: { input: {}, runId: "r", stepId: "a", iteration: 0, attempt: 1, idempotencyKey: "k" },
+            signal: new AbortController().signal,
+            feedback: [],
+            onTurn: () => undefined,
+          }),
+        )
+        expect(asked).toMatchObject({ _tag: "InvalidOutput", isFinal: true })
+        expect(calls.agent).toBe(1)
       }),
       Smithers.memory,
     ),

@@ -1,5 +1,5 @@
 /** What is wrong with a workflow is said before it runs: which component and which id, where it stands, and what would be right. */
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import type * as React from "react"
 import {
   Approval,
@@ -74,6 +74,16 @@ const thrownBy = (act: () => unknown): Refusal => {
 }
 
 const refusal = (draw: () => React.ReactNode, options?: RenderOptions) => thrownBy(() => renderPlan(smithers(draw), options))
+
+/** Of a workflow with outputs of more kinds. */
+const kinds = createSmithers({
+  ...schemas,
+  word: z.string().max(5),
+  choice: z.union([z.number(), z.array(z.number())]),
+  either: z.union([z.object({ n: z.number() }), z.string()]),
+  dated: Schema.Struct({ at: Schema.Date }),
+  late: z.string().refine(async () => true),
+})
 
 /** What is said of nodes in a workflow. */
 const refused = (draw: () => React.ReactNode) => {
@@ -309,6 +319,124 @@ describe("props", () => {
     for (const value of values) {
       expect(refused(() => <Mine value={value} />)).toEqual(invalid(`Task "a": ${problem}`, "smithers > Workflow > Mine"))
     }
+  })
+
+  const constants: ReadonlyArray<readonly [output: unknown, children: unknown, problem: string]> = [
+    [
+      outputs.data,
+      "text",
+      `it has text and no agent, and its output "data" takes no text: give it an agent, or a function or a value of its kind`,
+    ],
+    [
+      outputs.data,
+      <b key="b">you</b>,
+      `it has text and no agent, and its output "data" takes no text: give it an agent, or a function or a value of its kind`,
+    ],
+    [
+      kinds.outputs.choice,
+      "text",
+      `it has text and no agent, and its output "choice" takes no text: give it an agent, or a function or a value of its kind`,
+    ],
+    [outputs.data, { m: 1 }, `its value does not match its output "data": n: Invalid input: expected number, received undefined`],
+    [outputs.data, 5, `its value does not match its output "data": Invalid input: expected object, received number`],
+    [outputs.note, 5, `its value does not match its output "note": Invalid input: expected string, received number`],
+    [
+      kinds.outputs.word,
+      "three words here",
+      `its text does not match its output "word": Too big: expected string to have <=5 characters`,
+    ],
+    [
+      kinds.outputs.dated,
+      { at: "soon" },
+      `its value does not match its output "dated": at: Expected a valid Date, actual Invalid Date`,
+    ],
+    [undefined, { at: new Date(0) }, "its value cannot be stored: at: a Date is not a JSON value"],
+    [undefined, { f: () => 1 }, "its value cannot be stored: f: a function is not a JSON value"],
+  ]
+  it.each(constants)(
+    "a task's value, or its text where it has no agent, is one that its output takes (%#)",
+    (output, children, problem) => {
+      const given = output === undefined ? {} : { output }
+      const Mine = () => (
+        <AnyTask id="a" {...given}>
+          {children as React.ReactNode}
+        </AnyTask>
+      )
+      const {
+        problem: said,
+        _tag,
+        where,
+      } = thrownBy(() =>
+        renderPlan(
+          kinds.smithers(() => (
+            <Workflow name="w">
+              <Mine />
+            </Workflow>
+          )),
+        ),
+      )
+      expect(said).toContain(`Task "a": ${problem}`)
+      expect({ _tag, where }).toEqual({ _tag: "InvalidWorkflow", where: "smithers > Workflow > Mine" })
+    },
+  )
+
+  it("text in pieces is text", () => {
+    const { problem } = refused(() => (
+      <AnyTask id="a" output={outputs.data}>
+        Hello {"you"}
+      </AnyTask>
+    ))
+    expect(problem).toContain(`it has text and no agent, and its output "data" takes no text`)
+  })
+
+  it("a task's value may be of the type of its output, and text where its output takes text among others", () => {
+    const fine: ReadonlyArray<readonly [output: unknown, children: unknown]> = [
+      [kinds.outputs.dated, { at: new Date(0) }],
+      [kinds.outputs.dated, { at: "2020-01-01T00:00:00.000Z" }],
+      [kinds.outputs.either, "text"],
+      [kinds.outputs.either, { n: 1 }],
+      [kinds.outputs.word, "short"],
+      [kinds.outputs.late, "text"],
+      [undefined, "text"],
+      [undefined, { n: 1 }],
+    ]
+    for (const [output, children] of fine) {
+      const given = output === undefined ? {} : { output }
+      renderPlan(
+        kinds.smithers(() => (
+          <Workflow name="w">
+            <AnyTask id="a" {...given}>
+              {children as React.ReactNode}
+            </AnyTask>
+          </Workflow>
+        )),
+      )
+    }
+  })
+
+  it("a task's value that was made of what was read may be right when it begins, and fails at once where it is not", async () => {
+    const run = (value: (n: number | undefined) => unknown) => {
+      const workflow = smithers((ctx) => (
+        <Workflow name="w">
+          <Task id="first" output={outputs.data}>
+            {{ n: 1 }}
+          </Task>
+          <AnyTask id="second" output={outputs.note}>
+            {value(ctx.outputMaybe(outputs.data)?.n) as React.ReactNode}
+          </AnyTask>
+        </Workflow>
+      ))
+      return Effect.runPromise(Effect.provide(workflow.run({}), Smithers.memory))
+    }
+    expect(await run((n) => (n === undefined ? 5 : `${n}`))).toMatchObject({ _tag: "finished", output: "1" })
+    expect(await run((n) => n ?? 5)).toMatchObject({
+      _tag: "failed",
+      error: {
+        nodeId: "second",
+        attempts: 1,
+        error: { name: "InvalidOutput", retryable: false, issues: [expect.stringContaining("expected string")] },
+      },
+    })
   })
 
   it("a condition is no promise, no Effect and no function that nobody calls, all of which always count as true", () => {

@@ -7,7 +7,7 @@ import { z } from "zod"
 
 const { Workflow, Task, smithers, outputs } = createSmithers(
   {
-    draft: z.object({ text: z.string(), at: z.coerce.date().optional() }),
+    draft: z.object({ text: z.string(), at: z.iso.datetime().optional() }),
     review: z.object({ approved: z.boolean() }),
     n: z.number(),
   },

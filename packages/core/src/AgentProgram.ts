@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 import type { AgentTurn, AnyAgent, CallContext, Message } from "./Agent.ts"
 import { isSdkAgent, nameOf } from "./Agent.ts"
-import type { Codec, Issues, JsonSchema } from "./Codec.ts"
+import { type Codec, type Issues, isUnstorable, type JsonSchema } from "./Codec.ts"
 import { AgentFailed, InvalidOutput, NonRetryable } from "./Errors.ts"
 import { kindOf } from "./internal/jsonSchema.ts"
 import * as ProviderError from "./internal/providerError.ts"
@@ -260,13 +260,15 @@ const count = (value: unknown): number | undefined => (typeof value === "number"
 type Judged = { readonly value: unknown } | { readonly issues: Issues }
 
 /** Takes the first value in the reply that is valid, or says what is wrong with the one that was most likely meant. */
-const judge = ({ codec }: AgentCall, task: Task, reply: Understood): Effect.Effect<Judged, never, unknown> =>
+const judge = ({ codec, context }: AgentCall, task: Task, reply: Understood): Effect.Effect<Judged, InvalidOutput, unknown> =>
   Effect.gen(function* () {
     const { values, problem } = valuesOf(task, reply)
     let refused: Issues | undefined
     for (const value of values) {
       const issues = yield* Effect.match(codec.accept(value), { onFailure: (issues) => issues, onSuccess: () => undefined })
       if (issues === undefined) return { value }
+      // The schema accepts it and makes of it what cannot be stored: no agent can put that right.
+      if (isUnstorable(issues)) return yield* new InvalidOutput({ nodeId: context.stepId, issues, isFinal: true })
       refused ??= issues
     }
     const ending = endings.get(reply.finishReason)

@@ -8,8 +8,10 @@
  * a transform must not be applied twice.
  */
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as JSONSchema from "effect/JSONSchema"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
@@ -91,6 +93,43 @@ export const keep = <A, R>(codec: Codec<A, R>, stored: Json | undefined): Effect
   return chain(codec.restore(stored), (value) => Either.right(Kept.keep(value, () => codec.again?.(value, stored))))
 }
 
+/** Why a value is not accepted; `undefined` where it is, or where that cannot be said at once. */
+export const issuesAtOnce = <A, R>(codec: Codec<A, R>, value: unknown): Issues | undefined => {
+  let accepted: Effect.Effect<unknown, Issues, R>
+  try {
+    accepted = codec.accept(value)
+  } catch {
+    return undefined
+  }
+  if (Either.isEither(accepted) && Either.isRight(accepted)) return undefined
+  // Of a schema that takes time, asks for services or throws nothing is said.
+  const checked = Effect.runSyncExit(Effect.either(accepted) as Effect.Effect<Either.Either<unknown, Issues>>)
+  return Exit.isSuccess(checked) && Either.isLeft(checked.value) ? checked.value.left : undefined
+}
+
+/** Whether a codec may accept text, as far as its JSON Schema tells: true where there is none. */
+export const takesText = <A, R>({ inputSchema }: Codec<A, R>): boolean => {
+  if (inputSchema === undefined) return true
+  const follow = (schema: unknown, left: number): boolean => {
+    if (typeof schema !== "object" || schema === null || left === 0) return schema !== false
+    const { type, $ref, anyOf, oneOf, allOf, enum: words, const: word } = schema as JsonSchema
+    if (type !== undefined) return type === "string" || (Array.isArray(type) && type.includes("string"))
+    if (words !== undefined) return (words as ReadonlyArray<unknown>).some((one) => typeof one === "string")
+    if ("const" in schema) return typeof word === "string"
+    if (typeof $ref === "string") {
+      const target = $ref
+        .split("/")
+        .slice(1)
+        .reduce<unknown>((inner, key) => (inner as JsonSchema | undefined)?.[key], inputSchema)
+      return follow(target, left - 1)
+    }
+    const some = (anyOf ?? oneOf) as ReadonlyArray<unknown> | undefined
+    if (some !== undefined) return some.some((one) => follow(one, left - 1))
+    return allOf === undefined || (allOf as ReadonlyArray<unknown>).every((one) => follow(one, left - 1))
+  }
+  return follow(inputSchema, 50)
+}
+
 /** Goes on at once, where that is possible: then no effect needs to be built and run. */
 const chain = <A, B, R>(
   before: Effect.Effect<A, Issues, R>,
@@ -114,10 +153,21 @@ const line = (path: string, message: string): string => (path === "" ? message :
 
 const refuse = (found: { readonly path: string; readonly problem: string }): Issues => cutIssues([line(found.path, found.problem)])
 
+/** Issues that say that a value was accepted by its schema and is of a kind that cannot be stored. */
+const unstorable = new WeakSet<Issues>()
+
+/** Whether these issues are of a value whose kind cannot be stored although its schema accepts it: another like it will not do. */
+export const isUnstorable = (issues: Issues): boolean =>
+  // Within a span Effect wraps what fails, to remember the span.
+  unstorable.has(Cause.originalError(issues))
+
 const storable = (value: unknown): Either.Either<Json | undefined, Issues> => {
   if (value === undefined) return Either.right(undefined)
   const result = toJson(value)
-  return "json" in result ? Either.right(result.json) : Either.left(refuse(result.refused))
+  if ("json" in result) return Either.right(result.json)
+  const issues = refuse(result.refused)
+  if (result.refused.isKind) unstorable.add(issues)
+  return Either.left(issues)
 }
 
 /**

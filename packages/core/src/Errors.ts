@@ -518,10 +518,14 @@ export class NonRetryable extends Schema.TaggedError<NonRetryable>()("NonRetryab
   cause: Schema.optional(Schema.Defect),
 }) {}
 
-/** What a step returned does not match its output schema, or cannot be stored as JSON. It is never stored; the step is retried. */
+/**
+ * What a step returned does not match its output schema, or cannot be stored as JSON. It is never stored; the step is retried, unless
+ * `isFinal` says that another attempt would give the same.
+ */
 export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidOutput", {
   nodeId: Schema.String,
   issues: Schema.Array(Schema.String),
+  isFinal: Schema.optional(Schema.Boolean),
   /** What the other agents of the step failed with, where several were asked. */
   others: Schema.optional(Schema.Array(Schema.String)),
 }) {

@@ -103,6 +103,8 @@ export interface Step extends Provisional, Drawn {
    * starts.
    */
   readonly run: (context: never, state: RunState, noteRead: NoteRead) => unknown
+  /** What `run` gives is part of the plan: another attempt would give the same. */
+  readonly isConstant?: boolean
   /** Undoes the step inside a saga. */
   readonly compensate: ((context: never, state: RunState) => unknown) | undefined
   /** An approval without a row of its own, under the id of the step, that the step waits for before its first attempt. */

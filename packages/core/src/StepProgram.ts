@@ -11,7 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
 import * as AgentProgram from "./AgentProgram.ts"
-import { type Json, type Kept, keep } from "./Codec.ts"
+import { isUnstorable, type Json, type Kept, keep } from "./Codec.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
 import { AgentFailed, InvalidDelay, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
@@ -212,7 +212,10 @@ const accept = (
   const restored = Effect.flatMap(accepted, (output) =>
     Effect.map(keep(step.codec, output), (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const),
   )
-  return Effect.mapError(restored, (issues) => new InvalidOutput({ nodeId: step.id, issues }))
+  return Effect.mapError(restored, (issues) => {
+    const isFinal = step.isConstant === true || isUnstorable(issues)
+    return new InvalidOutput({ nodeId: step.id, issues, ...(isFinal ? { isFinal } : {}) })
+  })
 }
 
 /** Calls the step's code inside its limits. */
@@ -386,6 +389,7 @@ const explain = (cause: Cause.Cause<unknown>, stepId: string): Explained => {
 /** Why another attempt could not help, where that is so: anything else may pass. */
 const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof AgentFailed) return thrown.retryable ? undefined : "agent"
+  if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
   if (Raised.isSlip(thrown)) return "slip"
   if (!(thrown instanceof Error)) return undefined
   const name = Raised.nameOf(thrown)

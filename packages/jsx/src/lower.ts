@@ -122,7 +122,8 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         const step = (of: HostNode): Node => {
           if (typeof of.props.compensate === "function" && !survey.isInSaga(node))
             refuse(node, `its "compensate" is never called, as no <Saga> is around it`)
-          return Task.step(of, loop, survey.layout, lowering)
+          const isFixed = (): boolean => of === node && (lookups.length === 0 || madeAfter(node, lookups).length === 0)
+          return Task.step(of, loop, survey.layout, lowering, isFixed)
         }
         return {
           ...survey.ifKnown(

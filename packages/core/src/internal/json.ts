@@ -9,6 +9,8 @@ export type Json = null | boolean | number | string | ReadonlyArray<Json> | { re
 export interface NotJson {
   readonly path: string
   readonly problem: string
+  /** It is so because of what kind of value it is, as of a Date, and not of which. */
+  readonly isKind: boolean
 }
 
 /**
@@ -18,11 +20,9 @@ export interface NotJson {
 const maxDepth = 500
 
 class NotJsonSignal {
-  readonly path: string
-  readonly problem: string
-  constructor(path: string, problem: string) {
-    this.path = path
-    this.problem = problem
+  readonly refused: NotJson
+  constructor(path: string, problem: string, isKind: boolean) {
+    this.refused = { path, problem, isKind }
   }
 }
 
@@ -59,7 +59,7 @@ class Copier {
       case "object":
         return value === null ? null : this.copyObject(value)
       default:
-        return this.refuse(`a ${typeof value} is not a JSON value`)
+        return this.refuse(`a ${typeof value} is not a JSON value`, true)
     }
   }
 
@@ -68,7 +68,7 @@ class Copier {
     const depth = around.length
     if (around.includes(value)) return this.refuse("the value contains itself")
     // The way to it says nothing and is long.
-    if (depth === maxDepth) throw new NotJsonSignal("", `it is nested more than ${maxDepth} levels deep`)
+    if (depth === maxDepth) throw new NotJsonSignal("", `it is nested more than ${maxDepth} levels deep`, false)
     around.push(value)
     let result: Json
     if (Array.isArray(value)) {
@@ -86,7 +86,7 @@ class Copier {
       result = object
     } else {
       around.pop()
-      return this.refuse(`a ${describe(value)} is not a JSON value`)
+      return this.refuse(`a ${describe(value)} is not a JSON value`, true)
     }
     around.pop()
     keys.length = depth
@@ -102,8 +102,8 @@ class Copier {
     return path
   }
 
-  private refuse(problem: string): never {
-    throw new NotJsonSignal(this.path(), problem)
+  private refuse(problem: string, isKind = false): never {
+    throw new NotJsonSignal(this.path(), problem, isKind)
   }
 }
 
@@ -117,8 +117,8 @@ export const toJson = (value: unknown): { readonly json: Json } | { readonly ref
   try {
     return { json: copier.copy(value) }
   } catch (thrown) {
-    if (thrown instanceof NotJsonSignal) return { refused: { path: thrown.path, problem: thrown.problem } }
-    return { refused: { path: copier.path(), problem: `it cannot be read: ${messageOf(thrown)}` } }
+    if (thrown instanceof NotJsonSignal) return { refused: thrown.refused }
+    return { refused: { path: copier.path(), problem: `it cannot be read: ${messageOf(thrown)}`, isKind: false } }
   }
 }
 

@@ -91,8 +91,14 @@ interface Dep {
   readonly isThere: boolean
 }
 
-/** A task as a step. Throws `Misplaced`. */
-export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, lowering: Lowering): Step => {
+/** A task as a step. `isFixed` says whether nothing was read before it was written, so that it will be the same in each drawing. Throws `Misplaced`. */
+export const step = (
+  node: HostNode,
+  loop: NodeId | undefined,
+  layout: Layout,
+  lowering: Lowering,
+  isFixed: () => boolean,
+): Step => {
   const { props } = node
   const { id, output, label, meta, skipIf, compensate } = props
   const table = output === undefined ? untypedTable : (lowering.tableOf(output) as string)
@@ -160,7 +166,10 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     }
     return values
   }
+  const codec = output === undefined ? untyped : lowering.codecOf(table)
   const content = contentOf(node, isTextual(table, lowering))
+  const isConstant = ask === undefined && typeof content !== "function"
+  if (isConstant && !isPending(props.children)) checkConstant(node, content, codec, table, isFixed)
   const compute = content as (...given: ReadonlyArray<unknown>) => unknown
   const run = (context: StepContext<unknown>, state: RunState, noteRead: NoteRead): unknown => {
     if (typeof content !== "function") return Prompt.isWritten(content) ? Prompt.write(content) : content
@@ -178,8 +187,9 @@ export const step = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     label: label as string | undefined,
     meta: meta as Step["meta"],
     needs,
-    codec: output === undefined ? untyped : lowering.codecOf(table),
+    codec,
     table,
+    ...(isConstant ? { isConstant } : {}),
     retry: retryOf(node),
     timeoutMs: millis(node, "timeoutMs"),
     heartbeatTimeoutMs: millis(node, "heartbeatTimeoutMs"),
@@ -311,6 +321,23 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
 /** Whether what is written in pieces holds anything that is not there yet. */
 const isMadeOfPending = (children: unknown): boolean =>
   isPending(children) || (Array.isArray(children) && children.some((child) => isMadeOfPending(child)))
+
+/**
+ * Refuses a value, or text, that the task's output does not take. What was written after something was read may be another by the time that
+ * the task begins; it fails then.
+ */
+const checkConstant = (node: HostNode, content: unknown, codec: Step["codec"], table: string, isFixed: () => boolean): void => {
+  const isText = Prompt.isWritten(content) || typeof content === "string"
+  const issues = Codec.issuesAtOnce(codec, Prompt.isWritten(content) ? Prompt.write(content) : content)
+  if (issues === undefined || !isFixed()) return
+  if (isText && !Codec.takesText(codec))
+    refuse(
+      node,
+      `it has text and no agent, and its output "${table}" takes no text: give it an agent, or a function or a value of its kind`,
+    )
+  const said = table === untypedTable ? "cannot be stored" : `does not match its output "${table}"`
+  refuse(node, `its ${isText ? "text" : "value"} ${said}: ${issues.join("; ")}`)
+}
 
 /** Whether an output is text, so that what is written in pieces is meant as one. */
 export const isTextual = (table: string, lowering: Lowering): boolean =>

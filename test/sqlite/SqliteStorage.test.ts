@@ -417,6 +417,30 @@ describe("processes", () => {
     }),
   )
 
+  it.scoped("that live lose their runs only when they have not renewed a lease for a while, whatever the clock says", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const { line } = yield* otherProcess("own", filename, "r")
+      expect(line).toBe("owned")
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          // The lease that the other has is over by hours.
+          const now = Millis.make(Date.now() + 24 * 3_600_000)
+          const open = storage.open({ runId: "r", create: undefined, revive: [], leaseMs: Millis.make(200), now })
+          const due = yield* storage.due(now)
+          expect(due.runs).toEqual([])
+          expect(due.nextAt).toBeGreaterThan(now)
+          expect(due.nextAt).toBeLessThanOrEqual(now + 3000)
+          const first = yield* open
+          expect(first._tag).toBe("Owned")
+          expect(first._tag === "Owned" && first.until).toBeGreaterThan(now)
+          yield* Effect.promise(() => Bun.sleep(210))
+          expect(yield* open).toEqual({ _tag: "Claimed", epoch: 2 })
+        }),
+      )
+    }),
+  )
+
   it.scoped("wake each other", () =>
     Effect.gen(function* () {
       const filename = yield* newFile

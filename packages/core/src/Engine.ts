@@ -31,6 +31,7 @@ import {
 } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
+import * as Jumps from "./internal/jumps.ts"
 import { infoOf, toldOf } from "./internal/outbox.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
@@ -186,7 +187,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         }),
       ),
       Effect.catchAllCause((cause) => Effect.logWarning("leases could not be renewed", cause)),
-      Effect.schedule(Schedule.spaced(Duration.millis(leaseMs / 3))),
+      // A jump of the clock may have ended them for others: then they are renewed at once.
+      Effect.zipLeft(Jumps.pause(leaseMs / 3)),
+      Effect.forever,
       Effect.forkIn(scope),
     )
 

@@ -110,5 +110,11 @@ export const zero = make(0)
 /** The time of a clock. A clock of a test may stand between two milliseconds. */
 export const unsafeNow = (clock: Clock.Clock): Millis => Math.floor(clock.unsafeCurrentTimeMillis()) as Millis
 
+/** The time of the process, which nobody sets: only how much of it lies between two readings means something. */
+export const unsafeSteady = (clock: Clock.Clock): Millis => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n) as Millis
+
+/** The time of the process, which nobody sets. */
+export const steady: Effect.Effect<Millis> = Effect.clockWith((clock) => Effect.sync(() => unsafeSteady(clock)))
+
 /** The time now. */
 export const now: Effect.Effect<Millis> = Effect.clockWith((clock) => Effect.sync(() => unsafeNow(clock)))

@@ -136,10 +136,12 @@ export const none: RetryPolicy = fromOptions({ maxAttempts: 1 }) as RetryPolicy
 export interface Driver<R = never> {
   readonly policy: RetryPolicy<R>
   readonly position: unknown
+  /** The last failure: when it was by the clock of the policy, and by the time of the process where that is known. */
+  readonly last: { readonly at: number; readonly steady: number | undefined } | undefined
 }
 
 /** A policy before its first failure. */
-export const start = <R>(policy: RetryPolicy<R>): Driver<R> => ({ policy, position: policy.schedule.initial })
+export const start = <R>(policy: RetryPolicy<R>): Driver<R> => ({ policy, position: policy.schedule.initial, last: undefined })
 
 /** What follows from a failure. */
 export interface Next<R = never> {
@@ -149,20 +151,33 @@ export interface Next<R = never> {
   readonly retryAt: Millis.Millis | undefined
 }
 
-/** Takes one failure. Fails with {@link InvalidDelay} where the policy asks for no time. */
-export const next = <R>(driver: Driver<R>, failedAt: number, error: ErrorInfo): Effect.Effect<Next<R>, InvalidDelay, R> =>
-  Effect.flatMap(
-    driver.policy.schedule.step(failedAt, error, driver.position),
+/**
+ * Takes one failure, `failedAt` by the wall clock and `steady` by the time of the process. For the policy its clock goes on from failure to
+ * failure as at least one of them does, since it measures by that; the delay counts from the wall clock. Fails with {@link InvalidDelay}
+ * where the policy asks for no time.
+ */
+export const next = <R>(
+  driver: Driver<R>,
+  failedAt: number,
+  error: ErrorInfo,
+  steady?: number,
+): Effect.Effect<Next<R>, InvalidDelay, R> => {
+  const { policy, last } = driver
+  const passed = steady === undefined || last?.steady === undefined ? 0 : Math.max(0, steady - last.steady)
+  const at = last === undefined ? failedAt : Math.max(failedAt, last.at + passed)
+  return Effect.flatMap(
+    policy.schedule.step(at, error, driver.position),
     ([position, , decision]): Either.Either<Next<R>, InvalidDelay> => {
-      const after = { policy: driver.policy, position }
+      const after = { policy, position, last: { at, steady } }
       if (!ScheduleDecision.isContinue(decision)) return Either.right({ driver: after, retryAt: undefined })
-      const at = Millis.instant(Math.max(failedAt, Intervals.start(decision.intervals)))
-      return Either.mapBoth(at, {
+      const due = Millis.instant(failedAt + Math.max(0, Intervals.start(decision.intervals) - at))
+      return Either.mapBoth(due, {
         onLeft: (given) => new InvalidDelay({ given }),
         onRight: (retryAt) => ({ driver: after, retryAt }),
       })
     },
   )
+}
 
 /** Why a policy that has given up did so. */
 export const whyEnded = <R>({ policy: { shown } }: Driver<R>): NotRetried =>

@@ -3,7 +3,6 @@
  * started. All of a run's changes go through here, one frame after another. The driver can be interrupted only while it waits
  * for something to happen; it then interrupts its attempts, keeps what they still finished, and gives the claim back.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -31,7 +30,9 @@ import {
 } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Attempts from "./internal/attempts.ts"
+import * as Intervals from "./internal/intervals.ts"
 import { canonical } from "./internal/json.ts"
+import * as Jumps from "./internal/jumps.ts"
 import { isShareable } from "./internal/kept.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Outbox from "./internal/outbox.ts"
@@ -185,9 +186,6 @@ interface Given {
 }
 
 const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined }
-
-/** Timers overflow above 2^31 ms; longer waits are made of days. */
-const longestSleepMs = 86_400_000
 
 /** Outputs read back under the current schemas. */
 const restore = (definition: Definition<unknown>, records: ReadonlyArray<RunState.NodeRecord>) =>
@@ -381,7 +379,7 @@ const loop = (
         for (const event of obey(item.command, state)) happen(event)
       }
       if (item._tag !== "Exit") return
-      const settled = attempts.settle(item.key, item.exit, now)
+      const settled = attempts.settle(item.key, item.exit)
       if (settled === undefined) return
       happen(settled.event)
       if (settled.result?._tag !== "Succeeded" || settled.event._tag !== "AttemptSucceeded") return
@@ -487,7 +485,8 @@ const loop = (
       outputs.set(key, exit.value.right.kept)
       return { stored: exit.value.right.stored }
     }
-    const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys }
+    const intervals = Intervals.make(clock)
+    const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals }
     let schedule = Scheduler.make(plan, values, scheduling)
     let absorbed: ReadonlyArray<RunEvent> = []
     /**
@@ -504,7 +503,7 @@ const loop = (
         const { events: resets, nodeIds } = Revival.again(plan, state, chosen, attempts.reads())
         for (const nodeId of [...chosen, ...nodeIds]) done.add(nodeId)
         const keys = Revival.cutShort(plan, resets, attempts.keys())
-        for (const event of yield* attempts.abandon(keys, now)) happen(event)
+        for (const event of yield* attempts.abandon(keys)) happen(event)
         for (const event of resets) happen(event)
         const before = plan
         planner.observe(resets)
@@ -612,17 +611,21 @@ const loop = (
         // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
         const { wakeAt } = decision
         const isPartial = isStale || consequences.isPartial
-        const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, sleepUntil(wakeAt))
+        const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, Jumps.pauseUntil(wakeAt))
+        let hasJumped = false
         for (let isNews = false; !isNews; ) {
           yield* Effect.interruptible(Turn.before(clock, isPartial ? Effect.yieldNow() : news))
           now = Millis.unsafeNow(clock)
+          // What is due later is due at another time of a clock that has jumped.
+          if (wakeAt !== undefined && intervals.look()) hasJumped = true
           for (const item of mailbox.drain()) {
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
             if (item._tag === "Lost") return yield* item.error
             if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))
             else absorb(item)
           }
-          isNews = isPartial || events.length > 0 || consumed.length > 0 || (wakeAt !== undefined && wakeAt <= now)
+          const isDue = hasJumped || (wakeAt !== undefined && wakeAt <= now)
+          isNews = isPartial || events.length > 0 || consumed.length > 0 || isDue
         }
         options.control.waiting = []
         options.control.isPaused = false
@@ -631,6 +634,10 @@ const loop = (
           planner.observe(absorbed)
           yield* runAgain
         } else if (planner.observe(absorbed) || isStale) yield* replan
+        else if (hasJumped) {
+          schedule = Scheduler.make(plan, values, scheduling)
+          absorbed = []
+        }
       }
     })
     // Whatever stops the driver, its attempts have ended before the claim is given back and callers hear of it.
@@ -743,11 +750,6 @@ const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunStat
   const failed = RunState.uncompensated(state)
   return failed.length === 0 ? failure : new CompensationFailed({ runId: state.runId, cause: failure, failed })
 }
-
-const sleepUntil = (at: number): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    at <= now ? Effect.void : Effect.zipRight(Effect.sleep(Math.min(at - now, longestSleepMs)), sleepUntil(at)),
-  )
 
 /** What was mounted, unmounted and changed between two plans, by id. */
 const difference = (before: Plan, after: Plan): Extract<RunEvent, { readonly _tag: "PlanChanged" }> => {

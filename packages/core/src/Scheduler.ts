@@ -16,6 +16,7 @@ import * as Boundaries from "./internal/boundaries.ts"
 import { Cell } from "./internal/cell.ts"
 import * as Groups from "./internal/groups.ts"
 import * as Heap from "./internal/heap.ts"
+import type * as Intervals from "./internal/intervals.ts"
 import * as Raised from "./internal/raised.ts"
 import * as View from "./internal/view.ts"
 import type { Accepted } from "./internal/waits.ts"
@@ -98,7 +99,7 @@ export interface Decision {
   /** The `AttemptStarted` of each start. */
   readonly events: ReadonlyArray<RunEvent>
   readonly starts: ReadonlyArray<Start>
-  /** Epoch ms at which the next retry or timer is due, or a wait is over. */
+  /** Epoch ms, as the clock stands, at which the next retry or timer is due, or a wait is over. */
   readonly wakeAt: number | undefined
   /** What the run waits for, in document order, where nothing else can go on; otherwise empty. */
   readonly waiting: ReadonlyArray<Waiting>
@@ -129,6 +130,8 @@ export interface ScheduleOptions {
   readonly maxConcurrency: number
   /** Is told of the events that the plan itself makes happen; with `true` for one that may change the plan, the schedule halts. */
   readonly observe?: (event: RunEvent) => boolean
+  /** Measures what is due later within this process; otherwise it goes by the clock alone. */
+  readonly intervals?: Pick<Intervals.Intervals, "endOf" | "forget">
   /** The attempts in flight, by whoever knows them; otherwise all records are looked through for them once. */
   readonly running?: () => Iterable<NodeKey>
   /** Checks what the world gave for a wait, and keeps it as the node's output. Answers with its stored form. */
@@ -136,6 +139,19 @@ export interface ScheduleOptions {
 }
 
 export type { Accepted } from "./internal/waits.ts"
+
+/** What is due later. */
+interface Timed {
+  /** As it is stored. */
+  readonly at: Millis.Millis
+  /** As the clock stands. */
+  readonly due: number
+  readonly position: number
+  readonly key: NodeKey
+}
+
+/** Intervals of a schedule that no process drives. */
+const byTheClock: Pick<Intervals.Intervals, "endOf" | "forget"> = { endOf: (_, at) => at, forget: () => {} }
 
 /** Decides from scratch what follows from a state. */
 export const decide = (
@@ -176,10 +192,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   let events: Array<RunEvent> = []
   let interrupts: Array<Interrupt> = []
   let now = Millis.zero
-  const retries = Heap.make<{ readonly at: number; readonly position: number }>((retry) => retry.at)
+  const intervals = options.intervals ?? byTheClock
+  const retries = Heap.make<Timed>(({ due }) => due)
   /** Waits that are open, and when they are over. */
   const held = new Set<number>()
-  const deadlines = Heap.make<{ readonly at: number; readonly position: number }>((deadline) => deadline.at)
+  const deadlines = Heap.make<Timed>(({ due }) => due)
   const work: Array<number> = []
   /** Attempts in flight of steps that the plan does not have, or does not have active, now. */
   const orphans = new Set<NodeKey>()
@@ -214,6 +231,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const node = at(position)
     return (node._tag === "Step" ? node.gate : node) as Plan.Wait
   }
+  const keyOf = (position: number): NodeKey => nodeKey((at(position) as Plan.Step).id, iterationOf(position))
   const recordOf = (position: number): RunState.StepRecord | undefined =>
     RunState.step(state, (at(position) as Plan.Step).id, iterationOf(position))
 
@@ -379,8 +397,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         orphans.delete(nodeKey(step.id, iteration))
         return
       case "retrying":
-        cells[position] = Cell.retrying
-        return retries.push({ at: record.retryAt as number, position })
+        return retryLater(position, record.retryAt as Millis.Millis)
       case "waiting":
         if (step.gate !== undefined) return hold(position, step.gate)
         // Its gate was taken away while it was open.
@@ -393,6 +410,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         enqueue(position)
       }
     }
+  }
+  const retryLater = (position: number, at: Millis.Millis): void => {
+    cells[position] = Cell.retrying
+    const key = keyOf(position)
+    retries.push({ at, due: intervals.endOf(key, at), position, key })
   }
   /** Begins a step if what it asks for is what was approved. Of something else it is asked anew. */
   const passGate = (position: number, gate: Plan.Wait): void => {
@@ -480,8 +502,13 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     cells[position] = Cell.held
     held.add(position)
     const { deadline } = recordOf(position)?.wait ?? {}
-    if (deadline !== undefined) deadlines.push({ at: deadline, position })
+    if (deadline !== undefined) deadlines.push({ at: deadline, due: endOf(position, deadline), position, key: keyOf(position) })
     settleWait(position)
+  }
+  /** When the time of a wait is over. A timer until a time of day goes by the clock, whatever becomes of that. */
+  const endOf = (position: number, deadline: Millis.Millis): number => {
+    const { on } = waitOf(position)
+    return on.kind === "timer" && typeof on.due === "function" ? deadline : intervals.endOf(keyOf(position), deadline)
   }
   const settleWait = (position: number): void => {
     const node = waitOf(position)
@@ -494,7 +521,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isGate = at(position)._tag === "Step"
     const accept = (given: unknown): Accepted =>
       isGate ? { stored: undefined } : (options.accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] })
-    const isOver = isTicking() && wait.deadline !== undefined && wait.deadline <= now
+    const isOver = isTicking() && wait.deadline !== undefined && endOf(position, wait.deadline) <= now
     const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state.signals, isOver, accept)
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)
@@ -502,6 +529,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
     if (ending === undefined) return
+    intervals.forget(key)
     held.delete(position)
     cells[position] = Cell.running
     const isPassed = isGate && ending.status === "finished"
@@ -699,15 +727,13 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     } else if (event._tag === "AttemptSucceeded") complete(position)
     else if (event._tag === "AttemptInterrupted") enqueue(position)
     else if (event.retryAt !== undefined) {
-      cells[position] = Cell.retrying
-      retries.push({ at: event.retryAt, position })
+      retryLater(position, event.retryAt)
     } else if (event.soft === true) complete(position)
     else fail(position, { _tag: "Error", error: event.error })
   }
 
-  const isOver = (deadline: { readonly at: number; readonly position: number }): boolean =>
-    cells[deadline.position] !== Cell.held || recordOf(deadline.position)?.wait?.deadline !== deadline.at
-  const isOutdated = (retry: { readonly at: number; readonly position: number }): boolean => cells[retry.position] !== Cell.retrying
+  const isOver = ({ position, at }: Timed): boolean => cells[position] !== Cell.held || recordOf(position)?.wait?.deadline !== at
+  const isOutdated = ({ position }: Timed): boolean => cells[position] !== Cell.retrying
 
   let hasBegun = false
   const beginWalk = (): void => {
@@ -747,11 +773,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       }
     } else beginWalk()
     let due = retries.peek()
-    for (; due !== undefined && (isOutdated(due) || due.at <= now); due = retries.peek()) {
+    for (; due !== undefined && (isOutdated(due) || due.due <= now); due = retries.peek()) {
       retries.pop()
+      intervals.forget(due.key)
       if (!isOutdated(due)) enqueue(due.position)
     }
-    for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || (isTicking() && end.at <= now)); ) {
+    for (let end = deadlines.peek(); end !== undefined && !isStale && (isOver(end) || (isTicking() && end.due <= now)); ) {
       deadlines.pop()
       if (!isOver(end)) settleWait(end.position)
       walk()
@@ -784,7 +811,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const nextTime = (): number | undefined => {
     if (isPaused()) return undefined
-    const times = [retries.peek()?.at, deadlines.peek()?.at].filter((time) => time !== undefined)
+    const times = [retries.peek()?.due, deadlines.peek()?.due].filter((time) => time !== undefined)
     return times.length === 0 ? undefined : Math.min(...times)
   }
   /** Nothing is left to go on, and the plan was made without what it reads. */

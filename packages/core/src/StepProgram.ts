@@ -4,7 +4,7 @@
  * knows of frames or of storage.
  */
 import type * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -16,6 +16,7 @@ import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
 import { AgentFailed, InvalidDelay, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
+import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/kept.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Millis from "./Millis.ts"
@@ -145,18 +146,18 @@ class LimitExceeded {
 /** Makes the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
   Effect.catchAllCause(produce(attempt), (cause) => {
-    const now = Millis.unsafeNow(attempt.clock)
     const failed = explain(cause, attempt.step.id)
-    const judged = Effect.suspend(() => judge(attempt, failed, now))
+    const judged = Effect.suspend(() => judge(attempt, failed))
     return Effect.catchAllCause(judged, (thrown) => Effect.succeed(unjudged(attempt, failed, thrown)))
   })
 
-const judge = (attempt: Attempt, failed: Explained, now: Millis.Millis): Effect.Effect<AttemptResult, InvalidDelay, unknown> => {
+const judge = (attempt: Attempt, failed: Explained): Effect.Effect<AttemptResult, InvalidDelay, unknown> => {
   const { error, cause } = failed
+  const [now, steady] = [Millis.unsafeNow(attempt.clock), Millis.unsafeSteady(attempt.clock)]
   const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
   return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
     if (!error.retryable) return Effect.succeed<AttemptResult>({ _tag: "Failed", error, cause, retryAt: undefined, driver: before })
-    return Effect.map(RetryPolicy.next(before, now, error), ({ driver, retryAt }): AttemptResult => {
+    return Effect.map(RetryPolicy.next(before, now, error, steady), ({ driver, retryAt }): AttemptResult => {
       if (retryAt === undefined) {
         return { _tag: "Failed", error: { ...error, notRetried: RetryPolicy.whyEnded(driver) }, cause, driver, retryAt }
       }
@@ -228,24 +229,25 @@ const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => 
     })
   let lastBeat: number | undefined
   const onBeat = (): void => {
-    lastBeat = attempt.clock.unsafeCurrentTimeMillis()
+    lastBeat = Millis.unsafeSteady(attempt.clock)
   }
   let limitedRun = step.ask === undefined ? call(attempt, onBeat) : ask(attempt, step.ask, onBeat)
   const { heartbeatTimeoutMs, timeoutMs } = step
   if (heartbeatTimeoutMs !== undefined) {
     const watch = Effect.gen(function* () {
-      const started = yield* Clock.currentTimeMillis
+      // Not by a clock that can be set: neither silence nor a heartbeat is to be made by that.
+      const started = yield* Millis.steady
       for (;;) {
         const silentSince = lastBeat ?? started
-        const left = silentSince + heartbeatTimeoutMs - (yield* Clock.currentTimeMillis)
+        const left = silentSince + heartbeatTimeoutMs - (yield* Millis.steady)
         if (left <= 0) return yield* exceed("heartbeatTimeout", heartbeatTimeoutMs)
-        yield* Effect.sleep(left)
+        yield* Jumps.sleep(left)
       }
     })
     limitedRun = Effect.raceFirst(limitedRun, watch)
   }
   if (timeoutMs !== undefined) {
-    limitedRun = Effect.raceFirst(limitedRun, Effect.zipRight(Effect.sleep(timeoutMs), exceed("timeout", timeoutMs)))
+    limitedRun = Effect.raceFirst(limitedRun, Effect.zipRight(Jumps.sleep(timeoutMs), exceed("timeout", timeoutMs)))
   }
   return limitedRun
 }

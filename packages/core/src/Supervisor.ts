@@ -25,6 +25,7 @@ import {
   StoreError,
   WorkDied,
 } from "./Errors.ts"
+import * as Jumps from "./internal/jumps.ts"
 import { infoOf } from "./internal/outbox.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Ticker from "./internal/ticker.ts"
@@ -177,6 +178,7 @@ interface Pause {
   readonly times: number
   /** Of them those that did not come to a claim. */
   readonly unclaimed: number
+  /** By the time of the process, so that nobody ends or prolongs it who sets the clock. */
   readonly until: number
 }
 
@@ -208,10 +210,10 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
         const before = pauses.get(runId)
         const times = (before?.times ?? 0) + 1
         const jitter = yield* Random.nextRange(0.8, 1.2)
-        const pauseMs = Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter
-        const until = Math.ceil((yield* Millis.now) + pauseMs)
+        const pauseMs = Math.ceil(Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter)
+        const until = (yield* Millis.steady) + pauseMs
         pauses.set(runId, { times, unclaimed: (before?.unclaimed ?? 0) + Number(isUnclaimed), until })
-        return until
+        return (yield* Millis.now) + pauseMs
       })
 
     const refuse = (
@@ -249,7 +251,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
       )
       const settle = Effect.matchEffect(safely, {
         onSuccess: (how) =>
-          Effect.flatMap(Millis.now, (at) => {
+          Effect.flatMap(Millis.steady, (at) => {
             if (how === "Idle" || how === "Gone") lets.set(runId, { mark: due.mark, at })
             else pauses.delete(runId)
             return how === "Gone" ? Effect.void : report({ _tag: "Settled", runId, workflow, how })
@@ -268,10 +270,10 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
     }
 
     /** Pauses that are not over. One that was over long ago is of a run that others took up meanwhile. */
-    const resting = (now: number): ReadonlyArray<readonly [runId: string, Pause]> => {
-      for (const [runId, { until }] of pauses) if (until + longestPauseMs < now) pauses.delete(runId)
-      for (const [runId, { at }] of lets) if (at + 2 * longestPauseMs < now) lets.delete(runId)
-      return [...pauses].filter(([, { until }]) => until > now)
+    const resting = (steady: number): ReadonlyArray<{ readonly runId: string; readonly leftMs: number }> => {
+      for (const [runId, { until }] of pauses) if (until + longestPauseMs < steady) pauses.delete(runId)
+      for (const [runId, { at }] of lets) if (at + 2 * longestPauseMs < steady) lets.delete(runId)
+      return [...pauses].flatMap(([runId, { until }]) => (until > steady ? [{ runId, leftMs: until - steady }] : []))
     }
     /**
      * Whether a run that can go on is as it was before it was last let go of: nothing came of that, so it is left alone for a while, longer
@@ -328,30 +330,30 @@ export const makeWith = <E extends Problem, R>(
       ended.tick()
     }
 
-    /** Takes up what can go on, and answers with that and with when to look again. */
+    /** Takes up what can go on, and answers with that and with how long to wait before looking again, if nothing happens. */
     const look = Effect.gen(function* () {
-      const now = yield* Millis.now
+      const [now, began] = [yield* Millis.now, yield* Millis.steady]
       const taken: Array<Action<E>> = []
-      const pauses = resting(now)
+      const pauses = resting(began)
       // What nobody here can work on now must not stand in the way of the rest, of which a part at a time is answered.
       const leaveOut = {
         workflows: [...unknown.workflows],
-        runIds: [...unknown.runIds, ...[...working].map(([runId]) => runId), ...pauses.map(([runId]) => runId)],
+        runIds: [...unknown.runIds, ...[...working].map(([runId]) => runId), ...pauses.map(({ runId }) => runId)],
       }
       const { runs, nextAt } = yield* storage.due(now, leaveOut)
-      let again = Math.min(now + intervalMs, nextAt ?? Number.POSITIVE_INFINITY, ...pauses.map(([, { until }]) => until))
+      let waitMs = Math.min(intervalMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
       for (const due of runs) {
         const { runId, workflow } = due
         if (FiberMap.unsafeHas(working, runId) || unknown.workflows.has(workflow)) continue
         if (yield* isSpinning(due)) {
-          again = now
+          waitMs = 0
           continue
         }
         const work = yield* worker(due)
         if (Either.isLeft(work)) {
           for (const name of work.left.workflows ?? []) unknown.workflows.add(name)
           for (const id of work.left.runIds ?? []) unknown.runIds.add(id)
-          again = now
+          waitMs = 0
           const action = { _tag: "Unknown", runId, workflow } as const
           yield* report(action)
           taken.push(action)
@@ -362,16 +364,15 @@ export const makeWith = <E extends Problem, R>(
         fiber.addObserver(letGo)
         if (!isHopeless(due)) taken.push({ _tag: "Resumed", runId, workflow })
       }
-      return { taken, again }
+      return { taken, waitMs: waitMs - ((yield* Millis.steady) - began) }
     })
 
     const watch = Effect.gen(function* () {
       for (let version = -1; ; ) {
         const seen = count
-        const { again } = yield* look
-        const pause = Math.max(0, again - (yield* Millis.now))
-        const news = Effect.raceFirst(storage.changes(version), Effect.as(ended.after(seen), version))
-        version = yield* Effect.timeoutTo(news, { duration: pause, onSuccess: (later) => later, onTimeout: () => version })
+        const { waitMs } = yield* look
+        const nothing = Effect.raceFirst(ended.after(seen), Jumps.pause(waitMs))
+        version = yield* Effect.raceFirst(storage.changes(version), Effect.as(nothing, version))
         // What changes together is looked at together.
         yield* gatherMs === 0 ? Effect.yieldNow() : Effect.sleep(gatherMs)
       }

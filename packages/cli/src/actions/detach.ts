@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process"
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import * as Clock from "effect/Clock"
+import * as Millis from "@smithers/core/Millis"
 import * as Effect from "effect/Effect"
 import { open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
@@ -93,9 +93,9 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
       child.stdin?.on("error", () => resume(Effect.void))
       child.stdin?.end(sent ?? "", () => resume(Effect.void))
     })
-    const began = yield* Clock.currentTimeMillis
+    const began = yield* Millis.steady
     while (exitCode === undefined && (yield* claims(file, runId)) === before) {
-      if ((yield* Clock.currentTimeMillis) - began > patienceMs) break
+      if ((yield* Millis.steady) - began > patienceMs) break
       yield* Effect.sleep("50 millis")
     }
     if (exitCode !== undefined && exitCode !== 0 && exitCode !== 3) {

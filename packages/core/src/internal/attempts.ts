@@ -38,6 +38,7 @@ type Stop = "fail-fast" | "cancelled" | "reset"
 
 interface InFlight {
   readonly start: Start
+  /** By the time of the process. */
   readonly startedAt: number
   readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult>
   readonly ending: StepProgram.Ending
@@ -85,14 +86,14 @@ export interface Attempts {
     },
   ) => Effect.Effect<void, never, unknown>
   /** Takes an attempt that has ended out, and says what it came to. */
-  readonly settle: (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>, now: number) => Settled | undefined
+  readonly settle: (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>) => Settled | undefined
   /** Interrupts an attempt and does not wait for it. */
   readonly stop: (key: NodeKey, reason: Stop) => Effect.Effect<void>
   readonly stopAll: (reason: Stop) => Effect.Effect<void>
   /** Interrupts all attempts and waits until they have ended. */
   readonly interrupt: Effect.Effect<void>
   /** Ends attempts whose steps are to run again, whatever would have come of them. */
-  readonly abandon: (keys: ReadonlySet<NodeKey>, now: number) => Effect.Effect<ReadonlyArray<RunEvent>>
+  readonly abandon: (keys: ReadonlySet<NodeKey>) => Effect.Effect<ReadonlyArray<RunEvent>>
   /** Writes the heartbeat details of an attempt, and again while newer ones come in. */
   readonly writeBeats: (key: NodeKey) => Effect.Effect<void>
   /** The error with which a step failed for good, as it was raised here. */
@@ -175,7 +176,16 @@ export const make = (options: AttemptsOptions): Attempts => {
     const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
     return Effect.flatMap(traced(program, key, attributes, attempt), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(Turn.before(clock, program))), (fiber) => {
-        const attempt: InFlight = { start, startedAt: now, fiber, ending, turns, beat, reads, stop: undefined }
+        const attempt: InFlight = {
+          start,
+          startedAt: Millis.unsafeSteady(clock),
+          fiber,
+          ending,
+          turns,
+          beat,
+          reads,
+          stop: undefined,
+        }
         inFlight.set(key, attempt)
         fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))
       }),
@@ -195,7 +205,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       })
     })
 
-  const settle: Attempts["settle"] = (key, exit, now) => {
+  const settle: Attempts["settle"] = (key, exit) => {
     const attempt = inFlight.get(key)
     if (attempt === undefined) return undefined
     inFlight.delete(key)
@@ -206,11 +216,11 @@ export const make = (options: AttemptsOptions): Attempts => {
     const turns = attempt.turns.length === 0 ? {} : { turns: attempt.turns }
     const { made, before } = attempt.reads
     const reads = made === undefined ? {} : { reads: [...before, ...made].sort() }
-    Metrics.attemptDuration.unsafeUpdate(now - startedAt, [])
+    Metrics.attemptDuration.unsafeUpdate(Millis.unsafeSteady(clock) - startedAt, [])
     const result = Exit.isSuccess(exit) ? exit.value : undefined
     const willRetry = result?._tag === "Failed" && result.retryAt !== undefined
     if (!willRetry) {
-      spans.get(key)?.end(BigInt(now) * 1_000_000n, result?._tag === "Failed" ? Exit.fail(result.cause) : exit)
+      spans.get(key)?.end(clock.unsafeCurrentTimeNanos(), result?._tag === "Failed" ? Exit.fail(result.cause) : exit)
       spans.delete(key)
       drivers.delete(key)
     }
@@ -295,14 +305,14 @@ export const make = (options: AttemptsOptions): Attempts => {
         Effect.forEach(attempts, ({ fiber }) => Fiber.await(fiber), { discard: true }),
       )
     }),
-    abandon: (keys, now) =>
+    abandon: (keys) =>
       Effect.gen(function* () {
         const events: Array<RunEvent> = []
         for (const [key, attempt] of [...inFlight]) {
           if (!keys.has(key)) continue
           // It is out of the way before it ends, so that its end is not taken for that of the attempt after it.
           attempt.stop = "reset"
-          const settled = settle(key, Exit.interrupt(FiberId.none), now)
+          const settled = settle(key, Exit.interrupt(FiberId.none))
           if (settled !== undefined) events.push(settled.event)
           yield* interrupt(attempt)
           yield* Fiber.await(attempt.fiber)

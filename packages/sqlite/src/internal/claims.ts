@@ -8,6 +8,7 @@ import type { Command, Delivery, Due, Except, Instruction, NewRun, Opened, OpenR
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional, write, writeOptional } from "./json.ts"
+import * as Lapses from "./lapses.ts"
 import * as Owner from "./owner.ts"
 
 export interface Claims {
@@ -32,6 +33,15 @@ type RunRow = [
   owner: string | null,
   leaseUntil: number | null,
   input: string | null,
+]
+
+type DueRow = [
+  runId: string,
+  workflow: string,
+  source: string | null,
+  epoch: number,
+  owner: string | null,
+  leaseUntil: number | null,
 ]
 
 /** More claims than this are renewed together. */
@@ -66,7 +76,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
   // Each part reads an index that holds little but what it looks for, and no more of it than is asked for; what waits in peace is not
   // read at all. Left to itself SQLite would go through all runs in search of those that were told something.
-  const columns = "r.run_id, r.workflow, r.source, r.epoch"
+  const columns = "r.run_id, r.workflow, r.source, r.epoch, r.owner, r.lease_until"
   const isWanted = `r.workflow NOT IN (SELECT value FROM json_each(?3)) AND r.run_id NOT IN (SELECT value FROM json_each(?4))`
   const dueParts = [
     `SELECT ${columns} FROM smithers_runs r WHERE r.owner IS NULL AND r.status IN ('suspended', 'running') AND ${isWanted}`,
@@ -79,7 +89,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
        WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
-  const selectDue = prepare<[runId: string, workflow: string, source: string | null, epoch: number]>(`${eachDue} LIMIT 100`)
+  const selectDue = prepare<DueRow>(`${eachDue} LIMIT 100`)
   // The claim of which something came last: that of the last resumption, or the first where there was none.
   const selectFruitful = prepare<[epoch: number]>(
     `SELECT coalesce(
@@ -106,8 +116,20 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
   )
 
-  const isFree = (owner: string | null, leaseUntil: number | null, now: number): boolean =>
-    owner === null || leaseUntil === null || leaseUntil <= now || (owner !== me && Owner.isDead(owner))
+  const lapses = Lapses.make()
+  /** When to ask again for a run that someone works on; `undefined` where nobody does. */
+  const ownedUntil = (
+    { runId, now, leaseMs }: OpenRequest,
+    epoch: number,
+    owner: string | null,
+    until: number | null,
+  ): number | undefined => {
+    if (owner === null || until === null || (owner !== me && Owner.isDead(owner))) return undefined
+    if (until > now) return until
+    // Who lives renews it three times as often.
+    const left = owner === me ? 0 : lapses.leftOf({ runId, epoch, owner, until }, Math.min(leaseMs, Lapses.graceMs))
+    return left === 0 ? undefined : now + left
+  }
 
   const insert = (
     runId: string,
@@ -126,7 +148,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
 
   return {
     spawn,
-    open: ({ runId, create, revive, leaseMs, now }) => {
+    open: (request) => {
+      const { runId, create, revive, leaseMs, now } = request
       const row = selectRun.values(runId)[0]
       if (row === undefined) {
         if (create === undefined) return Either.left(new RunNotFound({ runId }))
@@ -140,7 +163,9 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       // One that has an owner is being taken up again, also when that owner died before its first frame.
       const isOver = owner === null && (status === "finished" || status === "failed" || status === "cancelled")
       if (isOver && !revive.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
-      if (!isFree(owner, leaseUntil, now)) return Either.right({ _tag: "Owned", until: leaseUntil ?? now })
+      const until = ownedUntil(request, epoch, owner, leaseUntil)
+      if (until !== undefined) return Either.right({ _tag: "Owned", until })
+      lapses.forget(runId)
       claim.run(runId, epoch + 1, me, Millis.after(now, leaseMs))
       return Either.right({ _tag: "Claimed", epoch: epoch + 1 })
     },
@@ -164,11 +189,18 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         .filter(([owner]) => owner !== me && Owner.isDead(owner))
         .map(([owner]) => owner)
       const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds))
-      const runs = rows.map(([runId, workflow, source, epoch]) => {
+      let nextAt = selectNext.values(now)[0]?.[0] ?? Number.POSITIVE_INFINITY
+      const runs = rows.flatMap(([runId, workflow, source, epoch, owner, until]) => {
+        const isLapsed = owner !== null && owner !== me && until !== null && !gone.includes(owner)
+        const left = isLapsed ? lapses.leftOf({ runId, epoch, owner, until }, Lapses.graceMs) : 0
+        if (left > 0) {
+          nextAt = Math.min(nextAt, now + left)
+          return []
+        }
         const tries = epoch === 0 ? 0 : epoch - (selectFruitful.values(runId)[0]?.[0] ?? 0)
-        return { runId, workflow, source, tries, mark: JSON.stringify(selectMark.values(runId)[0]) }
+        return [{ runId, workflow, source, tries, mark: JSON.stringify(selectMark.values(runId)[0]) }]
       })
-      return { runs, nextAt: selectNext.values(now)[0]?.[0] ?? undefined }
+      return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },
     deliver: ({ id, runId, at, command }, delivery = {}) => {
       if (delivery.create !== undefined) spawn(runId, delivery.create, at)

@@ -4,11 +4,12 @@
 import { expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
 import * as Commands from "@smithers/core/Commands"
+import * as Engine from "@smithers/core/Engine"
 import * as Millis from "@smithers/core/Millis"
 import { Storage } from "@smithers/core/Storage"
 import { Clock, Effect, Fiber, Schema, TestClock } from "effect"
 import { describe } from "vitest"
-import { runningOn, stores, Text } from "./Flows.ts"
+import { processOn, runningOn, stores, Text } from "./Flows.ts"
 import { rest } from "./Time.ts"
 
 const workflow = Smithers.createWorkflow({ name: "asks", input: Schema.Struct({}) })
@@ -71,6 +72,30 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* storage.deliver({ id: "late", runId: "s", at, command })
           yield* TestClock.adjust("2 hours")
           expect(yield* timed.run({}, { runId: "s" })).toMatchObject({ output: { approved: false } })
+        }),
+      ),
+    )
+
+    it.effect("in time counts, also where the process that works on the run has not heard of it when the time is over", () =>
+      on(
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          const timed = asking({ timeout: "1 hour" })
+          // It hears of nothing that others write.
+          const deaf: Storage["Type"] = {
+            ...storage,
+            changes: (version) => (version === -1 ? storage.changes(version) : Effect.never),
+          }
+          const { engine, stop } = yield* processOn(deaf)
+          const run = Effect.provideService(timed.run({}, { runId: "r" }), Engine.Engine, engine)
+          yield* run
+          const fiber = yield* Effect.fork(Effect.provideService(timed.execute({}, { runId: "r" }), Engine.Engine, engine))
+          yield* rest
+          yield* TestClock.adjust("59 minutes")
+          yield* Commands.approve("r", "ok", { by: "ann" })
+          yield* TestClock.adjust("1 minute")
+          expect(yield* Fiber.join(fiber)).toMatchObject({ approved: true, decidedBy: "ann" })
+          yield* stop
         }),
       ),
     )

@@ -4,6 +4,7 @@
  */
 import * as Errors from "@smithers/core/Errors"
 import { RunEvent } from "@smithers/core/RunEvent"
+import * as Status from "@smithers/core/Status"
 import * as Storage from "@smithers/core/Storage"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
@@ -37,7 +38,7 @@ export const Runs = Schema.Struct({
 /** `up` */
 export const Stopped = Schema.Struct({
   runId: Schema.String,
-  status: Schema.Literal("finished", "failed", "cancelled", "waiting-approval", "waiting-event", "waiting-timer", "paused"),
+  status: Status.Result,
   output: Schema.optional(Schema.Unknown),
   /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
   exhausted: Schema.optional(Schema.Array(Schema.Struct({ ...node, passes: Schema.Number }))),

@@ -99,6 +99,7 @@ export const answer = (
     // The same answer given twice is one.
     const id = compositeKey("answer", nodeId, iteration, found.since, digest(canonical(copied.json)))
     yield* deliver(runId, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...more })
+    yield* checkHeard(found)
   })
 
 /** The JSON Schema of the answer, as it is stored with the question. */
@@ -270,6 +271,7 @@ const decide = (
     const said = { ...digestOf(found), ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
     const kept = yield* deliver(runId, id, { _tag: "Decide", nodeId, iteration: found.iteration, approved, ...said })
     if (kept._tag === "Decide" && kept.approved !== approved) return yield* contrary(kept.by)
+    yield* checkHeard(found)
   })
 
 const isOver: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"])
@@ -300,6 +302,16 @@ const checkTime = ({ runId, nodeId, iteration, status, reason, deadline, endedAt
     if (isOver.has(run.status)) return yield* new RunEnded({ runId, status: run.status })
     const why = reason === null ? {} : { reason }
     return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId), ...why })
+  })
+
+/** Fails where a wait was over, or withdrawn, before what was just said to it could count. */
+const checkHeard = ({ runId, nodeId, iteration, kind, since }: WaitSummary) =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const waits = yield* storage.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
+    const wait = waits.find((one) => one.nodeId === nodeId && one.iteration === iteration && one.since === since)
+    if (wait === undefined || wait.status === "open" || wait.status === "finished") return
+    if (wait.status === "withdrawn" || (wait.approved === null && wait.by === null)) yield* checkTime(wait)
   })
 
 const digestOf = ({ digest }: WaitSummary) => (digest === null ? {} : { digest })

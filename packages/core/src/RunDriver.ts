@@ -625,6 +625,11 @@ const loop = (
             else absorb(item)
           }
           const isDue = hasJumped || (wakeAt !== undefined && wakeAt <= now)
+          // What was said in time counts before a deadline passes, also where this process has not heard of it yet.
+          if (isDue) {
+            for (const command of yield* Effect.orElseSucceed(storage.inbox, () => []))
+              if (command.runId === runId) absorb({ _tag: "Command", command })
+          }
           isNews = isPartial || events.length > 0 || consumed.length > 0 || isDue
         }
         options.control.waiting = []

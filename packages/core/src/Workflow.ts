@@ -29,6 +29,7 @@ import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
 import type { Exhausted } from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
+import * as Status from "./Status.ts"
 import { type LoggedEvent, Storage } from "./Storage.ts"
 
 /** How a new run is known, and how an existing one is taken up. */
@@ -74,7 +75,7 @@ export type RunResult<A> =
  * tag names what it waits for first, `waits` all of it. Such a run is suspended; it goes on when it is taken up again.
  */
 export interface Waits {
-  readonly _tag: "waiting-approval" | "waiting-event" | "waiting-timer"
+  readonly _tag: Status.Waiting
   readonly runId: string
   readonly waits: ReadonlyArray<Waiting>
 }
@@ -360,15 +361,7 @@ const saidOf = ({ reason, uncompensated }: Extract<Settlement, { readonly _tag: 
 })
 
 const resting = (runId: string, { waiting, isPaused }: Idle) =>
-  isPaused ? ({ _tag: "paused", runId } as const) : { _tag: tagOf(waiting), runId, waits: waiting }
-
-/** People come first, since someone has to be told; a timer needs nobody. Child runs stand for what they wait for. */
-const tagOf = (all: ReadonlyArray<Waiting>): Waits["_tag"] => {
-  const told = all.filter(({ kind }) => kind !== "subflow")
-  const waits = told.length === 0 ? all : told
-  if (waits.some(({ kind }) => kind === "approval" || kind === "human")) return "waiting-approval"
-  return waits.some(({ kind }) => kind !== "timer") ? "waiting-event" : "waiting-timer"
-}
+  isPaused ? ({ _tag: "paused", runId } as const) : { _tag: Status.ofWaits(waiting), runId, waits: waiting }
 
 /** What a follower of a run waits for. */
 interface Heard {

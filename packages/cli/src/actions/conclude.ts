@@ -2,6 +2,7 @@
  * What is said of a run when nothing goes on any more: how it stands, what it gave, and the commands that bring it on.
  */
 import type { StoreError } from "@smithers/core/Errors"
+import * as Status from "@smithers/core/Status"
 import type { RunDetails, StorageShape, WaitSummary } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
 import * as Clock from "effect/Clock"
@@ -91,9 +92,7 @@ const waitingReply = (
   db: string | undefined,
   resume: string,
 ): Reply => {
-  const kinds = new Set(waits.map(({ kind }) => kind as string))
-  const isForPeople = kinds.has("approval") || kinds.has("human")
-  const status = isForPeople ? "waiting-approval" : kinds.has("signal") ? "waiting-event" : "waiting-timer"
+  const status = Status.ofWaits(waits)
   const shown = waits.map(({ nodeId, iteration, kind, deadline }) => ({
     nodeId,
     iteration,

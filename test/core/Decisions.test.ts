@@ -287,7 +287,7 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* Commands.approve("r~c~0~1", "ok", { by: "ann" })
           expect(yield* Fiber.join(fiber)).toMatchObject({ decidedBy: "ann" })
           const refused = yield* Effect.flip(child.run({}, { runId: "r~c~0" }))
-          expect(refused.message).toContain("resume such a run instead")
+          expect(refused.message).toContain("which only its parent starts")
         }),
       ),
     )

@@ -1,27 +1,96 @@
 /**
  * Values that are given on the command line as JSON, as `@file`, or as `-` for the standard input.
  */
-import { readFileSync } from "node:fs"
+import { createReadStream, statSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import { InvalidJson } from "./Errors.ts"
 import { shorten } from "./Text.ts"
+
+/**
+ * Bytes that are read of a file or of the standard input at most: far more than an input should be, and little enough that a device without
+ * an end (`/dev/zero`) takes neither the memory nor the time of anyone. Larger data belongs into a file that the input names.
+ */
+const mostBytes = 64 * 1024 * 1024
 
 /** Reads the value of an option. Fails with `InvalidJson`, which says what is wrong and where. */
 export const read = (option: string, given: string): Effect.Effect<unknown, InvalidJson> =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidJson({ option, problem })
-    const source = given === "-" ? "the standard input" : given.startsWith("@") ? given.slice(1) : undefined
-    const text = yield* Effect.tryPromise({
-      try: async () => {
-        if (given === "-") return await Bun.stdin.text()
-        return source === undefined ? given : readFileSync(source, "utf8")
-      },
-      catch: (thrown) => invalid(`${source} cannot be read: ${(thrown as Error).message}`),
+    const file = given.startsWith("@") ? given.slice(1) : undefined
+    const source = given === "-" ? "the standard input" : file
+    if (source === undefined) return yield* parse(given, JSON.stringify(shorten(given, 80)), invalid)
+    if (file !== undefined) {
+      const stats = yield* Effect.try({
+        try: () => statSync(file),
+        catch: (thrown) => invalid(`${source} cannot be read: ${(thrown as Error).message}`),
+      })
+      if (stats.isDirectory()) return yield* invalid(`${source} is a folder, and not a file`)
+      if (stats.isSocket()) return yield* invalid(`${source} is a socket, and not a file`)
+      if (stats.isFile() && stats.size > mostBytes) return yield* invalid(tooLong(source))
+    }
+    const bytes = yield* Effect.catchAll(bytesOf(file), (problem) =>
+      invalid(problem === undefined ? tooLong(source) : `${source} cannot be read: ${problem}`),
+    )
+    const text = yield* textOf(bytes, source, invalid)
+    return yield* parse(text, source, invalid)
+  })
+
+const tooLong = (source: string): string => `${source} is longer than 64 MB`
+
+/**
+ * The bytes of a file or of the standard input. Read piece by piece, so that a pipe which nobody writes to is waited for and the command can
+ * still be stopped. Fails with what went wrong, or with nothing where there are too many.
+ */
+const bytesOf = (file: string | undefined): Effect.Effect<Buffer, string | undefined> =>
+  Effect.async((resume) => {
+    const stream = file === undefined ? process.stdin : createReadStream(file)
+    const pieces: Array<Buffer> = []
+    let length = 0
+    const end = (result: Effect.Effect<Buffer, string | undefined>): void => {
+      stream.removeAllListeners("data")
+      stream.pause()
+      if (file !== undefined) stream.destroy()
+      resume(result)
+    }
+    stream.on("data", (piece: Buffer) => {
+      pieces.push(piece)
+      length += piece.length
+      if (length > mostBytes) end(Effect.fail(undefined))
     })
-    return yield* Effect.try({
-      try: () => JSON.parse(text) as unknown,
-      catch: (thrown) => invalid(`${reason(thrown)} in ${source ?? JSON.stringify(shorten(text, 80))}`),
+    stream.on("error", (error: Error) => end(Effect.fail(error.message)))
+    stream.on("end", () => end(Effect.succeed(Buffer.concat(pieces))))
+    return Effect.sync(() => {
+      if (file !== undefined) stream.destroy()
     })
   })
+
+const textOf = (
+  bytes: Buffer,
+  source: string,
+  invalid: (problem: string) => InvalidJson,
+): Effect.Effect<string, InvalidJson> => {
+  const marks = { "UTF-8": [0xef, 0xbb, 0xbf], "UTF-16": [0xff, 0xfe], "UTF-16 ": [0xfe, 0xff] }
+  const marked = Object.entries(marks).find(([, mark]) => mark.every((byte, index) => bytes[index] === byte))
+  if (marked !== undefined) {
+    const [encoding] = marked
+    return invalid(`${source} begins with a byte order mark (${encoding.trim()}); save it as UTF-8 without one`)
+  }
+  return Effect.try({
+    try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+    catch: () => invalid(`${source} is not UTF-8 text`),
+  })
+}
+
+const parse = (
+  text: string,
+  source: string,
+  invalid: (problem: string) => InvalidJson,
+): Effect.Effect<unknown, InvalidJson> =>
+  text.trim() === ""
+    ? invalid(`${source} is empty`)
+    : Effect.try({
+        try: () => JSON.parse(text) as unknown,
+        catch: (thrown) => invalid(`${reason(thrown)} in ${source}`),
+      })
 
 const reason = (thrown: unknown): string => (thrown as Error).message.replace(/^JSON Parse error: /, "")

@@ -7,6 +7,7 @@
  * process keeps its id. No process of ours ever asks a package registry for anything.
  */
 import { delimiter } from "node:path"
+import { replace } from "./CLibrary.ts"
 import * as Provided from "./Provided.ts"
 
 /** Options of Bun for a process that runs no code of a project. */
@@ -57,16 +58,23 @@ export const replaceFor = (argv: ReadonlyArray<string>, home: string): void => {
   // Bun looks there for what no `node_modules` on the way up has.
   const paths = [Provided.folder(home), ...(NODE_PATH === undefined || NODE_PATH === "" ? [] : [NODE_PATH])]
   const env = { ...process.env, NODE_PATH: paths.join(delimiter), [marker]: String(process.pid) }
-  if (process.execve === undefined) {
-    refusal = `this is Bun ${Bun.version}, and 1.4 or later is needed`
-    return
-  }
+  const line = [process.execPath, ...loading, Bun.main, ...argv]
+  const descriptors = descriptorsIn(argv)
   try {
-    process.execve(process.execPath, [process.execPath, ...loading, Bun.main, ...argv], env as Record<string, string>)
+    if (process.execve === undefined || descriptors.length > 0) replace(process.execPath, line, env, descriptors)
+    else process.execve(process.execPath, line, env)
+    refusal = "the process could not be replaced by one that installs nothing"
   } catch (thrown) {
     refusal = (thrown as Error).message
   }
 }
+
+/** Descriptors that arguments name, such as those of a shell's `<(…)`. */
+const descriptorsIn = (argv: ReadonlyArray<string>): ReadonlyArray<number> =>
+  argv.flatMap((token) => {
+    const [, number] = /\/(?:dev|proc\/self)\/fd\/(\d+)$/.exec(token) ?? []
+    return number === undefined ? [] : [Number(number)]
+  })
 
 const restore = (): void => {
   const { NODE_PATH = "" } = process.env

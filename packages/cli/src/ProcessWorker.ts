@@ -10,10 +10,10 @@ import type { Outcome, Refusal, Worker } from "@smithers/core/Supervisor"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { logFile, openLog } from "./actions/detach.ts"
 import { sourceOf } from "./Database.ts"
 import type { CannotWrite } from "./Errors.ts"
 import { Exit } from "./Exit.ts"
+import * as RunLog from "./RunLog.ts"
 
 /** How long a process that was told to stop may take to let go of its run, in milliseconds. */
 const stopMs = 10_000
@@ -44,7 +44,7 @@ interface Ended {
 
 /** Resumes a run in a process of its own. Stopped from here, it lets go of the run in order. */
 const resume = (self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended, CannotWrite> =>
-  Effect.flatMap(openLog(logFile(file, runId)), (err) => resumeInto(err, self, file, runId))
+  Effect.flatMap(RunLog.open(RunLog.pathOf(file, runId)), (err) => resumeInto(err, self, file, runId))
 
 const resumeInto = (err: number, self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended> =>
   Effect.async((done) => {

@@ -27,7 +27,7 @@ import { leading, self } from "./Launch.ts"
 import * as Results from "./Results.ts"
 import { Screen, type ScreenShape } from "./Screen.ts"
 import * as Signals from "./Signals.ts"
-import { neutralise, shorten } from "./Text.ts"
+import { json, neutralise, shorten } from "./Text.ts"
 import { version } from "./Version.ts"
 
 const config = CliConfig.make({ isCaseSensitive: true, autoCorrectLimit: 0, finalCheckBuiltIn: false, showBuiltIns: false })
@@ -98,7 +98,7 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
     if (stopped !== undefined) {
       // The second one does not wait for anything.
       const error = new Interrupted({ signal, ...screen.remembered() })
-      if (isJson) results.writeLast(`${JSON.stringify(toReply(error))}\n`)
+      if (isJson) results.writeLast(`${json(toReply(error))}\n`)
       else Results.last(2, leftText(screen.remembered()))
       exit(codeOf(error))
     }
@@ -261,7 +261,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
     rows: () => process.stdout.rows || 24,
     print: (value, text) => {
       if (isJson && value === undefined) return Effect.void
-      return Effect.promise(() => results.write(isJson ? `${JSON.stringify(value)}\n` : `${neutralise(text)}\n`))
+      return Effect.promise(() => results.write(isJson ? `${json(value)}\n` : `${neutralise(text)}\n`))
     },
     say: (text) => (isJson ? Effect.void : Effect.async((resume) => sayNow(text, () => resume(Effect.void)))),
     sayNow: (text) => sayNow(text),

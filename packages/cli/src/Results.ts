@@ -4,6 +4,7 @@
  */
 import { dlopen } from "bun:ffi"
 import { writeSync } from "node:fs"
+import { libraries } from "./CLibrary.ts"
 import { redirectConsole } from "./Screen.ts"
 
 export interface Results {
@@ -44,12 +45,6 @@ export const apart = (onClosed: () => void): Results => {
     writeLast: (text) => last(own, text),
   }
 }
-
-/** What of the C library moves a descriptor: on Linux with glibc and with musl, and on macOS. */
-export const libraries =
-  process.platform === "darwin"
-    ? ["libSystem.B.dylib"]
-    : ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`]
 
 /**
  * Makes descriptor 1 another name of descriptor 2, and answers with a descriptor that is what 1 was. Nothing less reaches programs that

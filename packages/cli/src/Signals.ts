@@ -4,7 +4,7 @@
  */
 import { cc, dlopen, ptr } from "bun:ffi"
 import { constants } from "node:os"
-import { libraries } from "./Results.ts"
+import { libraries } from "./CLibrary.ts"
 
 /** The signals that ask a command to stop. A closed terminal sends SIGHUP. */
 export const stopping = ["SIGINT", "SIGTERM", "SIGHUP"] as const

@@ -3,16 +3,28 @@
  * terminal, and what is too long for a screen is cut, with a word on how to see the rest.
  */
 
-/** Characters that move the cursor, change colours, ring, or turn the direction of text around. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
-const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+/**
+ * Characters that move the cursor, change colours, ring, turn the direction of text around, or are text that nobody sees: controls, C1 among
+ * them, marks of direction, separators of lines that are no ends of lines, and tags.
+ */
+const unsafe =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu
+
+const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, "0")
 
 /** Makes control characters visible, other than tabs and ends of lines. */
 export const neutralise = (text: string): string =>
   text.replaceAll("\r\n", "\n").replaceAll(unsafe, (found) => {
-    const code = found.charCodeAt(0)
-    return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
+    const code = found.codePointAt(0) as number
+    return code <= 0xff ? `\\x${hex(code, 2)}` : code <= 0xffff ? `\\u${hex(code, 4)}` : `\\u{${hex(code, 4)}}`
   })
+
+/** A value as JSON whose texts hold no such characters but as escapes, so that it can be shown and still is the same value. */
+export const json = (value: unknown, indent?: number): string | undefined =>
+  JSON.stringify(value, undefined, indent)?.replaceAll(unsafe, (found) =>
+    Array.from({ length: found.length }, (_, index) => `\\u${hex(found.charCodeAt(index), 4)}`).join(""),
+  )
 
 /** The same, on one line. */
 export const oneLine = (text: string): string => neutralise(text).replaceAll("\n", "\\n").replaceAll("\t", " ")
@@ -42,8 +54,7 @@ export const excerpt = (text: string, hint: string): string => {
 }
 
 /** A JSON value as people read it. */
-export const pretty = (value: unknown): string =>
-  typeof value === "string" ? value : (JSON.stringify(value, undefined, 2) ?? "none")
+export const pretty = (value: unknown): string => (typeof value === "string" ? value : (json(value, 2) ?? "none"))
 
 /** Puts rows under headings. The last column is as wide as it is. */
 export const table = (headings: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {

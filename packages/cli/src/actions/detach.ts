@@ -2,14 +2,14 @@
  * Leaves a run to a process of its own, which outlives this one and its terminal.
  */
 import { spawn } from "node:child_process"
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { closeSync, existsSync, readFileSync } from "node:fs"
 import * as Millis from "@smithers/core/Millis"
 import * as Effect from "effect/Effect"
 import { open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
-import { CannotWrite, DetachedEnded } from "../Errors.ts"
+import { DetachedEnded } from "../Errors.ts"
 import { Host } from "../Host.ts"
+import * as RunLog from "../RunLog.ts"
 import { shorten } from "../Text.ts"
 
 interface Detached {
@@ -30,26 +30,6 @@ interface Detached {
 /** How long to wait for the process to have begun its run, in milliseconds: loading large workflows takes seconds. */
 const patienceMs = 15_000
 
-/** A run's id as the name of a file: as it is where it can be, otherwise what is left of it and a digest that tells it from others. */
-const fileName = (runId: string): string => {
-  if (/^[A-Za-z0-9_.@-]{1,200}$/.test(runId)) return runId
-  const plain = runId.replaceAll(/[^A-Za-z0-9_.@-]+/g, "_").slice(0, 100)
-  return `${plain}-${Bun.hash(runId).toString(36)}`
-}
-
-/** Where the logs of runs are that nobody watches. */
-export const logFile = (file: string, runId: string): string => join(dirname(file), ".smithers", "logs", `${fileName(runId)}.log`)
-
-/** Opens the log of a run to be written on from its end. The descriptor is to be closed. Fails with `CannotWrite`. */
-export const openLog = (log: string): Effect.Effect<number, CannotWrite> =>
-  Effect.try({
-    try: () => {
-      mkdirSync(dirname(log), { recursive: true })
-      return openSync(log, "a", 0o600)
-    },
-    catch: (thrown) => new CannotWrite({ path: log, problem: (thrown as Error).message }),
-  })
-
 /** How often a run has been claimed; 0 where it is not there, or cannot be asked now. */
 const claims = (file: string, runId: string): Effect.Effect<number> =>
   Effect.suspend(() => {
@@ -62,9 +42,9 @@ const claims = (file: string, runId: string): Effect.Effect<number> =>
 export const detach = ({ given, runId, file, root, target, input, isResume }: Detached) =>
   Effect.gen(function* () {
     const { self } = yield* Host
-    const log = logFile(file, runId)
+    const log = RunLog.pathOf(file, runId)
     const before = yield* claims(file, runId)
-    const out = yield* openLog(log)
+    const out = yield* RunLog.open(log)
     const [command = "", ...script] = self
     // A workflow that asks for nothing is given nothing, here as there.
     const sent = isResume || input === undefined ? undefined : JSON.stringify(input)

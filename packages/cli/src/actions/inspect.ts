@@ -13,7 +13,7 @@ import { NoOutput, NoSuchNode } from "../Errors.ts"
 import * as PlanTree from "../PlanTree.ts"
 import { errorText } from "../Progress.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
-import { excerpt, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
+import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
 import { commandLine, commandsFor, waitLine } from "../Why.ts"
 
 interface Given {
@@ -64,7 +64,7 @@ const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: numb
 
 const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => {
   if (node.error !== null && node.status !== "finished") return shorten(ErrorInfo.text(node.error), 80)
-  return "output" in node ? shorten(JSON.stringify(node.output) ?? "", 80) : ""
+  return "output" in node ? shorten(json(node.output) ?? "", 80) : ""
 }
 
 /** Shows a run. */
@@ -100,7 +100,7 @@ const show = (
     ["Created", `${new Date(createdAt).toISOString()}, ${span(now - createdAt)} ago`],
     ["Time", span((finishedAt ?? now) - createdAt)],
     ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
-    ["Input", shorten(oneLine(JSON.stringify(input) ?? "none"), 200)],
+    ["Input", shorten(oneLine(json(input) ?? "none"), 200)],
   ].map(([name = "", value = ""]) => `${name.padEnd(9)} ${oneLine(value)}`)
   const rows = nodes.map((node) => [
     node.nodeId,
@@ -194,7 +194,7 @@ const nodeText = (
     return [
       `  attempt ${attempt.attempt}: ${attempt.status}${took}`,
       ...(error === null ? [] : [indent(excerpt(ErrorInfo.lines(error).join("\n"), hint))]),
-      ...(heartbeat === null ? [] : [`    last heartbeat: ${shorten(oneLine(JSON.stringify(heartbeat)), 200)}`]),
+      ...(heartbeat === null ? [] : [`    last heartbeat: ${shorten(oneLine(json(heartbeat) ?? ""), 200)}`]),
       ...turns.map((turn) => indent(excerpt(turnText(turn), hint))),
     ]
   })

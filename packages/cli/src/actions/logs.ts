@@ -13,7 +13,7 @@ import * as Follow from "../Follow.ts"
 import { Event } from "../Output.ts"
 import { line } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
-import { parseSpan } from "../Text.ts"
+import { json, parseSpan } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -94,4 +94,4 @@ const print = (given: Given, command: string, text: (event: LoggedEvent, created
 export const logs = (given: Given) => print(given, "logs", line)
 
 /** Prints events as NDJSON. */
-export const events = (given: Given) => print(given, "events", (event) => JSON.stringify(encode(event)))
+export const events = (given: Given) => print(given, "events", (event) => json(encode(event)) ?? "")

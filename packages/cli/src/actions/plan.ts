@@ -18,7 +18,7 @@ import { Exit } from "../Exit.ts"
 import * as Input from "../Input.ts"
 import type { Checked } from "../Output.ts"
 import * as PlanTree from "../PlanTree.ts"
-import { plural } from "../Text.ts"
+import { json, plural } from "../Text.ts"
 import { facadeOf, isJsx, type LoadedWorkflow, load, looksLikeFile, parseTarget, type WorkflowModule } from "../WorkflowFile.ts"
 
 interface Given {
@@ -100,7 +100,7 @@ const shown = (value: Shown, format: "tree" | "mermaid" | "dot" | "json" = "tree
     tree: () => `${workflow}\n${PlanTree.toTree(roots)}`,
     mermaid: () => PlanTree.toMermaid(roots),
     dot: () => PlanTree.toDot(workflow, roots),
-    json: () => JSON.stringify(value, undefined, 2),
+    json: () => json(value, 2) ?? "",
   }
   return { value, text: forms[format]() }
 }

@@ -353,17 +353,21 @@ describe("a branch", () => {
     ["an Effect", () => Effect.succeed(false)],
     ["an option", () => Option.none()],
     ["a function", () => () => false],
+    ["a text that says no", () => " No "],
   ])("is no %s, nor is any other condition, as that would always count as true", ([what, condition]) =>
     Effect.gen(function* () {
       const late = condition as () => boolean
-      const given = what === "an option" ? "an Effect" : what
+      const given = what === "an option" ? "an Effect" : what.startsWith("a text") ? 'the text " No "' : what
+      const advice = what.startsWith("a text")
+        ? "Give a boolean, or compare the text."
+        : "A condition is asked at once and cannot be async: have a step find it out, and use its output."
       const refused = (nodeId: string, name: string) => ({
         _tag: "StepFailed",
         nodeId,
         attempts: 0,
         error: {
           name: "InvalidCondition",
-          message: `the "${name}" of "${nodeId}" gave ${given}, which always counts as true. A condition is asked at once and cannot be async: have a step find it out, and use its output.`,
+          message: `the "${name}" of "${nodeId}" gave ${given}, which always counts as true. ${advice}`,
           retryable: false,
         },
       })

@@ -222,7 +222,7 @@ describe("what works", () => {
     ).toEqual(["a: 3 given"])
   })
 
-  it("fragments, arrays and what iterates hold nodes, and what is no node among them is nothing", () => {
+  it("fragments, arrays and what iterates hold nodes, and what is neither a node nor text among them is nothing", () => {
     const plan = planOf(() => [
       <React.Fragment key="f">
         <Note id="a" />
@@ -237,7 +237,7 @@ describe("what works", () => {
       0,
       10n,
       "",
-      "text between nodes",
+      " ",
     ])
     expect(plan).toEqual(["a: ", "b: ", "c: ", "d: ", "e: "])
   })

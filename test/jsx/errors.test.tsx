@@ -10,6 +10,7 @@ import {
   Parallel,
   type RenderOptions,
   renderPlan,
+  runWorkflow,
   Saga,
   Sequence,
   Signal,
@@ -273,7 +274,8 @@ describe("props", () => {
     ["timeoutMs", ["2m", 0, -5, null, Number.POSITIVE_INFINITY], `"timeoutMs" ${millis}`],
     ["timeoutMs", [1e300], `"timeoutMs" ${millis}, and at most 8.64e15`],
     ["heartbeatTimeoutMs", ["2m", 0], `"heartbeatTimeoutMs" ${millis}`],
-    ["continueOnFail", ["yes", null], '"continueOnFail" must be true or false'],
+    ["continueOnFail", [null, 1], '"continueOnFail" must be true or false'],
+    ["continueOnFail", ["no"], '"continueOnFail" must be true or false, and not the text "no": write continueOnFail={false}'],
     ["dependsOn", ["b", [3], null], '"dependsOn" must be an array of task ids'],
     ["dependsOn", [["a"]], "it depends on itself"],
     ["deps", [3, null], '"deps" must be an object of schemas by name'],
@@ -671,7 +673,9 @@ describe("props", () => {
     expect(of(unnamed)).toContain('Subflow "f": the name of its "workflow" cannot be learned by drawing it without an input: ')
     const named = smithers(() => <Workflow name="w" />)
     expect(of(named, { onFail: "skip" })).toBe('Subflow "f": "onFail" must be "fail" or "continue"')
-    expect(of(named, { attach: "no" })).toBe('Subflow "f": "attach" must be true or false')
+    expect(of(named, { attach: "no" })).toBe(
+      'Subflow "f": "attach" must be true or false, and not the text "no": write attach={false}',
+    )
   })
 
   it("a Parallel's limits are checked", () => {
@@ -679,7 +683,94 @@ describe("props", () => {
       const problem = 'a Parallel: "maxConcurrency" must be a whole number of at least 1'
       expect(refused(() => <AnyParallel maxConcurrency={maxConcurrency} />)).toEqual(invalid(problem))
     }
-    expect(refused(() => <AnyParallel failFast="yes" />)).toEqual(invalid('a Parallel: "failFast" must be true or false'))
+    expect(refused(() => <AnyParallel failFast={1} />)).toEqual(invalid('a Parallel: "failFast" must be true or false'))
+    const problem = 'a Parallel: "failFast" must be true or false, and not the text "yes": write failFast={true}'
+    expect(refused(() => <AnyParallel failFast="yes" />)).toEqual(invalid(problem))
+  })
+
+  it("a condition that is a text and says no is refused: it would count as true", () => {
+    for (const no of ["false", "FALSE", " no ", "off", "0", "null", "undefined"]) {
+      const says = (name: string) =>
+        `"${name}" is the text ${JSON.stringify(no)}, which always counts as true: write ${name}={false}, or compare the text`
+      const loop = (
+        <AnyLoop id="l" until={no} maxIterations={2}>
+          <Note id="a" />
+        </AnyLoop>
+      )
+      expect(refused(() => loop).problem).toBe(`Loop "l": ${says("until")}`)
+      expect(refused(() => <AnyBranch if={no} then={<Note id="a" />} />).problem).toBe(`a Branch: ${says("if")}`)
+      const task = (
+        <AnyTask id="a" output={outputs.note} skipIf={no}>
+          text
+        </AnyTask>
+      )
+      expect(refused(() => task)).toEqual(invalid(`Task "a": ${says("skipIf")}`))
+      expect(refused(() => <AnyApproval id="a" skipIf={no} request={{ title: "?" }} />).problem).toContain(says("skipIf"))
+    }
+    const draw = (until: unknown) => () => (
+      <Workflow name="w">
+        <AnyLoop id="l" until={until} maxIterations={2}>
+          <Note id="a" />
+        </AnyLoop>
+      </Workflow>
+    )
+    for (const yes of ["done", "true", "not at all", 1, ""]) expect(renderPlan(smithers(draw(yes))).tasks).toHaveLength(1)
+  })
+
+  it("a function that gives such a text fails the run with a word on it", async () => {
+    const workflow = smithers(() => (
+      <Workflow name="w">
+        <Loop id="l" until={() => "no"} maxIterations={2}>
+          <Note id="a" />
+        </Loop>
+      </Workflow>
+    ))
+    const said = await runWorkflow(workflow, { input: {}, runtime: Smithers.memory }).then(
+      (result) => JSON.stringify(result),
+      (error: Error) => error.message,
+    )
+    expect(said).toContain('gave the text \\"no\\", which always counts as true. Give a boolean, or compare the text.')
+  })
+
+  it("text between tasks is refused, as nobody reads it", () => {
+    const stray = (text: string, where: string, parents = "smithers > Workflow") =>
+      invalid(
+        `${where}: the text "${text}" stands in it, which nobody reads: put it into a Task, or into a comment {/* … */}`,
+        parents,
+      )
+    expect(
+      refused(() => (
+        <AnySequence>
+          first <Note id="a" />
+        </AnySequence>
+      )),
+    ).toEqual(stray("first", "a Sequence", "smithers > Workflow"))
+    expect(
+      refused(() => (
+        <>
+          Do this: <Note id="a" />
+        </>
+      )),
+    ).toEqual(stray("Do this:", "a Workflow", "smithers"))
+    expect(refused(() => <AnyParallel>{["a", "b"].join()}</AnyParallel>).problem).toContain('the text "a,b"')
+    expect(refused(() => <AnyBranch if then="later" />).problem).toContain('a Branch: the text "later"')
+    expect(
+      refused(() => (
+        <AnyLoop id="l" until maxIterations={1}>
+          {"x".repeat(100)}
+        </AnyLoop>
+      )).problem,
+    ).toContain('x…" stands')
+    // Spaces, and what is left of a list that is empty.
+    const list: ReadonlyArray<string> = []
+    const draw = () => (
+      <Workflow name="w">
+        {" "}
+        {list.length && <Note id="b" />}
+        <Note id="a" /> {/* a comment */}
+      </Workflow>
+    )
+    expect(renderPlan(smithers(draw)).tasks.map(({ id }) => id)).toEqual(["a"])
   })
 })
 

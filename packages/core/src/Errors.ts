@@ -581,7 +581,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   }
 }
 
-/** A condition gave what would count as true whatever comes of it: a promise, an Effect or a function. */
+/** A condition gave what would count as true whatever comes of it: a promise, an Effect, a function, or a text that says no. */
 export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("InvalidCondition", {
   /** Of the branch, which has no id, its place in the plan. */
   nodeId: Schema.String,
@@ -590,7 +590,7 @@ export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("In
   given: Schema.String,
 }) {
   override get message(): string {
-    return `the "${this.condition}" of "${this.nodeId}" gave ${this.given}, which always counts as true. A condition is asked at once and cannot be async: have a step find it out, and use its output.`
+    return `the "${this.condition}" of "${this.nodeId}" gave ${this.given}, which always counts as true. ${this.given.startsWith("the text") ? "Give a boolean, or compare the text." : "A condition is asked at once and cannot be async: have a step find it out, and use its output."}`
   }
 }
 

@@ -232,8 +232,15 @@ export type Boundary = Saga | TryCatch
 
 export type Node = Step | Wait | Sequence | Parallel | Branch | Loop | Boundary
 
+/** Texts that say no, and count as true. */
+const noes: ReadonlySet<string> = new Set(["false", "no", "off", "0", "null", "undefined", "nan"])
+
+/** Whether a value is a text that says no. */
+export const saysNo = (given: unknown): given is string => typeof given === "string" && noes.has(given.trim().toLowerCase())
+
 /** What a condition gave that would count as true whatever comes of it, in a few words; `undefined` for anything that counts as it is. */
 export const untrue = (given: unknown): string | undefined => {
+  if (saysNo(given)) return `the text ${JSON.stringify(given)}`
   if (typeof given === "function") return "a function"
   if (typeof given !== "object" || given === null) return undefined
   if (Effect.isEffect(given)) return "an Effect"

@@ -186,6 +186,15 @@ const rootOf = ({ nodes }: Rendered): HostNode => {
   return second === undefined ? root : refuse(second, "there is a second <Workflow>; a workflow has one")
 }
 
+/** What may stand between elements: spaces, and a number, as `&&` leaves the length of a list. */
+const isBlank = (text: string): boolean => text.trim() === "" || !Number.isNaN(Number(text)) || text === "NaN"
+
+const strayText = (text: string): string => {
+  const shown = text.trim()
+  const cut = shown.length > 40 ? `${shown.slice(0, 39)}…` : shown
+  return `the text ${JSON.stringify(cut)} stands in it, which nobody reads: put it into a Task, or into a comment {/* … */}`
+}
+
 const unknownElement = (type: string): string =>
   `<${type}> is no part of a workflow. Elements such as this one belong into the prompt of a Task; outside there are Task, Sequence, Parallel, Branch and Loop`
 
@@ -253,7 +262,10 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.add(claim(node, node.props.boundary))
     if (node.type === "TryCatchFinally") checkParts(node, props)
     if (isPart(node.type) && "given" in node.props) refuse(node, noElements(node))
-    for (const child of node.children) if (!isText(child)) walk(child, inside, place)
+    for (const child of node.children) {
+      if (!isText(child)) walk(child, inside, place)
+      else if (!isBlank(child.text)) refuse(node, strayText(child.text))
+    }
   }
   walk(root, undefined, undefined)
 

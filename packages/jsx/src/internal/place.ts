@@ -2,6 +2,7 @@
  * Where something stands in a tree, what its props may be, and how it is refused.
  */
 import * as Millis from "@smithers/core/Millis"
+import * as Plan from "@smithers/core/Plan"
 import * as Either from "effect/Either"
 import { componentsAround, type HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
@@ -121,5 +122,8 @@ export const oneOf = <A extends string>(
 /** Whether something is set. */
 export const flag = (node: HostNode, name: string): boolean => {
   const value = node.props[name]
-  return value === undefined || typeof value === "boolean" ? value === true : refuse(node, `"${name}" must be true or false`)
+  if (value === undefined || typeof value === "boolean") return value === true
+  const instead = Plan.saysNo(value) ? "false" : "true"
+  const hint = typeof value === "string" ? `, and not the text ${JSON.stringify(value)}: write ${name}={${instead}}` : ""
+  return refuse(node, `"${name}" must be true or false${hint}`)
 }

@@ -286,7 +286,10 @@ export const condition = (node: HostNode, name: string, given: unknown, loop: No
 export const checkCondition = (node: HostNode, name: string, given: unknown): void => {
   const untrue = isPending(given) ? undefined : Plan.untrue(given)
   if (untrue !== undefined)
-    refuse(node, `"${name}" is ${untrue}, which always counts as true: have a task find it out, and read its output`)
+    refuse(
+      node,
+      `"${name}" is ${untrue}, which always counts as true: ${Plan.saysNo(given) ? `write ${name}={false}, or compare the text` : "have a task find it out, and read its output"}`,
+    )
 }
 
 /** What a task does: its function, what there is to write of a prompt, or its value. */

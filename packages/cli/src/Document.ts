@@ -64,7 +64,7 @@ ${globals.join("\n")}
 
 Options stand anywhere, with their value after a space or a \`=\`. Those that are true or false may say so or not: \`--wait\`, \`--wait true\`,
 \`--wait=false\`, \`--no-wait\`. What follows \`--\` is no option. A run is named by its id or by how it begins, as long as no other begins so.
-Where a value is JSON, \`@file\` reads it from a file and \`-\` from the standard input. Times are \`500ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`, \`1w\`.
+Where a value is JSON, \`@file\` reads it from a file or a pipe and \`-\` from the standard input: UTF-8 without a byte order mark, at most 64 MB. Times are \`500ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`, \`1w\`.
 
 | exit code | |
 |---:|---|
@@ -87,6 +87,10 @@ is an error that names it, the file that imports it, and the command that instal
 A database that is found upward and belongs to another user is refused (\`ForeignDatabase\`), since it says which code is run: it has to be named with
 \`--db\` or \`SMITHERS_DB\`. Commands that only read change nothing: not the database, which may be another user's or in a folder that cannot be
 written, and no file that holds none (\`NoDatabase\`).
+
+What is printed holds no characters that move a cursor, turn text around or cannot be seen: JSON has them as \`\\u…\` escapes, and people see them spelled out.
+The output of a run that nobody watches (\`--detach\`, \`supervise\`) goes to \`.smithers/logs\` beside the database, a file per run that only its
+owner can read. A link in its place is refused.
 
 Commands that load workflows (\`up\`, \`check\`, \`graph\`, \`workflow run\`) read the \`bunfig.toml\` and the \`.env\` of the folder they are called in, as any
 program of a project. All others run no code of that folder and read neither.

@@ -203,6 +203,29 @@ ${task('[ofLib, own, typeof z.object].join(", ")')}`,
     expect(value).toMatchObject({ error: { message: expect.stringContaining('"zod" that is installed there has no such module') } })
   })
 
+  it("a smithers-orchestrator of somebody else is named, with what to do about it", async () => {
+    const folder = place.file("node_modules/smithers-orchestrator")
+    write(
+      "node_modules/smithers-orchestrator/package.json",
+      JSON.stringify({ name: "smithers-orchestrator", version: "9.9.9", main: "i.js" }),
+    )
+    write(
+      "node_modules/smithers-orchestrator/i.js",
+      "export const createSmithers = () => ({ smithers: () => ({ other: true }) })\n",
+    )
+    const said = `It uses smithers-orchestrator 9.9.9 in ${folder}, which is not the one that came with this command; without it, that one is used.`
+    for (const source of [
+      'import { createSmithers } from "smithers-orchestrator"\nexport default createSmithers().smithers()\n',
+      'import { createSmithers } from "smithers-orchestrator"\nexport default createSmithers({}).smithers.missing.deep\n',
+      'import "smithers-orchestrator/nope"\n',
+    ]) {
+      write("w.ts", source)
+      const { code, value } = await json("up", "w.ts")
+      expect([code, value]).toMatchObject([4, { error: { tag: "InvalidWorkflowFile", message: expect.stringContaining(said) } }])
+      expect(JSON.stringify(value)).not.toContain("bun add smithers-orchestrator")
+    }
+  })
+
   it("NODE_PATH is what it was to programs that a step starts, and nothing of the command is in their environment", async () => {
     write(
       "w.ts",

@@ -64,11 +64,7 @@ const bytesOf = (file: string | undefined): Effect.Effect<Buffer, string | undef
     })
   })
 
-const textOf = (
-  bytes: Buffer,
-  source: string,
-  invalid: (problem: string) => InvalidJson,
-): Effect.Effect<string, InvalidJson> => {
+const textOf = (bytes: Buffer, source: string, invalid: (problem: string) => InvalidJson): Effect.Effect<string, InvalidJson> => {
   const marks = { "UTF-8": [0xef, 0xbb, 0xbf], "UTF-16": [0xff, 0xfe], "UTF-16 ": [0xfe, 0xff] }
   const marked = Object.entries(marks).find(([, mark]) => mark.every((byte, index) => bytes[index] === byte))
   if (marked !== undefined) {
@@ -81,11 +77,7 @@ const textOf = (
   })
 }
 
-const parse = (
-  text: string,
-  source: string,
-  invalid: (problem: string) => InvalidJson,
-): Effect.Effect<unknown, InvalidJson> =>
+const parse = (text: string, source: string, invalid: (problem: string) => InvalidJson): Effect.Effect<unknown, InvalidJson> =>
   text.trim() === ""
     ? invalid(`${source} is empty`)
     : Effect.try({

@@ -132,7 +132,7 @@ export const load = (
     }
     if (!isWorkflow(found)) {
       const what = name === "default" ? "The default export" : `"${name}"`
-      return yield* invalid("no-workflow", `${what} of ${path} is no workflow, but ${kindOf(found)}. ${advice}`)
+      return yield* invalid("no-workflow", `${what} of ${path} is no workflow, but ${kindOf(found)}. ${advice}${otherFacade(path)}`)
     }
     const all = [...new Set(names.map((one) => module[one] as LoadedWorkflow))]
     return { workflow: found, path, exported: name === "default" ? undefined : name, all }
@@ -204,7 +204,7 @@ const explain = (path: string, thrown: unknown): InvalidWorkflowFile => {
     thrown instanceof Error
       ? `${thrown.name}: ${thrown.message}${placeOf(thrown)}`
       : `it threw ${shorten(Bun.inspect(thrown), 500)}`
-  return invalid("threw", `${path} threw while it was loaded: ${shown}\nNothing was started.`)
+  return invalid("threw", `${path} threw while it was loaded: ${shown}\nNothing was started.${otherFacade(path)}`)
 }
 
 /** An import that leads nowhere, as Bun says it. */
@@ -229,9 +229,26 @@ const explainImport = (
   const isHere = isInstalled(folder, name)
   if (!isHere && (name === specifier || !names.includes(name)))
     return { because: `${importer} imports the package "${name}", which is not installed. Install it: ${install}`, missing: name }
+  if (name === facade)
+    return { because: `${importer} imports "${specifier}", which is not there.${otherFacade(importer)} Correct the path` }
   const whose = isHere ? "is installed there" : "came with this command"
   const because = `${importer} imports "${specifier}", and the package "${name}" that ${whose} has no such module. Correct the path, or install a version that has it: ${install}`
   return { because }
+}
+
+/**
+ * A word on the `smithers-orchestrator` that a file uses, where it is not the one that came with this command: another version or, as names of
+ * packages are given anew, another product. Nothing where it is.
+ */
+const otherFacade = (path: string): string => {
+  for (let here = dirname(path); here !== dirname(here); here = dirname(here)) {
+    const folder = join(here, "node_modules", facade)
+    if (!existsSync(join(folder, "package.json"))) continue
+    if (realPath(folder) === realPath(join(Bun.main, "..", ".."))) return ""
+    const { version = "?" } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { readonly version?: string }
+    return ` It uses ${facade} ${version} in ${folder}, which is not the one that came with this command; without it, that one is used.`
+  }
+  return ""
 }
 
 /** The folder of the nearest `package.json`, or the one to begin with where there is none. */

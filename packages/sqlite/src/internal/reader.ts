@@ -24,42 +24,39 @@ const pollMs = 200
 /** Tries to read a file as it stands before what was read counts, also where it has been written meanwhile. */
 const mostTries = 20
 
+/** Opens a connection. Refuses one that is not to a store, for which the statements of a store could not be prepared. */
 const open = (filename: string) => {
   const connection = Connection.open(filename, "read")
-  const outputs = Outputs.make(connection)
-  return {
-    connection,
-    claims: Claims.make(connection, Owner.make()),
-    states: States.make(connection, outputs),
-    queries: Queries.make(connection, Plans.make(connection)),
-    changes: Changes.make(connection, filename),
-  }
-}
-
-type Opened = ReturnType<typeof open>
-
-/** Opens a connection that is known to be one of a store: the statements of a store can be prepared for no other. */
-const check = (filename: string) => {
-  const connection = Connection.open(filename, "read")
   try {
-    return Migrations.check(connection, filename, "read")
-  } finally {
+    const checked = Migrations.check(connection, filename, "read")
+    if (Either.isLeft(checked)) connection.close()
+    return Either.map(checked, () => ({
+      connection,
+      claims: Claims.make(connection, Owner.make()),
+      states: States.make(connection, Outputs.make(connection)),
+      queries: Queries.make(connection, Plans.make(connection)),
+      changes: Changes.make(connection, filename),
+    }))
+  } catch (thrown) {
     connection.close()
+    throw thrown
   }
 }
+
+type Opened = Either.Either.Right<ReturnType<typeof open>>
 
 /** Opens a store to read it for as long as the scope. */
 export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
   Effect.gen(function* () {
     const { filename } = patience
-    yield* patiently("open", patience, () => check(filename))
     const held = yield* Effect.acquireRelease(
-      patiently("open", patience, () => Either.right({ opened: open(filename), version: 1 })),
+      patiently("open", patience, () => Either.map(open(filename), (opened) => ({ opened, version: 1 }))),
       ({ opened }) => Effect.sync(opened.connection.close),
     )
     /** Goes on with what is there now. */
     const reopen = (): void => {
-      const opened = open(filename)
+      // It was a store before.
+      const opened = Either.getOrThrow(open(filename))
       held.opened.connection.close()
       held.opened = opened
       held.version++

@@ -1,11 +1,11 @@
 /**
  * What is given as `@file` or on the standard input, whatever it turns out to be.
  */
-import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { closeSync, constants, mkdirSync, openSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { type Folder, folder } from "./Fixture.ts"
+import { type Folder, folder, until } from "./Fixture.ts"
 
 const bin = join(import.meta.dirname, "..", "..", "packages", "smithers", "src", "bin.ts")
 
@@ -75,16 +75,32 @@ describe("a value from a file", () => {
 
   it("may be a pipe, which is waited for and does not keep the command from being stopped", { timeout: 60_000 }, async () => {
     Bun.spawnSync(["mkfifo", place.file("pipe")])
+    // Succeeds once somebody reads from the pipe, whose end does not come as long as this is open.
+    const write = async (): Promise<number> => {
+      let descriptor = -1
+      const isRead = () => {
+        try {
+          descriptor = openSync(place.file("pipe"), constants.O_WRONLY | constants.O_NONBLOCK)
+          return true
+        } catch {
+          return false
+        }
+      }
+      await until(isRead, "the pipe is read")
+      return descriptor
+    }
     const late = place.start(["up", "workflow.ts", "--input", "@pipe", "--json"])
-    await Bun.sleep(1500)
-    const writer = Bun.spawn(["sh", "-c", `echo '{"spec":"x"}' > pipe`], { cwd: place.path })
+    const writer = await write()
+    writeSync(writer, '{"spec":')
+    writeSync(writer, '"x"}')
+    closeSync(writer)
     const { code, stdout } = await late.result
     expect({ code, value: JSON.parse(stdout) as unknown }).toMatchObject(accepted)
-    await writer.exited
     const stopped = place.start(["up", "workflow.ts", "--input", "@pipe"])
-    await Bun.sleep(1500)
+    const held = await write()
     stopped.kill("SIGINT")
     expect((await stopped.result).code).toBe(130)
+    closeSync(held)
     const substituted = Bun.spawnSync(
       ["bash", "-c", `"${process.execPath}" "${bin}" up workflow.ts --json --input @<(echo '{"spec":"x"}')`],
       { cwd: place.path },

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { basename } from "node:path"
 import * as RunLog from "@smithers/cli/RunLog"
@@ -47,7 +46,7 @@ describe("the log of a run", () => {
     await refused("link", "it is a symbolic link")
     symlinkSync("../../nothing", `${logs()}/dangling.log`)
     await refused("dangling", "it is a symbolic link")
-    spawnSync("mkfifo", [`${logs()}/pipe.log`])
+    Bun.spawnSync(["mkfifo", `${logs()}/pipe.log`])
     await refused("pipe", "pipe.log cannot be written")
     mkdirSync(`${logs()}/folder.log`)
     await refused("folder", "folder.log cannot be written")

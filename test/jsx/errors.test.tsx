@@ -761,12 +761,14 @@ describe("props", () => {
         </AnyLoop>
       )).problem,
     ).toContain('x…" stands')
-    // Spaces, and what is left of a list that is empty.
+    // Spaces, what is left of a list that is empty, and comments as they are written elsewhere.
     const list: ReadonlyArray<string> = []
     const draw = () => (
       <Workflow name="w">
         {" "}
         {list.length && <Note id="b" />}
+        {"// Usage"}
+        {"/* here */"}
         <Note id="a" /> {/* a comment */}
       </Workflow>
     )

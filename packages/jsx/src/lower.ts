@@ -186,8 +186,12 @@ const rootOf = ({ nodes }: Rendered): HostNode => {
   return second === undefined ? root : refuse(second, "there is a second <Workflow>; a workflow has one")
 }
 
-/** What may stand between elements: spaces, and a number, as `&&` leaves the length of a list. */
-const isBlank = (text: string): boolean => text.trim() === "" || !Number.isNaN(Number(text)) || text === "NaN"
+/**
+ * What may stand between elements: spaces, a number, as `&&` leaves the length of a list, and what is a comment anywhere but in JSX, where it
+ * is text: `// Usage`.
+ */
+const isBlank = (text: string): boolean =>
+  text.trim() === "" || !Number.isNaN(Number(text)) || text === "NaN" || /^\s*\/[/*]/.test(text)
 
 const strayText = (text: string): string => {
   const shown = text.trim()

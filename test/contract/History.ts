@@ -198,7 +198,16 @@ export const choices: FastCheck.Arbitrary<ReadonlyArray<Choice>> = FastCheck.arr
 
 /** Events that may say what was read. */
 const reading: ReadonlySet<string> = new Set([
-  ...["AttemptStarted", "AttemptSucceeded", "WaitStarted", "WaitEnded", "NodeSkipped", "LoopAdvanced", "LoopFinished"],
+  ...[
+    "AttemptStarted",
+    "AttemptSucceeded",
+    "WaitStarted",
+    "WaitEnded",
+    "NodeSkipped",
+    "LoopAdvanced",
+    "LoopMounted",
+    "LoopFinished",
+  ],
 ])
 
 /** What may happen next to a step or a loop, as a choice says. */
@@ -350,6 +359,7 @@ const boundaryEvent = (state: RunState.RunState, nodeId: string, iteration: numb
   const reasons = [
     { _tag: "Error", error: { name: "Error", message: "no 'luck'\0", retryable: true } },
     { _tag: "LoopLimit", maxIterations: 3 },
+    { _tag: "EndlessPass", nodeIds: ["task-1"] },
     { _tag: "Unsettled", read: { nodeId: "a" } },
   ] as const
   switch (RunState.boundary(state, nodeId, iteration)?.status) {
@@ -359,7 +369,7 @@ const boundaryEvent = (state: RunState.RunState, nodeId: string, iteration: numb
     case "halted": {
       const status = (["finished", "caught", "compensated", "failed"] as const)[roll % 4] ?? "failed"
       if (roll % 3 === 0) return { _tag: "BoundaryEnded", ...at, status }
-      const reason = reasons[roll % 4]
+      const reason = reasons[roll % 5]
       const cause = reason === undefined ? {} : { cause: { nodeId: "a", iteration: 1, reason } }
       return { _tag: "BoundaryHalted", ...at, ...cause, isCaught: roll % 2 === 0, ...(roll % 5 === 0 ? { isLast: true } : {}) }
     }
@@ -373,6 +383,16 @@ const loopEvent = (state: RunState.RunState, nodeId: string, iteration: number, 
   const total = HashMap.get(state.loopPasses, nodeId)
   const base = record?.base ?? (total._tag === "Some" ? total.value : 0)
   if (record !== undefined && roll % 9 === 0) return { _tag: "NodeReset", nodeId, iteration }
+  if (record !== undefined && record.passes > 0 && roll % 5 === 2) {
+    const mounting = (record.mounting?.times ?? -1) + 1
+    const first = record.mounting === undefined ? { first: ["task-a"] } : {}
+    const mounted = [`task-${roll % 7}`, 'it\'s "new"'].slice(0, 1 + (roll % 2))
+    return { _tag: "LoopMounted", nodeId, iteration, ...first, mounted, mounting, ...(roll % 4 === 1 ? { isLeftOut: true } : {}) }
+  }
+  // A pass that is over is taken up again where something in it is to be done again.
+  if (record !== undefined && record.passes > 0 && roll % 11 === 0) {
+    return { _tag: "LoopAdvanced", nodeId, iteration, base: record.base, pass: record.passes - 1 }
+  }
   const isOver = record?.status === "finished" || roll % 4 === 0
   if (isOver) return { _tag: "LoopFinished", nodeId, iteration, reason: roll % 2 === 0 ? "until" : "maxIterations" }
   return { _tag: "LoopAdvanced", nodeId, iteration, base, pass: record?.passes ?? 0 }

@@ -601,6 +601,7 @@ export const running = () => {
     | Errors.StepTimedOut
     | Errors.CrashLoop
     | Errors.LoopLimitReached
+    | Errors.EndlessPass
     | Errors.UnsettledRead
     | Errors.CompensationFailed
     | Errors.RunCancelled

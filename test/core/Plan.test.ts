@@ -62,9 +62,10 @@ describe("a plan is laid out in document order", () => {
   it("of whatever shape it is", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.nat(), (seed) => {
-        const { root } = Scenario.make(seed)
+        const scenario = Scenario.undrawn(Scenario.make(seed))
+        const { root } = scenario
         const index = Scenario.index(root)
-        const { nodes, size: inTree, parent, end, loopOf } = lower(Scenario.make(seed), () => expect.fail("nothing runs")).plan
+        const { nodes, size: inTree, parent, end, loopOf } = lower(scenario, () => expect.fail("nothing runs")).plan
         const labels = index.nodes.map(({ label }) => label)
         expect(nodes.slice(0, inTree)).toHaveLength(labels.length)
         for (const [position, label] of labels.entries()) {

@@ -243,7 +243,7 @@ describe("a run", () => {
         }
         expect(plain({ ...read, frame: state.frame })).toEqual(plain(state))
       }
-      const unseen = ["CancelRequested", "NodeReset", "PlanChanged", "RunCancelled", "SubflowEnded"]
+      const unseen = ["CancelRequested", "NodeReset", "RunCancelled", "SubflowEnded"]
       expect(unseen.filter((tag) => seen.has(tag))).toEqual([])
       expect(seen.size).toBe(RunEvent.members.length - unseen.length)
     }),

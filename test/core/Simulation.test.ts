@@ -50,9 +50,10 @@ const compare = (
 const caught = (trial: Effect.Effect<string | undefined>): Effect.Effect<string | undefined> =>
   Effect.catchAllCause(trial, (cause) => Effect.succeed(Cause.pretty(cause).split("\n")[0]))
 
-const onCore: Trial = (scenario) =>
+const onCore: Trial = (drawn) =>
   caught(
     Effect.sync(() => {
+      const scenario = Scenario.undrawn(drawn)
       const { plan } = lower(scenario, () => Effect.never)
       const undisturbed = CoreSimulator.simulate(plan, { ...scenario, faults: [] }, 0)
       return compare(scenario, undisturbed, CoreSimulator.simulate(plan, scenario, 1))
@@ -99,7 +100,7 @@ const onEngineCancelled: Trial = (scenario) =>
 
 /** The scenario with a fault at each commit of its undisturbed run. */
 const everywhere = function* (scenario: Scenario.Scenario): Iterable<Scenario.Scenario> {
-  const { plan } = lower(scenario, () => Effect.never)
+  const { plan } = lower(Scenario.undrawn(scenario), () => Effect.never)
   const { commits } = CoreSimulator.simulate(plan, { ...scenario, faults: [] }, 1)
   for (const edge of ["before", "after", "shutdown"] as const) {
     for (let commit = 1; commit <= commits; commit++) yield { ...scenario, faults: [{ edge, commit }] }

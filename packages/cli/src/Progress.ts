@@ -111,9 +111,11 @@ export const titleOf = (request: unknown): string | undefined => {
   return undefined
 }
 
+const loopEvents: ReadonlySet<string> = new Set(["LoopAdvanced", "LoopMounted", "LoopFinished"])
+
 /** What happened to a run, folded into what is shown of it. */
 export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress => {
-  if (!("nodeId" in event) || event._tag === "LoopAdvanced" || event._tag === "LoopFinished") return progress
+  if (!("nodeId" in event) || loopEvents.has(event._tag)) return progress
   const key = `${event.nodeId}/${event.iteration}`
   if (event._tag === "NodeWithdrawn") return drop(progress, key)
   const before = Option.getOrUndefined(Option.orElse(HashMap.get(progress.active, key), () => HashMap.get(progress.done, key)))
@@ -230,6 +232,13 @@ const textOf = ({ event, at }: LoggedEvent): string => {
       return `↻ ${event.nodeId} ${where} is to run again`
     case "LoopAdvanced":
       return `↻ ${event.nodeId} pass ${event.pass + 1}`
+    case "LoopMounted": {
+      const { nodeId, first, mounted, isLeftOut } = event
+      if (first !== undefined) return `⟳ ${nodeId} has had ${named(first)} in this pass`
+      return isLeftOut === true
+        ? `- ${nodeId} leaves out ${named(mounted)}, which is new in this pass: its "until" holds`
+        : `⟳ ${nodeId} has ${named(mounted)} as well in this pass`
+    }
     case "LoopFinished":
       return event.reason === "until"
         ? `✓ ${event.nodeId} loop over (until)`

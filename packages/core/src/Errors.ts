@@ -178,6 +178,20 @@ export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("Lo
 }
 
 /**
+ * Each time that tasks of a loop have ended, a drawing has mounted new ones in the same pass, more than 100 times: their ids follow from outputs, so that
+ * the pass never ends. `nodeIds` are the last of them, after one that was mounted before.
+ */
+export class EndlessPass extends Schema.TaggedError<EndlessPass>()("EndlessPass", {
+  ...nodeFields,
+  nodeIds: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const ids = this.nodeIds.map(shownId).join(", ")
+    return `A pass of loop "${this.nodeId}" of run "${this.runId}" never ends: tasks with new ids (${ids}) were mounted in it more than 100 times. Give tasks of a loop ids that stay, and resume the run: each pass has rows of its own.`
+  }
+}
+
+/**
  * Nothing is left to run, and the plan was made without an output that will not come: of a node that is not mounted, was skipped,
  * or failed and was allowed to. `nodeId` is the node that was read, or else the table.
  */
@@ -499,7 +513,7 @@ export type Uncompensated = typeof Uncompensated.Type
  */
 export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()("CompensationFailed", {
   ...runFields,
-  cause: Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, UnsettledRead),
+  cause: Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, EndlessPass, UnsettledRead),
   failed: Schema.Array(Uncompensated),
 }) {
   override get message(): string {
@@ -509,7 +523,15 @@ export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()
 }
 
 /** How a run can end other than with an output. It is stored with the run. */
-export const RunFailure = Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, UnsettledRead, CompensationFailed)
+export const RunFailure = Schema.Union(
+  StepFailed,
+  StepTimedOut,
+  CrashLoop,
+  LoopLimitReached,
+  EndlessPass,
+  UnsettledRead,
+  CompensationFailed,
+)
 export type RunFailure = typeof RunFailure.Type
 
 /** Raised by a step's own code to say that another attempt cannot help: the step fails at once. */

@@ -415,6 +415,7 @@ const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
     case "SignalRefused":
     case "SubflowEnded":
     case "BoundaryHalted":
+    case "LoopMounted":
       break
     case "WaitEnded":
       entry.times.set(key, { ...times, finishedAt: event.status === "passed" ? null : at })

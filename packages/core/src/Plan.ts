@@ -286,6 +286,8 @@ export interface Plan {
   readonly positions: ReadonlyMap<NodeId, number>
   /** What was read before it was there. While there is such a read the plan is not complete, and the run cannot finish. */
   readonly pending: ReadonlyArray<PendingRead>
+  /** It is drawn as the run goes on: another drawing may have other nodes. */
+  readonly isDrawn: boolean
   /** The plan as text, one line per node, without its functions: equal text is an equal plan. */
   readonly text: string
 }
@@ -315,6 +317,59 @@ export const partsOf = (plan: Pick<Plan, "end">, position: number, node: TryCatc
   const caught = node.catch === undefined ? undefined : second
   const last = caught === undefined ? second : (plan.end[caught] as number)
   return { try: position + 1, catch: caught, finally: node.finally === undefined ? undefined : last }
+}
+
+/** Where the nodes of a plan stand that have ids: all that one drawing need know of another. */
+export interface Drawing {
+  readonly nodes: ReadonlyArray<{ readonly _tag: string; readonly id?: NodeId }>
+  readonly end: { readonly [position: number]: number }
+  readonly positions: ReadonlyMap<NodeId, number>
+}
+
+/** Reads a plan's text: where its nodes stand. */
+export const read = (text: string): Drawing => {
+  const nodes: Array<Drawing["nodes"][number]> = []
+  const end: Array<number> = []
+  const positions = new Map<NodeId, number>()
+  const open: Array<number> = []
+  const close = (depth: number): void => {
+    for (let position = open.length > depth ? open.pop() : undefined; position !== undefined; ) {
+      end[position] = nodes.length
+      position = open.length > depth ? open.pop() : undefined
+    }
+  }
+  for (const line of text === "" ? [] : text.split("\n")) {
+    const [depth, _tag, { id }] = JSON.parse(line) as [number, string, { readonly id?: NodeId }]
+    close(depth)
+    const position = nodes.push({ _tag, ...(id === undefined ? {} : { id }) }) - 1
+    if (id !== undefined) positions.set(id, position)
+    open.push(position)
+  }
+  close(0)
+  return { nodes, end, positions }
+}
+
+/** A node of a loop's pass that has an id: a leaf, a boundary, or a loop in it as a whole. */
+export interface Mounted {
+  readonly position: number
+  /** The outermost try of the pass in whose `catch` or `finally` it is, or -1. */
+  readonly wayOutOf: number
+}
+
+/** The nodes that a pass of a loop consists of, in document order. */
+export const mountedIn = ({ nodes, end }: Omit<Drawing, "positions">, loop: number): ReadonlyArray<Mounted> => {
+  const found: Array<Mounted> = []
+  let [wayOutOf, from, to] = [-1, 0, 0]
+  for (let position = loop + 1; position < (end[loop] as number); ) {
+    const node = nodes[position] as Drawing["nodes"][number]
+    if (node.id !== undefined) found.push({ position, wayOutOf: from <= position && position < to ? wayOutOf : -1 })
+    if (node._tag === "TryCatch" && position >= to) {
+      // Behind its body.
+      ;[wayOutOf, from, to] = [position, end[position + 1] as number, end[position] as number]
+    }
+    position = node._tag === "Loop" ? (end[position] as number) : position + 1
+  }
+  return found
 }
 
 /** What undoes a step, as a step: it is retried and limited as that is, and gives nothing. */
@@ -350,7 +405,7 @@ export const reservedNames: ReadonlySet<string> = new Set([
 ])
 
 /** Checks a tree and lays it out. Throws {@link InvalidWorkflow}, which says where the problem is. */
-export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<PendingRead> = none): Plan => {
+export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<PendingRead> = none, isDrawn = false): Plan => {
   const nodes: Array<Node> = []
   const parents: Array<number> = []
   const pending: Array<readonly [node: Node, parent: number]> = [[root, -1]]
@@ -542,6 +597,7 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     dependents,
     positions,
     pending: unsettled,
+    isDrawn,
     get text() {
       text ??= write(nodes.slice(0, count), parent, needs).join("\n")
       return text

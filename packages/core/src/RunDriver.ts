@@ -11,6 +11,7 @@ import { type Codec, type Json, type Kept, keep, Outputs, threw } from "./Codec.
 import {
   CompensationFailed,
   CrashLoop,
+  EndlessPass,
   IncompatibleOutput,
   InvalidInput,
   type InvalidWorkflow,
@@ -43,7 +44,7 @@ import * as Ticker from "./internal/ticker.ts"
 import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
-import { isProvisional, type PendingRead, type Plan, type Wait } from "./Plan.ts"
+import * as Plan from "./Plan.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
@@ -56,7 +57,7 @@ import type { Command, Frame, Instruction, NewRun, OutputTable, Released, Storag
  */
 export interface Planner {
   /** May throw `InvalidWorkflow` or `RenderFailed`. `values` is the same object each time, kept up to date. */
-  readonly plan: (state: RunState.RunState, values: Scheduler.Values) => Plan
+  readonly plan: (state: RunState.RunState, values: Scheduler.Values) => Plan.Plan
   /** Takes note of events that were just folded into the state, and says whether they may change the plan. */
   readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
   /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
@@ -472,7 +473,7 @@ const loop = (
     const observe = (event: RunEvent): boolean => planner.observe([event])
     const services = yield* Effect.context<unknown>()
     /** Checks at once what the world gave, as it is checked in the midst of scheduling. */
-    const accept = (wait: Wait, key: NodeKey, given: unknown): Scheduler.Accepted => {
+    const accept = (wait: Plan.Wait, key: NodeKey, given: unknown): Scheduler.Accepted => {
       const accepted = Effect.flatMap(
         Effect.suspend(() => wait.codec.accept(given)),
         (stored) => Effect.map(keep(wait.codec, stored), (kept) => ({ stored, kept })),
@@ -487,7 +488,10 @@ const loop = (
     }
     const intervals = Intervals.make(clock)
     const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals }
-    let schedule = Scheduler.make(plan, values, scheduling)
+    const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
+    // Of a run that is taken up, what it had drawn when it was let go of is stored.
+    const drawn = created === undefined && plan.isDrawn && hasLoops ? Plan.read(yield* storage.plan(runId)) : undefined
+    let schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
     let absorbed: ReadonlyArray<RunEvent> = []
     /**
      * Runs nodes again that someone asked for, with what depends on them: what needs them, what is not settled without them, and what the
@@ -495,6 +499,7 @@ const loop = (
      */
     const runAgain = Effect.gen(function* () {
       const done = new Set<NodeId>()
+      const was = plan
       let chosen: ReadonlyArray<NodeId> = wanted.flatMap(({ nodeId, iteration }) =>
         Revival.mayRunAgain(plan, state, nodeId, iteration) ? [nodeId] : [],
       )
@@ -514,7 +519,7 @@ const loop = (
           .filter((nodeId) => {
             if (done.has(nodeId)) return false
             const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
-            return node === undefined || (isProvisional(node) && RunState.hasRecord(state, nodeId))
+            return node === undefined || (Plan.isProvisional(node) && RunState.hasRecord(state, nodeId))
           })
         // What vanished is reset by the plan that had it.
         const gone = chosen.filter((nodeId) => !plan.positions.has(nodeId))
@@ -525,14 +530,14 @@ const loop = (
         }
         if (plan.text !== before.text) happen(difference(before, plan))
       }
-      schedule = Scheduler.make(plan, values, scheduling)
+      schedule = Scheduler.make(plan, values, { ...scheduling, before: was })
       absorbed = []
     }).pipe(Effect.tapError(() => suspend))
     const replan = Effect.gen(function* () {
       const before = plan
       plan = yield* makePlan(planner, state, values)
       yield* prepareAdded
-      schedule = Scheduler.make(plan, values, scheduling)
+      schedule = Scheduler.make(plan, values, { ...scheduling, before })
       absorbed = []
       if (plan.text !== before.text) happen(difference(before, plan))
     }).pipe(Effect.tapError(() => suspend)) // What has happened was not the plan's fault, and is kept.
@@ -713,7 +718,7 @@ const settle = (
   outcome: Scheduler.Outcome | undefined,
   state: RunState.RunState,
   schedule: Scheduler.Schedule,
-  plan: Plan,
+  plan: Plan.Plan,
   attempts: Attempts.Attempts,
   refused: StoreRefused | undefined,
 ) => {
@@ -757,7 +762,7 @@ const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunStat
 }
 
 /** What was mounted, unmounted and changed between two plans, by id. */
-const difference = (before: Plan, after: Plan): Extract<RunEvent, { readonly _tag: "PlanChanged" }> => {
+const difference = (before: Plan.Plan, after: Plan.Plan): Extract<RunEvent, { readonly _tag: "PlanChanged" }> => {
   const [old, lines] = [before.text.split("\n"), after.text.split("\n")]
   const mounted: Array<NodeId> = []
   const changed: Array<NodeId> = []
@@ -775,7 +780,7 @@ const difference = (before: Plan, after: Plan): Extract<RunEvent, { readonly _ta
 
 /** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */
 const compare = (
-  plan: Plan,
+  plan: Plan.Plan,
   records: ReadonlyArray<RunState.NodeRecord>,
 ): { readonly kept: number; readonly added: number; readonly gone: number } => {
   const known = new Set<NodeId>()
@@ -794,7 +799,7 @@ const compare = (
 const failureOf = (
   runId: string,
   failed: Scheduler.Failed,
-  plan: Plan,
+  plan: Plan.Plan,
   state: RunState.RunState,
 ): Exclude<RunFailure, CompensationFailed> => {
   const node = { runId, nodeId: failed.nodeId, iteration: failed.iteration }
@@ -803,6 +808,7 @@ const failureOf = (
     const { _tag: _, ...limit } = failed.reason
     return new LoopLimitReached({ ...node, ...limit })
   }
+  if (failed.reason._tag === "EndlessPass") return new EndlessPass({ ...node, nodeIds: failed.reason.nodeIds })
   const { error } = failed.reason
   const record = RunState.step(state, failed.nodeId, failed.iteration)
   const attempts = record?.attempt ?? 0
@@ -815,7 +821,7 @@ const failureOf = (
 }
 
 /** Why an output that was read is not there, and will not come. */
-const unsettled = ({ nodeId, table }: Partial<PendingRead>, plan: Plan, state: RunState.RunState): string => {
+const unsettled = ({ nodeId, table }: Partial<Plan.PendingRead>, plan: Plan.Plan, state: RunState.RunState): string => {
   if (nodeId === undefined) return `no node that gives a "${table}" has given one`
   const position = plan.positions.get(nodeId)
   if (position === undefined) return "no node with this id is mounted"

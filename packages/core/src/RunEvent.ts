@@ -38,6 +38,8 @@ export const FailureCause = Schema.Struct({
     Schema.TaggedStruct("Error", { error: ErrorInfo }),
     /** `isDefault`: the loop has no limit of its own, and the number is what components take then. */
     Schema.TaggedStruct("LoopLimit", { maxIterations: Schema.Number, isDefault: Schema.optional(Schema.Boolean) }),
+    /** A pass has mounted new tasks too often; the last of them, after one that was mounted before. */
+    Schema.TaggedStruct("EndlessPass", { nodeIds: Schema.Array(Schema.String) }),
     /** Nothing is left to run, and the plan still waits for an output that it was made without. */
     Schema.TaggedStruct("Unsettled", {
       read: Schema.Struct({ nodeId: Schema.optional(Schema.String), table: Schema.optional(Schema.String) }),
@@ -229,6 +231,19 @@ export const NodeReset = Schema.TaggedStruct("NodeReset", { ...node, isAnew: Sch
 /** A loop began pass number `pass` (from 0); `iteration` of the nodes inside is `base + pass`. */
 export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number, reads })
 
+/**
+ * A drawing has mounted something new in a pass of a loop that had begun; `mounting` counts such drawings of the pass. `isLeftOut`: `until` holds by
+ * then, and it is not begun. The first that is said of a pass says what there was before (`first`). Nested loops are named by their own ids.
+ */
+export const LoopMounted = Schema.TaggedStruct("LoopMounted", {
+  ...node,
+  first: Schema.optional(Schema.Array(Schema.String)),
+  mounted: Schema.Array(Schema.String),
+  mounting: Schema.Number,
+  isLeftOut: Schema.optional(Schema.Boolean),
+  reads,
+})
+
 /** A loop is over: its `until` holds, or it is exhausted, having made its `maxIterations` passes without that. */
 export const LoopFinished = Schema.TaggedStruct("LoopFinished", {
   ...node,
@@ -274,6 +289,7 @@ export const RunEvent = Schema.Union(
   NodeWithdrawn,
   NodeReset,
   LoopAdvanced,
+  LoopMounted,
   LoopFinished,
   RunPaused,
   RunUnpaused,

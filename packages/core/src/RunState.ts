@@ -131,9 +131,26 @@ export interface LoopRecord {
   readonly passes: number
   /** It made all its passes without its `until` holding. */
   readonly isExhausted?: true
+  /** What its current pass consists of, where a drawing has mounted something new in it. */
+  readonly mounting?: Mounting
   /** Rows of nodes outside that were read to decide about its passes. */
   readonly reads?: ReadonlyArray<NodeKey>
 }
+
+/** What a pass of a loop consists of, by ids of tasks, of loops in it and of boundaries. */
+export interface Mounting {
+  /** Mounted before that. */
+  readonly first: ReadonlyArray<NodeId>
+  /** Mounted since. */
+  readonly later?: ReadonlyArray<NodeId>
+  /** Mounted when `until` held, and so not begun. */
+  readonly leftOut?: ReadonlyArray<NodeId>
+  /** Drawings that have mounted something new. */
+  readonly times: number
+}
+
+/** Drawings that may mount something new in one pass, after the first: more than any author means, and few enough to be paid for. */
+export const mostMountings = 100
 
 /** A loop that made all its passes without its `until` holding. */
 export interface Exhausted {
@@ -322,6 +339,7 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "RunUnpaused":
       return { ...state, isPaused: false }
     case "LoopAdvanced":
+    case "LoopMounted":
     case "LoopFinished":
       return foldLoop(state, event)
     case "BoundaryStarted":
@@ -410,7 +428,7 @@ const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   interruptions: 0,
 })
 
-type LoopEvent = Extract<RunEvent, { readonly _tag: "LoopAdvanced" | "LoopFinished" }>
+type LoopEvent = Extract<RunEvent, { readonly _tag: "LoopAdvanced" | "LoopMounted" | "LoopFinished" }>
 type BoundaryEvent = Extract<RunEvent, { readonly _tag: "BoundaryStarted" | "BoundaryHalted" | "BoundaryEnded" }>
 type StepEvent = Extract<RunEvent, { readonly nodeId: string }>
 type Reset = Extract<RunEvent, { readonly _tag: "NodeReset" }>
@@ -449,13 +467,22 @@ const foldLoop = (state: RunState, event: LoopEvent): RunState => {
   const total = Option.getOrElse(HashMap.get(state.loopPasses, event.nodeId), () => 0)
   if (event._tag === "LoopAdvanced") {
     const { nodeId, iteration, base, pass } = event
-    const reads = readsAfter(loop(state, nodeId, iteration), event)
-    const advanced = put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1, ...reads })
+    const before = loop(state, nodeId, iteration)
+    const reads = readsAfter(before, event)
+    // A pass that is taken up again is what it was.
+    const isAgain = before?.base === base && before.passes === pass + 1
+    const mounting = isAgain && before.mounting !== undefined ? { mounting: before.mounting } : nothing
+    const record = { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1, ...mounting, ...reads } as const
+    const advanced = put(state, record)
     return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, Math.max(total, base + pass + 1)) }
   }
   const record = loop(state, event.nodeId, event.iteration)
   const { nodeId, iteration } = event
   const reads = readsAfter(record, event)
+  if (event._tag === "LoopMounted") {
+    const mounting = mountingAfter(record?.mounting, event)
+    return put(state, { kind: "loop", nodeId, iteration, status: "running", base: total, passes: 0, ...record, mounting, ...reads })
+  }
   const exhausted = event.reason === "maxIterations" ? { isExhausted: true as const } : nothing
   return put(state, {
     kind: "loop",
@@ -468,6 +495,23 @@ const foldLoop = (state: RunState, event: LoopEvent): RunState => {
     ...exhausted,
     ...reads,
   })
+}
+
+/** What a pass consists of once a drawing has mounted something in it. */
+export const mountingAfter = (
+  mounting: Mounting | undefined,
+  event: Omit<Extract<RunEvent, { readonly _tag: "LoopMounted" }>, "_tag" | "nodeId" | "iteration">,
+): Mounting => {
+  const { mounted, mounting: times, isLeftOut } = event
+  const { first, later = [], leftOut = [] } = { ...mounting, first: event.first ?? mounting?.first ?? [] }
+  const without = leftOut.filter((id) => !mounted.includes(id))
+  const [admitted, omitted] = isLeftOut === true ? [later, [...without, ...mounted]] : [[...later, ...mounted], without]
+  return {
+    first,
+    ...(admitted.length === 0 ? {} : { later: admitted }),
+    ...(omitted.length === 0 ? {} : { leftOut: omitted }),
+    times,
+  }
 }
 
 /** What a node has read by an event: all that it says, or what was known before. */

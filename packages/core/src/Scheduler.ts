@@ -17,6 +17,7 @@ import { Cell } from "./internal/cell.ts"
 import * as Groups from "./internal/groups.ts"
 import * as Heap from "./internal/heap.ts"
 import type * as Intervals from "./internal/intervals.ts"
+import * as Passes from "./internal/passes.ts"
 import * as Raised from "./internal/raised.ts"
 import * as View from "./internal/view.ts"
 import type { Accepted } from "./internal/waits.ts"
@@ -126,6 +127,8 @@ export interface Schedule {
 }
 
 export interface ScheduleOptions {
+  /** What was drawn before, where the plan is drawn as the run goes on: tells in passes of loops what is new. */
+  readonly before?: Plan.Drawing
   /** Attempts in flight at once. */
   readonly maxConcurrency: number
   /** Is told of the events that the plan itself makes happen; with `true` for one that may change the plan, the schedule halts. */
@@ -224,6 +227,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     values,
     state: () => state,
     armOf: (position, branch) => (cells[position] === Cell.done ? (cursors[position] as number) : takenArm(position, branch)),
+    isVacant: (position) => passes.isVacant(position),
   })
   const { iterationOf, loopRecord, context } = view
   /** What a node waits for: itself, or the gate of a step. */
@@ -281,6 +285,16 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const nodeId = "id" in node ? node.id : `#${position}`
     throw new InvalidCondition({ nodeId, condition: predicates[node._tag], given: late })
   }
+  /** Whether the `until` of a loop holds; `undefined` where it threw, and the loop has failed. */
+  const isLoopOver = (position: number): boolean | undefined => {
+    const { until } = at(position) as Plan.Loop
+    const made = loopRecord(position)?.passes ?? 0
+    const output = made === 0 ? undefined : view.value(position + 1)
+    return ask(position, () =>
+      holds(position, until({ ...context(position), output, iteration: made }, state, noteReads(position))),
+    )
+  }
+
   /** Runs a predicate of the user's; a throw fails the node it belongs to. */
   const ask = <A>(position: number, predicate: () => A, name = predicates[at(position)._tag]): A | undefined => {
     try {
@@ -330,6 +344,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
 
   const begin = (position: number): void => {
+    if (passes.isLeftOut(position)) return complete(position)
     const node = at(position)
     if (Plan.isProvisional(node)) {
       cells[position] = Cell.waiting
@@ -377,9 +392,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     if (node._tag !== "Loop") return
     const record = loopRecord(position)
-    if (record?.status === "finished") return complete(position)
+    if (record?.status === "finished") {
+      passes.recall(position)
+      return complete(position)
+    }
     if (record === undefined || record.passes === 0) return nextPass(position, node)
-    activate(position + 1)
+    if (passes.meet(position)) activate(position + 1)
   }
 
   const proceedStep = (position: number, step: Plan.Step): void => {
@@ -553,26 +571,25 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     const iteration = iterationOf(position)
     const record = loopRecord(position)
-    const passes = record?.passes ?? 0
-    const output = passes === 0 ? undefined : view.value(position + 1)
-    const isOver = ask(position, () =>
-      holds(position, loop.until({ ...context(position), output, iteration: passes }, state, noteReads(position))),
-    )
+    const made = record?.passes ?? 0
+    const isOver = isLoopOver(position)
     if (isOver === undefined) return
-    if (!isOver && passes >= loop.maxIterations && loop.onMaxReached === "fail") {
+    if (!isOver && passes.goOn(position)) return
+    if (!isOver && made >= loop.maxIterations && loop.onMaxReached === "fail") {
       const isDefault = loop.isDefaultLimit === true ? { isDefault: true } : nothing
       return fail(position, { _tag: "LoopLimit", maxIterations: loop.maxIterations, ...isDefault })
     }
-    if (isOver || passes >= loop.maxIterations) {
+    if (isOver || made >= loop.maxIterations) {
       emit({ _tag: "LoopFinished", nodeId: loop.id, iteration, reason: isOver ? "until" : "maxIterations", ...readsOf(position) })
       return complete(position)
     }
     const base = record?.base ?? loopPasses(loop.id)
-    emit({ _tag: "LoopAdvanced", nodeId: loop.id, iteration, base, pass: passes, ...readsOf(position) })
+    emit({ _tag: "LoopAdvanced", nodeId: loop.id, iteration, base, pass: made, ...readsOf(position) })
     cells.fill(Cell.idle, position + 1, end[position])
     // What was left unfinished in a pass is past with it.
     mayHaveLeft ||= HashSet.size(state.unfinished) > 0
-    activate(position + 1)
+    passes.begin(position)
+    if (isStale || passes.meet(position)) activate(position + 1)
   }
   const loopPasses = (nodeId: NodeId): number => {
     const found = HashMap.get(state.loopPasses, nodeId)
@@ -617,6 +634,20 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const interrupt = (key: NodeKey, reason: Boundaries.Reason): void => {
     if (!interrupts.some((known) => known.key === key)) interrupts.push({ key, reason })
   }
+  const passes: Passes.Passes = Passes.make({
+    plan,
+    before: options.before,
+    view,
+    state: () => state,
+    emit,
+    isOver: isLoopOver,
+    readsOf,
+    fail: (position, nodeIds) => fail(position, { _tag: "EndlessPass", nodeIds }),
+    again: (position) => {
+      cells.fill(Cell.idle, position + 1, end[position])
+      activate(position + 1)
+    },
+  })
   const boundaries = Boundaries.make({
     plan,
     view,
@@ -747,6 +778,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       HashMap.forEach(state.nodes, (record, key) => {
         if (record.kind === "step" && record.status === "running" && !orphans.has(key)) addOrphan(key)
       })
+    passes.note()
     boundaries.meetFailure()
     activate(0)
     walk()
@@ -814,6 +846,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const times = [retries.peek()?.due, deadlines.peek()?.due].filter((time) => time !== undefined)
     return times.length === 0 ? undefined : Math.min(...times)
   }
+  /** Reads that the plan was made without, but those of what is left out of a loop's pass. */
+  const wantedReads = (): ReadonlyArray<Plan.PendingRead> =>
+    plan.pending.filter(({ nodeId }) => nodeId === undefined || !passes.isVacant(plan.positions.get(nodeId) ?? -1))
   /** Nothing is left to go on, and the plan was made without what it reads. */
   const isStuck = (): boolean =>
     (!boundaries.isRunHalted() || boundaries.isAnyOpen()) &&
@@ -827,7 +862,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const giveUp = (): boolean => {
     const isHalted = boundaries.isRunHalted()
     const position = isHalted ? cells.findIndex((cell, inside) => cell === Cell.waiting && !boundaries.isHalted(inside)) : -1
-    const [read] = isHalted ? ((at(position) as Plan.Sequence | undefined)?.pending ?? []) : plan.pending
+    const wanted = cells[0] === Cell.done ? wantedReads() : plan.pending
+    const [read] = isHalted ? ((at(position) as Plan.Sequence | undefined)?.pending ?? []) : wanted
     if (read === undefined) return false
     const { nodeId, table } = read
     const named = { ...(nodeId === undefined ? {} : { nodeId }), ...(table === undefined ? {} : { table }) }
@@ -849,7 +885,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         return { nodeId: id, iteration: iterationOf(position), kind: on.kind, deadline, ...child }
       })
   const ending = (): Outcome | undefined => {
-    if (cells[0] === Cell.done && plan.pending.length === 0) return finished
+    if (cells[0] === Cell.done && wantedReads().length === 0) return finished
     if (!boundaries.isRunHalted() || boundaries.isAnyOpen() || held.size > 0) return undefined
     const failure = boundaries.failure()
     if (state.cancel !== undefined) return { _tag: "Cancelled" }

@@ -224,7 +224,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     try {
       const { lowered, reads, loops, passes, catches } = settle(state)
       watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
-      const plan = Plan.make(lowered.name, lowered.root, lowered.pending)
+      const plan = Plan.make(lowered.name, lowered.root, lowered.pending, true)
       drawn = { plan, lowered }
       blankFor = isBlank ? state.runId : undefined
       return drawn

@@ -22,10 +22,10 @@ import * as Scope from "effect/Scope"
 import * as Behaviour from "./Behaviour.ts"
 import type { Simulated } from "./CoreSimulator.ts"
 import * as Ledger from "./Ledger.ts"
-import { type Call, lower } from "./Lowering.ts"
+import { type Call, lower, planner } from "./Lowering.ts"
 import * as MortalStorage from "./MortalStorage.ts"
 import * as Random from "./Random.ts"
-import type { Fault, Scenario } from "./Scenario.ts"
+import { type Fault, isDrawn, type Scenario } from "./Scenario.ts"
 import * as VirtualClock from "./VirtualClock.ts"
 import * as World from "./World.ts"
 
@@ -116,13 +116,13 @@ export const simulate = (
       }
       const engine = yield* Engine.make().pipe(Effect.orDie, Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
       const workflow = lower(scenario, body)
-      const run = isReactive
-        ? joined(
-            engine,
-            { ...workflow.definition, planner: () => ({ plan: () => lower(scenario, body).plan, observe: () => true }) },
-            scenario,
-          )
-        : joined(engine, workflow.definition, scenario)
+      const reactive = isDrawn(scenario)
+        ? () => planner(scenario, body)
+        : () => ({ plan: () => lower(scenario, body).plan, observe: () => true })
+      const run =
+        isReactive || isDrawn(scenario)
+          ? joined(engine, { ...workflow.definition, planner: reactive }, scenario)
+          : joined(engine, workflow.definition, scenario)
       const fiber = yield* Effect.forkIn(Effect.provideService(run, Engine.Engine, engine), scope)
       return { fiber, mortal, bodies, stop: Effect.zipRight(Fiber.interrupt(fiber), Scope.close(scope, Exit.void)) }
     })

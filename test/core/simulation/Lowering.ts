@@ -1,5 +1,7 @@
 /** A scenario as a workflow, written with the builder like any other. */
 import type * as Builder from "@smithers/core/Builder"
+import type { Planner } from "@smithers/core/RunDriver"
+import * as RunState from "@smithers/core/RunState"
 import * as Smithers from "@smithers/core/Smithers"
 import type { StepContext } from "@smithers/core/StepProgram"
 import type * as Effect from "effect/Effect"
@@ -7,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Behaviour from "./Behaviour.ts"
 import {
   type BranchSpec,
+  index,
   type LoopSpec,
   parts,
   type Scenario,
@@ -31,8 +34,12 @@ export interface Call {
   readonly needs: { readonly [name: string]: unknown }
 }
 
-/** Builds the workflow; `body` is called for every attempt. */
-export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<unknown, unknown>): SimulatedWorkflow => {
+/** Builds the workflow; `body` is called for every attempt. Of loops that draw more late it has that where it is `shown`. */
+export const lower = (
+  scenario: Scenario,
+  body: (call: Call) => Effect.Effect<unknown, unknown>,
+  shown: (loop: LoopSpec) => boolean = () => true,
+): SimulatedWorkflow => {
   const { seed, root, maxConcurrency } = scenario
   return Smithers.createWorkflow({ name: "simulated", input: Input, maxConcurrency }).build(($) => {
     const made = new Map<string, Builder.Node<unknown>>()
@@ -119,7 +126,8 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
           return $.tryCatch({ ...written, finally: last as Builder.Node<unknown> })
         }
         case "loop": {
-          const written = visit(spec.body)
+          const inside = visit(spec.body)
+          const written = spec.late === undefined || !shown(spec) ? inside : $.sequence(inside, visit(spec.late))
           const { label: id, maxIterations, onMaxReached } = spec
           const until = (context: { readonly iteration: number }) => Behaviour.isOver(seed, spec, context as never)
           return $.loop({ id, body: written, needs: needs(spec), until, maxIterations, onMaxReached })
@@ -129,4 +137,31 @@ export const lower = (scenario: Scenario, body: (call: Call) => Effect.Effect<un
     declare(root)
     return visit(root)
   })
+}
+
+/** The planner of a scenario whose loops draw more late: it draws the plan anew whenever anything has happened. */
+export const planner = (scenario: Scenario, body: (call: Call) => Effect.Effect<unknown, unknown>): Planner => {
+  const { loopOf } = index(scenario.root)
+  const rowOf = (state: RunState.RunState, loop: LoopSpec): number => {
+    const around = loopOf(loop.label)
+    const iteration = around === undefined ? 0 : rowOf(state, around)
+    const record = iteration < 0 ? undefined : RunState.loop(state, loop.label, iteration)
+    return record === undefined || record.passes === 0 ? -1 : record.base + record.passes - 1
+  }
+  const isDone = (state: RunState.RunState, spec: Spec, row: number): boolean => {
+    if (spec.kind !== "step" && spec.kind !== "wait") return parts(spec).every((part) => isDone(state, part, row))
+    const record = RunState.step(state, spec.label, row)
+    return record?.status === "finished" || record?.status === "skipped" || (record?.status === "failed" && record.soft === true)
+  }
+  const isShown = (state: RunState.RunState) => (loop: LoopSpec) => {
+    const row = rowOf(state, loop)
+    return row >= 0 && isDone(state, loop.body, row)
+  }
+  return {
+    plan: (state) => {
+      const { plan } = lower(scenario, body, isShown(state))
+      return { ...plan, isDrawn: true }
+    },
+    observe: () => true,
+  }
 }

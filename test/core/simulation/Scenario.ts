@@ -80,6 +80,8 @@ export interface LoopSpec {
   readonly maxIterations: number
   readonly onMaxReached: "return-last" | "fail"
   readonly body: Spec
+  /** Drawn, after the body, in each pass once the body is done. */
+  readonly late: Spec | undefined
 }
 
 export interface SagaSpec {
@@ -130,6 +132,7 @@ export const parts = (spec: Spec): ReadonlyArray<Spec> => {
     case "branch":
       return spec.arms
     case "loop":
+      return spec.late === undefined ? [spec.body] : [spec.body, spec.late]
     case "saga":
       return [spec.body]
     case "try":
@@ -157,6 +160,7 @@ const withParts = (spec: Spec, replaced: ReadonlyArray<Spec>): Spec => {
     case "branch":
       return { ...spec, arms: replaced as unknown as BranchSpec["arms"] }
     case "loop":
+      return { ...spec, body: replaced[0] as Spec, late: spec.late === undefined ? undefined : replaced[1] }
     case "saga":
       return { ...spec, body: replaced[0] as Spec }
     case "try": {
@@ -367,6 +371,7 @@ const structure = (random: Random.Random, size: number): Spec => {
       maxIterations: random.chance(0.15) ? Number.POSITIVE_INFINITY : 1 + random.int(3),
       onMaxReached: random.chance(0.06) ? "fail" : "return-last",
       body: node(depth + 1),
+      late: undefined,
     }
   }
   // The root takes what is left, so that the size is what was asked for.
@@ -406,10 +411,73 @@ const withNeeds = (random: Random.Random, root: Spec): Spec => {
   return visit(root)
 }
 
+/** Whether it can be told from the records of its leaves that something is done. */
+const isPlain = (spec: Spec): boolean =>
+  spec.kind === "step" || spec.kind === "wait"
+    ? spec.kind === "wait" || spec.skip !== "throws"
+    : (spec.kind === "sequence" || spec.kind === "parallel") && spec.children.every(isPlain)
+
+/**
+ * Has some loops draw more once their body is done. Nobody else needs what is drawn late, since it may be left out. What has no id is known
+ * by where it stands, which a drawing changes: so there is no such loop where a branch may throw.
+ */
+const withLate = (random: Random.Random, root: Spec): Spec => {
+  const plan = index(root)
+  if (plan.nodes.some((spec) => spec.kind === "branch" && spec.throws)) return root
+  const step = (label: string, body: Spec): StepSpec => {
+    const before = plan.nodes.filter((spec) => spec.kind === "step" && (spec === body || plan.contains(body.label, spec.label)))
+    const needs =
+      before.length > 0 && random.chance(0.5) ? [{ name: "n0", target: random.pick(before).label, pass: "current" as const }] : []
+    return {
+      kind: "step",
+      label,
+      needs,
+      flaw: random.pick(["none", "none", "none", "flaky"] as const),
+      maxAttempts: 2,
+      delayMs: random.pick([0, 20]),
+      isSoft: false,
+      skip: random.chance(0.1) ? "sometimes" : "never",
+      isVoid: false,
+      undo: random.pick(["none", "works"] as const),
+      gate: undefined,
+    }
+  }
+  const visit = (spec: Spec): Spec => {
+    const replaced = withParts(spec, parts(spec).map(visit))
+    if (spec.kind !== "loop" || !isPlain(spec.body) || !random.chance(0.4)) return replaced
+    const [one, other] = [step(`${spec.label}x`, spec.body), step(`${spec.label}y`, spec.body)]
+    const both = {
+      kind: "parallel",
+      label: `${spec.label}z`,
+      children: [one, other],
+      maxConcurrency: undefined,
+      failFast: false,
+    } as const
+    return { ...(replaced as LoopSpec), late: random.chance(0.5) ? one : both }
+  }
+  return visit(root)
+}
+
+const hasLeaf = (spec: Spec): boolean => spec.kind === "step" || spec.kind === "wait" || parts(spec).some(hasLeaf)
+
+/** Whether a scenario draws its plan as it goes on. */
+export const isDrawn = ({ root }: Scenario): boolean =>
+  index(root).nodes.some((spec) => spec.kind === "loop" && spec.late !== undefined)
+
+/** The same without what is drawn late: for whoever has only one plan. */
+export const undrawn = (scenario: Scenario): Scenario => {
+  const visit = (spec: Spec): Spec => {
+    const replaced = withParts(spec, parts(spec).map(visit))
+    return replaced.kind === "loop" ? { ...replaced, late: undefined } : replaced
+  }
+  return { ...scenario, root: visit(scenario.root) }
+}
+
 /** The scenario of a seed. */
 export const make = (seed: number): Scenario => {
   const random = Random.make(seed)
-  const root = repair(withNeeds(random, structure(random, 1 + random.int(45))))
+  const constant = repair(withNeeds(random, structure(random, 1 + random.int(45))))
+  const root = repair(withLate(Random.make(Random.hash(seed, "late")), constant))
   const faults = Array.from({ length: random.pick([1, 1, 1, 2, 3, 4]) }, () => ({
     edge: random.pick(["before", "before", "after", "after", "paused", "shutdown"] as const),
     commit: Math.min(random.int(30), random.int(30)),
@@ -439,6 +507,9 @@ const repair = (root: Spec): Spec => {
   }
   const visit = (spec: Spec): Spec => {
     const replaced = withParts(spec, parts(spec).map(visit))
+    // With nothing in the body there is nothing to come before what is drawn late.
+    if (replaced.kind === "loop" && replaced.late !== undefined && !hasLeaf(replaced.body))
+      return visit({ ...replaced, late: undefined })
     const needed = "needs" in replaced ? { ...replaced, needs: replaced.needs.filter((need) => holds(spec.label, need)) } : replaced
     return needed.kind === "step" ? { ...needed, undo: undoOf(needed) } : needed
   }
@@ -466,6 +537,7 @@ const smallerSpecs = (spec: Spec): ReadonlyArray<Spec> => {
   if (spec.kind === "try" && spec.caught !== undefined && spec.last !== undefined) {
     cuts.push({ ...spec, caught: undefined }, { ...spec, last: undefined })
   }
+  if (spec.kind === "loop" && spec.late !== undefined) cuts.push({ ...spec, late: undefined })
   if ("needs" in spec) {
     for (let need = 0; need < spec.needs.length; need++) cuts.push({ ...spec, needs: spec.needs.toSpliced(need, 1) })
   }
@@ -546,6 +618,7 @@ export const describe = (scenario: Scenario): string => {
       if (spec.maxConcurrency !== undefined) words.push(`maxConcurrency=${spec.maxConcurrency}`)
       if (spec.failFast) words.push("failFast")
     }
+    if (spec.kind === "loop" && spec.late !== undefined) words.push("draws more once its body is done")
     if (spec.kind === "loop")
       words.push(`maxIterations=${spec.maxIterations}`, spec.onMaxReached, spec.mayBeEmpty ? "may be empty" : "")
     if ("throws" in spec && spec.throws) words.push("throws")

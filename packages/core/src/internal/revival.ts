@@ -33,6 +33,11 @@ export const recover = (
   for (const record of records) {
     if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason))
     if (!isRevived) continue
+    // The author has given its tasks ids that stay, or it fails again after as many more.
+    if (record.kind === "loop" && (record.mounting?.times ?? 0) > RunState.mostMountings) {
+      const { nodeId, iteration, mounting } = record
+      events.push({ _tag: "LoopMounted", nodeId, iteration, mounted: mounting?.leftOut ?? [], mounting: 1 })
+    }
     if (record.kind === "step" && record.status === "failed" && record.soft !== true && !isCaught(plan, view, record)) {
       events.push(resetOf(record))
     }

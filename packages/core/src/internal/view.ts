@@ -43,10 +43,19 @@ const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
         name: "LoopLimitReached",
         message: `its ${plural(reason.maxIterations, "pass was", "passes were")} not enough`,
       }
+    case "EndlessPass":
+      return {
+        nodeId,
+        iteration,
+        name: "EndlessPass",
+        message: `a pass mounted new tasks more than 100 times (${reason.nodeIds.join(", ")})`,
+      }
     case "Unsettled":
       return { nodeId, iteration, name: "UnsettledRead", message: "it is read, and will not come" }
   }
 }
+
+const never = (): boolean => false
 
 export interface View {
   readonly loopRecord: (position: number) => RunState.LoopRecord | undefined
@@ -68,6 +77,8 @@ export interface View {
 
 /** What the view asks of whoever keeps the state. */
 export interface Source {
+  /** Whether all that is at a node is left out of the pass that its loop is in. */
+  readonly isVacant?: (position: number) => boolean
   readonly plan: Plan.Plan
   readonly values: { readonly input: unknown; readonly outputs: Pick<ReadonlyMap<NodeKey, unknown>, "get"> }
   readonly state: () => RunState.RunState
@@ -83,7 +94,7 @@ export const childPositions = ({ end }: Plan.Plan, position: number): Array<numb
 }
 
 /** The view of a plan. */
-export const make = ({ plan, values, state, armOf }: Source): View => {
+export const make = ({ plan, values, state, armOf, isVacant = never }: Source): View => {
   const { loopOf, end } = plan
   const at = (position: number): Plan.Node => plan.nodes[position] as Plan.Node
   /** Of loops, instead of what the state says: where a compensation is for a pass that is past. */
@@ -153,9 +164,10 @@ export const make = ({ plan, values, state, armOf }: Source): View => {
     return rows
   }
 
+  /** The last child but those that are left out of their pass. */
   const lastChild = (position: number): number => {
     let last = position + 1
-    for (let child = last; child < (end[position] as number); child = end[child] as number) last = child
+    for (let child = last; child < (end[position] as number); child = end[child] as number) if (!isVacant(child)) last = child
     return last
   }
   const compose = <A>(

@@ -10,6 +10,7 @@ import type { Json } from "@smithers/core/Codec"
 import { RunFailure, RunFenced } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
 import { type Frame, type Heartbeat, logged } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -116,7 +117,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   const setReads = prepare(`UPDATE smithers_nodes SET reads = ?4 WHERE ${where}`)
   const selectTable = prepare<[table: string | null, kind: string]>(`SELECT output_table, kind FROM smithers_nodes WHERE ${where}`)
   const resetLoop = prepare(
-    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, reads = NULL, is_exhausted = NULL, ${total("base")} WHERE ${where}`,
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, reads = NULL, is_exhausted = NULL, mounting = NULL,
+       ${total("base")} WHERE ${where}`,
   )
   const resetBoundary = prepare(
     `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, cause = NULL, is_caught = NULL, caught = NULL, is_last = NULL
@@ -143,8 +145,11 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   const advanceLoop = prepare(
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at, base, passes)
      VALUES (?1, ?2, ?3, 'loop', 'running', 0, ?4, ?5, ?6)
-     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, is_exhausted = NULL, base = ?5, passes = ?6`,
+     ON CONFLICT DO UPDATE SET status = 'running', finished_at = NULL, is_exhausted = NULL, base = ?5, passes = ?6,
+       mounting = CASE WHEN base = ?5 AND passes = ?6 THEN mounting END`,
   )
+  const selectMounting = prepare<[mounting: string | null]>(`SELECT mounting FROM smithers_nodes WHERE ${where}`)
+  const setMounting = prepare(`UPDATE smithers_nodes SET mounting = ?4 WHERE ${where}`)
   const finishLoop = prepare(
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, finished_at, base, passes, is_exhausted)
      VALUES (?1, ?2, ?3, 'loop', 'finished', 0, ?4,
@@ -265,6 +270,12 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       case "LoopAdvanced":
         advanceLoop.run(runId, event.nodeId, event.iteration, at, event.base, event.pass + 1)
         return
+      case "LoopMounted": {
+        const [text = null] = selectMounting.values(runId, event.nodeId, event.iteration)[0] ?? []
+        const before = text === null ? undefined : (JSON.parse(text) as RunState.Mounting)
+        setMounting.run(runId, event.nodeId, event.iteration, JSON.stringify(RunState.mountingAfter(before, event)))
+        return
+      }
       case "LoopFinished":
         finishLoop.run(runId, event.nodeId, event.iteration, at, event.reason === "maxIterations" ? 1 : null)
         return

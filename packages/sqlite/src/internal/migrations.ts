@@ -252,6 +252,10 @@ ALTER TABLE smithers_waits ADD COLUMN due INTEGER; -- its deadline, of one that 
 CREATE INDEX smithers_nodes_pending ON smithers_nodes (run_id) WHERE status IN ('waiting', 'retrying');
 `
 
+const mountings = `
+ALTER TABLE smithers_nodes ADD COLUMN mounting TEXT; -- JSON: what the current pass of a loop consists of, where that has changed
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -261,6 +265,7 @@ const migrations: ReadonlyArray<string> = [
   commandsPerRun,
   exhaustion,
   withdrawals,
+  mountings,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

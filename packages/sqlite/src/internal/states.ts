@@ -94,6 +94,7 @@ type NodeRow = [
   reads: Text,
   isExhausted: number | null,
   isLast: number | null,
+  mounting: Text,
 ]
 
 /** Reads the text of a failure. */
@@ -125,7 +126,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
        base, passes, ${errorOfNode}, heartbeat, approved, generation, cause, is_caught, caught, reads,
-       is_exhausted, is_last
+       is_exhausted, is_last, mounting
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
@@ -202,7 +203,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         }
         const record = { kind, nodeId, iteration, status: status as RunState.LoopRecord["status"], base, passes }
         const exhausted = row[19] === 1 ? { isExhausted: true as const } : {}
-        HashMap.set(nodes, key, { ...record, ...exhausted, ...readsOf(row[18]) })
+        const mounting = row[21] === null ? {} : { mounting: JSON.parse(row[21]) as RunState.Mounting }
+        HashMap.set(nodes, key, { ...record, ...exhausted, ...mounting, ...readsOf(row[18]) })
         const before = Option.getOrElse(HashMap.get(loopPasses, nodeId), () => 0)
         if (base + passes > before) HashMap.set(loopPasses, nodeId, base + passes)
       }

@@ -1,0 +1,187 @@
+/**
+ * What the passes of loops consist of, where a plan is drawn as the run goes on: a drawing may mount tasks in a pass that had begun. `until` is
+ * asked then too. If it holds, what is new is left out of the pass; if not, it is begun, and a pass that goes on and on like that fails. What a
+ * pass consists of stands in the state, so that a schedule made anew, or after a crash, tells new tasks from old ones as this one does.
+ */
+import * as HashMap from "effect/HashMap"
+import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
+import * as Plan from "../Plan.ts"
+import type { RunEvent } from "../RunEvent.ts"
+import * as RunState from "../RunState.ts"
+import { childPositions, type View } from "./view.ts"
+
+/** The schedule that passes are a part of. */
+export interface Host {
+  readonly plan: Plan.Plan
+  /** What was drawn before; of a run that was taken up, when it was let go of. */
+  readonly before: Plan.Drawing | undefined
+  readonly view: Pick<View, "loopRecord" | "iterationOf">
+  readonly state: () => RunState.RunState
+  readonly emit: (event: RunEvent) => void
+  /** Whether the `until` of a loop holds; `undefined` where it threw, and the loop has failed. */
+  readonly isOver: (loop: number) => boolean | undefined
+  readonly readsOf: (loop: number) => { readonly reads?: ReadonlyArray<NodeKey> }
+  /** Fails a loop whose pass does not end; the ids are some of those that it has mounted. */
+  readonly fail: (loop: number, nodeIds: ReadonlyArray<NodeId>) => void
+  /** Walks the pass of a loop from its beginning; what is done stays done. */
+  readonly again: (loop: number) => void
+}
+
+export interface Passes {
+  /** Takes note of what there was before in passes in which there is more now. To be done with a drawing at once, whatever follows of it when. */
+  readonly note: () => void
+  /** A pass of a loop begins: nothing is left out of it. */
+  readonly begin: (loop: number) => void
+  /** Comes to a pass of a loop, be it with a new drawing of it. Answers with whether the loop goes on. */
+  readonly meet: (loop: number) => boolean
+  /** Comes to a loop that is over. */
+  readonly recall: (loop: number) => void
+  /** Begins what was left out of a pass that has ended without `until` holding. Answers with whether there was anything. */
+  readonly goOn: (loop: number) => boolean
+  /** Whether a node is not begun in the pass that its loop is in. */
+  readonly isLeftOut: (position: number) => boolean
+  /** The same of a node, or of all that a group holds. */
+  readonly isVacant: (position: number) => boolean
+}
+
+/** Ids that an error names. */
+const mostNames = 5
+
+/** The passes of a schedule. */
+export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, again }: Host): Passes => {
+  const { parent, end } = plan
+  const idAt = (position: number): NodeId => (plan.nodes[position] as Plan.Step).id
+  const isInside = (around: number, position: number): boolean => around < position && position < (end[around] as number)
+  const leftOut = new Set<number>()
+  const hasBegun = (loop: number, ids: ReadonlyArray<NodeId>): boolean => {
+    const row = view.iterationOf(loop + 1)
+    return ids.some((id) => HashMap.has(state().nodes, nodeKey(id, row)))
+  }
+
+  const note: Passes["note"] = () => {
+    if (!plan.isDrawn || before === undefined) return
+    for (let loop = 0; loop < plan.size; loop++) {
+      const node = plan.nodes[loop] as Plan.Node
+      const record = node._tag === "Loop" ? view.loopRecord(loop) : undefined
+      if (record?.status !== "running" || record.passes === 0 || record.mounting !== undefined) continue
+      const drawn = before.positions.get(record.nodeId)
+      if (drawn === undefined) continue
+      const first = Plan.mountedIn(before, drawn).map(({ position }) => before.nodes[position]?.id as NodeId)
+      const known = new Set(first)
+      const now = idsOf(Plan.mountedIn(plan, loop))
+      if (now.every((id) => known.has(id)) || !(hasBegun(loop, first) || hasBegun(loop, now))) continue
+      const { nodeId, iteration } = record
+      emit({ _tag: "LoopMounted", nodeId, iteration, first, mounted: [], mounting: 0 })
+    }
+  }
+  const recall: Passes["recall"] = (loop) => {
+    for (const id of view.loopRecord(loop)?.mounting?.leftOut ?? []) {
+      const position = plan.positions.get(id) ?? -1
+      if (isInside(loop, position)) leftOut.add(position)
+    }
+  }
+  const idsOf = (some: ReadonlyArray<Plan.Mounted>): ReadonlyArray<NodeId> => some.map(({ position }) => idAt(position))
+  const meet: Passes["meet"] = (loop) => {
+    const record = plan.isDrawn ? view.loopRecord(loop) : undefined
+    // Nothing was drawn since the pass began.
+    if (record?.mounting === undefined) return true
+    recall(loop)
+    const { nodeId, iteration, mounting } = record
+    const { first, later = [], leftOut: omitted = [], times } = mounting
+    const known = new Set([...first, ...later, ...omitted])
+    const nodes = Plan.mountedIn(plan, loop)
+    const fresh = nodes.filter(({ position }) => !known.has(idAt(position)) && !hasBegun(loop, [idAt(position)]))
+    if (fresh.length === 0) return true
+    const mount = (mounted: ReadonlyArray<NodeId>, isLeftOut: boolean): void => {
+      if (mounted.length === 0) return
+      const said = isLeftOut ? { isLeftOut } : {}
+      emit({ _tag: "LoopMounted", nodeId, iteration, mounted, mounting: times + 1, ...said, ...readsOf(loop) })
+    }
+    if (times >= RunState.mostMountings) {
+      for (const { position } of fresh) leftOut.add(position)
+      mount(idsOf(fresh), true)
+      const before = later.at(-1) ?? first.at(-1)
+      fail(loop, [...(before === undefined ? [] : [before]), ...idsOf(fresh)].slice(0, mostNames))
+      return false
+    }
+    // The value of the pass, which `until` may look at, is made without them.
+    const optional = optionalOf(loop, fresh)
+    for (const { position } of optional) leftOut.add(position)
+    const isOverNow = optional.length === 0 ? false : isOver(loop)
+    if (isOverNow === undefined) return false
+    if (!isOverNow) for (const { position } of optional) leftOut.delete(position)
+    const [omittedNow, begun] = [fresh.filter(isOut), fresh.filter((node) => !isOut(node))]
+    mount(idsOf(omittedNow), true)
+    mount(idsOf(begun), false)
+    return true
+  }
+  const isOut = ({ position }: Plan.Mounted): boolean => leftOut.has(position)
+
+  /** What may be left out of a pass: not what a boundary does on the way out, nor what something waits for that was there before. */
+  const optionalOf = (loop: number, fresh: ReadonlyArray<Plan.Mounted>): ReadonlyArray<Plan.Mounted> => {
+    const all = new Set(fresh.map(({ position }) => position))
+    const optional = new Set(fresh.filter(({ wayOutOf }) => wayOutOf < 0 || all.has(wayOutOf)).map(({ position }) => position))
+    const waiting = pendingIn(loop)
+    const isFixed = (reader: number): boolean => isInside(loop, reader) && !optional.has(reader)
+    const isWanted = (position: number): boolean => {
+      const { id, table } = plan.nodes[position] as Plan.Step
+      for (let up = position; up > loop; up = parent[up] as number) if (plan.dependents.get(up)?.some(isFixed) === true) return true
+      if (fresh.some((node) => isInside(position, node.position) && !optional.has(node.position))) return true
+      return waiting.some(
+        ([reader, read]) => isFixed(reader) && (read.nodeId === undefined ? read.table === table : read.nodeId === id),
+      )
+    }
+    for (let isSettled = false; !isSettled; ) {
+      isSettled = true
+      for (const position of optional) if (isWanted(position)) isSettled = !optional.delete(position)
+    }
+    return fresh.filter(({ position }) => optional.has(position))
+  }
+  const pendingIn = (loop: number): ReadonlyArray<readonly [reader: number, read: Plan.PendingRead]> => {
+    const found: Array<readonly [number, Plan.PendingRead]> = []
+    for (let position = loop + 1; plan.pending.length > 0 && position < (end[loop] as number); position++) {
+      const node = plan.nodes[position] as Plan.Node
+      for (const read of ("pending" in node ? node.pending : undefined) ?? []) found.push([position, read])
+    }
+    return found
+  }
+
+  /** By the state: a schedule that was just made has not come to what is over. */
+  const isOmitted = (position: number): boolean => {
+    if (leftOut.has(position)) return true
+    const loop = plan.loopOf[position] as number
+    return loop >= 0 && view.loopRecord(loop)?.mounting?.leftOut?.includes(idAt(position)) === true
+  }
+  const isVacant: Passes["isVacant"] = (position) => {
+    if (!plan.isDrawn || position < 0) return false
+    const { _tag } = plan.nodes[position] as Plan.Node
+    if (_tag !== "Sequence" && _tag !== "Parallel") return isOmitted(position)
+    const inside = childPositions(plan, position)
+    return inside.length > 0 && inside.every(isVacant)
+  }
+
+  return {
+    begin: (loop) => {
+      for (const position of leftOut) if (isInside(loop, position)) leftOut.delete(position)
+    },
+    note,
+    meet,
+    recall,
+    goOn: (loop) => {
+      const record = view.loopRecord(loop)
+      const { leftOut: omitted = [], times = 0 } = record?.mounting ?? {}
+      const mounted = omitted.filter((id) => leftOut.delete(plan.positions.get(id) ?? -1))
+      if (record === undefined || mounted.length === 0) return false
+      const { nodeId, iteration } = record
+      if (times > RunState.mostMountings) {
+        fail(loop, mounted.slice(0, mostNames))
+        return true
+      }
+      emit({ _tag: "LoopMounted", nodeId, iteration, mounted, mounting: times + 1, ...readsOf(loop) })
+      again(loop)
+      return true
+    },
+    isLeftOut: (position) => leftOut.size > 0 && leftOut.has(position),
+    isVacant,
+  }
+}

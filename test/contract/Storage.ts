@@ -81,6 +81,24 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("what the caller gave is kept, and the same again is no mismatch, whatever the input is then", (storage) =>
+      Effect.gen(function* () {
+        expect(yield* storage.origin("r")).toBe(undefined)
+        yield* storage.open({ ...request, runId: "r", create: { ...newRun, input: { a: 1 }, given: "one" } })
+        expect(yield* storage.origin("r")).toEqual({ workflow: "flow", status: "running", input: { a: 1 }, given: "one" })
+        const again = (given: string | undefined, input: number) =>
+          storage.open({ ...request, runId: "r", create: { ...newRun, input: { a: input }, given }, now: later(leaseMs) })
+        expect(yield* again("other", 2)).toEqual({ _tag: "Mismatch", workflow: "flow" })
+        expect(yield* again(undefined, 2)).toEqual({ _tag: "Mismatch", workflow: "flow" })
+        expect(yield* again("one", 2)).toEqual({ _tag: "Claimed", epoch: 2 })
+        yield* storage.open({ ...request, runId: "none", create: { ...newRun, input: 1 } })
+        expect((yield* storage.origin("none"))?.given).toBe(undefined)
+        expect(yield* storage.open({ ...request, runId: "none", create: { ...newRun, input: 2 } })).toMatchObject({
+          _tag: "Mismatch",
+        })
+      }),
+    )
+
     holds("no input and the input null are different", (storage) =>
       Effect.gen(function* () {
         yield* storage.open({ ...request, runId: "none", create: { ...newRun, input: undefined } })

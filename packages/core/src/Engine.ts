@@ -93,6 +93,8 @@ export interface EngineShape {
    * with whether it did; otherwise the run is as it was.
    */
   readonly cancelIdle: (runId: string, reason?: string) => Effect.Effect<boolean, StoreError | RunNotFound | RunFenced>
+  /** What a run was begun with; `undefined` where there is none of this id. */
+  readonly origin: (runId: string) => Effect.Effect<Storage.Origin | undefined, StoreError>
   /** Asks for a run to be cancelled and waits until it has stopped. Kept before it waits, so that a crash does not take it back. */
   readonly cancel: <R>(
     definition: RunDriver.Definition<R>,
@@ -313,10 +315,37 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
       }).pipe(Effect.catchAll((error) => Effect.logWarning(`how child run ${runId} ended could not be read`, error)))
 
+    /** Whether a run was begun with what is given now: by what was given then, or by what is stored, read as the schema reads it now. */
+    const isBegunWith = <R>(
+      definition: RunDriver.Definition<R>,
+      create: Storage.NewRun,
+      runId: string,
+      known?: Storage.NewRun,
+    ): Effect.Effect<boolean, StoreError, R> =>
+      Effect.gen(function* () {
+        const origin = known ?? (yield* storage.origin(runId))
+        if (origin === undefined) return false
+        if (isSameCall(create, origin)) return true
+        const { accept, restore } = definition.input
+        const read = Effect.flatMap(
+          Effect.suspend(() => restore(origin.input)),
+          (value) => accept(value),
+        )
+        return yield* Effect.matchCause(read, { onFailure: () => false, onSuccess: (input) => isSameInput(create.input, input) })
+      }) as Effect.Effect<boolean, StoreError, R>
+
     const drive = <R>(definition: RunDriver.Definition<R>, request: RunRequest, active: Active) =>
       Effect.gen(function* () {
         const { control } = active
-        const opened = yield* open(request)
+        const { create } = request
+        let opened = yield* open(request)
+        // Its schema may have gained a default since: what is stored is read as it is read now.
+        if (
+          opened._tag === "Mismatch" &&
+          create?.workflow === opened.workflow &&
+          (yield* isBegunWith(definition, create, request.runId))
+        )
+          opened = yield* open({ ...request, create: undefined })
         switch (opened._tag) {
           case "Mismatch":
             return yield* request.create === undefined || opened.workflow === request.create.workflow
@@ -360,15 +389,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           if (running.workflow !== undefined && definition.name !== undefined && running.workflow !== definition.name) {
             return new WorkflowMismatch({ runId, workflow: definition.name, stored: running.workflow })
           }
-          if (create !== undefined && running.create !== undefined && !isSameInput(create.input, running.create.input)) {
-            return new InputMismatch({ runId })
-          }
           running.joined++
-          if (create === undefined || running.create !== undefined) return Effect.succeed(running)
-          // Taken up by its id alone: its input is the one it was started with.
-          return storage.inspect(runId).pipe(
+          if (create === undefined || (running.create !== undefined && isSameCall(create, running.create)))
+            return Effect.succeed(running)
+          return isBegunWith(definition, create, runId, running.create).pipe(
             Effect.filterOrFail(
-              ({ input }) => isSameInput(create.input, input as Json | undefined),
+              (isSame) => isSame,
               () => new InputMismatch({ runId }),
             ),
             Effect.as(running),
@@ -507,6 +533,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       })
 
     return {
+      origin: storage.origin,
       join,
       joinUntilIdle,
       abandon: (runId, failure) => endWithoutCode(runId, () => [{ _tag: "RunFailed", failure }]),
@@ -571,6 +598,9 @@ const endOf = ({ run, output, failure }: Storage.RunDetails) => {
   if (run.status === "failed") return { status: run.status, ...(failure === null ? {} : { error: infoOf(failure) }) } as const
   return run.status === "cancelled" ? ({ status: run.status } as const) : undefined
 }
+
+const isSameCall = (one: Pick<Storage.NewRun, "input" | "given">, other: Pick<Storage.NewRun, "input" | "given">): boolean =>
+  (one.given !== undefined && one.given === other.given) || isSameInput(one.input, other.input)
 
 const isSameInput = (left: Json | undefined, right: Json | undefined): boolean =>
   left === undefined || right === undefined ? left === right : canonical(left) === canonical(right)

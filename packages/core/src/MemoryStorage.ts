@@ -56,6 +56,9 @@ const isEnded = (run: RunSummary): boolean => run.status === "finished" || run.s
 
 const text = (value: Json | undefined): string => (value === undefined ? "" : canonical(value))
 
+const isSameCall = (one: NewRun, other: NewRun): boolean =>
+  (one.given !== undefined && one.given === other.given) || text(one.input) === text(other.input)
+
 /** Makes an empty store. */
 export const make = (): StorageShape => {
   const stored = new Map<string, Stored>()
@@ -172,7 +175,7 @@ export const make = (): StorageShape => {
           return Effect.succeed({ _tag: "Created", epoch: 1 })
         }
         const { run, created } = entry
-        if (create !== undefined && (create.workflow !== run.workflow || text(create.input) !== text(created.input))) {
+        if (create !== undefined && (create.workflow !== run.workflow || !isSameCall(create, created))) {
           return Effect.succeed({ _tag: "Mismatch", workflow: run.workflow })
         }
         // One that has an owner is being taken up again, also when that owner died before its first frame.
@@ -182,6 +185,13 @@ export const make = (): StorageShape => {
         const epoch = run.epoch + 1
         entry.run = { ...run, ...claim, epoch }
         return Effect.succeed({ _tag: "Claimed", epoch })
+      }),
+    origin: (runId) =>
+      Effect.sync(() => {
+        const entry = stored.get(runId)
+        if (entry === undefined) return undefined
+        const { workflow, input, given } = entry.created
+        return { workflow, input, given, status: entry.run.status }
       }),
     load: (runId) => Effect.map(find(runId), ({ state }) => state),
     commit: (frame) =>

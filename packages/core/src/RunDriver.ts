@@ -3,10 +3,13 @@
  * started. All of a run's changes go through here, one frame after another. The driver can be interrupted only while it waits
  * for something to happen; it then interrupts its attempts, keeps what they still finished, and gives the claim back.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as HashMap from "effect/HashMap"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import { type Codec, type Json, type Kept, keep, Outputs, threw } from "./Codec.ts"
 import {
   CompensationFailed,
@@ -32,9 +35,8 @@ import {
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Attempts from "./internal/attempts.ts"
 import * as Intervals from "./internal/intervals.ts"
-import { canonical } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
-import { isShareable } from "./internal/kept.ts"
+import { giveJson, isShareable } from "./internal/kept.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Patience from "./internal/patience.ts"
@@ -45,7 +47,7 @@ import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
-import type { RunEvent } from "./RunEvent.ts"
+import type { OutputSource, RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as StepProgram from "./StepProgram.ts"
@@ -214,7 +216,10 @@ const restore = (definition: Definition<unknown>, records: ReadonlyArray<RunStat
 const readInput = (definition: Definition<unknown>, workflow: string, stored: Json | undefined) =>
   Effect.mapError(keep(definition.input, stored), (issues) => new InvalidInput({ workflow, issues }))
 
-/** How a run that has ended, ended: its output is read back through the plan. */
+/**
+ * How a run that has ended, ended. Nothing is planned: its output is what is stored, read back by the current schemas of the nodes that gave it.
+ * What they do not read any more is given as it is stored.
+ */
 export const recall = <R>(
   storage: StorageShape,
   definition: Definition<R>,
@@ -224,30 +229,40 @@ export const recall = <R>(
     const state = yield* storage.load(runId)
     if (state.status === "cancelled") return cancelled(state)
     if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure } as const
-    const { outputs, incompatible } = yield* restore(definition, RunState.records(state))
-    if (incompatible.length > 0) return yield* new IncompatibleOutput({ runId, nodes: incompatible })
-    const values = Scheduler.valuesOf(yield* readInput(definition, state.workflow, state.input), outputs)
-    const plan = yield* makePlan(definition.planner(), state, values)
-    const schedule = Scheduler.make(plan, values, { maxConcurrency: 1 })
-    schedule.advance(state, [], Millis.zero)
-    const stored = schedule.stored(0)
-    if (stored === undefined ? state.output !== undefined : canonical(stored) !== canonical(state.output ?? null)) {
-      const issues = ["the workflow no longer ends in what this run gave; the output is still stored with the run"]
-      return yield* new IncompatibleOutput({ runId, nodes: [{ nodeId: plan.workflow, iteration: 0, issues }] })
-    }
-    return finished(schedule, state)
+    const output = yield* readOutput(definition, state, state.from, state.output)
+    return finished(output.give, state)
   }) as Effect.Effect<Settlement, DriverError, R>
 
+const readOutput = (
+  definition: Definition<unknown>,
+  state: RunState.RunState,
+  from: OutputSource | null | undefined,
+  stored: Json | undefined,
+): Effect.Effect<Kept, never, unknown> =>
+  Effect.suspend(() => {
+    const asStored = { give: () => giveJson(stored) }
+    if (typeof from === "string") {
+      const record = Option.getOrUndefined(HashMap.get(state.nodes, from as NodeKey))
+      const codec = record?.kind === "step" ? definition.codecOf(record.nodeId, record.table ?? "") : undefined
+      if (codec === undefined) return Effect.succeed(asStored)
+      const read = Effect.suspend(() => keep(codec, stored))
+      return Effect.catchAllCause(read, (cause) => (Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeed(asStored)))
+    }
+    if (from === null || from === undefined) return Effect.succeed(from === null ? { give: () => undefined } : asStored)
+    const parts = from.map((part, index) => readOutput(definition, state, part, (stored as ReadonlyArray<Json>)[index]))
+    return Effect.map(Effect.all(parts), (all) => ({ give: () => all.map((part) => part.give()) }))
+  })
+
 /** Several callers may be given the output, and none of them can change it for the others. */
-const finished = (schedule: Scheduler.Schedule, state: RunState.RunState): Settlement => {
+const finished = (give: () => unknown, state: RunState.RunState): Settlement => {
   const exhausted = RunState.exhausted(state)
   const said = exhausted.length === 0 ? {} : { exhausted }
-  const output = schedule.value(0)
+  const output = give()
   if (isShareable(output)) return { _tag: "Finished", output, ...said }
   return {
     _tag: "Finished",
     get output() {
-      return schedule.value(0)
+      return give()
     },
     ...said,
   }
@@ -731,8 +746,8 @@ const settle = (
     }
   }
   if (outcome?._tag === "Finished") {
-    const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0) }) } as const
-    return { event, settlement: finished(schedule, state), count: Metrics.runsFinished }
+    const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0), from: schedule.source(0) }) } as const
+    return { event, settlement: finished(() => schedule.value(0), state), count: Metrics.runsFinished }
   }
   if (state.cancel !== undefined) {
     // Without boundaries there is nothing to do on the way out, also where a plan does not settle.

@@ -258,7 +258,15 @@ export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optio
 
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", { reason: Schema.optional(Schema.String) })
 
-export const RunFinished = Schema.TaggedStruct("RunFinished", { output: Stored })
+/** What the output of a run is: that of a row, or of each branch of a parallel its own; null where a branch has none. */
+export type OutputSource = string | ReadonlyArray<OutputSource | null>
+const OutputSource: Schema.Schema<OutputSource> = Schema.Union(
+  Schema.String,
+  Schema.Array(Schema.NullOr(Schema.suspend((): Schema.Schema<OutputSource> => OutputSource))),
+).annotations({ identifier: "OutputSource" })
+
+/** `from` names the rows (`<node>/<iteration>`) that gave the output, so that it can be read back without the plan. */
+export const RunFinished = Schema.TaggedStruct("RunFinished", { output: Stored, from: Schema.optional(OutputSource) })
 
 export const RunFailed = Schema.TaggedStruct("RunFailed", { failure: RunFailure })
 

@@ -9,7 +9,7 @@ import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { compensationSuffix, type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Millis from "./Millis.ts"
-import type { FailureCause, RunEvent, WaitKind } from "./RunEvent.ts"
+import type { FailureCause, OutputSource, RunEvent, WaitKind } from "./RunEvent.ts"
 
 /**
  * Nobody works on a run that is `suspended`, although it could go on, `waiting`, until something comes from outside, or `paused`, until
@@ -193,6 +193,8 @@ export interface RunState {
   /** Signals in the order in which they came. */
   readonly signals: ReadonlyArray<Signal>
   readonly output: Json | undefined
+  /** The rows that gave the output. */
+  readonly from?: OutputSource | undefined
   readonly failure: RunFailure | undefined
   /** Set once a cancellation was asked for. */
   readonly cancel: { readonly reason: string | undefined } | undefined
@@ -329,7 +331,7 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "CancelRequested":
       return { ...state, cancel: { reason: event.reason } }
     case "RunFinished":
-      return { ...withdrawAll(state, at), status: "finished", output: event.output as Json | undefined }
+      return { ...withdrawAll(state, at), status: "finished", output: event.output as Json | undefined, from: event.from }
     case "RunFailed":
       return { ...withdrawAll(state, at), status: "failed", failure: event.failure }
     case "RunCancelled":

@@ -24,7 +24,7 @@ import type { Accepted } from "./internal/waits.ts"
 import * as Waits from "./internal/waits.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
-import type { FailureCause, RunEvent, WaitKind, Withdrawal } from "./RunEvent.ts"
+import type { FailureCause, OutputSource, RunEvent, WaitKind, Withdrawal } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
 /** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. Each read may give another copy. */
@@ -120,6 +120,8 @@ export interface Schedule {
   readonly value: (position: number) => unknown
   /** The same in stored form. */
   readonly stored: (position: number) => Json | undefined
+  /** The rows that it is of. */
+  readonly source: (position: number) => OutputSource | undefined
   /** The pass a node is in, counted from 0 in its innermost loop; 0 outside loops. */
   readonly pass: (position: number) => number
   /** Ids of the steps that are ready, running and waiting to retry: what two schedules of one state must agree on. */
@@ -907,6 +909,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     needs: view.needs,
     value: view.value,
     stored: view.stored,
+    source: view.source,
     pass: view.passOf,
     active: () => ({ ready: idsIn(Cell.ready), running: idsIn(Cell.running), retrying: idsIn(Cell.retrying) }),
   }

@@ -27,6 +27,8 @@ export interface NewRun {
   readonly workflow: string
   readonly version: string | undefined
   readonly input: Json | undefined
+  /** Digest of what the caller gave as the input, before defaults and transforms; where that is JSON. */
+  readonly given?: string | undefined
   readonly tags: ReadonlyArray<string>
   /** Where its code is, for whoever has to load it: a path, as its starter says it. */
   readonly source?: string | undefined
@@ -52,7 +54,7 @@ export type Opened =
   | { readonly _tag: "Owned"; readonly until: number }
   /** It has ended. */
   | { readonly _tag: "Ended" }
-  /** The id is taken by a run with another input, or of another workflow. Nothing was claimed. */
+  /** The id is taken by a run with another input that was given another one, too, or of another workflow. Nothing was claimed. */
   | { readonly _tag: "Mismatch"; readonly workflow: string }
 
 /** One step forward of a run: what happened, in order, and if the plan changed its text. Committed whole or not at all. */
@@ -141,6 +143,11 @@ export interface Command {
   readonly runId: string
   readonly at: Millis
   readonly command: Instruction
+}
+
+/** What a run was begun with, and how it stands. */
+export interface Origin extends Pick<NewRun, "workflow" | "input" | "given"> {
+  readonly status: RunSummary["status"]
 }
 
 /** How a command is delivered. */
@@ -318,6 +325,8 @@ export interface StorageShape {
    * the status as it was, so that `load` still tells how the run stopped; the owner's `RunResumed` event changes it.
    */
   readonly open: (request: OpenRequest) => Effect.Effect<Opened, StoreError | RunNotFound>
+  /** What a run was begun with; `undefined` where there is none of this id. */
+  readonly origin: (runId: string) => Effect.Effect<Origin | undefined, StoreError>
   /** Reads what is known of a run. Costs as much as the run has nodes. */
   readonly load: (runId: string) => Effect.Effect<RunState, StoreError | RunNotFound>
   /** Commits a frame. A frame that ends the run also gives up the claim. */

@@ -7,6 +7,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
@@ -23,14 +24,17 @@ import {
   type RunFailure,
   type SignalIdTaken,
   type Uncompensated,
+  unnamed,
 } from "./Errors.ts"
 import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
+import { digest } from "./internal/digest.ts"
+import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
 import type { Exhausted } from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
 import * as Status from "./Status.ts"
-import { type LoggedEvent, Storage } from "./Storage.ts"
+import { type LoggedEvent, type Origin, Storage } from "./Storage.ts"
 
 /** How a new run is known, and how an existing one is taken up. */
 export interface RunOptions {
@@ -217,21 +221,73 @@ export interface Begun<R> extends Definition<R> {
 export interface Runs<in I, out A, out R = never>
   extends Pick<Workflow<I, A, R>, "execute" | "run" | "start" | "resume" | "cancel" | "signalWithStart"> {}
 
+/**
+ * Digest of what a caller gives as an input, which may be of the type of its schema and not JSON. What is neither JSON nor a date, a big number,
+ * a collection, an instance of a schema's class or an object of such has none, and is compared by its stored form alone.
+ */
+const givenOf = (value: unknown): string | undefined => {
+  if (value === undefined) return digest("")
+  try {
+    const copied = isTooDeep(value) ? undefined : toJson(told(value, 0))
+    return copied !== undefined && "json" in copied ? digest(canonical(copied.json)) : undefined
+  } catch {
+    // It cannot be read, or contains itself; the schema says so.
+    return undefined
+  }
+}
+
+/** A value with what is no JSON told in JSON, by kind. */
+const told = (value: unknown, depth: number): unknown => {
+  if (typeof value === "bigint") return { bigint: `${value}` }
+  if (typeof value !== "object" || value === null) return value
+  const inner = depth + 1
+  // As deep as nothing is that could be stored.
+  if (inner > 1000) throw new RangeError("it is too deep")
+  if (Array.isArray(value)) return value.map((item) => told(item, inner))
+  if (value instanceof Date) return { Date: value.getTime() }
+  if (value instanceof Map || value instanceof Set) return { [value.constructor.name]: [...value].map((item) => told(item, inner)) }
+  // What an instance of another class is need not show in its fields.
+  if (!isPlainObject(value) && !Schema.isSchema(value.constructor)) throw new TypeError("it cannot be told from another")
+  const fields = Object.entries(value).map(([key, item]) => [key, told(item, inner)] as const)
+  return isPlainObject(value) ? Object.fromEntries(fields) : { [value.constructor?.name ?? "object"]: Object.fromEntries(fields) }
+}
+
 /** Makes the ways to run a workflow. */
 export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I, A, R> => {
   const request = (value: unknown, given: RunOptions = {}) =>
     Effect.gen(function* () {
       const runId = given.runId ?? (yield* generateRunId)
       if (!isId(runId) || isChildRunId(runId)) return yield* new InvalidRunId({ runId: String(runId) })
+      const onIncompatible = given.onIncompatible ?? "fail"
+      const { origin } = yield* Engine
+      const said = givenOf(value)
+      const known = given.runId === undefined ? undefined : yield* Effect.orElseSucceed(origin(runId), () => undefined)
+      if (known !== undefined && said !== undefined && known.given === said && isOf(known)) {
+        // The same call once more. It is answered by what is stored, or goes on with it, whatever has become of the code.
+        return [definition, { runId, create: undefined, revive: ["failed"], onIncompatible }] as const
+      }
       const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
       const stored = yield* Effect.suspend(() => definition.input.accept(value)).pipe(
         Effect.catchAllDefect((thrown) => Effect.fail([Codec.threw(thrown)])),
         Effect.mapError(refused),
       )
       const begun = yield* begin(stored, runId)
-      const create = { workflow: begun.name, version: begun.version, input: stored, tags: given.tags ?? [], source: given.source }
-      return [begun, { runId, create, revive: ["failed"], onIncompatible: given.onIncompatible ?? "fail" } as const] as const
-    }) as Effect.Effect<readonly [Begun<R>, RunRequest], InvalidInput | InvalidRunId | InvalidWorkflow | RenderFailed, R>
+      const create = {
+        workflow: begun.name,
+        version: begun.version,
+        input: stored,
+        given: said,
+        tags: given.tags ?? [],
+        source: given.source,
+      }
+      return [begun, { runId, create, revive: ["failed"], onIncompatible } as const] as const
+    }) as Effect.Effect<
+      readonly [Definition<R>, RunRequest],
+      InvalidInput | InvalidRunId | InvalidWorkflow | RenderFailed,
+      Engine | R
+    >
+  /** Whether a run is of this workflow; of one whose name cannot be learned without a run it is taken to be. */
+  const isOf = ({ workflow }: Origin): boolean => [workflow, unnamed].includes(definition.name ?? label())
 
   const execute: Runs<I, A, R>["execute"] = (value, given) =>
     Effect.gen(function* () {

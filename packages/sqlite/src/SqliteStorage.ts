@@ -98,6 +98,7 @@ const makeWriter = (
 
     return {
       open: (request) => queue.write({ operation: "open", run: () => claims.open(request) }),
+      origin: (runId) => read("origin", () => Either.right(claims.origin(runId))),
       load: (runId) => read("load", () => states.load(runId)),
       commit: (frame) => {
         const isLast = Frames.isLast(frame)

@@ -8,7 +8,7 @@ import { asCause, type ErrorCause } from "../ErrorInfo.ts"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import { isLeaf } from "../Plan.ts"
-import type { FailureCause } from "../RunEvent.ts"
+import type { FailureCause, OutputSource } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { giveJson } from "./kept.ts"
 
@@ -66,6 +66,8 @@ export interface View {
   readonly passOf: (position: number) => number
   readonly value: (position: number) => unknown
   readonly stored: (position: number) => Json | undefined
+  /** The rows that the value is of. */
+  readonly source: (position: number) => OutputSource | undefined
   readonly needs: (position: number) => { readonly values: Record<string, unknown>; readonly missing: string | undefined }
   /** What a predicate of the node is called with. */
   readonly context: (position: number) => Record<string, unknown>
@@ -222,6 +224,13 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       (tuple) => tuple.map((item) => item ?? null),
     )
 
+  const source: View["source"] = (position) =>
+    compose<OutputSource>(
+      position,
+      (key) => (values.outputs.get(key) === undefined ? undefined : key),
+      (tuple) => tuple.map((item) => item ?? null),
+    )
+
   const needs: View["needs"] = (position) => {
     if (position < plan.size) return needsAt(position)
     return pinning(position, () => {
@@ -267,6 +276,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     passOf,
     value,
     stored,
+    source,
     needs,
     context: (position) => ({ input: values.input, ...needs(position).values }),
     rowsIn,

@@ -4,7 +4,18 @@
 import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WorkflowMismatch } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
-import type { Command, Delivery, Due, Except, Instruction, NewRun, Opened, OpenRequest, Released } from "@smithers/core/Storage"
+import type {
+  Command,
+  Delivery,
+  Due,
+  Except,
+  Instruction,
+  NewRun,
+  Opened,
+  OpenRequest,
+  Origin,
+  Released,
+} from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional, write, writeOptional } from "./json.ts"
@@ -12,6 +23,7 @@ import * as Lapses from "./lapses.ts"
 import * as Owner from "./owner.ts"
 
 export interface Claims {
+  readonly origin: (runId: string) => Origin | undefined
   readonly open: (request: OpenRequest) => Either.Either<Opened, RunNotFound>
   /** Answers with the runs that were lost. */
   readonly renew: (
@@ -33,6 +45,7 @@ type RunRow = [
   owner: string | null,
   leaseUntil: number | null,
   input: string | null,
+  given: string | null,
 ]
 
 type DueRow = [
@@ -51,11 +64,13 @@ const ended = "('finished', 'failed', 'cancelled')"
 
 /** The claims of a connection, for the owner `me`. */
 export const make = ({ prepare }: Connection, me: string): Claims => {
-  const selectRun = prepare<RunRow>("SELECT workflow, status, epoch, owner, lease_until, input FROM smithers_runs WHERE run_id = ?")
+  const selectRun = prepare<RunRow>(
+    "SELECT workflow, status, epoch, owner, lease_until, input, given FROM smithers_runs WHERE run_id = ?",
+  )
   const insertRun = prepare(
     `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
-       source, parent_run_id, parent_node_id, parent_iteration, is_attached)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING`,
+       source, parent_run_id, parent_node_id, parent_iteration, is_attached, given)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING`,
   )
   const revive = prepare(
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
@@ -140,14 +155,23 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     const { workflow, version = null, tags, input, source = null, parent } = create
     const from = [parent?.runId ?? null, parent?.nodeId ?? null, parent?.iteration ?? null] as const
     const isAttached = parent === undefined ? null : Number(parent.isAttached)
-    const given = [JSON.stringify(tags), writeOptional(input), source, ...from, isAttached] as const
+    const given = [JSON.stringify(tags), writeOptional(input), source, ...from, isAttached, create.given ?? null] as const
     insertRun.run(runId, workflow, version, ...claim, now, ...given)
   }
   const spawn = (runId: string, create: NewRun, now: Millis.Millis): void =>
     insert(runId, create, now, ["suspended", 0, null, null])
 
+  const isSameCall = (create: NewRun, input: string | null, given: string | null): boolean =>
+    (create.given !== undefined && create.given === given) || Bun.deepEquals(create.input, readOptional(input), true)
+
   return {
     spawn,
+    origin: (runId) => {
+      const row = selectRun.values(runId)[0]
+      if (row === undefined) return undefined
+      const [workflow, status, , , , input, given] = row
+      return { workflow, status: status as Origin["status"], input: readOptional(input), given: given ?? undefined }
+    },
     open: (request) => {
       const { runId, create, revive, leaseMs, now } = request
       const row = selectRun.values(runId)[0]
@@ -156,8 +180,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         insert(runId, create, now, ["running", 1, me, Millis.after(now, leaseMs)])
         return Either.right({ _tag: "Created", epoch: 1 })
       }
-      const [workflow, status, epoch, owner, leaseUntil, input] = row
-      if (create !== undefined && (create.workflow !== workflow || !Bun.deepEquals(create.input, readOptional(input), true))) {
+      const [workflow, status, epoch, owner, leaseUntil, input, given] = row
+      if (create !== undefined && (create.workflow !== workflow || !isSameCall(create, input, given))) {
         return Either.right({ _tag: "Mismatch", workflow })
       }
       // One that has an owner is being taken up again, also when that owner died before its first frame.

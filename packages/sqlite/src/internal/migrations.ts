@@ -256,6 +256,10 @@ const mountings = `
 ALTER TABLE smithers_nodes ADD COLUMN mounting TEXT; -- JSON: what the current pass of a loop consists of, where that has changed
 `
 
+const givenInputs = `
+ALTER TABLE smithers_runs ADD COLUMN given TEXT; -- digest of what the caller gave as the input, where that is JSON
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -266,6 +270,7 @@ const migrations: ReadonlyArray<string> = [
   exhaustion,
   withdrawals,
   mountings,
+  givenInputs,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

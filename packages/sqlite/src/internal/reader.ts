@@ -117,6 +117,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       release: refuse("release"),
       prepareOutputs: refuse("prepareOutputs"),
       deliver: refuse("deliver"),
+      origin: (runId) => read("origin", ({ claims }) => Either.right(claims.origin(runId))),
       load: (runId) => read("load", ({ states }) => states.load(runId)),
       due: (now, except) => read("due", ({ claims }) => Either.right(claims.due(now, except))),
       cached: (workflow, nodeId, key, notBefore) =>

@@ -118,6 +118,10 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        paused, parent_run_id, parent_node_id, parent_iteration, is_attached
      FROM smithers_runs WHERE run_id = ?1`,
   )
+  // The last event of a run that has finished.
+  const selectEnd = prepare<[payload: Text]>(
+    "SELECT payload FROM smithers_events WHERE run_id = ? AND type = 'RunFinished' ORDER BY seq DESC LIMIT 1",
+  )
   const selectFinished = prepare<FinishedRow>(
     `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, approved, generation,
        reads
@@ -226,6 +230,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           ...(refusedBy === null ? {} : { refusedBy: JSON.parse(refusedBy) as ReadonlyArray<NodeKey> }),
         })),
         output: readOptional(output),
+        from: status === "finished" ? fromOf(selectEnd.values(runId)[0]?.[0]) : undefined,
         failure: failure === null ? undefined : readFailure(failure),
         cancel: cancel === null ? undefined : { reason: (JSON.parse(cancel) as { readonly reason?: string }).reason },
         isPaused: paused === 1,
@@ -249,6 +254,9 @@ const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | 
   | RunState.Parent
   | undefined =>
   runId === null || nodeId === null ? undefined : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }
+
+const fromOf = (payload: Text | undefined): RunState.RunState["from"] =>
+  payload === null || payload === undefined ? undefined : (JSON.parse(payload) as Pick<RunState.RunState, "from">).from
 
 const none: ReadonlyArray<never> = []
 

@@ -6,12 +6,13 @@ import { RunEnded, RunFenced, RunNotFound, StepFailed } from "@smithers/core/Err
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
-import { type Command, Storage } from "@smithers/core/Storage"
+import { type Command, RunSummary, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { describe } from "vitest"
 import * as History from "./History.ts"
 
@@ -96,6 +97,29 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(yield* storage.open({ ...request, runId: "none", create: { ...newRun, input: 2 } })).toMatchObject({
           _tag: "Mismatch",
         })
+      }),
+    )
+
+    holds("what could not be listed is not written, and takes nothing from the lists", (storage) =>
+      Effect.gen(function* () {
+        const wrong = [
+          { tags: [42] },
+          { tags: "abc" },
+          { tags: null },
+          { workflow: undefined },
+          { version: 2 },
+          { source: {} },
+          { parent: { runId: "p", nodeId: 1, iteration: 0, isAttached: true } },
+        ] as unknown as ReadonlyArray<Partial<typeof newRun>>
+        for (const fields of wrong) {
+          const create = { ...newRun, ...fields }
+          expect((yield* Effect.flip(storage.open({ ...request, runId: "r", create })))._tag).toBe("StoreRefused")
+          expect((yield* Effect.flip(storage.deliver(cancel("c", "r"), { create })))._tag).toBe("StoreRefused")
+        }
+        yield* storage.open({ ...request, runId: "good", create: { ...newRun, tags: ["a"], version: "1", source: "w.ts" } })
+        const runs = yield* storage.runs({})
+        expect(runs.map(({ runId }) => runId)).toEqual(["good"])
+        Schema.encodeUnknownSync(Schema.Array(RunSummary))(runs)
       }),
     )
 
@@ -595,6 +619,19 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* storage.deliver(command)
         expect(yield* storage.inbox).toEqual([])
       }),
+    )
+
+    holds(
+      "a run that has ended and is being resumed hears commands, also where its process died before the first frame",
+      (storage) =>
+        Effect.gen(function* () {
+          const run = yield* journal("r")
+          yield* run.commit([started, { _tag: "RunFailed", failure: History.failure }])
+          yield* run.claim(["failed"])
+          yield* storage.deliver(cancel("c", "r"))
+          expect(yield* storage.inbox).toEqual([cancel("c", "r")])
+          expect((yield* storage.due(start + 10 * leaseMs)).runs.map(({ runId }) => runId)).toEqual(["r"])
+        }),
     )
 
     holds("the id of a command is unique in its run, and says nothing about those of other runs", (storage) =>

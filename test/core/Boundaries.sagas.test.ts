@@ -428,7 +428,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect(done).toEqual(["first", "a", "b", "c", "undo b 0", "undo a 0"])
           isFixed = true
           done.length = 0
-          expect(yield* w.execute({}, { runId: "r" })).toBe("c")
+          expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toBe("c")
           expect(done).toEqual(["a", "b", "c"])
         }),
       ),
@@ -471,7 +471,7 @@ describe.each(stores)("on %s", (_, store) => {
             expect(done).toEqual(["a", "b", "c", "c", "d", "undo c 1", "undo c 0", "undo b 0", "undo a 0"])
             isFixed = true
             done.length = 0
-            expect(yield* w.execute({}, { runId: "r" })).toBe("d")
+            expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toBe("d")
             expect(done).toEqual(["a", "b", "c", "c", "d"])
           }),
         ),
@@ -503,9 +503,9 @@ describe.each(stores)("on %s", (_, store) => {
             return $.saga(book, confirm, pay)
           })
           yield* w.run({}, { runId: "r" })
-          yield* w.run({}, { runId: "r" })
+          yield* w.run({}, { runId: "r", onFailed: "resume" })
           isFixed = true
-          expect(yield* w.execute({}, { runId: "r" })).toBe("confirmed ref 3")
+          expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toBe("confirmed ref 3")
           expect(keys).toEqual([...["r:book:0", "r:book~compensate:0"], ...["r:book:0:1", "r:book~compensate:0:1"], "r:book:0:2"])
         }),
       ),

@@ -376,7 +376,7 @@ describe.each(stores)("on %s", (_, store) => {
           )
           expect(yield* w.run({}, { runId: "r" })).toMatchObject({ error: { nodeId: "b" } })
           isFixed = true
-          expect(yield* w.execute({}, { runId: "r" })).toBe("b")
+          expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toBe("b")
           expect(done).toEqual(["a", "caught", "last", "b", "b"])
         }),
       ),
@@ -396,7 +396,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* w.run({}, { runId: "r" })
           expect(done).toEqual(["a", "b", "last"])
           isFixed = true
-          expect(yield* w.execute({}, { runId: "r" })).toBe("b")
+          expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toBe("b")
           // What had finished in it is kept.
           expect(done).toEqual(["a", "b", "last", "b", "last"])
         }),
@@ -421,7 +421,7 @@ describe.each(stores)("on %s", (_, store) => {
             )
             yield* w.run({}, { runId: "r" })
             isFixed = true
-            expect(yield* w.execute({}, { runId: "r" })).toBe("b")
+            expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toBe("b")
             expect(done).toEqual(["a", "last", "caught", "b", "b"])
             const storage = yield* Storage
             expect((yield* storage.inspect("r")).nodes.find(({ nodeId }) => nodeId === "inner")?.status).toBe("failed")

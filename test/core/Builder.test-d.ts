@@ -595,6 +595,7 @@ export const running = () => {
     | Errors.InputMismatch
     | Errors.WorkflowMismatch
     | Errors.InvalidRunId
+    | Errors.InvalidSetting
   type ExecuteError =
     | RunError
     | Errors.StepFailed
@@ -617,7 +618,7 @@ export const running = () => {
     typeof started,
     Effect.Effect<
       Smithers.RunHandle<number>,
-      Errors.InvalidInput | Errors.InvalidRunId | Errors.InvalidWorkflow | Errors.RenderFailed,
+      Errors.InvalidInput | Errors.InvalidSetting | Errors.InvalidRunId | Errors.InvalidWorkflow | Errors.RenderFailed,
       Models | Engine | Storage
     >
   >()

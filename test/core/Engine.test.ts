@@ -163,7 +163,7 @@ describe("Engine", () => {
         yield* pass("2 seconds")
       }
       const last = yield* makeProcess(storage)
-      const fiber = yield* last.run(workflow.run({}, { runId: "r" }))
+      const fiber = yield* last.run(workflow.run({}, { runId: "r", onFailed: "resume" }))
       yield* rest
       expect(yield* Fiber.join(fiber)).toMatchObject({
         _tag: "failed",
@@ -171,7 +171,7 @@ describe("Engine", () => {
       })
       expect(attempts).toBe(5)
       isRepaired = true
-      const again = yield* last.run(workflow.execute({}, { runId: "r" }))
+      const again = yield* last.run(workflow.execute({}, { runId: "r", onFailed: "resume" }))
       yield* rest
       expect(yield* Fiber.join(again)).toEqual({ value: 6 })
     }),
@@ -617,7 +617,7 @@ describe("what stops a driver", () => {
       isMended = true
       const tags = yield* Fiber.join(
         yield* process.run(
-          Effect.flatMap(workflow.start({}, { runId: "r" }), ({ events }) =>
+          Effect.flatMap(workflow.start({}, { runId: "r", onFailed: "resume" }), ({ events }) =>
             Stream.runCollect(Stream.map(events, ({ event }) => event._tag)),
           ),
         ),

@@ -96,7 +96,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect(failed).toMatchObject({ _tag: "StepFailed", nodeId: "sub", error: { name: "StepFailed" } })
           expect(failed.message).toContain("broken")
           isFixed = true
-          expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })
+          expect(yield* parent.execute({}, { runId: "r", onFailed: "resume" })).toEqual({ time: 7 })
           expect(ran).toEqual(["work r~sub~0", "work r~sub~0", "last"])
         }),
       ),
@@ -450,7 +450,7 @@ describe.each(stores)("on %s", (_, store) => {
             error: { error: { name: "RenderFailed" } },
           })
           isFixed = true
-          expect(yield* parent.execute({}, { runId: "r" })).toEqual(new Date(3))
+          expect(yield* parent.execute({}, { runId: "r", onFailed: "resume" })).toEqual(new Date(3))
         }),
       ),
     )

@@ -272,18 +272,46 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
-    it.effect("that was denied is asked again when the failed run is taken up", () =>
+    it.effect("that was denied stays denied when the failed run is resumed, and is asked again when it is retried", () =>
       on(
         Effect.gen(function* () {
           const { workflow } = shipping()
           yield* workflow.run({ spec: "x" }, { runId: "r" })
           yield* TestClock.adjust("1 second")
-          yield* Commands.deny("r", "ship")
-          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "failed" })
+          yield* Commands.deny("r", "ship", { by: "bob", note: "too risky" })
+          const denied = {
+            nodeId: "ship",
+            error: { name: "ApprovalDenied", message: "denied by bob: too risky", notRetried: "denied" },
+          }
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "failed", error: denied })
           yield* TestClock.adjust("1 second")
+          const again = yield* Effect.flip(workflow.resume("r"))
+          expect(again).toMatchObject({ _tag: "StepFailed", ...denied })
+          expect(again.message).toContain("The denial stands, also when the run is resumed: retry the node to ask again.")
+          const asked = { runId: "r", onFailed: "resume" } as const
+          expect(yield* workflow.run({ spec: "x" }, asked)).toMatchObject({ _tag: "failed", error: denied })
+          // Nobody is asked meanwhile.
+          expect(yield* (yield* Storage).waits({})).toEqual([])
+          expect((yield* Effect.flip(Commands.approve("r", "ship")))._tag).toBe("AlreadyDecided")
+          yield* Commands.retryNode("r", "ship")
           expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
           yield* Commands.approve("r", "ship")
           expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        }),
+      ),
+    )
+
+    it.effect("that nobody decided in time is asked again when the failed run is resumed", () =>
+      on(
+        Effect.gen(function* () {
+          const ask = { request: () => ({ title: "?" }), timeout: "1 hour" } as const
+          const w = Smithers.createWorkflow({ name: "late", input: Input }).build(($) => $.approval("ok", ask))
+          const fiber = yield* Effect.fork(Effect.flip(w.execute({ spec: "x" }, { runId: "r" })))
+          yield* rest
+          yield* TestClock.adjust("1 hour")
+          expect((yield* Fiber.join(fiber)).message).toContain("denied, as nobody decided in time")
+          const asked = { runId: "r", onFailed: "resume" } as const
+          expect(yield* w.run({ spec: "x" }, asked)).toMatchObject({ _tag: "waiting-approval" })
         }),
       ),
     )

@@ -362,7 +362,7 @@ describe("a TryCatchFinally", () => {
         ))
         expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "caught" } })
         isFixed = true
-        expect(yield* workflow.execute({}, { runId: "r" })).toBe("a")
+        expect(yield* workflow.execute({}, { runId: "r", onFailed: "resume" })).toBe("a")
         expect(done).toEqual(["a", "caught", "last", "a", "last"])
       }),
     ),

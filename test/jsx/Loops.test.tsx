@@ -60,7 +60,8 @@ describe("the limit of a loop", () => {
           'Loop "rounds" of run "r" made 5 passes without its "until" holding, and has no maxIterations, so that it stops there. Give it one (Infinity for no limit) and resume the run: its passes are kept.',
         )
         expect(agent.calls).toBe(5)
-        const finished = yield* reviews(agent, { maxIterations: Number.POSITIVE_INFINITY }).run({}, { runId: "r" })
+        const asked = { runId: "r", onFailed: "resume" } as const
+        const finished = yield* reviews(agent, { maxIterations: Number.POSITIVE_INFINITY }).run({}, asked)
         expect(finished).toEqual({ _tag: "finished", runId: "r", output: { approved: true } })
         expect(agent.calls).toBe(8)
       }),

@@ -39,7 +39,7 @@ type Drawing = Parameters<typeof smithers>[0]
 /** A run of a workflow, taken up again each time it is looked at. */
 const running = (draw: Drawing) => {
   const workflow = smithers(draw)
-  return workflow.run({}, { runId: "r" })
+  return workflow.run({}, { runId: "r", onFailed: "resume" })
 }
 
 /** Gives `name 1`, `name 2` …, and tells how often it was called. */

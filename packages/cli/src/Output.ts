@@ -19,6 +19,7 @@ const named =
 
 // Under names of their own, so that the document says each of them once.
 const RunFailure = named("RunFailure")(Errors.RunFailure)
+const Uncompensated = named("Uncompensated")(Errors.Uncompensated)
 const Run = named("Run")(Storage.RunSummary)
 const Wait = named("Wait")(Storage.WaitSummary)
 const Attempt = named("Attempt")(Storage.AttemptSummary)
@@ -44,6 +45,8 @@ export const Stopped = Schema.Struct({
   exhausted: Schema.optional(Schema.Array(Schema.Struct({ ...node, passes: Schema.Number }))),
   error: Schema.optional(RunFailure),
   reason: Schema.optional(Schema.String),
+  /** Of a cancelled run: what its sagas, and those of its child runs, could not undo. */
+  uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   waits: Schema.optional(Schema.Array(Schema.Struct({ ...node, kind: Schema.String, deadline: Schema.optional(Schema.Number) }))),
   /** Commands that bring the run on. */
   next: strings,
@@ -58,6 +61,8 @@ export const Inspected = Schema.Struct({
   input: Schema.optional(Schema.Unknown),
   output: Schema.optional(Schema.Unknown),
   failure: Schema.NullOr(RunFailure),
+  /** What its sagas, and those of child runs that it waited for, could not undo. */
+  uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   nodes: Schema.Array(Node),
   waits: Schema.Array(Wait),
 })
@@ -147,6 +152,8 @@ export const Told = Schema.Struct({
   iteration: Schema.NullOr(Schema.Number),
   /** Whether a process works on the run, which hears of it at once, or has ended it by now. */
   isHeard: Schema.Boolean,
+  /** Of `cancel`, where the run has ended: what could not be undone. */
+  uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   /** The command that takes the run up, where nobody works on it. */
   next: strings,
 })

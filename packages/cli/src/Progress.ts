@@ -2,7 +2,7 @@
  * A run as it goes on: what each event says to a person, and what the nodes of the run are doing after it. Plain functions of events.
  */
 import { type ErrorInfo, text, whyNotRetried } from "@smithers/core/ErrorInfo"
-import { withdrawals } from "@smithers/core/Errors"
+import { notUndone, withdrawals } from "@smithers/core/Errors"
 import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -262,7 +262,10 @@ const textOf = ({ event, at }: LoggedEvent): string => {
     case "RunFailed":
       return `✗ failed: ${shorten(oneLine(event.failure.message), longestFailure)}`
     case "RunCancelled":
-      return `■ cancelled${event.reason === undefined ? "" : `: ${shorten(oneLine(event.reason), 200)}`}`
+      return [
+        `■ cancelled${event.reason === undefined ? "" : `: ${shorten(oneLine(event.reason), 200)}`}`,
+        ...(event.uncompensated === undefined ? [] : [shorten(notUndone(event.uncompensated), longestFailure)]),
+      ].join(".")
     default:
       return unknownEvent(event)
   }

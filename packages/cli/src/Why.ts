@@ -2,6 +2,7 @@
  * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
  */
 import { text } from "@smithers/core/ErrorInfo"
+import { notUndone, type RunFailure, type Uncompensated } from "@smithers/core/Errors"
 import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
 import { titleOf, waitText } from "./Progress.ts"
 import { longestFailure, oneLine, plural, quoted, resumeOption, shorten, span } from "./Text.ts"
@@ -14,8 +15,18 @@ export interface Known {
   readonly now: number
   /** Whether the process that works on it is there, where it has one. */
   readonly isOwnerAlive: boolean
+  /** What it could not undo. */
+  readonly uncompensated?: ReadonlyArray<Uncompensated>
   /** Options to name its database by, for the commands. */
   readonly db?: string
+}
+
+/** The command that asks again for what was denied, where a run has failed by that: resuming it alone does not. */
+export const retryDenied = (failure: RunFailure | null, db: string | undefined): ReadonlyArray<string> => {
+  const cause = failure?._tag === "CompensationFailed" ? failure.cause : failure
+  if (cause?._tag !== "StepFailed" || cause.error.notRetried !== "denied") return []
+  const iteration = cause.iteration === 0 ? [] : ["--iteration", String(cause.iteration)]
+  return [commandLine(db, "retry", cause.runId, cause.nodeId, ...iteration)]
 }
 
 /** Why a run is where it is. */
@@ -93,11 +104,12 @@ export const why = (known: Known): Why => {
   return { ...found, sentence: /[.?!]$/.test(sentence) ? sentence : `${sentence}.` }
 }
 
-const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
+const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Known): Why => {
   const { run, nodes, failure, isTold } = details
   const { runId } = run
   const it = `Run ${runId}`
   const resume = resumeLine(db, runId)
+  const left = shorten(notUndone(uncompensated), longestFailure)
   const isOwned = run.owner !== null && isOwnerAlive
   // What was answered only waits to be taken up.
   const open = waits
@@ -112,10 +124,10 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, db }: Known): Why => {
         commands: [commandLine(db, "output", runId)],
       }
     case "cancelled":
-      return { reason: "cancelled", sentence: `${it} was cancelled; resuming takes that back.`, commands: [resume] }
+      return { reason: "cancelled", sentence: `${it} was cancelled; resuming takes that back.${left}`, commands: [resume] }
     case "failed": {
       const said = failure === null ? "" : `: ${shorten(oneLine(failure.message), longestFailure)}`
-      return { reason: "failed", sentence: `${it} has failed${said}`, commands: [resume] }
+      return { reason: "failed", sentence: `${it} has failed${said}`, commands: [...retryDenied(failure, db), resume] }
     }
     case "paused":
       if (isTold && !isOwned) {

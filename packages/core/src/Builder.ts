@@ -15,7 +15,6 @@ import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idRule, isNodeId, keptId, shownId } from "./Ids.ts"
 import * as ComposedCodec from "./internal/composedCodec.ts"
-import { toJson } from "./internal/json.ts"
 import type { Caught } from "./internal/view.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
@@ -175,7 +174,10 @@ export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, D
     readonly summary?: string
     readonly details?: unknown
   }
-  /** A denial fails the run with `ApprovalDenied` (the default), goes on with `approved: false`, or leaves the output absent. */
+  /**
+   * A denial fails the run with `ApprovalDenied` (the default), goes on with `approved: false`, or leaves the output absent. A run that failed
+   * by it fails by it again when it is resumed, until the node is retried.
+   */
   readonly onDeny?: Deny
   /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
   readonly approvers?: ReadonlyArray<string>
@@ -593,12 +595,8 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     declared === undefined || typeof declared === "string" ? declared : refuse(where, `"label" must be a string`)
 
   const meta = (where: string, declared: unknown): Plan.Step["meta"] => {
-    if (declared === undefined) return undefined
-    const copied = toJson(declared)
-    if ("refused" in copied) return refuse(where, `"meta" must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
-    const { json } = copied
-    const isObject = typeof json === "object" && json !== null && !Array.isArray(json)
-    return isObject ? (json as Plan.Step["meta"]) : refuse(where, `"meta" must be an object`)
+    const kept = Plan.metaOf(declared)
+    return "problem" in kept ? refuse(where, kept.problem) : kept.meta
   }
 
   const step = (name: string, options: Loose) => {

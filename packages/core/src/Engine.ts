@@ -32,7 +32,7 @@ import {
 import { generateRunId } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
-import { infoOf, toldOf } from "./internal/outbox.ts"
+import { endOf, infoOf, toldOf } from "./internal/outbox.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
@@ -309,7 +309,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         if (Exit.isFailure(exit) && (Option.isNone(failure) || failure.value._tag === "RunFenced")) return
         const end = Option.isSome(failure)
           ? ({ status: "failed", error: infoOf(failure.value) } as const)
-          : endOf(yield* storage.inspect(runId))
+          : endOf(yield* storage.load(runId))
         if (end === undefined) return
         const [id, at] = [yield* generateRunId, yield* Millis.now]
         parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
@@ -550,7 +550,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       cancel: (definition, runId, reason) =>
         Effect.gen(function* () {
           const [id, at] = [yield* generateRunId, yield* Millis.now]
-          yield* storage.deliver({ id, runId, at, command: { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) } })
+          const command = { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) } as const
+          // One that was cancelled is what was asked for, whoever asked first.
+          const isOver = yield* Effect.as(storage.deliver({ id, runId, at, command }), false).pipe(
+            Effect.catchTag("RunEnded", (error) => (error.status === "cancelled" ? Effect.succeed(true) : error)),
+          )
+          if (isOver) return
           const settlement = yield* join(definition, { runId, create: undefined, revive: [], onIncompatible: "rerun" })
           if (settlement._tag !== "Cancelled") return yield* new RunEnded({ runId, status: settlement._tag.toLowerCase() })
         }),
@@ -590,13 +595,6 @@ const cancellation = (state: RunState.RunState, reason: string | undefined): Rea
   }
   const asked: ReadonlyArray<RunEvent> = state.cancel === undefined ? [{ _tag: "CancelRequested", ...said }] : []
   return [...asked, ...cut, { _tag: "RunCancelled", ...said }]
-}
-
-/** How a run has ended, as its parent keeps it; `undefined` if it has not. */
-const endOf = ({ run, output, failure }: Storage.RunDetails) => {
-  if (run.status === "finished") return { status: run.status, ...(output === undefined ? {} : { output: output as Json }) } as const
-  if (run.status === "failed") return { status: run.status, ...(failure === null ? {} : { error: infoOf(failure) }) } as const
-  return run.status === "cancelled" ? ({ status: run.status } as const) : undefined
 }
 
 const isSameCall = (one: Pick<Storage.NewRun, "input" | "given">, other: Pick<Storage.NewRun, "input" | "given">): boolean =>

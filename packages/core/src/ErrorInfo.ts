@@ -50,6 +50,7 @@ export const NotRetried = Schema.Literal(
   "agent",
   "plan",
   "wait",
+  "denied",
   "child",
   "crashLoop",
 )
@@ -83,6 +84,7 @@ const reasons: { readonly [K in NotRetried]: string } = {
   agent: "asking the agent again would fail alike",
   plan: "a function of the plan failed, and those are called again when the run is resumed",
   wait: "a wait that has failed is not begun again by itself",
+  denied: "a denial stands",
   child: "the child run has retried what it could",
   crashLoop: "it was running each time the process died",
 }

@@ -58,7 +58,7 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 export class InvalidRunId extends Schema.TaggedError<InvalidRunId>()("InvalidRunId", { runId: Schema.String }) {
   override get message(): string {
     if (isChildRunId(this.runId)) {
-      return `${shownId(this.runId)} reads as the id of a child run, <run>~<node>~<iteration>, which only its parent starts. Resume that run, or use another id.`
+      return `${shownId(this.runId)} reads as the id of a child run, <run>~<node>~<iteration>, which only its parent starts: resume such a run instead, or use another id.`
     }
     return `${shownId(this.runId)} is not an id to start a run with: use ${idRule}, without NUL and halves of surrogate pairs.`
   }
@@ -89,7 +89,10 @@ export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>()("Wo
   }
 }
 
-/** A setting of the runtime is none: `lease: 0`, say. The layer that has it is not built, and nothing was started. */
+/**
+ * A setting of the runtime is none, `lease: 0`, say, or an option of a run, such as `tags: [42]`. The layer that has it is not built, and nothing
+ * was started or stored.
+ */
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
   setting: Schema.String,
   /** The value as it was given. */
@@ -208,9 +211,8 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
   uncompensated: Schema.optional(Schema.Array(Schema.suspend(() => Uncompensated))),
 }) {
   override get message(): string {
-    const left = (this.uncompensated ?? []).map(({ nodeId }) => `"${nodeId}"`).join(", ")
-    const undone = left === "" ? "" : ` This could not be undone: ${left}.`
-    return `Run "${this.runId}" was cancelled${this.reason === undefined ? "" : `: ${this.reason}`}.${undone}`
+    const why = this.reason === undefined ? "" : `: ${this.reason}`
+    return `Run "${this.runId}" was cancelled${why}.${notUndone(this.uncompensated)}`
   }
 }
 
@@ -503,8 +505,13 @@ export const isTransient = (error: unknown): error is StoreBusy | StoreFull | St
   error instanceof StoreReadOnly ||
   (error instanceof StoreFailed && error.isTransient === true)
 
-/** A step that could not be undone, and why. */
-export const Uncompensated = Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, error: ErrorInfo })
+/** A step that could not be undone, and why. `runId` is there where it is a step of a child run. */
+export const Uncompensated = Schema.Struct({
+  runId: Schema.optional(Schema.String),
+  nodeId: Schema.String,
+  iteration: Schema.Number,
+  error: ErrorInfo,
+})
 export type Uncompensated = typeof Uncompensated.Type
 
 /**
@@ -517,8 +524,7 @@ export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()
   failed: Schema.Array(Uncompensated),
 }) {
   override get message(): string {
-    const failed = this.failed.map(({ nodeId, error }) => `"${nodeId}" (${text(error)})`).join(", ")
-    return `${sentence(this.cause.message)} And of what the run had done this could not be undone: ${failed}. Undo it by hand.`
+    return `${sentence(this.cause.message)}${notUndone(this.failed)}`
   }
 }
 
@@ -625,9 +631,20 @@ export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDel
 
 /** Why a step's failure was not retried, and what resuming its run does. */
 const thereafter = (error: Pick<ErrorInfo, "retryable" | "notRetried">): string => {
+  if (error.notRetried === "denied") return "The denial stands, also when the run is resumed: retry the node to ask again."
   const why = whyNotRetried(error)
   const then = error.retryable ? "Resuming the run tries it again." : "Once that is put right, resuming the run tries it again."
   return `${why === undefined ? "" : `Not retried, because ${why}. `}${then}`
+}
+
+/** What could not be undone, as sentences after others; nothing where all could. */
+export const notUndone = (uncompensated: ReadonlyArray<Uncompensated> | undefined): string => {
+  if (uncompensated === undefined || uncompensated.length === 0) return ""
+  const named = uncompensated.map(({ runId, nodeId, iteration, error }) => {
+    const where = `${iteration === 0 ? "" : `, iteration ${iteration}`}${runId === undefined ? "" : ` of run "${runId}"`}`
+    return `"${nodeId}"${where} (${text(error)})`
+  })
+  return ` This could not be undone: ${named.join(", ")}. Undo it by hand.`
 }
 
 const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`

@@ -28,6 +28,7 @@ import {
   type RunSummary,
   Storage,
   type StorageShape,
+  unlistable,
   type WaitSummary,
 } from "./Storage.ts"
 
@@ -123,8 +124,9 @@ export const make = (): StorageShape => {
     const key = compositeKey(runId, command.id)
     const known = inbox.get(key)?.command ?? consumed.get(key)
     if (known !== undefined) return Either.right(known)
-    if (isEnded(entry.run)) {
-      if (!revive || status === "finished" || owner !== null) return Either.left(new RunEnded({ runId, status }))
+    // One that has an owner is being taken up again, and hears of it.
+    if (isEnded(entry.run) && owner === null) {
+      if (!revive || status === "finished") return Either.left(new RunEnded({ runId, status }))
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
     }
@@ -166,7 +168,9 @@ export const make = (): StorageShape => {
 
   return {
     open: ({ runId, create, revive, leaseMs, now }) =>
-      Effect.suspend((): Effect.Effect<Opened, RunNotFound> => {
+      Effect.suspend((): Effect.Effect<Opened, RunNotFound | StoreRefused> => {
+        const detail = create === undefined ? undefined : unlistable(create)
+        if (detail !== undefined) return new StoreRefused({ operation: "open", detail })
         const entry = stored.get(runId)
         const claim = { owner: "memory", leaseUntil: Millis.after(now, leaseMs) }
         if (entry === undefined) {
@@ -262,7 +266,9 @@ export const make = (): StorageShape => {
         return found === undefined || found.at < notBefore ? Option.none() : Option.some(found.output)
       }),
     deliver: (command, delivery) =>
-      Effect.suspend(() => {
+      Effect.suspend((): Effect.Effect<Instruction, RunNotFound | RunEnded | WorkflowMismatch | StoreRefused> => {
+        const detail = delivery?.create === undefined ? undefined : unlistable(delivery.create)
+        if (detail !== undefined) return new StoreRefused({ operation: "deliver", detail })
         const delivered = deliver(command, delivery)
         news.tick()
         return delivered

@@ -9,6 +9,7 @@ import { type AnyAgent, nameOf } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idRule, isNodeId, type NodeId, type NodeKey, shownId } from "./Ids.ts"
+import { toJson } from "./internal/json.ts"
 import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import { compensationId, type RunState } from "./RunState.ts"
@@ -603,6 +604,16 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
       return text
     },
   }
+}
+
+/** A node's `meta` as it is kept, a copy of what its author gave; or what is wrong with it. */
+export const metaOf = (declared: unknown): { readonly meta: Step["meta"] } | { readonly problem: string } => {
+  if (declared === undefined) return { meta: undefined }
+  const copied = toJson(declared)
+  if ("refused" in copied) return { problem: `"meta" must be JSON: ${copied.refused.path} ${copied.refused.problem}` }
+  const { json } = copied
+  const isObject = typeof json === "object" && json !== null && !Array.isArray(json)
+  return isObject ? { meta: json as Step["meta"] } : { problem: `"meta" must be an object` }
 }
 
 /** Whether a value may limit something: a whole number of at least 1, or `Infinity`. */

@@ -470,7 +470,8 @@ const loop = (
       const reason = state.status === "running" ? "crash" : "shutdown"
       const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
       // Whoever asked for a node to run again has taken back how the run had ended.
-      const isRevived = RunState.isEnded(state) || commands.some(({ command }) => command._tag === "Retry")
+      const retried = commands.flatMap(({ command }) => (command._tag === "Retry" ? [command.nodeId] : []))
+      const isRevived = RunState.isEnded(state) || retried.length > 0
       // A run that is only to be cancelled keeps what it has.
       const isToBeCancelled = commands.some(({ command }) => command._tag === "Cancel")
       const isStopping = isToBeCancelled || (state.cancel !== undefined && !isRevived)
@@ -480,7 +481,7 @@ const loop = (
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
-      for (const event of Revival.recover(plan, state, records, isRevived, reason)) happen(event)
+      for (const event of Revival.recover(plan, state, records, isRevived, reason, retried)) happen(event)
       for (const command of commands) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
       if (planner.observe(events)) plan = yield* makePlan(planner, state, values)
@@ -695,10 +696,10 @@ export const obey = ({ id, at, command }: Command, state: RunState.RunState): Re
     case "Unpause":
       return state.isPaused ? [{ _tag: "RunUnpaused", ...defined({ by: command.by }) }] : []
     case "ChildEnded": {
-      const { childRunId, nodeId, iteration, status, output, error } = command
+      const { childRunId, nodeId, iteration, status, output, error, uncompensated } = command
       const wait = RunState.step(state, nodeId, iteration)?.wait
       if (wait?.kind !== "subflow" || wait.name !== childRunId || wait.child !== undefined) return []
-      return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error }) }]
+      return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error, uncompensated }) }]
     }
     case "Cancel":
       return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
@@ -753,8 +754,8 @@ const settle = (
     // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
     const isOver = outcome !== undefined || plan.boundaries.length === 0
     if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(plan, state)) return undefined
-    const { reason } = state.cancel
-    const event = { _tag: "RunCancelled", ...defined({ reason }) } as const
+    const { _tag: _, ...said } = cancelled(state)
+    const event = { _tag: "RunCancelled", ...defined(said) } as const
     return { event, settlement: cancelled(state), count: Metrics.runsCancelled }
   }
   if (outcome === undefined || outcome._tag === "Cancelled") return undefined
@@ -764,7 +765,7 @@ const settle = (
   return { event, settlement: { _tag: "Failed", failure: beside(failure, state) } as const, count: Metrics.runsFailed }
 }
 
-const cancelled = (state: RunState.RunState): Settlement => {
+const cancelled = (state: RunState.RunState): Extract<Settlement, { readonly _tag: "Cancelled" }> => {
   const failed = RunState.uncompensated(state)
   const left = failed.length === 0 ? {} : { uncompensated: failed }
   return { _tag: "Cancelled", reason: state.cancel?.reason, ...left }

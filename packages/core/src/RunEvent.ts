@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
-import { ErrorInfo, RunFailure } from "./Errors.ts"
+import { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { Millis } from "./Millis.ts"
 
 /** Stored JSON: absent where the schema's value has no JSON form (`Schema.Void`). */
@@ -163,12 +163,16 @@ export const SignalRefused = Schema.TaggedStruct("SignalRefused", {
   issues: Schema.Array(Schema.String),
 })
 
-/** A child run has ended, as its parent hears of it. `output` is its stored form. */
+/**
+ * A child run has ended, as its parent hears of it. `output` is its stored form; `uncompensated` is what it could not undo, with the ids of
+ * the runs that did it.
+ */
 export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
   ...node,
   status: Schema.Literal("finished", "failed", "cancelled"),
   output: Stored,
   error: Schema.optional(ErrorInfo),
+  uncompensated: Schema.optional(Schema.Array(Uncompensated)),
 })
 
 /**
@@ -270,7 +274,11 @@ export const RunFinished = Schema.TaggedStruct("RunFinished", { output: Stored, 
 
 export const RunFailed = Schema.TaggedStruct("RunFailed", { failure: RunFailure })
 
-export const RunCancelled = Schema.TaggedStruct("RunCancelled", { reason: Schema.optional(Schema.String) })
+/** `uncompensated` names what its sagas, and those of its child runs, could not undo. */
+export const RunCancelled = Schema.TaggedStruct("RunCancelled", {
+  reason: Schema.optional(Schema.String),
+  uncompensated: Schema.optional(Schema.Array(Uncompensated)),
+})
 
 /** Any event of a run. */
 export const RunEvent = Schema.Union(

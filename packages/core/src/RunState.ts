@@ -117,6 +117,8 @@ export interface StepRecord {
   readonly order?: number
   /** Rows of other nodes that it has read since it was last reset. */
   readonly reads?: ReadonlyArray<NodeKey>
+  /** What its child run, and those below, could not undo. */
+  readonly uncompensated?: ReadonlyArray<Uncompensated>
 }
 
 /** A loop in one iteration of the loop around it. */
@@ -259,10 +261,12 @@ export const compensationId = (nodeId: NodeId): NodeId => `${nodeId}${compensati
 export const undoneBy = (nodeId: NodeId): NodeId | undefined =>
   nodeId.endsWith(compensationSuffix) ? nodeId.slice(0, -compensationSuffix.length) : undefined
 
-/** Steps that could not be undone. */
+/** Steps that could not be undone, also those of child runs. */
 export const uncompensated = (state: RunState): ReadonlyArray<Uncompensated> =>
-  records(state).flatMap((record) => {
-    if (record.kind !== "step" || record.status !== "failed" || record.error === undefined) return []
+  records(state).flatMap((record): ReadonlyArray<Uncompensated> => {
+    if (record.kind !== "step") return []
+    if (record.uncompensated !== undefined) return record.uncompensated
+    if (record.status !== "failed" || record.error === undefined) return []
     const nodeId = undoneBy(record.nodeId)
     return nodeId === undefined ? [] : [{ nodeId, iteration: record.iteration, error: record.error }]
   })
@@ -534,6 +538,7 @@ const foldStep = (
   const approved = {
     ...(record.approved === undefined ? {} : { approved: record.approved }),
     ...(record.generation === undefined ? {} : { generation: record.generation }),
+    ...(record.uncompensated === undefined ? {} : { uncompensated: record.uncompensated }),
     ...readsAfter(record, event),
   }
   const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions, ...approved } as const
@@ -602,10 +607,11 @@ const foldStep = (
     }
     case "SubflowEnded": {
       if (record.wait === undefined) return record
-      const { status, output, error } = event
+      const { status, output, error, uncompensated } = event
       const said =
         status === "finished" ? (output === undefined ? {} : { output: output as Json }) : error === undefined ? {} : { error }
-      return { ...record, wait: { ...record.wait, child: { status, ...said } } }
+      const left = uncompensated === undefined ? {} : { uncompensated }
+      return { ...record, ...left, wait: { ...record.wait, child: { status, ...said } } }
     }
     case "NodeSkipped":
       return { ...base, status: "skipped", failures: [] }

@@ -1,6 +1,6 @@
 /**
- * Settings of the runtime, which may come from code without types or from a file. Each is read once, when the layer that has it is built, and
- * refused there with {@link InvalidSetting}: later it would stall a run or spin.
+ * Settings of the runtime and options of runs, which may come from code without types or from a file. Each is read once, when the layer that
+ * has it is built or the run is asked for, and refused there with {@link InvalidSetting}: later it would stall a run, or could not be read back.
  */
 import * as Either from "effect/Either"
 import { InvalidSetting } from "./Errors.ts"
@@ -45,4 +45,18 @@ export const word = <A extends string>(
   const found = words.find((one) => one === value)
   const wanted = words.map((one) => JSON.stringify(one)).join(" or ")
   return found === undefined ? Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted })) : Either.right(found)
+}
+
+/** Reads a text that may be absent. */
+export const text = (setting: string, given: unknown): Either.Either<string | undefined, InvalidSetting> =>
+  given === undefined || typeof given === "string"
+    ? Either.right(given)
+    : Either.left(new InvalidSetting({ setting, given: Millis.show(given), wanted: "text" }))
+
+/** Reads a list of texts, of which it gives a copy. Default: none. */
+export const texts = (setting: string, given: unknown): Either.Either<ReadonlyArray<string>, InvalidSetting> => {
+  const value = given === undefined ? [] : given
+  const isTexts = Array.isArray(value) && value.every((one) => typeof one === "string")
+  const wanted = "an array of texts"
+  return isTexts ? Either.right([...value]) : Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted }))
 }

@@ -16,6 +16,7 @@ import {
   type RunFenced,
   type RunNotFound,
   type StoreError,
+  type Uncompensated,
   type WorkflowMismatch,
 } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
@@ -33,6 +34,22 @@ export interface NewRun {
   /** Where its code is, for whoever has to load it: a path, as its starter says it. */
   readonly source?: string | undefined
   readonly parent?: Parent | undefined
+}
+
+/**
+ * The field of a new run that could not be listed as it is, and why; `undefined` where there is none. A store asks before it writes a run, so
+ * that whatever stands in a list can be read.
+ */
+export const unlistable = ({ workflow, version, tags, source, parent }: NewRun): string | undefined => {
+  const isText = (value: unknown): boolean => typeof value === "string"
+  const isMissingOr = (value: unknown, is: (value: unknown) => boolean): boolean => value === undefined || is(value)
+  const isParent = (value: unknown): boolean =>
+    isText((value as Parent).runId) && isText((value as Parent).nodeId) && Number.isInteger((value as Parent).iteration)
+  if (!isText(workflow)) return "workflow is no text"
+  if (!isMissingOr(version, isText)) return "version is no text"
+  if (!Array.isArray(tags) || !tags.every(isText)) return "tags is no array of texts"
+  if (!isMissingOr(source, isText)) return "source is no text"
+  return isMissingOr(parent, isParent) ? undefined : "parent is no node of a run"
 }
 
 /** Asks for a run: to create it, where `create` is given and the id is free, and to own it from now on. */
@@ -132,6 +149,8 @@ export type Instruction =
       readonly status: "finished" | "failed" | "cancelled"
       readonly output?: Json
       readonly error?: ErrorInfo
+      /** What it could not undo, with the ids of the runs that did it. */
+      readonly uncompensated?: ReadonlyArray<Uncompensated>
     }
   /** `id` is that of the signal, unique in its run; where it is left out, the signal has the id of its command. */
   | { readonly _tag: "Signal"; readonly id?: string; readonly name: string; readonly correlation?: string; readonly payload?: Json }
@@ -321,7 +340,7 @@ export interface Due {
  */
 export interface StorageShape {
   /**
-   * Creates, claims or refuses a run, in one transition. A process that died on this machine is not waited for. Claiming leaves
+   * Creates, claims or refuses a run, in one transition. A run that is {@link unlistable} is `StoreRefused`. A process that died on this machine is not waited for. Claiming leaves
    * the status as it was, so that `load` still tells how the run stopped; the owner's `RunResumed` event changes it.
    */
   readonly open: (request: OpenRequest) => Effect.Effect<Opened, StoreError | RunNotFound>

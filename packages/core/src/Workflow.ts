@@ -5,6 +5,7 @@
 import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -17,6 +18,7 @@ import {
   type InvalidCommand,
   InvalidInput,
   InvalidRunId,
+  type InvalidSetting,
   InvalidWorkflow,
   type RenderFailed,
   RunCancelled,
@@ -33,6 +35,7 @@ import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
 import type { Exhausted } from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
+import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import { type LoggedEvent, type Origin, Storage } from "./Storage.ts"
 
@@ -45,6 +48,11 @@ export interface RunOptions {
   /** Where the workflow's code is, kept with a new run for whoever has to load it: a path, usually. */
   readonly source?: string
   readonly onIncompatible?: ResumeOptions["onIncompatible"]
+  /**
+   * What to do where the run of this id has failed: `"answer"` gives its failure again, `"resume"` continues where it failed, with a fresh
+   * budget for its failed steps, and does again what its sagas have undone. Default: `"answer"`, so that asking twice does nothing twice.
+   */
+  readonly onFailed?: "answer" | "resume"
 }
 
 /** How a run is taken up. */
@@ -85,7 +93,7 @@ export interface Waits {
 }
 
 /** Why a run could not be worked on, as opposed to how it ended. */
-export type RunError = EngineError | InvalidRunId
+export type RunError = EngineError | InvalidRunId | InvalidSetting
 
 /** Everything `execute` can fail with. */
 export type ExecuteError = RunError | RunFailure | RunCancelled
@@ -99,7 +107,7 @@ export interface RunHandle<A> {
   readonly result: Effect.Effect<RunResult<A>, RunError>
   /** Waits until nothing of the run can go on: it has stopped, is paused, or waits for something to come from outside. */
   readonly waiting: Effect.Effect<RunResult<A>, RunError>
-  /** Cancels the run and waits until it has stopped. */
+  /** Cancels the run and waits until it has stopped. Cancelling a cancelled run again does nothing. */
   readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
   /** The run's events from its first one on, as they are committed; ends with the run. */
   readonly events: Stream.Stream<LoggedEvent, RunError>
@@ -118,7 +126,8 @@ export interface Workflow<in I, out A, out R = never> {
   readonly definition: Definition<R>
   /**
    * Runs the workflow and succeeds with its output. Idempotent by `runId`: an unknown id starts a run, a known one is resumed
-   * or joined, a finished one answers at once with its stored output. A failed run is taken up where it failed.
+   * or joined, and one that has ended answers at once with what is stored: a finished one with its output, a failed one with its failure
+   * unless `onFailed` says otherwise, a cancelled one with `RunCancelled`.
    */
   readonly execute: (input: I, options?: RunOptions) => Effect.Effect<A, ExecuteError, Engine | R>
   /** Like `execute`, but a run that failed, was cancelled, or waits for the world is an answer: it returns when nothing can go on. */
@@ -127,10 +136,20 @@ export interface Workflow<in I, out A, out R = never> {
   readonly start: (
     input: I,
     options?: RunOptions,
-  ) => Effect.Effect<RunHandle<A>, InvalidInput | InvalidRunId | InvalidWorkflow | RenderFailed, Engine | Storage | R>
-  /** Takes up a run that exists, with the input it has, and succeeds with its output. Takes back a cancellation. */
+  ) => Effect.Effect<
+    RunHandle<A>,
+    InvalidInput | InvalidSetting | InvalidRunId | InvalidWorkflow | RenderFailed,
+    Engine | Storage | R
+  >
+  /**
+   * Resumes a run that exists, with the input it has, and succeeds with its output. A failed run continues where it failed, and what its
+   * sagas have undone is done again; a cancellation is taken back.
+   */
   readonly resume: (runId: string, options?: ResumeOptions) => Effect.Effect<A, ExecuteError, Engine | R>
-  /** Cancels a run wherever it runs, and waits until it has stopped. */
+  /**
+   * Cancels a run wherever it runs, and waits until it has stopped. Cancelling a cancelled run again does nothing; one that has finished or
+   * failed is `RunEnded`.
+   */
   readonly cancel: (runId: string, reason?: string) => Effect.Effect<void, RunError | RunEnded, Engine | R>
   /**
    * Sends a signal to a run, and starts the run if there is none of its id: both or nothing, whatever crashes. One that exists keeps the
@@ -144,7 +163,7 @@ export interface Workflow<in I, out A, out R = never> {
 }
 
 /** Which run is signalled, with what, and how it is started if it is not there. */
-export interface SignalWithStartOptions extends Omit<RunOptions, "onIncompatible"> {
+export interface SignalWithStartOptions extends Omit<RunOptions, "onIncompatible" | "onFailed"> {
   readonly runId: string
   /** Name of the signal. */
   readonly signal: string
@@ -252,19 +271,29 @@ const told = (value: unknown, depth: number): unknown => {
   return isPlainObject(value) ? Object.fromEntries(fields) : { [value.constructor?.name ?? "object"]: Object.fromEntries(fields) }
 }
 
+/** Reads the options of a run: callers without types pass what they were sent. */
+const optionsOf = ({ tags, source, onIncompatible, onFailed }: RunOptions) =>
+  Either.all({
+    tags: Settings.texts("tags", tags),
+    source: Settings.text("source", source),
+    onIncompatible: Settings.word("onIncompatible", onIncompatible, ["fail", "rerun"]),
+    onFailed: Settings.word("onFailed", onFailed, ["answer", "resume"]),
+  })
+
 /** Makes the ways to run a workflow. */
 export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I, A, R> => {
   const request = (value: unknown, given: RunOptions = {}) =>
     Effect.gen(function* () {
+      const { tags, source, onIncompatible, onFailed } = yield* optionsOf(given)
       const runId = given.runId ?? (yield* generateRunId)
       if (!isId(runId) || isChildRunId(runId)) return yield* new InvalidRunId({ runId: String(runId) })
-      const onIncompatible = given.onIncompatible ?? "fail"
+      const revive: RunRequest["revive"] = onFailed === "resume" ? ["failed"] : []
       const { origin } = yield* Engine
       const said = givenOf(value)
       const known = given.runId === undefined ? undefined : yield* Effect.orElseSucceed(origin(runId), () => undefined)
       if (known !== undefined && said !== undefined && known.given === said && isOf(known)) {
         // The same call once more. It is answered by what is stored, or goes on with it, whatever has become of the code.
-        return [definition, { runId, create: undefined, revive: ["failed"], onIncompatible }] as const
+        return [definition, { runId, create: undefined, revive, onIncompatible }] as const
       }
       const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
       const stored = yield* Effect.suspend(() => definition.input.accept(value)).pipe(
@@ -277,13 +306,13 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
         version: begun.version,
         input: stored,
         given: said,
-        tags: given.tags ?? [],
-        source: given.source,
+        tags,
+        source,
       }
-      return [begun, { runId, create, revive: ["failed"], onIncompatible } as const] as const
+      return [begun, { runId, create, revive, onIncompatible } as const] as const
     }) as Effect.Effect<
       readonly [Definition<R>, RunRequest],
-      InvalidInput | InvalidRunId | InvalidWorkflow | RenderFailed,
+      InvalidInput | InvalidSetting | InvalidRunId | InvalidWorkflow | RenderFailed,
       Engine | R
     >
   /** Whether a run is of this workflow; of one whose name cannot be learned without a run it is taken to be. */
@@ -303,8 +332,13 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       return result<A>(wanted.runId, yield* engine.joinUntilIdle(begun, wanted))
     })
 
-  const cancel: Runs<I, A, R>["cancel"] = (runId, reason) =>
-    Effect.flatMap(Engine, (engine) => engine.cancel(definition, runId, reason))
+  const cancelOn = (
+    engine: Engine["Type"],
+    runId: string,
+    reason: string | undefined,
+  ): Effect.Effect<void, RunError | RunEnded, R> =>
+    Effect.flatMap(Settings.text("reason", reason), (said) => engine.cancel(definition, runId, said))
+  const cancel: Runs<I, A, R>["cancel"] = (runId, reason) => Effect.flatMap(Engine, (engine) => cancelOn(engine, runId, reason))
 
   const start: Runs<I, A, R>["start"] = (value, given) =>
     Effect.gen(function* () {
@@ -327,7 +361,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       await: Effect.flatMap(settled, (settlement) => outcome<A>(runId, settlement)),
       result: Effect.map(settled, (settlement) => result<A>(runId, settlement)),
       waiting: Effect.map(Effect.raceFirst(settled, started.idle), (end) => result<A>(runId, end)),
-      cancel: (reason) => Effect.provide(engine.cancel(definition, runId, reason), context),
+      cancel: (reason) => Effect.provide(cancelOn(engine, runId, reason), context),
       events: follow(storage, runId, started),
     }
   }
@@ -347,7 +381,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
   const resume: Runs<I, A, R>["resume"] = (runId, given = {}) =>
     Effect.gen(function* () {
       const engine = yield* Engine
-      const { onIncompatible = "fail" } = given
+      const { onIncompatible } = yield* optionsOf(given)
       const wanted = { runId, create: undefined, revive: ["failed", "cancelled"], onIncompatible } as const
       return yield* outcome<A>(runId, yield* engine.join(definition, wanted))
     })

@@ -1,7 +1,7 @@
 /**
  * Runs a workflow from code that is not written with Effect: one call, one promise.
  */
-import type { RunFailure } from "@smithers/core/Errors"
+import type { RunFailure, Uncompensated } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { Exhausted } from "@smithers/core/RunState"
 import type { Runtime } from "@smithers/core/Smithers"
@@ -36,7 +36,13 @@ export type WorkflowResult<A> =
       readonly exhausted?: ReadonlyArray<Exhausted>
     }
   | { readonly status: "failed"; readonly runId: string; readonly error: RunFailure }
-  | { readonly status: "cancelled"; readonly runId: string; readonly reason: string | undefined }
+  | {
+      readonly status: "cancelled"
+      readonly runId: string
+      readonly reason: string | undefined
+      /** What its sagas, and those of its child runs, could not undo; absent where that is nothing. */
+      readonly uncompensated?: ReadonlyArray<Uncompensated>
+    }
   /** It goes on when it is unpaused and run again. */
   | { readonly status: "paused"; readonly runId: string }
   /** It goes on when what it waits for has come and it is run again. */
@@ -82,8 +88,10 @@ export const runWorkflow = async <I, A>(workflow: Runs<I, A>, options: RunWorkfl
     }
     case "failed":
       return { status: "failed", runId, error: exit.value.error }
-    case "cancelled":
-      return { status: "cancelled", runId, reason: exit.value.reason }
+    case "cancelled": {
+      const { _tag: status, ...rest } = exit.value
+      return { status, ...rest }
+    }
     case "paused":
       return { status: "paused", runId }
     default:

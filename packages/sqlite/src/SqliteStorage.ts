@@ -5,10 +5,10 @@
  * besides: the engine's are named `smithers_…`, those of outputs as their steps say. Reading it with any SQLite tool is safe
  * at any time.
  */
-import type { InvalidSetting, StoreError } from "@smithers/core/Errors"
+import { type InvalidSetting, type StoreError, StoreRefused } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import * as Settings from "@smithers/core/Settings"
-import { Storage, type StorageShape } from "@smithers/core/Storage"
+import { type NewRun, Storage, type StorageShape, unlistable } from "@smithers/core/Storage"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -97,7 +97,8 @@ const makeWriter = (
       patiently(operation, patience, () => connection.snapshot(body))
 
     return {
-      open: (request) => queue.write({ operation: "open", run: () => claims.open(request) }),
+      open: (request) =>
+        Effect.zipRight(listable("open", request.create), queue.write({ operation: "open", run: () => claims.open(request) })),
       origin: (runId) => read("origin", () => Either.right(claims.origin(runId))),
       load: (runId) => read("load", () => states.load(runId)),
       commit: (frame) => {
@@ -137,7 +138,8 @@ const makeWriter = (
         read("cached", () => Either.right(states.cached(workflow, nodeId, key, notBefore))),
       deliver: (command, delivery) => {
         const run = () => claims.deliver(command, delivery)
-        return queue.write({ operation: "deliver", run, onCommit: changes.bump, synchronous: "full" })
+        const delivered = queue.write({ operation: "deliver", run, onCommit: changes.bump, synchronous: "full" })
+        return Effect.zipRight(listable("deliver", delivery?.create), delivered)
       },
       inbox: read("inbox", () => Either.right(claims.inbox())),
       changes: changes.after,
@@ -147,6 +149,12 @@ const makeWriter = (
       inspect: (runId) => read("inspect", () => queries.inspect(runId)),
       events: (runId, options) => read("events", () => queries.events(runId, options)),
     }
+  })
+
+const listable = (operation: string, create: NewRun | undefined): Effect.Effect<void, StoreRefused> =>
+  Effect.suspend(() => {
+    const detail = create === undefined ? undefined : unlistable(create)
+    return detail === undefined ? Effect.void : new StoreRefused({ operation, detail })
   })
 
 /** The store as a layer. */

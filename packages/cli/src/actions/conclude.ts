@@ -1,7 +1,7 @@
 /**
  * What is said of a run when nothing goes on any more: how it stands, what it gave, and the commands that bring it on.
  */
-import type { StoreError } from "@smithers/core/Errors"
+import { notUndone, type StoreError } from "@smithers/core/Errors"
 import * as Status from "@smithers/core/Status"
 import type { RunDetails, StorageShape, WaitSummary } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
-import { commandLine, commandsFor, exhausted, waitLine } from "../Why.ts"
+import { commandLine, commandsFor, exhausted, retryDenied, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
 export const conclude = (
@@ -28,21 +28,25 @@ export const conclude = (
       case "finished":
         return finished(db, yield* storage.inspect(runId), `finished after ${took}`)
       case "failed": {
-        const value = { runId, status: "failed", error: result.error, next: [resume] }
-        const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}\nTake it up again: ${resume}`
+        const asks = retryDenied(result.error, db)
+        const value = { runId, status: "failed", error: result.error, next: [...asks, resume] }
+        const again = asks.length === 0 ? `Take it up again: ${resume}` : `Ask again: ${asks.join("")}\nThen take it up: ${resume}`
+        const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}\n${again}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
       case "cancelled": {
-        const reason = result.reason === undefined ? "" : `: ${result.reason}`
+        const { reason, uncompensated } = result
         const value = {
           runId,
           status: "cancelled",
-          ...(result.reason === undefined ? {} : { reason: result.reason }),
+          ...(reason === undefined ? {} : { reason }),
+          ...(uncompensated === undefined ? {} : { uncompensated }),
           next: [resume],
         }
+        const why = reason === undefined ? "" : `: ${reason}`
         return {
           value,
-          text: `Run ${name} was cancelled${reason}.\nTake that back: ${resume}`,
+          text: `Run ${name} was cancelled${why}.${shorten(notUndone(uncompensated), longestFailure)}\nTake that back: ${resume}`,
           code: Exit.cancelled,
         } satisfies Reply
       }

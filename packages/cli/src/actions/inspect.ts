@@ -3,7 +3,7 @@
  */
 import { nodeNamed } from "@smithers/core/Commands"
 import * as ErrorInfo from "@smithers/core/ErrorInfo"
-import { withdrawals } from "@smithers/core/Errors"
+import { notUndone, type Uncompensated, withdrawals } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
@@ -73,13 +73,16 @@ export const inspect = (given: Given) =>
     Effect.gen(function* () {
       const { storage, runId } = yield* connectRun(given.db, given.run, "read")
       const details = yield* storage.inspect(runId)
-      const outputs = outputsOf(yield* storage.load(runId))
+      const state = yield* storage.load(runId)
+      const outputs = outputsOf(state)
+      const left = RunState.uncompensated(state)
       const waits = yield* storage.waits({ runId, ...allWaits })
       const nodes = inOrder(details.nodes, yield* storage.plan(runId)).map((node) => withOutput(node, outputs))
       const { run, input, output, failure } = details
       const stored = { ...(input === undefined ? {} : { input }), ...(output === undefined ? {} : { output }) }
-      const text = show(details, nodes, waits, yield* Clock.currentTimeMillis, given.db)
-      return { value: { run, ...stored, failure, nodes, waits }, text }
+      const undone = left.length === 0 ? {} : { uncompensated: left }
+      const text = show(details, nodes, waits, left, yield* Clock.currentTimeMillis, given.db)
+      return { value: { run, ...stored, failure, ...undone, nodes, waits }, text }
     }),
   )
 
@@ -87,6 +90,7 @@ const show = (
   { run, input, output, failure }: RunDetails,
   nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>,
   waits: ReadonlyArray<WaitSummary>,
+  left: ReadonlyArray<Uncompensated>,
   now: number,
   db: string | undefined,
 ): string => {
@@ -116,6 +120,8 @@ const show = (
     ...(open.length === 0 ? [] : [["Waits for", ...open.flatMap((wait) => waitLines(wait, now, db))].join("\n")]),
     ...errorsOf(nodes, failure),
     ...(failure === null ? [] : [`Failed: ${shorten(failure.message, longestFailure)}`]),
+    // The failure of a run says so itself.
+    ...(left.length === 0 || failure?._tag === "CompensationFailed" ? [] : [shorten(notUndone(left).trim(), longestFailure)]),
     ...(output === undefined ? [] : [`Output\n${excerpt(pretty(output), hint)}`]),
   ]
   return sections.join("\n\n")

@@ -1,11 +1,13 @@
 /**
  * What is said after something was told to a run: whether anybody has heard it.
  */
+import { notUndone } from "@smithers/core/Errors"
+import * as RunState from "@smithers/core/RunState"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { type FoundRun, topmost } from "../Database.ts"
-import { oneLine } from "../Text.ts"
+import { longestFailure, oneLine, shorten } from "../Text.ts"
 import { resumeLine } from "../Why.ts"
 
 interface Said {
@@ -26,6 +28,8 @@ export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration,
     const isHeard = Owners.isAlive(run, now) || run.finishedAt !== null
     const next = isHeard ? [] : [resumeLine(db, yield* topmost(storage, runId))]
     const then = next.length === 0 ? "." : `.\nNobody works on the run. Take it up: ${next[0]}`
-    const value = { runId, command, nodeId: nodeId ?? null, iteration: iteration ?? null, isHeard, next }
-    return { value, text: `${oneLine(did)}${then}` }
+    const left = command === "cancel" && run.finishedAt !== null ? RunState.uncompensated(yield* storage.load(runId)) : []
+    const undone = left.length === 0 ? {} : { uncompensated: left }
+    const value = { runId, command, nodeId: nodeId ?? null, iteration: iteration ?? null, isHeard, ...undone, next }
+    return { value, text: `${oneLine(did)}${then}${shorten(notUndone(left), longestFailure)}` }
   })

@@ -241,7 +241,7 @@ const resultOf = (runId: string, settlement: Settlement): RunResult<unknown> => 
     case "Failed":
       return { _tag: "failed", runId, error: settlement.failure }
     case "Cancelled":
-      return { _tag: "cancelled", runId, reason: settlement.reason }
+      return { ...settlement, _tag: "cancelled", runId }
   }
 }
 

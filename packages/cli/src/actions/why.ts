@@ -1,6 +1,7 @@
 /**
  * Why a run is not done.
  */
+import * as RunState from "@smithers/core/RunState"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -16,8 +17,9 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const details = yield* storage.inspect(runId)
       const waits = yield* storage.waits({ runId })
       const isOwnerAlive = Owners.isAlive(details.run, now)
+      const uncompensated = RunState.uncompensated(yield* storage.load(runId))
       const db = given.db === undefined ? {} : { db: given.db }
-      const found = Why.why({ details, waits, now, isOwnerAlive, ...db })
+      const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, ...db })
       const text = [found.sentence, ...found.commands.map((command) => `  ${command}`)].join("\n")
       return { value: { runId, status: details.run.status, ...found }, text }
     }),

@@ -129,8 +129,10 @@ export const make = ({
         break
       case "RunFinished":
       case "RunFailed":
-      case "RunCancelled":
-        if (state.parent?.isAttached === true) send(state.parent.runId, endOf(event, state.runId, state.parent))
+      case "RunCancelled": {
+        const ended = told(state)
+        if (ended !== undefined) send(ended.runId, ended.command)
+      }
     }
   }
   return { spawned, sent, started }
@@ -139,27 +141,36 @@ export const make = ({
 /** The id, in the inbox of another run, of a command that a frame of this run sends. */
 const sentId = (runId: string, frame: number, index: number): string => compositeKey("run", runId, frame, index)
 
-const endOf = (
-  event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" }>,
-  childRunId: string,
-  { nodeId, iteration }: RunState.Parent,
-): Instruction => {
-  const place = { _tag: "ChildEnded", childRunId, nodeId, iteration } as const
-  switch (event._tag) {
-    case "RunFinished":
-      return { ...place, status: "finished", ...(event.output === undefined ? {} : { output: event.output as Json }) }
-    case "RunFailed":
-      return { ...place, status: "failed", error: infoOf(event.failure) }
-    case "RunCancelled":
-      return { ...place, status: "cancelled" }
+/** How a run has ended, as its parent hears of it; `undefined` if it has not. */
+export const endOf = (state: RunState.RunState) => {
+  const { status, output, failure } = state
+  const left = RunState.uncompensated(state).map((one) => ({ runId: state.runId, ...one }))
+  const undone = left.length === 0 ? {} : { uncompensated: left }
+  switch (status) {
+    case "finished":
+      return { status, ...(output === undefined ? {} : { output }) } as const
+    case "failed":
+      return { status, ...(failure === undefined ? {} : { error: infoOf(failure) }), ...undone } as const
+    case "cancelled":
+      return { status, ...undone } as const
+    default:
+      return undefined
   }
 }
 
+/** What an attached child run that has ended tells its parent. */
+const told = (state: RunState.RunState): { readonly runId: string; readonly command: Instruction } | undefined => {
+  const { parent } = state
+  const end = parent?.isAttached === true ? endOf(state) : undefined
+  if (parent === undefined || end === undefined) return undefined
+  const { runId, nodeId, iteration } = parent
+  return { runId, command: { _tag: "ChildEnded", childRunId: state.runId, nodeId, iteration, ...end } }
+}
+
 /** What a parent is told whose child run has ended without being worked on. */
-export const toldOf = ({ runId, parent, failure, cancel, frame }: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
-  if (parent?.isAttached !== true) return []
-  const end = failure === undefined ? ({ _tag: "RunCancelled", ...cancel } as const) : ({ _tag: "RunFailed", failure } as const)
-  return [{ id: sentId(runId, frame + 1, 0), runId: parent.runId, at, command: endOf(end, runId, parent) }]
+export const toldOf = (state: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
+  const ended = told(state)
+  return ended === undefined ? [] : [{ id: sentId(state.runId, state.frame + 1, 0), at, ...ended }]
 }
 
 const isInfo = Schema.is(ErrorInfo)

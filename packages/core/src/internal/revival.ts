@@ -17,9 +17,19 @@ const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
 
 const resetOf = ({ nodeId, iteration }: RunState.NodeRecord) => ({ _tag: "NodeReset", nodeId, iteration }) as const
 
+/** Whether a node has failed because a person denied it: it is not asked for again before someone retries it. */
+const isDenied = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord): boolean => {
+  if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return false
+  if (record.error?.notRetried !== "denied") return false
+  const node = plan.nodes[plan.positions.get(record.nodeId) ?? -1]
+  const isAsked = node?._tag === "Wait" ? node.on.kind === "approval" : node?._tag === "Step" && node.gate !== undefined
+  return isAsked && !isCaught(plan, view, record)
+}
+
 /**
  * What becomes of what the last process left unfinished and, where a run that had ended goes on (`isRevived`), of what it ended with: its
- * failed nodes have a fresh budget, and the boundaries that it was left by begin again, with all that was undone.
+ * failed nodes have a fresh budget, and the boundaries that it was left by begin again, with all that was undone. Where a denial stands, of
+ * none of the nodes that are `retried`, all stays as it ended, and the run fails by it once more.
  */
 export const recover = (
   plan: Plan.Plan,
@@ -27,12 +37,16 @@ export const recover = (
   records: ReadonlyArray<RunState.NodeRecord>,
   isRevived: boolean,
   reason: "crash" | "shutdown",
+  retried: ReadonlyArray<NodeId>,
 ): ReadonlyArray<RunEvent> => {
   const view = viewOf(plan, state)
+  const denied = isRevived ? records.filter((record) => isDenied(plan, view, record)) : []
+  const lifted = denied.length === 0 || retried.length === 0 ? undefined : again(plan, state, retried).nodeIds
+  const isStanding = denied.some(({ nodeId }) => lifted?.has(nodeId) !== true)
   const events: Array<RunEvent> = []
   for (const record of records) {
     if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason))
-    if (!isRevived) continue
+    if (!isRevived || isStanding) continue
     // The author has given its tasks ids that stay, or it fails again after as many more.
     if (record.kind === "loop" && (record.mounting?.times ?? 0) > RunState.mostMountings) {
       const { nodeId, iteration, mounting } = record
@@ -44,7 +58,7 @@ export const recover = (
     if (record.kind === "boundary" && isLeftByFailure(record) && !isCaught(plan, view, record))
       events.push(...restart(plan, view, state, record))
   }
-  if (!isRevived) return events
+  if (!isRevived || isStanding) return events
   // What was made of something that is done again is made again.
   const undone = events.flatMap((event) => {
     const record = event._tag === "NodeReset" ? RunState.step(state, event.nodeId, event.iteration) : undefined

@@ -86,7 +86,8 @@ export const judge = (
       if (!approved && on.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
-        return end(fail(how, "ApprovalDenied", `denied${who}${how === "timed-out" ? ", as nobody decided in time" : said}`))
+        if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied, as nobody decided in time"))
+        return end(fail(how, "ApprovalDenied", `denied${who}${said}`, { notRetried: "denied" }))
       }
       if (!approved && on.onDeny === "skip") return end({ how, status: "skipped" })
       const decidedAt = decision === undefined ? null : new Date(decision.at).toISOString()

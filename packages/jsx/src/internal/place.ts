@@ -119,6 +119,12 @@ export const oneOf = <A extends string>(
   return refuse(node, `"${name}" must be ${others.length === 0 ? last : `${others.toReversed().join(", ")} or ${last}`}`)
 }
 
+/** What is told to people and tools of a node. */
+export const metaOf = (node: HostNode, meta: unknown): Plan.Step["meta"] => {
+  const kept = Plan.metaOf(meta)
+  return "problem" in kept ? refuse(node, kept.problem) : kept.meta
+}
+
 /** Whether something is set. */
 export const flag = (node: HostNode, name: string): boolean => {
   const value = node.props[name]

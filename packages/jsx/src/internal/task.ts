@@ -22,7 +22,7 @@ import { isPieces } from "./children.ts"
 import { gate as gateOf } from "./gate.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn, isHandedOn } from "./needs.ts"
-import { flag, isKind, Misplaced, millis, type Props, refuse } from "./place.ts"
+import { flag, isKind, Misplaced, metaOf, millis, type Props, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
 
@@ -104,9 +104,6 @@ export const step = (
   const table = output === undefined ? untypedTable : (lowering.tableOf(output) as string)
   const taskId = id as string
   if (label !== undefined && typeof label !== "string") refuse(node, `"label" must be text`)
-  if (meta !== undefined && (typeof meta !== "object" || meta === null || Array.isArray(meta))) {
-    refuse(node, `"meta" must be an object`)
-  }
   if (compensate !== undefined && typeof compensate !== "function") refuse(node, `"compensate" must be a function`)
 
   const needs: Array<Need> = []
@@ -185,7 +182,7 @@ export const step = (
     _tag: "Step",
     id: taskId,
     label: label as string | undefined,
-    meta: meta as Step["meta"],
+    meta: metaOf(node, meta),
     needs,
     codec,
     table,

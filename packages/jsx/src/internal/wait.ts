@@ -14,7 +14,7 @@ import type { HostNode } from "../HostNode.ts"
 import { approversOf, checkRequest, given } from "./gate.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn } from "./needs.ts"
-import { flag, hasFunction, millis, oneOf, type Props, refuse } from "./place.ts"
+import { flag, hasFunction, metaOf, millis, oneOf, type Props, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
 import { checkPrompt, condition } from "./task.ts"
@@ -26,8 +26,6 @@ const decision = Codec.make(Decision.Decision) as Codec.Codec<unknown, unknown>
 export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, lowering: Lowering): Wait => {
   const { id, output, label, meta, skipIf } = node.props
   if (label !== undefined && typeof label !== "string") refuse(node, `"label" must be text`)
-  if (meta !== undefined && (typeof meta !== "object" || meta === null || Array.isArray(meta)))
-    refuse(node, `"meta" must be an object`)
   const on = awaited(node, loop, lowering)
   const onTimeout =
     on.kind === "approval"
@@ -51,7 +49,7 @@ export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     _tag: "Wait",
     id: id as string,
     label: label as string | undefined,
-    meta: meta as Wait["meta"],
+    meta: metaOf(node, meta),
     needs,
     codec,
     table,

@@ -236,9 +236,10 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       }
       const known = selectCommand.values(runId, id)[0]
       if (known !== undefined) return Either.right(JSON.parse(known[0]) as Instruction)
-      const isOver = status === "finished" || status === "failed" || status === "cancelled"
+      // One that has an owner is being taken up again, and hears of it.
+      const isOver = owner === null && (status === "finished" || status === "failed" || status === "cancelled")
       if (isOver) {
-        const mayRevive = delivery.revive === true && status !== "finished" && owner === null
+        const mayRevive = delivery.revive === true && status !== "finished"
         if (!mayRevive) return Either.left(new RunEnded({ runId, status }))
         revive.run(runId, at)
       }

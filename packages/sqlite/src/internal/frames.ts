@@ -107,7 +107,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   )
   const resetNode = prepare(
     `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0,
-       generation = generation + (status = 'finished' OR ?4), reads = NULL, ${cleared} WHERE ${where}`,
+       generation = generation + (status = 'finished' OR ?4), reads = NULL, uncompensated = NULL, ${cleared} WHERE ${where}`,
   )
   const withdrawNode = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5, ${cleared} WHERE ${where}`)
   const withdrawNodes = prepare(
@@ -176,6 +176,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   const answerWait = prepare(
     `UPDATE smithers_waits SET answers = json_insert(coalesce(answers, '[]'), '$[#]', json(?4)) WHERE ${where}`,
   )
+  const leaveUndone = prepare(`UPDATE smithers_nodes SET uncompensated = ?4 WHERE ${where}`)
   const endChild = prepare(`UPDATE smithers_waits SET child = ?4 WHERE ${where}`)
   const refuseAnswer = prepare(`UPDATE smithers_waits SET answers = json_remove(answers, '$[0]') WHERE ${where}`)
   const endWait = prepare(
@@ -362,9 +363,10 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         return
       }
       case "SubflowEnded": {
-        const { nodeId, iteration, status, output, error } = event
+        const { nodeId, iteration, status, output, error, uncompensated: left } = event
         const end = { status, ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) }
         endChild.run(runId, nodeId, iteration, write(end as unknown as Json))
+        if (left !== undefined) leaveUndone.run(runId, nodeId, iteration, JSON.stringify(left))
         return
       }
       case "BoundaryStarted":

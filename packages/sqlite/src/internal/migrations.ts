@@ -260,6 +260,10 @@ const givenInputs = `
 ALTER TABLE smithers_runs ADD COLUMN given TEXT; -- digest of what the caller gave as the input, where that is JSON
 `
 
+const leftovers = `
+ALTER TABLE smithers_nodes ADD COLUMN uncompensated TEXT; -- JSON: what its child run, and those below, could not undo
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -271,6 +275,7 @@ const migrations: ReadonlyArray<string> = [
   withdrawals,
   mountings,
   givenInputs,
+  leftovers,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

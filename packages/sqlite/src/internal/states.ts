@@ -4,7 +4,7 @@
  * per table.
  */
 import type { Json } from "@smithers/core/Codec"
-import { type ErrorInfo, RunFailure, RunNotFound } from "@smithers/core/Errors"
+import { type ErrorInfo, RunFailure, RunNotFound, type Uncompensated } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { Millis } from "@smithers/core/Millis"
 import * as RunState from "@smithers/core/RunState"
@@ -95,6 +95,7 @@ type NodeRow = [
   isExhausted: number | null,
   isLast: number | null,
   mounting: Text,
+  uncompensated: Text,
 ]
 
 /** Reads the text of a failure. */
@@ -130,7 +131,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
        base, passes, ${errorOfNode}, heartbeat, approved, generation, cause, is_caught, caught, reads,
-       is_exhausted, is_last, mounting
+       is_exhausted, is_last, mounting, uncompensated
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
   const selectWaits = prepare<WaitRow>(
@@ -358,5 +359,6 @@ const stepRecord = (row: NodeRow, failures: ReadonlyArray<RunState.Failure>): Ru
   if (approved !== null) record.approved = approved
   if (generation > 0) record.generation = generation
   if (heartbeat !== null) record.heartbeat = JSON.parse(heartbeat) as Json
-  return { ...record, ...readsOf(row[18]) }
+  const left = row[22] === null ? {} : { uncompensated: JSON.parse(row[22]) as ReadonlyArray<Uncompensated> }
+  return { ...record, ...readsOf(row[18]), ...left }
 }

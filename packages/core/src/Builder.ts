@@ -516,10 +516,10 @@ const isStartable = (value: unknown): value is Startable<unknown, unknown, unkno
 
 /** The id of the first node in a part that has one. */
 const firstId = (part: Plan.Node): string | undefined => {
-  if ("id" in part) return part.id
-  for (const child of Plan.children(part)) {
-    const found = firstId(child)
-    if (found !== undefined) return found
+  const ahead = [part]
+  for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
+    if ("id" in node) return node.id
+    ahead.push(...Plan.children(node).toReversed())
   }
   return undefined
 }

@@ -146,14 +146,35 @@ export const make = (host: Host): Boundaries => {
   const isCatching = (node: Plan.Node): boolean =>
     node._tag === "TryCatch" ? node.catch !== undefined : node._tag === "Saga" && node.onCompensated === "continue"
 
-  /** Stops everything in a part of the plan from starting, but what boundaries inside already do on the way out. */
+  /**
+   * Stops everything in a part of the plan from starting, but what boundaries inside already do on the way out: the `finally` that is not halted
+   * itself, and the whole of a boundary that is in its `finally` or undoes its steps. One pass in document order, since boundaries may be nested
+   * deeply.
+   */
   const halt = (from: number, to: number, cause: FailureCause | undefined, origin: number): void => {
     host.onHalt()
+    const isIn = (position: number): boolean => position <= origin && origin < (end[position] as number)
+    /** The `finally`s that are ahead, the next one at the end. */
+    const lasts: Array<{ readonly at: number; readonly boundary: number }> = []
     for (let position = from; position < to; position++) {
+      const last = lasts.at(-1)
+      if (last?.at === position) {
+        lasts.pop()
+        if (!isIn(position) && view.boundaryRecord(last.boundary)?.isLast !== true) {
+          position = (end[position] as number) - 1
+          continue
+        }
+      }
       const node = at(position)
       if (Plan.isBoundary(node)) {
-        haltInside(position, node, cause, origin)
-        position = (end[position] as number) - 1
+        const phase = open.get(position)?.phase
+        if ((phase === "finally" || phase === "undoing") && !(position < origin && isIn(position))) {
+          position = (end[position] as number) - 1
+          continue
+        }
+        if (phase !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
+        const ahead = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
+        if (ahead !== undefined) lasts.push({ at: ahead, boundary: position })
         continue
       }
       const cell = cells[position]
@@ -161,18 +182,6 @@ export const make = (host: Host): Boundaries => {
       if (cell === Cell.held) held.delete(position)
       if (cell === Cell.held || cell === Cell.ready || cell === Cell.retrying || cell === Cell.waiting) cells[position] = Cell.idle
     }
-  }
-  const haltInside = (position: number, node: Plan.Boundary, cause: FailureCause | undefined, origin: number): void => {
-    const phase = open.get(position)?.phase
-    const isOrigin = position < origin && origin < (end[position] as number)
-    if ((phase === "finally" || phase === "undoing") && !isOrigin) return
-    if (phase !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
-    if (node._tag === "Saga") return halt(position + 1, end[position] as number, cause, origin)
-    const { finally: last } = Plan.partsOf(plan, position, node)
-    halt(position + 1, last ?? (end[position] as number), cause, origin)
-    if (last === undefined) return
-    const isOriginLast = last <= origin && origin < (end[last] as number)
-    if (isOriginLast || view.boundaryRecord(position)?.isLast === true) halt(last, end[last] as number, cause, origin)
   }
   const isOpenByState = (position: number): boolean => {
     const status = view.boundaryRecord(position)?.status
@@ -248,7 +257,7 @@ export const make = (host: Host): Boundaries => {
       case "halted": {
         const isCaught = record.isCaught === true
         if (isCaught) halt(position + 1, end[position + 1] as number, record.cause, -1)
-        else haltInside(position, node, record.cause, -1)
+        else halt(position, end[position] as number, record.cause, -1)
         haltBoundary(position, record.cause, isCaught)
         // What halted it and does not end here went on outwards when it happened.
         if (!isCaught && record.cause !== undefined) spread(position, record.cause)

@@ -30,33 +30,35 @@ export const of = (plan: Plan.Plan | undefined): Codec<unknown, unknown> => {
 
 const asIs: Restore = (stored) => Effect.succeed(stored)
 
-const restoreOf = (node: Plan.Node): Restore => {
-  switch (node._tag) {
-    case "Step":
-    case "Wait":
-      return absentOr(node.codec.restore)
-    case "Sequence": {
-      const last = node.children.at(-1)
-      return last === undefined || node.skipsAbsent === true ? asIs : restoreOf(last)
-    }
-    case "Loop":
-    case "Saga":
-      return absentOr(restoreOf(node.body))
-    case "Parallel": {
-      const parts = node.children.map(restoreOf)
-      return (stored) =>
-        Effect.forEach(parts, (part, index) => {
-          const item = Array.isArray(stored) ? (stored[index] as Json | undefined) : undefined
-          // In an array what is not there is stored as null, and so is a null that was given.
-          return item === null ? Effect.orElse(part(null), () => part(undefined)) : part(item)
-        })
-    }
-    case "Branch":
-      return either(restoreOf(node.then), node.else === undefined ? asIs : restoreOf(node.else))
-    case "TryCatch":
-      return either(restoreOf(node.try), node.catch === undefined ? asIs : restoreOf(node.catch))
-  }
-}
+/** Each node is looked at when the effect for it runs, so that a deep plan needs no deep stack. */
+const restoreOf =
+  (node: Plan.Node): Restore =>
+  (stored) =>
+    Effect.suspend(() => {
+      switch (node._tag) {
+        case "Step":
+        case "Wait":
+          return absentOr(node.codec.restore)(stored)
+        case "Sequence": {
+          const last = node.children.at(-1)
+          return last === undefined || node.skipsAbsent === true ? asIs(stored) : restoreOf(last)(stored)
+        }
+        case "Loop":
+        case "Saga":
+          return absentOr(restoreOf(node.body))(stored)
+        case "Parallel":
+          return Effect.forEach(node.children, (child, index) => {
+            const part = restoreOf(child)
+            const item = Array.isArray(stored) ? (stored[index] as Json | undefined) : undefined
+            // In an array what is not there is stored as null, and so is a null that was given.
+            return item === null ? Effect.orElse(part(null), () => part(undefined)) : part(item)
+          })
+        case "Branch":
+          return either(restoreOf(node.then), node.else === undefined ? asIs : restoreOf(node.else))(stored)
+        case "TryCatch":
+          return either(restoreOf(node.try), node.catch === undefined ? asIs : restoreOf(node.catch))(stored)
+      }
+    })
 
 /** What was skipped or failed softly has no stored form. */
 const absentOr =

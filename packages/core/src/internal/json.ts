@@ -144,10 +144,29 @@ export const isTooDeep = (value: unknown, left = maxDepth): boolean => {
 /** JSON text with sorted keys: equal values give equal text. */
 export const canonical = (value: Json): string => {
   if (value === null || typeof value !== "object") return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
-  const object = value as { readonly [key: string]: Json }
-  const members = Object.keys(object)
-    .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonical(object[key] as Json)}`)
-  return `{${members.join(",")}}`
+  const written: Array<string> = []
+  // What is still to be written, the next at the end. Of a run's output the depth is that of its plan.
+  const ahead: Array<string | { readonly json: Json }> = [{ json: value }]
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    if (typeof next === "string") written.push(next)
+    else if (next.json === null || typeof next.json !== "object") written.push(JSON.stringify(next.json))
+    else if (Array.isArray(next.json)) {
+      ahead.push("]")
+      for (let index = next.json.length - 1; index >= 0; index--) {
+        ahead.push({ json: next.json[index] as Json })
+        if (index > 0) ahead.push(",")
+      }
+      written.push("[")
+    } else {
+      const object = next.json as { readonly [key: string]: Json }
+      const keys = Object.keys(object).sort()
+      ahead.push("}")
+      for (let index = keys.length - 1; index >= 0; index--) {
+        const key = keys[index] as string
+        ahead.push({ json: object[key] as Json }, `${index > 0 ? "," : ""}${JSON.stringify(key)}:`)
+      }
+      written.push("{")
+    }
+  }
+  return written.join("")
 }

@@ -11,7 +11,15 @@ export interface Kept<out A = unknown> {
   readonly give: () => A
 }
 
-type Copy = () => unknown
+/** How a value is copied: by a function or, of a list or an object, by its parts that are copied. */
+type Copy = (() => unknown) | Copied
+
+interface Copied {
+  readonly of: Container
+  readonly parts: ReadonlyArray<readonly [key: string | number, copy: Copy]>
+}
+
+type Container = ReadonlyArray<unknown> | { readonly [key: string]: unknown }
 
 /**
  * Arrays longer than this are copied and not frozen: a frozen array is another kind of array to the engine that runs this, which takes
@@ -25,15 +33,16 @@ const longestFrozen = 1000
  */
 export const keep = <A>(value: A, again?: () => (() => A) | undefined): Kept<A> => {
   const walk = new Walk()
-  const copy = walk.visit(value) as (() => A) | undefined
+  const copy = walk.visit(value)
   if (copy === undefined) return { give: () => value }
-  if (!walk.isOpaque) return { give: copy }
+  const copied = () => make(copy) as A
+  if (!walk.isOpaque) return { give: copied }
   let decode: (() => A) | undefined
   let isAsked = false
   const give = (): A => {
     if (!isAsked) decode = again?.()
     isAsked = true
-    if (decode === undefined) return copy()
+    if (decode === undefined) return copied()
     const made = decode()
     new Walk().visit(made)
     return made
@@ -59,7 +68,17 @@ export const adviceOn = (thrown: unknown): string =>
 const dateTime = Date.prototype.getTime
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array
 
-/** One walk through a value, which freezes what can be frozen. */
+/** A list or an object whose parts are being visited. */
+interface Visit {
+  readonly of: Container
+  /** Of an object. */
+  readonly keys: ReadonlyArray<string> | undefined
+  readonly size: number
+  next: number
+  copies: Array<readonly [key: string | number, copy: Copy]> | undefined
+}
+
+/** One walk through a value, which freezes what can be frozen. Lists may stand in lists as deeply as groups do in a plan. */
 class Walk {
   /** There is something that is neither frozen nor copied. */
   isOpaque = false
@@ -69,58 +88,42 @@ class Walk {
   /** Freezes a value, and answers with what copies it, where it holds anything that cannot be frozen. */
   visit(value: unknown): Copy | undefined {
     if (typeof value !== "object" || value === null) return undefined
-    if (Array.isArray(value)) return this.visitOnce(value, value.length <= longestFrozen, this.visitArray)
-    if (isPlainObject(value)) return this.visitOnce(value as { readonly [key: string]: unknown }, true, this.visitObject)
-    return this.visitOther(value)
-  }
-
-  private visitOnce<A extends object>(value: A, mayFreeze: boolean, visit: (value: A) => Copy | undefined): Copy | undefined {
-    if (mayFreeze && !Object.isFrozen(value)) {
-      Object.freeze(value)
-      return visit.call(this, value)
+    const open: Array<Visit> = []
+    let copy = this.enter(value, open)
+    for (let visit = open.at(-1); visit !== undefined; ) {
+      if (visit.next === visit.size) {
+        open.pop()
+        copy = copyOf(visit)
+        if (this.met?.has(visit.of) === true) this.met.set(visit.of, copy)
+        visit = open.at(-1)
+        if (visit !== undefined) noteCopy(visit, copy)
+        continue
+      }
+      const key = visit.keys === undefined ? visit.next : (visit.keys[visit.next] as string)
+      visit.next++
+      const part = (visit.of as { readonly [key: string | number]: unknown })[key]
+      if (typeof part !== "object" || part === null) continue
+      const around = open.length
+      const found = this.enter(part, open)
+      if (open.length === around) noteCopy(visit, found)
+      else visit = open.at(-1)
     }
-    if (this.met?.has(value) === true) return this.met.get(value)
-    this.met ??= new Map()
-    this.met.set(value, undefined)
-    const copy = visit.call(this, value)
-    this.met.set(value, copy)
     return copy
   }
 
-  private visitArray(items: ReadonlyArray<unknown>): Copy | undefined {
-    const isLong = items.length > longestFrozen
-    let parts: Array<readonly [index: number, copy: Copy]> | undefined
-    for (let index = 0; index < items.length; index++) {
-      const copy = this.visit(items[index])
-      if (copy === undefined) continue
-      parts ??= []
-      parts.push([index, copy])
+  /** Begins to visit a list or an object, and answers for anything else. */
+  private enter(value: object, open: Array<Visit>): Copy | undefined {
+    const isList = Array.isArray(value)
+    if (!isList && !isPlainObject(value)) return this.visitOther(value)
+    if ((!isList || value.length <= longestFrozen) && !Object.isFrozen(value)) Object.freeze(value)
+    else {
+      if (this.met?.has(value) === true) return this.met.get(value)
+      this.met ??= new Map()
+      this.met.set(value, undefined)
     }
-    if (parts === undefined && !isLong) return undefined
-    const copied = parts
-    return () => {
-      const made = items.slice()
-      if (copied !== undefined) for (const [index, copy] of copied) made[index] = copy()
-      return isLong ? made : Object.freeze(made)
-    }
-  }
-
-  private visitObject(object: { readonly [key: string]: unknown }): Copy | undefined {
-    let parts: Array<readonly [key: string, copy: Copy]> | undefined
-    for (const key of Object.keys(object)) {
-      const copy = this.visit(object[key])
-      if (copy === undefined) continue
-      parts ??= []
-      parts.push([key, copy])
-    }
-    if (parts === undefined) return undefined
-    const copied = parts
-    return () => {
-      const made: Record<string, unknown> =
-        Object.getPrototypeOf(object) === null ? Object.assign(Object.create(null), object) : { ...object }
-      for (const [key, copy] of copied) setOwn(made, key, copy())
-      return Object.freeze(made)
-    }
+    const keys = isList ? undefined : Object.keys(value)
+    open.push({ of: value as Container, keys, size: keys?.length ?? (value as Array<unknown>).length, next: 0, copies: undefined })
+    return undefined
   }
 
   private visitOther(value: object): Copy | undefined {
@@ -140,13 +143,66 @@ class Walk {
 
   private visitMap(map: ReadonlyMap<unknown, unknown>): Copy {
     const entries = [...map].map(([key, value]) => [key, this.visit(key), value, this.visit(value)] as const)
-    return () => new Map(entries.map(([key, copyKey, value, copy]) => [copyKey?.() ?? key, copy?.() ?? value]))
+    return () =>
+      new Map(
+        entries.map(([key, copyKey, value, copy]) => [
+          copyKey === undefined ? key : make(copyKey),
+          copy === undefined ? value : make(copy),
+        ]),
+      )
   }
 
   private visitSet(set: ReadonlySet<unknown>): Copy {
     const items = [...set].map((item) => [item, this.visit(item)] as const)
-    return () => new Set(items.map(([item, copy]) => copy?.() ?? item))
+    return () => new Set(items.map(([item, copy]) => (copy === undefined ? item : make(copy))))
   }
+}
+
+const keyOf = ({ keys }: Visit, index: number): string | number => keys?.[index] ?? index
+
+/** Takes note of how the part that was visited last is copied. */
+const noteCopy = (visit: Visit, copy: Copy | undefined): void => {
+  if (copy === undefined) return
+  visit.copies ??= []
+  visit.copies.push([keyOf(visit, visit.next - 1), copy])
+}
+
+const copyOf = ({ of, copies }: Visit): Copy | undefined =>
+  copies === undefined && !isLong(of) ? undefined : { of, parts: copies ?? [] }
+
+const isLong = (of: Container): boolean => Array.isArray(of) && of.length > longestFrozen
+
+/** Makes a copy, frozen as far as it may be. */
+const make = (copy: Copy): unknown => {
+  if (typeof copy === "function") return copy()
+  const open = [begun(copy)]
+  for (;;) {
+    const last = open.at(-1) as ReturnType<typeof begun>
+    const part = last.of.parts[last.next]
+    if (part !== undefined) {
+      last.next++
+      if (typeof part[1] === "function") put(last.made, part[0], part[1]())
+      else open.push(begun(part[1]))
+      continue
+    }
+    const made = isLong(last.of.of) ? last.made : Object.freeze(last.made)
+    open.pop()
+    const outer = open.at(-1)
+    if (outer === undefined) return made
+    put(outer.made, (outer.of.parts[outer.next - 1] as Copied["parts"][number])[0], made)
+  }
+}
+
+const begun = (of: Copied) => ({ of, made: cloneOf(of.of), next: 0 })
+
+const cloneOf = (of: Container): Array<unknown> | Record<string, unknown> => {
+  if (Array.isArray(of)) return of.slice()
+  return Object.getPrototypeOf(of) === null ? Object.assign(Object.create(null), of) : { ...of }
+}
+
+const put = (made: Array<unknown> | Record<string, unknown>, key: string | number, value: unknown): void => {
+  if (Array.isArray(made)) made[key as number] = value
+  else setOwn(made, key as string, value)
 }
 
 /** Outputs of a run by their rows. */

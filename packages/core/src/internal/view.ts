@@ -106,17 +106,41 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   const loopRecord: View["loopRecord"] = (position) => RunState.loop(state(), (at(position) as Plan.Loop).id, iterationOf(position))
   const boundaryRecord: View["boundaryRecord"] = (position) =>
     RunState.boundary(state(), (at(position) as Plan.Boundary).id, iterationOf(position))
-  const rowOfLoop = (position: number): number => {
-    const row = pinned?.get(position)
+  /** The row of a loop's pass, given the row of the pass around it. */
+  const rowWithin = (loop: number, iteration: number): number => {
+    const row = pinned?.get(loop)
     if (row !== undefined) return row
-    const record = loopRecord(position)
+    const record = RunState.loop(state(), (at(loop) as Plan.Loop).id, iteration)
     return record === undefined || record.passes === 0 ? -1 : record.base + record.passes - 1
   }
-  const iterationOf = (position: number): number => {
+  /**
+   * From the outside in, since loops may be nested deeply: which pass the outer one is in says which record the inner one has. `known` keeps
+   * the rows for whoever asks for many at once.
+   */
+  const rowOfLoop = (position: number, known?: Map<number, number>): number => {
+    if ((loopOf[position] as number) < 0) return rowWithin(position, 0)
+    const around: Array<number> = []
+    let row = 0
+    for (let loop = position; loop >= 0; loop = loopOf[loop] as number) {
+      const found = pinned?.get(loop) ?? known?.get(loop)
+      if (found !== undefined) {
+        row = found
+        break
+      }
+      around.push(loop)
+    }
+    for (let loop = around.pop(); loop !== undefined; loop = around.pop()) {
+      row = rowWithin(loop, row)
+      known?.set(loop, row)
+    }
+    return row
+  }
+  const iterationIn = (position: number, known?: Map<number, number>): number => {
     if (position >= plan.size) return undoing.get(position) ?? 0
     const around = loopOf[position] as number
-    return around < 0 ? 0 : rowOfLoop(around)
+    return around < 0 ? 0 : rowOfLoop(around, known)
   }
+  const iterationOf = (position: number): number => iterationIn(position)
   const passOf = (position: number): number => {
     if (position >= plan.size) return pinning(position, () => passOf(plan.undoes[position - plan.size] as number))
     const around = loopOf[position] as number
@@ -156,12 +180,19 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
 
   const rowsIn: View["rowsIn"] = (outer, position) => {
-    const around = loopOf[position] as number
-    if (around < 0 || around < outer) return [iterationOf(position)]
-    const rows: Array<number> = []
-    for (const row of rowsIn(outer, around)) {
-      const record = RunState.loop(state(), (at(around) as Plan.Loop).id, row)
-      for (let pass = 0; pass < (record?.passes ?? 0); pass++) rows.push((record?.base ?? 0) + pass)
+    const around: Array<number> = []
+    let within = position
+    for (let loop = loopOf[position] as number; loop >= outer && loop >= 0; loop = loopOf[loop] as number) {
+      around.push(loop)
+      within = loop
+    }
+    let rows = [iterationOf(within)]
+    for (let loop = around.pop(); loop !== undefined; loop = around.pop()) {
+      const { id } = at(loop) as Plan.Loop
+      rows = rows.flatMap((row) => {
+        const { base, passes } = RunState.loop(state(), id, row) ?? { base: 0, passes: 0 }
+        return Array.from({ length: passes }, (_, pass) => base + pass)
+      })
     }
     return rows
   }
@@ -172,41 +203,79 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     for (let child = last; child < (end[position] as number); child = end[child] as number) if (!isVacant(child)) last = child
     return last
   }
+  const isCaught = (position: number, { id }: Plan.Boundary, known: Map<number, number>): boolean =>
+    RunState.boundary(state(), id, iterationIn(position, known))?.isCaught === true
+  /** Where the value of a node comes from: another node, several, or the first of some that has one. */
+  const sourceOf = (
+    position: number,
+    node: Exclude<Plan.Node, Plan.Step | Plan.Wait>,
+    known: Map<number, number>,
+  ): number | undefined => {
+    switch (node._tag) {
+      case "Sequence":
+        return node.children.length === 0 ? undefined : lastChild(position)
+      case "Branch": {
+        const arm = armOf(position, node)
+        return arm < 0 ? undefined : arm
+      }
+      case "Loop":
+        return rowOfLoop(position, known) < 0 ? undefined : position + 1
+      case "Saga":
+        return isCaught(position, node, known) ? undefined : position + 1
+      case "TryCatch":
+        if (!isCaught(position, node, known)) return position + 1
+        return node.catch === undefined ? undefined : (end[position + 1] as number)
+      case "Parallel":
+        return undefined
+    }
+  }
   const compose = <A>(
     position: number,
     read: (key: NodeKey) => A | undefined,
     tuple: (values: Array<A | undefined>) => A,
   ): A | undefined => {
-    const node = at(position)
-    switch (node._tag) {
-      case "Step":
-      case "Wait":
-        return read(nodeKey(node.id, iterationOf(position)))
-      case "Sequence":
-        if (node.skipsAbsent === true) {
-          for (const child of childPositions(plan, position).reverse()) {
-            const found = compose(child, read, tuple)
-            if (found !== undefined) return found
-          }
-          return undefined
+    const start = at(position)
+    if (isLeaf(start)) return read(nodeKey(start.id, iterationOf(position)))
+    /** Nodes whose value is made of several, from the outside in, and what is known of those. */
+    const open: Array<{
+      readonly children: ReadonlyArray<number>
+      readonly values: Array<A | undefined> | undefined
+      next: number
+    }> = []
+    const known = new Map<number, number>()
+    let found: A | undefined
+    /** Goes to where the value of a node comes from; what is not one is left open. */
+    const descend = (from: number): void => {
+      found = undefined
+      for (let here: number | undefined = from; here !== undefined; ) {
+        const node = at(here)
+        if (isLeaf(node)) {
+          found = read(nodeKey(node.id, iterationIn(here, known)))
+          return
         }
-        return node.children.length === 0 ? undefined : compose(lastChild(position), read, tuple)
-      case "Parallel":
-        return tuple(childPositions(plan, position).map((child) => compose(child, read, tuple)))
-      case "Branch": {
-        const arm = armOf(position, node)
-        return arm < 0 ? undefined : compose(arm, read, tuple)
-      }
-      case "Loop":
-        return rowOfLoop(position) < 0 ? undefined : compose(position + 1, read, tuple)
-      case "Saga":
-        return boundaryRecord(position)?.isCaught === true ? undefined : compose(position + 1, read, tuple)
-      case "TryCatch": {
-        const isCaught = boundaryRecord(position)?.isCaught === true
-        if (!isCaught) return compose(position + 1, read, tuple)
-        return node.catch === undefined ? undefined : compose(end[position + 1] as number, read, tuple)
+        const isTuple = node._tag === "Parallel"
+        if (isTuple || (node._tag === "Sequence" && node.skipsAbsent === true)) {
+          const children = childPositions(plan, here)
+          open.push({ children: isTuple ? children : children.reverse(), values: isTuple ? [] : undefined, next: 0 })
+          return
+        }
+        here = sourceOf(here, node, known)
       }
     }
+    descend(position)
+    for (let last = open.at(-1); last !== undefined; last = open.at(-1)) {
+      const { children, values, next } = last
+      if (next > 0) values?.push(found)
+      if (next === children.length || (values === undefined && next > 0 && found !== undefined)) {
+        open.pop()
+        if (values !== undefined) found = tuple(values)
+        else if (next === 0) found = undefined
+      } else {
+        last.next++
+        descend(children[next] as number)
+      }
+    }
+    return found
   }
   const value: View["value"] = (position) =>
     compose<unknown>(

@@ -32,8 +32,10 @@ const check = (name: string, line: string): void => {
 /** The commands whose JSON was held against its schema so far, errors aside. */
 export const checked = new Set<string>()
 
-const isJson = (args: ReadonlyArray<string>): boolean =>
-  args.some((arg, index) => arg === "--json" && args[index + 1] !== "false") || args.includes("--json=true")
+const isJson = (all: ReadonlyArray<string>): boolean => {
+  const args = all.includes("--") ? all.slice(0, all.indexOf("--")) : all
+  return args.some((arg, index) => arg === "--json" && args[index + 1] !== "false") || args.includes("--json=true")
+}
 
 const checkJson = (args: ReadonlyArray<string>, stdout: string): void => {
   const lines = stdout.split("\n").filter((line) => line !== "")
@@ -68,6 +70,8 @@ interface SpawnOptions {
 /** A folder that goes with {@link Folder.remove}. */
 export interface Folder {
   readonly path: string
+  /** The program that runs commands. */
+  readonly bin: string
   readonly file: (name: string) => string
   /** Starts a command. */
   readonly start: (
@@ -115,6 +119,7 @@ export const folder = (): Folder => {
   const run: Folder["run"] = (...args) => start(args).result
   return {
     path,
+    bin,
     file: (name) => join(path, name),
     start,
     run,

@@ -1,4 +1,4 @@
-import { commandLine, type Known, waitLine, why } from "@smithers/cli/Why"
+import { type Known, waitLine, why } from "@smithers/cli/Why"
 import type { NodeSummary, RunSummary, WaitSummary } from "@smithers/core/Storage"
 import { describe, expect, it } from "vitest"
 
@@ -17,6 +17,7 @@ const run = (more: Partial<RunSummary>): RunSummary => ({
   leaseUntil: null,
   source: null,
   parent: null,
+  stuck: null,
   ...more,
 })
 const node = (more: Partial<NodeSummary>): NodeSummary => ({
@@ -180,11 +181,5 @@ describe("a wait in a list", () => {
       "approval: Go? (for a, b, c, d, e or 2 more to decide)",
     )
     expect(waitLine(wait({}), now)).toBe("approval: Ship it?")
-  })
-})
-
-describe("a command line", () => {
-  it("can be typed as it stands", () => {
-    expect(commandLine(undefined, "signal", "r", "it's", "--data", "{}")).toBe(`smithers signal r 'it'\\''s' --data '{}'`)
   })
 })

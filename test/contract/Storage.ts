@@ -6,7 +6,7 @@ import { RunEnded, RunFenced, RunNotFound, StepFailed } from "@smithers/core/Err
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
-import { type Command, RunSummary, Storage } from "@smithers/core/Storage"
+import { type Command, type RunFilter, RunSummary, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
@@ -423,7 +423,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(child).toMatchObject({ status: "suspended", epoch: 0, owner: null, source: "flow.tsx", parent })
         expect(input).toEqual(newRun.input)
         const due = (yield* storage.due(run.now())).runs
-        expect(due).toMatchObject([{ runId: "child", workflow: "flow", source: "flow.tsx", tries: 0 }])
+        expect(due).toMatchObject([{ runId: "child", workflow: "flow", source: "flow.tsx", deaths: 0 }])
         expect((yield* storage.load("child")).parent).toEqual(parent)
         expect((yield* storage.runs({ parent: "r" })).map(({ runId }) => runId)).toEqual(["child"])
         expect(yield* storage.runs({ parent: "child" })).toEqual([])
@@ -465,22 +465,76 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
-    holds("claims of which nothing comes are counted, until something does", (storage) =>
+    holds("claims that die before anything comes of them are counted, until something does; those given back are not", (storage) =>
       Effect.gen(function* () {
-        const tries = (now: number) => Effect.map(storage.due(now), ({ runs }) => runs.map((run) => run.tries))
+        const deaths = (now: number) => Effect.map(storage.due(now), ({ runs }) => runs.map((run) => run.deaths))
         const run = yield* journal("r")
         yield* run.commit([started])
         let now = run.now()
-        for (let fruitless = 0; fruitless < 3; fruitless++) {
+        for (let died = 0; died < 3; died++) {
           now = Millis.after(now, leaseMs)
-          expect(yield* tries(now)).toEqual([fruitless])
+          expect(yield* deaths(now)).toEqual([died])
           yield* storage.open({ ...request, runId: "r", now })
         }
         yield* storage.release("r", 4, now)
+        expect(yield* deaths(now)).toEqual([2])
+        for (let epoch = 5; epoch < 9; epoch++) {
+          yield* storage.open({ ...request, runId: "r", now })
+          yield* storage.release("r", epoch, now)
+          expect(yield* deaths(now)).toEqual([2])
+        }
         yield* run.claim()
-        yield* run.commit([{ _tag: "RunResumed", epoch: 5, kept: 0, added: 0, gone: 0 }])
-        yield* storage.release("r", 5, now)
-        expect(yield* tries(now)).toEqual([0])
+        yield* run.commit([{ _tag: "RunResumed", epoch: 9, kept: 0, added: 0, gone: 0 }])
+        yield* storage.release("r", 9, now)
+        expect(yield* deaths(now)).toEqual([0])
+      }),
+    )
+
+    holds("why a run is stuck is kept until it goes on or ends, and not noted of one that somebody works on", (storage) =>
+      Effect.gen(function* () {
+        const stuck = Effect.map(storage.inspect("r"), ({ run }) => run.stuck)
+        const note = (name: string, since: number) => {
+          return { since, tries: 1, again: since + 1000, error: { name, message: `${name} happened` } }
+        }
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        const now = run.now()
+        yield* storage.noteStuck("r", note("Owned", now), now)
+        expect(yield* stuck).toBeNull()
+        yield* storage.release("r", 1, now)
+        yield* storage.noteStuck("r", note("First", now), now)
+        yield* storage.noteStuck("r", note("Second", now + 1000), Millis.after(now, Millis.make(1000)))
+        const second = { since: now, tries: 2, again: now + 2000, error: { name: "Second", message: "Second happened" } }
+        expect(yield* stuck).toEqual(second)
+        expect((yield* storage.runs({})).map((summary) => summary.stuck)).toEqual([second])
+        yield* run.claim()
+        expect(yield* stuck).toEqual(second)
+        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, gone: 0 }])
+        expect(yield* stuck).toBeNull()
+        yield* storage.release("r", 2, now)
+        yield* storage.noteStuck("r", note("Third", now), now)
+        yield* run.claim()
+        yield* run.commit([{ _tag: "RunFailed", failure: History.failure }])
+        expect(yield* stuck).toBeNull()
+        yield* storage.noteStuck("r", note("Ended", now), now)
+        yield* storage.noteStuck("nobody", note("Missing", now), now)
+        expect(yield* stuck).toBeNull()
+      }),
+    )
+
+    holds("runs are listed by their ids", (storage) =>
+      Effect.gen(function* () {
+        for (const runId of ["a", "b", "c"]) {
+          const run = yield* journal(runId)
+          yield* run.commit([started])
+        }
+        const ids = (filter: RunFilter) => Effect.map(storage.runs(filter), (runs) => runs.map(({ runId }) => runId).toSorted())
+        expect(yield* ids({ runIds: ["c", "a", "nobody"] })).toEqual(["a", "c"])
+        expect(yield* ids({ runIds: [] })).toEqual([])
+        expect(yield* ids({ runIds: ["a", "c"], workflow: "another" })).toEqual([])
+        const [newest] = yield* storage.runs({})
+        const older = (yield* ids({})).filter((runId) => runId !== newest?.runId)
+        expect(yield* ids({ runIds: ["a", "b", "c"], before: newest?.runId ?? "" })).toEqual(older)
       }),
     )
 

@@ -155,7 +155,7 @@ describe("a clock that is set back by an hour", () => {
       const worker = () =>
         Effect.sync(() => {
           tried.push(time.passed())
-          return Either.right(Effect.fail({ error, fault: "nothing" as const }))
+          return Either.right({ work: Effect.fail(error) })
         })
       yield* Supervisor.makeWith({ worker, report: () => Effect.void, interval: "1 day" })
       yield* time.pass(500)

@@ -421,7 +421,7 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
-    it.effect("that cannot be loaded fails its node with the reason, and goes on once it can", () =>
+    it.effect("that cannot be loaded stops its parent with the reason and fails nothing, and both go on once it can", () =>
       on(
         Effect.gen(function* () {
           let isFixed = false
@@ -445,10 +445,11 @@ describe.each(stores)("on %s", (_, store) => {
           const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) =>
             $.subflow("sub", { workflow: fragile, input: { n: "3" } }),
           )
-          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({
-            _tag: "failed",
-            error: { error: { name: "RenderFailed" } },
-          })
+          const refused = { _tag: "RenderFailed", workflow: "child" }
+          expect(yield* Effect.flip(parent.run({}, { runId: "r" }))).toMatchObject(refused)
+          expect(yield* Effect.flip(parent.execute({}, { runId: "r" }))).toMatchObject(refused)
+          const storage = yield* Storage
+          expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting", owner: null })
           isFixed = true
           expect(yield* parent.execute({}, { runId: "r", onFailed: "resume" })).toEqual(new Date(3))
         }),

@@ -6,6 +6,8 @@ import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { RenderFailed, StoreFull } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
+import type { Definition } from "@smithers/core/RunDriver"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
@@ -63,6 +65,56 @@ const answered = Effect.gen(function* () {
   yield* Commands.approve("r", "ask")
   yield* first.stop
   return { workflow, storage }
+})
+
+/** A store as a process sees it, of which nothing more is heard once it dies. */
+const mortalOn = (storage: Storage["Type"]) => {
+  let isDead = false
+  const guard = (member: unknown): unknown => {
+    if (Effect.isEffect(member)) return Effect.suspend(() => (isDead ? Effect.never : member))
+    return (...given: ReadonlyArray<unknown>) => guard((member as (...given: ReadonlyArray<unknown>) => unknown)(...given))
+  }
+  const guarded = Object.fromEntries(Object.entries(storage).map(([name, member]) => [name, guard(member)]))
+  const die = (): void => {
+    isDead = true
+  }
+  return { storage: guarded as unknown as Storage["Type"], die }
+}
+
+const newRun = { workflow: "asking", version: undefined, input: { n: 1 }, tags: [] }
+
+/** A workflow that cannot be rendered, as after a bad deploy. */
+const broken = <W extends { readonly name: string; readonly definition: Definition }>(workflow: W, tried = () => {}): W => ({
+  ...workflow,
+  definition: {
+    ...workflow.definition,
+    planner: () => ({
+      plan: () => {
+        tried()
+        throw new RenderFailed({ workflow: workflow.name, problem: "it does not load" })
+      },
+      observe: () => false,
+    }),
+  },
+})
+
+/** A workflow whose first step gives what a schema takes, and whose second runs once it is resumed. */
+const halfDoneWith = (output: Schema.Schema<{ readonly text: string }>) =>
+  Smithers.createWorkflow({ name: "half", input: Input }).build(($) =>
+    $.sequence(
+      $.step("first", { output, run: () => ({ text: "one" }) }),
+      $.step("second", { output: Schema.Void, run: ({ attempt }) => (attempt === 1 ? Effect.never : Effect.void) }),
+    ),
+  )
+
+/** A run that is worked on, and has finished its first step. */
+const halfDone = Effect.gen(function* () {
+  const workflow = halfDoneWith(Schema.Struct({ text: Schema.String }))
+  const storage = yield* Storage
+  const first = yield* processOn(storage, Supervisor.registry([]))
+  yield* Effect.fork(Effect.provideService(workflow.execute({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine))
+  yield* rest
+  return { workflow, storage, first }
 })
 
 describe.each(stores)("a supervisor on %s", (_, store) => {
@@ -129,45 +181,164 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
     ),
   )
 
-  it.effect("leaves a run alone for longer each time it cannot be worked on, and ends it as failed after five", () =>
+  it.effect(
+    "tries a run that does not load again for as long as it takes, less and less often, says why, and keeps what it is told",
+    () =>
+      on(
+        Effect.gen(function* () {
+          const { workflow, storage } = yield* answered
+          let loads = 0
+          const { actions, stop } = yield* processOn(storage, Supervisor.registry([broken(workflow, () => void loads++)]))
+          yield* rest
+          expect(loads).toBe(1)
+          for (let minute = 0; minute < 120; minute++) {
+            yield* TestClock.adjust("1 minute")
+            yield* rest
+          }
+          expect(actions.filter((action) => action !== "Resumed" && action !== "Refused")).toEqual([])
+          // Nine pauses that grow, of four minutes in all, and then one every five minutes, but for the jitter.
+          expect(loads).toBeGreaterThan(25)
+          expect(loads).toBeLessThan(45)
+          const { run, failure } = yield* storage.inspect("r")
+          expect(failure).toBeNull()
+          expect(run).toMatchObject({
+            status: "waiting",
+            stuck: { tries: loads, error: { name: "RenderFailed", message: expect.stringContaining("it does not load") } },
+          })
+          const { since = 0, again = 0 } = run.stuck ?? {}
+          const now = yield* Clock.currentTimeMillis
+          expect(now - since).toBeGreaterThan(7_000_000)
+          expect(again).toBeGreaterThan(now)
+          expect(again - now).toBeLessThanOrEqual(360_000)
+          yield* stop
+          // Another supervisor, that of the repaired deploy, takes it up at once, with what was said to it.
+          const repaired = yield* processOn(storage, Supervisor.registry([workflow]))
+          yield* rest
+          expect(repaired.actions).toEqual(["Resumed", "Idle"])
+          expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting", stuck: null })
+          yield* TestClock.adjust("1 hour")
+          yield* rest
+          expect((yield* storage.inspect("r")).run.status).toBe("finished")
+          yield* repaired.stop
+        }),
+      ),
+  )
+
+  it.effect("does not count a deploy that cannot read what is stored, and goes on once one can", () =>
     on(
       Effect.gen(function* () {
-        const { workflow, storage } = yield* answered
-        let loads = 0
-        const broken = {
-          name: "asking",
-          definition: {
-            ...workflow.definition,
-            planner: () => ({
-              plan: () => {
-                loads++
-                throw new RenderFailed({ workflow: "asking", problem: "it does not load" })
-              },
-              observe: () => false,
-            }),
-          },
-        }
-        const { actions, stop } = yield* processOn(storage, Supervisor.registry([broken]))
-        yield* rest
-        expect(loads).toBe(1)
-        for (let second = 0; second < 60; second++) {
-          yield* TestClock.adjust("1 second")
+        const { workflow, storage, first } = yield* halfDone
+        const other = halfDoneWith(Schema.Struct({ text: Schema.String.pipe(Schema.minLength(10)) }))
+        yield* first.stop
+        const { actions, stop } = yield* processOn(storage, Supervisor.registry([other]))
+        for (let minute = 0; minute < 30; minute++) {
           yield* rest
+          yield* TestClock.adjust("1 minute")
         }
-        expect(loads).toBe(5)
-        expect(actions.filter((action) => action !== "Resumed")).toEqual(["Refused", "Refused", "Refused", "Refused", "CrashLoop"])
+        expect(new Set(actions)).toEqual(new Set(["Resumed", "Refused"]))
+        expect((yield* storage.inspect("r")).run.stuck?.error.name).toBe("IncompatibleOutput")
         yield* stop
-        const { run, failure } = yield* storage.inspect("r")
-        expect(run.status).toBe("failed")
-        expect(failure).toMatchObject({ _tag: "CrashLoop", interruptions: 5, error: { name: "RenderFailed" } })
-        expect(failure?.message).toContain("it does not load")
-        // Repaired, it goes on where it was, and what was said to it meanwhile is kept.
         const repaired = yield* processOn(storage, Supervisor.registry([workflow]))
-        yield* Effect.provideService(Effect.fork(workflow.resume("r")), Engine.Engine, repaired.engine)
         yield* rest
-        yield* TestClock.adjust("1 hour")
+        expect(repaired.actions).toEqual(["Resumed", "Finished"])
+        yield* repaired.stop
+      }),
+    ),
+  )
+
+  it.effect("still counts a crash that a bad deploy came after", () =>
+    on(
+      Effect.gen(function* () {
+        const storage = yield* Storage
+        const deadly = Smithers.createWorkflow({ name: "deadly", input: Input }).build(($) =>
+          $.step("never", { output: Schema.Void, run: () => Effect.never }),
+        )
+        const lease = { lease: "30 seconds" } as const
+        /** Begins the step in a process that is then no more. */
+        const crash = Effect.gen(function* () {
+          const mortal = mortalOn(storage)
+          const { engine } = yield* engineOn(mortal.storage, lease)
+          // Nobody waits for what is dead.
+          yield* Effect.forkDaemon(Effect.provideService(deadly.execute({ n: 1 }, { runId: "r" }), Engine.Engine, engine))
+          yield* rest
+          mortal.die()
+          yield* TestClock.adjust("31 seconds")
+          yield* rest
+        })
+        for (let count = 1; count <= 5; count++) {
+          yield* crash
+          const bad = yield* processOn(storage, Supervisor.registry([broken(deadly)]), lease)
+          yield* rest
+          expect(bad.actions).toEqual(["Resumed", "Refused"])
+          yield* bad.stop
+        }
+        const repaired = yield* processOn(storage, Supervisor.registry([deadly]), lease)
         yield* rest
-        expect((yield* storage.inspect("r")).run.status).toBe("finished")
+        expect(repaired.actions).toEqual(["Resumed", "Failed"])
+        expect((yield* storage.inspect("r")).failure).toMatchObject({ _tag: "CrashLoop", nodeId: "never", interruptions: 5 })
+        yield* repaired.stop
+      }),
+    ),
+  )
+
+  it.effect("ends a run whose process dies five times in a row before anything comes of it", () =>
+    on(
+      Effect.gen(function* () {
+        const storage = yield* Storage
+        const { workflow } = asking()
+        yield* storage.open({ runId: "r", create: newRun, revive: [], leaseMs: Millis.make(1), now: yield* Millis.now })
+        for (let death = 1; death <= 5; death++) {
+          yield* TestClock.adjust("1 second")
+          yield* storage.open({ runId: "r", create: undefined, revive: [], leaseMs: Millis.make(1), now: yield* Millis.now })
+        }
+        yield* TestClock.adjust("1 second")
+        const { actions, stop } = yield* processOn(storage, Supervisor.registry([workflow]))
+        yield* rest
+        expect(actions).toEqual(["CrashLoop"])
+        expect((yield* storage.inspect("r")).failure).toMatchObject({ _tag: "CrashLoop", interruptions: 5 })
+        yield* stop
+      }),
+    ),
+  )
+
+  it.effect("neither fails nor undoes a run whose child run does not load", () =>
+    on(
+      Effect.gen(function* () {
+        const storage = yield* Storage
+        const ran: Array<string> = []
+        const noted = (what: string) => Effect.sync(() => void ran.push(what))
+        const child = Smithers.createWorkflow({ name: "child", input: Schema.Void }).build(($) =>
+          $.step("work", { output: Schema.String, run: () => "done" }),
+        )
+        const parentOf = (of: typeof child) =>
+          Smithers.createWorkflow({ name: "parent", input: Schema.Void }).build(($) =>
+            $.saga(
+              $.step("book", { output: Schema.Void, run: () => noted("book"), compensate: () => noted("undo") }),
+              $.subflow("sub", { workflow: of, input: () => undefined }),
+            ),
+          )
+        const bad = parentOf(broken(child))
+        const first = yield* processOn(storage, Supervisor.registry([]))
+        const refused = Effect.provideService(bad.execute(undefined, { runId: "r" }), Engine.Engine, first.engine)
+        expect(yield* Effect.flip(refused)).toMatchObject({ _tag: "RenderFailed", workflow: "child" })
+        yield* first.stop
+        const supervised = yield* processOn(storage, Supervisor.registry([bad]))
+        for (let minute = 0; minute < 30; minute++) {
+          yield* rest
+          yield* TestClock.adjust("1 minute")
+        }
+        expect(new Set(supervised.actions)).toEqual(new Set(["Resumed", "Refused"]))
+        yield* supervised.stop
+        expect(ran).toEqual(["book"])
+        const repaired = yield* processOn(storage, Supervisor.registry([parentOf(child)]))
+        yield* rest
+        yield* TestClock.adjust("1 second")
+        yield* rest
+        expect((yield* storage.runs({})).map(({ runId, status }) => [runId, status])).toEqual([
+          ["r~sub~0", "finished"],
+          ["r", "finished"],
+        ])
+        expect(ran).toEqual(["book"])
         yield* repaired.stop
       }),
     ),
@@ -181,7 +352,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         const full: Storage["Type"] = {
           ...storage,
           due: (now, except) =>
-            Effect.map(storage.due(now, except), (due) => ({ ...due, runs: due.runs.map((run) => ({ ...run, tries: 9 })) })),
+            Effect.map(storage.due(now, except), (due) => ({ ...due, runs: due.runs.map((run) => ({ ...run, deaths: 9 })) })),
           commit: () => {
             tries++
             return new StoreFull({ operation: "commit", detail: "no space" })
@@ -304,14 +475,10 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
     readonly _tag: "Broken"
     readonly message: string
   }
-  const broken = (fault: Supervisor.Refusal<Broken>["fault"]) =>
-    Effect.fail<Supervisor.Refusal<Broken>>({ error: { _tag: "Broken", message: "it does not load" }, fault })
+  const failing = Effect.fail<Broken>({ _tag: "Broken", message: "it does not load" })
 
   /** Has runs that were told something, and a supervisor that works on them as it is told. */
-  const supervised = (
-    runIds: ReadonlyArray<string>,
-    work: (runId: string) => Effect.Effect<Supervisor.Outcome, Supervisor.Refusal<Broken>> | undefined,
-  ) =>
+  const supervised = (runIds: ReadonlyArray<string>, work: (runId: string) => Supervisor.Task<Broken, never> | undefined) =>
     Effect.gen(function* () {
       const { workflow } = asking()
       const storage = yield* Storage
@@ -336,30 +503,58 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
       return { workflow, storage, here, actions, tried, options }
     })
 
-  it.scoped("counts what never comes to a claim, and leaves out what the worker does not know", () =>
+  it.scoped("leaves out what the worker does not know, and says so once", () =>
     Effect.gen(function* () {
-      const { storage, here, actions, tried, options } = yield* supervised(["r", "s"], (runId) =>
-        runId === "r" ? broken("unclaimed") : undefined,
+      const { here, actions, tried, options } = yield* supervised(["r", "s"], (runId) =>
+        runId === "r" ? { work: failing } : undefined,
       )
       yield* here(Supervisor.makeWith(options))
       for (let second = 0; second < 60; second++) {
         yield* rest
         yield* TestClock.adjust("1 second")
       }
-      const of = (id: string) => actions.filter(({ runId }) => runId === id).map(({ _tag }) => _tag)
-      expect(of("r").filter((tag) => tag !== "Resumed")).toEqual(["Refused", "Refused", "Refused", "Refused", "CrashLoop"])
-      expect(of("s")).toEqual(["Unknown"])
+      expect(actions.flatMap(({ runId, _tag }) => (runId === "s" ? [_tag] : []))).toEqual(["Unknown"])
       expect(tried.filter((runId) => runId === "s")).toEqual(["s"])
-      expect(yield* storage.inspect("r")).toMatchObject({
-        run: { status: "failed" },
-        failure: { _tag: "CrashLoop", interruptions: 5, error: { name: "Broken", message: "it does not load" } },
-      })
     }).pipe(Effect.provide(store)),
   )
 
-  it.scoped("tries again and again what the run is not to blame for, and begins anew where others took it up meanwhile", () =>
+  it.scoped("tries a run again soon after what its work depends on has changed, and no more often than each second", () =>
     Effect.gen(function* () {
-      const { workflow, here, actions, options } = yield* supervised(["r"], () => broken("nothing"))
+      let [version, isRepaired, tries] = [1, false, 0]
+      const work = Effect.suspend(() => {
+        tries++
+        return isRepaired ? Effect.never : failing
+      })
+      const { here, actions, options } = yield* supervised(["r"], () => ({ work, stamp: Effect.sync(() => `v${version}`) }))
+      yield* here(Supervisor.makeWith({ ...options, interval: "5 seconds" }))
+      const pass = (seconds: number) =>
+        Effect.gen(function* () {
+          for (let second = 0; second < seconds; second++) {
+            yield* TestClock.adjust("1 second")
+            yield* rest
+          }
+        })
+      yield* rest
+      yield* pass(600)
+      const before = tries
+      expect(before).toBeLessThan(12)
+      version = 2
+      yield* pass(6)
+      // It begins anew with short pauses.
+      const after = tries
+      expect(after).toBeGreaterThan(before)
+      expect(after).toBeLessThanOrEqual(before + 4)
+      isRepaired = true
+      version = 3
+      yield* pass(6)
+      expect(tries).toBe(after + 1)
+      expect(actions.at(-1)).toMatchObject({ _tag: "Resumed" })
+    }).pipe(Effect.provide(store)),
+  )
+
+  it.scoped("tries again and again, and begins anew where others took it up meanwhile", () =>
+    Effect.gen(function* () {
+      const { workflow, here, actions, options } = yield* supervised(["r"], () => ({ work: failing }))
       yield* here(Supervisor.makeWith(options))
       /** Seconds, but for the jitter. */
       const pauses = () =>
@@ -381,7 +576,7 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
   it.scoped("leaves a run alone of which nothing came, for longer each time, until it is told something", () =>
     Effect.gen(function* () {
       // It lets go of the run as if it waited, and the run can go on as before.
-      const { here, tried, options } = yield* supervised(["r"], () => Effect.succeed("Idle"))
+      const { here, tried, options } = yield* supervised(["r"], () => ({ work: Effect.succeed("Idle" as const) }))
       yield* here(Supervisor.makeWith(options))
       const during = (seconds: number) =>
         Effect.gen(function* () {
@@ -416,7 +611,7 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
         running--
         return "Idle" as const
       })
-      const { here, actions, tried, options } = yield* supervised(["a", "b", "c", "d", "e"], () => work)
+      const { here, actions, tried, options } = yield* supervised(["a", "b", "c", "d", "e"], () => ({ work }))
       yield* here(Supervisor.once({ ...options, maxConcurrent: 2 }))
       expect(tried.toSorted()).toEqual(["a", "b", "c", "d", "e"])
       expect(most).toBe(2)

@@ -19,63 +19,102 @@ export interface Spelled {
 const yes = new Set(["true", "yes", "1", "on"])
 const no = new Set(["false", "no", "0", "off"])
 
-/** Puts the arguments of a command into order. Fails with what is wrong with them. */
-export const normalise = (
-  options: ReadonlyArray<Spelled>,
-  argv: ReadonlyArray<string>,
-): Either.Either<ReadonlyArray<string>, string> => {
+/** A token of a line, as it is meant: an option with what it was given, or an argument. */
+type Token =
+  | { readonly _tag: "Option"; readonly option: Spelled; readonly name: string; readonly value: string | undefined }
+  | { readonly _tag: "Unknown"; readonly name: string }
+  | { readonly _tag: "Argument"; readonly text: string }
+
+/** Reads a line. The value of an option is no option, whatever it looks like, and nothing after `--` is one. */
+const read = (options: ReadonlyArray<Spelled>, argv: ReadonlyArray<string>): ReadonlyArray<Token> => {
   const byName = new Map<string, Spelled>()
   for (const option of options) {
     byName.set(`--${option.name}`, option)
     if (option.alias !== undefined) byName.set(`-${option.alias}`, option)
   }
-  const found = new Map<Spelled, Array<string>>()
-  const give = (option: Spelled, ...value: ReadonlyArray<string>): void => {
-    const others = option.isRepeated ? (found.get(option) ?? []) : []
-    found.set(option, [...others, `--${option.name}`, ...value])
-  }
-  const after: Array<string> = []
+  const tokens: Array<Token> = []
   const rest = [...argv]
   for (let token = rest.shift(); token !== undefined; token = rest.shift()) {
     if (token === "--") {
-      after.push(...rest)
+      for (const text of rest) tokens.push({ _tag: "Argument", text })
       break
     }
     if (!/^-./.test(token) || /^-\d/.test(token)) {
-      after.push(token)
+      tokens.push({ _tag: "Argument", text: token })
       continue
     }
     const equals = token.indexOf("=")
     const name = equals < 0 ? token : token.slice(0, equals)
-    const given = equals < 0 ? undefined : token.slice(equals + 1)
-    const negated = name.startsWith("--no-") ? byName.get(`--${name.slice(5)}`) : undefined
-    const option = byName.get(name) ?? negated
-    if (option === undefined) return Either.left(unknown(name, [...byName.keys()]))
-    const next = rest[0]
+    const option = byName.get(name) ?? (name.startsWith("--no-") ? byName.get(`--${name.slice(5)}`) : undefined)
+    if (option === undefined) {
+      tokens.push({ _tag: "Unknown", name })
+      continue
+    }
+    const [next] = rest
+    const takesNext = {
+      flag: next === "true" || next === "false",
+      switch: next !== undefined && !/^-./.test(next),
+      value: true,
+    }[option.kind]
+    const value = equals >= 0 ? token.slice(equals + 1) : takesNext ? rest.shift() : undefined
+    tokens.push({ _tag: "Option", option, name, value })
+  }
+  return tokens
+}
+
+/** Whether a line asks for one of these options, which need not be among those that the command has. */
+export const asksFor = (options: ReadonlyArray<Spelled>, argv: ReadonlyArray<string>, names: ReadonlyArray<string>): boolean => {
+  const last = read(options, argv).findLast((token) => token._tag !== "Argument" && names.includes(token.name))
+  return last !== undefined && !(last._tag === "Option" && no.has(last.value ?? ""))
+}
+
+/** Puts the arguments of a command into order. Fails with what is wrong with them. */
+export const normalise = (
+  options: ReadonlyArray<Spelled>,
+  argv: ReadonlyArray<string>,
+): Either.Either<ReadonlyArray<string>, string> => {
+  const tokens = read(options, argv)
+  const found = new Map<Spelled, Array<string>>()
+  const give = (option: Spelled, ...value: ReadonlyArray<string>): void => {
+    const others = option.isRepeated ? (found.get(option) ?? []) : []
+    found.set(option, [...others, `--${option.name}`, ...value.map(shield)])
+  }
+  for (const token of tokens) {
+    if (token._tag === "Argument") continue
+    if (token._tag === "Unknown") {
+      const known = options.flatMap(({ name, alias }) => [`--${name}`, ...(alias === undefined ? [] : [`-${alias}`])])
+      return Either.left(unknown(token.name, known))
+    }
+    const { option, name, value } = token
     switch (option.kind) {
       case "flag": {
-        const isBoolean = next !== undefined && (next === "true" || next === "false")
-        const said = given ?? (isBoolean ? (rest.shift() as string) : "true")
+        const said = value ?? "true"
         if (!yes.has(said) && !no.has(said)) return Either.left(`${name} is true or false, not ${JSON.stringify(said)}`)
-        if (yes.has(said) !== (option === negated)) give(option)
+        const isNegated = name !== `--${option.name}` && name !== `-${option.alias}`
+        if (yes.has(said) !== isNegated) give(option)
         else found.delete(option)
         break
       }
-      case "switch": {
-        const isValue = next !== undefined && !/^-./.test(next)
-        give(option, given ?? (isValue ? (rest.shift() as string) : "true"))
+      case "switch":
+        give(option, value ?? "true")
         break
-      }
-      case "value": {
-        const value = given ?? rest.shift()
+      case "value":
         if (value === undefined) return Either.left(`${name} needs a value`)
         give(option, value)
-      }
     }
   }
   const before = [...found.values()].flat()
+  const after = tokens.flatMap((token) => (token._tag === "Argument" ? [token.text] : []))
   return Either.right(after.length === 0 ? before : [...before, "--", ...after])
 }
+
+/** Stands before a value that the parser would take for the end of all options. No argument of a process holds it. */
+const shielding = "\u0000"
+
+const shield = (value: string): string => (value === "--" ? `${shielding}${value}` : value)
+
+/** The value of an option as it was typed. */
+export const unshield = (value: string): string => (value.startsWith(shielding) ? value.slice(shielding.length) : value)
 
 const unknown = (name: string, known: ReadonlyArray<string>): string => {
   const near = nearest(name, known)

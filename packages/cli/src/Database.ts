@@ -128,6 +128,13 @@ export const sourceOf = (storage: StorageShape, runId: string): Effect.Effect<st
     return run.parent === null ? undefined : yield* sourceOf(storage, run.parent.runId)
   })
 
+/** A run, the one that started it, and so on. */
+export const lineageOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<string>, StoreError | RunNotFound> =>
+  Effect.gen(function* () {
+    const { parent } = (yield* storage.inspect(runId)).run
+    return parent === null ? [runId] : [runId, ...(yield* lineageOf(storage, parent.runId))]
+  })
+
 /** The run that has to be taken up for another to go on: that one or, where a run above it waits for it, the topmost of those. */
 export const topmost = (storage: StorageShape, runId: string): Effect.Effect<string, StoreError | RunNotFound> =>
   Effect.gen(function* () {

@@ -10,7 +10,7 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
-import { nearest, type OptionKind } from "./Argv.ts"
+import { nearest, type OptionKind, unshield } from "./Argv.ts"
 import type { Tagged } from "./Errors.ts"
 import type { ExitCode } from "./Exit.ts"
 import type { Host } from "./Host.ts"
@@ -164,7 +164,8 @@ export const flag = (name: string, description: string, alias?: string): NamedOp
 
 /** An option with a value. */
 export const text = (name: string, placeholder: string, description: string): NamedOption<string | undefined> => {
-  const option = Options.withPseudoName(Options.withDescription(Options.text(name), description), placeholder)
+  const typed = Options.map(Options.text(name), unshield)
+  const option = Options.withPseudoName(Options.withDescription(typed, description), placeholder)
   return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder })
 }
 
@@ -241,7 +242,8 @@ export const choice = <const A extends string>(
 /** An option that may be given more than once. */
 export const texts = (name: string, placeholder: string, description: string): NamedOption<ReadonlyArray<string>> => {
   const option = Options.withPseudoName(Options.withDescription(Options.text(name), description), placeholder)
-  return named(name, description, "value", Options.repeated(option), { placeholder, isRepeated: true })
+  const typed = Options.map(Options.repeated(option), (values) => values.map(unshield))
+  return named(name, description, "value", typed, { placeholder, isRepeated: true })
 }
 
 /** An option that may be given more than once, with one of some values. */

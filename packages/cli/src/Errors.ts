@@ -4,8 +4,8 @@
  */
 import { NonRetryable } from "@smithers/core/Errors"
 import * as Schema from "effect/Schema"
+import { anyFile, commandLine, resumeLine } from "./CommandLine.ts"
 import { Exit, type ExitCode } from "./Exit.ts"
-import { quoted, resumeWords } from "./Text.ts"
 
 /** An option, an argument or a value that cannot be used as it was given. Nothing was changed. */
 export class InvalidUsage extends Schema.TaggedError<InvalidUsage>()("InvalidUsage", {
@@ -33,7 +33,7 @@ export class NoDatabase extends Schema.TaggedError<NoDatabase>()("NoDatabase", {
       return `${this.path} is no database of smithers: ${what}. It was left as it is. "smithers up <workflow> --db ${this.path}" adds what a first run needs; --db or SMITHERS_DB name another file.`
     }
     return this.isNamed
-      ? `There is no database ${this.path}. "smithers up <workflow> --db ${this.path}" makes it with the first run.`
+      ? `There is no database ${this.path}. "${commandLine(this.path, "up <workflow>")}" makes it with the first run.`
       : `There is no smithers.db in ${this.path} or in a folder above it. "smithers up <workflow>" makes one with the first run; --db or SMITHERS_DB name another file.`
   }
 }
@@ -91,7 +91,7 @@ export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
 }) {
   override get message(): string {
     const what = this.nodeId === undefined ? `Run "${this.runId}"` : `Node "${this.nodeId}" of run "${this.runId}"`
-    return `${what} has no output; it is ${this.status}. "smithers why ${quoted(this.runId)}" says what it waits for.`
+    return `${what} has no output; it is ${this.status}. "${commandLine(undefined, "why", [this.runId])}" says what it waits for.`
   }
 }
 
@@ -128,7 +128,7 @@ export class CannotLaunch extends Schema.TaggedError<CannotLaunch>()("CannotLaun
 /** A run does not know the file it was started from. */
 export class NoSource extends Schema.TaggedError<NoSource>()("NoSource", { runId: Schema.String, workflow: Schema.String }) {
   override get message(): string {
-    return `Run "${this.runId}" does not know the file of its workflow "${this.workflow}": it was started by a program. Name it: smithers up <workflow file> ${resumeWords(this.runId)}`
+    return `Run "${this.runId}" does not know the file of its workflow "${this.workflow}": it was started by a program. Name it: ${resumeLine(undefined, this.runId, anyFile)}`
   }
 }
 

@@ -90,7 +90,7 @@ export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flat
 export const Reason = Schema.Struct({
   runId: Schema.String,
   status: Schema.String,
-  /** What holds it, for programs: `approval`, `human`, `signal`, `timer`, `running`, `retrying`, `suspended`, `orphaned`, `paused`, `finished`, `failed`, `cancelled`. */
+  /** What holds it, for programs: `approval`, `human`, `signal`, `timer`, `running`, `retrying`, `suspended`, `orphaned`, `stuck`, `paused`, `finished`, `failed`, `cancelled`. */
   reason: Schema.String,
   sentence: Schema.String,
   /** Commands that unblock it, the best first; none where there is nothing to do. */

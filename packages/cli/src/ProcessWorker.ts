@@ -1,35 +1,50 @@
 /**
- * Works on runs in processes of their own, each of which resumes one: a workflow that cannot be loaded, or that ends its process, harms
- * neither the supervisor nor any other run. How a run was left is read from the store; only what went wrong is heard from the process.
+ * Works on runs in processes of their own, each of which resumes one: a workflow that cannot be loaded, that ends its process, or that never
+ * lets it do anything else, harms neither the supervisor nor any other run. How a run was left is read from the store; only what went wrong
+ * is heard from the process.
  */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync } from "node:fs"
-import { dirname } from "node:path"
+import { dirname, resolve } from "node:path"
+import type { StoreError } from "@smithers/core/Errors"
 import type { RunDetails, StorageShape } from "@smithers/core/Storage"
-import type { Outcome, Refusal, Worker } from "@smithers/core/Supervisor"
+import type { Outcome, Worker } from "@smithers/core/Supervisor"
+import * as Owners from "@smithers/sqlite/Owners"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { sourceOf } from "./Database.ts"
+import { lineageOf, sourceOf } from "./Database.ts"
 import type { CannotWrite } from "./Errors.ts"
 import { Exit } from "./Exit.ts"
+import * as Fingerprint from "./Fingerprint.ts"
+import { hold, type Watched } from "./Lease.ts"
 import * as RunLog from "./RunLog.ts"
+import { parseTarget } from "./WorkflowFile.ts"
 
 /** How long a process that was told to stop may take to let go of its run, in milliseconds. */
 const stopMs = 10_000
 
+/** How long what a process has said is waited for once it has ended, in milliseconds: a program that it started may hold its output open. */
+const drainMs = 1000
+
 /** Bytes of what a process says that are kept: an error is shorter, and what it prints of a run is not read. */
 const mostSaid = 100_000
+
+/** How long a fingerprint of a file holds, in milliseconds: many runs have one file. */
+const fingerprintMs = 1000
 
 /** The process of a run ended without having brought the run to where it ends or waits. */
 export class ResumeFailed extends Schema.TaggedError<ResumeFailed>()("ResumeFailed", {
   runId: Schema.String,
   exitCode: Schema.Number,
-  /** What it said was wrong, where it came to say anything. */
+  /** The signal that ended it. */
+  signal: Schema.optional(Schema.String),
+  /** What it said was wrong, where it came to say anything, or why it was ended. */
   problem: Schema.optional(Schema.String),
 }) {
   override get message(): string {
-    return this.problem ?? `its process ended with ${this.exitCode}`
+    return this.problem ?? `its process ended with ${this.signal ?? this.exitCode}`
   }
 }
 
@@ -39,41 +54,91 @@ export type WorkError = ResumeFailed | CannotWrite
 /** How a process ended, and what it said first. */
 interface Ended {
   readonly code: number
+  readonly signal: NodeJS.Signals | undefined
   readonly said: string
 }
 
-/** Resumes a run in a process of its own. Stopped from here, it lets go of the run in order. */
-const resume = (self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended, CannotWrite> =>
-  Effect.flatMap(RunLog.open(RunLog.pathOf(file, runId)), (err) => resumeInto(err, self, file, runId))
+/** Processes at work. They are in groups of their own, which the end of this one does not reach. */
+const alive = new Set<ChildProcess>()
 
-const resumeInto = (err: number, self: ReadonlyArray<string>, file: string, runId: string): Effect.Effect<Ended> =>
-  Effect.async((done) => {
-    const [command = "", ...before] = self
-    const child = spawn(command, [...before, "up", `--run-id=${runId}`, "--resume=true", `--db=${file}`, "--json"], {
-      cwd: dirname(file),
-      // Out of reach of the terminal's Ctrl-C: it is told to stop by us, once.
-      detached: true,
-      stdio: ["ignore", "pipe", err],
-      env: { ...process.env, CI: process.env.CI ?? "1" },
+/** Ends a process, and what it has started. */
+const kill = ({ pid }: ChildProcess): void => {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, "SIGKILL")
+  } catch {
+    // There is nobody left.
+  }
+}
+
+process.on("exit", () => {
+  for (const child of alive) kill(child)
+})
+
+/** Starts a process that resumes a run. Its id is passed so that nothing takes it for a file, an option or a beginning of another. */
+const start = (err: number, self: ReadonlyArray<string>, file: string, runId: string): ChildProcess => {
+  const [command = "", ...before] = self
+  return spawn(command, [...before, "up", `--run-id=${runId}`, "--resume=true", `--db=${file}`, "--json"], {
+    cwd: dirname(file),
+    // Out of reach of the terminal's Ctrl-C: it is told to stop by us, once.
+    detached: true,
+    stdio: ["ignore", "pipe", err],
+    env: { ...process.env, CI: process.env.CI ?? "1" },
+  })
+}
+
+/** Waits until a process has ended. */
+const ended = (child: ChildProcess): Promise<Ended> => {
+  const said: Array<Buffer> = []
+  let bytes = 0
+  child.stdout?.on("data", (chunk: Buffer) => {
+    if (bytes < mostSaid) said.push(chunk)
+    bytes += chunk.length
+  })
+  return new Promise((resolve) => {
+    const end = (code: number | null, signal: NodeJS.Signals | null): void => {
+      alive.delete(child)
+      // What a process has started that was killed would go on beside what is started in its stead.
+      if (signal !== null) kill(child)
+      resolve({ code: code ?? 137, signal: signal ?? undefined, said: Buffer.concat(said).toString() })
+    }
+    child.on("error", ({ message }) => {
+      alive.delete(child)
+      resolve({ code: 1, signal: undefined, said: JSON.stringify({ error: { tag: "Defect", message } }) })
     })
+    child.on("close", end)
+    child.on("exit", (code, signal) => setTimeout(() => end(code, signal), drainMs))
+  })
+}
+
+/** Resumes a run in a process of its own, which `watch` looks after. Stopped from here, it lets go of the run in order. */
+const resume = (
+  self: ReadonlyArray<string>,
+  file: string,
+  runId: string,
+  watch: (watched: Watched) => Effect.Effect<string>,
+): Effect.Effect<Ended & { readonly killed: string | undefined }, CannotWrite> =>
+  Effect.gen(function* () {
+    const err = yield* RunLog.open(RunLog.pathOf(file, runId))
+    const child = start(err, self, file, runId)
     closeSync(err)
-    const said: Array<Buffer> = []
-    let bytes = 0
-    child.stdout?.on("data", (chunk: Buffer) => {
-      if (bytes < mostSaid) said.push(chunk)
-      bytes += chunk.length
-    })
-    const ended = new Promise<Ended>((resolve) => {
-      child.on("error", (error) => resolve({ code: 1, said: JSON.stringify({ error: { tag: "Defect", message: error.message } }) }))
-      child.on("close", (code) => resolve({ code: code ?? 137, said: Buffer.concat(said).toString() }))
-    })
-    ended.then((result) => done(Effect.succeed(result)))
-    return Effect.promise(async () => {
+    alive.add(child)
+    const end = ended(child)
+    const isEnded = Effect.promise(() => end)
+    const stop = Effect.promise(async () => {
       child.kill("SIGTERM")
-      const timer = setTimeout(() => child.kill("SIGKILL"), stopMs)
-      await ended
+      const timer = setTimeout(() => kill(child), stopMs)
+      await end
       clearTimeout(timer)
     })
+    let killed: string | undefined
+    const watched = Effect.flatMap(watch({ pid: child.pid ?? 0 }), (reason) => {
+      killed = reason
+      kill(child)
+      return Effect.never
+    })
+    const left = Effect.map(isEnded, (result) => ({ ...result, killed }))
+    return yield* Effect.onInterrupt(Effect.raceFirst(left, watched), () => stop)
   })
 
 /** What a process said went wrong. */
@@ -91,38 +156,52 @@ const problemOf = (said: string): string | undefined => {
 const outcomes = { finished: "Finished", failed: "Failed", cancelled: "Cancelled", waiting: "Idle", paused: "Idle" } as const
 
 /** How a run was left by its process, or why it was not worked on. */
-const outcomeOf = ({ run }: RunDetails, { code, said }: Ended): Either.Either<Outcome, Refusal<ResumeFailed>> => {
+const outcomeOf = (
+  { run }: RunDetails,
+  { code, signal, said, killed }: Effect.Effect.Success<ReturnType<typeof resume>>,
+  now: number,
+) => {
   const { runId, status, finishedAt, owner } = run
-  const problem = problemOf(said)
+  if (Owners.isAlive(run, now)) return Either.right<Outcome>("Gone")
+  const problem = killed ?? problemOf(said)
   // One that has ended and has an owner is being taken up again; that one waits says nothing, unless its process says so too.
   const isLeft = finishedAt === null ? problem === undefined && isOutcome(code) : owner === null
-  if (isLeft && status in outcomes) return Either.right(outcomes[status as keyof typeof outcomes])
-  const error = new ResumeFailed({ runId, exitCode: code, ...(problem === undefined ? {} : { problem }) })
-  // What cannot be loaded claims nothing. Claims of processes that died are counted in the store, where they were for nothing.
-  return Either.left({ error, fault: code === Exit.input ? "unclaimed" : "nothing" })
+  if (isLeft && status in outcomes) return Either.right<Outcome>(outcomes[status as keyof typeof outcomes])
+  const more = { ...(signal === undefined ? {} : { signal }), ...(problem === undefined ? {} : { problem }) }
+  return Either.left(new ResumeFailed({ runId, exitCode: code, ...more }))
 }
 
 /** Whether a process that ended so had a run that waits. */
 const isOutcome = (code: number): boolean => code === Exit.finished || code === Exit.waiting
 
 /** What works on the runs of a database, `self` being how this program is started. A run whose file nobody knows is left out. */
-export const make =
-  (storage: StorageShape, file: string, self: ReadonlyArray<string>): Worker<WorkError, never> =>
-  ({ runId }) => {
-    const gone = Effect.succeed<Outcome>("Gone")
-    const left = (ended: Ended) =>
-      Effect.matchEffect(storage.inspect(runId), {
-        onSuccess: (details): Effect.Effect<Outcome, Refusal<ResumeFailed>> => outcomeOf(details, ended),
-        onFailure: (error) => (error._tag === "RunNotFound" ? gone : Effect.fail({ error, fault: "nothing" as const })),
-      })
-    const work = Effect.matchEffect(resume(self, file, runId), {
-      onSuccess: left,
-      // The run is not to blame for where its log would go.
-      onFailure: (error): Effect.Effect<Outcome, Refusal<CannotWrite>> => Effect.fail({ error, fault: "nothing" }),
+export const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>): Worker<WorkError, never> => {
+  const fingerprints = new Map<string, { readonly at: number; readonly text: string }>()
+  const stampOf = (source: string) =>
+    Effect.sync(() => {
+      const path = resolve(dirname(file), parseTarget(source).file)
+      const known = fingerprints.get(path)
+      const at = performance.now()
+      if (known !== undefined && at - known.at < fingerprintMs) return known.text
+      const text = Fingerprint.of(path)
+      fingerprints.set(path, { at, text })
+      return text
     })
-    return sourceOf(storage, runId).pipe(
-      Effect.map((source) => (source === undefined ? Either.left({ runIds: [runId] }) : Either.right(work))),
+  return ({ runId }) => {
+    const gone = Effect.succeed<Outcome>("Gone")
+    const work = Effect.gen(function* () {
+      const lineage = yield* lineageOf(storage, runId)
+      const result = yield* resume(self, file, runId, (watched) => hold(storage, lineage, watched))
+      return yield* outcomeOf(yield* storage.inspect(runId), result, yield* Clock.currentTimeMillis)
+    }).pipe(
       // Deleted just now.
-      Effect.catchTag("RunNotFound", () => Effect.succeed(Either.right(gone))),
+      Effect.catchTag("RunNotFound", () => gone),
+    ) satisfies Effect.Effect<Outcome, WorkError | StoreError>
+    return sourceOf(storage, runId).pipe(
+      Effect.map((source) =>
+        source === undefined ? Either.left({ runIds: [runId] }) : Either.right({ work, stamp: stampOf(source) }),
+      ),
+      Effect.catchTag("RunNotFound", () => Effect.succeed(Either.right({ work: gone }))),
     )
   }
+}

@@ -16,9 +16,9 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Schema from "effect/Schema"
-import { nearest, normalise } from "./Argv.ts"
+import { asksFor, nearest, normalise, type Spelled } from "./Argv.ts"
 import * as Catalog from "./Catalog.ts"
-import type { Definition, Reply } from "./Definition.ts"
+import { type Definition, globals, type Reply } from "./Definition.ts"
 import { codeOf, exitCalled, Interrupted, InvalidUsage, isTagged, type Tagged, toReply, Uncaught } from "./Errors.ts"
 import { Exit as Codes, type ExitCode } from "./Exit.ts"
 import * as Help from "./Help.ts"
@@ -51,7 +51,7 @@ type Stopped =
 
 /** Runs a command line, and ends the process. */
 export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
-  const isJson = argv.some((token, index) => (token === "--json" && argv[index + 1] !== "false") || token === "--json=true")
+  const isJson = asksFor(optionsOf(argv), argv, ["--json"])
   const exit = process.exit.bind(process)
   process.exit = ((code?: unknown) => {
     throw exitCalled(code)
@@ -168,8 +168,7 @@ const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effec
     const definition = Catalog.find(words)
     if (definition === undefined) return yield* new InvalidUsage({ problem: unknownCommand(words) })
     const rest = [...moved, ...words.slice(definition.path.length)]
-    const beforeForced = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest
-    if (argv[0] === "help" || beforeForced.some(isHelp)) {
+    if (argv[0] === "help" || asksFor(definition.options, rest, ["--help", "-h"])) {
       yield* screen.print(describe(definition), Help.ofCommand(definition))
       return Codes.finished
     }
@@ -188,6 +187,9 @@ const wordsOf = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<
 
 /** The command that is meant. */
 const definitionOf = (argv: ReadonlyArray<string>): Definition | undefined => Catalog.find(wordsOf(argv)[1])
+
+/** The options that a line may have. */
+const optionsOf = (argv: ReadonlyArray<string>): ReadonlyArray<Spelled> => definitionOf(argv)?.options ?? Object.values(globals)
 
 /** Values are printed as the schema of the command says. */
 const encode = (definition: Definition, value: unknown): unknown => Schema.encodeUnknownSync(definition.output)(value)

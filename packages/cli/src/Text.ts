@@ -125,14 +125,7 @@ const escaped = (character: string): string => {
 
 /** An argument as one would type it into a shell: bash, zsh or, but for control characters, any other. */
 export const quoted = (argument: string): string => {
-  if (/^[\w@%+=:,./-]+$/.test(argument)) return argument
+  if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(argument)) return argument
   if (oneLine(argument) === argument) return `'${argument.replaceAll("'", `'\\''`)}'`
   return `$'${argument.replaceAll(/[\\']/g, escaped).replaceAll("\n", "\\n").replaceAll("\t", "\\t").replaceAll("\r", "\\r").replaceAll(unsafe, escaped)}'`
 }
-
-/** How a run is named to `up --resume`: an id that could be read as a file, an option or a yes is given as `--run-id`. */
-export const resumeOption = (runId: string): ReadonlyArray<string> =>
-  /^[^-/.][^/.]*$/.test(runId) && runId !== "true" && runId !== "false" ? ["--resume", runId] : [`--run-id=${runId}`, "--resume"]
-
-/** The same, as it is typed. */
-export const resumeWords = (runId: string): string => resumeOption(runId).map(quoted).join(" ")

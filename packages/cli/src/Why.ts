@@ -3,9 +3,10 @@
  */
 import { text } from "@smithers/core/ErrorInfo"
 import { notUndone, type RunFailure, type Uncompensated } from "@smithers/core/Errors"
-import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
+import type { NodeSummary, RunDetails, Stuck, WaitSummary } from "@smithers/core/Storage"
+import { commandLine, type Option, resumeLine } from "./CommandLine.ts"
 import { titleOf, waitText } from "./Progress.ts"
-import { longestFailure, oneLine, plural, quoted, resumeOption, shorten, span } from "./Text.ts"
+import { longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
 
 /** What is known of a run. */
 export interface Known {
@@ -25,8 +26,8 @@ export interface Known {
 export const retryDenied = (failure: RunFailure | null, db: string | undefined): ReadonlyArray<string> => {
   const cause = failure?._tag === "CompensationFailed" ? failure.cause : failure
   if (cause?._tag !== "StepFailed" || cause.error.notRetried !== "denied") return []
-  const iteration = cause.iteration === 0 ? [] : ["--iteration", String(cause.iteration)]
-  return [commandLine(db, "retry", cause.runId, cause.nodeId, ...iteration)]
+  const iteration: ReadonlyArray<Option> = cause.iteration === 0 ? [] : [["iteration", String(cause.iteration)]]
+  return [commandLine(db, "retry", [cause.runId, cause.nodeId], iteration)]
 }
 
 /** Why a run is where it is. */
@@ -35,10 +36,6 @@ export interface Why {
   readonly sentence: string
   readonly commands: ReadonlyArray<string>
 }
-
-/** A command of ours, as one types it. */
-export const commandLine = (db: string | undefined, ...words: ReadonlyArray<string>): string =>
-  ["smithers", ...words, ...(db === undefined ? [] : ["--db", db])].map(quoted).join(" ")
 
 /** Those who may decide, where the author has named them. */
 const approversOf = ({ kind, request }: WaitSummary): ReadonlyArray<string> => {
@@ -68,31 +65,28 @@ export const waitLine = (wait: WaitSummary, now: number): string => {
 
 /** The commands that answer a wait. Values for a person to fill in are in capitals. */
 export const commandsFor = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => {
-  const iteration = wait.iteration === 0 ? [] : ["--iteration", String(wait.iteration)]
+  const iteration: ReadonlyArray<Option> = wait.iteration === 0 ? [] : [["iteration", String(wait.iteration)]]
   switch (wait.kind) {
     case "approval": {
       // One of those who may decide stands for whoever does.
       const by = approversOf(wait)
         .slice(0, 1)
-        .flatMap((name) => ["--by", name])
-      const where = ["--node", wait.nodeId, ...iteration, ...by]
-      return [commandLine(db, "approve", wait.runId, ...where), commandLine(db, "deny", wait.runId, ...where)]
+        .map((name) => ["by", name] as const)
+      const where: ReadonlyArray<Option> = [["node", wait.nodeId], ...iteration, ...by]
+      return [commandLine(db, "approve", [wait.runId], where), commandLine(db, "deny", [wait.runId], where)]
     }
     case "human":
-      return [commandLine(db, "answer", wait.runId, wait.nodeId, "--value", "JSON", ...iteration)]
+      return [commandLine(db, "answer", [wait.runId, wait.nodeId], [["value", "JSON"], ...iteration])]
     case "signal": {
-      const correlation = wait.correlation === null ? [] : ["--correlation", wait.correlation]
-      return [commandLine(db, "signal", wait.runId, wait.name ?? "", "--data", "JSON", ...correlation)]
+      const correlation: ReadonlyArray<Option> = wait.correlation === null ? [] : [["correlation", wait.correlation]]
+      return [commandLine(db, "signal", [wait.runId, wait.name ?? ""], [["data", "JSON"], ...correlation])]
     }
     case "subflow":
-      return [commandLine(db, "why", wait.name ?? "")]
+      return [commandLine(db, "why", [wait.name ?? ""])]
     case "timer":
       return []
   }
 }
-
-/** The command that resumes a run. */
-export const resumeLine = (db: string | undefined, runId: string): string => commandLine(db, "up", ...resumeOption(runId))
 
 /** How long after, or before, now. */
 const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${span(at - now)}`)
@@ -100,8 +94,19 @@ const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${s
 /** Says why. */
 export const why = (known: Known): Why => {
   const found = reasonOf(known)
-  const sentence = oneLine(found.sentence)
-  return { ...found, sentence: /[.?!]$/.test(sentence) ? sentence : `${sentence}.` }
+  return { ...found, sentence: ended(oneLine(found.sentence)) }
+}
+
+const ended = (sentence: string): string => (/[.?!]$/.test(sentence) ? sentence : `${sentence}.`)
+
+/** How late a supervisor may be, in milliseconds, before it is taken to be gone. */
+const lateMs = 30_000
+
+/** How often a run was tried in vain, and when it is tried again. */
+export const triedText = ({ since, tries, again }: Stuck, now: number): string => {
+  const tried = `It was tried ${plural(tries, "time")} in ${span(now - since)}`
+  if (again < now - lateMs) return `${tried}, and nobody has tried it since ${span(now - again)}.`
+  return `${tried}, and is tried again ${inTime(again, now)}, or soon after its files have changed.`
 }
 
 const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Known): Why => {
@@ -116,12 +121,20 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     .filter(({ isAnswered }) => !isAnswered)
     .sort((left, right) => urgency(left) - urgency(right) || left.since - right.since)
   const [wait] = open
+  if (run.stuck !== null && !isOwned) {
+    const also = wait === undefined ? "" : ` It also waits for ${awaited(wait)}.`
+    return {
+      reason: "stuck",
+      sentence: `${it} cannot be resumed: ${ended(shorten(oneLine(run.stuck.error.message), 500))} ${triedText(run.stuck, now)}${also}`,
+      commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
+    }
+  }
   switch (run.status) {
     case "finished":
       return {
         reason: "finished",
         sentence: `${it} has finished${alsoExhausted(nodes)}`,
-        commands: [commandLine(db, "output", runId)],
+        commands: [commandLine(db, "output", [runId])],
       }
     case "cancelled":
       return { reason: "cancelled", sentence: `${it} was cancelled; resuming takes that back.${left}`, commands: [resume] }
@@ -140,7 +153,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
       return {
         reason: "paused",
         sentence: `${it} was paused and goes on when it is told to.`,
-        commands: [commandLine(db, "unpause", runId)],
+        commands: [commandLine(db, "unpause", [runId])],
       }
     default:
   }
@@ -149,7 +162,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     return {
       reason: "store-unavailable",
       sentence: `The store is unavailable to the process that works on run ${runId}: that process lives, and has not renewed its lease, which ended at ${since}. The database is locked or full, or the process is stopped; what it has finished is in its memory and is stored once it can write.`,
-      commands: [commandLine(db, "db", "check")],
+      commands: [commandLine(db, "db check")],
     }
   }
   const active = nodes.filter((node) => node.kind === "step" && (node.status === "running" || node.status === "retrying"))
@@ -163,7 +176,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
       return {
         reason: "running",
         sentence: `${it} is at work on "${first.nodeId}" (attempt ${first.attempt}${since})${others}${also}`,
-        commands: open[0] === undefined ? [commandLine(db, "logs", runId, "--follow")] : commandsFor(open[0], db),
+        commands: open[0] === undefined ? [commandLine(db, "logs", [runId], ["follow"])] : commandsFor(open[0], db),
       }
     }
     const next = active.reduce((least, node) => ((node.retryAt ?? 0) < (least.retryAt ?? 0) ? node : least))
@@ -171,7 +184,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     return {
       reason: "retrying",
       sentence: `${it} tries "${next.nodeId}" again ${inTime(next.retryAt ?? now, now)}${error} (${plural(next.attempt, "attempt")} so far).`,
-      commands: [commandLine(db, "logs", runId, "--follow")],
+      commands: [commandLine(db, "logs", [runId], ["follow"])],
     }
   }
   if (isTold && !isOwned) {
@@ -202,7 +215,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     }
   }
   if (isOwned) {
-    return { reason: "running", sentence: `${it} is being worked on.`, commands: [commandLine(db, "logs", runId, "--follow")] }
+    return { reason: "running", sentence: `${it} is being worked on.`, commands: [commandLine(db, "logs", [runId], ["follow"])] }
   }
   const isOrphaned = run.owner !== null || run.status === "running"
   return {

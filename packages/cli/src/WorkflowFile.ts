@@ -72,13 +72,15 @@ const prepare = async (folder: string): Promise<void> => {
 
 const extensions = [".ts", ".mts", ".tsx", ".js", ".mjs", ".jsx"]
 
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
+
 /** Whether something that was typed is meant to be a file, and not the id of a run. */
 export const looksLikeFile = (text: string): boolean => isFileName(text) || text.split("#", 1)[0]?.includes("/") === true
 
 /** Whether something that was typed where a run is meant is the file of a workflow all the same. */
 export const isFileName = (text: string): boolean => {
   const [path = ""] = text.split("#", 1)
-  return extensions.includes(extname(path)) || existsSync(path)
+  return extensions.includes(extname(path)) || isFile(path)
 }
 
 /** Splits `file.tsx#name`. */

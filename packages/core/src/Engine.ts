@@ -32,7 +32,7 @@ import {
 import { generateRunId } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
-import { endOf, infoOf, toldOf } from "./internal/outbox.ts"
+import { endOf, toldOf } from "./internal/outbox.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
@@ -60,7 +60,7 @@ export interface RunRequest {
  * to start it from (`RunNotFound`), or its id is that of a run with another input (`InputMismatch`) or of another workflow
  * (`WorkflowMismatch`). The run is as it was, and can be resumed.
  */
-export type EngineError = RunDriver.DriverError | RunNotFound | InputMismatch | WorkflowMismatch
+export type EngineError = RunDriver.DriverError
 
 /**
  * Works on runs. At most one process works on a run: it holds a claim, and one that has lost it changes nothing more (`RunFenced`). Work that
@@ -151,6 +151,8 @@ interface Active {
   joined: number
   /** The last caller left: the run is being suspended, and whoever comes now opens it again. */
   isLeaving: boolean
+  /** Child runs that cannot be worked on, and why. */
+  readonly obstacles: Map<string, Cause.Cause<EngineError>>
 }
 
 /** The pause before a child run is started that the store could not open for the moment. */
@@ -248,20 +250,19 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           // The plan knows it as an object; whoever made the plan made it of a definition.
           const definition = child.definition as RunDriver.Definition<unknown>
           const revive = (yield* isAwaitedAgain(parent, runId, place)) ? (["failed", "cancelled"] as const) : []
-          const active = yield* enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" })
+          const entered = yield* Effect.exit(enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" }))
           if (!place.isAttached) return
+          if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
+          const active = entered.value
           parent.children.set(runId, active)
+          parent.obstacles.delete(runId)
           const unlink = active.control.commits.link(parent.control.commits)
-          const forget = Effect.sync(() => {
+          const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {
             unlink()
             if (parent.children.get(runId) === active) parent.children.delete(runId)
-          })
-          const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {
-            const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
-            // A store that fails for a moment says nothing of the child.
-            if (Option.exists(failure, isTransient))
-              return Effect.zipRight(forget, startAgain(parent, { runId, child, parent: place }))
-            return Effect.zipRight(tellParent(parent, runId, place, exit), forget)
+            return Exit.isSuccess(exit)
+              ? tellParent(parent, runId, place)
+              : keptFrom(parent, { runId, child, parent: place }, exit.cause)
           })
           yield* Effect.forkIn(Effect.interruptible(told), scope)
         }).pipe(
@@ -280,6 +281,23 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         if (epoch !== undefined && parent.control.epoch === epoch && !parent.isLeaving) yield* startChild(parent)(started)
       })
 
+    /** Stops a run with what keeps a child run from being worked on, once nothing else of it can go on. */
+    const keptFrom = (parent: Active, started: RunDriver.StartedChild, cause: Cause.Cause<EngineError>) =>
+      Effect.suspend((): Effect.Effect<void, never, unknown> => {
+        const failure = Cause.failureOption(cause)
+        // Another process has it, or it was only let go of.
+        if (Cause.isInterruptedOnly(cause) || Option.exists(failure, ({ _tag }) => _tag === "RunFenced")) return Effect.void
+        // A store that fails for a moment says nothing of the child.
+        if (Option.exists(failure, isTransient)) return Effect.asVoid(Effect.forkIn(startAgain(parent, started), scope))
+        const { runId } = started
+        parent.obstacles.set(runId, cause)
+        const stop = Effect.andThen(atRest(started.parent.runId, parent), () => {
+          if (parent.obstacles.get(runId) === cause) parent.control.obstruct(cause)
+        })
+        const over = Effect.exit(Deferred.await(parent.settled))
+        return Effect.asVoid(Effect.forkIn(Effect.interruptible(Effect.race(Effect.ignore(stop), over)), scope))
+      })
+
     /**
      * Whether a child run has ended, and its parent waits for it once more. Another process may have ended it just now: that is on its way to
      * the parent, or was heard by whoever has the parent since.
@@ -296,20 +314,10 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         return run.owner !== null && run.epoch === parent.control.epoch
       })
 
-    /** Tells a parent how a child run ended that needed no work, or that could not be worked on. */
-    const tellParent = (
-      parent: Active,
-      runId: string,
-      { nodeId, iteration }: RunState.Parent,
-      exit: Exit.Exit<RunDriver.Settlement, EngineError>,
-    ): Effect.Effect<void> =>
+    /** Tells a parent how a child run has ended, also one that needed no work. */
+    const tellParent = (parent: Active, runId: string, { nodeId, iteration }: RunState.Parent): Effect.Effect<void> =>
       Effect.gen(function* () {
-        const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
-        // Another process has it, or it was only let go of.
-        if (Exit.isFailure(exit) && (Option.isNone(failure) || failure.value._tag === "RunFenced")) return
-        const end = Option.isSome(failure)
-          ? ({ status: "failed", error: infoOf(failure.value) } as const)
-          : endOf(yield* storage.load(runId))
+        const end = endOf(yield* storage.load(runId))
         if (end === undefined) return
         const [id, at] = [yield* generateRunId, yield* Millis.now]
         parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
@@ -410,6 +418,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           driver: undefined,
           joined: 1,
           isLeaving: false,
+          obstacles: new Map(),
         }
         actives.set(runId, active)
         const driven: Effect.Effect<RunDriver.Settlement, EngineError, R> = Effect.uninterruptible(
@@ -448,7 +457,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       )
 
     /** Waits until a run has nothing left to do here, nor its child runs, commands that are on their way included. */
-    const idle = (runId: string, active: Active): Effect.Effect<Idle, StoreError> =>
+    const atRest = (runId: string, active: Active): Effect.Effect<Idle, StoreError> =>
       Effect.gen(function* () {
         for (let seen = -1; ; seen = yield* active.control.commits.after(seen)) {
           const before = restOf(active)
@@ -460,6 +469,10 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
             return { _tag: "Idle", waiting: after.waiting, isPaused: after.isPaused } as const
         }
       })
+
+    /** The same, unless a child run that cannot be worked on is in the way: then that is what comes of it. */
+    const idle = (runId: string, active: Active): Effect.Effect<Idle, StoreError> =>
+      Effect.flatMap(atRest(runId, active), (rest) => (active.obstacles.size === 0 ? Effect.succeed(rest) : Effect.never))
 
     const joinUntilIdle: EngineShape["joinUntilIdle"] = (definition, request) =>
       Effect.uninterruptibleMask((restore) =>
@@ -479,7 +492,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         const ended = (epoch: number) =>
           Effect.gen(function* () {
             const before = yield* storage.load(runId)
-            if (before.status === "waiting" || before.status === "paused") released = before.status
+            if (before.status === "waiting" || before.status === "paused" || before.status === "running") released = before.status
             return yield* endClaimed(before, epoch, end)
           })
         return Effect.acquireUseRelease(

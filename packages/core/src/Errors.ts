@@ -133,24 +133,18 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedO
 }
 
 /**
- * A step was interrupted by the end of its process too many times in a row; it is taken to be what ends it. Without a `nodeId` it is the
- * run itself that could not be taken up so many times, for the reason that `error` gives where it is known.
+ * A process died too many times in a row: while it ran this step, which is taken to be what ends it, or without a `nodeId` each time before
+ * anything came of its claim of the run. Only deaths of processes count; what does not load, render or fit is tried again.
  */
 export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
   ...runFields,
   nodeId: Schema.optional(Schema.String),
   iteration: Schema.optional(Schema.Number),
   interruptions: Schema.Number,
-  error: Schema.optional(ErrorInfo),
 }) {
   override get message(): string {
-    if (this.nodeId === undefined) {
-      const why =
-        this.error === undefined
-          ? "Each time it was claimed and nothing came of it, as when its process dies of it."
-          : sentence(text(this.error))
-      return `Run "${this.runId}" could not be taken up ${this.interruptions} times in a row. ${why} Nothing that is done is lost: repair the workflow, then resume the run.`
-    }
+    if (this.nodeId === undefined)
+      return `The process of run "${this.runId}" died ${this.interruptions} times in a row before anything came of it. Nothing that is done is lost: repair the workflow, then resume the run.`
     return `Step "${this.nodeId}" of run "${this.runId}" was running each of the last ${this.interruptions} times the process died. Repair the step, then resume the run.`
   }
 }

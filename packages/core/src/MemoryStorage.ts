@@ -28,14 +28,15 @@ import {
   type RunSummary,
   Storage,
   type StorageShape,
+  stuckAgain,
   unlistable,
   type WaitSummary,
 } from "./Storage.ts"
 
 interface Stored {
   readonly created: NewRun
-  /** The last claim of which something came. */
-  fruitful: number
+  /** Claims in a row of which nothing came and that were not given back, the present one included. */
+  deaths: number
   run: RunSummary
   state: RunState.RunState
   readonly log: Array<LoggedEvent>
@@ -100,11 +101,11 @@ export const make = (): StorageShape => {
   ): void => {
     const { workflow, version, tags, source = null, parent } = create
     const times = { createdAt: now, updatedAt: now, finishedAt: null }
-    const from = { source, parent: parent ?? null }
+    const from = { source, parent: parent ?? null, stuck: null }
     const run: RunSummary = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
     const state = { ...RunState.empty(runId), workflow, version, input: create.input, status, parent }
     const rows = { log: [], attempts: new Map(), waits: new Map(), plans: [], times: new Map() }
-    stored.set(runId, { created: create, fruitful: 0, run, state, ...rows })
+    stored.set(runId, { created: create, deaths: 0, run, state, ...rows })
   }
   const spawn = (runId: string, create: NewRun, now: Millis.Millis): void => {
     if (!stored.has(runId)) insert(runId, create, now, "suspended", { epoch: 0, owner: null, leaseUntil: null })
@@ -147,7 +148,8 @@ export const make = (): StorageShape => {
       if (event._tag === "NodeReset") forget(canonical([frame.runId, event.nodeId, event.iteration]))
     })
     entry.state = { ...entry.state, frame: frame.frame }
-    entry.fruitful = entry.run.epoch
+    entry.deaths = 0
+    entry.run = { ...entry.run, stuck: null }
     for (const { runId, create } of frame.spawned ?? []) spawn(runId, create, frame.at)
     for (const command of frame.sent ?? []) deliver(command)
     if (frame.spawned !== undefined || frame.sent !== undefined) news.tick()
@@ -188,6 +190,7 @@ export const make = (): StorageShape => {
         if (run.leaseUntil !== null && run.leaseUntil > now) return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
         const epoch = run.epoch + 1
         entry.run = { ...run, ...claim, epoch }
+        entry.deaths++
         return Effect.succeed({ _tag: "Claimed", epoch })
       }),
     origin: (runId) =>
@@ -243,12 +246,18 @@ export const make = (): StorageShape => {
         const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
         const runs = free
           .filter((entry) => canGoOn(entry) && isWanted(entry))
-          .map(({ run: { runId, workflow, source, epoch }, fruitful, log }) => {
+          .map(({ run: { runId, workflow, source }, deaths, log }) => {
             const last = log.findLast(({ event }) => event._tag !== "RunResumed")
             const pending = [...inbox.values()].findLast((command) => command.runId === runId)
-            return { runId, workflow, source, tries: epoch - fruitful, mark: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
+            return { runId, workflow, source, deaths, mark: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
           })
         return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
+      }),
+    noteStuck: (runId, note, now) =>
+      Effect.sync(() => {
+        const entry = stored.get(runId)
+        if (entry === undefined || isEnded(entry.run) || (entry.run.leaseUntil !== null && entry.run.leaseUntil > now)) return
+        entry.run = { ...entry.run, stuck: stuckAgain(entry.run.stuck, note) }
       }),
     release: (runId, epoch, now, released = "suspended") =>
       Effect.sync(() => {
@@ -257,6 +266,7 @@ export const make = (): StorageShape => {
         const status = isEnded(entry.run) ? entry.run.status : released
         entry.run = { ...entry.run, status, owner: null, leaseUntil: null, updatedAt: now }
         entry.state = { ...entry.state, status }
+        entry.deaths = Math.max(0, entry.deaths - 1)
         news.tick()
       }),
     prepareOutputs: () => Effect.void,
@@ -275,7 +285,7 @@ export const make = (): StorageShape => {
       }),
     inbox: Effect.sync(() => [...inbox.values()]),
     changes: news.after,
-    runs: ({ status, workflow, tag, parent, before, limit = 100 }) =>
+    runs: ({ status, workflow, tag, parent, runIds, before, limit = 100 }) =>
       Effect.sync(() => {
         const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
         const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
@@ -285,6 +295,7 @@ export const make = (): StorageShape => {
           .filter((run) => workflow === undefined || run.workflow === workflow)
           .filter((run) => tag === undefined || run.tags.includes(tag))
           .filter((run) => parent === undefined || run.parent?.runId === parent)
+          .filter((run) => runIds === undefined || runIds.includes(run.runId))
           .slice(0, limit)
       }),
     waits: ({ runId, runIds, kind, all = false, isAnswered, limit = 100 }) =>

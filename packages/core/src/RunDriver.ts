@@ -16,6 +16,7 @@ import {
   CrashLoop,
   EndlessPass,
   IncompatibleOutput,
+  type InputMismatch,
   InvalidInput,
   type InvalidWorkflow,
   LoopLimitReached,
@@ -101,13 +102,15 @@ export type Settlement =
 /**
  * What stops the work on a run without ending the run, which can be resumed: the store (`StoreError`, `RunNotFound`), another process that has
  * the run now (`RunFenced`), or the workflow, where it has another name, does not accept the input or the outputs that are stored, or gives no
- * plan (`WorkflowMismatch`, `InvalidInput`, `IncompatibleOutput`, `InvalidWorkflow`, `RenderFailed`).
+ * plan (`WorkflowMismatch`, `InputMismatch`, `InvalidInput`, `IncompatibleOutput`, `InvalidWorkflow`, `RenderFailed`). A child run that cannot
+ * be worked on stops its parent with the same error, once nothing else of that can go on.
  */
 export type DriverError =
   | StoreError
   | RunNotFound
   | RunFenced
   | WorkflowMismatch
+  | InputMismatch
   | IncompatibleOutput
   | InvalidInput
   | InvalidWorkflow
@@ -116,6 +119,8 @@ export type DriverError =
 /** What the world outside may tell a driver. */
 export interface Control {
   readonly deliver: (command: Command) => void
+  /** Says that nothing of the run can go on since a child run cannot be worked on, and why. */
+  readonly obstruct: (cause: Cause.Cause<DriverError>) => void
   /** Says that another process has the run now. */
   readonly fence: () => void
   /** Says that the store is not there any more. */
@@ -141,12 +146,14 @@ type Item =
   | { readonly _tag: "Command"; readonly command: Command }
   | { readonly _tag: "Fenced" }
   | { readonly _tag: "Lost"; readonly error: StoreGone }
+  | { readonly _tag: "Obstructed"; readonly cause: Cause.Cause<DriverError> }
 
 /** Makes the control of a driver that is about to begin. */
 export const control = (): Control => {
   const mailbox = Mailbox.make<Item>()
   return {
     deliver: (command) => mailbox.push({ _tag: "Command", command }),
+    obstruct: (cause) => mailbox.push({ _tag: "Obstructed", cause }),
     fence: () => mailbox.push({ _tag: "Fenced" }),
     lose: (error) => mailbox.push({ _tag: "Lost", error }),
     epoch: undefined,
@@ -285,8 +292,9 @@ export const drive = <R>(
     const { control, runId, epoch } = options
     control.epoch = epoch
     const status = (): Released => {
-      // A run of which nothing came, since its code cannot be loaded, waits as before.
-      if (control.stood === "waiting" || control.stood === "paused") return control.stood
+      // A run of which nothing came, since its code cannot be loaded, stands as before: a crash that is not noted yet is noted later.
+      const { stood } = control
+      if (stood === "waiting" || stood === "paused" || stood === "running") return stood
       return control.isPaused ? "paused" : control.waiting.length > 0 ? "waiting" : "suspended"
     }
     const release = Effect.flatMap(Millis.now, (now) => storage.release(runId, epoch, now, status()))
@@ -328,7 +336,7 @@ const loop = (
     let now = Millis.unsafeNow(clock)
 
     let state = created === undefined ? yield* storage.load(runId) : RunState.empty(runId)
-    options.control.stood = state.status
+    if (created === undefined) options.control.stood = state.status
     const { workflow } = created ?? state
     if (definition.name !== undefined && definition.name !== workflow) {
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: workflow })
@@ -642,6 +650,7 @@ const loop = (
           for (const item of mailbox.drain()) {
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
             if (item._tag === "Lost") return yield* item.error
+            if (item._tag === "Obstructed") return yield* Effect.failCause(item.cause)
             if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))
             else absorb(item)
           }

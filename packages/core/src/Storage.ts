@@ -179,6 +179,29 @@ export interface Delivery {
 
 const fields = { runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number }
 
+/**
+ * Why a run could not be resumed when it was tried last: its code does not load or draw a plan, what is stored does not fit it, or its
+ * process ended too early. Gone once the run goes on. Times are epoch milliseconds.
+ */
+export const Stuck = Schema.Struct({
+  /** When it was first tried in vain. */
+  since: Schema.Number,
+  /** How many times in a row it was tried in vain. */
+  tries: Schema.Number,
+  /** When whoever tried it last tries it again. */
+  again: Schema.Number,
+  error: Schema.Struct({ name: Schema.String, message: Schema.String }),
+})
+export type Stuck = typeof Stuck.Type
+
+/** A note on a run that has one already. */
+export const stuckAgain = (before: Stuck | null, { since, tries, again, error }: Stuck): Stuck => ({
+  since: Math.min(before?.since ?? since, since),
+  tries: Math.max((before?.tries ?? 0) + 1, tries),
+  again,
+  error,
+})
+
 /** A run as listed. Times are epoch milliseconds. */
 export const RunSummary = Schema.Struct({
   runId: Schema.String,
@@ -197,6 +220,8 @@ export const RunSummary = Schema.Struct({
   source: Schema.NullOr(Schema.String),
   /** The node of another run that started it, and whether that node waits for it. */
   parent: Schema.NullOr(Schema.Struct({ ...fields, isAttached: Schema.Boolean })),
+  /** Why it could not be resumed, where that is so. */
+  stuck: Schema.NullOr(Stuck),
 })
 export type RunSummary = typeof RunSummary.Type
 
@@ -307,14 +332,16 @@ export interface RunFilter {
   readonly tag?: string
   /** Only runs that this one started. */
   readonly parent?: string
+  /** Only these runs. */
+  readonly runIds?: ReadonlyArray<string>
   /** Runs created before this one. */
   readonly before?: string
   /** At most this many, 100 unless told. */
   readonly limit?: number
 }
 
-/** How a run stands that is given up. */
-export type Released = "suspended" | "waiting" | "paused"
+/** How a run stands that is given up: as it was where nothing came of the claim, also `running` where a crash is not noted yet. */
+export type Released = "suspended" | "waiting" | "paused" | "running"
 
 /** What is not looked for, so that it does not stand in the way of the rest. */
 export interface Except {
@@ -327,8 +354,11 @@ export interface Due {
   readonly runId: string
   readonly workflow: string
   readonly source: string | null
-  /** How many times in a row it was claimed and nothing came of it. */
-  readonly tries: number
+  /**
+   * How many times in a row its process died before anything came of its claim. A claim that was given back in order does not count, and
+   * neither does one of which a frame came.
+   */
+  readonly deaths: number
   /** What there is to go on from. The same as before where nothing came of the claims since, and the run was told nothing. */
   readonly mark: string
 }
@@ -357,6 +387,11 @@ export interface StorageShape {
     claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
     leaseUntil: Millis,
   ) => Effect.Effect<ReadonlyArray<string>, StoreError>
+  /**
+   * Notes why a run could not be resumed, and when it is tried again. What was noted before makes `since` earlier and counts in `tries`. Does
+   * nothing where somebody works on the run, it has ended or there is none. The first frame of the next claim takes the note away.
+   */
+  readonly noteStuck: (runId: string, note: Stuck, now: Millis) => Effect.Effect<void, StoreError>
   /** Gives up the claim on a run that has not ended, `suspended` unless told. Does nothing when it is lost already. */
   readonly release: (runId: string, epoch: number, now: Millis, status?: Released) => Effect.Effect<void, StoreError>
   /**

@@ -12,21 +12,18 @@ import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Engine, type EngineError } from "./Engine.ts"
 import {
   CrashLoop,
-  type ErrorInfo,
   type InvalidSetting,
   InvalidWorkflow,
   type RunFenced,
   type RunNotFound,
-  StoreError,
+  type StoreError,
   WorkDied,
 } from "./Errors.ts"
 import * as Jumps from "./internal/jumps.ts"
-import { infoOf } from "./internal/outbox.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
@@ -81,18 +78,16 @@ export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Re
  */
 export type Outcome = "Finished" | "Failed" | "Cancelled" | "Idle" | "Gone"
 
-/** Why a run could not be worked on. */
-export interface Refusal<out E> {
-  readonly error: E | StoreError
-  /**
-   * What that says against the run, which is ended once `maxTries` such tries came in a row: `claimed` where it was claimed for nothing, which
-   * the store counts; `unclaimed` where it did not come to that, which the supervisor counts; `nothing` where the run is not to blame.
-   */
-  readonly fault: "claimed" | "unclaimed" | "nothing"
+/** How to work on a run. */
+export interface Task<out E, out R> {
+  /** Fails where the run cannot be worked on. What it fails with is said of the run (`Stuck`) and never ends it: it is tried again. */
+  readonly work: Effect.Effect<Outcome, E | StoreError, R>
+  /** What the work depends on outside of the store, as text. A run that cannot be worked on is tried again soon after it changes. */
+  readonly stamp?: Effect.Effect<string>
 }
 
 /** The work on a run or, to the left, what is left out from now on since it is not known here how to work on it. */
-export type Work<E, R> = Either.Either<Effect.Effect<Outcome, Refusal<E>, R>, Except>
+export type Work<E, R> = Either.Either<Task<E, R>, Except>
 
 /** How runs are worked on. The work of a run is interrupted when the supervisor stops, and must have let go of the run then. */
 export type Worker<E, R> = (due: Due) => Effect.Effect<Work<E, R>, StoreError, R>
@@ -110,8 +105,8 @@ export interface SupervisorSettings {
   /** Runs worked on at once; 16 unless told. */
   readonly maxConcurrent?: number
   /**
-   * How many times in a row a run may be tried without anything coming of it, because its workflow cannot be loaded or its process dies
-   * of it, before it is ended as failed (`CrashLoop`). Claims are counted in the store, so that they survive the supervisor; 5 unless told.
+   * How many times in a row the process of a run may die before anything comes of its claim, until the run is ended as failed (`CrashLoop`).
+   * The store counts them, so that they survive the supervisor. Nothing else ends a run: what does not load or fit is tried again. Default: 5.
    */
   readonly maxTries?: number
 }
@@ -147,7 +142,7 @@ export type Action<E = EngineError> =
       readonly error: E | WorkDied | StoreError | RunNotFound | RunFenced
       readonly again: number
     }
-  /** The run could not be taken up `maxTries` times in a row, and has been ended as failed. */
+  /** The process of the run died `maxTries` times in a row before anything came of its claim. The run has been ended as failed. */
   | { readonly _tag: "CrashLoop"; readonly runId: string; readonly workflow: string; readonly failure: CrashLoop }
   /** It is not known here how to work on this run, or on any of its workflow: said once, of the first of those that are left out for it. */
   | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
@@ -174,12 +169,20 @@ export class Supervisor extends Context.Tag("@smithers/core/Supervisor")<Supervi
 const firstPauseMs = 1000
 const longestPauseMs = 300_000
 
+/** Characters that are kept of why a run is stuck: more than people read, and little to store again and again. */
+const longestReason = 2000
+
+/** A run that is left alone. */
 interface Pause {
   readonly times: number
-  /** Of them those that did not come to a claim. */
-  readonly unclaimed: number
+  /** When it was first left alone. */
+  readonly first: Millis.Millis
   /** By the time of the process, so that nobody ends or prolongs it who sets the clock. */
+  readonly since: number
   readonly until: number
+  /** What the work on it depended on when it began, and depends on now. */
+  readonly before: string | undefined
+  readonly stamp: Effect.Effect<string> | undefined
 }
 
 /** Reads how a supervisor works. */
@@ -201,31 +204,40 @@ interface Let {
 const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, never>["report"]) =>
   Effect.gen(function* () {
     const engine = yield* Engine
+    const storage = yield* Storage
     const pauses = new Map<string, Pause>()
     const lets = new Map<string, Let>()
 
-    /** Leaves a run alone for a while, longer each time. Answers with until when. */
-    const pauseFor = (runId: string, isUnclaimed = false): Effect.Effect<number> =>
+    /** Leaves a run alone for a while, longer each time. */
+    const pauseFor = (runId: string, seen: Pick<Pause, "before" | "stamp"> = unseen) =>
       Effect.gen(function* () {
         const before = pauses.get(runId)
         const times = (before?.times ?? 0) + 1
         const jitter = yield* Random.nextRange(0.8, 1.2)
         const pauseMs = Math.ceil(Math.min(firstPauseMs * 2 ** (times - 1), longestPauseMs) * jitter)
-        const until = (yield* Millis.steady) + pauseMs
-        pauses.set(runId, { times, unclaimed: (before?.unclaimed ?? 0) + Number(isUnclaimed), until })
-        return (yield* Millis.now) + pauseMs
+        const [now, since] = [yield* Millis.now, yield* Millis.steady]
+        const pause = { times, first: before?.first ?? now, since, until: since + pauseMs, ...seen }
+        pauses.set(runId, pause)
+        return { ...pause, now, again: Millis.after(now, Millis.make(pauseMs)) }
       })
 
     const refuse = (
       { runId, workflow }: Due,
       error: Extract<Action<E>, { readonly _tag: "Refused" }>["error"],
-      isUnclaimed?: boolean,
-    ) => Effect.flatMap(pauseFor(runId, isUnclaimed), (again) => report({ _tag: "Refused", runId, workflow, error, again }))
+      seen?: Pick<Pause, "before" | "stamp">,
+    ) =>
+      Effect.gen(function* () {
+        const { first, now, times: tries, again } = yield* pauseFor(runId, seen)
+        const reason = { name: error._tag, message: error.message.slice(0, longestReason) }
+        // It is said below also where it cannot be kept.
+        yield* Effect.ignore(storage.noteStuck(runId, { since: first, tries, again, error: reason }, now))
+        yield* report({ _tag: "Refused", runId, workflow, error, again })
+      })
 
-    /** Ends a run that cannot be taken up. Where that does not work either, it is tried again after a while. */
-    const giveUp = (due: Due, tries: number, error: ErrorInfo | undefined): Effect.Effect<void> => {
-      const { runId, workflow } = due
-      const failure = new CrashLoop({ runId, interruptions: tries, ...(error === undefined ? {} : { error }) })
+    /** Ends a run whose process dies each time it is claimed. Where that does not work either, it is tried again after a while. */
+    const giveUp = (due: Due): Effect.Effect<void> => {
+      const { runId, workflow, deaths } = due
+      const failure = new CrashLoop({ runId, interruptions: deaths })
       return Effect.matchEffect(engine.abandon(runId, failure), {
         onFailure: (problem) => refuse(due, problem),
         onSuccess: (isEnded) => {
@@ -236,31 +248,23 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
       })
     }
 
-    const isHopeless = ({ tries }: Due): boolean => tries >= maxTries
+    const isHopeless = ({ deaths }: Due): boolean => deaths >= maxTries
 
     /** Works on a run until it is let go of again. */
-    const takeUp = <R>(due: Due, work: Effect.Effect<Outcome, Refusal<E>, R>): Effect.Effect<void, never, R> => {
-      const { runId, workflow, tries } = due
-      if (isHopeless(due)) return giveUp(due, tries, undefined)
-      const died = (defect: unknown): Refusal<WorkDied> => {
-        const error = new WorkDied({ runId, error: { ...Raised.describe(defect), retryable: false } })
-        return { error, fault: "claimed" }
-      }
-      const safely: Effect.Effect<Outcome, Refusal<E | WorkDied>, R> = Effect.catchAllDefect(work, (defect) =>
-        Effect.fail(died(defect)),
-      )
-      const settle = Effect.matchEffect(safely, {
-        onSuccess: (how) =>
-          Effect.flatMap(Millis.steady, (at) => {
-            if (how === "Idle" || how === "Gone") lets.set(runId, { mark: due.mark, at })
-            else pauses.delete(runId)
-            return how === "Gone" ? Effect.void : report({ _tag: "Settled", runId, workflow, how })
-          }),
-        onFailure: ({ error, fault }) => {
-          const isUnclaimed = fault === "unclaimed"
-          const failed = tries + 1 + (isUnclaimed ? (pauses.get(runId)?.unclaimed ?? 0) : 0)
-          return fault !== "nothing" && failed >= maxTries ? giveUp(due, failed, infoOf(error)) : refuse(due, error, isUnclaimed)
-        },
+    const takeUp = <R>(due: Due, { work, stamp }: Task<E, R>): Effect.Effect<void, never, R> => {
+      const { runId, workflow } = due
+      if (isHopeless(due)) return giveUp(due)
+      const settle = Effect.gen(function* () {
+        const before = stamp === undefined ? undefined : yield* stamp
+        const died = (defect: unknown) =>
+          Effect.fail(new WorkDied({ runId, error: { ...Raised.describe(defect), retryable: false } }))
+        const safely: Effect.Effect<Outcome, E | StoreError | WorkDied, R> = Effect.catchAllDefect(work, died)
+        const ended = yield* Effect.either(safely)
+        if (Either.isLeft(ended)) return yield* refuse(due, ended.left, { before, stamp })
+        const how = ended.right
+        if (how === "Idle" || how === "Gone") lets.set(runId, { mark: due.mark, at: yield* Millis.steady })
+        else pauses.delete(runId)
+        if (how !== "Gone") yield* report({ _tag: "Settled", runId, workflow, how })
       })
       const begin = Effect.zipRight(Metric.increment(Metrics.runsSupervised), report({ _tag: "Resumed", runId, workflow }))
       // Whatever is wrong with us: a run that nothing came of is not looked at again at once.
@@ -270,11 +274,17 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
     }
 
     /** Pauses that are not over. One that was over long ago is of a run that others took up meanwhile. */
-    const resting = (steady: number): ReadonlyArray<{ readonly runId: string; readonly leftMs: number }> => {
-      for (const [runId, { until }] of pauses) if (until + longestPauseMs < steady) pauses.delete(runId)
-      for (const [runId, { at }] of lets) if (at + 2 * longestPauseMs < steady) lets.delete(runId)
-      return [...pauses].flatMap(([runId, { until }]) => (until > steady ? [{ runId, leftMs: until - steady }] : []))
-    }
+    const resting = (steady: number): Effect.Effect<ReadonlyArray<{ readonly runId: string; readonly leftMs: number }>> =>
+      Effect.gen(function* () {
+        for (const [runId, { since, until, before, stamp }] of pauses) {
+          if (until + longestPauseMs < steady) pauses.delete(runId)
+          // What changes all the time is tried no more often than this.
+          if (stamp === undefined || steady < since + firstPauseMs || until <= steady) continue
+          if ((yield* stamp) !== before) pauses.delete(runId)
+        }
+        for (const [runId, { at }] of lets) if (at + 2 * longestPauseMs < steady) lets.delete(runId)
+        return [...pauses].flatMap(([runId, { until }]) => (until > steady ? [{ runId, leftMs: until - steady }] : []))
+      })
     /**
      * Whether a run that can go on is as it was before it was last let go of: nothing came of that, so it is left alone for a while, longer
      * each time. Whatever makes it due, it must not be taken up again at once.
@@ -290,6 +300,8 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
     return { isHopeless, takeUp, resting, isSpinning }
   })
 
+const unseen = { before: undefined, stamp: undefined }
+
 /** Works once on every run that can go on now, some at a time, and waits until all of them are let go of again. */
 export const once = <E extends Problem, R>(
   options: WorkerOptions<E, R>,
@@ -304,7 +316,7 @@ export const once = <E extends Problem, R>(
         worker(due),
         Either.match({
           onLeft: () => report({ _tag: "Unknown", runId: due.runId, workflow: due.workflow }),
-          onRight: (work) => takeUp(due, work),
+          onRight: (task) => takeUp(due, task),
         }),
       )
     yield* Effect.forEach(runs, take, { concurrency: maxConcurrent, discard: true })
@@ -334,7 +346,7 @@ export const makeWith = <E extends Problem, R>(
     const look = Effect.gen(function* () {
       const [now, began] = [yield* Millis.now, yield* Millis.steady]
       const taken: Array<Action<E>> = []
-      const pauses = resting(began)
+      const pauses = yield* resting(began)
       // What nobody here can work on now must not stand in the way of the rest, of which a part at a time is answered.
       const leaveOut = {
         workflows: [...unknown.workflows],
@@ -398,16 +410,10 @@ const inProcess = <R>(registry: Registry<R>): Effect.Effect<Worker<EngineError, 
     const definition = registry.find(workflow)
     if (definition === undefined) return Effect.succeed(Either.left({ workflows: [workflow] }))
     const request = { runId, create: undefined, revive: [], onIncompatible: "fail", isPatient: false } as const
-    const work = Effect.matchEffect(engine.joinUntilIdle(definition, request), {
-      onSuccess: ({ _tag }) => Effect.succeed<Outcome>(_tag),
-      onFailure: (error): Effect.Effect<Outcome, Refusal<EngineError>> => {
-        // Another process was first, or the run is gone: nothing to do for us.
-        if (error._tag === "RunFenced" || error._tag === "RunNotFound") return Effect.succeed("Gone")
-        // What the store has against it is not the run's fault.
-        return Effect.fail({ error, fault: Schema.is(StoreError)(error) ? "nothing" : "claimed" })
-      },
-    })
-    return Effect.succeed(Either.right(work))
+    const joined = Effect.map(engine.joinUntilIdle(definition, request), ({ _tag }): Outcome => _tag)
+    // Another process was first, or the run is gone: nothing to do for us.
+    const gone = () => Effect.succeed<Outcome>("Gone")
+    return Effect.succeed(Either.right({ work: Effect.catchTags(joined, { RunFenced: gone, RunNotFound: gone }) }))
   })
 
 const log = (action: Action): Effect.Effect<void> => {

@@ -119,6 +119,8 @@ const makeWriter = (
         }
         return queue.write({ operation: "renew", run })
       },
+      noteStuck: (runId, note, now) =>
+        queue.write({ operation: "noteStuck", run: () => Either.right(claims.noteStuck(runId, note, now)) }),
       due: (now, except) =>
         read("due", () => {
           connection.ensureThere()

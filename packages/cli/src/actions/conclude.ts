@@ -7,10 +7,11 @@ import type { RunDetails, StorageShape, WaitSummary } from "@smithers/core/Stora
 import type { RunResult } from "@smithers/core/Workflow"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { commandLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
-import { commandLine, commandsFor, exhausted, retryDenied, waitLine } from "../Why.ts"
+import { commandsFor, exhausted, retryDenied, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
 export const conclude = (
@@ -51,7 +52,7 @@ export const conclude = (
         } satisfies Reply
       }
       case "paused": {
-        const next = [commandLine(db, "unpause", runId), resume]
+        const next = [commandLine(db, "unpause", [runId]), resume]
         const text = `Run ${name} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
         return { value: { runId, status: "paused", next }, text, code: Exit.waiting } satisfies Reply
       }
@@ -69,7 +70,7 @@ export const finished = (db: string | undefined, { run: { runId }, nodes, output
   )
   const said = exhausted(nodes)
   const but = said === undefined ? "" : ` But ${said}.`
-  const shown = output === undefined ? "" : `\n${excerpt(pretty(output), commandLine(db, "output", runId, "--json"))}`
+  const shown = output === undefined ? "" : `\n${excerpt(pretty(output), commandLine(db, "output", [runId], ["json"]))}`
   const value = {
     runId,
     status: "finished",

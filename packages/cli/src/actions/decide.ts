@@ -7,12 +7,13 @@ import { NotWaiting } from "@smithers/core/Errors"
 import { Storage, type WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { commandLine } from "../CommandLine.ts"
 import { connect, connectRun, type FoundRun } from "../Database.ts"
 import { InvalidUsage, SeveralWaits } from "../Errors.ts"
 import * as Input from "../Input.ts"
 import { Screen } from "../Screen.ts"
 import { excerpt, oneLine, plural, pretty, shorten, span } from "../Text.ts"
-import { commandLine, commandsFor, waitLine } from "../Why.ts"
+import { commandsFor, waitLine } from "../Why.ts"
 import { told } from "./told.ts"
 
 interface Decision {
@@ -189,7 +190,7 @@ export const inbox = (given: { readonly db: string | undefined; readonly limit: 
         return [`${title} (since ${span(now - wait.since)}${left})`, ...wait.commands.map((command) => `    ${command}`)].join("\n")
       })
       const more =
-        waits.length < limit ? "" : `\n… there may be more: ${commandLine(given.db, "inbox", "--limit", String(limit * 2))}`
+        waits.length < limit ? "" : `\n… there may be more: ${commandLine(given.db, "inbox", [], [["limit", String(limit * 2)]])}`
       const text =
         waits.length === 0
           ? "Nothing waits for anybody."

@@ -48,15 +48,14 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     const [command = "", ...script] = self
     // A workflow that asks for nothing is given nothing, here as there.
     const sent = isResume || input === undefined ? undefined : JSON.stringify(input)
+    // Each value in one word with its option, so that nothing is taken for what it looks like.
     const options = [
-      `--db=${file}`,
-      `--root=${root}`,
-      `--run-id=${runId}`,
-      ...(isResume ? ["--resume", "true"] : []),
-      ...(sent === undefined ? [] : ["--input", "-"]),
-      ...given.tag.flatMap((tag) => ["--tag", tag]),
-      ...(given.maxConcurrency === undefined ? [] : ["--max-concurrency", String(given.maxConcurrency)]),
-      ...(given.onIncompatible === undefined ? [] : ["--on-incompatible", given.onIncompatible]),
+      ...[`--db=${file}`, `--root=${root}`, `--run-id=${runId}`],
+      ...(isResume ? ["--resume=true"] : []),
+      ...(sent === undefined ? [] : ["--input=-"]),
+      ...given.tag.map((tag) => `--tag=${tag}`),
+      ...(given.maxConcurrency === undefined ? [] : [`--max-concurrency=${given.maxConcurrency}`]),
+      ...(given.onIncompatible === undefined ? [] : [`--on-incompatible=${given.onIncompatible}`]),
       ...(given.wait ? ["--wait"] : []),
     ]
     const child = spawn(command, [...script, "up", target, ...options], {

@@ -6,15 +6,17 @@ import * as ErrorInfo from "@smithers/core/ErrorInfo"
 import { notUndone, type Uncompensated, withdrawals } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
+import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { commandLine } from "../CommandLine.ts"
 import { connectRun } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
 import * as PlanTree from "../PlanTree.ts"
 import { errorText } from "../Progress.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
 import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
-import { commandLine, commandsFor, waitLine } from "../Why.ts"
+import { commandsFor, triedText, waitLine } from "../Why.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -95,12 +97,13 @@ const show = (
   db: string | undefined,
 ): string => {
   const { runId, workflow, version, status, tags, createdAt, finishedAt } = run
-  const hint = commandLine(db, "inspect", runId, "--json")
+  const stuck = Owners.isAlive(run, now) ? null : run.stuck
+  const hint = commandLine(db, "inspect", [runId], ["json"])
   const open = waits.filter((wait) => wait.status === "open")
   const facts = [
     ["Run", runId],
     ["Workflow", version === null ? workflow : `${workflow} (${version})`],
-    ["Status", status],
+    ["Status", stuck === null ? status : `${status}, stuck`],
     ["Created", `${new Date(createdAt).toISOString()}, ${span(now - createdAt)} ago`],
     ["Time", span((finishedAt ?? now) - createdAt)],
     ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
@@ -118,6 +121,7 @@ const show = (
     facts.join("\n"),
     ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows)]),
     ...(open.length === 0 ? [] : [["Waits for", ...open.flatMap((wait) => waitLines(wait, now, db))].join("\n")]),
+    ...(stuck === null ? [] : [`Stuck: ${shorten(stuck.error.message, longestFailure)}\n${triedText(stuck, now)}`]),
     ...errorsOf(nodes, failure),
     ...(failure === null ? [] : [`Failed: ${shorten(failure.message, longestFailure)}`]),
     // The failure of a run says so itself.
@@ -162,7 +166,7 @@ export const node = (given: Given & { readonly node: string; readonly iteration:
       const nodes = found.map((node) => withOutput(node, outputs))
       const attempts = details.attempts.filter(isMeant)
       const waits = (yield* storage.waits({ runId, ...allWaits })).filter(isMeant)
-      const hint = commandLine(given.db, "node", runId, named, "--json")
+      const hint = commandLine(given.db, "node", [runId, named], ["json"])
       const now = yield* Clock.currentTimeMillis
       const text = nodes
         .map((node) => {
@@ -247,7 +251,7 @@ export const output = (given: Given & { readonly node: string | undefined; reado
       if (given.node === undefined) {
         if (details.run.status !== "finished") return yield* new NoOutput({ runId, status: details.run.status })
         const value = { runId, nodeId: null, iteration: null, ...(details.output === undefined ? {} : { output: details.output }) }
-        return { value, text: printed(screen, details.output, commandLine(given.db, "output", runId, "--json")) }
+        return { value, text: printed(screen, details.output, commandLine(given.db, "output", [runId], ["json"])) }
       }
       const nodeId = nodeNamed(given.node, details.nodes)
       const outputs = outputsOf(yield* storage.load(runId))
@@ -260,7 +264,7 @@ export const output = (given: Given & { readonly node: string | undefined; reado
         .find((node) => outputs.has(`${nodeId}/${node.iteration}`))
       if (found === undefined) return yield* new NoOutput({ runId, nodeId, status: meant.at(-1)?.status ?? "unknown" })
       const value = outputs.get(`${nodeId}/${found.iteration}`)
-      const text = printed(screen, value, commandLine(given.db, "output", runId, nodeId, "--json"))
+      const text = printed(screen, value, commandLine(given.db, "output", [runId, nodeId], ["json"]))
       return { value: { runId, nodeId, iteration: found.iteration, output: value }, text }
     }),
   )

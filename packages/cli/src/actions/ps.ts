@@ -2,13 +2,15 @@
  * The list of runs.
  */
 import type { RunSummary, StorageShape, WaitSummary } from "@smithers/core/Storage"
+import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { commandLine, type Option } from "../CommandLine.ts"
 import { connect, type Database, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Screen } from "../Screen.ts"
 import { shorten, span, table } from "../Text.ts"
-import { commandLine, waitLine } from "../Why.ts"
+import { waitLine } from "../Why.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -55,23 +57,31 @@ const show = (
   { file, hasMore, given }: { readonly file: string; readonly hasMore: boolean; readonly given: Given },
 ) =>
   Effect.gen(function* () {
-    const filters = [
-      ...given.status.flatMap((status) => ["--status", status]),
-      ...(given.workflow === undefined ? [] : ["--workflow", given.workflow]),
-      ...(given.tag === undefined ? [] : ["--tag", given.tag]),
+    const filters: ReadonlyArray<Option> = [
+      ...given.status.map((status) => ["status", status] as const),
+      ...(given.workflow === undefined ? [] : [["workflow", given.workflow] as const]),
+      ...(given.tag === undefined ? [] : [["tag", given.tag] as const]),
     ]
     const isWhole = filters.length === 0 && given.before === undefined
     if (runs.length === 0) return isWhole ? `No runs in ${file}. "smithers up <workflow>" starts one.` : `No such runs in ${file}.`
     const now = yield* Clock.currentTimeMillis
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
-      const waitsFor = wait === undefined ? "" : `${wait.nodeId}: ${waitLine(wait, now)}`
+      const stuck = Owners.isAlive(run, now) ? null : run.stuck
+      const waitsFor = stuck?.error.message ?? (wait === undefined ? "" : `${wait.nodeId}: ${waitLine(wait, now)}`)
       const took = span((run.finishedAt ?? now) - run.createdAt)
-      return [run.runId, run.workflow, run.status, `${span(now - run.createdAt)} ago`, took, shorten(waitsFor, 60)]
+      return [
+        run.runId,
+        run.workflow,
+        stuck === null ? run.status : "stuck",
+        `${span(now - run.createdAt)} ago`,
+        took,
+        shorten(waitsFor, 60),
+      ]
     })
     const last = runs.at(-1)?.runId ?? ""
-    const size = given.limit === undefined ? [] : ["--limit", String(given.limit)]
-    const more = hasMore ? `\n… older ones: ${commandLine(given.db, "ps", ...filters, ...size, "--before", last)}` : ""
+    const size: ReadonlyArray<Option> = given.limit === undefined ? [] : [["limit", String(given.limit)]]
+    const more = hasMore ? `\n… older ones: ${commandLine(given.db, "ps", [], [...filters, ...size, ["before", last]])}` : ""
     return table(["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "WAITS FOR"], rows) + more
   })
 

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import { anyFile, resumeLine } from "../CommandLine.ts"
 import { locate, open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
@@ -19,7 +20,7 @@ import { Host } from "../Host.ts"
 import { Supervised } from "../Output.ts"
 import * as ProcessWorker from "../ProcessWorker.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
-import { longestFailure, oneLine, parseSpan, resumeWords, shorten, span } from "../Text.ts"
+import { longestFailure, oneLine, parseSpan, shorten, span } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -39,7 +40,7 @@ type Told = Pick<Line, "action" | "message"> & Partial<Line>
 const encode = Schema.encodeSync(Supervised)
 
 /** What prints lines and, in the end, how many there were of each action. */
-const makeReport = (screen: ScreenShape, storage: StorageShape) => {
+const makeReport = (screen: ScreenShape, storage: StorageShape, given: Pick<Given, "db">) => {
   const counts: Record<string, number> = {}
   const print = (line: Told) =>
     Effect.gen(function* () {
@@ -71,7 +72,7 @@ const makeReport = (screen: ScreenShape, storage: StorageShape) => {
       case "CrashLoop":
         return act({ action: "gave-up", runId, workflow, message: action.failure.message })
       case "Unknown": {
-        const message = `it does not know the file of its workflow: smithers up <file> ${resumeWords(runId)}`
+        const message = `it does not know the file of its workflow: ${resumeLine(given.db, runId, anyFile)}`
         return act({ action: "skipped", runId, workflow, message })
       }
     }
@@ -106,7 +107,7 @@ export const supervise = (given: Given) =>
       const file = yield* locate(given.db)
       const storage = yield* open(file, given.dryRun ? "read" : "write", "30 seconds")
       const worker = ProcessWorker.make(storage, file, self)
-      const { counts, print, act, report, summary } = makeReport(yield* Screen, storage)
+      const { counts, print, act, report, summary } = makeReport(yield* Screen, storage, given)
 
       if (given.dryRun) {
         const { runs } = yield* storage.due(yield* Clock.currentTimeMillis)

@@ -6,9 +6,9 @@ import * as RunState from "@smithers/core/RunState"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { resumeLine } from "../CommandLine.ts"
 import { type FoundRun, topmost } from "../Database.ts"
 import { longestFailure, oneLine, shorten } from "../Text.ts"
-import { resumeLine } from "../Why.ts"
 
 interface Said {
   readonly command: string

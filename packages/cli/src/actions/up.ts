@@ -17,14 +17,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import { anyFile, resumeLine } from "../CommandLine.ts"
 import { filename, findRun, locate, named, nameFor, nearest, open, sourceOf } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
-import { InvalidUsage, InvalidWorkflowFile, NoSource, type Tagged } from "../Errors.ts"
+import { InvalidUsage, InvalidWorkflowFile, NoSource, NoSuchRun, type Tagged } from "../Errors.ts"
 import type { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
 import { Screen } from "../Screen.ts"
-import { resumeWords } from "../Text.ts"
-import { resumeLine } from "../Why.ts"
 import {
   definitionFor,
   isFileName,
@@ -59,26 +58,39 @@ interface Meant {
   readonly target: string | undefined
   readonly runId: string | undefined
   readonly isResume: boolean
+  /** Whether the run is named by its whole id, and not by how it begins. */
+  readonly isWhole: boolean
 }
 
 const invalid = (problem: string) => Effect.fail(new InvalidUsage({ problem, command: "up" }))
 
-/** Tells files and runs apart: `--resume` may be followed by a run, by true or false, or by the file that comes next. */
+/**
+ * Tells files and runs apart: `--resume` may be followed by a run, by true or false, or by the file that comes next. What `--run-id` names is
+ * always a run, and a single word beside a lone `--resume` is one too.
+ */
 export const meant = ({ workflow, runId, resume }: Pick<Given, "workflow" | "runId" | "resume">): Either.Either<Meant, string> => {
   const isResume = resume !== undefined && resume !== "false"
-  const named = isResume && resume !== "true" ? [resume] : []
+  const isWhole = runId !== undefined
   if (!isResume) {
     if (workflow === undefined) return Either.left("Name the file of a workflow, or a run with --resume")
-    return Either.right({ target: workflow, runId, isResume })
+    return Either.right({ target: workflow, runId, isResume, isWhole })
   }
-  const words = [...(workflow === undefined ? [] : [{ word: workflow, isFile: looksLikeFile(workflow) }])]
-  words.push(...named.map((word) => ({ word, isFile: isFileName(word) })))
+  const named = resume === "true" ? undefined : resume
+  // What follows the option is a run, also where a folder or a file has its name.
+  const words = [
+    ...(workflow === undefined ? [] : [{ word: workflow, isFile: looksLikeFile(workflow) }]),
+    ...(named === undefined ? [] : [{ word: named, isFile: isFileName(named) }]),
+  ].filter(({ word }) => word !== runId)
+  if (runId === undefined && named !== undefined && words.length === 1)
+    return Either.right({ target: undefined, runId: named, isResume, isWhole })
   const files = words.flatMap(({ word, isFile }) => (isFile ? [word] : []))
   const runs = [...words.flatMap(({ word, isFile }) => (isFile ? [] : [word])), ...(runId === undefined ? [] : [runId])]
+  // The file stands before the option where both could be one.
+  if (files.length === 2 && runs.length === 0) return Either.right({ target: files[0], runId: files[1], isResume, isWhole })
   if (files.length > 1) return Either.left(`Name one file, not ${files.join(" and ")}`)
   if (new Set(runs).size > 1) return Either.left(`Name one run, not ${runs.join(" and ")}`)
-  if (runs[0] === undefined) return Either.left("Say which run to take up: --resume <run>")
-  return Either.right({ target: files[0], runId: runs[0], isResume })
+  if (runs[0] === undefined) return Either.left("Say which run to take up: --resume <run>, or --run-id <run> --resume")
+  return Either.right({ target: files[0], runId: runs[0], isResume, isWhole })
 }
 
 /** The input of a new run. A workflow that asks for nothing need not be given anything. */
@@ -135,8 +147,9 @@ const resumed = (
     const existing = yield* Effect.scoped(
       Effect.gen(function* () {
         const storage = yield* open(file, "read")
-        const runId = yield* findRun({ file }, intent.runId as string)
-        const details = yield* storage.inspect(runId)
+        const asked = intent.runId as string
+        const runId = intent.isWhole ? asked : yield* findRun({ file }, asked)
+        const details = yield* Effect.catchTag(storage.inspect(runId), "RunNotFound", () => new NoSuchRun({ runId, db: file }))
         const { parent } = details.run
         const above = parent?.isAttached === true ? (yield* storage.inspect(parent.runId)).run : undefined
         return { details, above, source: yield* sourceOf(storage, runId) }
@@ -166,7 +179,7 @@ const resumed = (
       if (above !== undefined && above.finishedAt === null) {
         return yield* resumed(given, { ...intent, runId: above.runId }, here, root, file)
       }
-      const problem = `Run "${runId}" is one of workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: smithers up <workflow file> ${resumeWords(runId)}`
+      const problem = `Run "${runId}" is one of workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: ${resumeLine(undefined, runId, anyFile)}`
       return yield* new InvalidWorkflowFile({ path: loaded.path, reason: "no-export", problem })
     }
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
@@ -186,7 +199,7 @@ const sameWorkflow = (loaded: WorkflowModule, { run: { runId, workflow: stored }
 
 /** A file that a run remembers, and that is somewhere else now. */
 const moved = ({ path, reason }: InvalidWorkflowFile, runId: string) => {
-  const problem = `The file that run "${runId}" was started from is not there any more: ${path}. Name it: smithers up <workflow file> ${resumeWords(runId)}`
+  const problem = `The file that run "${runId}" was started from is not there any more: ${path}. Name it: ${resumeLine(undefined, runId, anyFile)}`
   return new InvalidWorkflowFile({ path, reason, problem })
 }
 

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import { nearest } from "../Argv.ts"
+import { commandLine } from "../CommandLine.ts"
 import { CannotWrite, InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
 import { folders, rootOf, workflows } from "../Project.ts"
 import { table } from "../Text.ts"
@@ -27,7 +28,7 @@ const find = ({ name, root }: Given) =>
     return yield* new InvalidWorkflowFile({
       path: join(project, folders[0] as string, `${name}.tsx`),
       reason: "missing",
-      problem: `There is no workflow "${name}" in ${project}.${has} "smithers workflow create ${name}" writes one.`,
+      problem: `There is no workflow "${name}" in ${project}.${has} "${commandLine(undefined, "workflow create", [name])}" writes one.`,
     })
   })
 
@@ -103,6 +104,6 @@ export const create = ({ name, root: given }: Given) =>
       },
       catch: (thrown) => new CannotWrite({ path, problem: (thrown as Error).message }),
     })
-    const text = `Wrote ${path}.\nRun it: smithers workflow run ${name} --input '{"goal":"say hello"}'`
+    const text = `Wrote ${path}.\nRun it: ${commandLine(undefined, "workflow run", [name], [["input", '{"goal":"say hello"}']])}`
     return { value: { name, path }, text }
   })

@@ -51,7 +51,7 @@ export const supervise = define({
   path: ["supervise"],
   summary: "Takes up runs that nobody works on: whose process died, whose time has come, or that were told something.",
   details:
-    "Each run goes on in a process of its own, so that a workflow that cannot be loaded, or that ends its process, harms no other. A run that cannot be taken up is left alone for a while, twice as long each time, at most five minutes. Prints one line per action.",
+    "Each run goes on in a process of its own, so that a workflow that cannot be loaded, or that ends its process, harms no other. A run whose code does not load, or does not fit what is stored, is stuck: it is tried again after a while, twice as long each time, at most five minutes, and soon after its files change. A step that does not let its process renew the lease has that process killed. Only a process that dies five times in a row ends its run (CrashLoop). Ctrl-C stops the runs in order; a second one ends all processes at once. Prints one line per action.",
   examples: [
     { line: "smithers supervise", does: "Watches the database until it is stopped." },
     { line: "smithers supervise --once", does: "Takes up what can go on, waits for what comes of it, and ends." },

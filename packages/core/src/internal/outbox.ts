@@ -176,7 +176,7 @@ export const toldOf = (state: RunState.RunState, at: Millis): ReadonlyArray<Comm
 const isInfo = Schema.is(ErrorInfo)
 
 /** A failure of a run, as its parent keeps it: with the error of the step that it failed by as its cause. */
-export const infoOf = (failure: { readonly _tag: string; readonly message: string }): ErrorInfo => {
+const infoOf = (failure: { readonly _tag: string; readonly message: string }): ErrorInfo => {
   const { _tag: name, message, error, cause } = failure as typeof failure & { readonly error?: unknown; readonly cause?: unknown }
   const inner = error ?? Raised.get(cause, "error")
   const from = isInfo(inner) ? { cause: asCause(inner, { stacks: true }) } : {}

@@ -4,17 +4,19 @@
 import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WorkflowMismatch } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
-import type {
-  Command,
-  Delivery,
-  Due,
-  Except,
-  Instruction,
-  NewRun,
-  Opened,
-  OpenRequest,
-  Origin,
-  Released,
+import {
+  type Command,
+  type Delivery,
+  type Due,
+  type Except,
+  type Instruction,
+  type NewRun,
+  type Opened,
+  type OpenRequest,
+  type Origin,
+  type Released,
+  type Stuck,
+  stuckAgain,
 } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
@@ -31,6 +33,7 @@ export interface Claims {
     leaseUntil: Millis.Millis,
   ) => Array<string>
   readonly release: (runId: string, epoch: number, now: Millis.Millis, status: Released) => void
+  readonly noteStuck: (runId: string, note: Stuck, now: Millis.Millis) => void
   readonly due: (now: number, except?: Except) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
   /** Creates a run that nobody owns, if there is none of its id. */
   readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
@@ -53,6 +56,7 @@ type DueRow = [
   workflow: string,
   source: string | null,
   epoch: number,
+  deaths: number,
   owner: string | null,
   leaseUntil: number | null,
 ]
@@ -76,7 +80,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
      WHERE run_id = ?1`,
   )
-  const claim = prepare("UPDATE smithers_runs SET epoch = ?2, owner = ?3, lease_until = ?4 WHERE run_id = ?1")
+  // Counts as one that died until something comes of it.
+  const claim = prepare("UPDATE smithers_runs SET epoch = ?2, owner = ?3, lease_until = ?4, deaths = deaths + 1 WHERE run_id = ?1")
   const selectEpoch = prepare<[number]>("SELECT epoch FROM smithers_runs WHERE run_id = ?")
   const extend = prepare("UPDATE smithers_runs SET lease_until = ?3 WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL")
   const extendAll = prepare(
@@ -84,14 +89,18 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const selectHeld = prepare<[runId: string, epoch: number]>("SELECT run_id, epoch FROM smithers_runs WHERE owner = ?")
   const release = prepare(
-    `UPDATE smithers_runs SET owner = NULL, lease_until = NULL, updated_at = ?3,
+    `UPDATE smithers_runs SET owner = NULL, lease_until = NULL, updated_at = ?3, deaths = max(0, deaths - 1),
        status = CASE WHEN status IN ${ended} THEN status ELSE ?4 END
      WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL`,
   )
+  const selectStuck = prepare<[owner: string | null, leaseUntil: number | null, stuck: string | null]>(
+    `SELECT owner, lease_until, stuck FROM smithers_runs WHERE run_id = ? AND status NOT IN ${ended}`,
+  )
+  const setStuck = prepare("UPDATE smithers_runs SET stuck = ?2 WHERE run_id = ?1")
   const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
   // Each part reads an index that holds little but what it looks for, and no more of it than is asked for; what waits in peace is not
   // read at all. Left to itself SQLite would go through all runs in search of those that were told something.
-  const columns = "r.run_id, r.workflow, r.source, r.epoch, r.owner, r.lease_until"
+  const columns = "r.run_id, r.workflow, r.source, r.epoch, r.deaths, r.owner, r.lease_until"
   const isWanted = `r.workflow NOT IN (SELECT value FROM json_each(?3)) AND r.run_id NOT IN (SELECT value FROM json_each(?4))`
   const dueParts = [
     `SELECT ${columns} FROM smithers_runs r WHERE r.owner IS NULL AND r.status IN ('suspended', 'running') AND ${isWanted}`,
@@ -105,13 +114,6 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
   const selectDue = prepare<DueRow>(`${eachDue} LIMIT 100`)
-  // The claim of which something came last: that of the last resumption, or the first where there was none.
-  const selectFruitful = prepare<[epoch: number]>(
-    `SELECT coalesce(
-       (SELECT json_extract(payload, '$.epoch') FROM smithers_events WHERE run_id = ?1 AND type = 'RunResumed'
-        ORDER BY seq DESC LIMIT 1),
-       (SELECT 1 FROM smithers_frames WHERE run_id = ?1 LIMIT 1), 0)`,
-  )
   // The last event that was more than a resumption, and the last thing that the run was told and that nobody has taken up yet.
   const selectMark = prepare<[seq: number, pending: number]>(
     `SELECT
@@ -130,6 +132,9 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
   )
+
+  const isFree = (owner: string | null, leaseUntil: number | null, now: number): boolean =>
+    owner === null || leaseUntil === null || leaseUntil <= now || (owner !== me && Owner.isDead(owner))
 
   const lapses = Lapses.make()
   /** When to ask again for a run that someone works on; `undefined` where nobody does. */
@@ -207,6 +212,11 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     release: (runId, epoch, now, status) => {
       release.run(runId, epoch, now, status)
     },
+    noteStuck: (runId, note, now) => {
+      const [owner, leaseUntil, before] = selectStuck.values(runId)[0] ?? []
+      if (before === undefined || !isFree(owner ?? null, leaseUntil ?? null, now)) return
+      setStuck.run(runId, JSON.stringify(stuckAgain(before === null ? null : (JSON.parse(before) as Stuck), note)))
+    },
     due: (now, { workflows = [], runIds = [] } = {}) => {
       const gone = selectOwners
         .values()
@@ -214,15 +224,14 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         .map(([owner]) => owner)
       const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds))
       let nextAt = selectNext.values(now)[0]?.[0] ?? Number.POSITIVE_INFINITY
-      const runs = rows.flatMap(([runId, workflow, source, epoch, owner, until]) => {
+      const runs = rows.flatMap(([runId, workflow, source, epoch, deaths, owner, until]) => {
         const isLapsed = owner !== null && owner !== me && until !== null && !gone.includes(owner)
         const left = isLapsed ? lapses.leftOf({ runId, epoch, owner, until }, Lapses.graceMs) : 0
         if (left > 0) {
           nextAt = Math.min(nextAt, now + left)
           return []
         }
-        const tries = epoch === 0 ? 0 : epoch - (selectFruitful.values(runId)[0]?.[0] ?? 0)
-        return [{ runId, workflow, source, tries, mark: JSON.stringify(selectMark.values(runId)[0]) }]
+        return [{ runId, workflow, source, deaths, mark: JSON.stringify(selectMark.values(runId)[0]) }]
       })
       return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },

@@ -67,12 +67,13 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
 
   const resumeRun = prepare(
     `UPDATE smithers_runs SET updated_at = ?2, finished_at = NULL, output = NULL, failure = NULL, status = 'running',
+       deaths = 0, stuck = NULL,
        cancel = CASE WHEN status IN ('finished', 'failed', 'cancelled') THEN NULL ELSE cancel END WHERE run_id = ?1`,
   )
   const cancelRun = prepare("UPDATE smithers_runs SET updated_at = ?2, cancel = ?3 WHERE run_id = ?1")
   const endRun = prepare(
     `UPDATE smithers_runs SET updated_at = ?2, finished_at = ?2, status = ?3, owner = NULL, lease_until = NULL,
-       output = ?4, failure = ?5, cancel = coalesce(?6, cancel) WHERE run_id = ?1`,
+       deaths = 0, stuck = NULL, output = ?4, failure = ?5, cancel = coalesce(?6, cancel) WHERE run_id = ?1`,
   )
 
   const addNode = prepare(

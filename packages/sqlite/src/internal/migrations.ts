@@ -264,6 +264,11 @@ const leftovers = `
 ALTER TABLE smithers_nodes ADD COLUMN uncompensated TEXT; -- JSON: what its child run, and those below, could not undo
 `
 
+const supervision = `
+ALTER TABLE smithers_runs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0; -- claims in a row that were not given back, and of which nothing came
+ALTER TABLE smithers_runs ADD COLUMN stuck TEXT; -- JSON {"since", "tries", "again", "error"}: why it could not be resumed
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -276,6 +281,7 @@ const migrations: ReadonlyArray<string> = [
   mountings,
   givenInputs,
   leftovers,
+  supervision,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

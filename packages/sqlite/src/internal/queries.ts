@@ -14,6 +14,7 @@ import type {
   RunDetails,
   RunFilter,
   RunSummary,
+  Stuck,
   WaitFilter,
   WaitSummary,
 } from "@smithers/core/Storage"
@@ -55,6 +56,7 @@ type SummaryRow = [
   parentNodeId: Text,
   parentIteration: number | null,
   isAttached: number | null,
+  stuck: Text,
 ]
 
 type NodeRow = [
@@ -120,7 +122,8 @@ type EventRow = [
 
 const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
   max(r.updated_at, coalesce((SELECT at_ms FROM smithers_frames WHERE run_id = r.run_id ORDER BY frame DESC LIMIT 1), 0)),
-  r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached`
+  r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached,
+  r.stuck`
 
 /** The index alone tells which runs are on a page; only those are then read. */
 const listing = (page: string): string => `
@@ -146,9 +149,9 @@ const isAnswered = `w.status = 'open' AND w.kind IN ('approval', 'human') AND EX
 /** The queries of a connection. */
 export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectRuns = prepare<SummaryRow>(listing("TRUE"))
-  const selectOlderRuns = prepare<SummaryRow>(
-    listing("(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?6)"),
-  )
+  const isOlder = "(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?6)"
+  const selectOlderRuns = prepare<SummaryRow>(listing(isOlder))
+  const selectTheseRuns = prepare<SummaryRow>(listing(`run_id IN (SELECT value FROM json_each(?7)) AND (?6 IS NULL OR ${isOlder})`))
   const selectRun = prepare<[...SummaryRow, input: Text, output: Text, failure: Text, isTold: number]>(
     `SELECT ${summaryColumns}, r.input, r.output, r.failure, ${isTold} FROM smithers_runs r WHERE r.run_id = ?`,
   )
@@ -186,8 +189,9 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   )
 
   return {
-    runs: ({ status, workflow = null, tag = null, parent = null, before, limit = 100 }) => {
+    runs: ({ status, workflow = null, tag = null, parent = null, runIds, before, limit = 100 }) => {
       const filter = [status === undefined ? null : JSON.stringify(status), workflow, tag, limit, parent] as const
+      if (runIds !== undefined) return selectTheseRuns.values(...filter, before ?? null, JSON.stringify(runIds)).map(summaryOf)
       const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
       return rows.map(summaryOf)
     },
@@ -209,7 +213,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     inspect: (runId) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [input, output, failure, isTold] = row.slice(16) as [Text, Text, Text, number]
+      const [input, output, failure, isTold] = row.slice(17) as [Text, Text, Text, number]
       return Either.right({
         run: summaryOf(row),
         input: readOptional(input),
@@ -228,7 +232,8 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
 }
 
 const summaryOf = (row: SummaryRow | readonly [...SummaryRow, Text, Text, Text, number]): RunSummary => {
-  const [runId, workflow, version, status, tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...from] = row
+  const [runId, workflow, version, status, tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...rest] = row
+  const [parentRunId, parentNodeId, parentIteration, isAttached, stuck] = rest as [Text, Text, number | null, number | null, Text]
   const times = { createdAt, updatedAt, finishedAt }
   const claim = { epoch, owner, leaseUntil }
   return {
@@ -240,12 +245,17 @@ const summaryOf = (row: SummaryRow | readonly [...SummaryRow, Text, Text, Text, 
     ...times,
     ...claim,
     source,
-    parent: parentOf(from),
+    parent: parentOf([parentRunId, parentNodeId, parentIteration, isAttached]),
+    stuck: stuck === null ? null : (JSON.parse(stuck) as Stuck),
   }
 }
 
-const parentOf = (row: ReadonlyArray<unknown>): RunSummary["parent"] => {
-  const [runId, nodeId, iteration, isAttached] = row as [Text, Text, number | null, number | null]
+const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [
+  Text,
+  Text,
+  number | null,
+  number | null,
+]): RunSummary["parent"] => {
   return runId === null || nodeId === null ? null : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }
 }
 

@@ -115,6 +115,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       heartbeat: refuse("heartbeat"),
       renew: refuse("renew"),
       release: refuse("release"),
+      noteStuck: refuse("noteStuck"),
       prepareOutputs: refuse("prepareOutputs"),
       deliver: refuse("deliver"),
       origin: (runId) => read("origin", ({ claims }) => Either.right(claims.origin(runId))),

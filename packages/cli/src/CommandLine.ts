@@ -1,0 +1,43 @@
+/**
+ * Commands of ours as one types them: what is printed to be copied must mean the same to the shell and to the parser, whatever an id, a name or
+ * a path looks like.
+ */
+import { quoted } from "./Text.ts"
+
+/** An option with its value, or alone. */
+export type Option = readonly [name: string, value: string] | string
+
+/** What starts like an option would be taken for one. */
+const isPlain = (word: string): boolean => !word.startsWith("-")
+
+const spell = (option: Option): ReadonlyArray<string> => {
+  if (typeof option === "string") return [`--${option}`]
+  const [name, value] = option
+  return isPlain(value) ? [`--${name}`, quoted(value)] : [`--${name}=${quoted(value)}`]
+}
+
+/** A command line: the words of the command, its arguments, its options, and the database where it has to be named. */
+export const commandLine = (
+  db: string | undefined,
+  command: string,
+  args: ReadonlyArray<string> = [],
+  options: ReadonlyArray<Option> = [],
+): string => {
+  const named = [...options, ...(db === undefined ? [] : [["db", db] as const])].flatMap(spell)
+  const given = args.map(quoted)
+  const words = args.every(isPlain) ? [...given, ...named] : [...named, "--", ...given]
+  return ["smithers", command, ...words].join(" ")
+}
+
+/** Words that say whether there is something to resume, and not what. */
+const booleans = new Set(["true", "false"])
+
+/** The command that resumes a run. `file` names its workflow where the run does not know it, or stands for that. */
+export const resumeLine = (db: string | undefined, runId: string, file?: string): string => {
+  const isWord = isPlain(runId) && !booleans.has(runId)
+  const options: ReadonlyArray<Option> = isWord ? [["resume", runId]] : [["run-id", runId], "resume"]
+  return commandLine(db, file === undefined ? "up" : `up ${file}`, [], options)
+}
+
+/** Stands for a file in a command that is printed. */
+export const anyFile = "<workflow file>"

@@ -237,16 +237,36 @@ export const recall = <R>(
     if (state.status === "cancelled") return cancelled(state)
     if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure } as const
     const output = yield* readOutput(definition, state, state.from, state.output)
-    return finished(output.give, state)
+    return finished(() => assemble(output), state)
   }) as Effect.Effect<Settlement, DriverError, R>
+
+/** An output that is read, or lists of such: as deep as groups in a plan. */
+type KeptOutput = Kept | ReadonlyArray<KeptOutput>
+
+const isList = (given: KeptOutput): given is ReadonlyArray<KeptOutput> => Array.isArray(given)
+
+/** Puts an output together. Lists are made before what stands in them, so that a deep one needs no deep stack. */
+const assemble = (given: KeptOutput): unknown => {
+  if (!isList(given)) return given.give()
+  const whole: Array<unknown> = []
+  const ahead = [{ parts: given, made: whole }]
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    for (const part of next.parts) {
+      const made: Array<unknown> = []
+      if (isList(part)) ahead.push({ parts: part, made })
+      next.made.push(isList(part) ? made : part.give())
+    }
+  }
+  return whole
+}
 
 const readOutput = (
   definition: Definition<unknown>,
   state: RunState.RunState,
   from: OutputSource | null | undefined,
   stored: Json | undefined,
-): Effect.Effect<Kept, never, unknown> =>
-  Effect.suspend(() => {
+): Effect.Effect<KeptOutput, never, unknown> =>
+  Effect.suspend((): Effect.Effect<KeptOutput, never, unknown> => {
     const asStored = { give: () => giveJson(stored) }
     if (typeof from === "string") {
       const record = Option.getOrUndefined(HashMap.get(state.nodes, from as NodeKey))
@@ -256,8 +276,7 @@ const readOutput = (
       return Effect.catchAllCause(read, (cause) => (Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeed(asStored)))
     }
     if (from === null || from === undefined) return Effect.succeed(from === null ? { give: () => undefined } : asStored)
-    const parts = from.map((part, index) => readOutput(definition, state, part, (stored as ReadonlyArray<Json>)[index]))
-    return Effect.map(Effect.all(parts), (all) => ({ give: () => all.map((part) => part.give()) }))
+    return Effect.forEach(from, (part, index) => readOutput(definition, state, part, (stored as ReadonlyArray<Json>)[index]))
   })
 
 /** Several callers may be given the output, and none of them can change it for the others. */

@@ -6,7 +6,7 @@ import { Storage } from "@smithers/core/Storage"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as React from "react"
+import * as React from "react"
 import {
   createSmithers,
   Loop,
@@ -89,7 +89,10 @@ describe("the limit of a loop", () => {
         const failed = yield* reviews(agent, { maxIterations: 2, onMaxReached: "fail" }).run({}, { runId: "r" })
         expect(failed).toMatchObject({ _tag: "failed", error: { _tag: "LoopLimitReached", maxIterations: 2 } })
         expect(failed._tag === "failed" && failed.error.message).toContain("Raise maxIterations")
-        const finished = yield* reviews(agent, { maxIterations: 3, onMaxReached: "fail" }).run({}, { runId: "r" })
+        const finished = yield* reviews(agent, { maxIterations: 3, onMaxReached: "fail" }).run(
+          {},
+          { runId: "r", onFailed: "resume" },
+        )
         expect(finished).toEqual({ _tag: "finished", runId: "r", output: { approved: true } })
         expect(agent.calls).toBe(3)
       }),
@@ -183,7 +186,7 @@ describe("ids that change with outputs", () => {
           ),
           (ctx) => ctx.iterationCount(outputs.text, "round") === 2,
         )
-        expect(yield* repaired.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: "draft 103" })
+        expect(yield* repaired.run({}, { runId: "r", onFailed: "resume" })).toMatchObject({ _tag: "finished", output: "draft 103" })
         expect(agent.calls).toBe(103)
       }),
     ),
@@ -424,6 +427,91 @@ describe("what is mounted in a pass that has begun", () => {
         )
         expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
         expect(yield* ran("r")).toEqual(["review/0", "try/0", "mend/0", "try/1"])
+      }),
+    ),
+  )
+})
+
+describe("ids that are others in each drawing", () => {
+  let counter = 0
+  const sources: ReadonlyArray<readonly [string, () => string]> = [
+    ["useId", () => React.useId()],
+    ["Math.random", () => `task-${Math.random()}`],
+    ["Date.now", () => `task-${Date.now()}`],
+    ["the date", () => `task-${new Date().toISOString().slice(0, 10)}-${new Date().getHours()}`],
+    ["a counter", () => `task-${counter++}`],
+  ]
+  for (const [source, makeId] of sources) {
+    for (const place of ["outside loops", "in a loop"] as const) {
+      it.effect(`such as those of ${source}, ${place}, are refused before anybody is called for a second one`, () =>
+        onMemory(
+          Effect.gen(function* () {
+            const agent = writer()
+            const Made = () => {
+              const ctx = useCtx()
+              const id = makeId()
+              return (
+                <Task id={`${id}-${ctx.outputMaybe(outputs.text, { nodeId: "first" }) ?? ""}`} output={outputs.text} agent={agent}>
+                  Write.
+                </Task>
+              )
+            }
+            const body = (
+              <Parallel>
+                <Task id="first" output={outputs.text}>
+                  first
+                </Task>
+                <Made />
+              </Parallel>
+            )
+            const workflow = smithers(() => (
+              <Workflow name="impure">
+                {place === "in a loop" ? (
+                  <Loop id="loop" until={false} maxIterations={3}>
+                    {body}
+                  </Loop>
+                ) : (
+                  body
+                )}
+              </Workflow>
+            ))
+            const refused = yield* Effect.flip(workflow.run({}, { runId: "r" }))
+            expect(refused).toMatchObject({
+              _tag: "InvalidWorkflow",
+              problem: expect.stringContaining("its ids are others each time it is drawn"),
+            })
+            expect(agent.calls).toBeLessThanOrEqual(1)
+            // Taken up again it is refused at once, and repaired it goes on.
+            expect(yield* Effect.flip(workflow.run({}, { runId: "r" }))).toMatchObject({ _tag: "InvalidWorkflow" })
+            expect(agent.calls).toBeLessThanOrEqual(1)
+          }),
+        ),
+      )
+    }
+  }
+
+  it.effect("are told from ids that follow from outputs, which may replace each other as often as they like", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const agent = writer()
+        const workflow = smithers((ctx) => {
+          const n = done(ctx, "state")
+          return (
+            <Workflow name="machine">
+              {n < 40 ? (
+                <Task id={`state-${n}`} output={outputs.text} agent={agent}>
+                  Go on.
+                </Task>
+              ) : (
+                <Task id="end" output={outputs.text}>
+                  end
+                </Task>
+              )}
+            </Workflow>
+          )
+        })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: "end" })
+        expect(agent.calls).toBe(40)
       }),
     ),
   )

@@ -5,7 +5,7 @@
 import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
-import type { NodeId, NodeKey } from "@smithers/core/Ids"
+import { isNodeId, type NodeId, type NodeKey, shownId } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
 import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
@@ -15,6 +15,7 @@ import type { OutputTable } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
+import { elsewhen } from "./internal/elsewhen.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import { Misplaced } from "./internal/place.ts"
@@ -215,6 +216,30 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     }
   }
 
+  /** Drawings with new ids in place of others. */
+  let replacing = 0
+  /**
+   * Refuses ids that are others each time that the same is drawn, such as those of `useId`, `Math.random` or `Date.now`: tasks would be mounted
+   * and run without end. Whether they are is seen by drawing once more, which is done where ids have replaced others: each of the first
+   * times, and then ever more rarely.
+   */
+  const checkIds = (state: RunState.RunState, plan: Plan.Plan): void => {
+    const before = drawn === undefined ? idsStored(state) : idsIn(drawn.plan)
+    const after = idsIn(plan)
+    const isReplacing = [...before].some((id) => !after.has(id)) && [...after].some((id) => !before.has(id))
+    if (!isReplacing) return
+    replacing++
+    if (replacing > 3 && (replacing & (replacing - 1)) !== 0) return
+    const { lowered } = elsewhen(() => drawOnce(state))
+    const again = idsIn(Plan.make(lowered.name, lowered.root, lowered.pending, true))
+    const [gone, made] = [[...after].filter((id) => !again.has(id)), [...again].filter((id) => !after.has(id))]
+    const [first, other] = [gone[0] ?? made[0], made[0] ?? gone[0]]
+    if (first === undefined || other === undefined) return
+    const what = `drawn twice, the same workflow has ${shownId(first)} once and ${shownId(other)} then`
+    const problem = `its ids are others each time it is drawn: ${what}. Make ids of the input, of outputs and of keys, and not of useId, Math.random, the time or a counter`
+    throw new InvalidWorkflow({ workflow: lowered.name, where: placeIn(plan, first) ?? lowered.name, problem })
+  }
+
   const draw = (state: RunState.RunState, given: Values): Drawn => {
     values = given
     // Until events are heard, each state is one to begin with: the one drawn to learn the name, and then that of the run.
@@ -225,6 +250,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       const { lowered, reads, loops, passes, catches } = settle(state)
       watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
       const plan = Plan.make(lowered.name, lowered.root, lowered.pending, true)
+      checkIds(state, plan)
       drawn = { plan, lowered }
       blankFor = isBlank ? state.runId : undefined
       return drawn
@@ -248,6 +274,20 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       return isStale
     },
   }
+}
+
+/** The ids in a plan, without those of what undoes something. */
+const idsIn = ({ positions, size }: Plan.Plan): ReadonlySet<NodeId> =>
+  new Set([...positions].flatMap(([id, position]) => (position < size ? [id] : [])))
+
+/** The ids of the tasks that a run has come to. */
+const idsStored = (state: RunState.RunState): ReadonlySet<NodeId> =>
+  new Set(RunState.records(state).flatMap(({ kind, nodeId }) => (kind === "step" && isNodeId(nodeId) ? [nodeId] : [])))
+
+/** A node as an error says where it is. */
+const placeIn = ({ nodes, positions }: Plan.Plan, id: NodeId): string | undefined => {
+  const node = nodes[positions.get(id) ?? -1]
+  return node === undefined ? undefined : `${node._tag.toLowerCase()} ${shownId(id)}`
 }
 
 /** A read as the core takes note of it. A row that was skipped, or has failed, was read as well: nothing comes of it by itself. */

@@ -24,9 +24,9 @@ export const isWritten = (content: unknown): content is Written => content insta
 /** A prompt of rendered elements. */
 export const written = (nodes: ReadonlyArray<HostNode | HostText>): Written => new Written(nodes.map(nodeOf))
 
-/** Of text, written in one piece or several. */
-export const pieces = (children: unknown): Written =>
-  new Written([isPieces(children) ? (children as ReadonlyArray<unknown>).map(print).join("") : print(children)])
+/** Of text, written in one piece or several. A list is one piece, of several lines. */
+export const pieces = (children: unknown, areSeveral = isPieces(children)): Written =>
+  new Written([areSeveral ? (children as ReadonlyArray<unknown>).map(print).join("") : print(children)])
 
 const nodeOf = (node: HostNode | HostText): Markdown.PromptNode =>
   isText(node) ? node.text : { type: node.type, props: node.props, children: node.children.map(nodeOf) }

@@ -25,6 +25,7 @@ import { after, dependsOn, isHandedOn } from "./needs.ts"
 import { flag, isKind, Misplaced, metaOf, millis, type Props, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
+import { stampOf } from "./scope.ts"
 
 const untyped = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
 
@@ -309,7 +310,7 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
   const isWritten = agent !== undefined || isPieces(children) || (isTextual && Array.isArray(children))
   if (!isWritten) return children
   try {
-    const prompt = Prompt.pieces(children)
+    const prompt = Prompt.pieces(children, isPieces(children) || isCalled(node, children))
     if (agent !== undefined && Prompt.write(prompt) === "" && !isMadeOfPending(children)) refuse(node, "its prompt is empty")
     return prompt
   } catch (thrown) {
@@ -317,6 +318,9 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
     throw thrown
   }
 }
+
+/** Whether an element was made by `createElement` or a clone, which take pieces as arguments and keep them as a list. */
+const isCalled = (node: HostNode, children: unknown): boolean => Array.isArray(children) && stampOf(node.props) === undefined
 
 /** Whether what is written in pieces holds anything that is not there yet. */
 const isMadeOfPending = (children: unknown): boolean =>

@@ -434,7 +434,7 @@ describe("a folder of ours that cannot be written", () => {
     write(".smithers", "this is a file")
     const detached = await refused("up", "workflow.ts#nap", "--detach", "--run-id", "n")
     expect(detached).toMatchObject({ code: 1, tag: "CannotWrite" })
-    expect(detached.message).toMatch(/^<folder>\/\.smithers\/logs\/n\.log cannot be written: ENOTDIR/)
+    expect(detached.message).toMatch(/^<folder>\/\.smithers\/logs\/n\.log cannot be written: E(?:NOTDIR|EXIST)/)
     expect((await refused("workflow", "create", "hello")).tag).toBe("CannotWrite")
     // A supervisor says the same of each run that it cannot have a log for, and does not blame the run.
     await place.run("up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "told")

@@ -196,7 +196,7 @@ export interface RunState {
   readonly signals: ReadonlyArray<Signal>
   readonly output: Json | undefined
   /** The rows that gave the output. */
-  readonly from?: OutputSource | undefined
+  readonly from: OutputSource | undefined
   readonly failure: RunFailure | undefined
   /** Set once a cancellation was asked for. */
   readonly cancel: { readonly reason: string | undefined } | undefined
@@ -221,6 +221,7 @@ export const empty = (runId: string): RunState => ({
   loopPasses: HashMap.empty(),
   signals: [],
   output: undefined,
+  from: undefined,
   failure: undefined,
   cancel: undefined,
   isPaused: false,

@@ -4,7 +4,7 @@
  * a value that is an array.
  */
 import * as React from "react"
-import { isPieces, pieces, withText } from "./internal/children.ts"
+import { isPieces, mark, pieces, withText } from "./internal/children.ts"
 import { isKind } from "./internal/place.ts"
 import { stampProps } from "./internal/scope.ts"
 
@@ -53,7 +53,11 @@ export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.Rea
 /** Makes an element whose children were written as several pieces. */
 export const jsxs = (type: unknown, config: Props, key?: unknown): React.ReactElement => {
   const { children } = config
-  if ((type === "Task" || isWritten(type)) && Array.isArray(children) && !isPieces(children)) config.children = pieces(children)
+  if (Array.isArray(children) && !isPieces(children)) {
+    if (type === "Task" || isWritten(type)) config.children = pieces(children)
+    // A component may hand its children on to a task.
+    else mark(children)
+  }
   return jsx(type, config, key)
 }
 

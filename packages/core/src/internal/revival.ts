@@ -22,8 +22,9 @@ const isDenied = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord)
   if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return false
   if (record.error?.notRetried !== "denied") return false
   const node = plan.nodes[plan.positions.get(record.nodeId) ?? -1]
-  const isAsked = node?._tag === "Wait" ? node.on.kind === "approval" : node?._tag === "Step" && node.gate !== undefined
-  return isAsked && !isCaught(plan, view, record)
+  const asked = node?._tag === "Step" ? node.gate : node?._tag === "Wait" ? node : undefined
+  // Where edited code says something else of a denial, people are asked again.
+  return asked?.on.kind === "approval" && asked.on.onDeny === "fail" && !isCaught(plan, view, record)
 }
 
 /**

@@ -7,6 +7,11 @@ import { printed } from "./printed.ts"
 
 const written = new WeakSet<object>()
 
+/** Notes that children were written one after another, as they are. */
+export const mark = (children: ReadonlyArray<unknown>): void => {
+  written.add(children)
+}
+
 /** Marks children that were written one after another. Values among elements become text, as React takes no objects. */
 export const pieces = (children: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
   const marked = hasElements(children) ? children.map(textual) : children

@@ -139,7 +139,7 @@ describe.each(stores)("on %s", (_, store) => {
         })
         const storage = yield* Storage
         for (const times of [1, 2]) {
-          expect(yield* flow.run({}, { runId: "r" })).toMatchObject({
+          expect(yield* flow.run({}, { runId: "r", onFailed: "resume" })).toMatchObject({
             _tag: "failed",
             error: {
               _tag: "StepFailed",

@@ -127,7 +127,7 @@ describe("a run of any id, with nodes of any id", () => {
       expect([started.code, started.value]).toMatchObject([0, { runId: id }])
     }
     const logs = readdirSync(place.file(".smithers/logs")).sort()
-    expect(logs).toEqual([expect.stringMatching(/^\.\._\.\._out-\w+\.log$/), ".._.._out.log"])
+    expect(logs).toEqual([expect.stringMatching(/^\.\._\.\._out[-+]\w+\.log$/), ".._.._out.log"])
     expect(readdirSync(place.path)).not.toContain("out.log")
   })
 

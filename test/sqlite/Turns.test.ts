@@ -39,6 +39,25 @@ const endless = (run: () => unknown) =>
 const open = (filename: string, lease: Duration.DurationInput = "30 seconds") =>
   Smithers.onStorage(SqliteStorage.layer({ filename }), { lease })
 
+describe("attempts side by side", () => {
+  it.scopedLive("that begin and end together are committed together, however many turns the process has had", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const workflow = Smithers.createWorkflow({ name: "wide", input: Schema.Struct({}), maxConcurrency: 8 }).build(($) =>
+        $.parallel(...Array.from({ length: 800 }, (_, index) => $.step(`s${index}`, { output: Schema.Number, run: () => index }))),
+      )
+      const frames = yield* Effect.gen(function* () {
+        yield* workflow.execute({}, { runId: "r" })
+        const events = yield* (yield* Storage).events("r", { limit: 5000 })
+        return new Set(events.map(({ frame }) => frame)).size
+      }).pipe(Effect.provide(open(filename)))
+      // A frame that begins the first, and one for each eight that end; a turn in between may tear some apart, and not the rest.
+      expect(frames).toBeGreaterThanOrEqual(101)
+      expect(frames).toBeLessThan(120)
+    }),
+  )
+})
+
 describe("an endless loop of steps without I/O", () => {
   for (const [kind, run] of Object.entries(kinds)) {
     it.scopedLive(`lets timers go on, and is cancelled and paused by commands: ${kind}`, () =>

@@ -662,7 +662,9 @@ const loop = (
         const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, Jumps.pauseUntil(wakeAt))
         let hasJumped = false
         for (let isNews = false; !isNews; ) {
-          yield* Effect.interruptible(Turn.before(clock, isPartial ? Effect.yieldNow() : news))
+          yield* Effect.interruptible(Turn.before(clock, isPartial ? Effect.yieldNow() : news, Turn.beforeManyMs))
+          // Attempts that end at the same moment are of one frame.
+          if (attempts.size() > 1) yield* Effect.yieldNow()
           now = Millis.unsafeNow(clock)
           // What is due later is due at another time of a clock that has jumped.
           if (wakeAt !== undefined && intervals.look()) hasJumped = true

@@ -316,8 +316,11 @@ export const isEnded = (state: RunState): boolean =>
 
 /** Folds one event, which happened `at` (epoch ms), into a state. Pure: the old state stays as it was. */
 export const apply = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
-  const next = fold(state, event, at)
-  return { ...next, seq: state.seq + 1 }
+  const next: { -readonly [K in keyof RunState]: RunState[K] } = fold(state, event, at)
+  // What the fold has just made is nobody else's yet; another copy of it would be most of what an event costs.
+  if (next === state) return { ...state, seq: state.seq + 1 }
+  next.seq = state.seq + 1
+  return next
 }
 
 const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
@@ -536,14 +539,20 @@ const foldStep = (
   seq: number,
 ): StepRecord => {
   const { nodeId, iteration, attempt, startedAt, failures, interruptions } = record
-  const approved = {
-    ...(record.approved === undefined ? {} : { approved: record.approved }),
-    ...(record.generation === undefined ? {} : { generation: record.generation }),
-    ...(record.uncompensated === undefined ? {} : { uncompensated: record.uncompensated }),
-    ...readsAfter(record, event),
-  }
-  const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions, ...approved } as const
-  const heartbeat = record.heartbeat === undefined ? {} : { heartbeat: record.heartbeat }
+  const fresh = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions } as const
+  const reads = readsAfter(record, event)
+  const hasMore =
+    record.approved !== undefined || record.generation !== undefined || record.uncompensated !== undefined || reads !== nothing
+  const base = hasMore
+    ? {
+        ...fresh,
+        ...(record.approved === undefined ? nothing : { approved: record.approved }),
+        ...(record.generation === undefined ? nothing : { generation: record.generation }),
+        ...(record.uncompensated === undefined ? nothing : { uncompensated: record.uncompensated }),
+        ...reads,
+      }
+    : fresh
+  const heartbeat = record.heartbeat === undefined ? nothing : { heartbeat: record.heartbeat }
   switch (event._tag) {
     case "AttemptStarted":
       return { ...base, ...heartbeat, status: "running", attempt: event.attempt, startedAt: at }

@@ -275,7 +275,9 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       stepId: step.id,
       iteration: attempt.pass,
       attempt: attempt.attempt,
-      idempotencyKey: keyOf(attempt),
+      get idempotencyKey() {
+        return keyOf(attempt)
+      },
     }
     const end = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
       Effect.sync(() => {

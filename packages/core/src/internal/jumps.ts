@@ -4,11 +4,9 @@
  *
  * One timer per process looks for all who wait, so that thousands of runs that wait cost no wake-ups of their own.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { liveClock } from "./liveClock.ts"
 
 /** Milliseconds between two looks at the clock: how late a jump is noticed. */
 const lookMs = 2000
@@ -23,8 +21,6 @@ const lateMs = 10_000
 const longestMs = 86_400_000
 
 /** The platform's clock. A test moves its own, which does not jump. */
-const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
-
 const listeners = new Set<() => void>()
 let timer: ReturnType<typeof setInterval> | undefined
 /** The wall clock at the last look, and what it was ahead of the time that the platform counts. */

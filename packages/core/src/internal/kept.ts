@@ -32,6 +32,10 @@ const longestFrozen = 1000
  * copied; `undefined` where that cannot be done at once.
  */
 export const keep = <A>(value: A, again?: () => (() => A) | undefined): Kept<A> => {
+  if (isFlat(value)) {
+    Object.freeze(value)
+    return { give: () => value }
+  }
   const walk = new Walk()
   const copy = walk.visit(value)
   if (copy === undefined) return { give: () => value }
@@ -48,6 +52,17 @@ export const keep = <A>(value: A, again?: () => (() => A) | undefined): Kept<A> 
     return made
   }
   return { give }
+}
+
+/** Whether a value has no parts that would be frozen, too. */
+const isFlat = (value: unknown): boolean => {
+  if (typeof value !== "object" || value === null) return true
+  if (!isPlainObject(value)) return false
+  for (const key in value) {
+    const part = (value as Record<string, unknown>)[key]
+    if (typeof part === "object" && part !== null) return false
+  }
+  return true
 }
 
 /** Freezes JSON, and answers with it, or with a copy where it holds an array that is too long to be frozen. */

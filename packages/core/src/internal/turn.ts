@@ -4,30 +4,43 @@
  *
  * The time between turns is the platform's. Under a clock that a test moves no time passes between steps, and no turn is due.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { liveClock } from "./liveClock.ts"
 
-/** The longest unbroken work between two turns, in milliseconds. A turn costs some microseconds, a hundredth of a percent of that. */
+/** The longest unbroken work between two turns, in milliseconds. A turn costs some microseconds, a tenth of a percent of that. */
 const longestMs = 10
 
-const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
+/**
+ * The same for whoever starts several attempts: earlier, so that a turn comes before they begin and not between them, where it would tear
+ * apart what begins, ends and is committed together.
+ */
+export const beforeManyMs = 5
 
 let turnedAt = 0
 
 const later: (call: () => void) => unknown = typeof setImmediate === "function" ? setImmediate : (call) => setTimeout(call, 0)
 
-const isDue = (clock: Clock.Clock): boolean => clock === liveClock && performance.now() - turnedAt >= longestMs
+const isDue = (clock: Clock.Clock, afterMs: number): boolean => clock === liveClock && performance.now() - turnedAt >= afterMs
 
-/** Gives the event loop a turn: timers that are due, I/O and signals come first. */
+/** Fibers that wait for the turn that is coming. */
+let waiting: Array<() => void> = []
+
+/**
+ * Gives the event loop a turn: timers that are due, I/O and signals come first. Whoever waits for it goes on at the same moment, so that
+ * attempts begun together still end together and are committed in one frame.
+ */
 const turn: Effect.Effect<void> = Effect.async((resume) => {
+  waiting.push(() => resume(Effect.void))
+  if (waiting.length > 1) return
   later(() => {
     turnedAt = performance.now()
-    resume(Effect.void)
+    const resumed = waiting
+    waiting = []
+    for (const goOn of resumed) goOn()
   })
 })
 
-/** Goes on with an effect, after a turn where one is due. */
-export const before = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => (isDue(clock) ? Effect.zipRight(turn, effect) : effect))
+/** Goes on with an effect, after a turn where the last one is `afterMs` ago. Default: 10 ms. */
+export const before = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>, afterMs = longestMs): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => (isDue(clock, afterMs) ? Effect.zipRight(turn, effect) : effect))

@@ -1,0 +1,6 @@
+/** The clock of the platform, to tell it from one that a test moves. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+
+export const liveClock: Clock.Clock = Context.get(DefaultServices.liveServices, Clock.Clock)

@@ -74,6 +74,12 @@ export class MissingOutput extends Schema.TaggedError<MissingOutput>()("MissingO
   }
 }
 
+/** Something was read through the ctx of a render that is over, and it is not known when: a slip, and so no reason to retry. */
+const stale = (read: string): TypeError =>
+  new TypeError(
+    `ctx.${read} was asked for after the render that this ctx belongs to. A function is given a ctx of its own, which reads the run as of then: write (ctx) => …, or (deps, ctx) => … where the task has deps`,
+  )
+
 /** How a `ctx` finds things. */
 export interface Source {
   readonly input: () => unknown
@@ -88,6 +94,8 @@ export interface Source {
   readonly onIteration?: (loop: string) => void
   /** What `output` gives where there is none. */
   readonly absent: (read: Reading.Read) => unknown
+  /** What answers in its place, where the render is over that it reads for; `undefined` where nothing can, and then nothing is read. */
+  readonly successor?: (loop: string | undefined) => Ctx | "none" | undefined
 }
 
 const nodeIdOf = (node: string | Pick<ReadOptions, "nodeId"> | undefined): string | undefined =>
@@ -95,6 +103,12 @@ const nodeIdOf = (node: string | Pick<ReadOptions, "nodeId"> | undefined): strin
 
 /** Makes a `ctx` as seen from inside a loop, or from outside all. */
 export const make = (source: Source, loop: string | undefined): Ctx => {
+  /** What answers in its place. */
+  const later = (name: string): Ctx | undefined => {
+    const successor = source.successor?.(loop)
+    if (successor === "none") throw stale(name)
+    return successor
+  }
   const read = (target: unknown, nodeId: string | undefined, pass: Reading.Read["pass"]) => {
     const wanted = { table: source.tableOf(target), nodeId: nodeId === undefined ? undefined : keptId(nodeId), pass }
     const found = Reading.find(source.known(), wanted)
@@ -107,17 +121,33 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
     },
     runId: source.runId,
     get iteration() {
+      const successor = later("iteration")
+      // Which loop a component draws is known of the one that is rendering.
+      if (successor !== undefined && loop === undefined) throw stale("iteration")
+      if (successor !== undefined) return successor.iteration
       if (loop === undefined) return source.pass()
       source.onIteration?.(loop)
       return Reading.passOf(source.known(), loop)
     },
     output: (target: unknown, options: ReadOptions = {}) => {
+      const successor = later("output")
+      if (successor !== undefined) return successor.output(target as string, options)
       const { wanted, found } = read(target, options.nodeId, options.iteration)
       return found.isThere ? found.value : source.absent(wanted)
     },
-    outputMaybe: (target: unknown, options: ReadOptions = {}) => read(target, options.nodeId, options.iteration).found.value,
-    latest: (target: unknown, node?: string | ReadOptions) => read(target, nodeIdOf(node), "latest").found.value,
+    outputMaybe: (target: unknown, options: ReadOptions = {}) => {
+      const successor = later("outputMaybe")
+      if (successor !== undefined) return successor.outputMaybe(target as string, options)
+      return read(target, options.nodeId, options.iteration).found.value
+    },
+    latest: (target: unknown, node?: string | ReadOptions) => {
+      const successor = later("latest")
+      if (successor !== undefined) return successor.latest(target as string, node)
+      return read(target, nodeIdOf(node), "latest").found.value
+    },
     iterationCount: (target: unknown, node?: string | ReadOptions) => {
+      const successor = later("iterationCount")
+      if (successor !== undefined) return successor.iterationCount(target as string, node)
       const { found } = read(target, nodeIdOf(node), "latest")
       return found.nodeId === undefined ? 0 : Reading.countOf(source.known(), found.nodeId)
     },

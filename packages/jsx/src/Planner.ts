@@ -15,16 +15,18 @@ import type { OutputTable } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
+import { type HostNode, isText } from "./HostNode.ts"
 import { elsewhen } from "./internal/elsewhen.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
-import { Misplaced } from "./internal/place.ts"
+import { isLeaf, Misplaced, propsOf, refuse } from "./internal/place.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
 import { noteLookup, stamp } from "./internal/scope.ts"
+import * as Task from "./internal/task.ts"
 import { jsx } from "./jsx-runtime.ts"
 import { type Lowered, lower } from "./lower.ts"
-import { pending } from "./Pending.ts"
+import { holdsPending, isPending, marked, pending } from "./Pending.ts"
 import { RenderError, type Rendered, render } from "./render.ts"
 
 /** A workflow as it is written: what draws it, and the schemas it may name. */
@@ -100,12 +102,23 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         onRead: ({ table }, found) => noteRead(readOf(table, found, state)),
         absent: (read) => {
           if (onPending === undefined) return missing(read)
-          onPending()
+          onPending(read)
           return pending
         },
       },
       loop,
     )
+  /** Makes what answers in place of the ctx of a render, while a function is called. */
+  let answering: ((loop: string | undefined) => Ctx.Ctx) | undefined
+  const calling: Lowering["calling"] = (call, state, noteRead, onPending) => {
+    const outer = answering
+    answering = (loop) => ctxAt(state, loop, noteRead, onPending)
+    try {
+      return call()
+    } finally {
+      answering = outer
+    }
+  }
   const missing = ({ table, nodeId }: Reading.Read): never => {
     const problem = nodeId === undefined ? "no task has given one" : `task "${nodeId}" has not given one`
     throw new Ctx.MissingOutput({ output: table, problem })
@@ -115,6 +128,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     codecOf: (table) => Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
     tables,
     ctxAt,
+    calling,
     stored: (nodeId, state, noteRead) => {
       const table = rows?.tableOf(nodeId)
       if (table === undefined) return undefined
@@ -138,12 +152,13 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     },
   }
 
-  const drawOnce = (state: RunState.RunState) => {
+  const renderOnce = (state: RunState.RunState) => {
     const reads = new Map<string, { readonly read: Reading.Read; readonly key: string }>()
     const loops = new Set<NodeId>()
     const passes: Array<{ readonly scope: object; readonly pass: number }> = []
     const catches = new Map<NodeId, Catch>()
     const contexts = new Map<string | undefined, Ctx.Ctx>()
+    let isOver = false
     const source: Ctx.Source = {
       input: () => values.input,
       runId: state.runId,
@@ -161,6 +176,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       },
       onIteration: (loop) => loops.add(loop),
       absent: Ctx.absentInRender,
+      successor: (loop) => (isOver ? (answering?.(loop) ?? "none") : undefined),
     }
     const causeOf = (boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined => {
       const cause = Reading.caughtBy(known(state), boundary, loop)
@@ -179,9 +195,18 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       },
     }
     const Root = Object.assign((): React.ReactNode => drawWorkflow(frame.ctx(undefined)), { displayName: "smithers" })
-    const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
+    try {
+      const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
+      return { rendered, causeOf, reads, loops, passes, catches }
+    } finally {
+      isOver = true
+    }
+  }
+
+  const drawOnce = (state: RunState.RunState) => {
+    const { rendered, causeOf, ...noted } = renderOnce(state)
     const hasCaught: Lowering["hasCaught"] = (boundary, loop) => causeOf(boundary, loop) !== undefined
-    return { lowered: lower(rendered, { ...lowering, hasCaught }), reads, loops, passes, catches }
+    return { lowered: lower(rendered, { ...lowering, hasCaught }), ...noted }
   }
 
   /** Whether a render has seen what it would see with its own plan. */
@@ -240,6 +265,35 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     throw new InvalidWorkflow({ workflow: lowered.name, where: placeIn(plan, first) ?? lowered.name, problem })
   }
 
+  /** Tasks of which it is known whether they hold anything pending, by whether they do. */
+  const held = new Map<NodeId, boolean>()
+  /** Whether a part of a task's props is made of what is pending. That text is, is seen by drawing once more; once for each task. */
+  const holds = (state: RunState.RunState, node: HostNode, within: (node: HostNode) => unknown): boolean => {
+    if (holdsPending(within(node))) return true
+    const id = node.props.id as NodeId
+    if (!held.has(id)) {
+      const again = tryOr(() => marked(() => renderOnce(state)).rendered.nodes, [])
+      for (const [other, task] of leavesOf(again)) held.set(other, holdsPending(within(task)))
+      if (!held.has(id)) held.set(id, false)
+    }
+    return held.get(id) === true
+  }
+
+  /** Refuses what would begin with a hole where an output belongs that comes after it, as `deps` on it are refused. */
+  const checkEarly = (state: RunState.RunState, { early }: Lowered): void => {
+    for (const { node, read, isInside } of early()) {
+      if (!isLeaf(node.type)) {
+        const name = node.type === "Branch" ? "if" : "until"
+        if (isPending(propsOf(node)[name])) refuse(node, Task.readsLater(`"${name}"`, read))
+        continue
+      }
+      const { id } = node.props
+      const table = layout.tasks.get(id as NodeId)?.table as string
+      const isOver = Reading.find(known(state), { table, nodeId: id as NodeId, pass: undefined }).isThere
+      if (!isOver && (isInside || holds(state, node, saidIn))) refuse(node, Task.readsLater("what it says", read))
+    }
+  }
+
   const draw = (state: RunState.RunState, given: Values): Drawn => {
     values = given
     // Until events are heard, each state is one to begin with: the one drawn to learn the name, and then that of the run.
@@ -248,6 +302,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     if (drawn !== undefined && isBlank && blankFor === state.runId) return drawn
     try {
       const { lowered, reads, loops, passes, catches } = settle(state)
+      checkEarly(state, lowered)
       watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
       const plan = Plan.make(lowered.name, lowered.root, lowered.pending, true)
       checkIds(state, plan)
@@ -296,6 +351,27 @@ const readOf = (table: string, { nodeId, row }: Reading.Found, state: RunState.R
   table,
   key: row !== undefined && RunState.isSettledRow(state, row) ? row : undefined,
 })
+
+/** What a node says by itself: its props, but for who does it and what it gives, and what stands in it. */
+const saidIn = ({ props, children }: HostNode): unknown => {
+  const { agent: _, output: __, workflow: ___, ...said } = props
+  return [said, children.map(printedIn)]
+}
+
+const printedIn = (child: HostNode["children"][number]): unknown =>
+  isText(child) ? child.text : [Object.values(child.props), child.children.map(printedIn)]
+
+/** Tasks and waits in what was drawn, by their ids. */
+const leavesOf = (nodes: ReadonlyArray<HostNode>): ReadonlyMap<NodeId, HostNode> => {
+  const found = new Map<NodeId, HostNode>()
+  const open: Array<HostNode["children"][number]> = [...nodes]
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    if (isText(node)) continue
+    if (isLeaf(node.type) && isNodeId(node.props.id)) found.set(node.props.id, node)
+    else open.push(...node.children)
+  }
+  return found
+}
 
 const tryOr = <A>(attempt: () => A, otherwise: A): A => {
   try {

@@ -56,6 +56,16 @@ export interface Lowered {
   readonly pending: ReadonlyArray<PendingRead>
   /** The loops that a rendering of a component (its scope) draws or, where it draws none, the one its elements stand in. */
   readonly loopsOf: (scope: object) => ReadonlyArray<NodeId>
+  /** What begins though it was made after a pending read: of what comes after it, or of itself. */
+  readonly early: () => ReadonlyArray<Early>
+}
+
+/** A task, a wait or a condition that comes before what was read, and that was made after the read. */
+export interface Early {
+  readonly node: HostNode
+  readonly read: PendingRead
+  /** The component of its own prompt has read it. */
+  readonly isInside: boolean
 }
 
 /** Lowers a tree. Throws {@link Misplaced}. */
@@ -66,28 +76,29 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   if (!isId(name)) refuse(root, `its name must be ${idRule}`)
 
   const survey = surveyOf(root, rendered.pendingReads, lowering)
-  const build = (node: HostNode, loop: NodeId | undefined): Node | undefined => {
-    const inside = (within: NodeId | undefined): ReadonlyArray<Node> =>
-      node.children.flatMap((child) => (isText(child) ? [] : (build(child, within) ?? [])))
+  const { lookups } = rendered
+  const built = new Map<HostNode, Node>()
+  const inside = ({ children }: HostNode): ReadonlyArray<Node> =>
+    children.flatMap((child) => (isText(child) ? [] : (built.get(child) ?? [])))
+  const build = ({ node, loop }: Place): Node | undefined => {
     const pending = survey.pendingOf(node)
     const waits = pending.length === 0 ? {} : { pending }
-    const { lookups } = rendered
     const drawn =
       lookups.length === 0 ? waits : { ...waits, reads: (state: RunState) => lowering.rowsOf(madeAfter(node, lookups), state) }
     switch (node.type as Kind) {
       case "Workflow":
       case "Sequence":
-        return { _tag: "Sequence", children: inside(loop) }
+        return { _tag: "Sequence", children: inside(node) }
       case "Parallel":
         return survey.ifKnown(
           node,
-          () => parallel(node, inside(loop)),
-          () => parallel(bare(node), inside(loop)),
+          () => parallel(node, inside(node)),
+          () => parallel(bare(node), inside(node)),
         )
       case "Branch": {
         Task.checkCondition(node, "if", propsOf(node).if)
         // The way that was taken, in place; while it is not known which, nothing inside is begun.
-        const children = inside(loop)
+        const children = inside(node)
         if (pending.length === 0 && children.length === 1) return children[0]
         return { _tag: "Sequence", children, ...waits }
       }
@@ -95,13 +106,13 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         return {
           ...survey.ifKnown(
             node,
-            () => loopOf(node, inside, lowering, survey.readsItself(node)),
-            () => loopOf(bare(node), inside, lowering, true),
+            () => loopOf(node, inside(node), lowering, survey),
+            () => loopOf(bare(node), inside(node), lowering, survey, true),
           ),
           ...drawn,
         }
       case "Saga": {
-        const body = survey.bodyOf(node, inside(loop))
+        const body = survey.bodyOf(node, inside(node))
         return {
           ...survey.ifKnown(
             node,
@@ -112,18 +123,18 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         }
       }
       case "TryCatchFinally":
-        return { ...tryOf(node, (part) => build(part, loop)), ...waits }
+        return { ...tryOf(node, (part) => built.get(part)), ...waits }
       case "Try":
       case "Catch":
       case "Finally":
-        return survey.bodyOf(node, inside(loop))
+        return survey.bodyOf(node, inside(node))
       case "Task": {
         if (survey.isLeftOut(node)) return undefined
         const step = (of: HostNode): Node => {
           if (typeof of.props.compensate === "function" && !survey.isInSaga(node))
             refuse(node, `its "compensate" is never called, as no <Saga> is around it`)
           const isFixed = (): boolean => of === node && (lookups.length === 0 || madeAfter(node, lookups).length === 0)
-          return Task.step(of, loop, survey.layout, lowering, isFixed)
+          return Task.step(of, loop, survey.layout, lowering, isFixed, survey.comesAfter(node))
         }
         return {
           ...survey.ifKnown(
@@ -136,7 +147,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       }
       default: {
         if (survey.isLeftOut(node)) return undefined
-        const waitOf = (of: HostNode): Node => wait(of, loop, survey.layout, lowering)
+        const waitOf = (of: HostNode): Node => wait(of, loop, survey.layout, lowering, survey.comesAfter(node))
         return {
           ...survey.ifKnown(
             node,
@@ -148,15 +159,19 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       }
     }
   }
-  const built = build(root, undefined) as Plan.Sequence
+  for (const place of survey.inward) {
+    const node = build(place)
+    if (node !== undefined) built.set(place.node, node)
+  }
   const pending = [...survey.wanted(), ...survey.missing()]
   return {
     name: name as string,
-    root: { ...built, skipsAbsent: true },
+    root: { ...(built.get(root) as Plan.Sequence), skipsAbsent: true },
     layout: survey.layout,
     tasks: survey.tasks,
     pending: distinct(pending),
     loopsOf: survey.loopsOf,
+    early: survey.early,
   }
 }
 
@@ -206,6 +221,8 @@ interface Place {
   readonly node: HostNode
   /** Position in document order. */
   readonly order: number
+  /** The position after the last one inside it. */
+  end: number
   readonly parent: Place | undefined
   readonly loop: NodeId | undefined
 }
@@ -213,6 +230,8 @@ interface Place {
 /** What has to be known of the whole tree before a part of it can be lowered. */
 interface Survey {
   readonly layout: Layout
+  /** Everything in the tree; what is inside something comes before it. */
+  readonly inward: ReadonlyArray<Place>
   readonly pendingOf: (node: HostNode) => ReadonlyArray<PendingRead>
   /** A task that is not settled, and whose id is no use: it will have another once what it waits for is there. */
   readonly isLeftOut: (node: HostNode) => boolean
@@ -229,6 +248,9 @@ interface Survey {
   readonly loopsOf: Lowered["loopsOf"]
   /** Whether a loop was made after a pending read of a task that stands in it. */
   readonly readsItself: (loop: HostNode) => boolean
+  /** For a node: whether a task begins only when that node is over, or is the node. */
+  readonly comesAfter: (node: HostNode) => (read: Pick<PendingRead, "nodeId" | "table">) => boolean
+  readonly early: Lowered["early"]
 }
 
 const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowering: Lowering): Survey => {
@@ -243,35 +265,51 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const taken = kindOf(id)
     return taken === undefined ? id : refuse(node, `the id "${id}" is taken by another ${taken}`)
   }
-  const walk = (node: HostNode, loop: NodeId | undefined, parent: Place | undefined): void => {
+  const inward: Array<Place> = []
+  /** Takes note of a node. Answers with the loop that its children are in, or with nothing where none of them are nodes. */
+  const visit = (place: Place): { readonly loop: NodeId | undefined } | undefined => {
+    const { node, loop } = place
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
     const props = propsOf(node)
     for (const prop of Object.keys(props)) {
       if (!known[node.type].has(prop)) refuse(node, `it has no prop "${prop}"; there are ${[...known[node.type]].join(", ")}`)
     }
-    const place: Place = { node, order: places.size, loop, parent }
     places.set(node, place)
     if (isLeaf(node.type)) {
       tasks.push(place)
-      return
+      return undefined
     }
     if (hasFunction(node.props.children))
       refuse(node, "a function stands in it, which nobody calls: functions are children of a Task")
     if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot stand in another one")
-    let inside = loop
+    let within = loop
     if (node.type === "Loop") {
-      inside = claim(node, node.props.loop)
-      loops.set(inside, loop)
+      within = claim(node, node.props.loop)
+      loops.set(within, loop)
     }
     if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.add(claim(node, node.props.boundary))
     if (node.type === "TryCatchFinally") checkParts(node, props)
     if (isPart(node.type) && "given" in node.props) refuse(node, noElements(node))
-    for (const child of node.children) {
-      if (!isText(child)) walk(child, inside, place)
-      else if (!isBlank(child.text)) refuse(node, strayText(child.text))
-    }
+    return { loop: within }
   }
-  walk(root, undefined, undefined)
+  // A work list and no recursion, as plans may be deeper than the stack.
+  const open: Array<{ readonly place: Place; readonly loop: NodeId | undefined; child: number }> = []
+  const enter = (node: HostNode, loop: NodeId | undefined, parent: Place | undefined): void => {
+    const place: Place = { node, order: places.size, end: places.size + 1, loop, parent }
+    const children = visit(place)
+    if (children === undefined) inward.push(place)
+    else open.push({ place, loop: children.loop, child: 0 })
+  }
+  enter(root, undefined, undefined)
+  for (let here = open.at(-1); here !== undefined; here = open.at(-1)) {
+    const child = here.place.node.children[here.child++]
+    if (child === undefined) {
+      here.place.end = places.size
+      inward.push(here.place)
+      open.pop()
+    } else if (!isText(child)) enter(child, here.loop, here.place)
+    else if (!isBlank(child.text)) refuse(here.place.node, strayText(child.text))
+  }
 
   // Which tasks there are. What is settled comes first: the id of a provisional task may not be its last.
   const tableOf = (node: HostNode): string => {
@@ -349,17 +387,13 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
    */
   const isBefore = (node: HostNode, target: Place): boolean => {
     const place = places.get(node)
-    if (place === undefined || place.order > target.order) return false
-    for (let inner: Place | undefined = target; inner !== undefined; inner = inner.parent) if (inner === place) return true
-    for (let under: Place | undefined = place; under !== undefined; under = under.parent) {
-      const { parent } = under
-      if (parent === undefined || !contains(parent, target)) continue
-      return parent.node.type !== "Parallel"
-    }
-    return false
+    return place !== undefined && place.order <= target.order && (contains(place, target) || isOrdered(place, target))
   }
-  const contains = (outer: Place, inner: Place): boolean => {
-    for (let here: Place | undefined = inner; here !== undefined; here = here.parent) if (here === outer) return true
+  const contains = (outer: Place, inner: Place): boolean => outer.order <= inner.order && inner.order < outer.end
+  /** Whether the first of two, which stands before the other in the document, is over before the other begins. */
+  const isOrdered = (first: Place, second: Place): boolean => {
+    for (let under: Place | undefined = first.parent; under !== undefined; under = under.parent)
+      if (contains(under, second)) return under.node.type !== "Parallel"
     return false
   }
   /** Whether a saga, or a part of a try, is not what is done as things stand. */
@@ -393,7 +427,29 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   }
   return {
     layout,
+    inward,
     pendingOf,
+    comesAfter: (node) => (read) => {
+      const [place, target] = [places.get(node), targetOf(read)]
+      if (place === undefined || target === undefined || place.order > target.order) return false
+      return place === target ? isLeaf(node.type) : !contains(place, target) && isOrdered(place, target)
+    },
+    early: () =>
+      pendingReads.length === 0
+        ? []
+        : inward.flatMap((place): ReadonlyArray<Early> => {
+            const { node } = place
+            if (!unsettled.has(node) || leftOut.has(node)) return []
+            const isTask = isLeaf(node.type)
+            if (!isTask && node.type !== "Branch" && node.type !== "Loop") return []
+            const isLater = (read: PendingRead): boolean => {
+              const target = targetOf(read)
+              return target !== undefined && isBefore(node, target) && (isTask || !contains(place, target))
+            }
+            const inside = isTask ? node.readsInside.findLast(isLater) : undefined
+            const read = inside ?? heldBackBy(node, pendingReads, isLater)
+            return read === undefined ? [] : [{ node, read, isInside: inside !== undefined }]
+          }),
     isLeftOut: (node) => leftOut.has(node),
     missing: () => missing,
     bodyOf: (node, children) => {
@@ -525,9 +581,10 @@ const defaultPasses = 5
 
 const loopOf = (
   node: HostNode,
-  inside: (loop: NodeId) => ReadonlyArray<Node>,
+  children: ReadonlyArray<Node>,
   lowering: Lowering,
-  isUnsaid: boolean,
+  survey: Survey,
+  isUnsaid = survey.readsItself(node),
 ): Plan.Loop => {
   const id = node.props.loop as string
   const { until, maxIterations } = propsOf(node)
@@ -539,7 +596,6 @@ const loopOf = (
     refuse(node, `"maxIterations" must be a whole number of at least 1, or Infinity`)
   if (!("until" in propsOf(node)) && (isDefaultLimit || maxIterations === Number.POSITIVE_INFINITY))
     refuse(node, `it would never end: give it "until", or the number of its passes as "maxIterations"`)
-  const children = inside(id)
   return {
     _tag: "Loop",
     id,
@@ -549,7 +605,7 @@ const loopOf = (
     until:
       isUnsaid && (typeof until !== "function" || isPending(until))
         ? () => false
-        : Task.condition(node, "until", until, id, lowering),
+        : Task.condition(node, "until", until, id, lowering, survey.comesAfter(node)),
     maxIterations: isDefaultLimit ? defaultPasses : isPending(maxIterations) ? Number.POSITIVE_INFINITY : (maxIterations as number),
     ...(isDefaultLimit ? { isDefaultLimit } : {}),
     onMaxReached,

@@ -19,7 +19,9 @@ type Approval = Extract<Awaited, { readonly kind: "approval" }>
 export const given =
   (value: unknown, loop: NodeId | undefined, lowering: Lowering) =>
   (_: unknown, state: RunState, noteRead: NoteRead): unknown =>
-    typeof value === "function" && !isPending(value) ? value(lowering.ctxAt(state, loop, noteRead)) : value
+    typeof value === "function" && !isPending(value)
+      ? lowering.calling(() => value(lowering.ctxAt(state, loop, noteRead)), state, noteRead)
+      : value
 
 /** Refuses what nobody can be shown. What is pending is a function too. */
 export const checkRequest = (node: HostNode, name: string, request: unknown): void => {

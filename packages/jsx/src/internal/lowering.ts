@@ -18,7 +18,9 @@ export interface Lowering {
    * A `ctx` for a function that is called when a task runs, or to decide something about it. `noteRead` is told what it reads. What is not
    * there is an error or, where `onPending` is given, pending, and `onPending` is told.
    */
-  readonly ctxAt: (state: RunState, loop: NodeId | undefined, noteRead: NoteRead, onPending?: () => void) => Ctx
+  readonly ctxAt: (state: RunState, loop: NodeId | undefined, noteRead: NoteRead, onPending?: (read: Read) => void) => Ctx
+  /** Calls an author's function, which may close over the ctx of the render: until it returns, that answers like one made by `ctxAt`. */
+  readonly calling: <A>(call: () => A, state: RunState, noteRead: NoteRead, onPending?: (read: Read) => void) => A
   /** Whether a node that is not mounted has an output, and what that is. */
   readonly stored: (nodeId: NodeId, state?: RunState, noteRead?: NoteRead) => { readonly value: unknown } | undefined
   /** The rows that reads found, with an output or where none will come. */

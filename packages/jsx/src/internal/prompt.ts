@@ -7,7 +7,7 @@ import type { Ctx } from "../Ctx.ts"
 import { type HostNode, type HostText, isText } from "../HostNode.ts"
 import { jsx } from "../jsx-runtime.ts"
 import * as Markdown from "../Markdown.ts"
-import { render } from "../render.ts"
+import { RenderError, type Rendered, render } from "../render.ts"
 import { hasElements, isPieces, print } from "./children.ts"
 import { frameContext } from "./frame.ts"
 
@@ -46,6 +46,16 @@ export const resolve = (given: unknown, ctx: Ctx): unknown => {
     value: { ctx: () => ctx, caught: () => undefined },
     children: given as React.ReactNode,
   })
-  const { nodes } = render(jsx("Prompt", { children: element }))
+  const { nodes } = rendered(jsx("Prompt", { children: element }))
   return Markdown.render((nodes[0]?.children ?? []).map(nodeOf))
+}
+
+/** Renders a prompt. A slip in a component of it is one of the function that gave it: it would only be repeated, and is not retried. */
+const rendered = (element: React.ReactElement): Rendered => {
+  try {
+    return render(element)
+  } catch (thrown) {
+    const isSlip = thrown instanceof RenderError && (thrown.thrown as Error)?.constructor === TypeError
+    throw isSlip ? new TypeError(thrown.message.replace(/^TypeError: /, "")) : thrown
+  }
 }

@@ -21,6 +21,8 @@ export interface Stamp {
   readonly scope: Scope
   readonly count: number
   readonly lookups: number
+  /** Props of the first element with this stamp: what was read, or made of a pending value, since the one before may be its own. */
+  first?: object | undefined
 }
 
 /** By the props of elements, which React hands on as they are; a clone of an element has props of its own and no stamp. */
@@ -32,7 +34,10 @@ export const stampOf = (props: unknown): Stamp | undefined =>
 
 /** Stamps an element that is being made. */
 export const stampProps = (props: object): void => {
-  stamps.set(props, stamp())
+  const made = stamp()
+  // Elements that are made while nothing renders share a stamp, which is not to keep any of them.
+  if (made !== outside) made.first ??= props
+  stamps.set(props, made)
 }
 
 interface Internals {
@@ -77,6 +82,11 @@ export const noteLookup = (read: Read): void => {
   looked.push(read)
   const { scope } = stamp()
   current = { scope, count: scope.reads.length, lookups: scope.lookups.push(read) }
+}
+
+/** Notes that something was made of a pending value. */
+export const noteUse = (): void => {
+  if (reads !== undefined && current?.first !== undefined) current = { ...current, first: undefined }
 }
 
 /** Pending reads of the render so far. */

@@ -24,7 +24,7 @@ import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn, isHandedOn } from "./needs.ts"
 import { flag, isKind, Misplaced, metaOf, millis, type Props, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
-import type { Layout } from "./reading.ts"
+import type { Layout, Read } from "./reading.ts"
 import { stampOf } from "./scope.ts"
 
 const untyped = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
@@ -99,6 +99,7 @@ export const step = (
   layout: Layout,
   lowering: Lowering,
   isFixed: () => boolean,
+  comesAfter: ComesAfter,
 ): Step => {
   const { props } = node
   const { id, output, label, meta, skipIf, compensate } = props
@@ -172,8 +173,15 @@ export const step = (
   const run = (context: StepContext<unknown>, state: RunState, noteRead: NoteRead): unknown => {
     if (typeof content !== "function") return Prompt.isWritten(content) ? Prompt.write(content) : content
     const ctx = ctxOf(context, state, noteRead)
-    const given = names.length > 0 ? compute(depsOf(context, state, noteRead), ctx) : compute(ctx)
-    return ask === undefined ? given : Prompt.resolve(given, ctx)
+    const deps = names.length > 0 ? [depsOf(context, state, noteRead)] : []
+    return lowering.calling(
+      () => {
+        const given = compute(...deps, ctx)
+        return ask === undefined ? given : Prompt.resolve(given, ctx)
+      },
+      state,
+      noteRead,
+    )
   }
   const gate = gateOf(node, needs, loop, lowering)
   const found = (state: RunState, noteRead: NoteRead): Props =>
@@ -192,7 +200,9 @@ export const step = (
     timeoutMs: millis(node, "timeoutMs"),
     heartbeatTimeoutMs: millis(node, "heartbeatTimeoutMs"),
     skipIf:
-      skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(node, "skipIf", skipIf, loop, lowering),
+      skipIf === undefined || skipIf === null || skipIf === false
+        ? undefined
+        : condition(node, "skipIf", skipIf, loop, lowering, comesAfter),
     continueOnFail: flag(node, "continueOnFail"),
     cache: cacheOf(node, loop, content, lowering, found),
     ...(gate === undefined ? {} : { gate }),
@@ -202,7 +212,7 @@ export const step = (
       undo === undefined
         ? undefined
         : (((context: StepContext<unknown> & { readonly output: unknown }, state: RunState) =>
-            undo(context.output, ctxOf(context, state, unnoted))) as Step["compensate"]),
+            lowering.calling(() => undo(context.output, ctxOf(context, state, unnoted)), state, unnoted)) as Step["compensate"]),
   }
 }
 
@@ -263,21 +273,40 @@ class AttemptCtx {
   }
 }
 
+/** Whether what is read begins only when the node that reads is over. */
+export type ComesAfter = (read: Pick<PendingRead, "nodeId" | "table">) => boolean
+
 /**
  * A value or a function of the ctx, asked as a condition. It does not hold where it is pending or was made of anything that is. Throws
- * `Misplaced` for a value that would count as true whatever comes of it; what a function gives is judged by the scheduler.
+ * `Misplaced` for a value that would count as true whatever comes of it; what a function gives is judged by the scheduler. The function
+ * throws where it reads what cannot be there when it is asked.
  */
-export const condition = (node: HostNode, name: string, given: unknown, loop: NodeId | undefined, lowering: Lowering) => {
+export const condition = (
+  node: HostNode,
+  name: string,
+  given: unknown,
+  loop: NodeId | undefined,
+  lowering: Lowering,
+  comesAfter: ComesAfter,
+) => {
   if (typeof given !== "function") checkCondition(node, name, given)
   return (_: unknown, state: RunState, noteRead: NoteRead): boolean => {
     if (typeof given !== "function" || isPending(given)) return !isPending(given) && Boolean(given)
     let isUnsaid = false
-    const ctx = lowering.ctxAt(state, loop, noteRead, () => {
+    const onPending = (read: Read): void => {
       isUnsaid = true
-    })
-    const value: unknown = given(ctx)
+      if (comesAfter(read)) refuse(node, readsLater(`"${name}"`, read))
+    }
+    const ctx = lowering.ctxAt(state, loop, noteRead, onPending)
+    const value: unknown = lowering.calling(() => given(ctx), state, noteRead, onPending)
     return !isUnsaid && !isPending(value) && (value as boolean)
   }
+}
+
+/** Said of what reads an output that cannot be there when it is wanted. */
+export const readsLater = (what: string, { nodeId, table }: Pick<PendingRead, "nodeId" | "table">): string => {
+  const named = nodeId === undefined ? `the output "${table}"` : `the output of "${nodeId}"`
+  return `${what} is made of ${named}, which comes after it or is its own: put it after what it reads, or read the last pass with ctx.latest, or what may be absent with ctx.outputMaybe`
 }
 
 /** Refuses a value as a condition that is always true. What is pending is a function too. */
@@ -434,7 +463,10 @@ const cacheOf = (
   const agents = agent === undefined ? undefined : ((Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<AnyAgent>).map(nameOf)
   return {
     key: (context, state, noteRead) => {
-      if (typeof key === "function") return key(lowering.ctxAt(state, loop, noteRead))
+      if (typeof key === "function") {
+        const ctx = lowering.ctxAt(state, loop, noteRead)
+        return lowering.calling(() => key(ctx), state, noteRead)
+      }
       const value = Prompt.isWritten(text) ? Prompt.write(text) : text
       return {
         ...context,

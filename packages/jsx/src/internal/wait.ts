@@ -17,13 +17,19 @@ import { after, dependsOn } from "./needs.ts"
 import { flag, hasFunction, metaOf, millis, oneOf, type Props, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
-import { checkPrompt, condition } from "./task.ts"
+import { type ComesAfter, checkPrompt, condition } from "./task.ts"
 
 const nothing = Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>
 const decision = Codec.make(Decision.Decision) as Codec.Codec<unknown, unknown>
 
 /** A node that waits. Throws `Misplaced`. */
-export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, lowering: Lowering): Wait => {
+export const wait = (
+  node: HostNode,
+  loop: NodeId | undefined,
+  layout: Layout,
+  lowering: Lowering,
+  comesAfter: ComesAfter,
+): Wait => {
   const { id, output, label, meta, skipIf } = node.props
   if (label !== undefined && typeof label !== "string") refuse(node, `"label" must be text`)
   const on = awaited(node, loop, lowering)
@@ -54,7 +60,9 @@ export const wait = (node: HostNode, loop: NodeId | undefined, layout: Layout, l
     codec,
     table,
     skipIf:
-      skipIf === undefined || skipIf === null || skipIf === false ? undefined : condition(node, "skipIf", skipIf, loop, lowering),
+      skipIf === undefined || skipIf === null || skipIf === false
+        ? undefined
+        : condition(node, "skipIf", skipIf, loop, lowering, comesAfter),
     on,
     timeoutMs: on.kind === "timer" ? undefined : millis(node, "timeoutMs"),
     onTimeout,

@@ -54,7 +54,13 @@ const wait = (more: Partial<WaitSummary>): WaitSummary => ({
   note: null,
   by: null,
   endedAt: null,
+  decidedAt: null,
   isAnswered: false,
+  asked: 7,
+  timesAsked: 1,
+  requestId: "7-abc",
+  refusals: 0,
+  refused: null,
   ...more,
 })
 const known = (
@@ -76,13 +82,14 @@ describe("why a run is not done", () => {
   it("it is at work: on what, for how long, and what it waits for beside", () => {
     const at = known({ run: owned, nodes: [node({}), node({ nodeId: "b" })] }, { isOwnerAlive: true })
     expect(why(at)).toEqual({
+      asks: [],
       reason: "running",
       sentence: 'Run r is at work on "a" (attempt 2 for 5.0s) and 1 other step.',
       commands: ["smithers logs r --follow"],
     })
     const beside = why({ ...at, waits: [wait({})] })
     expect(beside.sentence).toContain('and waits for the approval of "ok": Ship it?')
-    expect(beside.commands[0]).toBe("smithers approve r --node ok")
+    expect(beside.commands[0]).toBe("smithers approve r --node ok --iteration 0 --request 7-abc")
   })
 
   it("its process lives and cannot write: since when, and that nothing is lost", () => {
@@ -110,11 +117,12 @@ describe("why a run is not done", () => {
       wait({ kind: "subflow", nodeId: "child", name: "r.child", request: null }),
     ]
     expect(why(known({ run: { status: "waiting" } }, { waits, db: "my db" }))).toEqual({
+      asks: [waits[1]],
       reason: "approval",
       sentence: 'Run r has waited 1m for the approval of "ok": Ship it? (1h left), and for 2 other things.',
       commands: [
-        "smithers approve r --node ok --iteration 2 --db 'my db'",
-        "smithers deny r --node ok --iteration 2 --db 'my db'",
+        "smithers approve r --node ok --iteration 2 --request 7-abc --db 'my db'",
+        "smithers deny r --node ok --iteration 2 --request 7-abc --db 'my db'",
         "smithers up --resume r --db 'my db'",
       ],
     })
@@ -159,9 +167,14 @@ describe("a run that was told something", () => {
     }
     const other = wait({ nodeId: "also" })
     expect(why(known({ run: { status: "waiting" }, isTold: true }, { waits: [...answered, other] }))).toEqual({
+      asks: [other],
       reason: "told",
       sentence: 'Run r was told something that nobody has taken up yet; it also waits for the approval of "also": Ship it?',
-      commands: [...takeUp, "smithers approve r --node also", "smithers deny r --node also"],
+      commands: [
+        ...takeUp,
+        "smithers approve r --node also --iteration 0 --request 7-abc",
+        "smithers deny r --node also --iteration 0 --request 7-abc",
+      ],
     })
   })
 

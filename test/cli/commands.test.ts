@@ -153,9 +153,8 @@ describe("commands that tell", () => {
   it("approve, deny, answer and signal are kept and checked, and say who has heard them", async () => {
     const place = await fresh()
     try {
-      await golden(place, "approve", ["approve", "ship-w", "--by", "ann", "--note", "ship it"])
-      const again = await place.json("approve", "ship-waits", "--node", "ok", "--by", "bob")
-      expect(again).toMatchObject({ code: 0, value: { runId: "ship-waits", nodeId: "ok", isHeard: false } })
+      await golden(place, "approve", ["approve", "ship-waits", "--by", "ann", "--note", "ship it"])
+      await both(place, "approve-again", ["approve", "ship-waits", "--node", "ok", "--by", "bob"])
       await both(place, "deny-too-late", ["deny", "ship-waits", "--by", "bob"])
       await both(place, "why-told", ["why", "ship-waits"])
       await both(place, "answer-wrong", ["answer", "triage-1", "rate", "--value", '{"severity":"awful","score":1.5}'])
@@ -164,7 +163,14 @@ describe("commands that tell", () => {
       await golden(place, "answer", ["answer", "triage-1", "rate", "--value", '{"severity":"low","score":3}', "--by", "ann"])
       await golden(place, "signal", ["signal", "pay-1", "paid", "--data", '{"amount":3}', "--correlation", "o-1", "--id", "p1"])
       await place.json("signal", "pay-1", "paid", "--data", '{"amount":3}', "--correlation", "o-1", "--id", "p1")
-      await place.json("answer", "triage-1", "rate", "--value", '{"severity":"low","score":3}', "--by", "ann")
+      const other = await fresh()
+      try {
+        await golden(other, "approve-json", ["approve", "ship-waits", "--by", "ann", "--note", "ship it", "--json"])
+        await golden(other, "answer-json", ["answer", "triage-1", "rate", "--value", '{"severity":"low","score":3}', "--json"])
+      } finally {
+        other.remove()
+      }
+      await both(place, "answer-again", ["answer", "triage-1", "rate", "--value", '{"severity":"high","score":3}', "--by", "bob"])
       await both(place, "signal-bad-json", ["signal", "pay-1", "paid", "--data", "{amount:3}"])
       await both(place, "approve-nothing", ["approve", "nap-1"])
       await both(place, "approve-ended", ["approve", "ship-done", "--node", "deploy"])

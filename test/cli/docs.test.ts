@@ -50,6 +50,7 @@ describe("the documents of the command line", () => {
           maskTimes(said, `${folder}/`)
             .replaceAll("<folder>", "")
             .replaceAll(/approved by \S+:/g, "approved by <name>:")
+            .replaceAll(/ by \S+, with the note/g, " by <name>, with the note")
         expect(same(child.stdout.toString().trimEnd()), command).toBe(same(expected.join("\n")))
       }
     } finally {

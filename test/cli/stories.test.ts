@@ -51,22 +51,25 @@ describe("a run from the command line", () => {
         "",
       ].join("\n"),
     )
-    expect(first.stdout).toBe(
-      [
-        "Run ship-1 waits for:",
-        "  ok: approval: Ship it?",
-        "      smithers approve ship-1 --node ok",
-        "      smithers deny ship-1 --node ok",
-        "Then take it up: smithers up --resume ship-1",
-        "",
-      ].join("\n"),
-    )
+    expect(first.stdout.split("\n")).toEqual([
+      "Run ship-1 waits for:",
+      "  ok: approval: Ship it?",
+      "      │ Ship it?",
+      expect.stringMatching(/^ {6}smithers approve ship-1 --node ok --iteration 0 --request \d+-[0-9a-f]{12}$/),
+      expect.stringMatching(/^ {6}smithers deny ship-1 --node ok --iteration 0 --request \d+-[0-9a-f]{12}$/),
+      "Then take it up: smithers up --resume ship-1",
+      "",
+    ])
     expect(first.code).toBe(3)
     const listed = await place.run("ps", "--tag", "demo")
     expect(listed.stdout).toMatch(/^ship-1 +ship +waiting .*ok: approval: Ship it\?$/m)
     const why = await place.run("why", "sh")
-    expect(why.stdout.split("\n")[1]).toBe("  smithers approve ship-1 --node ok")
-    expect((await place.run(...(why.stdout.split("\n")[1] ?? "").trim().split(" ").slice(1))).code).toBe(0)
+    const [, question, approve = ""] = why.stdout.split("\n")
+    expect([question, approve]).toEqual([
+      "  │ Ship it?",
+      expect.stringContaining("  smithers approve ship-1 --node ok --iteration 0"),
+    ])
+    expect((await place.run(...approve.trim().split(" ").slice(1))).code).toBe(0)
     const resumed = await place.run("up", "--resume", "ship-1")
     expect(maskTimes(resumed.stdout, place.path)).toBe(
       'Run ship-1 finished after <time>.\n{\n  "asked": "Tell everybody about a login"\n}\n',
@@ -107,8 +110,8 @@ export default Smithers.createWorkflow({ name: "two", input: Schema.Void }).buil
       commands: [
         "smithers up --resume two",
         "smithers supervise",
-        "smithers approve two --node right",
-        "smithers deny two --node right",
+        expect.stringContaining("smithers approve two --node right --iteration 0 --request "),
+        expect.stringContaining("smithers deny two --node right --iteration 0 --request "),
       ],
     })
     expect((await place.json("approve", "two")).value).toMatchObject({ nodeId: "right" })
@@ -135,13 +138,14 @@ export default Smithers.createWorkflow({ name: "guarded", input: Schema.Void }).
   $.approval("ok", { request: () => ({ title: "Ship it?" }), approvers: ["ann", "bob", "cat"] }))
 `,
     )
-    const command = "smithers approve g --node ok --by ann"
+    const command = /smithers approve g --node ok --iteration 0 --request \S+ --by ann\n/
     const up = await place.run("up", "guarded.ts", "--run-id", "g")
-    expect(up.stdout).toContain(`  ok: approval: Ship it? (for ann, bob or cat to decide)\n      ${command}\n`)
+    expect(up.stdout).toContain(`  ok: approval: Ship it? (for ann, bob or cat to decide)\n      │ Ship it?\n`)
+    expect(up.stdout).toMatch(command)
     for (const view of ["why", "inspect"]) {
       const { stdout } = await place.run(view, "g")
       expect(stdout).toContain("ann, bob or cat")
-      expect(stdout).toContain(command)
+      expect(stdout).toMatch(command)
     }
     expect((await place.run("inbox")).stdout).toContain("for ann, bob or cat to decide")
     expect(await place.json("approve", "g")).toMatchObject({ code: 4, value: { error: { tag: "NotAnApprover" } } })
@@ -258,7 +262,9 @@ export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).bu
   it("that waits for a child run says what that waits for, and goes on wherever either is taken up", async () => {
     const first = await place.run("up", "workflow.ts#family", "--run-id", "fam")
     expect(first.code).toBe(3)
-    expect(first.stdout).toContain("sure: approval: Sure?\n      smithers approve 'fam~inner~0' --node sure")
+    expect(first.stdout).toContain(
+      "sure: approval: Sure?\n      │ Sure?\n      smithers approve 'fam~inner~0' --node sure --iteration 0",
+    )
     expect((await place.run("why", "fam")).stdout).toContain("smithers why 'fam~inner~0'")
     const approved = await place.json("approve", "fam~", "--by", "ann")
     expect(approved.value, "the one that waits for it takes it up").toMatchObject({ next: ["smithers up --resume fam"] })
@@ -349,7 +355,8 @@ export default smithers(() => (
     const supervisor = place.start(["supervise", "--interval", "1s", "--json"])
     const patienceMs = 100_000
     await until(() => supervisor.said().stdout.includes("cannot be parsed"), "it cannot be loaded")
-    expect((await place.run("approve", "broken")).code, "it can still be asked").toBe(0)
+    const answers = { code: 4, value: { error: { tag: "AlreadyDecided" } } }
+    expect(await place.json("approve", "broken"), "it can still be asked").toMatchObject(answers)
     await until(async () => (await statusOf("killer")) === "finished", "the killed run is finished", patienceMs)
     expect((await place.json("why", "broken")).value).toMatchObject({ reason: "stuck" })
     // Repaired, it goes on, and what was said to it is kept.

@@ -130,17 +130,18 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
-    it.effect("is decided once: the same again does nothing, the contrary is refused", () =>
+    it.effect("is decided once: whoever comes second is told who was first, also where they say the same", () =>
       on(
         Effect.gen(function* () {
           const { workflow } = shipping()
           yield* workflow.run({ spec: "x" }, { runId: "r" })
           yield* Commands.approve("r", "ship", { by: "ann" })
-          yield* Commands.approve("r", "ship", { by: "bob" })
-          expect(yield* Effect.flip(Commands.deny("r", "ship", { by: "bob" }))).toMatchObject({ _tag: "AlreadyDecided", by: "ann" })
+          const decided = { _tag: "AlreadyDecided", approved: true, by: "ann" }
+          expect(yield* Effect.flip(Commands.approve("r", "ship", { by: "bob" }))).toMatchObject(decided)
+          expect(yield* Effect.flip(Commands.deny("r", "ship", { by: "bob" }))).toMatchObject(decided)
           expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ output: { approved: true, decidedBy: "ann" } })
-          expect((yield* Effect.flip(Commands.deny("r", "ship")))._tag).toBe("AlreadyDecided")
-          yield* Commands.approve("r", "ship")
+          expect(yield* Effect.flip(Commands.deny("r", "ship"))).toMatchObject(decided)
+          expect(yield* Effect.flip(Commands.approve("r", "ship"))).toMatchObject(decided)
         }),
       ),
     )
@@ -356,7 +357,7 @@ describe.each(stores)("on %s", (_, store) => {
             waits: [{ kind: "human" }],
           })
           yield* Commands.answer("r", "ask", { stars: 2, why: "slow" })
-          yield* Commands.answer("r", "ask", { stars: 5 })
+          expect((yield* Effect.flip(Commands.answer("r", "ask", { stars: 5 })))._tag).toBe("AlreadyDecided")
           expect(yield* survey.run({ spec: "it" }, { runId: "r" })).toMatchObject({ output: "2 stars slow" })
         }),
       ),

@@ -89,19 +89,29 @@ const terminal = process.env.NO_COLOR
     )
   : BunTerminal.layer
 
-/** Asks for a value. Fails with `Interrupted` when the person leaves. */
-export const ask = (schema: JsonSchema): Effect.Effect<unknown, Interrupted> =>
-  Effect.gen(function* () {
-    const asked = fields(schema)
-    const [whole] = asked
-    if (whole !== undefined && whole.name === undefined) return yield* promptFor(whole)
-    const value: { [name: string]: unknown } = {}
-    for (const field of asked) {
-      const given = yield* promptFor(field)
-      if (given !== undefined) value[field.name as string] = given
-    }
-    return value
-  }).pipe(
+/** Makes prompts of a person in this terminal. Fails with `Interrupted` when the person leaves. */
+const asking = <A>(prompts: Effect.Effect<A, Terminal.QuitException, Prompt.Prompt.Environment>): Effect.Effect<A, Interrupted> =>
+  prompts.pipe(
     Effect.catchTag("QuitException", () => new Interrupted({ signal: "SIGINT" })),
     Effect.provide(Layer.mergeAll(terminal, BunFileSystem.layer, BunPath.layer)),
+  )
+
+/** Asks for a yes or a no. No is what is taken where nothing is chosen. */
+export const confirm = (message: string): Effect.Effect<boolean, Interrupted> =>
+  asking(Prompt.confirm({ message: oneLine(message), initial: false }))
+
+/** Asks for a value. Fails with `Interrupted` when the person leaves. */
+export const ask = (schema: JsonSchema): Effect.Effect<unknown, Interrupted> =>
+  asking(
+    Effect.gen(function* () {
+      const asked = fields(schema)
+      const [whole] = asked
+      if (whole !== undefined && whole.name === undefined) return yield* promptFor(whole)
+      const value: { [name: string]: unknown } = {}
+      for (const field of asked) {
+        const given = yield* promptFor(field)
+        if (given !== undefined) value[field.name as string] = given
+      }
+      return value
+    }),
   )

@@ -132,13 +132,33 @@ export class NoSource extends Schema.TaggedError<NoSource>()("NoSource", { runId
   }
 }
 
-/** The run can be decided in more than one place. */
+/**
+ * What was given fits more than one request, those included that were decided or are not asked any more: whoever gave it may have been shown
+ * another than the one that is open. Nothing was changed.
+ */
 export class SeveralWaits extends Schema.TaggedError<SeveralWaits>()("SeveralWaits", {
   runId: Schema.String,
   nodes: Schema.Array(Schema.String),
+  /** What is open of them, with the commands that decide on just that. */
+  open: Schema.Array(
+    Schema.Struct({
+      nodeId: Schema.String,
+      iteration: Schema.Number,
+      requestId: Schema.String,
+      /** What is asked, in lines. */
+      question: Schema.Array(Schema.String),
+      command: Schema.String,
+    }),
+  ),
 }) {
   override get message(): string {
-    return `Run "${this.runId}" waits for more than one decision: ${this.nodes.join(", ")}. Say which with --node.`
+    const asks = this.open.flatMap(({ nodeId, iteration, question, command }) => [
+      `${nodeId} (iteration ${iteration}):`,
+      ...question.map((line) => `    ${line}`),
+      `    ${command}`,
+    ])
+    const nodes = this.nodes.map((node) => `"${node}"`).join(", ")
+    return `Run "${this.runId}" has asked for more than one decision (${nodes}), and this does not say which is meant. Look at what is asked, and name it:\n${asks.join("\n")}`
   }
 }
 
@@ -227,6 +247,8 @@ const inputTags: ReadonlySet<string> = new Set([
   "NotAnApprover",
   "NodeNotFound",
   "AlreadyDecided",
+  "RequestChanged",
+  "WaitExpired",
   "InvalidCommand",
   "SignalIdTaken",
   "InputMismatch",

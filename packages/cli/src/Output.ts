@@ -95,6 +95,8 @@ export const Reason = Schema.Struct({
   sentence: Schema.String,
   /** Commands that unblock it, the best first; none where there is nothing to do. */
   commands: strings,
+  /** What persons are asked whom the commands are for. */
+  asks: Schema.Array(Wait),
 })
 
 /** `output` */
@@ -150,6 +152,13 @@ export const Told = Schema.Struct({
   command: Schema.String,
   nodeId: Schema.NullOr(Schema.String),
   iteration: Schema.NullOr(Schema.Number),
+  /** Of `approve`, `deny` and `answer`: what was asked, and who said what to it, and when. An answer is neither approved nor noted. */
+  requestId: Schema.optional(Schema.String),
+  request: Schema.optional(Schema.Unknown),
+  approved: Schema.optional(Schema.Boolean),
+  by: Schema.optional(Schema.NullOr(Schema.String)),
+  note: Schema.optional(Schema.NullOr(Schema.String)),
+  at: Schema.optional(Schema.Number),
   /** Whether a process works on the run, which hears of it at once, or has ended it by now. */
   isHeard: Schema.Boolean,
   /** Of `cancel`, where the run has ended: what could not be undone. */

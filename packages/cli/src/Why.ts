@@ -6,6 +6,7 @@ import { notUndone, type RunFailure, type Uncompensated } from "@smithers/core/E
 import type { NodeSummary, RunDetails, Stuck, WaitSummary } from "@smithers/core/Storage"
 import { commandLine, type Option, resumeLine } from "./CommandLine.ts"
 import { titleOf, waitText } from "./Progress.ts"
+import { approversOf, oneOf, questionLines } from "./Question.ts"
 import { longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
 
 /** What is known of a run. */
@@ -35,24 +36,9 @@ export interface Why {
   readonly reason: string
   readonly sentence: string
   readonly commands: ReadonlyArray<string>
+  /** What persons are asked whom the commands are for. */
+  readonly asks: ReadonlyArray<WaitSummary>
 }
-
-/** Those who may decide, where the author has named them. */
-const approversOf = ({ kind, request }: WaitSummary): ReadonlyArray<string> => {
-  const { approvers } = (request ?? {}) as { readonly approvers?: unknown }
-  return kind === "approval" && Array.isArray(approvers) ? approvers.map(String) : []
-}
-
-/** Some names, one of which will do. */
-const oneOf = (names: ReadonlyArray<string>): string => {
-  const shown = names.length > mostNames ? [...names.slice(0, mostNames), `${names.length - mostNames} more`] : names
-  return shown.length > 1
-    ? `${shown.slice(0, -1).map(oneLine).join(", ")} or ${oneLine(shown.at(-1) ?? "")}`
-    : shown.map(oneLine).join()
-}
-
-/** Names that are shown at most. */
-const mostNames = 5
 
 /** What is waited for, as a line of a list: whose it is to decide, and when a time comes. */
 export const waitLine = (wait: WaitSummary, now: number): string => {
@@ -63,20 +49,26 @@ export const waitLine = (wait: WaitSummary, now: number): string => {
   return `${waitText(kind, request, name ?? undefined)}${who}${when}`
 }
 
-/** The commands that answer a wait. Values for a person to fill in are in capitals. */
+/**
+ * The commands that answer a wait. They name the very request that they are printed with, so that they decide on nothing else, whoever runs them
+ * and when. Values for a person to fill in are in capitals.
+ */
 export const commandsFor = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => {
-  const iteration: ReadonlyArray<Option> = wait.iteration === 0 ? [] : [["iteration", String(wait.iteration)]]
+  const about: ReadonlyArray<Option> = [
+    ["iteration", String(wait.iteration)],
+    ...(wait.requestId === null ? [] : [["request", wait.requestId] as const]),
+  ]
   switch (wait.kind) {
     case "approval": {
       // One of those who may decide stands for whoever does.
       const by = approversOf(wait)
         .slice(0, 1)
         .map((name) => ["by", name] as const)
-      const where: ReadonlyArray<Option> = [["node", wait.nodeId], ...iteration, ...by]
+      const where: ReadonlyArray<Option> = [["node", wait.nodeId], ...about, ...by]
       return [commandLine(db, "approve", [wait.runId], where), commandLine(db, "deny", [wait.runId], where)]
     }
     case "human":
-      return [commandLine(db, "answer", [wait.runId, wait.nodeId], [["value", "JSON"], ...iteration])]
+      return [commandLine(db, "answer", [wait.runId, wait.nodeId], [["value", "JSON"], ...about])]
     case "signal": {
       const correlation: ReadonlyArray<Option> = wait.correlation === null ? [] : [["correlation", wait.correlation]]
       return [commandLine(db, "signal", [wait.runId, wait.name ?? ""], [["data", "JSON"], ...correlation])]
@@ -88,13 +80,22 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
   }
 }
 
+/** What a wait asks of a person, whole, and the commands that answer it. */
+export const askLines = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => [
+  ...questionLines(wait),
+  ...commandsFor(wait, db),
+]
+
 /** How long after, or before, now. */
 const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${span(at - now)}`)
 
 /** Says why. */
 export const why = (known: Known): Why => {
   const found = reasonOf(known)
-  return { ...found, sentence: ended(oneLine(found.sentence)) }
+  const asks = known.waits.filter(
+    (wait) => wait.requestId !== null && commandsFor(wait, known.db).some((command) => found.commands.includes(command)),
+  )
+  return { ...found, sentence: ended(oneLine(found.sentence)), asks }
 }
 
 const ended = (sentence: string): string => (/[.?!]$/.test(sentence) ? sentence : `${sentence}.`)
@@ -109,7 +110,7 @@ export const triedText = ({ since, tries, again }: Stuck, now: number): string =
   return `${tried}, and is tried again ${inTime(again, now)}, or soon after its files have changed.`
 }
 
-const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Known): Why => {
+const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Known): Omit<Why, "asks"> => {
   const { run, nodes, failure, isTold } = details
   const { runId } = run
   const it = `Run ${runId}`

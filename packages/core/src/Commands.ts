@@ -1,6 +1,6 @@
 /**
  * What people and programs tell a run from outside. Each command is checked against what the run waits for, kept durably, and folded into
- * the run's next frame by whoever works on it, at once or when it is taken up again. Giving the same command twice does nothing.
+ * the run's next frame by whoever works on it, at once or when it is taken up again. A command that is given twice counts once.
  */
 import * as Effect from "effect/Effect"
 import {
@@ -10,6 +10,7 @@ import {
   NodeNotFound,
   NotAnApprover,
   NotWaiting,
+  RequestChanged,
   RunEnded,
   type RunNotFound,
   SignalIdTaken,
@@ -18,7 +19,6 @@ import {
   type WorkflowMismatch,
 } from "./Errors.ts"
 import { compositeKey, generateRunId, keptId, type NodeId, storable } from "./Ids.ts"
-import { digest } from "./internal/digest.ts"
 import { canonical, type Json, toJson } from "./internal/json.ts"
 import { issuesOf } from "./internal/jsonSchema.ts"
 import * as Millis from "./Millis.ts"
@@ -27,16 +27,35 @@ import { type Delivery, type Instruction, Storage, type WaitSummary } from "./St
 
 /** Who decides, and of what. */
 export interface DecisionOptions {
-  /** Iteration of the node as its rows show it; the open one unless told. */
+  /** Iteration of the node as its rows show it. Default: the open one. */
   readonly iteration?: number
+  /**
+   * The request that was shown, as `WaitSummary.requestId` names it. Any other fails with `RequestChanged`, so that nothing is decided that nobody
+   * has looked at: a node asks again in each pass of a loop, after a retry, and where edited code asks for something else. Default: whatever is asked.
+   */
+  readonly request?: string
   readonly note?: string
   readonly by?: string
 }
 
+/** A decision, or an answer, as it was kept. */
+export interface Decided {
+  readonly runId: string
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly requestId: string | null
+  /** What was shown. */
+  readonly request: unknown
+  readonly by?: string
+  readonly note?: string
+  /** Epoch ms. */
+  readonly at: number
+}
+
 /**
  * Why a command was not kept; the run is as it was then. What the store cannot do is a `StoreError`. The run is not there (`RunNotFound`) or
- * has ended (`RunEnded`); it does not wait for that (`NotWaiting`), does not any more (`AlreadyDecided`, `WaitExpired`), or not from this
- * person (`NotAnApprover`); the node is not one of its (`NodeNotFound`); what is said does not fit what was asked (`InvalidAnswer`), or is
+ * has ended (`RunEnded`); it does not wait for that (`NotWaiting`, `RequestChanged`), does not any more (`AlreadyDecided`, `WaitExpired`), or
+ * not from this person (`NotAnApprover`); the node is not one of its (`NodeNotFound`); what is said does not fit what was asked (`InvalidAnswer`), or is
  * not well formed (`InvalidCommand`); the id of a signal is that of another one (`SignalIdTaken`).
  */
 export type CommandError =
@@ -44,6 +63,7 @@ export type CommandError =
   | RunNotFound
   | RunEnded
   | NotWaiting
+  | RequestChanged
   | NotAnApprover
   | NodeNotFound
   | AlreadyDecided
@@ -53,36 +73,32 @@ export type CommandError =
   | SignalIdTaken
 
 /**
- * Approves what a run asks for, in an approval or before a step. Fails with `NotWaiting`, `WaitExpired`, `AlreadyDecided` where it was
- * denied, or `NotAnApprover`; approving again does nothing. What was approved is kept before this completes, so that a crash loses none of
- * it: the run hears of it at once, or when it is taken up again.
+ * Approves what a run asks for, in an approval or before a step. Fails with `NotWaiting`, `RequestChanged`, `WaitExpired` or `NotAnApprover`,
+ * and with `AlreadyDecided` where anybody has decided before, also in the same way. What was approved is kept before this completes, so
+ * that a crash loses none of it: the run hears of it at once, or when it is taken up again.
  */
 export const approve = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, true, options)
 
-/**
- * Denies what a run asks for. What that means is the workflow's to say (`onDeny`). Fails as {@link approve} does, with `AlreadyDecided` where
- * it was approved, and is kept like that.
- */
+/** Denies what a run asks for. What that means is the workflow's to say (`onDeny`). Fails as {@link approve} does, and is kept like that. */
 export const deny = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, false, options)
 
 /**
  * Answers a person's task. An answer that does not match the JSON Schema that was asked with fails with `InvalidAnswer`, and the task stays
  * open. What a JSON Schema cannot say the run checks when it folds the answer in: what it refuses then is in its log (`AnswerRefused`), and
- * the task stays open, too. One that is no JSON is `InvalidCommand`; a task that is not open is `NotWaiting`, `WaitExpired` or
- * `AlreadyDecided`. The answer is kept before this completes, and is heard of at once, or when the run is taken up again.
+ * the task stays open, too. One that is no JSON is `InvalidCommand`; a task that is not open is `NotWaiting`, `RequestChanged`, `WaitExpired`
+ * or `AlreadyDecided`, also while an answer before it is still to be checked. The answer is kept before this completes, and is heard of at once, or when the run is taken up again.
  */
 export const answer = (
   runId: string,
   name: string,
   value: unknown,
   options: Omit<DecisionOptions, "note"> = {},
-): Effect.Effect<void, CommandError, Storage> =>
+): Effect.Effect<Decided, CommandError, Storage> =>
   Effect.gen(function* () {
-    yield* checkTexts(runId, { by: options.by })
-    const found = yield* openWait(runId, name, "human", options.iteration)
+    yield* checkTexts(runId, { by: options.by, request: options.request })
+    const found = yield* openWait(runId, name, "human", options)
     const { nodeId } = found
-    if (found.status === "finished")
-      return yield* new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: found.by ?? undefined })
+    if (found.status === "finished" || found.isAnswered) return yield* alreadyDecided(found)
     yield* checkTime(found)
     const copied = toJson(value)
     if ("refused" in copied) {
@@ -95,11 +111,10 @@ export const answer = (
     const schema = schemaOf(found)
     const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.json)
     if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
-    const more = { ...digestOf(found), ...(options.by === undefined ? {} : { by: options.by }) }
-    // The same answer given twice is one.
-    const id = compositeKey("answer", nodeId, iteration, found.since, digest(canonical(copied.json)))
-    yield* deliver(runId, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...more })
-    yield* checkHeard(found)
+    const by = options.by === undefined ? {} : { by: options.by }
+    // One command per question, and after each answer that the run has refused one more.
+    const id = compositeKey("answer", nodeId, iteration, found.asked, found.refusals)
+    return yield* decided(found, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...shownBy(found), ...by })
   })
 
 /** The JSON Schema of the answer, as it is stored with the question. */
@@ -176,7 +191,7 @@ const signalOf = (runId: string, name: string, { payload, correlation, id: given
  */
 export const cancel = (runId: string, { reason }: { readonly reason?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
   checkTexts(runId, { reason }).pipe(
-    Effect.zipRight(deliver(runId, undefined, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) })),
+    Effect.zipRight(deliver(runId, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) })),
     Effect.asVoid,
     Effect.catchIf(
       (error) => error._tag === "RunEnded" && error.status === "cancelled",
@@ -189,9 +204,7 @@ export const cancel = (runId: string, { reason }: { readonly reason?: string } =
  * has ended; pausing again does nothing. The run stays paused across crashes and resumes: run again, it answers `paused`.
  */
 export const pause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
-  Effect.asVoid(
-    Effect.zipRight(checkTexts(runId, { by }), deliver(runId, undefined, { _tag: "Pause", ...(by === undefined ? {} : { by }) })),
-  )
+  Effect.asVoid(Effect.zipRight(checkTexts(runId, { by }), deliver(runId, { _tag: "Pause", ...(by === undefined ? {} : { by }) })))
 
 /**
  * Lets a paused run go on. Timers that were due meanwhile fire. Fails with `RunEnded` where it has ended; one that is not paused is as it was.
@@ -199,7 +212,7 @@ export const pause = (runId: string, { by }: { readonly by?: string } = {}): Eff
  */
 export const unpause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
   Effect.asVoid(
-    Effect.zipRight(checkTexts(runId, { by }), deliver(runId, undefined, { _tag: "Unpause", ...(by === undefined ? {} : { by }) })),
+    Effect.zipRight(checkTexts(runId, { by }), deliver(runId, { _tag: "Unpause", ...(by === undefined ? {} : { by }) })),
   )
 
 /**
@@ -243,43 +256,71 @@ export const retryNode = (
       const problem = `the loop around "${nodeId}" has gone on since iteration ${iteration}; only its last, ${last}, can run again`
       return yield* new InvalidCommand({ runId, problem })
     }
-    yield* deliver(runId, undefined, { _tag: "Retry", nodeId, iteration }, { revive: true })
+    yield* deliver(runId, { _tag: "Retry", nodeId, iteration }, { revive: true })
   })
 
 const decide = (
   runId: string,
   name: string,
   approved: boolean,
-  { iteration, note, by }: DecisionOptions = {},
-): Effect.Effect<void, CommandError, Storage> =>
+  options: DecisionOptions = {},
+): Effect.Effect<Decided, CommandError, Storage> =>
   Effect.gen(function* () {
-    yield* checkTexts(runId, { note, by })
-    const found = yield* openWait(runId, name, "approval", iteration)
-    const { nodeId } = found
+    const { request, note, by } = options
+    yield* checkTexts(runId, { request, note, by })
+    const found = yield* openWait(runId, name, "approval", options)
+    const { nodeId, iteration } = found
     const { approvers } = (found.request ?? {}) as { readonly approvers?: ReadonlyArray<string> }
     if (approvers !== undefined && found.status === "open" && !(by !== undefined && approvers.includes(by))) {
       const who = by === undefined ? {} : { by }
-      return yield* new NotAnApprover({ runId, nodeId, iteration: found.iteration, approvers, ...who })
+      return yield* new NotAnApprover({ runId, nodeId, iteration, approvers, ...who })
     }
-    if (found.status === "withdrawn") return yield* checkTime(found)
-    const contrary = (who: string | undefined) => new AlreadyDecided({ runId, nodeId, iteration: found.iteration, by: who })
-    if (found.approved === approved && found.status !== "open") return
-    if (found.approved !== null) return yield* contrary(found.by ?? undefined)
+    if (found.approved !== null && found.status !== "withdrawn") return yield* alreadyDecided(found)
     yield* checkTime(found)
-    // One command per request: of two that meet before the run hears of either, the second is told of the first.
-    const id = compositeKey("decide", nodeId, found.iteration, found.since, found.digest ?? "")
-    const said = { ...digestOf(found), ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
-    const kept = yield* deliver(runId, id, { _tag: "Decide", nodeId, iteration: found.iteration, approved, ...said })
-    if (kept._tag === "Decide" && kept.approved !== approved) return yield* contrary(kept.by)
-    yield* checkHeard(found)
+    const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
+    const id = compositeKey("decide", nodeId, iteration, found.asked)
+    return yield* decided(found, id, { _tag: "Decide", nodeId, iteration, approved, ...shownBy(found), ...said })
   })
+
+/** What a person says, to be kept: of two who say something of one request before the run hears of either, the second finds the first. */
+const decided = (found: WaitSummary, id: string, said: Extract<Instruction, { readonly _tag: "Decide" | "Answer" }>) =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const { runId, nodeId, iteration, requestId, request } = found
+    const at = yield* Millis.now
+    const kept = yield* Effect.catchTag(storage.deliver({ id, runId, at, command: said }), "WorkflowMismatch", Effect.die)
+    if (kept !== said) return yield* alreadyDecided((yield* sameWait(found)) ?? found, kept)
+    yield* checkHeard(found)
+    const who = { ...(said.by === undefined ? {} : { by: said.by }) }
+    const note = said._tag === "Decide" && said.note !== undefined ? { note: said.note } : {}
+    return { runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies Decided
+  })
+
+/** Who has said what before, by the wait or, where that has not heard of it, by what was kept. */
+const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept?: Instruction) => {
+  const said = kept?._tag === "Decide" || kept?._tag === "Answer" ? kept : undefined
+  const known = (value: string | null | undefined): string | undefined => value ?? undefined
+  const by = known(wait.by) ?? said?.by
+  const decision = said?._tag === "Decide" ? said : undefined
+  const approved = wait.approved ?? decision?.approved
+  const note = known(wait.note) ?? decision?.note
+  return new AlreadyDecided({
+    runId,
+    nodeId,
+    iteration,
+    ...(approved === undefined ? {} : { approved }),
+    ...(by === undefined ? {} : { by }),
+    ...(wait.decidedAt === null ? {} : { at: wait.decidedAt }),
+    ...(note === undefined ? {} : { note }),
+  })
+}
 
 const isOver: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"])
 
-const deliver = (runId: string, id: string | undefined, command: Instruction, delivery?: Delivery) =>
+const deliver = (runId: string, command: Instruction, delivery?: Delivery) =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const made = { id: id ?? (yield* generateRunId), runId, at: yield* Millis.now, command }
+    const made = { id: yield* generateRunId, runId, at: yield* Millis.now, command }
     return yield* Effect.catchTag(storage.deliver(made, delivery), "WorkflowMismatch", Effect.die)
   })
 
@@ -305,16 +346,31 @@ const checkTime = ({ runId, nodeId, iteration, status, reason, deadline, endedAt
   })
 
 /** Fails where a wait was over, or withdrawn, before what was just said to it could count. */
-const checkHeard = ({ runId, nodeId, iteration, kind, since }: WaitSummary) =>
+const checkHeard = (found: WaitSummary) =>
   Effect.gen(function* () {
-    const storage = yield* Storage
-    const waits = yield* storage.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
-    const wait = waits.find((one) => one.nodeId === nodeId && one.iteration === iteration && one.since === since)
-    if (wait === undefined || wait.status === "open" || wait.status === "finished") return
+    const wait = yield* sameWait(found)
+    if (wait === undefined || wait.status === "finished") return
+    // It has asked for something else in the meantime.
+    if (wait.asked !== found.asked) return yield* changed(wait, found.requestId ?? "")
+    if (wait.status === "open") return
     if (wait.status === "withdrawn" || (wait.approved === null && wait.by === null)) yield* checkTime(wait)
   })
 
-const digestOf = ({ digest }: WaitSummary) => (digest === null ? {} : { digest })
+/** How a wait stands now. */
+const sameWait = ({ runId, nodeId, iteration, kind }: WaitSummary) =>
+  Effect.gen(function* () {
+    const storage = yield* Storage
+    const waits = yield* storage.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
+    return waits.find((one) => one.nodeId === nodeId && one.iteration === iteration)
+  })
+
+/** What was shown, as a decision names it. */
+const shownBy = ({ asked, digest }: WaitSummary) => ({ asked, ...(digest === null ? {} : { digest }) })
+
+const changed = ({ runId, nodeId, iteration, status, requestId }: WaitSummary, named: string) => {
+  const asked = status === "open" && requestId !== null ? { asked: requestId } : {}
+  return new RequestChanged({ runId, nodeId, iteration, requestId: named, ...asked })
+}
 
 /** What a run waits for, as errors name it. */
 const openIn = (runId: string) =>
@@ -338,8 +394,8 @@ export const nodeNamed = (text: string, nodes: Iterable<{ readonly nodeId: NodeI
   return !ids.has(kept) && ids.has(text) ? text : kept
 }
 
-/** The wait that a command is for: the open one, or else the one that was over last. */
-const openWait = (runId: string, name: string, kind: "approval" | "human", iteration: number | undefined) =>
+/** The wait that a command is for: the one that asks for the request that was named, or the open one, or else the one that was over last. */
+const openWait = (runId: string, name: string, kind: "approval" | "human", { iteration, request }: DecisionOptions) =>
   Effect.gen(function* () {
     const storage = yield* Storage
     const waits = yield* storage.waits({ runId, all: true, limit: Number.MAX_SAFE_INTEGER })
@@ -348,6 +404,8 @@ const openWait = (runId: string, name: string, kind: "approval" | "human", itera
       wait.nodeId === nodeId && wait.kind === kind && (iteration === undefined || wait.iteration === iteration)
     const meant = waits.filter(isMeant)
     const found = meant.find(({ status }) => status === "open") ?? meant.at(-1)
+    if (found !== undefined && request !== undefined)
+      return meant.find(({ requestId }) => requestId === request) ?? (yield* changed(found, request))
     if (found !== undefined) return found
     // A run that does not exist or has ended says so.
     const { run } = yield* storage.inspect(runId)

@@ -220,7 +220,8 @@ export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...ru
 /** A command is for something that the run does not wait for. Nothing was changed. */
 export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
   ...runFields,
-  nodeId: Schema.String,
+  /** The node that was named. */
+  nodeId: Schema.optional(Schema.String),
   /** The iteration that was named. */
   iteration: Schema.optional(Schema.Number),
   /** What it does wait for. */
@@ -230,6 +231,7 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
 }) {
   override get message(): string {
     const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`
+    if (this.nodeId === undefined) return `Run "${this.runId}" asks for no decision. ${open}`
     const which = this.iteration === undefined ? "" : `, iteration ${this.iteration},`
     const why = this.reason === undefined ? " in this way" : ` any more: ${withdrawals[this.reason]}`
     return `Run "${this.runId}" does not wait for "${this.nodeId}"${which}${why}. ${open}`
@@ -255,13 +257,41 @@ export class WaitExpired extends Schema.TaggedError<WaitExpired>()("WaitExpired"
   }
 }
 
-/** Someone has decided otherwise, or answered, before. What they said counts. */
+/** Someone has decided, or answered, before. What they said counts, and nothing was changed. */
 export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("AlreadyDecided", {
   ...nodeFields,
+  /** What was decided; absent where it was answered. */
+  approved: Schema.optional(Schema.Boolean),
   by: Schema.optional(Schema.String),
+  /** Epoch ms. */
+  at: Schema.optional(Schema.Number),
+  note: Schema.optional(Schema.String),
 }) {
   override get message(): string {
-    return `"${this.nodeId}" of run "${this.runId}" has been decided${this.by === undefined ? "" : ` by ${this.by}`} already, and a decision is not changed.`
+    const which = this.iteration === 0 ? "" : `, iteration ${this.iteration},`
+    const what = this.approved === undefined ? "answered" : this.approved ? "approved" : "denied"
+    const by = this.by === undefined ? "" : ` by ${this.by}`
+    const when = this.at === undefined ? "" : ` at ${new Date(this.at).toISOString()}`
+    const note = this.note === undefined ? "" : ` (${JSON.stringify(this.note)})`
+    const kept = this.approved === undefined ? "an answer" : "a decision"
+    return `"${this.nodeId}" of run "${this.runId}"${which} was ${what}${by}${when}${note} already, and ${kept} is not changed.`
+  }
+}
+
+/** A decision names a request that is not what is asked now. Nothing was changed. */
+export class RequestChanged extends Schema.TaggedError<RequestChanged>()("RequestChanged", {
+  ...nodeFields,
+  /** The request that was named. */
+  requestId: Schema.String,
+  /** What is asked now, where anything is. */
+  asked: Schema.optional(Schema.String),
+}) {
+  override get message(): string {
+    const now =
+      this.asked === undefined
+        ? "nothing is asked there now"
+        : `request ${this.asked} is, in iteration ${this.iteration}: look at that one, and decide on it`
+    return `Request ${this.requestId} is not what "${this.nodeId}" of run "${this.runId}" asks for: ${now}. Nothing was changed.`
   }
 }
 

@@ -84,10 +84,13 @@ export const placeOf = (key: NodeKey): { readonly nodeId: NodeId; readonly itera
   return { nodeId: key.slice(0, at), iteration: Number(key.slice(at + 1)) }
 }
 
+/** What stands for a text that is cut: 128 bits, since authors of ids may gain from two being taken for one. */
+const shortDigest = (text: string): string => digest(text).slice(0, 32)
+
 /** A text of at most `longest` characters: a longer one is cut, and ends in `%` and a digest of all of it. */
 export const abbreviated = (text: string, longest: number): string => {
   if (text.length <= longest) return text
-  const end = `%${digest(text)}`
+  const end = `%${shortDigest(text)}`
   return text.slice(0, longest - end.length).toWellFormed() + end
 }
 
@@ -105,7 +108,7 @@ export const childRunId = (runId: string, nodeId: NodeId, iteration: number, gen
   const node = nodeId.replaceAll(/[~%]/g, percent).replace(/^\d(?=\d*$)/, percent)
   const place = `${iteration}${generation === 0 ? "" : `~${generation}`}`
   const id = `${runId}~${node}~${place}`
-  return id.length <= longestChildId ? id : `${id.slice(0, longestChildId / 2).toWellFormed()}~%${digest(id)}~${place}`
+  return id.length <= longestChildId ? id : `${id.slice(0, longestChildId / 2).toWellFormed()}~%${shortDigest(id)}~${place}`
 }
 
 /** Whether a text reads as the id of a child run. No other run is started under such an id. */

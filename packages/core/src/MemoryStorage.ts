@@ -16,6 +16,7 @@ import * as Millis from "./Millis.ts"
 import * as RunState from "./RunState.ts"
 import {
   type AttemptSummary,
+  answerTo,
   type Command,
   type Delivery,
   type Frame,
@@ -26,6 +27,7 @@ import {
   type NodeSummary,
   type Opened,
   type RunSummary,
+  requestIdOf,
   Storage,
   type StorageShape,
   stuckAgain,
@@ -144,7 +146,7 @@ export const make = (): StorageShape => {
       if (ends.has(event._tag)) closeAll(entry, frame.at)
       entry.state = RunState.apply(entry.state, event, frame.at)
       entry.log.push({ runId: frame.runId, seq: frame.firstSeq + index, frame: frame.frame, at: frame.at, event: logged(event) })
-      note(entry, event, frame.at)
+      note(entry, event, frame.at, frame.firstSeq + index)
       if (event._tag === "NodeReset") forget(canonical([frame.runId, event.nodeId, event.iteration]))
     })
     entry.state = { ...entry.state, frame: frame.frame }
@@ -166,6 +168,15 @@ export const make = (): StorageShape => {
       for (const command of [...inbox.values()]) if (command.runId === frame.runId) consume(frame.runId, command.id)
       news.tick()
     }
+  }
+
+  /** What was said to a wait that its run has not heard of. */
+  const said = (wait: WaitSummary): Partial<WaitSummary> | undefined => {
+    for (const command of inbox.values()) {
+      const found = command.runId === wait.runId ? answerTo(command, wait) : undefined
+      if (found !== undefined) return found
+    }
+    return undefined
   }
 
   return {
@@ -304,7 +315,7 @@ export const make = (): StorageShape => {
         return [...stored.values()]
           .filter(({ run }) => isMeant(run.runId))
           .flatMap(({ waits }) => [...waits.values()])
-          .map((wait) => ({ ...wait, isAnswered: [...inbox.values()].some((command) => answers(command, wait)) }))
+          .map((wait) => ({ ...wait, ...said(wait) }))
           .filter((wait) => isAnswered === undefined || wait.isAnswered === isAnswered)
           .filter((wait) => kind === undefined || kind.includes(wait.kind))
           .filter(({ status }) => all || status === "open")
@@ -350,14 +361,6 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
 
 const notALoop = { passes: null, isExhausted: null }
 
-/** Whether a command is what an open wait is for. */
-const answers = ({ runId, command }: Command, wait: WaitSummary): boolean =>
-  wait.status === "open" &&
-  runId === wait.runId &&
-  ((command._tag === "Decide" && wait.kind === "approval") || (command._tag === "Answer" && wait.kind === "human")) &&
-  command.nodeId === wait.nodeId &&
-  command.iteration === wait.iteration
-
 /** A wait that nobody can end any more. */
 const withdrawn = (wait: WaitSummary, reason: WaitSummary["reason"], at: number): WaitSummary => ({
   ...wait,
@@ -381,7 +384,7 @@ const closeAll = (entry: Stored, at: number): void => {
 }
 
 /** Keeps the waits. */
-const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
+const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number, seq: number): void => {
   if (!("nodeId" in event)) return
   const { nodeId, iteration } = event
   const key = nodeKey(nodeId, iteration)
@@ -390,23 +393,34 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void 
     const { kind, request = null, digest = null, name = null, correlation = null, deadline = null } = event
     const { runId, workflow } = entry.run
     const place = { runId, workflow, nodeId, iteration, kind, status: "open", reason: null, since: at, deadline } as const
-    const said = event.isKept === true ? known : undefined
+    const kept = event.isKept === true ? known : undefined
+    const asked = kept?.asked ?? seq
     entry.waits.set(key, {
       ...place,
+      asked,
+      timesAsked: kept?.timesAsked ?? (known?.timesAsked ?? 0) + 1,
+      requestId: requestIdOf({ kind, asked, digest }),
       request,
       digest,
       name,
       correlation,
-      approved: said?.approved ?? null,
-      note: said?.note ?? null,
-      by: said?.by ?? null,
+      approved: kept?.approved ?? null,
+      note: kept?.note ?? null,
+      by: kept?.by ?? null,
+      decidedAt: kept?.decidedAt ?? null,
       endedAt: null,
       isAnswered: false,
+      refusals: kept?.refusals ?? 0,
+      refused: kept?.refused ?? null,
     })
   }
   if (known === undefined) return
   if (event._tag === "ApprovalDecided") {
-    entry.waits.set(key, { ...known, approved: event.approved, note: event.note ?? null, by: event.by ?? null })
+    const { approved, note = null, by = null, saidAt = at } = event
+    entry.waits.set(key, { ...known, approved, note, by, decidedAt: saidAt })
+  }
+  if (event._tag === "AnswerRefused") {
+    entry.waits.set(key, { ...known, refusals: known.refusals + 1, refused: event.issues })
   }
   if (event._tag === "NodeReset" && known.status === "open") entry.waits.set(key, withdrawn(known, "reset", at))
   if (event._tag === "NodeWithdrawn" && known.status === "open") {
@@ -414,14 +428,15 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number): void 
   }
   if (event._tag === "WaitEnded") {
     const status = event.status === "passed" ? "finished" : event.status
-    entry.waits.set(key, { ...known, status, by: event.by ?? known.by, endedAt: at })
+    const decidedAt = event.saidAt ?? known.decidedAt
+    entry.waits.set(key, { ...known, status, by: event.by ?? known.by, decidedAt, endedAt: at })
   }
 }
 
 /** Keeps the attempts and the times of nodes. */
-const note = (entry: Stored, event: LoggedEvent["event"], at: number): void => {
+const note = (entry: Stored, event: LoggedEvent["event"], at: number, seq: number): void => {
   if (!("nodeId" in event)) return
-  noteWait(entry, event, at)
+  noteWait(entry, event, at, seq)
   const { nodeId, iteration } = event
   const key = nodeKey(nodeId, iteration)
   const times = entry.times.get(key) ?? { startedAt: null, finishedAt: null }

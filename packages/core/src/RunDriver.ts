@@ -716,8 +716,10 @@ export const started = ({ workflow, version, input }: Pick<NewRun, "workflow" | 
  * comes to nothing either, whenever it is heard.
  */
 export const obey = ({ id, at, command }: Command, state: RunState.RunState): ReadonlyArray<RunEvent> => {
-  const isOf = (wait: RunState.Wait, digest: string | undefined): boolean =>
-    (digest === undefined || digest === wait.digest) && (wait.deadline === undefined || at <= wait.deadline || state.isPaused)
+  const isOf = (wait: RunState.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>
+    (asked === undefined || asked === wait.asked) &&
+    (digest === undefined || digest === wait.digest) &&
+    (wait.deadline === undefined || at <= wait.deadline || state.isPaused)
   switch (command._tag) {
     case "Retry":
       return []
@@ -738,15 +740,15 @@ export const obey = ({ id, at, command }: Command, state: RunState.RunState): Re
       return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }) }]
     }
     case "Decide": {
-      const { nodeId, iteration, approved, digest, note, by } = command
+      const { nodeId, iteration, approved, note, by } = command
       const wait = RunState.step(state, nodeId, iteration)?.wait
-      if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, digest)) return []
+      if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, command)) return []
       return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, saidAt: at, ...defined({ note, by }) }]
     }
     case "Answer": {
-      const { nodeId, iteration, value, digest, by } = command
+      const { nodeId, iteration, value, by } = command
       const wait = RunState.step(state, nodeId, iteration)?.wait
-      if (wait?.kind !== "human" || !isOf(wait, digest)) return []
+      if (wait?.kind !== "human" || !isOf(wait, command)) return []
       return [{ _tag: "TaskAnswered", nodeId, iteration, value, saidAt: at, ...defined({ by }) }]
     }
   }

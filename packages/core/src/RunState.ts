@@ -36,6 +36,8 @@ export interface Wait {
   readonly kind: WaitKind
   /** Epoch ms since when. */
   readonly since: Millis.Millis
+  /** Number of the event that asked for it: what is asked again has another. */
+  readonly asked: number
   readonly request?: Json
   readonly digest?: string
   readonly name?: string
@@ -589,7 +591,9 @@ const foldStep = (
         ...(answers === undefined ? {} : { answers }),
         ...(child === undefined ? {} : { child }),
       }
-      const wait = { kind, since: at, ...shown, ...signal, ...(deadline === undefined ? {} : { deadline }), ...said }
+      // What goes on being asked is asked by the event that asked it first.
+      const asked = (event.isKept === true ? record.kept?.asked : undefined) ?? seq
+      const wait = { kind, since: at, asked, ...shown, ...signal, ...(deadline === undefined ? {} : { deadline }), ...said }
       return { ...base, status: "waiting", startedAt: at, wait }
     }
     case "ApprovalDecided": {

@@ -123,7 +123,8 @@ export type Instruction =
       readonly nodeId: string
       readonly iteration: number
       readonly approved: boolean
-      /** Of what was shown: the decision is of that, and of nothing that is asked later. */
+      /** Number of the event that asked, and digest of what was shown: the decision is of that, and of nothing that is asked later. */
+      readonly asked?: number
       readonly digest?: string
       readonly note?: string
       readonly by?: string
@@ -133,6 +134,7 @@ export type Instruction =
       readonly nodeId: string
       readonly iteration: number
       readonly value: Json
+      readonly asked?: number
       readonly digest?: string
       readonly by?: string
     }
@@ -271,22 +273,51 @@ export const WaitSummary = Schema.Struct({
   /** Why it was withdrawn: as its node says, or since the node is to run again (`reset`). */
   reason: Schema.NullOr(Schema.Literal(...Withdrawal.literals, "reset")),
   since: Schema.Number,
+  /** Number of the event that asked for it last, and how many have. */
+  asked: Schema.Number,
+  timesAsked: Schema.Number,
   deadline: Schema.NullOr(Schema.Number),
+  /** Of what a person is asked: tells this request from all others of the run. It is what a decision names. */
+  requestId: Schema.NullOr(Schema.String),
   /** What people are shown, as the author gave it; for a person's task with the JSON Schema of the answer. */
   request: Schema.NullOr(Schema.Unknown),
   digest: Schema.NullOr(Schema.String),
   /** Of a signal; of a subflow the id of its run. */
   name: Schema.NullOr(Schema.String),
   correlation: Schema.NullOr(Schema.String),
-  /** What was decided or answered, by whom and when. */
+  /** What was decided or answered, by whom and when; also where the run has not heard of it. */
   approved: Schema.NullOr(Schema.Boolean),
   note: Schema.NullOr(Schema.String),
   by: Schema.NullOr(Schema.String),
+  decidedAt: Schema.NullOr(Schema.Number),
   endedAt: Schema.NullOr(Schema.Number),
   /** Whether it is open only because nobody has taken the run up since it was decided or answered. */
   isAnswered: Schema.Boolean,
+  /** How many answers the run has refused, and what was wrong with the last of them. */
+  refusals: Schema.Number,
+  refused: Schema.NullOr(Schema.Array(Schema.String)),
 })
 export type WaitSummary = typeof WaitSummary.Type
+
+/** Digits of a digest that people are shown. */
+const shownDigits = 12
+
+/**
+ * The id of what a person is asked: the number of the event that asked, and the beginning of the digest of what is shown. The number alone is
+ * never given to anything else in the run, so that no request can be made to pass for another.
+ */
+export const requestIdOf = ({ kind, asked, digest }: Pick<WaitSummary, "kind" | "asked" | "digest">): string | null =>
+  kind === "approval" || kind === "human" ? `${asked}-${(digest ?? "").slice(0, shownDigits)}` : null
+
+/** What a command says to an open wait, if it is of what that asks now. */
+export const answerTo = ({ command, at }: Pick<Command, "command" | "at">, wait: WaitSummary): Partial<WaitSummary> | undefined => {
+  if (wait.status !== "open" || (command._tag !== "Decide" && command._tag !== "Answer")) return undefined
+  if (wait.kind !== (command._tag === "Decide" ? "approval" : "human")) return undefined
+  const { nodeId, iteration, asked = wait.asked, digest = wait.digest, by = null } = command
+  if (nodeId !== wait.nodeId || iteration !== wait.iteration || asked !== wait.asked || digest !== wait.digest) return undefined
+  const said = { isAnswered: true, by, decidedAt: at }
+  return command._tag === "Decide" ? { ...said, approved: command.approved, note: command.note ?? null } : said
+}
 
 /** Which waits to list. Oldest first. */
 export interface WaitFilter {

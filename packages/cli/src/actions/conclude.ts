@@ -11,7 +11,7 @@ import { commandLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
-import { commandsFor, exhausted, retryDenied, waitLine } from "../Why.ts"
+import { askLines, commandsFor, exhausted, retryDenied, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
 export const conclude = (
@@ -107,7 +107,7 @@ const waitingReply = (
   const commands = waits.flatMap((wait) => commandsFor(wait, db))
   const lines = waits.flatMap((wait) => [
     `  ${oneLine(wait.nodeId)}: ${waitLine(wait, now)}`,
-    ...commandsFor(wait, db).map((command) => `      ${command}`),
+    ...askLines(wait, db).map((line) => `      ${line}`),
   ])
   const text = [`Run ${oneLine(runId)} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
   return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: Exit.waiting }

@@ -3,17 +3,20 @@
  */
 import type { JsonSchema } from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
-import { NotWaiting } from "@smithers/core/Errors"
+import { NotWaiting, RunEnded } from "@smithers/core/Errors"
 import { Storage, type WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine } from "../CommandLine.ts"
 import { connect, connectRun, type FoundRun } from "../Database.ts"
+import type { Reply } from "../Definition.ts"
 import { InvalidUsage, SeveralWaits } from "../Errors.ts"
+import { Exit } from "../Exit.ts"
 import * as Input from "../Input.ts"
+import { questionLines } from "../Question.ts"
 import { Screen } from "../Screen.ts"
-import { excerpt, oneLine, plural, pretty, shorten, span } from "../Text.ts"
-import { commandsFor, waitLine } from "../Why.ts"
+import { oneLine, plural, span } from "../Text.ts"
+import { askLines, commandsFor } from "../Why.ts"
 import { told } from "./told.ts"
 
 interface Decision {
@@ -21,6 +24,7 @@ interface Decision {
   readonly run: string
   readonly node: string | undefined
   readonly iteration: number | undefined
+  readonly request: string | undefined
   readonly note: string | undefined
   readonly by: string | undefined
 }
@@ -40,47 +44,105 @@ const user = (): string | undefined => {
   return id === undefined ? process.env.USERNAME : `uid ${id}`
 }
 
-/** The node that is meant: the one that was named, or the only one that asks. */
-const nodeOf = (found: FoundRun, given: Decision) =>
+/** What a command names of a request: the node, the iteration, the request itself, or nothing. */
+type Named = Pick<Decision, "db" | "node" | "iteration" | "request">
+
+/**
+ * The request that is meant: the one that is named by its id or, where none is, the only one that fits. Whoever names none has been shown one.
+ * Where the run has asked for others before, that may be one of those, and so none is taken, unless it can be shown here (`toShow`) before
+ * anything is decided. Nothing where there never was one.
+ */
+const requestOf = (
+  { runId, storage }: FoundRun,
+  kind: "approval" | "human",
+  given: Named,
+  command: "approve" | "deny" | "answer",
+  canShow: boolean,
+) =>
   Effect.gen(function* () {
-    if (given.node !== undefined) return given.node
-    const waits = yield* found.storage.waits({ runId: found.runId, kind: ["approval"] })
-    // Who says it again, or otherwise, means what was decided before, where nothing else is left to decide.
-    const undecided = waits.filter(({ isAnswered }) => !isAnswered)
-    const nodes = [...new Set((undecided.length > 0 ? undecided : waits).map(({ nodeId }) => nodeId))]
-    if (nodes.length > 1) return yield* new SeveralWaits({ runId: found.runId, nodes })
-    if (nodes[0] !== undefined) return nodes[0]
-    yield* found.storage.inspect(found.runId)
-    const open = yield* found.storage.waits({ runId: found.runId })
-    return yield* new NotWaiting({
-      runId: found.runId,
-      nodeId: "an approval",
-      open: open.map((wait) => `${wait.kind} "${wait.nodeId}"`),
+    const waits = yield* storage.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
+    const nodeId = given.node === undefined ? undefined : Commands.nodeNamed(given.node, waits)
+    const meant = waits.filter(
+      (wait) =>
+        (nodeId === undefined || wait.nodeId === nodeId) && (given.iteration === undefined || wait.iteration === given.iteration),
+    )
+    const open = meant.filter(({ status, isAnswered }) => status === "open" && !isAnswered)
+    const sure = (wait: WaitSummary | undefined) => ({ wait: wait ?? open[0] ?? meant.at(-1), toShow: false })
+    if (given.request !== undefined) return sure(meant.find(({ requestId }) => requestId === given.request))
+    const [only] = open
+    // Whoever has seen any of the others has seen this one, too.
+    const isFirst = (wait: WaitSummary) => wait.timesAsked === 1 && wait.since >= (only?.since ?? 0)
+    if (open.length === 0 || (open.length === 1 && meant.every(isFirst))) return sure(only)
+    if (canShow && open.length === 1) return { wait: only, toShow: true }
+    return yield* new SeveralWaits({
+      runId,
+      nodes: [...new Set(meant.map((wait) => wait.nodeId))],
+      open: open.map((wait) => ({
+        nodeId: wait.nodeId,
+        iteration: wait.iteration,
+        requestId: wait.requestId ?? "",
+        question: questionLines(wait),
+        command: commandsFor(wait, given.db).find((line) => line.startsWith(`smithers ${command} `)) ?? "",
+      })),
     })
   })
+
+/** Why there is nothing to decide in a run, where no node was named. */
+const nothingAsked = ({ runId, storage }: FoundRun) =>
+  Effect.gen(function* () {
+    const { run } = yield* storage.inspect(runId)
+    if (run.finishedAt !== null) return yield* new RunEnded({ runId, status: run.status })
+    const open = yield* storage.waits({ runId })
+    return yield* new NotWaiting({ runId, open: open.map((wait) => `${wait.kind} "${wait.nodeId}"`) })
+  })
+
+/** What is said of a decision: of which request, by whom, with which note. */
+const decided = (did: string, { runId, nodeId, iteration, by, note }: Commands.Decided): string => {
+  const pass = iteration === 0 ? "" : ` (iteration ${iteration})`
+  return `${did} "${nodeId}"${pass} of run ${runId}${by === undefined ? "" : ` by ${by}`}${note === undefined ? "" : `, with the note ${JSON.stringify(note)}`}`
+}
 
 const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (given: Decision) =>
   Effect.scoped(
     Effect.gen(function* () {
+      const screen = yield* Screen
       const found = yield* connectRun(given.db, given.run, "write")
-      const nodeId = yield* nodeOf(found, given)
+      const { wait: meant, toShow } = yield* requestOf(found, "approval", given, command, screen.canAsk)
+      const nodeId = given.node ?? meant?.nodeId ?? (yield* nothingAsked(found))
+      if (toShow && meant !== undefined) {
+        yield* screen.say([`${nodeId} (iteration ${meant.iteration}):`, ...questionLines(meant)].join("\n"))
+        const { confirm } = yield* Effect.promise(() => import("../Ask.ts"))
+        if (!(yield* confirm(`${command === "approve" ? "Approve" : "Deny"} this?`)))
+          return { value: undefined, text: "Nothing was decided.", code: Exit.input } satisfies Reply
+      }
       const by = given.by ?? user()
+      // Only what was looked up here, or named there, is decided.
+      const request = given.request ?? meant?.requestId ?? undefined
       const options = {
         ...(given.iteration === undefined ? {} : { iteration: given.iteration }),
+        ...(request === undefined ? {} : { request }),
         ...(given.note === undefined ? {} : { note: given.note }),
         ...(by === undefined ? {} : { by }),
       }
-      yield* Effect.provideService(say(found.runId, nodeId, options), Storage, found.storage)
-      const did = command === "approve" ? "Approved" : "Denied"
+      const said = yield* Effect.provideService(say(found.runId, nodeId, options), Storage, found.storage)
       return yield* told(found, {
         command,
-        nodeId,
-        iteration: given.iteration,
+        nodeId: said.nodeId,
+        iteration: said.iteration,
         db: given.db,
-        did: `${did} "${nodeId}" of run ${found.runId}`,
+        did: decided(command === "approve" ? "Approved" : "Denied", said),
+        decision: { ...decisionOf(said), approved: command === "approve", note: said.note ?? null },
+        question: questionLines({ kind: "approval", request: said.request }),
       })
     }),
   )
+
+const decisionOf = ({ requestId, request, by, at }: Commands.Decided) => ({
+  ...(requestId === null ? {} : { requestId }),
+  request,
+  by: by ?? null,
+  at,
+})
 
 /** Approves. */
 export const approve = decide("approve", Commands.approve)
@@ -95,6 +157,7 @@ export const answer = (given: {
   readonly node: string
   readonly value: string | undefined
   readonly iteration: number | undefined
+  readonly request: string | undefined
   readonly by: string | undefined
 }) =>
   Effect.scoped(
@@ -102,35 +165,36 @@ export const answer = (given: {
       const screen = yield* Screen
       const found = yield* connectRun(given.db, given.run, "write")
       const { runId, storage } = found
-      const open = yield* storage.waits({ runId, kind: ["human"] })
-      const nodeId = Commands.nodeNamed(given.node, open)
-      const wait = open.find((one) => one.nodeId === nodeId && (given.iteration === undefined || one.iteration === given.iteration))
-      let value: unknown
-      if (given.value !== undefined) value = yield* Input.read("--value", given.value)
-      else {
-        if (!screen.canAsk)
-          return yield* new InvalidUsage({
-            problem: "Give the answer with --value; there is no terminal to ask in",
-            command: "answer",
-          })
-        if (wait !== undefined) {
-          yield* screen.say(promptOf(wait))
-          const { ask } = yield* Effect.promise(() => import("../Ask.ts"))
-          value = yield* ask(schemaOf(wait) ?? {})
-        }
-      }
+      const isTyped = given.value === undefined
+      if (isTyped && !screen.canAsk)
+        return yield* new InvalidUsage({
+          problem: "Give the answer with --value; there is no terminal to ask in",
+          command: "answer",
+        })
+      const { wait: meant } = yield* requestOf(found, "human", given, "answer", isTyped)
+      const request = given.request ?? meant?.requestId ?? undefined
       const by = given.by ?? user()
       const options = {
         ...(given.iteration === undefined ? {} : { iteration: given.iteration }),
+        ...(request === undefined ? {} : { request }),
         ...(by === undefined ? {} : { by }),
       }
-      yield* Effect.provideService(Commands.answer(runId, nodeId, value, options), Storage, storage)
+      let value: unknown
+      if (given.value !== undefined) value = yield* Input.read("--value", given.value)
+      else if (meant?.status === "open" && !meant.isAnswered && meant.requestId === request) {
+        yield* screen.say(questionLines(meant).join("\n"))
+        const { ask } = yield* Effect.promise(() => import("../Ask.ts"))
+        value = yield* ask(schemaOf(meant) ?? {})
+      }
+      const said = yield* Effect.provideService(Commands.answer(runId, given.node, value, options), Storage, storage)
       return yield* told(found, {
         command: "answer",
-        nodeId,
-        iteration: given.iteration ?? wait?.iteration,
+        nodeId: said.nodeId,
+        iteration: said.iteration,
         db: given.db,
-        did: `Answered "${nodeId}" of run ${runId}`,
+        did: decided("Answered", said),
+        decision: decisionOf(said),
+        question: questionLines({ kind: "human", request: said.request }),
       })
     }),
   )
@@ -141,11 +205,6 @@ const schemaOf = (wait: WaitSummary | undefined): JsonSchema | undefined => {
   if (typeof request !== "object" || request === null || !("schema" in request)) return undefined
   const { schema } = request
   return typeof schema === "object" && schema !== null ? (schema as JsonSchema) : undefined
-}
-
-const promptOf = ({ request }: WaitSummary): string => {
-  const prompt = typeof request === "object" && request !== null && "prompt" in request ? request.prompt : request
-  return excerpt(pretty(prompt), "smithers inbox --json")
 }
 
 /** Sends a signal. */
@@ -186,8 +245,11 @@ export const inbox = (given: { readonly db: string | undefined; readonly limit: 
       const shown = waits.map((wait) => ({ ...wait, commands: commandsFor(wait, given.db) }))
       const blocks = shown.map((wait) => {
         const left = wait.deadline === null ? "" : `, ${span(Math.max(0, wait.deadline - now))} left`
-        const title = `${oneLine(`${wait.runId} ${wait.workflow} ${wait.nodeId}`)}: ${shorten(waitLine(wait, now), 200)}`
-        return [`${title} (since ${span(now - wait.since)}${left})`, ...wait.commands.map((command) => `    ${command}`)].join("\n")
+        const pass = wait.iteration === 0 ? "" : ` (iteration ${wait.iteration})`
+        const title = `${oneLine(`${wait.runId} ${wait.workflow} ${wait.nodeId}`)}${pass}: ${wait.kind === "approval" ? "approval" : "an answer"}`
+        return [`${title} (since ${span(now - wait.since)}${left})`, ...askLines(wait, given.db).map((line) => `    ${line}`)].join(
+          "\n",
+        )
       })
       const more =
         waits.length < limit ? "" : `\n… there may be more: ${commandLine(given.db, "inbox", [], [["limit", String(limit * 2)]])}`

@@ -16,7 +16,7 @@ import * as PlanTree from "../PlanTree.ts"
 import { errorText } from "../Progress.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
 import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
-import { commandsFor, triedText, waitLine } from "../Why.ts"
+import { askLines, triedText, waitLine } from "../Why.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -148,7 +148,7 @@ const errorsOf = (nodes: ReadonlyArray<NodeSummary>, failure: RunDetails["failur
 
 const waitLines = (wait: WaitSummary, now: number, db: string | undefined): ReadonlyArray<string> => [
   `  ${oneLine(wait.nodeId)}: ${waitLine(wait, now)}`,
-  ...commandsFor(wait, db).map((command) => `      ${command}`),
+  ...askLines(wait, db).map((line) => `      ${line}`),
 ]
 
 /** Shows a node. */

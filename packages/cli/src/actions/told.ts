@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { resumeLine } from "../CommandLine.ts"
 import { type FoundRun, topmost } from "../Database.ts"
+import type { Told } from "../Output.ts"
 import { longestFailure, oneLine, shorten } from "../Text.ts"
 
 interface Said {
@@ -17,19 +18,24 @@ interface Said {
   readonly db: string | undefined
   /** What was done, as the beginning of a sentence. */
   readonly did: string
+  readonly decision?: Pick<typeof Told.Type, "requestId" | "request" | "approved" | "by" | "note" | "at">
+  /** What was decided on, in lines. */
+  readonly question?: ReadonlyArray<string>
 }
 
 /** The reply of a command that told a run something. */
-export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration, db, did }: Said) =>
+export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration, db, did, decision, question = [] }: Said) =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const { run } = yield* storage.inspect(runId)
     // One that has ended meanwhile has heard it.
     const isHeard = Owners.isAlive(run, now) || run.finishedAt !== null
     const next = isHeard ? [] : [resumeLine(db, yield* topmost(storage, runId))]
-    const then = next.length === 0 ? "." : `.\nNobody works on the run. Take it up: ${next[0]}`
+    const said = [`${oneLine(did)}.`, ...question.map((line) => `    ${line}`)]
+    const then = next.length === 0 ? [] : [`Nobody works on the run. Take it up: ${next[0]}`]
     const left = command === "cancel" && run.finishedAt !== null ? RunState.uncompensated(yield* storage.load(runId)) : []
     const undone = left.length === 0 ? {} : { uncompensated: left }
-    const value = { runId, command, nodeId: nodeId ?? null, iteration: iteration ?? null, isHeard, ...undone, next }
-    return { value, text: `${oneLine(did)}${then}${shorten(notUndone(left), longestFailure)}` }
+    const what = { nodeId: nodeId ?? null, iteration: iteration ?? null, ...decision }
+    const lines = [...said, ...then, ...(left.length === 0 ? [] : [shorten(notUndone(left).trim(), longestFailure)])]
+    return { value: { runId, command, ...what, isHeard, ...undone, next }, text: lines.join("\n") }
   })

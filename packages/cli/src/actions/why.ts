@@ -6,6 +6,7 @@ import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
+import { questionLines } from "../Question.ts"
 import * as Why from "../Why.ts"
 
 /** Says why a run is not done. */
@@ -20,7 +21,8 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const uncompensated = RunState.uncompensated(yield* storage.load(runId))
       const db = given.db === undefined ? {} : { db: given.db }
       const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, ...db })
-      const text = [found.sentence, ...found.commands.map((command) => `  ${command}`)].join("\n")
+      const lines = [...found.asks.flatMap(questionLines), ...found.commands]
+      const text = [found.sentence, ...lines.map((line) => `  ${line}`)].join("\n")
       return { value: { runId, status: details.run.status, ...found }, text }
     }),
   )

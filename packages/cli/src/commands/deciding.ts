@@ -6,10 +6,13 @@ import * as Output from "../Output.ts"
 
 const run = argument("run", "The run: its id, or how it begins")
 
+const request = text("request", "id", "The request that is meant, as it is printed with what is asked; any other is refused")
+
 const decision = {
   run,
   node: text("node", "node", "The node that asks; not needed where only one does"),
   iteration: integer("iteration", "Its iteration; the open one unless told"),
+  request,
   note: text("note", "text", "What to say with it"),
   by: text("by", "name", "Who decides; the name of the user unless told"),
 }
@@ -17,10 +20,14 @@ const decision = {
 export const approve = define({
   path: ["approve"],
   summary: "Approves what a run asks for.",
-  details: "A decision is kept, and is not changed. Where nobody works on the run it counts when the run is taken up.",
+  details:
+    "A decision is about what was shown: the commands that are printed with a request name it (--request), and decide on no other, such as that of the next pass of a loop. Without it the run must have asked for only one thing that fits. A decision is kept, and is not changed: whoever comes second is told who was first (AlreadyDecided). Where nobody works on the run it counts when the run is taken up.",
   examples: [
-    { line: "smithers approve m1abc2", does: "Approves the one thing that the run asks for." },
-    { line: "smithers approve m1abc2 --node ship --note 'looks good' --by ann", does: "Approves one of several, with a note." },
+    { line: "smithers approve m1abc2", does: "Approves the one thing that the run has asked for." },
+    {
+      line: "smithers approve m1abc2 --node ship --iteration 0 --request 7-1f0c9a32b4de --note 'looks good' --by ann",
+      does: "Approves one of several, with a note.",
+    },
   ],
   parameters: decision,
   output: Output.Told,
@@ -48,6 +55,7 @@ export const answer = define({
     node: argument("node", "The node that asks"),
     value: text("value", "JSON|@file|-", "The answer as JSON, from a file, or from the standard input"),
     iteration: integer("iteration", "Its iteration; the open one unless told"),
+    request,
     by: text("by", "name", "Who answers; the name of the user unless told"),
   },
   output: Output.Told,

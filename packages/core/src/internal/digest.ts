@@ -1,11 +1,66 @@
 /**
- * A short name for a text: the same for the same text, and hardly ever for two. It tells people's requests apart and guards no
- * secret. Two rounds of FNV-1a with different seeds, 64 bits in all.
+ * SHA-256, at once and wherever JavaScript runs: Web Crypto answers only in time, and the plan is walked without waiting. What is told apart
+ * by it may be made by those who gain from two things being taken for one: requests that agents write, ids, inputs.
  */
-export const digest = (text: string): string => round(text, 0x811c9dc5) + round(text, 0x9e3779b9)
 
-const round = (text: string, seed: number): string => {
-  let value = seed
-  for (let index = 0; index < text.length; index++) value = Math.imul(value ^ text.charCodeAt(index), 0x01000193)
-  return (value >>> 0).toString(16).padStart(8, "0")
+/** The first 32 bits of the fractional parts of roots of the first primes, as the standard has its constants. */
+const fraction = (root: number): number => ((root - Math.floor(root)) * 2 ** 32) | 0
+
+const primes: ReadonlyArray<number> = Array.from({ length: 312 }, (_, index) => index).filter(
+  (number) => number > 1 && Array.from({ length: number - 2 }, (_, index) => index + 2).every((other) => number % other !== 0),
+)
+const roundConstants = Int32Array.from(primes.slice(0, 64), (prime) => fraction(Math.cbrt(prime)))
+const initial = Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime)))
+
+const blockSize = 64
+const encoder = new TextEncoder()
+const words = new Int32Array(64)
+
+const rotate = (word: number, bits: number): number => (word >>> bits) | (word << (32 - bits))
+
+/** Takes in one block of 64 bytes. */
+const absorb = (hash: Int32Array, bytes: DataView, offset: number): void => {
+  for (let index = 0; index < 16; index++) words[index] = bytes.getInt32(offset + index * 4)
+  for (let index = 16; index < 64; index++) {
+    const before = words[index - 15] as number
+    const last = words[index - 2] as number
+    const low = rotate(before, 7) ^ rotate(before, 18) ^ (before >>> 3)
+    const high = rotate(last, 17) ^ rotate(last, 19) ^ (last >>> 10)
+    words[index] = ((words[index - 16] as number) + low + (words[index - 7] as number) + high) | 0
+  }
+  let [a, b, c, d, e, f, g, h] = hash as unknown as [number, number, number, number, number, number, number, number]
+  for (let index = 0; index < 64; index++) {
+    const choice = (e & f) ^ (~e & g)
+    const sum = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
+    const first = (h + sum + choice + (roundConstants[index] as number) + (words[index] as number)) | 0
+    const majority = (a & b) ^ (a & c) ^ (b & c)
+    const second = ((rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + majority) | 0
+    h = g
+    g = f
+    f = e
+    e = (d + first) | 0
+    d = c
+    c = b
+    b = a
+    a = (first + second) | 0
+  }
+  for (const [index, word] of [a, b, c, d, e, f, g, h].entries()) hash[index] = ((hash[index] as number) + word) | 0
+}
+
+/** The SHA-256 of a text in UTF-8, as 64 hexadecimal digits. Halves of surrogate pairs count alike: ids and JSON have none. */
+export const digest = (text: string): string => {
+  const bytes = encoder.encode(text)
+  const hash = Int32Array.from(initial)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const whole = bytes.length - (bytes.length % blockSize)
+  for (let offset = 0; offset < whole; offset += blockSize) absorb(hash, view, offset)
+  // The rest, a single bit, and the length in bits fill one more block, or two.
+  const rest = bytes.subarray(whole)
+  const last = new Uint8Array(rest.length + 9 > blockSize ? 2 * blockSize : blockSize)
+  last.set(rest)
+  last[rest.length] = 0x80
+  const end = new DataView(last.buffer)
+  end.setBigUint64(last.length - 8, BigInt(bytes.length) * 8n)
+  for (let offset = 0; offset < last.length; offset += blockSize) absorb(hash, end, offset)
+  return Array.from(hash, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("")
 }

@@ -171,7 +171,8 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   )
   const openWait = prepare(
     `INSERT OR REPLACE INTO smithers_waits (run_id, node_id, iteration, kind, status, since, deadline, name, correlation, digest,
-       request) VALUES (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)`,
+       request, asked, times_asked) VALUES (?1, ?2, ?3, ?4, 'open', ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+         coalesce((SELECT times_asked FROM smithers_waits WHERE ${where}), 0) + 1)`,
   )
   const decideWait = prepare(`UPDATE smithers_waits SET approved = ?4, note = ?5, decided_by = ?6, decided_at = ?7 WHERE ${where}`)
   const answerWait = prepare(
@@ -179,7 +180,9 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
   )
   const leaveUndone = prepare(`UPDATE smithers_nodes SET uncompensated = ?4 WHERE ${where}`)
   const endChild = prepare(`UPDATE smithers_waits SET child = ?4 WHERE ${where}`)
-  const refuseAnswer = prepare(`UPDATE smithers_waits SET answers = json_remove(answers, '$[0]') WHERE ${where}`)
+  const refuseAnswer = prepare(
+    `UPDATE smithers_waits SET answers = json_remove(answers, '$[0]'), refusals = refusals + 1, refused = ?4 WHERE ${where}`,
+  )
   const endWait = prepare(
     `UPDATE smithers_waits SET status = ?4, answers = NULL, child = NULL, ended_at = ?5, decided_by = coalesce(?6, decided_by),
        decided_at = coalesce(?7, decided_at) WHERE ${where}`,
@@ -319,7 +322,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
           return
         }
         const shown = writeOptional(request as Json | undefined)
-        openWait.run(runId, nodeId, iteration, kind, at, deadline, name, correlation, digest, shown)
+        openWait.run(runId, nodeId, iteration, kind, at, deadline, name, correlation, digest, shown, seq)
         return
       }
       case "ApprovalDecided": {
@@ -331,7 +334,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         answerWait.run(runId, event.nodeId, event.iteration, writeAnswer(event, at))
         return
       case "AnswerRefused":
-        refuseAnswer.run(runId, event.nodeId, event.iteration)
+        refuseAnswer.run(runId, event.nodeId, event.iteration, JSON.stringify(event.issues))
         return
       case "SignalReceived": {
         const { id, name, correlation = null, payload } = event

@@ -269,6 +269,13 @@ ALTER TABLE smithers_runs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0; -- claim
 ALTER TABLE smithers_runs ADD COLUMN stuck TEXT; -- JSON {"since", "tries", "again", "error"}: why it could not be resumed
 `
 
+const askings = `
+ALTER TABLE smithers_waits ADD COLUMN asked INTEGER NOT NULL DEFAULT 0; -- number of the event that asked last
+ALTER TABLE smithers_waits ADD COLUMN times_asked INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE smithers_waits ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0; -- answers to this asking that did not match
+ALTER TABLE smithers_waits ADD COLUMN refused TEXT; -- JSON: what was wrong with the last of them
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -282,6 +289,7 @@ const migrations: ReadonlyArray<string> = [
   givenInputs,
   leftovers,
   supervision,
+  askings,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

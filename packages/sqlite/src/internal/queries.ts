@@ -6,17 +6,21 @@
  * the time that listing runs takes from a cold start.
  */
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
+import type { Millis } from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import type {
-  AttemptSummary,
-  LoggedEvent,
-  NodeSummary,
-  RunDetails,
-  RunFilter,
-  RunSummary,
-  Stuck,
-  WaitFilter,
-  WaitSummary,
+import {
+  type AttemptSummary,
+  answerTo,
+  type Instruction,
+  type LoggedEvent,
+  type NodeSummary,
+  type RunDetails,
+  type RunFilter,
+  type RunSummary,
+  requestIdOf,
+  type Stuck,
+  type WaitFilter,
+  type WaitSummary,
 } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
@@ -104,8 +108,13 @@ type WaitRow = [
   approved: number | null,
   note: Text,
   by: Text,
+  decidedAt: Time,
   endedAt: Time,
-  isAnswered: number,
+  asked: number,
+  timesAsked: number,
+  refusals: number,
+  refused: Text,
+  said: Text,
 ]
 
 type EventRow = [
@@ -140,11 +149,14 @@ const listing = (page: string): string => `
 /** Whether something was told to a run that nobody has taken up yet. */
 const isTold = "EXISTS (SELECT 1 FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL)"
 
-/** Whether that is what an open wait is for. */
-const isAnswered = `w.status = 'open' AND w.kind IN ('approval', 'human') AND EXISTS (
-  SELECT 1 FROM smithers_inbox i WHERE i.run_id = w.run_id AND i.frame IS NULL
+/** What of that is said to an open wait, and when: as {@link answerTo} reads it. */
+const said = `CASE WHEN w.status = 'open' AND w.kind IN ('approval', 'human') THEN (
+  SELECT json_object('at', i.at_ms, 'command', json_remove(i.command, '$.value')) FROM smithers_inbox i
+  WHERE i.run_id = w.run_id AND i.frame IS NULL
     AND i.command ->> '$._tag' = CASE w.kind WHEN 'approval' THEN 'Decide' ELSE 'Answer' END
-    AND i.command ->> '$.nodeId' = w.node_id AND i.command ->> '$.iteration' = w.iteration)`
+    AND i.command ->> '$.nodeId' = w.node_id AND i.command ->> '$.iteration' = w.iteration
+    AND coalesce(i.command ->> '$.asked', w.asked) = w.asked AND coalesce(i.command ->> '$.digest', w.digest) IS w.digest
+  ORDER BY i.seq LIMIT 1) END`
 
 /** The queries of a connection. */
 export const make = ({ prepare }: Connection, plans: Plans): Queries => {
@@ -169,9 +181,10 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectWaits = (which: string) =>
     prepare<WaitRow>(
       `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since, w.deadline, w.request, w.digest, w.name,
-         w.correlation, w.approved, w.note, w.decided_by, w.ended_at, ${isAnswered}
+         w.correlation, w.approved, w.note, w.decided_by, w.decided_at, w.ended_at, w.asked, w.times_asked, w.refusals, w.refused,
+         ${said}
        FROM smithers_waits w JOIN smithers_runs r USING (run_id)
-       WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2))) AND (?5 IS NULL OR (${isAnswered}) = ?5)
+       WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2))) AND (?5 IS NULL OR (${said} IS NOT NULL) = ?5)
        ORDER BY w.since, w.run_id, w.node_id, w.iteration LIMIT ?3`,
     )
   const selectWaitsOfRuns = selectWaits("w.run_id IN (SELECT value FROM json_each(?1)) AND (?4 OR w.status = 'open')")
@@ -278,11 +291,20 @@ const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {
 const waitOf = (row: WaitRow): WaitSummary => {
   const [runId, nodeId, iteration, workflow, kind, status, reason, since, ...rest] = row
   const [deadline, request, digest, name, correlation, ...decided] = rest
-  const [approved, note, by, endedAt, isAnswered] = decided
-  const place = { runId, nodeId, iteration, workflow, kind, status, reason, since, deadline }
-  const asked = { request: readOptional(request) ?? null, digest, name, correlation }
-  const decision = { approved: approved === null ? null : approved === 1, note, by }
-  return { ...place, ...asked, ...decision, endedAt, isAnswered: isAnswered === 1 }
+  const [approved, note, by, decidedAt, endedAt, asked, timesAsked, refusals, refused, said] = decided
+  const place = { runId, nodeId, iteration, workflow, kind, status, reason, since, asked, timesAsked, deadline }
+  const shown = {
+    requestId: requestIdOf({ kind, asked, digest }),
+    request: readOptional(request) ?? null,
+    digest,
+    name,
+    correlation,
+  }
+  const decision = { approved: approved === null ? null : approved === 1, note, by, decidedAt, endedAt, isAnswered: false }
+  const problems = refused === null ? null : (JSON.parse(refused) as ReadonlyArray<string>)
+  const wait: WaitSummary = { ...place, ...shown, ...decision, refusals, refused: problems }
+  if (said === null) return wait
+  return { ...wait, ...answerTo(JSON.parse(said) as { readonly at: Millis; readonly command: Instruction }, wait) }
 }
 
 const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload, error]: EventRow): LoggedEvent => {

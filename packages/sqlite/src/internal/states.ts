@@ -70,6 +70,7 @@ type WaitRow = [
   decidedAt: Millis | null,
   answers: Text,
   child: Text,
+  asked: number,
 ]
 
 type NodeRow = [
@@ -136,7 +137,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   )
   const selectWaits = prepare<WaitRow>(
     `SELECT node_id, iteration, kind, since, coalesce(deadline, due), name, correlation, digest, request, approved, note, decided_by,
-       decided_at, answers, child FROM smithers_waits WHERE run_id = ? AND (status = 'open' OR is_kept = 1)`,
+       decided_at, answers, child, asked FROM smithers_waits WHERE run_id = ? AND (status = 'open' OR is_kept = 1)`,
   )
   const selectSignals = prepare<[id: string, name: string, correlation: Text, payload: Text, refusedBy: Text]>(
     "SELECT id, name, correlation, payload, refused_by FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq",
@@ -296,13 +297,14 @@ const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
 }
 
 const waitOf = (row: WaitRow): RunState.Wait => {
-  const [, , kind, since, deadline, name, correlation, digest, request, approved, note, by, decidedAt, answers, child] = row
+  const [, , kind, since, deadline, name, correlation, digest, request, approved, note, by, decidedAt, answers, child, asked] = row
   const said = { ...(note === null ? {} : { note }), ...(by === null ? {} : { by }) }
   const decision = approved === null ? {} : { decision: { approved: approved === 1, ...said, at: decidedAt ?? since } }
   const given = answers === null ? [] : (JSON.parse(answers) as ReadonlyArray<RunState.Answer>)
   return {
     kind,
     since,
+    asked,
     ...(deadline === null ? {} : { deadline }),
     ...(name === null ? {} : { name }),
     ...(correlation === null ? {} : { correlation }),

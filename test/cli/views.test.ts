@@ -128,6 +128,18 @@ describe("a plan's text", () => {
   const text = (ids: ReadonlyArray<string>) =>
     ['[0,"Sequence",{}]', ...ids.map((id) => `[1,"Step",{"id":"${id}","retry":"x"}]`)].join("\n")
 
+  it("names what waits only for what its component reads for something else, in the tree and while a run is shown", () => {
+    const plan =
+      '[0,"Parallel",{}]\n[1,"Step",{"id":"a"}]\n[1,"Step",{"id":"b","pending":["a"],"siblingRead":true}]\n[1,"Step",{"id":"c","pending":["a"]}]'
+    expect(PlanTree.heldBySiblings(plan)).toEqual(["b"])
+    expect(PlanTree.toTree(PlanTree.parse(plan)).split("\n").slice(2)).toEqual([
+      "├─ step b (waits only because its component reads a for something else)",
+      "└─ step c (reads a, which is not there yet)",
+    ])
+    const lines = frame(Progress.begin(0), 3, 0, { columns: 100, rows: 20 }, PlanTree.heldBySiblings(plan))
+    expect(lines[0]).toBe("◦ 1 held back only by a read of their component: b")
+  })
+
   it("is a tree, and two of them differ by ids", () => {
     expect(PlanTree.toTree(PlanTree.parse(text(["a", "b"])))).toBe("sequence\n├─ step a\n└─ step b")
     expect(PlanTree.compare(text(["a", "b"]), text(["b", "c"]).replace('"c","retry":"x"', '"c"'))).toEqual({

@@ -37,12 +37,16 @@ const nodeLine = (node: Progress.ShownNode, now: number): string => {
   }
 }
 
-/** Lines of the block below the events. `total` is how many steps the plan has, as far as it is known. */
+/**
+ * Lines of the block below the events. `total` is how many steps the plan has, as far as it is known; `held` names those that wait only for what
+ * their component reads for something else.
+ */
 export const frame = (
   progress: Progress.Progress,
   total: number | undefined,
   now: number,
   size: { readonly columns: number; readonly rows: number },
+  held: ReadonlyArray<string> = [],
 ): ReadonlyArray<string> => {
   const active = [...HashMap.values(progress.active)].sort(
     (left, right) =>
@@ -51,13 +55,14 @@ export const frame = (
   const room = Math.max(1, Math.min(mostNodes, size.rows - 3))
   const shown = active.slice(0, room).map((node) => nodeLine(node, now))
   const more = active.length > room ? [`… and ${active.length - room} more`] : []
+  const waiting = held.length === 0 ? [] : [`◦ ${held.length} held back only by a read of their component: ${held.join(", ")}`]
   const done = HashMap.size(progress.done)
   const known = Math.max(total ?? 0, Progress.size(progress))
   const width = 20
   const filled = known === 0 ? 0 : Math.round((done / known) * width)
   const bar = `${"█".repeat(filled)}${"░".repeat(width - filled)}`
   const summary = `${bar} ${done}/${known} done  ${clock(now - progress.createdAt)}`
-  return [...shown, ...more, summary].map((line) => fit(line, Math.max(20, size.columns - 1)))
+  return [...shown, ...more, ...waiting, summary].map((line) => fit(line, Math.max(20, size.columns - 1)))
 }
 
 /** Cuts a line to a width: a line that the terminal broke in two would count as two when it is drawn over. */
@@ -71,7 +76,7 @@ const fit = (line: string, columns: number): string => {
 /** A view that can be written above of. */
 export interface View {
   readonly line: (text: string) => void
-  readonly update: (progress: Progress.Progress, total: number | undefined) => void
+  readonly update: (progress: Progress.Progress, total: number | undefined, held?: ReadonlyArray<string>) => void
 }
 
 /** How often it is drawn again, in milliseconds: seconds count up smoothly enough, and it costs nothing. */
@@ -87,19 +92,21 @@ export const make = (
     Effect.sync(() => {
       let progress = initial
       let total: number | undefined
+      let held: ReadonlyArray<string> = []
       let drawn = 0
       const clear = (): string => (drawn === 0 ? "" : `\u001b[${drawn}A\u001b[J`)
       const draw = (above: string): void => {
-        const lines = frame(progress, total, clockNow(), { columns: screen.columns(), rows: screen.rows() })
+        const lines = frame(progress, total, clockNow(), { columns: screen.columns(), rows: screen.rows() }, held)
         screen.draw(`${clear()}${above}${lines.join("\n")}\n`)
         drawn = lines.length
       }
       const timer = setInterval(() => draw(""), redrawMs)
       return {
         line: (text: string) => draw(`${neutralise(text)}\n`),
-        update: (next: Progress.Progress, count: number | undefined) => {
+        update: (next: Progress.Progress, count: number | undefined, ids: ReadonlyArray<string> = []) => {
           progress = next
           total = count
+          held = ids
         },
         close: () => {
           clearInterval(timer)

@@ -136,9 +136,9 @@ export const Checked = Schema.Struct({
   workflow: Schema.String,
   file: Schema.String,
   steps: Schema.Number,
-  /** What would go wrong; empty where nothing would. */
+  /** What would go wrong, and, as a `warning`, what is allowed and may be meant otherwise; empty where there is nothing. */
   problems: Schema.Array(
-    Schema.Struct({ kind: Schema.Literal("invalid", "render", "impure", "incompatible"), message: Schema.String }),
+    Schema.Struct({ kind: Schema.Literal("invalid", "render", "impure", "incompatible", "warning"), message: Schema.String }),
   ),
   /** Tasks that wait for outputs which are not there yet. */
   pending: strings,

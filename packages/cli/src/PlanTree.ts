@@ -74,9 +74,18 @@ const marks: { readonly [status: string]: string } = {
   superseded: "-",
 }
 
+const waitsFor = (pending: ReadonlyArray<unknown>, isSiblings: boolean): string =>
+  isSiblings
+    ? `waits only because its component reads ${pending.join(", ")} for something else`
+    : `reads ${pending.join(", ")}, which is not there yet`
+
+/** Ids of the nodes that wait only for what their component has read for something else. */
+export const heldBySiblings = (text: string): ReadonlyArray<string> =>
+  linesOf(text).flatMap((line) => (line.details.siblingRead === true ? (idOf(line) ?? []) : []))
+
 /** What is told of a node besides its kind and id. */
 const remarks = ({ details, status }: GraphNode): string => {
-  const { label, needs, maxIterations, maxConcurrency, name, agents, pending } = details
+  const { label, needs, maxIterations, maxConcurrency, name, agents, pending, siblingRead } = details
   const parts = [
     typeof label === "string" ? shorten(oneLine(label), 60) : undefined,
     typeof name === "string" ? `"${oneLine(name)}"` : undefined,
@@ -85,7 +94,7 @@ const remarks = ({ details, status }: GraphNode): string => {
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,
     maxIterations === "Infinity" ? "without a limit" : undefined,
     typeof maxConcurrency === "number" ? `${maxConcurrency} at once` : undefined,
-    Array.isArray(pending) ? `reads ${pending.join(", ")}, which is not there yet` : undefined,
+    Array.isArray(pending) ? waitsFor(pending, siblingRead === true) : undefined,
     status === null ? undefined : status,
   ]
   return oneLine(parts.filter((part) => part !== undefined).join("; "))

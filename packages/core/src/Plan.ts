@@ -73,6 +73,8 @@ export interface Ask {
  */
 interface Provisional {
   readonly pending?: ReadonlyArray<PendingRead>
+  /** It says nothing of what was read: its component has read it, for what it made beside this. */
+  readonly isHeldBySibling?: boolean
 }
 
 /** Whether and for how long a step may take over the output of an earlier run; the key is derived from what `key` returns. */
@@ -664,11 +666,11 @@ const shown = (node: Node): Record<string, unknown> => {
       }
       const limits = { retry: node.retry.shown && shownRetry(node.retry.shown), timeoutMs, heartbeatTimeoutMs }
       const gate = node.gate === undefined ? {} : { needsApproval: shownWait(node.gate) }
-      return { id, label, meta, table, agents: node.ask?.agents.map(nameOf), ...limits, ...flags, ...gate, pending: names(node) }
+      return { id, label, meta, table, agents: node.ask?.agents.map(nameOf), ...limits, ...flags, ...gate, ...waits(node) }
     }
     case "Wait": {
       const { id, label, meta, table } = node
-      return { id, kind: node.on.kind, label, meta, table, ...shownWait(node), pending: names(node) }
+      return { id, kind: node.on.kind, label, meta, table, ...shownWait(node), ...waits(node) }
     }
     case "Sequence":
       return { pending: names(node) }
@@ -714,6 +716,9 @@ const shownWait = ({ on, timeoutMs, onTimeout }: Wait): Record<string, unknown> 
 
 /** Whether a node waits for outputs that the plan was made without. */
 export const isProvisional = (node: Node): boolean => "pending" in node && (node.pending?.length ?? 0) > 0
+
+const waits = (node: Provisional): Record<string, unknown> =>
+  node.isHeldBySibling === true ? { pending: names(node), siblingRead: true } : { pending: names(node) }
 
 const names = ({ pending }: Provisional): ReadonlyArray<string> | undefined =>
   pending === undefined || pending.length === 0 ? undefined : pending.map(({ nodeId, table }) => nodeId ?? table ?? "")

@@ -5,7 +5,7 @@
 import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
-import { isNodeId, type NodeId, type NodeKey, shownId } from "@smithers/core/Ids"
+import { compositeKey, isNodeId, type NodeId, type NodeKey, shownId } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
 import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
@@ -20,6 +20,7 @@ import { elsewhen } from "./internal/elsewhen.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import { isLeaf, Misplaced, propsOf, refuse } from "./internal/place.ts"
+import { givenAround } from "./internal/provisional.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
 import { noteLookup, stamp } from "./internal/scope.ts"
@@ -139,6 +140,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     },
     storedWriters: (table) => rows?.writersOf(table) ?? [],
     hasCaught: () => false,
+    holdsPending: () => false,
     rowsOf: function* (reads, state) {
       const seen = new Set<NodeKey>()
       for (const read of reads) {
@@ -206,7 +208,8 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
   const drawOnce = (state: RunState.RunState) => {
     const { rendered, causeOf, ...noted } = renderOnce(state)
     const hasCaught: Lowering["hasCaught"] = (boundary, loop) => causeOf(boundary, loop) !== undefined
-    return { lowered: lower(rendered, { ...lowering, hasCaught }), ...noted }
+    const holdsPending: Lowering["holdsPending"] = (node) => holds(state, node, "around", "")
+    return { lowered: lower(rendered, { ...lowering, hasCaught, holdsPending }), ...noted }
   }
 
   /** Whether a render has seen what it would see with its own plan. */
@@ -265,18 +268,26 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     throw new InvalidWorkflow({ workflow: lowered.name, where: placeIn(plan, first) ?? lowered.name, problem })
   }
 
-  /** Tasks of which it is known whether they hold anything pending, by whether they do. */
-  const held = new Map<NodeId, boolean>()
-  /** Whether a part of a task's props is made of what is pending. That text is, is seen by drawing once more; once for each task. */
-  const holds = (state: RunState.RunState, node: HostNode, within: (node: HostNode) => unknown): boolean => {
-    if (holdsPending(within(node))) return true
+  /** The same drawn with pending values that can be told in text; made where it is asked for, once for each state. */
+  let marking: { readonly state: RunState.RunState; readonly leaves: ReadonlyMap<NodeId, HostNode> } | undefined
+  /** What is known of which tasks hold what is pending. */
+  const held = new Map<string, boolean>()
+  /**
+   * Whether anything in a task, or given to what is around it, is made of what is pending. Text tells nothing of what it was made of, so the same is
+   * drawn once more, unless it was for this `reason` before.
+   */
+  const holds = (state: RunState.RunState, node: HostNode, where: keyof Held, reason: string): boolean => {
+    if (heldBy(node)[where]) return true
     const id = node.props.id as NodeId
-    if (!held.has(id)) {
-      const again = tryOr(() => marked(() => renderOnce(state)).rendered.nodes, [])
-      for (const [other, task] of leavesOf(again)) held.set(other, holdsPending(within(task)))
-      if (!held.has(id)) held.set(id, false)
-    }
-    return held.get(id) === true
+    const key = compositeKey(id, where, reason)
+    const known = held.get(key)
+    if (known !== undefined) return known
+    if (marking?.state !== state)
+      marking = { state, leaves: leavesOf(tryOr(() => marked(() => renderOnce(state)).rendered.nodes, [])) }
+    const again = marking.leaves.get(id)
+    const isHeld = again !== undefined && heldBy(again)[where]
+    held.set(key, isHeld)
+    return isHeld
   }
 
   /** Refuses what would begin with a hole where an output belongs that comes after it, as `deps` on it are refused. */
@@ -290,7 +301,8 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       const { id } = node.props
       const table = layout.tasks.get(id as NodeId)?.table as string
       const isOver = Reading.find(known(state), { table, nodeId: id as NodeId, pass: undefined }).isThere
-      if (!isOver && (isInside || holds(state, node, saidIn))) refuse(node, Task.readsLater("what it says", read))
+      if (!isOver && (isInside || holds(state, node, "inside", read.nodeId ?? `/${read.table}`)))
+        refuse(node, Task.readsLater("what it says", read))
     }
   }
 
@@ -307,6 +319,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
       const plan = Plan.make(lowered.name, lowered.root, lowered.pending, true)
       checkIds(state, plan)
       drawn = { plan, lowered }
+      marking = undefined
       blankFor = isBlank ? state.runId : undefined
       return drawn
     } catch (thrown) {
@@ -352,6 +365,17 @@ const readOf = (table: string, { nodeId, row }: Reading.Found, state: RunState.R
   key: row !== undefined && RunState.isSettledRow(state, row) ? row : undefined,
 })
 
+/** Whether what a task says, or also what elements around it were given, is made of what is pending. */
+interface Held {
+  readonly inside: boolean
+  readonly around: boolean
+}
+
+const heldBy = (node: HostNode): Held => {
+  const inside = holdsPending(saidIn(node))
+  return { inside, around: inside || holdsPending(givenAround(node)) }
+}
+
 /** What a node says by itself: its props, but for who does it and what it gives, and what stands in it. */
 const saidIn = ({ props, children }: HostNode): unknown => {
   const { agent: _, output: __, workflow: ___, ...said } = props
@@ -377,7 +401,7 @@ const tryOr = <A>(attempt: () => A, otherwise: A): A => {
   try {
     return attempt()
   } catch (thrown) {
-    if (thrown instanceof Reading.ReadError) return otherwise
+    if (thrown instanceof Reading.ReadError || thrown instanceof RenderError) return otherwise
     throw thrown
   }
 }

@@ -24,7 +24,7 @@ import {
   refuse,
   whereOf,
 } from "./internal/place.ts"
-import { heldBackBy, madeAfter } from "./internal/provisional.ts"
+import { followsUse, heldBackBy, isHeldByOther, madeAfter } from "./internal/provisional.ts"
 import type { Layout, Standing } from "./internal/reading.ts"
 import { noTable } from "./internal/rows.ts"
 import { stampOf } from "./internal/scope.ts"
@@ -58,6 +58,8 @@ export interface Lowered {
   readonly loopsOf: (scope: object) => ReadonlyArray<NodeId>
   /** What begins though it was made after a pending read: of what comes after it, or of itself. */
   readonly early: () => ReadonlyArray<Early>
+  /** What is allowed and may be meant otherwise, in a sentence each. */
+  readonly concerns: () => ReadonlyArray<string>
 }
 
 /** A task, a wait or a condition that comes before what was read, and that was made after the read. */
@@ -82,7 +84,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     children.flatMap((child) => (isText(child) ? [] : (built.get(child) ?? [])))
   const build = ({ node, loop }: Place): Node | undefined => {
     const pending = survey.pendingOf(node)
-    const waits = pending.length === 0 ? {} : { pending }
+    const waits = pending.length === 0 ? {} : survey.isHeldBySibling(node) ? { pending, isHeldBySibling: true } : { pending }
     const drawn =
       lookups.length === 0 ? waits : { ...waits, reads: (state: RunState) => lowering.rowsOf(madeAfter(node, lookups), state) }
     switch (node.type as Kind) {
@@ -172,6 +174,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     pending: distinct(pending),
     loopsOf: survey.loopsOf,
     early: survey.early,
+    concerns: () => survey.concerns(),
   }
 }
 
@@ -251,6 +254,9 @@ interface Survey {
   /** For a node: whether a task begins only when that node is over, or is the node. */
   readonly comesAfter: (node: HostNode) => (read: Pick<PendingRead, "nodeId" | "table">) => boolean
   readonly early: Lowered["early"]
+  /** Whether a task or a wait waits only for what an element beside it says. */
+  readonly isHeldBySibling: (node: HostNode) => boolean
+  readonly concerns: Lowered["concerns"]
 }
 
 const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowering: Lowering): Survey => {
@@ -406,13 +412,46 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     for (let here = place; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
     return false
   }
+  const isData = (read: PendingRead): boolean => {
+    const table = read.table ?? (read.nodeId === undefined ? undefined : layoutTasks.get(read.nodeId)?.table)
+    if (table === undefined || table === untypedTable || table === noTable) return false
+    const type = lowering.codecOf(table).jsonSchema?.type
+    return type === "object" || type === "array"
+  }
+  const readOf = (node: HostNode): PendingRead | undefined =>
+    unsettled.has(node)
+      ? heldBackBy(node, pendingReads, (read) => {
+          const target = targetOf(read)
+          return target === undefined || !isBefore(node, target)
+        })
+      : undefined
+  const isHeldBySibling = (node: HostNode): boolean => {
+    const [place, read] = [places.get(node), isLeaf(node.type) ? readOf(node) : undefined]
+    if (place === undefined || read === undefined || leftOut.has(node)) return false
+    const target = targetOf(read)
+    // It comes after what was read in any case.
+    if (target !== undefined && target.order < place.order && isOrdered(target, place)) return false
+    if (target !== undefined && Task.isWaitingFor(node, target.node.props.id as NodeId, layout, lowering)) return false
+    return isHeldByOther(node, read, isData(read)) && !lowering.holdsPending(node)
+  }
+  const concerns = (): ReadonlyArray<string> => {
+    const named = ({ nodeId, table }: PendingRead): string => (nodeId === undefined ? `the output "${table}"` : `"${nodeId}"`)
+    const held = tasks.flatMap(({ node }) => {
+      if (!isHeldBySibling(node)) return []
+      const [read, { id }] = [readOf(node) as PendingRead, node.props]
+      return `${node.type} "${id}" (at ${whereOf(node)}) waits for ${named(read)} only because its component has read that for something else before it made the ${node.type.toLowerCase()}: make each item a component of its own that reads with useCtx(), or read in a function of ctx; where it is to wait, say so with dependsOn`
+    })
+    const early = surveyed.early().flatMap(({ node, read }) => {
+      const { id } = node.props
+      const isOwn = targetOf(read)?.node === node
+      if (!isLeaf(node.type) || isOwn || (isData(read) && !followsUse(node))) return []
+      return `${node.type} "${id}" (at ${whereOf(node)}) begins before ${named(read)}, which its component has read before it made the ${node.type.toLowerCase()}: whatever follows from that output is not known then. Read it after what comes before it, or in a component of its own`
+    })
+    return [...held, ...early]
+  }
   const missing: Array<PendingRead> = []
   const pendingOf = (node: HostNode): ReadonlyArray<PendingRead> => {
-    const holds = (read: PendingRead): boolean => {
-      const target = targetOf(read)
-      return target === undefined || !isBefore(node, target)
-    }
-    const held = unsettled.has(node) ? heldBackBy(node, pendingReads, holds) : undefined
+    const held = readOf(node)
     const reads = held === undefined ? none : [held]
     const isTask = isLeaf(node.type)
     const waiting = isTask
@@ -425,9 +464,11 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     if (waiting.length > 0 && !isIdle(places.get(node))) missing.push(...waiting)
     return waiting.length === 0 ? distinct(reads) : distinct([...reads, ...waiting])
   }
-  return {
+  const surveyed: Survey = {
     layout,
     inward,
+    isHeldBySibling,
+    concerns,
     pendingOf,
     comesAfter: (node) => (read) => {
       const [place, target] = [places.get(node), targetOf(read)]
@@ -512,6 +553,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
         }
       }),
   }
+  return surveyed
 }
 
 /** The boundaries around a task that may be left without it, and the part of each that it stands in. */

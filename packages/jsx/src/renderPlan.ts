@@ -58,6 +58,8 @@ export interface RenderedPlan {
   readonly pending: ReadonlyArray<PendingRead>
   /** Where a second drawing differed, one line each; empty unless `checkPurity` was set and it did. */
   readonly impurities: ReadonlyArray<string>
+  /** What is allowed and may be meant otherwise, a sentence each with the place and the cure. */
+  readonly warnings: ReadonlyArray<string>
 }
 
 /**
@@ -70,7 +72,14 @@ export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: Render
   const first = drawWith(blueprint, input, options)
   const { plan, lowered } = first
   const impurities = options.checkPurity === true ? compare(first, drawWith(blueprint, input, options)) : []
-  return { name: lowered.name, plan, tasks: lowered.tasks().map(show), pending: plan.pending, impurities }
+  return {
+    name: lowered.name,
+    plan,
+    tasks: lowered.tasks().map(show),
+    pending: plan.pending,
+    impurities,
+    warnings: lowered.concerns(),
+  }
 }
 
 const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (issues: Codec.Issues) => Error): Codec.Kept => {

@@ -35,6 +35,7 @@ interface Drawn {
   readonly plan: Plan
   readonly pending: ReadonlyArray<string>
   readonly impurities: ReadonlyArray<string>
+  readonly warnings: ReadonlyArray<string>
 }
 
 /** Draws a plan with the input that was given or, where none was, with the first of some that will do. */
@@ -42,7 +43,7 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usu
   Effect.gen(function* () {
     if (!isJsx(workflow)) {
       const { name, plan } = workflow as LoadedWorkflow & { readonly plan: Plan }
-      return { name, plan, pending: [], impurities: [] } satisfies Drawn
+      return { name, plan, pending: [], impurities: [], warnings: [] } satisfies Drawn
     }
     const { renderPlan } = yield* facadeOf(path)
     const inputs = given === undefined ? usual : [yield* Input.read("--input", given)]
@@ -53,7 +54,8 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usu
           try: (): Drawn => {
             const rendered = renderPlan(workflow as unknown as JsxWorkflow<unknown>, { input, checkPurity: true })
             const pending = rendered.tasks.filter(({ isProvisional }) => isProvisional).map(({ id }) => id)
-            return { name: rendered.name, plan: rendered.plan, pending, impurities: rendered.impurities }
+            const { name, plan, impurities, warnings } = rendered
+            return { name, plan, pending, impurities, warnings }
           },
           catch: (thrown) => thrown as Thrown,
         }),
@@ -128,6 +130,7 @@ export const check = (given: Given & { readonly workflow: string; readonly again
         else if (given.input !== undefined || error._tag !== "InvalidInput") return yield* Effect.fail(error)
       } else {
         problems.push(...drawn.right.impurities.map((message): Problem => ({ kind: "impure", message })))
+        problems.push(...drawn.right.warnings.map((message): Problem => ({ kind: "warning", message })))
       }
       const against = run === undefined ? undefined : yield* compareWith(run, loaded.workflow)
       problems.push(...(against?.problems ?? []))
@@ -143,16 +146,19 @@ export const check = (given: Given & { readonly workflow: string; readonly again
         pending: known?.pending ?? [],
         difference,
       }
-      return { value, text: checkText(value), code: problems.length === 0 ? Exit.finished : Exit.failed } satisfies Reply
+      const code = problems.every(({ kind }) => kind === "warning") ? Exit.finished : Exit.failed
+      return { value, text: checkText(value), code } satisfies Reply
     }),
   )
 
 const checkText = (value: typeof Checked.Type): string => {
   const { workflow, file, steps, problems, pending, difference } = value
-  const state =
-    problems.length === 0
-      ? `${workflow}: ${plural(steps, "step")}, nothing wrong.`
-      : `${file}: ${plural(problems.length, "problem")}.`
+  const warnings = problems.filter(({ kind }) => kind === "warning").length
+  const counts = [
+    problems.length > warnings ? plural(problems.length - warnings, "problem") : undefined,
+    warnings > 0 ? plural(warnings, "warning") : undefined,
+  ].filter((count) => count !== undefined)
+  const state = counts.length === 0 ? `${workflow}: ${plural(steps, "step")}, nothing wrong.` : `${file}: ${counts.join(", ")}.`
   const lines = [
     state,
     ...problems.map(({ kind, message }) => `  ${kind}: ${message.replaceAll("\n", "\n    ")}`),

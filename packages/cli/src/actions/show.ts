@@ -8,6 +8,7 @@ import * as Ref from "effect/Ref"
 import { open } from "../Database.ts"
 import * as Follow from "../Follow.ts"
 import * as LiveView from "../LiveView.ts"
+import * as PlanTree from "../PlanTree.ts"
 import * as Progress from "../Progress.ts"
 import { redirectConsole, Screen } from "../Screen.ts"
 import { oneLine } from "../Text.ts"
@@ -39,6 +40,7 @@ export const show = ({ file, runId, existing }: Shown, began: number) =>
       yield* Effect.addFinalizer(() => Effect.sync(() => screen.sayThrough(undefined)))
     }
     let total: number | undefined
+    let held: ReadonlyArray<string> = []
     const write = (text: string) => (view === undefined ? screen.say(text) : Effect.sync(() => view.line(text)))
     let isFirst = true
     const each = Effect.fnUntraced(function* (events: Parameters<Parameters<typeof Follow.drain>[3]>[0]) {
@@ -46,15 +48,17 @@ export const show = ({ file, runId, existing }: Shown, began: number) =>
         const { _tag } = event.event
         if (_tag === "RunStarted") progress = { ...progress, createdAt: event.at }
         progress = Progress.apply(progress, event)
-        view?.update(progress, total)
+        view?.update(progress, total, held)
         if (isFirst) yield* write(`▶ run ${oneLine(runId)}`)
         isFirst = false
         yield* write(Progress.line(event, progress.createdAt))
         if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) {
-          total = stepsOf(yield* storage.plan(runId))
+          const plan = yield* storage.plan(runId)
+          total = stepsOf(plan)
+          held = PlanTree.heldBySiblings(plan)
         }
       }
-      view?.update(progress, total)
+      view?.update(progress, total, held)
     })
     const fiber = yield* Effect.forkScoped(Effect.catchAll(Follow.follow(storage, runId, seen, each), () => Effect.void))
     return Effect.gen(function* () {

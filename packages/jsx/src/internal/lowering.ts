@@ -6,6 +6,7 @@ import type { NodeId, NodeKey } from "@smithers/core/Ids"
 import type { NoteRead } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import type { Ctx } from "../Ctx.ts"
+import type { HostNode } from "../HostNode.ts"
 import type { Read } from "./reading.ts"
 
 /** What a tree is lowered with. */
@@ -27,6 +28,8 @@ export interface Lowering {
   readonly rowsOf: (reads: ReadonlyArray<Read>, state: RunState) => Iterable<NodeKey>
   /** Whether a boundary has caught something, in the current pass of the loop it is in. */
   readonly hasCaught: (boundary: NodeId, loop: NodeId | undefined) => boolean
+  /** Whether anything that a task or a wait says, or that components around it were given, is made of a pending value. */
+  readonly holdsPending: (node: HostNode) => boolean
   /** Nodes not mounted that have given this table. */
   readonly storedWriters: (table: string) => ReadonlyArray<NodeId>
 }

@@ -10,19 +10,23 @@ import type { PendingRead } from "@smithers/core/Plan"
 import * as React from "react"
 import type { Read } from "./reading.ts"
 
-/** One rendering of a component: the reads it has made that were pending, and all, each in order. */
+/** One rendering of a component: the reads it has made that were pending, and all, each in order; and how often it made something of a pending value. */
 interface Scope {
   readonly reads: Array<PendingRead>
   readonly lookups: Array<Read>
+  uses: number
 }
 
-/** Who made an element, and how many reads it had made by then. */
+/** Who made an element, and what it had done by then: how many reads, and how many uses of pending values. */
 export interface Stamp {
   readonly scope: Scope
   readonly count: number
   readonly lookups: number
-  /** Props of the first element with this stamp: what was read, or made of a pending value, since the one before may be its own. */
-  first?: object | undefined
+  readonly uses: number
+  /** What it had done when it made the element before; `undefined` before its first. */
+  readonly before: Pick<Stamp, "count" | "uses"> | undefined
+  /** Props of the first element with this stamp: what was done since the one before may be for this one. */
+  first: object | undefined
 }
 
 /** By the props of elements, which React hands on as they are; a clone of an element has props of its own and no stamp. */
@@ -52,7 +56,14 @@ const { __CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE: interna
 const none: ReadonlyArray<PendingRead> = []
 
 /** Of elements that are made while nothing renders, such as constants of a module. */
-const outside: Stamp = { scope: { reads: [], lookups: [] }, count: 0, lookups: 0 }
+const outside: Stamp = {
+  scope: { reads: [], lookups: [], uses: 0 },
+  count: 0,
+  lookups: 0,
+  uses: 0,
+  before: undefined,
+  first: undefined,
+}
 
 /** Pending reads of the render that is going on, in the order in which they were made. */
 let reads: Array<PendingRead> | undefined
@@ -64,29 +75,45 @@ let current: Stamp | undefined
 /** The stamp for an element that is being made. */
 export const stamp = (): Stamp => {
   if (reads === undefined) return outside
-  current ??= { scope: { reads: [], lookups: [] }, count: 0, lookups: 0 }
+  current ??= { scope: { reads: [], lookups: [], uses: 0 }, count: 0, lookups: 0, uses: 0, before: undefined, first: undefined }
   return current
+}
+
+/** What is made from now on, the component that renders has made after one thing more. */
+const goOn = (done: (scope: Scope) => void): void => {
+  const made = stamp()
+  const { scope } = made
+  done(scope)
+  current = {
+    scope,
+    count: scope.reads.length,
+    lookups: scope.lookups.length,
+    uses: scope.uses,
+    before: made.first === undefined ? made.before : { count: made.count, uses: made.uses },
+    first: undefined,
+  }
 }
 
 /** Notes that an output was read that is not there. */
 export const notePending = (read: PendingRead): void => {
   if (reads === undefined) return
   reads.push(read)
-  const { scope } = stamp()
-  current = { scope, count: scope.reads.push(read), lookups: scope.lookups.length }
+  goOn((scope) => scope.reads.push(read))
 }
 
 /** Notes a read, whatever it has found. */
 export const noteLookup = (read: Read): void => {
   if (reads === undefined) return
   looked.push(read)
-  const { scope } = stamp()
-  current = { scope, count: scope.reads.length, lookups: scope.lookups.push(read) }
+  goOn((scope) => scope.lookups.push(read))
 }
 
 /** Notes that something was made of a pending value. */
 export const noteUse = (): void => {
-  if (reads !== undefined && current?.first !== undefined) current = { ...current, first: undefined }
+  if (reads === undefined) return
+  goOn((scope) => {
+    scope.uses++
+  })
 }
 
 /** Pending reads of the render so far. */

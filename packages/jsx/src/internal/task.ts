@@ -85,6 +85,10 @@ export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering):
   return [...deps, ...others.map((nodeId) => ({ nodeId, table: undefined }))]
 }
 
+/** Whether a task waits for another by its `deps` or its `dependsOn`. */
+export const isWaitingFor = (node: HostNode, nodeId: NodeId, layout: Layout, lowering: Lowering): boolean =>
+  dependsOn(node).includes(nodeId) || depNames(node).some((name) => depTarget(node, name, layout, lowering).nodeId === nodeId)
+
 /** What a task receives for a dep. */
 interface Dep {
   readonly value: unknown

@@ -93,6 +93,8 @@ export const waitText = (kind: string, request: unknown, name: string | undefine
       return `signal ${JSON.stringify(name ?? "")}`
     case "timer":
       return "its time"
+    case "retry":
+      return "its next attempt"
     case "subflow":
       return `child run ${name ?? ""}`
     default:

@@ -45,9 +45,11 @@ export const waitLine = (wait: WaitSummary, now: number): string => {
   const { kind, request, name, deadline } = wait
   const approvers = approversOf(wait)
   const who = approvers.length === 0 ? "" : ` (for ${oneOf(approvers)} to decide)`
-  const when = kind !== "timer" || deadline === null ? "" : deadline <= now ? ", which has come" : `, ${inTime(deadline, now)}`
+  const when = !isOfTime(kind) || deadline === null ? "" : deadline <= now ? ", which has come" : `, ${inTime(deadline, now)}`
   return `${waitText(kind, request, name ?? undefined)}${who}${when}`
 }
+
+const isOfTime = (kind: WaitSummary["kind"]): boolean => kind === "timer" || kind === "retry"
 
 /**
  * The commands that answer a wait. They name the very request that they are printed with, so that they decide on nothing else, whoever runs them
@@ -76,6 +78,7 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
     case "subflow":
       return [commandLine(db, "why", [wait.name ?? ""])]
     case "timer":
+    case "retry":
       return []
   }
 }
@@ -180,13 +183,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
         commands: open[0] === undefined ? [commandLine(db, "logs", [runId], ["follow"])] : commandsFor(open[0], db),
       }
     }
-    const next = active.reduce((least, node) => ((node.retryAt ?? 0) < (least.retryAt ?? 0) ? node : least))
-    const error = next.error === null ? "" : ` after ${shorten(oneLine(text(next.error)), longestFailure)}`
-    return {
-      reason: "retrying",
-      sentence: `${it} tries "${next.nodeId}" again ${inTime(next.retryAt ?? now, now)}${error} (${plural(next.attempt, "attempt")} so far).`,
-      commands: [commandLine(db, "logs", [runId], ["follow"])],
-    }
+    return { reason: "retrying", sentence: `${again(it, active, now)}.`, commands: [commandLine(db, "logs", [runId], ["follow"])] }
   }
   if (isTold && !isOwned) {
     const also = wait === undefined ? "" : `; it also waits for ${awaited(wait)}`
@@ -196,12 +193,19 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
       commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
   }
-  if (wait !== undefined && active.length === 0) {
+  if (wait !== undefined && (active.length === 0 || run.status === "waiting")) {
     const others = open.length === 1 ? "" : `, and for ${plural(open.length - 1, "other thing")}`
     const left = wait.deadline === null ? "" : wait.deadline <= now ? " (its time is over)" : ` (${span(wait.deadline - now)} left)`
+    const needs = isOwned ? "" : "; somebody has to resume it then"
+    if (wait.kind === "retry") {
+      return {
+        reason: "retrying",
+        sentence: `${again(it, active, now)}${others}${needs}.`,
+        commands: isOwned ? [] : [commandLine(db, "supervise"), resume],
+      }
+    }
     if (wait.kind === "timer") {
       const time = inTime(wait.deadline ?? now, now)
-      const needs = isOwned ? "" : "; somebody has to take it up then"
       return {
         reason: "timer",
         sentence: `${it} waits for a time: "${wait.nodeId}" is due ${time}${others}${needs}.`,
@@ -226,6 +230,13 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
       : `${it} was stopped and is not worked on; nothing that is done is lost.`,
     commands: [resume, commandLine(db, "supervise")],
   }
+}
+
+/** Which step is tried again next, when, and why, as a sentence without its end. */
+const again = (it: string, active: ReadonlyArray<NodeSummary>, now: number): string => {
+  const next = active.reduce((least, node) => ((node.retryAt ?? 0) < (least.retryAt ?? 0) ? node : least))
+  const error = next.error === null ? "" : ` after ${shorten(oneLine(text(next.error)), longestFailure)}`
+  return `${it} tries "${next.nodeId}" again ${inTime(next.retryAt ?? now, now)}${error} (${plural(next.attempt, "attempt")} so far)`
 }
 
 /** The loops that made all their passes without their `until` holding, as the end of a sentence. */
@@ -261,8 +272,10 @@ const awaited = (wait: WaitSummary): string => {
       return `its child run ${name ?? ""} at "${nodeId}"`
     case "timer":
       return `the time of "${nodeId}"`
+    case "retry":
+      return `the next attempt of "${nodeId}"`
   }
 }
 
-/** People first: a timer needs nobody. */
-const urgency = ({ kind }: WaitSummary): number => ["approval", "human", "signal", "subflow", "timer"].indexOf(kind)
+/** People first: a timer and a retry need nobody. */
+const urgency = ({ kind }: WaitSummary): number => ["approval", "human", "signal", "subflow", "timer", "retry"].indexOf(kind)

@@ -248,7 +248,7 @@ export const make = (): StorageShape => {
         const free = [...stored.values()].filter(({ run }) => isOpen(run) && (run.leaseUntil === null || run.leaseUntil <= now))
         const told = new Set([...inbox.values()].map((command) => command.runId))
         const deadlines = (entry: Stored) =>
-          [...entry.waits.values()].flatMap(({ status, deadline }) => (status === "open" && deadline !== null ? [deadline] : []))
+          waitsOf(entry).flatMap(({ status, deadline }) => (status === "open" && deadline !== null ? [deadline] : []))
         const canGoOn = (entry: Stored) =>
           !(entry.run.status === "waiting" || entry.run.status === "paused") ||
           told.has(entry.run.runId) ||
@@ -314,7 +314,7 @@ export const make = (): StorageShape => {
         const isMeant = (id: string) => (runId === undefined || id === runId) && (runIds === undefined || runIds.includes(id))
         return [...stored.values()]
           .filter(({ run }) => isMeant(run.runId))
-          .flatMap(({ waits }) => [...waits.values()])
+          .flatMap(waitsOf)
           .map((wait) => ({ ...wait, ...said(wait) }))
           .filter((wait) => isAnswered === undefined || wait.isAnswered === isAnswered)
           .filter((wait) => kind === undefined || kind.includes(wait.kind))
@@ -360,6 +360,47 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
 }
 
 const notALoop = { passes: null, isExhausted: null }
+
+/** All waits of a run, and the steps that are tried again later. */
+const waitsOf = (entry: Stored): ReadonlyArray<WaitSummary> => [
+  ...entry.waits.values(),
+  ...RunState.pending(entry.state).flatMap((record): ReadonlyArray<WaitSummary> => {
+    if (record.status !== "retrying") return []
+    const { nodeId, iteration, attempt, retryAt = null } = record
+    const since = entry.attempts.get(`${nodeKey(nodeId, iteration)}/${attempt}`)?.finishedAt ?? 0
+    const { runId, workflow } = entry.run
+    const place = {
+      runId,
+      workflow,
+      nodeId,
+      iteration,
+      kind: "retry",
+      status: "open",
+      reason: null,
+      since,
+      asked: 0,
+      timesAsked: attempt,
+      deadline: retryAt,
+    } as const
+    return [{ ...place, ...saysNothing }]
+  }),
+]
+
+const saysNothing = {
+  requestId: null,
+  decidedAt: null,
+  refusals: 0,
+  refused: null,
+  request: null,
+  digest: null,
+  name: null,
+  correlation: null,
+  approved: null,
+  note: null,
+  by: null,
+  endedAt: null,
+  isAnswered: false,
+}
 
 /** A wait that nobody can end any more. */
 const withdrawn = (wait: WaitSummary, reason: WaitSummary["reason"], at: number): WaitSummary => ({

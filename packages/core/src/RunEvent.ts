@@ -15,6 +15,10 @@ const Stored = Schema.optional(Schema.Unknown)
 export const WaitKind = Schema.Literal("approval", "human", "signal", "timer", "subflow")
 export type WaitKind = typeof WaitKind.Type
 
+/** What a run may rest on: a wait or, of a step that failed, its next attempt. */
+export const RestKind = Schema.Literal(...WaitKind.literals, "retry")
+export type RestKind = typeof RestKind.Type
+
 /**
  * Why a node is withdrawn: the plan does not have it or does not reach it any more (`left-plan`), the part of the plan around it was given
  * up (`given-up`), or the loop around it began again or went on (`superseded`).

@@ -24,7 +24,7 @@ import type { Accepted } from "./internal/waits.ts"
 import * as Waits from "./internal/waits.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
-import type { FailureCause, OutputSource, RunEvent, WaitKind, Withdrawal } from "./RunEvent.ts"
+import type { FailureCause, OutputSource, RestKind, RunEvent, Withdrawal } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
 /** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. Each read may give another copy. */
@@ -57,12 +57,12 @@ export interface Failed extends FailureCause {
 /** How the run ends: nothing is in flight any more, and every boundary is left. */
 export type Outcome = { readonly _tag: "Finished" } | { readonly _tag: "Cancelled" } | Failed
 
-/** A wait that is open. */
+/** A wait that is open, or a step that is tried again later. */
 export interface Waiting {
   readonly nodeId: NodeId
   readonly iteration: number
-  readonly kind: WaitKind
-  /** Epoch ms when its timer fires, or its time is over. */
+  readonly kind: RestKind
+  /** Epoch ms when its timer fires, its time is over, or its next attempt is due. */
   readonly deadline: number | undefined
   /** Of a subflow: the run that it waits for. */
   readonly childRunId?: string
@@ -176,6 +176,12 @@ export const decide = (
   const decision = schedule.next()
   return { ...consequences, ...decision, events: [...events, ...decision.events] }
 }
+
+/**
+ * Ms for which a run waits in place for the next attempt of a step. A retry that is due later is a wait like any other, and the run is let go
+ * of; after a short pause most go on at once, and letting go would only cost a second claim. The pauses of the default policy are shorter.
+ */
+export const patienceMs = 10_000
 
 /** More than any node has needs: what is provisional is not begun by a need that is met. */
 const never = 0x7fff_ffff
@@ -840,7 +846,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isIdle = groups.running() === 0 && work.length === 0
     const outcome = isIdle ? ending() : undefined
     const rests = isPaused() && groups.running() === 0 && outcome === undefined
-    const isWaiting = isIdle && outcome === undefined && !rests && retries.size() === 0
+    const isWaiting =
+      isIdle && outcome === undefined && !rests && (retries.peek()?.due ?? Number.POSITIVE_INFINITY) > now + patienceMs
     return { state, events, starts, wakeAt, waiting: isWaiting ? openWaits() : [], isPaused: rests, outcome }
   }
   const nextTime = (): number | undefined => {
@@ -877,15 +884,21 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     walk()
     return true
   }
-  const openWaits = (): ReadonlyArray<Waiting> =>
-    [...held]
+  const openWaits = (): ReadonlyArray<Waiting> => {
+    const retried = new Set(retries.items().flatMap((due) => (isOutdated(due) ? [] : [due.position])))
+    return [...held, ...retried]
       .sort((left, right) => left - right)
       .map((position) => {
+        if (retried.has(position)) {
+          const { nodeId, iteration, retryAt } = recordOf(position) as RunState.StepRecord
+          return { nodeId, iteration, kind: "retry", deadline: retryAt }
+        }
         const { id, on } = waitOf(position)
         const { deadline, name } = recordOf(position)?.wait ?? {}
         const child = on.kind === "subflow" && name !== undefined ? { childRunId: name } : {}
         return { nodeId: id, iteration: iterationOf(position), kind: on.kind, deadline, ...child }
       })
+  }
   const ending = (): Outcome | undefined => {
     if (cells[0] === Cell.done && wantedReads().length === 0) return finished
     if (!boundaries.isRunHalted() || boundaries.isAnyOpen() || held.size > 0) return undefined

@@ -12,11 +12,11 @@ export const Result = Schema.Literal("finished", "failed", "cancelled", ...Waiti
 
 /**
  * What a run waits for, by the kinds of its open waits and of those of its child runs. People come first, since someone has to be told; a
- * timer needs nobody. A child run stands for what it waits for itself.
+ * timer and a retry need nobody. A child run stands for what it waits for itself.
  */
 export const ofWaits = (all: ReadonlyArray<{ readonly kind: string }>): Waiting => {
   const kinds = new Set(all.map(({ kind }) => kind))
   if (kinds.size > 1) kinds.delete("subflow")
   if (kinds.has("approval") || kinds.has("human")) return "waiting-approval"
-  return kinds.size === 1 && kinds.has("timer") ? "waiting-timer" : "waiting-event"
+  return kinds.size > 0 && [...kinds].every((kind) => kind === "timer" || kind === "retry") ? "waiting-timer" : "waiting-event"
 }

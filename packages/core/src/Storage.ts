@@ -20,7 +20,7 @@ import {
   type WorkflowMismatch,
 } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
-import { RunEvent, WaitKind, Withdrawal } from "./RunEvent.ts"
+import { RestKind, RunEvent, Withdrawal } from "./RunEvent.ts"
 import type { Parent, RunState } from "./RunState.ts"
 
 /** What a run is created from. `input` is its stored form. */
@@ -264,11 +264,14 @@ export const AttemptSummary = Schema.Struct({
 })
 export type AttemptSummary = typeof AttemptSummary.Type
 
-/** A wait of a run, open or over. Times are epoch milliseconds. */
+/**
+ * A wait of a run, open or over; or, of kind `retry`, a step that is tried again later, which is open until then: `since` its attempt has
+ * failed. Times are epoch milliseconds.
+ */
 export const WaitSummary = Schema.Struct({
   ...fields,
   workflow: Schema.String,
-  kind: WaitKind,
+  kind: RestKind,
   status: Schema.Literal("open", "finished", "skipped", "failed", "withdrawn"),
   /** Why it was withdrawn: as its node says, or since the node is to run again (`reset`). */
   reason: Schema.NullOr(Schema.Literal(...Withdrawal.literals, "reset")),
@@ -324,7 +327,7 @@ export interface WaitFilter {
   readonly runId?: string
   /** Only of these runs: those of a page. */
   readonly runIds?: ReadonlyArray<string>
-  readonly kind?: ReadonlyArray<WaitKind>
+  readonly kind?: ReadonlyArray<RestKind>
   /** Also those that are over. */
   readonly all?: boolean
   /** Only those that nobody has decided or answered yet. */
@@ -427,7 +430,7 @@ export interface StorageShape {
   readonly release: (runId: string, epoch: number, now: Millis, status?: Released) => Effect.Effect<void, StoreError>
   /**
    * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, waiting and paused ones
-   * that were told something, and waiting ones whose time has come, but for those of `except`. `nextAt` (epoch ms) is when the time of the next waiting one comes.
+   * that were told something, and waiting ones whose time, or whose next attempt, has come, but for those of `except`. `nextAt` (epoch ms) is when the time of the next waiting one comes.
    */
   readonly due: (
     now: number,

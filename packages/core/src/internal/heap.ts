@@ -4,6 +4,8 @@ export interface Heap<A> {
   readonly peek: () => A | undefined
   readonly push: (item: A) => void
   readonly pop: () => A | undefined
+  /** All items, in no particular order. */
+  readonly items: () => ReadonlyArray<A>
 }
 
 /** Makes an empty heap ordered by `rank`, smallest first. */
@@ -18,6 +20,7 @@ export const make = <A>(rank: (item: A) => number): Heap<A> => {
   return {
     size: () => items.length,
     peek: () => items[0],
+    items: () => items,
     push: (item) => {
       let child = items.push(item) - 1
       while (child > 0) {

@@ -111,6 +111,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
        WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ('waiting', 'paused') AND ${isWanted}`,
     `SELECT DISTINCT ${columns} FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
        WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
+    `SELECT DISTINCT ${columns} FROM smithers_nodes n JOIN smithers_runs r ON r.run_id = n.run_id
+       WHERE n.status = 'retrying' AND n.retry_at <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
   const selectDue = prepare<DueRow>(`${eachDue} LIMIT 100`)
@@ -120,9 +122,14 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
        coalesce((SELECT seq FROM smithers_events WHERE run_id = ?1 AND type <> 'RunResumed' ORDER BY seq DESC LIMIT 1), 0),
        coalesce((SELECT max(seq) FROM smithers_inbox WHERE run_id = ?1 AND frame IS NULL), 0)`,
   )
-  const selectNext = prepare<[deadline: number | null]>(
-    `SELECT w.deadline FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
+  const nextParts = [
+    `SELECT w.deadline AS at FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
      WHERE w.status = 'open' AND w.deadline > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY w.deadline LIMIT 1`,
+    `SELECT n.retry_at AS at FROM smithers_nodes n JOIN smithers_runs r ON r.run_id = n.run_id
+     WHERE n.status = 'retrying' AND n.retry_at > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY n.retry_at LIMIT 1`,
+  ]
+  const selectNext = prepare<[at: number | null]>(
+    `SELECT min(at) FROM (${nextParts.map((part) => `SELECT * FROM (${part})`).join(" UNION ALL ")})`,
   )
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
   const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE run_id = ? AND id = ?")

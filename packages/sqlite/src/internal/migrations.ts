@@ -276,6 +276,11 @@ ALTER TABLE smithers_waits ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0; -- an
 ALTER TABLE smithers_waits ADD COLUMN refused TEXT; -- JSON: what was wrong with the last of them
 `
 
+const retries = `
+-- Steps that are tried again later, by when.
+CREATE INDEX smithers_nodes_retrying ON smithers_nodes (retry_at) WHERE status = 'retrying';
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -290,6 +295,7 @@ const migrations: ReadonlyArray<string> = [
   leftovers,
   supervision,
   askings,
+  retries,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

@@ -178,18 +178,25 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
      FROM smithers_attempts WHERE run_id = ? ORDER BY node_id, iteration, attempt`,
   )
   // A statement for each of the three: one whose parameters say what to leave out would read every wait there ever was.
-  const selectWaits = (which: string) =>
+  // Steps that are tried again later are read from their nodes, which know it.
+  const selectWaits = (which: string, whichNodes: string) =>
     prepare<WaitRow>(
       `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since, w.deadline, w.request, w.digest, w.name,
          w.correlation, w.approved, w.note, w.decided_by, w.decided_at, w.ended_at, w.asked, w.times_asked, w.refusals, w.refused,
          ${said}
        FROM smithers_waits w JOIN smithers_runs r USING (run_id)
        WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2))) AND (?5 IS NULL OR (${said} IS NOT NULL) = ?5)
-       ORDER BY w.since, w.run_id, w.node_id, w.iteration LIMIT ?3`,
+       UNION ALL
+       SELECT n.run_id, n.node_id, n.iteration, r.workflow, 'retry', 'open', NULL, coalesce(a.finished_at, n.started_at, 0), n.retry_at, NULL,
+         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, n.attempt, 0, NULL, NULL
+       FROM smithers_nodes n JOIN smithers_runs r USING (run_id) LEFT JOIN smithers_attempts a USING (run_id, node_id, iteration, attempt)
+       WHERE ${whichNodes} AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(?2) WHERE value = 'retry')) AND coalesce(?5, 0) = 0
+       ORDER BY 8, 1, 2, 3 LIMIT ?3`,
     )
-  const selectWaitsOfRuns = selectWaits("w.run_id IN (SELECT value FROM json_each(?1)) AND (?4 OR w.status = 'open')")
-  const selectOpenWaits = selectWaits("w.status = 'open'")
-  const selectAllWaits = selectWaits("TRUE")
+  const ofRuns = (table: string) => `${table}.run_id IN (SELECT value FROM json_each(?1))`
+  const selectWaitsOfRuns = selectWaits(`${ofRuns("w")} AND (?4 OR w.status = 'open')`, `${ofRuns("n")} AND n.status = 'retrying'`)
+  const selectOpenWaits = selectWaits("w.status = 'open'", "n.status = 'retrying'")
+  const selectAllWaits = selectWaits("TRUE", "n.status = 'retrying'")
   const selectPlan = prepare<[hash: string]>(
     `SELECT plan_hash FROM smithers_frames WHERE run_id = ? AND frame <= ? AND plan_hash IS NOT NULL ORDER BY frame DESC LIMIT 1`,
   )

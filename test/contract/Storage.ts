@@ -268,10 +268,17 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           // What people are shown is what the run waits for.
           const checkWaits = Effect.gen(function* () {
             const open = yield* storage.waits({ runId: "r", limit: 1000 })
-            const waiting = RunState.pending(run.state()).filter(({ status }) => status === "waiting")
-            const keys = (places: ReadonlyArray<{ readonly nodeId: string; readonly iteration: number }>) =>
-              places.map(({ nodeId, iteration }) => `${nodeId}/${iteration}`).sort()
-            expect(keys(open)).toEqual(keys(waiting))
+            const shown = open.map(({ nodeId, iteration, kind, deadline }) => [
+              nodeId,
+              iteration,
+              kind === "retry" ? deadline : "waits",
+            ])
+            const kept = RunState.pending(run.state()).map(({ nodeId, iteration, status, retryAt }) => [
+              nodeId,
+              iteration,
+              status === "retrying" ? retryAt : "waits",
+            ])
+            expect(shown.map(String).sort()).toEqual(kept.map(String).sort())
           })
           const live = (choices: ReadonlyArray<History.Choice>) =>
             Effect.forEach(cut(choices), (frame) => {

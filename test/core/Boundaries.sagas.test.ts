@@ -368,8 +368,8 @@ describe.each(stores)("on %s", (_, store) => {
               $.step("fails", { output: Text, retry: false, run: () => Effect.fail("no") }),
             ),
           )
-          const result = yield* passing("10 minutes", w.run({}, { runId: "r" }))
-          expect(result).toMatchObject({ _tag: "failed", error: { _tag: "StepFailed", nodeId: "fails" } })
+          const result = yield* passing("10 minutes", Effect.flip(w.execute({}, { runId: "r" })))
+          expect(result).toMatchObject({ _tag: "StepFailed", nodeId: "fails" })
           expect(done).toEqual(["try 1 of a", "try 2 of a", "try 3 of a"])
         }),
       ),

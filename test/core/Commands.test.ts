@@ -408,7 +408,7 @@ describe.each(stores)("on %s", (_, store) => {
           )
           yield* w.run({}, { runId: "r" })
           yield* Commands.approve("r", "deploy")
-          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          const fiber = yield* Effect.fork(w.execute({}, { runId: "r" }))
           yield* TestClock.adjust("2 minutes")
           expect(attempts).toBe(2)
           yield* Fiber.interrupt(fiber)

@@ -52,7 +52,7 @@ describe("Engine", () => {
             }),
         }),
       )
-      const execute = workflow.run({}, { runId: "r" })
+      const execute = Effect.flip(workflow.execute({}, { runId: "r" }))
       const first = yield* makeProcess(storage, { lease: "1 second" })
       yield* first.run(execute)
       yield* rest
@@ -70,7 +70,7 @@ describe("Engine", () => {
       yield* pass("1 second")
       expect(starts).toEqual(["1 at 0 s", "2 at 10 s", "3 at 30 s"])
       const result = yield* Fiber.join(fiber)
-      expect(result).toMatchObject({ _tag: "failed", error: { _tag: "StepFailed", attempts: 3, error: { message: "no" } } })
+      expect(result).toMatchObject({ _tag: "StepFailed", attempts: 3, error: { message: "no" } })
     }),
   )
 

@@ -130,7 +130,7 @@ export const simulate = (
   const world = World.make(original, random)
   /** Has the world say something, whether anyone listens or not. Answers with whether it did. */
   const hear = Effect.gen(function* () {
-    const waits = yield* disk.waits({ runId, limit: 1000 })
+    const waits = (yield* disk.waits({ runId, limit: 1000 })).filter(({ kind }) => kind !== "retry")
     const told = (yield* disk.inbox).flatMap(({ command }) => ("nodeId" in command ? [command.nodeId] : []))
     const isAnswered = (nodeId: string, approved: boolean | null) => told.includes(nodeId) || approved !== null
     const open = waits.map(({ nodeId, iteration, approved }) => ({ nodeId, iteration, isAnswered: isAnswered(nodeId, approved) }))

@@ -3,6 +3,7 @@
  */
 import { expect, it } from "@effect/vitest"
 import { Storage } from "@smithers/core/Storage"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
@@ -333,6 +334,72 @@ it.effect("times with fractions of a millisecond are rounded up, and a step besi
   }).pipe(Effect.scoped, Effect.provide(Smithers.sqlite({ filename: ":memory:" }))),
 )
 
+describe("a time is a duration as the builder takes it, or milliseconds", () => {
+  const sleeper = smithers(() => (
+    <Workflow name="sleeper">
+      <Signal id="wake" name="wake" />
+    </Workflow>
+  ))
+  const spellings = [
+    ["as text", { duration: "90m" }, { timeout: "90m" }],
+    ["in words", { duration: "90 minutes" }, { timeout: "90 minutes" }],
+    ["as a Duration", { duration: Duration.minutes(90) }, { timeout: Duration.minutes(90) }],
+    ["in milliseconds", { durationMs: 5_400_000 }, { timeoutMs: 5_400_000 }],
+    ["as a number", { duration: 5_400_000 }, { timeout: 5_400_000 }],
+  ] as const
+  it.effect.each(spellings)("%s", ([, duration, timeout]) =>
+    onMemory(
+      Effect.gen(function* () {
+        const workflow = smithers(() => (
+          <Workflow name="times">
+            <Parallel>
+              <Timer id="timer" {...duration} />
+              <Approval id="approval" request={{ title: "?" }} {...timeout} onTimeout="approve" />
+              <HumanTask id="human" output={outputs.review} prompt="?" {...timeout} onTimeout="continue" />
+              <Signal id="signal" name="never" {...timeout} onTimeout="continue" />
+              <Subflow id="child" workflow={sleeper} input={{}} {...timeout} onTimeout="continue" />
+              <Task id="gated" output={outputs.deploy} needsApproval={{ ...timeout, onTimeout: "approve" }}>
+                done
+              </Task>
+              <Task id="long" output={outputs.deploy} noRetry continueOnFail {...timeout}>
+                {() => Effect.never}
+              </Task>
+              <Task
+                id="silent"
+                output={outputs.deploy}
+                noRetry
+                continueOnFail
+                {...("timeout" in timeout ? { heartbeatTimeout: timeout.timeout } : { heartbeatTimeoutMs: timeout.timeoutMs })}
+              >
+                {() => Effect.never}
+              </Task>
+            </Parallel>
+            <Task id="end" output={outputs.deploy}>
+              over
+            </Task>
+          </Workflow>
+        ))
+        const fiber = yield* Effect.fork(workflow.execute({}, { runId: "r" }))
+        yield* rest
+        yield* TestClock.adjust("89 minutes")
+        yield* rest
+        const storage = yield* Storage
+        const own = (yield* storage.waits({})).filter(({ runId }) => runId === "r")
+        expect(own.map(({ nodeId, deadline }) => [nodeId, deadline])).toEqual([
+          ["timer", 5_400_000],
+          ["approval", 5_400_000],
+          ["human", 5_400_000],
+          ["signal", 5_400_000],
+          ["child", 5_400_000],
+          ["gated", 5_400_000],
+        ])
+        yield* TestClock.adjust("1 minute")
+        expect(yield* Fiber.join(fiber)).toBe("over")
+      }),
+    ),
+  )
+})
+
 it("refuses what makes no sense, with the component and its id", () => {
   const refused = (child: React.ReactElement) => () =>
     renderPlan(
@@ -342,7 +409,7 @@ it("refuses what makes no sense, with the component and its id", () => {
   // @ts-expect-error what is answered has a schema
   expect(refused(<HumanTask id="a" prompt="?" />)).toThrow('HumanTask "a": it has no "output"')
   // @ts-expect-error it would never fire
-  expect(refused(<Timer id="a" />)).toThrow('Timer "a": it needs either "durationMs" or "until"')
+  expect(refused(<Timer id="a" />)).toThrow('Timer "a": it needs either a "duration" or "until"')
   expect(refused(<Signal id="a" name="" />)).toThrow('Signal "a": it has no "name"')
   // @ts-expect-error there is no such choice
   expect(refused(<Approval id="a" request={{ title: "?" }} onDeny="ask again" />)).toThrow('"onDeny" must be')

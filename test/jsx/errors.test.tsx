@@ -227,7 +227,7 @@ describe("props", () => {
       )),
     ).toEqual(
       invalid(
-        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, retryPolicy, noRetry, timeoutMs, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, needsApproval, children',
+        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, needsApproval, children',
       ),
     )
     const others: ReadonlyArray<readonly [React.ReactNode, string]> = [
@@ -245,7 +245,7 @@ describe("props", () => {
       ],
       [
         <AnySubflow key="f" id="f" name="child" />,
-        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeoutMs, onTimeout, workflow, input, attach, onFail',
+        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeout, timeoutMs, onTimeout, workflow, input, attach, onFail',
       ],
     ]
     for (const [node, problem] of others) expect(refused(() => node).problem).toBe(problem)
@@ -268,12 +268,26 @@ describe("props", () => {
     ["retryPolicy", [{ jitter: "no" }, { jitter: 0 }, { jitter: null }], "retry.jitter must be true or false"],
     ["retryPolicy", [{ factor: "2" }, { factor: Number.NaN }], "retry.factor must be greater than 0"],
     ["retryPolicy", [{ initialDelayMs: 5e15 * 2 }], "retry.initialDelay 10000000000000000 is longer than 8.64e15 ms"],
-    ["retryPolicy", [{ maxDelayMs: [] }], "retry.maxDelay an array is not a duration"],
+    [
+      "retryPolicy",
+      [{ maxDelayMs: [] }, { maxDelayMs: "1m" }],
+      '"retryPolicy.maxDelayMs" must be milliseconds; a duration is given as "maxDelay"',
+    ],
+    [
+      "retryPolicy",
+      [{ initialDelay: "1s", initialDelayMs: 1000 }],
+      '"retryPolicy" has initialDelay and initialDelayMs, which say the same: give one of them',
+    ],
     ["retryPolicy", [[]], '"retryPolicy" must be an object or a Schedule'],
     ["noRetry", ["yes", 1], '"noRetry" must be true or false'],
-    ["timeoutMs", ["2m", 0, -5, null, Number.POSITIVE_INFINITY], `"timeoutMs" ${millis}`],
+    ["timeoutMs", ["2 mins", 0, -5, null, Number.POSITIVE_INFINITY], `"timeoutMs" ${millis}`],
+    ["timeoutMs", ["2m", "2 minutes"], `"timeoutMs" ${millis}; a duration is given as "timeout"`],
+    ["timeout", ["2 mins"], '"timeout" "2 mins" is not a duration such as "30s" or "2 minutes"'],
+    ["timeout", [0], '"timeout" 0 is not longer than 0'],
+    ["heartbeatTimeout", [null], '"heartbeatTimeout" null is not a duration such as "30s" or "2 minutes"'],
     ["timeoutMs", [1e300], `"timeoutMs" ${millis}, and at most 8.64e15`],
-    ["heartbeatTimeoutMs", ["2m", 0], `"heartbeatTimeoutMs" ${millis}`],
+    ["heartbeatTimeoutMs", [0], `"heartbeatTimeoutMs" ${millis}`],
+    ["heartbeatTimeoutMs", ["2m"], `"heartbeatTimeoutMs" ${millis}; a duration is given as "heartbeatTimeout"`],
     ["continueOnFail", [null, 1], '"continueOnFail" must be true or false'],
     ["continueOnFail", ["no"], '"continueOnFail" must be true or false, and not the text "no": write continueOnFail={false}'],
     ["dependsOn", ["b", [3], null], '"dependsOn" must be an array of task ids'],
@@ -289,7 +303,8 @@ describe("props", () => {
     ["cache", [3, "yes", null], '"cache" must be true or an object'],
     ["cache", [{ keys: 1 }], '"cache" has no option "keys"; there are key, ttl'],
     ["cache", [{ key: "k" }], '"cache.key" must be a function'],
-    ["cache", [{ ttl: "soon" }, { ttl: -1 }], '"cache.ttl" is not a duration such as "30s" or "2 minutes"'],
+    ["cache", [{ ttl: "soon" }], '"cache.ttl" "soon" is not a duration such as "30s" or "2 minutes"'],
+    ["cache", [{ ttl: -1 }], '"cache.ttl" -1 is not a duration such as "30s" or "2 minutes"'],
     ["label", [3, null], '"label" must be text'],
     ["meta", [3, [], null], '"meta" must be an object'],
     ["compensate", [3, "undo"], '"compensate" must be a function'],
@@ -298,7 +313,7 @@ describe("props", () => {
     [
       "needsApproval",
       [{ title: "?" }],
-      '"needsApproval" has no option "title"; there are request, onDeny, approvers, timeoutMs, onTimeout',
+      '"needsApproval" has no option "title"; there are request, onDeny, approvers, timeout, timeoutMs, onTimeout',
     ],
     [
       "needsApproval",
@@ -308,6 +323,12 @@ describe("props", () => {
     ["needsApproval", [{ onDeny: "continue" }], '"onDeny" must be "fail" or "skip"'],
     ["needsApproval", [{ onTimeout: "skip" }], '"onTimeout" must be "deny", "approve" or "fail"'],
     ["needsApproval", [{ timeoutMs: 0 }], `"needsApproval.timeoutMs" ${millis}`],
+    ["needsApproval", [{ timeout: "soon" }], '"needsApproval.timeout" "soon" is not a duration such as "30s" or "2 minutes"'],
+    [
+      "needsApproval",
+      [{ timeout: "2d", timeoutMs: 5 }],
+      'it has "needsApproval.timeout" and "needsApproval.timeoutMs", which say the same: give one of them',
+    ],
     [
       "needsApproval",
       [{ approvers: "ann" }, { approvers: [] }],
@@ -551,8 +572,20 @@ describe("props", () => {
       'HumanTask "a": a Task stands in it. It holds what a person is asked; put other nodes beside it',
     ],
     [AnySignal, { name: "x", correlation: { a: 1 } }, 'Signal "a": "correlation" must be text, or a function of ctx'],
-    [AnyTimer, {}, 'Timer "a": it needs either "durationMs" or "until"'],
-    [AnyTimer, { durationMs: 5, until: 5 }, 'Timer "a": it needs either "durationMs" or "until"'],
+    [AnyTimer, {}, 'Timer "a": it needs either a "duration" or "until"'],
+    [AnyTimer, { durationMs: 5, until: 5 }, 'Timer "a": it needs either a "duration" or "until"'],
+    [AnyTimer, { duration: "5s", until: 5 }, 'Timer "a": it needs either a "duration" or "until"'],
+    [
+      AnyTimer,
+      { duration: "5s", durationMs: 5 },
+      'Timer "a": it has "duration" and "durationMs", which say the same: give one of them',
+    ],
+    [AnyTimer, { duration: "5 secs" }, 'Timer "a": "duration" "5 secs" is not a duration such as "30s" or "2 minutes"'],
+    [
+      AnySignal,
+      { name: "x", timeout: "5s", timeoutMs: 5 },
+      'Signal "a": it has "timeout" and "timeoutMs", which say the same: give one of them',
+    ],
     [AnyTimer, { until: null }, `Timer "a": "until" ${time}`],
     [AnyTimer, { until: 1e300 }, `Timer "a": "until" ${time}`],
     [AnyTimer, { durationMs: 1e300 }, `Timer "a": "durationMs" must be milliseconds, more than 0, and at most 8.64e15`],

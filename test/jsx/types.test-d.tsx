@@ -1,4 +1,6 @@
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as React from "react"
 import {
   type Agent,
   HumanTask as AnyHumanTask,
@@ -11,7 +13,24 @@ import {
 } from "smithers-orchestrator"
 import { z } from "zod"
 
-const { Workflow, Task, Loop, Saga, TryCatchFinally, Subflow, HumanTask, Timer, smithers, outputs, useCtx } = createSmithers(
+const {
+  Workflow,
+  Task,
+  Loop,
+  Parallel,
+  Branch,
+  Approval,
+  Signal,
+  WaitForEvent,
+  Saga,
+  TryCatchFinally,
+  Subflow,
+  HumanTask,
+  Timer,
+  smithers,
+  outputs,
+  useCtx,
+} = createSmithers(
   {
     analysis: z.object({ summary: z.string(), issues: z.array(z.string()) }),
     config: z.object({ environment: z.enum(["production", "staging"]), debug: z.boolean() }),
@@ -91,16 +110,19 @@ export const wrong = smithers((ctx) => (
         deps.a.sumary
       }
     </Task>
-    {/* @ts-expect-error it is not one of the literals */}
     <Task id="c" output={outputs.config}>
-      {{ environment: "test", debug: false }}
+      {{
+        // @ts-expect-error it is not one of the literals
+        environment: "test",
+        debug: false,
+      }}
     </Task>
-    {/* @ts-expect-error a field is missing */}
     <Task id="d" output={outputs.config}>
+      {/* @ts-expect-error a field is missing */}
       {{ environment: "production" }}
     </Task>
-    {/* @ts-expect-error a field is missing in what the function gives */}
     <Task id="e" output={outputs.config}>
+      {/* @ts-expect-error a field is missing in what the function gives */}
       {() => ({ environment: "production" })}
     </Task>
     {/* @ts-expect-error there is no such key */}
@@ -231,5 +253,114 @@ export const waits = (
     <Timer id="i" durationMs={5} until={5} />
     {/* @ts-expect-error a time is no text */}
     <Timer id="j" until="2030-01-01" />
+  </>
+)
+
+const besides = createSmithers({ input: z.object({ repo: z.string(), rounds: z.number().default(3) }), note: z.string() })
+
+export const inputAmongSchemas = () => {
+  const { Workflow, Task, Approval, smithers, outputs } = besides
+  // @ts-expect-error the input is no output
+  outputs.input
+  const { input } = besides.useCtx()
+  const rounds: number = input.rounds
+  const workflow = smithers((ctx) => (
+    <Workflow name="w">
+      <Approval id="ask" request={(c) => ({ title: c.input.repo, details: [c.output("note"), ctx.input.rounds.toFixed()] })} />
+      <Task id="a" output="note">
+        {(c) => c.input.repo}
+      </Task>
+    </Workflow>
+  ))
+  // @ts-expect-error it has no such field
+  workflow.execute({ rep: "x" })
+  return [rounds, workflow.execute({ repo: "x" }), workflow.execute({ repo: "x", rounds: 2 })]
+}
+
+/** Functions and values stand in one another's place. */
+export const either = smithers((ctx) => (
+  <Workflow name="w">
+    <Task id="a" output={outputs.config}>
+      {ctx.input.rounds === 1
+        ? { environment: "staging", debug: true }
+        : (c) => ({ environment: c.input.repo === "" ? "staging" : "production", debug: false })}
+    </Task>
+    <Task id="b" agent={agent}>
+      {ctx.input.rounds === 1 ? "Go." : (c) => `Go to ${c.input.repo.toUpperCase()}.`}
+    </Task>
+    <Task id="c">{(c) => ({ repo: c.input.repo.length, attempt: c.attempt.toFixed() })}</Task>
+    <Task id="d" deps={{ n: outputs.note }}>
+      {async ({ n }, c) => [n.length, c.taskId.length]}
+    </Task>
+    <Task id="e">{() => {}}</Task>
+    <Task id="f">{ctx.input.repo}</Task>
+    <Task id="g" output={outputs.note} agent={{ generate: async ({ prompt }) => ({ text: prompt.toUpperCase() }) }} corrections={0}>
+      x
+    </Task>
+    <Loop until={ctx.input.rounds === 1 || ((c) => c.latest("config")?.debug)}>{null}</Loop>
+    <Approval id="h" request={ctx.input.rounds === 1 ? { title: "?" } : (c) => ({ title: c.input.repo.toUpperCase() })} />
+    <Subflow id="i" workflow={audit} input={ctx.input.rounds === 1 ? { path: "" } : (c) => ({ path: c.input.repo })} />
+    <TryCatchFinally catch={ctx.input.rounds === 1 ? null : ({ nodeId }) => (nodeId === "a" ? <Saga /> : null)}>
+      {null}
+    </TryCatchFinally>
+  </Workflow>
+))
+
+/** Components of an author's own hand on what they are given. */
+export const HandingOn = ({
+  id,
+  children,
+  ...others
+}: {
+  readonly id: string
+  readonly children: React.ReactNode
+  readonly agent?: Agent
+  readonly retries?: number
+  readonly timeout?: "1m" | "2m"
+  readonly timeoutMs?: number
+}) => (
+  <Task id={id} output={outputs.note} {...others}>
+    {children}
+  </Task>
+)
+export const times = ["1m", "2m"] as const
+export const handedOn = times.map((timeout) => (
+  <HandingOn key={timeout} id={timeout} agent={agent} timeout={timeout}>
+    x
+  </HandingOn>
+))
+export const called = React.createElement(Parallel, { maxConcurrency: 3 }, <Saga />)
+
+/** Keys in functions of ctx are checked wherever such a function stands. */
+export const keysInFunctions = (
+  <>
+    {/* @ts-expect-error there is no such key */}
+    <Approval id="a" request={(c) => ({ title: c.output("nots") })} />
+    {/* @ts-expect-error there is no such key */}
+    <Approval id="b" request={{ title: "?" }} skipIf={(c) => c.latest("nots") === "no"} />
+    {/* @ts-expect-error there is no such key */}
+    <HumanTask id="c" output="note" prompt={(c) => c.output("nots")} />
+    {/* @ts-expect-error there is no such key */}
+    <Signal id="d" name="s" correlation={(c) => c.output("nots")} />
+    {/* @ts-expect-error there is no such key */}
+    <WaitForEvent id="e" name="s" correlation={(c) => c.outputMaybe("nots")} />
+    {/* @ts-expect-error there is no such key */}
+    <Timer id="f" until={(c) => c.output("nots").length} />
+    {/* @ts-expect-error there is no such key */}
+    <Timer id="g" duration="1m" skipIf={(c) => c.output("nots").length === 1} />
+    {/* @ts-expect-error there is no such key */}
+    <Subflow id="h" workflow={audit} input={(c) => ({ path: c.output("nots") })} />
+    {/* @ts-expect-error there is no such key */}
+    <Task id="i" output="note" needsApproval={{ request: (c) => ({ title: c.output("nots") }) }}>
+      x
+    </Task>
+    {/* @ts-expect-error there is no such key */}
+    <TryCatchFinally catch={(_, c) => c.latest("nots") === "" && null} />
+    {/* @ts-expect-error there is no such key */}
+    <Loop until={(c) => c.iterationCount("nots") > 1} />
+    {/* @ts-expect-error there is no such key */}
+    <Signal id="j" name="s" output="nots" />
+    <Signal id="k" name="s" output="note" correlation={(c) => c.output("analysis").summary} timeout="2 days" />
+    <Timer id="l" duration={Duration.hours(2)} />
   </>
 )

@@ -70,10 +70,8 @@ export type Returned<A, R = unknown> = A | PromiseLike<A> | Effect.Effect<A, unk
 /** The services that what a step's code returned asks for. */
 export type ServicesOf<T> = T extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
 
-/** A step's code. */
-export type Run<Input, S extends Codec.AnySchema, N extends Needs, R = unknown> = (
-  context: RunContext<Input, N>,
-) => Returned<Codec.Input<S>, R>
+/** A step's code, by what it gives and what it is called with. What it gives stands first, as compilers cut long types short. */
+export type Run<A, Context, R = unknown> = (context: Context) => Returned<A, R>
 
 /**
  * What stands for a step's schema while TypeScript has yet to infer it: a schema of literals, so that the `"low"` of a `run`
@@ -87,7 +85,7 @@ export interface StepOptions<
   Input,
   S extends Codec.AnySchema,
   N extends Needs,
-  Code extends Run<Input, S, N>,
+  Code extends Run<Codec.Input<S>, RunContext<Input, N>>,
   RetryServices,
   Skip extends boolean,
   Soft extends boolean,
@@ -144,6 +142,20 @@ type LastValue<C extends ReadonlyArray<AnyNode>> = C extends readonly []
   : C extends readonly [...ReadonlyArray<AnyNode>, infer Last]
     ? Value<Last>
     : Value<C[number]> | undefined
+
+/** Children, and options after them. One type for both, so that a slip in the options is named by the compiler as one. */
+type ChildrenAnd<Options> = ReadonlyArray<AnyNode> | readonly [...ReadonlyArray<AnyNode>, AnyNode | Options]
+
+type ChildrenOf<C extends ReadonlyArray<unknown>> =
+  C extends ReadonlyArray<AnyNode>
+    ? C
+    : C extends readonly [...infer Children extends ReadonlyArray<AnyNode>, unknown]
+      ? Children
+      : []
+
+interface GoesOn {
+  readonly onCompensated: "continue"
+}
 
 type Values<C extends ReadonlyArray<AnyNode>> = { readonly [K in keyof C]: Value<C[K]> }
 
@@ -301,7 +313,7 @@ export interface Builder<out Input> {
     // biome-ignore lint/complexity/noBannedTypes: no needs
     N extends Needs = {},
     // The default is what types the parameters and the literals of `run`: a type parameter is its default until inferred.
-    Code extends Run<Input, S, N> = Run<Input, S, N, never>,
+    Code extends Run<Codec.Input<S>, RunContext<Input, N>> = Run<Codec.Input<S>, RunContext<Input, N>, never>,
     RetryServices = never,
     Skip extends boolean = false,
     Soft extends boolean = false,
@@ -355,10 +367,9 @@ export interface Builder<out Input> {
   /** Children one after another; its value is the last child's. */
   readonly sequence: <const C extends ReadonlyArray<AnyNode>>(...children: C) => Node<LastValue<C>, Services<C[number]>>
   /** Children at the same time; its value is the tuple of theirs. */
-  readonly parallel: {
-    <const C extends ReadonlyArray<AnyNode>>(...children: C): Node<Values<C>, Services<C[number]>>
-    <const C extends ReadonlyArray<AnyNode>>(...childrenAndOptions: [...C, ParallelOptions]): Node<Values<C>, Services<C[number]>>
-  }
+  readonly parallel: <const C extends ChildrenAnd<ParallelOptions>>(
+    ...childrenAndOptions: C
+  ) => Node<Values<ChildrenOf<C>>, Services<ChildrenOf<C>[number]>>
   /**
    * Runs another workflow as a child run, with an id and a history of its own. After a crash the same child run goes on. A child that fails
    * fails the node, and goes on where it failed when the parent is resumed.
@@ -387,12 +398,12 @@ export interface Builder<out Input> {
    * inside that has finished, in reverse order of completion, one at a time, over parallel branches, loops and sagas inside. Undoing is
    * durable, and retried as the steps are. Its value is the last child's.
    */
-  readonly saga: {
-    <const C extends ReadonlyArray<AnyNode>>(...children: C): Node<LastValue<C>, Services<C[number]>>
-    <const C extends ReadonlyArray<AnyNode>, const O extends SagaOptions>(
-      ...childrenAndOptions: [...C, O]
-    ): Node<LastValue<C> | (O extends { readonly onCompensated: "continue" } ? undefined : never), Services<C[number]>>
-  }
+  readonly saga: <const C extends ChildrenAnd<SagaOptions>>(
+    ...childrenAndOptions: C
+  ) => Node<
+    LastValue<ChildrenOf<C>> | (C extends readonly [...ReadonlyArray<unknown>, GoesOn] ? undefined : never),
+    Services<ChildrenOf<C>[number]>
+  >
   /**
    * Does something else where what is inside fails for good: when what is in flight inside has ended, `catch` is run, a node or a function
    * that is a step of its own, with the error. `finally` is run however the rest is left, also by a cancellation. Failures in `catch` and

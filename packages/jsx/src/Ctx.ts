@@ -16,11 +16,14 @@ export interface Schemas {
   readonly [key: string]: Codec.AnySchema
 }
 
-/** What can be read: a schema itself, or its key. */
-export type Target<S extends Schemas> = (keyof S & string) | Codec.AnySchema
-
-/** What is read. */
-export type Read<S extends Schemas, T> = T extends keyof S ? Codec.Output<S[T]> : Codec.Output<T>
+/** What is read: the output of a schema, named by its key or itself. Of schemas that nobody has declared it is unchecked. */
+export type Read<S extends Schemas, T> = T extends Codec.AnySchema
+  ? Codec.Output<T>
+  : T extends keyof S
+    ? 0 extends 1 & S
+      ? Undeclared
+      : Codec.Output<S[T]>
+    : never
 
 /** Which output is meant. */
 export interface ReadOptions {
@@ -48,13 +51,19 @@ export interface Ctx<S extends Schemas = Schemas, Input = Undeclared> {
    */
   readonly iteration: number
   /** The output of a task in the pass its loop is in. Pending while it is not there. */
-  readonly output: <T extends Target<S>>(target: T, options?: ReadOptions) => Read<S, T>
+  readonly output: <T extends (keyof S & string) | Codec.AnySchema>(target: T, options?: ReadOptions) => Read<S, T>
   /** The same, `undefined` while it is not there. */
-  readonly outputMaybe: <T extends Target<S>>(target: T, options?: ReadOptions) => Read<S, T> | undefined
+  readonly outputMaybe: <T extends (keyof S & string) | Codec.AnySchema>(target: T, options?: ReadOptions) => Read<S, T> | undefined
   /** The last output a task has given in the loop it is in, whichever pass that was. */
-  readonly latest: <T extends Target<S>>(target: T, node?: string | Pick<ReadOptions, "nodeId">) => Read<S, T> | undefined
+  readonly latest: <T extends (keyof S & string) | Codec.AnySchema>(
+    target: T,
+    node?: string | Pick<ReadOptions, "nodeId">,
+  ) => Read<S, T> | undefined
   /** How many outputs a task has given in the loop it is in. */
-  readonly iterationCount: <T extends Target<S>>(target: T, node?: string | Pick<ReadOptions, "nodeId">) => number
+  readonly iterationCount: <T extends (keyof S & string) | Codec.AnySchema>(
+    target: T,
+    node?: string | Pick<ReadOptions, "nodeId">,
+  ) => number
 }
 
 /** What is known when a task runs: the run as of then, and what belongs to the attempt. */

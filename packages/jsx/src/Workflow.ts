@@ -18,6 +18,7 @@ import * as Components from "./components.ts"
 import { untypedTable } from "./internal/lowering.ts"
 import { pending } from "./Pending.ts"
 import * as Planner from "./Planner.ts"
+import type * as Props from "./Props.ts"
 
 /** What can be said of a workflow beside what it renders. */
 export interface SmithersOptions<I extends Codec.AnySchema> {
@@ -45,23 +46,37 @@ export interface JsxWorkflow<in I, out R = never> extends CoreWorkflow.Runs<I, u
 type InputOf<I extends Codec.AnySchema> = [Codec.AnySchema] extends [I] ? Undeclared : Codec.Input<I>
 type Decoded<I extends Codec.AnySchema> = [Codec.AnySchema] extends [I] ? Undeclared : Codec.Output<I>
 
+/** Schemas, of which one may be that of the input. */
+type InputAmong<S extends Schemas, I extends Codec.AnySchema> = string extends keyof S
+  ? I
+  : "input" extends keyof S
+    ? S["input"]
+    : I
+
+/** Schemas without that of the input. */
+type OutputsAmong<S extends Schemas> = string extends keyof S
+  ? S
+  : "input" extends keyof S
+    ? { readonly [Key in keyof S as Exclude<Key, "input">]: S[Key] }
+    : S
+
 /** What `createSmithers` gives: components, hooks and schemas that know each other's types. */
 export interface Smithers<S extends Schemas, I extends Codec.AnySchema> {
   readonly Workflow: typeof Components.Workflow
-  readonly Task: Components.TaskComponent<S, Decoded<I>>
+  readonly Task: Props.TaskComponent<S, Decoded<I>>
   readonly Sequence: typeof Components.Sequence
   readonly Parallel: typeof Components.Parallel
   readonly Branch: typeof Components.Branch
-  readonly Loop: (props: Components.LoopProps<S, Decoded<I>>) => React.ReactElement | null
-  readonly Approval: (props: Components.ApprovalProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
-  readonly HumanTask: (props: Components.HumanTaskProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
-  readonly Signal: (props: Components.SignalProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
-  readonly WaitForEvent: (props: Components.SignalProps<keyof S | Codec.AnySchema, Decoded<I>>) => React.ReactElement | null
-  readonly Timer: (props: Components.TimerProps<Decoded<I>>) => React.ReactElement | null
-  readonly Subflow: Components.SubflowComponent<S, Decoded<I>>
+  readonly Loop: Props.LoopComponent<S, Decoded<I>>
+  readonly Approval: Props.ApprovalComponent<S, Decoded<I>>
+  readonly HumanTask: Props.HumanTaskComponent<S, Decoded<I>>
+  readonly Signal: Props.SignalComponent<S, Decoded<I>>
+  readonly WaitForEvent: Props.SignalComponent<S, Decoded<I>>
+  readonly Timer: Props.TimerComponent<S, Decoded<I>>
+  readonly Subflow: Props.SubflowComponent<S, Decoded<I>>
   readonly Saga: typeof Components.Saga
-  readonly TryCatchFinally: (props: Components.TryCatchFinallyProps<S, Decoded<I>>) => React.ReactElement | null
-  readonly Ralph: (props: Components.LoopProps<S, Decoded<I>>) => React.ReactElement | null
+  readonly TryCatchFinally: Props.TryCatchFinallyComponent<S, Decoded<I>>
+  readonly Ralph: Props.LoopComponent<S, Decoded<I>>
   /** The schemas, by reference. */
   readonly outputs: S
   readonly useCtx: () => Ctx<S, Decoded<I>>
@@ -72,11 +87,15 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema> {
   readonly smithers: <R = never>(draw: (ctx: Ctx<S, Decoded<I>>) => React.ReactNode) => JsxWorkflow<InputOf<I>, R>
 }
 
-/** Declares the outputs of a workflow: each schema becomes a table of its name. */
+/**
+ * Declares the outputs of a workflow: each schema becomes a table of its name. One under the key `input` is that of the run's input, as under
+ * the option of that name, and no output. Throws `InvalidWorkflow` where something given is none.
+ */
 export const createSmithers = <S extends Schemas, I extends Codec.AnySchema = Codec.AnySchema>(
-  schemas: S,
-  options: SmithersOptions<I> = {},
-): Smithers<S, I> => {
+  declared: S,
+  given: SmithersOptions<I> = {},
+): Smithers<OutputsAmong<S>, InputAmong<S, I>> => {
+  const { schemas, options } = parted(declared, given)
   check(schemas, options)
   const face = {
     Workflow: Components.Workflow,
@@ -99,8 +118,29 @@ export const createSmithers = <S extends Schemas, I extends Codec.AnySchema = Co
     smithers: (draw: (ctx: Ctx) => React.ReactNode) => make(draw, schemas, options),
   }
   // One set of components serves all schemas; what differs is what the compiler is told of them.
-  return face as unknown as Smithers<S, I>
+  return face as unknown as Smithers<OutputsAmong<S>, InputAmong<S, I>>
 }
+
+/** The schemas of the outputs, and the options with that of the input. */
+const parted = (
+  declared: Schemas,
+  given: SmithersOptions<Codec.AnySchema>,
+): { readonly schemas: Schemas; readonly options: SmithersOptions<Codec.AnySchema> } => {
+  if (!Object.hasOwn(declared, "input")) return { schemas: declared, options: given }
+  const { input, ...schemas } = declared
+  if (given.input !== undefined)
+    refuse(
+      `the schema of the input is given twice: under the key "input" of the schemas, and as the option "input". Give one of them`,
+    )
+  if (!Codec.isSchema(input)) refuse(notASchema("input"))
+  return { schemas, options: { ...given, input: input as Codec.AnySchema } }
+}
+
+const refuse = (problem: string): never => {
+  throw new InvalidWorkflow({ workflow: unnamed, where: "createSmithers", problem })
+}
+
+const notASchema = (key: string): string => `"${key}" must be an Effect Schema or a Standard Schema`
 
 /** What a key of a schema may be: tables are named by it. */
 const keyPattern = /^[A-Za-z0-9_.:@-]{1,200}$/
@@ -108,13 +148,10 @@ const keyPattern = /^[A-Za-z0-9_.:@-]{1,200}$/
 const optionKeys = new Set(["input", "version", "maxConcurrency"])
 
 const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): void => {
-  const refuse = (problem: string): never => {
-    throw new InvalidWorkflow({ workflow: unnamed, where: "createSmithers", problem })
-  }
   for (const [key, schema] of Object.entries(schemas)) {
     if (!keyPattern.test(key)) refuse(`the key ${JSON.stringify(key)} is not 1 to 200 characters of A-Z a-z 0-9 _ . : @ -`)
     if (key === untypedTable) refuse(`the key "${untypedTable}" is that of tasks without an output`)
-    if (!Codec.isSchema(schema)) refuse(`"${key}" must be an Effect Schema or a Standard Schema`)
+    if (!Codec.isSchema(schema)) refuse(notASchema(key))
     const { unstorable } = Codec.make(schema)
     if (unstorable !== undefined) refuse(`"${key}": ${unstorable}`)
   }
@@ -129,7 +166,7 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
     if (!optionKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...optionKeys].join(", ")}`)
   }
   const { input, version, maxConcurrency } = options
-  if (input !== undefined && !Codec.isSchema(input)) refuse(`"input" must be an Effect Schema or a Standard Schema`)
+  if (input !== undefined && !Codec.isSchema(input)) refuse(notASchema("input"))
   const unstorable = input === undefined ? undefined : Codec.make(input).unstorable
   if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
   if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import type { HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 import type { Lowering } from "./lowering.ts"
-import { oneOf, type Props, positiveMillis, refuse } from "./place.ts"
+import { oneOf, type Props, refuse, span } from "./place.ts"
 
 const nothing = Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>
 
@@ -38,7 +38,7 @@ export const approversOf = (node: HostNode, { approvers }: Props): Approval["app
   return approvers as Approval["approvers"]
 }
 
-const options: ReadonlySet<string> = new Set(["request", "onDeny", "approvers", "timeoutMs", "onTimeout"])
+const options: ReadonlySet<string> = new Set(["request", "onDeny", "approvers", "timeout", "timeoutMs", "onTimeout"])
 
 /** What a task waits for before it begins, if someone has to approve of it. Throws `Misplaced`. */
 export const gate = (
@@ -71,7 +71,7 @@ export const gate = (
       onDeny: oneOf(node, asked, "onDeny", ["fail", "skip"]),
       approvers: approversOf(node, asked),
     },
-    timeoutMs: positiveMillis(node, "needsApproval.timeoutMs", asked.timeoutMs),
+    timeoutMs: span(node, "timeout", asked, "needsApproval."),
     onTimeout: oneOf(node, asked, "onTimeout", ["deny", "approve", "fail"]),
   }
 }

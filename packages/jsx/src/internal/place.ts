@@ -18,7 +18,7 @@ export class Misplaced extends TypeError {
 
 export type Props = { readonly [name: string]: unknown }
 
-const waiting = ["id", "output", "label", "meta", "skipIf", "dependsOn", "timeoutMs", "onTimeout"]
+const waiting = ["id", "output", "label", "meta", "skipIf", "dependsOn", "timeout", "timeoutMs", "onTimeout"]
 
 /** The props of each element of a plan. */
 export const known = {
@@ -37,7 +37,7 @@ export const known = {
   Signal: new Set([...waiting, "name", "correlation"]),
   WaitForEvent: new Set([...waiting, "name", "correlation"]),
   Subflow: new Set([...waiting, "workflow", "input", "attach", "onFail"]),
-  Timer: new Set(["id", "label", "meta", "skipIf", "dependsOn", "durationMs", "until"]),
+  Timer: new Set(["id", "label", "meta", "skipIf", "dependsOn", "duration", "durationMs", "until"]),
   Task: new Set([
     ...[
       "id",
@@ -51,9 +51,10 @@ export const known = {
       "corrections",
       "retryPolicy",
       "noRetry",
+      "timeout",
       "timeoutMs",
     ],
-    ...["heartbeatTimeoutMs", "continueOnFail", "cache", "label", "meta", "compensate", "needsApproval"],
+    ...["heartbeatTimeout", "heartbeatTimeoutMs", "continueOnFail", "cache", "label", "meta", "compensate", "needsApproval"],
     "children",
   ]),
 } as const
@@ -93,18 +94,28 @@ export const refuse = (node: HostNode, problem: string): never => {
   throw new Misplaced(`${name}: ${problem}`, whereOf(node))
 }
 
-/** A time in milliseconds, where it is given. */
-export const millis = (node: HostNode, name: string): Millis.Millis | undefined => positiveMillis(node, name, node.props[name])
-
-/** The same of a value that stands elsewhere. */
-export const positiveMillis = (node: HostNode, name: string, value: unknown): Millis.Millis | undefined => {
-  if (value === undefined) return undefined
-  const read = Millis.positiveSpan(typeof value === "number" ? value : undefined)
-  return Either.getOrElse(read, ({ problem }) => {
+/** A span of time, where it is given: as a duration under `name`, or in milliseconds under `<name>Ms`. `within` names what holds the two. */
+export const span = (node: HostNode, name: string, props: Props = node.props, within = ""): Millis.Millis | undefined => {
+  const { [name]: duration, [`${name}Ms`]: ms } = props
+  const named = `"${within}${name}"`
+  const namedMs = `"${within}${name}Ms"`
+  if (duration !== undefined && ms !== undefined)
+    refuse(node, `it has ${named} and ${namedMs}, which say the same: give one of them`)
+  if (duration !== undefined) return durationOf(node, named, duration)
+  if (ms === undefined) return undefined
+  return Either.getOrElse(Millis.positiveSpan(typeof ms === "number" ? ms : undefined), ({ problem }) => {
     const longest = problem === "is longer than 8.64e15 ms" ? ", and at most 8.64e15" : ""
-    return refuse(node, `"${name}" must be milliseconds, more than 0${longest}`)
+    const instead = typeof ms === "number" || Either.isLeft(Millis.positiveSpan(ms)) ? "" : `; a duration is given as ${named}`
+    return refuse(node, `${namedMs} must be milliseconds, more than 0${longest}${instead}`)
   })
 }
+
+/** A duration, as text or otherwise. */
+export const durationOf = (node: HostNode, named: string, value: unknown): Millis.Millis =>
+  Either.getOrElse(Millis.positiveSpan(value), ({ given, problem }) => {
+    const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
+    return refuse(node, `${named} ${given} ${problem}${example}`)
+  })
 
 /** One of a few words; the first where nothing is said. */
 export const oneOf = <A extends string>(

@@ -6,13 +6,11 @@ import { defaultCorrections } from "@smithers/core/AgentProgram"
 import * as Codec from "@smithers/core/Codec"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import { keptId, type NodeId } from "@smithers/core/Ids"
-import * as Millis from "@smithers/core/Millis"
 import type { Ask, Cache, Need, NoteRead, PendingRead, Step } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import type { RunState } from "@smithers/core/RunState"
 import type { StepContext } from "@smithers/core/StepProgram"
-import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { type Ctx, MissingOutput, type TaskCtx } from "../Ctx.ts"
@@ -22,7 +20,7 @@ import { isPieces } from "./children.ts"
 import { gate as gateOf } from "./gate.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn, isHandedOn } from "./needs.ts"
-import { flag, isKind, Misplaced, metaOf, millis, type Props, refuse } from "./place.ts"
+import { durationOf, flag, isKind, Misplaced, metaOf, type Props, refuse, span } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout, Read } from "./reading.ts"
 import { stampOf } from "./scope.ts"
@@ -201,8 +199,8 @@ export const step = (
     table,
     ...(isConstant ? { isConstant } : {}),
     retry: retryOf(node),
-    timeoutMs: millis(node, "timeoutMs"),
-    heartbeatTimeoutMs: millis(node, "heartbeatTimeoutMs"),
+    timeoutMs: span(node, "timeout"),
+    heartbeatTimeoutMs: span(node, "heartbeatTimeout"),
     skipIf:
       skipIf === undefined || skipIf === null || skipIf === false
         ? undefined
@@ -423,6 +421,12 @@ const retryOf = (node: HostNode): RetryPolicy.RetryPolicy<unknown> => {
   if (retryPolicy !== undefined && (typeof retryPolicy !== "object" || retryPolicy === null || Array.isArray(retryPolicy)))
     refuse(node, `"retryPolicy" must be an object or a Schedule`)
   const { initialDelayMs, maxDelayMs, ...options } = (retryPolicy ?? {}) as Props
+  for (const [name, ms] of Object.entries({ initialDelay: initialDelayMs, maxDelay: maxDelayMs })) {
+    if (ms !== undefined && options[name] !== undefined)
+      refuse(node, `"retryPolicy" has ${name} and ${name}Ms, which say the same: give one of them`)
+    if (ms !== undefined && typeof ms !== "number")
+      refuse(node, `"retryPolicy.${name}Ms" must be milliseconds; a duration is given as "${name}"`)
+  }
   const all: Props = {
     ...options,
     ...(initialDelayMs === undefined ? {} : { initialDelay: initialDelayMs }),
@@ -455,13 +459,7 @@ const cacheOf = (
   const { key, ttl, ...others } = (cache === true ? {} : cache) as Props
   for (const other of Object.keys(others)) refuse(node, `"cache" has no option "${other}"; there are key, ttl`)
   if (key !== undefined && typeof key !== "function") refuse(node, `"cache.key" must be a function`)
-  const ttlMs =
-    ttl === undefined
-      ? undefined
-      : Either.getOrElse(Millis.positiveSpan(ttl), ({ problem }) => {
-          const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
-          return refuse(node, `"cache.ttl" ${problem}${example}`)
-        })
+  const ttlMs = ttl === undefined ? undefined : durationOf(node, `"cache.ttl"`, ttl)
   const text = typeof content === "function" ? undefined : content
   const { agent } = node.props
   const agents = agent === undefined ? undefined : ((Array.isArray(agent) ? agent : [agent]) as ReadonlyArray<AnyAgent>).map(nameOf)

@@ -14,7 +14,7 @@ import type { HostNode } from "../HostNode.ts"
 import { approversOf, checkRequest, given } from "./gate.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn } from "./needs.ts"
-import { flag, hasFunction, metaOf, millis, oneOf, type Props, refuse } from "./place.ts"
+import { flag, hasFunction, metaOf, oneOf, type Props, refuse, span } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
 import { type ComesAfter, checkPrompt, condition } from "./task.ts"
@@ -64,7 +64,7 @@ export const wait = (
         ? undefined
         : condition(node, "skipIf", skipIf, loop, lowering, comesAfter),
     on,
-    timeoutMs: on.kind === "timer" ? undefined : millis(node, "timeoutMs"),
+    timeoutMs: on.kind === "timer" ? undefined : span(node, "timeout"),
     onTimeout,
   }
 }
@@ -122,11 +122,12 @@ const awaited = (node: HostNode, loop: NodeId | undefined, lowering: Lowering): 
       }
     }
     case "Timer": {
-      const { durationMs, until } = props
-      if ((durationMs === undefined) === (until === undefined)) refuse(node, `it needs either "durationMs" or "until"`)
+      const { until } = props
+      const duration = span(node, "duration")
+      if ((duration === undefined) === (until === undefined)) refuse(node, `it needs either a "duration" or "until"`)
       if (until !== undefined && typeof until !== "function" && Either.isLeft(Millis.instant(until)))
         refuse(node, `"until" must be a Date, epoch milliseconds, or a function of ctx`)
-      return { kind: "timer", due: millis(node, "durationMs") ?? give(until) }
+      return { kind: "timer", due: duration ?? give(until) }
     }
     default: {
       const { name, correlation } = props as Props

@@ -1,0 +1,141 @@
+/**
+ * Types that make the first line of the compiler name a slip. Left to itself it lists all props where one is misspelt, and the types of all
+ * schemas where a function returns the wrong thing.
+ */
+
+type AnyFunction = (...parameters: never) => unknown
+
+/** Infers an `A` from what is given, and takes anything. */
+export type Infer<A> = [A] extends [Inferring] ? A : unknown
+
+declare const Inferring: unique symbol
+interface Inferring {
+  readonly [Inferring]: never
+}
+
+/** What a function returned, in a message. */
+export interface InsteadOf<Returned> {
+  readonly instead: Returned
+}
+
+/** A function that gives an `A`. `Instead` is for messages, and the parameters stand last, as they may be long. */
+export type FunctionGiving<A, _Instead, Parameters extends ReadonlyArray<unknown>> = (...parameters: Parameters) => A
+
+/**
+ * A function that gives an `A`, or a value. Where a function was given it is compared with a function alone, so that it is what it returns
+ * that is refused.
+ */
+export type GivenAs<Given, A, Parameters extends ReadonlyArray<unknown>, Value = A> = [Given] extends [AnyFunction]
+  ? FunctionGiving<A, InsteadOf<ReturnType<Given>>, Parameters>
+  : Value | FunctionGiving<A, InsteadOf<unknown>, Parameters>
+
+/** The props that are given, by name. One that the component `Name` does not have is of a type that says so. */
+export type Only<Given extends string, Known extends PropertyKey, Name extends string> = {
+  readonly [Prop in Given]?: string extends Prop ? unknown : Prop extends Known ? unknown : NoSuchProp<Prop, Known & string, Name>
+}
+
+type NoSuchProp<Prop extends string, Known extends string, Name extends string> = [Meant<Prop, Known>] extends [never]
+  ? `${Name} has no prop ${Prop}`
+  : `${Name} has no prop ${Prop}: did you mean ${Meant<Prop, Known>}?`
+
+/** The prop that is meant by a name that is none: one of another case, one that is called so elsewhere, one spelt alike, one that holds it. */
+type Meant<Prop extends string, Known extends string> = First<
+  [SameLetters<Prop, Known>, CalledSo<Prop, Known>, SpeltAlike<Prop, Known>, Holding<Prop, Known>]
+>
+
+type First<Found extends ReadonlyArray<string>> = Found extends readonly [
+  infer Head extends string,
+  ...infer Tail extends ReadonlyArray<string>,
+]
+  ? [Head] extends [never]
+    ? First<Tail>
+    : Head
+  : never
+
+type SameLetters<Prop extends string, Known extends string> = Known extends string
+  ? Lowercase<Prop> extends Lowercase<Known>
+    ? Known
+    : never
+  : never
+
+/** Names that other libraries have for our props. */
+interface Elsewhere {
+  readonly after: "dependsOn"
+  readonly allowedUsers: "approvers"
+  readonly attempts: "retries"
+  readonly catchErrors: "catch"
+  readonly concurrency: "maxConcurrency"
+  readonly condition: "if" | "until"
+  readonly correlationId: "correlation"
+  readonly delay: "duration"
+  readonly delayMs: "durationMs"
+  readonly event: "name"
+  readonly fallbackAgent: "agent"
+  readonly limit: "maxConcurrency" | "maxIterations"
+  readonly maxAttempts: "retries"
+  readonly message: "prompt"
+  readonly model: "agent"
+  readonly name: "id"
+  readonly outputSchema: "output"
+  readonly prompt: "children"
+  readonly question: "prompt"
+  readonly retry: "retries"
+  readonly rollback: "compensate"
+  readonly schema: "output"
+  readonly title: "request"
+  readonly undo: "compensate"
+  readonly when: "if"
+  readonly while: "until"
+}
+
+type CalledSo<Prop extends string, Known extends string> = Prop extends keyof Elsewhere ? Extract<Elsewhere[Prop], Known> : never
+
+/** Those that differ by two letters in one place at most. */
+type SpeltAlike<Prop extends string, Known extends string> = Known extends `${infer _}${infer _}${infer Third}${string}`
+  ? Third extends ""
+    ? never
+    : IsAlike<Lowercase<Prop>, Lowercase<Known>> extends true
+      ? Known
+      : never
+  : never
+
+type IsAlike<A extends string, B extends string> =
+  Unshared<A, B> extends [infer RestOfA extends string, infer RestOfB extends string]
+    ? Unshared<Reversed<RestOfA>, Reversed<RestOfB>> extends [infer InA extends string, infer InB extends string]
+      ? [IsShort<InA>, IsShort<InB>] extends [true, true]
+        ? true
+        : false
+      : false
+    : false
+
+/** Two words without the letters that both begin with. */
+type Unshared<A extends string, B extends string> = A extends `${infer Letter}${infer RestOfA}`
+  ? B extends `${Letter}${infer RestOfB}`
+    ? Unshared<RestOfA, RestOfB>
+    : [A, B]
+  : [A, B]
+
+type Reversed<A extends string, Done extends string = ""> = A extends `${infer Letter}${infer Rest}`
+  ? Reversed<Rest, `${Letter}${Done}`>
+  : Done
+
+type IsShort<A extends string> = A extends `${infer _}${infer _}${infer Rest}` ? (Rest extends "" ? true : false) : true
+
+/** Those of which one holds the other, where that is four letters at least. */
+type Holding<Prop extends string, Known extends string> = Known extends string
+  ? IsWord<Known> extends true
+    ? Lowercase<Prop> extends `${string}${Lowercase<Known>}${string}`
+      ? Known
+      : IsWord<Prop> extends true
+        ? Lowercase<Known> extends `${string}${Lowercase<Prop>}${string}`
+          ? Known
+          : never
+        : never
+    : never
+  : never
+
+type IsWord<A extends string> = A extends `${infer _}${infer _}${infer _}${infer Fourth}${string}`
+  ? Fourth extends ""
+    ? false
+    : true
+  : false

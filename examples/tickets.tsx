@@ -46,7 +46,7 @@ const Ticket = ({ id, title }: { readonly id: string; readonly title: string }) 
   return (
     <Loop id={`${id}:rounds`} until={verdict?.approved} maxIterations={3}>
       <Sequence>
-        <Task id={`${id}:write`} output={outputs.patch} agent={coder} timeoutMs={60_000}>
+        <Task id={`${id}:write`} output={outputs.patch} agent={coder} timeout="1m">
           {title}. {verdict?.feedback}
         </Task>
         <Task id={`${id}:review`} output={outputs.verdict} agent={reviewer}>

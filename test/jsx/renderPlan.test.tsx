@@ -1,7 +1,8 @@
 /**
  * Plans without a run.
  */
-import { createSmithers, Loop, Parallel, renderPlan } from "smithers-orchestrator"
+import type * as React from "react"
+import { Approval, createSmithers, Loop, Parallel, renderPlan, Signal, Subflow } from "smithers-orchestrator"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 
@@ -11,7 +12,7 @@ const { Workflow, Task, smithers, outputs } = createSmithers(
     review: z.object({ approved: z.boolean() }),
     n: z.number(),
   },
-  { input: z.object({ topic: z.string().default("cats") }) },
+  { input: z.object({ topic: z.string().default("cats"), items: z.array(z.number()).optional() }) },
 )
 
 const rounds = smithers((ctx) => (
@@ -106,10 +107,13 @@ describe("renderPlan", () => {
     })
     expect(renderPlan(impure, { input: {} }).impurities).toEqual([])
     const { impurities } = renderPlan(impure, { input: {}, checkPurity: true })
+    const said = (text: string) =>
+      `${text}, with nothing changed. What is drawn, and what functions of ctx give, must follow from ctx alone: have a task take the time or the number, and read its output; make ids of the input, of outputs and of keys`
+    const at = "(at smithers > Workflow > Parallel)"
     expect(impurities).toEqual([
-      'task "new-2" is only there the first time',
-      'task "new-3" is only there the second time',
-      'task "clock" says 2, and then 3',
+      said(`task "new-2" ${at} is only there the first time`),
+      said(`task "new-3" ${at} is only there the second time`),
+      said(`task "clock" ${at} says 2, and then 3`),
     ])
     expect(renderPlan(rounds, { input: {}, checkPurity: true }).impurities).toEqual([])
     let limit = 0
@@ -121,8 +125,211 @@ describe("renderPlan", () => {
       </Workflow>
     ))
     expect(renderPlan(limits, { input: {}, checkPurity: true }).impurities).toEqual([
-      expect.stringMatching(/^the plan has .*"timeoutMs":1.*, and then .*"timeoutMs":2/),
+      expect.stringMatching(/^task "a" \(at smithers > Workflow\) has "timeoutMs" 1, and then 2, with nothing changed\./),
     ])
+  })
+
+  const agent = { generate: async () => ({ text: "x" }) }
+  const day = () => ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"][new Date().getDay()]
+  const cases: Record<string, readonly [() => React.ReactNode, RegExp]> = {
+    "a date by day": [() => <Task id="a" agent={agent}>{`Today is ${day()}.`}</Task>, /task "a" .* says .*, at another time/],
+    "a part of the day": [
+      () => (
+        <Task id="a" agent={agent}>
+          {new Date().getHours() < 12 ? "Good morning" : "Good day"}
+        </Task>
+      ),
+      /task "a" .* says .*, at another time/,
+    ],
+    "a weekend": [
+      () => (new Date().getDay() % 6 === 0 ? null : <Task id="a">{1}</Task>),
+      /(task "a" .* is only there the (first|second) time, at another time)/,
+    ],
+    "Date.now in a label": [
+      () => (
+        <Task id="a" label={`at ${Date.now()}`}>
+          {1}
+        </Task>
+      ),
+      /has "label" .*, at another time/,
+    ],
+    "Date() as text": [
+      () => (
+        <Task id="a" agent={agent}>
+          {Date()}
+        </Task>
+      ),
+      /at another time/,
+    ],
+    "performance.now": [() => <Task id="a">{Math.floor(performance.now() / 1000)}</Task>, /at another time/],
+    "a coin": [() => <Task id="a">{Math.random() < 0.5 ? 1 : 2}</Task>, /says \d, and then \d, with other random numbers/],
+    "a rare choice": [() => <Task id="a">{Math.random() < 0.02 ? 1 : 2}</Task>, /with other random numbers/],
+    "a uuid as an id": [
+      () => <Task id={`t-${crypto.randomUUID()}`}>{1}</Task>,
+      /is only there the first time, with other random numbers/,
+    ],
+    "random bytes": [() => <Task id="a">{crypto.getRandomValues(new Uint8Array(4)).join()}</Task>, /with other random numbers/],
+    "the request of an approval": [
+      () => <Approval id="a" request={() => ({ title: `Since ${new Date().toISOString()}` })} />,
+      /gives, as "request", .*, at another time/,
+    ],
+    "a request that is a value": [
+      () => <Approval id="a" request={{ title: `Since ${new Date().getFullYear()}` }} />,
+      /has "request" .*, at another time/,
+    ],
+    skipIf: [
+      () => (
+        <Task id="a" skipIf={() => new Date().getMonth() > 5}>
+          {1}
+        </Task>
+      ),
+      /gives, as "skipIf", (true|false), and then (true|false), at another time/,
+    ],
+    until: [
+      () => (
+        <Loop id="l" until={() => Math.random() > 0.5} maxIterations={3}>
+          <Task id="a">{1}</Task>
+        </Loop>
+      ),
+      /loop "l" .* gives, as "until", .*, with other random numbers/,
+    ],
+    "a prompt function": [
+      () => (
+        <Task id="a" agent={agent}>
+          {() => `Today is ${day()}`}
+        </Task>
+      ),
+      /gives, as "prompt", .*, at another time/,
+    ],
+    "a prompt function of elements": [
+      () => (
+        <Task id="a" agent={agent}>
+          {() => <p>{Math.random()}</p>}
+        </Task>
+      ),
+      /gives, as "prompt", /,
+    ],
+    "a prompt function of deps": [
+      () => [
+        <Task key="1" id="n" output={outputs.n}>
+          {1}
+        </Task>,
+        <Task key="2" id="a" deps={{ n: outputs.n }} agent={agent}>
+          {({ n }) => `${n} of ${Date.now()}`}
+        </Task>,
+      ],
+      /gives, as "prompt", /,
+    ],
+    "what a child run is given": [
+      () => <Subflow id="a" workflow={rounds} input={() => ({ items: [Date.now()] })} />,
+      /gives, as "input", /,
+    ],
+    "a correlation": [() => <Signal id="a" name="x" correlation={() => `${Math.random()}`} />, /gives, as "correlation", /],
+    "a cache key": [
+      () => (
+        <Task id="a" cache={{ key: () => Date.now() }}>
+          {() => 1}
+        </Task>
+      ),
+      /gives, as "cache.key", /,
+    ],
+    "the request before a task": [
+      () => (
+        <Task id="a" needsApproval={{ request: () => ({ title: day() ?? "" }) }}>
+          {() => 1}
+        </Task>
+      ),
+      /gives, as "needsApproval.request", /,
+    ],
+    "a limit": [
+      () => (
+        <Task id="a" timeoutMs={1000 + new Date().getSeconds()}>
+          {() => 1}
+        </Task>
+      ),
+      /has "timeoutMs"/,
+    ],
+    "a loop's limit": [
+      () => (
+        <Loop id="l" until={false} maxIterations={1 + new Date().getMinutes()}>
+          <Task id="a">{1}</Task>
+        </Loop>
+      ),
+      /has "maxIterations"/,
+    ],
+  }
+  for (const [name, [content, expected]] of Object.entries(cases))
+    it(`reports what follows from the clock or from chance, however rarely: ${name}`, () => {
+      const workflow = smithers(() => <Workflow name="impure">{content()}</Workflow>)
+      const { impurities } = renderPlan(workflow as never, { input: {}, checkPurity: true })
+      expect(impurities.join("\n")).toMatch(expected)
+      expect(impurities.length).toBeLessThan(4)
+    })
+
+  it("reports nothing of what is done once, or is the same each time, and gives the clock back", () => {
+    const before = [Date, Date.now, Math.random, performance.now, crypto.randomUUID]
+    const calls: Array<string> = []
+    const workflow = smithers((ctx) => (
+      <Workflow name="pure">
+        <Task id="a" output={outputs.n} skipIf={() => false}>
+          {() => {
+            calls.push("task")
+            return Date.now()
+          }}
+        </Task>
+        <Task id="b" agent={agent}>
+          {async () => {
+            calls.push("async")
+            return `${Math.random()}`
+          }}
+        </Task>
+        <Task id="c" agent={agent}>
+          {(own) => `About ${own.output(outputs.n, { nodeId: "a" })}`}
+        </Task>
+        <Task id="d" agent={agent}>{`Since ${new Date(0).toISOString()} ${ctx.runId}`}</Task>
+      </Workflow>
+    ))
+    const drawn = renderPlan(workflow, { input: {}, checkPurity: true })
+    expect([drawn.impurities, drawn.faults, calls]).toEqual([[], [], []])
+    expect([Date, Date.now, Math.random, performance.now, crypto.randomUUID]).toEqual(before)
+    const throwing = smithers(() => {
+      throw new Error("no")
+    })
+    expect(() => renderPlan(throwing, { input: {}, checkPurity: true })).toThrow("no")
+    expect([Date, Date.now, Math.random, performance.now, crypto.randomUUID]).toEqual(before)
+  })
+
+  it("names functions that read what cannot be there when they are asked", () => {
+    const workflow = smithers(() => (
+      <Workflow name="late">
+        <Task id="send" agent={agent} skipIf={(ctx) => ctx.output(outputs.n, { nodeId: "count" }) > 3}>
+          {(ctx) => `Send ${ctx.output(outputs.n, { nodeId: "count" })}`}
+        </Task>
+        <Task id="count" output={outputs.n}>
+          {1}
+        </Task>
+      </Workflow>
+    ))
+    const { faults } = renderPlan(workflow, { input: {}, checkPurity: true })
+    expect(faults).toEqual([
+      expect.stringMatching(
+        /^task "send" \(at smithers > Workflow\): "skipIf" is made of the output of "count", which comes after it/,
+      ),
+      expect.stringMatching(
+        /^task "send" \(at smithers > Workflow\): "prompt" is made of the output of "count", which comes after it/,
+      ),
+    ])
+    expect(renderPlan(workflow, { input: {}, outputs: { count: 1 }, checkPurity: true }).faults).toEqual([])
+  })
+
+  it("draws with values that nobody can change", () => {
+    const workflow = smithers((ctx) => {
+      ctx.input.items?.pop()
+      return <Workflow name="w">{null}</Workflow>
+    })
+    expect(() => renderPlan(workflow, { input: { items: [1] } })).toThrow(
+      /read only property|frozen|not extensible|readonly|delete/i,
+    )
   })
 
   it("lists the outputs that were read and are not there", () => {

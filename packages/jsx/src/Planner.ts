@@ -44,6 +44,8 @@ export interface Drawn {
 
 export interface Planner extends RunDriver.Planner {
   readonly draw: (state: RunState.RunState, values: Values) => Drawn
+  /** Asks an author's functions outside a run: what is not there is pending. Answers with all that they have read by node. */
+  readonly asking: (ask: () => void) => ReadonlyArray<Reading.Read>
 }
 
 /**
@@ -92,6 +94,8 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     layout: within,
   })
 
+  /** What functions read that are asked outside a run. */
+  let asked: Array<Reading.Read> | undefined
   const ctxAt: Lowering["ctxAt"] = (state, loop, noteRead, onPending) =>
     Ctx.make(
       {
@@ -100,10 +104,13 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         known: () => known(state),
         tableOf: knownTableOf,
         pass: () => 0,
-        onRead: ({ table }, found) => noteRead(readOf(table, found, state)),
+        onRead: (read, found) => {
+          noteRead(readOf(read.table, found, state))
+          asked?.push(read)
+        },
         absent: (read) => {
-          if (onPending === undefined) return missing(read)
-          onPending(read)
+          if (onPending === undefined && asked === undefined) return missing(read)
+          onPending?.(read)
           return pending
         },
       },
@@ -329,6 +336,16 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
 
   return {
     draw,
+    asking: (ask) => {
+      const reads: Array<Reading.Read> = []
+      asked = reads
+      try {
+        ask()
+      } finally {
+        asked = undefined
+      }
+      return reads
+    },
     plan: (state, given) => draw(state, given).plan,
     tables: () => (layout.writers.has(untypedTable) ? untypedTables : undefined),
     observe: (events) => {

@@ -36,6 +36,7 @@ import type { Rendered } from "./render.ts"
 /** A task as it stands in the tree. */
 export interface PlacedTask {
   readonly id: NodeId
+  readonly node: HostNode
   readonly table: string
   readonly loop: NodeId | undefined
   /** The prompt of an agent, or the text or value that is the output; `undefined` where a function gives it. */
@@ -53,6 +54,9 @@ export interface Lowered {
   readonly layout: Layout
   /** For whoever looks at the plan; a run has no use for them. */
   readonly tasks: () => ReadonlyArray<PlacedTask>
+  readonly nodes: () => ReadonlyArray<HostNode>
+  /** For a node: whether a task begins only when that node is over, or is the node. */
+  readonly comesAfter: Survey["comesAfter"]
   readonly pending: ReadonlyArray<PendingRead>
   /** The loops that a rendering of a component (its scope) draws or, where it draws none, the one its elements stand in. */
   readonly loopsOf: (scope: object) => ReadonlyArray<NodeId>
@@ -171,6 +175,8 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     root: { ...(built.get(root) as Plan.Sequence), skipsAbsent: true },
     layout: survey.layout,
     tasks: survey.tasks,
+    nodes: survey.nodes,
+    comesAfter: survey.comesAfter,
     pending: distinct(pending),
     loopsOf: survey.loopsOf,
     early: survey.early,
@@ -256,6 +262,7 @@ interface Survey {
   readonly early: Lowered["early"]
   /** Whether a task or a wait waits only for what an element beside it says. */
   readonly isHeldBySibling: (node: HostNode) => boolean
+  readonly nodes: Lowered["nodes"]
   readonly concerns: Lowered["concerns"]
 }
 
@@ -467,6 +474,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   const surveyed: Survey = {
     layout,
     inward,
+    nodes: () => [...places.keys()].filter((node) => !leftOut.has(node)),
     isHeldBySibling,
     concerns,
     pendingOf,
@@ -537,6 +545,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
         const { id, agent } = node.props
         return {
           id: id as string,
+          node,
           table: tableOf(node),
           loop,
           content: () =>

@@ -14,8 +14,13 @@ import { type Values, valuesOf } from "@smithers/core/Scheduler"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import { type Circumstances, under } from "./internal/elsewhen.ts"
 import * as Prompt from "./internal/prompt.ts"
+import * as Purity from "./internal/purity.ts"
+import type { Read } from "./internal/reading.ts"
+import { readsLater } from "./internal/task.ts"
 import type * as Lower from "./lower.ts"
+import { pending } from "./Pending.ts"
 import * as Planner from "./Planner.ts"
 import { blueprintKey, type JsxWorkflow } from "./Workflow.ts"
 
@@ -29,7 +34,7 @@ export interface RenderOptions {
   /** What tries have caught, by their id, or by `<id>/<iteration>` in a loop. The `nodeId` is the task that failed. */
   readonly caught?: { readonly [boundary: string]: Partial<Caught> }
   readonly runId?: string
-  /** Draws it a second time and reports what came out differently. */
+  /** Draws it again, at other times and with other random numbers, and reports what came out differently; asks its functions of ctx too. */
   readonly checkPurity?: boolean
 }
 
@@ -56,8 +61,10 @@ export interface RenderedPlan {
   readonly tasks: ReadonlyArray<PlannedTask>
   /** Outputs that were read and are not there. */
   readonly pending: ReadonlyArray<PendingRead>
-  /** Where a second drawing differed, one line each; empty unless `checkPurity` was set and it did. */
+  /** Where other drawings of the same differed, one line each; empty unless `checkPurity` was set and they did. */
   readonly impurities: ReadonlyArray<string>
+  /** Functions of ctx that read what cannot be there when they are asked, one line each; empty unless `checkPurity` was set. */
+  readonly faults: ReadonlyArray<string>
   /** What is allowed and may be meant otherwise, a sentence each with the place and the cure. */
   readonly warnings: ReadonlyArray<string>
 }
@@ -69,16 +76,67 @@ export interface RenderedPlan {
 export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: RenderOptions = {}): RenderedPlan => {
   const blueprint = workflow[blueprintKey]
   const input = decode(blueprint.input, options.input, (issues) => new InvalidInput({ workflow: unnamed, issues }))
-  const first = drawWith(blueprint, input, options)
-  const { plan, lowered } = first
-  const impurities = options.checkPurity === true ? compare(first, drawWith(blueprint, input, options)) : []
+  const draw = () => drawWith(blueprint, input, options)
+  const usual = { now: Date.now(), seed: 7 }
+  const isChecked = options.checkPurity === true
+  const made = isChecked ? under(usual, draw) : draw()
+  const { plan, lowered } = made.drawn
+  const first = isChecked ? under(usual, () => look(made)) : undefined
+  const impurities = first === undefined ? [] : compareAll(first.said, usual, () => look(draw()).said)
   return {
     name: lowered.name,
     plan,
     tasks: lowered.tasks().map(show),
     pending: plan.pending,
     impurities,
+    faults: first?.faults ?? [],
     warnings: lowered.concerns(),
+  }
+}
+
+/** A drawing, and what its functions can be asked with. */
+interface Made {
+  readonly drawn: Planner.Drawn
+  readonly planner: Planner.Planner
+  readonly state: RunState.RunState
+  readonly values: Values
+}
+
+/** What a drawing says, its functions included, and which of them read what comes later. */
+const look = ({ drawn, planner, state, values }: Made) => {
+  const { plan, lowered } = drawn
+  const said = [...Purity.saidIn(lowered)]
+  const faults: Array<string> = []
+  const contextOf = (position: number): { readonly [name: string]: unknown } => {
+    const needs = (plan.needs[position] ?? []).map(({ name, target }) => {
+      const node = plan.nodes[target]
+      const key = node !== undefined && "id" in node ? nodeKey(node.id, 0) : undefined
+      return [name, key !== undefined && values.outputs.has(key) ? values.outputs.get(key) : pending] as const
+    })
+    const own = { input: values.input, runId: state.runId, iteration: 0, attempt: 1, signal: new AbortController().signal }
+    return { ...Object.fromEntries(needs), ...own, heartbeat: () => {}, lastHeartbeat: undefined, idempotencyKey: "preview" }
+  }
+  for (const question of Purity.questionsOf(plan, lowered, contextOf)) {
+    const comesAfter = lowered.comesAfter(question.node)
+    const reads = planner.asking(() => {
+      // What it throws is for the run to say: here it may lack what it will have then.
+      const answer = tryOr(() => Purity.answerTo(question, state), undefined)
+      if (answer !== undefined) said.push(answer)
+    })
+    const late = reads.find((read) => read.pass !== "latest" && comesAfter(read) && !isKnown(read, values))
+    if (late !== undefined) faults.push(`${Purity.subjectOf(question.node)}: ${readsLater(`"${question.name}"`, late)}`)
+  }
+  return { said, faults }
+}
+
+const isKnown = ({ nodeId, pass }: Read, { outputs }: Values): boolean =>
+  nodeId !== undefined && outputs.has(nodeKey(nodeId, typeof pass === "number" ? pass : 0))
+
+const tryOr = <A, B>(attempt: () => A, otherwise: B): A | B => {
+  try {
+    return attempt()
+  } catch {
+    return otherwise
   }
 }
 
@@ -92,7 +150,7 @@ const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (i
   return result.right
 }
 
-const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: RenderOptions): Planner.Drawn => {
+const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: RenderOptions): Made => {
   const { outputs = {}, caught = {}, runId = "preview" } = options
   const loops = Object.fromEntries(Object.entries(options.loops ?? {}).map(([loop, count]) => [keptId(loop), count]))
   // The table of an output and its place in loops are those of the task in the plan; so the plan is drawn until it has shown them.
@@ -103,7 +161,8 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: Rend
     const given = Object.entries(outputs).map(([name, value]) => ({ ...placeIn(name), value }))
     const halted = Object.entries(caught).map(([name, error]) => haltedBy(placeIn(name), error))
     const { state, values } = stateOf(blueprint, runId, input, given, tables, loops, halted)
-    const drawn = Planner.make(blueprint).draw(state, values)
+    const planner = Planner.make(blueprint)
+    const drawn = planner.draw(state, values)
     const added = placesOf(drawn.lowered, given, tables, loops)
     // What reads as a pass of a node is that node's, where no node has the whole of it as its id.
     const { positions } = drawn.plan
@@ -113,7 +172,7 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: Rend
     for (const name of named) whole.add(name)
     if (added || named.some((name) => writtenPlace(name).nodeId !== keptId(name))) continue
     const unknown = given.find(({ nodeId }) => !tables.has(nodeId))
-    if (unknown === undefined) return drawn
+    if (unknown === undefined) return { drawn, planner, state, values }
     const where = "outputs of renderPlan"
     const some = [...drawn.lowered.layout.tasks.keys()].slice(0, 10).join(", ")
     throw new InvalidWorkflow({
@@ -215,7 +274,7 @@ const stateOf = (
   return { state, values: valuesOf(input, outputs) }
 }
 
-const show = ({ content, ...task }: Lower.PlacedTask): PlannedTask => {
+const show = ({ content, node: _, ...task }: Lower.PlacedTask): PlannedTask => {
   const given = content()
   return {
     id: task.id,
@@ -228,23 +287,57 @@ const show = ({ content, ...task }: Lower.PlacedTask): PlannedTask => {
   }
 }
 
-/** What differs between two drawings of one state. */
-const compare = (left: Planner.Drawn, right: Planner.Drawn): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  const [before, after] = [left.plan.text.split("\n"), right.plan.text.split("\n")]
-  const [first, second] = [left, right].map(({ lowered }) => new Map(lowered.tasks().map((task) => [task.id, show(task)]))) as [
-    Map<NodeId, PlannedTask>,
-    Map<NodeId, PlannedTask>,
-  ]
-  for (const id of first.keys()) if (!second.has(id)) found.push(`task "${id}" is only there the first time`)
-  for (const id of second.keys()) if (!first.has(id)) found.push(`task "${id}" is only there the second time`)
-  for (const [id, task] of first) {
-    const other = second.get(id)
-    if (other !== undefined && JSON.stringify(task.content) !== JSON.stringify(other.content)) {
-      found.push(`task "${id}" says ${JSON.stringify(task.content)}, and then ${JSON.stringify(other.content)}`)
+const day = 86_400_000
+
+/** Times later than now: other days of the week, months, halves of the day, years. */
+const shifts = [400 * day + 5_025_678, 3.5 * day, 182.25 * day + 60_001, 5 * day + 21_600_000, 47 * day + 10_800_000]
+
+const cure =
+  "What is drawn, and what functions of ctx give, must follow from ctx alone: have a task take the time or the number, and read its output; make ids of the input, of outputs and of keys"
+
+/** What other drawings of the same say otherwise: with nothing changed, at other times, and with other random numbers. */
+const compareAll = (
+  first: ReadonlyArray<Purity.Saying>,
+  usual: Circumstances,
+  draw: () => ReadonlyArray<Purity.Saying>,
+): ReadonlyArray<string> => {
+  const found = new Map<string, string>()
+  let isOtherwise = false
+  const compare = (circumstances: Circumstances, why: string): void => {
+    // What cannot be drawn then is not the same either.
+    const second = tryOr(() => under(circumstances, draw), [] as ReadonlyArray<Purity.Saying>)
+    const missing = differences(first, second)
+    for (const [key, said, isPresence] of missing) {
+      if (isPresence && isOtherwise && !found.has(key)) continue
+      if (!found.has(key)) found.set(key, `${said}, ${why}. ${cure}`)
     }
+    isOtherwise ||= missing.some(([, , isPresence]) => isPresence)
   }
-  if (found.length > 0) return found
-  const line = before.findIndex((text, index) => text !== after[index])
-  return line < 0 && before.length === after.length ? [] : [`the plan has ${before[line]}, and then ${after[line]}`]
+  compare(usual, "with nothing changed")
+  for (const shift of shifts) compare({ ...usual, now: usual.now + shift }, "at another time")
+  for (const seed of [0, 1]) compare({ ...usual, seed }, "with other random numbers")
+  return [...found.values()]
+}
+
+/** What is said differently, by what it is said of; and whether it is that something is there at all. */
+const differences = (
+  before: ReadonlyArray<Purity.Saying>,
+  after: ReadonlyArray<Purity.Saying>,
+): ReadonlyArray<readonly [key: string, said: string, isPresence: boolean]> => {
+  const byKey = (sayings: ReadonlyArray<Purity.Saying>) =>
+    new Map(sayings.map((saying) => [`${saying.subject} ${saying.what}`, saying] as const))
+  const [first, second] = [byKey(before), byKey(after)]
+  const found: Array<readonly [string, string, boolean]> = []
+  const isThere = ({ what }: Purity.Saying): boolean => what === "is there"
+  for (const [key, saying] of first)
+    if (isThere(saying) && !second.has(key)) found.push([key, `${saying.subject} is only there the first time`, true])
+  for (const [key, saying] of second)
+    if (isThere(saying) && !first.has(key)) found.push([key, `${saying.subject} is only there the second time`, true])
+  for (const [key, { subject, what, value }] of first) {
+    const other = second.get(key)
+    if (other === undefined || other.value === value) continue
+    const [was, is] = Purity.difference(value, other.value)
+    found.push([key, `${subject} ${what} ${was}, and then ${is}`, false])
+  }
+  return found
 }

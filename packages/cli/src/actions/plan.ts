@@ -35,6 +35,7 @@ interface Drawn {
   readonly plan: Plan
   readonly pending: ReadonlyArray<string>
   readonly impurities: ReadonlyArray<string>
+  readonly faults: ReadonlyArray<string>
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -43,7 +44,7 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usu
   Effect.gen(function* () {
     if (!isJsx(workflow)) {
       const { name, plan } = workflow as LoadedWorkflow & { readonly plan: Plan }
-      return { name, plan, pending: [], impurities: [], warnings: [] } satisfies Drawn
+      return { name, plan, pending: [], impurities: [], faults: [], warnings: [] } satisfies Drawn
     }
     const { renderPlan } = yield* facadeOf(path)
     const inputs = given === undefined ? usual : [yield* Input.read("--input", given)]
@@ -54,8 +55,8 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usu
           try: (): Drawn => {
             const rendered = renderPlan(workflow as unknown as JsxWorkflow<unknown>, { input, checkPurity: true })
             const pending = rendered.tasks.filter(({ isProvisional }) => isProvisional).map(({ id }) => id)
-            const { name, plan, impurities, warnings } = rendered
-            return { name, plan, pending, impurities, warnings }
+            const { name, plan, impurities, faults, warnings } = rendered
+            return { name, plan, pending, impurities, faults, warnings }
           },
           catch: (thrown) => thrown as Thrown,
         }),
@@ -130,6 +131,7 @@ export const check = (given: Given & { readonly workflow: string; readonly again
         else if (given.input !== undefined || error._tag !== "InvalidInput") return yield* Effect.fail(error)
       } else {
         problems.push(...drawn.right.impurities.map((message): Problem => ({ kind: "impure", message })))
+        problems.push(...drawn.right.faults.map((message): Problem => ({ kind: "invalid", message })))
         problems.push(...drawn.right.warnings.map((message): Problem => ({ kind: "warning", message })))
       }
       const against = run === undefined ? undefined : yield* compareWith(run, loaded.workflow)

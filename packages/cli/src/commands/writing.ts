@@ -30,7 +30,7 @@ export const check = define({
   summary:
     "Checks a workflow without running it: that it loads and renders, that ids are its own, and that it renders alike twice.",
   details:
-    "With --against it is drawn with what a run has stored, and compared with the plan of that run: what resuming would keep, add and drop.",
+    "It is drawn at several times and with several random numbers, and its functions of ctx are asked (those of tasks that have no agent are not called, nor are async ones): what differs is a problem, and so is a read of what comes later. A warning tells of what is allowed and may be meant otherwise: tasks that wait only for what their component has read for something else, and reads of tasks that are not there. Only problems give exit code 1. With --against it is drawn with what a run has stored, and compared with the plan of that run: what resuming would keep, add and drop.",
   examples: [
     { line: "smithers check workflow.tsx", does: "Checks a workflow." },
     { line: "smithers check workflow.tsx --against m1abc2", does: "Says what an edit would do to a run." },

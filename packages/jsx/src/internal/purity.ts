@@ -1,0 +1,170 @@
+/**
+ * What a drawing says, so that two of them can be compared: of each node its props, its content, and what its functions of ctx give. A drawing, and
+ * a function that is asked again whenever something is decided, must give the same for the same ctx.
+ */
+
+import type * as Plan from "@smithers/core/Plan"
+import type { Node, PredicateContext } from "@smithers/core/Plan"
+import type { RunState } from "@smithers/core/RunState"
+import * as Effect from "effect/Effect"
+import type { HostNode } from "../HostNode.ts"
+import type { Lowered } from "../lower.ts"
+import { isPending } from "../Pending.ts"
+import { isLeaf, isPart, propsOf, whereOf } from "./place.ts"
+import * as Prompt from "./prompt.ts"
+
+/** One thing that is said: of which node, and in which words. */
+export interface Saying {
+  readonly subject: string
+  readonly what: string
+  readonly value: string
+}
+
+/** A function of ctx, by the name of the prop it stands in. */
+export interface Question {
+  readonly node: HostNode
+  readonly name: string
+  readonly ask: (state: RunState) => unknown
+}
+
+/** Props that say who does something, or what is inside. */
+const silent: ReadonlySet<string> = new Set([
+  ...[
+    "agent",
+    "output",
+    "deps",
+    "children",
+    "of",
+    "then",
+    "else",
+    "try",
+    "catch",
+    "finally",
+    "workflow",
+    "loop",
+    "boundary",
+    "given",
+  ],
+])
+
+/** A node as a sentence begins with it. */
+export const subjectOf = (node: HostNode): string => {
+  const { id } = propsOf(node)
+  const name = node.type.toLowerCase()
+  return `${typeof id === "string" ? `${name} "${id}"` : `a ${name}`} (at ${whereOf(node)})`
+}
+
+/** What a drawing says by itself. */
+export const saidIn = (lowered: Lowered): ReadonlyArray<Saying> => {
+  const contents = new Map(lowered.tasks().map(({ node, content }) => [node, content] as const))
+  return lowered.nodes().flatMap((node) => {
+    if (isPart(node.type)) return []
+    const subject = subjectOf(node)
+    const found: Array<Saying> = []
+    if (isLeaf(node.type)) {
+      const content = contents.get(node)?.()
+      const value = shown(Prompt.isWritten(content) ? Prompt.write(content) : content)
+      found.push({ subject, what: "is there", value: "" })
+      if (value !== undefined) found.push({ subject, what: "says", value })
+    }
+    for (const [name, given] of Object.entries(propsOf(node))) {
+      const value = silent.has(name) ? undefined : shown(given)
+      if (value !== undefined) found.push({ subject, what: `has "${name}"`, value })
+    }
+    return found
+  })
+}
+
+/** The functions of ctx in a drawing that have to be pure. What a task does is none: it is done once. */
+export const questionsOf = (
+  plan: Plan.Plan,
+  lowered: Lowered,
+  contextOf: (position: number) => PredicateContext,
+): ReadonlyArray<Question> => {
+  const nodes = new Map(lowered.nodes().flatMap((node) => nodeIdsOf(node).map((id) => [id, node] as const)))
+  return plan.nodes.slice(0, plan.size).flatMap((planned, position) => {
+    const node = "id" in planned ? nodes.get(planned.id) : undefined
+    if (node === undefined) return []
+    const context = contextOf(position)
+    return functionsOf(planned, node).map(([name, call]) => ({ node, name, ask: (state: RunState) => call(context, state) }))
+  })
+}
+
+/** What a question is answered; `undefined` where that is not known yet, or would have to be waited for. */
+export const answerTo = ({ node, name, ask }: Question, state: RunState): Saying | undefined => {
+  const given = ask(state)
+  if (Effect.isEffect(given) || (typeof given === "object" && given !== null && "then" in given)) return undefined
+  const value = shown(given)
+  return value === undefined ? undefined : { subject: subjectOf(node), what: `gives, as "${name}",`, value }
+}
+
+const nodeIdsOf = ({ type, props }: HostNode): ReadonlyArray<string> => {
+  const id = type === "Loop" ? props.loop : isLeaf(type) ? props.id : undefined
+  return typeof id === "string" ? [id] : []
+}
+
+type Call = (context: PredicateContext, state: RunState) => unknown
+
+const unnoted = (): void => {}
+
+/** An async function begins what it is to wait for when it is called. */
+const isAsked = (given: unknown): boolean =>
+  typeof given === "function" && !isPending(given) && given.constructor.name === "Function"
+
+const functionsOf = (planned: Node, node: HostNode): ReadonlyArray<readonly [name: string, call: Call]> => {
+  const props = propsOf(node)
+  const found: Array<readonly [string, Call]> = []
+  const add = (
+    name: string,
+    given: unknown,
+    call: ((context: PredicateContext, state: RunState, noteRead: Plan.NoteRead) => unknown) | undefined,
+  ) => {
+    if (call !== undefined && isAsked(given)) found.push([name, (context, state) => call(context, state, unnoted)])
+  }
+  if (planned._tag === "Loop") add("until", props.until, planned.until)
+  if (planned._tag === "Step") {
+    const { needsApproval, cache } = props as { readonly [name: string]: { readonly [name: string]: unknown } | undefined }
+    add("skipIf", props.skipIf, planned.skipIf)
+    add("cache.key", cache?.key, planned.cache?.key)
+    if (planned.gate?.on.kind === "approval") add("needsApproval.request", needsApproval?.request, planned.gate.on.request)
+    if (planned.ask !== undefined) add("prompt", props.children, planned.run as typeof planned.skipIf)
+  }
+  if (planned._tag === "Wait") {
+    const { on } = planned
+    add("skipIf", props.skipIf, planned.skipIf)
+    if (on.kind === "approval") add("request", props.request, on.request)
+    if (on.kind === "human") add("prompt", props.prompt, on.prompt)
+    if (on.kind === "signal") add("correlation", props.correlation, on.correlation)
+    if (on.kind === "subflow") add("input", props.input, on.input)
+    if (on.kind === "timer" && typeof on.due === "function") add("until", props.until, on.due)
+  }
+  return found
+}
+
+/** A value as it can be compared; `undefined` where there is nothing to compare. */
+const shown = (value: unknown): string | undefined => {
+  if (typeof value === "function" || isPending(value)) return undefined
+  try {
+    return JSON.stringify(value, (_, inner: unknown) => {
+      if (typeof inner === "bigint") return String(inner)
+      if (typeof inner === "object" && inner !== null && "$$typeof" in inner) return undefined
+      if (inner instanceof Map || inner instanceof Set) return [...inner]
+      return inner
+    })
+  } catch {
+    return undefined
+  }
+}
+
+/** Longest piece of a value that is shown. */
+const longest = 80
+
+/** Two values, from where they differ. */
+export const difference = (before: string, after: string): readonly [before: string, after: string] => {
+  let from = 0
+  while (from < before.length && before[from] === after[from]) from++
+  const start = before.length <= longest && after.length <= longest ? 0 : Math.max(0, from - 20)
+  const cut = (text: string): string =>
+    `${start > 0 ? "…" : ""}${text.slice(start, start + longest)}${text.length > start + longest ? "…" : ""}`
+  return [cut(before), cut(after)]
+}

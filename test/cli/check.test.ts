@@ -1,0 +1,106 @@
+/**
+ * What `check` finds in a workflow of components without running it: each with its place and its cure.
+ */
+import { writeFileSync } from "node:fs"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { type Folder, folder } from "./Fixture.ts"
+
+let place: Folder
+beforeAll(() => {
+  place = folder()
+})
+afterAll(() => place.remove())
+
+const head = `import { createSmithers, Parallel, Sequence, useCtx } from "smithers-orchestrator"
+import { z } from "zod"
+const { Workflow, Task, smithers, outputs } = createSmithers({ plan: z.object({ text: z.string() }), text: z.string() })
+const agent = { generate: async () => ({ text: "x" }) }
+`
+let files = 0
+const checked = async (body: string) => {
+  const name = `w${files++}.tsx`
+  writeFileSync(place.file(name), `${head}export default smithers((ctx) => <Workflow name="w">${body}</Workflow>)\n`)
+  const { code, value } = await place.json("check", name)
+  return { code, problems: (value as { problems: ReadonlyArray<{ kind: string; message: string }> }).problems, name }
+}
+
+describe("check", () => {
+  it("warns of siblings that are held back by a read in the same component, and graph names them", async () => {
+    const { code, problems, name } = await checked(`<Parallel>{["a", "b"].map((item) => <Sequence key={item}>
+      <Task id={"plan-" + item} output={outputs.plan} agent={agent}>Plan {item}</Task>
+      <Task id={"write-" + item} agent={agent}>Write {ctx.output(outputs.plan, { nodeId: "plan-" + item }).text}</Task>
+    </Sequence>)}</Parallel>`)
+    expect(problems).toEqual([
+      {
+        kind: "warning",
+        message: expect.stringMatching(
+          /^Task "plan-b" \(at smithers > Workflow > Parallel > Sequence\) waits for "plan-a" only because .*: make each item a component of its own/,
+        ),
+      },
+    ])
+    expect(code).toBe(0)
+    const { stdout } = await place.run("check", name)
+    expect(stdout).toContain(`${name}: 1 warning.`)
+    expect((await place.run("graph", name)).stdout).toContain(
+      "step plan-b (asks agent; waits only because its component reads plan-a for something else)",
+    )
+  })
+
+  it("refuses what is made of what comes later, also in a function", async () => {
+    const drawn = await checked(`<Task id="send" agent={agent}>Send {ctx.output(outputs.plan, { nodeId: "write" }).text}</Task>
+      <Task id="write" output={outputs.plan} agent={agent}>Write</Task>`)
+    expect(drawn).toMatchObject({
+      code: 1,
+      problems: [
+        {
+          kind: "invalid",
+          message: expect.stringMatching(
+            /Task "send": what it says is made of the output of "write", which comes after it.*put it after what it reads.*\(at smithers > Workflow\)/,
+          ),
+        },
+      ],
+    })
+    const asked =
+      await checked(`<Task id="send" agent={agent} skipIf={(ctx) => !ctx.output(outputs.plan, { nodeId: "write" }).text}>Send</Task>
+      <Task id="write" output={outputs.plan} agent={agent}>Write</Task>`)
+    expect(asked).toMatchObject({
+      code: 1,
+      problems: [
+        {
+          kind: "invalid",
+          message: expect.stringMatching(
+            /^task "send" \(at smithers > Workflow\): "skipIf" is made of the output of "write", which comes after it/,
+          ),
+        },
+      ],
+    })
+  })
+
+  it("refuses what follows from the clock, from chance or from a counter, ids among it, in each of ten runs", async () => {
+    const impure = await checked(`<Task id="a" agent={agent}>{new Date().toDateString()}</Task>
+      <Task id={"t" + Math.random()} agent={agent}>x</Task>
+      <Task id="b" agent={agent} skipIf={() => new Date().getHours() > 12}>x</Task>`)
+    expect(impure.code).toBe(1)
+    expect(impure.problems.map(({ kind }) => kind)).toEqual(["impure", "impure", "impure", "impure"])
+    const messages = impure.problems.map(({ message }) => message).join("\n")
+    expect(messages).toMatch(/task "a" \(at smithers > Workflow\) says .*, at another time\. .*have a task take the time/)
+    expect(messages).toMatch(/task "b" \(at smithers > Workflow\) gives, as "skipIf", /)
+    expect(messages).toMatch(
+      /task "t0\.\d+" \(at smithers > Workflow\) is only there the first time, with other random numbers\. .*make ids of the input/,
+    )
+  })
+
+  it("refuses agents that are none", async () => {
+    for (const agent of ["({} as { agent?: never }).agent", "{}", '"coder"', "[]"]) {
+      const { code, problems } = await checked(`<Task id="a" agent={${agent} as never}>x</Task>`)
+      expect(code).toBe(1)
+      expect(problems[0]?.message).toMatch(/Task "a": its agent is (undefined: look for a slip in its name|not an agent)/)
+    }
+  })
+
+  it("says nothing of a workflow in which nothing is wrong", async () => {
+    const { code, problems } = await checked(`<Task id="write" output={outputs.plan} agent={agent}>Write</Task>
+      <Task id="send" agent={agent}>Send {ctx.output(outputs.plan, { nodeId: "write" }).text}</Task>`)
+    expect([code, problems]).toEqual([0, []])
+  })
+})

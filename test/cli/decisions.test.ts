@@ -3,9 +3,9 @@
  * command is a process of its own.
  */
 import { writeFileSync } from "node:fs"
-import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Folder, folder, until } from "./Fixture.ts"
+import { inTerminal } from "./Terminal.ts"
 
 let place: Folder
 beforeEach(() => {
@@ -203,35 +203,16 @@ describe("a decision from the command line", () => {
     await place.run("up", "rounds.ts", "--run-id", "r")
     await place.run("approve", "r")
     await place.run("up", "--resume", "r")
-    const bin = join(import.meta.dirname, "..", "..", "packages", "smithers", "src", "bin.ts")
-    const inTerminal = async (answer: string) => {
-      let text = ""
-      const terminal = new Bun.Terminal({
-        cols: 100,
-        rows: 24,
-        data: (_, data) => {
-          text += new TextDecoder().decode(data)
-        },
-      })
-      const { CI: _, SMITHERS_DB: __, ...env } = process.env
-      const child = Bun.spawn([process.execPath, bin, "approve", "r", "--by", "ann"], {
-        cwd: place.path,
-        env: { ...env, TERM: "xterm" },
-        terminal,
-      })
-      await until(
-        () => Bun.stripANSI(text).includes("Approve this?"),
-        () => `it asks; it shows ${text}`,
-      )
-      expect(Bun.stripANSI(text)).toContain("│ Deploy?")
-      terminal.write(answer)
-      const code = await child.exited
-      terminal.close()
-      return code
+    const answered = async (key: string) => {
+      const approve = inTerminal(place, "approve", "r", "--by", "ann")
+      await approve.sees("Approve this?")
+      expect(approve.seen()).toContain("│ Deploy?")
+      approve.type(key)
+      return approve.ended
     }
-    expect(await inTerminal("n")).toBe(4)
+    expect(await answered("n")).toBe(4)
     expect((await inbox())[0]).toMatchObject({ iteration: 1, isAnswered: false })
-    expect(await inTerminal("y")).toBe(0)
+    expect(await answered("y")).toBe(0)
     expect((await place.json("node", "r", "ok")).value).toMatchObject({ waits: [{}, { iteration: 1, approved: true, by: "ann" }] })
   })
 })

@@ -266,7 +266,7 @@ export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).bu
       "sure: approval: Sure?\n      │ Sure?\n      smithers approve 'fam~inner~0' --node sure --iteration 0",
     )
     expect((await place.run("why", "fam")).stdout).toContain("smithers why 'fam~inner~0'")
-    const approved = await place.json("approve", "fam~", "--by", "ann")
+    const approved = await place.json("approve", "fam~inner~0", "--by", "ann")
     expect(approved.value, "the one that waits for it takes it up").toMatchObject({ next: ["smithers up --resume fam"] })
     const alone = await place.run("up", "--resume", "fam~inner~0")
     expect([alone.code, alone.stdout]).toEqual([0, expect.stringContaining('"approved": true')])

@@ -29,6 +29,14 @@ export const commandLine = (
   return ["smithers", command, ...words].join(" ")
 }
 
+/** The command line that was given, with the whole id of a run in place of how it begins. `words` are those of the command and what follows. */
+export const withRun = (words: ReadonlyArray<string>, begins: string, runId: string): string => {
+  // The command may be called like the run.
+  const at = words.findIndex((word, index) => index > 0 && (word === begins || word === `--resume=${begins}`))
+  const whole = (word: string) => `${word.slice(0, word.length - begins.length)}${runId}`
+  return ["smithers", ...words.map((word, index) => (index === at ? whole(word) : word)).map(quoted)].join(" ")
+}
+
 /** Words that say whether there is something to resume, and not what. */
 const booleans = new Set(["true", "false"])
 

@@ -11,7 +11,10 @@ import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { AmbiguousRun, ForeignDatabase, NoDatabase, NoSuchRun } from "./Errors.ts"
+import { withRun } from "./CommandLine.ts"
+import { AmbiguousRun, ForeignDatabase, type Interrupted, NoDatabase, NoSuchRun } from "./Errors.ts"
+import { leading } from "./Launch.ts"
+import { Screen } from "./Screen.ts"
 
 /** The file that holds the runs of a folder and of what is below it. */
 export const filename = "smithers.db"
@@ -104,7 +107,7 @@ export const connect = (
 /** Candidates that are shown of an id that is not enough. */
 const shownCandidates = 5
 
-/** The id of the run that begins so. */
+/** The id of the run that begins so. What changes a run takes {@link wholeRun}. */
 export const findRun = (
   { file }: Pick<Database, "file">,
   prefix: string,
@@ -115,6 +118,30 @@ export const findRun = (
     // In order, so that one which is the whole id comes first.
     if (first === prefix || others.length === 0) return first
     return yield* new AmbiguousRun({ runId: prefix, candidates: [first, ...others] })
+  })
+
+/**
+ * The id of a run as it was given, where there is such a run. Who changes a run means that one, and not whichever happens to begin so: in a
+ * terminal it is asked for where only one does, and otherwise the error names the commands to type.
+ */
+export const wholeRun = (
+  { file, storage }: Database,
+  given: string,
+): Effect.Effect<string, StoreError | NoSuchRun | Interrupted, Screen> =>
+  Effect.gen(function* () {
+    const [first, ...others] = given === "" ? [] : yield* RunIds.startingWith(file, given, shownCandidates)
+    if (first === given) return given
+    if (first === undefined) return yield* new NoSuchRun({ runId: given, db: file })
+    const screen = yield* Screen
+    if (screen.canAsk && others.length === 0) {
+      const [run] = yield* storage.runs({ runIds: [first] })
+      const { confirm } = yield* Effect.promise(() => import("./Ask.ts"))
+      const about = run === undefined ? "" : ` (workflow ${run.workflow}, ${run.status})`
+      if (yield* confirm(`There is no run "${given}". Is ${first}${about} meant?`)) return first
+    }
+    const [, words] = leading(process.argv.slice(2))
+    const candidates = [first, ...others]
+    return yield* new NoSuchRun({ runId: given, db: file, candidates, commands: candidates.map((id) => withRun(words, given, id)) })
   })
 
 /**
@@ -149,9 +176,16 @@ export interface FoundRun extends Database {
   readonly runId: string
 }
 
-/** Finds the database and the run of a command. */
-export const connectRun = (db: string | undefined, run: string, access: Exclude<Access, "create">) =>
+/** Finds the database and the run of a command that only reads. */
+export const connectRun = (db: string | undefined, run: string) =>
   Effect.gen(function* () {
-    const database = yield* connect(db, access)
+    const database = yield* connect(db, "read")
     return { ...database, runId: yield* findRun(database, run) } satisfies FoundRun
+  })
+
+/** Finds the database of a command, and the run that it changes. */
+export const connectWholeRun = (db: string | undefined, run: string) =>
+  Effect.gen(function* () {
+    const database = yield* connect(db, "write")
+    return { ...database, runId: yield* wholeRun(database, run) } satisfies FoundRun
   })

@@ -63,7 +63,8 @@ ${globals.join("\n")}
 | \`--help\`, \`-h\` | Prints what the command does, with examples |
 
 Options stand anywhere, with their value after a space or a \`=\`. Those that are true or false may say so or not: \`--wait\`, \`--wait true\`,
-\`--wait=false\`, \`--no-wait\`. What follows \`--\` is no option. A run is named by its id or by how it begins, as long as no other begins so.
+\`--wait=false\`, \`--no-wait\`. What follows \`--\` is no option. A run is named by its id; commands
+that only read also take how it begins, as long as no other begins so.
 Where a value is JSON, \`@file\` reads it from a file or a pipe and \`-\` from the standard input: UTF-8 without a byte order mark, at most 64 MB. Times are \`500ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`, \`1w\`.
 
 | exit code | |

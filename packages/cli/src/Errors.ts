@@ -50,9 +50,19 @@ export class ForeignDatabase extends Schema.TaggedError<ForeignDatabase>()("Fore
   }
 }
 
-/** No run has this id, or one that begins like it. */
-export class NoSuchRun extends Schema.TaggedError<NoSuchRun>()("NoSuchRun", { runId: Schema.String, db: Schema.String }) {
+/** No run has this id. Commands that only read take one that begins like it for it. */
+export class NoSuchRun extends Schema.TaggedError<NoSuchRun>()("NoSuchRun", {
+  runId: Schema.String,
+  db: Schema.String,
+  /** Of a command that changes a run: some that begin so, and the command with each of their ids. */
+  candidates: Schema.optional(Schema.Array(Schema.String)),
+  commands: Schema.optional(Schema.Array(Schema.String)),
+}) {
   override get message(): string {
+    if (this.commands !== undefined) {
+      const meant = this.commands.map((command) => `\n  ${command}`).join("")
+      return `There is no run "${this.runId}" in ${this.db}. A command that changes a run takes its whole id, since others may begin like it. Nothing was changed. Is one of these meant?${meant}`
+    }
     return `There is no run "${this.runId}" in ${this.db}. "smithers ps" lists the runs.`
   }
 }

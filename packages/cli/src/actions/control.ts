@@ -5,7 +5,7 @@ import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { type RunSummary, Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
-import { connect, connectRun, type FoundRun } from "../Database.ts"
+import { connect, connectWholeRun, type FoundRun } from "../Database.ts"
 import { plural } from "../Text.ts"
 import { told } from "./told.ts"
 
@@ -25,7 +25,7 @@ const tell = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const found = yield* connectRun(given.db, given.run, "write")
+      const found = yield* connectWholeRun(given.db, given.run)
       yield* Effect.provideService(say(found), Storage, found.storage)
       if (command === "cancel") yield* endIdle(found.storage, found.runId)
       const { run } = yield* found.storage.inspect(found.runId)

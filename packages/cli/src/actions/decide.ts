@@ -8,7 +8,7 @@ import { Storage, type WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine } from "../CommandLine.ts"
-import { connect, connectRun, type FoundRun } from "../Database.ts"
+import { connect, connectWholeRun, type FoundRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, SeveralWaits } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
@@ -106,7 +106,7 @@ const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (g
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const found = yield* connectRun(given.db, given.run, "write")
+      const found = yield* connectWholeRun(given.db, given.run)
       const { wait: meant, toShow } = yield* requestOf(found, "approval", given, command, screen.canAsk)
       const nodeId = given.node ?? meant?.nodeId ?? (yield* nothingAsked(found))
       if (toShow && meant !== undefined) {
@@ -163,7 +163,7 @@ export const answer = (given: {
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const found = yield* connectRun(given.db, given.run, "write")
+      const found = yield* connectWholeRun(given.db, given.run)
       const { runId, storage } = found
       const isTyped = given.value === undefined
       if (isTyped && !screen.canAsk)
@@ -219,7 +219,7 @@ export const signal = (given: {
   Effect.scoped(
     Effect.gen(function* () {
       const payload = given.data === undefined ? undefined : yield* Input.read("--data", given.data)
-      const found = yield* connectRun(given.db, given.run, "write")
+      const found = yield* connectWholeRun(given.db, given.run)
       const options = {
         ...(payload === undefined ? {} : { payload }),
         ...(given.correlation === undefined ? {} : { correlation: given.correlation }),

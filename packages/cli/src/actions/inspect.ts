@@ -73,7 +73,7 @@ const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => 
 export const inspect = (given: Given) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run, "read")
+      const { storage, runId } = yield* connectRun(given.db, given.run)
       const details = yield* storage.inspect(runId)
       const state = yield* storage.load(runId)
       const outputs = outputsOf(state)
@@ -155,7 +155,7 @@ const waitLines = (wait: WaitSummary, now: number, db: string | undefined): Read
 export const node = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run, "read")
+      const { storage, runId } = yield* connectRun(given.db, given.run)
       const details = yield* storage.inspect(runId)
       const named = nodeNamed(given.node, details.nodes)
       const isMeant = ({ nodeId, iteration }: { readonly nodeId: string; readonly iteration: number }) =>
@@ -246,7 +246,7 @@ export const output = (given: Given & { readonly node: string | undefined; reado
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const { storage, runId } = yield* connectRun(given.db, given.run, "read")
+      const { storage, runId } = yield* connectRun(given.db, given.run)
       const details = yield* storage.inspect(runId)
       if (given.node === undefined) {
         if (details.run.status !== "finished") return yield* new NoOutput({ runId, status: details.run.status })

@@ -49,7 +49,7 @@ const print = (given: Given, command: string, text: (event: LoggedEvent, created
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const { storage, runId } = yield* connectRun(given.db, given.run, "read")
+      const { storage, runId } = yield* connectRun(given.db, given.run)
       const { afterSeq, from } = yield* sinceOf(given.since, command)
       const [created] = yield* storage.events(runId, { limit: 1 })
       const seen = yield* Ref.make(afterSeq)

@@ -69,10 +69,7 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usu
 
 /** Whether there is a run of this very id: one may read like a file. */
 const isRun = ({ db, target }: { readonly db: string | undefined; readonly target: string }) =>
-  Effect.map(
-    Effect.option(Effect.scoped(connectRun(db, target, "read"))),
-    (found) => Option.isSome(found) && found.value.runId === target,
-  )
+  Effect.map(Effect.option(Effect.scoped(connectRun(db, target))), (found) => Option.isSome(found) && found.value.runId === target)
 
 /** Shows a plan. */
 export const graph = (
@@ -85,7 +82,7 @@ export const graph = (
         const { name, plan } = yield* draw(yield* load(given.target, { exported: given.export }), given.input)
         return shown({ workflow: name, runId: null, roots: PlanTree.parse(plan.text) }, given.format)
       }
-      const { storage, runId } = yield* connectRun(given.db, given.target, "read")
+      const { storage, runId } = yield* connectRun(given.db, given.target)
       const { run, nodes } = yield* storage.inspect(runId)
       return shown({ workflow: run.workflow, runId, roots: PlanTree.parse(yield* storage.plan(runId), nodes) }, given.format)
     }),
@@ -187,7 +184,7 @@ interface StoredRun {
 
 const runOf = (db: string | undefined, run: string) =>
   Effect.gen(function* () {
-    const { storage, runId } = yield* connectRun(db, run, "read")
+    const { storage, runId } = yield* connectRun(db, run)
     const { workflow } = (yield* storage.inspect(runId)).run
     return { runId, workflow, state: yield* storage.load(runId), plan: yield* storage.plan(runId) } satisfies StoredRun
   })

@@ -18,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { anyFile, resumeLine } from "../CommandLine.ts"
-import { filename, findRun, locate, named, nameFor, nearest, open, sourceOf } from "../Database.ts"
+import { filename, locate, named, nameFor, nearest, open, sourceOf, wholeRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile, NoSource, NoSuchRun, type Tagged } from "../Errors.ts"
 import type { Host } from "../Host.ts"
@@ -148,7 +148,7 @@ const resumed = (
       Effect.gen(function* () {
         const storage = yield* open(file, "read")
         const asked = intent.runId as string
-        const runId = intent.isWhole ? asked : yield* findRun({ file }, asked)
+        const runId = intent.isWhole ? asked : yield* wholeRun({ file, storage }, asked)
         const details = yield* Effect.catchTag(storage.inspect(runId), "RunNotFound", () => new NoSuchRun({ runId, db: file }))
         const { parent } = details.run
         const above = parent?.isAttached === true ? (yield* storage.inspect(parent.runId)).run : undefined

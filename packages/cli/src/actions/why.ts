@@ -13,7 +13,7 @@ import * as Why from "../Why.ts"
 export const why = (given: { readonly db: string | undefined; readonly run: string }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run, "read")
+      const { storage, runId } = yield* connectRun(given.db, given.run)
       const now = yield* Clock.currentTimeMillis
       const details = yield* storage.inspect(runId)
       const waits = yield* storage.waits({ runId })

@@ -4,7 +4,7 @@
 import { argument, define, integer, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
-const run = argument("run", "The run: its id, or how it begins")
+const run = argument("run", "The id of the run")
 
 const request = text("request", "id", "The request that is meant, as it is printed with what is asked; any other is refused")
 

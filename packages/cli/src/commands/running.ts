@@ -74,7 +74,7 @@ export const retry = define({
   summary: "Gives a failed node of a run a fresh budget, to be run again when the run goes on.",
   examples: [{ line: "smithers retry m1abc2 fix-3", does: "Has fix-3 run again." }],
   parameters: {
-    run: argument("run", "The run: its id, or how it begins"),
+    run: argument("run", "The id of the run"),
     node: argument("node", "The node"),
     iteration: integer("iteration", "Its iteration; the latest unless told"),
   },
@@ -82,7 +82,7 @@ export const retry = define({
   action: () => import("../actions/control.ts").then(({ retry }) => retry),
 })
 
-const runArgument = argument("run", "The run: its id, or how it begins")
+const runArgument = argument("run", "The id of the run")
 
 export const cancel = define({
   path: ["cancel"],

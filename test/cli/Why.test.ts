@@ -70,6 +70,7 @@ const known = (
   details: {
     ...{ run: run(details.run ?? {}), nodes: details.nodes ?? [], attempts: [], input: {}, output: undefined, failure: null },
     isTold: details.isTold ?? false,
+    cancel: null,
   },
   waits: [],
   now,

@@ -206,7 +206,7 @@ describe("commands that tell", () => {
       await place.json("down", "--workflow", "triage")
       expect((await place.run("why", "pay-1")).stdout).toContain("Run pay-1 was cancelled")
       // It is not over for good.
-      expect((await place.run("up", "--resume", "pay-1")).code).toBe(3)
+      expect((await place.run("up", "--resume", "pay-1", "--uncancel")).code).toBe(3)
     } finally {
       place.remove()
     }

@@ -256,7 +256,10 @@ export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).bu
     await until(async () => (await statusOf("c")) === "running", "it runs")
     expect((await place.json("cancel", "c", "--reason", "enough")).value).toMatchObject({ isHeard: true })
     const { code, stdout } = await running.result
-    expect([code, stdout]).toEqual([2, "Run c was cancelled: enough.\nTake that back: smithers up --resume c\n"])
+    expect([code, stdout]).toEqual([
+      2,
+      "Run c was cancelled: enough.\nTake that back, and do again what was undone: smithers up --resume c --uncancel\n",
+    ])
   })
 
   it("that waits for a child run says what that waits for, and goes on wherever either is taken up", async () => {

@@ -668,6 +668,68 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("a cancellation is known before its run hears of it, and until the run has ended", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        const known = Effect.map(storage.inspect("r"), ({ cancel }) => cancel)
+        expect(yield* known).toBeNull()
+        yield* storage.deliver(cancel("c", "r", "because"))
+        expect(yield* known).toEqual({ reason: "because", isHeard: false })
+        yield* run.commit([{ _tag: "CancelRequested", reason: "because" }], { consumed: ["c"] })
+        expect(yield* known).toEqual({ reason: "because", isHeard: true })
+        yield* run.commit([{ _tag: "RunCancelled", reason: "because" }])
+        expect(yield* known).toBeNull()
+        yield* run.claim(["cancelled"])
+        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, gone: 0 }])
+        expect(yield* known).toBeNull()
+      }),
+    )
+
+    holds("what was said to one asking of a node says nothing of the next", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const asks = { _tag: "WaitStarted", nodeId: "a", iteration: 0, kind: "approval", request: null, digest: "d1" } as const
+        yield* run.commit([started, asks])
+        const [first] = yield* storage.waits({ runId: "r" })
+        expect(first).toMatchObject({ asked: 2, timesAsked: 1, requestId: "2-d1", decidedAt: null, refusals: 0 })
+        const said = {
+          _tag: "Decide",
+          nodeId: "a",
+          iteration: 0,
+          approved: true,
+          asked: 2,
+          digest: "d1",
+          by: "ann",
+          note: "n",
+        } as const
+        yield* storage.deliver({ id: "d", runId: "r", at: start, command: said })
+        const heard = { isAnswered: true, approved: true, by: "ann", note: "n", decidedAt: start }
+        expect(yield* storage.waits({ runId: "r" })).toMatchObject([heard])
+        yield* run.commit([{ ...asks, digest: "d2" }])
+        const other = { asked: 3, timesAsked: 2, requestId: "3-d2", isAnswered: false, approved: null, by: null, decidedAt: null }
+        expect(yield* storage.waits({ runId: "r", isAnswered: false })).toMatchObject([other])
+        yield* run.commit([asks])
+        expect(yield* storage.waits({ runId: "r", isAnswered: false })).toMatchObject([
+          { ...other, asked: 4, timesAsked: 3, requestId: "4-d1" },
+        ])
+        expectSame(yield* storage.load("r"), run.state())
+      }),
+    )
+
+    holds("how many answers were refused is known, and why the last was", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const place = { nodeId: "a", iteration: 0 }
+        yield* run.commit([started, { _tag: "WaitStarted", ...place, kind: "human", request: null }])
+        const answered = { _tag: "TaskAnswered", ...place, value: 1 } as const
+        for (const issue of ["one", "two"]) yield* run.commit([answered, { _tag: "AnswerRefused", ...place, issues: [issue] }])
+        expect(yield* storage.waits({ runId: "r" })).toMatchObject([{ refusals: 2, refused: ["two"] }])
+        yield* run.commit([{ _tag: "WaitStarted", ...place, kind: "human", request: 1 }])
+        expect(yield* storage.waits({ runId: "r" })).toMatchObject([{ refusals: 0, refused: null }])
+      }),
+    )
+
     holds("a command that is delivered again does nothing, also once it was taken care of", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")

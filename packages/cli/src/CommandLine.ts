@@ -40,12 +40,20 @@ export const withRun = (words: ReadonlyArray<string>, begins: string, runId: str
 /** Words that say whether there is something to resume, and not what. */
 const booleans = new Set(["true", "false"])
 
+/** Options that name a run to resume. */
+const resuming = (runId: string): ReadonlyArray<Option> =>
+  isPlain(runId) && !booleans.has(runId) ? [["resume", runId]] : [["run-id", runId], "resume"]
+
 /** The command that resumes a run. `file` names its workflow where the run does not know it, or stands for that. */
-export const resumeLine = (db: string | undefined, runId: string, file?: string): string => {
-  const isWord = isPlain(runId) && !booleans.has(runId)
-  const options: ReadonlyArray<Option> = isWord ? [["resume", runId]] : [["run-id", runId], "resume"]
-  return commandLine(db, file === undefined ? "up" : `up ${file}`, [], options)
-}
+export const resumeLine = (db: string | undefined, runId: string, file?: string): string =>
+  commandLine(db, file === undefined ? "up" : `up ${file}`, [], resuming(runId))
+
+/** The command that takes a cancellation back: it runs again what was undone, and so has a word of its own. */
+export const uncancelLine = (db: string | undefined, runId: string): string =>
+  commandLine(db, "up", [], [...resuming(runId), "uncancel"])
+
+/** The command that carries a cancellation out which nobody works on. */
+export const cancelLine = (db: string | undefined, runId: string): string => commandLine(db, "cancel", [runId], ["wait"])
 
 /** Stands for a file in a command that is printed. */
 export const anyFile = "<workflow file>"

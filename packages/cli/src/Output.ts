@@ -90,7 +90,7 @@ export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flat
 export const Reason = Schema.Struct({
   runId: Schema.String,
   status: Schema.String,
-  /** What holds it, for programs: `approval`, `human`, `signal`, `timer`, `running`, `retrying`, `suspended`, `orphaned`, `stuck`, `paused`, `finished`, `failed`, `cancelled`. */
+  /** What holds it, for programs: `approval`, `human`, `signal`, `timer`, `running`, `retrying`, `suspended`, `orphaned`, `stuck`, `paused`, `cancelling`, `finished`, `failed`, `cancelled`. */
   reason: Schema.String,
   sentence: Schema.String,
   /** Commands that unblock it, the best first; none where there is nothing to do. */
@@ -163,7 +163,7 @@ export const Told = Schema.Struct({
   isHeard: Schema.Boolean,
   /** Of `cancel`, where the run has ended: what could not be undone. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
-  /** The command that takes the run up, where nobody works on it. */
+  /** Commands that take the run up, or carry its cancellation out, where nobody works on it. */
   next: strings,
 })
 
@@ -174,7 +174,13 @@ export const Inbox = Schema.Struct({
 })
 
 /** `down` */
-export const Down = Schema.Struct({ runs: strings })
+export const Down = Schema.Struct({
+  runs: strings,
+  /** Those that nobody works on, and that have something to undo before they end. */
+  pending: strings,
+  /** The command that carries that out. */
+  next: strings,
+})
 
 /** A line of `supervise`. */
 export const Supervised = Schema.Struct({

@@ -4,7 +4,7 @@
 import { text } from "@smithers/core/ErrorInfo"
 import { notUndone, type RunFailure, type Uncompensated } from "@smithers/core/Errors"
 import type { NodeSummary, RunDetails, Stuck, WaitSummary } from "@smithers/core/Storage"
-import { commandLine, type Option, resumeLine } from "./CommandLine.ts"
+import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
 import { titleOf, waitText } from "./Progress.ts"
 import { approversOf, oneOf, questionLines } from "./Question.ts"
 import { longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
@@ -114,7 +114,7 @@ export const triedText = ({ since, tries, again }: Stuck, now: number): string =
 }
 
 const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Known): Omit<Why, "asks"> => {
-  const { run, nodes, failure, isTold } = details
+  const { run, nodes, failure, isTold, cancel } = details
   const { runId } = run
   const it = `Run ${runId}`
   const resume = resumeLine(db, runId)
@@ -129,9 +129,20 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     const also = wait === undefined ? "" : ` It also waits for ${awaited(wait)}.`
     return {
       reason: "stuck",
-      sentence: `${it} cannot be resumed: ${ended(shorten(oneLine(run.stuck.error.message), 500))} ${triedText(run.stuck, now)}${also}`,
+      sentence: `${it} ${cancel === null ? "" : "is to be cancelled, and "}cannot be resumed: ${ended(shorten(oneLine(run.stuck.error.message), 500))} ${triedText(run.stuck, now)}${also}`,
       commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
+  }
+  if (cancel !== null && run.finishedAt === null) {
+    const why = cancel.reason === null ? "" : ` (${shorten(oneLine(cancel.reason), 200)})`
+    if (isOwned) {
+      const busy = nodes.find(({ kind, status }) => kind === "step" && status === "running")
+      const at = busy === undefined ? "" : `, and is at work on "${busy.nodeId}"`
+      const sentence = `${it} is being cancelled${why}${at}`
+      return { reason: "cancelling", sentence, commands: [commandLine(db, "logs", [runId], ["follow"])] }
+    }
+    const sentence = `${it} is to be cancelled${why}: nobody works on it, and something in it is to be undone or ended first`
+    return { reason: "cancelling", sentence, commands: [cancelLine(db, runId), commandLine(db, "supervise")] }
   }
   switch (run.status) {
     case "finished":
@@ -141,7 +152,11 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
         commands: [commandLine(db, "output", [runId])],
       }
     case "cancelled":
-      return { reason: "cancelled", sentence: `${it} was cancelled; resuming takes that back.${left}`, commands: [resume] }
+      return {
+        reason: "cancelled",
+        sentence: `${it} was cancelled; --uncancel takes that back, and does again what was undone.${left}`,
+        commands: [uncancelLine(db, runId)],
+      }
     case "failed": {
       const said = failure === null ? "" : `: ${shorten(oneLine(failure.message), longestFailure)}`
       return { reason: "failed", sentence: `${it} has failed${said}`, commands: [...retryDenied(failure, db), resume] }

@@ -227,7 +227,7 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
   /** What it does wait for. */
   open: Schema.Array(Schema.String),
   /** Why it has stopped waiting for that. */
-  reason: Schema.optional(Schema.Literal("left-plan", "given-up", "superseded", "reset")),
+  reason: Schema.optional(Schema.Literal("left-plan", "given-up", "superseded", "reset", "cancelled")),
 }) {
   override get message(): string {
     const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`
@@ -244,6 +244,7 @@ export const withdrawals = {
   "given-up": "the part of the run that it is in was given up",
   superseded: "the loop that it is in has gone on",
   reset: "it is to run again, and asks anew then",
+  cancelled: "the run is to be cancelled",
 }
 
 /** The time to decide or to answer is over: what the workflow says for that (`onTimeout`) holds. Nothing was changed. */

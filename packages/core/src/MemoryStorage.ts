@@ -26,6 +26,7 @@ import {
   type NewRun,
   type NodeSummary,
   type Opened,
+  type RunDetails,
   type RunSummary,
   requestIdOf,
   Storage,
@@ -170,6 +171,14 @@ export const make = (): StorageShape => {
     }
   }
 
+  /** The cancellation that a run has not ended by yet. */
+  const cancelOf = ({ run, state }: Stored): RunDetails["cancel"] => {
+    if (isEnded(run)) return null
+    if (state.cancel !== undefined) return { reason: state.cancel.reason ?? null, isHeard: true }
+    for (const { runId, command } of inbox.values())
+      if (runId === run.runId && command._tag === "Cancel") return { reason: command.reason ?? null, isHeard: false }
+    return null
+  }
   /** What was said to a wait that its run has not heard of. */
   const said = (wait: WaitSummary): Partial<WaitSummary> | undefined => {
     for (const command of inbox.values()) {
@@ -334,6 +343,7 @@ export const make = (): StorageShape => {
         nodes: [...HashMap.values(entry.state.nodes)].map((record) => summarize(entry, record)).sort(byNode),
         attempts: [...entry.attempts.values()].sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
         isTold: [...inbox.values()].some((command) => command.runId === runId),
+        cancel: cancelOf(entry),
       })),
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>
       Effect.map(find(runId), ({ log }) => log.filter(({ seq }) => seq > afterSeq).slice(0, limit)),

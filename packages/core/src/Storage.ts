@@ -356,6 +356,8 @@ export const RunDetails = Schema.Struct({
   attempts: Schema.Array(AttemptSummary),
   /** Whether something was told to it that nobody has taken up yet. */
   isTold: Schema.Boolean,
+  /** That it is to be cancelled and has not ended yet; `isHeard` once whoever works on it has begun with that. */
+  cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isHeard: Schema.Boolean })),
 })
 export type RunDetails = typeof RunDetails.Type
 

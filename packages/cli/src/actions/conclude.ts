@@ -1,13 +1,13 @@
 /**
  * What is said of a run when nothing goes on any more: how it stands, what it gave, and the commands that bring it on.
  */
-import { notUndone, type StoreError } from "@smithers/core/Errors"
+import { notUndone, type StoreError, type Uncompensated } from "@smithers/core/Errors"
 import * as Status from "@smithers/core/Status"
 import type { RunDetails, StorageShape, WaitSummary } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { commandLine } from "../CommandLine.ts"
+import { commandLine, uncancelLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
@@ -35,22 +35,8 @@ export const conclude = (
         const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}\n${again}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
-      case "cancelled": {
-        const { reason, uncompensated } = result
-        const value = {
-          runId,
-          status: "cancelled",
-          ...(reason === undefined ? {} : { reason }),
-          ...(uncompensated === undefined ? {} : { uncompensated }),
-          next: [resume],
-        }
-        const why = reason === undefined ? "" : `: ${reason}`
-        return {
-          value,
-          text: `Run ${name} was cancelled${why}.${shorten(notUndone(uncompensated), longestFailure)}\nTake that back: ${resume}`,
-          code: Exit.cancelled,
-        } satisfies Reply
-      }
+      case "cancelled":
+        return cancelled(db, runId, result)
       case "paused": {
         const next = [commandLine(db, "unpause", [runId]), resume]
         const text = `Run ${name} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
@@ -62,6 +48,29 @@ export const conclude = (
       }
     }
   })
+
+/** What is said of a run that has ended as cancelled. */
+export const cancelled = (
+  db: string | undefined,
+  runId: string,
+  {
+    reason,
+    uncompensated,
+  }: { readonly reason?: string | undefined; readonly uncompensated?: ReadonlyArray<Uncompensated> | undefined },
+): Reply => {
+  const next = [uncancelLine(db, runId)]
+  const value = {
+    runId,
+    status: "cancelled",
+    ...(reason === undefined ? {} : { reason }),
+    ...(uncompensated === undefined ? {} : { uncompensated }),
+    next,
+  }
+  const why = reason === undefined ? "" : `: ${reason}`
+  const left = shorten(notUndone(uncompensated), longestFailure)
+  const text = `Run ${oneLine(runId)} was cancelled${why}.${left}\nTake that back, and do again what was undone: ${next[0]}`
+  return { value, text, code: Exit.cancelled }
+}
 
 /** What a run gave, in its stored form: that is JSON whatever its schema makes of it. */
 export const finished = (db: string | undefined, { run: { runId }, nodes, output }: RunDetails, how: string): Reply => {

@@ -3,9 +3,17 @@
  */
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
-import { type RunSummary, Storage, type StorageShape } from "@smithers/core/Storage"
+import { RunEnded } from "@smithers/core/Errors"
+import { type RunDetails, type RunSummary, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
+import * as Owners from "@smithers/sqlite/Owners"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { commandLine } from "../CommandLine.ts"
 import { connect, connectWholeRun, type FoundRun } from "../Database.ts"
+import { NoSource } from "../Errors.ts"
+import { Host } from "../Host.ts"
+import * as ProcessWorker from "../ProcessWorker.ts"
 import { plural } from "../Text.ts"
 import { told } from "./told.ts"
 
@@ -19,7 +27,7 @@ type Command = ReturnType<typeof Commands.cancel>
 const tell = (
   given: Given,
   command: string,
-  did: (runId: string, isOver: boolean) => string,
+  did: (runId: string) => string,
   say: (found: FoundRun) => Command,
   node?: { readonly nodeId: string; readonly iteration: number | undefined },
 ) =>
@@ -27,10 +35,8 @@ const tell = (
     Effect.gen(function* () {
       const found = yield* connectWholeRun(given.db, given.run)
       yield* Effect.provideService(say(found), Storage, found.storage)
-      if (command === "cancel") yield* endIdle(found.storage, found.runId)
-      const { run } = yield* found.storage.inspect(found.runId)
       const { nodeId, iteration } = node ?? { nodeId: undefined, iteration: undefined }
-      return yield* told(found, { command, nodeId, iteration, db: given.db, did: did(found.runId, run.status === "cancelled") })
+      return yield* told(found, { command, nodeId, iteration, db: given.db, did: did(found.runId) })
     }),
   )
 
@@ -44,13 +50,59 @@ const endIdle = (storage: StorageShape, runId: string) =>
 
 const reasonOf = (reason: string | undefined) => (reason === undefined ? {} : { reason })
 
+/** How long to wait for news of a run that is to be cancelled, before looking at it again. */
+const lookAgain = "1 second"
+
+/** Whether a run that nobody works on has something to do now: it was told something, it was stopped, or a time of it has come. */
+const canGoOn = ({ run, isTold }: RunDetails, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
+  isTold ||
+  run.status === "suspended" ||
+  run.status === "running" ||
+  waits.some(({ deadline }) => deadline !== null && deadline <= now)
+
+/**
+ * Waits until a run that is to be cancelled has ended. Where nobody works on it, it is taken up in a process of its own, as a supervisor would; what it
+ * waits for on its way out is waited for here.
+ */
+const carryOut = ({ storage, file, runId }: FoundRun) =>
+  Effect.gen(function* () {
+    const { self } = yield* Host
+    const worker = ProcessWorker.make(storage, file, self)
+    for (let version = -1; ; ) {
+      const details = yield* storage.inspect(runId)
+      const { run } = details
+      if (run.finishedAt !== null && run.owner === null) return run.status
+      const now = yield* Clock.currentTimeMillis
+      if (!Owners.isAlive(run, now) && canGoOn(details, yield* storage.waits({ runId }), now)) {
+        const known = yield* worker({ runId, workflow: run.workflow, source: run.source, deaths: 0, mark: "" })
+        if (Either.isLeft(known)) return yield* new NoSource({ runId, workflow: run.workflow })
+        yield* known.right.work
+      }
+      version = yield* Effect.timeoutTo(storage.changes(version), {
+        duration: lookAgain,
+        onSuccess: (news) => news,
+        onTimeout: () => version,
+      })
+    }
+  })
+
 /** Cancels a run. */
-export const cancel = (given: Given & { readonly reason: string | undefined }) =>
-  tell(
-    given,
-    "cancel",
-    (runId, isOver) => (isOver ? `Run ${runId} is cancelled` : `Asked run ${runId} to end as cancelled`),
-    ({ runId }) => Commands.cancel(runId, reasonOf(given.reason)),
+export const cancel = (given: Given & { readonly reason: string | undefined; readonly wait: boolean }) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const found = yield* connectWholeRun(given.db, given.run)
+      const { storage, runId } = found
+      yield* Effect.provideService(Commands.cancel(runId, reasonOf(given.reason)), Storage, storage)
+      yield* endIdle(storage, runId)
+      if (given.wait) {
+        const status = yield* carryOut(found)
+        // It came to its end before it heard of it.
+        if (status !== "cancelled") return yield* new RunEnded({ runId, status })
+      }
+      const { run } = yield* storage.inspect(runId)
+      const did = run.status === "cancelled" ? `Run ${runId} is cancelled` : `Asked run ${runId} to end as cancelled`
+      return yield* told(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: given.db, did })
+    }),
   )
 
 /** Pauses a run. */
@@ -95,6 +147,7 @@ export const down = (given: {
     Effect.gen(function* () {
       const { storage } = yield* connect(given.db, "write")
       const runs: Array<string> = []
+      const pending: Array<string> = []
       const status = ["running", "suspended", "waiting", "paused"] as const
       const filter = {
         status,
@@ -111,8 +164,11 @@ export const down = (given: {
             Effect.catchTag("RunEnded", () => Effect.succeed(false)),
             Effect.provideService(Storage, storage),
           )
-          if (isCancelled) yield* endIdle(storage, runId)
-          if (isCancelled) runs.push(runId)
+          if (!isCancelled) continue
+          yield* endIdle(storage, runId)
+          runs.push(runId)
+          const { run } = yield* storage.inspect(runId)
+          if (run.finishedAt === null && !Owners.isAlive(run, yield* Clock.currentTimeMillis)) pending.push(runId)
         }
         before = page.at(-1)?.runId
         if (page.length < pageSize) break
@@ -121,6 +177,10 @@ export const down = (given: {
         runs.length === 0
           ? "No run is to be cancelled."
           : `Asked ${plural(runs.length, "run")} to end as cancelled: ${runs.join(", ")}`
-      return { value: { runs }, text }
+      const next = pending.length === 0 ? [] : [commandLine(given.db, "supervise", [], ["once"])]
+      const then = next.map(
+        (line) => `\nNobody works on ${pending.join(", ")}, where something is to be undone first. Carry that out: ${line}`,
+      )
+      return { value: { runs, pending, next }, text: `${text}${then.join("")}` }
     }),
   )

@@ -17,6 +17,7 @@ interface Detached {
     readonly tag: ReadonlyArray<string>
     readonly maxConcurrency: number | undefined
     readonly wait: boolean
+    readonly uncancel: boolean
     readonly onIncompatible: "fail" | "rerun" | undefined
   }
   readonly runId: string
@@ -57,6 +58,7 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
       ...(given.maxConcurrency === undefined ? [] : [`--max-concurrency=${given.maxConcurrency}`]),
       ...(given.onIncompatible === undefined ? [] : [`--on-incompatible=${given.onIncompatible}`]),
       ...(given.wait ? ["--wait"] : []),
+      ...(given.uncancel ? ["--uncancel"] : []),
     ]
     const child = spawn(command, [...script, "up", target, ...options], {
       detached: true,

@@ -6,7 +6,7 @@ import * as RunState from "@smithers/core/RunState"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { resumeLine } from "../CommandLine.ts"
+import { cancelLine, commandLine, resumeLine } from "../CommandLine.ts"
 import { type FoundRun, topmost } from "../Database.ts"
 import type { Told } from "../Output.ts"
 import { longestFailure, oneLine, shorten } from "../Text.ts"
@@ -30,10 +30,18 @@ export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration,
     const { run } = yield* storage.inspect(runId)
     // One that has ended meanwhile has heard it.
     const isHeard = Owners.isAlive(run, now) || run.finishedAt !== null
-    const next = isHeard ? [] : [resumeLine(db, yield* topmost(storage, runId))]
+    const isCancelled = command === "cancel"
+    const next = isHeard
+      ? []
+      : isCancelled
+        ? [cancelLine(db, runId), commandLine(db, "supervise")]
+        : [resumeLine(db, yield* topmost(storage, runId))]
     const said = [`${oneLine(did)}.`, ...question.map((line) => `    ${line}`)]
-    const then = next.length === 0 ? [] : [`Nobody works on the run. Take it up: ${next[0]}`]
-    const left = command === "cancel" && run.finishedAt !== null ? RunState.uncompensated(yield* storage.load(runId)) : []
+    const take = isCancelled
+      ? "Nobody works on the run, and something in it is to be undone first. Carry that out"
+      : "Nobody works on the run. Take it up"
+    const then = next.length === 0 ? [] : [`${take}: ${next[0]}`]
+    const left = isCancelled && run.finishedAt !== null ? RunState.uncompensated(yield* storage.load(runId)) : []
     const undone = left.length === 0 ? {} : { uncompensated: left }
     const what = { nodeId: nodeId ?? null, iteration: iteration ?? null, ...decision }
     const lines = [...said, ...then, ...(left.length === 0 ? [] : [shorten(notUndone(left).trim(), longestFailure)])]

@@ -7,6 +7,7 @@ import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
 import type { Settlement } from "@smithers/core/RunDriver"
+import * as RunState from "@smithers/core/RunState"
 import { onStorage } from "@smithers/core/Smithers"
 import { type RunDetails, Storage } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
@@ -17,7 +18,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import { anyFile, resumeLine } from "../CommandLine.ts"
+import { anyFile, cancelLine, resumeLine } from "../CommandLine.ts"
 import { filename, locate, named, nameFor, nearest, open, sourceOf, wholeRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile, NoSource, NoSuchRun, type Tagged } from "../Errors.ts"
@@ -33,7 +34,7 @@ import {
   nameOrNone,
   type WorkflowModule,
 } from "../WorkflowFile.ts"
-import { conclude, finished } from "./conclude.ts"
+import { cancelled, conclude, finished } from "./conclude.ts"
 import { detach } from "./detach.ts"
 import { show } from "./show.ts"
 
@@ -46,6 +47,7 @@ export interface Given {
   readonly tag: ReadonlyArray<string>
   readonly maxConcurrency: number | undefined
   readonly wait: boolean
+  readonly uncancel: boolean
   readonly detach: boolean
   readonly root: string | undefined
   readonly onIncompatible: "fail" | "rerun" | undefined
@@ -68,10 +70,16 @@ const invalid = (problem: string) => Effect.fail(new InvalidUsage({ problem, com
  * Tells files and runs apart: `--resume` may be followed by a run, by true or false, or by the file that comes next. What `--run-id` names is
  * always a run, and a single word beside a lone `--resume` is one too.
  */
-export const meant = ({ workflow, runId, resume }: Pick<Given, "workflow" | "runId" | "resume">): Either.Either<Meant, string> => {
+export const meant = ({
+  workflow,
+  runId,
+  resume,
+  uncancel = false,
+}: Pick<Given, "workflow" | "runId" | "resume"> & { readonly uncancel?: boolean }): Either.Either<Meant, string> => {
   const isResume = resume !== undefined && resume !== "false"
   const isWhole = runId !== undefined
   if (!isResume) {
+    if (uncancel) return Either.left("--uncancel goes with --resume: say which run it is about")
     if (workflow === undefined) return Either.left("Name the file of a workflow, or a run with --resume")
     return Either.right({ target: workflow, runId, isResume, isWhole })
   }
@@ -152,12 +160,16 @@ const resumed = (
         const details = yield* Effect.catchTag(storage.inspect(runId), "RunNotFound", () => new NoSuchRun({ runId, db: file }))
         const { parent } = details.run
         const above = parent?.isAttached === true ? (yield* storage.inspect(parent.runId)).run : undefined
-        return { details, above, source: yield* sourceOf(storage, runId) }
+        const state = details.run.status === "cancelled" ? yield* storage.load(runId) : undefined
+        return { details, above, source: yield* sourceOf(storage, runId), state }
       }),
     )
     const { details, above, source } = existing
     const { runId, workflow } = details.run
     if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
+    const isCancelled = details.run.status === "cancelled" && details.run.owner === null
+    if (isCancelled && !given.uncancel) return stays(given.db, runId, existing.state)
+    if (given.uncancel && !isCancelled) return yield* notCancelled(given.db, details)
     if (details.run.status === "finished") {
       // What it gave is known without its code; but a file that is named is meant to be its.
       if (intent.target !== undefined)
@@ -184,12 +196,29 @@ const resumed = (
     }
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
+    const screen = yield* Screen
     if (Owners.isAlive(details.run, yield* Clock.currentTimeMillis)) {
-      const screen = yield* Screen
       yield* screen.say(`Another process works on run ${runId}; this one follows it, and takes over should that one stop.`)
+    } else if (details.cancel !== null) {
+      yield* screen.say(`Run ${runId} is to be cancelled. This carries it out, and takes nothing back.`)
     }
     return yield* work({ given, file, runId, loaded, input: undefined, existing: details })
   })
+
+/** A run that was cancelled stays so, and what came of it is said. */
+const stays = (db: string | undefined, runId: string, state: RunState.RunState | undefined): Reply => {
+  const left = state === undefined ? [] : RunState.uncompensated(state)
+  return cancelled(db, runId, { reason: state?.cancel?.reason, ...(left.length === 0 ? {} : { uncompensated: left }) })
+}
+
+/** There is no cancellation to take back, or none yet. */
+const notCancelled = (db: string | undefined, { run: { runId, status }, cancel }: RunDetails) => {
+  const problem =
+    cancel === null
+      ? `Run "${runId}" is ${status}, and no cancellation of it can be taken back; leave --uncancel out`
+      : `Run "${runId}" is to be cancelled and has not ended yet; carry that out before it is taken back: ${cancelLine(db, runId)}`
+  return invalid(problem)
+}
 
 const sameWorkflow = (loaded: WorkflowModule, { run: { runId, workflow: stored } }: RunDetails) => {
   const workflow = nameOrNone(loaded.workflow)
@@ -239,7 +268,9 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
       return session
     }
     const engine = yield* Engine
-    const request = { runId, create: undefined, revive: ["failed", "cancelled"], onIncompatible } as const
+    // Its owner may have ended it as cancelled just now.
+    const revive = given.uncancel ? (["failed", "cancelled"] as const) : (["failed"] as const)
+    const request = { runId, create: undefined, revive, onIncompatible }
     const started = yield* engine.start(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, request)
     const result = Effect.map(started.settled, (settlement) => resultOf(runId, settlement))
     const waiting = Effect.map(started.idle, ({ isPaused }) => (isPaused ? "paused" : "waiting"))

@@ -12,6 +12,7 @@ export const runOptions = {
   tag: texts("tag", "tag", "A label to find the run by; may be given more than once"),
   maxConcurrency: integer("max-concurrency", "Steps in flight at once, unless the workflow says so itself; 4 unless told", 1),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals and timers"),
+  uncancel: flag("uncancel", "Take a cancellation back: what was undone or interrupted is done again"),
   detach: flag("detach", "Leave the run to a process of its own and print its run id, process id and log file"),
   root: text("root", "folder", "The folder to work in, and to look for the database from; here unless told"),
   onIncompatible: choice(
@@ -38,7 +39,7 @@ export const up = define({
     resume: optionalText(
       "resume",
       "run|true",
-      "Take up a run that exists, also one that failed or was cancelled, with the input it has",
+      "Take up a run that exists, also one that failed, with the input it has; one that was cancelled only with --uncancel",
     ),
     export: text("export", "name", "The export that is the workflow, where it is not the default one"),
   },
@@ -88,9 +89,16 @@ export const cancel = define({
   path: ["cancel"],
   summary: "Cancels a run: what is in flight is interrupted, and the run ends as cancelled.",
   details:
-    'A run that nobody works on ends at once or, where something in it is to be undone or cancelled first, when it is taken up. "smithers up --resume" takes a cancellation back.',
-  examples: [{ line: "smithers cancel m1abc2 --reason 'wrong branch'", does: "Cancels a run." }],
-  parameters: { run: runArgument, reason: text("reason", "text", "Why, for the record") },
+    'A run that nobody works on ends at once or, where something in it is to be undone or cancelled first, when that is done: with --wait by this command, otherwise by a supervisor. Resuming a run does not take a cancellation back; "smithers up --resume m1abc2 --uncancel" does, and runs again what was undone.',
+  examples: [
+    { line: "smithers cancel m1abc2 --reason 'wrong branch'", does: "Cancels a run." },
+    { line: "smithers cancel m1abc2 --wait", does: "Undoes what the run has done, and stays until it has ended." },
+  ],
+  parameters: {
+    run: runArgument,
+    reason: text("reason", "text", "Why, for the record"),
+    wait: flag("wait", "Stay until the run has ended, and carry the cancellation out where nobody works on it"),
+  },
   output: Output.Told,
   action: () => import("../actions/control.ts").then(({ cancel }) => cancel),
 })

@@ -63,6 +63,8 @@ type SummaryRow = [
   stuck: Text,
 ]
 
+type DetailsRow = [input: Text, output: Text, failure: Text, isTold: number, cancel: Text, toldCancel: Text]
+
 type NodeRow = [
   nodeId: string,
   iteration: number,
@@ -164,8 +166,11 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const isOlder = "(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?6)"
   const selectOlderRuns = prepare<SummaryRow>(listing(isOlder))
   const selectTheseRuns = prepare<SummaryRow>(listing(`run_id IN (SELECT value FROM json_each(?7)) AND (?6 IS NULL OR ${isOlder})`))
-  const selectRun = prepare<[...SummaryRow, input: Text, output: Text, failure: Text, isTold: number]>(
-    `SELECT ${summaryColumns}, r.input, r.output, r.failure, ${isTold} FROM smithers_runs r WHERE r.run_id = ?`,
+  const selectRun = prepare<[...SummaryRow, ...DetailsRow]>(
+    `SELECT ${summaryColumns}, r.input, r.output, r.failure, ${isTold}, r.cancel,
+       (SELECT i.command FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL AND i.command ->> '$._tag' = 'Cancel'
+         ORDER BY i.seq LIMIT 1)
+     FROM smithers_runs r WHERE r.run_id = ?`,
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, ${errorOfNode}, passes,
@@ -233,15 +238,17 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     inspect: (runId) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [input, output, failure, isTold] = row.slice(17) as [Text, Text, Text, number]
+      const [input, output, failure, isTold, heard, told] = row.slice(17) as DetailsRow
+      const run = summaryOf(row)
       return Either.right({
-        run: summaryOf(row),
+        run,
         input: readOptional(input),
         output: readOptional(output),
         failure: failure === null ? null : readFailure(failure),
         nodes: selectNodes.values(runId).map((node) => nodeOf(runId, node)),
         attempts: selectAttempts.values(runId).map((attempt) => attemptOf(runId, attempt)),
         isTold: isTold === 1,
+        cancel: run.finishedAt === null ? cancelOf(heard, told) : null,
       })
     },
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) => {
@@ -251,7 +258,14 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   }
 }
 
-const summaryOf = (row: SummaryRow | readonly [...SummaryRow, Text, Text, Text, number]): RunSummary => {
+const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
+  const text = heard ?? told
+  if (text === null) return null
+  const { reason = null } = JSON.parse(text) as { readonly reason?: string }
+  return { reason, isHeard: heard !== null }
+}
+
+const summaryOf = (row: SummaryRow | readonly [...SummaryRow, ...DetailsRow]): RunSummary => {
   const [runId, workflow, version, status, tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...rest] = row
   const [parentRunId, parentNodeId, parentIteration, isAttached, stuck] = rest as [Text, Text, number | null, number | null, Text]
   const times = { createdAt, updatedAt, finishedAt }

@@ -98,6 +98,19 @@ describe("check", () => {
     }
   })
 
+  it("warns of a task's id with a slip in it, and so do up and why at the end of a run that has read it in vain", async () => {
+    const { code, problems, name } = await checked(`<Task id="review" output={outputs.plan}>{{ text: "x" }}</Task>
+      {ctx.latest(outputs.plan, "reveiw")?.text}`)
+    const slip = 'reads the output "plan" of "reveiw", and no task is that: did you mean "review"?'
+    expect([code, problems]).toEqual([0, [{ kind: "warning", message: `a component (at smithers) ${slip}` }]])
+    const said = 'But the output "plan" of "reveiw" was read, and nothing in the run was that task: did you mean "review"?'
+    const up = await place.run("up", name, "--run-id", "slip")
+    expect([up.code, up.stdout]).toEqual([0, expect.stringContaining(said)])
+    expect((await place.run("why", "slip")).stdout).toContain(said)
+    const strayReads = [{ nodeId: "reveiw", output: "plan", meant: "review" }]
+    expect(await place.json("up", name, "--run-id", "slip")).toMatchObject({ value: { strayReads } })
+  })
+
   it("says nothing of a workflow in which nothing is wrong", async () => {
     const { code, problems } = await checked(`<Task id="write" output={outputs.plan} agent={agent}>Write</Task>
       <Task id="send" agent={agent}>Send {ctx.output(outputs.plan, { nodeId: "write" }).text}</Task>`)

@@ -3,7 +3,7 @@
  * them. Fields are only ever added. Times are epoch milliseconds.
  */
 import * as Errors from "@smithers/core/Errors"
-import { RunEvent } from "@smithers/core/RunEvent"
+import { RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as Status from "@smithers/core/Status"
 import * as Storage from "@smithers/core/Storage"
 import * as Schema from "effect/Schema"
@@ -43,6 +43,8 @@ export const Stopped = Schema.Struct({
   output: Schema.optional(Schema.Unknown),
   /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
   exhausted: Schema.optional(Schema.Array(Schema.Struct({ ...node, passes: Schema.Number }))),
+  /** Reads of outputs by which nothing was found, as no task was the one that was meant; where there are any. */
+  strayReads: Schema.optional(Schema.Array(StrayRead)),
   error: Schema.optional(RunFailure),
   reason: Schema.optional(Schema.String),
   /** Of a cancelled run: what its sagas, and those of its child runs, could not undo. */

@@ -3,6 +3,7 @@
  */
 import { text } from "@smithers/core/ErrorInfo"
 import { notUndone, type RunFailure, type Uncompensated } from "@smithers/core/Errors"
+import { sayStray } from "@smithers/core/RunEvent"
 import type { NodeSummary, RunDetails, Stuck, WaitSummary } from "@smithers/core/Storage"
 import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
 import { titleOf, waitText } from "./Progress.ts"
@@ -98,7 +99,7 @@ export const why = (known: Known): Why => {
   const asks = known.waits.filter(
     (wait) => wait.requestId !== null && commandsFor(wait, known.db).some((command) => found.commands.includes(command)),
   )
-  return { ...found, sentence: ended(oneLine(found.sentence)), asks }
+  return { ...found, sentence: oneLine(`${ended(found.sentence)}${strays(known.details)}`), asks }
 }
 
 const ended = (sentence: string): string => (/[.?!]$/.test(sentence) ? sentence : `${sentence}.`)
@@ -259,6 +260,10 @@ const alsoExhausted = (nodes: ReadonlyArray<NodeSummary>): string => {
   const said = exhausted(nodes)
   return said === undefined ? "" : `, but ${said}`
 }
+
+/** What the run read in vain, as sentences that follow another. */
+export const strays = ({ strayReads = [] }: Pick<RunDetails, "strayReads">): string =>
+  strayReads.map((read) => ` But ${sayStray(read)}${read.meant === undefined ? "." : ""}`).join("")
 
 /** The same as a sentence of its own; `undefined` where there is none. */
 export const exhausted = (nodes: ReadonlyArray<NodeSummary>): string | undefined => {

@@ -340,6 +340,7 @@ export const make = (): StorageShape => {
         input: structuredClone(entry.created.input),
         output: structuredClone(entry.state.output),
         failure: entry.state.failure ?? null,
+        ...(entry.state.strayReads === undefined ? {} : { strayReads: entry.state.strayReads }),
         nodes: [...HashMap.values(entry.state.nodes)].map((record) => summarize(entry, record)).sort(byNode),
         attempts: [...entry.attempts.values()].sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
         isTold: [...inbox.values()].some((command) => command.runId === runId),

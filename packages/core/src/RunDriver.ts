@@ -48,7 +48,7 @@ import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
-import type { OutputSource, RunEvent } from "./RunEvent.ts"
+import { type OutputSource, type RunEvent, type StrayRead, sayStray } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as StepProgram from "./StepProgram.ts"
@@ -65,6 +65,8 @@ export interface Planner {
   readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
   /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
   readonly tables?: () => ReadonlyArray<OutputTable> | undefined
+  /** What was read, and no task of the run was ever the one that was meant. */
+  readonly strayReads?: (state: RunState.RunState) => ReadonlyArray<StrayRead>
 }
 
 /** What is run. `R` is what its steps need. */
@@ -90,8 +92,10 @@ export type Settlement =
       readonly output: unknown
       /** Its loops that made all their passes without their `until` holding. */
       readonly exhausted?: ReadonlyArray<RunState.Exhausted>
+      /** What it read in vain. */
+      readonly strayReads?: ReadonlyArray<StrayRead>
     }
-  | { readonly _tag: "Failed"; readonly failure: RunFailure }
+  | { readonly _tag: "Failed"; readonly failure: RunFailure; readonly strayReads?: ReadonlyArray<StrayRead> }
   | {
       readonly _tag: "Cancelled"
       readonly reason: string | undefined
@@ -235,7 +239,7 @@ export const recall = <R>(
   Effect.gen(function* () {
     const state = yield* storage.load(runId)
     if (state.status === "cancelled") return cancelled(state)
-    if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure } as const
+    if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure, ...strayIn(state.strayReads) } as const
     const output = yield* readOutput(definition, state, state.from, state.output)
     return finished(() => assemble(output), state)
   }) as Effect.Effect<Settlement, DriverError, R>
@@ -282,7 +286,7 @@ const readOutput = (
 /** Several callers may be given the output, and none of them can change it for the others. */
 const finished = (give: () => unknown, state: RunState.RunState): Settlement => {
   const exhausted = RunState.exhausted(state)
-  const said = exhausted.length === 0 ? {} : { exhausted }
+  const said = { ...(exhausted.length === 0 ? {} : { exhausted }), ...strayIn(state.strayReads) }
   const output = give()
   if (isShareable(output)) return { _tag: "Finished", output, ...said }
   return {
@@ -293,6 +297,9 @@ const finished = (give: () => unknown, state: RunState.RunState): Settlement => 
     ...said,
   }
 }
+
+const strayIn = (strayReads: ReadonlyArray<StrayRead> | undefined) =>
+  strayReads === undefined || strayReads.length === 0 ? {} : { strayReads }
 
 const makePlan = (planner: Planner, state: RunState.RunState, values: Scheduler.Values) =>
   Effect.filterOrFail(
@@ -629,7 +636,11 @@ const loop = (
         const decision: Omit<Scheduler.Decision, "state" | "events"> = isStale ? undecided : decide()
 
         const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts, refused)
-        if (settlement !== undefined) happen(settlement.event)
+        if (settlement !== undefined) {
+          const stray = strayIn(planner.strayReads?.(state))
+          happen({ ...settlement.event, ...stray })
+          Object.assign(settlement.settlement, stray)
+        }
         const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
         knownPlan = plan.text
         const committing = yield* Effect.either(commit(changed))
@@ -646,6 +657,7 @@ const loop = (
         commits.tick()
         if (settlement !== undefined) {
           yield* Metric.increment(settlement.count)
+          for (const stray of state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${sayStray(stray)}`)
           return settlement.settlement
         }
         for (const start of decision.starts) {

@@ -274,14 +274,37 @@ const OutputSource: Schema.Schema<OutputSource> = Schema.Union(
 ).annotations({ identifier: "OutputSource" })
 
 /** `from` names the rows (`<node>/<iteration>`) that gave the output, so that it can be read back without the plan. */
-export const RunFinished = Schema.TaggedStruct("RunFinished", { output: Stored, from: Schema.optional(OutputSource) })
+/** A read by which nothing was found, as no task of the run was ever the one that it names, or gave the output that it asks for. */
+export const StrayRead = Schema.Struct({
+  /** The task that was named. */
+  nodeId: Schema.optional(Schema.String),
+  /** The key of the output. */
+  output: Schema.String,
+  /** A task that may have been meant: its id is nearly the same. */
+  meant: Schema.optional(Schema.String),
+})
+export type StrayRead = typeof StrayRead.Type
 
-export const RunFailed = Schema.TaggedStruct("RunFailed", { failure: RunFailure })
+/** The same as a sentence. */
+export const sayStray = ({ nodeId, output, meant }: StrayRead): string => {
+  const [read, nothing] =
+    nodeId === undefined ? [`the output "${output}"`, "gave it"] : [`the output "${output}" of "${nodeId}"`, "was that task"]
+  const instead = meant === undefined ? "look for a slip in its name" : `did you mean "${meant}"?`
+  return `${read} was read, and nothing in the run ${nothing}: ${instead}`
+}
+
+/** What was read in vain, where there is any. */
+const stray = { strayReads: Schema.optional(Schema.Array(StrayRead)) }
+
+export const RunFinished = Schema.TaggedStruct("RunFinished", { output: Stored, from: Schema.optional(OutputSource), ...stray })
+
+export const RunFailed = Schema.TaggedStruct("RunFailed", { failure: RunFailure, ...stray })
 
 /** `uncompensated` names what its sagas, and those of its child runs, could not undo. */
 export const RunCancelled = Schema.TaggedStruct("RunCancelled", {
   reason: Schema.optional(Schema.String),
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
+  ...stray,
 })
 
 /** Any event of a run. */

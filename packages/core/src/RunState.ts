@@ -9,7 +9,7 @@ import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { compensationSuffix, type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Millis from "./Millis.ts"
-import type { FailureCause, OutputSource, RunEvent, WaitKind } from "./RunEvent.ts"
+import type { FailureCause, OutputSource, RunEvent, StrayRead, WaitKind } from "./RunEvent.ts"
 
 /**
  * Nobody works on a run that is `suspended`, although it could go on, `waiting`, until something comes from outside, or `paused`, until
@@ -200,6 +200,8 @@ export interface RunState {
   /** The rows that gave the output. */
   readonly from: OutputSource | undefined
   readonly failure: RunFailure | undefined
+  /** Of a run that has ended: what it read in vain. */
+  readonly strayReads: ReadonlyArray<StrayRead> | undefined
   /** Set once a cancellation was asked for. */
   readonly cancel: { readonly reason: string | undefined } | undefined
   readonly isPaused: boolean
@@ -225,6 +227,7 @@ export const empty = (runId: string): RunState => ({
   output: undefined,
   from: undefined,
   failure: undefined,
+  strayReads: undefined,
   cancel: undefined,
   isPaused: false,
   parent: undefined,
@@ -334,16 +337,22 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
       const cancel = isEnded(state) ? undefined : state.cancel
       // Edited code may take what its former self refused.
       const signals = state.signals.map(({ refusedBy: _, ...signal }) => signal)
-      return { ...state, status: "running", output: undefined, failure: undefined, cancel, signals }
+      return { ...state, status: "running", output: undefined, failure: undefined, strayReads: undefined, cancel, signals }
     }
     case "PlanChanged":
       return state
     case "CancelRequested":
       return { ...state, cancel: { reason: event.reason } }
     case "RunFinished":
-      return { ...withdrawAll(state, at), status: "finished", output: event.output as Json | undefined, from: event.from }
+      return {
+        ...withdrawAll(state, at),
+        status: "finished",
+        output: event.output as Json | undefined,
+        from: event.from,
+        strayReads: event.strayReads,
+      }
     case "RunFailed":
-      return { ...withdrawAll(state, at), status: "failed", failure: event.failure }
+      return { ...withdrawAll(state, at), status: "failed", failure: event.failure, strayReads: event.strayReads }
     case "RunCancelled":
       return { ...withdrawAll(state, at), status: "cancelled", cancel: { reason: event.reason } }
     case "RunPaused":

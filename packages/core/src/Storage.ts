@@ -20,7 +20,7 @@ import {
   type WorkflowMismatch,
 } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
-import { RestKind, RunEvent, Withdrawal } from "./RunEvent.ts"
+import { RestKind, RunEvent, StrayRead, Withdrawal } from "./RunEvent.ts"
 import type { Parent, RunState } from "./RunState.ts"
 
 /** What a run is created from. `input` is its stored form. */
@@ -352,6 +352,8 @@ export const RunDetails = Schema.Struct({
   input: Schema.Unknown,
   output: Schema.Unknown,
   failure: Schema.NullOr(RunFailure),
+  /** Of a run that has ended: what it read in vain, where there is any. */
+  strayReads: Schema.optional(Schema.Array(StrayRead)),
   nodes: Schema.Array(NodeSummary),
   attempts: Schema.Array(AttemptSummary),
   /** Whether something was told to it that nobody has taken up yet. */

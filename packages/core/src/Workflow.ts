@@ -33,6 +33,7 @@ import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
+import type { StrayRead } from "./RunEvent.ts"
 import type { Exhausted } from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
 import * as Settings from "./Settings.ts"
@@ -69,8 +70,15 @@ export type RunResult<A> =
       readonly output: A
       /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
       readonly exhausted?: ReadonlyArray<Exhausted>
+      /** Reads of outputs by which nothing was found, as no task was the one that was meant; where there are any. */
+      readonly strayReads?: ReadonlyArray<StrayRead>
     }
-  | { readonly _tag: "failed"; readonly runId: string; readonly error: RunFailure }
+  | {
+      readonly _tag: "failed"
+      readonly runId: string
+      readonly error: RunFailure
+      readonly strayReads?: ReadonlyArray<StrayRead>
+    }
   | {
       readonly _tag: "cancelled"
       readonly runId: string
@@ -431,9 +439,9 @@ const outcome = <A>(runId: string, settlement: Settlement): Effect.Effect<A, Run
 const result = <A>(runId: string, settlement: Settlement | Idle): RunResult<A> => {
   switch (settlement._tag) {
     case "Finished":
-      return { _tag: "finished", runId, output: settlement.output as A, ...exhaustedOf(settlement) }
+      return { _tag: "finished", runId, output: settlement.output as A, ...exhaustedOf(settlement), ...strayIn(settlement) }
     case "Failed":
-      return { _tag: "failed", runId, error: settlement.failure }
+      return { _tag: "failed", runId, error: settlement.failure, ...strayIn(settlement) }
     case "Cancelled":
       return { _tag: "cancelled", runId, reason: settlement.reason, ...saidOf(settlement) }
     case "Idle":
@@ -443,6 +451,9 @@ const result = <A>(runId: string, settlement: Settlement | Idle): RunResult<A> =
 
 const exhaustedOf = ({ exhausted }: { readonly exhausted?: ReadonlyArray<Exhausted> }) =>
   exhausted === undefined ? {} : { exhausted }
+
+const strayIn = ({ strayReads }: { readonly strayReads?: ReadonlyArray<StrayRead> }) =>
+  strayReads === undefined ? {} : { strayReads }
 
 /** What a cancellation says, as far as there is any of it. */
 const saidOf = ({ reason, uncompensated }: Extract<Settlement, { readonly _tag: "Cancelled" }>) => ({

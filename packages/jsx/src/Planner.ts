@@ -5,10 +5,10 @@
 import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
-import { compositeKey, isNodeId, type NodeId, type NodeKey, shownId } from "@smithers/core/Ids"
+import { compositeKey, isNodeId, type NodeId, type NodeKey, nodeKey, shownId } from "@smithers/core/Ids"
 import * as Plan from "@smithers/core/Plan"
 import type * as RunDriver from "@smithers/core/RunDriver"
-import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
+import type { FailureCause, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"
@@ -19,6 +19,7 @@ import { type HostNode, isText } from "./HostNode.ts"
 import { elsewhen } from "./internal/elsewhen.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
+import { nearestTo } from "./internal/nearest.ts"
 import { isLeaf, Misplaced, propsOf, refuse } from "./internal/place.ts"
 import { givenAround } from "./internal/provisional.ts"
 import * as Reading from "./internal/reading.ts"
@@ -46,6 +47,9 @@ export interface Planner extends RunDriver.Planner {
   readonly draw: (state: RunState.RunState, values: Values) => Drawn
   /** Asks an author's functions outside a run: what is not there is pending. Answers with all that they have read by node. */
   readonly asking: (ask: () => void) => ReadonlyArray<Reading.Read>
+  readonly strayReads: (state: RunState.RunState) => ReadonlyArray<StrayRead>
+  /** The task that a read may have meant, where it names one that is not there. */
+  readonly nearMiss: (read: Reading.Read) => NodeId | undefined
 }
 
 /**
@@ -94,6 +98,19 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     layout: within,
   })
 
+  /** What the last render has read. */
+  let renderedReads: ReadonlyArray<Reading.Read> = []
+  /** What functions have read when no task was the one that was meant. */
+  const functionReads = new Map<string, Reading.Read>()
+  const isStray = ({ nodeId, table }: Reading.Read): boolean =>
+    nodeId === undefined
+      ? !layout.writers.has(table) && rows?.writersOf(table).length === 0
+      : !layout.tasks.has(nodeId) && rows?.tableOf(nodeId) === undefined
+  const strayOf = ({ nodeId, table }: Reading.Read): StrayRead => {
+    if (nodeId === undefined) return { output: table }
+    const meant = nearestTo(nodeId, layout.tasks.keys())
+    return { nodeId, output: table, ...(meant === undefined ? {} : { meant }) }
+  }
   /** What functions read that are asked outside a run. */
   let asked: Array<Reading.Read> | undefined
   const ctxAt: Lowering["ctxAt"] = (state, loop, noteRead, onPending) =>
@@ -107,6 +124,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         onRead: (read, found) => {
           noteRead(readOf(read.table, found, state))
           asked?.push(read)
+          if (isStray(read)) functionReads.set(readKey(read), read)
         },
         absent: (read) => {
           if (onPending === undefined && asked === undefined) return missing(read)
@@ -179,8 +197,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
         return pass
       },
       onRead: (read, { key }) => {
-        // A table's key holds no "/", and what comes last may hold anything.
-        reads.set(`${read.pass ?? ""}/${read.table}/${read.nodeId ?? ""}`, { read, key })
+        reads.set(readKey(read), { read, key })
         noteLookup(read)
       },
       onIteration: (loop) => loops.add(loop),
@@ -322,6 +339,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     try {
       const { lowered, reads, loops, passes, catches } = settle(state)
       checkEarly(state, lowered)
+      renderedReads = [...reads.values()].map(({ read }) => read)
       watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
       const plan = Plan.make(lowered.name, lowered.root, lowered.pending, true)
       checkIds(state, plan)
@@ -336,6 +354,15 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
 
   return {
     draw,
+    strayReads: (state) => {
+      const found = new Map<string, StrayRead>()
+      for (const read of [...renderedReads, ...functionReads.values()]) {
+        const isKnown = read.nodeId !== undefined && HashMap.has(state.nodes, nodeKey(read.nodeId, 0))
+        if (!isKnown && isStray(read)) found.set(compositeKey(read.nodeId ?? "", read.table), strayOf(read))
+      }
+      return [...found.values()]
+    },
+    nearMiss: (read) => (isStray(read) ? strayOf(read).meant : undefined),
     asking: (ask) => {
       const reads: Array<Reading.Read> = []
       asked = reads
@@ -360,6 +387,9 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     },
   }
 }
+
+/** A read as a key. That of a table holds no "/", and what comes last may hold anything. */
+const readKey = ({ pass, table, nodeId }: Reading.Read): string => `${pass ?? ""}/${table}/${nodeId ?? ""}`
 
 /** The ids in a plan, without those of what undoes something. */
 const idsIn = ({ positions, size }: Plan.Plan): ReadonlySet<NodeId> =>

@@ -25,7 +25,7 @@ import {
   whereOf,
 } from "./internal/place.ts"
 import { followsUse, heldBackBy, isHeldByOther, madeAfter } from "./internal/provisional.ts"
-import type { Layout, Standing } from "./internal/reading.ts"
+import type { Layout, Read, Standing } from "./internal/reading.ts"
 import { noTable } from "./internal/rows.ts"
 import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
@@ -55,6 +55,8 @@ export interface Lowered {
   /** For whoever looks at the plan; a run has no use for them. */
   readonly tasks: () => ReadonlyArray<PlacedTask>
   readonly nodes: () => ReadonlyArray<HostNode>
+  /** What was read, and by which components as far as that is known. */
+  readonly lookups: () => ReadonlyArray<{ readonly read: Read; readonly where: string }>
   /** For a node: whether a task begins only when that node is over, or is the node. */
   readonly comesAfter: Survey["comesAfter"]
   readonly pending: ReadonlyArray<PendingRead>
@@ -176,6 +178,14 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     layout: survey.layout,
     tasks: survey.tasks,
     nodes: survey.nodes,
+    lookups: () => {
+      const where = new Map<Read, string>()
+      for (const node of survey.nodes()) {
+        for (const read of stampOf(propsOf(node))?.scope.lookups ?? []) if (!where.has(read)) where.set(read, whereOf(node))
+        for (const read of node.lookupsInside) where.set(read, whereOf(node))
+      }
+      return lookups.map((read) => ({ read, where: where.get(read) ?? "smithers" }))
+    },
     comesAfter: survey.comesAfter,
     pending: distinct(pending),
     loopsOf: survey.loopsOf,

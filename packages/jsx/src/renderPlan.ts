@@ -90,7 +90,7 @@ export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: Render
     pending: plan.pending,
     impurities,
     faults: first?.faults ?? [],
-    warnings: lowered.concerns(),
+    warnings: [...lowered.concerns(), ...misspelt(made.drawn, made.planner, first?.reads ?? [])],
   }
 }
 
@@ -107,6 +107,7 @@ const look = ({ drawn, planner, state, values }: Made) => {
   const { plan, lowered } = drawn
   const said = [...Purity.saidIn(lowered)]
   const faults: Array<string> = []
+  const looked: Array<readonly [reader: string, read: Read]> = []
   const contextOf = (position: number): { readonly [name: string]: unknown } => {
     const needs = (plan.needs[position] ?? []).map(({ name, target }) => {
       const node = plan.nodes[target]
@@ -123,10 +124,27 @@ const look = ({ drawn, planner, state, values }: Made) => {
       const answer = tryOr(() => Purity.answerTo(question, state), undefined)
       if (answer !== undefined) said.push(answer)
     })
+    looked.push(...reads.map((read) => [`"${question.name}" of ${Purity.subjectOf(question.node)}`, read] as const))
     const late = reads.find((read) => read.pass !== "latest" && comesAfter(read) && !isKnown(read, values))
     if (late !== undefined) faults.push(`${Purity.subjectOf(question.node)}: ${readsLater(`"${question.name}"`, late)}`)
   }
-  return { said, faults }
+  return { said, faults, reads: looked }
+}
+
+/** Reads of tasks that are not there, where the id of one that is is nearly the same. */
+const misspelt = (
+  { lowered }: Planner.Drawn,
+  { nearMiss }: Planner.Planner,
+  asked: ReadonlyArray<readonly [reader: string, read: Read]>,
+): ReadonlyArray<string> => {
+  const found = new Map<string, string>()
+  const drawn = lowered.lookups().map(({ where, read }) => [`a component (at ${where})`, read] as const)
+  for (const [reader, read] of [...drawn, ...asked]) {
+    const meant = nearMiss(read)
+    const said = `${reader} reads the output "${read.table}" of "${read.nodeId}", and no task is that: did you mean "${meant}"?`
+    if (meant !== undefined) found.set(said, said)
+  }
+  return [...found.values()]
 }
 
 const isKnown = ({ nodeId, pass }: Read, { outputs }: Values): boolean =>

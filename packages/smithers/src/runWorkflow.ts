@@ -3,6 +3,7 @@
  */
 import type { RunFailure, Uncompensated } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import type { StrayRead } from "@smithers/core/RunEvent"
 import type { Exhausted } from "@smithers/core/RunState"
 import type { Runtime } from "@smithers/core/Smithers"
 import type { RunOptions, Runs, Waits } from "@smithers/core/Workflow"
@@ -34,8 +35,15 @@ export type WorkflowResult<A> =
       readonly output: A
       /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
       readonly exhausted?: ReadonlyArray<Exhausted>
+      /** Reads of outputs by which nothing was found, as no task was the one that was meant; where there are any. */
+      readonly strayReads?: ReadonlyArray<StrayRead>
     }
-  | { readonly status: "failed"; readonly runId: string; readonly error: RunFailure }
+  | {
+      readonly status: "failed"
+      readonly runId: string
+      readonly error: RunFailure
+      readonly strayReads?: ReadonlyArray<StrayRead>
+    }
   | {
       readonly status: "cancelled"
       readonly runId: string
@@ -83,11 +91,14 @@ export const runWorkflow = async <I, A>(workflow: Runs<I, A>, options: RunWorkfl
   const { runId } = exit.value
   switch (exit.value._tag) {
     case "finished": {
-      const { output, exhausted } = exit.value
-      return { status: "finished", runId, output, ...(exhausted === undefined ? {} : { exhausted }) }
+      const { output, exhausted, strayReads } = exit.value
+      const said = { ...(exhausted === undefined ? {} : { exhausted }), ...(strayReads === undefined ? {} : { strayReads }) }
+      return { status: "finished", runId, output, ...said }
     }
-    case "failed":
-      return { status: "failed", runId, error: exit.value.error }
+    case "failed": {
+      const { _tag: status, ...rest } = exit.value
+      return { status, ...rest }
+    }
     case "cancelled": {
       const { _tag: status, ...rest } = exit.value
       return { status, ...rest }

@@ -11,7 +11,7 @@ import { commandLine, uncancelLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
-import { askLines, commandsFor, exhausted, retryDenied, waitLine } from "../Why.ts"
+import { askLines, commandsFor, exhausted, retryDenied, strays, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
 export const conclude = (
@@ -30,9 +30,11 @@ export const conclude = (
         return finished(db, yield* storage.inspect(runId), `finished after ${took}`)
       case "failed": {
         const asks = retryDenied(result.error, db)
-        const value = { runId, status: "failed", error: result.error, next: [...asks, resume] }
+        const { strayReads } = result
+        const vain = strayReads === undefined ? {} : { strayReads }
+        const value = { runId, status: "failed", error: result.error, ...vain, next: [...asks, resume] }
         const again = asks.length === 0 ? `Take it up again: ${resume}` : `Ask again: ${asks.join("")}\nThen take it up: ${resume}`
-        const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}\n${again}`
+        const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}${strays(vain)}\n${again}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
       case "cancelled":
@@ -73,7 +75,13 @@ export const cancelled = (
 }
 
 /** What a run gave, in its stored form: that is JSON whatever its schema makes of it. */
-export const finished = (db: string | undefined, { run: { runId }, nodes, output }: RunDetails, how: string): Reply => {
+export const finished = (db: string | undefined, details: RunDetails, how: string): Reply => {
+  const {
+    run: { runId },
+    nodes,
+    output,
+    strayReads,
+  } = details
   const loops = nodes.flatMap(({ nodeId, iteration, passes, isExhausted }) =>
     isExhausted === true ? [{ nodeId, iteration, passes: passes ?? 0 }] : [],
   )
@@ -85,9 +93,10 @@ export const finished = (db: string | undefined, { run: { runId }, nodes, output
     status: "finished",
     ...(output === undefined ? {} : { output }),
     ...(loops.length === 0 ? {} : { exhausted: loops }),
+    ...(strayReads === undefined ? {} : { strayReads }),
     next: [],
   }
-  return { value, text: `Run ${oneLine(runId)} ${how}.${but}${shown}`, code: Exit.finished }
+  return { value, text: `Run ${oneLine(runId)} ${how}.${but}${strays(details)}${shown}`, code: Exit.finished }
 }
 
 /** Open waits of a run, and of the child runs that it waits for. */

@@ -465,7 +465,8 @@ const writeReason = (reason: string | undefined): string => JSON.stringify({ rea
 
 const writePayload = (fields: { readonly [field: string]: unknown }): string | null => {
   const { failure, ...rest } = fields
-  if (failure !== undefined) return `{"failure":${writeFailure(failure as RunFailure)}}`
+  const others = Object.keys(rest).length === 0 ? "" : `,${JSON.stringify(rest).slice(1, -1)}`
+  if (failure !== undefined) return `{"failure":${writeFailure(failure as RunFailure)}${others}}`
   const text = write(rest as Json)
   return text === "{}" ? null : text
 }

@@ -26,7 +26,7 @@ import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional } from "./json.ts"
 import type { Plans } from "./plans.ts"
-import { errorOfNode, readFailure } from "./states.ts"
+import { endOf, errorOfNode, lastEnd, readFailure } from "./states.ts"
 import * as Turns from "./turns.ts"
 
 export interface Queries {
@@ -172,6 +172,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
          ORDER BY i.seq LIMIT 1)
      FROM smithers_runs r WHERE r.run_id = ?`,
   )
+  const selectEnd = prepare<[payload: Text]>(lastEnd)
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, ${errorOfNode}, passes,
        is_exhausted
@@ -245,6 +246,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
         input: readOptional(input),
         output: readOptional(output),
         failure: failure === null ? null : readFailure(failure),
+        ...strayOf(row[3] === "finished" || row[3] === "failed" ? endOf(selectEnd.values(runId)[0]?.[0]) : {}),
         nodes: selectNodes.values(runId).map((node) => nodeOf(runId, node)),
         attempts: selectAttempts.values(runId).map((attempt) => attemptOf(runId, attempt)),
         isTold: isTold === 1,
@@ -257,6 +259,8 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     },
   }
 }
+
+const strayOf = ({ strayReads }: Pick<RunDetails, "strayReads">) => (strayReads === undefined ? {} : { strayReads })
 
 const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
   const text = heard ?? told

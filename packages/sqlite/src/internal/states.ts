@@ -111,6 +111,10 @@ export const errorOfNode = `coalesce(error, CASE WHEN status IN ('retrying', 'fa
   SELECT a.error FROM smithers_attempts a WHERE a.run_id = smithers_nodes.run_id AND a.node_id = smithers_nodes.node_id
     AND a.iteration = smithers_nodes.iteration AND a.attempt = smithers_nodes.attempt) END)`
 
+/** The last event by which a run ended. */
+export const lastEnd = `SELECT payload FROM smithers_events
+  WHERE run_id = ? AND type IN ('RunFinished', 'RunFailed', 'RunCancelled') ORDER BY seq DESC LIMIT 1`
+
 /** The reader of states. */
 export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectRun = prepare<RunRow>(
@@ -120,10 +124,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        paused, parent_run_id, parent_node_id, parent_iteration, is_attached
      FROM smithers_runs WHERE run_id = ?1`,
   )
-  // The last event of a run that has finished.
-  const selectEnd = prepare<[payload: Text]>(
-    "SELECT payload FROM smithers_events WHERE run_id = ? AND type = 'RunFinished' ORDER BY seq DESC LIMIT 1",
-  )
+  const selectEnd = prepare<[payload: Text]>(lastEnd)
   const selectFinished = prepare<FinishedRow>(
     `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, approved, generation,
        reads
@@ -232,7 +233,9 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           ...(refusedBy === null ? {} : { refusedBy: JSON.parse(refusedBy) as ReadonlyArray<NodeKey> }),
         })),
         output: readOptional(output),
-        from: status === "finished" ? fromOf(selectEnd.values(runId)[0]?.[0]) : undefined,
+        ...(status === "finished" || status === "failed"
+          ? endOf(selectEnd.values(runId)[0]?.[0])
+          : { from: undefined, strayReads: undefined }),
         failure: failure === null ? undefined : readFailure(failure),
         cancel: cancel === null ? undefined : { reason: (JSON.parse(cancel) as { readonly reason?: string }).reason },
         isPaused: paused === 1,
@@ -257,8 +260,12 @@ const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | 
   | undefined =>
   runId === null || nodeId === null ? undefined : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }
 
-const fromOf = (payload: Text | undefined): RunState.RunState["from"] =>
-  payload === null || payload === undefined ? undefined : (JSON.parse(payload) as Pick<RunState.RunState, "from">).from
+/** What the event by which a run ended says beside its output and its failure. */
+export const endOf = (payload: Text | undefined): Pick<RunState.RunState, "from" | "strayReads"> => {
+  if (payload === null || payload === undefined) return { from: undefined, strayReads: undefined }
+  const { from, strayReads } = JSON.parse(payload) as Partial<Pick<RunState.RunState, "from" | "strayReads">>
+  return { from, strayReads }
+}
 
 const none: ReadonlyArray<never> = []
 

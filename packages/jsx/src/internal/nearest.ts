@@ -1,0 +1,43 @@
+/**
+ * The name that was probably meant by one that is not there.
+ */
+
+/** The nearest of some names: nearly the same letters, and not only other numbers. */
+export const nearestTo = (name: string, names: Iterable<string>): string | undefined => {
+  const written = normal(name)
+  let nearest: string | undefined
+  let least = Math.max(1, Math.floor(name.length / 4)) + 1
+  for (const other of names) {
+    const otherWritten = normal(other)
+    if (Math.abs(otherWritten.length - written.length) >= least) continue
+    // `fix-3` may come after `fix-2`; it is no slip.
+    if (letters(name) === letters(other)) continue
+    const cost = distance(written, otherWritten)
+    if (cost >= least) continue
+    least = cost
+    nearest = other
+  }
+  return nearest
+}
+
+const normal = (name: string): string => name.toLowerCase().replaceAll(/[\s_.:-]+/g, "-")
+
+const letters = (name: string): string => name.replaceAll(/\d+/g, "#")
+
+/** How many letters are to be added, left out, changed, or put the other way round with the next one (Damerau and Levenshtein). */
+const distance = (left: string, right: string): number => {
+  let last: ReadonlyArray<number> = []
+  let before = Array.from({ length: right.length + 1 }, (_, index) => index)
+  for (let row = 1; row <= left.length; row++) {
+    const line = [row]
+    for (let column = 1; column <= right.length; column++) {
+      const changed = (before[column - 1] as number) + (left[row - 1] === right[column - 1] ? 0 : 1)
+      const isSwapped = row > 1 && column > 1 && left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1]
+      const swapped = isSwapped ? (last[column - 2] as number) + 1 : changed
+      line.push(Math.min(changed, swapped, (before[column] as number) + 1, (line[column - 1] as number) + 1))
+    }
+    last = before
+    before = line
+  }
+  return before[right.length] as number
+}

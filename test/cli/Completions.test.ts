@@ -36,8 +36,8 @@ describe("bash", () => {
   }, 30_000)
 
   it("is offered values one by one, after a space and after a =", () => {
-    expect(offered("smithers ps --status ")).toContain("waiting")
-    expect(offered("smithers ps --status=wai")).toEqual(["waiting"])
+    expect(offered("smithers ps --status ")).toContain("waiting-approval")
+    expect(offered("smithers ps --status=waiting-a")).toEqual(["waiting-approval"])
     expect(offered("smithers ps --status=")).toContain("paused")
     expect(offered("smithers events r --type AttemptF")).toEqual(["AttemptFailed"])
     expect(offered("smithers completions ")).toEqual(["bash", "zsh", "fish"])

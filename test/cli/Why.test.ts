@@ -8,6 +8,7 @@ const run = (more: Partial<RunSummary>): RunSummary => ({
   workflow: "w",
   version: null,
   status: "running",
+  isPaused: false,
   tags: [],
   createdAt: 0,
   updatedAt: 0,
@@ -17,6 +18,7 @@ const run = (more: Partial<RunSummary>): RunSummary => ({
   leaseUntil: null,
   source: null,
   parent: null,
+  children: 0,
   stuck: null,
   ...more,
 })
@@ -117,7 +119,7 @@ describe("why a run is not done", () => {
       wait({ iteration: 2, deadline: now + 3_600_000 }),
       wait({ kind: "subflow", nodeId: "child", name: "r.child", request: null }),
     ]
-    expect(why(known({ run: { status: "waiting" } }, { waits, db: "my db" }))).toEqual({
+    expect(why(known({ run: { status: "waiting-approval" } }, { waits, db: "my db" }))).toEqual({
       asks: [waits[1]],
       reason: "approval",
       sentence: 'Run r has waited 1m for the approval of "ok": Ship it? (1h left), and for 2 other things.',
@@ -127,7 +129,7 @@ describe("why a run is not done", () => {
         "smithers up --resume r --db 'my db'",
       ],
     })
-    expect(why(known({ run: { status: "waiting" } }, { waits: waits.slice(2) }))).toMatchObject({
+    expect(why(known({ run: { status: "waiting-approval" } }, { waits: waits.slice(2) }))).toMatchObject({
       reason: "subflow",
       commands: ["smithers why r.child", "smithers up --resume r"],
     })
@@ -136,7 +138,7 @@ describe("why a run is not done", () => {
   it("nobody works on it: its process is gone, or it was stopped, or it was told something", () => {
     expect(why(known({ run: { ...owned } })).reason).toBe("orphaned")
     expect(why(known({ run: { status: "suspended" } })).reason).toBe("suspended")
-    expect(why(known({ run: { status: "waiting" }, isTold: true }, { waits: [wait({})] })).reason).toBe("told")
+    expect(why(known({ run: { status: "waiting-approval" }, isTold: true }, { waits: [wait({})] })).reason).toBe("told")
     // A retry that nobody is there to make.
     const retrying = node({ status: "retrying", retryAt: now + 1 })
     expect(why(known({ run: owned, nodes: [retrying] })).reason).toBe("orphaned")
@@ -163,11 +165,11 @@ describe("a run that was told something", () => {
 
   it("is to be taken up, whatever it was when it was told: nothing needs to be said to it again", () => {
     const answered = [wait({ isAnswered: true })]
-    for (const status of ["waiting", "suspended", "paused"] as const) {
+    for (const status of ["waiting-approval", "suspended", "paused"] as const) {
       expect(why(known({ run: { status }, isTold: true }, { waits: answered }))).toMatchObject({ reason: "told", commands: takeUp })
     }
     const other = wait({ nodeId: "also" })
-    expect(why(known({ run: { status: "waiting" }, isTold: true }, { waits: [...answered, other] }))).toEqual({
+    expect(why(known({ run: { status: "waiting-approval" }, isTold: true }, { waits: [...answered, other] }))).toEqual({
       asks: [other],
       reason: "told",
       sentence: 'Run r was told something that nobody has taken up yet; it also waits for the approval of "also": Ship it?',
@@ -180,7 +182,7 @@ describe("a run that was told something", () => {
   })
 
   it("hears it from whoever works on it", () => {
-    const at = known({ run: { ...owned, status: "waiting" }, isTold: true }, { waits: [wait({})], isOwnerAlive: true })
+    const at = known({ run: { ...owned, status: "waiting-approval" }, isTold: true }, { waits: [wait({})], isOwnerAlive: true })
     expect(why(at).reason).toBe("approval")
   })
 })

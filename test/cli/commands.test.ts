@@ -47,7 +47,7 @@ const both = async (place: Folder, name: string, args: ReadonlyArray<string>) =>
 describe("commands that show", () => {
   const cases: ReadonlyArray<readonly [name: string, ...args: ReadonlyArray<string>]> = [
     ["ps", "ps"],
-    ["ps-filtered", "ps", "--status", "waiting", "--workflow", "nap", "--status=paused"],
+    ["ps-filtered", "ps", "--status", "waiting-timer", "--workflow", "nap", "--status=paused"],
     ["ps-page", "ps", "--limit", "2", "--before", "poll-f"],
     ["inspect-finished", "inspect", "ship-done"],
     ["inspect-waiting", "inspect", "ship-w"],

@@ -5,6 +5,7 @@ import { normalise } from "@smithers/cli/Argv"
 import * as Catalog from "@smithers/cli/Catalog"
 import { markdown, schemas } from "@smithers/cli/Document"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
 import { maskTimes } from "./Fixture.ts"
 
@@ -15,6 +16,21 @@ describe("the documents of the command line", () => {
   it("are those that the definitions give; bun run docs writes them", () => {
     expect(text("docs/cli.md")).toBe(markdown(Catalog.groups))
     expect(text("docs/cli.schema.json")).toBe(schemas(Catalog.groups))
+  })
+
+  it("are refused where something that is printed has no JSON Schema, and where a name stands for two", () => {
+    const [[title, [ps]]] = Catalog.groups.filter(([, all]) => all.some(({ path }) => path[0] === "ps")) as never as [
+      [string, ReadonlyArray<(typeof Catalog.all)[number]>],
+    ]
+    const document = (output: Schema.Schema.AnyNoContext) => () => schemas([[title, [{ ...ps, output } as never]]])
+    interface Tree {
+      readonly inside: ReadonlyArray<Tree>
+    }
+    const Tree: Schema.Schema<Tree> = Schema.Struct({ inside: Schema.Array(Schema.suspend((): Schema.Schema<Tree> => Tree)) })
+    expect(document(Tree)).toThrow(/What "[a-z-]+" prints has no JSON Schema: [\s\S]*identifier/)
+    expect(document(Schema.Struct({ trees: Schema.Array(Tree) }))).toThrow("has no JSON Schema")
+    const Run = Schema.Struct({ a: Schema.String }).annotations({ identifier: "error" })
+    expect(document(Schema.Struct({ run: Run }))).toThrow('"error" is the name of two JSON Schemas')
   })
 
   it("have examples that can be typed", () => {

@@ -87,7 +87,7 @@ describe("a broken deploy", () => {
       expect(value).toMatchObject({ reason: "stuck", sentence: expect.stringMatching(said) })
     }
     const listed = await place.run("ps")
-    expect(listed.stdout).toMatch(/^r1 +deployed +stuck .*threw while it was/m)
+    expect(listed.stdout).toMatch(/^r1 +deployed +suspended .*stuck: .*threw while it was/m)
     expect(listed.stdout).toMatch(/^r3 +deployed +waiting /m)
     expect((await place.run("inspect", "r1")).stdout).toMatch(/Stuck: .*threw while[\s\S]*It was tried \d+ times? in /)
     // It is still told things, also one that only becomes due by them.
@@ -127,7 +127,7 @@ describe("a broken deploy", () => {
     const [before, from] = [resumed(), Date.now()]
     await Bun.sleep(12_000)
     expect((resumed() - before) / ((Date.now() - from) / 1000), "processes a second").toBeLessThan(0.2)
-    expect(await statuses()).toEqual({ r: "waiting" })
+    expect(await statuses()).toEqual({ r: "suspended" })
     writeFileSync(place.file("lib/word.ts"), `export const word = "two"\n`)
     await until(async () => (await statuses()).r === "finished", "the run is finished", 20_000)
     supervisor.kill("SIGTERM")
@@ -143,7 +143,7 @@ describe("a broken deploy", () => {
       const once = await place.run("supervise", "--once")
       expect([once.code, once.stdout]).toEqual([1, expect.stringContaining("cannot be parsed")])
       expect((await place.json("inspect", "r")).value).toMatchObject({
-        run: { status: "waiting", stuck: { tries } },
+        run: { status: "suspended", stuck: { tries } },
         failure: null,
       })
     }

@@ -6,6 +6,7 @@ import { RunEnded, RunFenced, RunNotFound, StepFailed } from "@smithers/core/Err
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
+import * as Status from "@smithers/core/Status"
 import { type Command, type RunFilter, RunSummary, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
@@ -13,6 +14,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import * as History from "./History.ts"
 
@@ -240,8 +242,8 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(yield* open("RunCancelled", ["failed"])).toBe("Ended")
         expect(yield* open("RunFailed", ["failed"])).toBe("Claimed")
         expect(yield* open("RunCancelled", ["failed", "cancelled"])).toBe("Claimed")
-        // How and when they ended stays to be seen until their owner says otherwise.
-        expect((yield* storage.inspect("RunFailed")).run).toMatchObject({ status: "failed", finishedAt: endedAt })
+        // How and when they ended stays to be read until their owner says otherwise.
+        expect((yield* storage.inspect("RunFailed")).run).toMatchObject({ status: "running", finishedAt: endedAt })
         expect((yield* storage.load("RunFailed")).status).toBe("failed")
         expect((yield* storage.load("RunCancelled")).status).toBe("cancelled")
         // Who waits for them waits for what comes of that, and takes it over where it was cut short.
@@ -840,6 +842,142 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(yield* ids({ status: ["finished", "suspended"] })).toEqual([5, 4])
         expect(yield* ids({ status: [] })).toEqual([])
         expect(yield* ids({ workflow: "none" })).toEqual([])
+      }),
+    )
+
+    holds("a run is shown by its row, its owner's life and what it was told, one by one as in a list", (storage) =>
+      Effect.gen(function* () {
+        const place = { iteration: 0 } as const
+        const ask = (nodeId: string) => ({ _tag: "WaitStarted", ...place, nodeId, kind: "approval" }) as const
+        const approve = (runId: string, nodeId: string): Command => ({
+          ...{ id: nodeId, runId, at: start },
+          command: { _tag: "Decide", nodeId, ...place, approved: true, by: "ann" },
+        })
+        /** Shows a run, and checks that lists and filters show the same. */
+        const shown = (runId: string) =>
+          Effect.gen(function* () {
+            const { run } = yield* storage.inspect(runId)
+            expect(yield* storage.runs({ runIds: [runId] })).toEqual([run])
+            for (const status of Status.Shown.literals) {
+              const found = (yield* storage.runs({ status: [status] })).filter((one) => one.runId === runId)
+              expect(found).toEqual(status === run.status ? [run] : [])
+            }
+            return run.status
+          })
+        const open = (runId: string, event: RunEvent, released?: "waiting" | "paused" | "suspended") =>
+          Effect.gen(function* () {
+            const run = yield* journal(runId)
+            yield* run.commit([started, event])
+            if (released !== undefined) yield* storage.release(runId, 1, run.now(), released)
+            return run
+          })
+        const at = { ...place, nodeId: "a" }
+        const working = yield* open("working", { _tag: "AttemptStarted", ...at, attempt: 1 })
+        expect(yield* shown("working")).toBe("running")
+        yield* working.commit([ask("ok")])
+        expect(yield* shown("working")).toBe("running")
+        yield* working.commit([{ _tag: "AttemptSucceeded", ...at, attempt: 1 }])
+        expect(yield* shown("working")).toBe("waiting-approval")
+        yield* working.commit([{ _tag: "RunPaused" }])
+        expect(yield* shown("working")).toBe("paused")
+        yield* working.commit([{ _tag: "RunUnpaused" }])
+        yield* storage.deliver(approve("working", "ok"))
+        expect(yield* shown("working")).toBe("running")
+
+        yield* open("retries", { _tag: "AttemptStarted", ...at, attempt: 1 }).pipe(
+          Effect.flatMap((run) =>
+            run.commit([
+              {
+                _tag: "AttemptFailed",
+                ...at,
+                attempt: 1,
+                error: { name: "E", message: "e", retryable: true },
+                retryAt: later(1e6),
+              },
+            ]),
+          ),
+        )
+        expect(yield* shown("retries")).toBe("waiting-timer")
+
+        yield* open("stopped", ask("ok"), "suspended")
+        expect(yield* shown("stopped")).toBe("suspended")
+        yield* open("asks", ask("ok"), "waiting")
+        expect(yield* shown("asks")).toBe("waiting-approval")
+        expect((yield* storage.inspect("asks")).nodes).toMatchObject([{ nodeId: "ok", status: "waiting" }])
+        yield* storage.deliver(approve("asks", "another"))
+        expect(yield* shown("asks")).toBe("waiting-approval")
+        yield* storage.deliver(approve("asks", "ok"))
+        expect(yield* shown("asks")).toBe("suspended")
+        expect((yield* storage.inspect("asks")).nodes).toMatchObject([{ nodeId: "ok", status: "decided" }])
+        expect(yield* storage.waits({ runId: "asks" })).toMatchObject([
+          { isAnswered: true, approved: true, by: "ann", note: null, decidedAt: start },
+        ])
+
+        const signal = (correlation: string): RunEvent => ({
+          ...{ _tag: "WaitStarted", ...place, nodeId: correlation, kind: "signal", name: "paid", correlation },
+        })
+        const hears = yield* open("hears", signal("one"))
+        yield* hears.commit([signal("two")])
+        yield* storage.release("hears", 1, hears.now(), "waiting")
+        expect(yield* shown("hears")).toBe("waiting-event")
+        const send = (id: string, correlation: string) =>
+          storage.deliver({ id, runId: "hears", at: start, command: { _tag: "Signal", name: "paid", correlation } })
+        yield* send("1", "one")
+        yield* send("2", "one")
+        expect(yield* storage.waits({ runId: "hears", isAnswered: false })).toMatchObject([{ nodeId: "two" }])
+        expect(yield* shown("hears")).toBe("waiting-event")
+        yield* send("3", "two")
+        expect(yield* shown("hears")).toBe("suspended")
+
+        yield* open("pauses", { _tag: "RunPaused" }, "paused")
+        expect(yield* shown("pauses")).toBe("paused")
+        const unpause: Command = { id: "u", runId: "pauses", at: start, command: { _tag: "Unpause" } }
+        yield* storage.deliver(unpause)
+        expect(yield* shown("pauses")).toBe("suspended")
+        yield* storage.deliver({ ...unpause, id: "p", command: { _tag: "Pause" } })
+        expect(yield* shown("pauses")).toBe("paused")
+        yield* storage.deliver({ ...unpause, id: "c", command: { _tag: "Cancel" } })
+        expect(yield* shown("pauses")).toBe("suspended")
+
+        // Of a child run its parent waits for what that one waits for, however deep.
+        const waitFor = (name: string): RunEvent => ({ _tag: "WaitStarted", ...place, nodeId: "c", kind: "subflow", name })
+        yield* open("bottom", ask("ok"), "waiting")
+        yield* open("middle", waitFor("bottom"), "waiting")
+        yield* open("top", waitFor("middle"), "waiting")
+        expect(yield* shown("top")).toBe("waiting-approval")
+        yield* storage.deliver(approve("bottom", "ok"))
+        expect(yield* shown("top")).toBe("suspended")
+
+        const ended = yield* open("ended", { _tag: "RunFailed", failure: History.failure })
+        expect(yield* shown("ended")).toBe("failed")
+        yield* ended.claim(["failed"])
+        expect(yield* shown("ended")).toBe("running")
+
+        // Long after their leases.
+        yield* TestClock.setTime(later(1e9))
+        expect(yield* shown("working")).toBe("orphaned")
+        expect(yield* shown("ended")).toBe("orphaned")
+        expect(yield* shown("stopped")).toBe("suspended")
+        yield* open("crashed", { _tag: "AttemptStarted", ...at, attempt: 1 })
+        const crashed = yield* storage.inspect("crashed")
+        expect(crashed.nodes).toMatchObject([{ status: "interrupted" }])
+        expect(crashed.attempts).toMatchObject([{ status: "interrupted" }])
+      }),
+    )
+
+    holds("runs that others have started are listed apart, and counted", (storage) =>
+      Effect.gen(function* () {
+        yield* (yield* journal("parent")).commit([started])
+        for (const runId of ["one", "two"]) {
+          const parent = { runId: "parent", nodeId: "c", iteration: 0, isAttached: true }
+          yield* (yield* journal(runId, { ...newRun, parent }, later(10_000))).commit([started])
+        }
+        const ids = (filter: RunFilter) => Effect.map(storage.runs(filter), (runs) => runs.map(({ runId }) => runId))
+        expect(yield* ids({ isChild: false })).toEqual(["parent"])
+        expect((yield* ids({ isChild: true })).toSorted()).toEqual(["one", "two"])
+        expect(yield* ids({ isChild: true, limit: 1, before: (yield* ids({ limit: 1 }))[0] ?? "" })).toHaveLength(1)
+        expect((yield* storage.inspect("parent")).run.children).toBe(2)
+        expect((yield* storage.runs({})).map(({ children }) => children)).toEqual([0, 0, 2])
       }),
     )
 

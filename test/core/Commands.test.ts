@@ -511,7 +511,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* Smithers.signalWithStart(w, {}, { runId: "r", signal: "order", payload: "one", id: "1" })
           yield* rest
           const storage = yield* Storage
-          expect((yield* storage.inspect("r")).run.status).toBe("running")
+          expect((yield* storage.inspect("r")).run.status).toBe("waiting-event")
           const second = yield* Smithers.signalWithStart(w, {}, { runId: "r", signal: "order", payload: "two", id: "2" })
           expect(yield* second.await).toBe("two")
           expect((yield* storage.events("r")).filter(({ event }) => event._tag === "RunStarted")).toHaveLength(1)

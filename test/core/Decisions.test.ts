@@ -282,7 +282,7 @@ describe.each(stores)("on %s", (_, layer) => {
           const storage = yield* Storage
           const status = (runId: string) => Effect.map(storage.inspect(runId), ({ run }) => run.status)
           expect(yield* status("r~c~0")).toBe("cancelled")
-          expect(yield* status("r")).toBe("running")
+          expect(yield* status("r")).toBe("waiting-approval")
           expect(yield* Effect.flip(Commands.approve("r~c~0", "ok"))).toMatchObject({ _tag: "RunEnded" })
           yield* Commands.approve("r~c~0~1", "ok", { by: "ann" })
           expect(yield* Fiber.join(fiber)).toMatchObject({ decidedBy: "ann" })

@@ -293,7 +293,7 @@ describe("Engine", () => {
       expect(yield* storage.waits({ runId: "plain" })).toEqual([])
       expect(yield* engine.cancelIdle("plain")).toBe(false)
       expect(yield* engine.cancelIdle("saga")).toBe(false)
-      expect((yield* storage.inspect("saga")).run.status).toBe("waiting")
+      expect((yield* storage.inspect("saga")).run.status).toBe("waiting-approval")
       yield* saga.cancel("saga")
       expect(undone).toEqual(["a"])
       // It can be taken back, as any.

@@ -49,7 +49,7 @@ describe("a store that fails for a moment", () => {
       faults.inbox = undefined
       expect((yield* storage.inspect("r")).run).toMatchObject({ owner: null, leaseUntil: null })
       expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
-      expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting", owner: null })
+      expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting-approval", owner: null })
     }).pipe(Effect.provide(on(storage)))
   })
 
@@ -64,7 +64,7 @@ describe("a store that fails for a moment", () => {
       })
       yield* asking.run({}, { runId: "r" })
       yield* refused
-      expect(yield* status).toBe("waiting")
+      expect(yield* status).toBe("waiting-approval")
       yield* Commands.pause("r")
       yield* asking.run({}, { runId: "r" })
       yield* refused

@@ -42,7 +42,7 @@ describe.each(stores)("on %s", (_, store) => {
           const wait = { nodeId: "calls", iteration: 0, kind: "retry", deadline: minutes(10) }
           expect(yield* w.run({}, { runId: "r" })).toEqual({ _tag: "waiting-timer", runId: "r", waits: [wait] })
           const storage = yield* Storage
-          expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting", owner: null })
+          expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting-timer", owner: null })
           expect(yield* storage.waits({})).toMatchObject([{ ...wait, runId: "r", status: "open", since: 0 }])
           expect(yield* storage.waits({ kind: ["timer"] })).toEqual([])
           expect(yield* storage.waits({ kind: ["retry"], runIds: ["r"], isAnswered: false })).toHaveLength(1)

@@ -158,8 +158,8 @@ describe.each(stores)("on %s", (_, store) => {
           })
           const storage = yield* Storage
           expect((yield* storage.runs({})).map(({ runId, status }) => [runId, status])).toEqual([
-            ["r~sub~0", "waiting"],
-            ["r", "waiting"],
+            ["r~sub~0", "waiting-approval"],
+            ["r", "waiting-approval"],
           ])
           yield* Commands.approve("r~sub~0", "ask")
           expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: { time: 7 } })
@@ -388,7 +388,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           yield* first.stop
           yield* Fiber.interrupt(fiber)
-          expect((yield* storage.runs({})).map(({ status }) => status).sort()).toEqual(["suspended", "waiting"])
+          expect((yield* storage.runs({})).map(({ status }) => status).sort()).toEqual(["suspended", "suspended"])
           isStuck = false
           expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })
           expect(ran).toEqual(["work r~sub~0", "work r~sub~0", "last"])
@@ -449,7 +449,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect(yield* Effect.flip(parent.run({}, { runId: "r" }))).toMatchObject(refused)
           expect(yield* Effect.flip(parent.execute({}, { runId: "r" }))).toMatchObject(refused)
           const storage = yield* Storage
-          expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting", owner: null })
+          expect((yield* storage.inspect("r")).run).toMatchObject({ status: "suspended", owner: null })
           isFixed = true
           expect(yield* parent.execute({}, { runId: "r", onFailed: "resume" })).toEqual(new Date(3))
         }),

@@ -128,12 +128,12 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         const { engine, actions, stop } = yield* processOn(storage, Supervisor.registry([workflow]))
         yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, engine)
         yield* rest
-        expect(yield* storage.runs({})).toMatchObject([{ status: "waiting", owner: null }])
+        expect(yield* storage.runs({})).toMatchObject([{ status: "waiting-approval", owner: null }])
         expect(actions).toEqual([])
         yield* Commands.approve("r", "ask")
         yield* rest
         expect(actions).toEqual(["Resumed", "Idle"])
-        expect(yield* storage.runs({})).toMatchObject([{ status: "waiting", owner: null }])
+        expect(yield* storage.runs({})).toMatchObject([{ status: "waiting-timer", owner: null }])
         yield* TestClock.adjust("59 minutes")
         yield* rest
         expect(ran).toEqual([])
@@ -202,7 +202,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
           const { run, failure } = yield* storage.inspect("r")
           expect(failure).toBeNull()
           expect(run).toMatchObject({
-            status: "waiting",
+            status: "suspended",
             stuck: { tries: loads, error: { name: "RenderFailed", message: expect.stringContaining("it does not load") } },
           })
           const { since = 0, again = 0 } = run.stuck ?? {}
@@ -215,7 +215,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
           const repaired = yield* processOn(storage, Supervisor.registry([workflow]))
           yield* rest
           expect(repaired.actions).toEqual(["Resumed", "Idle"])
-          expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting", stuck: null })
+          expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting-timer", stuck: null })
           yield* TestClock.adjust("1 hour")
           yield* rest
           expect((yield* storage.inspect("r")).run.status).toBe("finished")
@@ -404,7 +404,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         yield* rest
         expect(yield* first.supervisor.look).toEqual([])
         expect(first.actions).toEqual(["Unknown"])
-        expect(yield* storage.runs({})).toMatchObject([{ status: "waiting" }])
+        expect(yield* storage.runs({})).toMatchObject([{ status: "suspended" }])
         yield* first.stop
       }),
     ),

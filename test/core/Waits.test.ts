@@ -97,7 +97,7 @@ describe.each(stores)("on %s", (_, store) => {
             waits: [{ nodeId: "ship", iteration: 0, kind: "approval", deadline: 86_400_000 }],
           })
           const storage = yield* Storage
-          expect(yield* storage.runs({})).toMatchObject([{ runId: "r", status: "waiting", owner: null }])
+          expect(yield* storage.runs({})).toMatchObject([{ runId: "r", status: "waiting-approval", owner: null }])
           expect(yield* workflow.run({ spec: "login" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
           yield* Commands.approve("r", "ship")
           expect(yield* workflow.run({ spec: "login" }, { runId: "r" })).toMatchObject({ _tag: "finished" })

@@ -2,6 +2,8 @@
  * The reference of the command line, made from the definitions of its commands, so that it says what they do.
  */
 import * as Codec from "@smithers/core/Codec"
+import * as Either from "effect/Either"
+import * as JSONSchema from "effect/JSONSchema"
 import type * as Schema from "effect/Schema"
 import type { Definition } from "./Definition.ts"
 import { ErrorReply } from "./Errors.ts"
@@ -100,18 +102,34 @@ program of a project. All others run no code of that folder and read neither.
   return `${[intro.trimEnd(), ...sections].join("\n\n")}\n`
 }
 
-const schemaOf = (schema: Schema.Schema.AnyNoContext) => {
-  const { $schema: _, $defs = {}, ...rest } = Codec.make(schema).jsonSchema ?? {}
+/** Throws where a schema has no JSON Schema, such as one that contains itself without an identifier: an empty one would allow anything. */
+const schemaOf = (name: string, schema: Schema.Schema.AnyNoContext) => {
+  const { jsonSchema } = Codec.make(schema)
+  if (jsonSchema === undefined) {
+    const why = Either.try({ try: () => JSONSchema.make(schema), catch: (thrown) => (thrown as Error).message })
+    const problem = Either.isLeft(why) ? why.left : "it cannot be described"
+    throw new Error(`What "${name}" prints has no JSON Schema: ${problem}`)
+  }
+  const { $schema: _, $defs = {}, ...rest } = jsonSchema
   return { rest, $defs }
 }
 
-/** `docs/cli.schema.json`: a JSON Schema for what each command prints, by the words of the command. */
+/**
+ * `docs/cli.schema.json`: a JSON Schema for what each command prints, by the words of the command. Throws where one has none, and where a name
+ * stands for two schemas.
+ */
 export const schemas = (groups: Groups): string => {
   const $defs: { [name: string]: unknown } = {}
   const add = (name: string, schema: Schema.Schema.AnyNoContext): void => {
-    const made = schemaOf(schema)
-    Object.assign($defs, made.$defs)
-    $defs[name] = made.rest
+    const made = schemaOf(name, schema)
+    for (const [one, described] of [
+      ...Object.entries(made.$defs as { readonly [name: string]: unknown }),
+      [name, made.rest] as const,
+    ]) {
+      if (Object.hasOwn($defs, one) && JSON.stringify($defs[one]) !== JSON.stringify(described))
+        throw new Error(`"${one}" is the name of two JSON Schemas, one of which "${name}" prints`)
+      $defs[one] = described
+    }
   }
   for (const definition of groups.flatMap(([, definitions]) => definitions)) add(schemaName(definition), definition.output)
   add("error", ErrorReply)

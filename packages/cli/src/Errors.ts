@@ -207,6 +207,24 @@ export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted"
   }
 }
 
+/** What a command had to print could not be written, for another reason than that nobody reads it. */
+export class OutputFailed extends Schema.TaggedError<OutputFailed>()("OutputFailed", {
+  stream: Schema.Literal("standard output", "standard error"),
+  /** As the system names it, such as `ENOSPC`. */
+  code: Schema.optional(Schema.String),
+  problem: Schema.String,
+  /** The run that the command worked on, which is not concerned. */
+  runId: Schema.optional(Schema.String),
+}) {
+  override get message(): string {
+    const run =
+      this.runId === undefined
+        ? ""
+        : ` What became of run ${this.runId} is stored: ${commandLine(undefined, "inspect", [this.runId])}`
+    return `Not all of what was to be printed could be written to the ${this.stream}: ${this.problem}.${run}`
+  }
+}
+
 /** Something threw that nobody waits for: a timer, or a promise that was left alone. The run was let go of before the process ended. */
 export class Uncaught extends Schema.TaggedError<Uncaught>()("Uncaught", {
   problem: Schema.String,

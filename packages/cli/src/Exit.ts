@@ -1,8 +1,6 @@
 /**
  * What the exit code of a command says. Scripts and agents branch on it without reading any output.
  */
-import type { RunSummary } from "@smithers/core/Storage"
-
 /** Exit codes. The signals that stop a process have those that shells give them: 129 (SIGHUP), 130 (SIGINT), 141 (SIGPIPE) and 143 (SIGTERM). */
 export const Exit = {
   /** The run finished, or the command did what it was asked for. */
@@ -24,18 +22,3 @@ export const Exit = {
 
 /** One of the codes of {@link Exit}. */
 export type ExitCode = (typeof Exit)[keyof typeof Exit]
-
-/** The code for how a run stands. One that is worked on, or could be, has not failed. */
-export const ofStatus = (status: RunSummary["status"]): ExitCode => {
-  switch (status) {
-    case "failed":
-      return Exit.failed
-    case "cancelled":
-      return Exit.cancelled
-    case "waiting":
-    case "paused":
-      return Exit.waiting
-    default:
-      return Exit.finished
-  }
-}

@@ -6,7 +6,7 @@ import * as HashMap from "effect/HashMap"
 import type * as Scope from "effect/Scope"
 import * as Progress from "./Progress.ts"
 import type { ScreenShape } from "./Screen.ts"
-import { clock, neutralise, oneLine, shorten, span } from "./Text.ts"
+import { clock, fit, neutralise, oneLine, span } from "./Text.ts"
 
 /** Nodes that are shown at most; beyond, they are counted. */
 const mostNodes = 12
@@ -62,15 +62,8 @@ export const frame = (
   const filled = known === 0 ? 0 : Math.round((done / known) * width)
   const bar = `${"█".repeat(filled)}${"░".repeat(width - filled)}`
   const summary = `${bar} ${done}/${known} done  ${clock(now - progress.createdAt)}`
-  return [...shown, ...more, ...waiting, summary].map((line) => fit(line, Math.max(20, size.columns - 1)))
-}
-
-/** Cuts a line to a width: a line that the terminal broke in two would count as two when it is drawn over. */
-const fit = (line: string, columns: number): string => {
-  const safe = oneLine(line)
-  let cut = shorten(safe, columns)
-  while (Bun.stringWidth(cut) > columns) cut = shorten(safe, cut.length - 1)
-  return cut
+  // A line that the terminal broke in two would count as two when it is drawn over.
+  return [...shown, ...more, ...waiting, summary].map((line) => fit(oneLine(line), Math.max(20, size.columns - 1)))
 }
 
 /** A view that can be written above of. */

@@ -25,8 +25,8 @@ const Wait = named("Wait")(Storage.WaitSummary)
 const Attempt = named("Attempt")(Storage.AttemptSummary)
 const Node = named("Node")(Schema.Struct({ ...Storage.NodeSummary.fields, output: Schema.optional(Schema.Unknown) }))
 
-/** An open wait of a run, in short. */
-const ShortWait = Schema.Struct({ ...node, kind: Schema.String, deadline: Schema.NullOr(Schema.Number) })
+/** What a run waits for, in short: an open wait of its own, or of a child run that it waits for (`runId`). */
+const ShortWait = Schema.Struct({ runId: Schema.String, ...node, kind: Schema.String, deadline: Schema.NullOr(Schema.Number) })
 
 /** `ps` */
 export const Runs = Schema.Struct({
@@ -49,7 +49,9 @@ export const Stopped = Schema.Struct({
   reason: Schema.optional(Schema.String),
   /** Of a cancelled run: what its sagas, and those of its child runs, could not undo. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
-  waits: Schema.optional(Schema.Array(Schema.Struct({ ...node, kind: Schema.String, deadline: Schema.optional(Schema.Number) }))),
+  waits: Schema.optional(
+    Schema.Array(Schema.Struct({ runId: Schema.String, ...node, kind: Schema.String, deadline: Schema.optional(Schema.Number) })),
+  ),
   /** Commands that bring the run on. */
   next: strings,
 })
@@ -91,7 +93,7 @@ export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flat
 /** `why` */
 export const Reason = Schema.Struct({
   runId: Schema.String,
-  status: Schema.String,
+  status: Status.Shown,
   /** What holds it, for programs: `approval`, `human`, `signal`, `timer`, `running`, `retrying`, `suspended`, `orphaned`, `stuck`, `paused`, `cancelling`, `finished`, `failed`, `cancelled`. */
   reason: Schema.String,
   sentence: Schema.String,

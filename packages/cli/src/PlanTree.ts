@@ -69,6 +69,8 @@ const marks: { readonly [status: string]: string } = {
   running: "→",
   retrying: "↻",
   waiting: "◦",
+  decided: "●",
+  answered: "●",
   interrupted: "■",
   withdrawn: "-",
   superseded: "-",

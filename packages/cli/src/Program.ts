@@ -19,7 +19,7 @@ import * as Schema from "effect/Schema"
 import { asksFor, nearest, normalise, type Spelled } from "./Argv.ts"
 import * as Catalog from "./Catalog.ts"
 import { type Definition, globals, type Reply } from "./Definition.ts"
-import { codeOf, exitCalled, Interrupted, InvalidUsage, isTagged, type Tagged, toReply, Uncaught } from "./Errors.ts"
+import { codeOf, exitCalled, Interrupted, InvalidUsage, isTagged, OutputFailed, type Tagged, toReply, Uncaught } from "./Errors.ts"
 import { Exit as Codes, type ExitCode } from "./Exit.ts"
 import * as Help from "./Help.ts"
 import { Host } from "./Host.ts"
@@ -47,6 +47,8 @@ type Stopped =
   | { readonly _tag: "Signal"; readonly signal: Interrupted["signal"] }
   /** Nobody reads any more, and that is no failure. */
   | { readonly _tag: "Read" }
+  /** What it prints cannot be written. */
+  | { readonly _tag: "Unwritten" }
   | { readonly _tag: "Uncaught"; readonly thrown: unknown }
 
 /** Runs a command line, and ends the process. */
@@ -62,13 +64,19 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
     stopped = why
     fiber.unsafeInterruptAsFork(fiber.id())
   }
-  const results = (isJson ? Results.apart : Results.shared)(() => {
+  let unwritten: { readonly stream: OutputFailed["stream"]; readonly error: NodeJS.ErrnoException } | undefined
+  const results = (isJson ? Results.apart : Results.shared)((error) => {
     // Where nothing was found to be run, all that there was to say has been said.
     const whenUnread = definitionOf(argv)?.whenUnread ?? "end"
-    if (whenUnread !== "go on") stop(whenUnread === "end" ? { _tag: "Read" } : { _tag: "Signal", signal: "SIGPIPE" })
+    if (!Results.isClosed(error, process.stdout.isTTY)) unwritten = { stream: "standard output", error }
+    if (whenUnread === "go on") return
+    if (unwritten !== undefined) stop({ _tag: "Unwritten" })
+    else stop(whenUnread === "end" ? { _tag: "Read" } : { _tag: "Signal", signal: "SIGPIPE" })
   })
   // Whoever has read enough of what is said on the way has not asked for the run to stop.
-  process.stderr.on("error", () => {})
+  process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+    if (!Results.isClosed(error, process.stderr.isTTY)) unwritten ??= { stream: "standard error", error }
+  })
   const screen = makeScreen(isJson, results)
   const services = Context.make(Screen, screen).pipe(Context.add(Host, { self: self(), commands: Catalog.all }))
   const logger = Logger.replace(
@@ -83,6 +91,22 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
   const program = Effect.provide(perform(argv, screen), Layer.mergeAll(Layer.succeedContext(services), logger)).pipe(
     Logger.withMinimumLogLevel(LogLevel.Warning),
   )
+
+  /** Says where it still can that not all was printed, and answers with the exit code. */
+  const tellUnwritten = ({ stream, error }: NonNullable<typeof unwritten>, code: ExitCode): ExitCode => {
+    // What is said on the way was asked for by nobody.
+    if (stream === "standard error") return code === Codes.finished ? Codes.failed : code
+    const { runId } = screen.remembered()
+    const problem = error.message.replace(/, write$/, "")
+    const failed = new OutputFailed({
+      stream,
+      problem,
+      ...(error.code === undefined ? {} : { code: error.code }),
+      ...(runId === undefined ? {} : { runId }),
+    })
+    Results.last(2, isJson ? `${json(toReply(failed))}\n` : `${neutralise(failed.message)}\n`)
+    return Codes.failed
+  }
 
   // Waiting for news of a database keeps no process alive; a command that waits for nothing else is to wait all the same.
   setInterval(() => {}, 2 ** 30)
@@ -116,7 +140,7 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
   fiber.addObserver((ended) => {
     const code = Effect.runPromise(Effect.provideService(report(ended, stopped, screen.remembered()), Screen, screen))
     // Workflows may have left something open that would keep the process.
-    code.then((code) => exit(code))
+    code.then((code) => exit(unwritten === undefined ? code : tellUnwritten(unwritten, code)))
   })
 }
 
@@ -130,7 +154,7 @@ const report = (
     const screen = yield* Screen
     if (Exit.isSuccess(exit)) return exit.value
     const isInterrupted = Cause.isInterruptedOnly(exit.cause)
-    if (isInterrupted && stopped?._tag === "Read") return Codes.finished
+    if (isInterrupted && (stopped?._tag === "Read" || stopped?._tag === "Unwritten")) return Codes.finished
     const raised = (isInterrupted ? errorOf(stopped, remembered) : undefined) ?? Cause.squash(exit.cause)
     if (isTagged(raised)) {
       const isQuiet = raised._tag === "Interrupted" && !screen.isJson

@@ -14,32 +14,39 @@ export interface Results {
   readonly writeLast: (text: string) => void
 }
 
-/** Results among whatever else is written. `onClosed` is called once nobody reads any more. */
-export const shared = (onClosed: () => void): Results => {
-  process.stdout.on("error", onClosed)
+/** Called when something was not taken: nobody reads any more ({@link isClosed}), or it could not be written. */
+type OnRefused = (error: NodeJS.ErrnoException) => void
+
+/** Whether an error says that nobody reads any more, which is no failure of whoever writes: of a terminal that was closed, too. */
+export const isClosed = ({ code }: NodeJS.ErrnoException, isTerminal: boolean): boolean =>
+  code === "EPIPE" || code === "ECONNRESET" || (code === "EIO" && isTerminal)
+
+/** Results among whatever else is written. */
+export const shared = (onRefused: OnRefused): Results => {
+  process.stdout.on("error", onRefused)
   return {
-    write: (text) => new Promise((resolve) => process.stdout.write(text, () => resolve())),
+    write: through(process.stdout.write.bind(process.stdout), onRefused),
     writeLast: (text) => last(1, text),
   }
 }
 
-/** Results apart from whatever else is written. `onClosed` is called once nobody reads any more. */
-export const apart = (onClosed: () => void): Results => {
+/** Results apart from whatever else is written. */
+export const apart = (onRefused: OnRefused): Results => {
   const own = takeOver()
-  if (own === undefined) return inProcess(onClosed)
+  if (own === undefined) return inProcess(onRefused)
   // The stream may hold a descriptor of its own.
   process.stdout.write = process.stderr.write.bind(process.stderr)
   const sink = Bun.file(own).writer()
-  let isClosed = false
+  let isOver = false
   return {
     write: async (text) => {
-      if (isClosed) return
+      if (isOver) return
       try {
         await sink.write(text)
         await sink.flush()
-      } catch {
-        isClosed = true
-        onClosed()
+      } catch (thrown) {
+        isOver = true
+        onRefused(thrown as NodeJS.ErrnoException)
       }
     },
     writeLast: (text) => last(own, text),
@@ -68,13 +75,26 @@ const takeOver = (): number | undefined => {
 }
 
 /** The same for what this process writes by the usual ways; programs that it starts are not reached. */
-const inProcess = (onClosed: () => void): Results => {
+const inProcess = (onRefused: OnRefused): Results => {
   const write = process.stdout.write.bind(process.stdout)
-  process.stdout.on("error", onClosed)
+  process.stdout.on("error", onRefused)
   process.stdout.write = process.stderr.write.bind(process.stderr)
   redirectConsole((text) => process.stderr.write(`${text}\n`))
-  return { write: (text) => new Promise((resolve) => write(text, () => resolve())), writeLast: (text) => last(1, text) }
+  return { write: through(write, onRefused), writeLast: (text) => last(1, text) }
 }
+
+type Write = (text: string, taken: (error?: Error | null) => void) => boolean
+
+/** Writes whole, and tells of a failure before whoever waits goes on: the event of the stream comes after that. */
+const through =
+  (write: Write, onRefused: OnRefused): Results["write"] =>
+  (text) =>
+    new Promise((resolve) =>
+      write(text, (error) => {
+        if (error) onRefused(error)
+        resolve()
+      }),
+    )
 
 /** Writes at once what is short, also where the process ends with the next statement. */
 export const last = (descriptor: number, text: string): void => {

@@ -35,5 +35,8 @@ export const redirectConsole = (line: (text: string) => void): void => {
   }
 }
 
+/** Columns that tables are fitted to: those of the terminal, where results are shown on one. */
+export const widthOf = ({ isTerminal, columns }: ScreenShape): number | undefined => (isTerminal ? columns() : undefined)
+
 /** The screen of the command that runs. */
 export class Screen extends Context.Tag("@smithers/cli/Screen")<Screen, ScreenShape>() {}

@@ -56,19 +56,68 @@ export const excerpt = (text: string, hint: string): string => {
 /** A JSON value as people read it. */
 export const pretty = (value: unknown): string => (typeof value === "string" ? value : (json(value, 2) ?? "none"))
 
-/** Puts rows under headings. The last column is as wide as it is. */
-export const table = (headings: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+/** Columns that a text takes in a terminal: wide characters take two, marks on others none. */
+export const width = (text: string): number => Bun.stringWidth(text)
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
+
+/** Cuts a line to so many columns, the last of which then is an ellipsis, between what people take for characters. */
+export const fit = (line: string, columns: number): string => {
+  if (width(line) <= columns) return line
+  let kept = ""
+  let left = columns - 1
+  for (const { segment } of graphemes.segment(line)) {
+    left -= width(segment)
+    if (left < 0) break
+    kept += segment
+  }
+  return columns < 1 ? "" : `${kept}…`
+}
+
+/** Columns that are left of a cell where there are too few: a beginning that tells something. */
+const leastCell = 4
+
+/** Columns of the last cell down to which it is cut before others are: it says most, in most words. */
+const leastLast = 16
+
+const gap = 2
+
+/** Puts rows under headings. No line is longer than `columns`, where it is given: the last cells are cut first, then the widest. */
+export const table = (
+  headings: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  columns = Number.POSITIVE_INFINITY,
+): string => {
   const all = [headings, ...rows.map((row) => row.map(oneLine))]
-  const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)))
+  const widths = headings.map((_, column) => Math.max(...all.map((row) => width(row[column] ?? ""))))
+  const last = widths.length - 1
+  let over = widths.reduce((total, one) => total + one, gap * last) - columns
+  const cut = (column: number, least: number): number => {
+    const before = widths[column] ?? 0
+    const most = Math.min(over, before - least)
+    if (most <= 0) return 0
+    widths[column] = before - most
+    return most
+  }
+  over -= cut(last, leastLast)
+  while (over > 0) {
+    // Of the widest as much as makes it one narrower than the others, in the end of all alike.
+    const widest = Math.max(...widths)
+    if (widest <= leastCell) break
+    over -= cut(widths.indexOf(widest), widest - 1)
+  }
   return all
     .map((row) =>
       row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
+        .map((cell, column) => pad(fit(cell, widths[column] ?? 0), widths[column] ?? 0))
+        .join(" ".repeat(gap))
         .trimEnd(),
     )
+    .map((line) => fit(line, columns))
     .join("\n")
 }
+
+const pad = (cell: string, columns: number): string => cell + " ".repeat(Math.max(0, columns - width(cell)))
 
 const two = (count: number): string => String(count).padStart(2, "0")
 

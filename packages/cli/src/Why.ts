@@ -4,6 +4,7 @@
 import { text } from "@smithers/core/ErrorInfo"
 import { notUndone, type RunFailure, type Uncompensated } from "@smithers/core/Errors"
 import { sayStray } from "@smithers/core/RunEvent"
+import * as Status from "@smithers/core/Status"
 import type { NodeSummary, RunDetails, Stuck, WaitSummary } from "@smithers/core/Storage"
 import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
 import { titleOf, waitText } from "./Progress.ts"
@@ -13,7 +14,7 @@ import { longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
 /** What is known of a run. */
 export interface Known {
   readonly details: RunDetails
-  /** Its open waits. */
+  /** What it waits for, its child runs included. */
   readonly waits: ReadonlyArray<WaitSummary>
   readonly now: number
   /** Whether the process that works on it is there, where it has one. */
@@ -127,7 +128,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     .sort((left, right) => urgency(left) - urgency(right) || left.since - right.since)
   const [wait] = open
   if (run.stuck !== null && !isOwned) {
-    const also = wait === undefined ? "" : ` It also waits for ${awaited(wait)}.`
+    const also = wait === undefined ? "" : ` It also waits for ${awaited(wait, runId)}.`
     return {
       reason: "stuck",
       sentence: `${it} ${cancel === null ? "" : "is to be cancelled, and "}cannot be resumed: ${ended(shorten(oneLine(run.stuck.error.message), 500))} ${triedText(run.stuck, now)}${also}`,
@@ -192,7 +193,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     if (first !== undefined) {
       const others = running.length === 1 ? "" : ` and ${plural(running.length - 1, "other step")}`
       const since = first.startedAt === null ? "" : ` for ${span(now - first.startedAt)}`
-      const also = open[0] === undefined ? "" : `, and waits for ${awaited(open[0])}`
+      const also = open[0] === undefined ? "" : `, and waits for ${awaited(open[0], runId)}`
       return {
         reason: "running",
         sentence: `${it} is at work on "${first.nodeId}" (attempt ${first.attempt}${since})${others}${also}`,
@@ -201,19 +202,27 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     }
     return { reason: "retrying", sentence: `${again(it, active, now)}.`, commands: [commandLine(db, "logs", [runId], ["follow"])] }
   }
+  if (!isOwned && (run.owner !== null || run.status === "orphaned")) {
+    const also = wait === undefined ? "" : ` It also waits for ${awaited(wait, runId)}`
+    return {
+      reason: "orphaned",
+      sentence: `${it} is not worked on: the process that had it is gone.${also}`,
+      commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
+    }
+  }
   if (isTold && !isOwned) {
-    const also = wait === undefined ? "" : `; it also waits for ${awaited(wait)}`
+    const also = wait === undefined ? "" : `; it also waits for ${awaited(wait, runId)}`
     return {
       reason: "told",
       sentence: `${it} was told something that nobody has taken up yet${also}`,
       commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
   }
-  if (wait !== undefined && (active.length === 0 || run.status === "waiting")) {
+  if (wait !== undefined && (active.length === 0 || Status.isWaiting(run.status))) {
     const others = open.length === 1 ? "" : `, and for ${plural(open.length - 1, "other thing")}`
     const left = wait.deadline === null ? "" : wait.deadline <= now ? " (its time is over)" : ` (${span(wait.deadline - now)} left)`
     const needs = isOwned ? "" : "; somebody has to resume it then"
-    if (wait.kind === "retry") {
+    if (wait.kind === "retry" && wait.runId === runId) {
       return {
         reason: "retrying",
         sentence: `${again(it, active, now)}${others}${needs}.`,
@@ -231,19 +240,16 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
     const then = isOwned ? [] : [resume]
     return {
       reason: wait.kind,
-      sentence: `${it} has waited ${span(now - wait.since)} for ${awaited(wait)}${left}${others}`,
+      sentence: `${it} has waited ${span(now - wait.since)} for ${awaited(wait, runId)}${left}${others}`,
       commands: [...commandsFor(wait, db), ...then],
     }
   }
   if (isOwned) {
     return { reason: "running", sentence: `${it} is being worked on.`, commands: [commandLine(db, "logs", [runId], ["follow"])] }
   }
-  const isOrphaned = run.owner !== null || run.status === "running"
   return {
-    reason: isOrphaned ? "orphaned" : "suspended",
-    sentence: isOrphaned
-      ? `${it} is not worked on: the process that had it is gone.`
-      : `${it} was stopped and is not worked on; nothing that is done is lost.`,
+    reason: "suspended",
+    sentence: `${it} was stopped and is not worked on; nothing that is done is lost.`,
     commands: [resume, commandLine(db, "supervise")],
   }
 }
@@ -276,24 +282,25 @@ export const exhausted = (nodes: ReadonlyArray<NodeSummary>): string | undefined
 }
 
 /** What a wait is for, as the end of a sentence. */
-const awaited = (wait: WaitSummary): string => {
+const awaited = (wait: WaitSummary, runId: string): string => {
   const { kind, nodeId, request, name } = wait
+  const inside = wait.runId === runId ? "" : ` in child run ${wait.runId}`
   const title = titleOf(request)
   const said = title === undefined ? "" : `: ${shorten(oneLine(title), 200)}`
   const approvers = approversOf(wait)
   switch (kind) {
     case "approval":
-      return `the approval of "${nodeId}"${approvers.length === 0 ? "" : ` by ${oneOf(approvers)}`}${said}`
+      return `the approval of "${nodeId}"${inside}${approvers.length === 0 ? "" : ` by ${oneOf(approvers)}`}${said}`
     case "human":
-      return `an answer to "${nodeId}"${said}`
+      return `an answer to "${nodeId}"${inside}${said}`
     case "signal":
-      return `the signal ${JSON.stringify(name ?? "")} at "${nodeId}"`
+      return `the signal ${JSON.stringify(name ?? "")} at "${nodeId}"${inside}`
     case "subflow":
-      return `its child run ${name ?? ""} at "${nodeId}"`
+      return `its child run ${name ?? ""} at "${nodeId}"${inside}`
     case "timer":
-      return `the time of "${nodeId}"`
+      return `the time of "${nodeId}"${inside}`
     case "retry":
-      return `the next attempt of "${nodeId}"`
+      return `the next attempt of "${nodeId}"${inside}`
   }
 }
 

@@ -9,6 +9,12 @@ import { version } from "./Version.ts"
 export const main = async (argv: ReadonlyArray<string>, { home }: { readonly home: string }): Promise<void> => {
   const words = argv.filter((token) => token !== "--json")
   if (words.length === 1 && (words[0] === "--version" || words[0] === "-v")) {
+    process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+      // That nobody reads it is no failure.
+      if (code === "EPIPE") return
+      process.stderr.write(`The version could not be written to the standard output: ${message}\n`)
+      process.exitCode = 1
+    })
     process.stdout.write(argv.length === 1 ? `${version}\n` : `${JSON.stringify({ version })}\n`)
     return
   }

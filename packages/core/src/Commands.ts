@@ -337,8 +337,7 @@ const checkTime = ({ runId, nodeId, iteration, status, reason, deadline, endedAt
     const now = yield* Millis.now
     const isLate = deadline !== null && deadline <= (endedAt ?? now - 1)
     const { run, cancel } = yield* storage.inspect(runId)
-    if (isLate && status !== "withdrawn" && run.status !== "paused")
-      return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
+    if (isLate && status !== "withdrawn" && !run.isPaused) return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
     // Nothing that is asked now is gone on from; what a cancellation asks on its way out is asked once it is heard.
     if (status === "open" && cancel?.isHeard === false)
       return yield* new NotWaiting({ runId, nodeId, iteration, open: [], reason: "cancelled" })

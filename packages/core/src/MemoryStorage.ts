@@ -14,9 +14,10 @@ import { canonical } from "./internal/json.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Millis from "./Millis.ts"
 import * as RunState from "./RunState.ts"
+import * as Shown from "./Shown.ts"
+import * as Status from "./Status.ts"
 import {
   type AttemptSummary,
-  answerTo,
   type Command,
   type Delivery,
   type Frame,
@@ -36,11 +37,16 @@ import {
   type WaitSummary,
 } from "./Storage.ts"
 
+/** A run as it is kept. */
+interface Row extends Omit<RunSummary, "status" | "isPaused" | "children"> {
+  readonly status: RunState.RunStatus
+}
+
 interface Stored {
   readonly created: NewRun
   /** Claims in a row of which nothing came and that were not given back, the present one included. */
   deaths: number
-  run: RunSummary
+  run: Row
   state: RunState.RunState
   readonly log: Array<LoggedEvent>
   readonly attempts: Map<string, AttemptSummary>
@@ -57,7 +63,15 @@ interface Cached {
   readonly output: Json | undefined
 }
 
-const isEnded = (run: RunSummary): boolean => run.status === "finished" || run.status === "failed" || run.status === "cancelled"
+const isEnded = (run: Row): boolean => Status.isEnded(run.status)
+
+const isOwned = ({ leaseUntil }: Row, now: number): boolean => leaseUntil !== null && leaseUntil > now
+
+/** A cancellation goes on in a run that is paused. */
+const isPaused = ({ isPaused, cancel }: RunState.RunState): boolean => isPaused && cancel === undefined
+
+const openWaitsOf = ({ waits }: Stored): ReadonlyArray<WaitSummary> =>
+  [...waits.values()].filter(({ status }) => status === "open").sort((left, right) => left.since - right.since)
 
 const text = (value: Json | undefined): string => (value === undefined ? "" : canonical(value))
 
@@ -99,13 +113,13 @@ export const make = (): StorageShape => {
     runId: string,
     create: NewRun,
     now: Millis.Millis,
-    status: RunSummary["status"],
+    status: RunState.RunStatus,
     claim: Pick<RunSummary, "epoch" | "owner" | "leaseUntil">,
   ): void => {
     const { workflow, version, tags, source = null, parent } = create
     const times = { createdAt: now, updatedAt: now, finishedAt: null }
     const from = { source, parent: parent ?? null, stuck: null }
-    const run: RunSummary = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
+    const run: Row = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
     const state = { ...RunState.empty(runId), workflow, version, input: create.input, status, parent }
     const rows = { log: [], attempts: new Map(), waits: new Map(), plans: [], times: new Map() }
     stored.set(runId, { created: create, deaths: 0, run, state, ...rows })
@@ -136,6 +150,46 @@ export const make = (): StorageShape => {
     }
     inbox.set(key, command)
     return Either.right(command.command)
+  }
+
+  const commandsOf = (runId: string): ReadonlyArray<Command> => [...inbox.values()].filter((command) => command.runId === runId)
+  const answersOf = (entry: Stored): ReadonlyMap<WaitSummary, Command> =>
+    Shown.answers(openWaitsOf(entry), commandsOf(entry.run.runId), isPaused(entry.state))
+  const factsOf = (entry: Stored, now: number): Shown.Facts => {
+    const { run, state } = entry
+    const steps = () => RunState.records(state).filter(({ kind }) => kind === "step")
+    return {
+      stored: run.status,
+      owner: run.owner === null ? "none" : isOwned(run, now) ? "alive" : "gone",
+      isPaused: isPaused(state),
+      commands: commandsOf(run.runId),
+      waits: openWaitsOf(entry),
+      isRetrying: RunState.pending(state).some(({ status }) => status === "retrying"),
+      isActive: () => steps().some(({ status }) => status === "running"),
+    }
+  }
+  const summariesOf = (rows: ReadonlyArray<Row>, now: number): ReadonlyArray<RunSummary> => {
+    const lookup: Shown.Lookup = (runIds) =>
+      new Map(
+        runIds.flatMap((runId) => {
+          const entry = stored.get(runId)
+          return entry === undefined ? [] : [[runId, factsOf(entry, now)] as const]
+        }),
+      )
+    const shown = Shown.statuses(
+      rows.map(({ runId }) => runId),
+      lookup,
+    )
+    const children = new Map<string, number>()
+    for (const { run } of stored.values()) {
+      if (run.parent !== null) children.set(run.parent.runId, (children.get(run.parent.runId) ?? 0) + 1)
+    }
+    return rows.map((run) => ({
+      ...run,
+      status: shown.get(run.runId) as RunSummary["status"],
+      isPaused: isPaused((stored.get(run.runId) as Stored).state),
+      children: children.get(run.runId) ?? 0,
+    }))
   }
 
   const forget = (row: string): void => {
@@ -175,17 +229,9 @@ export const make = (): StorageShape => {
   const cancelOf = ({ run, state }: Stored): RunDetails["cancel"] => {
     if (isEnded(run)) return null
     if (state.cancel !== undefined) return { reason: state.cancel.reason ?? null, isHeard: true }
-    for (const { runId, command } of inbox.values())
-      if (runId === run.runId && command._tag === "Cancel") return { reason: command.reason ?? null, isHeard: false }
+    for (const { command } of commandsOf(run.runId))
+      if (command._tag === "Cancel") return { reason: command.reason ?? null, isHeard: false }
     return null
-  }
-  /** What was said to a wait that its run has not heard of. */
-  const said = (wait: WaitSummary): Partial<WaitSummary> | undefined => {
-    for (const command of inbox.values()) {
-      const found = command.runId === wait.runId ? answerTo(command, wait) : undefined
-      if (found !== undefined) return found
-    }
-    return undefined
   }
 
   return {
@@ -253,7 +299,7 @@ export const make = (): StorageShape => {
     due: (now, { workflows = [], runIds = [] } = {}) =>
       Effect.sync(() => {
         // One that has ended and has an owner is being taken up again.
-        const isOpen = (run: RunSummary) => !isEnded(run) || run.owner !== null
+        const isOpen = (run: Row) => !isEnded(run) || run.owner !== null
         const free = [...stored.values()].filter(({ run }) => isOpen(run) && (run.leaseUntil === null || run.leaseUntil <= now))
         const told = new Set([...inbox.values()].map((command) => command.runId))
         const deadlines = (entry: Stored) =>
@@ -305,17 +351,19 @@ export const make = (): StorageShape => {
       }),
     inbox: Effect.sync(() => [...inbox.values()]),
     changes: news.after,
-    runs: ({ status, workflow, tag, parent, runIds, before, limit = 100 }) =>
-      Effect.sync(() => {
+    runs: ({ status, workflow, tag, isChild, parent, runIds, before, limit = 100 }) =>
+      Effect.map(Millis.now, (now) => {
         const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
         const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
-        return newestFirst
+        const found = newestFirst
           .slice(start)
-          .filter((run) => status === undefined || status.includes(run.status))
           .filter((run) => workflow === undefined || run.workflow === workflow)
           .filter((run) => tag === undefined || run.tags.includes(tag))
+          .filter((run) => isChild === undefined || (run.parent !== null) === isChild)
           .filter((run) => parent === undefined || run.parent?.runId === parent)
           .filter((run) => runIds === undefined || runIds.includes(run.runId))
+        return summariesOf(found, now)
+          .filter((run) => status === undefined || status.includes(run.status))
           .slice(0, limit)
       }),
     waits: ({ runId, runIds, kind, all = false, isAnswered, limit = 100 }) =>
@@ -323,8 +371,10 @@ export const make = (): StorageShape => {
         const isMeant = (id: string) => (runId === undefined || id === runId) && (runIds === undefined || runIds.includes(id))
         return [...stored.values()]
           .filter(({ run }) => isMeant(run.runId))
-          .flatMap(waitsOf)
-          .map((wait) => ({ ...wait, ...said(wait) }))
+          .flatMap((entry) => {
+            const answers = answersOf(entry)
+            return waitsOf(entry).map((wait) => ({ ...wait, ...Shown.answered(wait, answers.get(wait)) }))
+          })
           .filter((wait) => isAnswered === undefined || wait.isAnswered === isAnswered)
           .filter((wait) => kind === undefined || kind.includes(wait.kind))
           .filter(({ status }) => all || status === "open")
@@ -335,17 +385,30 @@ export const make = (): StorageShape => {
     plan: (runId, frame = Number.POSITIVE_INFINITY) =>
       Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
     inspect: (runId) =>
-      Effect.map(find(runId), (entry) => ({
-        run: entry.run,
-        input: structuredClone(entry.created.input),
-        output: structuredClone(entry.state.output),
-        failure: entry.state.failure ?? null,
-        ...(entry.state.strayReads === undefined ? {} : { strayReads: entry.state.strayReads }),
-        nodes: [...HashMap.values(entry.state.nodes)].map((record) => summarize(entry, record)).sort(byNode),
-        attempts: [...entry.attempts.values()].sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
-        isTold: [...inbox.values()].some((command) => command.runId === runId),
-        cancel: cancelOf(entry),
-      })),
+      Effect.zipWith(find(runId), Millis.now, (entry, now) => {
+        const answers = answersOf(entry)
+        const answerTo = new Map([...answers].map(([wait, command]) => [nodeKey(wait.nodeId, wait.iteration), command]))
+        const isWorked = isOwned(entry.run, now)
+        const nodes = [...HashMap.values(entry.state.nodes)].map((record) => {
+          const node = summarize(entry, record)
+          const answer = answerTo.get(nodeKey(node.nodeId, node.iteration))
+          return { ...node, status: Shown.nodeStatus(node, isWorked, answer) }
+        })
+        const attempts = [...entry.attempts.values()].map((attempt) =>
+          attempt.status === "running" && !isWorked ? { ...attempt, status: "interrupted" as const } : attempt,
+        )
+        return {
+          run: summariesOf([entry.run], now)[0] as RunSummary,
+          input: structuredClone(entry.created.input),
+          output: structuredClone(entry.state.output),
+          failure: entry.state.failure ?? null,
+          ...(entry.state.strayReads === undefined ? {} : { strayReads: entry.state.strayReads }),
+          nodes: nodes.sort(byNode),
+          attempts: attempts.sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
+          isTold: commandsOf(runId).length > 0,
+          cancel: cancelOf(entry),
+        }
+      }),
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>
       Effect.map(find(runId), ({ log }) => log.filter(({ seq }) => seq > afterSeq).slice(0, limit)),
   }

@@ -21,7 +21,8 @@ import {
 } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
 import { RestKind, RunEvent, StrayRead, Withdrawal } from "./RunEvent.ts"
-import type { Parent, RunState } from "./RunState.ts"
+import type { Parent, RunState, RunStatus } from "./RunState.ts"
+import * as Status from "./Status.ts"
 
 /** What a run is created from. `input` is its stored form. */
 export interface NewRun {
@@ -168,7 +169,7 @@ export interface Command {
 
 /** What a run was begun with, and how it stands. */
 export interface Origin extends Pick<NewRun, "workflow" | "input" | "given"> {
-  readonly status: RunSummary["status"]
+  readonly status: RunStatus
 }
 
 /** How a command is delivered. */
@@ -209,7 +210,10 @@ export const RunSummary = Schema.Struct({
   runId: Schema.String,
   workflow: Schema.String,
   version: Schema.NullOr(Schema.String),
-  status: Schema.Literal("running", "suspended", "waiting", "paused", "finished", "failed", "cancelled"),
+  /** By its row, the life of its owner and what it was told that nobody has taken up. */
+  status: Status.Shown,
+  /** Whether someone has paused it: time stands still then. */
+  isPaused: Schema.Boolean,
   tags: Schema.Array(Schema.String),
   createdAt: Schema.Number,
   updatedAt: Schema.Number,
@@ -222,17 +226,34 @@ export const RunSummary = Schema.Struct({
   source: Schema.NullOr(Schema.String),
   /** The node of another run that started it, and whether that node waits for it. */
   parent: Schema.NullOr(Schema.Struct({ ...fields, isAttached: Schema.Boolean })),
+  /** Runs that it has started. */
+  children: Schema.Number,
   /** Why it could not be resumed, where that is so. */
   stuck: Schema.NullOr(Stuck),
 })
 export type RunSummary = typeof RunSummary.Type
 
-/** A step, a loop or a boundary (a saga, a try) of a run, in one iteration. */
+/**
+ * A step, a loop or a boundary (a saga, a try) of a run, in one iteration. One that was at work when its process died, or was stopped, is
+ * `interrupted`; one that waits for what has been said, and that nobody has taken up yet, is `decided` or `answered`.
+ */
 export const NodeSummary = Schema.Struct({
   ...fields,
   kind: Schema.Literal("step", "loop", "boundary"),
   status: Schema.Literal(
-    ...(["running", "retrying", "interrupted", "waiting", "finished", "skipped", "failed", "withdrawn", "superseded"] as const),
+    ...([
+      "running",
+      "retrying",
+      "interrupted",
+      "waiting",
+      "decided",
+      "answered",
+      "finished",
+      "skipped",
+      "failed",
+      "withdrawn",
+      "superseded",
+    ] as const),
     /** Of boundaries. */
     ...(["halted", "caught", "compensated"] as const),
   ),
@@ -294,7 +315,7 @@ export const WaitSummary = Schema.Struct({
   by: Schema.NullOr(Schema.String),
   decidedAt: Schema.NullOr(Schema.Number),
   endedAt: Schema.NullOr(Schema.Number),
-  /** Whether it is open only because nobody has taken the run up since it was decided or answered. */
+  /** Whether it is open only because nobody has taken the run up since it was decided or answered, or its signal or child run came. */
   isAnswered: Schema.Boolean,
   /** How many answers the run has refused, and what was wrong with the last of them. */
   refusals: Schema.Number,
@@ -312,14 +333,38 @@ const shownDigits = 12
 export const requestIdOf = ({ kind, asked, digest }: Pick<WaitSummary, "kind" | "asked" | "digest">): string | null =>
   kind === "approval" || kind === "human" ? `${asked}-${(digest ?? "").slice(0, shownDigits)}` : null
 
-/** What a command says to an open wait, if it is of what that asks now. */
-export const answerTo = ({ command, at }: Pick<Command, "command" | "at">, wait: WaitSummary): Partial<WaitSummary> | undefined => {
-  if (wait.status !== "open" || (command._tag !== "Decide" && command._tag !== "Answer")) return undefined
-  if (wait.kind !== (command._tag === "Decide" ? "approval" : "human")) return undefined
-  const { nodeId, iteration, asked = wait.asked, digest = wait.digest, by = null } = command
-  if (nodeId !== wait.nodeId || iteration !== wait.iteration || asked !== wait.asked || digest !== wait.digest) return undefined
-  const said = { isAnswered: true, by, decidedAt: at }
-  return command._tag === "Decide" ? { ...said, approved: command.approved, note: command.note ?? null } : said
+/** A wait, as far as it matters for whether a command is for it. */
+export type OpenWait = Pick<
+  WaitSummary,
+  "nodeId" | "iteration" | "kind" | "status" | "since" | "asked" | "deadline" | "digest" | "name" | "correlation"
+>
+
+/** What a command says to an open wait, if it is for that: of what a person is asked now, the signal it waits for, or the end of its child run. */
+export const answerTo = (
+  { command, at }: Pick<Command, "command" | "at">,
+  wait: OpenWait,
+): (Pick<WaitSummary, "isAnswered" | "decidedAt"> & Partial<Pick<WaitSummary, "by" | "approved" | "note">>) | undefined => {
+  if (wait.status !== "open") return undefined
+  const isAt = ({ nodeId, iteration }: { readonly nodeId: string; readonly iteration: number }) =>
+    nodeId === wait.nodeId && iteration === wait.iteration
+  const came = { isAnswered: true, decidedAt: at }
+  switch (command._tag) {
+    case "Decide":
+    case "Answer": {
+      if (wait.kind !== (command._tag === "Decide" ? "approval" : "human") || !isAt(command)) return undefined
+      const { asked = wait.asked, digest = wait.digest, by = null } = command
+      if (asked !== wait.asked || digest !== wait.digest) return undefined
+      return command._tag === "Decide" ? { ...came, by, approved: command.approved, note: command.note ?? null } : { ...came, by }
+    }
+    case "Signal": {
+      const { name, correlation = null } = command
+      return wait.kind === "signal" && name === wait.name && correlation === wait.correlation ? came : undefined
+    }
+    case "ChildEnded":
+      return wait.kind === "subflow" && isAt(command) && command.childRunId === wait.name ? came : undefined
+    default:
+      return undefined
+  }
 }
 
 /** Which waits to list. Oldest first. */
@@ -330,7 +375,7 @@ export interface WaitFilter {
   readonly kind?: ReadonlyArray<RestKind>
   /** Also those that are over. */
   readonly all?: boolean
-  /** Only those that nobody has decided or answered yet. */
+  /** Only those for which nothing has come yet. */
   readonly isAnswered?: false
   /** At most this many, 100 unless told. */
   readonly limit?: number
@@ -365,9 +410,11 @@ export type RunDetails = typeof RunDetails.Type
 
 /** Which runs to list. Newest first; `before` continues after the last run of the page before. */
 export interface RunFilter {
-  readonly status?: ReadonlyArray<RunSummary["status"]>
+  readonly status?: ReadonlyArray<Status.Shown>
   readonly workflow?: string
   readonly tag?: string
+  /** Only runs that other runs have started, or only those that none has. */
+  readonly isChild?: boolean
   /** Only runs that this one started. */
   readonly parent?: string
   /** Only these runs. */

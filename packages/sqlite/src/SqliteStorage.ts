@@ -145,10 +145,10 @@ const makeWriter = (
       },
       inbox: read("inbox", () => Either.right(claims.inbox())),
       changes: changes.after,
-      runs: (filter) => read("runs", () => Either.right(queries.runs(filter))),
+      runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", () => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", () => Either.right(queries.waits(filter))),
       plan: (runId, frame) => read("plan", () => queries.plan(runId, frame)),
-      inspect: (runId) => read("inspect", () => queries.inspect(runId)),
+      inspect: (runId) => Effect.flatMap(Millis.now, (now) => read("inspect", () => queries.inspect(runId, now))),
       events: (runId, options) => read("events", () => queries.events(runId, options)),
     }
   })

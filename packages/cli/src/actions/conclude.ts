@@ -1,8 +1,8 @@
 /**
  * What is said of a run when nothing goes on any more: how it stands, what it gave, and the commands that bring it on.
  */
-import { notUndone, type StoreError, type Uncompensated } from "@smithers/core/Errors"
-import * as Status from "@smithers/core/Status"
+import { notUndone, type Uncompensated } from "@smithers/core/Errors"
+import type * as Status from "@smithers/core/Status"
 import type { RunDetails, StorageShape, WaitSummary } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
 import * as Clock from "effect/Clock"
@@ -11,13 +11,14 @@ import { commandLine, uncancelLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
+import { awaitedBy } from "../Waits.ts"
 import { askLines, commandsFor, exhausted, retryDenied, strays, waitLine } from "../Why.ts"
 
 /** What is said in the end. */
 export const conclude = (
   storage: StorageShape,
   { db, runId }: { readonly db: string | undefined; readonly runId: string },
-  result: RunResult<unknown> | { readonly _tag: "waiting" | "paused" },
+  result: RunResult<unknown> | { readonly _tag: Status.Waiting | "paused" },
   began: number,
   resume: string,
 ) =>
@@ -45,8 +46,7 @@ export const conclude = (
         return { value: { runId, status: "paused", next }, text, code: Exit.waiting } satisfies Reply
       }
       default: {
-        const waits = yield* waitsOf(storage, runId)
-        return waitingReply(runId, waits, now, db, resume)
+        return waitingReply(runId, result._tag, yield* awaitedBy(storage, runId), now, db, resume)
       }
     }
   })
@@ -99,24 +99,16 @@ export const finished = (db: string | undefined, details: RunDetails, how: strin
   return { value, text: `Run ${oneLine(runId)} ${how}.${but}${strays(details)}${shown}`, code: Exit.finished }
 }
 
-/** Open waits of a run, and of the child runs that it waits for. */
-const waitsOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<WaitSummary>, StoreError> =>
-  Effect.gen(function* () {
-    const own = yield* storage.waits({ runId })
-    const children = own.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : []))
-    const inside = yield* Effect.forEach(children, (child) => waitsOf(storage, child))
-    return [...own.filter(({ kind }) => kind !== "subflow"), ...inside.flat()]
-  })
-
 const waitingReply = (
   runId: string,
+  status: Status.Waiting,
   waits: ReadonlyArray<WaitSummary>,
   now: number,
   db: string | undefined,
   resume: string,
 ): Reply => {
-  const status = Status.ofWaits(waits)
-  const shown = waits.map(({ nodeId, iteration, kind, deadline }) => ({
+  const shown = waits.map(({ runId, nodeId, iteration, kind, deadline }) => ({
+    runId,
     nodeId,
     iteration,
     kind,
@@ -127,6 +119,9 @@ const waitingReply = (
     `  ${oneLine(wait.nodeId)}: ${waitLine(wait, now)}`,
     ...askLines(wait, db).map((line) => `      ${line}`),
   ])
-  const text = [`Run ${oneLine(runId)} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
+  const text =
+    lines.length === 0
+      ? `What run ${oneLine(runId)} waited for has come. Take it up: ${resume}`
+      : [`Run ${oneLine(runId)} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
   return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: Exit.waiting }
 }

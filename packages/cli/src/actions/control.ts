@@ -4,6 +4,7 @@
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { RunEnded } from "@smithers/core/Errors"
+import * as Status from "@smithers/core/Status"
 import { type RunDetails, type RunSummary, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
@@ -57,7 +58,7 @@ const lookAgain = "1 second"
 const canGoOn = ({ run, isTold }: RunDetails, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
   isTold ||
   run.status === "suspended" ||
-  run.status === "running" ||
+  run.status === "orphaned" ||
   waits.some(({ deadline }) => deadline !== null && deadline <= now)
 
 /**
@@ -148,7 +149,7 @@ export const down = (given: {
       const { storage } = yield* connect(given.db, "write")
       const runs: Array<string> = []
       const pending: Array<string> = []
-      const status = ["running", "suspended", "waiting", "paused"] as const
+      const status = Status.Shown.literals.filter((shown) => !Status.isEnded(shown))
       const filter = {
         status,
         limit: pageSize,

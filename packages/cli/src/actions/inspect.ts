@@ -9,13 +9,14 @@ import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smit
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { commandLine } from "../CommandLine.ts"
-import { connectRun } from "../Database.ts"
+import { commandLine, resumeLine } from "../CommandLine.ts"
+import { connectRun, topmost } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
 import * as PlanTree from "../PlanTree.ts"
 import { errorText } from "../Progress.ts"
-import { Screen, type ScreenShape } from "../Screen.ts"
+import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
 import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
+import { awaitedBy } from "../Waits.ts"
 import { askLines, triedText, waitLine } from "../Why.ts"
 
 interface Given {
@@ -61,7 +62,8 @@ const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: numb
   }
   if (node.status === "retrying") return `retrying in ${span(Math.max(0, (node.retryAt ?? now) - now))}`
   const wait = waits.find((one) => one.nodeId === node.nodeId && one.iteration === node.iteration && one.status === "open")
-  return wait === undefined ? node.status : `waits for ${shorten(waitLine(wait, now), 40)}`
+  if (wait === undefined || node.status === "running" || node.status === "interrupted") return node.status
+  return wait.isAnswered ? shorten(pendingText(wait), 40) : `waits for ${shorten(waitLine(wait, now), 40)}`
 }
 
 const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => {
@@ -83,7 +85,15 @@ export const inspect = (given: Given) =>
       const { run, input, output, failure } = details
       const stored = { ...(input === undefined ? {} : { input }), ...(output === undefined ? {} : { output }) }
       const undone = left.length === 0 ? {} : { uncompensated: left }
-      const text = show(details, nodes, waits, left, yield* Clock.currentTimeMillis, given.db)
+      const open = details.run.finishedAt === null ? yield* awaitedBy(storage, runId) : []
+      const text = show(
+        details,
+        nodes,
+        { waits, open, top: yield* topmost(storage, runId) },
+        left,
+        yield* Clock.currentTimeMillis,
+        { db: given.db, columns: widthOf(yield* Screen) },
+      )
       return { value: { run, ...stored, failure, ...undone, nodes, waits }, text }
     }),
   )
@@ -91,15 +101,19 @@ export const inspect = (given: Given) =>
 const show = (
   { run, input, output, failure }: RunDetails,
   nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>,
-  waits: ReadonlyArray<WaitSummary>,
+  {
+    waits,
+    open,
+    top,
+  }: { readonly waits: ReadonlyArray<WaitSummary>; readonly open: ReadonlyArray<WaitSummary>; readonly top: string },
   left: ReadonlyArray<Uncompensated>,
   now: number,
-  db: string | undefined,
+  { db, columns }: { readonly db: string | undefined; readonly columns: number | undefined },
 ): string => {
   const { runId, workflow, version, status, tags, createdAt, finishedAt } = run
   const stuck = Owners.isAlive(run, now) ? null : run.stuck
   const hint = commandLine(db, "inspect", [runId], ["json"])
-  const open = waits.filter((wait) => wait.status === "open")
+  const came = waits.filter(({ isAnswered }) => isAnswered)
   const facts = [
     ["Run", runId],
     ["Workflow", version === null ? workflow : `${workflow} (${version})`],
@@ -119,8 +133,9 @@ const show = (
   ])
   const sections = [
     facts.join("\n"),
-    ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows)]),
+    ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows, columns)]),
     ...(open.length === 0 ? [] : [["Waits for", ...open.flatMap((wait) => waitLines(wait, now, db))].join("\n")]),
+    ...(came.length === 0 ? [] : [cameText(came, top, db)]),
     ...(stuck === null ? [] : [`Stuck: ${shorten(stuck.error.message, longestFailure)}\n${triedText(stuck, now)}`]),
     ...errorsOf(nodes, failure),
     ...(failure === null ? [] : [`Failed: ${shorten(failure.message, longestFailure)}`]),
@@ -145,6 +160,29 @@ const errorsOf = (nodes: ReadonlyArray<NodeSummary>, failure: RunDetails["failur
     .map((node) => `  ${oneLine(node.nodeId)} (iteration ${node.iteration}): ${errorText(node.error as ErrorInfo.ErrorInfo)}`)
   return [["Errors", ...shown, ...(wrong.length > mostErrors ? [`  and ${wrong.length - mostErrors} more`] : [])].join("\n")]
 }
+
+/** What has come for a wait, where nobody has taken it up. */
+const pendingText = ({ kind, approved, by, note }: WaitSummary): string => {
+  const who = by === null ? "" : ` by ${oneLine(by)}`
+  switch (kind) {
+    case "approval":
+      return `${approved === true ? "approved" : "denied"}${who}${note === null ? "" : `: ${oneLine(note)}`}`
+    case "human":
+      return `answered${who}`
+    case "subflow":
+      return "child run ended"
+    default:
+      return "signal sent"
+  }
+}
+
+/** What has come, and the command that takes it up. */
+const cameText = (came: ReadonlyArray<WaitSummary>, top: string, db: string | undefined): string =>
+  [
+    "Has come, and is not taken up yet",
+    ...came.map((wait) => `  ${oneLine(wait.nodeId)}: ${pendingText(wait)}`),
+    `      ${resumeLine(db, top)}`,
+  ].join("\n")
 
 const waitLines = (wait: WaitSummary, now: number, db: string | undefined): ReadonlyArray<string> => [
   `  ${oneLine(wait.nodeId)}: ${waitLine(wait, now)}`,
@@ -212,7 +250,8 @@ const nodeText = (
   const isSaid = attempts.some((attempt) => attempt.attempt === node.attempt && attempt.error !== null)
   const own = node.error === null || isSaid ? [] : [indent(excerpt(ErrorInfo.lines(node.error).join("\n"), hint))]
   const decided = wait === undefined || wait.status === "open" ? [] : [`  ${decisionText(wait)}`]
-  const asked = wait?.status === "open" ? waitLines(wait, now, db) : []
+  const asked =
+    wait?.status !== "open" ? [] : wait.isAnswered ? [`  ${pendingText(wait)}, and not taken up yet`] : waitLines(wait, now, db)
   const output = "output" in node ? [`  output\n${indent(excerpt(pretty(node.output), hint))}`] : []
   return [title, ...shown, ...own, ...decided, ...asked, ...output].join("\n")
 }

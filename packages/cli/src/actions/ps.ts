@@ -1,15 +1,17 @@
 /**
  * The list of runs.
  */
-import type { RunSummary, StorageShape, WaitSummary } from "@smithers/core/Storage"
+import * as Status from "@smithers/core/Status"
+import type { RunFilter, RunSummary, StorageShape, WaitSummary } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine, type Option } from "../CommandLine.ts"
 import { connect, type Database, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
-import { Screen } from "../Screen.ts"
-import { shorten, span, table } from "../Text.ts"
+import { Screen, widthOf } from "../Screen.ts"
+import { plural, shorten, span, table } from "../Text.ts"
+import { awaited } from "../Waits.ts"
 import { waitLine } from "../Why.ts"
 
 interface Given {
@@ -17,50 +19,90 @@ interface Given {
   readonly status: ReadonlyArray<RunSummary["status"]>
   readonly workflow: string | undefined
   readonly tag: string | undefined
+  readonly children: boolean
+  readonly parent: string | undefined
   readonly limit: number | undefined
   readonly before: string | undefined
   readonly watch: boolean
 }
 
+/** The runs that were named, by their ids. */
+interface Named {
+  readonly before: string | undefined
+  /** Whether another run has started the one that the page begins after. */
+  readonly isBeforeChild: boolean
+  readonly parent: string | undefined
+}
+
 /** Runs on a page unless told: a screenful. */
 const usualLimit = 20
 
-const list = ({ file, storage }: Database, given: Given, before: string | undefined) =>
+/** Some runs of a page, and whether there are older ones. */
+interface Part {
+  readonly shown: ReadonlyArray<RunSummary>
+  readonly hasMore: boolean
+}
+
+const noPart: Part = { shown: [], hasMore: false }
+
+/** Reads the page: runs that none has started, and after them, where they are asked for, those that others have. */
+const pageOf = (storage: StorageShape, given: Given, { before, isBeforeChild, parent }: Named) =>
   Effect.gen(function* () {
     const { status, workflow, tag, limit = usualLimit } = given
-    const found = yield* storage.runs({
-      ...(status.length === 0 ? {} : { status }),
-      ...(workflow === undefined ? {} : { workflow }),
-      ...(tag === undefined ? {} : { tag }),
-      ...(before === undefined ? {} : { before }),
-      limit: limit + 1,
-    })
-    const shown = found.slice(0, limit)
-    const waits = Map.groupBy(yield* waitsOf(storage, shown), ({ runId }) => runId)
-    const runs = shown.map((run) => ({
-      ...run,
-      waits: (waits.get(run.runId) ?? []).map(({ nodeId, iteration, kind, deadline }) => ({ nodeId, iteration, kind, deadline })),
-    }))
-    const hasMore = found.length > limit
-    return { value: { db: file, runs, hasMore }, text: yield* show(shown, waits, { file, hasMore, given }) }
+    const part = (filter: RunFilter) =>
+      Effect.map(
+        storage.runs({
+          ...(status.length === 0 ? {} : { status }),
+          ...(workflow === undefined ? {} : { workflow }),
+          ...(tag === undefined ? {} : { tag }),
+          ...filter,
+          limit: limit + 1,
+        }),
+        (found): Part => ({ shown: found.slice(0, limit), hasMore: found.length > limit }),
+      )
+    const after = before === undefined ? {} : { before }
+    if (parent !== undefined) return { roots: noPart, children: yield* part({ parent, ...after }) }
+    const isAfterRoots = isBeforeChild && given.children
+    const roots = isAfterRoots ? noPart : yield* part({ isChild: false, ...after })
+    const children = given.children ? yield* part({ isChild: true, ...(isAfterRoots ? after : {}) }) : noPart
+    return { roots, children }
   })
 
-/** What the runs of a page wait for, all of it, oldest first; nothing is asked where none waits. */
+const list = ({ file, storage }: Database, given: Given, named: Named) =>
+  Effect.gen(function* () {
+    const page = yield* pageOf(storage, given, named)
+    const shown = [...page.roots.shown, ...page.children.shown]
+    const waits = yield* waitsOf(storage, shown)
+    const runs = shown.map((run) => ({
+      ...run,
+      waits: (waits.get(run.runId) ?? []).map(({ runId, nodeId, iteration, kind, deadline }) => ({
+        ...{ runId, nodeId, iteration },
+        ...{ kind, deadline },
+      })),
+    }))
+    const hasMore = page.roots.hasMore || page.children.hasMore
+    return { value: { db: file, runs, hasMore }, text: yield* show(page, waits, { file, given }) }
+  })
+
+/** What the runs of a page wait for; nothing is asked where none waits. */
 const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {
-  const runIds = runs.flatMap(({ runId, status }) => (status === "waiting" || status === "running" ? [runId] : []))
-  return runIds.length === 0 ? Effect.succeed([]) : storage.waits({ runIds, limit: Number.MAX_SAFE_INTEGER })
+  const runIds = runs.flatMap(({ runId, status }) => (Status.isEnded(status) || status === "paused" ? [] : [runId]))
+  return runIds.length === 0 ? Effect.succeed(new Map<string, ReadonlyArray<WaitSummary>>()) : awaited(storage, runIds)
 }
 
 const show = (
-  runs: ReadonlyArray<RunSummary>,
+  { roots, children }: { readonly roots: Part; readonly children: Part },
   waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>,
-  { file, hasMore, given }: { readonly file: string; readonly hasMore: boolean; readonly given: Given },
+  { file, given }: { readonly file: string; readonly given: Given },
 ) =>
   Effect.gen(function* () {
+    const runs = [...roots.shown, ...children.shown]
     const filters: ReadonlyArray<Option> = [
       ...given.status.map((status) => ["status", status] as const),
       ...(given.workflow === undefined ? [] : [["workflow", given.workflow] as const]),
       ...(given.tag === undefined ? [] : [["tag", given.tag] as const]),
+      ...(given.children ? ["children"] : []),
+      ...(given.parent === undefined ? [] : [["parent", given.parent] as const]),
     ]
     const isWhole = filters.length === 0 && given.before === undefined
     if (runs.length === 0) return isWhole ? `No runs in ${file}. "smithers up <workflow>" starts one.` : `No such runs in ${file}.`
@@ -68,21 +110,29 @@ const show = (
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
       const stuck = Owners.isAlive(run, now) ? null : run.stuck
-      const waitsFor = stuck?.error.message ?? (wait === undefined ? "" : `${wait.nodeId}: ${waitLine(wait, now)}`)
-      const took = span((run.finishedAt ?? now) - run.createdAt)
+      const waitsFor = wait === undefined ? "" : `${wait.nodeId}: ${waitLine(wait, now)}`
       return [
         run.runId,
         run.workflow,
-        stuck === null ? run.status : "stuck",
+        run.status,
         `${span(now - run.createdAt)} ago`,
-        took,
-        shorten(waitsFor, 60),
+        span((run.finishedAt ?? now) - run.createdAt),
+        shorten(stuck === null ? waitsFor : `stuck: ${stuck.error.message}`, 60),
       ]
     })
-    const last = runs.at(-1)?.runId ?? ""
     const size: ReadonlyArray<Option> = given.limit === undefined ? [] : [["limit", String(given.limit)]]
-    const more = hasMore ? `\n… older ones: ${commandLine(given.db, "ps", [], [...filters, ...size, ["before", last]])}` : ""
-    return table(["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "WAITS FOR"], rows) + more
+    const older = ({ shown, hasMore }: Part, what: string) => {
+      const last = shown.at(-1)?.runId
+      if (!hasMore || last === undefined) return ""
+      return `\n… older ${what}: ${commandLine(given.db, "ps", [], [...filters, ...size, ["before", last]])}`
+    }
+    const hidden = given.children || given.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
+    const also =
+      hidden === 0
+        ? ""
+        : `\n… and ${plural(hidden, "run")} that these have started: ${commandLine(given.db, "ps", [], ["children"])}`
+    const text = table(["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "WAITS FOR"], rows, widthOf(yield* Screen))
+    return `${text}${older(roots, "ones")}${older(children, roots.shown.length === 0 ? "ones" : "ones that others have started")}${also}`
   })
 
 /** Lists runs, once or until it is stopped. */
@@ -93,8 +143,11 @@ export const ps = (given: Given) =>
         return yield* new InvalidUsage({ problem: "--limit must be at least 1", command: "ps" })
       }
       const database = yield* connect(given.db, "read")
-      const before = given.before === undefined ? undefined : yield* findRun(database, given.before)
-      const first = yield* list(database, given, before)
+      const find = (run: string | undefined) => (run === undefined ? Effect.succeed(undefined) : findRun(database, run))
+      const before = yield* find(given.before)
+      const isBeforeChild = before !== undefined && (yield* database.storage.inspect(before)).run.parent !== null
+      const named: Named = { before, isBeforeChild, parent: yield* find(given.parent) }
+      const first = yield* list(database, given, named)
       if (!given.watch) return first
       const screen = yield* Screen
       for (let page = first, version = -1, shown = ""; ; ) {
@@ -106,7 +159,7 @@ export const ps = (given: Given) =>
         version = yield* database.storage.changes(version)
         // What changes together is shown together.
         yield* Effect.sleep("100 millis")
-        page = yield* list(database, given, before)
+        page = yield* list(database, given, named)
       }
     }),
   )

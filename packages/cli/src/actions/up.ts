@@ -9,6 +9,7 @@ import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
 import type { Settlement } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
 import { onStorage } from "@smithers/core/Smithers"
+import * as Status from "@smithers/core/Status"
 import { type RunDetails, Storage } from "@smithers/core/Storage"
 import type { RunResult } from "@smithers/core/Workflow"
 import { realPath } from "@smithers/sqlite/Location"
@@ -246,7 +247,7 @@ interface Work {
 interface Session {
   readonly result: Effect.Effect<RunResult<unknown>, { readonly _tag: string; readonly message: string }>
   /** Completes when nothing can go on before something comes from outside, or the run is paused. */
-  readonly waiting: Effect.Effect<"waiting" | "paused", { readonly _tag: string; readonly message: string }>
+  readonly waiting: Effect.Effect<Status.Waiting | "paused", { readonly _tag: string; readonly message: string }>
 }
 
 const sourceFor = (file: string, loaded: WorkflowModule): string => {
@@ -263,7 +264,10 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
     if (existing === undefined) {
       const options = { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) }
       const handle = yield* workflow.start(input, options)
-      const waiting = Effect.map(handle.waiting, ({ _tag }) => (_tag === "paused" ? _tag : "waiting"))
+      // One that has ended is told of by its result.
+      const waiting = Effect.flatMap(handle.waiting, ({ _tag }) =>
+        _tag === "paused" || Status.isWaiting(_tag) ? Effect.succeed(_tag) : Effect.never,
+      )
       const session: Session = { result: handle.result, waiting }
       return session
     }
@@ -273,7 +277,7 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
     const request = { runId, create: undefined, revive, onIncompatible }
     const started = yield* engine.start(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, request)
     const result = Effect.map(started.settled, (settlement) => resultOf(runId, settlement))
-    const waiting = Effect.map(started.idle, ({ isPaused }) => (isPaused ? "paused" : "waiting"))
+    const waiting = Effect.map(started.idle, ({ isPaused, waiting }) => (isPaused ? "paused" : Status.ofWaits(waiting)))
     const session: Session = { result, waiting }
     return session
   })

@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
 import { questionLines } from "../Question.ts"
+import { awaitedBy } from "../Waits.ts"
 import * as Why from "../Why.ts"
 
 /** Says why a run is not done. */
@@ -16,8 +17,9 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const { storage, runId } = yield* connectRun(given.db, given.run)
       const now = yield* Clock.currentTimeMillis
       const details = yield* storage.inspect(runId)
-      const waits = yield* storage.waits({ runId })
-      const isOwnerAlive = Owners.isAlive(details.run, now)
+      const waits = yield* awaitedBy(storage, runId)
+      // One that lives without its lease cannot write.
+      const isOwnerAlive = Owners.isAlive(details.run, now) || Owners.isSeen(details.run)
       const uncompensated = RunState.uncompensated(yield* storage.load(runId))
       const db = given.db === undefined ? {} : { db: given.db }
       const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, ...db })

@@ -1,6 +1,7 @@
 /**
  * Commands that show runs.
  */
+import * as Status from "@smithers/core/Status"
 import { argument, choices, define, flag, integer, optionalArgument, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
@@ -9,20 +10,20 @@ const run = argument("run", "The run: its id, or how it begins")
 export const ps = define({
   path: ["ps"],
   summary: "Lists runs, newest first.",
+  details: `A run stands as one of these: ${Status.Shown.literals.join(", ")}. Runs that other runs have started are only listed with --children, after all others, or with --parent. In a terminal the table is cut to its width.`,
   examples: [
     { line: "smithers ps", does: "Lists the newest 20 runs." },
-    { line: "smithers ps --status waiting --status failed", does: "Lists runs that need somebody." },
+    { line: "smithers ps --status waiting-approval --status failed", does: "Lists runs that need somebody." },
+    { line: "smithers ps --children --status failed", does: "Lists failed runs, also those that other runs have started." },
     { line: "smithers ps --watch", does: "Keeps the list up to date until it is stopped." },
   ],
   parameters: {
-    status: choices(
-      "status",
-      ["running", "suspended", "waiting", "paused", "finished", "failed", "cancelled"],
-      "Only runs with this status; may be given more than once",
-    ),
+    status: choices("status", Status.Shown.literals, "Only runs with this status; may be given more than once"),
     workflow: text("workflow", "name", "Only runs of this workflow"),
     tag: text("tag", "tag", "Only runs with this label"),
-    limit: integer("limit", "At most this many; 20 unless told", 1),
+    children: flag("children", "Also runs that other runs have started, after those that none has"),
+    parent: text("parent", "run", "Only runs that this one has started"),
+    limit: integer("limit", "At most this many, and with --children as many of those; 20 unless told", 1),
     before: text("before", "run", "Only runs older than this one: the next page"),
     watch: flag("watch", "Keep the list up to date until stopped", "w"),
   },

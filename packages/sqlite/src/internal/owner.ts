@@ -37,6 +37,13 @@ export const isDead = (owner: string): boolean => {
   return found !== "" && identity !== "" && found !== identity
 }
 
+/**
+ * Whether a run with this `owner` and this lease (epoch ms) is being worked on, as far as this process can tell: one that died on
+ * the same machine is noticed at once, any other when its lease is up.
+ */
+export const isWorking = (run: { readonly owner: string | null; readonly leaseUntil: number | null }, now: number): boolean =>
+  run.owner !== null && run.leaseUntil !== null && run.leaseUntil > now && !isDead(run.owner)
+
 const isRunning = (pid: number): boolean => {
   try {
     process.kill(pid, 0)

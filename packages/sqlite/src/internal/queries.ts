@@ -6,14 +6,18 @@
  * the time that listing runs takes from a cold start.
  */
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
-import type { Millis } from "@smithers/core/Millis"
+import { nodeKey } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import type { RunStatus } from "@smithers/core/RunState"
+import * as Shown from "@smithers/core/Shown"
+import * as Status from "@smithers/core/Status"
 import {
   type AttemptSummary,
-  answerTo,
+  type Command,
   type Instruction,
   type LoggedEvent,
   type NodeSummary,
+  type OpenWait,
   type RunDetails,
   type RunFilter,
   type RunSummary,
@@ -25,15 +29,16 @@ import {
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional } from "./json.ts"
+import * as Owner from "./owner.ts"
 import type { Plans } from "./plans.ts"
 import { endOf, errorOfNode, lastEnd, readFailure } from "./states.ts"
 import * as Turns from "./turns.ts"
 
 export interface Queries {
-  readonly runs: (filter: RunFilter) => ReadonlyArray<RunSummary>
+  readonly runs: (filter: RunFilter, now: number) => ReadonlyArray<RunSummary>
   readonly waits: (filter: WaitFilter) => ReadonlyArray<WaitSummary>
   readonly plan: (runId: string, frame: number | undefined) => Either.Either<string, RunNotFound>
-  readonly inspect: (runId: string) => Either.Either<RunDetails, RunNotFound>
+  readonly inspect: (runId: string, now: number) => Either.Either<RunDetails, RunNotFound>
   readonly events: (
     runId: string,
     options: { readonly afterSeq?: number; readonly limit?: number } | undefined,
@@ -47,7 +52,7 @@ type SummaryRow = [
   runId: string,
   workflow: string,
   version: Text,
-  status: RunSummary["status"],
+  status: RunStatus,
   tags: string,
   createdAt: number,
   updatedAt: number,
@@ -61,9 +66,28 @@ type SummaryRow = [
   parentIteration: number | null,
   isAttached: number | null,
   stuck: Text,
+  isPaused: number | null,
+  children: number,
 ]
 
-type DetailsRow = [input: Text, output: Text, failure: Text, isTold: number, cancel: Text, toldCancel: Text]
+type DetailsRow = [input: Text, output: Text, failure: Text, cancel: Text, toldCancel: Text]
+
+type FactsRow = [runId: string, status: RunStatus, owner: Text, leaseUntil: Time, isPaused: number | null, isRetrying: number]
+
+type OpenRow = [
+  runId: string,
+  nodeId: string,
+  iteration: number,
+  kind: WaitSummary["kind"],
+  since: number,
+  asked: number,
+  deadline: Time,
+  digest: Text,
+  name: Text,
+  correlation: Text,
+]
+
+type CommandRow = [runId: string, id: string, at: number, command: string]
 
 type NodeRow = [
   nodeId: string,
@@ -116,7 +140,7 @@ type WaitRow = [
   timesAsked: number,
   refusals: number,
   refused: Text,
-  said: Text,
+  isPaused: number | null,
 ]
 
 type EventRow = [
@@ -131,34 +155,37 @@ type EventRow = [
   error: Text,
 ]
 
+/** A cancellation goes on in a run that is paused. */
+const isPaused = "r.paused = 1 AND r.cancel IS NULL"
+
 const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
   max(r.updated_at, coalesce((SELECT at_ms FROM smithers_frames WHERE run_id = r.run_id ORDER BY frame DESC LIMIT 1), 0)),
   r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached,
-  r.stuck`
+  r.stuck, ${isPaused}, (SELECT count(*) FROM smithers_runs c WHERE c.parent_run_id = r.run_id)`
 
-/** The index alone tells which runs are on a page; only those are then read. */
+const ended = `('${Status.Ended.literals.join("', '")}')`
+
+/**
+ * The index alone tells which runs are on a page; only those are then read. How a run is shown follows from more than its row: here only
+ * those are left out that have ended, where such are not asked for.
+ */
 const listing = (page: string): string => `
   SELECT ${summaryColumns} FROM smithers_runs r JOIN (
     SELECT run_id FROM smithers_runs
     WHERE ${page}
-      AND (?1 IS NULL OR status IN (SELECT value FROM json_each(?1)))
+      AND (?1 IS NULL OR status NOT IN ${ended} OR status IN (SELECT value FROM json_each(?1))
+        OR run_id IN (SELECT run_id FROM smithers_runs WHERE owner IS NOT NULL))
       AND (?2 IS NULL OR workflow = ?2)
       AND (?3 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?3))
       AND (?5 IS NULL OR run_id IN (SELECT run_id FROM smithers_runs WHERE parent_run_id = ?5))
+      AND (?8 IS NULL OR (parent_run_id IS NOT NULL) = ?8)
     ORDER BY created_at DESC, run_id DESC LIMIT ?4
   ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
 
-/** Whether something was told to a run that nobody has taken up yet. */
-const isTold = "EXISTS (SELECT 1 FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL)"
+/** Runs that are read at once where it is only known of each whether it is asked for once it was read. */
+const batch = 200
 
-/** What of that is said to an open wait, and when: as {@link answerTo} reads it. */
-const said = `CASE WHEN w.status = 'open' AND w.kind IN ('approval', 'human') THEN (
-  SELECT json_object('at', i.at_ms, 'command', json_remove(i.command, '$.value')) FROM smithers_inbox i
-  WHERE i.run_id = w.run_id AND i.frame IS NULL
-    AND i.command ->> '$._tag' = CASE w.kind WHEN 'approval' THEN 'Decide' ELSE 'Answer' END
-    AND i.command ->> '$.nodeId' = w.node_id AND i.command ->> '$.iteration' = w.iteration
-    AND coalesce(i.command ->> '$.asked', w.asked) = w.asked AND coalesce(i.command ->> '$.digest', w.digest) IS w.digest
-  ORDER BY i.seq LIMIT 1) END`
+const theseRuns = "IN (SELECT value FROM json_each(?1))"
 
 /** The queries of a connection. */
 export const make = ({ prepare }: Connection, plans: Plans): Queries => {
@@ -167,12 +194,30 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectOlderRuns = prepare<SummaryRow>(listing(isOlder))
   const selectTheseRuns = prepare<SummaryRow>(listing(`run_id IN (SELECT value FROM json_each(?7)) AND (?6 IS NULL OR ${isOlder})`))
   const selectRun = prepare<[...SummaryRow, ...DetailsRow]>(
-    `SELECT ${summaryColumns}, r.input, r.output, r.failure, ${isTold}, r.cancel,
+    `SELECT ${summaryColumns}, r.input, r.output, r.failure, r.cancel,
        (SELECT i.command FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL AND i.command ->> '$._tag' = 'Cancel'
          ORDER BY i.seq LIMIT 1)
      FROM smithers_runs r WHERE r.run_id = ?`,
   )
   const selectEnd = prepare<[payload: Text]>(lastEnd)
+  const selectFacts = prepare<FactsRow>(
+    `SELECT r.run_id, r.status, r.owner, r.lease_until, ${isPaused}, EXISTS (
+       SELECT 1 FROM smithers_nodes n WHERE n.run_id = r.run_id AND n.status IN ('waiting', 'retrying') AND n.status = 'retrying')
+     FROM smithers_runs r WHERE r.run_id ${theseRuns}`,
+  )
+  const selectOpen = prepare<OpenRow>(
+    `SELECT run_id, node_id, iteration, kind, since, asked, deadline, digest, name, correlation FROM smithers_waits
+     WHERE run_id ${theseRuns} AND status = 'open' ORDER BY since, run_id, node_id, iteration`,
+  )
+  // What is on its way is little; SQLite by itself may go through all that there ever was.
+  const selectPending = prepare<CommandRow>(
+    `SELECT run_id, id, at_ms, command FROM smithers_inbox INDEXED BY smithers_inbox_pending
+     WHERE frame IS NULL AND run_id ${theseRuns} ORDER BY seq`,
+  )
+  const selectAllPending = prepare<CommandRow>(
+    "SELECT run_id, id, at_ms, command FROM smithers_inbox INDEXED BY smithers_inbox_pending WHERE frame IS NULL ORDER BY seq",
+  )
+  const selectActive = prepare("SELECT 1 FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'running' LIMIT 1")
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, ${errorOfNode}, passes,
        is_exhausted
@@ -189,14 +234,14 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     prepare<WaitRow>(
       `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since, w.deadline, w.request, w.digest, w.name,
          w.correlation, w.approved, w.note, w.decided_by, w.decided_at, w.ended_at, w.asked, w.times_asked, w.refusals, w.refused,
-         ${said}
+         ${isPaused}
        FROM smithers_waits w JOIN smithers_runs r USING (run_id)
-       WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2))) AND (?5 IS NULL OR (${said} IS NOT NULL) = ?5)
+       WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
        UNION ALL
        SELECT n.run_id, n.node_id, n.iteration, r.workflow, 'retry', 'open', NULL, coalesce(a.finished_at, n.started_at, 0), n.retry_at, NULL,
          NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, n.attempt, 0, NULL, NULL
        FROM smithers_nodes n JOIN smithers_runs r USING (run_id) LEFT JOIN smithers_attempts a USING (run_id, node_id, iteration, attempt)
-       WHERE ${whichNodes} AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(?2) WHERE value = 'retry')) AND coalesce(?5, 0) = 0
+       WHERE ${whichNodes} AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(?2) WHERE value = 'retry'))
        ORDER BY 8, 1, 2, 3 LIMIT ?3`,
     )
   const ofRuns = (table: string) => `${table}.run_id IN (SELECT value FROM json_each(?1))`
@@ -214,43 +259,123 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
      FROM smithers_events e WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
   )
 
+  /** Commands that nobody has taken up, by run. */
+  const pendingOf = (rows: ReadonlyArray<CommandRow>): ReadonlyMap<string, ReadonlyArray<Command>> =>
+    Map.groupBy(
+      // They were commands when they were written.
+      rows.map(
+        ([runId, id, at, command]): Command => ({
+          runId,
+          id,
+          at: at as Command["at"],
+          command: JSON.parse(command) as Instruction,
+        }),
+      ),
+      ({ runId }) => runId,
+    )
+
+  const lookup =
+    (now: number): Shown.Lookup =>
+    (runIds) => {
+      const rows = selectFacts.values(JSON.stringify(runIds))
+      const open = JSON.stringify(
+        rows.flatMap(([runId, status, owner]) => (Status.isEnded(status) && owner === null ? [] : [runId])),
+      )
+      const waits = Map.groupBy(selectOpen.values(open), ([runId]) => runId)
+      const commands = pendingOf(selectPending.values(open))
+      return new Map(
+        rows.map(([runId, stored, owner, leaseUntil, isPaused, isRetrying]) => {
+          const facts: Shown.Facts = {
+            stored,
+            owner: owner === null ? "none" : Owner.isWorking({ owner, leaseUntil }, now) ? "alive" : "gone",
+            isPaused: isPaused === 1,
+            commands: commands.get(runId) ?? [],
+            waits: (waits.get(runId) ?? []).map(openOf),
+            isRetrying: isRetrying === 1,
+            isActive: () => selectActive.values(runId).length > 0,
+          }
+          return [runId, facts] as const
+        }),
+      )
+    }
+  const summariesOf = (rows: ReadonlyArray<SummaryRow>, now: number): ReadonlyArray<RunSummary> => {
+    const statuses = Shown.statuses(
+      rows.map(([runId]) => runId),
+      lookup(now),
+    )
+    return rows.map((row) => summaryOf(row, statuses.get(row[0]) as Status.Shown))
+  }
+
   return {
-    runs: ({ status, workflow = null, tag = null, parent = null, runIds, before, limit = 100 }) => {
-      const filter = [status === undefined ? null : JSON.stringify(status), workflow, tag, limit, parent] as const
-      if (runIds !== undefined) return selectTheseRuns.values(...filter, before ?? null, JSON.stringify(runIds)).map(summaryOf)
-      const rows = before === undefined ? selectRuns.values(...filter) : selectOlderRuns.values(...filter, before)
-      return rows.map(summaryOf)
+    runs: ({ status, workflow = null, tag = null, isChild, parent = null, runIds, before, limit = 100 }, now) => {
+      const wanted = status === undefined ? null : JSON.stringify(status)
+      const size = status === undefined ? limit : Math.max(limit, batch)
+      const these = runIds === undefined ? null : JSON.stringify(runIds)
+      const child = isChild === undefined ? null : Number(isChild)
+      const page = (after: string | undefined) => {
+        const filter = [wanted, workflow, tag, size, parent] as const
+        if (these !== null) return selectTheseRuns.values(...filter, after ?? null, these, child)
+        return after === undefined
+          ? selectRuns.values(...filter, null, null, child)
+          : selectOlderRuns.values(...filter, after, null, child)
+      }
+      const found: Array<RunSummary> = []
+      for (let after = before; ; ) {
+        const rows = page(after)
+        const shown = summariesOf(rows, now)
+        found.push(...(status === undefined ? shown : shown.filter((run) => status.includes(run.status))))
+        if (found.length >= limit || rows.length < size) return found.slice(0, limit)
+        after = rows.at(-1)?.[0]
+      }
     },
     waits: ({ runId, runIds, kind, all = false, isAnswered, limit = 100 }) => {
       const kinds = kind === undefined ? null : JSON.stringify(kind)
-      const answered = isAnswered === undefined ? null : Number(isAnswered)
       const meant = runId === undefined ? runIds : [runId].filter((id) => runIds?.includes(id) ?? true)
+      const these = meant === undefined ? undefined : JSON.stringify(meant)
+      const commands = pendingOf(these === undefined ? selectAllPending.values() : selectPending.values(these))
+      // Of waits for which something has come there are at most as many as commands.
+      const most = [...commands.values()].reduce((count, of) => count + of.length, limit)
       const rows =
-        meant === undefined
-          ? (all ? selectAllWaits : selectOpenWaits).values(null, kinds, limit, null, answered)
-          : selectWaitsOfRuns.values(JSON.stringify(meant), kinds, limit, Number(all), answered)
-      return rows.map(waitOf)
+        these === undefined
+          ? (all ? selectAllWaits : selectOpenWaits).values(null, kinds, most)
+          : selectWaitsOfRuns.values(these, kinds, most, Number(all))
+      const answers = answersOf(rows, commands)
+      return rows
+        .map((row) => waitOf(row, answers.get(row)))
+        .filter((wait) => isAnswered === undefined || wait.isAnswered === isAnswered)
+        .slice(0, limit)
     },
     plan: (runId, frame = Number.MAX_SAFE_INTEGER) => {
       if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
       const found = selectPlan.values(runId, frame)[0]
       return Either.right(found === undefined ? "" : plans.read(found[0]))
     },
-    inspect: (runId) => {
+    inspect: (runId, now) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [input, output, failure, isTold, heard, told] = row.slice(17) as DetailsRow
-      const run = summaryOf(row)
+      const [input, output, failure, heard, told] = row.slice(summarySize) as [...DetailsRow]
+      const known = lookup(now)([runId]).get(runId) as Shown.Facts
+      const answers = Shown.answers(known.waits, known.commands, known.isPaused)
+      const answerTo = new Map([...answers].map(([wait, command]) => [nodeKey(wait.nodeId, wait.iteration), command]))
+      const isOwned = known.owner === "alive"
+      const nodes = selectNodes.values(runId).map((row) => {
+        const node = nodeOf(runId, row)
+        return { ...node, status: Shown.nodeStatus(node, isOwned, answerTo.get(nodeKey(node.nodeId, node.iteration))) }
+      })
+      const attempts = selectAttempts.values(runId).map((row) => {
+        const attempt = attemptOf(runId, row)
+        return attempt.status === "running" && !isOwned ? { ...attempt, status: "interrupted" as const } : attempt
+      })
       return Either.right({
-        run,
+        run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
         input: readOptional(input),
         output: readOptional(output),
         failure: failure === null ? null : readFailure(failure),
         ...strayOf(row[3] === "finished" || row[3] === "failed" ? endOf(selectEnd.values(runId)[0]?.[0]) : {}),
-        nodes: selectNodes.values(runId).map((node) => nodeOf(runId, node)),
-        attempts: selectAttempts.values(runId).map((attempt) => attemptOf(runId, attempt)),
-        isTold: isTold === 1,
-        cancel: run.finishedAt === null ? cancelOf(heard, told) : null,
+        nodes,
+        attempts,
+        isTold: known.commands.length > 0,
+        cancel: row[7] === null ? cancelOf(heard, told) : null,
       })
     },
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) => {
@@ -269,9 +394,12 @@ const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
   return { reason, isHeard: heard !== null }
 }
 
-const summaryOf = (row: SummaryRow | readonly [...SummaryRow, ...DetailsRow]): RunSummary => {
-  const [runId, workflow, version, status, tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...rest] = row
-  const [parentRunId, parentNodeId, parentIteration, isAttached, stuck] = rest as [Text, Text, number | null, number | null, Text]
+/** Columns of a summary. */
+const summarySize = 19
+
+const summaryOf = (row: SummaryRow, status: Status.Shown): RunSummary => {
+  const [runId, workflow, version, , tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...rest] = row
+  const [parentRunId, parentNodeId, parentIteration, isAttached, stuck, isPaused, children] = rest
   const times = { createdAt, updatedAt, finishedAt }
   const claim = { epoch, owner, leaseUntil }
   return {
@@ -279,13 +407,20 @@ const summaryOf = (row: SummaryRow | readonly [...SummaryRow, ...DetailsRow]): R
     workflow,
     version,
     status,
+    isPaused: isPaused === 1,
     tags: JSON.parse(tags) as Array<string>,
     ...times,
     ...claim,
     source,
     parent: parentOf([parentRunId, parentNodeId, parentIteration, isAttached]),
+    children,
     stuck: stuck === null ? null : (JSON.parse(stuck) as Stuck),
   }
+}
+
+const openOf = (row: OpenRow): OpenWait => {
+  const [, nodeId, iteration, kind, since, asked, deadline, digest, name, correlation] = row
+  return { nodeId, iteration, kind, status: "open", since, asked, deadline, digest, name, correlation }
 }
 
 const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [
@@ -313,10 +448,25 @@ const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {
   return { ...node, heartbeat, heartbeatAt, turns: Turns.read(turns) }
 }
 
-const waitOf = (row: WaitRow): WaitSummary => {
+/** What has come for the open ones of some waits, of any runs. */
+const answersOf = (
+  rows: ReadonlyArray<WaitRow>,
+  commands: ReadonlyMap<string, ReadonlyArray<Command>>,
+): ReadonlyMap<WaitRow, Command> => {
+  const found = new Map<WaitRow, Command>()
+  if (commands.size === 0) return found
+  for (const [runId, waits] of Map.groupBy(rows, ([runId]) => runId)) {
+    const open = waits.flatMap((row) => (row[5] === "open" ? [{ row, ...waitOf(row, undefined) }] : []))
+    const isPaused = waits[0]?.[22] === 1
+    for (const [{ row }, command] of Shown.answers(open, commands.get(runId) ?? [], isPaused)) found.set(row, command)
+  }
+  return found
+}
+
+const waitOf = (row: WaitRow, answer: Command | undefined): WaitSummary => {
   const [runId, nodeId, iteration, workflow, kind, status, reason, since, ...rest] = row
   const [deadline, request, digest, name, correlation, ...decided] = rest
-  const [approved, note, by, decidedAt, endedAt, asked, timesAsked, refusals, refused, said] = decided
+  const [approved, note, by, decidedAt, endedAt, asked, timesAsked, refusals, refused] = decided
   const place = { runId, nodeId, iteration, workflow, kind, status, reason, since, asked, timesAsked, deadline }
   const shown = {
     requestId: requestIdOf({ kind, asked, digest }),
@@ -328,8 +478,7 @@ const waitOf = (row: WaitRow): WaitSummary => {
   const decision = { approved: approved === null ? null : approved === 1, note, by, decidedAt, endedAt, isAnswered: false }
   const problems = refused === null ? null : (JSON.parse(refused) as ReadonlyArray<string>)
   const wait: WaitSummary = { ...place, ...shown, ...decision, refusals, refused: problems }
-  if (said === null) return wait
-  return { ...wait, ...answerTo(JSON.parse(said) as { readonly at: Millis; readonly command: Instruction }, wait) }
+  return { ...wait, ...Shown.answered(wait, answer) }
 }
 
 const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload, error]: EventRow): LoggedEvent => {

@@ -3,6 +3,7 @@
  * user, or one in a folder that cannot be written, can be looked at.
  */
 import { type StoreError, StoreReadOnly } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import type { StorageShape } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -125,10 +126,10 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
         read("cached", ({ states }) => Either.right(states.cached(workflow, nodeId, key, notBefore))),
       inbox: Effect.succeed([]),
       changes,
-      runs: (filter) => read("runs", ({ queries }) => Either.right(queries.runs(filter))),
+      runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", ({ queries }) => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", ({ queries }) => Either.right(queries.waits(filter))),
       plan: (runId, frame) => read("plan", ({ queries }) => queries.plan(runId, frame)),
-      inspect: (runId) => read("inspect", ({ queries }) => queries.inspect(runId)),
+      inspect: (runId) => Effect.flatMap(Millis.now, (now) => read("inspect", ({ queries }) => queries.inspect(runId, now))),
       events: (runId, options) => read("events", ({ queries }) => queries.events(runId, options)),
     }
   })

@@ -23,10 +23,13 @@ export type DepValues<D extends Deps, S extends Schemas = Schemas> = {
   readonly [K in keyof D]: Read<S, D[K]>
 }
 
-/** What a function child gets: the deps where there are any, and the ctx of the attempt. */
+/**
+ * What a function child gets: the deps where there are any, and the ctx of the attempt. Nothing is inferred from these: looking for something
+ * there, the compiler would compare all schemas with themselves, which of Zod's arrays alone takes it a tenth of a second after each edit.
+ */
 export type TaskParameters<S extends Schemas, D extends Deps, Input> = [keyof D] extends [never]
-  ? [ctx: TaskCtx<S, Input>]
-  : [deps: DepValues<D, S>, ctx: TaskCtx<S, Input>]
+  ? [ctx: NoInfer<TaskCtx<S, Input>>]
+  : [deps: NoInfer<DepValues<D, S>>, ctx: NoInfer<TaskCtx<S, Input>>]
 
 /** What a function may return for an `A`. */
 export type Eventually<A> = A | PromiseLike<A> | Effect.Effect<A, unknown, unknown>
@@ -90,11 +93,11 @@ interface Agents extends ReadonlyArray<AnyAgent> {
 }
 
 /** What a task is: its function, or its value; with an agent its prompt, or a function that gives it. */
-type Content<S extends Schemas, Input, O, D extends Deps, Given, Prop extends string> = GivenAs<
+type Content<S extends Schemas, Input, O, D extends Deps, Given, All> = GivenAs<
   Given,
-  Eventually<"agent" extends Prop ? Prompt : Taken<S, O>>,
+  Eventually<"agent" extends keyof All ? Prompt : Taken<S, O>>,
   TaskParameters<S, D, Input>,
-  "agent" extends Prop ? Prompt : Static<Taken<S, O>>
+  "agent" extends keyof All ? Prompt : Static<Taken<S, O>>
 >
 
 /** A value as a child. Where it is text it may be written in pieces. */
@@ -107,7 +110,7 @@ export interface TaskProps<
   O = (keyof S & string) | Codec.AnySchema,
   D extends Deps = Deps,
   Given = unknown,
-  Prop extends string = string,
+  All = unknown,
 > {
   /** Unique in the workflow, and the same in every frame: it is the key of what is stored. */
   readonly id: string
@@ -122,7 +125,7 @@ export interface TaskProps<
   /** Tasks to wait for without receiving anything. */
   readonly dependsOn?: ReadonlyArray<string>
   /** Leaves the task out, with an absent output. Asked when the task would start. */
-  readonly skipIf?: boolean | null | undefined | FunctionGiving<Truth, InsteadOf<unknown>, [ctx: Ctx<S, Input>]>
+  readonly skipIf?: boolean | null | undefined | FunctionGiving<Truth, InsteadOf<unknown>, [ctx: NoInfer<Ctx<S, Input>>]>
   /** Attempts after the first; `Infinity` for no end. Each attempt of an agent's task may make several calls: see `corrections`. Default: 3. */
   readonly retries?: number
   readonly retryPolicy?: TaskRetryPolicy
@@ -132,7 +135,7 @@ export interface TaskProps<
    * How often an agent is asked within one attempt to put right a reply that the output's schema refuses. An attempt thus makes up to
    * `1 + corrections` calls of each agent, and a task up to `(1 + retries)` times as many; `0` turns them off. Default: 2.
    */
-  readonly corrections?: "agent" extends Prop ? number : "a Task without an agent has no corrections"
+  readonly corrections?: "agent" extends keyof All ? number : "a Task without an agent has no corrections"
   /** Longest time for one attempt: `"2m"`, or milliseconds. */
   readonly timeout?: DurationLike
   /** The same as `timeout`, in milliseconds. */
@@ -144,7 +147,7 @@ export interface TaskProps<
   /** Lets the run go on, with an absent output, when the task has failed for good. */
   readonly continueOnFail?: boolean
   /** Takes over the output of an earlier run where the key (the deps, the input and a prompt that is text, unless told) is the same. */
-  readonly cache?: boolean | { readonly key?: (ctx: Ctx<S, Input>) => unknown; readonly ttl?: DurationLike }
+  readonly cache?: boolean | { readonly key?: (ctx: NoInfer<Ctx<S, Input>>) => unknown; readonly ttl?: DurationLike }
   /** A title for people. */
   readonly label?: string
   /** JSON for tools. */
@@ -152,9 +155,9 @@ export interface TaskProps<
   /** Someone has to approve before the task begins: `true` asks with its label or id. */
   readonly needsApproval?: boolean | null | undefined | GateProps<S, Input>
   /** Undoes the task when the saga around it fails. */
-  readonly compensate?: (output: Kept<S, NoInfer<O>>, ctx: TaskCtx<S, Input>) => unknown
+  readonly compensate?: (output: Kept<S, NoInfer<O>>, ctx: NoInfer<TaskCtx<S, Input>>) => unknown
   /** The output, or a function that gives it when the task runs; of an agent's task its prompt, or a function that gives it. */
-  readonly children: Content<S, Input, NoInfer<O>, NoInfer<D>, NoInfer<Given>, NoInfer<Prop>>
+  readonly children: Content<S, Input, NoInfer<O>, NoInfer<D>, NoInfer<Given>, NoInfer<All>>
   readonly key?: React.Key | null
 }
 
@@ -165,15 +168,15 @@ export type TaskComponent<S extends Schemas = Schemas, Input = Undeclared> = <
   // biome-ignore lint/complexity/noBannedTypes: no deps
   const D extends Deps<keyof S & string> = {},
   Given = unknown,
-  Prop extends string = never,
+  All = unknown,
 >(
-  props: TaskProps<S, Input, O, D, Given, Prop> & Only<Prop, keyof TaskProps, "Task"> & { readonly children?: Infer<Given> },
+  props: TaskProps<S, Input, O, D, Given, All> & Only<All, keyof TaskProps, "Task"> & { readonly children?: Infer<Given> },
 ) => React.ReactElement | null
 
 /** How a task is approved of before it begins. */
 export interface GateProps<S extends Schemas = Schemas, Input = Undeclared> {
   /** If it changes before it is decided, what was decided does not count and it is asked anew. */
-  readonly request?: ApprovalRequest | FunctionGiving<ApprovalRequest, InsteadOf<unknown>, [ctx: Ctx<S, Input>]>
+  readonly request?: ApprovalRequest | FunctionGiving<ApprovalRequest, InsteadOf<unknown>, [ctx: NoInfer<Ctx<S, Input>>]>
   /** A denial fails the run (the default), or leaves the task out, with an absent output. */
   readonly onDeny?: "fail" | "skip"
   /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
@@ -219,7 +222,7 @@ export interface BranchProps {
 /** Props of what is done again and again. What a pass has given is kept under its iteration, from 0; a resumed run goes on in its pass. */
 export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown> extends ChildrenProps {
   /** Asked before the first pass and after each: a value read while rendering, or a function of the ctx. */
-  readonly until: GivenAs<NoInfer<Given>, Truth, [ctx: Ctx<S, Input>]>
+  readonly until: GivenAs<NoInfer<Given>, Truth, [ctx: NoInfer<Ctx<S, Input>>]>
   /** Keeps the loop's place in the run. Unless given, it is known by where it stands, as React knows elements: by key or position. */
   readonly id?: string
   /** Passes at most; `Infinity` for no limit. Without it the run fails after 5 passes. */
@@ -232,8 +235,8 @@ export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared, Give
 }
 
 /** Passes of its children until `until` holds. */
-export type LoopComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, Prop extends string = never>(
-  props: LoopProps<S, Input, Given> & Only<Prop, keyof LoopProps, "Loop"> & { readonly until?: Infer<Given> },
+export type LoopComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
+  props: LoopProps<S, Input, Given> & Only<All, keyof LoopProps, "Loop"> & { readonly until?: Infer<Given> },
 ) => React.ReactElement | null
 
 /**
@@ -260,18 +263,15 @@ export interface TryCatchFinallyProps<S extends Schemas = Schemas, Input = Undec
   /** What is tried; or the children. */
   readonly try?: Elements
   /** What is done where that fails for good: elements, or a function of the error that gives them, called while rendering. */
-  readonly catch?: GivenAs<NoInfer<Given>, Elements, [error: Caught, ctx: Ctx<S, Input>]>
+  readonly catch?: GivenAs<NoInfer<Given>, Elements, [error: Caught, ctx: NoInfer<Ctx<S, Input>>]>
   /** What is done however the rest is left, also by a cancellation. */
   readonly finally?: Elements
 }
 
 /** What is done where something fails, and what is done in any case. */
-export type TryCatchFinallyComponent<S extends Schemas = Schemas, Input = Undeclared> = <
-  Given = unknown,
-  Prop extends string = never,
->(
+export type TryCatchFinallyComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
   props: TryCatchFinallyProps<S, Input, Given> &
-    Only<Prop, keyof TryCatchFinallyProps, "TryCatchFinally"> & { readonly catch?: Infer<Given> },
+    Only<All, keyof TryCatchFinallyProps, "TryCatchFinally"> & { readonly catch?: Infer<Given> },
 ) => React.ReactElement | null
 
 /** Props of all that waits. */
@@ -279,7 +279,7 @@ interface WaitProps<S extends Schemas, Input> {
   /** Unique in the workflow, and the same in every frame. */
   readonly id: string
   /** Where it is true there is no wait and no output. */
-  readonly skipIf?: boolean | null | undefined | FunctionGiving<Truth, InsteadOf<unknown>, [ctx: Ctx<S, Input>]>
+  readonly skipIf?: boolean | null | undefined | FunctionGiving<Truth, InsteadOf<unknown>, [ctx: NoInfer<Ctx<S, Input>>]>
   /** Tasks to wait for before. */
   readonly dependsOn?: ReadonlyArray<string>
   /** Shown in its place by whatever shows the plan. */
@@ -309,7 +309,7 @@ export interface ApprovalRequest {
 /** Props of a decision. What was decided is kept; the deadline stands across crashes, and stands still while the run is paused. */
 export interface ApprovalProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown> extends GivingProps<S, Input> {
   /** If it changes before it is decided, what was decided does not count and it is asked anew. */
-  readonly request: GivenAs<NoInfer<Given>, ApprovalRequest, [ctx: Ctx<S, Input>]>
+  readonly request: GivenAs<NoInfer<Given>, ApprovalRequest, [ctx: NoInfer<Ctx<S, Input>>]>
   /** A denial fails the run (the default), goes on with `approved: false`, or leaves the output absent. */
   readonly onDeny?: "fail" | "continue" | "skip"
   /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
@@ -318,8 +318,8 @@ export interface ApprovalProps<S extends Schemas = Schemas, Input = Undeclared, 
 }
 
 /** Waits until someone approves or denies. */
-export type ApprovalComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, Prop extends string = never>(
-  props: ApprovalProps<S, Input, Given> & Only<Prop, keyof ApprovalProps, "Approval"> & { readonly request?: Infer<Given> },
+export type ApprovalComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
+  props: ApprovalProps<S, Input, Given> & Only<All, keyof ApprovalProps, "Approval"> & { readonly request?: Infer<Given> },
 ) => React.ReactElement | null
 
 /** Props of a person's task. An answer that does not match `output` is refused (`InvalidAnswer`), and the task stays open. */
@@ -327,29 +327,29 @@ export interface HumanTaskProps<S extends Schemas = Schemas, Input = Undeclared,
   /** Schema of the answer: one of the workflow's, a synchronous one, or its key. */
   readonly output: (keyof S & string) | Codec.AnySchema
   /** What the person is asked; or children, as text or elements. */
-  readonly prompt?: GivenAs<NoInfer<Given>, string, [ctx: Ctx<S, Input>]>
+  readonly prompt?: GivenAs<NoInfer<Given>, string, [ctx: NoInfer<Ctx<S, Input>>]>
   /** Then `fail` (the default) fails the run with `WaitTimedOut`; `continue` leaves the output absent. */
   readonly onTimeout?: "fail" | "continue"
   readonly children?: React.ReactNode
 }
 
 /** Waits until a person has answered with what matches `output`. */
-export type HumanTaskComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, Prop extends string = never>(
-  props: HumanTaskProps<S, Input, Given> & Only<Prop, keyof HumanTaskProps, "HumanTask"> & { readonly prompt?: Infer<Given> },
+export type HumanTaskComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
+  props: HumanTaskProps<S, Input, Given> & Only<All, keyof HumanTaskProps, "HumanTask"> & { readonly prompt?: Infer<Given> },
 ) => React.ReactElement | null
 
 /** Props of a signal. One that was sent before it is waited for is kept, and each is taken by one wait, once. */
 export interface SignalProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown> extends GivingProps<S, Input> {
   readonly name: string
   /** Only a signal that was sent with the same is taken. */
-  readonly correlation?: GivenAs<NoInfer<Given>, string | undefined, [ctx: Ctx<S, Input>]>
+  readonly correlation?: GivenAs<NoInfer<Given>, string | undefined, [ctx: NoInfer<Ctx<S, Input>>]>
   /** Then `fail` (the default) fails the run with `WaitTimedOut`; `continue` leaves the output absent. */
   readonly onTimeout?: "fail" | "continue"
 }
 
 /** Waits for a signal, and gives what it carries. */
-export type SignalComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, Prop extends string = never>(
-  props: SignalProps<S, Input, Given> & Only<Prop, keyof SignalProps, "Signal"> & { readonly correlation?: Infer<Given> },
+export type SignalComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
+  props: SignalProps<S, Input, Given> & Only<All, keyof SignalProps, "Signal"> & { readonly correlation?: Infer<Given> },
 ) => React.ReactElement | null
 
 /** Props of a timer: one of `duration`, `durationMs` and `until`. A time that went by while no process was there counts. */
@@ -359,11 +359,11 @@ export interface TimerProps<S extends Schemas = Schemas, Input = Undeclared, Giv
   /** The same as `duration`, in milliseconds. */
   readonly durationMs?: number
   /** A date, or epoch milliseconds. */
-  readonly until?: GivenAs<NoInfer<Given>, Date | number, [ctx: Ctx<S, Input>]>
+  readonly until?: GivenAs<NoInfer<Given>, Date | number, [ctx: NoInfer<Ctx<S, Input>>]>
 }
 
 /** The time of a timer, of which there is one. */
-type OneTime<Prop extends string> = [Extract<keyof Times, Prop>] extends [never]
+type OneTime<All> = [Extract<keyof Times, keyof All>] extends [never]
   ? Pick<Times, "duration">
   : { [Time in keyof Times]: Pick<Times, Time> & { readonly [Other in Exclude<keyof Times, Time>]?: never } }[keyof Times]
 
@@ -374,9 +374,9 @@ interface Times {
 }
 
 /** Waits until a time, across restarts. */
-export type TimerComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, Prop extends string = never>(
+export type TimerComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
   props: TimerProps<S, Input, Given> &
-    Only<Prop, keyof TimerProps, "Timer"> & { readonly until?: Infer<Given> } & OneTime<NoInfer<Prop>>,
+    Only<All, keyof TimerProps, "Timer"> & { readonly until?: Infer<Given> } & OneTime<NoInfer<All>>,
 ) => React.ReactElement | null
 
 /**
@@ -389,8 +389,8 @@ export type SubflowProps<I = Undeclared, S extends Schemas = Schemas, Input = Un
   Input
 > &
   (undefined extends I
-    ? { readonly input?: GivenAs<NoInfer<Given>, NoInfer<I>, [ctx: Ctx<S, Input>]> }
-    : { readonly input: GivenAs<NoInfer<Given>, NoInfer<I>, [ctx: Ctx<S, Input>]> })
+    ? { readonly input?: GivenAs<NoInfer<Given>, NoInfer<I>, [ctx: NoInfer<Ctx<S, Input>>]> }
+    : { readonly input: GivenAs<NoInfer<Given>, NoInfer<I>, [ctx: NoInfer<Ctx<S, Input>>]> })
 
 interface ChildProps<I, S extends Schemas, Input> extends GivingProps<S, Input> {
   readonly workflow: Startable<I, unknown, unknown>
@@ -403,11 +403,9 @@ interface ChildProps<I, S extends Schemas, Input> extends GivingProps<S, Input> 
 }
 
 /** A workflow as a part of another one. */
-export type SubflowComponent<S extends Schemas = Schemas, Input = Undeclared> = <I, Given = unknown, Prop extends string = never>(
-  props: SubflowProps<I, S, Input, Given> & Only<Prop, keyof SubflowProps, "Subflow"> & { readonly input?: Infer<Given> },
+export type SubflowComponent<S extends Schemas = Schemas, Input = Undeclared> = <I, Given = unknown, All = unknown>(
+  props: SubflowProps<I, S, Input, Given> & Only<All, keyof SubflowProps, "Subflow"> & { readonly input?: Infer<Given> },
 ) => React.ReactElement | null
 
 /** A component whose props depend on no schema. */
-export type Component<P, Name extends string> = <Prop extends string = never>(
-  props: P & Only<Prop, keyof P, Name>,
-) => React.ReactElement | null
+export type Component<P, Name extends string> = <All = unknown>(props: P & Only<All, keyof P, Name>) => React.ReactElement | null

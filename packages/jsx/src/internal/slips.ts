@@ -30,8 +30,8 @@ export type GivenAs<Given, A, Parameters extends ReadonlyArray<unknown>, Value =
   : Value | FunctionGiving<A, InsteadOf<unknown>, Parameters>
 
 /** The props that are given, by name. One that the component `Name` does not have is of a type that says so. */
-export type Only<Given extends string, Known extends PropertyKey, Name extends string> = {
-  readonly [Prop in Given]?: string extends Prop ? unknown : Prop extends Known ? unknown : NoSuchProp<Prop, Known & string, Name>
+export type Only<Given, Known extends PropertyKey, Name extends string> = {
+  readonly [Prop in keyof Given]?: Prop extends Known ? unknown : NoSuchProp<Prop & string, Known & string, Name>
 }
 
 type NoSuchProp<Prop extends string, Known extends string, Name extends string> = [Meant<Prop, Known>] extends [never]

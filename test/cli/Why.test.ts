@@ -36,6 +36,7 @@ const node = (more: Partial<NodeSummary>): NodeSummary => ({
   error: null,
   passes: null,
   isExhausted: null,
+  isSoft: false,
   ...more,
 })
 const wait = (more: Partial<WaitSummary>): WaitSummary => ({

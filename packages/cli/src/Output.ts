@@ -101,6 +101,15 @@ export const Reason = Schema.Struct({
   commands: strings,
   /** What persons are asked whom the commands are for. */
   asks: Schema.Array(Wait),
+  /** Signals that the run keeps and nobody has taken, with the waits that they do not fit, and why not. */
+  signals: Schema.Array(
+    Schema.Struct({
+      id: Schema.String,
+      name: Schema.String,
+      correlation: Schema.NullOr(Schema.String),
+      refusals: Schema.Array(Schema.Struct({ ...node, issues: strings })),
+    }),
+  ),
 })
 
 /** `output` */
@@ -163,6 +172,9 @@ export const Told = Schema.Struct({
   by: Schema.optional(Schema.NullOr(Schema.String)),
   note: Schema.optional(Schema.NullOr(Schema.String)),
   at: Schema.optional(Schema.Number),
+  /** Of `signal`: the signals that the run waited for when this one was sent, and whether it was one of them. */
+  isAwaited: Schema.optional(Schema.Boolean),
+  awaits: Schema.optional(Schema.Array(Schema.Struct({ ...node, name: Schema.String, correlation: Schema.NullOr(Schema.String) }))),
   /** Whether a process works on the run, which hears of it at once, or has ended it by now. */
   isHeard: Schema.Boolean,
   /** Of `cancel`, where the run has ended: what could not be undone. */

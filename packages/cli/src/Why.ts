@@ -4,11 +4,13 @@
 import { text } from "@smithers/core/ErrorInfo"
 import { notUndone, type RunFailure, type Uncompensated } from "@smithers/core/Errors"
 import { sayStray } from "@smithers/core/RunEvent"
+import type { Signal } from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
 import type { NodeSummary, RunDetails, Stuck, WaitSummary } from "@smithers/core/Storage"
 import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
 import { titleOf, waitText } from "./Progress.ts"
 import { approversOf, oneOf, questionLines } from "./Question.ts"
+import { keptText, signalText } from "./Signalled.ts"
 import { longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
 
 /** What is known of a run. */
@@ -19,6 +21,8 @@ export interface Known {
   readonly now: number
   /** Whether the process that works on it is there, where it has one. */
   readonly isOwnerAlive: boolean
+  /** Signals that nobody has taken. */
+  readonly signals?: ReadonlyArray<Signal>
   /** What it could not undo. */
   readonly uncompensated?: ReadonlyArray<Uncompensated>
   /** Options to name its database by, for the commands. */
@@ -29,8 +33,25 @@ export interface Known {
 export const retryDenied = (failure: RunFailure | null, db: string | undefined): ReadonlyArray<string> => {
   const cause = failure?._tag === "CompensationFailed" ? failure.cause : failure
   if (cause?._tag !== "StepFailed" || cause.error.notRetried !== "denied") return []
-  const iteration: ReadonlyArray<Option> = cause.iteration === 0 ? [] : [["iteration", String(cause.iteration)]]
-  return [commandLine(db, "retry", [cause.runId, cause.nodeId], iteration)]
+  return [retryLine(db, cause.runId, cause.nodeId, cause.iteration)]
+}
+
+const retryLine = (db: string | undefined, runId: string, nodeId: string, iteration: number): string =>
+  commandLine(db, "retry", [runId, nodeId], iteration === 0 ? [] : [["iteration", String(iteration)]])
+
+/** Nodes that are named at most. */
+const mostSoft = 5
+
+/** The nodes of a run whose failure it tolerates: resuming it leaves them as they are. */
+const softlyFailed = (nodes: ReadonlyArray<NodeSummary>): ReadonlyArray<NodeSummary> => {
+  const last = new Map(nodes.filter(({ isSoft }) => isSoft).map((node) => [node.nodeId, node]))
+  return [...last.values()].filter(({ status }) => status === "failed").slice(0, mostSoft)
+}
+
+const softText = (softly: ReadonlyArray<NodeSummary>): string => {
+  if (softly.length === 0) return ""
+  const named = softly.map(({ nodeId, error }) => `"${nodeId}"${error === null ? "" : ` (${shorten(oneLine(text(error)), 200)})`}`)
+  return ` ${named.join(", ")} ${softly.length === 1 ? "has" : "have"} failed as well, which the workflow tolerates: resuming the run does not run that again, and "smithers retry" does.`
 }
 
 /** Why a run is where it is. */
@@ -88,6 +109,7 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
 /** What a wait asks of a person, whole, and the commands that answer it. */
 export const askLines = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => [
   ...questionLines(wait),
+  ...(wait.refused === null ? [] : [`${oneLine(refusedText(wait.nodeId, wait.refused))}.`]),
   ...commandsFor(wait, db),
 ]
 
@@ -100,8 +122,21 @@ export const why = (known: Known): Why => {
   const asks = known.waits.filter(
     (wait) => wait.requestId !== null && commandsFor(wait, known.db).some((command) => found.commands.includes(command)),
   )
-  return { ...found, sentence: oneLine(`${ended(found.sentence)}${strays(known.details)}`), asks }
+  const said = known.details.run.finishedAt === null ? untaken(known).map((sentence) => ` ${ended(sentence)}`) : []
+  return { ...found, sentence: oneLine(`${ended(found.sentence)}${said.join("")}${strays(known.details)}`), asks }
 }
+
+/** What was said to a run that has come to nothing so far, as sentences. */
+const untaken = ({ details, signals = [], waits }: Known): ReadonlyArray<string> => {
+  const kept = keptText(details.run.runId, signals, waits)
+  const answers = waits.flatMap(({ nodeId, refused, isAnswered }) =>
+    refused === null || isAnswered ? [] : [refusedText(nodeId, refused)],
+  )
+  return [...(kept === "" ? [] : [kept]), ...answers]
+}
+
+const refusedText = (nodeId: string, issues: ReadonlyArray<string>): string =>
+  `The last answer to "${nodeId}" was refused: ${shorten(oneLine(issues.join("; ")), 300)}`
 
 const ended = (sentence: string): string => (/[.?!]$/.test(sentence) ? sentence : `${sentence}.`)
 
@@ -161,7 +196,13 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
       }
     case "failed": {
       const said = failure === null ? "" : `: ${shorten(oneLine(failure.message), longestFailure)}`
-      return { reason: "failed", sentence: `${it} has failed${said}`, commands: [...retryDenied(failure, db), resume] }
+      const softly = softlyFailed(nodes)
+      const retries = softly.map(({ nodeId, iteration }) => retryLine(db, runId, nodeId, iteration))
+      return {
+        reason: "failed",
+        sentence: `${ended(`${it} has failed${said}`)}${softText(softly)}`,
+        commands: [...retryDenied(failure, db), resume, ...retries],
+      }
     }
     case "paused":
       if (isTold && !isOwned) {
@@ -294,7 +335,7 @@ const awaited = (wait: WaitSummary, runId: string): string => {
     case "human":
       return `an answer to "${nodeId}"${inside}${said}`
     case "signal":
-      return `the signal ${JSON.stringify(name ?? "")} at "${nodeId}"${inside}`
+      return `the signal ${signalText(wait)} at "${nodeId}"${inside}`
     case "subflow":
       return `its child run ${name ?? ""} at "${nodeId}"${inside}`
     case "timer":

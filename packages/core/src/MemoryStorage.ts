@@ -428,9 +428,9 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
   const times = entry.times.get(nodeKey(nodeId, iteration)) ?? { startedAt: null, finishedAt: null }
   const place = { runId: entry.run.runId, nodeId, iteration, kind, status, ...times }
   const loop = record.kind === "loop" ? { passes: record.passes, isExhausted: record.isExhausted === true } : notALoop
-  if (record.kind !== "step") return { ...place, attempt: 0, retryAt: null, table: null, error: null, ...loop }
-  const { attempt, retryAt = null, table = null, error = null } = record
-  return { ...place, attempt, retryAt, table, error, ...notALoop }
+  if (record.kind !== "step") return { ...place, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop }
+  const { attempt, retryAt = null, table = null, error = null, soft: isSoft = false } = record
+  return { ...place, attempt, retryAt, table, error, isSoft, ...notALoop }
 }
 
 const notALoop = { passes: null, isExhausted: null }

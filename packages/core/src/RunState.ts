@@ -68,8 +68,8 @@ export interface Signal {
   readonly name: string
   readonly correlation: string | undefined
   readonly payload: Json | undefined
-  /** The waits that it does not fit, as the code was that the run was last taken up with. */
-  readonly refusedBy?: ReadonlyArray<NodeKey>
+  /** The waits that it does not fit, as the code was that the run was last taken up with, and why not. */
+  readonly refusedBy?: ReadonlyArray<{ readonly key: NodeKey; readonly issues: ReadonlyArray<string> }>
 }
 
 /** A step, or a wait, in one iteration. */
@@ -374,7 +374,7 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
       return { ...state, signals: [...state.signals, { id, name, correlation, payload: event.payload as Json | undefined }] }
     }
     case "SignalRefused": {
-      const refusing = nodeKey(event.nodeId, event.iteration)
+      const refusing = { key: nodeKey(event.nodeId, event.iteration), issues: event.issues }
       const mark = (signal: Signal): Signal =>
         signal.id === event.signalId ? { ...signal, refusedBy: [...(signal.refusedBy ?? []), refusing] } : signal
       return { ...state, signals: state.signals.map(mark) }

@@ -263,6 +263,8 @@ export const NodeSummary = Schema.Struct({
   retryAt: Schema.NullOr(Schema.Number),
   table: Schema.NullOr(Schema.String),
   error: Schema.NullOr(ErrorInfo),
+  /** The failure is tolerated: the run goes on without the output, and resuming it does not run the node again. */
+  isSoft: Schema.Boolean,
   /** Loops: passes begun. */
   passes: Schema.NullOr(Schema.Number),
   /** Loops: whether it is over because it made all its passes, and not because its `until` holds. */

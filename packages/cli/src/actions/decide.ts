@@ -15,7 +15,9 @@ import { Exit } from "../Exit.ts"
 import * as Input from "../Input.ts"
 import { questionLines } from "../Question.ts"
 import { Screen } from "../Screen.ts"
+import { isFor, missText, signalText } from "../Signalled.ts"
 import { oneLine, plural, span } from "../Text.ts"
+import { awaitedBy } from "../Waits.ts"
 import { askLines, commandsFor } from "../Why.ts"
 import { told } from "./told.ts"
 
@@ -225,9 +227,26 @@ export const signal = (given: {
         ...(given.correlation === undefined ? {} : { correlation: given.correlation }),
         ...(given.id === undefined ? {} : { id: given.id }),
       }
+      // Before it is sent: whoever takes it waits for nothing then.
+      const all = yield* awaitedBy(found.storage, found.runId)
+      const waits = all.filter((wait) => wait.kind === "signal" && wait.runId === found.runId)
       yield* Effect.provideService(Commands.signal(found.runId, given.name, options), Storage, found.storage)
-      const did = `Sent signal "${oneLine(given.name)}" to run ${found.runId}`
-      return yield* told(found, { command: "signal", nodeId: undefined, iteration: undefined, db: given.db, did })
+      const sent = { name: given.name, correlation: given.correlation }
+      const isAwaited = waits.some((wait) => isFor(wait, sent))
+      const why = isAwaited ? "" : missText(found.runId, sent, all)
+      const hint = `Nobody waits for it now, and it is kept${why === "" ? "" : `: ${why}`}.`
+      return yield* told(found, {
+        command: "signal",
+        nodeId: undefined,
+        iteration: undefined,
+        db: given.db,
+        did: `Sent signal ${signalText(sent)} to run ${found.runId}`,
+        question: isAwaited ? [] : [oneLine(hint)],
+        signal: {
+          isAwaited,
+          awaits: waits.map(({ nodeId, iteration, name, correlation }) => ({ nodeId, iteration, name: name ?? "", correlation })),
+        },
+      })
     }),
   )
 

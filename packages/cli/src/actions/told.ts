@@ -21,10 +21,14 @@ interface Said {
   readonly decision?: Pick<typeof Told.Type, "requestId" | "request" | "approved" | "by" | "note" | "at">
   /** What was decided on, in lines. */
   readonly question?: ReadonlyArray<string>
+  readonly signal?: Pick<typeof Told.Type, "isAwaited" | "awaits">
 }
 
 /** The reply of a command that told a run something. */
-export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration, db, did, decision, question = [] }: Said) =>
+export const told = (
+  { storage, runId }: FoundRun,
+  { command, nodeId, iteration, db, did, decision, question = [], signal }: Said,
+) =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const { run } = yield* storage.inspect(runId)
@@ -43,7 +47,7 @@ export const told = ({ storage, runId }: FoundRun, { command, nodeId, iteration,
     const then = next.length === 0 ? [] : [`${take}: ${next[0]}`]
     const left = isCancelled && run.finishedAt !== null ? RunState.uncompensated(yield* storage.load(runId)) : []
     const undone = left.length === 0 ? {} : { uncompensated: left }
-    const what = { nodeId: nodeId ?? null, iteration: iteration ?? null, ...decision }
+    const what = { nodeId: nodeId ?? null, iteration: iteration ?? null, ...decision, ...signal }
     const lines = [...said, ...then, ...(left.length === 0 ? [] : [shorten(notUndone(left).trim(), longestFailure)])]
     return { value: { runId, command, ...what, isHeard, ...undone, next }, text: lines.join("\n") }
   })

@@ -1,6 +1,7 @@
 /**
  * Why a run is not done.
  */
+import { placeOf } from "@smithers/core/Ids"
 import * as RunState from "@smithers/core/RunState"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
@@ -20,11 +21,16 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const waits = yield* awaitedBy(storage, runId)
       // One that lives without its lease cannot write.
       const isOwnerAlive = Owners.isAlive(details.run, now) || Owners.isSeen(details.run)
-      const uncompensated = RunState.uncompensated(yield* storage.load(runId))
+      const state = yield* storage.load(runId)
+      const uncompensated = RunState.uncompensated(state)
       const db = given.db === undefined ? {} : { db: given.db }
-      const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, ...db })
+      const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, signals: state.signals, ...db })
       const lines = [...found.asks.flatMap(questionLines), ...found.commands]
       const text = [found.sentence, ...lines.map((line) => `  ${line}`)].join("\n")
-      return { value: { runId, status: details.run.status, ...found }, text }
+      const signals = state.signals.map(({ id, name, correlation = null, refusedBy = [] }) => {
+        const refusals = refusedBy.map(({ key, issues }) => ({ ...placeOf(key), issues }))
+        return { id, name, correlation, refusals }
+      })
+      return { value: { runId, status: details.run.status, ...found, signals }, text }
     }),
   )

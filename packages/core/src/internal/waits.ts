@@ -102,7 +102,8 @@ export const judge = (
       break
     case "signal":
       for (const { id, name, correlation, payload, refusedBy } of signals) {
-        if (name !== wait.name || correlation !== wait.correlation || refusedBy?.includes(key) === true) continue
+        if (name !== wait.name || correlation !== wait.correlation || refusedBy?.some((refusing) => refusing.key === key) === true)
+          continue
         const taken = take("signalled", payload, { signalId: id })
         if ("how" in taken) return end(taken)
         refused.push({ _tag: "SignalRefused", signalId: id, issues: taken })

@@ -208,7 +208,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
     `UPDATE smithers_signals SET status = 'taken', node_id = ?2, iteration = ?3 WHERE run_id = ?1 AND id = ?4 AND status = 'kept'`,
   )
   const refuseSignal = prepare(
-    `UPDATE smithers_signals SET refused_by = json_insert(coalesce(refused_by, '[]'), '$[#]', ?3)
+    `UPDATE smithers_signals SET refused_by = json_insert(coalesce(refused_by, '[]'), '$[#]', json(?3))
      WHERE run_id = ?1 AND id = ?2 AND status = 'kept'`,
   )
   const forgetRefusals = prepare("UPDATE smithers_signals SET refused_by = NULL WHERE run_id = ? AND refused_by IS NOT NULL")
@@ -342,7 +342,11 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
         return
       }
       case "SignalRefused":
-        refuseSignal.run(runId, event.signalId, nodeKey(event.nodeId, event.iteration))
+        refuseSignal.run(
+          runId,
+          event.signalId,
+          JSON.stringify({ key: nodeKey(event.nodeId, event.iteration), issues: event.issues }),
+        )
         return
       case "WaitEnded": {
         const { nodeId, iteration, status, table = null, error, signalId } = event

@@ -218,7 +218,7 @@ ALTER TABLE smithers_waits ADD COLUMN child TEXT; -- JSON: how the child run end
 
 const readsAndRefusals = `
 ALTER TABLE smithers_nodes ADD COLUMN reads TEXT; -- JSON: rows of other nodes that it has read, as ["node/iteration"]
-ALTER TABLE smithers_signals ADD COLUMN refused_by TEXT; -- JSON: the waits (node/iteration) that it does not fit
+ALTER TABLE smithers_signals ADD COLUMN refused_by TEXT; -- JSON: the waits that it does not fit, as {"key": "node/iteration", "issues"}
 `
 
 const commandsPerRun = `

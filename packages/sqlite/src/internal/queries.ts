@@ -102,6 +102,7 @@ type NodeRow = [
   error: Text,
   passes: number | null,
   isExhausted: number | null,
+  isSoft: number | null,
 ]
 
 type AttemptRow = [
@@ -220,7 +221,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectActive = prepare("SELECT 1 FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'running' LIMIT 1")
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, ${errorOfNode}, passes,
-       is_exhausted
+       is_exhausted, is_soft
      FROM smithers_nodes WHERE run_id = ? ORDER BY node_id, iteration`,
   )
   const selectAttempts = prepare<AttemptRow>(
@@ -435,10 +436,11 @@ const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [
 const errorOf = (text: Text): ErrorInfo | null => (text === null ? null : (JSON.parse(text) as ErrorInfo))
 
 const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
-  const [nodeId, iteration, kind, status, attempt, startedAt, finishedAt, retryAt, table, error, passes, exhausted] = row
+  const [nodeId, iteration, kind, status, attempt, startedAt, finishedAt, retryAt, table, error, passes, exhausted, soft] = row
   const times = { startedAt, finishedAt, retryAt }
   const isExhausted = kind === "loop" ? exhausted === 1 : null
-  return { runId, nodeId, iteration, kind, status, attempt, ...times, table, error: errorOf(error), passes, isExhausted }
+  const failure = { error: errorOf(error), isSoft: soft === 1 }
+  return { runId, nodeId, iteration, kind, status, attempt, ...times, table, ...failure, passes, isExhausted }
 }
 
 const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {

@@ -230,7 +230,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           name,
           correlation: correlation ?? undefined,
           payload: readOptional(payload),
-          ...(refusedBy === null ? {} : { refusedBy: JSON.parse(refusedBy) as ReadonlyArray<NodeKey> }),
+          ...(refusedBy === null ? {} : { refusedBy: JSON.parse(refusedBy) as NonNullable<RunState.Signal["refusedBy"]> }),
         })),
         output: readOptional(output),
         ...(status === "finished" || status === "failed"

@@ -1042,7 +1042,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* run.commit([{ _tag: "NodeFailed", nodeId: "b", iteration: 0, error, soft: true }])
         const { nodes, attempts } = yield* storage.inspect("r")
         const seconds = (count: number) => later(count * 1000)
-        const none = { retryAt: null, table: null, error: null, passes: null, isExhausted: null }
+        const none = { retryAt: null, table: null, error: null, isSoft: false, passes: null, isExhausted: null }
         const step = { runId: "r", kind: "step", ...none }
         expect(nodes).toStrictEqual([
           {
@@ -1055,7 +1055,17 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
             finishedAt: seconds(4),
             table: "text",
           },
-          { ...step, nodeId: "b", iteration: 0, status: "failed", attempt: 0, startedAt: null, finishedAt: seconds(5), error },
+          {
+            ...step,
+            nodeId: "b",
+            iteration: 0,
+            status: "failed",
+            attempt: 0,
+            startedAt: null,
+            finishedAt: seconds(5),
+            error,
+            isSoft: true,
+          },
           { ...step, nodeId: "b", iteration: 1, status: "skipped", attempt: 0, startedAt: null, finishedAt: seconds(4) },
           {
             ...step,

@@ -98,6 +98,28 @@ describe("a signal that nobody takes", () => {
   })
 })
 
+describe("a signal to a run whose child run waits for it", () => {
+  it("is kept by that run, and both commands say where it is to be sent", async () => {
+    writeFileSync(
+      place.file("family.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+const child = Smithers.createWorkflow({ name: "child", input: Schema.Struct({}) }).build(($) => $.signal("in", { name: "paid", payload: Schema.Number }))
+export default Smithers.createWorkflow({ name: "family", input: Schema.Struct({}) }).build(($) => $.subflow("sub", { workflow: child, input: () => ({}) }))
+`,
+    )
+    await begin("family")
+    const miss = '"in" of the child run r~sub~0 waits for it: send it to that run'
+    expect((await place.run("signal", "r", "paid", "--data", "3")).stdout).toContain(
+      `Nobody waits for it now, and it is kept: ${miss}.`,
+    )
+    expect((await resume()).code).toBe(3)
+    expect((await why()).sentence).toContain(`Kept and taken by nobody: the signal "paid" (${miss}).`)
+    expect((await place.json("signal", "r~sub~0", "paid", "--data", "3")).value).toMatchObject({ isAwaited: true })
+    expect((await resume()).code).toBe(0)
+  })
+})
+
 describe("an answer that only the code can refuse", () => {
   it("is said to be refused, with why, wherever the question is asked again", async () => {
     write(

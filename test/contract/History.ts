@@ -219,7 +219,8 @@ export const happen = (state: RunState.RunState, choice: Choice, now: number): R
 }
 
 const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice, now: number): RunEvent => {
-  if (node === 7) return state.isPaused ? { _tag: "RunUnpaused" } : { _tag: "RunPaused", ...(roll % 2 === 0 ? { by: "ann" } : {}) }
+  if (node === 7)
+    return state.pausedAt !== undefined ? { _tag: "RunUnpaused" } : { _tag: "RunPaused", ...(roll % 2 === 0 ? { by: "ann" } : {}) }
   if (node === 6) return boundaryEvent(state, `guard-${roll % 2}`, roll % 3, roll)
   if (node >= 4) return loopEvent(state, `loop-${node}`, roll % 2, roll)
   const [nodeId, iteration] = [`step-${node >> 1}`, node & 1]
@@ -252,6 +253,8 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
     case "skipped":
       return { _tag: "NodeReset", ...at }
     case "waiting":
+      if (roll % 10 === 8 && record.wait?.deadline !== undefined)
+        return { _tag: "DeadlineMoved", ...at, deadline: Millis.after(record.wait.deadline, Millis.make(roll)) }
       return roll % 10 === 9 ? withdrawn(record, roll) : waitEvent(state, at, roll, output)
     case "retrying":
       if (roll % 5 === 0) return withdrawn(record, roll)

@@ -64,12 +64,14 @@ describe.each(stores)("on %s", (_, layer) => {
           expect(late).toMatchObject({ _tag: "WaitExpired", nodeId: "ok", deadline: 3_600_000 })
           expect(yield* timed.run({}, { runId: "r" })).toMatchObject({ output: { approved: false } })
           expect(yield* Effect.flip(Commands.approve("r", "ok"))).toMatchObject({ _tag: "WaitExpired" })
-          // Told to the store past all checks, it comes to nothing all the same.
+          // The store does not take it either.
           yield* timed.run({}, { runId: "s" })
           const storage = yield* Storage
           const at = Millis.after(yield* Millis.now, Millis.make(3_600_001))
           const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true } as const
-          yield* storage.deliver({ id: "late", runId: "s", at, command })
+          const refused = yield* Effect.flip(storage.deliver({ id: "late", runId: "s", at, command }))
+          expect(refused).toMatchObject({ _tag: "WaitExpired", deadline: at - 1 })
+          expect(yield* storage.inbox).toEqual([])
           yield* TestClock.adjust("2 hours")
           expect(yield* timed.run({}, { runId: "s" })).toMatchObject({ output: { approved: false } })
         }),

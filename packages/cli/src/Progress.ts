@@ -155,6 +155,8 @@ export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress 
         return { ...base, status: "skipped" }
       case "WaitStarted":
         return { ...base, status: "waiting", waitsFor: waitText(event.kind, event.request, event.name), deadline: event.deadline }
+      case "DeadlineMoved":
+        return { ...base, deadline: event.deadline }
       case "WaitEnded":
         // The gate of a step that now begins.
         return { ...base, status: event.status === "passed" ? "running" : event.status }
@@ -211,6 +213,8 @@ const textOf = ({ event, at }: LoggedEvent): string => {
       const until = event.deadline === undefined ? "" : `, for ${span(event.deadline - at)} at most`
       return `◦ ${event.nodeId} ${where} waits for ${waitText(event.kind, event.request, event.name)}${event.kind === "timer" ? ` in ${span((event.deadline ?? at) - at)}` : until}`
     }
+    case "DeadlineMoved":
+      return `◦ ${event.nodeId} ${where} waits on, for ${span(event.deadline - at)} at most, as its run was paused`
     case "ApprovalDecided": {
       const by = event.by === undefined ? "" : ` by ${oneLine(event.by)}`
       const note = event.note === undefined ? "" : `: ${shorten(oneLine(event.note), 200)}`

@@ -159,7 +159,9 @@ export const sendSignal = (
   Effect.gen(function* () {
     const storage = yield* Storage
     const { id, command, at } = yield* signalOf(runId, name, options)
-    const kept = yield* storage.deliver({ id: compositeKey("signal", id), runId, at, command }, delivery)
+    const delivered = storage.deliver({ id: compositeKey("signal", id), runId, at, command }, delivery)
+    // A signal has no time of its own.
+    const kept = yield* Effect.catchTag(delivered, "WaitExpired", Effect.die)
     if (kept._tag !== "Signal" || canonical(kept) === canonical(command)) return
     const correlation = kept.correlation === undefined ? {} : { correlation: kept.correlation }
     return yield* new SignalIdTaken({ runId, id, signal: kept.name, ...correlation })
@@ -207,7 +209,8 @@ export const pause = (runId: string, { by }: { readonly by?: string } = {}): Eff
   Effect.asVoid(Effect.zipRight(checkTexts(runId, { by }), deliver(runId, { _tag: "Pause", ...(by === undefined ? {} : { by }) })))
 
 /**
- * Lets a paused run go on. Timers that were due meanwhile fire. Fails with `RunEnded` where it has ended; one that is not paused is as it was.
+ * Lets a paused run go on. Its time has stood still: what it waits for has the time that was left. Timers keep theirs, and those that were due
+ * meanwhile fire. Fails with `RunEnded` where it has ended; one that is not paused is as it was.
  * Where nobody works on the run, it goes on once someone takes it up.
  */
 export const unpause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
@@ -330,18 +333,16 @@ const checkTexts = (runId: string, given: { readonly [name: string]: unknown }):
   return wrong === undefined ? Effect.void : new InvalidCommand({ runId, problem: `"${wrong[0]}" must be a text` })
 }
 
-/** A wait that is open on disk although its time is over is only not heard of yet. While a run is paused its time stands still. */
+/** Fails where a wait is over. Of one that is open the store knows whether its time is over when it takes what is said. */
 const checkTime = ({ runId, nodeId, iteration, status, reason, deadline, endedAt }: WaitSummary) =>
   Effect.gen(function* () {
-    const storage = yield* Storage
-    const now = yield* Millis.now
-    const isLate = deadline !== null && deadline <= (endedAt ?? now - 1)
-    const { run, cancel } = yield* storage.inspect(runId)
-    if (isLate && status !== "withdrawn" && !run.isPaused) return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
+    const { run, cancel } = yield* (yield* Storage).inspect(runId)
     // Nothing that is asked now is gone on from; what a cancellation asks on its way out is asked once it is heard.
     if (status === "open" && cancel?.isHeard === false)
       return yield* new NotWaiting({ runId, nodeId, iteration, open: [], reason: "cancelled" })
     if (status === "open") return
+    if (status !== "withdrawn" && deadline !== null && endedAt !== null && deadline <= endedAt)
+      return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
     if (isOver.has(run.status)) return yield* new RunEnded({ runId, status: run.status })
     const why = reason === null ? {} : { reason }
     return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId), ...why })

@@ -530,7 +530,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         if (ending === undefined) return false
         for (const event of ending) happen(event)
         const sent = toldOf(state, now)
-        yield* storage.commit({
+        const commit = storage.commit({
           runId,
           epoch,
           frame: before.frame + 1,
@@ -542,6 +542,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           consumed: commands.map(({ id }) => id),
           ...(sent.length === 0 ? {} : { sent }),
         })
+        // It ends no wait, by its time or otherwise.
+        yield* Effect.catchTag(commit, "Unheard", Effect.die)
         return true
       })
 
@@ -566,6 +568,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           const command = { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) } as const
           // One that was cancelled is what was asked for, whoever asked first.
           const isOver = yield* Effect.as(storage.deliver({ id, runId, at, command }), false).pipe(
+            Effect.catchTag("WaitExpired", Effect.die),
             Effect.catchTag("RunEnded", (error) => (error.status === "cancelled" ? Effect.succeed(true) : error)),
           )
           if (isOver) return

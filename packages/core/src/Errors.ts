@@ -368,6 +368,16 @@ export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ..
   }
 }
 
+/**
+ * Somebody decided or answered before the time was over that a frame ends a wait with, and the frame does not know. It was not committed; the
+ * engine makes it once more with what was said, and callers never see this.
+ */
+export class Unheard extends Schema.TaggedError<Unheard>()("Unheard", runFields) {
+  override get message(): string {
+    return `Run "${this.runId}" was told something in time that its frame does not know of. Read the inbox and make the frame again.`
+  }
+}
+
 /** Finished steps whose stored outputs no longer decode under the current schemas. The run is untouched. */
 export class IncompatibleOutput extends Schema.TaggedError<IncompatibleOutput>()("IncompatibleOutput", {
   ...runFields,

@@ -8,11 +8,12 @@ import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
-import { RunEnded, RunFenced, RunNotFound, StoreFailed, StoreRefused, WorkflowMismatch } from "./Errors.ts"
+import { RunEnded, RunFenced, RunNotFound, StoreFailed, StoreRefused, Unheard, WaitExpired, WorkflowMismatch } from "./Errors.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Millis from "./Millis.ts"
+import * as Pauses from "./Pauses.ts"
 import * as RunState from "./RunState.ts"
 import * as Shown from "./Shown.ts"
 import * as Status from "./Status.ts"
@@ -22,6 +23,7 @@ import {
   type Delivery,
   type Frame,
   type Instruction,
+  isUnheard,
   type LoggedEvent,
   logged,
   type NewRun,
@@ -68,7 +70,7 @@ const isEnded = (run: Row): boolean => Status.isEnded(run.status)
 const isOwned = ({ leaseUntil }: Row, now: number): boolean => leaseUntil !== null && leaseUntil > now
 
 /** A cancellation goes on in a run that is paused. */
-const isPaused = ({ isPaused, cancel }: RunState.RunState): boolean => isPaused && cancel === undefined
+const isPaused = ({ pausedAt, cancel }: RunState.RunState): boolean => pausedAt !== undefined && cancel === undefined
 
 const openWaitsOf = ({ waits }: Stored): ReadonlyArray<WaitSummary> =>
   [...waits.values()].filter(({ status }) => status === "open").sort((left, right) => left.since - right.since)
@@ -130,7 +132,7 @@ export const make = (): StorageShape => {
   const deliver = (
     command: Command,
     { create, revive = false }: Delivery = {},
-  ): Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch> => {
+  ): Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch | WaitExpired> => {
     const { runId } = command
     if (create !== undefined) spawn(runId, create, command.at)
     const entry = stored.get(runId)
@@ -148,13 +150,25 @@ export const make = (): StorageShape => {
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
     }
+    const expired = expiredBy(entry, command)
+    if (expired !== undefined) return Either.left(expired)
     inbox.set(key, command)
     return Either.right(command.command)
   }
-
   const commandsOf = (runId: string): ReadonlyArray<Command> => [...inbox.values()].filter((command) => command.runId === runId)
+  /** Why what is said of an open wait is too late, where it is. */
+  const expiredBy = (entry: Stored, { runId, at, command }: Command): WaitExpired | undefined => {
+    if (command._tag !== "Decide" && command._tag !== "Answer") return undefined
+    const { nodeId, iteration } = command
+    const { status, wait } = RunState.step(entry.state, nodeId, iteration) ?? {}
+    if (status !== "waiting" || wait?.deadline === undefined) return undefined
+    const { deadline } = wait
+    const isTooLate = Pauses.isTooLate({ ...wait, deadline }, at, entry.state.pausedAt, commandsOf(runId))
+    return isTooLate ? new WaitExpired({ runId, nodeId, iteration, deadline }) : undefined
+  }
+
   const answersOf = (entry: Stored): ReadonlyMap<WaitSummary, Command> =>
-    Shown.answers(openWaitsOf(entry), commandsOf(entry.run.runId), isPaused(entry.state))
+    Shown.answers(openWaitsOf(entry), commandsOf(entry.run.runId))
   const factsOf = (entry: Stored, now: number): Shown.Facts => {
     const { run, state } = entry
     const steps = () => RunState.records(state).filter(({ kind }) => kind === "step")
@@ -268,13 +282,14 @@ export const make = (): StorageShape => {
       }),
     load: (runId) => Effect.map(find(runId), ({ state }) => state),
     commit: (frame) =>
-      Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused> => {
+      Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused | Unheard> => {
         if (frame.frame !== entry.state.frame + 1 || frame.firstSeq !== entry.state.seq + 1) {
           const detail = `frame ${frame.frame} of run ${frame.runId} does not follow frame ${entry.state.frame}`
           return new StoreFailed({ operation: "commit", detail })
         }
         const detail = "a time is no whole millisecond"
         if (!Millis.is(frame.at)) return new StoreFailed({ operation: "commit", detail })
+        if (isUnheard(frame, commandsOf(frame.runId))) return new Unheard({ runId: frame.runId })
         const event = frame.events.findIndex((event) => !Millis.is(timeOf(event) ?? frame.at))
         return event < 0 ? Effect.sync(() => commit(entry, frame)) : new StoreRefused({ operation: "commit", detail, event })
       }),
@@ -342,7 +357,7 @@ export const make = (): StorageShape => {
         return found === undefined || found.at < notBefore ? Option.none() : Option.some(found.output)
       }),
     deliver: (command, delivery) =>
-      Effect.suspend((): Effect.Effect<Instruction, RunNotFound | RunEnded | WorkflowMismatch | StoreRefused> => {
+      Effect.suspend((): Effect.Effect<Instruction, RunNotFound | RunEnded | WorkflowMismatch | WaitExpired | StoreRefused> => {
         const detail = delivery?.create === undefined ? undefined : unlistable(delivery.create)
         if (detail !== undefined) return new StoreRefused({ operation: "deliver", detail })
         const delivered = deliver(command, delivery)
@@ -416,7 +431,7 @@ export const make = (): StorageShape => {
 
 /** The time that an event sets for later. A database refuses one that is none. */
 const timeOf = (event: Frame["events"][number]): number | undefined =>
-  event._tag === "WaitStarted" ? event.deadline : event._tag === "AttemptFailed" ? event.retryAt : undefined
+  "deadline" in event ? event.deadline : event._tag === "AttemptFailed" ? event.retryAt : undefined
 
 type Place = { readonly nodeId: string; readonly iteration: number }
 
@@ -530,6 +545,7 @@ const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number, seq: n
     })
   }
   if (known === undefined) return
+  if (event._tag === "DeadlineMoved") entry.waits.set(key, { ...known, deadline: event.deadline })
   if (event._tag === "ApprovalDecided") {
     const { approved, note = null, by = null, saidAt = at } = event
     entry.waits.set(key, { ...known, approved, note, by, decidedAt: saidAt })
@@ -566,6 +582,7 @@ const note = (entry: Stored, event: LoggedEvent["event"], at: number, seq: numbe
       entry.times.set(key, { ...times, finishedAt: null })
       break
     case "AttemptInterrupted":
+    case "DeadlineMoved":
     case "ApprovalDecided":
     case "TaskAnswered":
     case "AnswerRefused":

@@ -30,6 +30,7 @@ import {
   type StoreGone,
   type StoreRefused,
   type Uncompensated,
+  type Unheard,
   UnsettledRead,
   WorkflowMismatch,
 } from "./Errors.ts"
@@ -47,6 +48,7 @@ import * as Ticker from "./internal/ticker.ts"
 import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
+import * as Pauses from "./Pauses.ts"
 import * as Plan from "./Plan.ts"
 import { type OutputSource, type RunEvent, type StrayRead, sayStray } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
@@ -437,7 +439,9 @@ const loop = (
       const { nodeId, iteration } = settled.event
       if (settled.result.cacheKey !== undefined) cache.push({ nodeId, iteration, key: settled.result.cacheKey })
     }
-    const commit = (changed: Frame["plan"]): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunFenced> => {
+    const commit = (
+      changed: Frame["plan"],
+    ): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunFenced | Unheard> => {
       if (events.length === 0 && consumed.length === 0 && interrupts.length === 0) return Effect.succeed([])
       const [frame, firstSeq] = [state.frame + 1, state.seq - events.length + 1]
       const { spawned, sent, started } = Outbox.make({ plan, state, events, interrupts, frame, now })
@@ -475,18 +479,35 @@ const loop = (
         if (culprit._tag === "Node") outputs.delete(nodeKey(culprit.nodeId, culprit.iteration))
         return Effect.void
       })
+    /** Takes back a frame that did not know of what was said in time, but for what it was given, and has that heard. */
+    const listen = (given: Given): Effect.Effect<void, StoreError> =>
+      Effect.map(storage.inbox, (commands) => {
+        pending = undefined
+        state = committed
+        events = []
+        consumed = [...given.consumed]
+        cache = [...given.cache]
+        interrupts = []
+        for (const event of given.events) happen(event)
+        for (const command of commands) if (command.runId === runId) absorb({ _tag: "Command", command })
+      })
+    /** What the frame that is being made was given. */
+    let taken: Given = { events: [], consumed: [], cache: [] }
     const given = (): Given => ({ events: events.slice(), consumed, cache: cache.slice() })
     /** Interrupts what is in flight, keeps what still finished, and leaves the run resumable. */
     const suspend = Effect.gen(function* () {
       yield* attempts.interrupt
       // A store that was not there may be now; there is no later try.
-      if (pending !== undefined) yield* storage.commit(pending)
+      if (pending !== undefined) yield* Effect.catchTag(storage.commit(pending), "Unheard", () => listen(taken))
       now = Millis.unsafeNow(clock)
       for (const item of mailbox.drain()) if (item._tag === "Exit") absorb(item)
       for (let isKept = false; !isKept; ) {
-        const taken = given()
+        taken = given()
         isKept = yield* Effect.as(commit(undefined), true).pipe(
-          Effect.catchTag("StoreRefused", (error) => Effect.as(takeBack(taken, error), false)),
+          Effect.catchTags({
+            StoreRefused: (error) => Effect.as(takeBack(taken, error), false),
+            Unheard: () => Effect.as(listen(taken), false),
+          }),
         )
       }
     }).pipe(Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be suspended in order: ${error.message}`)))
@@ -601,23 +622,24 @@ const loop = (
     const startChildren = (children: ReadonlyArray<Outbox.StartedChild>) =>
       Effect.forEach(children, (child) => Effect.provide(options.startChild(child), services), { discard: true })
 
-    /** Begins a frame once more that the store refused, and has its consequences drawn from a plan of the state before it. */
-    const beginAgain = (given: Given, error: StoreRefused) =>
+    /** Begins a frame once more that the store did not take, and has its consequences drawn from a plan of the state before it. */
+    const beginAgain = (error: StoreRefused | Unheard) =>
       Effect.gen(function* () {
-        yield* takeBack(given, error)
+        yield* error._tag === "Unheard" ? Patience.patiently(listen(taken), onOutage) : takeBack(taken, error)
         planner = definition.planner()
         plan = yield* makePlan(planner, state, values)
         yield* prepareAdded
         knownPlan = undefined
         schedule = Scheduler.make(plan, values, scheduling)
         absorbed = []
+        if (wanted.length > 0) yield* runAgain
       })
 
     const goOn = Effect.gen(function* () {
       if (wanted.length > 0) yield* runAgain
       let adopted = Outbox.open(plan, state)
       for (;;) {
-        const taken = given()
+        taken = given()
         // Fold, and plan again as long as what follows from the plan changes the plan, but not for ever without a commit.
         let consequences = schedule.advance(state, absorbed, now)
         let isStale = false
@@ -645,8 +667,8 @@ const loop = (
         knownPlan = plan.text
         const committing = yield* Effect.either(commit(changed))
         if (Either.isLeft(committing)) {
-          if (committing.left._tag !== "StoreRefused") return yield* committing.left
-          yield* beginAgain(taken, committing.left)
+          if (committing.left._tag !== "StoreRefused" && committing.left._tag !== "Unheard") return yield* committing.left
+          yield* beginAgain(committing.left)
           continue
         }
         const children = committing.right
@@ -731,14 +753,16 @@ export const obey = ({ id, at, command }: Command, state: RunState.RunState): Re
   const isOf = (wait: RunState.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>
     (asked === undefined || asked === wait.asked) &&
     (digest === undefined || digest === wait.digest) &&
-    (wait.deadline === undefined || at <= wait.deadline || state.isPaused)
+    (wait.deadline === undefined || !Pauses.isTooLate({ ...wait, deadline: wait.deadline }, at, state.pausedAt, []))
   switch (command._tag) {
     case "Retry":
       return []
     case "Pause":
-      return state.isPaused ? [] : [{ _tag: "RunPaused", ...defined({ by: command.by }) }]
+      return state.pausedAt === undefined ? [{ _tag: "RunPaused", ...defined({ by: command.by }), saidAt: at }] : []
     case "Unpause":
-      return state.isPaused ? [{ _tag: "RunUnpaused", ...defined({ by: command.by }) }] : []
+      return state.pausedAt === undefined
+        ? []
+        : [{ _tag: "RunUnpaused", ...defined({ by: command.by }), saidAt: at }, ...afterPause(state, state.pausedAt, at)]
     case "ChildEnded": {
       const { childRunId, nodeId, iteration, status, output, error, uncompensated } = command
       const wait = RunState.step(state, nodeId, iteration)?.wait
@@ -765,6 +789,14 @@ export const obey = ({ id, at, command }: Command, state: RunState.RunState): Re
     }
   }
 }
+
+/** The deadlines that a pause has moved. */
+const afterPause = (state: RunState.RunState, pausedAt: Millis.Millis, until: Millis.Millis): ReadonlyArray<RunEvent> =>
+  RunState.pending(state).flatMap(({ nodeId, iteration, wait }): ReadonlyArray<RunEvent> => {
+    if (wait?.deadline === undefined) return []
+    const deadline = Pauses.moved({ ...wait, deadline: wait.deadline }, pausedAt, until)
+    return deadline === wait.deadline ? [] : [{ _tag: "DeadlineMoved", nodeId, iteration, deadline }]
+  })
 
 /** Leaves out what is undefined. */
 const defined = <A extends object>(fields: A): { readonly [K in keyof A]?: Exclude<A[K], undefined> } =>

@@ -132,6 +132,9 @@ export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
 /** When a person said something (epoch ms), which may be long before anybody works on the run and hears of it. */
 const saidAt = Schema.optional(Millis)
 
+/** An open wait is over later than was said, since its run was paused. */
+export const DeadlineMoved = Schema.TaggedStruct("DeadlineMoved", { ...node, deadline: Millis })
+
 /** Someone decided a request. */
 export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
   ...node,
@@ -259,10 +262,11 @@ export const LoopFinished = Schema.TaggedStruct("LoopFinished", {
   reads,
 })
 
-/** Nothing new starts until it is unpaused. */
-export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(Schema.String) })
+/** Nothing new starts until it is unpaused, and its time stands still. */
+export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(Schema.String), saidAt })
 
-export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optional(Schema.String) })
+/** The run goes on. Deadlines that a pause has moved are events of their own. */
+export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optional(Schema.String), saidAt })
 
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", { reason: Schema.optional(Schema.String) })
 
@@ -318,6 +322,7 @@ export const RunEvent = Schema.Union(
   AttemptInterrupted,
   NodeFailed,
   WaitStarted,
+  DeadlineMoved,
   ApprovalDecided,
   TaskAnswered,
   AnswerRefused,

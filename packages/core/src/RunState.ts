@@ -204,7 +204,8 @@ export interface RunState {
   readonly strayReads: ReadonlyArray<StrayRead> | undefined
   /** Set once a cancellation was asked for. */
   readonly cancel: { readonly reason: string | undefined } | undefined
-  readonly isPaused: boolean
+  /** Epoch ms since when it is paused. */
+  readonly pausedAt: Millis.Millis | undefined
   /** The run that started this one. */
   readonly parent: Parent | undefined
   /** Number of the last committed frame and event; 0 before the first. */
@@ -229,7 +230,7 @@ export const empty = (runId: string): RunState => ({
   failure: undefined,
   strayReads: undefined,
   cancel: undefined,
-  isPaused: false,
+  pausedAt: undefined,
   parent: undefined,
   frame: 0,
   seq: 0,
@@ -356,9 +357,9 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "RunCancelled":
       return { ...withdrawAll(state, at), status: "cancelled", cancel: { reason: event.reason } }
     case "RunPaused":
-      return { ...state, isPaused: true }
+      return { ...state, pausedAt: state.pausedAt ?? event.saidAt ?? at }
     case "RunUnpaused":
-      return { ...state, isPaused: false }
+      return { ...state, pausedAt: undefined }
     case "LoopAdvanced":
     case "LoopMounted":
     case "LoopFinished":
@@ -605,6 +606,8 @@ const foldStep = (
       const wait = { kind, since: at, asked, ...shown, ...signal, ...(deadline === undefined ? {} : { deadline }), ...said }
       return { ...base, status: "waiting", startedAt: at, wait }
     }
+    case "DeadlineMoved":
+      return record.wait === undefined ? record : { ...record, wait: { ...record.wait, deadline: event.deadline } }
     case "ApprovalDecided": {
       if (record.wait === undefined) return record
       const { approved, note, by, saidAt = at } = event

@@ -333,9 +333,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     work.push(~position)
   }
   /** Nothing begins while the run is paused; but a cancellation is carried out. */
-  const isPaused = (): boolean => state.isPaused && state.cancel === undefined
+  const isPaused = (): boolean => state.pausedAt !== undefined && state.cancel === undefined
   /** While a run is paused its time stands still; it goes on for what a cancellation has begun. */
-  const isTicking = (): boolean => !state.isPaused || isCancelled
+  const isTicking = (): boolean => state.pausedAt === undefined || isCancelled
   const walk = (): void => {
     do {
       while (work.length > 0 && !isStale && !isPaused() && events.length < eventsPerAdvance) {
@@ -527,9 +527,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     cells[position] = Cell.held
     held.add(position)
+    watchTime(position)
+    settleWait(position)
+  }
+  const watchTime = (position: number): void => {
     const { deadline } = recordOf(position)?.wait ?? {}
     if (deadline !== undefined) deadlines.push({ at: deadline, due: endOf(position, deadline), position, key: keyOf(position) })
-    settleWait(position)
   }
   /** When the time of a wait is over. A timer until a time of day goes by the clock, whatever becomes of that. */
   const endOf = (position: number, deadline: Millis.Millis): number => {
@@ -747,6 +750,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       const position = plan.positions.get(event.nodeId)
       if (position !== undefined && iterationOf(position) === event.iteration) settleWait(position)
       else mayHaveLeft = true
+      return
+    }
+    if (event._tag === "DeadlineMoved") {
+      const position = plan.positions.get(event.nodeId)
+      if (position !== undefined && cells[position] === Cell.held && iterationOf(position) === event.iteration) watchTime(position)
       return
     }
     if (!(event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed" || event._tag === "AttemptInterrupted")) return

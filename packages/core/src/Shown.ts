@@ -68,7 +68,7 @@ const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.Shown>): St
   if (isPausedBy(facts) && !isCancelled) return "paused"
   const other = owner === "alive" ? "running" : "suspended"
   if (isCancelled || (owner === "none" && stored !== "waiting" && stored !== "paused")) return other
-  const answered = answers(waits, commands, facts.isPaused)
+  const answered = answers(waits, commands)
   const open = waits.filter((wait) => !answered.has(wait))
   if (open.length === 0 && !isRetrying) return other
   if (owner === "alive" && (open.length < waits.length || facts.isActive())) return "running"
@@ -109,28 +109,21 @@ const isPausedBy = ({ stored, isPaused, commands }: Facts): boolean => {
 }
 
 /**
- * The commands, of those that nobody has taken up, by which open waits of their run end. A signal is for one wait, the first. Whatever came
- * after the deadline of a wait is none, but in a run that is paused, in which time stands still.
+ * The commands, of those that nobody has taken up, by which open waits of their run end. A signal is for one wait, the first. Of what people
+ * say the store has kept only what came in time.
  */
-export const answers = <A extends OpenWait>(
-  waits: ReadonlyArray<A>,
-  commands: ReadonlyArray<Command>,
-  isPaused: boolean,
-): ReadonlyMap<A, Command> => {
+export const answers = <A extends OpenWait>(waits: ReadonlyArray<A>, commands: ReadonlyArray<Command>): ReadonlyMap<A, Command> => {
   const found = new Map<A, Command>()
   if (commands.length === 0) return found
   const taken = new Set<Command>()
   for (const wait of waits) {
-    const command = commands.find((one) => !taken.has(one) && isFor(one, wait, isPaused))
+    const command = commands.find((one) => !taken.has(one) && answerTo(one, wait) !== undefined)
     if (command === undefined) continue
     taken.add(command)
     found.set(wait, command)
   }
   return found
 }
-
-const isFor = (command: Command, wait: OpenWait, isPaused: boolean): boolean =>
-  (isPaused || wait.deadline === null || command.at <= wait.deadline) && answerTo(command, wait) !== undefined
 
 /** What a command says to a wait that it is for. */
 export const answered = (wait: OpenWait, command: Command | undefined): Partial<WaitSummary> =>

@@ -17,6 +17,8 @@ import {
   type RunNotFound,
   type StoreError,
   type Uncompensated,
+  type Unheard,
+  type WaitExpired,
   type WorkflowMismatch,
 } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
@@ -465,8 +467,11 @@ export interface StorageShape {
   readonly origin: (runId: string) => Effect.Effect<Origin | undefined, StoreError>
   /** Reads what is known of a run. Costs as much as the run has nodes. */
   readonly load: (runId: string) => Effect.Effect<RunState, StoreError | RunNotFound>
-  /** Commits a frame. A frame that ends the run also gives up the claim. */
-  readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced>
+  /**
+   * Commits a frame. A frame that ends the run also gives up the claim. One that ends a wait as timed out although a decision or an answer to
+   * it is in the inbox is `Unheard`, and nothing is written: whoever was told that it is kept finds it counting.
+   */
+  readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced | Unheard>
   /** Keeps heartbeat details. */
   readonly heartbeat: (heartbeat: Heartbeat) => Effect.Effect<void, StoreError | RunFenced>
   /** Extends the leases of runs this process owns; answers with those it has lost. */
@@ -501,12 +506,13 @@ export interface StorageShape {
   /**
    * Puts a command into the inbox of its run, unless the run has ended or, where it was to be created, is one of another workflow. A
    * second delivery to the same run with the same id does nothing, also when the run has ended meanwhile. Answers with what stands under
-   * this id in this run: the command itself, or one that came before, also where that was taken care of already.
+   * this id in this run: the command itself, or one that came before, also where that was taken care of already. A decision or an answer
+   * that comes after the time of its open wait is `WaitExpired`, pauses that the run has not heard of counted.
    */
   readonly deliver: (
     command: Command,
     delivery?: Delivery,
-  ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded | WorkflowMismatch>
+  ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded | WorkflowMismatch | WaitExpired>
   /** Commands waiting for runs that this process owns, oldest first. They go when a frame consumes them. */
   readonly inbox: Effect.Effect<ReadonlyArray<Command>, StoreError>
   /**
@@ -528,6 +534,25 @@ export interface StorageShape {
     options?: { readonly afterSeq?: number; readonly limit?: number },
   ) => Effect.Effect<ReadonlyArray<LoggedEvent>, StoreError | RunNotFound>
 }
+
+/** Whether a frame ends a wait as timed out. */
+export const hasTimedOut = ({ events }: Frame): boolean =>
+  events.some((event) => event._tag === "WaitEnded" && event.how === "timed-out")
+
+/** Whether a frame ends a wait as timed out to which an answer or a decision is among the commands that it has not read. */
+export const isUnheard = ({ events, consumed }: Frame, commands: ReadonlyArray<Pick<Command, "id" | "command">>): boolean =>
+  events.some(
+    (event) =>
+      event._tag === "WaitEnded" &&
+      event.how === "timed-out" &&
+      commands.some(
+        ({ id, command }) =>
+          (command._tag === "Decide" || command._tag === "Answer") &&
+          command.nodeId === event.nodeId &&
+          command.iteration === event.iteration &&
+          !consumed.includes(id),
+      ),
+  )
 
 /** The store of runs. */
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}

@@ -148,7 +148,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       const { nodeId, iteration, wait } = record
       return [{ nodeId, iteration, isAnswered: wait?.decision !== undefined || wait?.answers !== undefined }]
     })
-    const said = world.say(open, state.isPaused)
+    const said = world.say(open, state.pausedAt !== undefined)
     if (said === undefined) return false
     const command = { id: `said ${state.seq}`, runId: state.runId, at: clock.now, command: said }
     for (const event of RunDriver.obey(command, state)) happen(event)
@@ -288,7 +288,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     }
     if (again.starts.length > 0) refuse(`${list(again.starts.map(({ step }) => step.id))} would start only when decided afresh`)
     // A schedule made while the run is paused begins to walk when it goes on.
-    if (isHalting || isFailing(state, now) || state.isPaused) return
+    if (isHalting || isFailing(state, now) || state.pausedAt !== undefined) return
 
     if (consequences.events.length > 0) refuse(`${consequences.events[0]?._tag} follows only when decided afresh`)
     const [kept, made] = [schedule.active(), fresh.active()]
@@ -301,7 +301,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     const running = [...state.nodes].filter(([, record]) => record.kind === "step" && record.status === "running").length
     if (kept.running.length !== running) refuse(`${running} attempts run, and the schedule knows of ${kept.running.length}`)
 
-    if (state.isPaused) {
+    if (state.pausedAt !== undefined) {
       if (decision.starts.length > 0) refuse(`${list(decision.starts.map(({ step }) => step.id))} started while the run was paused`)
       return
     }

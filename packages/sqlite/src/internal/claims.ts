@@ -2,8 +2,9 @@
  * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
  */
 import type { Json } from "@smithers/core/Codec"
-import { RunEnded, RunNotFound, WorkflowMismatch } from "@smithers/core/Errors"
+import { RunEnded, RunNotFound, WaitExpired, WorkflowMismatch } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
+import * as Pauses from "@smithers/core/Pauses"
 import {
   type Command,
   type Delivery,
@@ -37,7 +38,12 @@ export interface Claims {
   readonly due: (now: number, except?: Except) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
   /** Creates a run that nobody owns, if there is none of its id. */
   readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
-  readonly deliver: (command: Command, delivery?: Delivery) => Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch>
+  readonly deliver: (
+    command: Command,
+    delivery?: Delivery,
+  ) => Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch | WaitExpired>
+  /** What a run was told that no frame has taken care of, in order. */
+  readonly told: (runId: string) => ReadonlyArray<Command>
   readonly inbox: () => ReadonlyArray<Command>
 }
 
@@ -139,6 +145,27 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
   )
+
+  const selectTold = prepare<[id: string, at: Millis.Millis, command: string]>(
+    "SELECT id, at_ms, command FROM smithers_inbox INDEXED BY smithers_inbox_pending WHERE run_id = ? AND frame IS NULL ORDER BY seq",
+  )
+  const selectTime = prepare<[kind: string, since: number, deadline: Millis.Millis, pausedAt: number | null]>(
+    `SELECT w.kind, w.since, w.deadline, r.paused_at FROM smithers_waits w JOIN smithers_runs r USING (run_id)
+     WHERE w.run_id = ? AND w.node_id = ? AND w.iteration = ? AND w.status = 'open' AND w.deadline IS NOT NULL`,
+  )
+
+  const told = (runId: string): ReadonlyArray<Command> =>
+    selectTold.values(runId).map(([id, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction }))
+  /** Why what is said of an open wait is too late, where it is. */
+  const expiredBy = ({ runId, at, command }: Command): WaitExpired | undefined => {
+    if (command._tag !== "Decide" && command._tag !== "Answer") return undefined
+    const { nodeId, iteration } = command
+    const time = selectTime.values(runId, nodeId, iteration)[0]
+    if (time === undefined) return undefined
+    const [kind, since, deadline, pausedAt] = time
+    const isTooLate = Pauses.isTooLate({ kind, since, deadline }, at, pausedAt ?? undefined, told(runId))
+    return isTooLate ? new WaitExpired({ runId, nodeId, iteration, deadline }) : undefined
+  }
 
   const isFree = (owner: string | null, leaseUntil: number | null, now: number): boolean =>
     owner === null || leaseUntil === null || leaseUntil <= now || (owner !== me && Owner.isDead(owner))
@@ -242,7 +269,9 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       })
       return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },
-    deliver: ({ id, runId, at, command }, delivery = {}) => {
+    told,
+    deliver: (delivered, delivery = {}) => {
+      const { id, runId, at, command } = delivered
       if (delivery.create !== undefined) spawn(runId, delivery.create, at)
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
@@ -259,6 +288,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         if (!mayRevive) return Either.left(new RunEnded({ runId, status }))
         revive.run(runId, at)
       }
+      const expired = expiredBy(delivered)
+      if (expired !== undefined) return Either.left(expired)
       insertCommand.run(id, runId, at, write(command as Json))
       return Either.right(command)
     },

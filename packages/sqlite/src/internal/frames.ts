@@ -7,11 +7,11 @@
  */
 
 import type { Json } from "@smithers/core/Codec"
-import { RunFailure, RunFenced } from "@smithers/core/Errors"
+import { RunFailure, RunFenced, Unheard } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
-import { type Frame, type Heartbeat, logged } from "@smithers/core/Storage"
+import { type Frame, type Heartbeat, hasTimedOut, isUnheard, logged } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Claims } from "./claims.ts"
@@ -23,7 +23,7 @@ import { hash, type Plans } from "./plans.ts"
 import * as Turns from "./turns.ts"
 
 export interface Frames {
-  readonly commit: (frame: Frame) => Either.Either<void, RunFenced>
+  readonly commit: (frame: Frame) => Either.Either<void, RunFenced | Unheard>
   readonly heartbeat: (heartbeat: Heartbeat) => Either.Either<void, RunFenced>
 }
 
@@ -52,7 +52,12 @@ const total = (column: string): string =>
 const cleared = "retry_at = NULL, error = NULL, is_soft = NULL, output_table = NULL, finished_seq = NULL"
 
 /** The writer of frames. Runs that a frame starts, and what it tells others, go through the `claims`. */
-export const make = (connection: Connection, outputs: Outputs, plans: Plans, claims: Pick<Claims, "spawn" | "deliver">): Frames => {
+export const make = (
+  connection: Connection,
+  outputs: Outputs,
+  plans: Plans,
+  claims: Pick<Claims, "spawn" | "deliver" | "told">,
+): Frames => {
   const { prepare } = connection
   const selectClaim = prepare<[workflow: string]>(
     "SELECT workflow FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL",
@@ -142,7 +147,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
        (SELECT digest FROM smithers_waits WHERE ${where}), ''), ${cleared}
      WHERE ${where}`,
   )
-  const pauseRun = prepare("UPDATE smithers_runs SET updated_at = ?2, paused = ?3 WHERE run_id = ?1")
+  const pauseRun = prepare("UPDATE smithers_runs SET updated_at = ?2, paused_at = ?3 WHERE run_id = ?1")
   const advanceLoop = prepare(
     `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at, base, passes)
      VALUES (?1, ?2, ?3, 'loop', 'running', 0, ?4, ?5, ?6)
@@ -174,6 +179,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
        request, asked, times_asked) VALUES (?1, ?2, ?3, ?4, 'open', ?5, ?6, ?7, ?8, ?9, ?10, ?11,
          coalesce((SELECT times_asked FROM smithers_waits WHERE ${where}), 0) + 1)`,
   )
+  const moveDeadline = prepare(`UPDATE smithers_waits SET deadline = ?4 WHERE ${where}`)
   const decideWait = prepare(`UPDATE smithers_waits SET approved = ?4, note = ?5, decided_by = ?6, decided_at = ?7 WHERE ${where}`)
   const answerWait = prepare(
     `UPDATE smithers_waits SET answers = json_insert(coalesce(answers, '[]'), '$[#]', json(?4)) WHERE ${where}`,
@@ -388,9 +394,12 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       case "BoundaryEnded":
         endBoundary.run(runId, event.nodeId, event.iteration, event.status, at)
         return
+      case "DeadlineMoved":
+        moveDeadline.run(runId, event.nodeId, event.iteration, event.deadline)
+        return
       case "RunPaused":
       case "RunUnpaused":
-        pauseRun.run(runId, at, event._tag === "RunPaused" ? 1 : null)
+        pauseRun.run(runId, at, event._tag === "RunPaused" ? (event.saidAt ?? at) : null)
         return
       case "NodeReset": {
         const [table = null, kind] = selectTable.values(runId, event.nodeId, event.iteration)[0] ?? []
@@ -422,6 +431,7 @@ export const make = (connection: Connection, outputs: Outputs, plans: Plans, cla
       const { runId, epoch, at, plan } = frame
       const claim = selectClaim.values(runId, epoch)[0]
       if (claim === undefined) return Either.left(new RunFenced({ runId, epoch }))
+      if (hasTimedOut(frame) && isUnheard(frame, claims.told(runId))) return Either.left(new Unheard({ runId }))
       const [workflow] = claim
       insertFrame.run(runId, frame.frame, at, plan === undefined ? null : plans.keep(plan))
       frame.events.forEach((event, index) => {

@@ -197,7 +197,7 @@ CREATE TABLE smithers_signals (
 
 const boundariesAndChildren = `
 ALTER TABLE smithers_runs ADD COLUMN source TEXT; -- where its code is, as its starter said it
-ALTER TABLE smithers_runs ADD COLUMN paused INTEGER; -- 1 where someone paused it
+ALTER TABLE smithers_runs ADD COLUMN paused_at INTEGER; -- where someone paused it
 ALTER TABLE smithers_runs ADD COLUMN parent_run_id TEXT; -- the node that started it
 ALTER TABLE smithers_runs ADD COLUMN parent_node_id TEXT;
 ALTER TABLE smithers_runs ADD COLUMN parent_iteration INTEGER;

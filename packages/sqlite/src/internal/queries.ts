@@ -141,7 +141,6 @@ type WaitRow = [
   timesAsked: number,
   refusals: number,
   refused: Text,
-  isPaused: number | null,
 ]
 
 type EventRow = [
@@ -157,7 +156,7 @@ type EventRow = [
 ]
 
 /** A cancellation goes on in a run that is paused. */
-const isPaused = "r.paused = 1 AND r.cancel IS NULL"
+const isPaused = "r.paused_at IS NOT NULL AND r.cancel IS NULL"
 
 const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
   max(r.updated_at, coalesce((SELECT at_ms FROM smithers_frames WHERE run_id = r.run_id ORDER BY frame DESC LIMIT 1), 0)),
@@ -234,13 +233,12 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectWaits = (which: string, whichNodes: string) =>
     prepare<WaitRow>(
       `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since, w.deadline, w.request, w.digest, w.name,
-         w.correlation, w.approved, w.note, w.decided_by, w.decided_at, w.ended_at, w.asked, w.times_asked, w.refusals, w.refused,
-         ${isPaused}
+         w.correlation, w.approved, w.note, w.decided_by, w.decided_at, w.ended_at, w.asked, w.times_asked, w.refusals, w.refused
        FROM smithers_waits w JOIN smithers_runs r USING (run_id)
        WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
        UNION ALL
        SELECT n.run_id, n.node_id, n.iteration, r.workflow, 'retry', 'open', NULL, coalesce(a.finished_at, n.started_at, 0), n.retry_at, NULL,
-         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, n.attempt, 0, NULL, NULL
+         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, n.attempt, 0, NULL
        FROM smithers_nodes n JOIN smithers_runs r USING (run_id) LEFT JOIN smithers_attempts a USING (run_id, node_id, iteration, attempt)
        WHERE ${whichNodes} AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(?2) WHERE value = 'retry'))
        ORDER BY 8, 1, 2, 3 LIMIT ?3`,
@@ -356,7 +354,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
       const [input, output, failure, heard, told] = row.slice(summarySize) as [...DetailsRow]
       const known = lookup(now)([runId]).get(runId) as Shown.Facts
-      const answers = Shown.answers(known.waits, known.commands, known.isPaused)
+      const answers = Shown.answers(known.waits, known.commands)
       const answerTo = new Map([...answers].map(([wait, command]) => [nodeKey(wait.nodeId, wait.iteration), command]))
       const isOwned = known.owner === "alive"
       const nodes = selectNodes.values(runId).map((row) => {
@@ -459,8 +457,7 @@ const answersOf = (
   if (commands.size === 0) return found
   for (const [runId, waits] of Map.groupBy(rows, ([runId]) => runId)) {
     const open = waits.flatMap((row) => (row[5] === "open" ? [{ row, ...waitOf(row, undefined) }] : []))
-    const isPaused = waits[0]?.[22] === 1
-    for (const [{ row }, command] of Shown.answers(open, commands.get(runId) ?? [], isPaused)) found.set(row, command)
+    for (const [{ row }, command] of Shown.answers(open, commands.get(runId) ?? [])) found.set(row, command)
   }
   return found
 }

@@ -35,7 +35,7 @@ type RunRow = [
   output: Text,
   frame: number,
   seq: number,
-  paused: number | null,
+  pausedAt: Millis | null,
   parentRunId: Text,
   parentNodeId: Text,
   parentIteration: number | null,
@@ -121,7 +121,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     `SELECT workflow, version, status, cancel, failure, input, output,
        (SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
        (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1),
-       paused, parent_run_id, parent_node_id, parent_iteration, is_attached
+       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectEnd = prepare<[payload: Text]>(lastEnd)
@@ -178,7 +178,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     load: (runId) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [workflow, version, status, cancel, failure, input, output, frame, seq, paused, ...from] = row
+      const [workflow, version, status, cancel, failure, input, output, frame, seq, pausedAt, ...from] = row
       outputs.refresh()
       const failures = failuresOf(runId)
       const stored = outputsOf(runId, workflow)
@@ -238,7 +238,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           : { from: undefined, strayReads: undefined }),
         failure: failure === null ? undefined : readFailure(failure),
         cancel: cancel === null ? undefined : { reason: (JSON.parse(cancel) as { readonly reason?: string }).reason },
-        isPaused: paused === 1,
+        pausedAt: pausedAt ?? undefined,
         parent: parentOf(from),
         frame,
         seq,

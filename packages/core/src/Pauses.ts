@@ -1,0 +1,43 @@
+/**
+ * How a pause moves the time of what a run waits for. While a run is paused its time stands still: nothing is too late, and a deadline ends
+ * later by as long as the pause took. Timers go by the clock of the world and keep their time.
+ */
+import * as Millis from "./Millis.ts"
+import type { Instruction } from "./Storage.ts"
+
+/** The time of a wait, as far as pauses are concerned. */
+interface Timed {
+  readonly kind: string
+  /** Epoch ms at which it began. */
+  readonly since: number
+  /** Epoch ms at which it is over. */
+  readonly deadline: Millis.Millis
+}
+
+/** The deadline of a wait of a run that was paused from `pausedAt` until `until` (epoch ms). One that was over before stays over. */
+export const moved = ({ kind, since, deadline }: Timed, pausedAt: number, until: number): Millis.Millis => {
+  if (kind === "timer" || deadline < pausedAt) return deadline
+  const paused = until - Math.max(pausedAt, since)
+  return paused > 0 ? Millis.after(deadline, Millis.make(paused)) : deadline
+}
+
+/**
+ * Whether what is said of a wait `at` (epoch ms) is too late. `pausedAt` is when the run was paused, as far as it has heard; what it has not
+ * heard of yet stands in `commands`, in order.
+ */
+export const isTooLate = (
+  wait: Timed,
+  at: number,
+  pausedAt: number | undefined,
+  commands: Iterable<{ readonly at: number; readonly command: Pick<Instruction, "_tag"> }>,
+): boolean => {
+  let { deadline } = wait
+  let since = pausedAt
+  for (const { at, command } of commands) {
+    if (command._tag === "Pause") since ??= at
+    if (command._tag !== "Unpause" || since === undefined) continue
+    deadline = moved({ ...wait, deadline }, since, at)
+    since = undefined
+  }
+  return deadline < at && (since === undefined || deadline < since)
+}

@@ -637,6 +637,53 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("a frame that ends a wait by its time is refused where somebody has decided in time, and then knows of it", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const place = { nodeId: "a", iteration: 0 }
+        const deadline = run.now()
+        yield* run.commit([started, { _tag: "WaitStarted", ...place, kind: "approval", request: null, deadline }])
+        const decide = { id: "d", runId: "r", at: deadline, command: { _tag: "Decide", ...place, approved: true } } as const
+        yield* storage.deliver(decide)
+        const before = yield* storage.load("r")
+        const ended = { _tag: "WaitEnded", ...place, how: "timed-out", status: "skipped" } as const
+        expect(yield* Effect.flip(run.commit([ended]))).toMatchObject({ _tag: "Unheard", runId: "r" })
+        expectSame(yield* storage.load("r"), before)
+        expect(yield* storage.inbox).toEqual([decide])
+        // What it has read is its own affair, and so is what was said of another wait.
+        yield* storage.deliver({ ...decide, id: "e", command: { ...decide.command, iteration: 1 } })
+        yield* run.commit([ended], { consumed: ["d"] })
+        expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["e"])
+      }),
+    )
+
+    holds("a decision after the time of an open wait is not kept, pauses that nobody has heard of counted", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const over = Millis.after(run.now(), Millis.make(600_000))
+        const at = (afterMs: number) => Millis.make(over + afterMs)
+        const wait = (nodeId: string) =>
+          ({ _tag: "WaitStarted", nodeId, iteration: 0, kind: "approval", request: null, deadline: over }) as const
+        yield* run.commit([started, wait("a"), wait("b")])
+        const said = (id: string, when: Millis.Millis, nodeId: string) =>
+          storage.deliver({ id, runId: "r", at: when, command: { _tag: "Decide", nodeId, iteration: 0, approved: true } })
+        expect(yield* Effect.flip(said("late", at(1), "a"))).toMatchObject({
+          _tag: "WaitExpired",
+          nodeId: "a",
+          deadline: over,
+        })
+        expect(yield* storage.inbox).toEqual([])
+        yield* storage.deliver({ id: "p", runId: "r", at: at(-1), command: { _tag: "Pause" } })
+        yield* said("paused", at(50), "a")
+        yield* storage.deliver({ id: "u", runId: "r", at: at(99), command: { _tag: "Unpause" } })
+        expect(yield* Effect.flip(said("later", at(101), "b"))).toMatchObject({ _tag: "WaitExpired" })
+        yield* said("in time", at(100), "b")
+        // Said again it is what was kept.
+        yield* said("in time", at(500), "b")
+        expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["p", "paused", "u", "in time"])
+      }),
+    )
+
     holds("what a run was told, and which of its questions that answers, is known before anybody takes it up", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")

@@ -102,6 +102,48 @@ describe.each(stores)("on %s", (_, layer) => {
       ),
     )
 
+    it.effect("at the very moment in which the run ends the wait counts, and nothing that was done beside it is lost", () =>
+      on(
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          let ran = 0
+          const w = workflow.build(($) =>
+            $.parallel(
+              $.approval("ok", { request: () => ({ title: "?" }), timeout: "1 hour", onTimeout: "deny", onDeny: "continue" }),
+              $.step("beside", {
+                output: Schema.Number,
+                run: () =>
+                  Effect.delay(
+                    Effect.sync(() => ++ran),
+                    "1 hour",
+                  ),
+              }),
+            ),
+          )
+          // Said after the run has read its inbox, and before its frame is there.
+          let times = 0
+          const racing: Storage["Type"] = {
+            ...storage,
+            commit: (frame) => {
+              const isEnding = frame.events.some((event) => event._tag === "WaitEnded" && event.how === "timed-out")
+              const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, by: "ann" } as const
+              const decide = storage.deliver({ id: "d", runId: "r", at: Millis.make(3_600_000), command })
+              const isFirst = isEnding && times++ === 0
+              return isFirst ? Effect.zipRight(Effect.orDie(decide), storage.commit(frame)) : storage.commit(frame)
+            },
+          }
+          const { engine, stop } = yield* processOn(racing)
+          const run = Effect.provideService(w.execute({}, { runId: "r" }), Engine.Engine, engine)
+          const fiber = yield* Effect.fork(run)
+          yield* rest
+          yield* TestClock.adjust("1 hour")
+          expect(yield* Fiber.join(fiber)).toMatchObject([{ approved: true, decidedBy: "ann" }, 1])
+          expect([times, ran]).toEqual([1, 1])
+          yield* stop
+        }),
+      ),
+    )
+
     it.effect("while the run is paused is in time, as its time stands still", () =>
       on(
         Effect.gen(function* () {

@@ -9,6 +9,7 @@ import {
   Timer as AnyTimer,
   createAgent,
   createSmithers,
+  runWorkflow,
   Smithers,
 } from "smithers-orchestrator"
 import { z } from "zod"
@@ -364,3 +365,26 @@ export const keysInFunctions = (
     <Timer id="l" duration={Duration.hours(2)} />
   </>
 )
+
+/** The type of a run's output is that of the schema that is declared as such, and unknown where none is. */
+export const declaredOutput = async () => {
+  const { smithers: declared, Workflow: Root } = createSmithers(
+    { score: z.object({ points: z.number() }), note: z.string() },
+    { output: "score", input: z.object({ repo: z.string() }) },
+  )
+  const workflow = declared(() => <Root name="w" />)
+  const result = await runWorkflow(workflow, { input: { repo: "x" } })
+  if (result.status === "finished") {
+    const points: number | undefined = result.output?.points
+    // @ts-expect-error no task may have given it
+    result.output.points
+    // @ts-expect-error there is no such field
+    result.output?.point
+    return points
+  }
+  const undeclared = await runWorkflow(audit, { input: { path: "x" } })
+  // @ts-expect-error nobody has said what it is
+  if (undeclared.status === "finished") undeclared.output.length
+  const executed: Effect.Effect<{ points: number } | undefined, unknown, unknown> = workflow.execute({ repo: "x" })
+  return executed
+}

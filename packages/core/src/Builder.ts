@@ -19,6 +19,7 @@ import type { Caught } from "./internal/view.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import type { Definition } from "./RunDriver.ts"
 import type { StepContext } from "./StepProgram.ts"
 
 export { type Caught, caughtOf } from "./internal/view.ts"
@@ -774,7 +775,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
     const given = (where: string) => {
       const { workflow: child, input } = options
       if (!isStartable(child)) return refuse(where, `"workflow" must be a workflow`)
-      const childInput = (child.definition as { readonly input: Codec.Codec<unknown, unknown> }).input
+      const { input: childInput, output: childOutput } = child.definition as Pick<Definition, "input" | "output">
       const give = typeof input === "function" ? (input as (context: unknown) => unknown) : () => input
       const isAttached = options.attach === undefined || flag(where, options, "attach")
       const { version, definition, plan } = child
@@ -786,7 +787,7 @@ export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
           isAttached,
           onFail: choice(where, options, "onFail", ["fail", "continue"]),
         } as const,
-        codec: isAttached ? ComposedCodec.of(plan) : codecOf(Schema.Struct({ runId: Schema.String })),
+        codec: isAttached ? ComposedCodec.of(plan, childOutput) : codecOf(Schema.Struct({ runId: Schema.String })),
       }
     }
     return wait("subflow", name, options, subflowKeys, given, ["fail", "continue"])

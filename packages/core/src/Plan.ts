@@ -120,6 +120,8 @@ export interface Sequence extends Provisional {
   readonly children: ReadonlyArray<Node>
   /** Its value is that of the last child that has one, instead of the last child's. */
   readonly skipsAbsent?: boolean
+  /** Its value is that of the last node inside, in the order of the plan, that has given this table. */
+  readonly gives?: string
 }
 
 /** Children at the same time; at most `maxConcurrency` attempts inside it run at once. */

@@ -83,6 +83,8 @@ export interface Definition<out R = never> {
   readonly codecOf: (nodeId: NodeId, table: string) => Codec<unknown, unknown> | undefined
   /** The tables of its outputs. */
   readonly tables: ReadonlyArray<OutputTable>
+  /** The codec of the output of a run, where that is known without the plan. */
+  readonly output?: Codec<unknown, unknown>
   readonly maxConcurrency: number | undefined
   readonly _R?: (_: never) => R
 }

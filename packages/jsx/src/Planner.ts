@@ -35,6 +35,8 @@ import { RenderError, type Rendered, render } from "./render.ts"
 export interface Blueprint {
   readonly draw: (ctx: Ctx.Ctx) => React.ReactNode
   readonly schemas: Ctx.Schemas
+  /** The table whose last row is the output of a run, where that is said. */
+  readonly output?: string | undefined
 }
 
 /** A plan and what it was drawn with. */
@@ -63,13 +65,13 @@ const longestSettling = 10
 const untypedTables: ReadonlyArray<OutputTable> = [{ name: untypedTable, jsonSchema: undefined, nodeId: undefined }]
 
 /** Tables by schema and by key. */
-const tablesOf = (schemas: Ctx.Schemas): ((target: unknown) => string | undefined) => {
+export const tablesOf = (schemas: Ctx.Schemas): ((target: unknown) => string | undefined) => {
   const byRef = new Map<unknown, string>(Object.entries(schemas).map(([key, schema]) => [schema, key]))
   return (target) => (typeof target === "string" && Object.hasOwn(schemas, target) ? target : byRef.get(target))
 }
 
 /** Makes the planner of a run. */
-export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: string): Planner => {
+export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflow?: string): Planner => {
   const tables = Object.keys(schemas)
   const tableOf = tablesOf(schemas)
   const knownTableOf = (target: unknown): string =>
@@ -153,6 +155,7 @@ export const make = ({ draw: drawWorkflow, schemas }: Blueprint, workflow?: stri
     tableOf,
     codecOf: (table) => Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
     tables,
+    output,
     ctxAt,
     calling,
     stored: (nodeId, state, noteRead) => {

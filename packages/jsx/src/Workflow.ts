@@ -13,7 +13,7 @@ import * as CoreWorkflow from "@smithers/core/Workflow"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as React from "react"
-import type { Ctx, Schemas, Undeclared } from "./Ctx.ts"
+import type { Ctx, Read, Schemas, Undeclared } from "./Ctx.ts"
 import * as Components from "./components.ts"
 import { untypedTable } from "./internal/lowering.ts"
 import { pending } from "./Pending.ts"
@@ -21,20 +21,28 @@ import * as Planner from "./Planner.ts"
 import type * as Props from "./Props.ts"
 
 /** What can be said of a workflow beside what it renders. */
-export interface SmithersOptions<I extends Codec.AnySchema> {
+export interface SmithersOptions<I extends Codec.AnySchema, O = string | Codec.AnySchema> {
   /** Schema of the input. Without one any JSON is taken, and what is read of it is not checked. */
   readonly input?: I
   /** A label of the code, kept with each run. */
   readonly version?: string
-  /** Tasks of one run in flight at once; 4 unless told. */
+  /**
+   * The schema of a run's output, or its key: the output is that of the last task that has given it. Without one it is that of the last child
+   * of the root that has one, and its type is not known, as the compiler does not see which elements stand in others.
+   */
+  readonly output?: O
+  /** Tasks of one run in flight at once. Default: 4. */
   readonly maxConcurrency?: number
 }
 
 /** Where {@link JsxWorkflow}s keep what they are made of. */
 export const blueprintKey: unique symbol = Symbol.for("@smithers/jsx/Blueprint")
 
-/** A workflow written as JSX, which takes an `I`. Its output is that of the last child of the root that has one. */
-export interface JsxWorkflow<in I, out R = never> extends CoreWorkflow.Runs<I, unknown, R> {
+/**
+ * A workflow written as JSX, which takes an `I` and gives an `A`. Its output is that of the last child of the root that has one, or of the last
+ * task that has given the schema under `output`.
+ */
+export interface JsxWorkflow<in I, out R = never, out A = unknown> extends CoreWorkflow.Runs<I, A, R> {
   /** The name its `<Workflow>` bears. Found by rendering without an input; throws `RenderFailed` where that cannot be done. */
   readonly name: string
   readonly version: string | undefined
@@ -60,8 +68,11 @@ type OutputsAmong<S extends Schemas> = string extends keyof S
     ? { readonly [Key in keyof S as Exclude<Key, "input">]: S[Key] }
     : S
 
+/** The output of a run: absent where no task has given it. */
+type OutputOf<S extends Schemas, O> = [O] extends [never] ? unknown : Read<S, O> | undefined
+
 /** What `createSmithers` gives: components, hooks and schemas that know each other's types. */
-export interface Smithers<S extends Schemas, I extends Codec.AnySchema> {
+export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unknown> {
   readonly Workflow: typeof Components.Workflow
   readonly Task: Props.TaskComponent<S, Decoded<I>>
   readonly Sequence: typeof Components.Sequence
@@ -84,17 +95,21 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema> {
    * Makes a workflow. `draw` is called for each plan and must be pure: given the same outputs it gives the same tree. `R` is what
    * Effects returned by tasks ask for, which TypeScript cannot see through JSX.
    */
-  readonly smithers: <R = never>(draw: (ctx: NoInfer<Ctx<S, Decoded<I>>>) => React.ReactNode) => JsxWorkflow<InputOf<I>, R>
+  readonly smithers: <R = never>(draw: (ctx: NoInfer<Ctx<S, Decoded<I>>>) => React.ReactNode) => JsxWorkflow<InputOf<I>, R, A>
 }
 
 /**
  * Declares the outputs of a workflow: each schema becomes a table of its name. One under the key `input` is that of the run's input, as under
  * the option of that name, and no output. Throws `InvalidWorkflow` where something given is none.
  */
-export const createSmithers = <S extends Schemas, I extends Codec.AnySchema = Codec.AnySchema>(
+export const createSmithers = <
+  S extends Schemas,
+  I extends Codec.AnySchema = Codec.AnySchema,
+  O extends (Exclude<keyof S, "input"> & string) | Codec.AnySchema = never,
+>(
   declared: S,
-  given: SmithersOptions<I> = {},
-): Smithers<OutputsAmong<S>, InputAmong<S, I>> => {
+  given: SmithersOptions<I, O> = {},
+): Smithers<OutputsAmong<S>, InputAmong<S, I>, OutputOf<S, O>> => {
   const { schemas, options } = parted(declared, given)
   check(schemas, options)
   const face = {
@@ -118,7 +133,7 @@ export const createSmithers = <S extends Schemas, I extends Codec.AnySchema = Co
     smithers: (draw: (ctx: Ctx) => React.ReactNode) => make(draw, schemas, options),
   }
   // One set of components serves all schemas; what differs is what the compiler is told of them.
-  return face as unknown as Smithers<OutputsAmong<S>, InputAmong<S, I>>
+  return face as unknown as Smithers<OutputsAmong<S>, InputAmong<S, I>, OutputOf<S, O>>
 }
 
 /** The schemas of the outputs, and the options with that of the input. */
@@ -145,7 +160,7 @@ const notASchema = (key: string): string => `"${key}" must be an Effect Schema o
 /** What a key of a schema may be: tables are named by it. */
 const keyPattern = /^[A-Za-z0-9_.:@-]{1,200}$/
 
-const optionKeys = new Set(["input", "version", "maxConcurrency"])
+const optionKeys = new Set(["input", "output", "version", "maxConcurrency"])
 
 const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): void => {
   for (const [key, schema] of Object.entries(schemas)) {
@@ -165,7 +180,9 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
   for (const key of Object.keys(options)) {
     if (!optionKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...optionKeys].join(", ")}`)
   }
-  const { input, version, maxConcurrency } = options
+  const { input, output, version, maxConcurrency } = options
+  if (output !== undefined && Planner.tablesOf(schemas)(output) === undefined)
+    refuse(`"output" is none of the schemas (${Object.keys(schemas).join(", ")})`)
   if (input !== undefined && !Codec.isSchema(input)) refuse(notASchema("input"))
   const unstorable = input === undefined ? undefined : Codec.make(input).unstorable
   if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
@@ -176,7 +193,7 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
 const make = (
   draw: (ctx: Ctx) => React.ReactNode,
   schemas: Schemas,
-  { input: inputSchema = Schema.Unknown, version, maxConcurrency }: SmithersOptions<Codec.AnySchema>,
+  { input: inputSchema = Schema.Unknown, output, version, maxConcurrency }: SmithersOptions<Codec.AnySchema>,
 ): JsxWorkflow<unknown, unknown> => {
   if (typeof draw !== "function") {
     throw new InvalidWorkflow({
@@ -186,7 +203,8 @@ const make = (
     })
   }
   const input = Codec.make(inputSchema) as Codec.Codec<unknown, unknown>
-  const blueprint = { draw, schemas, input }
+  const outputTable = output === undefined ? undefined : (Planner.tablesOf(schemas)(output) as string)
+  const blueprint = { draw, schemas, input, output: outputTable }
   const declared: ReadonlyArray<OutputTable> = Object.entries(schemas).map(([key, schema]) => ({
     name: key,
     get jsonSchema() {
@@ -219,6 +237,9 @@ const make = (
         : undefined
     },
     tables: declared,
+    ...(outputTable === undefined
+      ? {}
+      : { output: Codec.make(schemas[outputTable] as Codec.AnySchema) as Codec.Codec<unknown, unknown> }),
     maxConcurrency,
   }
 

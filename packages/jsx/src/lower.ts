@@ -174,7 +174,11 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   const pending = [...survey.wanted(), ...survey.missing()]
   return {
     name: name as string,
-    root: { ...(built.get(root) as Plan.Sequence), skipsAbsent: true },
+    root: {
+      ...(built.get(root) as Plan.Sequence),
+      skipsAbsent: true,
+      ...(lowering.output === undefined ? {} : { gives: lowering.output }),
+    },
     layout: survey.layout,
     tasks: survey.tasks,
     nodes: survey.nodes,

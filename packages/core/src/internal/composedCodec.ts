@@ -10,11 +10,12 @@ import type * as Plan from "../Plan.ts"
 
 type Restore = (stored: Json | undefined) => Effect.Effect<unknown, Issues, unknown>
 
-/** The codec of a plan's output. What it accepts is in its stored form already. */
-export const of = (plan: Plan.Plan | undefined): Codec<unknown, unknown> => {
+/** The codec of a plan's output, or of one that is declared. What it accepts is in its stored form already. */
+export const of = (plan: Plan.Plan | undefined, declared?: Codec<unknown, unknown>): Codec<unknown, unknown> => {
   const root = plan?.nodes[0]
-  const restore: Restore = root === undefined ? asIs : restoreOf(root)
-  const { jsonSchema } = (root?._tag === "Step" ? root.codec : undefined) ?? { jsonSchema: undefined }
+  const planned: Restore = root === undefined ? asIs : restoreOf(root)
+  const restore = declared === undefined ? planned : absentOr(declared.restore)
+  const { jsonSchema } = declared ?? (root?._tag === "Step" ? root.codec : undefined) ?? { jsonSchema: undefined }
   return {
     accept: (given) => Either.right(given as Json | undefined),
     restore,

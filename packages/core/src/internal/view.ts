@@ -236,6 +236,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   ): A | undefined => {
     const start = at(position)
     if (isLeaf(start)) return read(nodeKey(start.id, iterationOf(position)))
+    const gives = start._tag === "Sequence" ? start.gives : undefined
+    const isWanted = ({ table }: Plan.Step | Plan.Wait): boolean => gives === undefined || table === gives
     /** Nodes whose value is made of several, from the outside in, and what is known of those. */
     const open: Array<{
       readonly children: ReadonlyArray<number>
@@ -250,11 +252,12 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       for (let here: number | undefined = from; here !== undefined; ) {
         const node = at(here)
         if (isLeaf(node)) {
-          found = read(nodeKey(node.id, iterationIn(here, known)))
+          if (isWanted(node)) found = read(nodeKey(node.id, iterationIn(here, known)))
           return
         }
-        const isTuple = node._tag === "Parallel"
-        if (isTuple || (node._tag === "Sequence" && node.skipsAbsent === true)) {
+        const isTuple = node._tag === "Parallel" && gives === undefined
+        const isAnyOf = gives === undefined ? node._tag === "Sequence" && node.skipsAbsent === true : node._tag === "Sequence"
+        if (node._tag === "Parallel" || isAnyOf) {
           const children = childPositions(plan, here)
           open.push({ children: isTuple ? children : children.reverse(), values: isTuple ? [] : undefined, next: 0 })
           return

@@ -15,6 +15,8 @@ export interface Lowering {
   readonly tableOf: (output: unknown) => string | undefined
   readonly codecOf: (table: string) => Codec.Codec<unknown, unknown>
   readonly tables: ReadonlyArray<string>
+  /** The table whose last row is the output of a run, where the workflow says so. */
+  readonly output: string | undefined
   /**
    * A `ctx` for a function that is called when a task runs, or to decide something about it. `noteRead` is told what it reads. What is not
    * there is an error or, where `onPending` is given, pending, and `onPending` is told.

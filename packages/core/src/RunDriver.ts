@@ -67,6 +67,8 @@ export interface Planner {
   readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
   /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
   readonly tables?: () => ReadonlyArray<OutputTable> | undefined
+  /** Is told, before it plans for a run that is taken up, of the text of the plan that is stored. */
+  readonly recall?: (plan: string) => void
   /** What was read, and no task of the run was ever the one that was meant. */
   readonly strayReads?: (state: RunState.RunState) => ReadonlyArray<StrayRead>
 }
@@ -519,6 +521,8 @@ const loop = (
       // Also when its creator died before the first frame: whoever claims it next begins it.
       happen(started({ ...(created ?? state), workflow }))
     }
+    const drawnBefore = created === undefined && planner.recall !== undefined ? yield* storage.plan(runId) : undefined
+    if (drawnBefore !== undefined) planner.recall?.(drawnBefore)
     let plan = yield* makePlan(planner, state, values)
     yield* prepareAdded
     let knownPlan: string | undefined
@@ -563,7 +567,8 @@ const loop = (
     const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals }
     const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
     // Of a run that is taken up, what it had drawn when it was let go of is stored.
-    const drawn = created === undefined && plan.isDrawn && hasLoops ? Plan.read(yield* storage.plan(runId)) : undefined
+    const drawn =
+      created === undefined && plan.isDrawn && hasLoops ? Plan.read(drawnBefore ?? (yield* storage.plan(runId))) : undefined
     let schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
     let absorbed: ReadonlyArray<RunEvent> = []
     /**
@@ -629,6 +634,7 @@ const loop = (
       Effect.gen(function* () {
         yield* error._tag === "Unheard" ? Patience.patiently(listen(taken), onOutage) : takeBack(taken, error)
         planner = definition.planner()
+        if (planner.recall !== undefined) planner.recall(yield* storage.plan(runId))
         plan = yield* makePlan(planner, state, values)
         yield* prepareAdded
         knownPlan = undefined

@@ -18,6 +18,7 @@ import * as Ctx from "./Ctx.ts"
 import { type HostNode, isText } from "./HostNode.ts"
 import { elsewhen } from "./internal/elsewhen.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
+import * as Identity from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import { nearestTo } from "./internal/nearest.ts"
 import { isLeaf, Misplaced, propsOf, refuse } from "./internal/place.ts"
@@ -218,6 +219,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
         contexts.set(loop, made)
         return made
       },
+      nameOf: (place) => names.get(place),
       caught: (boundary, loop) => {
         const cause = causeOf(boundary, loop)
         return cause === undefined ? undefined : caughtOf(cause, state)
@@ -239,21 +241,38 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     return { lowered: lower(rendered, { ...lowering, hasCaught, holdsPending }), ...noted }
   }
 
-  /** Whether a render has seen what it would see with its own plan. */
-  const isSettled = (
+  /** What holds the tasks of the drawing before that has no id of its own, and how that is called now. */
+  let holders: Identity.Holders = new Map()
+  let names: Identity.Names = new Map()
+  const hasBegun = (state: RunState.RunState) => (kind: "loop" | "saga" | "try", id: string) =>
+    kind === "loop" ? HashMap.has(state.loopPasses, id) : HashMap.has(state.nodes, nodeKey(id, 0))
+  /** Finds out what is what by the tasks it holds. Answers whether something is called otherwise than it was drawn. */
+  const recognise = (state: RunState.RunState, { placed }: Lowered): boolean => {
+    const found = Identity.namesOf(placed(), holders, hasBegun(state))
+    const isSame = found.size === names.size && [...found].every(([place, name]) => names.get(place) === name)
+    names = found
+    return !isSame
+  }
+
+  /** What a render would have seen otherwise with its own plan; `undefined` where that is nothing. */
+  const unsettled = (
     { lowered, reads, loops, passes, catches }: ReturnType<typeof drawOnce>,
     state: RunState.RunState,
-  ): boolean => {
+  ): string | undefined => {
     const own = known(state, lowered.layout)
     meant = passes.map(({ scope }) => Reading.meant(own, lowered.loopsOf(scope)))
     try {
-      for (const { read, key } of reads.values()) if (Reading.find(own, read).key !== key) return false
-      for (const [boundary, { loop, cause }] of catches) if (Reading.caughtBy(own, boundary, loop) !== cause) return false
-      for (const loop of loops) if (Reading.passOf(own, loop) !== Reading.passOf(known(state), loop)) return false
-      return passes.every(({ pass }, index) => pass === passIn(own, meant[index]))
+      for (const { read, key } of reads.values())
+        if (Reading.find(own, read).key !== key)
+          return `the output of ${read.nodeId === undefined ? read.table : shownId(read.nodeId)}`
+      for (const [boundary, { loop, cause }] of catches)
+        if (Reading.caughtBy(own, boundary, loop) !== cause) return `what ${shownId(boundary)} has caught`
+      for (const loop of loops)
+        if (Reading.passOf(own, loop) !== Reading.passOf(known(state), loop)) return `the pass of loop ${shownId(loop)}`
+      return passes.every(({ pass }, index) => pass === passIn(own, meant[index])) ? undefined : "ctx.iteration"
     } catch (thrown) {
       // Made once more, the read fails in the component that makes it, and so tells where.
-      if (thrown instanceof Reading.ReadError) return false
+      if (thrown instanceof Reading.ReadError) return thrown.message
       throw thrown
     }
   }
@@ -262,12 +281,17 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     for (let renders = 1; ; renders++) {
       const made = drawOnce(state)
       checkTables(made.lowered, rows as Rows.Rows)
-      const isFinal = isSettled(made, state)
-      layout = made.lowered.layout
-      if (isFinal) return made
-      if (renders === longestSettling) {
-        throw new Reading.ReadError(`its tasks stand in other loops each time it is rendered (${longestSettling} times)`)
+      const isRenamed = recognise(state, made.lowered)
+      const otherwise = isRenamed ? "how loops are called" : unsettled(made, state)
+      if (otherwise !== undefined && renders === longestSettling) {
+        const moved = movedBetween(layout, made.lowered.layout)
+        throw new Reading.ReadError(
+          `it is drawn otherwise each time it is rendered (${longestSettling} times): ${otherwise} is read, and then is another with what was drawn${moved}. Give loops ids, and let no task move between loops`,
+        )
       }
+      // By names that are no longer so nothing would be found.
+      if (!isRenamed) layout = made.lowered.layout
+      if (otherwise === undefined) return made
     }
   }
 
@@ -347,6 +371,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       const plan = Plan.make(lowered.name, lowered.root, lowered.pending, true)
       checkIds(state, plan)
       drawn = { plan, lowered }
+      holders = Identity.holdersOf(lowered.placed())
       marking = undefined
       blankFor = isBlank ? state.runId : undefined
       return drawn
@@ -357,6 +382,9 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
 
   return {
     draw,
+    recall: (text) => {
+      holders = Identity.holdersIn(text)
+    },
     strayReads: (state) => {
       const found = new Map<string, StrayRead>()
       for (const read of [...renderedReads, ...functionReads.values()]) {
@@ -393,6 +421,16 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
 
 /** A read as a key. That of a table holds no "/", and what comes last may hold anything. */
 const readKey = ({ pass, table, nodeId }: Reading.Read): string => `${pass ?? ""}/${table}/${nodeId ?? ""}`
+
+/** Tasks that stand in other loops than before, as the end of a sentence. */
+const movedBetween = (before: Reading.Layout, after: Reading.Layout): string => {
+  const moved = [...after.tasks].flatMap(([id, { loop }]) => {
+    const was = before.tasks.get(id)
+    const named = (one: NodeId | undefined): string => (one === undefined ? "no loop" : `loop ${shownId(one)}`)
+    return was === undefined || was.loop === loop ? [] : [`${shownId(id)} stands in ${named(was.loop)}, and then in ${named(loop)}`]
+  })
+  return moved.length === 0 ? "" : ` (${moved.slice(0, 3).join("; ")})`
+}
 
 /** The ids in a plan, without those of what undoes something. */
 const idsIn = ({ positions, size }: Plan.Plan): ReadonlySet<NodeId> =>

@@ -7,8 +7,9 @@ import { abbreviated, keptId } from "@smithers/core/Ids"
 import * as React from "react"
 import type { Ctx, Undeclared } from "./Ctx.ts"
 import type { Fiber } from "./HostNode.ts"
-import { frameContext, loopContext } from "./internal/frame.ts"
-import { isRendering } from "./internal/scope.ts"
+import { isPieces } from "./internal/children.ts"
+import { type Frame, frameContext, loopContext } from "./internal/frame.ts"
+import { isRendering, stampOf } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
 import { isPending } from "./Pending.ts"
 import type * as Props from "./Props.ts"
@@ -55,10 +56,11 @@ export const Subflow = host<Props.SubflowComponent<Undeclared>>("Subflow")
 /** Passes of its children until a condition holds. A class, because its place among its siblings is only told to classes. */
 class LoopPlace extends React.Component<Props.LoopProps> {
   static displayName = "Loop"
+  static override contextType = frameContext
   override render(): React.ReactNode {
     const { id, children } = this.props
-    const loop = givenId(id) ?? placeOf("loop", this)
-    return jsx(loopContext.Provider, { value: loop, children: jsx("Loop", { of: this.props, loop, children }) })
+    const { name: loop, ...placed } = named("loop", this, id)
+    return jsx(loopContext.Provider, { value: loop, children: jsx("Loop", { of: this.props, loop, ...placed, children }) })
   }
 }
 
@@ -71,9 +73,11 @@ export const Ralph = LoopPlace as unknown as typeof Loop
 /** A class for the same reason as loops. */
 class SagaPlace extends React.Component<Props.SagaProps> {
   static displayName = "Saga"
+  static override contextType = frameContext
   override render(): React.ReactNode {
     const { id, children } = this.props
-    return jsx("Saga", { of: this.props, boundary: givenId(id) ?? placeOf("saga", this), children })
+    const { name: boundary, ...placed } = named("saga", this, id)
+    return jsx("Saga", { of: this.props, boundary, ...placed, children })
   }
 }
 
@@ -86,10 +90,11 @@ export const Saga = SagaPlace as unknown as Props.Component<Props.SagaProps, "Sa
 /** A class for the same reason as loops. Its parts are elements of their own, so that it is known which is which. */
 class TryPlace extends React.Component<Props.TryCatchFinallyProps> {
   static displayName = "TryCatchFinally"
+  static override contextType = frameContext
   override render(): React.ReactNode {
     const of = this.props
     const { id, try: tried, children, catch: caught, finally: last } = of
-    const boundary = givenId(id) ?? placeOf("try", this)
+    const { name: boundary, ...placed } = named("try", this, id)
     const handler = typeof caught === "function" && !isPending(caught) ? caught : undefined
     const parts = [
       tried === undefined ? jsx("Try", { of, children }, "try") : partOf("Try", of, tried),
@@ -98,7 +103,7 @@ class TryPlace extends React.Component<Props.TryCatchFinallyProps> {
         : jsx("Catch", { of, children: jsx(Catching, { of, boundary, handler }) }, "catch"),
       partOf("Finally", of, last),
     ]
-    return jsx("TryCatchFinally", { of, boundary, children: parts })
+    return jsx("TryCatchFinally", { of, boundary, ...placed, children: parts })
   }
 }
 
@@ -139,20 +144,47 @@ const areElements = (given: unknown): given is React.ReactNode =>
 /** The id that an author gave. What is no text is kept, for the lowering to refuse. */
 const givenId = (id: string | undefined): string | undefined => (typeof id === "string" ? keptId(id) : id)
 
+/** What one is called: by its id, or else by what it was called before, or by its place. */
+const named = (kind: "loop" | "saga" | "try", component: React.Component, id: string | undefined) => {
+  const given = givenId(id)
+  if (given !== undefined) return { name: given }
+  const { place, isListItem } = placeOf(kind, component)
+  const frame = component.context as Frame | undefined
+  return { name: frame?.nameOf(place) ?? place, place, isListItem }
+}
+
 /**
  * A name for a place in the tree that stays the same for as long as React would keep an element's state there: the keys and the
  * positions other than the first on the way from the root, each with its depth, and the depth itself.
  */
-const placeOf = (kind: "loop" | "saga" | "try", component: React.Component): string => {
+const placeOf = (kind: "loop" | "saga" | "try", component: React.Component) => {
   const { _reactInternals: fiber } = component as unknown as { readonly _reactInternals: Fiber }
   const steps: Array<Pick<Fiber, "key" | "index">> = []
-  for (let here: Fiber | null = fiber; here !== null; here = here.return) steps.unshift(here)
+  let isListItem = false
+  for (let here: Fiber | null = fiber; here !== null; here = here.return) {
+    steps.push(here)
+    isListItem ||= here.key === null && isInList(here.return)
+  }
+  steps.reverse()
   const names = steps.flatMap(({ key, index }, depth) => {
     if (key !== null)
       return [`${depth}-${key.replaceAll(/[^A-Za-z0-9_-]/g, (character) => `.${character.codePointAt(0)?.toString(36)}.`)}`]
     return index === 0 ? [] : [`${depth}-${index}`]
   })
-  return abbreviated(`${kind}:${[...names, steps.length].join(":")}`, 200)
+  return { place: abbreviated(`${kind}:${[...names, steps.length].join(":")}`, 200), isListItem }
+}
+
+const [hostTag, fragmentTag, providerTag] = [5, 7, 10]
+
+/** Whether children stand in a list that was put together, such as by `map`, and not one after another as they were written. */
+const isInList = (parent: Fiber | null): boolean => {
+  if (parent === null) return false
+  const { tag, pendingProps: props } = parent
+  if (tag === fragmentTag && Array.isArray(props)) return !isPieces(props)
+  // What a component gives cannot be seen; and of elements that were made by other means it is not known how they were written.
+  if ((tag !== hostTag && tag !== fragmentTag && tag !== providerTag) || stampOf(props) === undefined) return false
+  const { children } = props as { readonly children?: unknown }
+  return Array.isArray(children) && !isPieces(children)
 }
 
 /** The `ctx` of the workflow that is rendering, as seen from this component: inside a loop, of that loop. */

@@ -7,6 +7,7 @@ import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import { type HostNode, isText } from "./HostNode.ts"
+import type { Placed } from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import {
   flag,
@@ -57,6 +58,8 @@ export interface Lowered {
   readonly nodes: () => ReadonlyArray<HostNode>
   /** What was read, and by which components as far as that is known. */
   readonly lookups: () => ReadonlyArray<{ readonly read: Read; readonly where: string }>
+  /** Loops, sagas and tries without an id, from the outside in. */
+  readonly placed: () => ReadonlyArray<Placed>
   /** For a node: whether a task begins only when that node is over, or is the node. */
   readonly comesAfter: Survey["comesAfter"]
   readonly pending: ReadonlyArray<PendingRead>
@@ -190,6 +193,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       }
       return lookups.map((read) => ({ read, where: where.get(read) ?? "smithers" }))
     },
+    placed: survey.placed,
     comesAfter: survey.comesAfter,
     pending: distinct(pending),
     loopsOf: survey.loopsOf,
@@ -277,6 +281,7 @@ interface Survey {
   /** Whether a task or a wait waits only for what an element beside it says. */
   readonly isHeldBySibling: (node: HostNode) => boolean
   readonly nodes: Lowered["nodes"]
+  readonly placed: Lowered["placed"]
   readonly concerns: Lowered["concerns"]
 }
 
@@ -455,6 +460,19 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     if (target !== undefined && Task.isWaitingFor(node, target.node.props.id as NodeId, layout, lowering)) return false
     return isHeldByOther(node, read, isData(read)) && !lowering.holdsPending(node)
   }
+  const placed = (): ReadonlyArray<Placed> => {
+    const found: Array<Placed> = []
+    const kinds = { Loop: "loop", Saga: "saga", TryCatchFinally: "try" } as const
+    for (const { node, order, end } of places.values()) {
+      const { place, loop, boundary, isListItem } = node.props
+      if (typeof place !== "string" || !(node.type in kinds)) continue
+      const inside = tasks.slice(firstAfter(tasks, order), firstAfter(tasks, end))
+      const ids = inside.flatMap((task) => (leftOut.has(task.node) ? [] : [task.node.props.id as NodeId]))
+      const kind = kinds[node.type as keyof typeof kinds]
+      found.push({ node, kind, place, id: (loop ?? boundary) as NodeId, isListItem: isListItem === true, tasks: ids })
+    }
+    return found
+  }
   const concerns = (): ReadonlyArray<string> => {
     const named = ({ nodeId, table }: PendingRead): string => (nodeId === undefined ? `the output "${table}"` : `"${nodeId}"`)
     const held = tasks.flatMap(({ node }) => {
@@ -468,7 +486,12 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
       if (!isLeaf(node.type) || isOwn || (isData(read) && !followsUse(node))) return []
       return `${node.type} "${id}" (at ${whereOf(node)}) begins before ${named(read)}, which its component has read before it made the ${node.type.toLowerCase()}: whatever follows from that output is not known then. Read it after what comes before it, or in a component of its own`
     })
-    return [...held, ...early]
+    const unkeyed = placed().flatMap(({ node, kind, isListItem, tasks: [task] }) =>
+      isListItem && task !== undefined
+        ? `The ${kind} of "${task}" (at ${whereOf(node)}) stands in a list and has neither a key nor an id, and is known by its tasks alone: give items of the list keys, or the ${kind} an id`
+        : [],
+    )
+    return [...held, ...early, ...unkeyed]
   }
   const missing: Array<PendingRead> = []
   const pendingOf = (node: HostNode): ReadonlyArray<PendingRead> => {
@@ -488,6 +511,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   const surveyed: Survey = {
     layout,
     inward,
+    placed,
     nodes: () => [...places.keys()].filter((node) => !leftOut.has(node)),
     isHeldBySibling,
     concerns,
@@ -577,6 +601,17 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
       }),
   }
   return surveyed
+}
+
+/** Where in document order the places from a position on begin. */
+const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
+  let [low, high] = [0, places.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((places[middle] as Place).order < order) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** The boundaries around a task that may be left without it, and the part of each that it stands in. */

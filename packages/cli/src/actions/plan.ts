@@ -213,7 +213,11 @@ const compareWith = ({ runId, state, plan: before }: StoredRun, workflow: Loaded
     }
     const after = yield* Effect.either(
       Effect.try({
-        try: () => definition.planner().plan(state, valuesOf(input.right, outputs)),
+        try: () => {
+          const planner = definition.planner()
+          planner.recall?.(before)
+          return planner.plan(state, valuesOf(input.right, outputs))
+        },
         catch: (thrown) => thrown as Error,
       }),
     )

@@ -9,6 +9,8 @@ export interface Frame {
   readonly ctx: (loop: string | undefined) => Ctx
   /** What a try has caught in the current pass of the loop it is in, if anything. */
   readonly caught: (boundary: string, loop: string | undefined) => Caught | undefined
+  /** What stands at a place is called, where that is not the place itself. */
+  readonly nameOf: (place: string) => string | undefined
 }
 
 export const frameContext = React.createContext<Frame | undefined>(undefined)

@@ -43,7 +43,7 @@ export const resolve = (given: unknown, ctx: Ctx): unknown => {
   if (given === undefined || given === null || typeof given === "boolean") return given
   if (!hasElements(given)) return print(given)
   const element = jsx(frameContext.Provider, {
-    value: { ctx: () => ctx, caught: () => undefined },
+    value: { ctx: () => ctx, caught: () => undefined, nameOf: () => undefined },
     children: given as React.ReactNode,
   })
   const { nodes } = rendered(jsx("Prompt", { children: element }))

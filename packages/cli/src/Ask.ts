@@ -13,19 +13,24 @@ import { Interrupted } from "./Errors.ts"
 import { type Field, fields, problemOf } from "./JsonSchema.ts"
 import { oneLine } from "./Text.ts"
 
-/** Reads what was typed. Fails with what is wrong with it. */
-const read = (field: Field, text: string): Effect.Effect<unknown, string> =>
-  Effect.suspend((): Effect.Effect<unknown, string> => {
-    // Nothing is taken as nothing, where that is allowed.
-    if (text.trim() === "" && !field.isRequired) return Effect.succeed(undefined)
-    const value = parse(field.kind, text)
-    if ("problem" in value) return Effect.fail(value.problem)
-    // Here the person can correct it; after the last question all that was said would be lost.
-    const problem = problemOf(field, value.value)
-    return problem === undefined ? Effect.succeed(value.value) : Effect.fail(oneLine(problem))
+/** What is asked for, and what was given of it so far. */
+interface Asked {
+  readonly schema: JsonSchema
+  readonly given: { readonly [name: string]: unknown }
+}
+
+/** Checks what was typed. Fails with what is wrong with it: here the person can correct it; after the last question all would be lost. */
+const check = ({ schema, given }: Asked, field: Field, text: string): Effect.Effect<string, string> =>
+  Effect.gen(function* () {
+    const parsed = parse(field, text)
+    if ("problem" in parsed) return yield* Effect.fail(parsed.problem)
+    const problem = parsed.value === undefined ? undefined : yield* problemOf(schema, field, given, parsed.value)
+    return problem === undefined ? text : yield* Effect.fail(oneLine(problem))
   })
 
-const parse = (kind: Field["kind"], text: string): { readonly value: unknown } | { readonly problem: string } => {
+/** Reads what was typed. Nothing is taken as nothing, where that is allowed. */
+const parse = ({ kind, isRequired }: Field, text: string): { readonly value: unknown } | { readonly problem: string } => {
+  if (text.trim() === "" && !isRequired) return { value: undefined }
   switch (kind) {
     case "number":
     case "integer": {
@@ -43,7 +48,7 @@ const parse = (kind: Field["kind"], text: string): { readonly value: unknown } |
   }
 }
 
-const promptFor = (field: Field): Prompt.Prompt<unknown> => {
+const promptFor = (asked: Asked, field: Field): Prompt.Prompt<unknown> => {
   const { name, description, isRequired, kind, choices } = field
   const title = [name ?? "Answer", description, isRequired ? undefined : "(optional)"].filter((part) => part !== undefined)
   const message = oneLine(title.join(" "))
@@ -55,12 +60,12 @@ const promptFor = (field: Field): Prompt.Prompt<unknown> => {
     default: {
       const typed = Prompt.text({
         message: kind === "json" ? `${message} as JSON` : message,
-        validate: (text) => Effect.as(read(field, text), text),
+        validate: (text) => check(asked, field, text),
       })
-      // It was read without a problem before.
-      return Prompt.flatMap(typed, (text) =>
-        Prompt.succeed(Effect.runSync(Effect.orDieWith(read(field, text), (problem) => new Error(problem)))),
-      )
+      return Prompt.map(typed, (text) => {
+        const parsed = parse(field, text)
+        return "value" in parsed ? parsed.value : undefined
+      })
     }
   }
 }
@@ -106,10 +111,10 @@ export const ask = (schema: JsonSchema): Effect.Effect<unknown, Interrupted> =>
     Effect.gen(function* () {
       const asked = fields(schema)
       const [whole] = asked
-      if (whole !== undefined && whole.name === undefined) return yield* promptFor(whole)
+      if (whole !== undefined && whole.name === undefined) return yield* promptFor({ schema, given: {} }, whole)
       const value: { [name: string]: unknown } = {}
       for (const field of asked) {
-        const given = yield* promptFor(field)
+        const given = yield* promptFor({ schema, given: value }, field)
         if (given !== undefined) value[field.name as string] = given
       }
       return value

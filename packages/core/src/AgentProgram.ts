@@ -12,10 +12,10 @@ import type { AgentTurn, AnyAgent, CallContext, Message } from "./Agent.ts"
 import { isSdkAgent, nameOf } from "./Agent.ts"
 import { type Codec, type Issues, isUnstorable, type JsonSchema } from "./Codec.ts"
 import { AgentFailed, InvalidOutput, NonRetryable } from "./Errors.ts"
-import { kindOf } from "./internal/jsonSchema.ts"
 import * as ProviderError from "./internal/providerError.ts"
 import * as Raised from "./internal/raised.ts"
 import * as Reply from "./internal/reply.ts"
+import { kindOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
 
 /** What agents are asked for. */

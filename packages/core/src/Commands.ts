@@ -20,7 +20,7 @@ import {
 } from "./Errors.ts"
 import { compositeKey, generateRunId, keptId, type NodeId, storable } from "./Ids.ts"
 import { canonical, type Json, toJson } from "./internal/json.ts"
-import { issuesOf } from "./internal/jsonSchema.ts"
+import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
 import { undoneBy } from "./RunState.ts"
 import { type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"

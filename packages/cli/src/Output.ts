@@ -18,7 +18,25 @@ const named =
     schema.annotations({ identifier })
 
 // Under names of their own, so that the document says each of them once.
-const RunFailure = named("RunFailure")(Errors.RunFailure)
+const printed = <Fields extends Schema.Struct.Fields>({ fields }: { readonly fields: Fields }) =>
+  Schema.Struct({ ...fields, tag: Schema.String, message: Schema.String })
+/** Why a run has failed, with its tag and its message, as any error is printed. */
+const Failure = named("Failure")(
+  Schema.Union(
+    printed(Errors.StepFailed),
+    printed(Errors.StepTimedOut),
+    printed(Errors.CrashLoop),
+    printed(Errors.LoopLimitReached),
+    printed(Errors.EndlessPass),
+    printed(Errors.UnsettledRead),
+    printed(Errors.CompensationFailed),
+  ),
+)
+
+/** A failure of a run, to be printed. */
+export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type =>
+  ({ ...failure, _tag: failure._tag, tag: failure._tag, message: failure.message }) as typeof Failure.Type
+
 const Uncompensated = named("Uncompensated")(Errors.Uncompensated)
 const Run = named("Run")(Storage.RunSummary)
 const Wait = named("Wait")(Storage.WaitSummary)
@@ -45,7 +63,7 @@ export const Stopped = Schema.Struct({
   exhausted: Schema.optional(Schema.Array(Schema.Struct({ ...node, passes: Schema.Number }))),
   /** Reads of outputs by which nothing was found, as no task was the one that was meant; where there are any. */
   strayReads: Schema.optional(Schema.Array(StrayRead)),
-  error: Schema.optional(RunFailure),
+  error: Schema.optional(Failure),
   reason: Schema.optional(Schema.String),
   /** Of a cancelled run: what its sagas, and those of its child runs, could not undo. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
@@ -64,7 +82,7 @@ export const Inspected = Schema.Struct({
   run: Run,
   input: Schema.optional(Schema.Unknown),
   output: Schema.optional(Schema.Unknown),
-  failure: Schema.NullOr(RunFailure),
+  failure: Schema.NullOr(Failure),
   /** What its sagas, and those of child runs that it waited for, could not undo. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   nodes: Schema.Array(Node),

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import { commandLine, uncancelLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
+import { failureOf } from "../Output.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
 import { awaitedBy } from "../Waits.ts"
 import { askLines, commandsFor, exhausted, retryDenied, strays, waitLine } from "../Why.ts"
@@ -33,7 +34,7 @@ export const conclude = (
         const asks = retryDenied(result.error, db)
         const { strayReads } = result
         const vain = strayReads === undefined ? {} : { strayReads }
-        const value = { runId, status: "failed", error: result.error, ...vain, next: [...asks, resume] }
+        const value = { runId, status: "failed", error: failureOf(result.error), ...vain, next: [...asks, resume] }
         const again = asks.length === 0 ? `Take it up again: ${resume}` : `Ask again: ${asks.join("")}\nThen take it up: ${resume}`
         const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}${strays(vain)}\n${again}`
         return { value, text, code: Exit.failed } satisfies Reply

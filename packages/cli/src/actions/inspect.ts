@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import { commandLine, resumeLine } from "../CommandLine.ts"
 import { connectRun, topmost } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
+import { failureOf } from "../Output.ts"
 import * as PlanTree from "../PlanTree.ts"
 import { errorText } from "../Progress.ts"
 import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
@@ -94,7 +95,7 @@ export const inspect = (given: Given) =>
         yield* Clock.currentTimeMillis,
         { db: given.db, columns: widthOf(yield* Screen) },
       )
-      return { value: { run, ...stored, failure, ...undone, nodes, waits }, text }
+      return { value: { run, ...stored, failure: failure === null ? null : failureOf(failure), ...undone, nodes, waits }, text }
     }),
   )
 

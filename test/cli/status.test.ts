@@ -3,6 +3,7 @@
  */
 import { Database } from "bun:sqlite"
 import { existsSync, writeFileSync } from "node:fs"
+import { hostname } from "node:os"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Folder, folder, until } from "./Fixture.ts"
 
@@ -76,6 +77,70 @@ describe("a run whose process", () => {
   })
 })
 
+describe("a run that another process works on", () => {
+  it("is followed by whoever asks for it too, who is told whose it is, and shows as at work what is", {
+    timeout: 60_000,
+  }, async () => {
+    const first = await start()
+    const { pid } = first
+    const args = [
+      ["up", "--resume", "s"],
+      ["up", "workflow.ts#slow", "--input", '{"gate":"open"}', "--run-id", "s"],
+    ]
+    const others = args.map((words) => place.start(words))
+    for (const other of others) await until(() => other.said().stderr.includes("works on run s"), "it says who works on it")
+    for (const other of others) {
+      expect(other.said().stderr).toContain(`Process ${pid} on ${hostname()} works on run s. This one follows it`)
+      expect(other.said().stderr).not.toContain("interrupted")
+    }
+    writeFileSync(place.file("open"), "")
+    for (const { code, stdout } of await Promise.all([first, ...others].map(({ result }) => result)))
+      expect([code, stdout]).toEqual([0, expect.stringContaining("two")])
+    expect((await place.run("logs", "s")).stdout).not.toContain("resumed")
+  })
+})
+
+it("runs that others have started hide none that started them, and are counted and listed on their own", {
+  timeout: 120_000,
+}, async () => {
+  writeFileSync(
+    place.file("many.ts"),
+    `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+const child = Smithers.createWorkflow({ name: "child", input: Schema.Void }).build(($) =>
+  $.step("one", { output: Schema.Number, run: () => 1 }))
+export default Smithers.createWorkflow({ name: "many", input: Schema.Void }).build(($) => $.parallel(
+  ...Array.from({ length: 300 }, (_, index) => $.subflow("c" + index, { workflow: child, input: () => undefined }))))
+`,
+  )
+  const up = await place.run("up", "many.ts", "--run-id", "parent")
+  expect([up.code, up.stderr.slice(-500)]).toEqual([0, expect.anything()])
+  const listed = await place.run("ps")
+  expect(listed.stdout.split("\n")[1]).toMatch(/^parent +many +finished /)
+  expect(listed.stdout).toContain("… and 300 runs that these have started: smithers ps --children")
+  expect((await place.json("ps")).value).toMatchObject({ runs: [{ runId: "parent", children: 300 }], hasMore: false })
+  const all = (await place.json("ps", "--children", "--limit", "100")).value as Listed & { hasMore: boolean }
+  expect(all.runs.map(({ runId }) => runId).slice(0, 1)).toEqual(["parent"])
+  expect([all.runs.length, all.hasMore]).toEqual([101, true])
+  // Page by page each of them comes once.
+  const found = new Set<string>()
+  for (let before: string | undefined; ; ) {
+    const page = await place.json(
+      "ps",
+      "--parent",
+      "parent",
+      "--limit",
+      "120",
+      ...(before === undefined ? [] : ["--before", before]),
+    )
+    const { runs, hasMore } = page.value as Listed & { hasMore: boolean }
+    for (const { runId } of runs) found.add(runId)
+    before = runs.at(-1)?.runId
+    if (!hasMore) break
+  }
+  expect(found.size).toBe(300)
+})
+
 describe("a decision that nobody has taken up", () => {
   it("is known to every command, and is not asked for again", { timeout: 60_000 }, async () => {
     const asked = await place.json("up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "w")
@@ -138,6 +203,13 @@ it("a run that waits for a child run waits for the same, whoever says it", { tim
   expect(await shown("f")).toBe("suspended")
   expect((await place.run("why", "f")).stdout).not.toContain("smithers approve")
   expect((await place.run("up", "--resume", "f")).code).toBe(0)
+})
+
+it("the failure of a run is printed with its message", async () => {
+  const up = await place.json("up", "workflow.ts#poll", "--input", '{"fail":true}', "--run-id", "p")
+  const failure = { _tag: "StepFailed", message: expect.stringContaining('Step "end" of run "p" failed'), nodeId: "end" }
+  expect(up).toMatchObject({ code: 1, value: { status: "failed", error: failure } })
+  expect((await place.json("inspect", "p")).value).toMatchObject({ run: { status: "failed" }, failure })
 })
 
 describe("output that cannot be written", () => {

@@ -62,7 +62,7 @@ describe("a run from the command line", () => {
     ])
     expect(first.code).toBe(3)
     const listed = await place.run("ps", "--tag", "demo")
-    expect(listed.stdout).toMatch(/^ship-1 +ship +waiting .*ok: approval: Ship it\?$/m)
+    expect(listed.stdout).toMatch(/^ship-1 +ship +waiting-approval .*ok: approval: Ship it\?$/m)
     const why = await place.run("why", "sh")
     const [, question, approve = ""] = why.stdout.split("\n")
     expect([question, approve]).toEqual([
@@ -164,7 +164,7 @@ export default Smithers.createWorkflow({ name: "guarded", input: Schema.Void }).
     const first = place.start(["up", "workflow.ts#slow", "--input", '{"gate":"open"}', "--run-id", "two"])
     await until(async () => (await statusOf("two")) === "running", "it runs")
     const second = place.start(["up", "--resume", "two"])
-    await until(() => second.said().stderr.includes("Another process works on run two"), "the other follows it")
+    await until(() => second.said().stderr.includes("works on run two. This one follows it"), "the other follows it")
     writeFileSync(place.file("open"), "")
     const followed = await second.result
     expect(followed.code).toBe(0)
@@ -268,7 +268,7 @@ export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).bu
     expect(first.stdout).toContain(
       "sure: approval: Sure?\n      │ Sure?\n      smithers approve 'fam~inner~0' --node sure --iteration 0",
     )
-    expect((await place.run("why", "fam")).stdout).toContain("smithers why 'fam~inner~0'")
+    expect((await place.run("why", "fam")).stdout).toContain("smithers approve 'fam~inner~0' --node sure")
     const approved = await place.json("approve", "fam~inner~0", "--by", "ann")
     expect(approved.value, "the one that waits for it takes it up").toMatchObject({ next: ["smithers up --resume fam"] })
     const alone = await place.run("up", "--resume", "fam~inner~0")

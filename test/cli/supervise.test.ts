@@ -87,8 +87,8 @@ describe("a broken deploy", () => {
       expect(value).toMatchObject({ reason: "stuck", sentence: expect.stringMatching(said) })
     }
     const listed = await place.run("ps")
-    expect(listed.stdout).toMatch(/^r1 +deployed +suspended .*stuck: .*threw while it was/m)
-    expect(listed.stdout).toMatch(/^r3 +deployed +waiting /m)
+    expect(listed.stdout).toMatch(/^r1 +deployed +suspended .*stuck: .*threw while it/m)
+    expect(listed.stdout).toMatch(/^r3 +deployed +waiting-event /m)
     expect((await place.run("inspect", "r1")).stdout).toMatch(/Stuck: .*threw while[\s\S]*It was tried \d+ times? in /)
     // It is still told things, also one that only becomes due by them.
     expect((await place.json("signal", "r3", "go", "--data", "{}")).value).toMatchObject({ isHeard: false })

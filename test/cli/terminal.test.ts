@@ -19,13 +19,17 @@ afterEach(() => {
 /** A command in a terminal of its own, as a person has one. */
 const inTerminal = (...args: ReadonlyArray<string>) => inTerminalWith({}, ...args)
 
-const inTerminalWith = (more: { readonly [name: string]: string }, ...args: ReadonlyArray<string>) => {
+const inTerminalWith = (
+  { cols = 100, ...more }: { readonly cols?: number; readonly [name: string]: string | number | undefined },
+  ...args: ReadonlyArray<string>
+) => {
   let text = ""
+  const decoder = new TextDecoder()
   const terminal = new Bun.Terminal({
-    cols: 100,
+    cols,
     rows: 24,
     data: (_, data) => {
-      text += new TextDecoder().decode(data)
+      text += decoder.decode(data, { stream: true })
     },
   })
   terminals.push(terminal)
@@ -45,7 +49,42 @@ const inTerminalWith = (more: { readonly [name: string]: string }, ...args: Read
   }
 }
 
+/** A step that does not let itself be stopped. */
+const stubborn = `import { Smithers } from "smithers-orchestrator"
+import { Effect, Schema } from "effect"
+export default Smithers.createWorkflow({ name: "stubborn", input: Schema.Void }).build(($) =>
+  $.step("one", { output: Schema.Void, run: () => Effect.uninterruptible(Effect.never) }))
+`
+
 const ctrlC = "\u0003"
+
+/** The lines that a terminal shows after it was sent a text, with those that have scrolled away. */
+const shows = (text: string, columns: number): ReadonlyArray<string> => {
+  const lines: Array<Array<string>> = [[]]
+  let [row, column] = [0, 0]
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a terminal acts upon.
+  for (const [all, up, rest, other] of text.matchAll(/\u001b\[(\d*)A|\u001b\[(J)|\u001b\[[\d;?]*[a-zA-Z]|([\s\S])/gu)) {
+    if (up !== undefined) row = Math.max(0, row - Number(up || 1))
+    else if (rest !== undefined) {
+      lines.splice(row + 1)
+      lines[row]?.splice(column)
+    } else if (other === "\r" || all === "\u001b[G") column = 0
+    else if (other === "\n") {
+      row++
+      lines[row] ??= []
+    } else if (other !== undefined) {
+      if (column >= columns) {
+        row++
+        column = 0
+        lines[row] ??= []
+      }
+      const line = lines[row] as Array<string>
+      while (line.length < column) line.push(" ")
+      line[column++] = other
+    } else expect(all.startsWith("\u001b")).toBe(true)
+  }
+  return lines.map((line) => line.join("").trimEnd())
+}
 const enter = "\r"
 
 describe("in a terminal", () => {
@@ -64,15 +103,67 @@ describe("in a terminal", () => {
     expect((await place.run("why", "s")).stdout).toContain("was stopped")
   })
 
-  it("Ctrl-C says that a run is being stopped, which may take its time, and a second one how to take up what it leaves", async () => {
-    writeFileSync(
-      place.file("stubborn.ts"),
-      `import { Smithers } from "smithers-orchestrator"
-import { Effect, Schema } from "effect"
-export default Smithers.createWorkflow({ name: "stubborn", input: Schema.Void }).build(($) =>
-  $.step("one", { output: Schema.Void, run: () => Effect.uninterruptible(Effect.never) }))
-`,
+  it.each([100, 40])("Ctrl-C leaves the lines of what happened and how to go on, and nothing else, at %i columns", async (cols) => {
+    const up = inTerminalWith({ cols }, "up", "workflow.ts#slow", "--input", '{"gate":"never"}', "--run-id", "s")
+    await up.sees("1/2 done")
+    // The terminal shows what was typed, as one does whose processes it controls.
+    up.type(ctrlC)
+    await up.sees("^C")
+    up.interrupt()
+    expect(await up.ended).toBe(130)
+    await up.sees(/--resume\s+s\r\n/)
+    const lines = shows(up.seen(), cols).filter((line) => line !== "")
+    const stopped = "Stopped. Nothing that is done is lost; take it up again: smithers up --resume s"
+    const last = cols === 100 ? 1 : 2
+    expect(lines.slice(-last).join("")).toBe(stopped)
+    // Long lines of the log go over two of a narrow terminal.
+    if (cols === 100) for (const line of lines.slice(0, -last)) expect(line).toMatch(/^(▶ run s|\[\d\d:\d\d:\d\d\] .*)$/)
+    expect(lines.join("\n")).not.toContain("Stopping")
+    expect(lines.join("\n")).not.toContain("1/2 done")
+    expect(lines.join("\n")).not.toContain("^C")
+  })
+
+  it("a second Ctrl-C leaves nothing of what was drawn either", async () => {
+    writeFileSync(place.file("stubborn.ts"), stubborn)
+    const up = inTerminal("up", "stubborn.ts", "--run-id", "s")
+    await up.sees("→ one (attempt 1, iteration 0) 0.4s")
+    up.type(ctrlC)
+    await up.sees("^C")
+    up.interrupt()
+    await up.sees("Stopping")
+    up.type(ctrlC)
+    await up.sees(/\^C[\s\S]*\^C/)
+    up.interrupt()
+    expect(await up.ended).toBe(130)
+    await up.sees("smithers up --resume s\r\n")
+    const lines = shows(up.seen(), 100).filter((line) => line !== "")
+    expect(lines.at(-1)).toBe("Run s is left as it stands, and nobody works on it. Take it up: smithers up --resume s")
+    expect(lines.join("\n")).not.toMatch(/Stopping|done|\^C/)
+  })
+
+  it.each([40, 80])("tables are as wide as the terminal has columns: %i", async (cols) => {
+    await place.run(
+      "up",
+      "workflow.ts",
+      "--input",
+      '{"spec":"日本語のとても長い仕様"}',
+      "--run-id",
+      "a-run-with-a-name-of-some-length",
     )
+    for (const args of [["ps"], ["inspect", "a-run"]]) {
+      const command = inTerminalWith({ cols }, ...args)
+      expect(await command.ended).toBe(0)
+      await command.sees("…")
+      const table = Bun.stripANSI(command.seen())
+        .split("\r\n")
+        .filter((line) => /^(RUN|NODE|a-r|impl|ok) /.test(line) || /^(a-run|implement|ok) /.test(line))
+      expect(table.length).toBeGreaterThan(0)
+      for (const line of table) expect(Bun.stringWidth(line), line).toBeLessThanOrEqual(cols)
+    }
+  })
+
+  it("Ctrl-C says that a run is being stopped, which may take its time, and a second one how to take up what it leaves", async () => {
+    writeFileSync(place.file("stubborn.ts"), stubborn)
     const up = inTerminal("up", "stubborn.ts", "--run-id", "s")
     await up.sees("→ one (attempt 1, iteration 0) 0.4s")
     up.interrupt()

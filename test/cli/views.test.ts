@@ -2,7 +2,7 @@ import { fields } from "@smithers/cli/JsonSchema"
 import { frame } from "@smithers/cli/LiveView"
 import * as PlanTree from "@smithers/cli/PlanTree"
 import * as Progress from "@smithers/cli/Progress"
-import { excerpt, neutralise, parseSpan, shorten, span } from "@smithers/cli/Text"
+import { excerpt, neutralise, parseSpan, shorten, span, table, truncate } from "@smithers/cli/Text"
 import { withRuntime } from "@smithers/cli/WorkflowFile"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -57,7 +57,7 @@ describe("the view of a run", () => {
     ])
   })
 
-  it("never has more lines than fit, nor longer ones", () => {
+  it("never has more lines than truncate, nor longer ones", () => {
     const many = Array.from({ length: 500 }, (_, index) =>
       at(0, { _tag: "AttemptStarted", nodeId: `n${"x".repeat(90)}${index}`, iteration: 0, attempt: 1 }),
     )
@@ -113,6 +113,55 @@ describe("text", () => {
       2_592_000_000,
       undefined,
     ])
+  })
+})
+
+describe("a table", () => {
+  const wide = [
+    "日本語のワークフロー",
+    "👩‍👩‍👧‍👦👩‍👩‍👧‍👦 family",
+    "e\u0301e\u0301e\u0301 accents",
+    "🇯🇵🇯🇵🇯🇵🇯🇵",
+    "plain",
+    "ｆｕｌｌ",
+    "",
+  ]
+  const rows = wide.map((cell, index) => [cell.repeat(index % 3), cell, "waiting-approval", "3d 7h ago", cell.repeat(4)])
+  const headings = ["RUN", "WORKFLOW", "STATUS", "CREATED", "WAITS FOR"]
+
+  it("has its columns beneath each other, whatever the characters are wide", () => {
+    const [head = "", ...lines] = table(headings, rows).split("\n")
+    const column = Bun.stringWidth(head.slice(0, head.indexOf("STATUS")))
+    for (const line of lines) expect(Bun.stringWidth(line.slice(0, line.indexOf("waiting-approval")))).toBe(column)
+  })
+
+  it.each([10, 20, 39, 40, 41, 60, 80, 100, 200])(
+    "is never wider than %i columns, and what is cut ends in an ellipsis",
+    (columns) => {
+      const lines = table(headings, rows, columns).split("\n")
+      for (const line of lines) expect(Bun.stringWidth(line), line).toBeLessThanOrEqual(columns)
+      expect(lines).toHaveLength(rows.length + 1)
+      if (columns < 80) expect(lines.some((line) => line.includes("…"))).toBe(true)
+      if (columns >= 60) expect(lines.slice(1).every((line) => line.includes("wait"))).toBe(true)
+    },
+  )
+
+  it("cuts the last column first, and nothing where all fits", () => {
+    const one = [["m1abc2-12345678", "review", "waiting-approval", "9.0s ago", "ok: approval: Ship this diff, which is long?"]]
+    expect(table(headings, one, 80).split("\n")[1]).toBe(
+      "m1abc2-12345678  review    waiting-approval  9.0s ago  ok: approval: Ship this …",
+    )
+    expect(table(headings, one, 200)).toBe(table(headings, one))
+  })
+
+  it("is cut between what people take for characters", () => {
+    expect(truncate("👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦", 4)).toBe("👩‍👩‍👧‍👦…")
+    expect(truncate("日本語", 5)).toBe("日本…")
+    expect(truncate("日本語", 4)).toBe("日…")
+    expect(truncate("e\u0301e\u0301e\u0301", 2)).toBe("e\u0301…")
+    expect(truncate("abc", 3)).toBe("abc")
+    expect(truncate("abc", 1)).toBe("…")
+    expect(truncate("abc", 0)).toBe("")
   })
 })
 

@@ -80,7 +80,9 @@ Where a value is JSON, \`@file\` reads it from a file or a pipe and \`-\` from t
 | 141 | stopped because nobody reads any more what it prints as it goes on; a run goes on unread |
 
 An error is printed as its message, and with \`--json\` as [\`error\`](cli.schema.json): \`{"error":{"tag":"NoSuchRun","message":"…","runId":"…"}}\`, with the
-ids that it carries. The tags of the runtime's errors are those in [workflows.md](workflows.md).
+ids that it carries. The tags of the runtime's errors are those in [workflows.md](workflows.md). That a run has failed is no error of the command: \`up\` prints it
+as the \`error\` of its result, with a \`_tag\`, a \`message\` and the ids, \`inspect\` likewise as \`failure\`. Where the result itself cannot be written (a full disk), the
+command says so on the standard error and ends with 1 (\`OutputFailed\`); what nobody reads, as in a pipe that was closed, is no failure.
 
 The working directory of a run is that of the command that runs it, or \`--root\`; runs that a supervisor takes up have that of their
 database. Workflows are loaded as they stand, also from folders without \`node_modules\`: \`smithers-orchestrator\`, \`effect\`, \`zod\`, \`react\` and \`ai\` are

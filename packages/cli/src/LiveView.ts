@@ -5,11 +5,14 @@ import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import type * as Scope from "effect/Scope"
 import * as Progress from "./Progress.ts"
-import type { ScreenShape } from "./Screen.ts"
-import { clock, fit, neutralise, oneLine, span } from "./Text.ts"
+import type { Drawing, ScreenShape } from "./Screen.ts"
+import { clock, neutralise, oneLine, span, truncate, width } from "./Text.ts"
 
 /** Nodes that are shown at most; beyond, they are counted. */
 const mostNodes = 12
+
+/** Columns of the bar that shows how far a run is. */
+const barWidth = 20
 
 const marks = { running: "→", retrying: "↻", waiting: "◦", interrupted: "■", failed: "✗", finished: "✓", skipped: "-" } as const
 
@@ -58,22 +61,30 @@ export const frame = (
   const waiting = held.length === 0 ? [] : [`◦ ${held.length} held back only by a read of their component: ${held.join(", ")}`]
   const done = HashMap.size(progress.done)
   const known = Math.max(total ?? 0, Progress.size(progress))
-  const width = 20
-  const filled = known === 0 ? 0 : Math.round((done / known) * width)
-  const bar = `${"█".repeat(filled)}${"░".repeat(width - filled)}`
+  const filled = known === 0 ? 0 : Math.round((done / known) * barWidth)
+  const bar = `${"█".repeat(filled)}${"░".repeat(barWidth - filled)}`
   const summary = `${bar} ${done}/${known} done  ${clock(now - progress.createdAt)}`
   // A line that the terminal broke in two would count as two when it is drawn over.
-  return [...shown, ...more, ...waiting, summary].map((line) => fit(oneLine(line), Math.max(20, size.columns - 1)))
+  return [...shown, ...more, ...waiting, summary].map((line) => truncate(oneLine(line), Math.max(20, size.columns - 1)))
 }
 
 /** A view that can be written above of. */
-export interface View {
-  readonly line: (text: string) => void
+export interface View extends Drawing {
   readonly update: (progress: Progress.Progress, total: number | undefined, held?: ReadonlyArray<string>) => void
 }
 
 /** How often it is drawn again, in milliseconds: seconds count up smoothly enough, and it costs nothing. */
 const redrawMs = 200
+
+/**
+ * Takes away lines that were drawn, from wherever in its line the cursor is: what is typed, such as Ctrl-C, is shown there. Lines that are wider
+ * than the terminal has become take more than one of its rows.
+ */
+const erase = (lines: ReadonlyArray<string>, columns: number): string => {
+  if (lines.length === 0) return ""
+  const rows = lines.reduce((count, line) => count + Math.max(1, Math.ceil(width(line) / columns)), 0)
+  return `\u001b[G\u001b[${rows}A\u001b[J`
+}
 
 /** Shows a run until the scope closes; then only the lines stay. */
 export const make = (
@@ -86,25 +97,35 @@ export const make = (
       let progress = initial
       let total: number | undefined
       let held: ReadonlyArray<string> = []
-      let drawn = 0
-      const clear = (): string => (drawn === 0 ? "" : `\u001b[${drawn}A\u001b[J`)
+      let notes: ReadonlyArray<string> = []
+      let drawn: ReadonlyArray<string> = []
       const draw = (above: string): void => {
-        const lines = frame(progress, total, clockNow(), { columns: screen.columns(), rows: screen.rows() }, held)
-        screen.draw(`${clear()}${above}${lines.join("\n")}\n`)
-        drawn = lines.length
+        const [columns, rows] = [screen.columns(), screen.rows()]
+        const said = notes.map((note) => truncate(oneLine(note), Math.max(20, columns - 1)))
+        const lines = [...frame(progress, total, clockNow(), { columns, rows: rows - said.length }, held), ...said]
+        screen.draw(`${erase(drawn, columns)}${above}${lines.join("\n")}\n`)
+        drawn = lines
+      }
+      const clear = (): void => {
+        screen.draw(erase(drawn, screen.columns()))
+        drawn = []
       }
       const timer = setInterval(() => draw(""), redrawMs)
       return {
         line: (text: string) => draw(`${neutralise(text)}\n`),
-        update: (next: Progress.Progress, count: number | undefined, ids: ReadonlyArray<string> = []) => {
+        note: (text: string) => {
+          notes = [...notes, text]
+          draw("")
+        },
+        clear,
+        update: (next: Progress.Progress, count: number | undefined, siblings: ReadonlyArray<string> = []) => {
           progress = next
           total = count
-          held = ids
+          held = siblings
         },
         close: () => {
           clearInterval(timer)
-          screen.draw(clear())
-          drawn = 0
+          clear()
         },
       }
     }),

@@ -19,8 +19,8 @@ const named =
 
 // Under names of their own, so that the document says each of them once.
 const printed = <Fields extends Schema.Struct.Fields>({ fields }: { readonly fields: Fields }) =>
-  Schema.Struct({ ...fields, tag: Schema.String, message: Schema.String })
-/** Why a run has failed, with its tag and its message, as any error is printed. */
+  Schema.Struct({ ...fields, message: Schema.String })
+/** Why a run has failed, with its message. Only errors of a command have a `tag`. */
 const Failure = named("Failure")(
   Schema.Union(
     printed(Errors.StepFailed),
@@ -35,7 +35,7 @@ const Failure = named("Failure")(
 
 /** A failure of a run, to be printed. */
 export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type =>
-  ({ ...failure, _tag: failure._tag, tag: failure._tag, message: failure.message }) as typeof Failure.Type
+  ({ ...failure, _tag: failure._tag, message: failure.message }) as typeof Failure.Type
 
 const Uncompensated = named("Uncompensated")(Errors.Uncompensated)
 const Run = named("Run")(Storage.RunSummary)

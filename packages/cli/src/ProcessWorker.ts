@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import type { StoreError } from "@smithers/core/Errors"
+import * as Status from "@smithers/core/Status"
 import type { RunDetails, StorageShape } from "@smithers/core/Storage"
 import type { Outcome, Worker } from "@smithers/core/Supervisor"
 import * as Owners from "@smithers/sqlite/Owners"
@@ -153,7 +154,13 @@ const problemOf = (said: string): string | undefined => {
   }
 }
 
-const outcomes = { finished: "Finished", failed: "Failed", cancelled: "Cancelled", waiting: "Idle", paused: "Idle" } as const
+const ends = { finished: "Finished", failed: "Failed", cancelled: "Cancelled" } as const
+
+/** How a run stands that its process has let go of. What it waited for may have come since, so that it can go on. */
+const outcomeFor = (status: Status.Shown): Outcome | undefined => {
+  if (Status.isEnded(status)) return ends[status]
+  return Status.isWaiting(status) || status === "paused" || status === "suspended" ? "Idle" : undefined
+}
 
 /** How a run was left by its process, or why it was not worked on. */
 const outcomeOf = (
@@ -166,7 +173,8 @@ const outcomeOf = (
   const problem = killed ?? problemOf(said)
   // One that has ended and has an owner is being taken up again; that one waits says nothing, unless its process says so too.
   const isLeft = finishedAt === null ? problem === undefined && isOutcome(code) : owner === null
-  if (isLeft && status in outcomes) return Either.right<Outcome>(outcomes[status as keyof typeof outcomes])
+  const outcome = isLeft ? outcomeFor(status) : undefined
+  if (outcome !== undefined) return Either.right<Outcome>(outcome)
   const more = { ...(signal === undefined ? {} : { signal }), ...(problem === undefined ? {} : { problem }) }
   return Either.left(new ResumeFailed({ runId, exitCode: code, ...more }))
 }

@@ -25,7 +25,7 @@ import * as Help from "./Help.ts"
 import { Host } from "./Host.ts"
 import { leading, self } from "./Launch.ts"
 import * as Results from "./Results.ts"
-import { Screen, type ScreenShape } from "./Screen.ts"
+import { type Drawing, Screen, type ScreenShape } from "./Screen.ts"
 import * as Signals from "./Signals.ts"
 import { json, neutralise, shorten } from "./Text.ts"
 import { version } from "./Version.ts"
@@ -122,11 +122,12 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
     if (stopped !== undefined) {
       // The second one does not wait for anything.
       const error = new Interrupted({ signal, ...screen.remembered() })
+      screen.clear()
       if (isJson) results.writeLast(`${json(toReply(error))}\n`)
       else Results.last(2, leftText(screen.remembered()))
       exit(codeOf(error))
     }
-    if (runId !== undefined && !isJson) screen.sayNow("Stopping: the run is being let go of. A second time stops at once.")
+    if (runId !== undefined && !isJson) screen.note("Stopping: the run is being let go of. A second time stops at once.")
     stop({ _tag: "Signal", signal })
   }
   for (const signal of Signals.stopping) {
@@ -263,11 +264,15 @@ interface Remembering extends ScreenShape {
   readonly remembered: () => { readonly runId?: string; readonly next?: ReadonlyArray<string> }
   /** Says something from where nothing can be waited for. */
   readonly sayNow: (text: string) => void
+  /** The same, of what is so for a while: what draws on the terminal takes it away again. */
+  readonly note: (text: string) => void
+  /** Takes away what is drawn on the terminal. */
+  readonly clear: () => void
 }
 
 const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
   let remembered: ReturnType<Remembering["remembered"]> = {}
-  let through: ((text: string) => void) | undefined
+  let through: Drawing | undefined
   const isTerminal = process.stdout.isTTY === true && !isJson
   const isLive = isTerminal && !process.env.CI && process.env.TERM !== "dumb"
   const sayNow = (text: string, taken: () => void = () => {}): void => {
@@ -275,7 +280,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
       process.stderr.write(`${neutralise(text)}\n`, taken)
       return
     }
-    through(text)
+    through.line(text)
     taken()
   }
   return {
@@ -291,15 +296,18 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
     },
     say: (text) => (isJson ? Effect.void : Effect.async((resume) => sayNow(text, () => resume(Effect.void)))),
     sayNow: (text) => sayNow(text),
-    sayThrough: (line) => {
-      through = line
+    note: (text) => (through === undefined ? sayNow(text) : through.note(text)),
+    clear: () => through?.clear(),
+    sayThrough: (drawing) => {
+      through = drawing
     },
     draw: (text) => {
       process.stdout.write(text)
     },
     remember: (run) => {
       remembered = run
-      if (!isJson) Signals.setLastWords(leftText(run))
+      // What is drawn cannot be taken away from there, but for what is typed after it.
+      if (!isJson) Signals.setLastWords(`${isLive ? "\r\u001b[J" : ""}${leftText(run)}`)
     },
     remembered: () => remembered,
   }

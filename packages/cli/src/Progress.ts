@@ -55,6 +55,10 @@ const drop = (progress: Progress, key: string): Progress => ({
   done: HashMap.remove(progress.done, key),
 })
 
+/** How a node is shown: until its run has taken up what has come for it, it waits. */
+const statusOf = ({ status }: NodeSummary): ShownNode["status"] =>
+  status === "decided" || status === "answered" ? "waiting" : (status as ShownNode["status"])
+
 /** Takes up what the store knows of a run. */
 export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, waits: ReadonlyArray<WaitSummary>): Progress => {
   let progress = begin(createdAt)
@@ -62,12 +66,11 @@ export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, wai
   for (const node of nodes) {
     if (node.kind !== "step" || node.status === "withdrawn" || node.status === "superseded") continue
     const key = `${node.nodeId}/${node.iteration}`
-    const wait = node.status === "waiting" ? waiting.get(key) : undefined
+    const wait = statusOf(node) === "waiting" ? waiting.get(key) : undefined
     progress = put(progress, key, {
       nodeId: node.nodeId,
       iteration: node.iteration,
-      // Its process is gone.
-      status: node.status === "running" ? "interrupted" : (node.status as ShownNode["status"]),
+      status: statusOf(node),
       attempt: node.attempt,
       order: size(progress),
       since: node.startedAt ?? createdAt,

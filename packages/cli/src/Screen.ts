@@ -5,6 +5,16 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 
+/** What draws on the terminal, over and over. */
+export interface Drawing {
+  /** Writes a line above what is drawn. */
+  readonly line: (text: string) => void
+  /** Shows a line with what is drawn, for as long as that is. */
+  readonly note: (text: string) => void
+  /** Takes away what is drawn. */
+  readonly clear: () => void
+}
+
 export interface ScreenShape {
   readonly isJson: boolean
   /** Whether results are shown on a terminal. */
@@ -20,7 +30,7 @@ export interface ScreenShape {
   /** Says something on the way. */
   readonly say: (text: string) => Effect.Effect<void>
   /** Has what is said go through what draws on the terminal, which would otherwise draw over it. */
-  readonly sayThrough: (line: ((text: string) => void) | undefined) => void
+  readonly sayThrough: (drawing: Drawing | undefined) => void
   /** Keeps what is to be told of a run should the command be stopped by a signal. */
   readonly remember: (run: { readonly runId: string; readonly next: ReadonlyArray<string> }) => void
   /** Draws on the terminal as it is, control sequences and all. */

@@ -62,7 +62,7 @@ export const width = (text: string): number => Bun.stringWidth(text)
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
 /** Cuts a line to so many columns, the last of which then is an ellipsis, between what people take for characters. */
-export const fit = (line: string, columns: number): string => {
+export const truncate = (line: string, columns: number): string => {
   if (width(line) <= columns) return line
   let kept = ""
   let left = columns - 1
@@ -109,11 +109,11 @@ export const table = (
   return all
     .map((row) =>
       row
-        .map((cell, column) => pad(fit(cell, widths[column] ?? 0), widths[column] ?? 0))
+        .map((cell, column) => pad(truncate(cell, widths[column] ?? 0), widths[column] ?? 0))
         .join(" ".repeat(gap))
         .trimEnd(),
     )
-    .map((line) => fit(line, columns))
+    .map((line) => truncate(line, columns))
     .join("\n")
 }
 

@@ -15,5 +15,8 @@ export const isSeen = ({ owner }: { readonly owner: string | null }): boolean =>
 /** The host and the process id in an `owner`. The id means something on that machine. */
 export const placeOf = Owner.read
 
+/** Whether this process has made a claim. */
+export const isMine = (owner: string): boolean => Owner.isOwn(owner)
+
 /** The process id in an `owner`, which means something on the machine of that process. */
 export const pidOf = (owner: string): number | undefined => Owner.read(owner)?.pid

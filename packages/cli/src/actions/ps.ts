@@ -45,6 +45,9 @@ interface Part {
 
 const noPart: Part = { shown: [], hasMore: false }
 
+/** Whether runs that others have started are listed, too: where they are asked for, also by the workflow that they are of. */
+const listsChildren = ({ children, workflow }: Given): boolean => children || workflow !== undefined
+
 /** Reads the page: runs that none has started, and after them, where they are asked for, those that others have. */
 const pageOf = (storage: StorageShape, given: Given, { before, isBeforeChild, parent }: Named) =>
   Effect.gen(function* () {
@@ -62,9 +65,10 @@ const pageOf = (storage: StorageShape, given: Given, { before, isBeforeChild, pa
       )
     const after = before === undefined ? {} : { before }
     if (parent !== undefined) return { roots: noPart, children: yield* part({ parent, ...after }) }
-    const isAfterRoots = isBeforeChild && given.children
+    const isAll = listsChildren(given)
+    const isAfterRoots = isBeforeChild && isAll
     const roots = isAfterRoots ? noPart : yield* part({ isChild: false, ...after })
-    const children = given.children ? yield* part({ isChild: true, ...(isAfterRoots ? after : {}) }) : noPart
+    const children = isAll ? yield* part({ isChild: true, ...(isAfterRoots ? after : {}) }) : noPart
     return { roots, children }
   })
 
@@ -126,7 +130,7 @@ const show = (
       if (!hasMore || last === undefined) return ""
       return `\n… older ${what}: ${commandLine(given.db, "ps", [], [...filters, ...size, ["before", last]])}`
     }
-    const hidden = given.children || given.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
+    const hidden = listsChildren(given) || given.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
     const also =
       hidden === 0
         ? ""

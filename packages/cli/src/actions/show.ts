@@ -2,6 +2,7 @@
  * Shows a run while it goes on: what it shows is what is committed, read through a connection of its own.
  */
 import type { RunDetails, StorageShape } from "@smithers/core/Storage"
+import * as Owners from "@smithers/sqlite/Owners"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Ref from "effect/Ref"
@@ -36,8 +37,15 @@ export const show = ({ file, runId, existing }: Shown, began: number) =>
     const view = screen.isLive ? yield* LiveView.make(screen, now, progress) : undefined
     if (view !== undefined) {
       redirectConsole(view.line)
-      screen.sayThrough(view.line)
+      screen.sayThrough(view)
       yield* Effect.addFinalizer(() => Effect.sync(() => screen.sayThrough(undefined)))
+    }
+    const owner = details?.run.owner ?? null
+    if (owner !== null && details !== undefined && Owners.isAlive(details.run, now()) && !Owners.isMine(owner)) {
+      const { pid, host } = Owners.placeOf(owner) ?? { pid: undefined, host: undefined }
+      const who = pid === undefined ? "Another process" : `Process ${pid} on ${oneLine(host)}`
+      const text = `${who} works on run ${oneLine(runId)}. This one follows it, and takes over should that one stop.`
+      yield* view === undefined ? screen.say(text) : Effect.sync(() => view.line(text))
     }
     let total: number | undefined
     let held: ReadonlyArray<string> = []

@@ -19,6 +19,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import { anyFile, cancelLine, resumeLine } from "../CommandLine.ts"
 import { filename, locate, named, nameFor, nearest, open, sourceOf, wholeRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
@@ -198,11 +199,8 @@ const resumed = (
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
     const screen = yield* Screen
-    if (Owners.isAlive(details.run, yield* Clock.currentTimeMillis)) {
-      yield* screen.say(`Another process works on run ${runId}; this one follows it, and takes over should that one stop.`)
-    } else if (details.cancel !== null) {
+    if (details.cancel !== null && !Owners.isAlive(details.run, yield* Clock.currentTimeMillis))
       yield* screen.say(`Run ${runId} is to be cancelled. This carries it out, and takes nothing back.`)
-    }
     return yield* work({ given, file, runId, loaded, input: undefined, existing: details })
   })
 
@@ -300,28 +298,31 @@ const work = (task: Work) =>
     const began = yield* Clock.currentTimeMillis
     const resume = resumeLine(given.db, runId)
     screen.remember({ runId, next: [resume] })
-    const session = Effect.scoped(
-      Effect.gen(function* () {
-        const storage = yield* open(file, existing === undefined ? "create" : "write", "30 seconds")
-        const runtime = yield* Layer.build(
-          onStorage(
-            Layer.succeed(Storage, storage),
-            given.maxConcurrency === undefined ? {} : { maxConcurrency: given.maxConcurrency },
-          ),
-        )
-        return yield* Effect.provide(
-          Effect.gen(function* () {
-            const { result, waiting } = yield* start(task)
-            const shown = yield* show(task, began)
-            const resting = Effect.map(waiting, (_tag) => ({ _tag }))
-            const settled = yield* given.wait ? result : Effect.raceFirst(result, resting)
-            yield* shown
-            return settled
-          }),
-          Context.merge(runtime, Context.empty()),
-        )
-      }),
-    )
+    const run = (shownFor: Scope.Scope) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const storage = yield* open(file, existing === undefined ? "create" : "write", "30 seconds")
+          const runtime = yield* Layer.build(
+            onStorage(
+              Layer.succeed(Storage, storage),
+              given.maxConcurrency === undefined ? {} : { maxConcurrency: given.maxConcurrency },
+            ),
+          )
+          return yield* Effect.provide(
+            Effect.gen(function* () {
+              const { result, waiting } = yield* start(task)
+              const shown = yield* Scope.extend(show(task, began), shownFor)
+              const resting = Effect.map(waiting, (_tag) => ({ _tag }))
+              const settled = yield* given.wait ? result : Effect.raceFirst(result, resting)
+              yield* shown
+              return settled
+            }),
+            Context.merge(runtime, Context.empty()),
+          )
+        }),
+      )
+    // It is shown until it has been let go of.
+    const session = Effect.scoped(Effect.flatMap(Effect.scope, run))
     const settled = yield* Effect.onInterrupt(session, () =>
       screen.say(`Stopped. Nothing that is done is lost; take it up again: ${resume}`),
     )

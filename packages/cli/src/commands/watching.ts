@@ -10,7 +10,7 @@ const run = argument("run", "The run: its id, or how it begins")
 export const ps = define({
   path: ["ps"],
   summary: "Lists runs, newest first.",
-  details: `A run stands as one of these: ${Status.Shown.literals.join(", ")}. Runs that other runs have started are only listed with --children, after all others, or with --parent. In a terminal the table is cut to its width.`,
+  details: `A run stands as one of these: ${Status.Shown.literals.join(", ")}. Runs that other runs have started are only listed with --children or --workflow, after all others, or with --parent. In a terminal the table is cut to its width.`,
   examples: [
     { line: "smithers ps", does: "Lists the newest 20 runs." },
     { line: "smithers ps --status waiting-approval --status failed", does: "Lists runs that need somebody." },

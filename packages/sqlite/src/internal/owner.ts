@@ -20,6 +20,12 @@ export const read = (owner: string): { readonly host: string; readonly pid: numb
   return host === undefined ? undefined : { host, pid: Number(pid) }
 }
 
+/** Whether an owner is a store of this process. */
+export const isOwn = (owner: string): boolean => {
+  const [, host, pid, identity] = /^(.*):(\d+):([^:]*):[^:]*$/.exec(owner) ?? []
+  return host === os.hostname() && Number(pid) === process.pid && identity === identify(process.pid)
+}
+
 /** Whether an owner is another process, and certainly there. */
 export const isSeen = (owner: string): boolean => {
   const [, host, pid, identity] = /^(.*):(\d+):([^:]*):[^:]*$/.exec(owner) ?? []

@@ -185,7 +185,7 @@ describe("a run whose id looks like something else", () => {
       const args = ["up", "workflow.ts", "--input", '{"spec":"x"}', `--run-id=${runId}`, "--tag=--wait", "--detach"]
       expect(await place.json(...args)).toMatchObject({ code: 0, value: { runId } })
     }
-    await until(async () => Object.values(await statuses()).join() === "waiting,waiting", "both wait")
+    await until(async () => Object.values(await statuses()).join() === "waiting-approval,waiting-approval", "both wait")
     const { value } = await place.json("ps", "--tag=--wait")
     expect(value).toMatchObject({ runs: [{ tags: ["--wait"] }, { tags: ["--wait"] }] })
   })

@@ -43,8 +43,13 @@ const Wait = named("Wait")(Storage.WaitSummary)
 const Attempt = named("Attempt")(Storage.AttemptSummary)
 const Node = named("Node")(Schema.Struct({ ...Storage.NodeSummary.fields, output: Schema.optional(Schema.Unknown) }))
 
-/** What a run waits for, in short: an open wait of its own, or of a child run that it waits for (`runId`). */
-const ShortWait = Schema.Struct({ runId: Schema.String, ...node, kind: Schema.String, deadline: Schema.NullOr(Schema.Number) })
+/** What a run waits for, in short: an open wait of its own or, with `runId`, of a child run that it waits for. */
+const ShortWait = Schema.Struct({
+  runId: Schema.optional(Schema.String),
+  ...node,
+  kind: Schema.String,
+  deadline: Schema.NullOr(Schema.Number),
+})
 
 /** `ps` */
 export const Runs = Schema.Struct({
@@ -68,7 +73,14 @@ export const Stopped = Schema.Struct({
   /** Of a cancelled run: what its sagas, and those of its child runs, could not undo. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   waits: Schema.optional(
-    Schema.Array(Schema.Struct({ runId: Schema.String, ...node, kind: Schema.String, deadline: Schema.optional(Schema.Number) })),
+    Schema.Array(
+      Schema.Struct({
+        runId: Schema.optional(Schema.String),
+        ...node,
+        kind: Schema.String,
+        deadline: Schema.optional(Schema.Number),
+      }),
+    ),
   ),
   /** Commands that bring the run on. */
   next: strings,

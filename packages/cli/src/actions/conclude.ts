@@ -108,8 +108,8 @@ const waitingReply = (
   db: string | undefined,
   resume: string,
 ): Reply => {
-  const shown = waits.map(({ runId, nodeId, iteration, kind, deadline }) => ({
-    runId,
+  const shown = waits.map(({ runId: of, nodeId, iteration, kind, deadline }) => ({
+    ...(of === runId ? {} : { runId: of }),
     nodeId,
     iteration,
     kind,

@@ -79,14 +79,17 @@ const list = ({ file, storage }: Database, given: Given, named: Named) =>
     const waits = yield* waitsOf(storage, shown)
     const runs = shown.map((run) => ({
       ...run,
-      waits: (waits.get(run.runId) ?? []).map(({ runId, nodeId, iteration, kind, deadline }) => ({
-        ...{ runId, nodeId, iteration },
-        ...{ kind, deadline },
-      })),
+      waits: (waits.get(run.runId) ?? []).map((wait) => inShort(wait, run.runId)),
     }))
     const hasMore = page.roots.hasMore || page.children.hasMore
     return { value: { db: file, runs, hasMore }, text: yield* show(page, waits, { file, given }) }
   })
+
+const inShort = ({ runId, nodeId, iteration, kind, deadline }: WaitSummary, of: string) => ({
+  ...(runId === of ? {} : { runId }),
+  ...{ nodeId, iteration },
+  ...{ kind, deadline },
+})
 
 /** What the runs of a page wait for; nothing is asked where none waits. */
 const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {

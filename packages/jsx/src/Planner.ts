@@ -260,7 +260,11 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     state: RunState.RunState,
   ): string | undefined => {
     const own = known(state, lowered.layout)
-    meant = passes.map(({ scope }) => Reading.meant(own, lowered.loopsOf(scope)))
+    const byScope = new Map<object, (typeof meant)[number]>()
+    meant = passes.map(({ scope }) => {
+      if (!byScope.has(scope)) byScope.set(scope, Reading.meant(own, lowered.loopsOf(scope)))
+      return byScope.get(scope)
+    })
     try {
       for (const { read, key } of reads.values())
         if (Reading.find(own, read).key !== key)

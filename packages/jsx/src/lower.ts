@@ -25,10 +25,10 @@ import {
   refuse,
   whereOf,
 } from "./internal/place.ts"
-import { followsUse, heldBackBy, isHeldByOther, madeAfter } from "./internal/provisional.ts"
+import { followsUse, heldBackBy, isHeldByOther, madeAfter, stampsOf } from "./internal/provisional.ts"
 import type { Layout, Read, Standing } from "./internal/reading.ts"
-import { noTable } from "./internal/rows.ts"
-import { stampOf } from "./internal/scope.ts"
+import { firstFrom, noTable } from "./internal/rows.ts"
+import { type Stamp, stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
 import { unknownWorkflow, wait } from "./internal/wait.ts"
 import { isPending } from "./Pending.ts"
@@ -493,6 +493,51 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     )
     return [...held, ...early, ...unkeyed]
   }
+  /** The loops that each component draws, and the first around what it draws; under `undefined`, those of elements made by other means. */
+  let byScope: Map<object | undefined, { readonly drawn: Array<NodeId>; around: ReadonlyArray<NodeId> }> | undefined
+  const loopsByScope = () => {
+    if (byScope !== undefined) return byScope
+    byScope = new Map()
+    for (const { node, loop } of places.values()) {
+      const scope = stampOf(propsOf(node))?.scope
+      const known = byScope.get(scope) ?? { drawn: [], around: noLoops }
+      byScope.set(scope, known)
+      if (node.type === "Loop") known.drawn.push(node.props.loop as NodeId)
+      if (known.around.length === 0 && loop !== undefined) known.around = [loop]
+    }
+    return byScope
+  }
+  /** Of the reads of a component: where in the document the tasks stand that they mean, in order, and which of them was read first. */
+  const meantBy = new Map<object, { readonly orders: ReadonlyArray<number>; readonly first: ReadonlyMap<number, number> }>()
+  const meantIn = ({ scope }: Stamp) => {
+    const known = meantBy.get(scope)
+    if (known !== undefined) return known
+    const first = new Map<number, number>()
+    for (const [index, read] of scope.reads.entries()) {
+      const order = targetOf(read)?.order
+      if (order !== undefined && !first.has(order)) first.set(order, index)
+    }
+    const made = { orders: [...first.keys()].sort((left, right) => left - right), first }
+    meantBy.set(scope, made)
+    return made
+  }
+  /** What a component has read of a node itself. Looked up, as it would take a look at all that it has read. */
+  const readOfOwn = (place: Place, stamp: Stamp): PendingRead | undefined => {
+    const index = meantIn(stamp).first.get(place.order)
+    return index !== undefined && index < stamp.count ? stamp.scope.reads[index] : undefined
+  }
+  /** Whether a component may have read something that comes after a node. */
+  const mayReadLater = (place: Place, stamp: Stamp): boolean => {
+    const { orders } = meantIn(stamp)
+    let from = place.end
+    for (let around = place.parent; around !== undefined; around = around.parent) {
+      // What stands beside it in a group is not after it.
+      const isAfter = around.node.type !== "Parallel" && (orders[firstFrom(orders, from)] ?? around.end) < around.end
+      if (isAfter) return true
+      from = around.end
+    }
+    return false
+  }
   const missing: Array<PendingRead> = []
   const pendingOf = (node: HostNode): ReadonlyArray<PendingRead> => {
     const held = readOf(node)
@@ -529,6 +574,12 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
             if (!unsettled.has(node) || leftOut.has(node)) return []
             const isTask = isLeaf(node.type)
             if (!isTask && node.type !== "Branch" && node.type !== "Loop") return []
+            const stamps = stampsOf(node)
+            const mayBeLater = stamps.some((stamp) => stamp === undefined || mayReadLater(place, stamp))
+            if (!mayBeLater && node.readsInside.length === 0) {
+              const own = stamps.flatMap((stamp) => (stamp === undefined || !isTask ? [] : (readOfOwn(place, stamp) ?? [])))[0]
+              return own === undefined ? [] : [{ node, read: own, isInside: false }]
+            }
             const isLater = (read: PendingRead): boolean => {
               const target = targetOf(read)
               return target !== undefined && isBefore(node, target) && (isTask || !contains(place, target))
@@ -571,11 +622,15 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
       return heldBackBy(node, pendingReads, isInside) !== undefined
     },
     loopsOf: (scope) => {
+      if (loops.size === 0) return noLoops
+      const known = loopsByScope()
+      const [own, anybodys] = [known.get(scope), known.get(undefined)]
       // An element of which nobody knows who made it may be anyone's.
-      const made = [...places.values()].filter(({ node }) => (stampOf(propsOf(node))?.scope ?? scope) === scope)
-      const drawn = made.flatMap(({ node }) => (node.type === "Loop" ? [node.props.loop as NodeId] : []))
-      const around = made.find(({ loop }) => loop !== undefined)?.loop
-      return drawn.length > 0 || around === undefined ? drawn : [around]
+      if (anybodys === undefined) return own === undefined ? noLoops : own.drawn.length > 0 ? own.drawn : own.around
+      const drawn = [...(own?.drawn ?? []), ...anybodys.drawn]
+      const isDrawn = new Set(drawn)
+      if (drawn.length > 0) return [...loops.keys()].filter((loop) => isDrawn.has(loop))
+      return own === undefined || own.around.length === 0 ? anybodys.around : own.around
     },
     tasks: () =>
       tasks.flatMap(({ node, loop }) => {
@@ -641,6 +696,8 @@ const noElements = ({ type, props: { of, given } }: HostNode): string => {
 }
 
 const none: ReadonlyArray<PendingRead> = []
+
+const noLoops: ReadonlyArray<NodeId> = []
 
 const always = (): boolean => true
 

@@ -101,6 +101,12 @@ export const madeAfter = (node: HostNode, all: ReadonlyArray<Read>): ReadonlyArr
   return [...new Set([...inside, ...stamps.flatMap(({ scope, lookups }) => scope.lookups.slice(0, lookups))])]
 }
 
+/** What a node and what is around it was made after; `undefined` where it is not known. */
+export const stampsOf = (node: HostNode): ReadonlyArray<Stamp | undefined> => {
+  const own = stampOf(propsOf(node))
+  return own === undefined ? [undefined] : [own, ...stampsBehind(node, own)]
+}
+
 /** The stamps of what a node was made by, and of what was put around it, from the inside out; those of them that tell of a read. */
 function* stampsBehind(node: HostNode, own: Stamp): Generator<Stamp> {
   for (let link = linkOf(node.fiber, own.scope); link !== undefined; link = link.next) yield link.stamp

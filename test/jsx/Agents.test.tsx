@@ -219,6 +219,7 @@ describe("an agent", () => {
               {() => Effect.succeed(<em>emphasis</em>)}
             </Task>
             <Task id="nothing" output={outputs.text} agent={agent} noRetry>
+              {/* @ts-expect-error a prompt says something */}
               {() => undefined}
             </Task>
           </Workflow>

@@ -95,7 +95,7 @@ interface Agents extends ReadonlyArray<AnyAgent> {
 /** What a task is: its function, or its value; with an agent its prompt, or a function that gives it. */
 type Content<S extends Schemas, Input, O, D extends Deps, Given, All> = GivenAs<
   Given,
-  Eventually<"agent" extends keyof All ? Prompt : Taken<S, O>>,
+  Eventually<"agent" extends keyof All ? Exclude<Prompt, undefined> : Taken<S, O>>,
   TaskParameters<S, D, Input>,
   "agent" extends keyof All ? Prompt : Static<Taken<S, O>>
 >
@@ -121,7 +121,11 @@ export interface TaskProps<
   /** Upstream outputs to wait for and receive. */
   readonly deps?: D
   /** Which task is meant by a dep, where its name is not the task's id and several tasks give its schema. */
-  readonly needs?: { readonly [K in keyof D]?: string }
+  readonly needs?: NoInfer<
+    [keyof D] extends [never]
+      ? { readonly [name: string]: "a Task without deps has no needs" }
+      : { readonly [K in keyof D]?: string }
+  >
   /** Tasks to wait for without receiving anything. */
   readonly dependsOn?: ReadonlyArray<string>
   /** Leaves the task out, with an absent output. Asked when the task would start. */
@@ -161,6 +165,13 @@ export interface TaskProps<
   readonly key?: React.Key | null
 }
 
+/** What is inferred from the props of a task, also where some are missing or there are others. */
+interface TaskInference<O, D, Given> {
+  readonly output?: Infer<O>
+  readonly deps?: Infer<D>
+  readonly children?: Infer<Given>
+}
+
 /** A unit of work. */
 export type TaskComponent<S extends Schemas = Schemas, Input = Undeclared> = <
   // Defaults are what types the parameters and literals of a function: a type parameter is its default until inferred.
@@ -170,7 +181,7 @@ export type TaskComponent<S extends Schemas = Schemas, Input = Undeclared> = <
   Given = unknown,
   All = unknown,
 >(
-  props: TaskProps<S, Input, O, D, Given, All> & Only<All, keyof TaskProps, "Task"> & { readonly children?: Infer<Given> },
+  props: TaskProps<S, Input, O, D, Given, All> & Only<All, keyof TaskProps, "Task"> & TaskInference<O, D, Given>,
 ) => React.ReactElement | null
 
 /** How a task is approved of before it begins. */

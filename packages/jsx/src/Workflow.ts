@@ -95,7 +95,9 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
    * Makes a workflow. `draw` is called for each plan and must be pure: given the same outputs it gives the same tree. `R` is what
    * Effects returned by tasks ask for, which TypeScript cannot see through JSX.
    */
-  readonly smithers: <R = never>(draw: (ctx: NoInfer<Ctx<S, Decoded<I>>>) => React.ReactNode) => JsxWorkflow<InputOf<I>, R, A>
+  readonly smithers: <R = never>(
+    draw: (ctx: NoInfer<Ctx<S, Decoded<I>>>) => React.ReactNode,
+  ) => JsxWorkflow<InputOf<I>, NoInfer<R>, A>
 }
 
 /**

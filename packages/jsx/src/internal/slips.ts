@@ -27,7 +27,11 @@ export type FunctionGiving<A, _Instead, Parameters extends ReadonlyArray<unknown
  */
 export type GivenAs<Given, A, Parameters extends ReadonlyArray<unknown>, Value = A> = [Given] extends [AnyFunction]
   ? FunctionGiving<A, InsteadOf<ReturnType<Given>>, Parameters>
-  : Value | FunctionGiving<A, InsteadOf<unknown>, Parameters>
+  : Known<Value> | FunctionGiving<A, InsteadOf<unknown>, Parameters>
+
+/** A type beside which that of a function still counts: next to `unknown` and `any` nothing does. */
+// biome-ignore lint/complexity/noBannedTypes: anything but null and undefined
+type Known<Value> = unknown extends Value ? {} | null | undefined : Value
 
 /** The props that are given, by name. One that the component `Name` does not have is of a type that says so. */
 export type Only<Given, Known extends PropertyKey, Name extends string> = {
@@ -62,6 +66,7 @@ type SameLetters<Prop extends string, Known extends string> = Known extends stri
 interface Elsewhere {
   readonly after: "dependsOn"
   readonly allowedUsers: "approvers"
+  readonly at: "until"
   readonly attempts: "retries"
   readonly catchErrors: "catch"
   readonly concurrency: "maxConcurrency"
@@ -71,17 +76,23 @@ interface Elsewhere {
   readonly delayMs: "durationMs"
   readonly event: "name"
   readonly fallbackAgent: "agent"
+  readonly id: "name"
   readonly limit: "maxConcurrency" | "maxIterations"
+  readonly max: "maxIterations"
   readonly maxAttempts: "retries"
   readonly message: "prompt"
   readonly model: "agent"
+  readonly ms: "durationMs"
   readonly name: "id"
+  readonly onError: "catch"
   readonly outputSchema: "output"
   readonly prompt: "children"
   readonly question: "prompt"
   readonly retry: "retries"
   readonly rollback: "compensate"
   readonly schema: "output"
+  readonly seconds: "duration"
+  readonly times: "maxIterations"
   readonly title: "request"
   readonly undo: "compensate"
   readonly when: "if"

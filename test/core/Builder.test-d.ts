@@ -592,6 +592,7 @@ export const running = () => {
     | Errors.InvalidInput
     | Errors.InvalidWorkflow
     | Errors.RenderFailed
+    | Errors.RunWaitsForItself
     | Errors.InputMismatch
     | Errors.WorkflowMismatch
     | Errors.InvalidRunId

@@ -30,9 +30,11 @@ import {
   WorkflowMismatch,
 } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
+import * as Callers from "./internal/callers.ts"
 import { canonical } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { endOf, toldOf } from "./internal/outbox.ts"
+import * as Suspects from "./internal/suspects.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
@@ -217,6 +219,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       return watch
     })
 
+    const callers = Callers.make((runId) => actives.get(runId)?.children.keys() ?? [])
+    const suspects = Suspects.make(callers.waitsFor)
+
     const open = (request: RunRequest) =>
       Effect.gen(function* () {
         let { revive } = request
@@ -372,6 +377,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               onIncompatible: request.onIncompatible,
               maxConcurrency: definition.maxConcurrency ?? settings.maxConcurrency,
               control,
+              suspects,
               graceMs,
               startChild: startChild(active),
             }).pipe(
@@ -422,7 +428,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         }
         actives.set(runId, active)
         const driven: Effect.Effect<RunDriver.Settlement, EngineError, R> = Effect.uninterruptible(
-          drive(definition, request, active),
+          Callers.within(runId, drive(definition, request, active)),
         ).pipe(
           Effect.onExit((exit) => {
             if (actives.get(runId) === active) actives.delete(runId)
@@ -450,9 +456,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       })
 
     const join: EngineShape["join"] = (definition, request) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(enter(definition, request), (active) =>
-          Effect.onInterrupt(restore(Deferred.await(active.settled)), () => leave(active)),
+      callers.waiting(
+        request.runId,
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(enter(definition, request), (active) =>
+            Effect.onInterrupt(restore(Deferred.await(active.settled)), () => leave(active)),
+          ),
         ),
       )
 
@@ -475,13 +484,16 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       Effect.flatMap(atRest(runId, active), (rest) => (active.obstacles.size === 0 ? Effect.succeed(rest) : Effect.never))
 
     const joinUntilIdle: EngineShape["joinUntilIdle"] = (definition, request) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(enter(definition, request), (active) => {
-          const ended = Effect.raceFirst(Deferred.await(active.settled), idle(request.runId, active))
-          const isSettled = (exit: Exit.Exit<{ readonly _tag: string }, unknown>) =>
-            Exit.isSuccess(exit) && exit.value._tag !== "Idle"
-          return Effect.onExit(restore(ended), (exit) => (isSettled(exit) ? Effect.void : leave(active)))
-        }),
+      callers.waiting(
+        request.runId,
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(enter(definition, request), (active) => {
+            const ended = Effect.raceFirst(Deferred.await(active.settled), idle(request.runId, active))
+            const isSettled = (exit: Exit.Exit<{ readonly _tag: string }, unknown>) =>
+              Exit.isSuccess(exit) && exit.value._tag !== "Idle"
+            return Effect.onExit(restore(ended), (exit) => (isSettled(exit) ? Effect.void : leave(active)))
+          }),
+        ),
       )
 
     /** Ends a run without its code, unless someone works on it. `end` says how, or that it cannot be. */

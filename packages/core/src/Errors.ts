@@ -361,6 +361,18 @@ export class InvalidCommand extends Schema.TaggedError<InvalidCommand>()("Invali
   }
 }
 
+/** A step executes its own run, or one that waits for its own run: it would wait for its own end for ever. Nothing was changed. */
+export class RunWaitsForItself extends Schema.TaggedError<RunWaitsForItself>()("RunWaitsForItself", {
+  ...runFields,
+  /** The run whose step asks. */
+  by: Schema.String,
+}) {
+  override get message(): string {
+    const how = this.runId === this.by ? "its own run" : `run "${this.runId}", which waits for that run`
+    return `A step of run "${this.by}" executes ${how}, and would wait for its own end for ever. Give what it executes an id of its own.`
+  }
+}
+
 /** Another process has claimed the run. This one has stopped working on it and has changed nothing since. */
 export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ...runFields, epoch: Schema.Number }) {
   override get message(): string {

@@ -24,6 +24,7 @@ import {
   type RunFailure,
   RunFenced,
   type RunNotFound,
+  type RunWaitsForItself,
   StepFailed,
   StepTimedOut,
   type StoreError,
@@ -44,6 +45,7 @@ import * as Outbox from "./internal/outbox.ts"
 import * as Patience from "./internal/patience.ts"
 import * as Refusal from "./internal/refusal.ts"
 import * as Revival from "./internal/revival.ts"
+import type * as Suspects from "./internal/suspects.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
@@ -125,6 +127,7 @@ export type DriverError =
   | InvalidInput
   | InvalidWorkflow
   | RenderFailed
+  | RunWaitsForItself
 
 /** What the world outside may tell a driver. */
 export interface Control {
@@ -155,6 +158,8 @@ type Item =
   | { readonly _tag: "Beat"; readonly key: NodeKey }
   | { readonly _tag: "Command"; readonly command: Command }
   | { readonly _tag: "Fenced" }
+  /** A step that was held back may be begun. */
+  | { readonly _tag: "Turn" }
   | { readonly _tag: "Lost"; readonly error: StoreGone }
   | { readonly _tag: "Obstructed"; readonly cause: Cause.Cause<DriverError> }
 
@@ -186,6 +191,8 @@ export interface DriveOptions {
   readonly control: Control
   /** How long an interrupted attempt may take to end in order (ms). */
   readonly graceMs: number
+  /** Holds back steps that are suspected of killing their process. */
+  readonly suspects: Suspects.Suspects
   /** Has a child run worked on in this process. Told of each that begins, and of those that are open when a run is taken up. */
   readonly startChild: (started: Outbox.StartedChild) => Effect.Effect<void, never, unknown>
 }
@@ -332,6 +339,7 @@ export const drive = <R>(
     const release = Effect.flatMap(Millis.now, (now) => storage.release(runId, epoch, now, status()))
     return Effect.onExit(loop(storage, definition, options), (exit) => {
       control.epoch = undefined
+      options.suspects.releaseAll(runId)
       if (Exit.isSuccess(exit)) return Effect.void
       const released = Exit.isInterrupted(exit) ? release : Patience.patiently(release, noteOutage(options))
       // It is free once its lease has run out.
@@ -398,6 +406,7 @@ const loop = (
       epoch,
       onExit: (key, exit) => mailbox.push({ _tag: "Exit", key, exit }),
       onBeat: (key) => mailbox.push({ _tag: "Beat", key }),
+      onSettled: (key) => options.suspects.release(runId, key),
     })
 
     // The frame being made.
@@ -564,7 +573,8 @@ const loop = (
       return { stored: exit.value.right.stored }
     }
     const intervals = Intervals.make(clock)
-    const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals }
+    const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => mailbox.push({ _tag: "Turn" }))
+    const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals, admit }
     const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
     // Of a run that is taken up, what it had drawn when it was let go of is stored.
     const drawn =
@@ -702,7 +712,7 @@ const loop = (
         const { wakeAt } = decision
         const isPartial = isStale || consequences.isPartial
         const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, Jumps.pauseUntil(wakeAt))
-        let hasJumped = false
+        let [hasJumped, isTurn] = [false, false]
         for (let isNews = false; !isNews; ) {
           yield* Effect.interruptible(Turn.before(clock, isPartial ? Effect.yieldNow() : news, Turn.beforeManyMs))
           // Attempts that end at the same moment are of one frame.
@@ -711,6 +721,7 @@ const loop = (
           // What is due later is due at another time of a clock that has jumped.
           if (wakeAt !== undefined && intervals.look()) hasJumped = true
           for (const item of mailbox.drain()) {
+            if (item._tag === "Turn") isTurn = true
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
             if (item._tag === "Lost") return yield* item.error
             if (item._tag === "Obstructed") return yield* Effect.failCause(item.cause)
@@ -723,7 +734,7 @@ const loop = (
             for (const command of yield* Effect.orElseSucceed(storage.inbox, () => []))
               if (command.runId === runId) absorb({ _tag: "Command", command })
           }
-          isNews = isPartial || events.length > 0 || consumed.length > 0 || isDue
+          isNews = isPartial || events.length > 0 || consumed.length > 0 || isDue || isTurn
         }
         options.control.waiting = []
         options.control.isPaused = false

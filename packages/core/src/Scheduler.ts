@@ -19,6 +19,7 @@ import * as Heap from "./internal/heap.ts"
 import type * as Intervals from "./internal/intervals.ts"
 import * as Passes from "./internal/passes.ts"
 import * as Raised from "./internal/raised.ts"
+import * as Suspects from "./internal/suspects.ts"
 import * as View from "./internal/view.ts"
 import type { Accepted } from "./internal/waits.ts"
 import * as Waits from "./internal/waits.ts"
@@ -139,6 +140,8 @@ export interface ScheduleOptions {
   readonly intervals?: Pick<Intervals.Intervals, "endOf" | "forget">
   /** The attempts in flight, by whoever knows them; otherwise all records are looked through for them once. */
   readonly running?: () => Iterable<NodeKey>
+  /** Whether a step that is suspected of killing its process may begin now; asked again with each `next`. Default: it may. */
+  readonly admit?: (key: NodeKey) => boolean
   /** Checks what the world gave for a wait, and keeps it as the node's output. Answers with its stored form. */
   readonly accept?: (wait: Plan.Wait, key: NodeKey, given: unknown) => Accepted
 }
@@ -724,20 +727,29 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     cells[position] = Cell.ready
     groups.enqueue(position)
   }
+  /** Ready steps that are not admitted yet. */
+  let heldBack: Array<number> = []
   const startReady = (): Array<Start> => {
     const starts: Array<Start> = []
+    heldBack = []
     if (isPaused()) return starts
     for (let position = groups.take(); position !== undefined; position = groups.take()) {
       // It may have been halted since, or enqueued once more.
       if (cells[position] !== Cell.ready) continue
       const step = at(position) as Plan.Step
       const iteration = iterationOf(position)
-      const attempt = (RunState.step(state, step.id, iteration)?.attempt ?? 0) + 1
+      const record = RunState.step(state, step.id, iteration)
+      if (Suspects.isSuspect(record) && options.admit?.(nodeKey(step.id, iteration)) === false) {
+        heldBack.push(position)
+        continue
+      }
+      const attempt = (record?.attempt ?? 0) + 1
       cells[position] = Cell.running
       groups.occupy(position, 1)
       emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...readsOf(position) })
       starts.push({ position, step, iteration, attempt })
     }
+    for (const position of heldBack) groups.enqueue(position)
     return starts
   }
 
@@ -851,7 +863,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     while (isStuck() && giveUp()) starts.push(...startReady())
     withdraw()
     const wakeAt = nextTime()
-    const isIdle = groups.running() === 0 && work.length === 0
+    const isIdle = groups.running() === 0 && work.length === 0 && heldBack.length === 0
     const outcome = isIdle ? ending() : undefined
     const rests = isPaused() && groups.running() === 0 && outcome === undefined
     const isWaiting =
@@ -871,6 +883,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     (!boundaries.isRunHalted() || boundaries.isAnyOpen()) &&
     plan.pending.length > 0 &&
     groups.running() === 0 &&
+    heldBack.length === 0 &&
     work.length === 0 &&
     held.size === 0 &&
     retries.size() === 0 &&

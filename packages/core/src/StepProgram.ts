@@ -398,6 +398,7 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (!(thrown instanceof Error)) return undefined
   const name = Raised.nameOf(thrown)
   if (name === "NonRetryable") return "nonRetryable"
+  if (name === "RunWaitsForItself") return "slip"
   return name === "MissingNeed" || name === "MissingOutput" ? "missing" : undefined
 }
 

@@ -105,6 +105,8 @@ export interface AttemptsOptions {
   /** Told when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
+  /** Told of each attempt that is over. */
+  readonly onSettled: (key: NodeKey) => void
   readonly clock: Clock.Clock
   readonly workflow: string
   readonly runId: string
@@ -209,6 +211,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const attempt = inFlight.get(key)
     if (attempt === undefined) return undefined
     inFlight.delete(key)
+    options.onSettled(key)
     const { start, startedAt } = attempt
     const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
     const { details } = attempt.beat

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import { IncompatibleTable } from "@smithers/core/Errors"
-import type { Storage } from "@smithers/core/Storage"
+import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as JSONSchema from "effect/JSONSchema"
 import * as Schema from "effect/Schema"
@@ -325,6 +325,97 @@ describe("an output that several workflows name", () => {
         ["two", "analysis"],
       ])
     }),
+  )
+})
+
+describe("an output that several nodes write", () => {
+  const viewsOf = (filename: string) =>
+    query(filename, "SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name").pipe(
+      Effect.map((rows) => rows.map(([name]) => name)),
+    )
+  const reports = (workflow: string, schema: JsonSchema, runId: string, value: Json) =>
+    Effect.gen(function* () {
+      const storage = yield* Storage
+      yield* storage.prepareOutputs(workflow, [output("report", schema)])
+      const run = yield* journal(runId, { ...History.newRun, workflow })
+      yield* run.commit([{ ...started, workflow } as typeof started, ...step("a", "report", value)])
+    })
+
+  it.scoped.each([false, true])(
+    "has a view by its workflow, whoever came first, before there is any row (reversed: %s)",
+    (isReversed) =>
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        const both = [
+          ["my flow", struct({ a: text })],
+          ["other", struct({ b: integer })],
+        ] as const
+        yield* using({ filename }, (storage) =>
+          Effect.forEach(isReversed ? both.toReversed() : both, ([workflow, schema]) =>
+            storage.prepareOutputs(workflow, [output("report", schema)]),
+          ),
+        )
+        expect(yield* viewsOf(filename)).toEqual(["my_flow_report", "other_report"])
+        yield* using({ filename }, (storage) =>
+          Effect.all([reports("my flow", both[0][1], "r1", { a: "x" }), reports("other", both[1][1], "r2", { b: 2 })]).pipe(
+            Effect.provideService(Storage, storage),
+          ),
+        )
+        expect(yield* query(filename, "SELECT run_id, a FROM my_flow_report")).toEqual([["r1", "x"]])
+        expect(yield* query(filename, "SELECT run_id, b FROM other_report")).toEqual([["r2", 2]])
+        expect(yield* viewsOf(filename)).toEqual(["my_flow_report", "other_report"])
+      }),
+  )
+
+  it.scoped(
+    "shows in the view the rows of its own workflow alone, where workflows share a table, and the columns that it has gained",
+    () =>
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        const schema = struct({ a: text })
+        yield* using({ filename }, (storage) =>
+          Effect.all([
+            reports("one", schema, "r1", { a: "1" }),
+            reports("two", schema, "r2", { a: "2" }),
+            reports("one", struct({ a: text, b: integer }, ["a"]), "r3", { a: "3", b: 3 }),
+          ]).pipe(Effect.provideService(Storage, storage)),
+        )
+        expect(yield* query(filename, "SELECT a FROM report ORDER BY a")).toEqual([["1"], ["2"], ["3"]])
+        expect(yield* query(filename, "SELECT a, b FROM one_report ORDER BY a")).toEqual([
+          ["1", null],
+          ["3", 3],
+        ])
+        expect(yield* query(filename, "SELECT a FROM two_report")).toEqual([["2"]])
+      }),
+  )
+
+  it.scoped(
+    "has a view of another name where its own is taken, and a new one where its table was moved away or its view dropped",
+    () =>
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        const schema = struct({ a: text })
+        const report = (runId: string, value: string) =>
+          using({ filename }, (storage) => Effect.provideService(reports("one", schema, runId, { a: value }), Storage, storage))
+        const change = (...statements: ReadonlyArray<string>) =>
+          Effect.scoped(
+            Effect.flatMap(rawConnection(filename), (database) =>
+              Effect.sync(() => {
+                for (const sql of statements) database.run(sql)
+              }),
+            ),
+          )
+        yield* change("CREATE TABLE one_report (mine TEXT)")
+        yield* report("r1", "1")
+        expect(yield* viewsOf(filename)).toEqual(["one_report_2"])
+        yield* change("DROP VIEW one_report_2", "DROP TABLE one_report")
+        yield* report("r2", "2")
+        expect(yield* query(filename, "SELECT a FROM one_report ORDER BY a")).toEqual([["1"], ["2"]])
+        yield* change("ALTER TABLE report RENAME TO report_old")
+        yield* report("r3", "3")
+        expect(yield* viewsOf(filename)).toEqual(["one_report"])
+        expect(yield* query(filename, "SELECT a FROM one_report")).toEqual([["3"]])
+      }),
   )
 })
 

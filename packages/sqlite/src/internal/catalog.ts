@@ -4,6 +4,9 @@
  * An output has a table of its own, named like the output; but steps of one workflow that come together and have equal columns
  * share one, `<workflow>_steps`, and the name of each is a view of its rows. A generated workflow of thousands of steps would
  * otherwise need a table for each, of a page and more, made ever more slowly the more there are. What was assigned once stays.
+ *
+ * Workflows may name an output alike: where its columns are the same they share its table, otherwise the second one is numbered. So each
+ * such output is also a view of the workflow's own rows, `<workflow>_<output>`, whose name does not depend on who came first.
  */
 import { IncompatibleTable } from "@smithers/core/Errors"
 import type { OutputTable } from "@smithers/core/Storage"
@@ -43,6 +46,10 @@ export const make = (connection: Connection): Catalog => {
   const selectOutputs = connection.prepare<[name: string, table: string]>(
     "SELECT name, table_name FROM smithers_outputs WHERE workflow = ?",
   )
+  const selectViews = connection.prepare<[name: string, view: string]>(
+    "SELECT name, view_name FROM smithers_outputs WHERE workflow = ? AND view_name IS NOT NULL",
+  )
+  const updateView = connection.prepare("UPDATE smithers_outputs SET view_name = ?3 WHERE workflow = ?1 AND name = ?2")
   const selectTables = connection.prepare<[name: string, isShared: number, layout: string]>(
     `SELECT name, is_shared, layout FROM smithers_tables
      WHERE workflow = ?1 OR name IN (SELECT table_name FROM smithers_outputs WHERE workflow = ?1)`,
@@ -116,6 +123,8 @@ export const make = (connection: Connection): Catalog => {
       }
     }
 
+    // Before they are assigned again.
+    const knownViews = new Map(selectViews.values(workflow))
     for (const output of added.filter(({ nodeId }) => nodeId === undefined)) {
       // Workflows that use one name for the same columns mean one table.
       const layout = Columns.layoutOf(output.jsonSchema)
@@ -123,6 +132,23 @@ export const make = (connection: Connection): Catalog => {
       const table = selectNamesakes.values(output.name).find(isSame)?.[0] ?? create(output.name, false, layout)
       layouts.set(table, layout)
       assign(output, table)
+    }
+    const isNew = new Set(added)
+    for (const { output, table } of assigned) {
+      // A table that is called by its workflow already needs no other name.
+      if (output.nodeId !== undefined || (table === output.name && table.startsWith(`${sanitize(workflow)}_`))) continue
+      const known = knownViews.get(output.name)
+      const isThere = known !== undefined && relations.get(lower(known)) === "view"
+      if (isThere && !isNew.has(output)) continue
+      if (isThere) {
+        // It is of a table that someone has moved away.
+        connection.execute(`DROP VIEW ${Tables.quote(known)}`)
+        relations.delete(lower(known))
+      }
+      const view = free(`${workflow}_${output.name}`)
+      Tables.createOwnView(connection, view, table, workflow)
+      relations.set(lower(view), "view")
+      updateView.run(workflow, output.name, view)
     }
     const steps = Map.groupBy(
       added.filter(({ nodeId }) => nodeId !== undefined),

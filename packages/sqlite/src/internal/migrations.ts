@@ -281,6 +281,13 @@ const retries = `
 CREATE INDEX smithers_nodes_retrying ON smithers_nodes (retry_at) WHERE status = 'retrying';
 `
 
+const views = `
+ALTER TABLE smithers_outputs ADD COLUMN view_name TEXT; -- of the rows that runs of this workflow have in a table that several nodes write
+-- With what tells runs that others have started.
+DROP INDEX smithers_runs_created;
+CREATE INDEX smithers_runs_created ON smithers_runs (created_at, run_id, workflow, status, tags, parent_run_id);
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -296,6 +303,7 @@ const migrations: ReadonlyArray<string> = [
   supervision,
   askings,
   retries,
+  views,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

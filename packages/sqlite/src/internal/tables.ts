@@ -22,7 +22,8 @@ export interface Table {
   readonly ofRun: (runId: string) => ReadonlyArray<Row>
 }
 
-const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+/** A name as SQL writes it. */
+export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
@@ -84,6 +85,13 @@ export const create = (connection: Connection, name: string, layout: Columns.Lay
 /** Makes a view of the rows that one step has in a table. */
 export const createView = (connection: Connection, name: string, table: string, nodeId: string): void =>
   connection.execute(`CREATE VIEW ${quote(name)} AS SELECT * FROM ${quote(table)} WHERE node_id = ${literal(nodeId)}`)
+
+/** Makes a view of the rows that runs of one workflow have in a table. */
+export const createOwnView = (connection: Connection, name: string, table: string, workflow: string): void =>
+  connection.execute(
+    `CREATE VIEW ${quote(name)} AS SELECT * FROM ${quote(table)}
+     WHERE run_id IN (SELECT run_id FROM smithers_runs WHERE workflow = ${literal(workflow)})`,
+  )
 
 /** Alters a table: adds columns, and drops NOT NULL where it no longer holds. */
 export const alter = (connection: Connection, name: string, before: Columns.Layout, after: Columns.Layout): void => {

@@ -130,13 +130,13 @@ describe("an agent", () => {
     onMemory(
       Effect.gen(function* () {
         const { agent, asked } = scripted("busy", failing(429, { "retry-after": "90" }), valid)
-        const fiber = yield* Effect.fork(run(one(agent)))
+        const fiber = yield* Effect.fork(one(agent).execute({ what: "the bug" }, { runId: "r" }))
         yield* rest
         yield* TestClock.adjust("89 seconds")
         yield* rest
         expect(asked).toHaveLength(1)
         yield* TestClock.adjust("2 seconds")
-        expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "finished" })
+        expect(yield* Fiber.join(fiber)).toEqual({ summary: "fine", severity: "low" })
         expect(asked).toHaveLength(2)
       }),
     ),

@@ -121,6 +121,11 @@ export interface WorkerOptions<E, R> extends SupervisorSettings {
   readonly worker: Worker<E, R>
   /** What is done with what it did, as it happens. */
   readonly report: (action: Action<E>) => Effect.Effect<void>
+  /**
+   * Whether the runs are worked on in this process, so that one that kills it takes the others with it. Those whose process died more than once
+   * before anything came of their claim are then begun one at a time. Default: false.
+   */
+  readonly isShared?: boolean
   /** How long to gather what changes before looking, where runs at work in other processes change something all the time; not at all unless told. */
   readonly gather?: Duration.DurationInput
 }
@@ -168,6 +173,10 @@ export class Supervisor extends Context.Tag("@smithers/core/Supervisor")<Supervi
 /** The first pause after a run could not be worked on, and the longest (ms). */
 const firstPauseMs = 1000
 const longestPauseMs = 300_000
+
+/** Deaths in a row after which a run is suspected of killing its process, and how often to look whether something came of it (ms). */
+const suspectedAfter = 2
+const proofMs = 100
 
 /** Characters that are kept of why a run is stuck: more than people read, and little to store again and again. */
 const longestReason = 2000
@@ -328,9 +337,11 @@ export const makeWith = <E extends Problem, R>(
 ): Effect.Effect<Looking<E>, InvalidSetting, Engine | Storage | Scope.Scope | R> =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const { worker, report } = options
+    const { worker, report, isShared = false } = options
     const { intervalMs, maxConcurrent, maxTries, gatherMs } = yield* read(options)
     const working = yield* FiberMap.make<string>()
+    /** The run that is begun by itself, since its process died before, until something comes of that. */
+    let suspect: string | undefined
     const unknown = { workflows: new Set<string>(), runIds: new Set<string>() }
     const { isHopeless, takeUp, resting, isSpinning } = yield* makeCrew(maxTries, report)
 
@@ -340,6 +351,22 @@ export const makeWith = <E extends Problem, R>(
     const letGo = (): void => {
       count++
       ended.tick()
+    }
+
+    /** Works on a suspect, which keeps others of them waiting until a frame has come of it or it is let go of. */
+    const alone = <A, E2, R2>({ runId }: Due, work: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2, R2> => {
+      const clear = Effect.sync(() => {
+        if (suspect !== runId) return
+        suspect = undefined
+        letGo()
+      })
+      const frame = Effect.map(storage.load(runId), (state) => state.frame)
+      const proved = Effect.flatMap(frame, (before) =>
+        Effect.repeat(Effect.zipRight(Effect.sleep(proofMs), frame), { until: (now) => now > before }),
+      )
+      // What the store does not answer now it answers when the work ends.
+      const watched = Effect.zipRight(Effect.ignore(proved), clear)
+      return Effect.scoped(Effect.zipRight(Effect.forkScoped(watched), Effect.ensuring(work, clear)))
     }
 
     /** Takes up what can go on, and answers with that and with how long to wait before looking again, if nothing happens. */
@@ -354,9 +381,12 @@ export const makeWith = <E extends Problem, R>(
       }
       const { runs, nextAt } = yield* storage.due(now, leaveOut)
       let waitMs = Math.min(intervalMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
-      for (const due of runs) {
-        const { runId, workflow } = due
+      // Of those that may have killed their process the likeliest comes first: then the others are soon suspected no longer.
+      for (const due of isShared ? runs.toSorted((left, right) => right.deaths - left.deaths) : runs) {
+        const { runId, workflow, deaths } = due
         if (FiberMap.unsafeHas(working, runId) || unknown.workflows.has(workflow)) continue
+        const isSuspect = isShared && deaths >= suspectedAfter && !isHopeless(due)
+        if (isSuspect && suspect !== undefined) continue
         if (yield* isSpinning(due)) {
           waitMs = 0
           continue
@@ -372,7 +402,8 @@ export const makeWith = <E extends Problem, R>(
           continue
         }
         if ((yield* FiberMap.size(working)) >= maxConcurrent) break
-        const fiber = yield* FiberMap.run(working, runId, takeUp(due, work.right))
+        if (isSuspect) suspect = runId
+        const fiber = yield* FiberMap.run(working, runId, isSuspect ? alone(due, takeUp(due, work.right)) : takeUp(due, work.right))
         fiber.addObserver(letGo)
         if (!isHopeless(due)) taken.push({ _tag: "Resumed", runId, workflow })
       }
@@ -440,7 +471,7 @@ export const make = <R>(
         for (const listener of listeners) listener(action)
         return log(action)
       })
-    const { look } = yield* makeWith({ ...options, worker: yield* inProcess(options.registry), report })
+    const { look } = yield* makeWith({ ...options, worker: yield* inProcess(options.registry), report, isShared: true })
     return {
       look,
       actions: (listener) => {

@@ -101,7 +101,7 @@ export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
 }) {
   override get message(): string {
     const what = this.nodeId === undefined ? `Run "${this.runId}"` : `Node "${this.nodeId}" of run "${this.runId}"`
-    return `${what} has no output; it is ${this.status}. "${commandLine(undefined, "why", [this.runId])}" says what it waits for.`
+    return `${what} has no output; it is ${this.status}. "${commandLine(undefined, "why", [this.runId])}" says why.`
   }
 }
 

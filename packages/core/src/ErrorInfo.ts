@@ -52,6 +52,7 @@ export const NotRetried = Schema.Literal(
   "wait",
   "denied",
   "child",
+  "childDenied",
   "crashLoop",
 )
 export type NotRetried = typeof NotRetried.Type
@@ -86,6 +87,7 @@ const reasons: { readonly [K in NotRetried]: string } = {
   wait: "a wait that has failed is not begun again by itself",
   denied: "a denial stands",
   child: "the child run has retried what it could",
+  childDenied: "a denial in the child run stands",
   crashLoop: "it was running each time the process died",
 }
 

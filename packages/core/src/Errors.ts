@@ -113,8 +113,13 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   cause: Schema.optional(Schema.Defect),
 }) {
   override get message(): string {
+    return `${this.happened} ${thereafter(this.error)}`
+  }
+
+  /** What has happened, without what resuming the run does. */
+  get happened(): string {
     const attempts = this.attempts === 0 ? "" : ` after ${plural(this.attempts, "attempt")}`
-    return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${sentence(text(this.error))} ${thereafter(this.error)}`
+    return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${sentence(text(this.error))}`
   }
 }
 
@@ -127,8 +132,12 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedO
   notRetried: Schema.optional(NotRetried),
 }) {
   override get message(): string {
-    const then = thereafter({ retryable: true, notRetried: this.notRetried })
-    return `Step "${this.nodeId}" of run "${this.runId}" exceeded its ${this.limit} of ${this.timeoutMs} ms in attempt ${this.attempts}. ${then}`
+    return `${this.happened} ${thereafter({ retryable: true, notRetried: this.notRetried })}`
+  }
+
+  /** What has happened, without what resuming the run does. */
+  get happened(): string {
+    return `Step "${this.nodeId}" of run "${this.runId}" exceeded its ${this.limit} of ${this.timeoutMs} ms in attempt ${this.attempts}.`
   }
 }
 
@@ -213,7 +222,11 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
 /** A command came too late: the run has ended already. */
 export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Schema.String }) {
   override get message(): string {
-    return `Run "${this.runId}" has already ended as ${this.status}; nothing can be told to it any more.`
+    const then =
+      this.status === "failed" || this.status === "cancelled"
+        ? "it hears of nothing before it is resumed"
+        : "nothing can be told to it any more"
+    return `Run "${this.runId}" has already ended as ${this.status}; ${then}.`
   }
 }
 
@@ -243,7 +256,7 @@ export const withdrawals = {
   "left-plan": "the plan of the run does not ask for it now",
   "given-up": "the part of the run that it is in was given up",
   superseded: "the loop that it is in has gone on",
-  reset: "it is to run again, and asks anew then",
+  reset: "it is to run again, and asks again then",
   cancelled: "the run is to be cancelled",
 }
 
@@ -573,6 +586,11 @@ export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()
   override get message(): string {
     return `${sentence(this.cause.message)}${notUndone(this.failed)}`
   }
+
+  /** What has happened, without what resuming the run does. */
+  get happened(): string {
+    return `${sentence(happened(this.cause))}${notUndone(this.failed)}`
+  }
 }
 
 /** How a run can end other than with an output. It is stored with the run. */
@@ -586,6 +604,11 @@ export const RunFailure = Schema.Union(
   CompensationFailed,
 )
 export type RunFailure = typeof RunFailure.Type
+
+/**
+ * What has happened by a failure of a run, for whoever else is told of it: what resuming that run does is not what resuming theirs does.
+ */
+export const happened = (failure: RunFailure): string => ("happened" in failure ? failure.happened : failure.message)
 
 /** Raised by a step's own code to say that another attempt cannot help: the step fails at once. */
 export class NonRetryable extends Schema.TaggedError<NonRetryable>()("NonRetryable", {
@@ -679,7 +702,11 @@ export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDel
 /** Why a step's failure was not retried, and what resuming its run does. */
 const thereafter = (error: Pick<ErrorInfo, "retryable" | "notRetried">): string => {
   if (error.notRetried === "denied") return "The denial stands, also when the run is resumed: retry the node to ask again."
+  if (error.notRetried === "childDenied")
+    return "The denial in the child run stands, also when this run is resumed: retry the node that was denied there to ask again."
   const why = whyNotRetried(error)
+  // What an agent has failed with says itself what is to be put right.
+  if (error.notRetried === "agent") return `Not retried, because ${why}.`
   const then = error.retryable ? "Resuming the run tries it again." : "Once that is put right, resuming the run tries it again."
   return `${why === undefined ? "" : `Not retried, because ${why}. `}${then}`
 }

@@ -5,6 +5,7 @@
 import * as Schema from "effect/Schema"
 import type { Json } from "../Codec.ts"
 import { asCause, cutMessage, ErrorInfo } from "../ErrorInfo.ts"
+import { happened, type RunFailure } from "../Errors.ts"
 import { childRunId, compositeKey, type NodeId, placeOf } from "../Ids.ts"
 import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
@@ -176,9 +177,11 @@ export const toldOf = (state: RunState.RunState, at: Millis): ReadonlyArray<Comm
 const isInfo = Schema.is(ErrorInfo)
 
 /** A failure of a run, as its parent keeps it: with the error of the step that it failed by as its cause. */
-const infoOf = (failure: { readonly _tag: string; readonly message: string }): ErrorInfo => {
-  const { _tag: name, message, error, cause } = failure as typeof failure & { readonly error?: unknown; readonly cause?: unknown }
+const infoOf = (failure: RunFailure): ErrorInfo => {
+  const { _tag: name, error, cause } = failure as typeof failure & { readonly error?: unknown; readonly cause?: unknown }
   const inner = error ?? Raised.get(cause, "error")
   const from = isInfo(inner) ? { cause: asCause(inner, { stacks: true }) } : {}
-  return { name, message: cutMessage(message), retryable: false, ...from }
+  const isDenied = isInfo(inner) && (inner.notRetried === "denied" || inner.notRetried === "childDenied")
+  const stands = isDenied ? ({ notRetried: "childDenied" } as const) : {}
+  return { name, message: cutMessage(happened(failure)), retryable: false, ...stands, ...from }
 }

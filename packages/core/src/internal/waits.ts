@@ -86,7 +86,7 @@ export const judge = (
       if (!approved && on.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
-        if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied, as nobody decided in time"))
+        if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied, as nobody decided in time", { retryable: true }))
         return end(fail(how, "ApprovalDenied", `denied${who}${said}`, { notRetried: "denied" }))
       }
       if (!approved && on.onDeny === "skip") return end({ how, status: "skipped" })
@@ -118,13 +118,13 @@ export const judge = (
       if (on.onFail === "continue") return end({ how: "ended", status: "skipped" })
       const { name, message, ...from } = child.error ?? { name: "RunCancelled", message: "it was cancelled", retryable: false }
       const said = `run "${wait.name}" of workflow "${on.child.name}" ${child.status}: ${message}`
-      return end(fail("ended", name, said, { ...from, retryable: false, notRetried: "child" }))
+      return end(fail("ended", name, said, { ...from, retryable: false, notRetried: from.notRetried ?? "child" }))
     }
   }
   if (!isOver) return { refused, ending: undefined }
   if (node.onTimeout !== "fail") return end({ how: "timed-out", status: "skipped" })
   const silent = { signal: "nobody sent it", subflow: "it did not end" }[on.kind as string] ?? "nobody answered"
-  return end(fail("timed-out", "WaitTimedOut", `${silent} within ${node.timeoutMs} ms`))
+  return end(fail("timed-out", "WaitTimedOut", `${silent} within ${node.timeoutMs} ms`, { retryable: true }))
 }
 
 /** What a wait asks for, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */

@@ -2,12 +2,13 @@
  * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
  */
 import { text } from "@smithers/core/ErrorInfo"
-import { notUndone, type RunFailure, type Uncompensated } from "@smithers/core/Errors"
+import { notUndone, type Uncompensated } from "@smithers/core/Errors"
 import { sayStray } from "@smithers/core/RunEvent"
 import type { Signal } from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
 import type { NodeSummary, RunDetails, Stuck, WaitSummary } from "@smithers/core/Storage"
 import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
+import type { Denied } from "./Denials.ts"
 import { titleOf, waitText } from "./Progress.ts"
 import { approversOf, oneOf, questionLines } from "./Question.ts"
 import { keptText, signalText } from "./Signalled.ts"
@@ -23,6 +24,8 @@ export interface Known {
   readonly isOwnerAlive: boolean
   /** Signals that nobody has taken. */
   readonly signals?: ReadonlyArray<Signal>
+  /** The denial that it has failed by. */
+  readonly denied?: Denied | undefined
   /** What it could not undo. */
   readonly uncompensated?: ReadonlyArray<Uncompensated>
   /** Options to name its database by, for the commands. */
@@ -30,11 +33,8 @@ export interface Known {
 }
 
 /** The command that asks again for what was denied, where a run has failed by that: resuming it alone does not. */
-export const retryDenied = (failure: RunFailure | null, db: string | undefined): ReadonlyArray<string> => {
-  const cause = failure?._tag === "CompensationFailed" ? failure.cause : failure
-  if (cause?._tag !== "StepFailed" || cause.error.notRetried !== "denied") return []
-  return [retryLine(db, cause.runId, cause.nodeId, cause.iteration)]
-}
+export const retryDenied = (denied: Denied | undefined, db: string | undefined): ReadonlyArray<string> =>
+  denied === undefined ? [] : [retryLine(db, denied.runId, denied.nodeId, denied.iteration)]
 
 const retryLine = (db: string | undefined, runId: string, nodeId: string, iteration: number): string =>
   commandLine(db, "retry", [runId, nodeId], iteration === 0 ? [] : [["iteration", String(iteration)]])
@@ -150,7 +150,7 @@ export const triedText = ({ since, tries, again }: Stuck, now: number): string =
   return `${tried}, and is tried again ${inTime(again, now)}, or soon after its files have changed.`
 }
 
-const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Known): Omit<Why, "asks"> => {
+const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db }: Known): Omit<Why, "asks"> => {
   const { run, nodes, failure, isTold, cancel } = details
   const { runId } = run
   const it = `Run ${runId}`
@@ -201,7 +201,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, db }: Know
       return {
         reason: "failed",
         sentence: `${ended(`${it} has failed${said}`)}${softText(softly)}`,
-        commands: [...retryDenied(failure, db), resume, ...retries],
+        commands: [...retryDenied(denied, db), resume, ...retries],
       }
     }
     case "paused":

@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine, uncancelLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
+import { deniedBy } from "../Denials.ts"
 import { Exit } from "../Exit.ts"
 import { failureOf } from "../Output.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
@@ -31,7 +32,7 @@ export const conclude = (
       case "finished":
         return finished(db, yield* storage.inspect(runId), `finished after ${took}`)
       case "failed": {
-        const asks = retryDenied(result.error, db)
+        const asks = retryDenied(yield* deniedBy(storage, result.error), db)
         const { strayReads } = result
         const vain = strayReads === undefined ? {} : { strayReads }
         const value = { runId, status: "failed", error: failureOf(result.error), ...vain, next: [...asks, resume] }

@@ -7,6 +7,7 @@ import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
+import { deniedBy } from "../Denials.ts"
 import { questionLines } from "../Question.ts"
 import { awaitedBy } from "../Waits.ts"
 import * as Why from "../Why.ts"
@@ -24,7 +25,8 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const state = yield* storage.load(runId)
       const uncompensated = RunState.uncompensated(state)
       const db = given.db === undefined ? {} : { db: given.db }
-      const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, signals: state.signals, ...db })
+      const denied = yield* deniedBy(storage, details.failure)
+      const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, denied, signals: state.signals, ...db })
       const lines = [...found.asks.flatMap(questionLines), ...found.commands]
       const text = [found.sentence, ...lines.map((line) => `  ${line}`)].join("\n")
       const signals = state.signals.map(({ id, name, correlation = null, refusedBy = [] }) => {

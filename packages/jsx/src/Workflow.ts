@@ -16,6 +16,7 @@ import type * as React from "react"
 import type { Ctx, Read, Schemas, Undeclared } from "./Ctx.ts"
 import * as Components from "./components.ts"
 import { untypedTable } from "./internal/lowering.ts"
+import type { FunctionGiving, Infer, InsteadOf } from "./internal/slips.ts"
 import { pending } from "./Pending.ts"
 import * as Planner from "./Planner.ts"
 import type * as Props from "./Props.ts"
@@ -68,6 +69,13 @@ type OutputsAmong<S extends Schemas> = string extends keyof S
     ? { readonly [Key in keyof S as Exclude<Key, "input">]: S[Key] }
     : S
 
+/** A function that draws. It is not async: a plan is rendered in one go. */
+type Drawing<Draw, C> = [Draw] extends [(...parameters: never) => PromiseLike<unknown>]
+  ? FunctionGiving<Drawn, InsteadOf<ReturnType<Draw>>, [ctx: C]>
+  : (ctx: C) => React.ReactNode
+
+type Drawn = Awaited<React.ReactNode>
+
 /** The output of a run: absent where no task has given it. */
 type OutputOf<S extends Schemas, O> = [O] extends [never] ? unknown : Read<S, O> | undefined
 
@@ -95,8 +103,8 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
    * Makes a workflow. `draw` is called for each plan and must be pure: given the same outputs it gives the same tree. `R` is what
    * Effects returned by tasks ask for, which TypeScript cannot see through JSX.
    */
-  readonly smithers: <R = never>(
-    draw: (ctx: NoInfer<Ctx<S, Decoded<I>>>) => React.ReactNode,
+  readonly smithers: <R = never, Draw = unknown>(
+    draw: Drawing<Draw, NoInfer<Ctx<S, Decoded<I>>>> & Infer<Draw>,
   ) => JsxWorkflow<InputOf<I>, NoInfer<R>, A>
 }
 

@@ -104,6 +104,20 @@ describe("a decision from the command line", () => {
     expect((await place.run("approve", "r", "--node", "ok", "--iteration", "1")).code).toBe(0)
   })
 
+  it("that names nothing is shown requests of any length whole, with the commands after them", async () => {
+    const long = "x".repeat(10_000)
+    write(
+      "long",
+      `$.loop({ id: "l", maxIterations: 2, until: () => false, body: $.approval("ok", { onDeny: "continue", request: () => ({ title: "Go?", details: "${long}" }) }) })`,
+    )
+    await place.run("up", "long.ts", "--run-id", "r")
+    await place.run("approve", "r")
+    await place.run("up", "--resume", "r")
+    const { stderr } = await place.run("approve", "r")
+    expect(stderr).toContain(long)
+    expect(stderr.trimEnd().split("\n").at(-1)).toMatch(/^ {4}smithers approve r --node ok --iteration 1 --request \S+$/)
+  })
+
   it("that edited code asks in other words is not given by a command for the words before", async () => {
     const asks = (title: string) => write("asks", `$.approval("ok", { request: () => ({ title: "${title}" }) })`)
     asks("Delete the copy?")

@@ -145,6 +145,12 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
   })
 }
 
+/** Characters of an error that people are shown at most. */
+const longestMessage = 5000
+
+/** What an error says to people: what they are to decide on is not cut. */
+const messageOf = ({ _tag, message }: Tagged): string => (_tag === "SeveralWaits" ? message : shorten(message, longestMessage))
+
 /** Prints what went wrong, if anything did. */
 const report = (
   exit: Exit.Exit<ExitCode, Tagged>,
@@ -159,7 +165,7 @@ const report = (
     const raised = (isInterrupted ? errorOf(stopped, remembered) : undefined) ?? Cause.squash(exit.cause)
     if (isTagged(raised)) {
       const isQuiet = raised._tag === "Interrupted" && !screen.isJson
-      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(shorten(raised.message, 5000))
+      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(messageOf(raised))
       return codeOf(raised)
     }
     const message = `This is a fault of smithers, not of yours: ${Cause.pretty(exit.cause)}`

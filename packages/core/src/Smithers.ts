@@ -10,7 +10,19 @@ import * as Supervisor from "./Supervisor.ts"
 import type { SignalWithStartOptions, Workflow } from "./Workflow.ts"
 
 export type { Builder, Caught, Node, Step } from "./Builder.ts"
-export { answer, approve, type CommandError, cancel, deny, pause, retryNode, signal, unpause } from "./Commands.ts"
+export {
+  answer,
+  approve,
+  type CommandError,
+  cancel,
+  type Decided,
+  type DecisionOptions,
+  deny,
+  pause,
+  retryNode,
+  signal,
+  unpause,
+} from "./Commands.ts"
 export * from "./Errors.ts"
 export { createWorkflow, type ExecuteError, type RunHandle, type RunResult, type Waits, type Workflow } from "./Workflow.ts"
 

@@ -8,7 +8,7 @@ import * as Output from "../Output.ts"
 /** Options that runs are started with, whatever names the workflow. */
 export const runOptions = {
   input: text("input", "JSON|@file|-", "The input as JSON, from a file, or from the standard input"),
-  runId: text("run-id", "id", "The id of the run; a known one is resumed. Made up unless told"),
+  runId: text("run-id", "id", "The id of the run; a known one is resumed, and answers where it has ended. Made up unless told"),
   tag: texts("tag", "tag", "A label to find the run by; may be given more than once"),
   maxConcurrency: integer("max-concurrency", "Steps in flight at once, unless the workflow says so itself; 4 unless told", 1),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals and timers"),
@@ -73,6 +73,8 @@ export const supervise = define({
 export const retry = define({
   path: ["retry"],
   summary: "Gives a failed node of a run a fresh budget, to be run again when the run goes on.",
+  details:
+    "A run that has failed, or was cancelled, goes on by that, as if it was resumed: what else had failed, or was undone, is done again as well.",
   examples: [{ line: "smithers retry m1abc2 fix-3", does: "Has fix-3 run again." }],
   parameters: {
     run: argument("run", "The id of the run"),

@@ -960,7 +960,7 @@ describe("declarations", () => {
       { input: z.object({ when: z.coerce.date() }) },
       '"input": a Date cannot be stored (at when): use z.iso.datetime(), and new Date(…) where it is read',
     ],
-    ["an unknown option", {}, { inputs: 1 }, 'it has no option "inputs"; there are input, version, maxConcurrency'],
+    ["an unknown option", {}, { inputs: 1 }, 'it has no option "inputs"; there are input, output, version, maxConcurrency'],
     ["an input that is no schema", {}, { input: 3 }, '"input" must be an Effect Schema or a Standard Schema'],
     ["a version that is no text", {}, { version: 3 }, '"version" must be a string'],
     ["a concurrency of none", {}, { maxConcurrency: 0 }, '"maxConcurrency" must be a whole number of at least 1'],

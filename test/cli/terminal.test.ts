@@ -123,6 +123,20 @@ describe("in a terminal", () => {
     expect(lines.join("\n")).not.toContain("^C")
   })
 
+  it("a run that another process works on is drawn as it goes on there, and says whose it is", async () => {
+    const first = place.start(["up", "workflow.ts#slow", "--input", '{"gate":"open"}', "--run-id", "s"])
+    await until(() => first.said().stderr.includes("→ second"), "it is at work")
+    const second = inTerminal("up", "--resume", "s")
+    await second.sees(`Process ${first.pid} on `)
+    await second.sees(/→ second \(attempt 1, iteration 0\) \d/)
+    await second.sees("1/2 done")
+    writeFileSync(place.file("open"), "")
+    expect(await second.ended).toBe(0)
+    await second.sees("finished after")
+    expect(Bun.stripANSI(second.seen())).not.toContain("interrupted")
+    expect((await first.result).code).toBe(0)
+  })
+
   it("a second Ctrl-C leaves nothing of what was drawn either", async () => {
     writeFileSync(place.file("stubborn.ts"), stubborn)
     const up = inTerminal("up", "stubborn.ts", "--run-id", "s")

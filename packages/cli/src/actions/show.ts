@@ -1,7 +1,7 @@
 /**
  * Shows a run while it goes on: what it shows is what is committed, read through a connection of its own.
  */
-import type { RunDetails, StorageShape } from "@smithers/core/Storage"
+import type { LoggedEvent, RunDetails, StorageShape } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -29,9 +29,12 @@ export const show = ({ file, runId, existing }: Shown, began: number) =>
     const storage = yield* open(file, "read")
     const isKnown = existing !== undefined || (yield* exists(storage, runId))
     const details = existing ?? (isKnown ? yield* storage.inspect(runId) : undefined)
-    const seen = yield* Ref.make(yield* lastSeq(storage, isKnown ? runId : undefined, began))
+    const { last, between } =
+      details === undefined ? { last: 0, between: [] } : yield* missed(storage, runId, details.run.updatedAt, began)
+    const seen = yield* Ref.make(last)
     const waits = isKnown ? yield* storage.waits({ runId }) : []
     let progress = details === undefined ? Progress.begin(began) : Progress.resume(details.run.createdAt, details.nodes, waits)
+    progress = between.reduce(Progress.apply, progress)
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const view = screen.isLive ? yield* LiveView.make(screen, now, progress) : undefined
@@ -80,18 +83,25 @@ const exists = (storage: StorageShape, runId: string) =>
     Effect.catchTag("RunNotFound", () => Effect.succeed(false)),
   )
 
-/** The last event before a time: what there was before we began is not shown again. */
-const lastSeq = (storage: StorageShape, runId: string | undefined, before: number) =>
+/**
+ * The number of the last event before `until`: what there was before we began is not shown again. `since` is the time up to which it is known
+ * how the run stood; what happened between the two, while a workflow was loaded, counts for how it is shown.
+ */
+const missed = (storage: StorageShape, runId: string, since: number, until: number) =>
   Effect.gen(function* () {
-    if (runId === undefined) return 0
     const seen = yield* Ref.make(0)
     let last = 0
+    const between: Array<LoggedEvent> = []
     yield* Follow.drain(storage, runId, seen, (events) =>
       Effect.sync(() => {
-        for (const { seq, at } of events) if (at < before) last = seq
+        for (const event of events) {
+          if (event.at >= until) continue
+          last = event.seq
+          if (event.at >= since) between.push(event)
+        }
       }),
     )
-    return last
+    return { last, between }
   })
 
 /** Steps and waits in the text of a plan. */

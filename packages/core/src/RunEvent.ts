@@ -1,7 +1,7 @@
 /**
  * Everything that can happen to a run, in the past tense. Events are the only way a run changes: they are folded into the
  * `RunState`, committed with their frame, and kept as the log. `AttemptSucceeded.output`, `RunStarted.input`,
- * `RunFinished.output` and the turns of agents are stored in the tables made for them, and the log does not repeat them.
+ * `RunFinished.output`, the turns of agents and what nodes have read are stored in the tables made for them, and the log does not repeat them.
  */
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"

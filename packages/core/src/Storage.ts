@@ -557,8 +557,14 @@ export const isUnheard = ({ events, consumed }: Frame, commands: ReadonlyArray<P
 /** The store of runs. */
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
-/** An event as the log keeps it. */
+/** An event as the log keeps it. What it has read stands with the node. */
 export const logged = (event: RunEvent): RunEvent => {
+  if (!("reads" in event)) return withoutContent(event)
+  const { reads: _, ...rest } = event
+  return withoutContent(rest as RunEvent)
+}
+
+const withoutContent = (event: RunEvent): RunEvent => {
   switch (event._tag) {
     case "RunStarted": {
       const { input: _, ...rest } = event

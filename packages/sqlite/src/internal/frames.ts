@@ -20,6 +20,7 @@ import { blame } from "./failures.ts"
 import { write, writeOptional } from "./json.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash, type Plans } from "./plans.ts"
+import * as Reads from "./reads.ts"
 import * as Turns from "./turns.ts"
 
 export interface Frames {
@@ -113,17 +114,18 @@ export const make = (
   )
   const resetNode = prepare(
     `UPDATE smithers_nodes SET status = 'interrupted', finished_at = NULL, budget_after = attempt, interruptions = 0,
-       generation = generation + (status = 'finished' OR ?4), reads = NULL, uncompensated = NULL, ${cleared} WHERE ${where}`,
+       generation = generation + (status = 'finished' OR ?4), uncompensated = NULL, ${cleared} WHERE ${where}`,
   )
   const withdrawNode = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5, ${cleared} WHERE ${where}`)
   const withdrawNodes = prepare(
     `UPDATE smithers_nodes SET status = 'withdrawn', finished_at = ?2, ${cleared}
      WHERE run_id = ?1 AND status IN ('waiting', 'retrying')`,
   )
-  const setReads = prepare(`UPDATE smithers_nodes SET reads = ?4 WHERE ${where}`)
+  const setReads = prepare("INSERT OR REPLACE INTO smithers_reads (run_id, node_id, iteration, reads) VALUES (?, ?, ?, ?)")
+  const forgetReads = prepare(`DELETE FROM smithers_reads WHERE ${where}`)
   const selectTable = prepare<[table: string | null, kind: string]>(`SELECT output_table, kind FROM smithers_nodes WHERE ${where}`)
   const resetLoop = prepare(
-    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, reads = NULL, is_exhausted = NULL, mounting = NULL,
+    `UPDATE smithers_nodes SET status = 'running', finished_at = NULL, passes = 0, is_exhausted = NULL, mounting = NULL,
        ${total("base")} WHERE ${where}`,
   )
   const resetBoundary = prepare(
@@ -406,11 +408,13 @@ export const make = (
         if (kind === "loop" || kind === "boundary") {
           const again = kind === "loop" ? resetLoop : resetBoundary
           again.run(runId, event.nodeId, event.iteration)
+          if (kind === "loop") forgetReads.run(runId, event.nodeId, event.iteration)
           return
         }
         if (table !== null) outputs.table(workflow, table).remove(runId, event.nodeId, event.iteration)
         deleteCache.run(runId, event.nodeId, event.iteration, workflow)
         update(resetNode, runId, event, event.isAnew === true ? 1 : 0)
+        forgetReads.run(runId, event.nodeId, event.iteration)
         closeWait.run(runId, event.nodeId, event.iteration, "reset", at)
         return
       }
@@ -419,8 +423,7 @@ export const make = (
 
   const log = ({ runId, frame, at }: Frame, workflow: string, event: RunEvent, seq: number): void => {
     store(runId, workflow, event, at, seq)
-    if ("reads" in event && event.reads !== undefined)
-      setReads.run(runId, event.nodeId, event.iteration, JSON.stringify(event.reads))
+    if ("reads" in event && event.reads !== undefined) setReads.run(runId, event.nodeId, event.iteration, Reads.write(event.reads))
     const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = logged(event) as LogEntry
     const payload = writePayload(_tag === "AttemptFailed" ? { ...rest, error: undefined } : rest)
     insertEvent.run(runId, seq, frame, at, _tag, nodeId, iteration, attempt, payload)

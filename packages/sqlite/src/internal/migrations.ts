@@ -288,6 +288,20 @@ DROP INDEX smithers_runs_created;
 CREATE INDEX smithers_runs_created ON smithers_runs (created_at, run_id, workflow, status, tags, parent_run_id);
 `
 
+const readLists = `
+-- What a node has read. In a table of its own, whose rows fill pages: in that of the nodes a list would be put on pages of its own, which it leaves mostly empty.
+CREATE TABLE smithers_reads (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  reads TEXT NOT NULL, -- JSON: rows of other nodes, as ["0node/iteration"]; the first character is how many the one before has in common with it (0-9 a-z A-Z)
+  PRIMARY KEY (run_id, node_id, iteration)
+) STRICT;
+ALTER TABLE smithers_nodes DROP COLUMN reads;
+
+ALTER TABLE smithers_plans ADD COLUMN is_moved INTEGER; -- 1 where content says which lines of the base stand where: "from count", "+line"
+`
+
 const migrations: ReadonlyArray<string> = [
   initial,
   turnsAndDifferences,
@@ -304,6 +318,7 @@ const migrations: ReadonlyArray<string> = [
   askings,
   retries,
   views,
+  readLists,
 ]
 
 /** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */

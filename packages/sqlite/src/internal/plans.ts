@@ -5,7 +5,7 @@
 import type { Frame } from "@smithers/core/Storage"
 import type { Connection } from "./connection.ts"
 
-type Row = [content: string, base: string | null, prefix: number, suffix: number]
+type Row = [content: string, base: string | null, prefix: number, suffix: number, isMoved: number | null]
 
 export interface Plans {
   /** Keeps a plan, unless it is there already, and answers with its hash. */
@@ -35,13 +35,65 @@ const common = (left: string, right: string): { readonly prefix: number; readonl
   return { prefix, suffix: line < 0 ? 0 : left.length - line }
 }
 
+/**
+ * A text as lines of another: `from count` for lines of it, `from -count` for the same upwards, `+line` for a new one. So a plan whose nodes stand in
+ * another order is kept as what moved.
+ */
+const moves = (base: string, text: string): string => {
+  const places = new Map<string, Array<number>>()
+  for (const [index, line] of base.split("\n").entries()) {
+    const known = places.get(line)
+    if (known === undefined) places.set(line, [index])
+    else known.push(index)
+  }
+  const written: Array<string> = []
+  let from = 0
+  let count = 0
+  const end = (): void => {
+    if (count !== 0) written.push(`${from} ${count}`)
+    count = 0
+  }
+  for (const line of text.split("\n")) {
+    const found = places.get(line)
+    const [next, previous] = [from + count, from + count]
+    // Lines that are alike, as those of groups are, are looked for where the one before leads to.
+    if (found !== undefined && count >= 1 && found.includes(next)) count++
+    else if (found !== undefined && count <= -1 && found.includes(previous)) count--
+    else if (found !== undefined && count === 1 && found.includes(from - 1)) count = -2
+    else {
+      end()
+      if (found === undefined) written.push(`+${line}`)
+      else {
+        from = found[0] as number
+        count = 1
+      }
+    }
+  }
+  end()
+  return written.join("\n")
+}
+
+const moved = (base: string, content: string): string => {
+  const lines = base.split("\n")
+  const text: Array<string> = []
+  for (const entry of content.split("\n")) {
+    if (entry.startsWith("+")) {
+      text.push(entry.slice(1))
+      continue
+    }
+    const [from = 0, count = 0] = entry.split(" ").map(Number)
+    for (let index = 0; index < Math.abs(count); index++) text.push(lines[from + Math.sign(count) * index] as string)
+  }
+  return text.join("\n")
+}
+
 /** The plans of a connection. */
 export const make = ({ prepare }: Connection): Plans => {
   const insert = prepare(
-    "INSERT OR IGNORE INTO smithers_plans (hash, content, base, prefix, suffix, depth) VALUES (?, ?, ?, ?, ?, ?)",
+    "INSERT OR IGNORE INTO smithers_plans (hash, content, base, prefix, suffix, depth, is_moved) VALUES (?, ?, ?, ?, ?, ?, ?)",
   )
   const selectDepth = prepare<[depth: number]>("SELECT depth FROM smithers_plans WHERE hash = ?")
-  const select = prepare<Row>("SELECT content, base, prefix, suffix FROM smithers_plans WHERE hash = ?")
+  const select = prepare<Row>("SELECT content, base, prefix, suffix, is_moved FROM smithers_plans WHERE hash = ?")
 
   return {
     keep: ({ text, base }) => {
@@ -51,25 +103,37 @@ export const make = ({ prepare }: Connection): Plans => {
       if (base !== undefined && baseKey !== undefined && depth !== undefined && depth < longestChain) {
         const { prefix, suffix } = common(base, text)
         if (prefix + suffix > text.length / 2) {
-          insert.run(key, text.slice(prefix, text.length - suffix), baseKey, prefix, suffix, depth + 1)
+          insert.run(key, text.slice(prefix, text.length - suffix), baseKey, prefix, suffix, depth + 1, null)
+          return key
+        }
+        const content = moves(base, text)
+        if (content.length < text.length / 2) {
+          insert.run(key, content, baseKey, 0, 0, depth + 1, 1)
           return key
         }
       }
-      insert.run(key, text, null, 0, 0, 0)
+      insert.run(key, text, null, 0, 0, 0, null)
       return key
     },
     read: (key) => {
-      const differences: Array<{ readonly content: string; readonly prefix: number; readonly suffix: number }> = []
+      const differences: Array<{
+        readonly content: string
+        readonly prefix: number
+        readonly suffix: number
+        readonly isMoved: boolean
+      }> = []
       for (let at = key; ; ) {
-        const [content, base, prefix, suffix]: Row = select.values(at)[0] ?? ["", null, 0, 0]
+        const [content, base, prefix, suffix, isMoved]: Row = select.values(at)[0] ?? ["", null, 0, 0, null]
         if (base === null) {
           return differences.reduceRight(
             (text, difference) =>
-              text.slice(0, difference.prefix) + difference.content + text.slice(text.length - difference.suffix),
+              difference.isMoved
+                ? moved(text, difference.content)
+                : text.slice(0, difference.prefix) + difference.content + text.slice(text.length - difference.suffix),
             content,
           )
         }
-        differences.push({ content, prefix, suffix })
+        differences.push({ content, prefix, suffix, isMoved: isMoved === 1 })
         at = base
       }
     },

@@ -17,6 +17,7 @@ import type { Connection } from "./connection.ts"
 import { readOptional } from "./json.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash } from "./plans.ts"
+import * as Reads from "./reads.ts"
 
 export interface States {
   readonly load: (runId: string) => Either.Either<RunState.RunState, RunNotFound>
@@ -127,12 +128,12 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectEnd = prepare<[payload: Text]>(lastEnd)
   const selectFinished = prepare<FinishedRow>(
     `SELECT node_id, iteration, attempt, coalesce(attempted_at, started_at, 0), output_table, finished_seq, approved, generation,
-       reads
+       ${Reads.column}
      FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'finished'`,
   )
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, coalesce(attempted_at, started_at, 0), interruptions, retry_at, is_soft,
-       base, passes, ${errorOfNode}, heartbeat, approved, generation, cause, is_caught, caught, reads,
+       base, passes, ${errorOfNode}, heartbeat, approved, generation, cause, is_caught, caught, ${Reads.column},
        is_exhausted, is_last, mounting, uncompensated
      FROM smithers_nodes WHERE run_id = ? AND NOT (kind = 'step' AND status = 'finished')`,
   )
@@ -286,12 +287,11 @@ const finishedRecord = (row: FinishedRow, output: Json | undefined): RunState.St
   if (approved !== null) record.approved = approved
   if (generation > 0) record.generation = generation
   if (output !== undefined) record.output = output
-  if (reads !== null) record.reads = JSON.parse(reads) as ReadonlyArray<NodeKey>
+  if (reads !== null) record.reads = Reads.read(reads)
   return record
 }
 
-const readsOf = (reads: Text): { readonly reads?: ReadonlyArray<NodeKey> } =>
-  reads === null ? {} : { reads: JSON.parse(reads) as ReadonlyArray<NodeKey> }
+const readsOf = (reads: Text): { readonly reads?: ReadonlyArray<NodeKey> } => (reads === null ? {} : { reads: Reads.read(reads) })
 
 const boundaryRecord = (row: NodeRow): RunState.BoundaryRecord => {
   const [nodeId, iteration, , status, , , , , , , , , , , , cause, isCaught, caught, , , isLast] = row

@@ -1,0 +1,34 @@
+/**
+ * What a node has read, as text. Names of rows are long and much alike, so each says how much it has in common with the one before.
+ */
+import type { NodeKey } from "@smithers/core/Ids"
+
+/** What is counted by, in one character. */
+const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+const longest = digits.length - 1
+
+export const write = (keys: ReadonlyArray<string>): string => {
+  let before = ""
+  const written = keys.map((key) => {
+    let common = 0
+    while (common < longest && common < before.length && before.charCodeAt(common) === key.charCodeAt(common)) common++
+    // A pair of code units that are one character is not taken apart.
+    if (common > 0 && key.charCodeAt(common - 1) >= 0xd800 && key.charCodeAt(common - 1) <= 0xdbff) common--
+    before = key
+    return `${digits[common]}${key.slice(common)}`
+  })
+  return JSON.stringify(written)
+}
+
+export const read = (text: string): ReadonlyArray<NodeKey> => {
+  let before = ""
+  return (JSON.parse(text) as ReadonlyArray<string>).map((written) => {
+    before = before.slice(0, digits.indexOf(written.slice(0, 1))) + written.slice(1)
+    return before as NodeKey
+  })
+}
+
+/** Those of a row of nodes, in a query. */
+export const column = `(SELECT r.reads FROM smithers_reads r
+  WHERE r.run_id = smithers_nodes.run_id AND r.node_id = smithers_nodes.node_id AND r.iteration = smithers_nodes.iteration)`

@@ -138,6 +138,11 @@ describe("why a run is not done", () => {
 
   it("nobody works on it: its process is gone, or it was stopped, or it was told something", () => {
     expect(why(known({ run: { ...owned } })).reason).toBe("orphaned")
+    expect(why(known({ run: { ...owned, status: "orphaned", isPaused: true } }))).toMatchObject({
+      reason: "orphaned",
+      sentence: expect.stringContaining("It was paused, too"),
+      commands: ["smithers unpause r", "smithers up --resume r", "smithers supervise"],
+    })
     expect(why(known({ run: { status: "suspended" } })).reason).toBe("suspended")
     expect(why(known({ run: { status: "waiting-approval" }, isTold: true }, { waits: [wait({})] })).reason).toBe("told")
     // A retry that nobody is there to make.

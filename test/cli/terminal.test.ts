@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { shows } from "./Emulator.ts"
 import { type Folder, folder, until } from "./Fixture.ts"
 
 const bin = join(import.meta.dirname, "..", "..", "packages", "smithers", "src", "bin.ts")
@@ -58,33 +59,6 @@ export default Smithers.createWorkflow({ name: "stubborn", input: Schema.Void })
 
 const ctrlC = "\u0003"
 
-/** The lines that a terminal shows after it was sent a text, with those that have scrolled away. */
-const shows = (text: string, columns: number): ReadonlyArray<string> => {
-  const lines: Array<Array<string>> = [[]]
-  let [row, column] = [0, 0]
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a terminal acts upon.
-  for (const [all, up, rest, other] of text.matchAll(/\u001b\[(\d*)A|\u001b\[(J)|\u001b\[[\d;?]*[a-zA-Z]|([\s\S])/gu)) {
-    if (up !== undefined) row = Math.max(0, row - Number(up || 1))
-    else if (rest !== undefined) {
-      lines.splice(row + 1)
-      lines[row]?.splice(column)
-    } else if (other === "\r" || all === "\u001b[G") column = 0
-    else if (other === "\n") {
-      row++
-      lines[row] ??= []
-    } else if (other !== undefined) {
-      if (column >= columns) {
-        row++
-        column = 0
-        lines[row] ??= []
-      }
-      const line = lines[row] as Array<string>
-      while (line.length < column) line.push(" ")
-      line[column++] = other
-    } else expect(all.startsWith("\u001b")).toBe(true)
-  }
-  return lines.map((line) => line.join("").trimEnd())
-}
 const enter = "\r"
 
 describe("in a terminal", () => {

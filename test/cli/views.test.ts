@@ -1,12 +1,16 @@
 import { fields } from "@smithers/cli/JsonSchema"
+import * as LiveView from "@smithers/cli/LiveView"
 import { frame } from "@smithers/cli/LiveView"
 import * as PlanTree from "@smithers/cli/PlanTree"
 import * as Progress from "@smithers/cli/Progress"
+import type { ScreenShape } from "@smithers/cli/Screen"
 import { excerpt, neutralise, parseSpan, shorten, span, table, truncate } from "@smithers/cli/Text"
 import { withRuntime } from "@smithers/cli/WorkflowFile"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
+import { shows } from "./Emulator.ts"
 
 const size = { columns: 80, rows: 24 }
 const at = (seconds: number, event: RunEvent) => ({ runId: "r", seq: 1, frame: 1, at: seconds * 1000, event })
@@ -65,6 +69,54 @@ describe("the view of a run", () => {
     expect(lines.length).toBeLessThan(10)
     for (const line of lines) expect(line.length).toBeLessThan(40)
     expect(lines.at(-2)).toBe("… and 493 more")
+  })
+
+  it("shows of a run that is taken up, or followed, what its rows say", () => {
+    const row = { runId: "r", iteration: 0, kind: "step", attempt: 1, startedAt: 0, finishedAt: null, retryAt: null } as const
+    const nothing = { table: null, error: null, isSoft: false, passes: null, isExhausted: null }
+    const rows = (["running", "interrupted", "decided", "answered"] as const).map((status) => ({
+      ...{ ...row, ...nothing },
+      ...{ nodeId: status, status },
+    }))
+    expect(frame(Progress.resume(0, rows, []), undefined, 1000, size).map((line) => line.slice(0, 2))).toEqual([
+      ...["→ ", "◦ ", "◦ ", "■ "],
+      "░░",
+    ])
+  })
+
+  it("leaves nothing of itself, whatever was typed into it and however narrow the terminal has become", async () => {
+    let sent = ""
+    let columns = 100
+    const screen = {
+      columns: () => columns,
+      rows: () => 24,
+      draw: (text: string) => {
+        sent += text.replaceAll("\n", "\r\n")
+      },
+    } as ScreenShape
+    const started = at(0, { _tag: "AttemptStarted", nodeId: "n".repeat(60), iteration: 0, attempt: 1 })
+    const progress = Progress.apply(Progress.begin(0), started)
+    const program = Effect.gen(function* () {
+      const view = yield* LiveView.make(screen, () => 1000, progress)
+      view.line("one")
+      sent += "^C"
+      view.line("two")
+      view.note("Stopping")
+      sent += "^C"
+    })
+    await Effect.runPromise(Effect.scoped(program))
+    expect(shows(sent, columns)).toEqual(["one", "two", ""])
+    sent = ""
+    const narrowed = Effect.gen(function* () {
+      const view = yield* LiveView.make(screen, () => 1000, progress)
+      view.line("one")
+      // What was one line is two by then.
+      sent = sent.replace(`${"n".repeat(20)} (`, `${"n".repeat(20)} \r\n(`)
+      columns = 70
+      view.line("two")
+    })
+    await Effect.runPromise(Effect.scoped(narrowed))
+    expect(shows(sent, 100)).toEqual(["one", "two", ""])
   })
 
   it("costs as much for each step however many came before", () => {

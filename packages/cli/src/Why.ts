@@ -245,10 +245,16 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
   }
   if (!isOwned && (run.owner !== null || run.status === "orphaned")) {
     const also = wait === undefined ? "" : ` It also waits for ${awaited(wait, runId)}`
+    const paused = run.isPaused ? " It was paused, too, and goes on once that is over." : ""
     return {
       reason: "orphaned",
-      sentence: `${it} is not worked on: the process that had it is gone.${also}`,
-      commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
+      sentence: `${it} is not worked on: the process that had it is gone.${paused}${also}`,
+      commands: [
+        ...(run.isPaused ? [commandLine(db, "unpause", [runId])] : []),
+        resume,
+        commandLine(db, "supervise"),
+        ...(wait === undefined ? [] : commandsFor(wait, db)),
+      ],
     }
   }
   if (isTold && !isOwned) {

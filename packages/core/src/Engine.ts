@@ -219,7 +219,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       return watch
     })
 
-    const callers = Callers.make((runId) => actives.get(runId)?.children.keys() ?? [])
+    const callers = Callers.make(storage.place)
     const suspects = Suspects.make(callers.waitsFor)
 
     const open = (request: RunRequest) =>
@@ -260,10 +260,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
           const active = entered.value
           parent.children.set(runId, active)
+          const disown = callers.adopt(place.runId, runId)
           parent.obstacles.delete(runId)
           const unlink = active.control.commits.link(parent.control.commits)
           const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {
             unlink()
+            disown()
             if (parent.children.get(runId) === active) parent.children.delete(runId)
             return Exit.isSuccess(exit)
               ? tellParent(parent, runId, place)
@@ -378,6 +380,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               maxConcurrency: definition.maxConcurrency ?? settings.maxConcurrency,
               control,
               suspects,
+              callers,
               graceMs,
               startChild: startChild(active),
             }).pipe(
@@ -428,7 +431,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         }
         actives.set(runId, active)
         const driven: Effect.Effect<RunDriver.Settlement, EngineError, R> = Effect.uninterruptible(
-          Callers.within(runId, drive(definition, request, active)),
+          callers.within(runId, drive(definition, request, active)),
         ).pipe(
           Effect.onExit((exit) => {
             if (actives.get(runId) === active) actives.delete(runId)

@@ -80,6 +80,9 @@ const text = (value: Json | undefined): string => (value === undefined ? "" : ca
 const isSameCall = (one: NewRun, other: NewRun): boolean =>
   (one.given !== undefined && one.given === other.given) || text(one.input) === text(other.input)
 
+/** Stores made so far, each a place of its own. */
+let made = 0
+
 /** Makes an empty store. */
 export const make = (): StorageShape => {
   const stored = new Map<string, Stored>()
@@ -249,6 +252,7 @@ export const make = (): StorageShape => {
   }
 
   return {
+    place: `memory ${++made}`,
     open: ({ runId, create, revive, leaseMs, now }) =>
       Effect.suspend((): Effect.Effect<Opened, RunNotFound | StoreRefused> => {
         const detail = create === undefined ? undefined : unlistable(create)

@@ -37,6 +37,7 @@ import {
 } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Attempts from "./internal/attempts.ts"
+import type * as Callers from "./internal/callers.ts"
 import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson, isShareable } from "./internal/kept.ts"
@@ -191,6 +192,8 @@ export interface DriveOptions {
   readonly control: Control
   /** How long an interrupted attempt may take to end in order (ms). */
   readonly graceMs: number
+  /** Tells what runs the code of steps waits for. */
+  readonly callers: Pick<Callers.Callers, "enter">
   /** Holds back steps that are suspected of killing their process. */
   readonly suspects: Suspects.Suspects
   /** Has a child run worked on in this process. Told of each that begins, and of those that are open when a run is taken up. */
@@ -406,6 +409,7 @@ const loop = (
       epoch,
       onExit: (key, exit) => mailbox.push({ _tag: "Exit", key, exit }),
       onBeat: (key) => mailbox.push({ _tag: "Beat", key }),
+      enter: (body) => options.callers.enter(runId, body),
       onSettled: (key) => options.suspects.release(runId, key),
     })
 

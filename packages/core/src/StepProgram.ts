@@ -95,6 +95,8 @@ export interface Attempt {
   readonly failures: ReadonlyArray<{ readonly at: number; readonly error: ErrorInfo }>
   readonly clock: Clock.Clock
   readonly ending: Ending
+  /** Calls the code of the step, as that of its run. */
+  readonly enter: <A>(body: () => A) => A
   /** How long a promise is waited for once its attempt is interrupted (ms). */
   readonly graceMs: number
   /** Takes the details of a heartbeat. */
@@ -287,7 +289,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
     let returned: unknown
     try {
       const run = step.run as (context: StepContext<unknown>, state: RunState, noteRead: Plan.NoteRead) => unknown
-      returned = run(context, attempt.state, attempt.onRead)
+      returned = attempt.enter(() => run(context, attempt.state, attempt.onRead))
     } catch (thrown) {
       ending.isOver = true
       return Effect.fail(thrown)

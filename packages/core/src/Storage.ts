@@ -458,6 +458,8 @@ export interface Due {
  * says that nothing was done.
  */
 export interface StorageShape {
+  /** Names the place of the runs: the same for every store in this process that holds them, such as the real path of a file. */
+  readonly place: string
   /**
    * Creates, claims or refuses a run, in one transition. A run that is {@link unlistable} is `StoreRefused`. A process that died on this machine is not waited for. Claiming leaves
    * the status as it was, so that `load` still tells how the run stopped; the owner's `RunResumed` event changes it.

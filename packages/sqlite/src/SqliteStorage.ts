@@ -97,6 +97,7 @@ const makeWriter = (
       patiently(operation, patience, () => connection.snapshot(body))
 
     return {
+      place: connection.place,
       open: (request) =>
         Effect.zipRight(listable("open", request.create), queue.write({ operation: "open", run: () => claims.open(request) })),
       origin: (runId) => read("origin", () => Either.right(claims.origin(runId))),

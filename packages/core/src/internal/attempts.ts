@@ -105,6 +105,8 @@ export interface AttemptsOptions {
   /** Told when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
+  /** Calls the code of a step. */
+  readonly enter: <A>(body: () => A) => A
   /** Told of each attempt that is over. */
   readonly onSettled: (key: NodeKey) => void
   readonly clock: Clock.Clock
@@ -169,6 +171,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       clock,
       ending,
       graceMs: options.graceMs,
+      enter: options.enter,
       onHeartbeat: heard(key, beat),
       onTurn: (turn) => turns.push(turn),
       onRead,

@@ -1,51 +1,95 @@
 /**
  * Which runs of a process wait for which: a step that executes another run waits for its end. A run that waits for itself in this way would do
- * so for ever.
+ * so for ever. Engines of one process share the graph, since code that is a promise often brings an engine of its own; runs are told apart by
+ * their id and the place of their store.
  */
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import { RunWaitsForItself } from "../Errors.ts"
+import { compositeKey } from "../Ids.ts"
 
-/** The run whose step the current fiber is of. Code that is a promise, and starts fibers of its own, is of none. */
-const current: FiberRef.FiberRef<string | undefined> = FiberRef.unsafeMake<string | undefined>(undefined)
+/** A run, by the place of its store and its id. */
+interface Caller {
+  readonly key: string
+  readonly runId: string
+}
 
-/** Marks all fibers of an effect as those of a run. */
-export const within = <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.locally(effect, current, runId)
+/** The run whose step the current fiber is of. */
+const currentFiber: FiberRef.FiberRef<Caller | undefined> = FiberRef.unsafeMake<Caller | undefined>(undefined)
+
+interface AsyncContext {
+  readonly run: <A>(caller: Caller, body: () => A) => A
+  readonly getStore: () => Caller | undefined
+}
+
+/** The same for code that is a promise, where the platform follows promises: Node from 20.16 and Bun do. */
+const asyncContext = ((): AsyncContext | undefined => {
+  interface Platform {
+    readonly process?: {
+      readonly getBuiltinModule?: (id: string) => { readonly AsyncLocalStorage: new () => AsyncContext } | undefined
+    }
+  }
+  const hooks = (globalThis as Platform).process?.getBuiltinModule?.("node:async_hooks")
+  return hooks === undefined ? undefined : new hooks.AsyncLocalStorage()
+})()
+
+/** The runs that each run waits for, as often as it does. */
+const awaited = new Map<string, Array<string>>()
+
+/** Notes that a run waits for another, and answers with what takes that back. */
+const link = (caller: string, other: string): (() => void) => {
+  const others = awaited.get(caller) ?? []
+  awaited.set(caller, others)
+  others.push(other)
+  return () => {
+    const index = others.indexOf(other)
+    if (index >= 0) others.splice(index, 1)
+    if (others.length === 0 && awaited.get(caller) === others) awaited.delete(caller)
+  }
+}
+
+const waitsFor = (key: string, other: string): boolean => {
+  const known = new Set([key])
+  for (const one of known) {
+    if (one === other) return true
+    for (const next of awaited.get(one) ?? []) known.add(next)
+  }
+  return false
+}
 
 export interface Callers {
+  /** Marks all fibers of an effect as those of a run. */
+  readonly within: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Calls code as that of a step of a run. */
+  readonly enter: <A>(runId: string, body: () => A) => A
   /** Waits for another run with an effect. Fails where that one waits, through however many others, for the run whose step asks. */
   readonly waiting: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RunWaitsForItself, R>
+  /** Notes that a run waits for a child run, and answers with what takes that back. */
+  readonly adopt: (runId: string, child: string) => () => void
   /** Whether a run waits for another, through however many others. */
   readonly waitsFor: (runId: string, other: string) => boolean
 }
 
-/** Makes the graph, empty. `childrenOf` are the child runs that a run waits for. */
-export const make = (childrenOf: (runId: string) => Iterable<string>): Callers => {
-  const called = new Map<string, Array<string>>()
-  const waitsFor = (runId: string, other: string): boolean => {
-    const known = new Set([runId])
-    for (const one of known) {
-      if (one === other) return true
-      for (const next of called.get(one) ?? []) known.add(next)
-      for (const next of childrenOf(one)) known.add(next)
-    }
-    return false
-  }
+/** The runs of a store. `place` is the same for all stores that hold the same runs. */
+export const make = (place: string): Callers => {
+  const keyOf = (runId: string): string => compositeKey(place, runId)
+  const callerOf = (runId: string): Caller => ({ key: keyOf(runId), runId })
   return {
-    waitsFor,
+    within: (runId, effect) => Effect.locally(effect, currentFiber, callerOf(runId)),
+    enter: (runId, body) => (asyncContext === undefined ? body() : asyncContext.run(callerOf(runId), body)),
+    adopt: (runId, child) => link(keyOf(runId), keyOf(child)),
+    waitsFor: (runId, other) => waitsFor(keyOf(runId), keyOf(other)),
     waiting: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) =>
-      Effect.flatMap(FiberRef.get(current), (caller): Effect.Effect<A, E | RunWaitsForItself, R> => {
+      Effect.flatMap(FiberRef.get(currentFiber), (fiber): Effect.Effect<A, E | RunWaitsForItself, R> => {
+        const caller = fiber ?? asyncContext?.getStore()
         if (caller === undefined) return effect
-        if (waitsFor(runId, caller)) return Effect.fail(new RunWaitsForItself({ runId, by: caller }))
-        const calls = called.get(caller) ?? []
-        called.set(caller, calls)
-        calls.push(runId)
-        const over = Effect.sync(() => {
-          calls.splice(calls.indexOf(runId), 1)
-          if (calls.length === 0) called.delete(caller)
-        })
-        return Effect.ensuring(effect, over)
+        const key = keyOf(runId)
+        if (waitsFor(key, caller.key)) return Effect.fail(new RunWaitsForItself({ runId, by: caller.runId }))
+        return Effect.acquireUseRelease(
+          Effect.sync(() => link(caller.key, key)),
+          () => effect,
+          (unlink) => Effect.sync(unlink),
+        )
       }),
   }
 }

@@ -21,6 +21,8 @@ export interface Statement<Row extends ReadonlyArray<Value> = never> {
 export type Synchronous = "normal" | "full"
 
 export interface Connection {
+  /** The same for all connections to one database: its real path. A database in memory is of one connection. */
+  readonly place: string
   /** Prepares a statement for the life of the connection. */
   readonly prepare: <Row extends ReadonlyArray<Value> = never>(sql: string) => Statement<Row>
   /** Runs statements without parameters, once. */
@@ -46,18 +48,22 @@ const memory = ":memory:"
  */
 const checkpointPages = 2000
 
+/** Databases in memory so far. */
+let made = 0
+
 /** What a connection may do: make the file, write to one that is there, or only read it. */
 export type Access = "create" | "write" | "read"
 
 /** Opens a database file. Nothing is written into it yet. */
 export const open = (filename: string, access: Access = "create"): Connection => {
-  if (filename === memory) return connect(new Database(filename), { ensureThere: () => {}, isStale: () => false })
+  if (filename === memory)
+    return connect(new Database(filename), { place: `${memory} ${++made}`, ensureThere: () => {}, isStale: () => false })
   const file = realPath(filename)
   reach(file, access)
   const ensureThere = watch(path.resolve(filename))
-  if (access !== "read") return connect(openToWrite(file), { ensureThere, isStale: () => false })
+  if (access !== "read") return connect(openToWrite(file), { place: file, ensureThere, isStale: () => false })
   const { database, isStale } = openToRead(file)
-  return connect(database, { ensureThere, isStale })
+  return connect(database, { place: file, ensureThere, isStale })
 }
 
 const openToWrite = (file: string): Database => new Database(file, { readwrite: true, create: false })
@@ -107,7 +113,7 @@ const watch = (name: string): (() => void) => {
   }
 }
 
-const connect = (database: Database, state: Pick<Connection, "ensureThere" | "isStale">): Connection => {
+const connect = (database: Database, state: Pick<Connection, "place" | "ensureThere" | "isStale">): Connection => {
   database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
   const prepared: Array<{ readonly finalize: () => void }> = []
   const prepare = <Row extends ReadonlyArray<Value> = never>(sql: string): Statement<Row> => {

@@ -111,6 +111,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       })
 
     return {
+      place: held.opened.connection.place,
       open: refuse("open"),
       commit: refuse("commit"),
       heartbeat: refuse("heartbeat"),

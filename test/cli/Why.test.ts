@@ -172,7 +172,8 @@ describe("a run that was told something", () => {
   it("is to be taken up, whatever it was when it was told: nothing needs to be said to it again", () => {
     const answered = [wait({ isAnswered: true })]
     for (const status of ["waiting-approval", "suspended", "paused"] as const) {
-      expect(why(known({ run: { status }, isTold: true }, { waits: answered }))).toMatchObject({ reason: "told", commands: takeUp })
+      const commands = status === "paused" ? ["smithers unpause r", ...takeUp] : takeUp
+      expect(why(known({ run: { status }, isTold: true }, { waits: answered }))).toMatchObject({ reason: "told", commands })
     }
     const other = wait({ nodeId: "also" })
     expect(why(known({ run: { status: "waiting-approval" }, isTold: true }, { waits: [...answered, other] }))).toEqual({

@@ -118,6 +118,19 @@ describe("a decision from the command line", () => {
     expect(stderr.trimEnd().split("\n").at(-1)).toMatch(/^ {4}smithers approve r --node ok --iteration 1 --request \S+$/)
   })
 
+  it("of a run that is paused comes with the commands that let it go on, and they do", async () => {
+    write("asks", `$.approval("ok", { request: () => ({ title: "?" }) })`)
+    await place.run("up", "asks.ts", "--run-id", "r")
+    await place.run("pause", "r")
+    expect((await place.run("up", "--resume", "r")).code).toBe(3)
+    const approved = await place.run("approve", "r")
+    const next = ["smithers unpause r", "smithers up --resume r"]
+    expect(approved.stdout).toContain(`The run is paused. Let it go on: ${next[0]}\nThen take it up: ${next[1]}\n`)
+    expect((await place.json("why", "r")).value).toMatchObject({ reason: "told", commands: [...next, "smithers supervise"] })
+    expect((await copied(next[0] ?? "")).code).toBe(0)
+    expect((await copied(next[1] ?? "")).code).toBe(0)
+  })
+
   it("that edited code asks in other words is not given by a command for the words before", async () => {
     const asks = (title: string) => write("asks", `$.approval("ok", { request: () => ({ title: "${title}" }) })`)
     asks("Delete the copy?")

@@ -208,8 +208,8 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       if (isTold && !isOwned) {
         return {
           reason: "told",
-          sentence: `${it} was paused, and was told something since that nobody has taken up yet.`,
-          commands: [resume, commandLine(db, "supervise")],
+          sentence: `${it} is paused, and was told something that it has not heard: it goes on once it is unpaused.`,
+          commands: [commandLine(db, "unpause", [runId]), resume, commandLine(db, "supervise")],
         }
       }
       return {

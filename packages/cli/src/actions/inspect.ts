@@ -15,6 +15,7 @@ import { NoOutput, NoSuchNode } from "../Errors.ts"
 import { failureOf } from "../Output.ts"
 import * as PlanTree from "../PlanTree.ts"
 import { errorText } from "../Progress.ts"
+import { questionLines } from "../Question.ts"
 import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
 import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
 import { awaitedBy } from "../Waits.ts"
@@ -250,9 +251,15 @@ const nodeText = (
   // It may have failed without an attempt.
   const isSaid = attempts.some((attempt) => attempt.attempt === node.attempt && attempt.error !== null)
   const own = node.error === null || isSaid ? [] : [indent(excerpt(ErrorInfo.lines(node.error).join("\n"), hint))]
-  const decided = wait === undefined || wait.status === "open" ? [] : [`  ${decisionText(wait)}`]
+  // What was decided on is shown with the decision.
+  const question = wait === undefined ? [] : questionLines(wait).map((line) => `      ${line}`)
+  const decided = wait === undefined || wait.status === "open" ? [] : [`  ${decisionText(wait)}`, ...question]
   const asked =
-    wait?.status !== "open" ? [] : wait.isAnswered ? [`  ${pendingText(wait)}, and not taken up yet`] : waitLines(wait, now, db)
+    wait?.status !== "open"
+      ? []
+      : wait.isAnswered
+        ? [`  ${pendingText(wait)}, and not taken up yet`, ...question]
+        : waitLines(wait, now, db)
   const output = "output" in node ? [`  output\n${indent(excerpt(pretty(node.output), hint))}`] : []
   return [title, ...shown, ...own, ...decided, ...asked, ...output].join("\n")
 }

@@ -35,16 +35,19 @@ export const told = (
     // One that has ended meanwhile has heard it.
     const isHeard = Owners.isAlive(run, now) || run.finishedAt !== null
     const isCancelled = command === "cancel"
-    const next = isHeard
-      ? []
-      : isCancelled
-        ? [cancelLine(db, runId), commandLine(db, "supervise")]
-        : [resumeLine(db, yield* topmost(storage, runId))]
+    const resume = resumeLine(db, yield* topmost(storage, runId))
+    // Taken up as it is, it would only say that it is paused.
+    const isPaused = run.status === "paused" && command !== "pause"
+    const go = isPaused ? [commandLine(db, "unpause", [runId]), resume] : [resume]
+    const next = isHeard ? [] : isCancelled ? [cancelLine(db, runId), commandLine(db, "supervise")] : go
     const said = [`${oneLine(did)}.`, ...question.map((line) => `    ${line}`)]
     const take = isCancelled
       ? "Nobody works on the run, and something in it is to be undone first. Carry that out"
-      : "Nobody works on the run. Take it up"
-    const then = next.length === 0 ? [] : [`${take}: ${next[0]}`]
+      : isPaused
+        ? "The run is paused. Let it go on"
+        : "Nobody works on the run. Take it up"
+    const then =
+      next.length === 0 ? [] : [`${take}: ${next[0]}`, ...(isPaused && !isCancelled ? [`Then take it up: ${resume}`] : [])]
     const left = isCancelled && run.finishedAt !== null ? RunState.uncompensated(yield* storage.load(runId)) : []
     const undone = left.length === 0 ? {} : { uncompensated: left }
     const what = { nodeId: nodeId ?? null, iteration: iteration ?? null, ...decision, ...signal }

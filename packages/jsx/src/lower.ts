@@ -198,9 +198,13 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     pending: distinct(pending),
     loopsOf: survey.loopsOf,
     early: survey.early,
-    concerns: () => survey.concerns(),
+    concerns: () => [...survey.concerns(), ...rendered.effects.map(neverRun)],
   }
 }
+
+/** Said of a component whose effects nobody runs: what it fetches in one never comes. */
+const neverRun = (where: string): string =>
+  `a component (at ${where}) has an effect, which is never run, as a plan is drawn and not shown: what a hook fetches that way, such as a query, is pending for ever. Fetch it in a task, and read its output`
 
 /** A node without what is not known of it. */
 const bare = (node: HostNode): HostNode => {

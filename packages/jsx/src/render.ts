@@ -16,6 +16,8 @@ export interface Rendered {
   readonly nodes: ReadonlyArray<HostNode>
   readonly pendingReads: ReadonlyArray<PendingRead>
   readonly lookups: ReadonlyArray<Read>
+  /** Ways to components that have effects. */
+  readonly effects: ReadonlyArray<string>
 }
 
 /** A component threw: with what, and the components around it. */
@@ -40,6 +42,9 @@ const concurrent = 1
 const hostTag = 5
 const suspenseTag = 13
 const lazyTag = 16
+const offscreenTag = 22
+/** Flags of a fiber that has effects to be run after it is shown. */
+const [layout, passive] = [4, 2048]
 const incomplete = 0x8000
 
 /** Never settles, and so never asks React to come back. */
@@ -80,7 +85,9 @@ const renderOnce = (element: React.ReactNode): Rendered => {
     reconciler().flushSyncWork()
   })
   const suspended = isOver ? hiddenBehindSuspense(root) : lastBegun(root)
+  const hidden = isOver ? hiddenPart(root) : undefined
   const nodes = outermost(root)
+  const effects = isOver ? withEffects(root) : []
   // What a component has kept of this frame, such as a setter, or waits for, would have React draw it once more with nobody to take
   // the result: from here on there is nothing in this root to draw.
   reconciler().updateContainerSync(null, root, null, null)
@@ -91,7 +98,37 @@ const renderOnce = (element: React.ReactNode): Rendered => {
     const where = componentsAround(suspended ?? null).map((name) => `at ${name}`)
     throw new RenderError(new TypeError(problem), where.length === 0 ? undefined : where.join("\n"))
   }
-  return { nodes, pendingReads, lookups }
+  if (hidden !== undefined) {
+    const problem = `<Activity mode="hidden"> draws nothing of what is in it, and there is no later: leave it out by a condition, or draw it`
+    throw new RenderError(
+      new TypeError(problem),
+      componentsAround(hidden)
+        .map((name) => `at ${name}`)
+        .join("\n"),
+    )
+  }
+  return { nodes, pendingReads, lookups, effects }
+}
+
+/** Components that have effects, which are never run, by where they stand. */
+const withEffects = (root: Root): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  visit(root, (fiber) => {
+    if ((fiber.flags & (passive | layout)) !== 0 && typeof fiber.type === "function" && fiber.memoizedState !== null)
+      found.push(componentsAround(fiber).toReversed().join(" > "))
+    return true
+  })
+  return found
+}
+
+/** What is in an `Activity` that is hidden: React would draw it later, and there is no later. */
+const hiddenPart = (root: Root): Fiber | undefined => {
+  let found: Fiber | undefined
+  visit(root, (fiber) => {
+    if (fiber.tag === offscreenTag && (fiber.pendingProps as { readonly mode?: unknown } | null)?.mode === "hidden") found ??= fiber
+    return fiber.tag !== hostTag || (fiber.stateNode as HostNode).type !== "Task"
+  })
+  return found
 }
 
 /**
@@ -164,8 +201,32 @@ const readable = (thrown: unknown): unknown => {
     "31": `an object cannot be a child here (${decodeURIComponent(argument)}): a value is the only child of a Task, or is put into text`,
     "130": `an element's type is ${decodeURIComponent(argument)}: the component it names may not be exported where it is imported from`,
     "301": "a component sets its state each time it renders",
-    "321": "a hook was called outside a component, or there are two copies of React",
+    "321": outsideComponents("a hook"),
+    "525":
+      "an element was made by another version of React than the one that draws: have react resolve to one copy (bun pm ls --all | grep react)",
     "482": "a component is async: a plan is rendered in one go. Do the waiting in a task",
   }[code]
-  return words === undefined ? thrown : new TypeError(words)
+  if (words !== undefined) return new TypeError(words)
+  const hook = hookIn(thrown)
+  return hook === undefined
+    ? thrown
+    : new TypeError(
+        `${hook} was called of a copy of React that does not draw this: there are two, and hooks of the other find nothing. Have react resolve to one copy (bun pm ls --all | grep react), such as by a peer dependency of the library that has the hook`,
+      )
+}
+
+const outsideComponents = (hook: string): string =>
+  `${hook} was called outside a component, or there are two copies of React. A function in a task is no component: it is given the ctx, and what it needs is read there`
+
+/** The hook that an error comes of, where React has thrown it since nothing renders: by its own check, or as what it looks into is not there. */
+export const hookIn = (thrown: unknown): string | undefined => {
+  if (!(thrown instanceof TypeError)) return undefined
+  const [, name] = /(?:null|undefined).*?\b(use[A-Z]\w*)\b/.exec(thrown.message) ?? []
+  return name
+}
+
+/** What a function has thrown that is no component, with its words for hooks. */
+export const outsideRender = (thrown: unknown): unknown => {
+  const hook = (thrown as Error | null)?.message?.startsWith("Minified React error #321;") === true ? "a hook" : hookIn(thrown)
+  return hook === undefined ? thrown : new TypeError(outsideComponents(hook))
 }

@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import { type Ctx, MissingOutput, type TaskCtx } from "../Ctx.ts"
 import { type HostNode, isText } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
+import { outsideRender } from "../render.ts"
 import { isPieces } from "./children.ts"
 import { gate as gateOf } from "./gate.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
@@ -178,7 +179,7 @@ export const step = (
     const deps = names.length > 0 ? [depsOf(context, state, noteRead)] : []
     return lowering.calling(
       () => {
-        const given = compute(...deps, ctx)
+        const given = withoutHooks(() => compute(...deps, ctx))
         return ask === undefined ? given : Prompt.resolve(given, ctx)
       },
       state,
@@ -215,6 +216,20 @@ export const step = (
         ? undefined
         : (((context: StepContext<unknown> & { readonly output: unknown }, state: RunState) =>
             lowering.calling(() => undo(context.output, ctxOf(context, state, unnoted)), state, unnoted)) as Step["compensate"]),
+  }
+}
+
+/** Calls a function that is no component. What a hook throws then is put into words. */
+const withoutHooks = (call: () => unknown): unknown => {
+  try {
+    const given = call()
+    return given instanceof Promise
+      ? given.catch((thrown: unknown) => {
+          throw outsideRender(thrown)
+        })
+      : given
+  } catch (thrown) {
+    throw outsideRender(thrown)
   }
 }
 

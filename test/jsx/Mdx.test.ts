@@ -473,3 +473,33 @@ describe("a compiled module", () => {
     expect(compiled("---\na: 1\n---\nexport const frontmatter = 1\n").match(/frontmatter =/g)).toHaveLength(1)
   })
 })
+
+describe("an expression that throws", () => {
+  const thrown = (source: string, props: { readonly [name: string]: unknown } = {}): unknown => {
+    const component = load(source, parts, { path: "prompts/a.mdx" }).default
+    try {
+      textOf(React.createElement(component, props))
+      return "nothing"
+    } catch (error) {
+      return (error as { readonly thrown?: unknown }).thrown ?? error
+    }
+  }
+
+  it("says in which file and line it stands, and keeps its class", () => {
+    const fields = "---\ninputs:\n  user: object\n---\n"
+    const error = thrown(`${fields}\n# Hello\n\nDear {props.user.name.first},\n`, { user: {} })
+    expect(error).toBeInstanceOf(TypeError)
+    expect((error as Error).message).toMatch(/^prompts\/a\.mdx:8: .*undefined/)
+    expect((thrown(`${imports}a\n\n<Note>\n  {props.list.map((one) => one.name)}\n</Note>\n`) as Error).message).toMatch(
+      /^prompts\/a\.mdx:6: /,
+    )
+    expect((thrown(`${imports}<Steps names={props.a.b} />\n`) as Error).message).toMatch(/^prompts\/a\.mdx:3: /)
+    expect((thrown("{(() => { throw new RangeError('no') })()}") as Error).message).toBe("prompts/a.mdx:1: no")
+  })
+
+  it("and the others give what they gave, also elements in a list", () => {
+    expect(
+      prompt(`${imports}{props.names.map((name) => <Note key={name}>{name.trim()}</Note>)}\n`, { names: ["a ", "b"] }, parts),
+    ).toBe(prompt(`${imports}<Note>a</Note>\n<Note>b</Note>\n`, {}, parts))
+  })
+})

@@ -45,7 +45,8 @@ export interface CompileOptions {
 export const compile = (source: string, options: CompileOptions = {}): Effect.Effect<string, PromptSyntaxError> =>
   Effect.map(parse(source, options), ({ code, name, file, exports, frontmatter: { inputs, others } }) =>
     [
-      `import { prompt as _prompt } from ${JSON.stringify(options.runtimeSource ?? "@smithers/jsx/PromptInput")};`,
+      `import { ${code.includes("_smithers_at(") ? "placing as _placing, " : ""}prompt as _prompt } from ${JSON.stringify(options.runtimeSource ?? "@smithers/jsx/PromptInput")};`,
+      ...(code.includes("_smithers_at(") ? [`const _smithers_at = _placing(${JSON.stringify(file)});`] : []),
       code.trimEnd(),
       ...(exports.includes("frontmatter") ? [] : [`export const frontmatter = ${JSON.stringify(others)};`]),
       `export default _prompt(MDXContent, ${JSON.stringify({ name, file, inputs })});`,
@@ -205,8 +206,51 @@ function sourceText(this: Processor, source: string) {
   ]
   return (root: MdxNode, file: File): void => {
     root.children = new Cut(source, root, markers, file).root()
+    placeAll(root)
   }
 }
+
+interface Expression {
+  type: string
+  [field: string]: unknown
+}
+
+/** Has what an expression throws say in which line it stands. */
+const placeAll = (root: MdxNode): void => {
+  const open: Array<MdxNode> = [root]
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    open.push(...(node.children ?? []))
+    const line = node.position?.start.line
+    if (line === undefined) continue
+    if (isExpression(node)) place(node.data?.estree, line)
+    for (const attribute of (node.attributes ?? []) as ReadonlyArray<{ readonly value?: unknown }>) {
+      const value = attribute.value as Pick<MdxNode, "data"> | string | null | undefined
+      if (typeof value === "object" && value !== null) place(value.data?.estree, line)
+    }
+  }
+}
+
+const place = (program: { readonly body: ReadonlyArray<unknown> } | undefined, line: number): void => {
+  const [statement] = (program?.body ?? []) as ReadonlyArray<{ type: string; expression: Expression }>
+  if (statement?.type !== "ExpressionStatement") return
+  const { expression } = statement
+  // What cannot throw is left as it is, and what is awaited stays where it may be.
+  if (expression.type === "Literal" || expression.type === "Identifier" || awaits(expression)) return
+  statement.expression = {
+    type: "CallExpression",
+    optional: false,
+    callee: { type: "Identifier", name: "_smithers_at" },
+    arguments: [
+      { type: "Literal", value: line },
+      { type: "ArrowFunctionExpression", expression: true, generator: false, async: false, params: [], body: expression },
+    ],
+  }
+}
+
+const awaits = (tree: unknown): boolean =>
+  typeof tree === "object" &&
+  tree !== null &&
+  ((tree as { readonly type?: unknown }).type === "AwaitExpression" || Object.values(tree).some(awaits))
 
 /** Compiled prompts export their component with the check around it. Notes what else they export. */
 const withoutDefaultExport = (exports: Array<string>) => (program: { body: Array<Statement> }) => {

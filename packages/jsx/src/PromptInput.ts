@@ -57,6 +57,25 @@ export const showType = (type: InputType): string => {
   }
 }
 
+/** Errors that say where they come from. */
+const placed = new WeakSet<object>()
+
+/** Evaluates expressions of a prompt file. What one throws says in which line it stands, and keeps its class. */
+export const placing =
+  (file: string) =>
+  <A>(line: number, evaluate: () => A): A => {
+    try {
+      return evaluate()
+    } catch (thrown) {
+      if (thrown instanceof Error && !placed.has(thrown)) {
+        placed.add(thrown)
+        const { message } = thrown
+        Object.defineProperty(thrown, "message", { value: `${file}:${line}: ${message}`, configurable: true, writable: true })
+      }
+      throw thrown
+    }
+  }
+
 /** Stands around the text of a prompt file, so that one that consists of blocks is set apart from what is beside it. */
 export const promptElement = "smithers:prompt"
 

@@ -12,6 +12,8 @@ import { describe } from "vitest"
 import { z } from "zod"
 
 const Stars = Schema.Int.pipe(Schema.between(1, 5)).annotations({ identifier: "Stars" })
+/** Written as a reference with the limits beside it. */
+const Rating = Schema.Int.annotations({ identifier: "Rating" })
 const Code = Schema.String.pipe(Schema.pattern(/^[A-Z]{3}$/)).annotations({ identifier: "Code" })
 interface Tree {
   readonly label: string
@@ -24,7 +26,11 @@ const Tree = Schema.Struct({
 
 /** Everything that each of them says its JSON Schema says, too. */
 const effects: { readonly [what: string]: Schema.Schema<never, never> } = {
-  "limits beside a reference": Schema.Struct({ stars: Stars, sure: Schema.optional(Stars) }),
+  "named types": Schema.Struct({ stars: Stars, sure: Schema.optional(Stars) }),
+  "limits beside a reference": Schema.Struct({
+    stars: Rating.pipe(Schema.between(1, 5)),
+    all: Schema.Array(Rating.pipe(Schema.lessThan(9))),
+  }),
   "limits on a named type": Stars.pipe(Schema.greaterThan(2)),
   "a pattern": Schema.Struct({ code: Code }),
   tuples: Schema.Tuple(Stars, Code, Schema.optionalElement(Schema.Boolean)),

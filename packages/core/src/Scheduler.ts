@@ -725,31 +725,39 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const enqueue = (position: number): void => {
     cells[position] = Cell.ready
-    groups.enqueue(position)
+    if (options.admit !== undefined && Suspects.isSuspect(recordOf(position))) heldBack.push(position)
+    else groups.enqueue(position)
   }
-  /** Ready steps that are not admitted yet. */
+  /** Ready steps that may begin when they are admitted. */
   let heldBack: Array<number> = []
-  const startReady = (): Array<Start> => {
+  const begun = (position: number): Start => {
+    const step = at(position) as Plan.Step
+    const iteration = iterationOf(position)
+    const attempt = (RunState.step(state, step.id, iteration)?.attempt ?? 0) + 1
+    cells[position] = Cell.running
+    groups.occupy(position, 1)
+    emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...readsOf(position) })
+    return { position, step, iteration, attempt }
+  }
+  /** Begins what is admitted of the steps that are suspected, the likeliest first: then it is soon known of the others that they are innocent. */
+  const startSuspects = (): Array<Start> => {
     const starts: Array<Start> = []
+    const ready = [...new Set(heldBack)].filter((position) => cells[position] === Cell.ready)
+    const crashes = (position: number): number => recordOf(position)?.interruptions ?? 0
     heldBack = []
-    if (isPaused()) return starts
+    for (const position of ready.sort((left, right) => crashes(right) - crashes(left) || left - right)) {
+      if (groups.hasRoom(position) && options.admit?.(keyOf(position)) === true) starts.push(begun(position))
+      else heldBack.push(position)
+    }
+    return starts
+  }
+  const startReady = (): Array<Start> => {
+    if (isPaused()) return []
+    const starts = heldBack.length > 0 ? startSuspects() : []
     for (let position = groups.take(); position !== undefined; position = groups.take()) {
       // It may have been halted since, or enqueued once more.
-      if (cells[position] !== Cell.ready) continue
-      const step = at(position) as Plan.Step
-      const iteration = iterationOf(position)
-      const record = RunState.step(state, step.id, iteration)
-      if (Suspects.isSuspect(record) && options.admit?.(nodeKey(step.id, iteration)) === false) {
-        heldBack.push(position)
-        continue
-      }
-      const attempt = (record?.attempt ?? 0) + 1
-      cells[position] = Cell.running
-      groups.occupy(position, 1)
-      emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...readsOf(position) })
-      starts.push({ position, step, iteration, attempt })
+      if (cells[position] === Cell.ready) starts.push(begun(position))
     }
-    for (const position of heldBack) groups.enqueue(position)
     return starts
   }
 

@@ -21,6 +21,8 @@ export interface Groups {
   /** Counts an attempt in, or out; at -1 that of a step that the plan does not have. */
   readonly occupy: (position: number, change: 1 | -1) => void
   readonly running: () => number
+  /** Whether every group around a step has room for it. */
+  readonly hasRoom: (position: number) => boolean
 }
 
 /** The groups of a plan. */
@@ -70,5 +72,10 @@ export const make = ({ nodes, parent }: Plan.Plan, maxConcurrency: number): Grou
       for (let group: Group | undefined = groupOf(position); group !== undefined; group = group.parent) group.running += change
     },
     running: () => root.running,
+    hasRoom: (position) => {
+      for (let group: Group | undefined = groupOf(position); group !== undefined; group = group.parent)
+        if (group.running >= group.cap) return false
+      return true
+    },
   }
 }

@@ -84,10 +84,9 @@ const renderOnce = (element: React.ReactNode): Rendered => {
     reconciler().updateContainerSync(React.createElement(React.Fragment, null, element, React.createElement(End)), root, null, null)
     reconciler().flushSyncWork()
   })
-  const suspended = isOver ? hiddenBehindSuspense(root) : lastBegun(root)
-  const hidden = isOver ? hiddenPart(root) : undefined
+  const { behindSuspense, hidden, effects } = isOver ? surveyed(root) : nothingSeen
+  const suspended = isOver ? behindSuspense : lastBegun(root)
   const nodes = outermost(root)
-  const effects = isOver ? withEffects(root) : []
   // What a component has kept of this frame, such as a setter, or waits for, would have React draw it once more with nobody to take
   // the result: from here on there is nothing in this root to draw.
   reconciler().updateContainerSync(null, root, null, null)
@@ -108,27 +107,6 @@ const renderOnce = (element: React.ReactNode): Rendered => {
     )
   }
   return { nodes, pendingReads, lookups, effects }
-}
-
-/** Components that have effects, which are never run, by where they stand. */
-const withEffects = (root: Root): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  visit(root, (fiber) => {
-    if ((fiber.flags & (passive | layout)) !== 0 && typeof fiber.type === "function" && fiber.memoizedState !== null)
-      found.push(componentsAround(fiber).toReversed().join(" > "))
-    return true
-  })
-  return found
-}
-
-/** What is in an `Activity` that is hidden: React would draw it later, and there is no later. */
-const hiddenPart = (root: Root): Fiber | undefined => {
-  let found: Fiber | undefined
-  visit(root, (fiber) => {
-    if (fiber.tag === offscreenTag && (fiber.pendingProps as { readonly mode?: unknown } | null)?.mode === "hidden") found ??= fiber
-    return fiber.tag !== hostTag || (fiber.stateNode as HostNode).type !== "Task"
-  })
-  return found
 }
 
 /**
@@ -162,14 +140,36 @@ const lastBegun = (root: Root): Fiber | undefined => {
   return found
 }
 
-/** A `Suspense` boundary that shows its fallback: React would come back to it later, and there is no later. */
-const hiddenBehindSuspense = (root: Root): Fiber | undefined => {
-  let found: Fiber | undefined
+/** What a finished render holds that a plan has no place for. */
+interface Seen {
+  /** A `Suspense` boundary that shows its fallback: React would come back to it later, and there is no later. */
+  readonly behindSuspense: Fiber | undefined
+  /** What is in an `Activity` that is hidden: React would draw it later. */
+  readonly hidden: Fiber | undefined
+  /** Components that have effects, which are never run, by where they stand. */
+  readonly effects: ReadonlyArray<string>
+}
+
+const nothingSeen: Seen = { behindSuspense: undefined, hidden: undefined, effects: [] }
+
+/** Looks through a render once, as it is done for each frame. */
+const surveyed = (root: Root): Seen => {
+  let behindSuspense: Fiber | undefined
+  let hidden: Fiber | undefined
+  let effects: Array<string> | undefined
   visit(root, (fiber) => {
-    if (fiber.tag === suspenseTag && fiber.memoizedState !== null) found = fiber
+    const { tag, flags, type } = fiber
+    if (tag === suspenseTag && fiber.memoizedState !== null) behindSuspense = fiber
+    else if (tag === offscreenTag && (fiber.pendingProps as { readonly mode?: unknown } | null)?.mode === "hidden") hidden ??= fiber
+    else if ((flags & (passive | layout)) !== 0 && typeof type === "function" && fiber.memoizedState !== null) {
+      effects ??= []
+      effects.push(componentsAround(fiber).toReversed().join(" > "))
+    }
     return true
   })
-  return found
+  return behindSuspense === undefined && hidden === undefined && effects === undefined
+    ? nothingSeen
+    : { behindSuspense, hidden, effects: effects ?? [] }
 }
 
 /** Sees fibers in document order; what is inside one only where `see` says so. */

@@ -293,7 +293,7 @@ export const make = (): StorageShape => {
         }
         const detail = "a time is no whole millisecond"
         if (!Millis.is(frame.at)) return new StoreFailed({ operation: "commit", detail })
-        if (isUnheard(frame, commandsOf(frame.runId))) return new Unheard({ runId: frame.runId })
+        if (inbox.size > 0 && isUnheard(frame, commandsOf(frame.runId))) return new Unheard({ runId: frame.runId })
         const event = frame.events.findIndex((event) => !Millis.is(timeOf(event) ?? frame.at))
         return event < 0 ? Effect.sync(() => commit(entry, frame)) : new StoreRefused({ operation: "commit", detail, event })
       }),

@@ -193,7 +193,7 @@ export interface DriveOptions {
   /** How long an interrupted attempt may take to end in order (ms). */
   readonly graceMs: number
   /** Tells what runs the code of steps waits for. */
-  readonly callers: Pick<Callers.Callers, "enter">
+  readonly callers: Pick<Callers.Callers, "entering">
   /** Holds back steps that are suspected of killing their process. */
   readonly suspects: Suspects.Suspects
   /** Has a child run worked on in this process. Told of each that begins, and of those that are open when a run is taken up. */
@@ -409,7 +409,7 @@ const loop = (
       epoch,
       onExit: (key, exit) => mailbox.push({ _tag: "Exit", key, exit }),
       onBeat: (key) => mailbox.push({ _tag: "Beat", key }),
-      enter: (body) => options.callers.enter(runId, body),
+      enter: options.callers.entering(runId),
       onSettled: (key) => options.suspects.release(runId, key),
     })
 
@@ -687,13 +687,15 @@ const loop = (
         }
         const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
         knownPlan = plan.text
-        const committing = yield* Effect.either(commit(changed))
-        if (Either.isLeft(committing)) {
-          if (committing.left._tag !== "StoreRefused" && committing.left._tag !== "Unheard") return yield* committing.left
-          yield* beginAgain(committing.left)
-          continue
-        }
-        const children = committing.right
+        type Committed = Effect.Effect<ReadonlyArray<Outbox.StartedChild> | undefined, DriverError>
+        const children = yield* Effect.catchAll(
+          commit(changed),
+          (error): Committed =>
+            error._tag === "StoreRefused" || error._tag === "Unheard"
+              ? Effect.as(beginAgain(error), undefined)
+              : Effect.fail(error),
+        )
+        if (children === undefined) continue
         options.control.waiting = decision.waiting
         options.control.isPaused = decision.isPaused
         yield* startChildren([...adopted, ...children])
@@ -718,7 +720,7 @@ const loop = (
         const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, Jumps.pauseUntil(wakeAt))
         let [hasJumped, isTurn] = [false, false]
         for (let isNews = false; !isNews; ) {
-          yield* Effect.interruptible(Turn.before(clock, isPartial ? Effect.yieldNow() : news, Turn.beforeManyMs))
+          yield* Effect.interruptible(Turn.beforeMany(clock, isPartial ? Effect.yieldNow() : news))
           // Attempts that end at the same moment are of one frame.
           if (attempts.size() > 1) yield* Effect.yieldNow()
           now = Millis.unsafeNow(clock)

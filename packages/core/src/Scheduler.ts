@@ -880,8 +880,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const nextTime = (): number | undefined => {
     if (isPaused()) return undefined
-    const times = [retries.peek()?.due, deadlines.peek()?.due].filter((time) => time !== undefined)
-    return times.length === 0 ? undefined : Math.min(...times)
+    const [retry, deadline] = [retries.peek()?.due, deadlines.peek()?.due]
+    return retry === undefined || deadline === undefined ? (retry ?? deadline) : Math.min(retry, deadline)
   }
   /** Reads that the plan was made without, but those of what is left out of a loop's pass. */
   const wantedReads = (): ReadonlyArray<Plan.PendingRead> =>

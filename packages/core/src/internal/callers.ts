@@ -3,8 +3,9 @@
  * so for ever. Engines of one process share the graph, since code that is a promise often brings an engine of its own; runs are told apart by
  * their id and the place of their store.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
 import { RunWaitsForItself } from "../Errors.ts"
 import { compositeKey } from "../Ids.ts"
 
@@ -14,8 +15,8 @@ interface Caller {
   readonly runId: string
 }
 
-/** The run whose step the current fiber is of. */
-const currentFiber: FiberRef.FiberRef<Caller | undefined> = FiberRef.unsafeMake<Caller | undefined>(undefined)
+/** The run whose step the current fiber is of. A service and no reference of fibers, which would cost each fork. */
+class CurrentRun extends Context.Tag("@smithers/core/CurrentRun")<CurrentRun, Caller>() {}
 
 interface AsyncContext {
   readonly run: <A>(caller: Caller, body: () => A) => A
@@ -61,7 +62,7 @@ export interface Callers {
   /** Marks all fibers of an effect as those of a run. */
   readonly within: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Calls code as that of a step of a run. */
-  readonly enter: <A>(runId: string, body: () => A) => A
+  readonly entering: (runId: string) => <A>(body: () => A) => A
   /** Waits for another run with an effect. Fails where that one waits, through however many others, for the run whose step asks. */
   readonly waiting: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RunWaitsForItself, R>
   /** Notes that a run waits for a child run, and answers with what takes that back. */
@@ -75,13 +76,17 @@ export const make = (place: string): Callers => {
   const keyOf = (runId: string): string => compositeKey(place, runId)
   const callerOf = (runId: string): Caller => ({ key: keyOf(runId), runId })
   return {
-    within: (runId, effect) => Effect.locally(effect, currentFiber, callerOf(runId)),
-    enter: (runId, body) => (asyncContext === undefined ? body() : asyncContext.run(callerOf(runId), body)),
+    within: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) =>
+      Effect.mapInputContext(effect, (context: Context.Context<R>) => Context.add(context, CurrentRun, callerOf(runId))),
+    entering: (runId) => {
+      const caller = callerOf(runId)
+      return (body) => (asyncContext === undefined ? body() : asyncContext.run(caller, body))
+    },
     adopt: (runId, child) => link(keyOf(runId), keyOf(child)),
     waitsFor: (runId, other) => waitsFor(keyOf(runId), keyOf(other)),
     waiting: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) =>
-      Effect.flatMap(FiberRef.get(currentFiber), (fiber): Effect.Effect<A, E | RunWaitsForItself, R> => {
-        const caller = fiber ?? asyncContext?.getStore()
+      Effect.contextWithEffect((context: Context.Context<R>): Effect.Effect<A, E | RunWaitsForItself, R> => {
+        const caller = Option.getOrElse(Context.getOption(context, CurrentRun), () => asyncContext?.getStore())
         if (caller === undefined) return effect
         const key = keyOf(runId)
         if (waitsFor(key, caller.key)) return Effect.fail(new RunWaitsForItself({ runId, by: caller.runId }))

@@ -25,17 +25,14 @@ const longestPauseMs = 1000
 /** Makes an operation again for as long as the store fails with an error that passes. Can be interrupted between two tries. */
 export const patiently = <A, E, R>(operation: Effect.Effect<A, E | StoreError, R>, onOutage: OnOutage) => {
   const attempt = (pauseMs: number, since: number | undefined): Effect.Effect<A, E | StoreError, R> =>
-    Effect.matchEffect(operation, {
-      onSuccess: (result) => (since === undefined ? Effect.succeed(result) : Effect.as(onOutage(undefined), result)),
-      onFailure: (error) => {
-        if (!isTransient(error)) return Effect.fail(error)
-        return Effect.gen(function* () {
-          const began = since ?? (yield* Clock.currentTimeMillis)
-          yield* onOutage({ since: began, error })
-          yield* Effect.interruptible(Effect.sleep(pauseMs))
-          return yield* attempt(Math.min(pauseMs * 2, longestPauseMs), began)
-        })
-      },
+    Effect.catchAll(since === undefined ? operation : Effect.zipLeft(operation, onOutage(undefined)), (error) => {
+      if (!isTransient(error)) return Effect.fail(error)
+      return Effect.gen(function* () {
+        const began = since ?? (yield* Clock.currentTimeMillis)
+        yield* onOutage({ since: began, error })
+        yield* Effect.interruptible(Effect.sleep(pauseMs))
+        return yield* attempt(Math.min(pauseMs * 2, longestPauseMs), began)
+      })
     })
   return attempt(firstPauseMs, undefined)
 }

@@ -15,7 +15,7 @@ const longestMs = 10
  * The same for whoever starts several attempts: earlier, so that a turn comes before they begin and not between them, where it would tear
  * apart what begins, ends and is committed together.
  */
-export const beforeManyMs = 5
+const beforeManyMs = 5
 
 let turnedAt = 0
 
@@ -41,6 +41,10 @@ const turn: Effect.Effect<void> = Effect.async((resume) => {
   })
 })
 
-/** Goes on with an effect, after a turn where the last one is `afterMs` ago. Default: 10 ms. */
-export const before = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>, afterMs = longestMs): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => (isDue(clock, afterMs) ? Effect.zipRight(turn, effect) : effect))
+/** Goes on with an effect, after a turn where one is due then. */
+export const before = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => (isDue(clock, longestMs) ? Effect.zipRight(turn, effect) : effect))
+
+/** Goes on with an effect at once, after a turn where one is due or will be before several attempts that are about to begin are over. */
+export const beforeMany = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  isDue(clock, beforeManyMs) ? Effect.zipRight(turn, effect) : effect

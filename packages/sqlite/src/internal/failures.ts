@@ -86,7 +86,7 @@ export const classOf = (raised: unknown): StoreErrorClass | undefined => {
 }
 
 /** Raised while one event of a frame was written. */
-class Blamed extends Error {
+export class Blamed extends Error {
   readonly event: number
   constructor(event: number, thrown: unknown) {
     super("an event of a frame could not be written", { cause: thrown })

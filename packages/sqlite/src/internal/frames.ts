@@ -16,7 +16,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Claims } from "./claims.ts"
 import type { Connection, Statement, Value } from "./connection.ts"
-import { blame } from "./failures.ts"
+import { Blamed, blame } from "./failures.ts"
 import { write, writeOptional } from "./json.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash, type Plans } from "./plans.ts"
@@ -437,9 +437,12 @@ export const make = (
       if (hasTimedOut(frame) && isUnheard(frame, claims.told(runId))) return Either.left(new Unheard({ runId }))
       const [workflow] = claim
       insertFrame.run(runId, frame.frame, at, plan === undefined ? null : plans.keep(plan))
-      frame.events.forEach((event, index) => {
-        blame(index, () => log(frame, workflow, event, frame.firstSeq + index))
-      })
+      let index = 0
+      try {
+        for (const event of frame.events) log(frame, workflow, event, frame.firstSeq + index++)
+      } catch (thrown) {
+        throw new Blamed(index - 1, thrown)
+      }
       for (const { nodeId, iteration, key } of frame.cache) insertCache.run(runId, nodeId, iteration, workflow, hash(key), at)
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
       for (const { runId, create } of frame.spawned ?? []) {
@@ -481,9 +484,11 @@ const writeAnswer = ({ value, by, saidAt }: Extract<RunEvent, { readonly _tag: "
 const writeReason = (reason: string | undefined): string => JSON.stringify({ reason })
 
 const writePayload = (fields: { readonly [field: string]: unknown }): string | null => {
+  if (fields.failure === undefined) {
+    const text = write(fields as Json)
+    return text === "{}" ? null : text
+  }
   const { failure, ...rest } = fields
   const others = Object.keys(rest).length === 0 ? "" : `,${JSON.stringify(rest).slice(1, -1)}`
-  if (failure !== undefined) return `{"failure":${writeFailure(failure as RunFailure)}${others}}`
-  const text = write(rest as Json)
-  return text === "{}" ? null : text
+  return `{"failure":${writeFailure(failure as RunFailure)}${others}}`
 }

@@ -365,6 +365,13 @@ export default smithers(() => (
     // Repaired, it goes on, and what was said to it is kept.
     writeFileSync(place.file("broken.ts"), readFileSync(place.file("workflow.ts"), "utf8"))
     await until(async () => (await statusOf("broken")) === "finished", "the repaired run is finished", patienceMs)
+    // It says so once the process of the run has ended.
+    const isSaid = () =>
+      supervisor
+        .said()
+        .stdout.split("\n")
+        .some((line) => /"settled"/.test(line) && /"broken"/.test(line))
+    await until(isSaid, "the supervisor says that it has settled")
     supervisor.kill("SIGTERM")
     const { code, stdout } = await supervisor.result
     expect(code).toBe(143)

@@ -72,7 +72,7 @@ describe("how the id of a run begins", () => {
   it("in a terminal is asked about before anything is changed", async () => {
     const asked = async (answer: string) => {
       const pause = inTerminal(place, "pause", "o4")
-      await pause.sees('There is no run "o4". Is o42 (workflow pay, waiting) meant?')
+      await pause.sees('There is no run "o4". Is o42 (workflow pay, waiting-event) meant?')
       pause.type(answer)
       return pause.ended
     }

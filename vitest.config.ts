@@ -1,8 +1,24 @@
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
+
+const all = "test/**/*.test.{ts,tsx}"
+
+/** Suites that take a minute each or so: simulations, kills, clocks that jump. `bun run test:long` runs them, and `bun run test` the others. */
+const long = [
+  "test/core/Simulation.test.ts",
+  "test/cli/Database.test.ts",
+  "test/cli/stories.test.ts",
+  "test/cli/supervise.test.ts",
+  "test/jsx/Depth.test.tsx",
+  "test/smithers/clock.test.ts",
+  "test/smithers/processes.test.ts",
+]
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.{ts,tsx}"],
+    projects: [
+      { extends: true, test: { name: "short", include: [all], exclude: [...configDefaults.exclude, ...long] } },
+      { extends: true, test: { name: "long", include: long } },
+    ],
     pool: "forks",
     // Modules are what they export; guessing at their default export hides named ones of the same module.
     deps: { interopDefault: false },

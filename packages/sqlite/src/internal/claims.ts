@@ -117,7 +117,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
        WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ('waiting', 'paused') AND ${isWanted}`,
     `SELECT DISTINCT ${columns} FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
        WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
-    `SELECT DISTINCT ${columns} FROM smithers_nodes n JOIN smithers_runs r ON r.run_id = n.run_id
+    `SELECT DISTINCT ${columns} FROM smithers_nodes n INDEXED BY smithers_nodes_retrying CROSS JOIN smithers_runs r ON r.run_id = n.run_id
        WHERE n.status = 'retrying' AND n.retry_at <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
@@ -131,7 +131,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const nextParts = [
     `SELECT w.deadline AS at FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
      WHERE w.status = 'open' AND w.deadline > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY w.deadline LIMIT 1`,
-    `SELECT n.retry_at AS at FROM smithers_nodes n JOIN smithers_runs r ON r.run_id = n.run_id
+    `SELECT n.retry_at AS at FROM smithers_nodes n INDEXED BY smithers_nodes_retrying CROSS JOIN smithers_runs r ON r.run_id = n.run_id
      WHERE n.status = 'retrying' AND n.retry_at > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY n.retry_at LIMIT 1`,
   ]
   const selectNext = prepare<[at: number | null]>(

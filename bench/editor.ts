@@ -93,7 +93,7 @@ const serve = async (folder: string) => {
         }
         received = received.subarray(end + 4 + length)
         if (message.method !== undefined) {
-          // What the server asks of an editor: its settings, of which it has none.
+          // The server asks for the settings of the editor; there are none.
           if (message.id !== undefined)
             write({ id: message.id, result: message.method === "workspace/configuration" ? [null] : null })
         } else waiting.get(message.id as number)?.(message.error === undefined ? message.result : Promise.reject(message.error))
@@ -116,7 +116,7 @@ const serve = async (folder: string) => {
   return { ask, tell, stop }
 }
 
-/** What an editor asked for, how long it waited, and what it can show. */
+/** An answer to an editor: what was asked for, the time until it came, and what it can show. */
 export interface Answered {
   readonly what: "hover over a component" | "hover over a value" | "names of props" | "names of outputs" | "keys in ctx.output"
   readonly ms: number

@@ -8,7 +8,7 @@ import * as Output from "../Output.ts"
 /** Options that runs are started with, whatever names the workflow. */
 export const runOptions = {
   input: text("input", "JSON|@file|-", "The input as JSON, from a file, or from the standard input"),
-  runId: text("run-id", "id", "The id of the run; a known one is resumed, and answers where it has ended. Made up unless told"),
+  runId: text("run-id", "id", "The id of the run; a known one is resumed, and answers where it has ended. Default: a new one"),
   tag: texts("tag", "tag", "A label to find the run by; may be given more than once"),
   maxConcurrency: integer("max-concurrency", "Steps in flight at once, unless the workflow says so itself; 4 unless told", 1),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals and timers"),

@@ -23,7 +23,7 @@ export const ps = define({
     tag: text("tag", "tag", "Only runs with this label"),
     children: flag("children", "Also runs that other runs have started, after those that none has"),
     parent: text("parent", "run", "Only runs that this one has started"),
-    limit: integer("limit", "At most this many, and with --children as many of those; 20 unless told", 1),
+    limit: integer("limit", "At most this many, and with --children as many of those. Default: 20", 1),
     before: text("before", "run", "Only runs older than this one: the next page"),
     watch: flag("watch", "Keep the list up to date until stopped", "w"),
   },

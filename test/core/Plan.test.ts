@@ -22,7 +22,7 @@ const refusal = (root: Plan.Node): { readonly where: string; readonly problem: s
 
 const yes = () => true
 const at = (plan: Plan.Plan, id: string): number => plan.positions.get(id) as number
-const gates = (plan: Plan.Plan, id: string): ReadonlyArray<number> => (plan.needs[at(plan, id)] ?? []).map(({ gate }) => gate)
+const gates = (plan: Plan.Plan, id: string): ReadonlyArray<number> => plan.needs(at(plan, id)).map(({ gate }) => gate)
 
 describe("a plan is laid out in document order", () => {
   const plan = Plan.make(
@@ -50,13 +50,27 @@ describe("a plan is laid out in document order", () => {
       "f",
       "g",
     ])
-    expect([...plan.parent]).toEqual([-1, 0, 0, 2, 2, 4, 5, 5, 7, 5, 0, 10, 10])
-    expect([...plan.end]).toEqual([13, 2, 10, 4, 10, 10, 7, 9, 9, 10, 13, 12, 13])
+    expect(plan.nodes.map((_, position) => plan.parent(position))).toEqual([-1, 0, 0, 2, 2, 4, 5, 5, 7, 5, 0, 10, 10])
+    expect(plan.nodes.map((_, position) => plan.end(position))).toEqual([13, 2, 10, 4, 10, 10, 7, 9, 9, 10, 13, 12, 13])
   })
 
   it("and a node knows the innermost loop around it, which for a loop is not itself", () => {
-    const loops = ["a", "b", "outer", "c", "inner", "d", "e", "f"].map((id) => plan.loopOf[at(plan, id)])
+    const loops = ["a", "b", "outer", "c", "inner", "d", "e", "f"].map((id) => plan.loopOf(at(plan, id)))
     expect(loops).toEqual([-1, -1, -1, 4, 4, 7, 4, -1])
+  })
+
+  it("and is looked up by position as what it is: anything else is a mistake of the caller's", () => {
+    expect(plan.step(1).id).toBe("a")
+    expect(plan.loop(4).id).toBe("outer")
+    expect([plan.id(7), plan.leaf(9).id]).toEqual(["inner", "e"])
+    expect(plan.find("g")).toBe(plan.nodes[12])
+    expect(plan.find("h")).toBeUndefined()
+    expect(() => plan.node(13)).toThrow("a plan of 13 nodes has none at 13")
+    expect(() => plan.step(2)).toThrow("a Parallel stands at 2, where a Step was looked for")
+    expect(() => plan.leaf(4)).toThrow("a Loop stands at 4, where a Step or Wait was looked for")
+    expect(() => plan.loop(1)).toThrow("a Step stands at 1, where a Loop was looked for")
+    expect(() => plan.boundary(4)).toThrow("a Loop stands at 4, where a Saga or TryCatch was looked for")
+    expect(() => plan.id(0)).toThrow("a Sequence stands at 0, where a node with an id was looked for")
   })
 
   it("of whatever shape it is", () => {
@@ -70,9 +84,9 @@ describe("a plan is laid out in document order", () => {
         expect(nodes.slice(0, inTree)).toHaveLength(labels.length)
         for (const [position, label] of labels.entries()) {
           const size = labels.filter((other) => index.contains(label, other)).length
-          expect(end[position]).toBe(position + size)
-          expect(parent[position]).toBe(index.position.get(index.parent(label)?.label ?? "") ?? -1)
-          expect(loopOf[position]).toBe(index.position.get(index.loopOf(label)?.label ?? "") ?? -1)
+          expect(end(position)).toBe(position + size)
+          expect(parent(position)).toBe(index.position.get(index.parent(label)?.label ?? "") ?? -1)
+          expect(loopOf(position)).toBe(index.position.get(index.loopOf(label)?.label ?? "") ?? -1)
         }
       }),
       { numRuns: 100, seed: 20_260_101 },

@@ -598,15 +598,27 @@ describe("a plan of any size", () => {
       })
     const children = Array.from({ length: count }, (_, index) => step(`s${index}`, isUndone ? { compensate: () => null } : {}))
     const made = Plan.make("w", shape(children))
-    const { nodes, parent, end, loopOf, needs, undoes } = made
+    const counting =
+      <A>(look: (position: number) => A) =>
+      (position: number): A => {
+        seen++
+        return look(position)
+      }
     const plan: Plan.Plan = {
       ...made,
-      nodes: counted(nodes),
-      parent: counted(parent),
-      end: counted(end),
-      loopOf: counted(loopOf),
-      needs: counted(needs),
-      undoes: counted(undoes),
+      nodes: counted(made.nodes),
+      undoes: counted(made.undoes),
+      node: counting(made.node),
+      step: counting(made.step),
+      leaf: counting(made.leaf),
+      loop: counting(made.loop),
+      boundary: counting(made.boundary),
+      id: counting(made.id),
+      parent: counting(made.parent),
+      end: counting(made.end),
+      loopOf: counting(made.loopOf),
+      undone: counting(made.undone),
+      needs: counting(made.needs),
     }
     const schedule = Scheduler.make(plan, { input: {}, outputs: new Map() }, { maxConcurrency: 4 })
     let { state } = schedule.advance(RunState.empty("r"), [], Millis.zero)

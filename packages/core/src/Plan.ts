@@ -10,6 +10,7 @@ import type { Codec } from "./Codec.ts"
 import { InvalidWorkflow } from "./Errors.ts"
 import { idRule, isNodeId, type NodeId, type NodeKey, shownId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
+import * as Layout from "./internal/layout.ts"
 import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import { compensationId, type RunState } from "./RunState.ts"
@@ -270,21 +271,29 @@ export interface ResolvedNeed {
 }
 
 /**
- * A checked plan. Arrays are indexed by position in document order; the subtree of `i` is `i … end[i] - 1`. After the `size` nodes of the
- * tree stand the compensations of its sagas, as steps in no tree.
+ * A checked plan. Nodes are known by position in document order. After the `size` nodes of the tree stand the compensations of its sagas, as
+ * steps in no tree. What a position is looked up by throws where no such node is: only positions of this plan may be given.
  */
-export interface Plan {
+export interface Plan extends Omit<Layout.Layout<Node>, "nodes"> {
   readonly workflow: string
   readonly nodes: ReadonlyArray<Node>
   readonly size: number
-  /** What each compensation undoes. */
-  readonly undoes: ReadonlyArray<number>
-  readonly boundaries: ReadonlyArray<number>
-  readonly parent: Int32Array
-  readonly end: Int32Array
+  /** The node with an id, compensations included. */
+  readonly find: (nodeId: NodeId) => Node | undefined
+  readonly step: (position: number) => Step
+  readonly leaf: (position: number) => Step | Wait
+  readonly loop: (position: number) => Loop
+  readonly boundary: (position: number) => Boundary
+  /** The id of a node that has one. */
+  readonly id: (position: number) => NodeId
   /** Innermost loop around a node, or -1. */
-  readonly loopOf: Int32Array
-  readonly needs: ReadonlyArray<ReadonlyArray<ResolvedNeed>>
+  readonly loopOf: (position: number) => number
+  readonly boundaries: ReadonlyArray<number>
+  /** The steps that have a compensation, in the order of those. */
+  readonly undoes: ReadonlyArray<number>
+  /** The step that a compensation undoes. */
+  readonly undone: (compensation: number) => number
+  readonly needs: (position: number) => ReadonlyArray<ResolvedNeed>
   /** Nodes that wait for this one because of a need. */
   readonly dependents: ReadonlyMap<number, ReadonlyArray<number>>
   /** Position of whatever has an id, compensations included. */
@@ -295,6 +304,10 @@ export interface Plan {
   readonly isDrawn: boolean
   /** The plan as text, one line per node, without its functions: equal text is an equal plan. */
   readonly text: string
+}
+
+const misplaced = (position: number, node: Node, wanted: string): never => {
+  throw new TypeError(`a ${node._tag} stands at ${position}, where a ${wanted} was looked for`)
 }
 
 /** The direct children of a node, in document order. */
@@ -318,28 +331,28 @@ export const children = (node: Node): ReadonlyArray<Node> => {
 
 /** Where the parts of a try stand that are there. */
 export const partsOf = (plan: Pick<Plan, "end">, position: number, node: TryCatch) => {
-  const second = plan.end[position + 1] as number
+  const second = plan.end(position + 1)
   const caught = node.catch === undefined ? undefined : second
-  const last = caught === undefined ? second : (plan.end[caught] as number)
+  const last = caught === undefined ? second : plan.end(caught)
   return { try: position + 1, catch: caught, finally: node.finally === undefined ? undefined : last }
 }
 
 /** Where the nodes of a plan stand that have ids: all that one drawing need know of another. */
 export interface Drawing {
   readonly nodes: ReadonlyArray<{ readonly _tag: string; readonly id?: NodeId }>
-  readonly end: { readonly [position: number]: number }
+  readonly end: (position: number) => number
   readonly positions: ReadonlyMap<NodeId, number>
 }
 
 /** Reads a plan's text: where its nodes stand. */
 export const read = (text: string): Drawing => {
   const nodes: Array<Drawing["nodes"][number]> = []
-  const end: Array<number> = []
+  const ends: Array<number> = []
   const positions = new Map<NodeId, number>()
   const open: Array<number> = []
   const close = (depth: number): void => {
     for (let position = open.length > depth ? open.pop() : undefined; position !== undefined; ) {
-      end[position] = nodes.length
+      ends[position] = nodes.length
       position = open.length > depth ? open.pop() : undefined
     }
   }
@@ -351,7 +364,7 @@ export const read = (text: string): Drawing => {
     open.push(position)
   }
   close(0)
-  return { nodes, end, positions }
+  return { nodes, end: (position) => ends[position] ?? position + 1, positions }
 }
 
 /** A node of a loop's pass that has an id: a leaf, a boundary, or a loop in it as a whole. */
@@ -365,14 +378,14 @@ export interface Mounted {
 export const mountedIn = ({ nodes, end }: Omit<Drawing, "positions">, loop: number): ReadonlyArray<Mounted> => {
   const found: Array<Mounted> = []
   let [wayOutOf, from, to] = [-1, 0, 0]
-  for (let position = loop + 1; position < (end[loop] as number); ) {
-    const node = nodes[position] as Drawing["nodes"][number]
-    if (node.id !== undefined) found.push({ position, wayOutOf: from <= position && position < to ? wayOutOf : -1 })
-    if (node._tag === "TryCatch" && position >= to) {
+  for (let position = loop + 1; position < end(loop); ) {
+    const node = nodes[position]
+    if (node?.id !== undefined) found.push({ position, wayOutOf: from <= position && position < to ? wayOutOf : -1 })
+    if (node?._tag === "TryCatch" && position >= to) {
       // Behind its body.
-      ;[wayOutOf, from, to] = [position, end[position + 1] as number, end[position] as number]
+      ;[wayOutOf, from, to] = [position, end(position + 1), end(position)]
     }
-    position = node._tag === "Loop" ? (end[position] as number) : position + 1
+    position = node?._tag === "Loop" ? end(position) : position + 1
   }
   return found
 }
@@ -411,44 +424,28 @@ export const reservedNames: ReadonlySet<string> = new Set([
 
 /** Checks a tree and lays it out. Throws {@link InvalidWorkflow}, which says where the problem is. */
 export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<PendingRead> = none, isDrawn = false): Plan => {
-  const nodes: Array<Node> = []
-  const parents: Array<number> = []
-  const pending: Array<readonly [node: Node, parent: number]> = [[root, -1]]
-  for (let entry = pending.pop(); entry !== undefined; entry = pending.pop()) {
-    const [node, parent] = entry
-    const position = nodes.push(node) - 1
-    parents.push(parent)
-    const inside = children(node)
-    for (let child = inside.length - 1; child >= 0; child--) pending.push([inside[child] as Node, position])
-  }
-
+  const layout = Layout.make(root, children)
+  const { nodes, node: at, parent, end, contains } = layout
   const count = nodes.length
-  const parent = Int32Array.from(parents)
-  const end = new Int32Array(count)
-  const loopOf = new Int32Array(count).fill(-1)
-  for (let position = count - 1; position >= 0; position--) {
-    end[position] = Math.max(end[position] as number, position + 1)
-    const up = parent[position] as number
-    if (up >= 0) end[up] = Math.max(end[up] as number, end[position] as number)
-  }
-  const at = (position: number): Node => nodes[position] as Node
+  const loops = new Int32Array(count).fill(-1)
+  const loopOf = (position: number): number => loops[position] ?? -1
   for (let position = 1; position < count; position++) {
-    const up = parent[position] as number
-    loopOf[position] = at(up)._tag === "Loop" ? up : (loopOf[up] as number)
+    const up = parent(position)
+    loops[position] = at(up)._tag === "Loop" ? up : loopOf(up)
   }
 
   const where = (position: number): string => {
     const segments: Array<string> = []
-    for (let here = position; here >= 0; here = parent[here] as number) segments.unshift(segment(here))
+    for (let here = position; here >= 0; here = parent(here)) segments.unshift(segment(here))
     return segments.join(" > ")
   }
   const segment = (position: number): string => {
     const node = at(position)
     const named = "id" in node ? `${node._tag.toLowerCase()} "${node.id}"` : node._tag.toLowerCase()
-    const up = parent[position] as number
+    const up = parent(position)
     if (up < 0) return named
     let index = 0
-    for (let sibling = up + 1; sibling < position; sibling = end[sibling] as number) index++
+    for (let sibling = up + 1; sibling < position; sibling = end(sibling)) index++
     return `[${index}] ${named}`
   }
   const refuse = (position: number, problem: string): never => {
@@ -467,12 +464,10 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     positions.set(node.id, position)
   }
 
-  const contains = (outer: number, inner: number): boolean => outer <= inner && inner < (end[outer] as number)
-
   /** Whether a node is over before another one begins, as a sequence around both has it. */
   const isBefore = (earlier: number, later: number): boolean => {
-    let around = parent[later] as number
-    while (!contains(around, earlier)) around = parent[around] as number
+    let around = parent(later)
+    while (!contains(around, earlier)) around = parent(around)
     return at(around)._tag !== "Parallel"
   }
 
@@ -487,7 +482,7 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     }
     if (need.pass === "previous") {
       if (!isLeaf(found)) refuse(position, `need "${need.name}" is the previous pass of ${title}, which is not a step`)
-      const loop = loopOf[target] as number
+      const loop = loopOf(target)
       if (loop < 0 || !contains(loop, position)) {
         refuse(position, `need "${need.name}" is the previous pass of ${title}, which is in no loop around this node`)
       }
@@ -509,7 +504,7 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     // A `finally` is run also where nothing else goes on, and so waits for nothing outside: what comes before its `try` is there, and what
     // stands beside it may not come any more.
     let isLast = false
-    for (let inner = position, outer = parent[position] as number; !isOwnBody && !contains(outer, target); ) {
+    for (let inner = position, outer = parent(position); !isOwnBody && !contains(outer, target); ) {
       const around = at(outer)
       if (around._tag === "TryCatch" && partsOf({ end }, outer, around).finally === inner) {
         isLast = true
@@ -518,10 +513,10 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
         }
       }
       inner = outer
-      outer = parent[outer] as number
+      outer = parent(outer)
     }
     let gate = target
-    for (let inner = target, outer = parent[target] as number; outer >= 0; inner = outer, outer = parent[outer] as number) {
+    for (let inner = target, outer = parent(target); outer >= 0; inner = outer, outer = parent(outer)) {
       if (contains(outer, position) && !(isOwnBody && outer >= position)) {
         if (at(outer)._tag === "Branch" && !contains(inner, position) && outer !== position) {
           refuse(position, `need "${need.name}" is in one arm of ${where(outer)} and this node in the other`)
@@ -547,6 +542,10 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     return { name: need.name, target, gate: isOwnBody || isLast ? -1 : gate, isOptional, pass: "current" }
   }
 
+  const step = (position: number): Step => {
+    const node = at(position)
+    return node._tag === "Step" ? node : misplaced(position, node, "Step")
+  }
   const needs: Array<ReadonlyArray<ResolvedNeed>> = []
   const dependents = new Map<number, Array<number>>()
   for (let position = 0; position < count; position++) {
@@ -569,25 +568,15 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     const node = at(position)
     if (isBoundary(node)) boundaries.push(position)
     if (node._tag !== "Step" || node.compensate === undefined) continue
-    let up = parent[position] as number
-    while (up >= 0 && at(up)._tag !== "Saga") up = parent[up] as number
+    let up = parent(position)
+    while (up >= 0 && at(up)._tag !== "Saga") up = parent(up)
     if (up < 0) refuse(position, `"compensate" is never called, as no saga is around it`)
     positions.set(compensationId(node.id), count + undoes.push(position) - 1)
   }
   for (const position of undoes) {
-    nodes.push(compensationOf(at(position) as Step))
+    nodes.push(compensationOf(step(position)))
     needs.push(none)
   }
-  const extend = (values: Int32Array, more: (position: number, index: number) => number): Int32Array => {
-    if (undoes.length === 0) return values
-    const longer = new Int32Array(count + undoes.length)
-    longer.set(values)
-    undoes.forEach((position, index) => {
-      longer[count + index] = more(position, index)
-    })
-    return longer
-  }
-
   let text: string | undefined
   return {
     workflow,
@@ -595,10 +584,31 @@ export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<Pend
     size: count,
     undoes,
     boundaries,
-    parent: extend(parent, () => -1),
-    end: extend(end, (_, index) => count + index + 1),
-    loopOf: extend(loopOf, () => -1),
-    needs,
+    node: at,
+    find: (nodeId) => nodes[positions.get(nodeId) ?? -1],
+    step,
+    leaf: (position) => {
+      const node = at(position)
+      return isLeaf(node) ? node : misplaced(position, node, "Step or Wait")
+    },
+    loop: (position) => {
+      const node = at(position)
+      return node._tag === "Loop" ? node : misplaced(position, node, "Loop")
+    },
+    boundary: (position) => {
+      const node = at(position)
+      return isBoundary(node) ? node : misplaced(position, node, "Saga or TryCatch")
+    },
+    id: (position) => {
+      const node = at(position)
+      return "id" in node ? node.id : misplaced(position, node, "node with an id")
+    },
+    parent,
+    end,
+    contains,
+    loopOf,
+    undone: (compensation) => undoes[compensation - count] ?? -1,
+    needs: (position) => needs[position] ?? none,
     dependents,
     positions,
     pending: unsettled,
@@ -641,13 +651,13 @@ const check = (node: Node, refuse: (problem: string) => void): void => {
 /** Each node as data: its depth, its kind and everything about it that is not a function. Lines do not depend on positions. */
 const write = (
   nodes: ReadonlyArray<Node>,
-  parent: Int32Array,
+  parent: Plan["parent"],
   needs: ReadonlyArray<ReadonlyArray<ResolvedNeed>>,
 ): ReadonlyArray<string> => {
   const depths = new Int32Array(nodes.length)
   return nodes.map((node, position) => {
-    const up = parent[position] as number
-    depths[position] = up < 0 ? 0 : (depths[up] as number) + 1
+    const up = parent(position)
+    depths[position] = up < 0 ? 0 : (depths[up] ?? 0) + 1
     const resolved = needs[position] ?? none
     const named =
       resolved.length === 0 ? undefined : Object.fromEntries(resolved.map((need) => [need.name, name(nodes, position, need)]))
@@ -726,7 +736,7 @@ const names = ({ pending }: Provisional): ReadonlyArray<string> | undefined =>
   pending === undefined || pending.length === 0 ? undefined : pending.map(({ nodeId, table }) => nodeId ?? table ?? "")
 
 const name = (nodes: ReadonlyArray<Node>, position: number, need: ResolvedNeed): string => {
-  const target = nodes[need.target] as Node
-  const named = "id" in target ? target.id : `${need.target - position}`
+  const target = nodes[need.target]
+  const named = target !== undefined && "id" in target ? target.id : `${need.target - position}`
   return need.pass === "current" ? named : `${named} (${need.pass})`
 }

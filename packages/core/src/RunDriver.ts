@@ -549,7 +549,7 @@ const loop = (
       // A run that is only to be cancelled keeps what it has.
       const isToBeCancelled = commands.some(({ command }) => command._tag === "Cancel")
       const isStopping = isToBeCancelled || (state.cancel !== undefined && !isRevived)
-      const stuck = incompatible.filter(({ nodeId }) => (plan.loopOf[plan.positions.get(nodeId) ?? -1] ?? -1) >= 0)
+      const stuck = incompatible.filter(({ nodeId }) => plan.loopOf(plan.positions.get(nodeId) ?? -1) >= 0)
       if (stuck.length > 0 && !isStopping) return yield* new IncompatibleOutput({ runId, nodes: stuck })
       const compared = compare(plan, records)
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
@@ -610,7 +610,7 @@ const loop = (
           .flatMap(([nodeId, position]) => (position < before.size ? [nodeId] : []))
           .filter((nodeId) => {
             if (done.has(nodeId)) return false
-            const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+            const node = plan.find(nodeId)
             return node === undefined || (Plan.isProvisional(node) && RunState.hasRecord(state, nodeId))
           })
         // What vanished is reset by the plan that had it.
@@ -931,7 +931,7 @@ const failureOf = (
   const attempts = record?.attempt ?? 0
   if (error.kind === "crashLoop") return new CrashLoop({ ...node, interruptions: record?.interruptions ?? 0 })
   if (error.kind === undefined) return new StepFailed({ ...node, attempts, error })
-  const step = plan.nodes[plan.positions.get(failed.nodeId) ?? -1]
+  const step = plan.find(failed.nodeId)
   const limits = step?._tag === "Step" ? { timeout: step.timeoutMs, heartbeatTimeout: step.heartbeatTimeoutMs } : undefined
   const why = error.notRetried === undefined ? {} : { notRetried: error.notRetried }
   return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: limits?.[error.kind] ?? 0, ...why })

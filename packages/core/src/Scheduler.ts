@@ -194,8 +194,8 @@ const never = 0x7fff_ffff
  * finished loops or arms not taken; later ones visit what the events touch.
  */
 export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions): Schedule => {
-  const { nodes, parent, end } = plan
-  const count = nodes.length
+  const { parent, end, step: stepAt, loop: loopAt, id: idAt } = plan
+  const count = plan.nodes.length
   const cells = new Uint8Array(count)
   /** Sequence: position of the current child. Parallel: children not done. Branch: position of the taken arm, -1 for none. */
   const cursors = new Int32Array(count)
@@ -220,7 +220,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   /** Loops that came to a next pass when a cancellation was known and not acted on yet. */
   const postponed: Array<number> = []
 
-  const at = (position: number): Plan.Node => nodes[position] as Plan.Node
+  const at = plan.node
   let isStale = false
   const emit = (event: RunEvent): void => {
     events.push(event)
@@ -231,7 +231,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 
   const takenArm = (position: number, branch: Plan.Branch): number => {
     if (holds(position, branch.when(context(position)))) return position + 1
-    return branch.else === undefined ? -1 : (end[position + 1] as number)
+    return branch.else === undefined ? -1 : end(position + 1)
   }
   const view = View.make({
     plan,
@@ -246,23 +246,23 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const node = at(position)
     return (node._tag === "Step" ? node.gate : node) as Plan.Wait
   }
-  const keyOf = (position: number): NodeKey => nodeKey((at(position) as Plan.Step).id, iterationOf(position))
+  const keyOf = (position: number): NodeKey => nodeKey(idAt(position), iterationOf(position))
   const recordOf = (position: number): RunState.StepRecord | undefined =>
-    RunState.step(state, (at(position) as Plan.Step).id, iterationOf(position))
+    RunState.step(state, idAt(position), iterationOf(position))
 
   /** Rows that were read while it was decided about a node, by its own row, until an event says so. */
   const noted = new Map<NodeKey, Set<NodeKey>>()
   /** Whether a row is the node's own, or of what stands in a loop that looks at what it did: it goes on from there. */
   const isOwn = (position: number, key: NodeKey): boolean => {
     const target = plan.positions.get(placeOf(key).nodeId)
-    if (target === undefined || target < position || target >= (end[position] as number)) return false
-    return target > position || key === nodeKey((at(position) as Plan.Step).id, iterationOf(position))
+    if (target === undefined || target < position || target >= end(position)) return false
+    return target > position || key === nodeKey(idAt(position), iterationOf(position))
   }
   const noteReads =
     (position: number): Plan.NoteRead =>
     ({ key }) => {
       if (key === undefined || isOwn(position, key)) return
-      const reader = nodeKey((at(position) as Plan.Step).id, iterationOf(position))
+      const reader = nodeKey(idAt(position), iterationOf(position))
       const known = noted.get(reader)
       if (known === undefined) noted.set(reader, new Set([key]))
       else known.add(key)
@@ -298,7 +298,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   /** Whether the `until` of a loop holds; `undefined` where it threw, and the loop has failed. */
   const isLoopOver = (position: number): boolean | undefined => {
-    const { until } = at(position) as Plan.Loop
+    const { until } = loopAt(position)
     const made = loopRecord(position)?.passes ?? 0
     const output = made === 0 ? undefined : view.value(position + 1)
     return ask(position, () =>
@@ -382,7 +382,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         return boundaries.begin(position, node)
     }
     let missing = 0
-    for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
+    for (const need of plan.needs(position)) {
       if (need.gate >= 0 && cells[need.gate] !== Cell.done) missing++
     }
     waitingFor[position] = missing
@@ -599,7 +599,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     const base = record?.base ?? loopPasses(loop.id)
     emit({ _tag: "LoopAdvanced", nodeId: loop.id, iteration, base, pass: made, ...readsOf(position) })
-    cells.fill(Cell.idle, position + 1, end[position])
+    cells.fill(Cell.idle, position + 1, end(position))
     // What was left unfinished in a pass is past with it.
     mayHaveLeft ||= HashSet.size(state.unfinished) > 0
     passes.begin(position)
@@ -622,14 +622,14 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         if (missing === 0) proceed(dependent)
       }
     }
-    const up = parent[position] as number
+    const up = parent(position)
     if (up < 0) return
     const around = at(up)
     switch (around._tag) {
       case "Sequence": {
-        const next = end[position] as number
+        const next = end(position)
         cursors[up] = next
-        return next < (end[up] as number) ? activate(next) : complete(up)
+        return next < end(up) ? activate(next) : complete(up)
       }
       case "Parallel": {
         const left = (cursors[up] as number) - 1
@@ -658,7 +658,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     readsOf,
     fail: (position, nodeIds) => fail(position, { _tag: "EndlessPass", nodeIds }),
     again: (position) => {
-      cells.fill(Cell.idle, position + 1, end[position])
+      cells.fill(Cell.idle, position + 1, end(position))
       activate(position + 1)
     },
   })
@@ -675,7 +675,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     },
     activate,
     complete,
-    startCompensation: (position) => proceedStep(position, at(position) as Plan.Step),
+    startCompensation: (position) => proceedStep(position, stepAt(position)),
     settleWait,
     interrupt,
   })
@@ -704,8 +704,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (position === undefined) return "left-plan"
     // What undoes a step is not in the tree, and is called for by its saga.
     if (position >= plan.size) return undefined
-    const around = plan.loopOf[position] as number
-    const rows = around < 0 ? 1 : loopPasses((at(around) as Plan.Loop).id)
+    const around = plan.loopOf(position)
+    const rows = around < 0 ? 1 : loopPasses(idAt(around))
     if (iteration !== iterationOf(position) && (around < 0 || iteration < rows)) return "superseded"
     if (status === "interrupted" || isPaused()) return undefined
     const cell = cells[position]
@@ -731,7 +731,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   /** Ready steps that may begin when they are admitted. */
   let heldBack: Array<number> = []
   const begun = (position: number): Start => {
-    const step = at(position) as Plan.Step
+    const step = stepAt(position)
     const iteration = iterationOf(position)
     const attempt = (RunState.step(state, step.id, iteration)?.attempt ?? 0) + 1
     cells[position] = Cell.running
@@ -824,7 +824,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const cancelAll = (): void => {
     isCancelled = true
     boundaries.haltRun(undefined)
-    for (const position of postponed) if (!boundaries.isHalted(position)) nextPass(position, at(position) as Plan.Loop)
+    for (const position of postponed) if (!boundaries.isHalted(position)) nextPass(position, loopAt(position))
     walk()
   }
 

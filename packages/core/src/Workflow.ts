@@ -409,7 +409,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
     input: Codec.make(options.input) as Codec.Codec<unknown, unknown>,
     planner: () => constant(plan),
     codecOf: (nodeId) => {
-      const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+      const node = plan.find(nodeId)
       return Plan.isLeaf(node) ? node.codec : undefined
     },
     get tables() {

@@ -109,7 +109,7 @@ const look = ({ drawn, planner, state, values }: Made) => {
   const faults: Array<string> = []
   const looked: Array<readonly [reader: string, read: Read]> = []
   const contextOf = (position: number): { readonly [name: string]: unknown } => {
-    const needs = (plan.needs[position] ?? []).map(({ name, target }) => {
+    const needs = plan.needs(position).map(({ name, target }) => {
       const node = plan.nodes[target]
       const key = node !== undefined && "id" in node ? nodeKey(node.id, 0) : undefined
       return [name, key !== undefined && values.outputs.has(key) ? values.outputs.get(key) : pending] as const

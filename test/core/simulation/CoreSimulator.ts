@@ -249,7 +249,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
   const groups = plan.nodes.flatMap((node, position) =>
     node._tag === "Parallel" && node.maxConcurrency !== undefined ? [{ position, cap: node.maxConcurrency }] : [],
   )
-  const isIn = (group: number, inner: number): boolean => group <= inner && inner < (plan.end[group] as number)
+  const isIn = (group: number, inner: number): boolean => plan.contains(group, inner)
   const isFull = (running: ReadonlyArray<number>, ready: number): boolean =>
     running.length >= maxConcurrency ||
     groups.some(({ position, cap }) => isIn(position, ready) && running.filter((inner) => isIn(position, inner)).length >= cap)

@@ -101,13 +101,13 @@ export const make = (host: Host): Boundaries => {
   let failure: FailureCause | undefined
   const failFast: Array<number> = []
   for (let position = 0; position < size; position++) {
-    const node = plan.nodes[position] as Plan.Node
+    const node = plan.node(position)
     if (node._tag === "Parallel" && node.failFast) failFast.push(position)
   }
 
-  const at = (position: number): Plan.Node => plan.nodes[position] as Plan.Node
+  const at = plan.node
   const recordOf = (position: number): RunState.StepRecord | undefined =>
-    RunState.step(state(), (at(position) as Plan.Step).id, iterationOf(position))
+    RunState.step(state(), plan.id(position), iterationOf(position))
 
   const propagate = (position: number, cause: FailureCause): void => {
     interruptAround(position, spread(position, cause))
@@ -117,7 +117,7 @@ export const make = (host: Host): Boundaries => {
     let catcher = -1
     let outermost = -1
     let isHaltedBeyond = false
-    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
+    for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const boundary = open.get(up)
       if (boundary === undefined) continue
       if (boundary.isHalting) {
@@ -131,11 +131,11 @@ export const make = (host: Host): Boundaries => {
       outermost = up
     }
     if (catcher >= 0) {
-      halt(catcher + 1, end[catcher + 1] as number, cause, position)
+      halt(catcher + 1, end(catcher + 1), cause, position)
       haltBoundary(catcher, cause, true)
     } else if (isHaltedBeyond || isRootHalted) {
       // What does something on the way out of a wider failure has failed itself.
-      if (outermost >= 0) halt(outermost, end[outermost] as number, cause, position)
+      if (outermost >= 0) halt(outermost, end(outermost), cause, position)
     } else {
       isRootHalted = true
       failure = cause
@@ -153,7 +153,7 @@ export const make = (host: Host): Boundaries => {
    */
   const halt = (from: number, to: number, cause: FailureCause | undefined, origin: number): void => {
     host.onHalt()
-    const isIn = (position: number): boolean => position <= origin && origin < (end[position] as number)
+    const isIn = (position: number): boolean => position <= origin && origin < end(position)
     /** The `finally`s that are ahead, the next one at the end. */
     const lasts: Array<{ readonly at: number; readonly boundary: number }> = []
     for (let position = from; position < to; position++) {
@@ -161,7 +161,7 @@ export const make = (host: Host): Boundaries => {
       if (last?.at === position) {
         lasts.pop()
         if (!isIn(position) && view.boundaryRecord(last.boundary)?.isLast !== true) {
-          position = (end[position] as number) - 1
+          position = end(position) - 1
           continue
         }
       }
@@ -169,7 +169,7 @@ export const make = (host: Host): Boundaries => {
       if (Plan.isBoundary(node)) {
         const phase = open.get(position)?.phase
         if ((phase === "finally" || phase === "undoing") && !(position < origin && isIn(position))) {
-          position = (end[position] as number) - 1
+          position = end(position) - 1
           continue
         }
         if (phase !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
@@ -196,11 +196,11 @@ export const make = (host: Host): Boundaries => {
     open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why }))
     halting.add(position)
     if (!isNoted) {
-      const { id } = at(position) as Plan.Boundary
+      const id = plan.id(position)
       const told = { ...(why === undefined ? {} : { cause: why }), ...(isLast ? { isLast } : {}) }
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), isCaught, ...told })
     }
-    adopt(position + 1, end[position] as number)
+    adopt(position + 1, end(position))
   }
   const reopened = (record: RunState.BoundaryRecord | undefined): Open => {
     const isLeavingCatch = record?.isCaught !== true && record?.caught !== undefined
@@ -210,10 +210,10 @@ export const make = (host: Host): Boundaries => {
 
   /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
   const interruptAround = (position: number, catcher: number): void => {
-    const group = failFast.find((candidate) => candidate > catcher && candidate < position && position < (end[candidate] as number))
+    const group = failFast.find((candidate) => candidate > catcher && candidate < position && position < end(candidate))
     if (group === undefined) return
     // What is done on the way out goes on.
-    for (let inside = group; inside < (end[group] as number); inside++) if (isHalted(inside)) interrupt(inside, "fail-fast")
+    for (let inside = group; inside < end(group); inside++) if (isHalted(inside)) interrupt(inside, "fail-fast")
   }
   const interrupt = (position: number, reason: Reason): void => {
     const node = at(position)
@@ -226,7 +226,7 @@ export const make = (host: Host): Boundaries => {
   /** Whether nothing may start at a node. */
   const isHalted = (position: number): boolean => {
     if (position >= size || (!isRootHalted && open.size === 0)) return false
-    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
+    for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const boundary = open.get(up)
       if (boundary === undefined) continue
       if (boundary.isHalting || inner !== partAt(up, boundary.phase)) return true
@@ -256,8 +256,8 @@ export const make = (host: Host): Boundaries => {
         return
       case "halted": {
         const isCaught = record.isCaught === true
-        if (isCaught) halt(position + 1, end[position + 1] as number, record.cause, -1)
-        else halt(position, end[position] as number, record.cause, -1)
+        if (isCaught) halt(position + 1, end(position + 1), record.cause, -1)
+        else halt(position, end(position), record.cause, -1)
         haltBoundary(position, record.cause, isCaught)
         // What halted it and does not end here went on outwards when it happened.
         if (!isCaught && record.cause !== undefined) spread(position, record.cause)
@@ -296,7 +296,7 @@ export const make = (host: Host): Boundaries => {
     // Its catch counts with what it is for: a schedule just made does not know whether that had begun.
     const last = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
     const from = phase === "finally" && last !== undefined ? last : position + 1
-    const to = phase === "finally" ? (end[position] as number) : (last ?? (end[position] as number))
+    const to = phase === "finally" ? end(position) : (last ?? end(position))
     for (let inside = from; inside < to; inside++) {
       const node = at(inside)
       if (open.has(inside)) return false
@@ -311,7 +311,7 @@ export const make = (host: Host): Boundaries => {
   }
   const leavePhase = (position: number): void => {
     const boundary = open.get(position) as Open
-    const node = at(position) as Plan.Boundary
+    const node = plan.boundary(position)
     boundary.isHalting = false
     halting.delete(position)
     if (node._tag === "Saga") {
@@ -326,7 +326,7 @@ export const make = (host: Host): Boundaries => {
   }
   const beginPart = (position: number, phase: "catch" | "finally", part: number): void => {
     ;(open.get(position) as Open).phase = phase
-    cells.fill(Cell.idle, part, end[part])
+    cells.fill(Cell.idle, part, end(part))
     activate(part)
   }
   /** A part of a boundary has come to its end. */
@@ -337,7 +337,7 @@ export const make = (host: Host): Boundaries => {
   }
   const leave = (position: number): void => {
     const { isCaught, cause } = open.get(position) as Open
-    const { id, _tag } = at(position) as Plan.Boundary
+    const { id, _tag } = plan.boundary(position)
     const isHaltedOnly = !isCaught && view.boundaryRecord(position)?.status === "halted"
     const status = isCaught ? (_tag === "Saga" ? "compensated" : "caught") : isHaltedOnly ? "failed" : "finished"
     open.delete(position)
@@ -352,8 +352,8 @@ export const make = (host: Host): Boundaries => {
   const undoList = (position: number): Array<Undo> => {
     const list: Array<Undo> = []
     plan.undoes.forEach((undone, index) => {
-      if (undone < position || undone >= (end[position] as number)) return
-      const { id } = at(undone) as Plan.Step
+      if (undone < position || undone >= end(position)) return
+      const id = plan.id(undone)
       for (const row of view.rowsIn(position, undone)) {
         const record = RunState.step(state(), id, row)
         if (record?.status === "finished") list.push({ order: record.order ?? 0, compensation: size + index, row })
@@ -362,7 +362,7 @@ export const make = (host: Host): Boundaries => {
     return list.sort((left, right) => left.order - right.order)
   }
   const undoOf = ({ compensation, row }: Undo): RunState.StepRecord | undefined =>
-    RunState.step(state(), (at(compensation) as Plan.Step).id, row)
+    RunState.step(state(), plan.id(compensation), row)
   /** Undoes the step of a saga that finished last of those that are not undone yet, or leaves the saga. */
   const undoNext = (position: number): void => {
     const boundary = open.get(position) as Open
@@ -383,7 +383,7 @@ export const make = (host: Host): Boundaries => {
       boundary.isCaught = false
       const { cause } = boundary
       const told = cause === undefined ? {} : { cause }
-      const { id } = at(position) as Plan.Saga
+      const id = plan.id(position)
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught: false })
     }
     leave(position)
@@ -393,8 +393,8 @@ export const make = (host: Host): Boundaries => {
     if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return
     const position = plan.positions.get(record.nodeId)
     if (position === undefined || position >= size || iterationOf(position) !== record.iteration) return
-    let catcher = parent[position] as number
-    while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent[catcher] as number
+    let catcher = parent(position)
+    while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent(catcher)
     interruptAround(position, catcher)
   }
   /** What the run has failed of already, found first, so that nothing begins that stands before it and after it in time. */
@@ -423,7 +423,7 @@ export const make = (host: Host): Boundaries => {
   }
   /** Whether a boundary around a node catches what fails there, or will. */
   const isMet = (position: number): boolean => {
-    for (let inner = position, up = parent[position] as number; up >= 0; inner = up, up = parent[up] as number) {
+    for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const node = at(up)
       if (!Plan.isBoundary(node)) continue
       const isOpen = view.boundaryRecord(up)?.status === "running"

@@ -37,7 +37,7 @@ export const make = ({ nodes, parent }: Plan.Plan, maxConcurrency: number): Grou
   const root = newGroup(maxConcurrency, undefined)
   const own = new Map<number, Group>()
   const groupOf = (position: number): Group => {
-    for (let here = parent[position] ?? -1; own.size > 0 && here >= 0; here = parent[here] as number) {
+    for (let here = parent(position); own.size > 0 && here >= 0; here = parent(here)) {
       const group = own.get(here)
       if (group !== undefined) return group
     }

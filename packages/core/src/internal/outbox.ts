@@ -28,7 +28,7 @@ interface Subflow extends Plan.Wait {
 }
 
 const subflow = (plan: Plan.Plan, nodeId: string): Subflow | undefined => {
-  const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+  const node = plan.find(nodeId)
   return node?._tag === "Wait" && node.on.kind === "subflow" ? (node as Subflow) : undefined
 }
 

@@ -50,8 +50,8 @@ const mostNames = 5
 /** The passes of a schedule. */
 export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, again }: Host): Passes => {
   const { parent, end } = plan
-  const idAt = (position: number): NodeId => (plan.nodes[position] as Plan.Step).id
-  const isInside = (around: number, position: number): boolean => around < position && position < (end[around] as number)
+  const idAt = plan.id
+  const isInside = (around: number, position: number): boolean => around < position && position < end(around)
   const leftOut = new Set<number>()
   const hasBegun = (loop: number, ids: ReadonlyArray<NodeId>): boolean => {
     const row = view.iterationOf(loop + 1)
@@ -61,7 +61,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   const note: Passes["note"] = () => {
     if (!plan.isDrawn || before === undefined) return
     for (let loop = 0; loop < plan.size; loop++) {
-      const node = plan.nodes[loop] as Plan.Node
+      const node = plan.node(loop)
       const record = node._tag === "Loop" ? view.loopRecord(loop) : undefined
       if (record?.status !== "running" || record.passes === 0 || record.mounting !== undefined) continue
       const drawn = before.positions.get(record.nodeId)
@@ -124,11 +124,12 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
     const waiting = pendingIn(loop)
     const isFixed = (reader: number): boolean => isInside(loop, reader) && !optional.has(reader)
     const isWanted = (position: number): boolean => {
-      const { id, table } = plan.nodes[position] as Plan.Step
-      for (let up = position; up > loop; up = parent[up] as number) if (plan.dependents.get(up)?.some(isFixed) === true) return true
+      const node = plan.node(position)
+      const table = Plan.isLeaf(node) ? node.table : undefined
+      for (let up = position; up > loop; up = parent(up)) if (plan.dependents.get(up)?.some(isFixed) === true) return true
       if (fresh.some((node) => isInside(position, node.position) && !optional.has(node.position))) return true
       return waiting.some(
-        ([reader, read]) => isFixed(reader) && (read.nodeId === undefined ? read.table === table : read.nodeId === id),
+        ([reader, read]) => isFixed(reader) && (read.nodeId === undefined ? read.table === table : read.nodeId === idAt(position)),
       )
     }
     for (let isSettled = false; !isSettled; ) {
@@ -139,8 +140,8 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   }
   const pendingIn = (loop: number): ReadonlyArray<readonly [reader: number, read: Plan.PendingRead]> => {
     const found: Array<readonly [number, Plan.PendingRead]> = []
-    for (let position = loop + 1; plan.pending.length > 0 && position < (end[loop] as number); position++) {
-      const node = plan.nodes[position] as Plan.Node
+    for (let position = loop + 1; plan.pending.length > 0 && position < end(loop); position++) {
+      const node = plan.node(position)
       for (const read of ("pending" in node ? node.pending : undefined) ?? []) found.push([position, read])
     }
     return found
@@ -149,12 +150,12 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   /** By the state: a schedule that was just made has not come to what is over. */
   const isOmitted = (position: number): boolean => {
     if (leftOut.has(position)) return true
-    const loop = plan.loopOf[position] as number
-    return loop >= 0 && view.loopRecord(loop)?.mounting?.leftOut?.includes(idAt(position)) === true
+    const [loop, node] = [plan.loopOf(position), plan.node(position)]
+    return loop >= 0 && "id" in node && view.loopRecord(loop)?.mounting?.leftOut?.includes(node.id) === true
   }
   const isVacant: Passes["isVacant"] = (position) => {
     if (!plan.isDrawn || position < 0) return false
-    const { _tag } = plan.nodes[position] as Plan.Node
+    const { _tag } = plan.node(position)
     if (_tag !== "Sequence" && _tag !== "Parallel") return isOmitted(position)
     const inside = childPositions(plan, position)
     return inside.length > 0 && inside.every(isVacant)

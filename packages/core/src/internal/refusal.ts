@@ -51,7 +51,7 @@ export const culprit = (
 }
 
 const softly = (plan: Plan.Plan, nodeId: NodeId): { readonly soft?: boolean } => {
-  const node = plan.nodes[plan.positions.get(nodeId) ?? -1]
+  const node = plan.find(nodeId)
   return node?._tag === "Step" && node.continueOnFail ? { soft: true } : {}
 }
 

@@ -21,7 +21,7 @@ const resetOf = ({ nodeId, iteration }: RunState.NodeRecord) => ({ _tag: "NodeRe
 const isDenied = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord): boolean => {
   if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return false
   if (record.error?.notRetried !== "denied") return false
-  const node = plan.nodes[plan.positions.get(record.nodeId) ?? -1]
+  const node = plan.find(record.nodeId)
   const asked = node?._tag === "Step" ? node.gate : node?._tag === "Wait" ? node : undefined
   // Where edited code says something else of a denial, people are asked again.
   return asked?.on.kind === "approval" && asked.on.onDeny === "fail" && !isCaught(plan, view, record)
@@ -73,7 +73,7 @@ export const recover = (
 const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyArray<RunEvent> => {
   const positionOf = (nodeId: NodeId): number => {
     const position = plan.positions.get(nodeId) ?? -1
-    return position < plan.size ? position : (plan.undoes[position - plan.size] as number)
+    return position < plan.size ? position : plan.undone(position)
   }
   const loops = events.flatMap((event) => {
     const position = event._tag === "NodeReset" ? positionOf(event.nodeId) : -1
@@ -84,7 +84,7 @@ const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyAr
     if (event._tag !== "NodeReset" && event._tag !== "LoopAdvanced") return true
     const position = positionOf(event.nodeId)
     if (event._tag === "LoopAdvanced" && loops.includes(position)) return false
-    if (loops.some((loop) => loop < position && position < (plan.end[loop] as number))) return false
+    if (loops.some((loop) => loop < position && position < plan.end(loop))) return false
     const key = `${event._tag} ${event.nodeId}/${event.iteration}`
     return !seen.has(key) && seen.add(key) !== undefined
   })
@@ -97,7 +97,7 @@ const interrupted = (record: RunState.StepRecord, plan: Plan.Plan, reason: "cras
   if (reason === "shutdown" || interruptions < crashLoopLimit) return [cut]
   const message = `the process died ${interruptions} times in a row while it ran`
   const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, notRetried: "crashLoop", kind: "crashLoop" }
-  const step = plan.nodes[plan.positions.get(nodeId) ?? -1]
+  const step = plan.find(nodeId)
   const soft = step?._tag === "Step" && step.continueOnFail ? { soft: true } : {}
   return [cut, { _tag: "NodeFailed", nodeId, iteration, error, ...soft }]
 }
@@ -111,7 +111,7 @@ const isCaught = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord)
   // What undoes a step begins again with its saga.
   if (position === undefined || position >= plan.size) return position !== undefined
   if (view.iterationOf(position) !== record.iteration) return true
-  for (let up = plan.parent[position] as number; up >= 0; up = plan.parent[up] as number) {
+  for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {
     if (Plan.isBoundary(plan.nodes[up]) && view.boundaryRecord(up)?.isCaught === true) return true
   }
   return false
@@ -129,8 +129,8 @@ const restart = (
   if (position === undefined || !Plan.isBoundary(node) || view.iterationOf(position) !== record.iteration) return []
   const events: Array<RunEvent> = [resetOf(record)]
   plan.undoes.forEach((undone) => {
-    if (undone < position || undone >= (plan.end[position] as number)) return
-    const { id } = plan.nodes[undone] as Plan.Step
+    if (undone < position || undone >= plan.end(position)) return
+    const id = plan.id(undone)
     for (const row of view.rowsIn(position, undone)) {
       const undo = RunState.step(state, RunState.compensationId(id), row)
       if (undo === undefined) continue
@@ -172,7 +172,7 @@ const beginAgain = (
 /** What is around a node inside of another one, the innermost first. */
 const outwards = (plan: Plan.Plan, position: number, around: number): ReadonlyArray<number> => {
   const found: Array<number> = []
-  for (let up = plan.parent[position] as number; up > around; up = plan.parent[up] as number) found.push(up)
+  for (let up = plan.parent(position); up > around; up = plan.parent(up)) found.push(up)
   return found
 }
 
@@ -185,8 +185,8 @@ const resetAll = (
   part: number,
 ): ReadonlyArray<RunEvent> => {
   const events: Array<RunEvent> = []
-  for (let position = part; position < (plan.end[part] as number); position++) {
-    const node = plan.nodes[position] as Plan.Node
+  for (let position = part; position < plan.end(part); position++) {
+    const node = plan.node(position)
     if (!("id" in node)) continue
     for (const row of view.rowsIn(around, position)) {
       const record =
@@ -205,7 +205,7 @@ export const mayRunAgain = (plan: Plan.Plan, state: RunState.RunState, nodeId: N
   const position = plan.positions.get(nodeId)
   if (position === undefined || position >= plan.size || state.cancel !== undefined) return false
   const view = viewOf(plan, state)
-  for (let up = plan.parent[position] as number; up >= 0; up = plan.parent[up] as number) {
+  for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {
     if (plan.nodes[up]?._tag === "Saga" && view.boundaryRecord(up)?.status === "halted") return false
   }
   return view.iterationOf(position) === iteration
@@ -263,9 +263,9 @@ const withReaders = (
   const ofRows = readersOfRows(plan, state, view, inFlight)
   const readers = new Map<number, Array<number>>()
   for (let reader = 0; reader < plan.size; reader++) {
-    for (const { target, pass } of plan.needs[reader] ?? []) {
+    for (const { target, pass } of plan.needs(reader)) {
       // A loop that looks at what it did goes on from there; and what a pass before gave is past.
-      const isOwn = reader < target && target < (plan.end[reader] as number)
+      const isOwn = reader < target && target < plan.end(reader)
       if (pass === "previous" || isOwn) continue
       const known = readers.get(target)
       if (known === undefined) readers.set(target, [reader])
@@ -287,9 +287,9 @@ const withReaders = (
     for (const reader of readers.get(target) ?? []) if (recordAt(plan, state, view, reader) !== undefined) choose(reader)
   }
   for (let position = queue.pop(); position !== undefined; position = queue.pop()) {
-    for (let target = plan.parent[position] as number; target >= 0; target = plan.parent[target] as number) chooseReaders(target)
+    for (let target = plan.parent(position); target >= 0; target = plan.parent(target)) chooseReaders(target)
     // With a loop or a boundary all that is in it is done again.
-    for (let target = position; target < (plan.end[position] as number); target++) {
+    for (let target = position; target < plan.end(position); target++) {
       chooseReaders(target)
       const node = plan.nodes[target]
       if (ofRows.size === 0 || !Plan.isLeaf(node)) continue
@@ -311,7 +311,7 @@ const recordAt = (
   view: View.View,
   position: number,
 ): RunState.NodeRecord | undefined => {
-  const node = plan.nodes[position] as Plan.Node
+  const node = plan.node(position)
   if (!("id" in node)) return undefined
   const row = view.iterationOf(position)
   return RunState.step(state, node.id, row) ?? RunState.loop(state, node.id, row) ?? RunState.boundary(state, node.id, row)
@@ -352,7 +352,7 @@ export const again = (
     const record = recordAt(plan, state, view, position)
     if (record === undefined) continue
     reset.add(record.nodeId)
-    const node = plan.nodes[position] as Plan.Node
+    const node = plan.node(position)
     const isSubflow = node._tag === "Wait" && node.on.kind === "subflow"
     const anew = isSubflow ? { ...resetOf(record), isAnew: true } : resetOf(record)
     events.push(...reopenAround(plan, view, state, position), anew)
@@ -375,7 +375,7 @@ export const cutShort = (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>, inFli
   }
   for (const key of loops.length === 0 ? [] : inFlight) {
     const position = plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1
-    if (loops.some((loop) => loop < position && position < (plan.end[loop] as number))) keys.add(key)
+    if (loops.some((loop) => loop < position && position < plan.end(loop))) keys.add(key)
   }
   return keys
 }
@@ -383,8 +383,8 @@ export const cutShort = (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>, inFli
 /** Loops and boundaries around a node that are over, as if they were not. */
 const reopenAround = (plan: Plan.Plan, view: View.View, state: RunState.RunState, position: number): ReadonlyArray<RunEvent> => {
   const events: Array<RunEvent> = []
-  for (let up = plan.parent[position] as number; up >= 0; up = plan.parent[up] as number) {
-    const node = plan.nodes[up] as Plan.Node
+  for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {
+    const node = plan.node(up)
     const iteration = view.iterationOf(up)
     if (node._tag === "Loop") {
       const record = RunState.loop(state, node.id, iteration)

@@ -91,26 +91,25 @@ export interface Source {
 /** Positions of the children of a node. */
 export const childPositions = ({ end }: Plan.Plan, position: number): Array<number> => {
   const found: Array<number> = []
-  for (let child = position + 1; child < (end[position] as number); child = end[child] as number) found.push(child)
+  for (let child = position + 1; child < end(position); child = end(child)) found.push(child)
   return found
 }
 
 /** The view of a plan. */
 export const make = ({ plan, values, state, armOf, isVacant = never }: Source): View => {
   const { loopOf, end } = plan
-  const at = (position: number): Plan.Node => plan.nodes[position] as Plan.Node
+  const at = plan.node
   /** Of loops, instead of what the state says: where a compensation is for a pass that is past. */
   let pinned: ReadonlyMap<number, number> | undefined
   const undoing = new Map<number, number>()
 
-  const loopRecord: View["loopRecord"] = (position) => RunState.loop(state(), (at(position) as Plan.Loop).id, iterationOf(position))
-  const boundaryRecord: View["boundaryRecord"] = (position) =>
-    RunState.boundary(state(), (at(position) as Plan.Boundary).id, iterationOf(position))
+  const loopRecord: View["loopRecord"] = (position) => RunState.loop(state(), plan.id(position), iterationOf(position))
+  const boundaryRecord: View["boundaryRecord"] = (position) => RunState.boundary(state(), plan.id(position), iterationOf(position))
   /** The row of a loop's pass, given the row of the pass around it. */
   const rowWithin = (loop: number, iteration: number): number => {
     const row = pinned?.get(loop)
     if (row !== undefined) return row
-    const record = RunState.loop(state(), (at(loop) as Plan.Loop).id, iteration)
+    const record = RunState.loop(state(), plan.id(loop), iteration)
     return record === undefined || record.passes === 0 ? -1 : record.base + record.passes - 1
   }
   /**
@@ -118,10 +117,10 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
    * the rows for whoever asks for many at once.
    */
   const rowOfLoop = (position: number, known?: Map<number, number>): number => {
-    if ((loopOf[position] as number) < 0) return rowWithin(position, 0)
+    if (loopOf(position) < 0) return rowWithin(position, 0)
     const around: Array<number> = []
     let row = 0
-    for (let loop = position; loop >= 0; loop = loopOf[loop] as number) {
+    for (let loop = position; loop >= 0; loop = loopOf(loop)) {
       const found = pinned?.get(loop) ?? known?.get(loop)
       if (found !== undefined) {
         row = found
@@ -137,13 +136,13 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
   const iterationIn = (position: number, known?: Map<number, number>): number => {
     if (position >= plan.size) return undoing.get(position) ?? 0
-    const around = loopOf[position] as number
+    const around = loopOf(position)
     return around < 0 ? 0 : rowOfLoop(around, known)
   }
   const iterationOf = (position: number): number => iterationIn(position)
   const passOf = (position: number): number => {
-    if (position >= plan.size) return pinning(position, () => passOf(plan.undoes[position - plan.size] as number))
-    const around = loopOf[position] as number
+    if (position >= plan.size) return pinning(position, () => passOf(plan.undone(position)))
+    const around = loopOf(position)
     if (around < 0) return 0
     const record = loopRecord(around)
     return pinned?.has(around) === true ? rowOfLoop(around) - (record?.base ?? 0) : (record?.passes ?? 1) - 1
@@ -153,10 +152,10 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   const pinning = <A>(compensation: number, look: () => A): A => {
     const pins = new Map<number, number>()
     let row = undoing.get(compensation) ?? 0
-    let loop = loopOf[plan.undoes[compensation - plan.size] as number] as number
+    let loop = loopOf(plan.undone(compensation))
     while (loop >= 0) {
       pins.set(loop, row)
-      const outer = loopOf[loop] as number
+      const outer = loopOf(loop)
       if (outer >= 0) row = rowAround(loop, row)
       loop = outer
     }
@@ -169,9 +168,9 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
   /** The row of the loop around one, in which that made a given row. */
   const rowAround = (loop: number, row: number): number => {
-    const { id } = at(loop) as Plan.Loop
-    const outer = at(loopOf[loop] as number) as Plan.Loop
-    const total = HashMap.get(state().loopPasses, outer.id)
+    const id = plan.id(loop)
+    const outer = plan.id(loopOf(loop))
+    const total = HashMap.get(state().loopPasses, outer)
     for (let candidate = total._tag === "Some" ? total.value - 1 : 0; candidate > 0; candidate--) {
       const record = RunState.loop(state(), id, candidate)
       if (record !== undefined && record.base <= row && row < record.base + record.passes) return candidate
@@ -182,13 +181,13 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   const rowsIn: View["rowsIn"] = (outer, position) => {
     const around: Array<number> = []
     let within = position
-    for (let loop = loopOf[position] as number; loop >= outer && loop >= 0; loop = loopOf[loop] as number) {
+    for (let loop = loopOf(position); loop >= outer && loop >= 0; loop = loopOf(loop)) {
       around.push(loop)
       within = loop
     }
     let rows = [iterationOf(within)]
     for (let loop = around.pop(); loop !== undefined; loop = around.pop()) {
-      const { id } = at(loop) as Plan.Loop
+      const id = plan.id(loop)
       rows = rows.flatMap((row) => {
         const { base, passes } = RunState.loop(state(), id, row) ?? { base: 0, passes: 0 }
         return Array.from({ length: passes }, (_, pass) => base + pass)
@@ -200,7 +199,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   /** The last child but those that are left out of their pass. */
   const lastChild = (position: number): number => {
     let last = position + 1
-    for (let child = last; child < (end[position] as number); child = end[child] as number) if (!isVacant(child)) last = child
+    for (let child = last; child < end(position); child = end(child)) if (!isVacant(child)) last = child
     return last
   }
   const isCaught = (position: number, { id }: Plan.Boundary, known: Map<number, number>): boolean =>
@@ -224,7 +223,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
         return isCaught(position, node, known) ? undefined : position + 1
       case "TryCatch":
         if (!isCaught(position, node, known)) return position + 1
-        return node.catch === undefined ? undefined : (end[position + 1] as number)
+        return node.catch === undefined ? undefined : end(position + 1)
       case "Parallel":
         return undefined
     }
@@ -306,16 +305,16 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   const needs: View["needs"] = (position) => {
     if (position < plan.size) return needsAt(position)
     return pinning(position, () => {
-      const undone = plan.undoes[position - plan.size] as number
+      const undone = plan.undone(position)
       const { values: found, missing } = needsAt(undone)
-      const { id } = at(undone) as Plan.Step
+      const id = plan.id(undone)
       return { values: { ...found, output: values.outputs.get(nodeKey(id, iterationOf(undone))) }, missing }
     })
   }
   const needsAt = (position: number): ReturnType<View["needs"]> => {
     const found: Record<string, unknown> = {}
     let missing: string | undefined
-    for (const need of plan.needs[position] as ReadonlyArray<Plan.ResolvedNeed>) {
+    for (const need of plan.needs(position)) {
       if (need.pass === "caught") {
         const cause = RunState.caughtBy(boundaryRecord(need.target))
         found[need.name] = cause === undefined ? undefined : caughtOf(cause, state())
@@ -333,10 +332,10 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
   /** Whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
   const hasPass = (target: number, reader: number): boolean => {
-    for (let around = at(target)._tag === "Loop" ? target : (loopOf[target] as number); around >= 0; ) {
-      if (around < reader && reader < (end[around] as number)) return true
+    for (let around = at(target)._tag === "Loop" ? target : loopOf(target); around >= 0; ) {
+      if (around < reader && reader < end(around)) return true
       if (rowOfLoop(around) < 0) return false
-      around = loopOf[around] as number
+      around = loopOf(around)
     }
     return true
   }

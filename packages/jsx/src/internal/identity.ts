@@ -61,7 +61,7 @@ export const holdersIn = (text: string): Holders => {
         id,
         around.map(({ kind: outer, id: name }) => ({ kind: outer, id: name })),
       )
-    else if (id.startsWith(`${kind}:`)) around.unshift({ kind, id, end: end[position] ?? 0 })
+    else if (id.startsWith(`${kind}:`)) around.unshift({ kind, id, end: end(position) })
   }
   return found
 }

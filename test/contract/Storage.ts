@@ -905,7 +905,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           Effect.gen(function* () {
             const { run } = yield* storage.inspect(runId)
             expect(yield* storage.runs({ runIds: [runId] })).toEqual([run])
-            for (const status of Status.Shown.literals) {
+            for (const status of Status.ShownStatus.literals) {
               const found = (yield* storage.runs({ status: [status] })).filter((one) => one.runId === runId)
               expect(found).toEqual(status === run.status ? [run] : [])
             }

@@ -3,6 +3,7 @@
  * of the runtime itself are those of `@smithers/core/Errors`.
  */
 import { NonRetryable } from "@smithers/core/Errors"
+import { NodeStatus, ShownStatus } from "@smithers/core/Status"
 import * as Schema from "effect/Schema"
 import { anyFile, commandLine, resumeLine } from "./CommandLine.ts"
 import { Exit, type ExitCode } from "./Exit.ts"
@@ -97,7 +98,7 @@ export class NoSuchNode extends Schema.TaggedError<NoSuchNode>()("NoSuchNode", {
 export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
   runId: Schema.String,
   nodeId: Schema.optional(Schema.String),
-  status: Schema.String,
+  status: Schema.Union(ShownStatus, NodeStatus),
 }) {
   override get message(): string {
     const what = this.nodeId === undefined ? `Run "${this.runId}"` : `Node "${this.nodeId}" of run "${this.runId}"`

@@ -14,9 +14,18 @@ const mostNodes = 12
 /** Columns of the bar that shows how far a run is. */
 const barWidth = 20
 
-const marks = { running: "→", retrying: "↻", waiting: "◦", interrupted: "■", failed: "✗", finished: "✓", skipped: "-" } as const
+/** By status, in the order in which nodes are shown. */
+const marks: { readonly [S in Progress.ShownNode["status"]]: string } = {
+  running: "→",
+  retrying: "↻",
+  waiting: "◦",
+  interrupted: "■",
+  failed: "✗",
+  finished: "✓",
+  skipped: "-",
+}
 
-const order = ["running", "retrying", "waiting", "interrupted", "failed", "finished", "skipped"]
+const order = Object.keys(marks)
 
 const nodeLine = (node: Progress.ShownNode, now: number): string => {
   const mark = marks[node.status]

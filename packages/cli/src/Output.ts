@@ -3,7 +3,7 @@
  * them. Fields are only ever added. Times are epoch milliseconds.
  */
 import * as Errors from "@smithers/core/Errors"
-import { RunEvent, StrayRead } from "@smithers/core/RunEvent"
+import { RestKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as Status from "@smithers/core/Status"
 import * as Storage from "@smithers/core/Storage"
 import * as Schema from "effect/Schema"
@@ -62,7 +62,7 @@ export const Runs = Schema.Struct({
 /** `up` */
 export const Stopped = Schema.Struct({
   runId: Schema.String,
-  status: Status.Result,
+  status: Status.ResultStatus,
   output: Schema.optional(Schema.Unknown),
   /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
   exhausted: Schema.optional(Schema.Array(Schema.Struct({ ...node, passes: Schema.Number }))),
@@ -120,12 +120,26 @@ export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flat
   return type?._tag === "Literal" ? [type.literal as RunEvent["_tag"]] : []
 })
 
+/** What holds a run: how it stands, what it waits for, or what is in its way. */
+const WhyReason = Schema.Literal(
+  ...Status.EndedStatus.literals,
+  ...Status.ReleasedStatus.pipe(Schema.pickLiteral("running", "suspended", "paused")).literals,
+  ...RestKind.literals,
+  "orphaned",
+  "retrying",
+  "stuck",
+  "told",
+  "cancelling",
+  "store-unavailable",
+)
+export type WhyReason = typeof WhyReason.Type
+
 /** `why` */
 export const Reason = Schema.Struct({
   runId: Schema.String,
-  status: Status.Shown,
-  /** What holds it, for programs: `approval`, `human`, `signal`, `timer`, `running`, `retrying`, `suspended`, `orphaned`, `stuck`, `paused`, `cancelling`, `finished`, `failed`, `cancelled`. */
-  reason: Schema.String,
+  status: Status.ShownStatus,
+  /** What holds it, for programs. */
+  reason: WhyReason,
   sentence: Schema.String,
   /** Commands that unblock it, the best first; none where there is nothing to do. */
   commands: strings,
@@ -154,7 +168,7 @@ export const Output = Schema.Struct({
 export interface GraphNode {
   readonly kind: string
   readonly id: string | null
-  readonly status: string | null
+  readonly status: Status.NodeStatus | null
   readonly details: { readonly [name: string]: unknown }
   readonly children: ReadonlyArray<GraphNode>
 }
@@ -162,7 +176,7 @@ export interface GraphNode {
 const GraphNode: Schema.Schema<GraphNode> = Schema.Struct({
   kind: Schema.String,
   id: Schema.NullOr(Schema.String),
-  status: Schema.NullOr(Schema.String),
+  status: Schema.NullOr(Status.NodeStatus),
   details: Schema.Record({ key: Schema.String, value: Schema.Unknown }),
   children: Schema.Array(Schema.suspend((): Schema.Schema<GraphNode> => GraphNode)),
 }).annotations({ identifier: "GraphNode" })

@@ -1,6 +1,7 @@
 /**
  * The text of a plan as a tree, and that tree as people and tools draw it. Plain functions.
  */
+import type { NodeStatus } from "@smithers/core/Status"
 import type { NodeSummary } from "@smithers/core/Storage"
 import type { GraphNode } from "./Output.ts"
 import { oneLine, shorten } from "./Text.ts"
@@ -24,7 +25,7 @@ const idOf = ({ details }: Line): string | undefined => (typeof details.id === "
 
 /** The tree of a plan's text, with the status of each node in its latest iteration. */
 export const parse = (text: string, nodes: ReadonlyArray<NodeSummary> = []): ReadonlyArray<GraphNode> => {
-  const status = new Map<string, string>()
+  const status = new Map<string, NodeStatus>()
   for (const node of [...nodes].sort((left, right) => left.iteration - right.iteration)) status.set(node.nodeId, node.status)
   const roots: Array<GraphNode> = []
   const open: Array<Array<GraphNode>> = [roots]
@@ -32,7 +33,13 @@ export const parse = (text: string, nodes: ReadonlyArray<NodeSummary> = []): Rea
     const { id: _, ...details } = line.details
     const children: Array<GraphNode> = []
     const id = idOf(line)
-    open[line.depth]?.push({ kind: kindOf(line), id: id ?? null, status: (id && status.get(id)) ?? null, details, children })
+    open[line.depth]?.push({
+      kind: kindOf(line),
+      id: id ?? null,
+      status: (id === undefined ? undefined : status.get(id)) ?? null,
+      details,
+      children,
+    })
     open[line.depth + 1] = children
   }
   return roots
@@ -62,7 +69,7 @@ export const compare = (before: string, after: string) => {
   }
 }
 
-const marks: { readonly [status: string]: string } = {
+const marks: { readonly [S in NodeStatus]?: string } = {
   finished: "✓",
   skipped: "-",
   failed: "✗",

@@ -157,7 +157,7 @@ const problemOf = (said: string): string | undefined => {
 const ends = { finished: "Finished", failed: "Failed", cancelled: "Cancelled" } as const
 
 /** How a run stands that its process has let go of. What it waited for may have come since, so that it can go on. */
-const outcomeFor = (status: Status.Shown): Outcome | undefined => {
+const outcomeFor = (status: Status.ShownStatus): Outcome | undefined => {
   if (Status.isEnded(status)) return ends[status]
   return Status.isWaiting(status) || status === "paused" || status === "suspended" ? "Idle" : undefined
 }

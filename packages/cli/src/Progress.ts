@@ -3,6 +3,7 @@
  */
 import { type ErrorInfo, text, whyNotRetried } from "@smithers/core/ErrorInfo"
 import { notUndone, withdrawals } from "@smithers/core/Errors"
+import type { StepStatus } from "@smithers/core/Status"
 import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -12,7 +13,7 @@ import { clock, longestFailure, oneLine, plural, shorten, span } from "./Text.ts
 export interface ShownNode {
   readonly nodeId: string
   readonly iteration: number
-  readonly status: "running" | "retrying" | "waiting" | "interrupted" | "finished" | "skipped" | "failed"
+  readonly status: Exclude<StepStatus, "withdrawn" | "superseded">
   readonly attempt: number
   /** Nodes that were there when it came. */
   readonly order: number

@@ -9,6 +9,7 @@ import * as Status from "@smithers/core/Status"
 import type { NodeSummary, RunDetails, Stuck, WaitSummary } from "@smithers/core/Storage"
 import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
 import type { Denied } from "./Denials.ts"
+import type { WhyReason } from "./Output.ts"
 import { titleOf, waitText } from "./Progress.ts"
 import { approversOf, oneOf, questionLines } from "./Question.ts"
 import { keptText, signalText } from "./Signalled.ts"
@@ -56,7 +57,7 @@ const softText = (softly: ReadonlyArray<NodeSummary>): string => {
 
 /** Why a run is where it is. */
 export interface Why {
-  readonly reason: string
+  readonly reason: WhyReason
   readonly sentence: string
   readonly commands: ReadonlyArray<string>
   /** What persons are asked whom the commands are for. */

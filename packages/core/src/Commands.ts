@@ -23,6 +23,7 @@ import { canonical, type Json, toJson } from "./internal/json.ts"
 import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
 import { undoneBy } from "./RunState.ts"
+import * as Status from "./Status.ts"
 import { type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
 
 /** Who decides, and of what. */
@@ -238,8 +239,8 @@ export const retryNode = (
       const problem = `"${nodeId}" undoes a step and is run by its saga; resuming a run that has failed begins the saga anew`
       return yield* new InvalidCommand({ runId, problem })
     }
-    const undoing = nodes.find((node) => undoneBy(node.nodeId) !== undefined && !isOver.has(node.status))
-    if (undoing !== undefined && !isOver.has(run.status)) {
+    const undoing = nodes.find((node) => undoneBy(node.nodeId) !== undefined && !Status.isEnded(node.status))
+    if (undoing !== undefined && !Status.isEnded(run.status)) {
       const problem = `what it has done is being undone ("${undoing.nodeId}"): run the node again once the run has ended`
       return yield* new InvalidCommand({ runId, problem })
     }
@@ -318,8 +319,6 @@ const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept
   })
 }
 
-const isOver: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"])
-
 const deliver = (runId: string, command: Instruction, delivery?: Delivery) =>
   Effect.gen(function* () {
     const storage = yield* Storage
@@ -343,7 +342,7 @@ const checkTime = ({ runId, nodeId, iteration, status, reason, deadline, endedAt
     if (status === "open") return
     if (status !== "withdrawn" && deadline !== null && endedAt !== null && deadline <= endedAt)
       return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
-    if (isOver.has(run.status)) return yield* new RunEnded({ runId, status: run.status })
+    if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
     const why = reason === null ? {} : { reason }
     return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId), ...why })
   })
@@ -412,7 +411,7 @@ const openWait = (runId: string, name: string, kind: "approval" | "human", { ite
     if (found !== undefined) return found
     // A run that does not exist or has ended says so.
     const { run } = yield* storage.inspect(runId)
-    if (isOver.has(run.status)) return yield* new RunEnded({ runId, status: run.status })
+    if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
     const open = yield* openIn(runId)
     return yield* new NotWaiting({ runId, nodeId, open, ...(iteration === undefined ? {} : { iteration }) })
   })

@@ -42,6 +42,7 @@ import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
 import * as Settings from "./Settings.ts"
+import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 
 /** A request to work on a run. */
@@ -254,7 +255,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           if (parent.children.has(runId)) return
           // The plan knows it as an object; whoever made the plan made it of a definition.
           const definition = child.definition as RunDriver.Definition<unknown>
-          const revive = (yield* isAwaitedAgain(parent, runId, place)) ? (["failed", "cancelled"] as const) : []
+          const revive = (yield* isAwaitedAgain(parent, runId, place)) ? Status.ReopenableStatus.literals : []
           const entered = yield* Effect.exit(enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" }))
           if (!place.isAttached) return
           if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
@@ -312,7 +313,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId }: RunState.Parent) =>
       Effect.gen(function* () {
         const { status } = (yield* storage.inspect(runId)).run
-        if (status !== "failed" && status !== "cancelled") return false
+        if (!Status.isReopenable(status)) return false
         const isTold = (yield* storage.inbox).some(
           ({ runId: told, command }) => told === parentId && command._tag === "ChildEnded" && command.childRunId === runId,
         )
@@ -503,11 +504,11 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     const endWithoutCode = (runId: string, end: (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined) =>
       Effect.suspend(() => {
         if (actives.has(runId)) return Effect.succeed(false)
-        let released: Storage.Released = "suspended"
+        let released: Status.ReleasedStatus = "suspended"
         const ended = (epoch: number) =>
           Effect.gen(function* () {
             const before = yield* storage.load(runId)
-            if (before.status === "waiting" || before.status === "paused" || before.status === "running") released = before.status
+            if (!Status.isEnded(before.status)) released = before.status
             return yield* endClaimed(before, epoch, end)
           })
         return Effect.acquireUseRelease(
@@ -588,7 +589,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           )
           if (isOver) return
           const settlement = yield* join(definition, { runId, create: undefined, revive: [], onIncompatible: "rerun" })
-          if (settlement._tag !== "Cancelled") return yield* new RunEnded({ runId, status: settlement._tag.toLowerCase() })
+          if (settlement._tag !== "Cancelled")
+            return yield* new RunEnded({ runId, status: settlement._tag === "Finished" ? "finished" : "failed" })
         }),
     }
   })

@@ -5,6 +5,7 @@
 import * as Schema from "effect/Schema"
 import { ErrorInfo, NotRetried, sentence, text, whyNotRetried } from "./ErrorInfo.ts"
 import { idRule, isChildRunId, shownId } from "./Ids.ts"
+import * as Status from "./Status.ts"
 
 export { ErrorInfo } from "./ErrorInfo.ts"
 
@@ -220,12 +221,11 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
 }
 
 /** A command came too late: the run has ended already. */
-export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Schema.String }) {
+export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Status.EndedStatus }) {
   override get message(): string {
-    const then =
-      this.status === "failed" || this.status === "cancelled"
-        ? "it hears of nothing before it is resumed"
-        : "nothing can be told to it any more"
+    const then = Status.isReopenable(this.status)
+      ? "it hears of nothing before it is resumed"
+      : "nothing can be told to it any more"
     return `Run "${this.runId}" has already ended as ${this.status}; ${then}.`
   }
 }
@@ -240,7 +240,7 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
   /** What it does wait for. */
   open: Schema.Array(Schema.String),
   /** Why it has stopped waiting for that. */
-  reason: Schema.optional(Schema.Literal("left-plan", "given-up", "superseded", "reset", "cancelled")),
+  reason: Schema.optional(Schema.Literal(...Status.Withdrawal.literals, "reset", "cancelled")),
 }) {
   override get message(): string {
     const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`

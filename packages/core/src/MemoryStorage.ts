@@ -41,7 +41,7 @@ import {
 
 /** A run as it is kept. */
 interface Row extends Omit<RunSummary, "status" | "isPaused" | "children"> {
-  readonly status: RunState.RunStatus
+  readonly status: Status.RunStatus
 }
 
 interface Stored {
@@ -118,7 +118,7 @@ export const make = (): StorageShape => {
     runId: string,
     create: NewRun,
     now: Millis.Millis,
-    status: RunState.RunStatus,
+    status: Status.RunStatus,
     claim: Pick<RunSummary, "epoch" | "owner" | "leaseUntil">,
   ): void => {
     const { workflow, version, tags, source = null, parent } = create
@@ -148,7 +148,7 @@ export const make = (): StorageShape => {
     const known = inbox.get(key)?.command ?? consumed.get(key)
     if (known !== undefined) return Either.right(known)
     // One that has an owner is being taken up again, and hears of it.
-    if (isEnded(entry.run) && owner === null) {
+    if (Status.isEnded(status) && owner === null) {
       if (!revive || status === "finished") return Either.left(new RunEnded({ runId, status }))
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
@@ -324,7 +324,7 @@ export const make = (): StorageShape => {
         const deadlines = (entry: Stored) =>
           waitsOf(entry).flatMap(({ status, deadline }) => (status === "open" && deadline !== null ? [deadline] : []))
         const canGoOn = (entry: Stored) =>
-          !(entry.run.status === "waiting" || entry.run.status === "paused") ||
+          !Status.isResting(entry.run.status) ||
           told.has(entry.run.runId) ||
           (entry.run.status === "waiting" && deadlines(entry).some((deadline) => deadline <= now))
         const later = free.filter((entry) => entry.run.status === "waiting" && !canGoOn(entry)).flatMap(deadlines)

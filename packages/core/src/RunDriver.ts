@@ -56,8 +56,9 @@ import * as Plan from "./Plan.ts"
 import { type OutputSource, type RunEvent, type StrayRead, sayStray } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
+import type * as Status from "./Status.ts"
 import type * as StepProgram from "./StepProgram.ts"
-import type { Command, Frame, Instruction, NewRun, OutputTable, Released, StorageShape } from "./Storage.ts"
+import type { Command, Frame, Instruction, NewRun, OutputTable, StorageShape } from "./Storage.ts"
 
 /**
  * Where the plan of one run comes from: a pure function of what is known of the run. It may keep what it needs to tell which
@@ -148,7 +149,7 @@ export interface Control {
   /** Whether nothing went on as of its last frame because the run is paused. */
   isPaused: boolean
   /** How the run stood when it was taken up, until something has come of that. */
-  stood: RunState.RunStatus | undefined
+  stood: Status.RunStatus | undefined
   /** Set while the store cannot be written: what is finished is kept here, and nothing new starts. */
   outage: Patience.Outage | undefined
   readonly mailbox: Mailbox.Mailbox<Item>
@@ -333,7 +334,7 @@ export const drive = <R>(
   Effect.suspend(() => {
     const { control, runId, epoch } = options
     control.epoch = epoch
-    const status = (): Released => {
+    const status = (): Status.ReleasedStatus => {
       // A run of which nothing came, since its code cannot be loaded, stands as before: a crash that is not noted yet is noted later.
       const { stood } = control
       if (stood === "waiting" || stood === "paused" || stood === "running") return stood

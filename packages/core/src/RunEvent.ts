@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
 import { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { Millis } from "./Millis.ts"
+import * as Status from "./Status.ts"
 
 /** Stored JSON: absent where the schema's value has no JSON form (`Schema.Void`). */
 const Stored = Schema.optional(Schema.Unknown)
@@ -18,13 +19,6 @@ export type WaitKind = typeof WaitKind.Type
 /** What a run may rest on: a wait or, of a step that failed, its next attempt. */
 export const RestKind = Schema.Literal(...WaitKind.literals, "retry")
 export type RestKind = typeof RestKind.Type
-
-/**
- * Why a node is withdrawn: the plan does not have it or does not reach it any more (`left-plan`), the part of the plan around it was given
- * up (`given-up`), or the loop around it began again or went on (`superseded`).
- */
-export const Withdrawal = Schema.Literal("left-plan", "given-up", "superseded")
-export type Withdrawal = typeof Withdrawal.Type
 
 const node = { nodeId: Schema.String, iteration: Schema.Number }
 const attempt = { ...node, attempt: Schema.Number }
@@ -176,7 +170,7 @@ export const SignalRefused = Schema.TaggedStruct("SignalRefused", {
  */
 export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
   ...node,
-  status: Schema.Literal("finished", "failed", "cancelled"),
+  status: Status.EndedStatus,
   output: Stored,
   error: Schema.optional(ErrorInfo),
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
@@ -189,7 +183,7 @@ export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
 export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
   ...node,
   how: Schema.Literal("decided", "answered", "signalled", "fired", "timed-out", "ended", "started"),
-  status: Schema.Literal("finished", "skipped", "failed", "passed"),
+  status: Schema.Literal(...Status.SettledStatus.literals, "passed"),
   table: Schema.optional(Schema.String),
   output: Stored,
   error: Schema.optional(ErrorInfo),
@@ -208,7 +202,7 @@ export const NodeSkipped = Schema.TaggedStruct("NodeSkipped", { ...node, reads }
  */
 export const NodeWithdrawn = Schema.TaggedStruct("NodeWithdrawn", {
   ...node,
-  reason: Withdrawal,
+  reason: Status.Withdrawal,
   isKept: Schema.optional(Schema.Boolean),
 })
 
@@ -230,7 +224,7 @@ export const BoundaryHalted = Schema.TaggedStruct("BoundaryHalted", {
 /** A boundary is left: as it was meant, after it caught a failure, after it undid its steps and goes on, or as a failure. */
 export const BoundaryEnded = Schema.TaggedStruct("BoundaryEnded", {
   ...node,
-  status: Schema.Literal("finished", "caught", "compensated", "failed"),
+  status: Status.LeftStatus,
 })
 
 /**

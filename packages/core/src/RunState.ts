@@ -10,12 +10,7 @@ import type { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { compensationSuffix, type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Millis from "./Millis.ts"
 import type { FailureCause, OutputSource, RunEvent, StrayRead, WaitKind } from "./RunEvent.ts"
-
-/**
- * Nobody works on a run that is `suspended`, although it could go on, `waiting`, until something comes from outside, or `paused`, until
- * someone unpauses it.
- */
-export type RunStatus = "running" | "suspended" | "waiting" | "paused" | "finished" | "failed" | "cancelled"
+import * as Status from "./Status.ts"
 
 /** The node of another run that a run was started by, and whether that node waits for it. */
 export interface Parent {
@@ -53,7 +48,7 @@ export interface Wait {
 /** How a child run ended. */
 export type ChildEnd =
   | { readonly status: "finished"; readonly output?: Json }
-  | { readonly status: "failed" | "cancelled"; readonly error?: ErrorInfo }
+  | { readonly status: Exclude<Status.EndedStatus, "finished">; readonly error?: ErrorInfo }
 
 /** What a person gave. */
 export interface Answer {
@@ -77,20 +72,8 @@ export interface StepRecord {
   readonly kind: "step"
   readonly nodeId: NodeId
   readonly iteration: number
-  /**
-   * `interrupted` may start again at once; `retrying` may at `retryAt`. `withdrawn` begins again where the plan comes to it once more;
-   * `superseded` never does, since the loop around it has gone on in other rows.
-   */
-  readonly status:
-    | "running"
-    | "retrying"
-    | "interrupted"
-    | "waiting"
-    | "finished"
-    | "skipped"
-    | "failed"
-    | "withdrawn"
-    | "superseded"
+  /** One that is `retrying` may start again at `retryAt`. */
+  readonly status: Status.StepStatus
   /** Number of the latest attempt, from 1; 0 when it never ran. */
   readonly attempt: number
   /** Epoch ms at which the latest attempt started. */
@@ -128,7 +111,7 @@ export interface LoopRecord {
   readonly kind: "loop"
   readonly nodeId: NodeId
   readonly iteration: number
-  readonly status: "running" | "finished"
+  readonly status: Status.LoopStatus
   /** `iteration` of the nodes of the first pass. */
   readonly base: number
   /** Passes begun. */
@@ -168,7 +151,7 @@ export interface BoundaryRecord {
   readonly kind: "boundary"
   readonly nodeId: NodeId
   readonly iteration: number
-  readonly status: "running" | "halted" | "finished" | "caught" | "compensated" | "failed"
+  readonly status: Status.BoundaryStatus
   /** What it was halted by; absent where that was a cancellation. */
   readonly cause?: FailureCause
   /** The cause ends here. */
@@ -186,7 +169,7 @@ export interface RunState {
   readonly workflow: string
   readonly version: string | undefined
   readonly input: Json | undefined
-  readonly status: RunStatus
+  readonly status: Status.RunStatus
   readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
   /** How many of them have gone wrong ({@link isWrong}), so that nobody looks through all of them where none has. */
   readonly wrong: number
@@ -317,8 +300,7 @@ export const isSettledRow = (state: RunState, key: NodeKey): boolean => {
 }
 
 /** Whether the run has an outcome. */
-export const isEnded = (state: RunState): boolean =>
-  state.status === "finished" || state.status === "failed" || state.status === "cancelled"
+export const isEnded = (state: RunState): boolean => Status.isEnded(state.status)
 
 /** Folds one event, which happened `at` (epoch ms), into a state. Pure: the old state stays as it was. */
 export const apply = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {

@@ -25,8 +25,9 @@ import type { Accepted } from "./internal/waits.ts"
 import * as Waits from "./internal/waits.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
-import type { FailureCause, OutputSource, RestKind, RunEvent, Withdrawal } from "./RunEvent.ts"
+import type { FailureCause, OutputSource, RestKind, RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
+import type { Withdrawal } from "./Status.ts"
 
 /** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. Each read may give another copy. */
 export interface Values {

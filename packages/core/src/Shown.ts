@@ -2,14 +2,14 @@
  * What is shown of a run: one function of its row, of the life of its owner and of the commands that nobody has taken up yet. Every store
  * answers with it, so that lists, filters, single runs and waits agree, for people and for programs.
  */
-import type { RunStatus } from "./RunState.ts"
+import { waitingStatus } from "./RunResult.ts"
 import * as Status from "./Status.ts"
 import { answerTo, type Command, type NodeSummary, type OpenWait, type WaitSummary } from "./Storage.ts"
 
 /** What a store knows of a run. */
 export interface Facts {
   /** As its row says it. */
-  readonly stored: RunStatus
+  readonly stored: Status.RunStatus
   /** Whether a process has claimed it, and whether that process works on it still. */
   readonly owner: "none" | "alive" | "gone"
   readonly isPaused: boolean
@@ -26,14 +26,14 @@ export interface Facts {
 export type Lookup = (runIds: ReadonlyArray<string>) => ReadonlyMap<string, Facts>
 
 /** What is shown of runs, by id. Of child runs that they wait for the facts are looked up too. */
-export const statuses = (runIds: ReadonlyArray<string>, lookup: Lookup): ReadonlyMap<string, Status.Shown> => {
+export const statuses = (runIds: ReadonlyArray<string>, lookup: Lookup): ReadonlyMap<string, Status.ShownStatus> => {
   const known = new Map<string, Facts>()
   for (let wanted = runIds; wanted.length > 0; ) {
     const found = lookup(wanted)
     for (const [runId, facts] of found) known.set(runId, facts)
     wanted = [...new Set([...found.values()].flatMap(childrenOf))].filter((runId) => !known.has(runId))
   }
-  const shown = new Map<string, Status.Shown>()
+  const shown = new Map<string, Status.ShownStatus>()
   // Child runs before those that wait for them, without recursion: families may be deep.
   const entered = new Set<string>()
   for (const [first] of known) {
@@ -56,7 +56,7 @@ export const statuses = (runIds: ReadonlyArray<string>, lookup: Lookup): Readonl
 const childrenOf = ({ waits }: Facts): ReadonlyArray<string> =>
   waits.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : []))
 
-const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.Shown>): Status.Shown => {
+const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.ShownStatus>): Status.ShownStatus => {
   const { stored, owner, commands, waits, isRetrying } = facts
   if (owner === "gone") return "orphaned"
   if (owner === "none") {
@@ -79,11 +79,11 @@ const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.Shown>): St
   const waiting = kinds.filter((kind) => kind !== "suspended")
   return waiting.length === 0
     ? "suspended"
-    : Status.ofWaits(waiting.map((kind) => ({ kind: kind === "running" ? "subflow" : kind })))
+    : waitingStatus(waiting.map((kind) => ({ kind: kind === "running" ? "subflow" : kind })))
 }
 
 /** What a wait is for: of a child run what that one waits for, where it is known. */
-const kindOf = ({ kind, name }: OpenWait, children: ReadonlyMap<string, Status.Shown>): string => {
+const kindOf = ({ kind, name }: OpenWait, children: ReadonlyMap<string, Status.ShownStatus>): string => {
   if (kind !== "subflow") return kind
   switch (children.get(name ?? "")) {
     case "waiting-approval":

@@ -22,8 +22,8 @@ import {
   type WorkflowMismatch,
 } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
-import { RestKind, RunEvent, StrayRead, Withdrawal } from "./RunEvent.ts"
-import type { Parent, RunState, RunStatus } from "./RunState.ts"
+import { RestKind, RunEvent, StrayRead } from "./RunEvent.ts"
+import type { Parent, RunState } from "./RunState.ts"
 import * as Status from "./Status.ts"
 
 /** What a run is created from. `input` is its stored form. */
@@ -60,7 +60,7 @@ export interface OpenRequest {
   readonly runId: string
   readonly create: NewRun | undefined
   /** Take it even if it has ended as failed or cancelled, in order to continue it. A finished run is never taken. */
-  readonly revive: ReadonlyArray<"failed" | "cancelled">
+  readonly revive: ReadonlyArray<Status.ReopenableStatus>
   /** How long the claim holds without being renewed, in milliseconds. */
   readonly leaseMs: Millis
   readonly now: Millis
@@ -151,7 +151,7 @@ export type Instruction =
       readonly childRunId: string
       readonly nodeId: string
       readonly iteration: number
-      readonly status: "finished" | "failed" | "cancelled"
+      readonly status: Status.EndedStatus
       readonly output?: Json
       readonly error?: ErrorInfo
       /** What it could not undo, with the ids of the runs that did it. */
@@ -171,7 +171,7 @@ export interface Command {
 
 /** What a run was begun with, and how it stands. */
 export interface Origin extends Pick<NewRun, "workflow" | "input" | "given"> {
-  readonly status: RunStatus
+  readonly status: Status.RunStatus
 }
 
 /** How a command is delivered. */
@@ -213,7 +213,7 @@ export const RunSummary = Schema.Struct({
   workflow: Schema.String,
   version: Schema.NullOr(Schema.String),
   /** By its row, the life of its owner and what it was told that nobody has taken up. */
-  status: Status.Shown,
+  status: Status.ShownStatus,
   /** Whether someone has paused it: time stands still then. */
   isPaused: Schema.Boolean,
   tags: Schema.Array(Schema.String),
@@ -242,23 +242,7 @@ export type RunSummary = typeof RunSummary.Type
 export const NodeSummary = Schema.Struct({
   ...fields,
   kind: Schema.Literal("step", "loop", "boundary"),
-  status: Schema.Literal(
-    ...([
-      "running",
-      "retrying",
-      "interrupted",
-      "waiting",
-      "decided",
-      "answered",
-      "finished",
-      "skipped",
-      "failed",
-      "withdrawn",
-      "superseded",
-    ] as const),
-    /** Of boundaries. */
-    ...(["halted", "caught", "compensated"] as const),
-  ),
+  status: Status.NodeStatus,
   attempt: Schema.Number,
   startedAt: Schema.NullOr(Schema.Number),
   finishedAt: Schema.NullOr(Schema.Number),
@@ -278,7 +262,7 @@ export type NodeSummary = typeof NodeSummary.Type
 export const AttemptSummary = Schema.Struct({
   ...fields,
   attempt: Schema.Number,
-  status: Schema.Literal("running", "succeeded", "failed", "interrupted"),
+  status: Status.AttemptStatus,
   startedAt: Schema.NullOr(Schema.Number),
   finishedAt: Schema.NullOr(Schema.Number),
   error: Schema.NullOr(ErrorInfo),
@@ -297,9 +281,9 @@ export const WaitSummary = Schema.Struct({
   ...fields,
   workflow: Schema.String,
   kind: RestKind,
-  status: Schema.Literal("open", "finished", "skipped", "failed", "withdrawn"),
+  status: Status.WaitStatus,
   /** Why it was withdrawn: as its node says, or since the node is to run again (`reset`). */
-  reason: Schema.NullOr(Schema.Literal(...Withdrawal.literals, "reset")),
+  reason: Schema.NullOr(Schema.Literal(...Status.Withdrawal.literals, "reset")),
   since: Schema.Number,
   /** Number of the event that asked for it last, and how many have. */
   asked: Schema.Number,
@@ -414,7 +398,7 @@ export type RunDetails = typeof RunDetails.Type
 
 /** Which runs to list. Newest first; `before` continues after the last run of the page before. */
 export interface RunFilter {
-  readonly status?: ReadonlyArray<Status.Shown>
+  readonly status?: ReadonlyArray<Status.ShownStatus>
   readonly workflow?: string
   readonly tag?: string
   /** Only runs that other runs have started, or only those that none has. */
@@ -428,9 +412,6 @@ export interface RunFilter {
   /** At most this many, 100 unless told. */
   readonly limit?: number
 }
-
-/** How a run stands that is given up: as it was where nothing came of the claim, also `running` where a crash is not noted yet. */
-export type Released = "suspended" | "waiting" | "paused" | "running"
 
 /** What is not looked for, so that it does not stand in the way of the rest. */
 export interface Except {
@@ -487,7 +468,7 @@ export interface StorageShape {
    */
   readonly noteStuck: (runId: string, note: Stuck, now: Millis) => Effect.Effect<void, StoreError>
   /** Gives up the claim on a run that has not ended, `suspended` unless told. Does nothing when it is lost already. */
-  readonly release: (runId: string, epoch: number, now: Millis, status?: Released) => Effect.Effect<void, StoreError>
+  readonly release: (runId: string, epoch: number, now: Millis, status?: Status.ReleasedStatus) => Effect.Effect<void, StoreError>
   /**
    * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, waiting and paused ones
    * that were told something, and waiting ones whose time, or whose next attempt, has come, but for those of `except`. `nextAt` (epoch ms) is when the time of the next waiting one comes.

@@ -34,6 +34,7 @@ import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as Plan from "./Plan.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
 import type { StrayRead } from "./RunEvent.ts"
+import { waitingStatus } from "./RunResult.ts"
 import type { Exhausted } from "./RunState.ts"
 import type { Waiting } from "./Scheduler.ts"
 import * as Settings from "./Settings.ts"
@@ -95,7 +96,7 @@ export type RunResult<A> =
  * tag names what it waits for first, `waits` all of it. Such a run is suspended; it goes on when it is taken up again.
  */
 export interface Waits {
-  readonly _tag: Status.Waiting
+  readonly _tag: Status.WaitingStatus
   readonly runId: string
   readonly waits: ReadonlyArray<Waiting>
 }
@@ -390,7 +391,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
     Effect.gen(function* () {
       const engine = yield* Engine
       const { onIncompatible } = yield* optionsOf(given)
-      const wanted = { runId, create: undefined, revive: ["failed", "cancelled"], onIncompatible } as const
+      const wanted = { runId, create: undefined, revive: Status.ReopenableStatus.literals, onIncompatible } as const
       return yield* outcome<A>(runId, yield* engine.join(definition, wanted))
     })
 
@@ -462,7 +463,7 @@ const saidOf = ({ reason, uncompensated }: Extract<Settlement, { readonly _tag: 
 })
 
 const resting = (runId: string, { waiting, isPaused }: Idle) =>
-  isPaused ? ({ _tag: "paused", runId } as const) : { _tag: Status.ofWaits(waiting), runId, waits: waiting }
+  isPaused ? ({ _tag: "paused", runId } as const) : { _tag: waitingStatus(waiting), runId, waits: waiting }
 
 /** What a follower of a run waits for. */
 interface Heard {

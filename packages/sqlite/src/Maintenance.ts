@@ -4,11 +4,13 @@
  */
 import { statSync } from "node:fs"
 import type { StoreError } from "@smithers/core/Errors"
+import * as Status from "@smithers/core/Status"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Connection } from "./internal/connection.ts"
 import * as Connections from "./internal/connection.ts"
 import { patiently } from "./internal/failures.ts"
+import { inList } from "./internal/lists.ts"
 
 /** How long a locked database is waited for, in milliseconds: these are for people, who can ask again. */
 const patienceMs = 10_000
@@ -153,7 +155,7 @@ const hasParents = (connection: Connection): boolean =>
   connection.prepare("SELECT 1 FROM pragma_table_info('smithers_runs') WHERE name = 'parent_run_id'").values().length > 0
 
 /** Ended runs nobody has taken up, which ended before `?1`. */
-const isOld = "status IN ('finished', 'failed', 'cancelled') AND owner IS NULL AND finished_at IS NOT NULL AND finished_at < ?1"
+const isOld = `status IN ${inList(Status.endedStatuses)} AND owner IS NULL AND finished_at IS NOT NULL AND finished_at < ?1`
 
 const choose = (connection: Connection, before: number): Pruned => {
   const old = connection.prepare<[runId: string]>(`SELECT run_id FROM smithers_runs WHERE ${isOld} ORDER BY finished_at, run_id`)
@@ -162,7 +164,7 @@ const choose = (connection: Connection, before: number): Pruned => {
   const parents = connection.prepare<[runId: string]>(
     `WITH RECURSIVE needed (run_id) AS (
        SELECT parent_run_id FROM smithers_runs
-         WHERE parent_run_id IS NOT NULL AND (status NOT IN ('finished', 'failed', 'cancelled') OR owner IS NOT NULL)
+         WHERE parent_run_id IS NOT NULL AND (status NOT IN ${inList(Status.endedStatuses)} OR owner IS NOT NULL)
        UNION SELECT r.parent_run_id FROM smithers_runs r JOIN needed n ON n.run_id = r.run_id WHERE r.parent_run_id IS NOT NULL
      ) SELECT run_id FROM needed`,
   )

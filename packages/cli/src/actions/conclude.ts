@@ -20,7 +20,7 @@ import { askLines, commandsFor, exhausted, retryDenied, strays, waitLine } from 
 export const conclude = (
   storage: StorageShape,
   { db, runId }: { readonly db: string | undefined; readonly runId: string },
-  result: RunResult<unknown> | { readonly _tag: Status.Waiting | "paused" },
+  result: RunResult<unknown> | { readonly _tag: Status.WaitingStatus | "paused" },
   began: number,
   resume: string,
 ) =>
@@ -103,7 +103,7 @@ export const finished = (db: string | undefined, details: RunDetails, how: strin
 
 const waitingReply = (
   runId: string,
-  status: Status.Waiting,
+  status: Status.WaitingStatus,
   waits: ReadonlyArray<WaitSummary>,
   now: number,
   db: string | undefined,

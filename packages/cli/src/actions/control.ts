@@ -72,7 +72,7 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
     for (let version = -1; ; ) {
       const details = yield* storage.inspect(runId)
       const { run } = details
-      if (run.finishedAt !== null && run.owner === null) return run.status
+      if (Status.isEnded(run.status)) return run.status
       const now = yield* Clock.currentTimeMillis
       if (!Owners.isAlive(run, now) && canGoOn(details, yield* storage.waits({ runId }), now)) {
         const known = yield* worker({ runId, workflow: run.workflow, source: run.source, deaths: 0, mark: "" })
@@ -149,9 +149,8 @@ export const down = (given: {
       const { storage } = yield* connect(given.db, "write")
       const runs: Array<string> = []
       const pending: Array<string> = []
-      const status = Status.Shown.literals.filter((shown) => !Status.isEnded(shown))
       const filter = {
-        status,
+        status: Status.openStatuses,
         limit: pageSize,
         ...(given.workflow === undefined ? {} : { workflow: given.workflow }),
         ...(given.tag === undefined ? {} : { tag: given.tag }),

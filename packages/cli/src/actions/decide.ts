@@ -4,6 +4,7 @@
 import type { JsonSchema } from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
 import { NotWaiting, RunEnded } from "@smithers/core/Errors"
+import * as Status from "@smithers/core/Status"
 import { Storage, type WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -93,7 +94,7 @@ const requestOf = (
 const nothingAsked = ({ runId, storage }: FoundRun) =>
   Effect.gen(function* () {
     const { run } = yield* storage.inspect(runId)
-    if (run.finishedAt !== null) return yield* new RunEnded({ runId, status: run.status })
+    if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
     const open = yield* storage.waits({ runId })
     return yield* new NotWaiting({ runId, open: open.map((wait) => `${wait.kind} "${wait.nodeId}"`) })
   })

@@ -305,11 +305,12 @@ export const output = (given: Given & { readonly node: string | undefined; reado
       const meant = details.nodes.filter(
         (node) => node.nodeId === nodeId && (given.iteration === undefined || node.iteration === given.iteration),
       )
-      if (meant.length === 0) return yield* noSuchNode(runId, nodeId, given.iteration, details.nodes)
+      const last = meant.at(-1)
+      if (last === undefined) return yield* noSuchNode(runId, nodeId, given.iteration, details.nodes)
       const found = meant
         .toSorted((left, right) => right.iteration - left.iteration)
         .find((node) => outputs.has(`${nodeId}/${node.iteration}`))
-      if (found === undefined) return yield* new NoOutput({ runId, nodeId, status: meant.at(-1)?.status ?? "unknown" })
+      if (found === undefined) return yield* new NoOutput({ runId, nodeId, status: last.status })
       const value = outputs.get(`${nodeId}/${found.iteration}`)
       const text = printed(screen, value, commandLine(given.db, "output", [runId, nodeId], ["json"]))
       return { value: { runId, nodeId, iteration: found.iteration, output: value }, text }

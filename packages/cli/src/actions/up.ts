@@ -7,6 +7,7 @@ import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
 import type { Settlement } from "@smithers/core/RunDriver"
+import { waitingStatus } from "@smithers/core/RunResult"
 import * as RunState from "@smithers/core/RunState"
 import { onStorage } from "@smithers/core/Smithers"
 import * as Status from "@smithers/core/Status"
@@ -245,7 +246,7 @@ interface Work {
 interface Session {
   readonly result: Effect.Effect<RunResult<unknown>, { readonly _tag: string; readonly message: string }>
   /** Completes when nothing can go on before something comes from outside, or the run is paused. */
-  readonly waiting: Effect.Effect<Status.Waiting | "paused", { readonly _tag: string; readonly message: string }>
+  readonly waiting: Effect.Effect<Status.WaitingStatus | "paused", { readonly _tag: string; readonly message: string }>
 }
 
 const sourceFor = (file: string, loaded: WorkflowModule): string => {
@@ -271,11 +272,11 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
     }
     const engine = yield* Engine
     // Its owner may have ended it as cancelled just now.
-    const revive = given.uncancel ? (["failed", "cancelled"] as const) : (["failed"] as const)
+    const revive = given.uncancel ? Status.ReopenableStatus.literals : (["failed"] as const)
     const request = { runId, create: undefined, revive, onIncompatible }
     const started = yield* engine.start(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, request)
     const result = Effect.map(started.settled, (settlement) => resultOf(runId, settlement))
-    const waiting = Effect.map(started.idle, ({ isPaused, waiting }) => (isPaused ? "paused" : Status.ofWaits(waiting)))
+    const waiting = Effect.map(started.idle, ({ isPaused, waiting }) => (isPaused ? "paused" : waitingStatus(waiting)))
     const session: Session = { result, waiting }
     return session
   })

@@ -10,7 +10,7 @@ const run = argument("run", "The run: its id, or how it begins")
 export const ps = define({
   path: ["ps"],
   summary: "Lists runs, newest first.",
-  details: `A run stands as one of these: ${Status.Shown.literals.join(", ")}. Runs that other runs have started are only listed with --children or --workflow, after all others, or with --parent. In a terminal the table is cut to its width.`,
+  details: `A run stands as one of these: ${Status.ShownStatus.literals.join(", ")}. Runs that other runs have started are only listed with --children or --workflow, after all others, or with --parent. In a terminal the table is cut to its width.`,
   examples: [
     { line: "smithers ps", does: "Lists the newest 20 runs." },
     { line: "smithers ps --status waiting-approval --status failed", does: "Lists runs that need somebody." },
@@ -18,7 +18,7 @@ export const ps = define({
     { line: "smithers ps --watch", does: "Keeps the list up to date until it is stopped." },
   ],
   parameters: {
-    status: choices("status", Status.Shown.literals, "Only runs with this status; may be given more than once"),
+    status: choices("status", Status.ShownStatus.literals, "Only runs with this status; may be given more than once"),
     workflow: text("workflow", "name", "Only runs of this workflow"),
     tag: text("tag", "tag", "Only runs with this label"),
     children: flag("children", "Also runs that other runs have started, after those that none has"),

@@ -5,6 +5,7 @@ import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WaitExpired, WorkflowMismatch } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import * as Pauses from "@smithers/core/Pauses"
+import * as Status from "@smithers/core/Status"
 import {
   type Command,
   type Delivery,
@@ -15,7 +16,6 @@ import {
   type Opened,
   type OpenRequest,
   type Origin,
-  type Released,
   type Stuck,
   stuckAgain,
 } from "@smithers/core/Storage"
@@ -23,6 +23,7 @@ import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional, write, writeOptional } from "./json.ts"
 import * as Lapses from "./lapses.ts"
+import { inList } from "./lists.ts"
 import * as Owner from "./owner.ts"
 
 export interface Claims {
@@ -33,7 +34,7 @@ export interface Claims {
     claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
     leaseUntil: Millis.Millis,
   ) => Array<string>
-  readonly release: (runId: string, epoch: number, now: Millis.Millis, status: Released) => void
+  readonly release: (runId: string, epoch: number, now: Millis.Millis, status: Status.ReleasedStatus) => void
   readonly noteStuck: (runId: string, note: Stuck, now: Millis.Millis) => void
   readonly due: (now: number, except?: Except) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
   /** Creates a run that nobody owns, if there is none of its id. */
@@ -70,7 +71,7 @@ type DueRow = [
 /** More claims than this are renewed together. */
 const manyClaims = 32
 
-const ended = "('finished', 'failed', 'cancelled')"
+const ended = inList(Status.endedStatuses)
 
 /** The claims of a connection, for the owner `me`. */
 export const make = ({ prepare }: Connection, me: string): Claims => {
@@ -109,12 +110,12 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const columns = "r.run_id, r.workflow, r.source, r.epoch, r.deaths, r.owner, r.lease_until"
   const isWanted = `r.workflow NOT IN (SELECT value FROM json_each(?3)) AND r.run_id NOT IN (SELECT value FROM json_each(?4))`
   const dueParts = [
-    `SELECT ${columns} FROM smithers_runs r WHERE r.owner IS NULL AND r.status IN ('suspended', 'running') AND ${isWanted}`,
+    `SELECT ${columns} FROM smithers_runs r WHERE r.owner IS NULL AND r.status IN ${inList(Status.runnableStatuses)} AND ${isWanted}`,
     `SELECT ${columns} FROM smithers_runs r
        WHERE r.owner IS NOT NULL AND (r.lease_until <= ?1 OR r.owner IN (SELECT value FROM json_each(?2))) AND ${isWanted}`,
     `SELECT DISTINCT ${columns}
        FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
-       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ('waiting', 'paused') AND ${isWanted}`,
+       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ${inList(Status.RestingStatus.literals)} AND ${isWanted}`,
     `SELECT DISTINCT ${columns} FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
        WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
     `SELECT DISTINCT ${columns} FROM smithers_nodes n INDEXED BY smithers_nodes_retrying CROSS JOIN smithers_runs r ON r.run_id = n.run_id
@@ -224,7 +225,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         return Either.right({ _tag: "Mismatch", workflow })
       }
       // One that has an owner is being taken up again, also when that owner died before its first frame.
-      const isOver = owner === null && (status === "finished" || status === "failed" || status === "cancelled")
+      const isOver = owner === null && Status.isEnded(status)
       if (isOver && !revive.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
       const until = ownedUntil(request, epoch, owner, leaseUntil)
       if (until !== undefined) return Either.right({ _tag: "Owned", until })
@@ -282,7 +283,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       const known = selectCommand.values(runId, id)[0]
       if (known !== undefined) return Either.right(JSON.parse(known[0]) as Instruction)
       // One that has an owner is being taken up again, and hears of it.
-      const isOver = owner === null && (status === "finished" || status === "failed" || status === "cancelled")
+      const isOver = owner === null && Status.isEnded(status)
       if (isOver) {
         const mayRevive = delivery.revive === true && status !== "finished"
         if (!mayRevive) return Either.left(new RunEnded({ runId, status }))

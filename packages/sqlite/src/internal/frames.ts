@@ -11,6 +11,7 @@ import { RunFailure, RunFenced, Unheard } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
+import * as Status from "@smithers/core/Status"
 import { type Frame, type Heartbeat, hasTimedOut, isUnheard, logged } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -18,6 +19,7 @@ import type { Claims } from "./claims.ts"
 import type { Connection, Statement, Value } from "./connection.ts"
 import { Blamed, blame } from "./failures.ts"
 import { write, writeOptional } from "./json.ts"
+import { inList } from "./lists.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash, type Plans } from "./plans.ts"
 import * as Reads from "./reads.ts"
@@ -74,7 +76,7 @@ export const make = (
   const resumeRun = prepare(
     `UPDATE smithers_runs SET updated_at = ?2, finished_at = NULL, output = NULL, failure = NULL, status = 'running',
        deaths = 0, stuck = NULL,
-       cancel = CASE WHEN status IN ('finished', 'failed', 'cancelled') THEN NULL ELSE cancel END WHERE run_id = ?1`,
+       cancel = CASE WHEN status IN ${inList(Status.endedStatuses)} THEN NULL ELSE cancel END WHERE run_id = ?1`,
   )
   const cancelRun = prepare("UPDATE smithers_runs SET updated_at = ?2, cancel = ?3 WHERE run_id = ?1")
   const endRun = prepare(
@@ -119,7 +121,7 @@ export const make = (
   const withdrawNode = prepare(`UPDATE smithers_nodes SET status = ?4, finished_at = ?5, ${cleared} WHERE ${where}`)
   const withdrawNodes = prepare(
     `UPDATE smithers_nodes SET status = 'withdrawn', finished_at = ?2, ${cleared}
-     WHERE run_id = ?1 AND status IN ('waiting', 'retrying')`,
+     WHERE run_id = ?1 AND status IN ${inList(Status.pendingStatuses)}`,
   )
   const setReads = prepare("INSERT OR REPLACE INTO smithers_reads (run_id, node_id, iteration, reads) VALUES (?, ?, ?, ?)")
   const forgetReads = prepare(`DELETE FROM smithers_reads WHERE ${where}`)

@@ -8,7 +8,6 @@
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import type { RunStatus } from "@smithers/core/RunState"
 import * as Shown from "@smithers/core/Shown"
 import * as Status from "@smithers/core/Status"
 import {
@@ -29,6 +28,7 @@ import {
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional } from "./json.ts"
+import { inList } from "./lists.ts"
 import * as Owner from "./owner.ts"
 import type { Plans } from "./plans.ts"
 import { endOf, errorOfNode, lastEnd, readFailure } from "./states.ts"
@@ -52,7 +52,7 @@ type SummaryRow = [
   runId: string,
   workflow: string,
   version: Text,
-  status: RunStatus,
+  status: Status.RunStatus,
   tags: string,
   createdAt: number,
   updatedAt: number,
@@ -72,7 +72,14 @@ type SummaryRow = [
 
 type DetailsRow = [input: Text, output: Text, failure: Text, cancel: Text, toldCancel: Text]
 
-type FactsRow = [runId: string, status: RunStatus, owner: Text, leaseUntil: Time, isPaused: number | null, isRetrying: number]
+type FactsRow = [
+  runId: string,
+  status: Status.RunStatus,
+  owner: Text,
+  leaseUntil: Time,
+  isPaused: number | null,
+  isRetrying: number,
+]
 
 type OpenRow = [
   runId: string,
@@ -163,7 +170,7 @@ const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.cre
   r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached,
   r.stuck, ${isPaused}, (SELECT count(*) FROM smithers_runs c WHERE c.parent_run_id = r.run_id)`
 
-const ended = `('${Status.Ended.literals.join("', '")}')`
+const ended = inList(Status.endedStatuses)
 
 /**
  * The index alone tells which runs are on a page; only those are then read. How a run is shown follows from more than its row: here only
@@ -202,7 +209,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   const selectEnd = prepare<[payload: Text]>(lastEnd)
   const selectFacts = prepare<FactsRow>(
     `SELECT r.run_id, r.status, r.owner, r.lease_until, ${isPaused}, EXISTS (
-       SELECT 1 FROM smithers_nodes n WHERE n.run_id = r.run_id AND n.status IN ('waiting', 'retrying') AND n.status = 'retrying')
+       SELECT 1 FROM smithers_nodes n WHERE n.run_id = r.run_id AND n.status IN ${inList(Status.pendingStatuses)} AND n.status = 'retrying')
      FROM smithers_runs r WHERE r.run_id ${theseRuns}`,
   )
   const selectOpen = prepare<OpenRow>(
@@ -302,7 +309,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
       rows.map(([runId]) => runId),
       lookup(now),
     )
-    return rows.map((row) => summaryOf(row, statuses.get(row[0]) as Status.Shown))
+    return rows.map((row) => summaryOf(row, statuses.get(row[0]) as Status.ShownStatus))
   }
 
   return {
@@ -396,7 +403,7 @@ const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
 /** Columns of a summary. */
 const summarySize = 19
 
-const summaryOf = (row: SummaryRow, status: Status.Shown): RunSummary => {
+const summaryOf = (row: SummaryRow, status: Status.ShownStatus): RunSummary => {
   const [runId, workflow, version, , tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...rest] = row
   const [parentRunId, parentNodeId, parentIteration, isAttached, stuck, isPaused, children] = rest
   const times = { createdAt, updatedAt, finishedAt }

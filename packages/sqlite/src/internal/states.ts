@@ -8,6 +8,7 @@ import { type ErrorInfo, RunFailure, RunNotFound, type Uncompensated } from "@sm
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { Millis } from "@smithers/core/Millis"
 import * as RunState from "@smithers/core/RunState"
+import * as Status from "@smithers/core/Status"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
@@ -15,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Connection } from "./connection.ts"
 import { readOptional } from "./json.ts"
+import { inList } from "./lists.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash } from "./plans.ts"
 import * as Reads from "./reads.ts"
@@ -29,7 +31,7 @@ type Text = string | null
 type RunRow = [
   workflow: string,
   version: Text,
-  status: RunState.RunStatus,
+  status: Status.RunStatus,
   cancel: Text,
   failure: Text,
   input: Text,
@@ -105,10 +107,13 @@ export const readFailure = (text: string): RunFailure => decodeFailure(JSON.pars
 
 const decodeFailure = Schema.decodeUnknownSync(RunFailure)
 
+/** Steps whose latest attempt has an error that is theirs. */
+const withError = inList(Status.StepStatus.pipe(Schema.pickLiteral("retrying", "failed")).literals)
+
 /**
  * The error of a node: its own where it failed without an attempt, otherwise that of its latest attempt, which keeps it.
  */
-export const errorOfNode = `coalesce(error, CASE WHEN status IN ('retrying', 'failed') THEN (
+export const errorOfNode = `coalesce(error, CASE WHEN status IN ${withError} THEN (
   SELECT a.error FROM smithers_attempts a WHERE a.run_id = smithers_nodes.run_id AND a.node_id = smithers_nodes.node_id
     AND a.iteration = smithers_nodes.iteration AND a.attempt = smithers_nodes.attempt) END)`
 

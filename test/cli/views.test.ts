@@ -7,6 +7,7 @@ import type { ScreenShape } from "@smithers/cli/Screen"
 import { excerpt, neutralise, parseSpan, shorten, span, table, truncate } from "@smithers/cli/Text"
 import { withRuntime } from "@smithers/cli/WorkflowFile"
 import * as Millis from "@smithers/core/Millis"
+import * as PlanText from "@smithers/core/PlanText"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
@@ -227,11 +228,12 @@ describe("a workflow's source", () => {
 
 describe("a plan's text", () => {
   const text = (ids: ReadonlyArray<string>) =>
-    ['[0,"Sequence",{}]', ...ids.map((id) => `[1,"Step",{"id":"${id}","retry":"x"}]`)].join("\n")
+    PlanText.decode(['[0,"Sequence",{}]', ...ids.map((id) => `[1,"Step",{"id":"${id}","retry":"x"}]`)].join("\n"))
 
   it("names what waits only for what its component reads for something else, in the tree and while a run is shown", () => {
-    const plan =
+    const written =
       '[0,"Parallel",{}]\n[1,"Step",{"id":"a"}]\n[1,"Step",{"id":"b","pending":["a"],"siblingRead":true}]\n[1,"Step",{"id":"c","pending":["a"]}]'
+    const plan = PlanText.decode(written)
     expect(PlanTree.heldBySiblings(plan)).toEqual(["b"])
     expect(PlanTree.toTree(PlanTree.parse(plan)).split("\n").slice(2)).toEqual([
       "├─ step b (waits only because its component reads a for something else)",
@@ -243,9 +245,11 @@ describe("a plan's text", () => {
 
   it("is a tree, and two of them differ by ids", () => {
     expect(PlanTree.toTree(PlanTree.parse(text(["a", "b"])))).toBe("sequence\n├─ step a\n└─ step b")
-    expect(PlanTree.compare(text(["a", "b"]), text(["b", "c"]).replace('"c","retry":"x"', '"c"'))).toEqual({
+    expect(
+      PlanTree.compare(text(["a", "b", "d"]), PlanText.decode(text(["b", "c", "d"]).text.replace('"d","retry":"x"', '"d"'))),
+    ).toEqual({
       kept: ["b"],
-      changed: [],
+      changed: ["d"],
       added: ["c"],
       gone: ["a"],
     })

@@ -4,7 +4,8 @@ import * as Engine from "@smithers/core/Engine"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
-import * as Plan from "@smithers/core/Plan"
+import type * as Plan from "@smithers/core/Plan"
+import * as PlanLayout from "@smithers/core/PlanLayout"
 import type { Definition } from "@smithers/core/RunDriver"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
@@ -597,7 +598,7 @@ describe("a plan of any size", () => {
         },
       })
     const children = Array.from({ length: count }, (_, index) => step(`s${index}`, isUndone ? { compensate: () => null } : {}))
-    const made = Plan.make("w", shape(children))
+    const made = PlanLayout.make("w", shape(children))
     const counting =
       <A>(look: (position: number) => A) =>
       (position: number): A => {
@@ -769,7 +770,7 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
       version: undefined,
       input: anything,
       planner: () => ({
-        plan: (state) => Plan.make("w", gated(render((id) => RunState.step(state, id, 0)?.status === "finished"))),
+        plan: (state) => PlanLayout.make("w", gated(render((id) => RunState.step(state, id, 0)?.status === "finished"))),
         observe: () => true,
       }),
       codecOf: () => anything,

@@ -1,71 +1,44 @@
 /**
- * The text of a plan as a tree, and that tree as people and tools draw it. Plain functions.
+ * A plan as a tree, and that tree as people and tools draw it. Plain functions.
  */
+import * as PlanText from "@smithers/core/PlanText"
 import type { NodeStatus } from "@smithers/core/Status"
 import type { NodeSummary } from "@smithers/core/Storage"
 import type { GraphNode } from "./Output.ts"
 import { oneLine, shorten } from "./Text.ts"
 
-interface Line {
-  readonly depth: number
-  readonly kind: string
-  readonly details: { readonly [name: string]: unknown }
-}
-
-const linesOf = (text: string): ReadonlyArray<Line> =>
-  text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => {
-      const [depth, kind, details] = JSON.parse(line) as [number, string, Line["details"]]
-      return { depth, kind, details }
-    })
-
-const idOf = ({ details }: Line): string | undefined => (typeof details.id === "string" ? details.id : undefined)
-
-/** The tree of a plan's text, with the status of each node in its latest iteration. */
-export const parse = (text: string, nodes: ReadonlyArray<NodeSummary> = []): ReadonlyArray<GraphNode> => {
+/** The tree of a plan, with the status of each node in its latest iteration. */
+export const parse = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary> = []): ReadonlyArray<GraphNode> => {
   const status = new Map<string, NodeStatus>()
   for (const node of [...nodes].sort((left, right) => left.iteration - right.iteration)) status.set(node.nodeId, node.status)
   const roots: Array<GraphNode> = []
   const open: Array<Array<GraphNode>> = [roots]
-  for (const line of linesOf(text)) {
-    const { id: _, ...details } = line.details
+  for (const node of plan.nodes) {
     const children: Array<GraphNode> = []
-    const id = idOf(line)
-    open[line.depth]?.push({
-      kind: kindOf(line),
+    const { id, details } = node
+    open[node.depth]?.push({
+      kind: kindOf(node),
       id: id ?? null,
       status: (id === undefined ? undefined : status.get(id)) ?? null,
-      details,
+      details: { ...details },
       children,
     })
-    open[line.depth + 1] = children
+    open[node.depth + 1] = children
   }
   return roots
 }
 
 /** A wait is what it waits for. */
-const kindOf = ({ kind, details }: Line): string =>
-  kind === "Wait" && typeof details.kind === "string" ? details.kind : kind.toLowerCase()
-
-/** Ids of the nodes of a plan's text, in document order. */
-export const ids = (text: string): ReadonlyArray<string> => linesOf(text).flatMap((line) => idOf(line) ?? [])
+const kindOf = (node: PlanText.Node): string => (node._tag === "Wait" ? node.details.kind : node._tag.toLowerCase())
 
 /** How two plans differ, by the ids of their nodes. */
-export const compare = (before: string, after: string) => {
-  const [old, current] = [before, after].map(
-    (text) =>
-      new Map(
-        linesOf(text).flatMap((line) => (idOf(line) === undefined ? [] : [[idOf(line) as string, JSON.stringify(line.details)]])),
-      ),
-  ) as [Map<string, string>, Map<string, string>]
-  const both = [...current.keys()].filter((id) => old.has(id))
+export const compare = (before: PlanText.Comparable, after: PlanText.Comparable) => {
+  const changes = PlanText.diff(before, after)
   return {
-    kept: both.filter((id) => old.get(id) === current.get(id)),
-    changed: both.filter((id) => old.get(id) !== current.get(id)),
-    added: [...current.keys()].filter((id) => !old.has(id)),
-    gone: [...old.keys()].filter((id) => !current.has(id)),
+    kept: PlanText.changed(changes, "kept", "moved"),
+    changed: PlanText.changed(changes, "changed"),
+    added: PlanText.changed(changes, "added"),
+    gone: PlanText.changed(changes, "removed"),
   }
 }
 
@@ -89,8 +62,8 @@ const waitsFor = (pending: ReadonlyArray<unknown>, isSiblings: boolean): string 
     : `reads ${pending.join(", ")}, which is not there yet`
 
 /** Ids of the nodes that wait only for what their component has read for something else. */
-export const heldBySiblings = (text: string): ReadonlyArray<string> =>
-  linesOf(text).flatMap((line) => (line.details.siblingRead === true ? (idOf(line) ?? []) : []))
+export const heldBySiblings = ({ nodes }: PlanText.PlanText): ReadonlyArray<string> =>
+  nodes.flatMap(({ id, details }) => (id !== undefined && "siblingRead" in details ? [id] : []))
 
 /** What is told of a node besides its kind and id. */
 const remarks = ({ details, status }: GraphNode): string => {

@@ -1,19 +1,17 @@
 /**
- * The plan of a run: a tree of steps and of the control flow around them. A front end makes the tree; {@link make} checks it
+ * The plan of a run: a tree of steps and of the control flow around them. A front end makes the tree; `PlanLayout` checks it
  * and lays it out in document order (preorder), so that the scheduler works on plain integers. A node is known by its
  * position; steps and loops also by the id their author gave them.
  */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import { type AnyAgent, nameOf } from "./Agent.ts"
+import type { AnyAgent } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
-import { InvalidWorkflow } from "./Errors.ts"
-import { idRule, isNodeId, type NodeId, type NodeKey, shownId } from "./Ids.ts"
+import type { NodeId, NodeKey } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
-import * as Layout from "./internal/layout.ts"
+import type * as Layout from "./internal/layout.ts"
 import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
-import { compensationId, type RunState } from "./RunState.ts"
+import type { RunState } from "./RunState.ts"
 
 /** A value a node takes from another node, under a name of its own. */
 export interface Need {
@@ -302,13 +300,11 @@ export interface Plan extends Omit<Layout.Layout<Node>, "nodes"> {
   readonly pending: ReadonlyArray<PendingRead>
   /** It is drawn as the run goes on: another drawing may have other nodes. */
   readonly isDrawn: boolean
-  /** The plan as text, one line per node, without its functions: equal text is an equal plan. */
+  /** The plan as `PlanText` writes it: equal text is an equal plan. */
   readonly text: string
 }
 
-const misplaced = (position: number, node: Node, wanted: string): never => {
-  throw new TypeError(`a ${node._tag} stands at ${position}, where a ${wanted} was looked for`)
-}
+const none: ReadonlyArray<never> = []
 
 /** The direct children of a node, in document order. */
 export const children = (node: Node): ReadonlyArray<Node> => {
@@ -344,29 +340,6 @@ export interface Drawing {
   readonly positions: ReadonlyMap<NodeId, number>
 }
 
-/** Reads a plan's text: where its nodes stand. */
-export const read = (text: string): Drawing => {
-  const nodes: Array<Drawing["nodes"][number]> = []
-  const ends: Array<number> = []
-  const positions = new Map<NodeId, number>()
-  const open: Array<number> = []
-  const close = (depth: number): void => {
-    for (let position = open.length > depth ? open.pop() : undefined; position !== undefined; ) {
-      ends[position] = nodes.length
-      position = open.length > depth ? open.pop() : undefined
-    }
-  }
-  for (const line of text === "" ? [] : text.split("\n")) {
-    const [depth, _tag, { id }] = JSON.parse(line) as [number, string, { readonly id?: NodeId }]
-    close(depth)
-    const position = nodes.push({ _tag, ...(id === undefined ? {} : { id }) }) - 1
-    if (id !== undefined) positions.set(id, position)
-    open.push(position)
-  }
-  close(0)
-  return { nodes, end: (position) => ends[position] ?? position + 1, positions }
-}
-
 /** A node of a loop's pass that has an id: a leaf, a boundary, or a loop in it as a whole. */
 export interface Mounted {
   readonly position: number
@@ -390,235 +363,11 @@ export const mountedIn = ({ nodes, end }: Omit<Drawing, "positions">, loop: numb
   return found
 }
 
-/** What undoes a step, as a step: it is retried and limited as that is, and gives nothing. */
-const compensationOf = (step: Step): Step => {
-  const { ask: _, gate: __, reads: ___, ...kept } = step
-  const run = step.compensate as Step["run"]
-  const without = {
-    label: undefined,
-    meta: undefined,
-    skipIf: undefined,
-    cache: undefined,
-    compensate: undefined,
-    table: undefined,
-  }
-  return { ...kept, ...without, id: compensationId(step.id), needs: none, codec: nothing, continueOnFail: false, run }
-}
-
-const nothing: Codec<unknown, unknown> = {
-  accept: () => Either.right(undefined),
-  restore: () => Either.right(undefined),
-  jsonSchema: undefined,
-  inputSchema: undefined,
-}
-
-const none: ReadonlyArray<never> = []
-
-const needsOf = (node: Node): ReadonlyArray<Need> => ("needs" in node ? node.needs : none)
-
 /** Names that a need cannot have, because a step's context uses them. */
 export const reservedNames: ReadonlySet<string> = new Set([
   ...["input", "output", "heartbeat", "lastHeartbeat", "signal", "runId", "stepId", "iteration", "attempt", "idempotencyKey"],
   "__proto__",
 ])
-
-/** Checks a tree and lays it out. Throws {@link InvalidWorkflow}, which says where the problem is. */
-export const make = (workflow: string, root: Node, unsettled: ReadonlyArray<PendingRead> = none, isDrawn = false): Plan => {
-  const layout = Layout.make(root, children)
-  const { nodes, node: at, parent, end, contains } = layout
-  const count = nodes.length
-  const loops = new Int32Array(count).fill(-1)
-  const loopOf = (position: number): number => loops[position] ?? -1
-  for (let position = 1; position < count; position++) {
-    const up = parent(position)
-    loops[position] = at(up)._tag === "Loop" ? up : loopOf(up)
-  }
-
-  const where = (position: number): string => {
-    const segments: Array<string> = []
-    for (let here = position; here >= 0; here = parent(here)) segments.unshift(segment(here))
-    return segments.join(" > ")
-  }
-  const segment = (position: number): string => {
-    const node = at(position)
-    const named = "id" in node ? `${node._tag.toLowerCase()} "${node.id}"` : node._tag.toLowerCase()
-    const up = parent(position)
-    if (up < 0) return named
-    let index = 0
-    for (let sibling = up + 1; sibling < position; sibling = end(sibling)) index++
-    return `[${index}] ${named}`
-  }
-  const refuse = (position: number, problem: string): never => {
-    throw new InvalidWorkflow({ workflow, where: where(position), problem })
-  }
-
-  const positions = new Map<NodeId, number>()
-  const byNode = new Map<Node, number>()
-  for (let position = 0; position < count; position++) {
-    const node = at(position)
-    byNode.set(node, position)
-    if (!("id" in node)) continue
-    if (!isNodeId(node.id)) refuse(position, `id ${shownId(node.id)} is not ${idRule}`)
-    const other = positions.get(node.id)
-    if (other !== undefined) refuse(position, `id "${node.id}" is already taken by ${where(other)}`)
-    positions.set(node.id, position)
-  }
-
-  /** Whether a node is over before another one begins, as a sequence around both has it. */
-  const isBefore = (earlier: number, later: number): boolean => {
-    let around = parent(later)
-    while (!contains(around, earlier)) around = parent(around)
-    return at(around)._tag !== "Parallel"
-  }
-
-  const resolve = (position: number, need: Need): ResolvedNeed => {
-    const title = typeof need.target === "string" ? `"${need.target}"` : isLeaf(need.target) ? `"${need.target.id}"` : "a node"
-    if (reservedNames.has(need.name)) refuse(position, `a need cannot be named "${need.name}"`)
-    const target = typeof need.target === "string" ? positions.get(need.target) : byNode.get(need.target)
-    if (target === undefined) return refuse(position, `need "${need.name}" is ${title}, which is not part of this workflow`)
-    const found = at(target)
-    if (need.codec !== undefined && isLeaf(found) && found.codec !== need.codec) {
-      refuse(position, `need "${need.name}" expects another output schema than that of ${where(target)}`)
-    }
-    if (need.pass === "previous") {
-      if (!isLeaf(found)) refuse(position, `need "${need.name}" is the previous pass of ${title}, which is not a step`)
-      const loop = loopOf(target)
-      if (loop < 0 || !contains(loop, position)) {
-        refuse(position, `need "${need.name}" is the previous pass of ${title}, which is in no loop around this node`)
-      }
-      return { name: need.name, target, gate: -1, isOptional: true, pass: "previous" }
-    }
-    if (need.pass === "caught") {
-      const isCatching = found._tag === "TryCatch" && partsOf({ end }, target, found)
-      const arm = isCatching === false ? undefined : isCatching.catch
-      if (arm === undefined || !contains(arm, position)) {
-        refuse(position, `need "${need.name}" is what ${title} caught, and this node does not stand in its catch`)
-      }
-      return { name: need.name, target, gate: -1, isOptional: true, pass: "caught" }
-    }
-    const isOwnBody = at(position)._tag === "Loop" && target !== position && contains(position, target)
-    if (contains(target, position)) refuse(position, `need "${need.name}" is a node around this one`)
-    if (target > position && !isOwnBody) {
-      refuse(position, `need "${need.name}" is ${title}, which comes later (${where(target)})`)
-    }
-    // A `finally` is run also where nothing else goes on, and so waits for nothing outside: what comes before its `try` is there, and what
-    // stands beside it may not come any more.
-    let isLast = false
-    for (let inner = position, outer = parent(position); !isOwnBody && !contains(outer, target); ) {
-      const around = at(outer)
-      if (around._tag === "TryCatch" && partsOf({ end }, outer, around).finally === inner) {
-        isLast = true
-        if (need.isOptional !== true && !isBefore(target, outer)) {
-          refuse(position, `need "${need.name}" is beside ${where(outer)}, whose "finally" may not find it: take it with $.maybe`)
-        }
-      }
-      inner = outer
-      outer = parent(outer)
-    }
-    let gate = target
-    for (let inner = target, outer = parent(target); outer >= 0; inner = outer, outer = parent(outer)) {
-      if (contains(outer, position) && !(isOwnBody && outer >= position)) {
-        if (at(outer)._tag === "Branch" && !contains(inner, position) && outer !== position) {
-          refuse(position, `need "${need.name}" is in one arm of ${where(outer)} and this node in the other`)
-        }
-        if (at(outer)._tag === "TryCatch" && !contains(inner, position) && outer !== position) {
-          if (need.isOptional !== true) {
-            refuse(position, `need "${need.name}" is in another part of ${where(outer)} and may be absent: take it with $.maybe`)
-          }
-          gate = -1
-        }
-        break
-      }
-      if (at(outer)._tag === "Branch") {
-        refuse(position, `need "${need.name}" is in an arm of ${where(outer)}, which may not be taken: need the branch itself`)
-      }
-      const boundary = at(outer)
-      if (boundary._tag === "TryCatch" || (boundary._tag === "Saga" && boundary.onCompensated === "continue")) {
-        refuse(position, `need "${need.name}" is inside ${where(outer)}, which may be left without it: need that itself`)
-      }
-      if ((boundary._tag === "Loop" || boundary._tag === "Saga") && outer !== position) gate = outer
-    }
-    const isOptional = isOwnBody || need.isOptional === true
-    return { name: need.name, target, gate: isOwnBody || isLast ? -1 : gate, isOptional, pass: "current" }
-  }
-
-  const step = (position: number): Step => {
-    const node = at(position)
-    return node._tag === "Step" ? node : misplaced(position, node, "Step")
-  }
-  const needs: Array<ReadonlyArray<ResolvedNeed>> = []
-  const dependents = new Map<number, Array<number>>()
-  for (let position = 0; position < count; position++) {
-    const declared = needsOf(at(position))
-    const resolved = declared.length === 0 ? none : declared.map((need) => resolve(position, need))
-    needs.push(resolved)
-    for (const { gate } of resolved) {
-      if (gate < 0) continue
-      const waiting = dependents.get(gate)
-      if (waiting === undefined) dependents.set(gate, [position])
-      else waiting.push(position)
-    }
-    check(at(position), (problem) => refuse(position, problem))
-  }
-
-  // Compensations come after the tree, so that nothing in it stands elsewhere because of them.
-  const boundaries: Array<number> = []
-  const undoes: Array<number> = []
-  for (let position = 0; position < count; position++) {
-    const node = at(position)
-    if (isBoundary(node)) boundaries.push(position)
-    if (node._tag !== "Step" || node.compensate === undefined) continue
-    let up = parent(position)
-    while (up >= 0 && at(up)._tag !== "Saga") up = parent(up)
-    if (up < 0) refuse(position, `"compensate" is never called, as no saga is around it`)
-    positions.set(compensationId(node.id), count + undoes.push(position) - 1)
-  }
-  for (const position of undoes) {
-    nodes.push(compensationOf(step(position)))
-    needs.push(none)
-  }
-  let text: string | undefined
-  return {
-    workflow,
-    nodes,
-    size: count,
-    undoes,
-    boundaries,
-    node: at,
-    find: (nodeId) => nodes[positions.get(nodeId) ?? -1],
-    step,
-    leaf: (position) => {
-      const node = at(position)
-      return isLeaf(node) ? node : misplaced(position, node, "Step or Wait")
-    },
-    loop: (position) => {
-      const node = at(position)
-      return node._tag === "Loop" ? node : misplaced(position, node, "Loop")
-    },
-    boundary: (position) => {
-      const node = at(position)
-      return isBoundary(node) ? node : misplaced(position, node, "Saga or TryCatch")
-    },
-    id: (position) => {
-      const node = at(position)
-      return "id" in node ? node.id : misplaced(position, node, "node with an id")
-    },
-    parent,
-    end,
-    contains,
-    loopOf,
-    undone: (compensation) => undoes[compensation - count] ?? -1,
-    needs: (position) => needs[position] ?? none,
-    dependents,
-    positions,
-    pending: unsettled,
-    isDrawn,
-    get text() {
-      text ??= write(nodes.slice(0, count), parent, needs).join("\n")
-      return text
-    },
-  }
-}
 
 /** A node's `meta` as it is kept, a copy of what its author gave; or what is wrong with it. */
 export const metaOf = (declared: unknown): { readonly meta: Step["meta"] } | { readonly problem: string } => {
@@ -633,110 +382,8 @@ export const metaOf = (declared: unknown): { readonly meta: Step["meta"] } | { r
 /** Whether a value may limit something: a whole number of at least 1, or `Infinity`. */
 export const isCount = (value: unknown): boolean => value === Infinity || (Number.isInteger(value) && (value as number) >= 1)
 
-/** How many may go on at once as authors say it: 0, such as the length of an empty list, is no limit. Anything else is checked by {@link make}. */
+/** How many may go on at once as authors say it: 0, such as the length of an empty list, is no limit. Anything else is checked by `PlanLayout`. */
 export const limitOf = (given: unknown): number | undefined => (given === 0 ? undefined : (given as number | undefined))
-
-const check = (node: Node, refuse: (problem: string) => void): void => {
-  if (node._tag === "Parallel" && node.maxConcurrency !== undefined && !isCount(node.maxConcurrency)) {
-    refuse(`maxConcurrency must be a whole number of at least 1, not ${node.maxConcurrency}`)
-  }
-  if (node._tag === "Step" && node.compensate !== undefined && node.cache !== undefined) {
-    refuse(`it has both "cache" and "compensate": what another run has done is not this one's to undo`)
-  }
-  if (node._tag === "Loop" && !isCount(node.maxIterations)) {
-    refuse(`maxIterations must be a whole number of at least 1, not ${node.maxIterations}`)
-  }
-}
-
-/** Each node as data: its depth, its kind and everything about it that is not a function. Lines do not depend on positions. */
-const write = (
-  nodes: ReadonlyArray<Node>,
-  parent: Plan["parent"],
-  needs: ReadonlyArray<ReadonlyArray<ResolvedNeed>>,
-): ReadonlyArray<string> => {
-  const depths = new Int32Array(nodes.length)
-  return nodes.map((node, position) => {
-    const up = parent(position)
-    depths[position] = up < 0 ? 0 : (depths[up] ?? 0) + 1
-    const resolved = needs[position] ?? none
-    const named =
-      resolved.length === 0 ? undefined : Object.fromEntries(resolved.map((need) => [need.name, name(nodes, position, need)]))
-    return `[${depths[position]},"${node._tag}",${JSON.stringify({ ...shown(node), needs: named })}]`
-  })
-}
-
-/** What is shown of a node: its data, without what is left at its default. */
-const shown = (node: Node): Record<string, unknown> => {
-  switch (node._tag) {
-    case "Step": {
-      const { id, label, meta, table, timeoutMs, heartbeatTimeoutMs } = node
-      const undo = { compensate: node.compensate === undefined ? undefined : true }
-      const flags = {
-        continueOnFail: node.continueOnFail || undefined,
-        cache: node.cache === undefined ? undefined : true,
-        ...undo,
-      }
-      const limits = { retry: node.retry.shown && shownRetry(node.retry.shown), timeoutMs, heartbeatTimeoutMs }
-      const gate = node.gate === undefined ? {} : { needsApproval: shownWait(node.gate) }
-      return { id, label, meta, table, agents: node.ask?.agents.map(nameOf), ...limits, ...flags, ...gate, ...waits(node) }
-    }
-    case "Wait": {
-      const { id, label, meta, table } = node
-      return { id, kind: node.on.kind, label, meta, table, ...shownWait(node), ...waits(node) }
-    }
-    case "Sequence":
-      return { pending: names(node) }
-    case "Parallel":
-      return { maxConcurrency: shownCount(node.maxConcurrency), failFast: node.failFast || undefined }
-    case "Branch":
-      return { hasElse: node.else !== undefined || undefined }
-    case "Loop":
-      return {
-        id: node.id,
-        maxIterations: shownCount(node.maxIterations),
-        onMaxReached: node.onMaxReached,
-        pending: names(node),
-      }
-    case "Saga":
-      return { id: node.id, onCompensated: node.onCompensated, pending: names(node) }
-    case "TryCatch": {
-      const parts = { hasCatch: node.catch !== undefined || undefined, hasFinally: node.finally !== undefined || undefined }
-      return { id: node.id, ...parts, pending: names(node) }
-    }
-  }
-}
-
-/** A limit as JSON, which has no `Infinity` and would make it `null`. */
-const shownCount = <A extends number | undefined>(count: A): A | "Infinity" => (count === Infinity ? "Infinity" : count)
-
-const shownRetry = (shown: NonNullable<RetryPolicy<unknown>["shown"]>): unknown =>
-  typeof shown === "string" || shown.maxAttempts !== Infinity ? shown : { ...shown, maxAttempts: shownCount(shown.maxAttempts) }
-
-const shownWait = ({ on, timeoutMs, onTimeout }: Wait): Record<string, unknown> => {
-  const limit = timeoutMs === undefined ? {} : { timeoutMs, onTimeout }
-  switch (on.kind) {
-    case "signal":
-      return { name: on.name, ...limit }
-    case "approval":
-      return { onDeny: on.onDeny, approvers: on.approvers, ...limit }
-    case "subflow":
-      return { workflow: on.child.name, isDetached: !on.isAttached || undefined, onFail: on.onFail, ...limit }
-    default:
-      return limit
-  }
-}
 
 /** Whether a node waits for outputs that the plan was made without. */
 export const isProvisional = (node: Node): boolean => "pending" in node && (node.pending?.length ?? 0) > 0
-
-const waits = (node: Provisional): Record<string, unknown> =>
-  node.isHeldBySibling === true ? { pending: names(node), siblingRead: true } : { pending: names(node) }
-
-const names = ({ pending }: Provisional): ReadonlyArray<string> | undefined =>
-  pending === undefined || pending.length === 0 ? undefined : pending.map(({ nodeId, table }) => nodeId ?? table ?? "")
-
-const name = (nodes: ReadonlyArray<Node>, position: number, need: ResolvedNeed): string => {
-  const target = nodes[need.target]
-  const named = target !== undefined && "id" in target ? target.id : `${need.target - position}`
-  return need.pass === "current" ? named : `${named} (${need.pass})`
-}

@@ -53,6 +53,7 @@ import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
 import * as Plan from "./Plan.ts"
+import * as PlanText from "./PlanText.ts"
 import { type OutputSource, type RunEvent, type StrayRead, sayStray } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
@@ -71,8 +72,8 @@ export interface Planner {
   readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
   /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
   readonly tables?: () => ReadonlyArray<OutputTable> | undefined
-  /** Is told, before it plans for a run that is taken up, of the text of the plan that is stored. */
-  readonly recall?: (plan: string) => void
+  /** Is given the plan that is stored, before it plans for a run that is resumed. */
+  readonly recall?: (plan: Plan.Drawing) => void
   /** What was read, and no task of the run was ever the one that was meant. */
   readonly strayReads?: (state: RunState.RunState) => ReadonlyArray<StrayRead>
 }
@@ -535,7 +536,8 @@ const loop = (
       // Also when its creator died before the first frame: whoever claims it next begins it.
       happen(started({ ...(created ?? state), workflow }))
     }
-    const drawnBefore = created === undefined && planner.recall !== undefined ? yield* storage.plan(runId) : undefined
+    const readPlan = Effect.map(storage.plan(runId), PlanText.decode)
+    const drawnBefore = created === undefined && planner.recall !== undefined ? yield* readPlan : undefined
     if (drawnBefore !== undefined) planner.recall?.(drawnBefore)
     let plan = yield* makePlan(planner, state, values)
     yield* prepareAdded
@@ -582,8 +584,7 @@ const loop = (
     const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals, admit }
     const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
     // Of a run that is taken up, what it had drawn when it was let go of is stored.
-    const drawn =
-      created === undefined && plan.isDrawn && hasLoops ? Plan.read(drawnBefore ?? (yield* storage.plan(runId))) : undefined
+    const drawn = created === undefined && plan.isDrawn && hasLoops ? (drawnBefore ?? (yield* readPlan)) : undefined
     let schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
     let absorbed: ReadonlyArray<RunEvent> = []
     /**
@@ -621,7 +622,7 @@ const loop = (
           for (const nodeId of gone) done.add(nodeId)
           chosen = chosen.filter((nodeId) => plan.positions.has(nodeId))
         }
-        if (plan.text !== before.text) happen(difference(before, plan))
+        if (plan.text !== before.text) happen(planChanged(before, plan))
       }
       schedule = Scheduler.make(plan, values, { ...scheduling, before: was })
       absorbed = []
@@ -632,7 +633,7 @@ const loop = (
       yield* prepareAdded
       schedule = Scheduler.make(plan, values, { ...scheduling, before })
       absorbed = []
-      if (plan.text !== before.text) happen(difference(before, plan))
+      if (plan.text !== before.text) happen(planChanged(before, plan))
     }).pipe(Effect.tapError(() => suspend)) // What has happened was not the plan's fault, and is kept.
 
     const decide = (): Scheduler.Decision => {
@@ -649,7 +650,7 @@ const loop = (
       Effect.gen(function* () {
         yield* error._tag === "Unheard" ? Patience.patiently(listen(taken), onOutage) : takeBack(taken, error)
         planner = definition.planner()
-        if (planner.recall !== undefined) planner.recall(yield* storage.plan(runId))
+        if (planner.recall !== undefined) planner.recall(yield* readPlan)
         plan = yield* makePlan(planner, state, values)
         yield* prepareAdded
         knownPlan = undefined
@@ -880,20 +881,14 @@ const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunStat
 }
 
 /** What was mounted, unmounted and changed between two plans, by id. */
-const difference = (before: Plan.Plan, after: Plan.Plan): Extract<RunEvent, { readonly _tag: "PlanChanged" }> => {
-  const [old, lines] = [before.text.split("\n"), after.text.split("\n")]
-  const mounted: Array<NodeId> = []
-  const changed: Array<NodeId> = []
-  for (const [nodeId, position] of after.positions) {
-    if (position >= after.size) continue
-    const was = before.positions.get(nodeId)
-    if (was === undefined) mounted.push(nodeId)
-    else if (old[was] !== lines[position]) changed.push(nodeId)
+const planChanged = (before: Plan.Plan, after: Plan.Plan): RunEvent => {
+  const changes = PlanText.diff(before, after)
+  return {
+    _tag: "PlanChanged",
+    mounted: PlanText.changed(changes, "added"),
+    unmounted: PlanText.changed(changes, "removed"),
+    changed: PlanText.changed(changes, "changed", "moved"),
   }
-  const unmounted = [...before.positions].flatMap(([nodeId, position]) =>
-    position < before.size && !after.positions.has(nodeId) ? [nodeId] : [],
-  )
-  return { _tag: "PlanChanged", mounted, unmounted, changed }
 }
 
 /** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */

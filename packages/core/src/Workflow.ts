@@ -32,6 +32,7 @@ import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as Plan from "./Plan.ts"
+import * as PlanLayout from "./PlanLayout.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
 import type { StrayRead } from "./RunEvent.ts"
 import { waitingStatus } from "./RunResult.ts"
@@ -223,7 +224,7 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
       refuse(`"maxConcurrency" must be a whole number of at least 1`)
     const root = write(Builder.make(name))
     if (!Builder.isNode(root)) return refuse("build must return a node made by $")
-    return fromPlan(options, Plan.make(name, root.plan))
+    return fromPlan(options, PlanLayout.make(name, root.plan))
   },
 })
 

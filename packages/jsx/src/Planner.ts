@@ -6,7 +6,8 @@ import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
 import { compositeKey, isNodeId, type NodeId, type NodeKey, nodeKey, shownId } from "@smithers/core/Ids"
-import * as Plan from "@smithers/core/Plan"
+import type * as Plan from "@smithers/core/Plan"
+import * as PlanLayout from "@smithers/core/PlanLayout"
 import type * as RunDriver from "@smithers/core/RunDriver"
 import type { FailureCause, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
@@ -314,7 +315,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     replacing++
     if (replacing > 3 && (replacing & (replacing - 1)) !== 0) return
     const { lowered } = elsewhen(() => drawOnce(state))
-    const again = idsIn(Plan.make(lowered.name, lowered.root, lowered.pending, true))
+    const again = idsIn(PlanLayout.make(lowered.name, lowered.root, lowered.pending, true))
     const [gone, made] = [[...after].filter((id) => !again.has(id)), [...again].filter((id) => !after.has(id))]
     const [first, other] = [gone[0] ?? made[0], made[0] ?? gone[0]]
     if (first === undefined || other === undefined) return
@@ -372,7 +373,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       checkEarly(state, lowered)
       renderedReads = [...reads.values()].map(({ read }) => read)
       watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
-      const plan = Plan.make(lowered.name, lowered.root, lowered.pending, true)
+      const plan = PlanLayout.make(lowered.name, lowered.root, lowered.pending, true)
       checkIds(state, plan)
       drawn = { plan, lowered }
       holders = Identity.holdersOf(lowered.placed())
@@ -386,8 +387,8 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
 
   return {
     draw,
-    recall: (text) => {
-      holders = Identity.holdersIn(text)
+    recall: (plan) => {
+      holders = Identity.holdersIn(plan)
     },
     strayReads: (state) => {
       const found = new Map<string, StrayRead>()

@@ -2,7 +2,8 @@
 import type { Json } from "@smithers/core/Codec"
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
-import * as Plan from "@smithers/core/Plan"
+import type * as Plan from "@smithers/core/Plan"
+import * as PlanLayout from "@smithers/core/PlanLayout"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Scheduler from "@smithers/core/Scheduler"
@@ -43,7 +44,7 @@ export const make = (
   root: Plan.Node,
   { maxConcurrency = 4, input = {} as unknown, pending = [] as ReadonlyArray<Plan.PendingRead> } = {},
 ): Stepper => {
-  let plan = Plan.make("w", root, pending)
+  let plan = PlanLayout.make("w", root, pending)
   const outputs = new Map<NodeKey, unknown>()
   const values: Scheduler.Values = { input, outputs }
   const newSchedule = () => Scheduler.make(plan, values, { maxConcurrency })
@@ -106,7 +107,7 @@ export const make = (
       return settle([])
     },
     replan: (changed) => {
-      plan = Plan.make("w", changed)
+      plan = PlanLayout.make("w", changed)
       schedule = newSchedule()
       return settle([])
     },

@@ -4,6 +4,7 @@
 import { nodeNamed } from "@smithers/core/Commands"
 import * as ErrorInfo from "@smithers/core/ErrorInfo"
 import { notUndone, type Uncompensated, withdrawals } from "@smithers/core/Errors"
+import * as PlanText from "@smithers/core/PlanText"
 import * as RunState from "@smithers/core/RunState"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
@@ -13,7 +14,6 @@ import { commandLine, resumeLine } from "../CommandLine.ts"
 import { connectRun, topmost } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
 import { failureOf } from "../Output.ts"
-import * as PlanTree from "../PlanTree.ts"
 import { errorText } from "../Progress.ts"
 import { questionLines } from "../Question.ts"
 import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
@@ -30,9 +30,8 @@ interface Given {
 const allWaits = { all: true, limit: Number.MAX_SAFE_INTEGER } as const
 
 /** Nodes in the order of the plan; those that have left it come last. */
-const inOrder = (nodes: ReadonlyArray<NodeSummary>, plan: string): ReadonlyArray<NodeSummary> => {
-  const places = new Map(PlanTree.ids(plan).map((id, place) => [id, place]))
-  const placeOf = ({ nodeId }: NodeSummary) => places.get(nodeId) ?? places.size
+const inOrder = (nodes: ReadonlyArray<NodeSummary>, { positions, size }: PlanText.PlanText): ReadonlyArray<NodeSummary> => {
+  const placeOf = ({ nodeId }: NodeSummary) => positions.get(nodeId) ?? size
   return nodes.toSorted(
     (left, right) => placeOf(left) - placeOf(right) || left.nodeId.localeCompare(right.nodeId) || left.iteration - right.iteration,
   )
@@ -83,7 +82,7 @@ export const inspect = (given: Given) =>
       const outputs = outputsOf(state)
       const left = RunState.uncompensated(state)
       const waits = yield* storage.waits({ runId, ...allWaits })
-      const nodes = inOrder(details.nodes, yield* storage.plan(runId)).map((node) => withOutput(node, outputs))
+      const nodes = inOrder(details.nodes, PlanText.decode(yield* storage.plan(runId))).map((node) => withOutput(node, outputs))
       const { run, input, output, failure } = details
       const stored = { ...(input === undefined ? {} : { input }), ...(output === undefined ? {} : { output }) }
       const undone = left.length === 0 ? {} : { uncompensated: left }

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs"
 import * as Codec from "@smithers/core/Codec"
 import type { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
 import type { Plan } from "@smithers/core/Plan"
+import * as PlanText from "@smithers/core/PlanText"
 import * as RunState from "@smithers/core/RunState"
 import { valuesOf } from "@smithers/core/Scheduler"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
@@ -80,11 +81,14 @@ export const graph = (
       const isFile = looksLikeFile(given.target) && (existsSync(parseTarget(given.target).file) || !(yield* isRun(given)))
       if (isFile) {
         const { name, plan } = yield* draw(yield* load(given.target, { exported: given.export }), given.input)
-        return shown({ workflow: name, runId: null, roots: PlanTree.parse(plan.text) }, given.format)
+        return shown({ workflow: name, runId: null, roots: PlanTree.parse(PlanText.decode(plan.text)) }, given.format)
       }
       const { storage, runId } = yield* connectRun(given.db, given.target)
       const { run, nodes } = yield* storage.inspect(runId)
-      return shown({ workflow: run.workflow, runId, roots: PlanTree.parse(yield* storage.plan(runId), nodes) }, given.format)
+      return shown(
+        { workflow: run.workflow, runId, roots: PlanTree.parse(PlanText.decode(yield* storage.plan(runId)), nodes) },
+        given.format,
+      )
     }),
   )
 
@@ -135,7 +139,7 @@ export const check = (given: Given & { readonly workflow: string; readonly again
       problems.push(...(against?.problems ?? []))
       const known = Either.getOrUndefined(drawn)
       const plan = known?.plan ?? against?.plan
-      const steps = (plan?.nodes ?? []).filter(({ _tag }) => _tag === "Step" || _tag === "Wait").length
+      const steps = plan === undefined ? 0 : PlanText.count(plan)
       const difference = against?.difference ?? null
       const value = {
         workflow: known?.name ?? run?.workflow ?? "?",
@@ -178,15 +182,19 @@ interface StoredRun {
   readonly runId: string
   readonly workflow: string
   readonly state: RunState.RunState
-  /** The text of its plan. */
-  readonly plan: string
+  readonly plan: PlanText.PlanText
 }
 
 const runOf = (db: string | undefined, run: string) =>
   Effect.gen(function* () {
     const { storage, runId } = yield* connectRun(db, run)
     const { workflow } = (yield* storage.inspect(runId)).run
-    return { runId, workflow, state: yield* storage.load(runId), plan: yield* storage.plan(runId) } satisfies StoredRun
+    return {
+      runId,
+      workflow,
+      state: yield* storage.load(runId),
+      plan: PlanText.decode(yield* storage.plan(runId)),
+    } satisfies StoredRun
   })
 
 /** Draws a workflow with what a run has stored, and compares that with the plan the run has. */
@@ -226,5 +234,5 @@ const compareWith = ({ runId, state, plan: before }: StoredRun, workflow: Loaded
       problems.push({ kind: "render", message })
       return { problems, plan: undefined, difference: null }
     }
-    return { problems, plan: after.right, difference: PlanTree.compare(before, after.right.text) }
+    return { problems, plan: after.right, difference: PlanTree.compare(before, after.right) }
   })

@@ -1,6 +1,7 @@
 /**
  * Shows a run while it goes on: what it shows is what is committed, read through a connection of its own.
  */
+import * as PlanText from "@smithers/core/PlanText"
 import type { LoggedEvent, RunDetails, StorageShape } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Effect from "effect/Effect"
@@ -64,8 +65,8 @@ export const show = ({ file, runId, existing }: Shown, began: number) =>
         isFirst = false
         yield* write(Progress.line(event, progress.createdAt))
         if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) {
-          const plan = yield* storage.plan(runId)
-          total = stepsOf(plan)
+          const plan = PlanText.decode(yield* storage.plan(runId))
+          total = PlanText.count(plan)
           held = PlanTree.heldBySiblings(plan)
         }
       }
@@ -103,6 +104,3 @@ const missed = (storage: StorageShape, runId: string, since: number, until: numb
     )
     return { last, between }
   })
-
-/** Steps and waits in the text of a plan. */
-const stepsOf = (plan: string): number => plan.split("\n").filter((line) => /^\[\d+,"(Step|Wait)"/.test(line)).length

@@ -3,7 +3,7 @@
  * with what is before it in a list; so it is looked for by the tasks that it holds.
  */
 import type { NodeId } from "@smithers/core/Ids"
-import * as Plan from "@smithers/core/Plan"
+import type * as Plan from "@smithers/core/Plan"
 import type { HostNode } from "../HostNode.ts"
 import { refuse } from "./place.ts"
 
@@ -47,10 +47,8 @@ export const holdersOf = (placed: ReadonlyArray<Placed>, nameOf = ({ id }: Place
 const kinds: { readonly [tag: string]: Kind } = { Loop: "loop", Saga: "saga", TryCatch: "try" }
 
 /** The same of a plan that is stored. */
-export const holdersIn = (text: string): Holders => {
+export const holdersIn = ({ nodes, end }: Plan.Drawing): Holders => {
   const found = new Map<NodeId, Chain>()
-  if (!/"id":"(loop|saga|try):/.test(text)) return found
-  const { nodes, end } = Plan.read(text)
   const around: Array<{ readonly kind: Kind; readonly id: string; readonly end: number }> = []
   for (const [position, { _tag, id }] of nodes.entries()) {
     while (around.length > 0 && (around[0]?.end ?? 0) <= position) around.shift()

@@ -1,9 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow } from "@smithers/core/Errors"
-import * as Millis from "@smithers/core/Millis"
 import * as Plan from "@smithers/core/Plan"
-import * as RetryPolicy from "@smithers/core/RetryPolicy"
+import * as PlanLayout from "@smithers/core/PlanLayout"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
 import { lower } from "./simulation/Lowering.ts"
@@ -12,7 +11,7 @@ import * as Scenario from "./simulation/Scenario.ts"
 
 const refusal = (root: Plan.Node): { readonly where: string; readonly problem: string } => {
   try {
-    Plan.make("w", root)
+    PlanLayout.make("w", root)
   } catch (thrown) {
     if (thrown instanceof InvalidWorkflow) return { where: thrown.where, problem: thrown.problem }
     throw thrown
@@ -25,7 +24,7 @@ const at = (plan: Plan.Plan, id: string): number => plan.positions.get(id) as nu
 const gates = (plan: Plan.Plan, id: string): ReadonlyArray<number> => plan.needs(at(plan, id)).map(({ gate }) => gate)
 
 describe("a plan is laid out in document order", () => {
-  const plan = Plan.make(
+  const plan = PlanLayout.make(
     "w",
     sequence(
       step("a"),
@@ -96,7 +95,7 @@ describe("a plan is laid out in document order", () => {
 
 describe("a need is gated", () => {
   it("by its target, or by the outermost loop around the target that the reader is not in", () => {
-    const plan = Plan.make(
+    const plan = PlanLayout.make(
       "w",
       sequence(
         step("a"),
@@ -111,14 +110,14 @@ describe("a need is gated", () => {
 
   it("by nothing where it is of the pass before, or of a loop's own body", () => {
     const body = sequence(step("a", { needs: [previous("a"), previous("b")] }), step("b"))
-    const plan = Plan.make("w", loop("l", body, { needs: [need("b")] }))
+    const plan = PlanLayout.make("w", loop("l", body, { needs: [need("b")] }))
     expect(gates(plan, "a")).toEqual([-1, -1])
     expect(gates(plan, "l")).toEqual([-1])
     expect(plan.dependents.size).toBe(0)
   })
 
   it("within an arm by the steps of the same arm", () => {
-    const plan = Plan.make("w", branch(yes, sequence(step("a"), branch(yes, step("b", { needs: [need("a")] }))), step("c")))
+    const plan = PlanLayout.make("w", branch(yes, sequence(step("a"), branch(yes, step("b", { needs: [need("a")] }))), step("c")))
     expect(gates(plan, "b")).toEqual([at(plan, "a")])
   })
 })
@@ -247,45 +246,5 @@ describe("a plan is refused, and the error says where,", () => {
   it.each([...Plan.reservedNames])("when a need is named %s, which a step's context has already", (name) => {
     const root = sequence(step("a"), step("b", { needs: [need("a", name)] }))
     expect(refusal(root)).toEqual({ where: `sequence > [1] step "b"`, problem: `a need cannot be named "${name}"` })
-  })
-})
-
-describe("a plan's text", () => {
-  const make = (root: Plan.Node): string => Plan.make("w", root).text
-
-  it("has a line per node and depends on everything about it that is not a function", () => {
-    const base = () =>
-      sequence(step("a"), branch(yes, step("b", { needs: [need("a")] })), loop("l", step("c", { needs: [previous("c")] })))
-    expect(make(base()).split("\n")).toHaveLength(6)
-    expect(make(base())).toBe(make(base()))
-    const others = [
-      sequence(step("b")),
-      sequence(step("a"), sequence()),
-      sequence(step("a", { timeoutMs: Millis.make(5) })),
-      sequence(step("a", { continueOnFail: true })),
-      sequence(parallel([step("a")])),
-      sequence(parallel([step("a")], { failFast: true })),
-      sequence(parallel([step("a")], { maxConcurrency: 2 })),
-      sequence(step("a"), step("b", { needs: [need("a")] })),
-      sequence(step("a"), step("b")),
-      sequence(step("b"), step("a")),
-      sequence(loop("l", step("a"), { maxIterations: 3 })),
-      sequence(loop("l", step("a"), { maxIterations: 4 })),
-      sequence(loop("l", step("a", { needs: [previous("a")] }))),
-    ].map(make)
-    expect(new Set(others).size).toBe(others.length)
-  })
-
-  it("says of a limit that there is none, which JSON has no number for", () => {
-    const retry = RetryPolicy.fromOptions({ maxAttempts: Number.POSITIVE_INFINITY }) as RetryPolicy.RetryPolicy
-    const endless = parallel([loop("l", step("a", { retry }), { maxIterations: Number.POSITIVE_INFINITY })], {
-      maxConcurrency: Number.POSITIVE_INFINITY,
-    })
-    const [group, around, inside] = make(endless)
-      .split("\n")
-      .map((line) => (JSON.parse(line) as [number, string, { readonly [name: string]: unknown }])[2])
-    expect(group).toMatchObject({ maxConcurrency: "Infinity" })
-    expect(around).toMatchObject({ maxIterations: "Infinity" })
-    expect(inside).toMatchObject({ retry: { maxAttempts: "Infinity" } })
   })
 })

@@ -1,0 +1,257 @@
+/**
+ * The text of a plan: one line of JSON per node, in document order, with everything about the node that is not a function. It is what stores
+ * keep of a plan and what is read back of it. Equal text is an equal plan. Lines do not depend on positions, so that plans which differ by a node
+ * differ by a line.
+ */
+import { nameOf } from "./Agent.ts"
+import type { NodeId } from "./Ids.ts"
+import type * as Plan from "./Plan.ts"
+import type { RetryOptions, RetryPolicy } from "./RetryPolicy.ts"
+
+/** A limit as JSON, which has no `Infinity`. */
+type Count = number | "Infinity"
+
+/** Ids or tables of what a node was made without. */
+interface Pending {
+  readonly pending?: ReadonlyArray<string> | undefined
+}
+
+interface Held extends Pending {
+  /** It says nothing of what was read: its component has read it, for what it made beside this. */
+  readonly siblingRead?: true | undefined
+}
+
+interface Named {
+  readonly label?: string | undefined
+  readonly meta?: { readonly [key: string]: unknown } | undefined
+  readonly table?: string | undefined
+}
+
+interface Needing {
+  /** Targets by the name of the need: an id, or the distance to a node that has none. */
+  readonly needs?: { readonly [name: string]: string } | undefined
+}
+
+interface WaitDetails {
+  /** Of a signal. */
+  readonly name?: string
+  /** Of a child run. */
+  readonly workflow?: string
+  readonly isDetached?: true | undefined
+  readonly onFail?: "fail" | "continue"
+  readonly onDeny?: "fail" | "continue" | "skip"
+  readonly approvers?: ReadonlyArray<string> | undefined
+  readonly timeoutMs?: number
+  readonly onTimeout?: Plan.Wait["onTimeout"]
+}
+
+/** What stands in the line of a node, by its kind. What is left at its default is left out. */
+export interface Details {
+  readonly Step: Named &
+    Held &
+    Needing & {
+      readonly agents?: ReadonlyArray<string> | undefined
+      readonly retry?: "schedule" | (Omit<RetryOptions, "maxAttempts"> & { readonly maxAttempts?: Count }) | undefined
+      readonly timeoutMs?: number | undefined
+      readonly heartbeatTimeoutMs?: number | undefined
+      readonly continueOnFail?: true | undefined
+      readonly cache?: true | undefined
+      readonly compensate?: true | undefined
+      readonly needsApproval?: WaitDetails
+    }
+  readonly Wait: Named & Held & Needing & WaitDetails & { readonly kind: Plan.Awaited["kind"] }
+  readonly Sequence: Pending
+  readonly Parallel: { readonly maxConcurrency?: Count | undefined; readonly failFast?: true | undefined }
+  readonly Branch: Needing & { readonly hasElse?: true | undefined }
+  readonly Loop: Pending & Needing & { readonly maxIterations: Count; readonly onMaxReached: Plan.Loop["onMaxReached"] }
+  readonly Saga: Pending & { readonly onCompensated: Plan.Saga["onCompensated"] }
+  readonly TryCatch: Pending & { readonly hasCatch?: true | undefined; readonly hasFinally?: true | undefined }
+}
+
+/** A node as the text tells of it. */
+export type Node = {
+  readonly [Kind in keyof Details]: {
+    readonly _tag: Kind
+    /** The number of nodes around it. */
+    readonly depth: number
+    /** `undefined` for nodes that have none. */
+    readonly id?: NodeId
+    readonly details: Details[Kind]
+  }
+}[keyof Details]
+
+/** A plan as its text tells of it: enough to draw it, to find nodes, and to compare it with another. */
+export interface PlanText extends Plan.Drawing {
+  readonly nodes: ReadonlyArray<Node>
+  readonly size: number
+  readonly text: string
+}
+
+/** Writes a plan down. */
+export const encode = ({ nodes, size, parent, needs }: Pick<Plan.Plan, "nodes" | "size" | "parent" | "needs">): string => {
+  const depths = new Int32Array(size)
+  const lines: Array<string> = []
+  for (const [position, node] of nodes.entries()) {
+    if (position === size) break
+    const up = parent(position)
+    const depth = up < 0 ? 0 : (depths[up] ?? 0) + 1
+    depths[position] = depth
+    const resolved = needs(position)
+    const named =
+      resolved.length === 0 ? undefined : Object.fromEntries(resolved.map((need) => [need.name, nameIn(nodes, position, need)]))
+    const id = "id" in node ? node.id : undefined
+    lines.push(`[${depth},"${node._tag}",${JSON.stringify({ id, ...detailsOf(node), needs: named })}]`)
+  }
+  return lines.join("\n")
+}
+
+/** Reads what {@link encode} wrote. Throws a `SyntaxError` for any other text. */
+export const decode = (text: string): PlanText => {
+  const nodes: Array<Node> = []
+  const ends: Array<number> = []
+  const positions = new Map<NodeId, number>()
+  const open: Array<number> = []
+  const close = (depth: number): void => {
+    for (const position of open.splice(depth)) ends[position] = nodes.length
+  }
+  for (const line of text === "" ? [] : text.split("\n")) {
+    const node = nodeOf(line)
+    close(node.depth)
+    const position = nodes.push(node) - 1
+    if (node.id !== undefined) positions.set(node.id, position)
+    open.push(position)
+  }
+  close(0)
+  return { nodes, size: nodes.length, end: (position) => ends[position] ?? position + 1, positions, text }
+}
+
+const kinds: ReadonlySet<string> = new Set<keyof Details>([
+  "Step",
+  "Wait",
+  "Sequence",
+  "Parallel",
+  "Branch",
+  "Loop",
+  "Saga",
+  "TryCatch",
+])
+
+/** Takes a line for what it says it is: the details are of the kind, since {@link encode} wrote both. */
+const nodeOf = (line: string): Node => {
+  const parsed: unknown = JSON.parse(line)
+  const [depth, _tag, written] = Array.isArray(parsed) ? (parsed as ReadonlyArray<unknown>) : []
+  if (typeof depth !== "number" || typeof _tag !== "string" || !kinds.has(_tag) || typeof written !== "object" || written === null)
+    throw new SyntaxError(`not a line of a plan: ${line}`)
+  const { id, ...details } = written as { readonly id?: NodeId }
+  return { _tag, depth, ...(id === undefined ? {} : { id }), details } as Node
+}
+
+/** How many steps and waits there are. Nodes that undo steps are not counted. */
+export const count = ({ nodes, size }: Pick<Plan.Drawing, "nodes"> & { readonly size: number }): number => {
+  let found = 0
+  for (const [position, { _tag }] of nodes.entries()) if (position < size && (_tag === "Step" || _tag === "Wait")) found++
+  return found
+}
+
+/** What has become of a node with an id: `moved` is one that is only deeper, or less deep, than before. */
+export type Change = "kept" | "moved" | "changed" | "added" | "removed"
+
+/** What two plans are compared by. */
+export type Comparable = Pick<PlanText, "text" | "positions" | "size">
+
+/** How a plan differs from the one before, by the ids of nodes: those of `after` in its order, then those that only `before` has. */
+export const diff = (before: Comparable, after: Comparable): ReadonlyMap<NodeId, Change> => {
+  const [old, lines] = [before.text.split("\n"), after.text.split("\n")]
+  const changes = new Map<NodeId, Change>()
+  for (const [nodeId, position] of after.positions) {
+    if (position >= after.size) continue
+    const was = before.positions.get(nodeId)
+    changes.set(nodeId, was === undefined || was >= before.size ? "added" : changeOf(old[was] ?? "", lines[position] ?? ""))
+  }
+  for (const [nodeId, position] of before.positions)
+    if (position < before.size && !changes.has(nodeId)) changes.set(nodeId, "removed")
+  return changes
+}
+
+/** Of a line the depth comes first. */
+const changeOf = (was: string, is: string): Change =>
+  was === is ? "kept" : was.slice(was.indexOf(",")) === is.slice(is.indexOf(",")) ? "moved" : "changed"
+
+/** The nodes that have changed in one of some ways. */
+export const changed = (changes: ReadonlyMap<NodeId, Change>, ...ways: ReadonlyArray<Change>): ReadonlyArray<NodeId> =>
+  [...changes].flatMap(([nodeId, change]) => (ways.includes(change) ? [nodeId] : []))
+
+/** What is shown of a node: its data, without what is left at its default. */
+const detailsOf = (node: Plan.Node): Details[keyof Details] => {
+  switch (node._tag) {
+    case "Step":
+      return stepDetails(node)
+    case "Wait": {
+      const { label, meta, table } = node
+      return { kind: node.on.kind, label, meta, table, ...waitDetails(node), ...held(node) }
+    }
+    case "Sequence":
+      return { pending: pendingOf(node) }
+    case "Parallel":
+      return { maxConcurrency: countOf(node.maxConcurrency), failFast: node.failFast || undefined }
+    case "Branch":
+      return { hasElse: flag(node.else !== undefined) }
+    case "Loop":
+      return { maxIterations: countOf(node.maxIterations), onMaxReached: node.onMaxReached, pending: pendingOf(node) }
+    case "Saga":
+      return { onCompensated: node.onCompensated, pending: pendingOf(node) }
+    case "TryCatch":
+      return { hasCatch: flag(node.catch !== undefined), hasFinally: flag(node.finally !== undefined), pending: pendingOf(node) }
+  }
+}
+
+const flag = (is: boolean): true | undefined => is || undefined
+
+const stepDetails = (node: Plan.Step): Details["Step"] => {
+  const { label, meta, table, timeoutMs, heartbeatTimeoutMs } = node
+  return {
+    label,
+    meta,
+    table,
+    agents: node.ask?.agents.map(nameOf),
+    retry: node.retry.shown && retryOf(node.retry.shown),
+    timeoutMs,
+    heartbeatTimeoutMs,
+    continueOnFail: flag(node.continueOnFail),
+    cache: flag(node.cache !== undefined),
+    compensate: flag(node.compensate !== undefined),
+    ...(node.gate === undefined ? {} : { needsApproval: waitDetails(node.gate) }),
+    ...held(node),
+  }
+}
+
+const countOf = <A extends number | undefined>(limit: A): A | "Infinity" => (limit === Infinity ? "Infinity" : limit)
+
+const retryOf = (shown: NonNullable<RetryPolicy<unknown>["shown"]>): Details["Step"]["retry"] =>
+  typeof shown === "string" || shown.maxAttempts !== Infinity ? shown : { ...shown, maxAttempts: countOf(shown.maxAttempts) }
+
+const waitDetails = ({ on, timeoutMs, onTimeout }: Plan.Wait): WaitDetails => {
+  const limit = timeoutMs === undefined ? {} : { timeoutMs, onTimeout }
+  switch (on.kind) {
+    case "signal":
+      return { name: on.name, ...limit }
+    case "approval":
+      return { onDeny: on.onDeny, approvers: on.approvers, ...limit }
+    case "subflow":
+      return { workflow: on.child.name, isDetached: flag(!on.isAttached), onFail: on.onFail, ...limit }
+    default:
+      return limit
+  }
+}
+
+const held = (node: Plan.Step | Plan.Wait): Held =>
+  node.isHeldBySibling === true ? { pending: pendingOf(node), siblingRead: true } : { pending: pendingOf(node) }
+
+const pendingOf = ({ pending }: { readonly pending?: ReadonlyArray<Plan.PendingRead> }): ReadonlyArray<string> | undefined =>
+  pending === undefined || pending.length === 0 ? undefined : pending.map(({ nodeId, table }) => nodeId ?? table ?? "")
+
+const nameIn = (nodes: ReadonlyArray<Plan.Node>, position: number, need: Plan.ResolvedNeed): string => {
+  const target = nodes[need.target]
+  const named = target !== undefined && "id" in target ? target.id : `${need.target - position}`
+  return need.pass === "current" ? named : `${named} (${need.pass})`
+}

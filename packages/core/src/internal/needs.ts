@@ -1,0 +1,115 @@
+/**
+ * The targets of needs: which node is meant, and what must be over before its value is there. A need gates on the node itself or, where the node
+ * is in a loop or a saga that the reader is not in, on that.
+ */
+import type { NodeId } from "../Ids.ts"
+import * as Plan from "../Plan.ts"
+import type { Layout } from "./layout.ts"
+import { where } from "./where.ts"
+
+/** A tree whose nodes can be found. */
+export interface Tree extends Layout<Plan.Node> {
+  /** Innermost loop around a node, or -1. */
+  readonly loopOf: (position: number) => number
+  readonly positions: ReadonlyMap<NodeId, number>
+  readonly byNode: ReadonlyMap<Plan.Node, number>
+}
+
+/** Refuses the workflow, for a problem at a node. */
+export type Refuse = (position: number, problem: string) => never
+
+/** Finds the target of a need of the node at `position`. */
+export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: Refuse): Plan.ResolvedNeed => {
+  const title = titleOf(need.target)
+  const refuseNeed = (problem: string): never => refuse(position, `need "${need.name}" ${problem}`)
+  if (Plan.reservedNames.has(need.name)) refuse(position, `a need cannot be named "${need.name}"`)
+  const target = typeof need.target === "string" ? tree.positions.get(need.target) : tree.byNode.get(need.target)
+  if (target === undefined) return refuseNeed(`is ${title}, which is not part of this workflow`)
+  const found = tree.node(target)
+  if (need.codec !== undefined && Plan.isLeaf(found) && found.codec !== need.codec)
+    refuseNeed(`expects another output schema than that of ${where(tree, target)}`)
+  const { name, pass } = need
+  if (pass === "previous") {
+    if (!Plan.isLeaf(found)) refuseNeed(`is the previous pass of ${title}, which is not a step`)
+    const loop = tree.loopOf(target)
+    if (loop < 0 || !tree.contains(loop, position))
+      refuseNeed(`is the previous pass of ${title}, which is in no loop around this node`)
+    return { name, target, gate: -1, isOptional: true, pass }
+  }
+  if (pass === "caught") {
+    const arm = found._tag === "TryCatch" ? Plan.partsOf(tree, target, found).catch : undefined
+    if (arm === undefined || !tree.contains(arm, position))
+      refuseNeed(`is what ${title} caught, and this node does not stand in its catch`)
+    return { name, target, gate: -1, isOptional: true, pass }
+  }
+  const isOwnBody = tree.node(position)._tag === "Loop" && target !== position && tree.contains(position, target)
+  if (tree.contains(target, position)) refuseNeed("is a node around this one")
+  if (target > position && !isOwnBody) refuseNeed(`is ${title}, which comes later (${where(tree, target)})`)
+  const isOptional = need.isOptional === true
+  const reader: Reader = { tree, position, target, isOwnBody, isOptional, refuse: refuseNeed }
+  const isLast = !isOwnBody && checkFinally(reader)
+  const gate = gateOf(reader)
+  return { name, target, gate: isOwnBody || isLast ? -1 : gate, isOptional: isOwnBody || isOptional, pass }
+}
+
+const titleOf = (target: Plan.Need["target"]): string =>
+  typeof target === "string" ? `"${target}"` : Plan.isLeaf(target) ? `"${target.id}"` : "a node"
+
+/** One that takes the value of a node in this pass. */
+interface Reader {
+  readonly tree: Tree
+  readonly position: number
+  readonly target: number
+  /** The reader is a loop, and its target in it. */
+  readonly isOwnBody: boolean
+  readonly isOptional: boolean
+  readonly refuse: (problem: string) => never
+}
+
+/**
+ * Whether a reader is in a `finally` that its target is not in. A `finally` is run also where nothing else goes on, and so waits for nothing
+ * outside: what comes before its `try` is there, and what stands beside it may not come any more.
+ */
+const checkFinally = ({ tree, position, target, isOptional, refuse }: Reader): boolean => {
+  let isLast = false
+  let inner = position
+  for (let outer = tree.parent(position); !tree.contains(outer, target); outer = tree.parent(outer)) {
+    const around = tree.node(outer)
+    if (around._tag === "TryCatch" && Plan.partsOf(tree, outer, around).finally === inner) {
+      isLast = true
+      if (!isOptional && !isBefore(tree, target, outer))
+        refuse(`is beside ${where(tree, outer)}, whose "finally" may not find it: take it with $.maybe`)
+    }
+    inner = outer
+  }
+  return isLast
+}
+
+/** Whether a node is over before another one begins, as a sequence around both has it. */
+const isBefore = (tree: Tree, earlier: number, later: number): boolean => {
+  let around = tree.parent(later)
+  while (!tree.contains(around, earlier)) around = tree.parent(around)
+  return tree.node(around)._tag !== "Parallel"
+}
+
+/** What must be over before the value of the target is there; -1 for nothing. Refuses a target that a reader outside may not reach. */
+const gateOf = ({ tree, position, target, isOwnBody, isOptional, refuse }: Reader): number => {
+  let gate = target
+  let inner = target
+  for (let outer = tree.parent(target); outer >= 0; outer = tree.parent(outer)) {
+    const node = tree.node(outer)
+    if (tree.contains(outer, position) && !(isOwnBody && outer >= position)) {
+      if (tree.contains(inner, position) || outer === position) return gate
+      if (node._tag === "Branch") refuse(`is in one arm of ${where(tree, outer)} and this node in the other`)
+      if (node._tag !== "TryCatch") return gate
+      if (!isOptional) refuse(`is in another part of ${where(tree, outer)} and may be absent: take it with $.maybe`)
+      return -1
+    }
+    if (node._tag === "Branch") refuse(`is in an arm of ${where(tree, outer)}, which may not be taken: need the branch itself`)
+    if (node._tag === "TryCatch" || (node._tag === "Saga" && node.onCompensated === "continue"))
+      refuse(`is inside ${where(tree, outer)}, which may be left without it: need that itself`)
+    if ((node._tag === "Loop" || node._tag === "Saga") && outer !== position) gate = outer
+    inner = outer
+  }
+  return gate
+}

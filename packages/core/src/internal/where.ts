@@ -1,0 +1,24 @@
+/**
+ * The way to a node from the outside in, as it is told to people.
+ */
+import type * as Plan from "../Plan.ts"
+import type { Layout } from "./layout.ts"
+
+type Tree = Pick<Layout<Plan.Node>, "node" | "parent" | "end">
+
+/** Names a node by where it stands: `sequence > [1] step "a"`. */
+export const where = (tree: Tree, position: number): string => {
+  const segments: Array<string> = []
+  for (let here = position; here >= 0; here = tree.parent(here)) segments.push(segment(tree, here))
+  return segments.reverse().join(" > ")
+}
+
+const segment = (tree: Tree, position: number): string => {
+  const node = tree.node(position)
+  const named = "id" in node ? `${node._tag.toLowerCase()} "${node.id}"` : node._tag.toLowerCase()
+  const up = tree.parent(position)
+  if (up < 0) return named
+  let index = 0
+  for (let sibling = up + 1; sibling < position; sibling = tree.end(sibling)) index++
+  return `[${index}] ${named}`
+}

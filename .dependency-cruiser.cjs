@@ -29,7 +29,7 @@ const direction = Object.entries(mayImport).map(([from, to]) => ({
 const outside = {
   core: { npm: ["effect", "@standard-schema/spec", "@cfworker/json-schema"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
-  agents: { npm: ["ai", "@ai-sdk/[^/]+"], runtime: true },
+  agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+"], runtime: true },
   jsx: {
     npm: [
       "effect",
@@ -84,6 +84,20 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/smithers/", pathNot: "^packages/smithers/src/bin\\.ts$" },
       to: { path: "^packages/cli/" },
+    },
+    {
+      name: "only-agents-know-the-sdk",
+      comment: "What is known of the AI SDK stands in one package.",
+      severity: "error",
+      from: { path: "^packages/", pathNot: "^packages/agents/" },
+      to: { path: "(^|/)node_modules/(ai|@ai-sdk/[^/]+)/" },
+    },
+    {
+      name: "sdk-is-loaded-when-needed",
+      comment: "It takes a tenth of a second: types may be imported, and the rest only by import() once an agent is asked.",
+      severity: "error",
+      from: { path: "^packages/" },
+      to: { path: "(^|/)node_modules/(ai|@ai-sdk/[^/]+)/", dynamic: false, dependencyTypesNot: ["type-only"] },
     },
     {
       name: "packages-by-name",

@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from "@effect/vitest"
 import { createAgent } from "@smithers/agents"
+import * as AgentProgram from "@smithers/agents/AgentProgram"
 import type { AgentTurn, AnyAgent } from "@smithers/core/Agent"
-import * as AgentProgram from "@smithers/core/AgentProgram"
+import { defaultCorrections } from "@smithers/core/AgentRunner"
 import * as Codec from "@smithers/core/Codec"
 import { APICallError, hasToolCall, Output, ToolLoopAgent, tool } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
@@ -58,20 +59,24 @@ const model = (...answers: ReadonlyArray<Generate | Error>) => {
 const Risk = Schema.Struct({ risk: Schema.Literal("low", "high"), note: Schema.optional(Schema.String) })
 const context = { input: { repo: "acme", sha: "abc" }, runId: "r", stepId: "s", iteration: 2, attempt: 3, idempotencyKey: "r:s:2" }
 
-const asking = (agents: ReadonlyArray<AnyAgent>, output: Codec.AnySchema | undefined = Risk, isText = false) => {
+const asking = (
+  agents: ReadonlyArray<AnyAgent>,
+  output: Schema.Schema.AnyNoContext | z.ZodType | undefined = Risk,
+  isText = false,
+) => {
   const turns: Array<AgentTurn> = []
   const answer = AgentProgram.run({
     agents,
     prompt: "Assess.",
-    codec: Codec.make(output),
+    output: Codec.make(output),
     isText,
-    corrections: AgentProgram.defaultCorrections,
+    corrections: defaultCorrections,
     context,
     signal: new AbortController().signal,
     feedback: [],
     onTurn: (turn) => turns.push(turn),
   })
-  return { turns, answer: answer as Effect.Effect<unknown, unknown> }
+  return { turns, answer }
 }
 
 const text = (made: MockLanguageModelV4, call = 0) => {
@@ -192,7 +197,7 @@ describe("an agent made by createAgent", () => {
   it.effect("holds it to a class or a Zod object too, and not to what is no object or was not wanted", () =>
     Effect.gen(function* () {
       class Named extends Schema.Class<Named>("Named")({ name: Schema.String }) {}
-      const format = (output: Codec.AnySchema, structuredOutput?: boolean, isText?: boolean) => {
+      const format = (output: Schema.Schema.AnyNoContext | z.ZodType, structuredOutput?: boolean, isText?: boolean) => {
         const made = model(says('{"name":"x"}'))
         const agent = createAgent({ name: "a", model: made, ...(structuredOutput === undefined ? {} : { structuredOutput }) })
         return Effect.map(asking([agent], output, isText).answer, () => made.doGenerateCalls[0]?.responseFormat)

@@ -1,6 +1,6 @@
 /** Values that a run is given, keeps and gives out: whoever is given one can change nothing for anybody else. */
 import { describe, expect, it } from "@effect/vitest"
-import * as AgentProgram from "@smithers/core/AgentProgram"
+import * as AgentProgram from "@smithers/agents/AgentProgram"
 import * as Codec from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
 import { Engine } from "@smithers/core/Engine"
@@ -590,10 +590,10 @@ describe("an output of a kind that cannot be stored, although its schema accepts
         expect(yield* once(Schema.Number, () => (calls.unlucky++ === 0 ? Number.NaN : 1))).toBe(1)
         const agent = { generate: async () => having(calls.agent++, { text: "2020-01-01" }) }
         const asked = yield* Effect.flip(
-          (AgentProgram.run as (call: AgentProgram.AgentCall) => Effect.Effect<unknown, unknown>)({
+          AgentProgram.run({
             agents: [agent, agent],
             prompt: "When?",
-            codec: Codec.make(made) as never,
+            output: Codec.make(made),
             isText: false,
             corrections: 2,
             context: { input: {}, runId: "r", stepId: "a", iteration: 0, attempt: 1, idempotencyKey: "k" },

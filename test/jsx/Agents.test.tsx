@@ -2,9 +2,12 @@
  * Tasks whose work is an agent's, run: what is asked, what is kept, and when it is asked again.
  */
 import { expect, it } from "@effect/vitest"
+import * as AgentProgram from "@smithers/agents/AgentProgram"
+import * as Core from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import { type Agent, createAgent, createSmithers, type JsxWorkflow, Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
@@ -260,5 +263,51 @@ describe("an agent", () => {
         expect(call?.responseFormat).toMatchObject({ type: "json" })
       }),
     ),
+  )
+})
+
+describe("a task with an agent, where nothing can ask agents,", () => {
+  it.effect("fails when it begins, before its prompt is made, and says what to provide", () =>
+    Effect.gen(function* () {
+      const { agent, asked } = scripted("coder", valid)
+      let prompts = 0
+      const workflow = smithers(() => (
+        <Workflow name="w">
+          <Task id="analyze" output={outputs.analysis} agent={agent}>
+            {() => {
+              prompts++
+              return "Analyze."
+            }}
+          </Task>
+        </Workflow>
+      ))
+      // @ts-expect-error: the types say that an AgentRunner is missing
+      const bare: Effect.Effect<unknown, unknown> = Effect.provide(workflow.run({}, { runId: "r" }), Core.memory)
+      const failed = yield* bare
+      expect(failed).toMatchObject({
+        _tag: "failed",
+        error: {
+          _tag: "StepFailed",
+          nodeId: "analyze",
+          attempts: 1,
+          error: { name: "NoAgentRunner", retryable: false, notRetried: "runner" },
+        },
+      })
+      expect(JSON.stringify(failed)).toContain("Provide the layer of @smithers/agents/AgentProgram to the run")
+      expect([prompts, asked.length]).toEqual([0, 0])
+    }),
+  )
+
+  it.effect("goes on where it is resumed with what can", () =>
+    Effect.gen(function* () {
+      const { agent } = scripted("coder", valid)
+      const workflow = one(agent)
+      const services = yield* Layer.build(Core.memory)
+      // @ts-expect-error: the types say that an AgentRunner is missing
+      const bare: Effect.Effect<unknown, unknown> = Effect.provide(workflow.run({ what: "it" }, { runId: "r" }), services)
+      expect(yield* bare).toMatchObject({ _tag: "failed" })
+      const resumed = workflow.resume("r").pipe(Effect.provide(services), Effect.provide(AgentProgram.layer))
+      expect(yield* resumed).toMatchObject({ severity: "low" })
+    }).pipe(Effect.scoped),
   )
 })

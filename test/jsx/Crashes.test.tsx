@@ -4,6 +4,7 @@
  */
 
 import { it } from "@effect/vitest"
+import * as AgentProgram from "@smithers/agents/AgentProgram"
 import * as Engine from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { Storage } from "@smithers/core/Storage"
@@ -230,7 +231,10 @@ const lives = (
       })
       const scope = yield* Scope.make()
       const engine = yield* Engine.make({ lease: 1 }).pipe(Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
-      const fiber = yield* Effect.forkIn(Effect.provideService(workflow.run({}, { runId: "r" }), Engine.Engine, engine), scope)
+      const run = workflow
+        .run({}, { runId: "r" })
+        .pipe(Effect.provideService(Engine.Engine, engine), Effect.provide(AgentProgram.layer))
+      const fiber = yield* Effect.forkIn(run, scope)
       while (fiber.unsafePoll() === null && !mortal.isGone()) yield* Effect.yieldNow()
       const exit = fiber.unsafePoll()
       if (exit !== null && Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)

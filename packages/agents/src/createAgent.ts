@@ -6,7 +6,9 @@
 import type { Agent, AgentReply, AgentRequest, AgentUsage, CallContext } from "@smithers/core/Agent"
 import type { JsonSchema } from "@smithers/core/Codec"
 import { NonRetryable } from "@smithers/core/Errors"
+import * as Raised from "@smithers/core/Raised"
 import type { LanguageModel, ToolLoopAgentSettings, ToolSet } from "ai"
+import * as Sdk from "./internal/sdk.ts"
 
 /** Whatever input the workflow has. It is `any`, since its fields must be usable without naming its type here. */
 type AnyInput = ReturnType<typeof JSON.parse>
@@ -132,7 +134,7 @@ export const createAgent = <Input = AnyInput>(
           const { text = "", finishReason, response } = error
           return { text, usage, finishReason, response: { modelId: response?.modelId } }
         }
-        if (schema === undefined || steps > 0 || !isRefusal(error)) throw error
+        if (schema === undefined || steps > 0 || !isRefusal(error, ai)) throw error
         refused.add(JSON.stringify(schema))
         return await call(undefined)
       }
@@ -146,9 +148,9 @@ export const createAgent = <Input = AnyInput>(
   return { name, wantsContext: true, generate }
 }
 
-const load = async (): Promise<typeof import("ai")> => {
+const load = async (): Promise<Sdk.Sdk> => {
   try {
-    return await import("ai")
+    return await Sdk.load()
   } catch (cause) {
     const message = 'createAgent needs the package "ai", and it cannot be loaded. Install it: bun add ai'
     throw new NonRetryable({ message, cause })
@@ -182,7 +184,7 @@ const forEachTool = (
  * Whether a request was refused as it is, which may be for its response format: providers differ in what they take of JSON Schema
  * (some refuse optional fields), and some models take none of it.
  */
-const isRefusal = (error: unknown): boolean => {
-  const { statusCode, name } = Object(error) as { readonly statusCode?: unknown; readonly name?: unknown }
-  return statusCode === 400 || statusCode === 422 || name === "AI_UnsupportedFunctionalityError"
+const isRefusal = (error: unknown, ai: Sdk.Sdk): boolean => {
+  const status = Raised.get(error, "statusCode")
+  return status === 400 || status === 422 || ai.UnsupportedFunctionalityError.isInstance(error)
 }

@@ -1,7 +1,7 @@
 /**
  * What the runtime asks of an agent. The shape is that of the AI SDK's agents, so that a `ToolLoopAgent` can be used as it is;
  * nothing here depends on the SDK. An agent answers one call; asking it until what it says can be stored, and asking the next
- * one when it cannot be asked at all, is the business of `AgentProgram`.
+ * one when it cannot be asked at all, is the business of an `AgentRunner`.
  */
 import * as Schema from "effect/Schema"
 import type { JsonSchema } from "./Codec.ts"
@@ -85,9 +85,6 @@ export interface SdkAgent extends Named {
 
 /** Whoever can be asked. */
 export type AnyAgent = Agent | SdkAgent
-
-/** Whether an agent is one of the AI SDK. */
-export const isSdkAgent = (agent: AnyAgent): agent is SdkAgent => String(agent.version ?? "").startsWith("agent-v")
 
 /** One call of an agent within an attempt, as it is kept. */
 export const AgentTurn = Schema.Struct({

@@ -662,6 +662,15 @@ export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed"
   }
 }
 
+/** A step has an agent, and the run was given no `AgentRunner` to ask it with. The step fails at once, before its prompt is made. */
+export class NoAgentRunner extends Schema.TaggedError<NoAgentRunner>()("NoAgentRunner", {
+  nodeId: Schema.String,
+}) {
+  override get message(): string {
+    return `Step "${this.nodeId}" has an agent, and nothing here can ask it: no AgentRunner was provided. Provide the layer of @smithers/agents/AgentProgram to the run, as the stores of smithers-orchestrator do, then resume the run.`
+  }
+}
+
 /** A need has no output although its step is done: the loop it belongs to made no pass. */
 export class MissingNeed extends Schema.TaggedError<MissingNeed>()("MissingNeed", { nodeId: Schema.String, need: Schema.String }) {
   override get message(): string {

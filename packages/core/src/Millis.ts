@@ -10,7 +10,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { liveClock } from "./internal/liveClock.ts"
-import * as Raised from "./internal/raised.ts"
+import * as Raised from "./Raised.ts"
 
 /** An instant (epoch milliseconds) or a span, in whole milliseconds, at most {@link longest}. */
 export type Millis = number & Brand.Brand<"Millis">

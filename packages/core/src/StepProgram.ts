@@ -10,17 +10,17 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
-import * as AgentProgram from "./AgentProgram.ts"
+import { AgentRunner } from "./AgentRunner.ts"
 import { isUnstorable, type Json, type Kept, keep } from "./Codec.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
-import { AgentFailed, InvalidDelay, InvalidOutput, MissingNeed, type StoreError } from "./Errors.ts"
+import { AgentFailed, InvalidDelay, InvalidOutput, MissingNeed, NoAgentRunner, type StoreError } from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/kept.ts"
-import * as Raised from "./internal/raised.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
+import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RunState } from "./RunState.ts"
 
@@ -334,17 +334,25 @@ const ask = (
   { agents, isText, corrections }: Plan.Ask,
   onBeat: () => void,
 ): Effect.Effect<unknown, unknown, unknown> =>
-  Effect.flatMap(call(attempt, onBeat), (prompt) => {
+  Effect.gen(function* () {
     const { step, ending, runId } = attempt
+    const runner = yield* Effect.serviceOption(AgentRunner)
+    if (Option.isNone(runner)) return yield* new NoAgentRunner({ nodeId: step.id })
+    const prompt = yield* call(attempt, onBeat)
     if (typeof prompt !== "string") {
-      return Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Raised.show(prompt)}`))
+      return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Raised.show(prompt)}`))
     }
-    if (prompt.trim() === "") return Effect.fail(new TypeError(`the prompt of step "${step.id}" is empty: no agent was asked`))
-    const last = attempt.failures.at(-1)?.error
-    const asked = AgentProgram.run({
+    if (prompt.trim() === "") {
+      return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" is empty: no agent was asked`))
+    }
+    const services = yield* Effect.context<unknown>()
+    const asked = runner.value.run({
       agents,
       prompt,
-      codec: step.codec,
+      output: {
+        inputSchema: step.codec.inputSchema,
+        accept: (value) => Effect.provide(step.codec.accept(value), services),
+      },
       isText,
       corrections,
       context: {
@@ -356,13 +364,13 @@ const ask = (
         idempotencyKey: keyOf(attempt),
       },
       signal: signalOf(ending),
-      feedback: last?.issues ?? [],
+      feedback: attempt.failures.at(-1)?.error.issues ?? [],
       onTurn: (turn) => {
         onBeat()
         attempt.onTurn(turn)
       },
     })
-    return Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
+    return yield* Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
   })
 
 const keyOf = ({ runId, step, iteration, generation }: Attempt): string => idempotencyKey(runId, step.id, iteration, generation)
@@ -395,6 +403,7 @@ const explain = (cause: Cause.Cause<unknown>, stepId: string): Explained => {
 /** Why another attempt could not help, where that is so: anything else may pass. */
 const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof AgentFailed) return thrown.retryable ? undefined : "agent"
+  if (thrown instanceof NoAgentRunner) return "runner"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
   if (Raised.isSlip(thrown)) return "slip"
   if (!(thrown instanceof Error)) return undefined

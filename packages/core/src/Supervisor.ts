@@ -24,11 +24,11 @@ import {
   WorkDied,
 } from "./Errors.ts"
 import * as Jumps from "./internal/jumps.ts"
-import * as Raised from "./internal/raised.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
+import * as Raised from "./Raised.ts"
 import type { Definition } from "./RunDriver.ts"
 import * as Settings from "./Settings.ts"
 import { type Due, type Except, Storage } from "./Storage.ts"

@@ -1,5 +1,5 @@
 export * as Agent from "./Agent.ts"
-export * as AgentProgram from "./AgentProgram.ts"
+export * as AgentRunner from "./AgentRunner.ts"
 export * as Builder from "./Builder.ts"
 export * as Codec from "./Codec.ts"
 export * as Commands from "./Commands.ts"

@@ -2,6 +2,7 @@
  * Workflows written as JSX. `createSmithers` gives the components and hooks typed for a set of schemas; `smithers` makes a workflow
  * of a render function. A workflow is a value: making one renders nothing, opens nothing and starts nothing.
  */
+import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, type RenderFailed, unnamed } from "@smithers/core/Errors"
 import * as Plan from "@smithers/core/Plan"
@@ -43,12 +44,12 @@ export const blueprintKey: unique symbol = Symbol.for("@smithers/jsx/Blueprint")
  * A workflow written as JSX, which takes an `I` and gives an `A`. Its output is that of the last child of the root that has one, or of the last
  * task that has given the schema under `output`.
  */
-export interface JsxWorkflow<in I, out R = never, out A = unknown> extends CoreWorkflow.Runs<I, A, R> {
+export interface JsxWorkflow<in I, out R = never, out A = unknown> extends CoreWorkflow.Runs<I, A, R | AgentRunner> {
   /** The name its `<Workflow>` bears. Found by rendering without an input; throws `RenderFailed` where that cannot be done. */
   readonly name: string
   readonly version: string | undefined
   /** How a run of it is taken up. */
-  readonly definition: Definition<R>
+  readonly definition: Definition<R | AgentRunner>
   readonly [blueprintKey]: Planner.Blueprint & { readonly input: Codec.Codec<unknown, unknown> }
 }
 

@@ -1,16 +1,30 @@
 /**
  * Everything an Effect app needs to declare workflows and run them: `Smithers.createWorkflow`, a store, and the errors.
  */
-
+import * as AgentProgram from "@smithers/agents/AgentProgram"
+import type { AgentRunner } from "@smithers/core/AgentRunner"
 import type { InvalidSetting, StoreError } from "@smithers/core/Errors"
-import { onStorage, type Runtime, type RuntimeOptions } from "@smithers/core/Smithers"
+import * as Core from "@smithers/core/Smithers"
+import type { Storage } from "@smithers/core/Storage"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 
 export * from "@smithers/core/Smithers"
 
+/** Needed to run a workflow: an engine, its store, and whoever asks agents. */
+export type Runtime = Core.Runtime | AgentRunner
+
+/** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} where an option is none. */
+export const onStorage = <E>(
+  storage: Layer.Layer<Storage, E>,
+  options?: Core.RuntimeOptions,
+): Layer.Layer<Runtime, E | InvalidSetting> => Layer.merge(Core.onStorage(storage, options), AgentProgram.layer)
+
+/** Runs that are forgotten with the layer. */
+export const memory: Layer.Layer<Runtime> = Layer.merge(Core.memory, AgentProgram.layer)
+
 /** Where and how runs are stored, and how they are driven. */
-export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOptions {}
+export interface SqliteOptions extends SqliteStorage.SqliteConfig, Core.RuntimeOptions {}
 
 /**
  * Runs kept in a SQLite file, which is created with mode 0600 where it is missing. `synchronous: "normal"` (the default) survives

@@ -1,18 +1,18 @@
 /**
  * Runs a workflow from code that is not written with Effect: one call, one promise.
  */
+import type { AgentRunner } from "@smithers/core/AgentRunner"
 import type { RunFailure, Uncompensated } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { StrayRead } from "@smithers/core/RunEvent"
 import type { Exhausted } from "@smithers/core/RunState"
-import type { Runtime } from "@smithers/core/Smithers"
 import type { RunOptions, Runs, Waits } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { sqlite } from "./Smithers.ts"
+import { type Runtime, sqlite } from "./Smithers.ts"
 
 /** How a workflow is run. */
 export interface RunWorkflowOptions<I> extends RunOptions {
@@ -81,7 +81,10 @@ const makeMemo = Effect.gen(function* () {
  * Starts a run, or resumes or joins the one of this id, and answers with how it ended. A run that failed is an answer; the promise
  * rejects with a tagged error when the run could not be worked on: `InvalidInput`, `RenderFailed`, a store that cannot be used.
  */
-export const runWorkflow = async <I, A>(workflow: Runs<I, A>, options: RunWorkflowOptions<I>): Promise<WorkflowResult<A>> => {
+export const runWorkflow = async <I, A>(
+  workflow: Runs<I, A, AgentRunner>,
+  options: RunWorkflowOptions<I>,
+): Promise<WorkflowResult<A>> => {
   const { input, db, maxConcurrency, signal, runtime, ...given } = options
   const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
   const layer = runtime ?? sqlite({ filename, ...(maxConcurrency === undefined ? {} : { maxConcurrency }) })

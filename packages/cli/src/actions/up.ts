@@ -3,6 +3,7 @@
  */
 import { statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
+import * as AgentProgram from "@smithers/agents/AgentProgram"
 import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
@@ -16,7 +17,6 @@ import type { RunResult } from "@smithers/core/Workflow"
 import { realPath } from "@smithers/sqlite/Location"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -304,9 +304,12 @@ const work = (task: Work) =>
         Effect.gen(function* () {
           const storage = yield* open(file, existing === undefined ? "create" : "write", "30 seconds")
           const runtime = yield* Layer.build(
-            onStorage(
-              Layer.succeed(Storage, storage),
-              given.maxConcurrency === undefined ? {} : { maxConcurrency: given.maxConcurrency },
+            Layer.merge(
+              onStorage(
+                Layer.succeed(Storage, storage),
+                given.maxConcurrency === undefined ? {} : { maxConcurrency: given.maxConcurrency },
+              ),
+              AgentProgram.layer,
             ),
           )
           return yield* Effect.provide(
@@ -318,7 +321,7 @@ const work = (task: Work) =>
               yield* shown
               return settled
             }),
-            Context.merge(runtime, Context.empty()),
+            runtime,
           )
         }),
       )

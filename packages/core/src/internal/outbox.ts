@@ -9,11 +9,11 @@ import { happened, type RunFailure } from "../Errors.ts"
 import { childRunId, compositeKey, type NodeId, placeOf } from "../Ids.ts"
 import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
+import * as Raised from "../Raised.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import type { Interrupt } from "../Scheduler.ts"
 import type { Command, Frame, Instruction } from "../Storage.ts"
-import * as Raised from "./raised.ts"
 
 /** A child run that a node has started. */
 export interface StartedChild {

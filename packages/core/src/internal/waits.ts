@@ -12,11 +12,11 @@ import { InvalidRequest } from "../Errors.ts"
 import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
+import { show } from "../Raised.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { digest } from "./digest.ts"
 import { canonical, toJson } from "./json.ts"
-import { show } from "./raised.ts"
 
 /** What came of checking a value. */
 export type Accepted = { readonly stored: Json | undefined } | { readonly issues: ReadonlyArray<string> }

@@ -2,7 +2,7 @@
  * A task as a step of the plan: what it waits for, what it does, and how often.
  */
 import { type AnyAgent, nameOf } from "@smithers/core/Agent"
-import { defaultCorrections } from "@smithers/core/AgentProgram"
+import { defaultCorrections } from "@smithers/core/AgentRunner"
 import * as Codec from "@smithers/core/Codec"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import { keptId, type NodeId } from "@smithers/core/Ids"

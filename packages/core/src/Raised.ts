@@ -4,8 +4,8 @@
  */
 import * as Cause from "effect/Cause"
 import * as Runtime from "effect/Runtime"
-import { cut, type ErrorCause, longestMessage } from "../ErrorInfo.ts"
-import { toJson } from "./json.ts"
+import { cut, type ErrorCause, longestMessage } from "./ErrorInfo.ts"
+import { toJson } from "./internal/json.ts"
 
 /** Characters that are kept of each part of an error, and of an error with all its causes: some KB, however large it is. */
 const longest = { name: 200, message: longestMessage, stack: 4096, whole: 32_768 } as const
@@ -100,10 +100,10 @@ const read = (thrown: unknown, reading: Reading): ErrorCause => {
 }
 
 /** Reads a field of a stranger's object: a getter may throw. */
-export const get = (target: unknown, field: string): unknown => {
+export const get = (target: unknown, field: string | symbol): unknown => {
   if ((typeof target !== "object" && typeof target !== "function") || target === null) return undefined
   try {
-    return (target as Record<string, unknown>)[field]
+    return Reflect.get(target, field)
   } catch {
     return undefined
   }

@@ -1,12 +1,14 @@
 /**
- * What can be told of an error that came out of an agent, whichever library made it: whether asking the same agent again could
- * help, and when. Errors are read by their fields. The AI SDK, the providers' own SDKs and `fetch` name these alike, and wrap one
- * error in another: what an inner one says counts where the outer one says nothing.
+ * Reads an error that came out of an agent, whichever library made it: could asking the same agent again help, and when. Errors of the AI
+ * SDK that have no answer from a provider are known by their classes. Others are read by their fields, which the SDK, the providers' own SDKs and
+ * `fetch` name alike. They wrap one error in another: what an inner one says counts where the outer one says nothing.
  */
+import * as Millis from "@smithers/core/Millis"
+import * as Raised from "@smithers/core/Raised"
+import { get } from "@smithers/core/Raised"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Millis from "../Millis.ts"
-import * as Raised from "./raised.ts"
-import { get } from "./raised.ts"
+import * as Sdk from "./internal/sdk.ts"
 
 export interface Trouble {
   readonly reason: string
@@ -17,20 +19,24 @@ export interface Trouble {
   readonly isOwnCode: boolean
 }
 
-/** Reads an error. `now` is in epoch milliseconds, to count from where the provider names a time of day. */
-export const read = (thrown: unknown, now: Millis.Millis): Trouble => {
-  const { error } = Raised.unwrap(thrown)
-  const errors = unwrap(error)
-  const { name, message } = Raised.describe(error)
-  const isOwnCode = Raised.isSlip(error)
-  return {
-    reason: message === "" ? name : message.replaceAll(colour, "").trim(),
-    status: first(errors, statusOf),
-    retryable: first(errors, verdict) ?? !isOwnCode,
-    isOwnCode,
-    retryAfterMs: first(errors, (error) => retryAfterOf(error, now)),
-  }
-}
+/** Reads an error. */
+export const read = (thrown: unknown): Effect.Effect<Trouble> =>
+  Effect.gen(function* () {
+    const { error } = Raised.unwrap(thrown)
+    const errors = unwrap(error)
+    const sdk = yield* Sdk.loadFor(errors)
+    // To count from where the provider names a time of day.
+    const now = yield* Millis.now
+    const { name, message } = Raised.describe(error)
+    const isOwnCode = Raised.isSlip(error)
+    return {
+      reason: message === "" ? name : message.replaceAll(colour, "").trim(),
+      status: first(errors, statusOf),
+      retryable: first(errors, (error) => verdict(error, sdk)) ?? !isOwnCode,
+      isOwnCode,
+      retryAfterMs: first(errors, (error) => retryAfterOf(error, now)),
+    }
+  })
 
 /** The AI SDK prints some of its messages in colour. */
 const colour = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g")
@@ -68,32 +74,32 @@ const isStatus = (value: unknown): value is number => Number.isInteger(value) &&
 /** Request timeout, conflict, too early, too many requests: of what a client did wrong, these pass with time. */
 const passing = new Set([408, 409, 425, 429])
 
-/** Errors without a status that say that the request or the set-up is wrong; all but the first are the AI SDK's. */
-const final = new Set([
-  "NonRetryable",
-  "AI_InvalidArgumentError",
-  "AI_InvalidDataContentError",
-  "AI_InvalidMessageRoleError",
-  "AI_InvalidPromptError",
-  "AI_LoadAPIKeyError",
-  "AI_LoadSettingError",
-  "AI_MessageConversionError",
-  "AI_NoSuchModelError",
-  "AI_NoSuchProviderError",
-  "AI_NoSuchProviderReferenceError",
-  "AI_UnsupportedFunctionalityError",
-  "AI_UnsupportedModelVersionError",
-  "GatewayAuthenticationError",
-  "GatewayError",
-])
+/** Errors of ours, and of the AI SDK where it makes them without a class, that say that the request or the set-up is wrong. */
+const final: ReadonlySet<string> = new Set(["NonRetryable", "GatewayAuthenticationError", "GatewayError"])
+
+/** Whether an error of the AI SDK says that the request or the set-up is wrong, without a provider having been asked. */
+const isFinal = (error: object, sdk: Sdk.Sdk): boolean =>
+  [
+    sdk.InvalidArgumentError,
+    sdk.InvalidDataContentError,
+    sdk.InvalidMessageRoleError,
+    sdk.InvalidPromptError,
+    sdk.LoadAPIKeyError,
+    sdk.LoadSettingError,
+    sdk.MessageConversionError,
+    sdk.NoSuchModelError,
+    sdk.NoSuchProviderError,
+    sdk.NoSuchProviderReferenceError,
+    sdk.UnsupportedFunctionalityError,
+  ].some((kind) => kind.isInstance(error)) || error instanceof sdk.UnsupportedModelVersionError
 
 /** Whether asking again could help, where the error says so. */
-const verdict = (error: object): boolean | undefined => {
+const verdict = (error: object, sdk: Sdk.Sdk | undefined): boolean | undefined => {
   const isRetryable = get(error, "isRetryable")
   if (typeof isRetryable === "boolean") return isRetryable
   const status = statusOf(error)
   if (status !== undefined && status >= 400) return status >= 500 || passing.has(status)
-  return final.has(Raised.nameOf(error)) ? false : undefined
+  return final.has(Raised.nameOf(error)) || (sdk !== undefined && isFinal(error, sdk)) ? false : undefined
 }
 
 /** How long the provider asks to be left alone: at most as long as there are dates. */

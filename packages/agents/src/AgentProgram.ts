@@ -1,0 +1,243 @@
+/**
+ * Asks agents for an output, within one attempt at a step: says what is wanted, reads the reply, has what is not valid put right in
+ * the same conversation, and goes from agent to agent where there are several. What it cannot get is raised for the step's retry
+ * policy: `InvalidOutput`, whose issues the next attempt's prompt carries, or `AgentFailed`, which says whether asking again can
+ * help, and when.
+ *
+ * Agents of the AI SDK retry by themselves before they fail (`maxRetries`, 2 by default): those retries are not durable, and come
+ * before the ones of the step.
+ */
+import type { AgentTurn, AnyAgent, Message, SdkAgent } from "@smithers/core/Agent"
+import { nameOf } from "@smithers/core/Agent"
+import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
+import { type Issues, isUnstorable } from "@smithers/core/Codec"
+import { AgentFailed, InvalidOutput, NonRetryable } from "@smithers/core/Errors"
+import * as Raised from "@smithers/core/Raised"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Instruction from "./Instruction.ts"
+import * as Sdk from "./internal/sdk.ts"
+import * as ProviderError from "./ProviderError.ts"
+import * as Reply from "./Reply.ts"
+
+/**
+ * Succeeds with a value that `output.accept` takes. Fails with `InvalidOutput` when an agent kept giving what is not valid, otherwise
+ * with `AgentFailed`. It is interrupted once `signal` is aborted, whatever the agent makes of that.
+ */
+export const run: AgentRunnerShape["run"] = (call) =>
+  Effect.gen(function* () {
+    const task = Instruction.make(call)
+    const failures: Array<Failure> = []
+    for (const agent of call.agents) {
+      const answer = yield* converse(call, task, agent)
+      if (Either.isRight(answer)) return answer.right
+      failures.push(answer.left)
+    }
+    return yield* raise(call.context.stepId, failures)
+  })
+
+/** Lets steps have agents. */
+export const layer: Layer.Layer<AgentRunner> = Layer.succeed(AgentRunner, { run })
+
+/** Stands for a reply without text in a conversation: providers refuse empty messages. */
+const nothingSaid = "(no text)"
+
+/** Why an agent was given up. */
+type Failure =
+  | { readonly agent: string; readonly issues: Issues }
+  | { readonly agent: string; readonly trouble: ProviderError.Trouble; readonly cause: unknown }
+
+const converse = (
+  call: AgentCall,
+  task: Instruction.Task,
+  agent: AnyAgent,
+): Effect.Effect<Either.Either<unknown, Failure>, InvalidOutput> =>
+  Effect.gen(function* () {
+    const name = nameOf(agent)
+    const messages: Array<Message> = []
+    let prompt = task.prompt
+    for (let repairs = 0; ; repairs++) {
+      if (call.signal.aborted) return yield* Effect.interrupt
+      messages.push({ role: "user", content: prompt })
+      const said = prompt
+      const asked = yield* Effect.either(Effect.flatMap(ask(call, task, agent, messages), understand)).pipe(
+        Effect.onInterrupt(() =>
+          Effect.sync(() => call.onTurn({ agent: name, prompt: said, problem: "interrupted before it replied" })),
+        ),
+      )
+      if (Either.isLeft(asked)) {
+        const trouble = yield* ProviderError.read(asked.left)
+        call.onTurn({ agent: name, prompt, problem: trouble.reason })
+        if (call.signal.aborted) return yield* Effect.interrupt
+        return Either.left({ agent: name, trouble, cause: asked.left })
+      }
+      const reply = asked.right
+      const turn = { agent: name, prompt, reply: reply.text, ...reply.counts }
+      const judged = yield* Effect.onError(judge(call, task, reply), () =>
+        Effect.sync(() => call.onTurn({ ...turn, problem: "the reply could not be checked" })),
+      )
+      if (Either.isRight(judged)) {
+        call.onTurn(turn)
+        return Either.right(judged.right)
+      }
+      const issues = judged.left
+      call.onTurn({ ...turn, problem: Instruction.shorten(issues).join("; ") })
+      if (repairs >= call.corrections) return Either.left({ agent: name, issues })
+      messages.push({ role: "assistant", content: reply.text.trim() === "" ? nothingSaid : reply.text })
+      prompt = Instruction.correction(task.form, issues)
+    }
+  })
+
+/** Whether an agent is one of the AI SDK. */
+const isSdkAgent = (agent: AnyAgent): agent is SdkAgent => String(agent.version ?? "").startsWith("agent-v")
+
+/** Gives the reply of an agent, or fails with what it raised. */
+const ask = (
+  call: AgentCall,
+  task: Instruction.Task,
+  agent: AnyAgent,
+  messages: ReadonlyArray<Message>,
+): Effect.Effect<unknown, unknown> =>
+  Effect.async<unknown, unknown>((resume) => {
+    const prompt = messages.at(-1)?.content ?? task.prompt
+    const conversation = messages.length === 1 ? undefined : [...messages]
+    const context = agent.wantsContext ? { context: { ...call.context, outputSchema: task.schema } } : {}
+    const others = { abortSignal: call.signal, ...context }
+    try {
+      const promised: unknown = isSdkAgent(agent)
+        ? agent.generate(conversation === undefined ? { prompt, ...others } : { messages: conversation, ...others })
+        : agent.generate({ prompt, ...(conversation === undefined ? {} : { messages: conversation }), ...others })
+      if (!isThenable(promised)) {
+        const message = `its "generate" returned ${Raised.show(promised)} and not a promise of a reply`
+        return resume(Effect.fail(new NonRetryable({ message })))
+      }
+      promised.then(
+        (reply) => resume(Effect.succeed(reply)),
+        (reason: unknown) => resume(replyIn(reason)),
+      )
+    } catch (thrown) {
+      resume(Effect.fail(thrown))
+    }
+  })
+
+/** The AI SDK throws a reply away that is not the object it was told to expect; the error has what a reply has. */
+const replyIn = (reason: unknown): Effect.Effect<unknown, unknown> =>
+  Effect.flatMap(Sdk.loadFor([reason]), (sdk) =>
+    sdk?.NoObjectGeneratedError.isInstance(reason) === true && reason.text !== undefined
+      ? Effect.succeed(reason)
+      : Effect.fail(reason),
+  )
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
+
+/** What counts of a reply, read once. */
+interface Understood {
+  readonly text: string
+  readonly output: unknown
+  readonly finishReason: string | undefined
+  /** Kept of the reply beside its text. */
+  readonly counts: Pick<AgentTurn, "model" | "finishReason" | "inputTokens" | "outputTokens" | "totalTokens">
+}
+
+const understand = (reply: unknown): Effect.Effect<Understood, NonRetryable> => {
+  const text = Raised.get(reply, "text")
+  if (typeof text !== "string") {
+    const message = `it replied with ${Raised.show(reply)} whose "text" is ${Raised.show(text)}: a reply is { text: string, … }`
+    return Effect.fail(new NonRetryable({ message }))
+  }
+  const usage = Raised.get(reply, "usage")
+  const [model, finishReason] = [Raised.get(Raised.get(reply, "response"), "modelId"), Raised.get(reply, "finishReason")].map(
+    textual,
+  )
+  const [inputTokens, outputTokens, totalTokens] = ["inputTokens", "outputTokens", "totalTokens"].map((name) =>
+    count(Raised.get(usage, name)),
+  )
+  const counts = {
+    ...(model === undefined ? {} : { model }),
+    ...(finishReason === undefined ? {} : { finishReason }),
+    ...(inputTokens === undefined ? {} : { inputTokens }),
+    ...(outputTokens === undefined ? {} : { outputTokens }),
+    ...(totalTokens === undefined ? {} : { totalTokens }),
+  }
+  return Effect.succeed({ text, output: Raised.get(reply, "output"), finishReason, counts })
+}
+
+const textual = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
+
+const count = (value: unknown): number | undefined => (typeof value === "number" && Number.isFinite(value) ? value : undefined)
+
+/** Takes the first value in the reply that is valid, or says what is wrong with the one that was most likely meant. */
+const judge = (
+  { output, context }: AgentCall,
+  task: Instruction.Task,
+  reply: Understood,
+): Effect.Effect<Either.Either<unknown, Issues>, InvalidOutput> =>
+  Effect.gen(function* () {
+    const { values, problem } = valuesOf(task, reply)
+    let refused: Issues | undefined
+    for (const value of values) {
+      const accepted = yield* Effect.either(output.accept(value))
+      if (Either.isRight(accepted)) return Either.right(value)
+      const issues = accepted.left
+      // The schema accepts it and makes of it what cannot be stored: no agent can put that right.
+      if (isUnstorable(issues)) return yield* new InvalidOutput({ nodeId: context.stepId, issues, isFinal: true })
+      refused ??= issues
+    }
+    const ending = endings.get(reply.finishReason)
+    const wrong =
+      reply.text.trim() === "" && refused === undefined ? ["the reply is empty"] : (refused ?? [problem ?? "the reply is not JSON"])
+    return Either.left(ending === undefined ? wrong : [ending, ...wrong])
+  })
+
+/** Ends of replies that are not what was asked for, by the AI SDK's names. */
+const endings: ReadonlyMap<string | undefined, string> = new Map([
+  ["length", "the reply was cut off at the limit of its length: give a shorter one"],
+  ["content-filter", "the reply was stopped by the provider's content filter"],
+  ["tool-calls", "the reply ended with calls of tools and without an answer"],
+  ["error", "the reply ended with an error of the provider"],
+])
+
+const valuesOf = ({ form, fits }: Instruction.Task, { text, output, finishReason }: Understood): Reply.Found => {
+  if (form === "anything") return { values: [text], problem: undefined }
+  // Agents that were asked for no structure give their text as `output` too: that is no value yet.
+  const structured = output === undefined || output === text ? [] : [output]
+  const found = finishReason === "length" ? Reply.findWhole(text) : Reply.find(text, fits)
+  // A schema of strings may well take the empty one, but it is no answer.
+  const literal = form === "text" && text.trim() !== "" ? [text, text.trim()] : []
+  return { values: [...structured, ...literal, ...found.values], problem: found.problem }
+}
+
+/** The error of the attempt, from what each agent failed with. */
+const raise = (nodeId: string, failures: ReadonlyArray<Failure>): InvalidOutput | AgentFailed => {
+  const invalid = failures.findLast((failure) => "issues" in failure)
+  const troubled = failures.filter((failure) => "trouble" in failure)
+  if (invalid !== undefined) {
+    const others = failures.flatMap((failure) => {
+      if (failure === invalid) return []
+      return "issues" in failure
+        ? `agent "${failure.agent}" gave no valid output: ${Instruction.shorten(failure.issues).join("; ")}`
+        : `agent "${failure.agent}" could not be asked: ${failure.trouble.reason}`
+    })
+    return new InvalidOutput({ nodeId, issues: invalid.issues, ...(others.length === 0 ? {} : { others }) })
+  }
+  // The next attempt asks the whole chain again: it is worth making where it could help with any of them.
+  const chief = troubled.findLast(({ trouble }) => trouble.retryable) ?? troubled.at(-1)
+  if (chief === undefined)
+    return new AgentFailed({ nodeId, agent: "none", reason: "the step has no agents to ask", retryable: false })
+  const { agent, cause } = chief
+  const { reason, status, retryable } = chief.trouble
+  const others = troubled.filter((failure) => failure !== chief).map((other) => ` ("${other.agent}": ${other.trouble.reason})`)
+  const waits = troubled.flatMap(({ trouble }) => (trouble.retryable ? (trouble.retryAfterMs ?? []) : []))
+  return new AgentFailed({
+    nodeId,
+    agent,
+    reason: reason + others.join(""),
+    retryable,
+    isOwnCode: chief.trouble.isOwnCode,
+    cause,
+    ...(status === undefined ? {} : { status }),
+    ...(waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) }),
+  })
+}

@@ -557,20 +557,34 @@ describe("a plan of any size", () => {
     return node
   }
 
-  it.each<[what: string, root: Plan.Node]>([
-    ["sequences", nest((inner) => sequence(inner))],
-    ["sequences with more behind", nest((inner) => sequence(inner, sequence()))],
-    ["parallels", nest((inner) => parallel([inner]))],
-    ["parallels with limits", nest((inner) => parallel([inner], { maxConcurrency: 1, failFast: true }))],
-    ["branches", nest((inner) => branch(() => true, inner))],
-    ["other arms", nest((inner) => branch(() => false, sequence(), inner))],
-    ["all kinds", nest((inner, depth) => [sequence(inner), parallel([inner]), branch(() => true, inner)][depth % 3] as Plan.Node)],
-  ])("may nest 5,000 deep: %s", (_, root) => {
+  /** What is in the innermost of lists, and how many lists there are around it. */
+  const unpacked = (value: unknown): readonly [inner: unknown, lists: number] => {
+    let [inner, lists] = [value, 0]
+    for (; Array.isArray(inner) && inner.length === 1; lists++) inner = inner[0]
+    return [inner, lists]
+  }
+
+  it.each<[what: string, root: Plan.Node, given: unknown, lists: number]>([
+    ["sequences", nest((inner) => sequence(inner)), 1, 0],
+    ["sequences with more behind", nest((inner) => sequence(inner, sequence())), undefined, 0],
+    ["parallels", nest((inner) => parallel([inner])), 1, deep],
+    ["parallels with limits", nest((inner) => parallel([inner], { maxConcurrency: 1, failFast: true })), 1, deep],
+    ["branches", nest((inner) => branch(() => true, inner)), 1, 0],
+    ["other arms", nest((inner) => branch(() => false, sequence(), inner)), 1, 0],
+    [
+      "all kinds",
+      nest((inner, depth) => [sequence(inner), parallel([inner]), branch(() => true, inner)][depth % 3] as Plan.Node),
+      1,
+      Math.floor((deep + 1) / 3),
+    ],
+  ])("may nest 5,000 deep: %s", (_, root, given, lists) => {
     const run = make(sequence(root, step("b", { needs: [need(root, "value")] })))
     expect(run.frame().started).toEqual(["a"])
     expect(run.restart().started).toEqual(["a"])
     expect(run.succeed("a", 1).started).toEqual(["b"])
-    expect(() => run.needs("b")).not.toThrow()
+    const { values, missing } = run.needs("b")
+    expect(missing).toBeUndefined()
+    expect(unpacked(values.value)).toEqual([given, lists])
     expect(run.succeed("b").outcome).toEqual(finished)
   })
 

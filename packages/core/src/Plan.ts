@@ -387,3 +387,6 @@ export const limitOf = (given: unknown): number | undefined => (given === 0 ? un
 
 /** Whether a node waits for outputs that the plan was made without. */
 export const isProvisional = (node: Node): boolean => "pending" in node && (node.pending?.length ?? 0) > 0
+
+/** The outputs that a node waits for, as the plan was made without them. */
+export const pendingOf = (node: Node): ReadonlyArray<PendingRead> => ("pending" in node ? (node.pending ?? none) : none)

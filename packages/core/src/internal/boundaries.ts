@@ -4,19 +4,23 @@
  * has happened stands in the state, so that a schedule made anew goes on where another was.
  */
 import * as HashMap from "effect/HashMap"
-import type { ErrorInfo } from "../Errors.ts"
-import { type NodeKey, nodeKey, placeOf } from "../Ids.ts"
+import { placeOf } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
-import type { FailureCause, RunEvent } from "../RunEvent.ts"
+import type { FailureCause } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
-import { Cell } from "./cell.ts"
-import type { View } from "./view.ts"
+import type { Agenda } from "./agenda.ts"
+import type { Interrupt, Journal } from "./journal.ts"
+import type { OpenWaits } from "./openWaits.ts"
+import { Phase } from "./phase.ts"
+import type { Starts } from "./starts.ts"
+import { errorOf, type View } from "./view.ts"
+import type { Withdrawals } from "./withdrawals.ts"
 
 /** A boundary that has begun and is not left. */
 interface Open {
   /** What goes on in it: what it is for, its `catch`, its `finally`, or the undoing of its steps. */
-  phase: "body" | "catch" | "finally" | "undoing"
-  /** Nothing more starts in this phase; the next one begins when what is in flight has ended. */
+  part: "body" | "catch" | "finally" | "undoing"
+  /** Nothing more starts in this part; the next one begins when what is in flight has ended. */
   isHalting: boolean
   isCaught: boolean
   cause: FailureCause | undefined
@@ -33,27 +37,16 @@ interface Undo {
   readonly row: number
 }
 
-/** Why an attempt, or the child run of a subflow, is not to go on. */
-export type Reason = "fail-fast" | "cancelled"
-
 /** The schedule that boundaries are a part of. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
-  readonly cells: Uint8Array
-  /** Waits that are open. */
-  readonly held: Set<number>
-  /** Attempts in flight of steps that the plan does not have, or does not have active, now. */
-  readonly orphans: ReadonlySet<NodeKey>
-  readonly state: () => RunState.RunState
-  readonly emit: (event: RunEvent) => void
-  /** Called when a part of the plan is given up. */
-  readonly onHalt: () => void
-  readonly activate: (position: number) => void
-  readonly complete: (position: number) => void
-  readonly startCompensation: (position: number) => void
-  readonly settleWait: (position: number) => void
-  readonly interrupt: (key: NodeKey, reason: Reason) => void
+  readonly phases: Uint8Array
+  readonly journal: Journal
+  readonly agenda: Pick<Agenda, "begin" | "complete">
+  readonly openWaits: Pick<OpenWaits, "drop" | "reattach">
+  readonly starts: Pick<Starts, "orphans">
+  readonly withdrawals: Pick<Withdrawals, "request">
 }
 
 export interface Boundaries {
@@ -64,13 +57,13 @@ export interface Boundaries {
   /** What undoes a step has ended. Answers with whether it was that. */
   readonly finishUndoing: (position: number) => boolean
   /** Has a failure go outwards from a node. */
-  readonly propagate: (position: number, cause: FailureCause) => void
+  readonly propagateFailure: (position: number, cause: FailureCause) => void
   /** Gives up the whole run, by way of the boundaries; without a cause, because it is cancelled. */
   readonly haltRun: (cause: FailureCause | undefined) => void
   /** Whether nothing may start at a node. */
   readonly isHalted: (position: number) => boolean
   /** Meets what the run has failed of already, before anything is walked. */
-  readonly meetFailure: () => void
+  readonly restoreFailure: () => void
   /** Interrupts beside the failures that the state has, after the walk. */
   readonly interruptBeside: () => void
   /** The next thing that boundaries do on the way out, the innermost first. Answers with whether there was any. */
@@ -88,9 +81,10 @@ const isChildRun = (node: Plan.Node): node is Plan.Wait => node._tag === "Wait" 
 
 /** The boundaries of a schedule. */
 export const make = (host: Host): Boundaries => {
-  const { plan, view, cells, held, orphans, state, emit, activate, complete, startCompensation, settleWait } = host
-  const { parent, end, size } = plan
+  const { plan, view, phases, journal, agenda, openWaits, starts, withdrawals } = host
+  const { node: at, parent, end, size } = plan
   const { iterationOf } = view
+  const { state, emit } = journal
   const open = new Map<number, Open>()
   /** Those of them that nothing more starts in. */
   const halting = new Set<number>()
@@ -105,15 +99,16 @@ export const make = (host: Host): Boundaries => {
     if (node._tag === "Parallel" && node.failFast) failFast.push(position)
   }
 
-  const at = plan.node
-  const recordOf = (position: number): RunState.StepRecord | undefined =>
-    RunState.step(state(), plan.id(position), iterationOf(position))
-
-  const propagate = (position: number, cause: FailureCause): void => {
-    interruptAround(position, spread(position, cause))
+  const openAt = (position: number): Open => {
+    const boundary = open.get(position)
+    if (boundary === undefined) throw new Error(`boundary ${view.nameOf(position)} has not begun, or is left`)
+    return boundary
+  }
+  const propagateFailure = (position: number, cause: FailureCause): void => {
+    interruptAround(position, haltOutwards(position, cause))
   }
   /** Has a failure go outwards from a node. Answers with the boundary that catches it, or -1. */
-  const spread = (position: number, cause: FailureCause): number => {
+  const haltOutwards = (position: number, cause: FailureCause): number => {
     let catcher = -1
     let outermost = -1
     let isHaltedBeyond = false
@@ -124,7 +119,7 @@ export const make = (host: Host): Boundaries => {
         isHaltedBeyond = true
         break
       }
-      if (boundary.phase === "body" && inner === up + 1 && isCatching(at(up))) {
+      if (boundary.part === "body" && inner === up + 1 && isCatching(at(up))) {
         catcher = up
         break
       }
@@ -152,7 +147,7 @@ export const make = (host: Host): Boundaries => {
    * deeply.
    */
   const halt = (from: number, to: number, cause: FailureCause | undefined, origin: number): void => {
-    host.onHalt()
+    withdrawals.request()
     const isIn = (position: number): boolean => position <= origin && origin < end(position)
     /** The `finally`s that are ahead, the next one at the end. */
     const lasts: Array<{ readonly at: number; readonly boundary: number }> = []
@@ -167,20 +162,19 @@ export const make = (host: Host): Boundaries => {
       }
       const node = at(position)
       if (Plan.isBoundary(node)) {
-        const phase = open.get(position)?.phase
-        if ((phase === "finally" || phase === "undoing") && !(position < origin && isIn(position))) {
+        const part = open.get(position)?.part
+        if ((part === "finally" || part === "undoing") && !(position < origin && isIn(position))) {
           position = end(position) - 1
           continue
         }
-        if (phase !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
+        if (part !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
         const ahead = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
         if (ahead !== undefined) lasts.push({ at: ahead, boundary: position })
         continue
       }
-      const cell = cells[position]
-      if (cell === Cell.held && isChildRun(node)) continue
-      if (cell === Cell.held) held.delete(position)
-      if (cell === Cell.held || cell === Cell.ready || cell === Cell.retrying || cell === Cell.waiting) cells[position] = Cell.idle
+      const phase = phases[position]
+      if (phase === Phase.waiting && !isChildRun(node)) openWaits.drop(position)
+      if (phase === Phase.ready || phase === Phase.retrying || phase === Phase.blocked) phases[position] = Phase.idle
     }
   }
   const isOpenByState = (position: number): boolean => {
@@ -189,7 +183,7 @@ export const make = (host: Host): Boundaries => {
   }
   const haltBoundary = (position: number, cause: FailureCause | undefined, isCaught: boolean): void => {
     const record = view.boundaryRecord(position)
-    const isLast = open.get(position)?.phase === "finally"
+    const isLast = open.get(position)?.part === "finally"
     const isHaltedSo = record?.status === "halted" && record.isCaught === isCaught
     const isNoted = isHaltedSo && (!isLast || record.isLast === true)
     const why = isHaltedSo ? record.cause : cause
@@ -200,12 +194,12 @@ export const make = (host: Host): Boundaries => {
       const told = { ...(why === undefined ? {} : { cause: why }), ...(isLast ? { isLast } : {}) }
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), isCaught, ...told })
     }
-    adopt(position + 1, end(position))
+    reattach(position + 1, end(position))
   }
   const reopened = (record: RunState.BoundaryRecord | undefined): Open => {
     const isLeavingCatch = record?.isCaught !== true && record?.caught !== undefined
-    const phase = record?.isLast === true ? "finally" : isLeavingCatch ? "catch" : "body"
-    return { phase, isHalting: true, isCaught: false, cause: undefined }
+    const part = record?.isLast === true ? "finally" : isLeavingCatch ? "catch" : "body"
+    return { part, isHalting: true, isCaught: false, cause: undefined }
   }
 
   /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
@@ -215,12 +209,12 @@ export const make = (host: Host): Boundaries => {
     // What is done on the way out goes on.
     for (let inside = group; inside < end(group); inside++) if (isHalted(inside)) interrupt(inside, "fail-fast")
   }
-  const interrupt = (position: number, reason: Reason): void => {
+  const interrupt = (position: number, reason: Interrupt["reason"]): void => {
     const node = at(position)
     if (node._tag !== "Step" && !isChildRun(node)) return
-    // From the state and not from the cells: a schedule just made has not come to all of them yet.
-    const status = recordOf(position)?.status
-    if (status === (node._tag === "Step" ? "running" : "waiting")) host.interrupt(nodeKey(node.id, iterationOf(position)), reason)
+    // From the state and not from the phases: a schedule just made has not come to all of them yet.
+    const status = view.stepRecord(position)?.status
+    if (status === (node._tag === "Step" ? "running" : "waiting")) journal.interrupt(view.keyOf(position), reason)
   }
 
   /** Whether nothing may start at a node. */
@@ -229,30 +223,30 @@ export const make = (host: Host): Boundaries => {
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const boundary = open.get(up)
       if (boundary === undefined) continue
-      if (boundary.isHalting || inner !== partAt(up, boundary.phase)) return true
+      if (boundary.isHalting || inner !== partAt(up, boundary.part)) return true
       // What is done on the way out is done whatever has happened further out.
-      if (boundary.phase === "finally") return false
+      if (boundary.part === "finally") return false
     }
     return isRootHalted
   }
-  const partAt = (position: number, phase: Open["phase"]): number => {
+  const partAt = (position: number, part: Open["part"]): number => {
     const node = at(position)
-    if (node._tag !== "TryCatch") return phase === "body" ? position + 1 : -1
+    if (node._tag !== "TryCatch") return part === "body" ? position + 1 : -1
     const parts = Plan.partsOf(plan, position, node)
-    return (phase === "catch" ? parts.catch : phase === "finally" ? parts.finally : parts.try) ?? -1
+    return (part === "catch" ? parts.catch : part === "finally" ? parts.finally : parts.try) ?? -1
   }
 
   // Boundaries.
   const beginBoundary = (position: number, node: Plan.Boundary): void => {
-    cells[position] = Cell.running
+    phases[position] = Phase.running
     const record = view.boundaryRecord(position)
     switch (record?.status) {
       case "finished":
       case "caught":
       case "compensated":
-        return complete(position)
+        return agenda.complete(position)
       case "failed":
-        if (record.cause !== undefined) spread(position, record.cause)
+        if (record.cause !== undefined) haltOutwards(position, record.cause)
         return
       case "halted": {
         const isCaught = record.isCaught === true
@@ -260,24 +254,22 @@ export const make = (host: Host): Boundaries => {
         else halt(position, end(position), record.cause, -1)
         haltBoundary(position, record.cause, isCaught)
         // What halted it and does not end here went on outwards when it happened.
-        if (!isCaught && record.cause !== undefined) spread(position, record.cause)
+        if (!isCaught && record.cause !== undefined) haltOutwards(position, record.cause)
         return
       }
       default:
         if (record === undefined) emit({ _tag: "BoundaryStarted", nodeId: node.id, iteration: iterationOf(position) })
-        open.set(position, { phase: "body", isHalting: false, isCaught: false, cause: undefined })
-        activate(position + 1)
+        open.set(position, { part: "body", isHalting: false, isCaught: false, cause: undefined })
+        agenda.begin(position + 1)
     }
   }
   const isCaughtByState = (position: number): boolean => view.boundaryRecord(position)?.isCaught === true
 
   /** Takes up the child runs in what is halted that a schedule just made has not come to: their end is awaited. */
-  const adopt = (from: number, to: number): void => {
+  const reattach = (from: number, to: number): void => {
     for (let inside = from; inside < to; inside++) {
-      if (!isChildRun(at(inside)) || cells[inside] === Cell.held || recordOf(inside)?.status !== "waiting") continue
-      cells[inside] = Cell.held
-      held.add(inside)
-      settleWait(inside)
+      if (!isChildRun(at(inside)) || phases[inside] === Phase.waiting) continue
+      if (view.stepRecord(inside)?.status === "waiting") openWaits.reattach(inside)
     }
   }
 
@@ -286,66 +278,65 @@ export const make = (host: Host): Boundaries => {
     let innermost = -1
     for (const position of halting) if (position > innermost && isQuiet(position)) innermost = position
     if (innermost < 0) return false
-    leavePhase(innermost)
+    leavePart(innermost)
     return true
   }
-  /** Whether nothing is in flight any more in the phase that a boundary leaves. */
+  /** Whether nothing is in flight any more in the part that a boundary leaves. */
   const isQuiet = (position: number): boolean => {
     const node = at(position)
-    const { phase } = open.get(position) as Open
+    const part = open.get(position)?.part
     // Its catch counts with what it is for: a schedule just made does not know whether that had begun.
     const last = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
-    const from = phase === "finally" && last !== undefined ? last : position + 1
-    const to = phase === "finally" ? end(position) : (last ?? end(position))
+    const from = part === "finally" && last !== undefined ? last : position + 1
+    const to = part === "finally" ? end(position) : (last ?? end(position))
     for (let inside = from; inside < to; inside++) {
       const node = at(inside)
       if (open.has(inside)) return false
-      if (node._tag === "Step" && cells[inside] === Cell.running) return false
-      if (cells[inside] === Cell.held && isChildRun(node)) return false
+      if (node._tag === "Step" && phases[inside] === Phase.running) return false
+      if (phases[inside] === Phase.waiting && isChildRun(node)) return false
     }
-    for (const key of orphans) {
+    for (const key of starts.orphans) {
       const inside = plan.positions.get(placeOf(key).nodeId) ?? -1
       if (from <= inside && inside < to) return false
     }
     return true
   }
-  const leavePhase = (position: number): void => {
-    const boundary = open.get(position) as Open
+  const leavePart = (position: number): void => {
+    const boundary = openAt(position)
     const node = plan.boundary(position)
     boundary.isHalting = false
     halting.delete(position)
     if (node._tag === "Saga") {
-      boundary.phase = "undoing"
+      boundary.part = "undoing"
       return undoNext(position)
     }
     const parts = Plan.partsOf(plan, position, node)
-    if (boundary.phase === "body" && boundary.isCaught && parts.catch !== undefined)
-      return beginPart(position, "catch", parts.catch)
-    if (boundary.phase !== "finally" && parts.finally !== undefined) return beginPart(position, "finally", parts.finally)
+    if (boundary.part === "body" && boundary.isCaught && parts.catch !== undefined) return beginPart(position, "catch", parts.catch)
+    if (boundary.part !== "finally" && parts.finally !== undefined) return beginPart(position, "finally", parts.finally)
     leave(position)
   }
-  const beginPart = (position: number, phase: "catch" | "finally", part: number): void => {
-    ;(open.get(position) as Open).phase = phase
-    cells.fill(Cell.idle, part, end(part))
-    activate(part)
+  const beginPart = (position: number, part: "catch" | "finally", first: number): void => {
+    openAt(position).part = part
+    phases.fill(Phase.idle, first, end(first))
+    agenda.begin(first)
   }
   /** A part of a boundary has come to its end. */
   const finishPart = (position: number, node: Plan.Boundary): void => {
     const { finally: last } = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node) : { finally: undefined }
-    if (last !== undefined && open.get(position)?.phase !== "finally") return beginPart(position, "finally", last)
+    if (last !== undefined && open.get(position)?.part !== "finally") return beginPart(position, "finally", last)
     leave(position)
   }
   const leave = (position: number): void => {
-    const { isCaught, cause } = open.get(position) as Open
+    const { isCaught, cause } = openAt(position)
     const { id, _tag } = plan.boundary(position)
     const isHaltedOnly = !isCaught && view.boundaryRecord(position)?.status === "halted"
     const status = isCaught ? (_tag === "Saga" ? "compensated" : "caught") : isHaltedOnly ? "failed" : "finished"
     open.delete(position)
     emit({ _tag: "BoundaryEnded", nodeId: id, iteration: iterationOf(position), status })
-    if (status !== "failed") return complete(position)
-    cells[position] = Cell.failed
+    if (status !== "failed") return agenda.complete(position)
+    phases[position] = Phase.failed
     // Where nobody further out has been told, as the failure is the boundary's own, or was met before the plan was drawn anew.
-    if (cause !== undefined && !isHalted(position)) propagate(position, cause)
+    if (cause !== undefined && !isHalted(position)) propagateFailure(position, cause)
   }
 
   /** What a saga has to undo, what finished last at the end. */
@@ -365,7 +356,7 @@ export const make = (host: Host): Boundaries => {
     RunState.step(state(), plan.id(compensation), row)
   /** Undoes the step of a saga that finished last of those that are not undone yet, or leaves the saga. */
   const undoNext = (position: number): void => {
-    const boundary = open.get(position) as Open
+    const boundary = openAt(position)
     boundary.undo ??= undoList(position)
     for (let next = boundary.undo.pop(); next !== undefined; next = boundary.undo.pop()) {
       const status = undoOf(next)?.status
@@ -375,8 +366,8 @@ export const make = (host: Host): Boundaries => {
       boundary.undo.push(next)
       view.undo(next.compensation, next.row)
       undoing.set(next.compensation, position)
-      cells[next.compensation] = Cell.running
-      return startCompensation(next.compensation)
+      phases[next.compensation] = Phase.running
+      return agenda.begin(next.compensation)
     }
     if (boundary.isCaught && boundary.isStuck === true) {
       // What is half undone is nothing to go on with: the failure goes on outwards after all.
@@ -398,16 +389,16 @@ export const make = (host: Host): Boundaries => {
     interruptAround(position, catcher)
   }
   /** What the run has failed of already, found first, so that nothing begins that stands before it and after it in time. */
-  const meetFailure = (): void => {
+  const restoreFailure = (): void => {
     if (state().wrong === 0) return
     for (let position = 0; position < size; position++) {
       const cause = causeAt(position)
-      if (cause === undefined || isMet(position)) continue
+      if (cause === undefined || isCaughtAround(position)) continue
       isRootHalted = true
       failure = cause
       // What a finally has failed of is met again when that is come to.
       halt(0, size, cause, -1)
-      return adopt(0, size)
+      return reattach(0, size)
     }
   }
   /** The failure for good that the state has of a node, and which it did not catch. */
@@ -417,12 +408,12 @@ export const make = (host: Host): Boundaries => {
       const record = view.boundaryRecord(position)
       return record?.isCaught === true || record?.status === "finished" ? undefined : record?.cause
     }
-    const record = Plan.isLeaf(node) ? recordOf(position) : undefined
+    const record = Plan.isLeaf(node) ? view.stepRecord(position) : undefined
     if (record?.status !== "failed" || record.soft === true) return undefined
-    return { nodeId: record.nodeId, iteration: record.iteration, reason: { _tag: "Error", error: record.error as ErrorInfo } }
+    return { nodeId: record.nodeId, iteration: record.iteration, reason: { _tag: "Error", error: errorOf(record) } }
   }
   /** Whether a boundary around a node catches what fails there, or will. */
-  const isMet = (position: number): boolean => {
+  const isCaughtAround = (position: number): boolean => {
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const node = at(up)
       if (!Plan.isBoundary(node)) continue
@@ -438,7 +429,7 @@ export const make = (host: Host): Boundaries => {
     halt(0, size, cause, -1)
     if (cause !== undefined) return
     for (let position = 0; position < size; position++) if (isHalted(position)) interrupt(position, "cancelled")
-    for (const key of orphans) host.interrupt(key, "cancelled")
+    for (const key of starts.orphans) journal.interrupt(key, "cancelled")
   }
 
   return {
@@ -451,10 +442,10 @@ export const make = (host: Host): Boundaries => {
       undoNext(saga)
       return true
     },
-    propagate,
+    propagateFailure,
     haltRun,
     isHalted,
-    meetFailure,
+    restoreFailure,
     interruptBeside: () => {
       // The walk stops at the first failure; there may be others, in groups of their own.
       if (failFast.length > 0) HashMap.forEach(state().nodes, interruptBeside)

@@ -47,14 +47,22 @@ export const make = ({ nodes, parent }: Plan.Plan, maxConcurrency: number): Grou
     if (node._tag !== "Parallel" || node.maxConcurrency === undefined) return
     own.set(position, newGroup(node.maxConcurrency, groupOf(position)))
   })
-  const first = (group: Group): Group | undefined => {
-    if (group.running >= group.cap) return undefined
-    let best: Group | undefined = group.ready.size() > 0 ? group : undefined
-    for (const inside of group.inside) {
-      const candidate = first(inside)
-      if (candidate === undefined) {
+  /** The group with the first of all ready steps that every group around them has room for. */
+  const first = (): Group | undefined => {
+    let best: Group | undefined
+    let least = Number.POSITIVE_INFINITY
+    const ahead = [root]
+    for (let group = ahead.pop(); group !== undefined; group = ahead.pop()) {
+      if (group.running >= group.cap) continue
+      const position = group.ready.peek() ?? least
+      if (position < least) {
+        best = group
+        least = position
+      }
+      for (const inside of group.inside) {
         if (inside.ready.size() === 0 && inside.inside.size === 0) group.inside.delete(inside)
-      } else if (best === undefined || (candidate.ready.peek() as number) < (best.ready.peek() as number)) best = candidate
+        else ahead.push(inside)
+      }
     }
     return best
   }
@@ -67,7 +75,7 @@ export const make = ({ nodes, parent }: Plan.Plan, maxConcurrency: number): Grou
         group = up
       }
     },
-    take: () => first(root)?.ready.pop(),
+    take: () => first()?.ready.pop(),
     occupy: (position, change) => {
       for (let group: Group | undefined = groupOf(position); group !== undefined; group = group.parent) group.running += change
     },

@@ -9,41 +9,46 @@ export interface Heap<A> {
 }
 
 /** Makes an empty heap ordered by `rank`, smallest first. */
-export const make = <A>(rank: (item: A) => number): Heap<A> => {
+export const make = <A extends {}>(rank: (item: A) => number): Heap<A> => {
   const items: Array<A> = []
-  const less = (left: number, right: number): boolean => rank(items[left] as A) < rank(items[right] as A)
-  const swap = (left: number, right: number): void => {
-    const kept = items[left] as A
-    items[left] = items[right] as A
-    items[right] = kept
+  /** Lets an item rise from a free place at the end. */
+  const rise = (item: A): void => {
+    let free = items.length
+    while (free > 0) {
+      const parent = (free - 1) >> 1
+      const above = items[parent]
+      if (above === undefined || rank(item) >= rank(above)) break
+      items[free] = above
+      free = parent
+    }
+    items[free] = item
+  }
+  /** Lets an item sink from the free place at the top. */
+  const sink = (item: A): void => {
+    let free = 0
+    for (;;) {
+      let child = 2 * free + 1
+      let below = items[child]
+      const right = items[child + 1]
+      if (below !== undefined && right !== undefined && rank(right) < rank(below)) {
+        below = right
+        child++
+      }
+      if (below === undefined || rank(below) >= rank(item)) break
+      items[free] = below
+      free = child
+    }
+    items[free] = item
   }
   return {
     size: () => items.length,
     peek: () => items[0],
     items: () => items,
-    push: (item) => {
-      let child = items.push(item) - 1
-      while (child > 0) {
-        const parent = (child - 1) >> 1
-        if (!less(child, parent)) break
-        swap(child, parent)
-        child = parent
-      }
-    },
+    push: rise,
     pop: () => {
-      if (items.length < 2) return items.pop()
       const top = items[0]
-      items[0] = items.pop() as A
-      let parent = 0
-      for (;;) {
-        const left = 2 * parent + 1
-        if (left >= items.length) break
-        const right = left + 1
-        const smallest = right < items.length && less(right, left) ? right : left
-        if (!less(smallest, parent)) break
-        swap(smallest, parent)
-        parent = smallest
-      }
+      const last = items.pop()
+      if (last !== undefined && items.length > 0) sink(last)
       return top
     },
   }

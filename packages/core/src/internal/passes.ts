@@ -8,7 +8,7 @@ import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
-import { childPositions, type View } from "./view.ts"
+import type { View } from "./view.ts"
 
 /** The schedule that passes are a part of. */
 export interface Host {
@@ -141,8 +141,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   const pendingIn = (loop: number): ReadonlyArray<readonly [reader: number, read: Plan.PendingRead]> => {
     const found: Array<readonly [number, Plan.PendingRead]> = []
     for (let position = loop + 1; plan.pending.length > 0 && position < end(loop); position++) {
-      const node = plan.node(position)
-      for (const read of ("pending" in node ? node.pending : undefined) ?? []) found.push([position, read])
+      for (const read of Plan.pendingOf(plan.node(position))) found.push([position, read])
     }
     return found
   }
@@ -155,10 +154,13 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   }
   const isVacant: Passes["isVacant"] = (position) => {
     if (!plan.isDrawn || position < 0) return false
-    const { _tag } = plan.node(position)
-    if (_tag !== "Sequence" && _tag !== "Parallel") return isOmitted(position)
-    const inside = childPositions(plan, position)
-    return inside.length > 0 && inside.every(isVacant)
+    for (let inside = position; inside < end(position); ) {
+      const { _tag } = plan.node(inside)
+      const isGroup = _tag === "Sequence" || _tag === "Parallel"
+      if (isGroup ? end(inside) === inside + 1 : !isOmitted(inside)) return false
+      inside = isGroup ? inside + 1 : end(inside)
+    }
+    return true
   }
 
   return {

@@ -4,7 +4,7 @@
  */
 import * as HashMap from "effect/HashMap"
 import type { Json } from "../Codec.ts"
-import { asCause, type ErrorCause } from "../ErrorInfo.ts"
+import { asCause, type ErrorCause, type ErrorInfo } from "../ErrorInfo.ts"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import { isLeaf } from "../Plan.ts"
@@ -57,9 +57,22 @@ const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
 
 const never = (): boolean => false
 
+/** What is kept of a failure that says nothing of itself. */
+const unexplained: ErrorInfo = { name: "Error", message: "it failed, and what of is not known", retryable: false }
+
+/** The error of something that has failed. */
+export const errorOf = ({ error }: { readonly error?: ErrorInfo | undefined }): ErrorInfo => error ?? unexplained
+
 export interface View {
+  /** The id of a node or, where it has none, its position. */
+  readonly nameOf: (position: number) => string
+  /** The row of a node. */
+  readonly keyOf: (position: number) => NodeKey
+  readonly stepRecord: (position: number) => RunState.StepRecord | undefined
   readonly loopRecord: (position: number) => RunState.LoopRecord | undefined
   readonly boundaryRecord: (position: number) => RunState.BoundaryRecord | undefined
+  /** Passes that a loop has made over the whole run. */
+  readonly passesOf: (loop: number) => number
   /** The iteration of a node's rows: counted over the whole run. */
   readonly iterationOf: (position: number) => number
   /** The pass a node is in, counted from 0 in its innermost loop; 0 outside loops. */
@@ -105,6 +118,10 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
 
   const loopRecord: View["loopRecord"] = (position) => RunState.loop(state(), plan.id(position), iterationOf(position))
   const boundaryRecord: View["boundaryRecord"] = (position) => RunState.boundary(state(), plan.id(position), iterationOf(position))
+  const passesOf: View["passesOf"] = (loop) => {
+    const total = HashMap.get(state().loopPasses, plan.id(loop))
+    return total._tag === "Some" ? total.value : 0
+  }
   /** The row of a loop's pass, given the row of the pass around it. */
   const rowWithin = (loop: number, iteration: number): number => {
     const row = pinned?.get(loop)
@@ -169,9 +186,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   /** The row of the loop around one, in which that made a given row. */
   const rowAround = (loop: number, row: number): number => {
     const id = plan.id(loop)
-    const outer = plan.id(loopOf(loop))
-    const total = HashMap.get(state().loopPasses, outer)
-    for (let candidate = total._tag === "Some" ? total.value - 1 : 0; candidate > 0; candidate--) {
+    for (let candidate = passesOf(loopOf(loop)) - 1; candidate > 0; candidate--) {
       const record = RunState.loop(state(), id, candidate)
       if (record !== undefined && record.base <= row && row < record.base + record.passes) return candidate
     }
@@ -274,7 +289,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
         else if (next === 0) found = undefined
       } else {
         last.next++
-        descend(children[next] as number)
+        const child = children[next]
+        if (child !== undefined) descend(child)
       }
     }
     return found
@@ -341,8 +357,15 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
 
   return {
+    nameOf: (position) => {
+      const node = at(position)
+      return "id" in node ? node.id : `#${position}`
+    },
+    keyOf: (position) => nodeKey(plan.id(position), iterationOf(position)),
+    stepRecord: (position) => RunState.step(state(), plan.id(position), iterationOf(position)),
     loopRecord,
     boundaryRecord,
+    passesOf,
     iterationOf,
     passOf,
     value,

@@ -127,6 +127,16 @@ export const judge = (
   return end(fail("timed-out", "WaitTimedOut", `${silent} within ${node.timeoutMs} ms`, { retryable: true }))
 }
 
+/** What a wait asks for. */
+export interface Request {
+  readonly request?: Json
+  readonly digest?: string
+  readonly name?: string
+  readonly correlation?: string
+  /** When a timer fires. */
+  readonly due?: Millis.Millis
+}
+
 /** What a wait asks for, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */
 export const requestOf = (
   node: Plan.Wait,
@@ -135,13 +145,7 @@ export const requestOf = (
   state: RunState.RunState,
   iteration: number,
   noteRead: Plan.NoteRead,
-): {
-  readonly request?: Json
-  readonly digest?: string
-  readonly name?: string
-  readonly correlation?: string
-  readonly due?: Millis.Millis
-} => {
+): Request => {
   const { on } = node
   switch (on.kind) {
     case "timer":

@@ -1,0 +1,100 @@
+/**
+ * Authors' functions that a schedule asks while it walks: conditions of branches and loops, `skipIf`, and what waits ask for. One that throws
+ * fails the node that it belongs to.
+ */
+import { type ErrorInfo, InvalidCondition, InvalidRequest } from "../Errors.ts"
+import * as Plan from "../Plan.ts"
+import * as Raised from "../Raised.ts"
+import type { FailureCause } from "../RunEvent.ts"
+import type { Agenda } from "./agenda.ts"
+import type { Journal } from "./journal.ts"
+import type { ReadTracker } from "./readTracker.ts"
+import type { View } from "./view.ts"
+import type { Withdrawals } from "./withdrawals.ts"
+
+/** What conditions are a part of. */
+export interface Host {
+  readonly plan: Plan.Plan
+  readonly view: View
+  readonly journal: Journal
+  readonly agenda: Pick<Agenda, "complete">
+  readonly reads: ReadTracker
+  readonly withdrawals: Pick<Withdrawals, "close">
+  readonly fail: (position: number, reason: FailureCause["reason"]) => void
+}
+
+export interface Conditions {
+  /** Runs an author's function. Answers `undefined` where it threw, and the node has failed. */
+  readonly evaluate: <A>(position: number, run: () => A, functionName: string) => A | undefined
+  /** Whether a branch takes its `then`. Throws what its `when` throws. */
+  readonly takesThen: (position: number, branch: Plan.Branch) => boolean
+  /** The same, where a throw fails the branch. */
+  readonly isTaken: (position: number, branch: Plan.Branch) => boolean | undefined
+  /** Whether the `until` of a loop holds; `undefined` where it threw, and the loop has failed. */
+  readonly isLoopOver: (position: number) => boolean | undefined
+  /** Whether a node is over since it is skipped, or since its `skipIf` threw. */
+  readonly isSkipped: (position: number, node: Plan.Step | Plan.Wait) => boolean
+}
+
+/** The conditions of a plan. */
+export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: Host): Conditions => {
+  const { state, emit } = journal
+  /** Throws where a condition gave what says nothing of whether it holds. */
+  const holds = (position: number, condition: string, given: unknown): boolean => {
+    const late = Plan.untrue(given)
+    if (late === undefined) return Boolean(given)
+    throw new InvalidCondition({ nodeId: view.nameOf(position), condition, given: late })
+  }
+  const evaluate: Conditions["evaluate"] = (position, run, functionName) => {
+    try {
+      return run()
+    } catch (thrown) {
+      failFunction(position, functionName, thrown)
+      return undefined
+    }
+  }
+  const failFunction = (position: number, functionName: string, thrown: unknown): void => {
+    const node = plan.node(position)
+    const error = errorOf(functionName, thrown)
+    if (Plan.isLeaf(node)) {
+      const record = view.stepRecord(position)
+      if (record?.status === "waiting") withdrawals.close(record, "left-plan")
+      const isSoft = node._tag === "Step" && node.continueOnFail
+      const soft = isSoft ? { soft: true } : {}
+      emit({ _tag: "NodeFailed", nodeId: node.id, iteration: view.iterationOf(position), error, ...soft })
+      if (isSoft) return agenda.complete(position)
+    }
+    fail(position, { _tag: "Error", error })
+  }
+  const takesThen: Conditions["takesThen"] = (position, branch) => holds(position, "when", branch.when(view.context(position)))
+  return {
+    evaluate,
+    takesThen,
+    isTaken: (position, branch) => evaluate(position, () => takesThen(position, branch), "when"),
+    isLoopOver: (position) => {
+      const { until } = plan.loop(position)
+      const iteration = view.loopRecord(position)?.passes ?? 0
+      const output = iteration === 0 ? undefined : view.value(position + 1)
+      return evaluate(
+        position,
+        () => holds(position, "until", until({ ...view.context(position), output, iteration }, state(), reads.noteFor(position))),
+        "until",
+      )
+    },
+    isSkipped: (position, { id, skipIf }) => {
+      if (skipIf === undefined) return false
+      const given = (): boolean => holds(position, "skipIf", skipIf(view.context(position), state(), reads.noteFor(position)))
+      const isSkipped = evaluate(position, given, "skipIf")
+      if (isSkipped !== true) return isSkipped === undefined
+      emit({ _tag: "NodeSkipped", nodeId: id, iteration: view.iterationOf(position), ...reads.readsOf(position) })
+      agenda.complete(position)
+      return true
+    },
+  }
+}
+
+const errorOf = (functionName: string, thrown: unknown): ErrorInfo => {
+  const raised = { ...Raised.describe(thrown), retryable: false, notRetried: "plan" } as const
+  if (thrown instanceof InvalidRequest || thrown instanceof InvalidCondition) return raised
+  return { ...raised, message: `its "${functionName}" threw: ${raised.message}` }
+}

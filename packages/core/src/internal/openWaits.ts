@@ -1,0 +1,245 @@
+/**
+ * Waits that are open. Everything about one is in its record; what came in is acted on wherever the record is looked at. An open wait whose
+ * author looked something up for what it asks for says so again when that has changed.
+ */
+import type { ErrorInfo } from "../ErrorInfo.ts"
+import type { NodeId, NodeKey } from "../Ids.ts"
+import * as Millis from "../Millis.ts"
+import type * as Plan from "../Plan.ts"
+import type { RestKind } from "../RunEvent.ts"
+import type * as RunState from "../RunState.ts"
+import type { Agenda } from "./agenda.ts"
+import type { Conditions } from "./conditions.ts"
+import type { Intervals } from "./intervals.ts"
+import type { Journal } from "./journal.ts"
+import { Phase } from "./phase.ts"
+import type { ReadTracker } from "./readTracker.ts"
+import { errorOf, type View } from "./view.ts"
+import * as Waits from "./waits.ts"
+
+/** A wait that is open, or a step that is tried again later. */
+export interface Waiting {
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly kind: RestKind
+  /** Epoch ms when its timer fires, its time is over, or its next attempt is due. */
+  readonly deadline: number | undefined
+  /** Of a subflow: the run that it waits for. */
+  readonly childRunId?: string
+}
+
+/** What open waits are a part of. */
+export interface Host {
+  readonly plan: Plan.Plan
+  readonly view: View
+  readonly phases: Uint8Array
+  readonly journal: Journal
+  readonly agenda: Agenda
+  readonly reads: ReadTracker
+  readonly evaluate: Conditions["evaluate"]
+  readonly intervals: Pick<Intervals, "endOf" | "forget">
+  /** While a run is paused its time stands still. */
+  readonly isTicking: () => boolean
+  /** Checks what the world gave for a wait, and keeps it as the node's output. */
+  readonly accept: ((wait: Plan.Wait, key: NodeKey, given: unknown) => Waits.Accepted) | undefined
+  /** Makes a step ready whose gate was passed. */
+  readonly enqueue: (position: number) => void
+  readonly fail: (position: number, error: ErrorInfo) => void
+}
+
+export interface OpenWaits {
+  /** Opens the wait of a node, or goes on with the one that its record has, and checks it. */
+  readonly openWait: (position: number, node: Plan.Wait) => void
+  /** Begins a step if what its gate asks for is what was approved. Of something else it is asked again. */
+  readonly checkGate: (position: number, gate: Plan.Wait) => void
+  /** Ends an open wait if it is over by what came in, or by its time. */
+  readonly evaluateWait: (position: number) => void
+  /** Takes note of when the time of an open wait is over. */
+  readonly watchTime: (position: number) => void
+  /** Has the child runs in a part of the plan awaited that a schedule just made has not come to. */
+  readonly reattach: (position: number) => void
+  /** Leaves a wait that is given up. */
+  readonly drop: (position: number) => void
+  /** An output has come: open waits that had looked for it may ask for something else. */
+  readonly markStale: (output: { readonly nodeId: NodeId; readonly table?: string | undefined }) => void
+  /** Has the first of those waits say again what it asks for. Answers with whether there was any. */
+  readonly renewStale: () => boolean
+  /** In document order. */
+  readonly positions: () => ReadonlyArray<number>
+  readonly isAnyOpen: () => boolean
+  /** Open waits and retries, in document order. */
+  readonly waiting: () => ReadonlyArray<Waiting>
+}
+
+/** What a wait asks its author. */
+const functionNames = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
+
+/** Whether what a wait asks for stays as it began: what a child run was started with, and a time. */
+const isFixed = ({ on: { kind } }: Plan.Wait): boolean => kind === "subflow" || kind === "timer"
+
+/** The open waits of a schedule. */
+export const make = (host: Host): OpenWaits => {
+  const { plan, view, phases, journal, agenda, reads, evaluate, intervals, isTicking, accept, enqueue, fail } = host
+  const { state, now, emit } = journal
+  const open = new Set<number>()
+  /** Waits by what they have looked up for what they ask for: nodes, and tables (`/<table>`) that no node had given. */
+  const waitsByRead = new Map<string, Set<number>>()
+  /** Open waits that may ask for something else since an output has come that they had looked for. */
+  const staleWaits = new Set<number>()
+  /** Child runs whose time is over; they are awaited nevertheless. */
+  const cancelledChildren = new Set<number>()
+
+  /** The wait of a node: itself, or the gate of a step. */
+  const waitOf = (position: number): Plan.Wait | undefined => {
+    const node = plan.leaf(position)
+    return node._tag === "Step" ? node.gate : node
+  }
+  const request = (position: number, node: Plan.Wait) => {
+    const note = reads.noteFor(position)
+    return Waits.requestOf(node, view.context(position), now(), state(), view.iterationOf(position), (read) => {
+      note(read)
+      if (isFixed(node)) return
+      const wanted = read.nodeId ?? `/${read.table}`
+      const others = waitsByRead.get(wanted)
+      if (others === undefined) waitsByRead.set(wanted, new Set([position]))
+      else others.add(position)
+    })
+  }
+  const asked = (position: number, node: Plan.Wait) =>
+    evaluate(position, () => request(position, node), functionNames[node.on.kind])
+
+  const openWait: OpenWaits["openWait"] = (position, node) => {
+    open.delete(position)
+    const record = view.stepRecord(position)
+    const { kind } = node.on
+    const begun = record?.status === "waiting" && record.wait?.kind === kind ? record.wait : undefined
+    const kept = record?.status === "withdrawn" && record.kept?.kind === kind ? record.kept : undefined
+    // What a child run was started with stands; of anything else it is asked again what it asks for.
+    if (begun === undefined || kind !== "subflow") {
+      const wanted = kind === "subflow" && kept !== undefined ? kept : asked(position, node)
+      if (wanted === undefined) return
+      if (begun === undefined || !Waits.isSame(begun, wanted)) start(position, node, wanted, kept)
+    }
+    phases[position] = Phase.waiting
+    open.add(position)
+    watchTime(position)
+    evaluateWait(position)
+  }
+  const start = (
+    position: number,
+    node: Plan.Wait,
+    wanted: Waits.Request | RunState.Wait,
+    kept: RunState.Wait | undefined,
+  ): void => {
+    const isKept = kept !== undefined && Waits.isSame(kept, wanted)
+    const limit = node.timeoutMs === undefined ? undefined : Millis.after(now(), node.timeoutMs)
+    // The time that a timer has begun with stands, too.
+    const deadline = "due" in wanted ? (isKept ? kept.deadline : wanted.due) : limit
+    const { request, digest, name, correlation } = wanted
+    emit({
+      _tag: "WaitStarted",
+      nodeId: node.id,
+      iteration: view.iterationOf(position),
+      kind: node.on.kind,
+      ...(request === undefined ? {} : { request }),
+      ...(digest === undefined ? {} : { digest }),
+      ...(name === undefined ? {} : { name }),
+      ...(correlation === undefined ? {} : { correlation }),
+      ...(deadline === undefined ? {} : { deadline }),
+      ...(isKept ? { isKept } : {}),
+      ...reads.readsOf(position),
+    })
+  }
+
+  const watchTime: OpenWaits["watchTime"] = (position) => {
+    const node = waitOf(position)
+    const at = view.stepRecord(position)?.wait?.deadline
+    if (node === undefined || at === undefined) return
+    agenda.schedule({ do: "checkWait", position, key: view.keyOf(position), at, due: endOf(position, node, at) })
+  }
+  /** When the time of a wait is over. A timer until a time of day goes by the clock, whatever becomes of that. */
+  const endOf = (position: number, { on }: Plan.Wait, deadline: Millis.Millis): number =>
+    on.kind === "timer" && typeof on.due === "function" ? deadline : intervals.endOf(view.keyOf(position), deadline)
+
+  const evaluateWait: OpenWaits["evaluateWait"] = (position) => {
+    const node = phases[position] === Phase.waiting ? waitOf(position) : undefined
+    const wait = view.stepRecord(position)?.wait
+    if (node === undefined || wait === undefined) return
+    // What was decided of something else does not count.
+    if (staleWaits.delete(position)) return openWait(position, node)
+    const iteration = view.iterationOf(position)
+    const key = view.keyOf(position)
+    const isGate = plan.node(position)._tag === "Step"
+    const isOver = isTicking() && wait.deadline !== undefined && endOf(position, node, wait.deadline) <= now()
+    const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state().signals, isOver, (given) =>
+      isGate ? { stored: undefined } : (accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] }),
+    )
+    if (isGivenUp === true && !cancelledChildren.has(position)) {
+      cancelledChildren.add(position)
+      journal.interrupt(key, "cancelled")
+    }
+    for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
+    if (ending === undefined) return
+    intervals.forget(key)
+    open.delete(position)
+    phases[position] = Phase.running
+    const isPassed = isGate && ending.status === "finished"
+    const passed = isPassed ? ({ status: "passed" } as const) : {}
+    const read = isFixed(node) ? {} : reads.readsOf(position)
+    emit({ _tag: "WaitEnded", nodeId: node.id, iteration, ...ending, ...passed, ...read })
+    markStale({ nodeId: node.id, table: ending.table })
+    if (isPassed) enqueue(position)
+    else if (ending.status === "failed") fail(position, errorOf(ending))
+    else agenda.complete(position)
+  }
+  const markStale: OpenWaits["markStale"] = ({ nodeId, table }) => {
+    if (waitsByRead.size === 0) return
+    for (const wanted of [nodeId, `/${table}`]) {
+      for (const position of waitsByRead.get(wanted) ?? []) if (open.has(position)) staleWaits.add(position)
+    }
+  }
+
+  const describe = (position: number): Waiting => {
+    const node = waitOf(position)
+    const [nodeId, iteration, record] = [plan.id(position), view.iterationOf(position), view.stepRecord(position)]
+    if (node === undefined || phases[position] !== Phase.waiting)
+      return { nodeId, iteration, kind: "retry", deadline: record?.retryAt }
+    const { deadline, name } = record?.wait ?? {}
+    const child = node.on.kind === "subflow" && name !== undefined ? { childRunId: name } : {}
+    return { nodeId, iteration, kind: node.on.kind, deadline, ...child }
+  }
+
+  return {
+    openWait,
+    checkGate: (position, gate) => {
+      const approved = view.stepRecord(position)?.approved
+      if (approved === undefined) return openWait(position, gate)
+      const wanted = asked(position, gate)
+      if (wanted !== undefined) return wanted.digest === approved ? enqueue(position) : openWait(position, gate)
+    },
+    evaluateWait,
+    watchTime,
+    reattach: (position) => {
+      phases[position] = Phase.waiting
+      open.add(position)
+      agenda.checkWait(position)
+    },
+    drop: (position) => {
+      phases[position] = Phase.idle
+      open.delete(position)
+    },
+    markStale,
+    renewStale: () => {
+      if (staleWaits.size === 0) return false
+      const first = [...staleWaits].reduce((least, position) => Math.min(least, position))
+      evaluateWait(first)
+      staleWaits.delete(first)
+      return true
+    },
+    positions: () => inOrder(open),
+    isAnyOpen: () => open.size > 0,
+    waiting: () => inOrder(new Set([...open, ...agenda.retries().map(({ position }) => position)])).map(describe),
+  }
+}
+
+const inOrder = (positions: Iterable<number>): ReadonlyArray<number> => [...positions].sort((left, right) => left - right)

@@ -1,0 +1,63 @@
+/**
+ * Reads that nodes have made: rows that were looked up while it was decided about a node, and rows that it was drawn with. An event of the
+ * node says so, where they are more than its record says.
+ */
+import { type NodeKey, placeOf } from "../Ids.ts"
+import type * as Plan from "../Plan.ts"
+import * as RunState from "../RunState.ts"
+import type { View } from "./view.ts"
+
+/** Rows named one by one that a node may have been drawn with: more than people read in one component, and half a kilobyte. */
+const mostReads = 32
+
+export interface ReadTracker {
+  /** Notes for a node what one of its author's functions reads. */
+  readonly noteFor: (position: number) => Plan.NoteRead
+  /** All reads of a node so far, for the next event of it, where they are more than its record says. */
+  readonly readsOf: (position: number) => { readonly reads?: ReadonlyArray<NodeKey> }
+}
+
+/** The reads of the nodes of a plan. */
+export const make = (plan: Plan.Plan, view: View, state: () => RunState.RunState): ReadTracker => {
+  /** Not said by an event yet, by the row of the reader. */
+  const reads = new Map<NodeKey, Set<NodeKey>>()
+  /** Whether a row is the node's own, or of what stands in a loop that looks at what it did: it goes on from there. */
+  const isOwn = (position: number, key: NodeKey): boolean => {
+    const target = plan.positions.get(placeOf(key).nodeId)
+    if (target === undefined || !plan.contains(position, target)) return false
+    return target > position || key === view.keyOf(position)
+  }
+  return {
+    noteFor:
+      (position) =>
+      ({ key }) => {
+        if (key === undefined || isOwn(position, key)) return
+        const reader = view.keyOf(position)
+        const known = reads.get(reader)
+        if (known === undefined) reads.set(reader, new Set([key]))
+        else known.add(key)
+      },
+    readsOf: (position) => {
+      const node = plan.node(position)
+      const drawn = "reads" in node ? node.reads : undefined
+      if (drawn === undefined && reads.size === 0) return nothing
+      const own = view.keyOf(position)
+      const before = (node._tag === "Loop" ? view.loopRecord(position) : view.stepRecord(position))?.reads ?? []
+      const all = new Set(before)
+      for (const key of reads.get(own) ?? []) all.add(key)
+      let named = 0
+      for (const key of all.has(RunState.allRows) ? [] : (drawn?.(state()) ?? [])) {
+        if (isOwn(position, key)) continue
+        if (named++ === mostReads) {
+          all.add(RunState.allRows)
+          break
+        }
+        all.add(key)
+      }
+      reads.delete(own)
+      return all.size === before.length ? nothing : { reads: [...all].sort() }
+    },
+  }
+}
+
+const nothing = {}

@@ -13,6 +13,7 @@ import * as Scheduler from "@smithers/core/Scheduler"
 import { Storage, type Frame as StoredFrame } from "@smithers/core/Storage"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
@@ -784,7 +785,8 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
       version: undefined,
       input: anything,
       planner: () => ({
-        plan: (state) => PlanLayout.make("w", gated(render((id) => RunState.step(state, id, 0)?.status === "finished"))),
+        plan: (state) =>
+          Either.right(PlanLayout.make("w", gated(render((id) => RunState.step(state, id, 0)?.status === "finished")))),
         observe: () => true,
       }),
       codecOf: () => anything,

@@ -11,6 +11,7 @@ import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
@@ -435,7 +436,7 @@ describe.each(stores)("on %s", (_, store) => {
                 return {
                   ...planner,
                   plan: (...given: Parameters<typeof planner.plan>) => {
-                    if (!isFixed) throw new RenderFailed({ workflow: "child", problem: "it does not load" })
+                    if (!isFixed) return Either.left(new RenderFailed({ workflow: "child", problem: "it does not load" }))
                     return planner.plan(...given)
                   },
                 }

@@ -91,7 +91,7 @@ const broken = <W extends { readonly name: string; readonly definition: Definiti
     planner: () => ({
       plan: () => {
         tried()
-        throw new RenderFailed({ workflow: workflow.name, problem: "it does not load" })
+        return Either.left(new RenderFailed({ workflow: workflow.name, problem: "it does not load" }))
       },
       observe: () => false,
     }),

@@ -66,8 +66,8 @@ import type { Command, Frame, Instruction, NewRun, OutputTable, StorageShape } f
  * events can change the plan.
  */
 export interface Planner {
-  /** May throw `InvalidWorkflow` or `RenderFailed`. `values` is the same object each time, kept up to date. */
-  readonly plan: (state: RunState.RunState, values: Scheduler.Values) => Plan.Plan
+  /** Gives the plan, or why there is none. `values` is the same object each time, kept up to date. What it throws is a defect. */
+  readonly plan: (state: RunState.RunState, values: Scheduler.Values) => Either.Either<Plan.Plan, InvalidWorkflow | RenderFailed>
   /** Takes note of events that were just folded into the state, and says whether they may change the plan. */
   readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
   /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
@@ -321,7 +321,7 @@ const strayIn = (strayReads: ReadonlyArray<StrayRead> | undefined) =>
 
 const makePlan = (planner: Planner, state: RunState.RunState, values: Scheduler.Values) =>
   Effect.filterOrFail(
-    Effect.try({ try: () => planner.plan(state, values), catch: (thrown) => thrown as InvalidWorkflow | RenderFailed }),
+    Effect.suspend(() => planner.plan(state, values)),
     ({ workflow }) => workflow === state.workflow,
     ({ workflow }) => new WorkflowMismatch({ runId: state.runId, workflow, stored: state.workflow }),
   )

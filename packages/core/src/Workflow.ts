@@ -424,7 +424,10 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
   return { name, version, plan, definition, ...runs({ definition, begin: () => Effect.succeed(definition), label: () => name }) }
 }
 
-const constant = (plan: Plan.Plan): Planner => ({ plan: () => plan, observe: () => false })
+const constant = (plan: Plan.Plan): Planner => {
+  const planned = Either.right(plan)
+  return { plan: () => planned, observe: () => false }
+}
 
 // The output was decoded with the schemas the types come from.
 const outcome = <A>(runId: string, settlement: Settlement): Effect.Effect<A, RunFailure | RunCancelled> => {

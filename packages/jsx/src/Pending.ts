@@ -74,11 +74,20 @@ export const holdsPending = (value: unknown): boolean => {
     if (isPending(next) || (typeof next === "string" && next.includes(mark))) return true
     if (typeof next !== "object" || next === null || seen.has(next)) continue
     seen.add(next)
-    if (Array.isArray(next)) open.push(...next)
-    else if ("$$typeof" in next) open.push((next as { readonly props?: unknown }).props)
-    else if (isPlain(next)) open.push(...Object.values(next))
+    open.push(...heldIn(next))
   }
   return false
+}
+
+/** What a value holds; nothing where an author's value cannot be read, which whoever uses it will say. */
+const heldIn = (value: object): ReadonlyArray<unknown> => {
+  try {
+    if (Array.isArray(value)) return value
+    if ("$$typeof" in value) return "props" in value ? [value.props] : []
+    return isPlain(value) ? Object.values(value) : []
+  } catch {
+    return []
+  }
 }
 
 const isPlain = (value: object): boolean => {

@@ -13,6 +13,7 @@ import type { FailureCause, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"
+import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
@@ -48,7 +49,7 @@ export interface Drawn {
 }
 
 export interface Planner extends RunDriver.Planner {
-  readonly draw: (state: RunState.RunState, values: Values) => Drawn
+  readonly draw: (state: RunState.RunState, values: Values) => Either.Either<Drawn, InvalidWorkflow | RenderFailed>
   /** Asks an author's functions outside a run: what is not there is pending. Answers with all that they have read by node. */
   readonly asking: (ask: () => void) => ReadonlyArray<Reading.Read>
   readonly strayReads: (state: RunState.RunState) => ReadonlyArray<StrayRead>
@@ -362,26 +363,30 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     }
   }
 
-  const draw = (state: RunState.RunState, given: Values): Drawn => {
+  const drawAnew = (state: RunState.RunState, isBlank: boolean): Drawn => {
+    const { lowered, reads, loops, passes, catches } = settle(state)
+    checkEarly(state, lowered)
+    renderedReads = [...reads.values()].map(({ read }) => read)
+    watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
+    const plan = PlanLayout.make(lowered.name, lowered.root, lowered.pending, true)
+    checkIds(state, plan)
+    drawn = { plan, lowered }
+    holders = Identity.holdersOf(lowered.placed())
+    marking = undefined
+    blankFor = isBlank ? state.runId : undefined
+    return drawn
+  }
+
+  const draw: Planner["draw"] = (state, given) => {
     values = given
     // Until events are heard, each state is one to begin with: the one drawn to learn the name, and then that of the run.
     if (!hasObserved) rows = Rows.make(state)
     const isBlank = HashMap.isEmpty(state.nodes)
-    if (drawn !== undefined && isBlank && blankFor === state.runId) return drawn
+    if (drawn !== undefined && isBlank && blankFor === state.runId) return Either.right(drawn)
     try {
-      const { lowered, reads, loops, passes, catches } = settle(state)
-      checkEarly(state, lowered)
-      renderedReads = [...reads.values()].map(({ read }) => read)
-      watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
-      const plan = PlanLayout.make(lowered.name, lowered.root, lowered.pending, true)
-      checkIds(state, plan)
-      drawn = { plan, lowered }
-      holders = Identity.holdersOf(lowered.placed())
-      marking = undefined
-      blankFor = isBlank ? state.runId : undefined
-      return drawn
+      return Either.right(drawAnew(state, isBlank))
     } catch (thrown) {
-      throw explain(workflow ?? (state.workflow === "" ? unnamed : state.workflow), thrown)
+      return Either.left(explain(workflow ?? (state.workflow === "" ? unnamed : state.workflow), thrown))
     }
   }
 
@@ -409,7 +414,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       }
       return reads
     },
-    plan: (state, given) => draw(state, given).plan,
+    plan: (state, given) => Either.map(draw(state, given), ({ plan }) => plan),
     tables: () => (layout.writers.has(untypedTable) ? untypedTables : undefined),
     observe: (events) => {
       let isStale = false
@@ -594,14 +599,18 @@ const touches = ({ nodes, catches, tables, loops, begun, anyLoop }: Watched, eve
   }
 }
 
-/** What was thrown while drawing, as the error that callers know. */
+/** The error that callers know, of what was thrown while drawing. What neither an author's code nor a check has thrown is a defect. */
 const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFailed => {
   if (thrown instanceof InvalidWorkflow) return thrown
   if (thrown instanceof Misplaced) return new InvalidWorkflow({ workflow, where: thrown.where, problem: thrown.message })
-  const { thrown: cause, where, pending } = thrown instanceof RenderError ? thrown : { thrown, where: undefined, pending: [] }
-  const said = cause instanceof Error ? `${cause.name}: ${cause.message}${Codec.adviceOn(cause)}` : String(cause)
+  if (thrown instanceof Reading.ReadError) return new RenderFailed({ workflow, problem: said(thrown), cause: thrown })
+  if (!(thrown instanceof RenderError)) throw thrown
+  const { thrown: cause, where, pending } = thrown
   const last = pending.at(-1)
   const hint = `. The output of "${last?.nodeId ?? last?.table}" was not there yet when this was drawn: where what is made of it cannot do without, read it with outputMaybe`
-  const problem = last === undefined ? said : `${said}${hint}`
+  const problem = last === undefined ? said(cause) : `${said(cause)}${hint}`
   return new RenderFailed({ workflow, problem, cause, ...(where === undefined ? {} : { where }) })
 }
+
+const said = (thrown: unknown): string =>
+  thrown instanceof Error ? `${thrown.name}: ${thrown.message}${Codec.adviceOn(thrown)}` : String(thrown)

@@ -4,7 +4,7 @@
  */
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Codec from "@smithers/core/Codec"
-import { InvalidWorkflow, type RenderFailed, unnamed } from "@smithers/core/Errors"
+import { InvalidWorkflow, unnamed } from "@smithers/core/Errors"
 import * as Plan from "@smithers/core/Plan"
 import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
@@ -12,6 +12,7 @@ import { valuesOf } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"
 import * as CoreWorkflow from "@smithers/core/Workflow"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type * as React from "react"
 import type { Ctx, Read, Schemas, Undeclared } from "./Ctx.ts"
@@ -230,7 +231,8 @@ const make = (
     if (name !== undefined || isNaming) return name ?? unnamed
     isNaming = true
     try {
-      name = Planner.make(blueprint).draw(RunState.empty("blank"), { input: pending, outputs: new Map() }).lowered.name
+      const drawn = Planner.make(blueprint).draw(RunState.empty("blank"), { input: pending, outputs: new Map() })
+      name = Either.getOrThrowWith(drawn, (error) => error).lowered.name
       return name
     } finally {
       isNaming = false
@@ -259,10 +261,7 @@ const make = (
       // It was accepted a moment ago.
       const kept = yield* Effect.orDieWith(Codec.keep(input, stored), (issues) => new Error(issues.join("; ")))
       const planner = Planner.make(blueprint, name)
-      const first = yield* Effect.try({
-        try: () => planner.draw(RunState.empty(runId), valuesOf(kept, new Codec.Outputs())),
-        catch: (thrown) => thrown as InvalidWorkflow | RenderFailed,
-      })
+      const first = yield* planner.draw(RunState.empty(runId), valuesOf(kept, new Codec.Outputs()))
       name = first.lowered.name
       let unused: Planner.Planner | undefined = planner
       // What was drawn to learn the name is the plan that the run begins with.

@@ -6,7 +6,7 @@ import { compositeKey, idRule, isId, isNodeId, type NodeId, shownId } from "@smi
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
-import { type HostNode, isText } from "./HostNode.ts"
+import { componentsAround, type HostNode, isText } from "./HostNode.ts"
 import type { Placed } from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import {
@@ -26,13 +26,13 @@ import {
   whereOf,
 } from "./internal/place.ts"
 import { followsUse, heldBackBy, isHeldByOther, madeAfter, stampsOf } from "./internal/provisional.ts"
-import type { Layout, Read, Standing } from "./internal/reading.ts"
+import { type Layout, type Read, ReadError, type Standing } from "./internal/reading.ts"
 import { firstFrom, noTable } from "./internal/rows.ts"
 import { type Stamp, stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
 import { unknownWorkflow, wait } from "./internal/wait.ts"
 import { isPending } from "./Pending.ts"
-import type { Rendered } from "./render.ts"
+import { RenderError, type Rendered } from "./render.ts"
 
 /** A task as it stands in the tree. */
 export interface PlacedTask {
@@ -171,7 +171,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     }
   }
   for (const place of survey.inward) {
-    const node = build(place)
+    const node = reading(place.node, () => build(place))
     if (node !== undefined) built.set(place.node, node)
   }
   const pending = [...survey.wanted(), ...survey.missing()]
@@ -199,6 +199,17 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     loopsOf: survey.loopsOf,
     early: survey.early,
     concerns: () => [...survey.concerns(), ...rendered.effects.map(neverRun)],
+  }
+}
+
+/** Makes something of what an element was given. What an author's values throw when they are read, such as a getter, is the author's. */
+const reading = <A>(node: HostNode, make: () => A): A => {
+  try {
+    return make()
+  } catch (thrown) {
+    if (thrown instanceof Misplaced || thrown instanceof ReadError) throw thrown
+    const around = [node.type, ...componentsAround(node.fiber.return)]
+    throw new RenderError(thrown, around.map((name) => `at ${name}`).join("\n"))
   }
 }
 
@@ -394,7 +405,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const other = isFine ? byId.get(id) : undefined
     if (isFine && other === undefined) byId.set(id, place)
     else if (!isSettled) leftOut.add(place.node)
-    else if (!isFine) refuse(place.node, `its id ${shownId(id)} is not ${idRule}`)
+    else if (!isFine) reading(place.node, () => refuse(place.node, `its id ${shownId(id)} is not ${idRule}`))
     else refuse(place.node, `the id is taken by another task (at ${whereOf((other as Place).node)}): ids are unique in a workflow`)
   }
 

@@ -180,7 +180,7 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: Rend
     const halted = Object.entries(caught).map(([name, error]) => haltedBy(placeIn(name), error))
     const { state, values } = stateOf(blueprint, runId, input, given, tables, loops, halted)
     const planner = Planner.make(blueprint)
-    const drawn = planner.draw(state, values)
+    const drawn = Either.getOrThrowWith(planner.draw(state, values), (error) => error)
     const added = placesOf(drawn.lowered, given, tables, loops)
     // What reads as a pass of a node is that node's, where no node has the whole of it as its id.
     const { positions } = drawn.plan

@@ -15,6 +15,7 @@ import { Storage } from "@smithers/core/Storage"
 import type { RunError, RunResult } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -118,7 +119,7 @@ export const simulate = (
       const workflow = lower(scenario, body)
       const reactive = isDrawn(scenario)
         ? () => planner(scenario, body)
-        : () => ({ plan: () => lower(scenario, body).plan, observe: () => true })
+        : () => ({ plan: () => Either.right(lower(scenario, body).plan), observe: () => true })
       const run =
         isReactive || isDrawn(scenario)
           ? joined(engine, { ...workflow.definition, planner: reactive }, scenario)

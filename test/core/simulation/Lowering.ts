@@ -5,6 +5,7 @@ import * as RunState from "@smithers/core/RunState"
 import * as Smithers from "@smithers/core/Smithers"
 import type { StepContext } from "@smithers/core/StepProgram"
 import type * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Behaviour from "./Behaviour.ts"
 import {
@@ -160,7 +161,7 @@ export const planner = (scenario: Scenario, body: (call: Call) => Effect.Effect<
   return {
     plan: (state) => {
       const { plan } = lower(scenario, body, isShown(state))
-      return { ...plan, isDrawn: true }
+      return Either.right({ ...plan, isDrawn: true })
     },
     observe: () => true,
   }

@@ -3,7 +3,7 @@
  */
 import { existsSync } from "node:fs"
 import * as Codec from "@smithers/core/Codec"
-import type { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
+import type { InvalidInput, InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
 import type { Plan } from "@smithers/core/Plan"
 import * as PlanText from "@smithers/core/PlanText"
 import * as RunState from "@smithers/core/RunState"
@@ -12,6 +12,7 @@ import type { JsxWorkflow } from "@smithers/jsx/Workflow"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import { connectRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
@@ -28,7 +29,13 @@ interface Given {
   readonly export: string | undefined
 }
 
-type Thrown = InvalidWorkflow | RenderFailed | { readonly _tag: "InvalidInput"; readonly message: string }
+/** Thrown by the `renderPlan` of the project, which may be another copy than that of the command. */
+type Thrown = InvalidInput | InvalidWorkflow | RenderFailed
+
+const isKnown = (thrown: unknown): thrown is Thrown =>
+  Predicate.isTagged(thrown, "InvalidInput") ||
+  Predicate.isTagged(thrown, "InvalidWorkflow") ||
+  Predicate.isTagged(thrown, "RenderFailed")
 
 /** A plan as it would be drawn first, and what is wrong with it. */
 interface Drawn {
@@ -59,8 +66,8 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usu
             const { name, plan, impurities, faults, warnings } = rendered
             return { name, plan, pending, impurities, faults, warnings }
           },
-          catch: (thrown) => thrown as Thrown,
-        }),
+          catch: (thrown) => thrown,
+        }).pipe(Effect.catchAll((thrown) => (isKnown(thrown) ? Effect.fail(thrown) : Effect.die(thrown)))),
       )
       if (Either.isRight(drawn)) return drawn.right
       failed ??= drawn
@@ -219,16 +226,9 @@ const compareWith = ({ runId, state, plan: before }: StoredRun, workflow: Loaded
       if (Either.isRight(restored)) outputs.set(`${record.nodeId}/${record.iteration}`, restored.right)
       else problems.push({ kind: "incompatible", message: `the output of "${record.nodeId}": ${restored.left.join("; ")}` })
     }
-    const after = yield* Effect.either(
-      Effect.try({
-        try: () => {
-          const planner = definition.planner()
-          planner.recall?.(before)
-          return planner.plan(state, valuesOf(input.right, outputs))
-        },
-        catch: (thrown) => thrown as Error,
-      }),
-    )
+    const planner = definition.planner()
+    planner.recall?.(before)
+    const after = planner.plan(state, valuesOf(input.right, outputs))
     if (Either.isLeft(after)) {
       const message = `with what run ${runId} has stored: ${after.left.message}`
       problems.push({ kind: "render", message })

@@ -413,6 +413,7 @@ const askOf = (node: HostNode, isText: boolean): Ask | undefined => {
   const isAgent = (one: unknown): boolean =>
     typeof one === "object" && one !== null && typeof (one as { readonly generate?: unknown }).generate === "function"
   if (agents.length === 0 || !agents.every(isAgent)) refuse(node, `its agent is not an agent: it has no method "generate"`)
+  if (!agents.every((one) => typeof nameOf(one) === "string")) refuse(node, "the name of its agent must be text")
   const { corrections = defaultCorrections } = node.props
   if (!Number.isInteger(corrections) || Number(corrections) < 0)
     refuse(node, "its corrections must be a whole number of at least 0")

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Codec from "@smithers/core/Codec"
 import * as Engine from "@smithers/core/Engine"
+import { InvalidWorkflow } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
@@ -11,6 +12,7 @@ import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Scheduler from "@smithers/core/Scheduler"
 import { Storage, type Frame as StoredFrame } from "@smithers/core/Storage"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -785,8 +787,16 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
       version: undefined,
       input: anything,
       planner: () => ({
-        plan: (state) =>
-          Either.right(PlanLayout.make("w", gated(render((id) => RunState.step(state, id, 0)?.status === "finished")))),
+        plan: (state) => {
+          const drawn = gated(render((id) => RunState.step(state, id, 0)?.status === "finished"))
+          return Either.try({
+            try: () => PlanLayout.make("w", drawn),
+            catch: (thrown) => {
+              if (thrown instanceof InvalidWorkflow) return thrown
+              throw thrown
+            },
+          })
+        },
         observe: () => true,
       }),
       codecOf: () => anything,
@@ -922,27 +932,41 @@ describe("a plan that changes while it runs", () => {
     }),
   )
 
-  it.scoped("that cannot be made stops the work, keeps what was finished, and leaves the run to be resumed", () =>
-    Effect.gen(function* () {
-      let isBroken = true
-      const render = (isDone: (id: string) => boolean) =>
-        isDone("a") && isBroken ? sequence(...steps("a", "a")) : sequence(parallel(steps("a", "b")), step("c"))
-      const first = yield* changing(render)
-      yield* first.end("a")
-      const exit = yield* Fiber.await(first.fiber)
-      expect(exit).toMatchObject(Exit.fail({ _tag: "InvalidWorkflow", where: `sequence > [1] step "a"` }))
-      expect(first.stopped).toEqual(["b"])
-      expect((yield* first.storage.inspect("r")).run).toMatchObject({ status: "suspended", owner: null })
-      const state = yield* first.storage.load("r")
-      expect(RunState.step(state, "a", 0)).toMatchObject({ status: "finished", output: "a!" })
-      expect(RunState.step(state, "b", 0)).toMatchObject({ status: "interrupted", interruptions: 0 })
-      isBroken = false
-      const second = yield* changing(render, first.storage)
-      expect(second.begun).toEqual(["b"])
-      yield* second.end("b")
-      yield* second.end("c")
-      expect((yield* Fiber.join(second.fiber))._tag).toBe("Finished")
-    }),
+  const slips: ReadonlyArray<readonly [of: string, broken: () => Plan.Node, raises: object]> = [
+    ["of the plan", () => sequence(...steps("a", "a")), { _tag: "InvalidWorkflow", where: `sequence > [1] step "a"` }],
+    [
+      "of what makes it",
+      () => {
+        throw new RangeError("bug")
+      },
+      { name: "RangeError", message: "bug" },
+    ],
+  ]
+
+  it.scoped.each(slips)(
+    "that cannot be made stops the work, keeps what was finished, and leaves the run to be resumed, whether the slip is one %s",
+    ([, broken, raises]) =>
+      Effect.gen(function* () {
+        let isBroken = true
+        const render = (isDone: (id: string) => boolean) =>
+          isDone("a") && isBroken ? broken() : sequence(parallel(steps("a", "b")), step("c"))
+        const first = yield* changing(render)
+        yield* first.end("a")
+        const cause = yield* Effect.flip(Effect.sandbox(Fiber.join(first.fiber)))
+        expect(Cause.squash(cause)).toMatchObject(raises)
+        expect(Cause.isDie(cause)).toBe("name" in raises)
+        expect(first.stopped).toEqual(["b"])
+        expect((yield* first.storage.inspect("r")).run).toMatchObject({ status: "suspended", owner: null })
+        const state = yield* first.storage.load("r")
+        expect(RunState.step(state, "a", 0)).toMatchObject({ status: "finished", output: "a!" })
+        expect(RunState.step(state, "b", 0)).toMatchObject({ status: "interrupted", interruptions: 0 })
+        isBroken = false
+        const second = yield* changing(render, first.storage)
+        expect(second.begun).toEqual(["b"])
+        yield* second.end("b")
+        yield* second.end("c")
+        expect((yield* Fiber.join(second.fiber))._tag).toBe("Finished")
+      }),
   )
 })
 

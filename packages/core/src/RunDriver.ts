@@ -626,7 +626,7 @@ const loop = (
       }
       schedule = Scheduler.make(plan, values, { ...scheduling, before: was })
       absorbed = []
-    }).pipe(Effect.tapError(() => suspend))
+    }).pipe(Effect.tapErrorCause(() => suspend))
     const replan = Effect.gen(function* () {
       const before = plan
       plan = yield* makePlan(planner, state, values)
@@ -634,7 +634,7 @@ const loop = (
       schedule = Scheduler.make(plan, values, { ...scheduling, before })
       absorbed = []
       if (plan.text !== before.text) happen(planChanged(before, plan))
-    }).pipe(Effect.tapError(() => suspend)) // What has happened was not the plan's fault, and is kept.
+    }).pipe(Effect.tapErrorCause(() => suspend)) // What has happened was not the plan's fault, and is kept.
 
     const decide = (): Scheduler.Decision => {
       const decision = schedule.next()

@@ -198,14 +198,19 @@ describe("the options of a step", () => {
     ["needs that are no object", { ...work, needs: 1 }, `"needs" must be an object of nodes by name`],
     ["a timeout that is no duration", { ...work, timeout: "soon" }, `"timeout" "soon" ${duration}`],
     ["a timeout without end", { ...work, timeout: Number.POSITIVE_INFINITY }, `"timeout" Infinity ${duration}`],
-    ["a timeout of nothing", { ...work, timeout: "0s" }, `"timeout" must be longer than 0`],
+    ["a timeout of nothing", { ...work, timeout: "0s" }, `"timeout" "0s" is not longer than 0`],
     [
       "a heartbeat timeout that is no duration",
       { ...work, heartbeatTimeout: {} },
       `"heartbeatTimeout" [object Object] ${duration}`,
     ],
-    ["a continueOnFail that is no boolean", { ...work, continueOnFail: "yes" }, `"continueOnFail" must be true or false`],
-    ["a label that is no text", { ...work, label: 1 }, `"label" must be a string`],
+    ["a continueOnFail that is no boolean", { ...work, continueOnFail: 1 }, `"continueOnFail" must be true or false`],
+    [
+      "a continueOnFail that is text",
+      { ...work, continueOnFail: "yes" },
+      `"continueOnFail" must be true or false, and not the text "yes": write continueOnFail: true`,
+    ],
+    ["a label that is no text", { ...work, label: 1 }, `"label" must be text`],
     [
       "a meta that is no JSON",
       { ...work, meta: { owner: { since: new Date(0) } } },
@@ -254,13 +259,8 @@ describe("the options of a step", () => {
       `step "a"`,
       /^it has no option "retries"; there are output, needs, run, retry, .*label, meta$/,
     ],
-    [
-      "retry",
-      { ...work, retry: { attempts: 3 } },
-      `step "a", "retry"`,
-      /^it has no option "attempts"; there are maxAttempts, backoff/,
-    ],
-    ["cache", { ...work, cache: { maxAge: "1h" } }, `step "a", "cache"`, /^it has no option "maxAge"; there are key, ttl$/],
+    ["retry", { ...work, retry: { attempts: 3 } }, `step "a"`, /^retry has no option "attempts"; there are maxAttempts, backoff/],
+    ["cache", { ...work, cache: { maxAge: "1h" } }, `step "a"`, /^"cache" has no option "maxAge"; there are key, ttl$/],
   ])("an option of %s that does not exist is named, together with those that do", (_what, options, where, problem) => {
     const refusal = refused(options)
     expect(refusal.where).toBe(where)
@@ -268,8 +268,8 @@ describe("the options of a step", () => {
   })
 
   it("a cache key that is no function and a time to live that is no duration are refused", () => {
-    expect(refused({ ...work, cache: { key: "input" } })).toEqual({ where: `step "a"`, problem: `"key" must be a function` })
-    expect(refused({ ...work, cache: { ttl: "long" } })).toEqual({ where: `step "a"`, problem: `"ttl" "long" ${duration}` })
+    expect(refused({ ...work, cache: { key: "input" } })).toEqual({ where: `step "a"`, problem: `"cache.key" must be a function` })
+    expect(refused({ ...work, cache: { ttl: "long" } })).toEqual({ where: `step "a"`, problem: `"cache.ttl" "long" ${duration}` })
   })
 
   it.each([
@@ -354,18 +354,19 @@ describe("the options of control flow", () => {
   })
 
   it.each([0, -1, 1.5, Number.NaN, "2"])("a limit of %s is refused", (limit) => {
+    const wrong = `must be a whole number of at least 1, or Infinity, and not ${JSON.stringify(limit) === "null" ? "NaN" : JSON.stringify(limit)}`
     if (limit !== 0)
       expect(refusal(($) => $.sequence($.parallel($.sequence(), { maxConcurrency: limit })))).toEqual({
         where: "sequence > [0] parallel",
-        problem: `maxConcurrency must be a whole number of at least 1, not ${limit}`,
+        problem: `"maxConcurrency" ${wrong}`,
       })
     expect(refusal(($) => $.loop({ id: "l", body: $.sequence(), until: () => true, maxIterations: limit }))).toEqual({
       where: `loop "l"`,
-      problem: `maxIterations must be a whole number of at least 1, not ${limit}`,
+      problem: `"maxIterations" ${wrong}`,
     })
     expect(refusal(($) => $.sequence(), { maxConcurrency: limit })).toEqual({
       where: "createWorkflow",
-      problem: `"maxConcurrency" must be a whole number of at least 1`,
+      problem: `"maxConcurrency" ${wrong}`,
     })
   })
 })

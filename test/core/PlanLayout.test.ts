@@ -217,25 +217,25 @@ describe("a plan is refused, and the error says where,", () => {
       "when a group has room for nothing",
       parallel([], { maxConcurrency: 0 }),
       "parallel",
-      "maxConcurrency must be a whole number of at least 1, not 0",
+      '"maxConcurrency" must be a whole number of at least 1, or Infinity, and not 0',
     ],
     [
       "when a group has room for half a step",
       parallel([], { maxConcurrency: 1.5 }),
       "parallel",
-      "maxConcurrency must be a whole number of at least 1, not 1.5",
+      '"maxConcurrency" must be a whole number of at least 1, or Infinity, and not 1.5',
     ],
     [
       "when a loop may make no pass",
       loop("l", step("a"), { maxIterations: 0 }),
       `loop "l"`,
-      "maxIterations must be a whole number of at least 1, not 0",
+      '"maxIterations" must be a whole number of at least 1, or Infinity, and not 0',
     ],
     [
       "when a loop may make no number of passes",
       loop("l", step("a"), { maxIterations: Number.NaN }),
       `loop "l"`,
-      "maxIterations must be a whole number of at least 1, not NaN",
+      '"maxIterations" must be a whole number of at least 1, or Infinity, and not NaN',
     ],
   ])("%s", (_, root, where, problem) => {
     const found = refusal(root)

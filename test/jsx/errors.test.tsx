@@ -320,8 +320,8 @@ describe("props", () => {
       [{ request: "?" }, { request: null }],
       '"needsApproval.request" must be an object with a title, or a function of ctx',
     ],
-    ["needsApproval", [{ onDeny: "continue" }], '"onDeny" must be "fail" or "skip"'],
-    ["needsApproval", [{ onTimeout: "skip" }], '"onTimeout" must be "deny", "approve" or "fail"'],
+    ["needsApproval", [{ onDeny: "continue" }], '"needsApproval.onDeny" must be "fail" or "skip"'],
+    ["needsApproval", [{ onTimeout: "skip" }], '"needsApproval.onTimeout" must be "deny", "approve" or "fail"'],
     ["needsApproval", [{ timeoutMs: 0 }], `"needsApproval.timeoutMs" ${millis}`],
     ["needsApproval", [{ timeout: "soon" }], '"needsApproval.timeout" "soon" is not a duration such as "30s" or "2 minutes"'],
     [
@@ -332,7 +332,7 @@ describe("props", () => {
     [
       "needsApproval",
       [{ approvers: "ann" }, { approvers: [] }],
-      '"approvers" must name those who may decide, at least one, in an array',
+      '"needsApproval.approvers" must name those who may decide, at least one, in an array',
     ],
     ["children", [undefined], "it has nothing to do: give it a function, a value or an agent"],
     ["children", [Promise.resolve("x")], "its child is a promise: pass a function, which is called when the task runs"],
@@ -552,9 +552,10 @@ describe("props", () => {
     [AnyTask, { children: "x", needsApproval: { request: { summary: "x" } } }, `Task "a": "needsApproval.request" ${request}`],
     [
       AnyHumanTask,
-      { output: outputs.data, prompt: 5 },
-      'HumanTask "a": "prompt" must be text, or a function of ctx; a question made of elements is children',
+      { output: outputs.data, prompt: <b>Ship?</b> },
+      'HumanTask "a": "prompt" is an element: a question made of elements is children',
     ],
+    [AnyHumanTask, { output: outputs.data, prompt: 5 }, 'HumanTask "a": "prompt" must be text, or a function of ctx'],
     [
       AnyHumanTask,
       { output: outputs.data, prompt: "x", children: "y" },
@@ -630,8 +631,8 @@ describe("props", () => {
   const loops: ReadonlyArray<readonly [{ readonly [prop: string]: unknown }, string]> = [
     [{ id: "", until: true }, 'Loop "": its id "" is not a text of 1 to 1000 characters'],
     [{ id: 7, until: true }, 'Loop "7": its id 7 is not a text of 1 to 1000 characters'],
-    [{ until: true, maxIterations: 0 }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity'],
-    [{ until: true, maxIterations: "2" }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity'],
+    [{ until: true, maxIterations: 0 }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity, and not 0'],
+    [{ until: true, maxIterations: "2" }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity, and not "2"'],
     [{ until: true, onMaxReached: "stop" }, 'a Loop: "onMaxReached" must be "return-last" or "fail"'],
     [{}, 'a Loop: it would never end: give it "until", or the number of its passes as "maxIterations"'],
     [
@@ -713,7 +714,8 @@ describe("props", () => {
 
   it("a Parallel's limits are checked", () => {
     for (const maxConcurrency of [-1, 1.5, Number.NaN, "2", "0", null]) {
-      const problem = 'a Parallel: "maxConcurrency" must be a whole number of at least 1'
+      const shown = Number.isNaN(maxConcurrency) ? "NaN" : JSON.stringify(maxConcurrency)
+      const problem = `a Parallel: "maxConcurrency" must be a whole number of at least 1, or Infinity, and not ${shown}`
       expect(refused(() => <AnyParallel maxConcurrency={maxConcurrency} />)).toEqual(invalid(problem))
     }
     expect(refused(() => <AnyParallel failFast={1} />)).toEqual(invalid('a Parallel: "failFast" must be true or false'))
@@ -963,7 +965,12 @@ describe("declarations", () => {
     ["an unknown option", {}, { inputs: 1 }, 'it has no option "inputs"; there are input, output, version, maxConcurrency'],
     ["an input that is no schema", {}, { input: 3 }, '"input" must be an Effect Schema or a Standard Schema'],
     ["a version that is no text", {}, { version: 3 }, '"version" must be a string'],
-    ["a concurrency of none", {}, { maxConcurrency: 0 }, '"maxConcurrency" must be a whole number of at least 1'],
+    [
+      "a concurrency of none",
+      {},
+      { maxConcurrency: 0 },
+      '"maxConcurrency" must be a whole number of at least 1, or Infinity, and not 0',
+    ],
   ]
   it.each(declared)("createSmithers refuses %s", (_, given, options, problem) => {
     expect(refusedBy(() => createSmithers(given as typeof schemas, options as object))).toEqual(invalid(problem, "createSmithers"))

@@ -5,21 +5,16 @@
 
 import type { StandardSchemaV1 } from "@standard-schema/spec"
 import type * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
-import * as Codec from "./Codec.ts"
-import { Decision } from "./Decision.ts"
+import type * as Schedule from "effect/Schedule"
+import type * as Codec from "./Codec.ts"
+import type { Decision } from "./Decision.ts"
 import type { Engine } from "./Engine.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
-import { InvalidWorkflow } from "./Errors.ts"
-import { idRule, isNodeId, keptId, shownId } from "./Ids.ts"
-import * as ComposedCodec from "./internal/composedCodec.ts"
+import type { InvalidWorkflow } from "./Errors.ts"
+import * as Parser from "./internal/parser.ts"
 import type { Caught } from "./internal/view.ts"
-import * as Millis from "./Millis.ts"
-import * as Plan from "./Plan.ts"
-import * as RetryPolicy from "./RetryPolicy.ts"
-import type { Definition } from "./RunDriver.ts"
+import type * as Plan from "./Plan.ts"
+import type * as RetryPolicy from "./RetryPolicy.ts"
 import type { StepContext } from "./StepProgram.ts"
 
 export { type Caught, caughtOf } from "./internal/view.ts"
@@ -177,16 +172,19 @@ interface Limit<T extends string> {
   readonly onTimeout?: T
 }
 
+/** What people are shown who may approve: JSON. */
+interface Request {
+  readonly title: string
+  readonly summary?: string
+  readonly details?: unknown
+}
+
 /** How an approval is asked for. */
 export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, Deny extends "fail" | "continue" | "skip">
   extends WaitOptions<Input, N, Skip>,
     Limit<"deny" | "approve" | "fail"> {
-  /** What people are shown: JSON with a `title`. If it changes before it is decided, it is asked anew. Must be pure. */
-  readonly request: (context: Condition<Input, N>) => {
-    readonly title: string
-    readonly summary?: string
-    readonly details?: unknown
-  }
+  /** What people are shown, or a function that gives it, which must be pure. If it changes before it is decided, it is asked again. */
+  readonly request: Request | ((context: Condition<Input, N>) => Request)
   /**
    * A denial fails the run with `ApprovalDenied` (the default), goes on with `approved: false`, or leaves the output absent. A run that failed
    * by it fails by it again when it is resumed, until the node is retried.
@@ -198,7 +196,7 @@ export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, D
 
 /** How a step is approved of before it begins. */
 export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip"> extends Limit<"deny" | "approve" | "fail"> {
-  /** What people are shown: JSON with a `title`, which is the step's label or id unless told. Must be pure. */
+  /** What people are shown, or a function that gives it, which must be pure. Default: the step's label or id as its title. */
   readonly request?: ApprovalOptions<Input, N, false, "fail">["request"]
   readonly onDeny?: Deny
   readonly approvers?: ReadonlyArray<string>
@@ -276,8 +274,8 @@ export interface SignalOptions<
   readonly name: string
   /** Schema of what the signal carries, a synchronous one. */
   readonly payload: S
-  /** Only a signal that was sent with the same is taken. Must be pure. */
-  readonly correlation?: (context: Condition<Input, N>) => string | undefined
+  /** Only a signal that was sent with the same is taken. A function must be pure. */
+  readonly correlation?: string | ((context: Condition<Input, N>) => string | undefined)
 }
 
 /** When a timer fires: after a `duration`, or at the time that `until` says. */
@@ -490,442 +488,10 @@ type SignalBuilder<Input> = <
   options: SignalOptions<Input, S, N, Skip, T>,
 ) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>>
 
-const gateKeys = new Set(["request", "onDeny", "approvers", "timeout", "onTimeout"])
-const sagaKeys = new Set(["id", "onCompensated"])
-const tryKeys = new Set(["id", "try", "catch", "finally"])
-const waitKeys = ["needs", "skipIf", "label", "meta"]
-const approvalKeys = new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "onTimeout"])
-const humanKeys = new Set([...waitKeys, "prompt", "output", "timeout", "onTimeout"])
-const signalKeys = new Set([...waitKeys, "name", "payload", "correlation", "timeout", "onTimeout"])
-const subflowKeys = new Set([...waitKeys, "workflow", "input", "attach", "onFail", "timeout", "onTimeout"])
-const timerKeys = new Set([...waitKeys, "duration", "until"])
-const stepKeys = new Set([
-  ...["output", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
-  ...["needsApproval"],
-  ...["label", "meta"],
-])
-const branchKeys = new Set(["needs", "when", "then", "else"])
-const loopKeys = new Set(["id", "needs", "body", "until", "maxIterations", "onMaxReached"])
-const parallelKeys = new Set(["maxConcurrency", "failFast"])
-const retryKeys = new Set(Object.keys(RetryPolicy.defaults))
-const cacheKeys = new Set(["key", "ttl"])
-
-interface Loose {
-  readonly [key: string]: unknown
-}
-
 /** Whether a value is a node made by `$`. */
-export const isNode = (value: unknown): value is AnyNode =>
-  typeof value === "object" && value !== null && "plan" in value && typeof value.plan === "object" && value.plan !== null
+export const isNode = (value: unknown): value is AnyNode => Parser.isNode(value)
 
-const isStartable = (value: unknown): value is Startable<unknown, unknown, unknown> =>
-  typeof value === "object" &&
-  value !== null &&
-  "definition" in value &&
-  typeof value.definition === "object" &&
-  value.definition !== null &&
-  "input" in value.definition
-
-/** The id of the first node in a part that has one. */
-const firstId = (part: Plan.Node): string | undefined => {
-  const ahead = [part]
-  for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
-    if ("id" in node) return node.id
-    ahead.push(...Plan.children(node).toReversed())
-  }
-  return undefined
-}
-
-/** Makes the builder of a workflow. Everything a type cannot rule out is checked here and refused with {@link InvalidWorkflow}. */
-export const make = <Input>(workflow: string, prefix = ""): Builder<Input> => {
-  const refuse = (where: string, problem: string): never => {
-    throw new InvalidWorkflow({ workflow, where, problem })
-  }
-  const checkKeys = (where: string, options: Loose, known: ReadonlySet<string>): void => {
-    if (typeof options !== "object" || options === null) refuse(where, "its options are missing")
-    for (const key of Object.keys(options)) {
-      if (!known.has(key)) refuse(where, `it has no option "${key}"; there are ${[...known].join(", ")}`)
-    }
-  }
-  const node = (where: string, value: unknown, what: string): Plan.Node =>
-    isNode(value) ? value.plan : refuse(where, `${what} is not a step or another node made by $`)
-  const nodes = (where: string, values: ReadonlyArray<unknown>): ReadonlyArray<Plan.Node> =>
-    values.map((value, index) => node(where, value, `child ${index}`))
-  const fn = <F>(where: string, options: Loose, key: string): F =>
-    typeof options[key] === "function" ? (options[key] as F) : refuse(where, `"${key}" must be a function`)
-  const flag = (where: string, options: Loose, key: string): boolean =>
-    options[key] === undefined || typeof options[key] === "boolean"
-      ? options[key] === true
-      : refuse(where, `"${key}" must be true or false`)
-  const millis = (where: string, options: Loose, key: string): Millis.Millis | undefined => {
-    if (options[key] === undefined) return undefined
-    return Either.getOrElse(Millis.positiveSpan(options[key]), ({ given, problem }) => {
-      if (problem === "is not longer than 0") return refuse(where, `"${key}" must be longer than 0`)
-      const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
-      return refuse(where, `"${key}" ${given} ${problem}${example}`)
-    })
-  }
-  const needs = (where: string, options: Loose): ReadonlyArray<Plan.Need> => {
-    const declared = (options.needs ?? {}) as Needs
-    if (typeof declared !== "object") refuse(where, `"needs" must be an object of nodes by name`)
-    return Object.entries(declared).map(([name, value]): Plan.Need => {
-      if (isNode(value)) return { name, target: value.plan, pass: "current" }
-      if (typeof value === "object" && value !== null && "need" in value) return { name, ...value.need }
-      return refuse(where, `need "${name}" is not a step or another node made by $`)
-    })
-  }
-  const identify = (kind: string, id: unknown): string => {
-    const full = `${prefix}${String(id)}`
-    const kept = keptId(full)
-    if (typeof id !== "string" || id === "" || !isNodeId(kept)) refuse(`${kind} ${shownId(full)}`, `its id must be ${idRule}`)
-    return kept
-  }
-
-  const retry = (where: string, declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
-    if (declared === undefined) return RetryPolicy.standard
-    if (declared === false) return RetryPolicy.none
-    if (Schedule.isSchedule(declared)) return RetryPolicy.fromSchedule(declared as Schedule.Schedule<unknown, ErrorInfo, unknown>)
-    if (typeof declared !== "object" || declared === null || Array.isArray(declared))
-      return refuse(where, `"retry" must be an object, a Schedule or false`)
-    checkKeys(`${where}, "retry"`, declared as Loose, retryKeys)
-    const policy = RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions)
-    return "problem" in policy ? refuse(where, policy.problem) : policy
-  }
-
-  const cache = (where: string, declared: unknown): Plan.Cache | undefined => {
-    if (declared === undefined || declared === false) return undefined
-    if (declared === true) return { key: (context) => context, ttlMs: undefined }
-    if (typeof declared !== "object" || declared === null) return refuse(where, `"cache" must be true or an object`)
-    const options = declared as Loose
-    checkKeys(`${where}, "cache"`, options, cacheKeys)
-    const key =
-      options.key === undefined ? (context: Plan.PredicateContext) => context : fn<Plan.Cache["key"]>(where, options, "key")
-    return { key, ttlMs: millis(where, options, "ttl") }
-  }
-
-  const label = (where: string, declared: unknown): string | undefined =>
-    declared === undefined || typeof declared === "string" ? declared : refuse(where, `"label" must be a string`)
-
-  const meta = (where: string, declared: unknown): Plan.Step["meta"] => {
-    const kept = Plan.metaOf(declared)
-    return "problem" in kept ? refuse(where, kept.problem) : kept.meta
-  }
-
-  const step = (name: string, options: Loose) => {
-    const id = identify("step", name)
-    const where = `step "${id}"`
-    checkKeys(where, options, stepKeys)
-    const output = schema(where, options, "output")
-    const gate = gateOf(id, where, options)
-    const plan: Plan.Step = {
-      _tag: "Step",
-      id,
-      label: label(where, options.label),
-      meta: meta(where, options.meta),
-      needs: needs(where, options),
-      ...(gate === undefined ? {} : { gate }),
-      codec: codecOf(output),
-      table: `${workflow}_${id}`,
-      retry: retry(where, options.retry),
-      timeoutMs: millis(where, options, "timeout"),
-      heartbeatTimeoutMs: millis(where, options, "heartbeatTimeout"),
-      skipIf: options.skipIf === undefined ? undefined : fn(where, options, "skipIf"),
-      continueOnFail: flag(where, options, "continueOnFail"),
-      cache: cache(where, options.cache),
-      run: fn(where, options, "run"),
-      compensate: options.compensate === undefined ? undefined : fn(where, options, "compensate"),
-    }
-    return { id, plan }
-  }
-
-  const wait = (
-    kind: Plan.Awaited["kind"],
-    name: string,
-    options: Loose,
-    keys: ReadonlySet<string>,
-    given: (where: string) => { readonly on: Plan.Awaited; readonly codec: Codec.Codec<unknown, unknown> },
-    onTimeout: readonly [Plan.Wait["onTimeout"], ...ReadonlyArray<Plan.Wait["onTimeout"]>],
-  ) => {
-    const id = identify(kind, name)
-    const where = `${kind} "${id}"`
-    checkKeys(where, options, keys)
-    const { on, codec } = given(where)
-    const chosen = choice(where, options, "onTimeout", onTimeout)
-    const plan: Plan.Wait = {
-      _tag: "Wait",
-      id,
-      label: label(where, options.label),
-      meta: meta(where, options.meta),
-      needs: needs(where, options),
-      codec,
-      table: kind === "timer" ? undefined : `${workflow}_${id}`,
-      skipIf: options.skipIf === undefined ? undefined : fn(where, options, "skipIf"),
-      on,
-      timeoutMs: millis(where, options, "timeout"),
-      onTimeout: chosen,
-    }
-    return { id, plan }
-  }
-  const codecOf = (given: Codec.AnySchema): Codec.Codec<unknown, unknown> => Codec.make(given) as Codec.Codec<unknown, unknown>
-  const schema = (where: string, options: Loose, key: string): Codec.AnySchema => {
-    const given = options[key]
-    if (!Codec.isSchema(given)) return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema`)
-    const { unstorable } = codecOf(given)
-    return unstorable === undefined ? given : refuse(where, `"${key}": ${unstorable}`)
-  }
-
-  const approversOf = (where: string, options: Loose): ReadonlyArray<string> | undefined => {
-    const approvers = options.approvers as ReadonlyArray<string> | undefined
-    const isList = Array.isArray(approvers) && approvers.length > 0 && approvers.every((one) => typeof one === "string")
-    return approvers === undefined || isList
-      ? approvers
-      : refuse(where, `"approvers" must name those who may decide, at least one, in an array`)
-  }
-  /** One of a few words; the first where nothing is said. */
-  const choice = <A extends string>(where: string, options: Loose, key: string, words: readonly [A, ...ReadonlyArray<A>]): A => {
-    const chosen = (options[key] ?? words[0]) as A
-    return words.includes(chosen) ? chosen : refuse(where, `"${key}" must be ${words.map((word) => `"${word}"`).join(" or ")}`)
-  }
-
-  const gateOf = (id: string, at: string, { needsApproval, label: title, ...options }: Loose): Plan.Wait | undefined => {
-    if (needsApproval === undefined || needsApproval === false) return undefined
-    const where = `${at}, "needsApproval"`
-    const asked = (needsApproval === true ? {} : needsApproval) as Loose
-    checkKeys(where, asked, gateKeys)
-    const request =
-      asked.request === undefined
-        ? () => ({ title: typeof title === "string" ? title : id })
-        : fn<(context: Plan.PredicateContext) => unknown>(where, asked, "request")
-    return {
-      _tag: "Wait",
-      id,
-      label: undefined,
-      meta: undefined,
-      needs: needs(at, options),
-      codec: Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>,
-      table: undefined,
-      skipIf: undefined,
-      on: {
-        kind: "approval",
-        request,
-        onDeny: choice(where, asked, "onDeny", ["fail", "skip"]),
-        approvers: approversOf(where, asked),
-      },
-      timeoutMs: millis(where, asked, "timeout"),
-      onTimeout: choice(where, asked, "onTimeout", ["deny", "approve", "fail"]),
-    }
-  }
-
-  const approval = (name: string, options: Loose) => {
-    const given = (where: string) => {
-      const onDeny = choice(where, options, "onDeny", ["fail", "continue", "skip"])
-      const approvers = approversOf(where, options)
-      return {
-        on: {
-          kind: "approval",
-          request: fn<(context: Plan.PredicateContext) => unknown>(where, options, "request"),
-          onDeny,
-          approvers,
-        } as const,
-        codec: codecOf(Decision),
-      }
-    }
-    return wait("approval", name, options, approvalKeys, given, ["deny", "approve", "fail"])
-  }
-
-  const human = (name: string, options: Loose) => {
-    const given = (where: string) => {
-      const output = schema(where, options, "output")
-      const { prompt } = options
-      if (typeof prompt !== "string" && typeof prompt !== "function") refuse(where, `"prompt" must be text or a function`)
-      const ask =
-        typeof prompt === "function" ? fn<(context: Plan.PredicateContext) => unknown>(where, options, "prompt") : () => prompt
-      return { on: { kind: "human", prompt: ask } as const, codec: codecOf(output) }
-    }
-    return wait("human", name, options, humanKeys, given, ["fail", "continue"])
-  }
-
-  const signal = (name: string, options: Loose) => {
-    const given = (where: string) => {
-      if (typeof options.name !== "string" || options.name === "") refuse(where, `"name" must be that of a signal`)
-      const correlation =
-        options.correlation === undefined ? undefined : fn<(context: unknown) => unknown>(where, options, "correlation")
-      return {
-        on: { kind: "signal", name: options.name as string, correlation } as const,
-        codec: codecOf(schema(where, options, "payload")),
-      }
-    }
-    return wait("signal", name, options, signalKeys, given, ["fail", "continue"])
-  }
-
-  const timer = (name: string, options: Loose) => {
-    const given = (where: string) => {
-      const { until } = options
-      if ((options.duration === undefined) === (until === undefined)) refuse(where, `it needs either a "duration" or an "until"`)
-      if (until !== undefined && typeof until !== "function" && Either.isLeft(Millis.instant(until)))
-        refuse(where, `"until" is no time: a Date or epoch milliseconds`)
-      const time = typeof until === "function" ? (until as (context: unknown) => unknown) : () => until
-      const due = millis(where, options, "duration") ?? time
-      return { on: { kind: "timer", due } as const, codec: codecOf(Schema.Void) }
-    }
-    return wait("timer", name, options, timerKeys, given, ["continue"])
-  }
-
-  const subflow = (name: string, options: Loose) => {
-    const given = (where: string) => {
-      const { workflow: child, input } = options
-      if (!isStartable(child)) return refuse(where, `"workflow" must be a workflow`)
-      const { input: childInput, output: childOutput } = child.definition as Pick<Definition, "input" | "output">
-      const give = typeof input === "function" ? (input as (context: unknown) => unknown) : () => input
-      const isAttached = options.attach === undefined || flag(where, options, "attach")
-      const { version, definition, plan } = child
-      return {
-        on: {
-          kind: "subflow",
-          child: { name: child.name, version, input: childInput, definition, ...(plan === undefined ? {} : { plan }) },
-          input: give,
-          isAttached,
-          onFail: choice(where, options, "onFail", ["fail", "continue"]),
-        } as const,
-        codec: isAttached ? ComposedCodec.of(plan, childOutput) : codecOf(Schema.Struct({ runId: Schema.String })),
-      }
-    }
-    return wait("subflow", name, options, subflowKeys, given, ["fail", "continue"])
-  }
-
-  /** A name for a boundary whose author gave none. */
-  const boundaryId = (kind: "saga" | "try", id: unknown, inside: Plan.Node): string => {
-    if (id !== undefined) return identify(kind, id)
-    const first = firstId(inside)
-    const full = `${kind}:${first}`
-    return first === undefined || !isNodeId(full) ? refuse(kind, `nothing in it has a short id of its own: give it an "id"`) : full
-  }
-
-  const saga = (...args: ReadonlyArray<unknown>) => {
-    const last = args.at(-1)
-    const hasOptions = args.length > 0 && typeof last === "object" && last !== null && !isNode(last)
-    const options = (hasOptions ? last : {}) as Loose
-    checkKeys("saga", options, sagaKeys)
-    const children = nodes("saga", hasOptions ? args.slice(0, -1) : args)
-    const body: Plan.Node = children.length === 1 ? (children[0] as Plan.Node) : { _tag: "Sequence", children }
-    const id = boundaryId("saga", options.id, body)
-    const onCompensated = choice(`saga "${id}"`, options, "onCompensated", ["fail", "continue"])
-    return { plan: { _tag: "Saga", id, body, onCompensated } satisfies Plan.Saga }
-  }
-
-  const tryCatch = (options: Loose) => {
-    checkKeys("tryCatch", options, tryKeys)
-    const body = node("tryCatch", options.try, `"try"`)
-    const id = boundaryId("try", options.id, body)
-    const where = `tryCatch "${id}"`
-    if (options.catch === undefined && options.finally === undefined) refuse(where, `it has neither "catch" nor "finally"`)
-    const handler = options.catch
-    const caught: Plan.Node | undefined =
-      handler === undefined
-        ? undefined
-        : typeof handler === "function"
-          ? catching(id, handler as (context: never) => unknown)
-          : node(where, handler, `"catch" is neither a function nor a node; it`)
-    const last = options.finally === undefined ? undefined : node(where, options.finally, `"finally"`)
-    return { plan: { _tag: "TryCatch", id, try: body, catch: caught, finally: last } satisfies Plan.TryCatch }
-  }
-  /** A function that is called with what was caught, as a step: what it returns is kept as JSON. */
-  const catching = (id: string, run: (context: never) => unknown): Plan.Step => ({
-    _tag: "Step",
-    id: `${id}:catch`,
-    label: undefined,
-    meta: undefined,
-    needs: [{ name: "error", target: id, pass: "caught" }],
-    codec: codecOf(Schema.Unknown),
-    table: `${workflow}_${id}:catch`,
-    retry: RetryPolicy.standard,
-    timeoutMs: undefined,
-    heartbeatTimeoutMs: undefined,
-    skipIf: undefined,
-    continueOnFail: false,
-    cache: undefined,
-    run,
-    compensate: undefined,
-  })
-
-  const parallel = (...args: ReadonlyArray<unknown>) => {
-    const last = args.at(-1)
-    const hasOptions = args.length > 0 && typeof last === "object" && last !== null && !isNode(last)
-    const options = (hasOptions ? last : {}) as Loose
-    checkKeys("parallel", options, parallelKeys)
-    const children = nodes("parallel", hasOptions ? args.slice(0, -1) : args)
-    const plan: Plan.Parallel = {
-      _tag: "Parallel",
-      children,
-      maxConcurrency: Plan.limitOf(options.maxConcurrency),
-      failFast: flag("parallel", options, "failFast"),
-    }
-    return { plan }
-  }
-
-  const branch = (options: Loose) => {
-    checkKeys("branch", options, branchKeys)
-    const plan: Plan.Branch = {
-      _tag: "Branch",
-      needs: needs("branch", options),
-      when: fn("branch", options, "when"),
-      then: node("branch", options.then, `"then"`),
-      else: options.else === undefined ? undefined : node("branch", options.else, `"else"`),
-    }
-    return { plan }
-  }
-
-  const loop = (options: Loose) => {
-    const id = identify("loop", options?.id)
-    const where = `loop "${id}"`
-    checkKeys(where, options, loopKeys)
-    const onMaxReached = options.onMaxReached ?? "return-last"
-    if (onMaxReached !== "return-last" && onMaxReached !== "fail") refuse(where, `"onMaxReached" must be "return-last" or "fail"`)
-    const plan: Plan.Loop = {
-      _tag: "Loop",
-      id,
-      needs: needs(where, options),
-      body: node(where, options.body, `"body"`),
-      until: fn(where, options, "until"),
-      maxIterations: options.maxIterations as number,
-      onMaxReached: onMaxReached as Plan.Loop["onMaxReached"],
-    }
-    if (options.maxIterations === undefined)
-      refuse(where, `"maxIterations" is missing: a whole number of at least 1, or Infinity for no limit`)
-    return { plan }
-  }
-
-  const builder = {
-    step,
-    approval,
-    human,
-    signal,
-    waitForEvent: signal,
-    timer,
-    subflow,
-    saga,
-    tryCatch,
-    maybe: (value: unknown): Reference<unknown> => ({
-      need: { target: node("maybe", value, "its argument"), pass: "current", isOptional: true },
-    }),
-    caught: (id: string): Reference<unknown> => ({ need: { target: keptId(`${prefix}${id}`), pass: "caught" } }),
-    sequence: (...children: ReadonlyArray<unknown>) => ({ plan: { _tag: "Sequence", children: nodes("sequence", children) } }),
-    parallel,
-    branch,
-    loop,
-    previous: (id: string, output: Codec.AnySchema): Reference<unknown> => ({
-      need: { target: keptId(`${prefix}${id}`), pass: "previous", codec: Codec.make(output) as Codec.Codec },
-    }),
-    fragment: (
-      name: string,
-      part: ($: Builder<Input>, ...parameters: ReadonlyArray<unknown>) => AnyNode,
-      ...parameters: ReadonlyArray<unknown>
-    ) => {
-      identify("fragment", name)
-      // Ids inside are kept as a whole, so the prefix is still as its author gave it.
-      return part(make<Input>(workflow, `${prefix}${name}.`), ...parameters)
-    },
-  }
-  // The checks above see untyped options on purpose; this is where the typed face is put on them.
-  return builder as unknown as Builder<Input>
-}
+/** Makes the builder of a workflow. Everything a type cannot rule out is checked and refused with {@link InvalidWorkflow}. */
+export const make = <Input>(workflow: string): Builder<Input> =>
+  // Options are untyped there on purpose; this is where the typed face is put on them.
+  Parser.make(workflow) as unknown as Builder<Input>

@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import type { AnyAgent } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import type { NodeId, NodeKey } from "./Ids.ts"
-import { toJson } from "./internal/json.ts"
 import type * as Layout from "./internal/layout.ts"
 import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
@@ -368,22 +367,6 @@ export const reservedNames: ReadonlySet<string> = new Set([
   ...["input", "output", "heartbeat", "lastHeartbeat", "signal", "runId", "stepId", "iteration", "attempt", "idempotencyKey"],
   "__proto__",
 ])
-
-/** A node's `meta` as it is kept, a copy of what its author gave; or what is wrong with it. */
-export const metaOf = (declared: unknown): { readonly meta: Step["meta"] } | { readonly problem: string } => {
-  if (declared === undefined) return { meta: undefined }
-  const copied = toJson(declared)
-  if ("refused" in copied) return { problem: `"meta" must be JSON: ${copied.refused.path} ${copied.refused.problem}` }
-  const { json } = copied
-  const isObject = typeof json === "object" && json !== null && !Array.isArray(json)
-  return isObject ? { meta: json as Step["meta"] } : { problem: `"meta" must be an object` }
-}
-
-/** Whether a value may limit something: a whole number of at least 1, or `Infinity`. */
-export const isCount = (value: unknown): boolean => value === Infinity || (Number.isInteger(value) && (value as number) >= 1)
-
-/** How many may go on at once as authors say it: 0, such as the length of an empty list, is no limit. Anything else is checked by `PlanLayout`. */
-export const limitOf = (given: unknown): number | undefined => (given === 0 ? undefined : (given as number | undefined))
 
 /** Whether a node waits for outputs that the plan was made without. */
 export const isProvisional = (node: Node): boolean => "pending" in node && (node.pending?.length ?? 0) > 0

@@ -8,6 +8,7 @@ import { idRule, isNodeId, type NodeId, shownId } from "./Ids.ts"
 import * as Layout from "./internal/layout.ts"
 import * as Needs from "./internal/needs.ts"
 import { where } from "./internal/where.ts"
+import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
 import { compensationId } from "./RunState.ts"
@@ -127,14 +128,14 @@ const misplaced = (position: number, node: Plan.Node, wanted: string): never => 
 }
 
 const check = (node: Plan.Node, refuse: (problem: string) => void): void => {
-  if (node._tag === "Parallel" && node.maxConcurrency !== undefined && !Plan.isCount(node.maxConcurrency)) {
-    refuse(`maxConcurrency must be a whole number of at least 1, not ${node.maxConcurrency}`)
+  const checkCount = (option: string, count: number): void => {
+    const problem = NodeOptions.countProblem(option, count)
+    if (problem !== undefined) refuse(problem)
   }
+  if (node._tag === "Parallel" && node.maxConcurrency !== undefined) checkCount("maxConcurrency", node.maxConcurrency)
+  if (node._tag === "Loop") checkCount("maxIterations", node.maxIterations)
   if (node._tag === "Step" && node.compensate !== undefined && node.cache !== undefined) {
     refuse(`it has both "cache" and "compensate": what another run has done is not this one's to undo`)
-  }
-  if (node._tag === "Loop" && !Plan.isCount(node.maxIterations)) {
-    refuse(`maxIterations must be a whole number of at least 1, not ${node.maxIterations}`)
   }
 }
 

@@ -31,6 +31,7 @@ import {
 import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
+import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
 import type { Definition, Planner, Settlement } from "./RunDriver.ts"
@@ -220,8 +221,8 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
     const { unstorable } = Codec.make(options.input)
     if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
     if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)
-    if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency))
-      refuse(`"maxConcurrency" must be a whole number of at least 1`)
+    const problem = maxConcurrency === undefined ? undefined : NodeOptions.countProblem("maxConcurrency", maxConcurrency)
+    if (problem !== undefined) refuse(problem)
     const root = write(Builder.make(name))
     if (!Builder.isNode(root)) return refuse("build must return a node made by $")
     return fromPlan(options, PlanLayout.make(name, root.plan))

@@ -18,6 +18,7 @@ import * as HashMap from "effect/HashMap"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
 import { type HostNode, isText } from "./HostNode.ts"
+import { readsLater } from "./internal/condition.ts"
 import { elsewhen } from "./internal/elsewhen.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
 import * as Identity from "./internal/identity.ts"
@@ -28,7 +29,6 @@ import { givenAround } from "./internal/provisional.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
 import { noteLookup, stamp } from "./internal/scope.ts"
-import * as Task from "./internal/task.ts"
 import { jsx } from "./jsx-runtime.ts"
 import { type Lowered, lower } from "./lower.ts"
 import { holdsPending, isPending, marked, pending } from "./Pending.ts"
@@ -352,14 +352,14 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     for (const { node, read, isInside } of early()) {
       if (!isLeaf(node.type)) {
         const name = node.type === "Branch" ? "if" : "until"
-        if (isPending(propsOf(node)[name])) refuse(node, Task.readsLater(`"${name}"`, read))
+        if (isPending(propsOf(node)[name])) refuse(node, readsLater(`"${name}"`, read))
         continue
       }
       const { id } = node.props
       const table = layout.tasks.get(id as NodeId)?.table as string
       const isOver = Reading.find(known(state), { table, nodeId: id as NodeId, pass: undefined }).isThere
       if (!isOver && (isInside || holds(state, node, "inside", read.nodeId ?? `/${read.table}`)))
-        refuse(node, Task.readsLater("what it says", read))
+        refuse(node, readsLater("what it says", read))
     }
   }
 

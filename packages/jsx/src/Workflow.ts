@@ -5,7 +5,7 @@
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidWorkflow, unnamed } from "@smithers/core/Errors"
-import * as Plan from "@smithers/core/Plan"
+import * as NodeOptions from "@smithers/core/NodeOptions"
 import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
 import { valuesOf } from "@smithers/core/Scheduler"
@@ -199,7 +199,8 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
   const unstorable = input === undefined ? undefined : Codec.make(input).unstorable
   if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
   if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)
-  if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency)) refuse(`"maxConcurrency" must be a whole number of at least 1`)
+  const problem = maxConcurrency === undefined ? undefined : NodeOptions.countProblem("maxConcurrency", maxConcurrency)
+  if (problem !== undefined) refuse(problem)
 }
 
 const make = (

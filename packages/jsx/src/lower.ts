@@ -3,14 +3,17 @@
  * named; what the plan says, such as needs that form no order, is checked by the plan itself.
  */
 import { compositeKey, idRule, isId, isNodeId, type NodeId, shownId } from "@smithers/core/Ids"
+import * as NodeOptions from "@smithers/core/NodeOptions"
+import type * as Plan from "@smithers/core/Plan"
 import type { Node, PendingRead } from "@smithers/core/Plan"
-import * as Plan from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import { componentsAround, type HostNode, isText } from "./HostNode.ts"
+import { checkCondition, condition } from "./internal/condition.ts"
+import { contentOf, isTextual } from "./internal/content.ts"
+import { isWaitingFor, missingDeps } from "./internal/deps.ts"
 import type { Placed } from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import {
-  flag,
   hasFunction,
   isKind,
   isLeaf,
@@ -19,11 +22,12 @@ import {
   type Kind,
   known,
   Misplaced,
-  oneOf,
+  orRefuse,
   type Props,
   propsOf,
   refuse,
   whereOf,
+  words,
 } from "./internal/place.ts"
 import { followsUse, heldBackBy, isHeldByOther, madeAfter, stampsOf } from "./internal/provisional.ts"
 import { type Layout, type Read, ReadError, type Standing } from "./internal/reading.ts"
@@ -107,7 +111,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
           () => parallel(bare(node), inside(node)),
         )
       case "Branch": {
-        Task.checkCondition(node, "if", propsOf(node).if)
+        checkCondition(node, "if", propsOf(node).if)
         // The way that was taken, in place; while it is not known which, nothing inside is begun.
         const children = inside(node)
         if (pending.length === 0 && children.length === 1) return children[0]
@@ -472,7 +476,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const target = targetOf(read)
     // It comes after what was read in any case.
     if (target !== undefined && target.order < place.order && isOrdered(target, place)) return false
-    if (target !== undefined && Task.isWaitingFor(node, target.node.props.id as NodeId, layout, lowering)) return false
+    if (target !== undefined && isWaitingFor(node, target.node.props.id as NodeId, layout, lowering)) return false
     return isHeldByOther(node, read, isData(read)) && !lowering.holdsPending(node)
   }
   const placed = (): ReadonlyArray<Placed> => {
@@ -561,7 +565,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const waiting = isTask
       ? ifKnown(
           node,
-          () => Task.missingDeps(node, layout, lowering),
+          () => missingDeps(node, layout, lowering),
           () => none,
         )
       : none
@@ -661,7 +665,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
               ? undefined
               : ifKnown(
                   node,
-                  () => Task.contentOf(node, Task.isTextual(tableOf(node), lowering)),
+                  () => contentOf(node, isTextual(tableOf(node), lowering)),
                   () => "",
                 ),
           kind: node.type,
@@ -695,9 +699,10 @@ const withinOf = (task: Place): Standing["within"] => {
   return found
 }
 
-const checkParts = (node: HostNode, { try: tried, children, catch: caught, finally: last }: Props): void => {
-  if (tried !== undefined && children !== undefined) refuse(node, `it has a "try" and children: they say the same`)
-  if (caught === undefined && last === undefined) refuse(node, `it has neither "catch" nor "finally"`)
+const checkParts = (node: HostNode, props: Props): void => {
+  if (props.try !== undefined && props.children !== undefined) refuse(node, `it has a "try" and children: they say the same`)
+  const problem = NodeOptions.handlersProblem(props)
+  if (problem !== undefined) refuse(node, problem)
 }
 
 /** What is said of a part that is not made of elements. */
@@ -717,35 +722,26 @@ const noLoops: ReadonlyArray<NodeId> = []
 const always = (): boolean => true
 
 const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel => {
-  const maxConcurrency = Plan.limitOf(node.props.maxConcurrency)
-  if (maxConcurrency !== undefined && !Plan.isCount(maxConcurrency))
-    refuse(node, `"maxConcurrency" must be a whole number of at least 1`)
-  return { _tag: "Parallel", children, maxConcurrency, failFast: flag(node, "failFast") }
+  const made = orRefuse(node, NodeOptions.parallel(children, node.props, words))
+  const { maxConcurrency } = made
+  const problem = maxConcurrency === undefined ? undefined : NodeOptions.countProblem("maxConcurrency", maxConcurrency)
+  return problem === undefined ? made : refuse(node, problem)
 }
 
 /** Children one after another, where there are several. */
 const single = (children: ReadonlyArray<Node>): Node =>
   children.length === 1 ? (children[0] as Node) : { _tag: "Sequence", children }
 
-const sagaOf = (node: HostNode, body: Node): Plan.Saga => ({
-  _tag: "Saga",
-  id: node.props.boundary as NodeId,
-  body,
-  onCompensated: oneOf(node, propsOf(node), "onCompensated", ["fail", "continue"]),
-})
+const sagaOf = (node: HostNode, body: Node): Plan.Saga =>
+  orRefuse(node, NodeOptions.saga({ id: node.props.boundary as NodeId, body }, propsOf(node)))
 
 const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Plan.TryCatch => {
   const part = (type: "Try" | "Catch" | "Finally"): Node | undefined => {
-    const found = node.children.find((child) => !isText(child) && child.type === type)
-    return found === undefined ? undefined : build(found as HostNode)
+    const found = node.children.find((child): child is HostNode => !isText(child) && child.type === type)
+    return found === undefined ? undefined : build(found)
   }
-  return {
-    _tag: "TryCatch",
-    id: node.props.boundary as NodeId,
-    try: part("Try") ?? single([]),
-    catch: part("Catch"),
-    finally: part("Finally"),
-  }
+  const parts = { try: part("Try") ?? single([]), catch: part("Catch"), finally: part("Finally") }
+  return orRefuse(node, NodeOptions.tryCatch({ id: node.props.boundary as NodeId, ...parts }, propsOf(node)))
 }
 
 /** Passes of a loop without `maxIterations`. Agents that never agree stop there, as a failure, instead of being paid without end. */
@@ -758,28 +754,14 @@ const loopOf = (
   survey: Survey,
   isUnsaid = survey.readsItself(node),
 ): Plan.Loop => {
-  const id = node.props.loop as string
-  const { until, maxIterations } = propsOf(node)
-  // How many passes an author who has not said it is content with is not known: going on as if it was that many would hide it.
-  const isDefaultLimit = maxIterations === undefined
-  const said = oneOf(node, propsOf(node), "onMaxReached", ["return-last", "fail"])
-  const onMaxReached = isDefaultLimit && propsOf(node).onMaxReached === undefined ? "fail" : said
-  if (maxIterations !== undefined && !Plan.isCount(maxIterations) && !isPending(maxIterations))
-    refuse(node, `"maxIterations" must be a whole number of at least 1, or Infinity`)
-  if (!("until" in propsOf(node)) && (isDefaultLimit || maxIterations === Number.POSITIVE_INFINITY))
+  const id = node.props.loop as NodeId
+  const props = propsOf(node)
+  const { until, maxIterations } = props
+  if (!("until" in props) && (maxIterations === undefined || maxIterations === Number.POSITIVE_INFINITY))
     refuse(node, `it would never end: give it "until", or the number of its passes as "maxIterations"`)
-  return {
-    _tag: "Loop",
-    id,
-    needs: [],
-    body: single(children),
-    // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
-    until:
-      isUnsaid && (typeof until !== "function" || isPending(until))
-        ? () => false
-        : Task.condition(node, "until", until, id, lowering, survey.comesAfter(node)),
-    maxIterations: isDefaultLimit ? defaultPasses : isPending(maxIterations) ? Number.POSITIVE_INFINITY : (maxIterations as number),
-    ...(isDefaultLimit ? { isDefaultLimit } : {}),
-    onMaxReached,
-  }
+  // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
+  const isOpen = isUnsaid && (typeof until !== "function" || isPending(until))
+  const holds = isOpen ? () => false : condition(node, "until", until, id, lowering, survey.comesAfter(node))
+  const options = isPending(maxIterations) ? { ...props, maxIterations: Number.POSITIVE_INFINITY } : props
+  return orRefuse(node, NodeOptions.loop({ id, needs: [], body: single(children), until: holds }, options, defaultPasses))
 }

@@ -1,8 +1,8 @@
 /**
  * Where something stands in a tree, what its props may be, and how it is refused.
  */
-import * as Millis from "@smithers/core/Millis"
-import * as Plan from "@smithers/core/Plan"
+import type { NodeId } from "@smithers/core/Ids"
+import type * as NodeOptions from "@smithers/core/NodeOptions"
 import * as Either from "effect/Either"
 import { componentsAround, type HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
@@ -94,53 +94,19 @@ export const refuse = (node: HostNode, problem: string): never => {
   throw new Misplaced(`${name}: ${problem}`, whereOf(node))
 }
 
-/** A span of time, where it is given: as a duration under `name`, or in milliseconds under `<name>Ms`. `within` names what holds the two. */
-export const span = (node: HostNode, name: string, props: Props = node.props, within = ""): Millis.Millis | undefined => {
-  const { [name]: duration, [`${name}Ms`]: ms } = props
-  const named = `"${within}${name}"`
-  const namedMs = `"${within}${name}Ms"`
-  if (duration !== undefined && ms !== undefined)
-    refuse(node, `it has ${named} and ${namedMs}, which say the same: give one of them`)
-  if (duration !== undefined) return durationOf(node, named, duration)
-  if (ms === undefined) return undefined
-  return Either.getOrElse(Millis.positiveSpan(typeof ms === "number" ? ms : undefined), ({ problem }) => {
-    const longest = problem === "is longer than 8.64e15 ms" ? ", and at most 8.64e15" : ""
-    const instead = typeof ms === "number" || Either.isLeft(Millis.positiveSpan(ms)) ? "" : `; a duration is given as ${named}`
-    return refuse(node, `${namedMs} must be milliseconds, more than 0${longest}${instead}`)
-  })
+/** The id of a task or a wait. */
+export const idOf = (node: HostNode): NodeId => {
+  const { id } = node.props
+  return typeof id === "string" ? id : refuse(node, "its id is no text")
 }
 
-/** A duration, as text or otherwise. */
-export const durationOf = (node: HostNode, named: string, value: unknown): Millis.Millis =>
-  Either.getOrElse(Millis.positiveSpan(value), ({ given, problem }) => {
-    const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
-    return refuse(node, `${named} ${given} ${problem}${example}`)
-  })
-
-/** One of a few words; the first where nothing is said. */
-export const oneOf = <A extends string>(
-  node: HostNode,
-  props: Props,
-  name: string,
-  words: readonly [A, ...ReadonlyArray<A>],
-): A => {
-  const { [name]: chosen = words[0] } = props
-  if (words.includes(chosen as A)) return chosen as A
-  const [last, ...others] = words.map((word) => `"${word}"`).toReversed()
-  return refuse(node, `"${name}" must be ${others.length === 0 ? last : `${others.toReversed().join(", ")} or ${last}`}`)
+/** The way components speak to their authors. */
+export const words: NodeOptions.Words = {
+  fn: "a function of ctx",
+  set: (option, value) => `${option}={${value}}`,
+  hasMillis: true,
 }
 
-/** What is told to people and tools of a node. */
-export const metaOf = (node: HostNode, meta: unknown): Plan.Step["meta"] => {
-  const kept = Plan.metaOf(meta)
-  return "problem" in kept ? refuse(node, kept.problem) : kept.meta
-}
-
-/** Whether something is set. */
-export const flag = (node: HostNode, name: string): boolean => {
-  const value = node.props[name]
-  if (value === undefined || typeof value === "boolean") return value === true
-  const instead = Plan.saysNo(value) ? "false" : "true"
-  const hint = typeof value === "string" ? `, and not the text ${JSON.stringify(value)}: write ${name}={${instead}}` : ""
-  return refuse(node, `"${name}" must be true or false${hint}`)
-}
+/** What was made of a node's props. Throws {@link Misplaced} where something is wrong with them. */
+export const orRefuse = <A>(node: HostNode, made: Either.Either<A, NodeOptions.Problem>): A =>
+  Either.getOrElse(made, (problem) => refuse(node, problem))

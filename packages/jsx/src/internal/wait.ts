@@ -6,21 +6,28 @@
 import * as Codec from "@smithers/core/Codec"
 import * as Decision from "@smithers/core/Decision"
 import type { NodeId } from "@smithers/core/Ids"
-import * as Millis from "@smithers/core/Millis"
-import type { Awaited, Child, Need, Wait } from "@smithers/core/Plan"
-import * as Either from "effect/Either"
+import * as NodeOptions from "@smithers/core/NodeOptions"
+import type { Awaited, Need, Wait } from "@smithers/core/Plan"
 import * as Schema from "effect/Schema"
 import type { HostNode } from "../HostNode.ts"
-import { approversOf, checkRequest, given } from "./gate.ts"
+import { type ComesAfter, skipped } from "./condition.ts"
+import { checkPrompt } from "./content.ts"
+import { given, requestOf } from "./given.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn } from "./needs.ts"
-import { flag, hasFunction, metaOf, oneOf, type Props, refuse, span } from "./place.ts"
+import { hasFunction, idOf, orRefuse, type Props, refuse, words } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
-import { type ComesAfter, checkPrompt, condition } from "./task.ts"
 
-const nothing = Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>
+const anything = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
 const decision = Codec.make(Decision.Decision) as Codec.Codec<unknown, unknown>
+
+const kinds: { readonly [type: string]: Awaited["kind"] } = {
+  Approval: "approval",
+  HumanTask: "human",
+  Subflow: "subflow",
+  Timer: "timer",
+}
 
 /** A node that waits. Throws `Misplaced`. */
 export const wait = (
@@ -30,43 +37,21 @@ export const wait = (
   lowering: Lowering,
   comesAfter: ComesAfter,
 ): Wait => {
-  const { id, output, label, meta, skipIf } = node.props
-  if (label !== undefined && typeof label !== "string") refuse(node, `"label" must be text`)
-  const on = awaited(node, loop, lowering)
-  const onTimeout =
-    on.kind === "approval"
-      ? oneOf(node, node.props, "onTimeout", ["deny", "approve", "fail"])
-      : oneOf(node, node.props, "onTimeout", ["fail", "continue"])
-  if (output === undefined && on.kind === "human") refuse(node, `it has no "output": the schema of the answer`)
-  const table = on.kind === "timer" ? undefined : output === undefined ? untypedTable : (lowering.tableOf(output) as string)
-  const codecs = {
-    timer: nothing,
-    approval: decision,
-    signal: Codec.make(Schema.Unknown),
-    human: nothing,
-    subflow: Codec.make(Schema.Unknown),
-  }
-  const codec = output === undefined ? (codecs[on.kind] as Codec.Codec<unknown, unknown>) : lowering.codecOf(table as string)
-  if (on.kind === "approval" && output !== undefined) checkTaken(node, codec, on.onDeny === "continue")
+  const { output } = node.props
+  const kind = kinds[node.type] ?? "signal"
+  const options = optionsOf(node, kind, (value) => given(value, loop, lowering))
+  if (output === undefined && kind === "human") refuse(node, `it has no "output": the schema of the answer`)
+  const table = lowering.tableOf(output) ?? untypedTable
+  const untyped = kind === "approval" ? decision : anything
+  const codec = output === undefined ? untyped : lowering.codecOf(table)
+  const id = idOf(node)
   const needs = dependsOn(node).flatMap(
-    (target): ReadonlyArray<Need> => (layout.tasks.has(target) ? after(layout, id as string, target) : []),
+    (target): ReadonlyArray<Need> => (layout.tasks.has(target) ? after(layout, id, target) : []),
   )
-  return {
-    _tag: "Wait",
-    id: id as string,
-    label: label as string | undefined,
-    meta: metaOf(node, meta),
-    needs,
-    codec,
-    table,
-    skipIf:
-      skipIf === undefined || skipIf === null || skipIf === false
-        ? undefined
-        : condition(node, "skipIf", skipIf, loop, lowering, comesAfter),
-    on,
-    timeoutMs: on.kind === "timer" ? undefined : span(node, "timeout"),
-    onTimeout,
-  }
+  const leaf = { id, needs, codec, table, skipIf: skipped(node, loop, lowering, comesAfter) }
+  const made = orRefuse(node, NodeOptions.wait(kind, leaf, options, words))
+  if (made.on.kind === "approval" && output !== undefined) checkTaken(node, codec, made.on.onDeny === "continue")
+  return made
 }
 
 /** Codecs that take what can be decided, by whether that may be a denial. */
@@ -87,84 +72,36 @@ const checkTaken = (node: HostNode, codec: Codec.Codec<unknown, unknown>, canBeD
   known.add(codec)
 }
 
-const awaited = (node: HostNode, loop: NodeId | undefined, lowering: Lowering): Awaited => {
+/** The props of a node that waits, with functions as the plan calls them. */
+const optionsOf = (node: HostNode, kind: Awaited["kind"], give: (value: unknown) => unknown): Props => {
   const { props } = node
-  const give = (value: unknown) => given(value, loop, lowering)
-  switch (node.type) {
-    case "Approval": {
-      const { request } = props
-      if (request === undefined || request === null)
-        refuse(node, `it has no "request": an object with a title, or a function of ctx`)
-      checkRequest(node, "request", request)
-      const onDeny = oneOf(node, props, "onDeny", ["fail", "continue", "skip"])
-      return { kind: "approval", request: give(request), onDeny, approvers: approversOf(node, props) }
-    }
-    case "HumanTask": {
-      const { prompt, children } = props
-      const hasChildren = children !== undefined && children !== null && typeof children !== "boolean"
-      if (prompt === undefined && !hasChildren) refuse(node, `it asks nothing: give it a "prompt", or children`)
-      if (prompt !== undefined && hasChildren) refuse(node, `it has a "prompt" and children: they say the same`)
-      if (prompt !== undefined && typeof prompt !== "string" && typeof prompt !== "function")
-        refuse(node, `"prompt" must be text, or a function of ctx; a question made of elements is children`)
-      if (hasFunction(children)) refuse(node, `a function stands in it, which nobody calls: give it as "prompt"`)
-      checkPrompt(node, "It holds what a person is asked")
-      const written = Prompt.written(node.children)
-      return { kind: "human", prompt: prompt === undefined ? () => Prompt.write(written) : give(prompt) }
-    }
-    case "Subflow": {
-      const { workflow, input, attach } = props
-      return {
-        kind: "subflow",
-        child: childOf(node, workflow),
-        input: give(input),
-        isAttached: attach === undefined || flag(node, "attach"),
-        onFail: oneOf(node, props, "onFail", ["fail", "continue"]),
-      }
-    }
-    case "Timer": {
-      const { until } = props
-      const duration = span(node, "duration")
-      if ((duration === undefined) === (until === undefined)) refuse(node, `it needs either a "duration" or "until"`)
-      if (until !== undefined && typeof until !== "function" && Either.isLeft(Millis.instant(until)))
-        refuse(node, `"until" must be a Date, epoch milliseconds, or a function of ctx`)
-      return { kind: "timer", due: duration ?? give(until) }
-    }
-    default: {
-      const { name, correlation } = props as Props
-      if (typeof name !== "string" || name === "") refuse(node, `it has no "name" of a signal`)
-      const isText = typeof correlation === "string" || typeof correlation === "number" || correlation === null
-      if (correlation !== undefined && typeof correlation !== "function" && !isText)
-        refuse(node, `"correlation" must be text, or a function of ctx`)
-      return { kind: "signal", name: name as string, correlation: correlation === undefined ? undefined : give(correlation) }
-    }
+  switch (kind) {
+    case "approval":
+      return { ...props, request: requestOf(props.request, give) }
+    case "human":
+      return { ...props, prompt: promptOf(node, give) }
+    case "signal":
+      return { ...props, correlation: give(props.correlation) }
+    case "timer":
+      return { ...props, until: give(props.until) }
+    case "subflow":
+      return { ...props, input: give(props.input) }
   }
 }
 
-type Definition = { readonly version: string | undefined; readonly input: Child["input"] }
-
-/** A workflow, built or of components, as one that is started. */
-const childOf = (node: HostNode, workflow: unknown): Child => {
-  const isStartable =
-    typeof workflow === "object" && workflow !== null && "execute" in workflow && "definition" in workflow && "name" in workflow
-  if (!isStartable) return refuse(node, `its "workflow" is none: give it what smithers(…) or createWorkflow(…).build(…) gave`)
-  const child = workflow as { readonly name: string; readonly definition: Definition; readonly plan?: NonNullable<Child["plan"]> }
-  try {
-    void child.name
-  } catch (thrown) {
-    refuse(node, `the name of its "workflow" cannot be learned by drawing it without an input: ${(thrown as Error).message}`)
-  }
-  const { version, input } = child.definition
-  return {
-    // Asked again, as that of a workflow that stands in itself is not known while it is drawn for its name.
-    get name() {
-      return child.name
-    },
-    version,
-    input,
-    definition: child.definition,
-    ...(child.plan === undefined ? {} : { plan: child.plan }),
-  }
+/** What a person is asked: a prop, or what is written as children. */
+const promptOf = (node: HostNode, give: (value: unknown) => unknown): unknown => {
+  const { prompt, children } = node.props
+  const hasChildren = children !== undefined && children !== null && typeof children !== "boolean"
+  if (prompt === undefined && !hasChildren) refuse(node, `it asks nothing: give it a "prompt", or children`)
+  if (prompt !== undefined && hasChildren) refuse(node, `it has a "prompt" and children: they say the same`)
+  if (typeof prompt === "object" && prompt !== null && "$$typeof" in prompt)
+    refuse(node, `"prompt" is an element: a question made of elements is children`)
+  if (hasFunction(children)) refuse(node, `a function stands in it, which nobody calls: give it as "prompt"`)
+  checkPrompt(node, "It holds what a person is asked")
+  const written = Prompt.written(node.children)
+  return prompt === undefined ? () => Prompt.write(written) : give(prompt)
 }
 
 /** Stands for a workflow that is not known yet, and is never started. */
-export const unknownWorkflow = { name: "?", execute: undefined, definition: { version: undefined, input: nothing } }
+export const unknownWorkflow = { name: "?", execute: undefined, definition: { version: undefined, input: anything } }

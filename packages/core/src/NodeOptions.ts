@@ -1,0 +1,400 @@
+/**
+ * The nodes that authors give options for, with every default and every rule. Front ends say how their authors name a place and how the plan
+ * calls their functions: what they hand over has functions as the plan calls them, and everything else as it was given. Options may come from
+ * code without types.
+ */
+import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Codec from "./Codec.ts"
+import type { ErrorInfo } from "./ErrorInfo.ts"
+import type { NodeId } from "./Ids.ts"
+import { toJson } from "./internal/json.ts"
+import * as Millis from "./Millis.ts"
+import * as Plan from "./Plan.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
+
+/** Options as they were given. */
+export interface Options {
+  readonly [name: string]: unknown
+}
+
+/** The way a front end speaks to its authors. */
+export interface Words {
+  /** A function of theirs: `a function of ctx`. */
+  readonly fn: string
+  /** An option with a value, as they write it: `failFast: false`. */
+  readonly set: (option: string, value: string) => string
+  /** They may also give spans in milliseconds, under `<option>Ms`. */
+  readonly hasMillis: boolean
+}
+
+/** What is known of a node with an output before its options are read. */
+export interface Leaf {
+  readonly id: NodeId
+  readonly needs: ReadonlyArray<Plan.Need>
+  readonly codec: Codec.Codec<unknown, unknown>
+  readonly table: string
+  readonly skipIf: Plan.Step["skipIf"]
+}
+
+/** What is wrong with options, to be said of the node that they are of. */
+export type Problem = string
+
+class Refused extends Error {}
+
+const refuse = (problem: Problem): never => {
+  throw new Refused(problem)
+}
+
+/** Rules refuse where they find something wrong: there are many in a node, and plans of thousands of nodes are made with each frame. */
+const checked = <A>(make: () => A): Either.Either<A, Problem> => {
+  try {
+    return Either.right(make())
+  } catch (thrown) {
+    if (thrown instanceof Refused) return Either.left(thrown.message)
+    throw thrown
+  }
+}
+
+/** A step. Options: `label`, `meta`, `retry`, `timeout`, `heartbeatTimeout`, `continueOnFail`, `cache`, `needsApproval` and `compensate`. */
+export const step = (
+  leaf: Leaf & {
+    readonly run: Plan.Step["run"]
+    /** The key of a `cache` that names none. */
+    readonly cacheKey: Plan.Cache["key"]
+  },
+  options: Options,
+  words: Words,
+): Either.Either<Plan.Step, Problem> =>
+  checked(() => {
+    const { id, needs, codec, table, skipIf, run, cacheKey } = leaf
+    const gate = gateOf(leaf, options, words)
+    return {
+      _tag: "Step",
+      id,
+      ...titleOf(options),
+      needs,
+      codec,
+      table,
+      retry: retryOf(options.retry),
+      timeoutMs: span(options, "timeout", words),
+      heartbeatTimeoutMs: span(options, "heartbeatTimeout", words),
+      skipIf,
+      continueOnFail: flag(options, "continueOnFail", words),
+      cache: cacheOf(options.cache, cacheKey, words),
+      run,
+      compensate: options.compensate === undefined ? undefined : fn(options.compensate, "compensate"),
+      ...(gate === undefined ? {} : { gate }),
+    }
+  })
+
+/** A node that waits. Options of all: `label`, `meta`, `timeout` and `onTimeout`; the others by its kind. */
+export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, words: Words): Either.Either<Plan.Wait, Problem> =>
+  checked(() => {
+    const { id, needs, codec, table, skipIf } = leaf
+    const isTimer = kind === "timer"
+    return {
+      _tag: "Wait",
+      id,
+      ...titleOf(options),
+      needs,
+      codec: isTimer ? nothing : codec,
+      table: isTimer ? undefined : table,
+      skipIf,
+      on: awaited(kind, options, words),
+      timeoutMs: isTimer ? undefined : span(options, "timeout", words),
+      onTimeout: isTimer ? "continue" : oneOf(options, "onTimeout", kind === "approval" ? lateDecisions : lateWaits),
+    }
+  })
+
+/** A loop. Options: `maxIterations` and `onMaxReached`. With a default limit, which nobody has chosen, reaching it fails the run. */
+export const loop = (
+  parts: Pick<Plan.Loop, "id" | "needs" | "body" | "until">,
+  options: Options,
+  defaultLimit?: number,
+): Either.Either<Plan.Loop, Problem> =>
+  checked(() => {
+    const { maxIterations } = options
+    const isDefaultLimit = maxIterations === undefined
+    const onMaxReached = oneOf(options, "onMaxReached", ["return-last", "fail"])
+    if (isDefaultLimit && defaultLimit === undefined)
+      return refuse(`"maxIterations" is missing: a whole number of at least 1, or Infinity for no limit`)
+    return {
+      _tag: "Loop",
+      ...parts,
+      maxIterations: isDefaultLimit ? (defaultLimit ?? 1) : countOf("maxIterations", maxIterations),
+      ...(isDefaultLimit ? { isDefaultLimit } : {}),
+      onMaxReached: isDefaultLimit && options.onMaxReached === undefined ? "fail" : onMaxReached,
+    }
+  })
+
+/** A saga. Option: `onCompensated`. */
+export const saga = (parts: Pick<Plan.Saga, "id" | "body">, options: Options): Either.Either<Plan.Saga, Problem> =>
+  checked(() => ({ _tag: "Saga", ...parts, onCompensated: oneOf(options, "onCompensated", ["fail", "continue"]) }))
+
+/** A try. Options: `catch` and `finally`, at least one; what they are is the front end's to say. */
+export const tryCatch = (
+  parts: Pick<Plan.TryCatch, "id" | "try" | "catch" | "finally">,
+  options: Options,
+): Either.Either<Plan.TryCatch, Problem> =>
+  checked(() => {
+    const problem = handlersProblem(options)
+    return problem === undefined ? { _tag: "TryCatch", ...parts } : refuse(problem)
+  })
+
+/** Tells why a try is none. */
+export const handlersProblem = (options: Options): Problem | undefined =>
+  options.catch === undefined && options.finally === undefined ? `it has neither "catch" nor "finally"` : undefined
+
+/** Children at the same time. Options: `maxConcurrency`, whose kind the plan's layout checks, and `failFast`. */
+export const parallel = (
+  children: ReadonlyArray<Plan.Node>,
+  options: Options,
+  words: Words,
+): Either.Either<Plan.Parallel, Problem> =>
+  checked(() => {
+    const { maxConcurrency } = options
+    return {
+      _tag: "Parallel",
+      children,
+      // The length of an empty list is no limit.
+      maxConcurrency: maxConcurrency === 0 ? undefined : (maxConcurrency as number | undefined),
+      failFast: flag(options, "failFast", words),
+    }
+  })
+
+/** Tells why a value cannot limit something: it is no whole number of at least 1, nor `Infinity`. */
+export const countProblem = (option: string, value: unknown): Problem | undefined =>
+  value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && Number(value) >= 1)
+    ? undefined
+    : `"${option}" must be a whole number of at least 1, or Infinity, and not ${typeof value === "string" ? JSON.stringify(value) : String(value)}`
+
+const countOf = (option: string, value: unknown): number => {
+  const problem = countProblem(option, value)
+  return problem === undefined ? Number(value) : refuse(problem)
+}
+
+/** An option that is true or false. Default: false. */
+export const isSet = (options: Options, option: string, words: Words): Either.Either<boolean, Problem> =>
+  checked(() => flag(options, option, words))
+
+const flag = (options: Options, option: string, words: Words): boolean => {
+  const value = options[option]
+  if (value === undefined || typeof value === "boolean") return value === true
+  const instead = Plan.saysNo(value) ? "false" : "true"
+  const hint = typeof value === "string" ? `, and not the text ${JSON.stringify(value)}: write ${words.set(option, instead)}` : ""
+  return refuse(`"${option}" must be true or false${hint}`)
+}
+
+/** One of a few words. Default: the first. */
+const oneOf = <A extends string>(options: Options, option: string, all: readonly [A, ...ReadonlyArray<A>], within = ""): A => {
+  const given = options[option]
+  const chosen = given === undefined ? all[0] : all.find((word) => word === given)
+  if (chosen !== undefined) return chosen
+  const [last, ...others] = all.map((word) => `"${word}"`).toReversed()
+  return refuse(`"${within}${option}" must be ${others.length === 0 ? last : `${others.toReversed().join(", ")} or ${last}`}`)
+}
+
+/** A span of time: as a duration under `option` or, where the front end has that, in milliseconds. `within` names what holds the two. */
+const span = (options: Options, option: string, words: Words, within = ""): Millis.Millis | undefined => {
+  const [named, namedMs] = [`"${within}${option}"`, `"${within}${option}Ms"`]
+  const { [option]: duration, [`${option}Ms`]: ms } = words.hasMillis ? options : { [option]: options[option] }
+  if (duration !== undefined && ms !== undefined) refuse(`it has ${named} and ${namedMs}, which say the same: give one of them`)
+  if (duration !== undefined) return durationOf(named, duration)
+  if (ms === undefined) return undefined
+  return Either.getOrElse(Millis.positiveSpan(typeof ms === "number" ? ms : undefined), ({ problem }) => {
+    const longest = problem === "is longer than 8.64e15 ms" ? ", and at most 8.64e15" : ""
+    const instead = typeof ms === "number" || Either.isLeft(Millis.positiveSpan(ms)) ? "" : `; a duration is given as ${named}`
+    return refuse(`${namedMs} must be milliseconds, more than 0${longest}${instead}`)
+  })
+}
+
+const durationOf = (named: string, value: unknown): Millis.Millis =>
+  Either.getOrElse(Millis.positiveSpan(value), ({ given, problem }) => {
+    const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
+    return refuse(`${named} ${given} ${problem}${example}`)
+  })
+
+/** A function of the author's. The front end has made it one that the plan calls. */
+const fn = <F>(given: unknown, option: string): F =>
+  typeof given === "function" ? (given as F) : refuse(`"${option}" must be a function`)
+
+/** A function, or a value that one would give. */
+const giving = (given: unknown): ((context: Plan.PredicateContext) => unknown) =>
+  typeof given === "function" ? fn(given, "") : () => given
+
+const titleOf = ({ label, meta }: Options): Pick<Plan.Step, "label" | "meta"> => ({
+  label: label === undefined || typeof label === "string" ? label : refuse(`"label" must be text`),
+  meta: metaOf(meta),
+})
+
+/** A copy of a node's `meta`. */
+const metaOf = (declared: unknown): Plan.Step["meta"] => {
+  if (declared === undefined) return undefined
+  const copied = toJson(declared)
+  if ("refused" in copied) return refuse(`"meta" must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
+  const { json } = copied
+  const isObject = typeof json === "object" && json !== null && !Array.isArray(json)
+  return isObject ? (json as Plan.Step["meta"]) : refuse(`"meta" must be an object`)
+}
+
+const checkNames = (option: string, given: object, names: ReadonlyArray<string>): void => {
+  for (const name of Object.keys(given))
+    if (!names.includes(name)) refuse(`"${option}" has no option "${name}"; there are ${names.join(", ")}`)
+}
+
+const isObject = (given: unknown): given is Options =>
+  typeof given === "object" && given !== null && !Array.isArray(given) && !("then" in given)
+
+const policies = new Map<string, RetryPolicy.RetryPolicy>()
+
+const retryOf = (declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
+  if (declared === undefined) return RetryPolicy.standard
+  if (declared === false) return RetryPolicy.none
+  if (Schedule.isSchedule(declared)) return RetryPolicy.fromSchedule(declared as Schedule.Schedule<unknown, ErrorInfo, unknown>)
+  if (!isObject(declared)) return refuse(`"retry" must be an object, a Schedule or false`)
+  const key = Object.entries(declared)
+    .map(([name, value]) => `${name}: ${typeof value} ${String(value)}`)
+    .join()
+  const known = policies.get(key)
+  if (known !== undefined) return known
+  const policy = RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions)
+  if ("problem" in policy) return refuse(policy.problem)
+  policies.set(key, policy)
+  return policy
+}
+
+const cacheOf = (declared: unknown, usual: Plan.Cache["key"], words: Words): Plan.Cache | undefined => {
+  if (declared === undefined || declared === false) return undefined
+  if (declared === true) return { key: usual, ttlMs: undefined }
+  if (!isObject(declared)) return refuse(`"cache" must be true or an object`)
+  checkNames("cache", declared, ["key", "ttl"])
+  const { key } = declared
+  return {
+    key: key === undefined ? usual : fn(key, "cache.key"),
+    ttlMs: span(declared, "ttl", { ...words, hasMillis: false }, "cache."),
+  }
+}
+
+const lateDecisions = ["deny", "approve", "fail"] as const
+const lateWaits = ["fail", "continue"] as const
+
+const nothing = Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>
+
+/** The approval that a step waits for before it begins. */
+const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: Words): Plan.Wait | undefined => {
+  if (needsApproval === undefined || needsApproval === false) return undefined
+  if (needsApproval !== true && !isObject(needsApproval)) return refuse(`"needsApproval" must be true or an object`)
+  const asked = needsApproval === true ? {} : needsApproval
+  const within = "needsApproval."
+  const limits = words.hasMillis ? ["timeout", "timeoutMs", "onTimeout"] : ["timeout", "onTimeout"]
+  checkNames("needsApproval", asked, ["request", "onDeny", "approvers", ...limits])
+  const { request = { title: typeof label === "string" ? label : id } } = asked
+  return {
+    _tag: "Wait",
+    id,
+    label: undefined,
+    meta: undefined,
+    needs,
+    codec: nothing,
+    table: undefined,
+    skipIf: undefined,
+    on: {
+      kind: "approval",
+      request: requestOf(request, words, within),
+      onDeny: oneOf(asked, "onDeny", ["fail", "skip"], within),
+      approvers: approversOf(asked, within),
+    },
+    timeoutMs: span(asked, "timeout", words, within),
+    onTimeout: oneOf(asked, "onTimeout", lateDecisions, within),
+  }
+}
+
+/** What people are shown. */
+const requestOf = (request: unknown, words: Words, within = "") => {
+  const isShown = typeof request === "function" || (isObject(request) && typeof request.title === "string")
+  return isShown ? giving(request) : refuse(`"${within}request" must be an object with a title, or ${words.fn}`)
+}
+
+const approversOf = ({ approvers }: Options, within = ""): ReadonlyArray<string> | undefined => {
+  if (approvers === undefined) return undefined
+  const isList = Array.isArray(approvers) && approvers.length > 0 && approvers.every((one) => typeof one === "string")
+  return isList ? approvers : refuse(`"${within}approvers" must name those who may decide, at least one, in an array`)
+}
+
+const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words): Plan.Awaited => {
+  switch (kind) {
+    case "approval": {
+      const { request } = options
+      if (request === undefined || request === null) refuse(`it has no "request": an object with a title, or ${words.fn}`)
+      const onDeny = oneOf(options, "onDeny", ["fail", "continue", "skip"])
+      return { kind, request: requestOf(request, words), onDeny, approvers: approversOf(options) }
+    }
+    case "human": {
+      const { prompt } = options
+      if (typeof prompt !== "string" && typeof prompt !== "function") refuse(`"prompt" must be text, or ${words.fn}`)
+      return { kind, prompt: giving(prompt) }
+    }
+    case "signal": {
+      const { name, correlation } = options
+      if (typeof name !== "string" || name === "") return refuse(`it has no "name" of a signal`)
+      const isText = typeof correlation === "string" || typeof correlation === "number" || correlation === null
+      if (correlation !== undefined && typeof correlation !== "function" && !isText)
+        refuse(`"correlation" must be text, or ${words.fn}`)
+      return { kind, name, correlation: correlation === undefined ? undefined : giving(correlation) }
+    }
+    case "timer": {
+      const { until } = options
+      const duration = span(options, "duration", words)
+      if ((duration === undefined) === (until === undefined)) refuse(`it needs either a "duration" or "until"`)
+      if (until !== undefined && typeof until !== "function" && Either.isLeft(Millis.instant(until)))
+        refuse(`"until" must be a Date, epoch milliseconds, or ${words.fn}`)
+      return { kind, due: duration ?? giving(until) }
+    }
+    case "subflow": {
+      const isAttached = options.attach === undefined || flag(options, "attach", words)
+      const onFail = oneOf(options, "onFail", ["fail", "continue"])
+      return { kind, child: childOf(options.workflow), input: giving(options.input), isAttached, onFail }
+    }
+  }
+}
+
+/** What of a workflow is known to one that starts it. */
+interface Startable {
+  readonly name: string
+  readonly definition: Pick<Plan.Child, "input" | "version"> & { readonly output?: Codec.Codec<unknown, unknown> }
+  readonly plan?: NonNullable<Plan.Child["plan"]>
+}
+
+/** Whether a value is a workflow, built or of components. */
+export const isStartable = (given: unknown): given is Startable =>
+  typeof given === "object" &&
+  given !== null &&
+  "execute" in given &&
+  "name" in given &&
+  "definition" in given &&
+  typeof given.definition === "object" &&
+  given.definition !== null &&
+  "input" in given.definition
+
+const childOf = (workflow: unknown): Plan.Child => {
+  if (!isStartable(workflow)) return refuse(`its "workflow" is none: give it what smithers(…) or createWorkflow(…).build(…) gave`)
+  const { definition, plan } = workflow
+  try {
+    void workflow.name
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown)
+    refuse(`the name of its "workflow" cannot be learned by drawing it without an input: ${why}`)
+  }
+  return {
+    // Asked again, as that of a workflow that stands in itself is not known while it is drawn for its name.
+    get name() {
+      return workflow.name
+    },
+    version: definition.version,
+    input: definition.input,
+    definition,
+    ...(plan === undefined ? {} : { plan }),
+  }
+}

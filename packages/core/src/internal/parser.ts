@@ -1,0 +1,255 @@
+/**
+ * Makes nodes of what authors give to `$`, which may come from code without types. Everything that is wrong is refused with
+ * {@link InvalidWorkflow}, by the kind and the id of the node.
+ */
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import * as Codec from "../Codec.ts"
+import { Decision } from "../Decision.ts"
+import { InvalidWorkflow } from "../Errors.ts"
+import { idRule, isNodeId, keptId, type NodeId, shownId } from "../Ids.ts"
+import * as NodeOptions from "../NodeOptions.ts"
+import * as Plan from "../Plan.ts"
+import * as ComposedCodec from "./composedCodec.ts"
+
+const sagaKeys = new Set(["id", "onCompensated"])
+const tryKeys = new Set(["id", "try", "catch", "finally"])
+const waitKeys = ["needs", "skipIf", "label", "meta"]
+const waits = {
+  approval: new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "onTimeout"]),
+  human: new Set([...waitKeys, "prompt", "output", "timeout", "onTimeout"]),
+  signal: new Set([...waitKeys, "name", "payload", "correlation", "timeout", "onTimeout"]),
+  subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "timeout", "onTimeout"]),
+  timer: new Set([...waitKeys, "duration", "until"]),
+}
+const stepKeys = new Set([
+  ...["output", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
+  ...["needsApproval", "label", "meta"],
+])
+const branchKeys = new Set(["needs", "when", "then", "else"])
+const loopKeys = new Set(["id", "needs", "body", "until", "maxIterations", "onMaxReached"])
+const parallelKeys = new Set(["maxConcurrency", "failFast"])
+
+const words: NodeOptions.Words = {
+  fn: "a function",
+  set: (option, value) => `${option}: ${value}`,
+  hasMillis: false,
+}
+
+type Loose = NodeOptions.Options
+
+/** What `$` gives for a node. */
+interface Made {
+  readonly plan: Plan.Node
+}
+
+/** What `$` gives for a need that is more than a node. */
+interface Reference {
+  readonly need: Omit<Plan.Need, "name">
+}
+
+/** Whether a value is a node made by `$`. */
+export const isNode = (value: unknown): value is Made =>
+  typeof value === "object" && value !== null && "plan" in value && typeof value.plan === "object" && value.plan !== null
+
+const isReference = (value: unknown): value is Reference => typeof value === "object" && value !== null && "need" in value
+
+/** The id of the first node in a part that has one. */
+const firstId = (part: Plan.Node): NodeId | undefined => {
+  const ahead = [part]
+  for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
+    if ("id" in node) return node.id
+    ahead.push(...Plan.children(node).toReversed())
+  }
+  return undefined
+}
+
+const codecOf = (schema: Codec.AnySchema): Codec.Codec<unknown, unknown> => Codec.make(schema) as Codec.Codec<unknown, unknown>
+
+const anything = codecOf(Schema.Unknown)
+const decision = codecOf(Decision)
+const detached = codecOf(Schema.Struct({ runId: Schema.String }))
+
+/** Makes the functions of `$`, whose ids all get the prefix in front. */
+export const make = (workflow: string, prefix = "") => {
+  const refuse = (where: string, problem: string): never => {
+    throw new InvalidWorkflow({ workflow, where, problem })
+  }
+  const orRefuse = <A>(where: string, made: Either.Either<A, NodeOptions.Problem>): A =>
+    Either.getOrElse(made, (problem) => refuse(where, problem))
+  const checkKeys = (where: string, options: Loose, known: ReadonlySet<string>): void => {
+    if (typeof options !== "object" || options === null) refuse(where, "its options are missing")
+    for (const key of Object.keys(options)) {
+      if (!known.has(key)) refuse(where, `it has no option "${key}"; there are ${[...known].join(", ")}`)
+    }
+  }
+  const node = (where: string, value: unknown, what: string): Plan.Node =>
+    isNode(value) ? value.plan : refuse(where, `${what} is not a step or another node made by $`)
+  const nodes = (where: string, values: ReadonlyArray<unknown>): ReadonlyArray<Plan.Node> =>
+    values.map((value, index) => node(where, value, `child ${index}`))
+  const fn = <F>(where: string, options: Loose, key: string): F =>
+    typeof options[key] === "function" ? (options[key] as F) : refuse(where, `"${key}" must be a function`)
+  const needs = (where: string, { needs: declared }: Loose): ReadonlyArray<Plan.Need> => {
+    if (declared === undefined || declared === null) return []
+    if (typeof declared !== "object") return refuse(where, `"needs" must be an object of nodes by name`)
+    return Object.entries(declared).map(([name, value]: readonly [string, unknown]): Plan.Need => {
+      if (isNode(value)) return { name, target: value.plan, pass: "current" }
+      if (isReference(value)) return { name, ...value.need }
+      return refuse(where, `need "${name}" is not a step or another node made by $`)
+    })
+  }
+  const identify = (kind: string, id: unknown): NodeId => {
+    const full = `${prefix}${String(id)}`
+    const kept = keptId(full)
+    if (typeof id !== "string" || id === "" || !isNodeId(kept)) refuse(`${kind} ${shownId(full)}`, `its id must be ${idRule}`)
+    return kept
+  }
+  const schema = (where: string, options: Loose, key: string): Codec.Codec<unknown, unknown> => {
+    const given = options[key]
+    if (!Codec.isSchema(given)) return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema`)
+    const codec = codecOf(given)
+    return codec.unstorable === undefined ? codec : refuse(where, `"${key}": ${codec.unstorable}`)
+  }
+  const leaf = (where: string, id: NodeId, options: Loose, codec: Codec.Codec<unknown, unknown>): NodeOptions.Leaf => ({
+    id,
+    needs: needs(where, options),
+    codec,
+    table: `${workflow}_${id}`,
+    skipIf: options.skipIf === undefined ? undefined : fn(where, options, "skipIf"),
+  })
+
+  const step = (name: string, options: Loose) => {
+    const id = identify("step", name)
+    const where = `step "${id}"`
+    checkKeys(where, options, stepKeys)
+    const made = leaf(where, id, options, schema(where, options, "output"))
+    const run = fn<Plan.Step["run"]>(where, options, "run")
+    return { id, plan: orRefuse(where, NodeOptions.step({ ...made, run, cacheKey: (context) => context }, options, words)) }
+  }
+
+  const wait =
+    (kind: Plan.Awaited["kind"], codecIn: (where: string, options: Loose) => Codec.Codec<unknown, unknown>) =>
+    (name: string, options: Loose) => {
+      const id = identify(kind, name)
+      const where = `${kind} "${id}"`
+      checkKeys(where, options, waits[kind])
+      const made = leaf(where, id, options, codecIn(where, options))
+      return { id, plan: orRefuse(where, NodeOptions.wait(kind, made, options, words)) }
+    }
+  const signal = wait("signal", (where, options) => schema(where, options, "payload"))
+
+  /** The output of a child run: that of its last nodes where it is waited for. */
+  const childCodec = ({ workflow, attach }: Loose): Codec.Codec<unknown, unknown> =>
+    attach === false
+      ? detached
+      : NodeOptions.isStartable(workflow)
+        ? ComposedCodec.of(workflow.plan, workflow.definition.output)
+        : anything
+
+  /** A name for a boundary whose author gave none. */
+  const boundaryId = (kind: "saga" | "try", id: unknown, inside: Plan.Node): NodeId => {
+    if (id !== undefined) return identify(kind, id)
+    const first = firstId(inside)
+    const full = `${kind}:${first}`
+    return first === undefined || !isNodeId(full) ? refuse(kind, `nothing in it has a short id of its own: give it an "id"`) : full
+  }
+
+  /** Children, and the options that may stand after them. */
+  const childrenAnd = (kind: string, given: ReadonlyArray<unknown>, keys: ReadonlySet<string>) => {
+    const last = given.at(-1)
+    const hasOptions = typeof last === "object" && last !== null && !isNode(last)
+    const options: Loose = hasOptions ? { ...last } : {}
+    checkKeys(kind, options, keys)
+    return { children: nodes(kind, hasOptions ? given.slice(0, -1) : given), options }
+  }
+
+  const saga = (...given: ReadonlyArray<unknown>) => {
+    const { children, options } = childrenAnd("saga", given, sagaKeys)
+    const [only, ...others] = children
+    const body: Plan.Node = only !== undefined && others.length === 0 ? only : { _tag: "Sequence", children }
+    const id = boundaryId("saga", options.id, body)
+    return { plan: orRefuse(`saga "${id}"`, NodeOptions.saga({ id, body }, options)) }
+  }
+
+  const tryCatch = (options: Loose) => {
+    checkKeys("tryCatch", options, tryKeys)
+    const body = node("tryCatch", options.try, `"try"`)
+    const id = boundaryId("try", options.id, body)
+    const where = `tryCatch "${id}"`
+    const caught =
+      options.catch === undefined
+        ? undefined
+        : typeof options.catch === "function"
+          ? catching(where, id, options)
+          : node(where, options.catch, `"catch" is neither a function nor a node; it`)
+    const last = options.finally === undefined ? undefined : node(where, options.finally, `"finally"`)
+    return { plan: orRefuse(where, NodeOptions.tryCatch({ id, try: body, catch: caught, finally: last }, options)) }
+  }
+  /** A function that is called with what was caught, as a step: what it returns is kept as JSON. */
+  const catching = (where: string, tryId: NodeId, options: Loose): Plan.Step => {
+    const id = `${tryId}:catch`
+    const need: Plan.Need = { name: "error", target: tryId, pass: "caught" }
+    const run = fn<Plan.Step["run"]>(where, options, "catch")
+    const made = { ...leaf(where, id, {}, anything), needs: [need], run, cacheKey: (context: Plan.PredicateContext) => context }
+    return orRefuse(where, NodeOptions.step(made, {}, words))
+  }
+
+  const parallel = (...given: ReadonlyArray<unknown>) => {
+    const { children, options } = childrenAnd("parallel", given, parallelKeys)
+    return { plan: orRefuse("parallel", NodeOptions.parallel(children, options, words)) }
+  }
+
+  const branch = (options: Loose): { readonly plan: Plan.Branch } => {
+    checkKeys("branch", options, branchKeys)
+    return {
+      plan: {
+        _tag: "Branch",
+        needs: needs("branch", options),
+        when: fn("branch", options, "when"),
+        then: node("branch", options.then, `"then"`),
+        else: options.else === undefined ? undefined : node("branch", options.else, `"else"`),
+      },
+    }
+  }
+
+  const loop = (options: Loose) => {
+    const id = identify("loop", options?.id)
+    const where = `loop "${id}"`
+    checkKeys(where, options, loopKeys)
+    const body = node(where, options.body, `"body"`)
+    const until = fn<Plan.Loop["until"]>(where, options, "until")
+    return { plan: orRefuse(where, NodeOptions.loop({ id, needs: needs(where, options), body, until }, options)) }
+  }
+
+  return {
+    step,
+    approval: wait("approval", () => decision),
+    human: wait("human", (where, options) => schema(where, options, "output")),
+    signal,
+    waitForEvent: signal,
+    timer: wait("timer", () => anything),
+    subflow: wait("subflow", (_, options) => childCodec(options)),
+    saga,
+    tryCatch,
+    maybe: (value: unknown): Reference => ({
+      need: { target: node("maybe", value, "its argument"), pass: "current", isOptional: true },
+    }),
+    caught: (id: string): Reference => ({ need: { target: keptId(`${prefix}${id}`), pass: "caught" } }),
+    sequence: (...children: ReadonlyArray<unknown>) => ({ plan: { _tag: "Sequence", children: nodes("sequence", children) } }),
+    parallel,
+    branch,
+    loop,
+    previous: (id: string, output: Codec.AnySchema): Reference => ({
+      need: { target: keptId(`${prefix}${id}`), pass: "previous", codec: Codec.make(output) as Codec.Codec },
+    }),
+    fragment: (
+      name: string,
+      part: ($: object, ...parameters: ReadonlyArray<unknown>) => unknown,
+      ...parameters: ReadonlyArray<unknown>
+    ): unknown => {
+      identify("fragment", name)
+      // Ids inside are kept as a whole, so the prefix is still as its author gave it.
+      return part(make(workflow, `${prefix}${name}.`), ...parameters)
+    },
+  }
+}

@@ -1,0 +1,56 @@
+import type { StepContext } from "@smithers/core/StepProgram"
+import type { Ctx } from "../Ctx.ts"
+
+/** The ctx of an attempt. Most functions use little of it, so what reads the run is made when it is first asked for. */
+export class AttemptCtx {
+  readonly #context: StepContext<unknown>
+  readonly #make: () => Ctx
+  #ctx: Ctx | undefined
+  constructor(context: StepContext<unknown>, make: () => Ctx) {
+    this.#context = context
+    this.#make = make
+  }
+  get #reads(): Ctx {
+    this.#ctx ??= this.#make()
+    return this.#ctx
+  }
+  get input() {
+    return this.#context.input
+  }
+  get runId() {
+    return this.#context.runId
+  }
+  get iteration() {
+    return this.#context.iteration
+  }
+  get output() {
+    return this.#reads.output
+  }
+  get outputMaybe() {
+    return this.#reads.outputMaybe
+  }
+  get latest() {
+    return this.#reads.latest
+  }
+  get iterationCount() {
+    return this.#reads.iterationCount
+  }
+  get taskId() {
+    return this.#context.stepId
+  }
+  get attempt() {
+    return this.#context.attempt
+  }
+  get idempotencyKey() {
+    return this.#context.idempotencyKey
+  }
+  get heartbeat() {
+    return this.#context.heartbeat
+  }
+  get lastHeartbeat() {
+    return this.#context.lastHeartbeat
+  }
+  get signal() {
+    return this.#context.signal
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The tasks that a task depends on: those of its `deps`, and those under `dependsOn`.
+ */
+import { keptId, type NodeId } from "@smithers/core/Ids"
+import type { PendingRead } from "@smithers/core/Plan"
+import * as Plan from "@smithers/core/Plan"
+import type { HostNode } from "../HostNode.ts"
+import type { Lowering } from "./lowering.ts"
+import { dependsOn } from "./needs.ts"
+import { type Props, refuse } from "./place.ts"
+import type { Layout } from "./reading.ts"
+
+const none: ReadonlyArray<PendingRead> = []
+
+/** The task that a dep means: the one named under `needs`, the one of its own name, or the only one that gives its schema. */
+export const depTarget = (
+  node: HostNode,
+  name: string,
+  layout: Layout,
+  lowering: Lowering,
+): { readonly nodeId: NodeId | undefined; readonly table: string } => {
+  const { deps, needs } = node.props as { readonly deps: Props; readonly needs?: Props }
+  const table =
+    lowering.tableOf(deps[name]) ??
+    refuse(node, `its dep "${name}" is none of the schemas of this workflow (${lowering.tables.join(", ")})`)
+  const named = needs?.[name]
+  if (named !== undefined && typeof named !== "string") refuse(node, `its need "${name}" is not the id of a task`)
+  const gives = (id: string): string | undefined => layout.tasks.get(id)?.table
+  if (typeof named === "string") {
+    const nodeId = keptId(named)
+    const other = gives(nodeId)
+    if (other !== undefined && other !== table)
+      refuse(node, `its dep "${name}" is a "${table}", and task "${named}" gives a "${other}"`)
+    return { nodeId, table }
+  }
+  const ofItsName = keptId(name)
+  if (gives(ofItsName) === table) return { nodeId: ofItsName, table }
+  const mounted = (layout.writers.get(table) ?? []).filter((id) => id !== node.props.id)
+  const candidates = mounted.length > 0 ? mounted : lowering.storedWriters(table)
+  if (candidates.length > 1) {
+    refuse(node, `its dep "${name}" is a "${table}", which ${candidates.length} tasks give: name one with needs={{ ${name}: "…" }}`)
+  }
+  return { nodeId: candidates[0], table }
+}
+
+export const depNames = (node: HostNode): ReadonlyArray<string> => {
+  const { deps } = node.props
+  if (deps === undefined) return []
+  if (typeof deps !== "object" || deps === null) return refuse(node, `"deps" must be an object of schemas by name`)
+  for (const name of Object.keys(deps)) {
+    if (Plan.reservedNames.has(name)) refuse(node, `its dep cannot be named "${name}", which the ctx has already`)
+  }
+  return Object.keys(deps)
+}
+
+/** Deps whose task is not there yet, in the plan or among what is stored: the task waits for it to be mounted. */
+export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering): ReadonlyArray<PendingRead> => {
+  if (node.props.deps === undefined && node.props.dependsOn === undefined) return none
+  const isMissing = (nodeId: NodeId | undefined): boolean =>
+    nodeId === undefined || (!layout.tasks.has(nodeId) && lowering.stored(nodeId, undefined) === undefined)
+  const deps = depNames(node).flatMap((name) => {
+    const target = depTarget(node, name, layout, lowering)
+    return isMissing(target.nodeId) ? [target] : []
+  })
+  const others = dependsOn(node).filter(isMissing)
+  return [...deps, ...others.map((nodeId) => ({ nodeId, table: undefined }))]
+}
+
+/** Whether a task waits for another by its `deps` or its `dependsOn`. */
+export const isWaitingFor = (node: HostNode, nodeId: NodeId, layout: Layout, lowering: Lowering): boolean =>
+  dependsOn(node).includes(nodeId) || depNames(node).some((name) => depTarget(node, name, layout, lowering).nodeId === nodeId)

@@ -7,7 +7,7 @@ import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
-import { type Command, type RunFilter, RunSummary, Storage } from "@smithers/core/Storage"
+import { type Command, type Instruction, type Response, type RunFilter, RunSummary, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
@@ -116,7 +116,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         for (const fields of wrong) {
           const create = { ...newRun, ...fields }
           expect((yield* Effect.flip(storage.open({ ...request, runId: "r", create })))._tag).toBe("StoreRefused")
-          expect((yield* Effect.flip(storage.deliver(cancel("c", "r"), { create })))._tag).toBe("StoreRefused")
+          expect((yield* Effect.flip(storage.deliverOrCreate(cancel("c", "r"), create)))._tag).toBe("StoreRefused")
         }
         yield* storage.open({ ...request, runId: "good", create: { ...newRun, tags: ["a"], version: "1", source: "w.ts" } })
         const runs = yield* storage.runs({})
@@ -457,8 +457,8 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
 
     holds("a command may create its run, and may take up one that failed, but none that finished", (storage) =>
       Effect.gen(function* () {
-        yield* storage.deliver(cancel("a", "new"), { create: newRun })
-        yield* storage.deliver(cancel("b", "new"), { create: { ...newRun, input: "other" } })
+        yield* storage.deliverOrCreate(cancel("a", "new"), newRun)
+        yield* storage.deliverOrCreate(cancel("b", "new"), { ...newRun, input: "other" })
         expect((yield* storage.inspect("new")).run).toMatchObject({ status: "suspended", epoch: 0 })
         expect((yield* storage.inspect("new")).input).toEqual(newRun.input)
         const failed = yield* journal("failed")
@@ -644,14 +644,14 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const deadline = run.now()
         yield* run.commit([started, { _tag: "WaitStarted", ...place, kind: "approval", request: null, deadline }])
         const decide = { id: "d", runId: "r", at: deadline, command: { _tag: "Decide", ...place, approved: true } } as const
-        yield* storage.deliver(decide)
+        yield* storage.deliverResponse(decide)
         const before = yield* storage.load("r")
         const ended = { _tag: "WaitEnded", ...place, how: "timed-out", status: "skipped" } as const
         expect(yield* Effect.flip(run.commit([ended]))).toMatchObject({ _tag: "Unheard", runId: "r" })
         expectSame(yield* storage.load("r"), before)
         expect(yield* storage.inbox).toEqual([decide])
         // What it has read is its own affair, and so is what was said of another wait.
-        yield* storage.deliver({ ...decide, id: "e", command: { ...decide.command, iteration: 1 } })
+        yield* storage.deliverResponse({ ...decide, id: "e", command: { ...decide.command, iteration: 1 } })
         yield* run.commit([ended], { consumed: ["d"] })
         expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["e"])
       }),
@@ -666,7 +666,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           ({ _tag: "WaitStarted", nodeId, iteration: 0, kind: "approval", request: null, deadline: over }) as const
         yield* run.commit([started, wait("a"), wait("b")])
         const said = (id: string, when: Millis.Millis, nodeId: string) =>
-          storage.deliver({ id, runId: "r", at: when, command: { _tag: "Decide", nodeId, iteration: 0, approved: true } })
+          storage.deliverResponse({ id, runId: "r", at: when, command: { _tag: "Decide", nodeId, iteration: 0, approved: true } })
         expect(yield* Effect.flip(said("late", at(1), "a"))).toMatchObject({
           _tag: "WaitExpired",
           nodeId: "a",
@@ -701,11 +701,11 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(yield* known).toEqual({ answered: [], open: ["a", "b"], isTold: false })
         const place = { nodeId: "a", iteration: 0 }
         const told = { runId: "r", at: run.now() }
-        yield* storage.deliver({ ...told, id: "else", command: { _tag: "Decide", ...place, iteration: 1, approved: true } })
-        yield* storage.deliver({ ...told, id: "kind", command: { _tag: "Answer", ...place, value: 1 } })
+        yield* storage.deliverResponse({ ...told, id: "else", command: { _tag: "Decide", ...place, iteration: 1, approved: true } })
+        yield* storage.deliverResponse({ ...told, id: "kind", command: { _tag: "Answer", ...place, value: 1 } })
         expect(yield* known).toEqual({ answered: [], open: ["a", "b"], isTold: true })
-        yield* storage.deliver({ ...told, id: "a", command: { _tag: "Decide", ...place, approved: false } })
-        yield* storage.deliver({ ...told, id: "c", command: { _tag: "Answer", ...place, nodeId: "c", value: 1 } })
+        yield* storage.deliverResponse({ ...told, id: "a", command: { _tag: "Decide", ...place, approved: false } })
+        yield* storage.deliverResponse({ ...told, id: "c", command: { _tag: "Answer", ...place, nodeId: "c", value: 1 } })
         expect(yield* known).toEqual({ answered: ["a", "c"], open: ["b"], isTold: true })
         yield* run.claim()
         yield* run.commit([{ _tag: "WaitEnded", ...place, status: "finished", how: "decided" }], {
@@ -752,7 +752,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           by: "ann",
           note: "n",
         } as const
-        yield* storage.deliver({ id: "d", runId: "r", at: start, command: said })
+        yield* storage.deliverResponse({ id: "d", runId: "r", at: start, command: said })
         const heard = { isAnswered: true, approved: true, by: "ann", note: "n", decidedAt: start }
         expect(yield* storage.waits({ runId: "r" })).toMatchObject([heard])
         yield* run.commit([{ ...asks, digest: "d2" }])
@@ -896,7 +896,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       Effect.gen(function* () {
         const place = { iteration: 0 } as const
         const ask = (nodeId: string) => ({ _tag: "WaitStarted", ...place, nodeId, kind: "approval" }) as const
-        const approve = (runId: string, nodeId: string): Command => ({
+        const approve = (runId: string, nodeId: string): Command<Response> => ({
           ...{ id: nodeId, runId, at: start },
           command: { _tag: "Decide", nodeId, ...place, approved: true, by: "ann" },
         })
@@ -928,7 +928,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* working.commit([{ _tag: "RunPaused" }])
         expect(yield* shown("working")).toBe("paused")
         yield* working.commit([{ _tag: "RunUnpaused" }])
-        yield* storage.deliver(approve("working", "ok"))
+        yield* storage.deliverResponse(approve("working", "ok"))
         expect(yield* shown("working")).toBe("running")
 
         yield* open("retries", { _tag: "AttemptStarted", ...at, attempt: 1 }).pipe(
@@ -951,9 +951,9 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* open("asks", ask("ok"), "waiting")
         expect(yield* shown("asks")).toBe("waiting-approval")
         expect((yield* storage.inspect("asks")).nodes).toMatchObject([{ nodeId: "ok", status: "waiting" }])
-        yield* storage.deliver(approve("asks", "another"))
+        yield* storage.deliverResponse(approve("asks", "another"))
         expect(yield* shown("asks")).toBe("waiting-approval")
-        yield* storage.deliver(approve("asks", "ok"))
+        yield* storage.deliverResponse(approve("asks", "ok"))
         expect(yield* shown("asks")).toBe("suspended")
         expect((yield* storage.inspect("asks")).nodes).toMatchObject([{ nodeId: "ok", status: "decided" }])
         expect(yield* storage.waits({ runId: "asks" })).toMatchObject([
@@ -978,7 +978,12 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
 
         yield* open("pauses", { _tag: "RunPaused" }, "paused")
         expect(yield* shown("pauses")).toBe("paused")
-        const unpause: Command = { id: "u", runId: "pauses", at: start, command: { _tag: "Unpause" } }
+        const unpause: Command<Exclude<Instruction, Response>> = {
+          id: "u",
+          runId: "pauses",
+          at: start,
+          command: { _tag: "Unpause" },
+        }
         yield* storage.deliver(unpause)
         expect(yield* shown("pauses")).toBe("suspended")
         yield* storage.deliver({ ...unpause, id: "p", command: { _tag: "Pause" } })
@@ -992,7 +997,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* open("middle", waitFor("bottom"), "waiting")
         yield* open("top", waitFor("middle"), "waiting")
         expect(yield* shown("top")).toBe("waiting-approval")
-        yield* storage.deliver(approve("bottom", "ok"))
+        yield* storage.deliverResponse(approve("bottom", "ok"))
         expect(yield* shown("top")).toBe("suspended")
 
         const ended = yield* open("ended", { _tag: "RunFailed", failure: History.failure })
@@ -1257,7 +1262,9 @@ interface Place {
   readonly attempt: number
 }
 
-const cancel = (id: string, runId: string, reason?: string): Command => ({
+type Cancel = Extract<Instruction, { readonly _tag: "Cancel" }>
+
+const cancel = (id: string, runId: string, reason?: string): Command<Cancel> => ({
   id,
   runId,
   at: start,

@@ -149,7 +149,7 @@ describe("a clock that is set back by an hour", () => {
       const storage = yield* Storage
       const create = { workflow: "w", version: undefined, input: {}, tags: [] }
       const command = { _tag: "Signal", name: "x" } as const
-      yield* storage.deliver({ id: "s", runId: "r", at: yield* Millis.now, command }, { create })
+      yield* storage.deliverOrCreate({ id: "s", runId: "r", at: yield* Millis.now, command }, create)
       const tried: Array<number> = []
       const error = { _tag: "Broken", message: "its code cannot be loaded" }
       const worker = () =>

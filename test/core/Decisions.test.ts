@@ -69,7 +69,7 @@ describe.each(stores)("on %s", (_, layer) => {
           const storage = yield* Storage
           const at = Millis.after(yield* Millis.now, Millis.make(3_600_001))
           const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true } as const
-          const refused = yield* Effect.flip(storage.deliver({ id: "late", runId: "s", at, command }))
+          const refused = yield* Effect.flip(storage.deliverResponse({ id: "late", runId: "s", at, command }))
           expect(refused).toMatchObject({ _tag: "WaitExpired", deadline: at - 1 })
           expect(yield* storage.inbox).toEqual([])
           yield* TestClock.adjust("2 hours")
@@ -127,7 +127,7 @@ describe.each(stores)("on %s", (_, layer) => {
             commit: (frame) => {
               const isEnding = frame.events.some((event) => event._tag === "WaitEnded" && event.how === "timed-out")
               const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, by: "ann" } as const
-              const decide = storage.deliver({ id: "d", runId: "r", at: Millis.make(3_600_000), command })
+              const decide = storage.deliverResponse({ id: "d", runId: "r", at: Millis.make(3_600_000), command })
               const isFirst = isEnding && times++ === 0
               return isFirst ? Effect.zipRight(Effect.orDie(decide), storage.commit(frame)) : storage.commit(frame)
             },
@@ -169,7 +169,7 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* about("B").run({}, { runId: "r" })
           // They looked at A when they decided.
           const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, digest: shown?.digest as string } as const
-          yield* storage.deliver({ id: "d", runId: "r", at: yield* Millis.now, command })
+          yield* storage.deliverResponse({ id: "d", runId: "r", at: yield* Millis.now, command })
           expect(yield* about("B").run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
           expect(yield* waits).toMatchObject([{ request: { title: "B" }, approved: null }])
           yield* Commands.approve("r", "ok")

@@ -111,7 +111,7 @@ describe.each(stores)("on %s", (_, layer) => {
         const storage = yield* Storage
         const { digest, asked: number } = first
         const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, asked: number, digest: digest ?? "" } as const
-        yield* storage.deliver({ id: "stale", runId: "r", at: third.since as never, command })
+        yield* storage.deliverResponse({ id: "stale", runId: "r", at: third.since as never, command })
         expect(yield* asked()).toMatchObject({ isAnswered: false })
         expect(yield* about("Ship it?").run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
       }),

@@ -161,7 +161,7 @@ describe.each(stores)("on %s", (_, store) => {
           const approved = Effect.provideService(Effect.orDie(Commands.approve("r", "ask")), Storage, storage)
           const slow: Storage["Type"] = {
             ...storage,
-            deliver: (command, delivery) => Effect.zipRight(Effect.zipRight(approved, rest), storage.deliver(command, delivery)),
+            deliverResponse: (command) => Effect.zipRight(Effect.zipRight(approved, rest), storage.deliverResponse(command)),
           }
           const denied = yield* Effect.flip(Effect.provideService(Commands.deny("r", "ask"), Storage, slow))
           expect(denied._tag).toBe("AlreadyDecided")

@@ -24,7 +24,7 @@ import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
 import { undoneBy } from "./RunState.ts"
 import * as Status from "./Status.ts"
-import { type Delivery, type Instruction, Storage, type WaitSummary } from "./Storage.ts"
+import { type Command, type Instruction, type NewRun, type Response, Storage, type WaitSummary } from "./Storage.ts"
 
 /** Who decides, and of what. */
 export interface DecisionOptions {
@@ -144,29 +144,38 @@ export interface SignalOptions {
  * wait for it, with `InvalidCommand` where the payload is no JSON, and with `SignalIdTaken` where its `id` is that of another signal. It is
  * kept before this completes: after a crash of the sender, sending it again under the same `id` makes sure that it was sent once.
  */
-export const signal = (runId: string, name: string, options: SignalOptions = {}): Effect.Effect<void, CommandError, Storage> =>
+export const signal = (
+  runId: string,
+  name: string,
+  options: SignalOptions = {},
+): Effect.Effect<void, StoreError | RunNotFound | RunEnded | InvalidCommand | SignalIdTaken, Storage> =>
   Effect.gen(function* () {
-    // Nothing is created, so there is no other workflow that it could be of.
-    yield* Effect.catchTag(sendSignal(runId, name, options), "WorkflowMismatch", Effect.die)
+    const storage = yield* Storage
+    const sent = yield* signalOf(runId, name, options)
+    yield* checkSignal(sent, yield* storage.deliver(sent))
   })
 
-/** Sends a signal as {@link signal} does, and with `create` makes the run where there is none. */
-export const sendSignal = (
+/** Sends a signal as {@link signal} does, and makes the run where there is none: both or nothing. */
+export const signalOrCreate = (
   runId: string,
   name: string,
   options: SignalOptions,
-  delivery?: Delivery,
-): Effect.Effect<void, StoreError | RunNotFound | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken, Storage> =>
+  create: NewRun,
+): Effect.Effect<void, StoreError | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken, Storage> =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const { id, command, at } = yield* signalOf(runId, name, options)
-    const delivered = storage.deliver({ id: compositeKey("signal", id), runId, at, command }, delivery)
-    // A signal has no time of its own.
-    const kept = yield* Effect.catchTag(delivered, "WaitExpired", Effect.die)
-    if (kept._tag !== "Signal" || canonical(kept) === canonical(command)) return
-    const correlation = kept.correlation === undefined ? {} : { correlation: kept.correlation }
-    return yield* new SignalIdTaken({ runId, id, signal: kept.name, ...correlation })
+    const sent = yield* signalOf(runId, name, options)
+    yield* checkSignal(sent, yield* storage.deliverOrCreate(sent, create))
   })
+
+type Signal = Extract<Instruction, { readonly _tag: "Signal" }>
+
+/** Fails where another signal was kept under the same id. */
+const checkSignal = ({ runId, command }: Command<Signal>, kept: Instruction): Effect.Effect<void, SignalIdTaken> => {
+  if (kept._tag !== "Signal" || canonical(kept) === canonical(command)) return Effect.void
+  const { id = "", name, correlation } = kept
+  return new SignalIdTaken({ runId, id, signal: name, ...(correlation === undefined ? {} : { correlation }) })
+}
 
 const signalOf = (runId: string, name: string, { payload, correlation, id: givenId }: SignalOptions) =>
   Effect.gen(function* () {
@@ -184,8 +193,8 @@ const signalOf = (runId: string, name: string, { payload, correlation, id: given
       ...(correlation === undefined ? {} : { correlation: storable(correlation) }),
     }
     const id = givenId === undefined ? yield* generateRunId : storable(givenId)
-    const command: Instruction & { readonly _tag: "Signal" } = { _tag: "Signal", id, name: storable(name), ...kept }
-    return { id, command, at: yield* Millis.now }
+    const command: Signal = { _tag: "Signal", id, name: storable(name), ...kept }
+    return { id: compositeKey("signal", id), runId, at: yield* Millis.now, command } satisfies Command<Signal>
   })
 
 /**
@@ -287,12 +296,12 @@ const decide = (
   })
 
 /** What a person says, to be kept: of two who say something of one request before the run hears of either, the second finds the first. */
-const decided = (found: WaitSummary, id: string, said: Extract<Instruction, { readonly _tag: "Decide" | "Answer" }>) =>
+const decided = (found: WaitSummary, id: string, said: Response) =>
   Effect.gen(function* () {
     const storage = yield* Storage
     const { runId, nodeId, iteration, requestId, request } = found
     const at = yield* Millis.now
-    const kept = yield* Effect.catchTag(storage.deliver({ id, runId, at, command: said }), "WorkflowMismatch", Effect.die)
+    const kept = yield* storage.deliverResponse({ id, runId, at, command: said })
     if (kept !== said) return yield* alreadyDecided((yield* sameWait(found)) ?? found, kept)
     yield* checkHeard(found)
     const who = { ...(said.by === undefined ? {} : { by: said.by }) }
@@ -319,11 +328,14 @@ const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept
   })
 }
 
-const deliver = (runId: string, command: Instruction, delivery?: Delivery) =>
+const deliver = (
+  runId: string,
+  command: Exclude<Instruction, Response>,
+  options?: { readonly revive?: boolean },
+): Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded, Storage> =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const made = { id: yield* generateRunId, runId, at: yield* Millis.now, command }
-    return yield* Effect.catchTag(storage.deliver(made, delivery), "WorkflowMismatch", Effect.die)
+    return yield* storage.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)
   })
 
 /** Callers without types pass what they were sent; what is no text could be kept, but not be read again. */

@@ -584,7 +584,6 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           const command = { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) } as const
           // One that was cancelled is what was asked for, whoever asked first.
           const isOver = yield* Effect.as(storage.deliver({ id, runId, at, command }), false).pipe(
-            Effect.catchTag("WaitExpired", Effect.die),
             Effect.catchTag("RunEnded", (error) => (error.status === "cancelled" ? Effect.succeed(true) : error)),
           )
           if (isOver) return

@@ -20,7 +20,6 @@ import * as Status from "./Status.ts"
 import {
   type AttemptSummary,
   type Command,
-  type Delivery,
   type Frame,
   type Instruction,
   isUnheard,
@@ -29,6 +28,7 @@ import {
   type NewRun,
   type NodeSummary,
   type Opened,
+  type Response,
   type RunDetails,
   type RunSummary,
   requestIdOf,
@@ -57,6 +57,9 @@ interface Stored {
   /** When a node began and ended, which the state does not keep. */
   readonly times: Map<string, { startedAt: number | null; finishedAt: number | null }>
 }
+
+/** The claim of a run that nobody has worked on. */
+const unowned = { epoch: 0, owner: null, leaseUntil: null }
 
 interface Cached {
   /** The row it is of. */
@@ -120,30 +123,38 @@ export const make = (): StorageShape => {
     now: Millis.Millis,
     status: Status.RunStatus,
     claim: Pick<RunSummary, "epoch" | "owner" | "leaseUntil">,
-  ): void => {
+  ): Stored => {
     const { workflow, version, tags, source = null, parent } = create
     const times = { createdAt: now, updatedAt: now, finishedAt: null }
     const from = { source, parent: parent ?? null, stuck: null }
     const run: Row = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
     const state = { ...RunState.empty(runId), workflow, version, input: create.input, status, parent }
     const rows = { log: [], attempts: new Map(), waits: new Map(), plans: [], times: new Map() }
-    stored.set(runId, { created: create, deaths: 0, run, state, ...rows })
+    const entry: Stored = { created: create, deaths: 0, run, state, ...rows }
+    stored.set(runId, entry)
+    return entry
   }
   const spawn = (runId: string, create: NewRun, now: Millis.Millis): void => {
-    if (!stored.has(runId)) insert(runId, create, now, "suspended", { epoch: 0, owner: null, leaseUntil: null })
+    if (!stored.has(runId)) insert(runId, create, now, "suspended", unowned)
   }
-  const deliver = (
+  const stands = (runId: string): Either.Either<Stored, RunNotFound> =>
+    Either.fromNullable(stored.get(runId), () => new RunNotFound({ runId }))
+  const inTime = (): Either.Either<void> => Either.void
+  const delivering = <E>(put: () => Either.Either<Instruction, E>): Effect.Effect<Instruction, E> =>
+    Effect.suspend(() => {
+      const delivered = put()
+      news.tick()
+      return delivered
+    })
+  /** Puts a command into an inbox, unless its run has ended or it comes too late. */
+  const put = <E>(
+    entry: Stored,
     command: Command,
-    { create, revive = false }: Delivery = {},
-  ): Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch | WaitExpired> => {
+    revive: boolean,
+    checkTime: () => Either.Either<void, E>,
+  ): Either.Either<Instruction, RunEnded | E> => {
     const { runId } = command
-    if (create !== undefined) spawn(runId, create, command.at)
-    const entry = stored.get(runId)
-    if (entry === undefined) return Either.left(new RunNotFound({ runId }))
-    const { workflow, status, owner } = entry.run
-    if (create !== undefined && create.workflow !== workflow) {
-      return Either.left(new WorkflowMismatch({ runId, workflow: create.workflow, stored: workflow }))
-    }
+    const { status, owner } = entry.run
     const key = compositeKey(runId, command.id)
     const known = inbox.get(key)?.command ?? consumed.get(key)
     if (known !== undefined) return Either.right(known)
@@ -153,21 +164,20 @@ export const make = (): StorageShape => {
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
     }
-    const expired = expiredBy(entry, command)
-    if (expired !== undefined) return Either.left(expired)
-    inbox.set(key, command)
-    return Either.right(command.command)
+    return Either.map(checkTime(), () => {
+      inbox.set(key, command)
+      return command.command
+    })
   }
   const commandsOf = (runId: string): ReadonlyArray<Command> => [...inbox.values()].filter((command) => command.runId === runId)
-  /** Why what is said of an open wait is too late, where it is. */
-  const expiredBy = (entry: Stored, { runId, at, command }: Command): WaitExpired | undefined => {
-    if (command._tag !== "Decide" && command._tag !== "Answer") return undefined
+  /** Fails where what is said of an open wait comes too late. */
+  const checkDeadline = (entry: Stored, { runId, at, command }: Command<Response>): Either.Either<void, WaitExpired> => {
     const { nodeId, iteration } = command
     const { status, wait } = RunState.step(entry.state, nodeId, iteration) ?? {}
-    if (status !== "waiting" || wait?.deadline === undefined) return undefined
+    if (status !== "waiting" || wait?.deadline === undefined) return Either.void
     const { deadline } = wait
     const isTooLate = Pauses.isTooLate({ ...wait, deadline }, at, entry.state.pausedAt, commandsOf(runId))
-    return isTooLate ? new WaitExpired({ runId, nodeId, iteration, deadline }) : undefined
+    return isTooLate ? Either.left(new WaitExpired({ runId, nodeId, iteration, deadline })) : Either.void
   }
 
   const answersOf = (entry: Stored): ReadonlyMap<WaitSummary, Command> =>
@@ -225,7 +235,7 @@ export const make = (): StorageShape => {
     entry.deaths = 0
     entry.run = { ...entry.run, stuck: null }
     for (const { runId, create } of frame.spawned ?? []) spawn(runId, create, frame.at)
-    for (const command of frame.sent ?? []) deliver(command)
+    for (const command of frame.sent ?? []) Either.map(stands(command.runId), (to) => put(to, command, false, inTime))
     if (frame.spawned !== undefined || frame.sent !== undefined) news.tick()
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
@@ -360,14 +370,23 @@ export const make = (): StorageShape => {
         const found = cache.get(canonical([workflow, nodeId, key]))
         return found === undefined || found.at < notBefore ? Option.none() : Option.some(found.output)
       }),
-    deliver: (command, delivery) =>
-      Effect.suspend((): Effect.Effect<Instruction, RunNotFound | RunEnded | WorkflowMismatch | WaitExpired | StoreRefused> => {
-        const detail = delivery?.create === undefined ? undefined : unlistable(delivery.create)
-        if (detail !== undefined) return new StoreRefused({ operation: "deliver", detail })
-        const delivered = deliver(command, delivery)
-        news.tick()
-        return delivered
+    deliver: (command, { revive = false } = {}) =>
+      delivering(() => Either.flatMap(stands(command.runId), (entry) => put(entry, command, revive, inTime))),
+    deliverOrCreate: (command, create) =>
+      delivering((): Either.Either<Instruction, StoreRefused | WorkflowMismatch | RunEnded> => {
+        const { runId, at } = command
+        const detail = unlistable(create)
+        if (detail !== undefined) return Either.left(new StoreRefused({ operation: "deliverOrCreate", detail }))
+        const entry = stored.get(runId) ?? insert(runId, create, at, "suspended", unowned)
+        const { workflow } = entry.run
+        if (create.workflow !== workflow)
+          return Either.left(new WorkflowMismatch({ runId, workflow: create.workflow, stored: workflow }))
+        return put(entry, command, false, inTime)
       }),
+    deliverResponse: (command) =>
+      delivering(() =>
+        Either.flatMap(stands(command.runId), (entry) => put(entry, command, false, () => checkDeadline(entry, command))),
+      ),
     inbox: Effect.sync(() => [...inbox.values()]),
     changes: news.after,
     runs: ({ status, workflow, tag, isChild, parent, runIds, before, limit = 100 }) =>

@@ -160,26 +160,21 @@ export type Instruction =
   /** `id` is that of the signal, unique in its run; where it is left out, the signal has the id of its command. */
   | { readonly _tag: "Signal"; readonly id?: string; readonly name: string; readonly correlation?: string; readonly payload?: Json }
 
+/** Said by a person of an open wait, and so possibly too late. */
+export type Response = Extract<Instruction, { readonly _tag: "Decide" | "Answer" }>
+
 /** An instruction on its way. Delivered once per run and `id`, folded into the run's next frame by its owner. */
-export interface Command {
+export interface Command<I extends Instruction = Instruction> {
   /** Unique in its run. An id that is made of several texts is a `compositeKey`. */
   readonly id: string
   readonly runId: string
   readonly at: Millis
-  readonly command: Instruction
+  readonly command: I
 }
 
 /** What a run was begun with, and how it stands. */
 export interface Origin extends Pick<NewRun, "workflow" | "input" | "given"> {
   readonly status: Status.RunStatus
-}
-
-/** How a command is delivered. */
-export interface Delivery {
-  /** Creates the run, owned by nobody, if there is none of its id. */
-  readonly create?: NewRun
-  /** Also to a run that has failed or was cancelled, which thereby has not ended any more. */
-  readonly revive?: boolean
 }
 
 const fields = { runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number }
@@ -487,15 +482,24 @@ export interface StorageShape {
     notBefore: number,
   ) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
   /**
-   * Puts a command into the inbox of its run, unless the run has ended or, where it was to be created, is one of another workflow. A
-   * second delivery to the same run with the same id does nothing, also when the run has ended meanwhile. Answers with what stands under
-   * this id in this run: the command itself, or one that came before, also where that was taken care of already. A decision or an answer
-   * that comes after the time of its open wait is `WaitExpired`, pauses that the run has not heard of counted.
+   * Puts a command into the inbox of its run, unless the run has ended. With `revive` it is also put into that of a run that has failed or
+   * was cancelled, which thereby has not ended any more. A second delivery to the same run with the same id does nothing, also when the
+   * run has ended meanwhile. Answers with what stands under this id in this run: the command itself, or one that came before, also where
+   * that was taken care of already.
    */
   readonly deliver: (
-    command: Command,
-    delivery?: Delivery,
-  ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded | WorkflowMismatch | WaitExpired>
+    command: Command<Exclude<Instruction, Response>>,
+    options?: { readonly revive?: boolean },
+  ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded>
+  /** Delivers a command, and creates the run, owned by nobody, if there is none of its id: both or nothing. */
+  readonly deliverOrCreate: (
+    command: Command<Exclude<Instruction, Response>>,
+    create: NewRun,
+  ) => Effect.Effect<Instruction, StoreError | RunEnded | WorkflowMismatch>
+  /** Delivers what is said of an open wait. Fails with `WaitExpired` after its time, pauses that the run has not heard of counted. */
+  readonly deliverResponse: (
+    command: Command<Response>,
+  ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded | WaitExpired>
   /** Commands waiting for runs that this process owns, oldest first. They go when a frame consumes them. */
   readonly inbox: Effect.Effect<ReadonlyArray<Command>, StoreError>
   /**

@@ -383,8 +383,10 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       const context = yield* Effect.context<R>()
       const [begun, wanted] = yield* request(value, given)
       const { runId } = wanted
-      const delivery = wanted.create === undefined ? {} : { create: wanted.create }
-      yield* Effect.catchTag(Commands.sendSignal(runId, given.signal, given, delivery), "RunNotFound", Effect.die)
+      const { create } = wanted
+      yield* create === undefined
+        ? Commands.signal(runId, given.signal, given)
+        : Commands.signalOrCreate(runId, given.signal, given, create)
       const known = { runId, create: undefined, revive: [], onIncompatible: "fail" } as const
       return handleOf(runId, yield* engine.start<R>(begun, known), engine, storage, context)
     })

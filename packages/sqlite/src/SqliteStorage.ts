@@ -8,7 +8,7 @@
 import { type InvalidSetting, type StoreError, StoreRefused } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import * as Settings from "@smithers/core/Settings"
-import { type NewRun, Storage, type StorageShape, unlistable } from "@smithers/core/Storage"
+import { type Instruction, type NewRun, Storage, type StorageShape, unlistable } from "@smithers/core/Storage"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -96,6 +96,9 @@ const makeWriter = (
     const read = <A, E = never>(operation: string, body: () => Either.Either<A, E>): Effect.Effect<A, E | StoreError> =>
       patiently(operation, patience, () => connection.snapshot(body))
 
+    const delivering = <E>(operation: string, run: () => Either.Either<Instruction, E>) =>
+      queue.write({ operation, run, onCommit: changes.bump, synchronous: "full" })
+
     return {
       place: connection.place,
       open: (request) =>
@@ -139,11 +142,13 @@ const makeWriter = (
         }),
       cached: (workflow, nodeId, key, notBefore) =>
         read("cached", () => Either.right(states.cached(workflow, nodeId, key, notBefore))),
-      deliver: (command, delivery) => {
-        const run = () => claims.deliver(command, delivery)
-        const delivered = queue.write({ operation: "deliver", run, onCommit: changes.bump, synchronous: "full" })
-        return Effect.zipRight(listable("deliver", delivery?.create), delivered)
-      },
+      deliver: (command, options) => delivering("deliver", () => claims.deliver(command, options)),
+      deliverOrCreate: (command, create) =>
+        Effect.zipRight(
+          listable("deliverOrCreate", create),
+          delivering("deliverOrCreate", () => claims.deliverOrCreate(command, create)),
+        ),
+      deliverResponse: (command) => delivering("deliverResponse", () => claims.deliverResponse(command)),
       inbox: read("inbox", () => Either.right(claims.inbox())),
       changes: changes.after,
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", () => Either.right(queries.runs(filter, now)))),

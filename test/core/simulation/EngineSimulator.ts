@@ -141,7 +141,9 @@ export const simulate = (
     if (command === undefined) return false
     if (command._tag === "Pause" || command._tag === "Unpause") isPaused = command._tag === "Pause"
     const at = Millis.unsafeNow(virtual.clock)
-    yield* Effect.ignore(disk.deliver({ id: `said ${++said}`, runId, at, command }))
+    const sent = { id: `said ${++said}`, runId, at }
+    const isResponse = command._tag === "Decide" || command._tag === "Answer"
+    yield* Effect.ignore(isResponse ? disk.deliverResponse({ ...sent, command }) : disk.deliver({ ...sent, command }))
     return true
   })
   let said = 0

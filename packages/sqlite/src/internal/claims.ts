@@ -8,7 +8,6 @@ import * as Pauses from "@smithers/core/Pauses"
 import * as Status from "@smithers/core/Status"
 import {
   type Command,
-  type Delivery,
   type Due,
   type Except,
   type Instruction,
@@ -16,6 +15,7 @@ import {
   type Opened,
   type OpenRequest,
   type Origin,
+  type Response,
   type Stuck,
   stuckAgain,
 } from "@smithers/core/Storage"
@@ -41,8 +41,10 @@ export interface Claims {
   readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
   readonly deliver: (
     command: Command,
-    delivery?: Delivery,
-  ) => Either.Either<Instruction, RunNotFound | RunEnded | WorkflowMismatch | WaitExpired>
+    options?: { readonly revive?: boolean },
+  ) => Either.Either<Instruction, RunNotFound | RunEnded>
+  readonly deliverOrCreate: (command: Command, create: NewRun) => Either.Either<Instruction, RunEnded | WorkflowMismatch>
+  readonly deliverResponse: (command: Command<Response>) => Either.Either<Instruction, RunNotFound | RunEnded | WaitExpired>
   /** What a run was told that no frame has taken care of, in order. */
   readonly told: (runId: string) => ReadonlyArray<Command>
   readonly inbox: () => ReadonlyArray<Command>
@@ -157,15 +159,14 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
 
   const told = (runId: string): ReadonlyArray<Command> =>
     selectTold.values(runId).map(([id, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction }))
-  /** Why what is said of an open wait is too late, where it is. */
-  const expiredBy = ({ runId, at, command }: Command): WaitExpired | undefined => {
-    if (command._tag !== "Decide" && command._tag !== "Answer") return undefined
+  /** Fails where what is said of an open wait comes too late. */
+  const checkDeadline = ({ runId, at, command }: Command<Response>): Either.Either<void, WaitExpired> => {
     const { nodeId, iteration } = command
     const time = selectTime.values(runId, nodeId, iteration)[0]
-    if (time === undefined) return undefined
+    if (time === undefined) return Either.void
     const [kind, since, deadline, pausedAt] = time
     const isTooLate = Pauses.isTooLate({ kind, since, deadline }, at, pausedAt ?? undefined, told(runId))
-    return isTooLate ? new WaitExpired({ runId, nodeId, iteration, deadline }) : undefined
+    return isTooLate ? Either.left(new WaitExpired({ runId, nodeId, iteration, deadline })) : Either.void
   }
 
   const isFree = (owner: string | null, leaseUntil: number | null, now: number): boolean =>
@@ -203,6 +204,29 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
 
   const isSameCall = (create: NewRun, input: string | null, given: string | null): boolean =>
     (create.given !== undefined && create.given === given) || Bun.deepEquals(create.input, readOptional(input), true)
+
+  const find = (runId: string): Either.Either<RunRow, RunNotFound> =>
+    Either.fromNullable(selectRun.values(runId)[0], () => new RunNotFound({ runId }))
+  const inTime = (): Either.Either<void> => Either.void
+  /** Puts a command into an inbox, unless its run has ended or it comes too late. */
+  const put = <E>(
+    [, status, , owner]: RunRow,
+    { id, runId, at, command }: Command,
+    isRevived: boolean,
+    checkTime: () => Either.Either<void, E>,
+  ): Either.Either<Instruction, RunEnded | E> => {
+    const known = selectCommand.values(runId, id)[0]
+    if (known !== undefined) return Either.right(JSON.parse(known[0]) as Instruction)
+    // One that has an owner is being taken up again, and hears of it.
+    if (owner === null && Status.isEnded(status)) {
+      if (!isRevived || status === "finished") return Either.left(new RunEnded({ runId, status }))
+      revive.run(runId, at)
+    }
+    return Either.map(checkTime(), () => {
+      insertCommand.run(id, runId, at, write(command as Json))
+      return command
+    })
+  }
 
   return {
     spawn,
@@ -271,29 +295,18 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },
     told,
-    deliver: (delivered, delivery = {}) => {
-      const { id, runId, at, command } = delivered
-      if (delivery.create !== undefined) spawn(runId, delivery.create, at)
-      const row = selectRun.values(runId)[0]
-      if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [stored, status, , owner] = row
-      if (delivery.create !== undefined && delivery.create.workflow !== stored) {
-        return Either.left(new WorkflowMismatch({ runId, workflow: delivery.create.workflow, stored }))
-      }
-      const known = selectCommand.values(runId, id)[0]
-      if (known !== undefined) return Either.right(JSON.parse(known[0]) as Instruction)
-      // One that has an owner is being taken up again, and hears of it.
-      const isOver = owner === null && Status.isEnded(status)
-      if (isOver) {
-        const mayRevive = delivery.revive === true && status !== "finished"
-        if (!mayRevive) return Either.left(new RunEnded({ runId, status }))
-        revive.run(runId, at)
-      }
-      const expired = expiredBy(delivered)
-      if (expired !== undefined) return Either.left(expired)
-      insertCommand.run(id, runId, at, write(command as Json))
-      return Either.right(command)
+    deliver: (command, { revive = false } = {}) => Either.flatMap(find(command.runId), (row) => put(row, command, revive, inTime)),
+    deliverOrCreate: (command, create) => {
+      const { runId, at } = command
+      spawn(runId, create, at)
+      const row = Either.getOrThrowWith(find(runId), (error) => error)
+      const [stored] = row
+      return create.workflow === stored
+        ? put(row, command, false, inTime)
+        : Either.left(new WorkflowMismatch({ runId, workflow: create.workflow, stored }))
     },
+    deliverResponse: (command) =>
+      Either.flatMap(find(command.runId), (row) => put(row, command, false, () => checkDeadline(command))),
     inbox: () =>
       selectInbox.values(me).map(([id, runId, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction })),
   }

@@ -120,6 +120,8 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       noteStuck: refuse("noteStuck"),
       prepareOutputs: refuse("prepareOutputs"),
       deliver: refuse("deliver"),
+      deliverOrCreate: refuse("deliverOrCreate"),
+      deliverResponse: refuse("deliverResponse"),
       origin: (runId) => read("origin", ({ claims }) => Either.right(claims.origin(runId))),
       load: (runId) => read("load", ({ states }) => states.load(runId)),
       due: (now, except) => read("due", ({ claims }) => Either.right(claims.due(now, except))),

@@ -139,6 +139,14 @@ export default smithers((ctx) => <Workflow name="asks"><Approval id="ok" request
       code: 0,
       value: { workflow: "asks", steps: 1, problems: [], difference: { kept: ["ok"], added: [], gone: [] } },
     })
+    write("other.tsx", jsx("spec: z.string(), size: z.string().transform(Number)").replace('name="asks"', 'name="another"'))
+    expect(await place.json("check", "other.tsx", "--against", "r")).toMatchObject({
+      code: 1,
+      value: {
+        problems: [{ kind: "incompatible", message: 'run "r" is of workflow "asks", and not of "another"' }],
+        difference: null,
+      },
+    })
     write("more.tsx", jsx("spec: z.number()"))
     expect(await place.json("check", "more.tsx", "--against", "r")).toMatchObject({
       code: 1,

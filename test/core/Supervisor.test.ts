@@ -4,10 +4,10 @@
 
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
+import type { Definition } from "@smithers/core/Definition"
 import * as Engine from "@smithers/core/Engine"
 import { RenderFailed, StoreFull } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
-import type { Definition } from "@smithers/core/RunDriver"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"

@@ -8,8 +8,8 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, extname, join, resolve } from "node:path"
+import type { Definition } from "@smithers/core/Definition"
 import type { Plan } from "@smithers/core/Plan"
-import type { Definition } from "@smithers/core/RunDriver"
 import * as Supervisor from "@smithers/core/Supervisor"
 import type { Runs } from "@smithers/core/Workflow"
 import { realPath } from "@smithers/sqlite/Location"

@@ -18,6 +18,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { Json } from "./Codec.ts"
+import type { Definition } from "./Definition.ts"
 import {
   InputMismatch,
   type InvalidSetting,
@@ -31,6 +32,7 @@ import {
 } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import * as Callers from "./internal/callers.ts"
+import * as CommandEvents from "./internal/commandEvents.ts"
 import { canonical } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { endOf, toldOf } from "./internal/outbox.ts"
@@ -75,20 +77,17 @@ export interface EngineShape {
    * Starts, resumes or joins a run, and waits for how it ends. A run that has ended answers with what is stored, unless it is to be revived.
    * Interrupting the last caller suspends the run.
    */
-  readonly join: <R>(
-    definition: RunDriver.Definition<R>,
-    request: RunRequest,
-  ) => Effect.Effect<RunDriver.Settlement, EngineError, R>
+  readonly join: <R>(definition: Definition<R>, request: RunRequest) => Effect.Effect<RunDriver.Settlement, EngineError, R>
   /**
    * The same, but stops waiting as soon as the run itself waits for the world and nothing else can go on. If nobody else works on it
    * here it is suspended then.
    */
   readonly joinUntilIdle: <R>(
-    definition: RunDriver.Definition<R>,
+    definition: Definition<R>,
     request: RunRequest,
   ) => Effect.Effect<RunDriver.Settlement | Idle, EngineError, R>
   /** Starts, resumes or joins a run and leaves it running for as long as the engine lives. */
-  readonly start: <R>(definition: RunDriver.Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
+  readonly start: <R>(definition: Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
   /** Ends a run that cannot be taken up as failed, unless someone works on it or it has ended. Answers with whether it did. */
   readonly abandon: (runId: string, failure: RunFailure) => Effect.Effect<boolean, StoreError | RunNotFound | RunFenced>
   /**
@@ -100,7 +99,7 @@ export interface EngineShape {
   readonly origin: (runId: string) => Effect.Effect<Storage.Origin | undefined, StoreError>
   /** Asks for a run to be cancelled and waits until it has stopped. Kept before it waits, so that a crash does not take it back. */
   readonly cancel: <R>(
-    definition: RunDriver.Definition<R>,
+    definition: Definition<R>,
     runId: string,
     reason: string | undefined,
   ) => Effect.Effect<void, EngineError | RunEnded, R>
@@ -254,7 +253,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         Effect.gen(function* () {
           if (parent.children.has(runId)) return
           // The plan knows it as an object; whoever made the plan made it of a definition.
-          const definition = child.definition as RunDriver.Definition<unknown>
+          const definition = child.definition as Definition<unknown>
           const revive = (yield* isAwaitedAgain(parent, runId, place)) ? Status.ReopenableStatus.literals : []
           const entered = yield* Effect.exit(enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" }))
           if (!place.isAttached) return
@@ -333,7 +332,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
 
     /** Whether a run was begun with what is given now: by what was given then, or by what is stored, read as the schema reads it now. */
     const isBegunWith = <R>(
-      definition: RunDriver.Definition<R>,
+      definition: Definition<R>,
       create: Storage.NewRun,
       runId: string,
       known?: Storage.NewRun,
@@ -350,7 +349,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         return yield* Effect.matchCause(read, { onFailure: () => false, onSuccess: (input) => isSameInput(create.input, input) })
       }) as Effect.Effect<boolean, StoreError, R>
 
-    const drive = <R>(definition: RunDriver.Definition<R>, request: RunRequest, active: Active) =>
+    const drive = <R>(definition: Definition<R>, request: RunRequest, active: Active) =>
       Effect.gen(function* () {
         const { control } = active
         const { create } = request
@@ -395,7 +394,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       })
 
     /** Finds a run at work here, or begins to work on it. The caller counts as one who waits for it, until it {@link leave}s. */
-    const enter = <R>(definition: RunDriver.Definition<R>, request: RunRequest): Effect.Effect<Active, EngineError, R> =>
+    const enter = <R>(definition: Definition<R>, request: RunRequest): Effect.Effect<Active, EngineError, R> =>
       Effect.suspend((): Effect.Effect<Active, EngineError, R> => {
         const { runId, create } = request
         const running = actives.get(runId)
@@ -538,10 +537,10 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           events.push(event)
           state = RunState.apply(state, event, now)
         }
-        if (state.seq === 0) happen(RunDriver.started(state))
+        if (state.seq === 0) happen(CommandEvents.started(state))
         // What was said to it is kept for whoever resumes it.
         const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
-        for (const command of commands) for (const event of RunDriver.obey(command, state)) happen(event)
+        for (const command of commands) for (const event of CommandEvents.of(command, state)) happen(event)
         const ending = end(state)
         if (ending === undefined) return false
         for (const event of ending) happen(event)

@@ -3,21 +3,20 @@
  * started. All of a run's changes go through here, one frame after another. The driver can be interrupted only while it waits
  * for something to happen; it then interrupts its attempts, keeps what they still finished, and gives the claim back.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as HashMap from "effect/HashMap"
 import * as Metric from "effect/Metric"
-import * as Option from "effect/Option"
-import { type Codec, type Json, type Kept, keep, Outputs, threw } from "./Codec.ts"
+import { keep, threw } from "./Codec.ts"
+import type { Definition } from "./Definition.ts"
 import {
   CompensationFailed,
   CrashLoop,
   EndlessPass,
   IncompatibleOutput,
   type InputMismatch,
-  InvalidInput,
+  type InvalidInput,
   type InvalidWorkflow,
   LoopLimitReached,
   type RenderFailed,
@@ -38,63 +37,30 @@ import {
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
+import * as CommandEvents from "./internal/commandEvents.ts"
+import { defined } from "./internal/defined.ts"
 import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
-import { giveJson, isShareable } from "./internal/kept.ts"
+import { isShareable } from "./internal/kept.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Patience from "./internal/patience.ts"
 import * as Refusal from "./internal/refusal.ts"
+import * as Restore from "./internal/restore.ts"
 import * as Revival from "./internal/revival.ts"
 import type * as Suspects from "./internal/suspects.ts"
 import * as Ticker from "./internal/ticker.ts"
 import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
-import * as Pauses from "./Pauses.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
-import { type OutputSource, type RunEvent, type StrayRead, sayStray } from "./RunEvent.ts"
+import { type RunEvent, type StrayRead, sayStray } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as Status from "./Status.ts"
 import type * as StepProgram from "./StepProgram.ts"
 import type { Command, Frame, Instruction, NewRun, OutputTable, StorageShape } from "./Storage.ts"
-
-/**
- * Where the plan of one run comes from: a pure function of what is known of the run. It may keep what it needs to tell which
- * events can change the plan.
- */
-export interface Planner {
-  /** Gives the plan, or why there is none. `values` is the same object each time, kept up to date. What it throws is a defect. */
-  readonly plan: (state: RunState.RunState, values: Scheduler.Values) => Either.Either<Plan.Plan, InvalidWorkflow | RenderFailed>
-  /** Takes note of events that were just folded into the state, and says whether they may change the plan. */
-  readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
-  /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
-  readonly tables?: () => ReadonlyArray<OutputTable> | undefined
-  /** Is given the plan that is stored, before it plans for a run that is resumed. */
-  readonly recall?: (plan: Plan.Drawing) => void
-  /** What was read, and no task of the run was ever the one that was meant. */
-  readonly strayReads?: (state: RunState.RunState) => ReadonlyArray<StrayRead>
-}
-
-/** What is run. `R` is what its steps need. */
-export interface Definition<out R = never> {
-  /** `undefined` where only the plan will tell. */
-  readonly name: string | undefined
-  readonly version: string | undefined
-  readonly input: Codec<unknown, unknown>
-  /** Makes the planner of a run that is taken up. */
-  readonly planner: () => Planner
-  /** The codec of a node's output; `undefined` when the workflow no longer has the node. */
-  readonly codecOf: (nodeId: NodeId, table: string) => Codec<unknown, unknown> | undefined
-  /** The tables of its outputs. */
-  readonly tables: ReadonlyArray<OutputTable>
-  /** The codec of the output of a run, where that is known without the plan. */
-  readonly output?: Codec<unknown, unknown>
-  readonly maxConcurrency: number | undefined
-  readonly _R?: (_: never) => R
-}
 
 /** How a run stopped. */
 export type Settlement =
@@ -219,32 +185,6 @@ interface Given {
 
 const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined }
 
-/** Outputs read back under the current schemas. */
-const restore = (definition: Definition<unknown>, records: ReadonlyArray<RunState.NodeRecord>) =>
-  Effect.suspend(() => {
-    const outputs = new Outputs()
-    const incompatible: Array<{ readonly nodeId: string; readonly iteration: number; readonly issues: ReadonlyArray<string> }> = []
-    const later: Array<Effect.Effect<void, never, unknown>> = []
-    for (const record of records) {
-      if (record.kind !== "step" || record.status !== "finished") continue
-      const codec = definition.codecOf(record.nodeId, record.table ?? "")
-      if (codec === undefined) continue
-      const { nodeId, iteration } = record
-      const key = nodeKey(nodeId, iteration)
-      const restored = keep(codec, record.output)
-      if (Either.isEither(restored) && Either.isRight(restored)) {
-        outputs.set(key, restored.right as Kept)
-        continue
-      }
-      const onFailure = (issues: ReadonlyArray<string>) => incompatible.push({ nodeId, iteration, issues })
-      later.push(Effect.match(restored, { onFailure, onSuccess: (value) => outputs.set(key, value) }))
-    }
-    return Effect.as(Effect.all(later, { discard: true }), { outputs, incompatible })
-  })
-
-const readInput = (definition: Definition<unknown>, workflow: string, stored: Json | undefined) =>
-  Effect.mapError(keep(definition.input, stored), (issues) => new InvalidInput({ workflow, issues }))
-
 /**
  * How a run that has ended, ended. Nothing is planned: its output is what is stored, read back by the current schemas of the nodes that gave it.
  * What they do not read any more is given as it is stored.
@@ -258,48 +198,9 @@ export const recall = <R>(
     const state = yield* storage.load(runId)
     if (state.status === "cancelled") return cancelled(state)
     if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure, ...strayIn(state.strayReads) } as const
-    const output = yield* readOutput(definition, state, state.from, state.output)
-    return finished(() => assemble(output), state)
+    const output = yield* Restore.output(definition, state)
+    return finished(() => Restore.give(output), state)
   }) as Effect.Effect<Settlement, DriverError, R>
-
-/** An output that is read, or lists of such: as deep as groups in a plan. */
-type KeptOutput = Kept | ReadonlyArray<KeptOutput>
-
-const isList = (given: KeptOutput): given is ReadonlyArray<KeptOutput> => Array.isArray(given)
-
-/** Puts an output together. Lists are made before what stands in them, so that a deep one needs no deep stack. */
-const assemble = (given: KeptOutput): unknown => {
-  if (!isList(given)) return given.give()
-  const whole: Array<unknown> = []
-  const ahead = [{ parts: given, made: whole }]
-  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
-    for (const part of next.parts) {
-      const made: Array<unknown> = []
-      if (isList(part)) ahead.push({ parts: part, made })
-      next.made.push(isList(part) ? made : part.give())
-    }
-  }
-  return whole
-}
-
-const readOutput = (
-  definition: Definition<unknown>,
-  state: RunState.RunState,
-  from: OutputSource | null | undefined,
-  stored: Json | undefined,
-): Effect.Effect<KeptOutput, never, unknown> =>
-  Effect.suspend((): Effect.Effect<KeptOutput, never, unknown> => {
-    const asStored = { give: () => giveJson(stored) }
-    if (typeof from === "string") {
-      const record = Option.getOrUndefined(HashMap.get(state.nodes, from as NodeKey))
-      const codec = record?.kind === "step" ? definition.codecOf(record.nodeId, record.table ?? "") : undefined
-      if (codec === undefined) return Effect.succeed(asStored)
-      const read = Effect.suspend(() => keep(codec, stored))
-      return Effect.catchAllCause(read, (cause) => (Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeed(asStored)))
-    }
-    if (from === null || from === undefined) return Effect.succeed(from === null ? { give: () => undefined } : asStored)
-    return Effect.forEach(from, (part, index) => readOutput(definition, state, part, (stored as ReadonlyArray<Json>)[index]))
-  })
 
 /** Several callers may be given the output, and none of them can change it for the others. */
 const finished = (give: () => unknown, state: RunState.RunState): Settlement => {
@@ -318,13 +219,6 @@ const finished = (give: () => unknown, state: RunState.RunState): Settlement => 
 
 const strayIn = (strayReads: ReadonlyArray<StrayRead> | undefined) =>
   strayReads === undefined || strayReads.length === 0 ? {} : { strayReads }
-
-const makePlan = (planner: Planner, state: RunState.RunState, values: Scheduler.Values) =>
-  Effect.filterOrFail(
-    Effect.suspend(() => planner.plan(state, values)),
-    ({ workflow }) => workflow === state.workflow,
-    ({ workflow }) => new WorkflowMismatch({ runId: state.runId, workflow, stored: state.workflow }),
-  )
 
 /** Drives a claimed run until it ends, or until it is interrupted or fenced. It must be called uninterruptible. */
 export const drive = <R>(
@@ -395,12 +289,12 @@ const loop = (
       return Patience.patiently(storage.prepareOutputs(workflow, tables), onOutage)
     })
     const records = RunState.records(state)
-    const { outputs, incompatible } = yield* restore(definition, records)
+    const { outputs, incompatible } = yield* Restore.outputs(definition, records)
     if (incompatible.length > 0 && options.onIncompatible === "fail") {
       return yield* new IncompatibleOutput({ runId, nodes: incompatible })
     }
     const stored = created === undefined ? state.input : created.input
-    const values = Scheduler.valuesOf(yield* readInput(definition, workflow, stored), outputs)
+    const values = Scheduler.valuesOf(yield* Restore.input(definition, workflow, stored), outputs)
     const attempts = Attempts.make({
       storage,
       onOutage,
@@ -447,7 +341,7 @@ const loop = (
         seen.add(id)
         consumed.push(id)
         if (command._tag === "Retry") wanted.push(command)
-        for (const event of obey(item.command, state)) happen(event)
+        for (const event of CommandEvents.of(item.command, state)) happen(event)
       }
       if (item._tag !== "Exit") return
       const settled = attempts.settle(item.key, item.exit)
@@ -534,12 +428,12 @@ const loop = (
     // How the run begins, or where it was.
     if (state.seq === 0) {
       // Also when its creator died before the first frame: whoever claims it next begins it.
-      happen(started({ ...(created ?? state), workflow }))
+      happen(CommandEvents.started({ ...(created ?? state), workflow }))
     }
     const readPlan = Effect.map(storage.plan(runId), PlanText.decode)
     const drawnBefore = created === undefined && planner.recall !== undefined ? yield* readPlan : undefined
     if (drawnBefore !== undefined) planner.recall?.(drawnBefore)
-    let plan = yield* makePlan(planner, state, values)
+    let plan = yield* Restore.plan(planner, state, values)
     yield* prepareAdded
     let knownPlan: string | undefined
     if (created === undefined) {
@@ -554,14 +448,14 @@ const loop = (
       const isStopping = isToBeCancelled || (state.cancel !== undefined && !isRevived)
       const stuck = incompatible.filter(({ nodeId }) => plan.loopOf(plan.positions.get(nodeId) ?? -1) >= 0)
       if (stuck.length > 0 && !isStopping) return yield* new IncompatibleOutput({ runId, nodes: stuck })
-      const compared = compare(plan, records)
+      const compared = Restore.compare(plan, records)
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
       for (const event of Revival.recover(plan, state, records, isRevived, reason, retried)) happen(event)
       for (const command of commands) deliver(command)
       for (const item of mailbox.drain()) absorb(item)
-      if (planner.observe(events)) plan = yield* makePlan(planner, state, values)
+      if (planner.observe(events)) plan = yield* Restore.plan(planner, state, values)
     }
     const observe = (event: RunEvent): boolean => planner.observe([event])
     const services = yield* Effect.context<unknown>()
@@ -606,7 +500,7 @@ const loop = (
         for (const event of resets) happen(event)
         const before = plan
         planner.observe(resets)
-        plan = yield* makePlan(planner, state, values)
+        plan = yield* Restore.plan(planner, state, values)
         yield* prepareAdded
         chosen = [...before.positions]
           .flatMap(([nodeId, position]) => (position < before.size ? [nodeId] : []))
@@ -629,7 +523,7 @@ const loop = (
     }).pipe(Effect.tapErrorCause(() => suspend))
     const replan = Effect.gen(function* () {
       const before = plan
-      plan = yield* makePlan(planner, state, values)
+      plan = yield* Restore.plan(planner, state, values)
       yield* prepareAdded
       schedule = Scheduler.make(plan, values, { ...scheduling, before })
       absorbed = []
@@ -651,7 +545,7 @@ const loop = (
         yield* error._tag === "Unheard" ? Patience.patiently(listen(taken), onOutage) : takeBack(taken, error)
         planner = definition.planner()
         if (planner.recall !== undefined) planner.recall(yield* readPlan)
-        plan = yield* makePlan(planner, state, values)
+        plan = yield* Restore.plan(planner, state, values)
         yield* prepareAdded
         knownPlan = undefined
         schedule = Scheduler.make(plan, values, scheduling)
@@ -764,73 +658,6 @@ const loop = (
     })
   })
 
-/** How a run begins. */
-export const started = ({ workflow, version, input }: Pick<NewRun, "workflow" | "version" | "input">): RunEvent => ({
-  _tag: "RunStarted",
-  workflow,
-  ...defined({ version, input }),
-})
-
-/**
- * What a command comes to. One that makes no sense any more comes to nothing: whoever gave it was told what is open when they did,
- * and of two that decide differently the first counts. What was said of something else than what is asked now, or after its time was over,
- * comes to nothing either, whenever it is heard.
- */
-export const obey = ({ id, at, command }: Command, state: RunState.RunState): ReadonlyArray<RunEvent> => {
-  const isOf = (wait: RunState.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>
-    (asked === undefined || asked === wait.asked) &&
-    (digest === undefined || digest === wait.digest) &&
-    (wait.deadline === undefined || !Pauses.isTooLate({ ...wait, deadline: wait.deadline }, at, state.pausedAt, []))
-  switch (command._tag) {
-    case "Retry":
-      return []
-    case "Pause":
-      return state.pausedAt === undefined ? [{ _tag: "RunPaused", ...defined({ by: command.by }), saidAt: at }] : []
-    case "Unpause":
-      return state.pausedAt === undefined
-        ? []
-        : [{ _tag: "RunUnpaused", ...defined({ by: command.by }), saidAt: at }, ...afterPause(state, state.pausedAt, at)]
-    case "ChildEnded": {
-      const { childRunId, nodeId, iteration, status, output, error, uncompensated } = command
-      const wait = RunState.step(state, nodeId, iteration)?.wait
-      if (wait?.kind !== "subflow" || wait.name !== childRunId || wait.child !== undefined) return []
-      return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error, uncompensated }) }]
-    }
-    case "Cancel":
-      return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
-    case "Signal": {
-      const { id: signalId = id, name, correlation, payload } = command
-      return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }) }]
-    }
-    case "Decide": {
-      const { nodeId, iteration, approved, note, by } = command
-      const wait = RunState.step(state, nodeId, iteration)?.wait
-      if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, command)) return []
-      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, saidAt: at, ...defined({ note, by }) }]
-    }
-    case "Answer": {
-      const { nodeId, iteration, value, by } = command
-      const wait = RunState.step(state, nodeId, iteration)?.wait
-      if (wait?.kind !== "human" || !isOf(wait, command)) return []
-      return [{ _tag: "TaskAnswered", nodeId, iteration, value, saidAt: at, ...defined({ by }) }]
-    }
-  }
-}
-
-/** The deadlines that a pause has moved. */
-const afterPause = (state: RunState.RunState, pausedAt: Millis.Millis, until: Millis.Millis): ReadonlyArray<RunEvent> =>
-  RunState.pending(state).flatMap(({ nodeId, iteration, wait }): ReadonlyArray<RunEvent> => {
-    if (wait?.deadline === undefined) return []
-    const deadline = Pauses.moved({ ...wait, deadline: wait.deadline }, pausedAt, until)
-    return deadline === wait.deadline ? [] : [{ _tag: "DeadlineMoved", nodeId, iteration, deadline }]
-  })
-
-/** Leaves out what is undefined. */
-const defined = <A extends object>(fields: A): { readonly [K in keyof A]?: Exclude<A[K], undefined> } =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    readonly [K in keyof A]?: Exclude<A[K], undefined>
-  }
-
 /** How the run ends now, if it does. An output counts even if a cancellation came in with it; otherwise the cancellation does. */
 const settle = (
   runId: string,
@@ -889,24 +716,6 @@ const planChanged = (before: Plan.Plan, after: Plan.Plan): RunEvent => {
     unmounted: PlanText.changed(changes, "removed"),
     changed: PlanText.changed(changes, "changed", "moved"),
   }
-}
-
-/** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */
-const compare = (
-  plan: Plan.Plan,
-  records: ReadonlyArray<RunState.NodeRecord>,
-): { readonly kept: number; readonly added: number; readonly gone: number } => {
-  const known = new Set<NodeId>()
-  let [kept, gone] = [0, 0]
-  for (const record of records) {
-    known.add(record.nodeId)
-    const position = plan.positions.get(record.nodeId)
-    if (position === undefined) gone++
-    else if (record.kind === "step" && RunState.isSettled(record) && position < plan.size) kept++
-  }
-  let added = 0
-  for (const [nodeId, position] of plan.positions) if (position < plan.size && !known.has(nodeId)) added++
-  return { kept, added, gone }
 }
 
 const failureOf = (

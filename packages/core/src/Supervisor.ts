@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import type { Definition } from "./Definition.ts"
 import { Engine, type EngineError } from "./Engine.ts"
 import {
   CrashLoop,
@@ -29,7 +30,6 @@ import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
-import type { Definition } from "./RunDriver.ts"
 import * as Settings from "./Settings.ts"
 import { type Due, type Except, Storage } from "./Storage.ts"
 

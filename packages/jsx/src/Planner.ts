@@ -4,11 +4,11 @@
  */
 import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
+import type * as Definition from "@smithers/core/Definition"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
 import { compositeKey, isNodeId, type NodeId, type NodeKey, nodeKey, shownId } from "@smithers/core/Ids"
 import type * as Plan from "@smithers/core/Plan"
 import * as PlanLayout from "@smithers/core/PlanLayout"
-import type * as RunDriver from "@smithers/core/RunDriver"
 import type { FailureCause, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
@@ -48,7 +48,7 @@ export interface Drawn {
   readonly lowered: Lowered
 }
 
-export interface Planner extends RunDriver.Planner {
+export interface Planner extends Definition.Planner {
   readonly draw: (state: RunState.RunState, values: Values) => Either.Either<Drawn, InvalidWorkflow | RenderFailed>
   /** Asks an author's functions outside a run: what is not there is pending. Answers with all that they have read by node. */
   readonly asking: (ask: () => void) => ReadonlyArray<Reading.Read>

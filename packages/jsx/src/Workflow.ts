@@ -4,9 +4,9 @@
  */
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Codec from "@smithers/core/Codec"
+import type { Definition } from "@smithers/core/Definition"
 import { InvalidWorkflow, unnamed } from "@smithers/core/Errors"
 import * as NodeOptions from "@smithers/core/NodeOptions"
-import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
 import { valuesOf } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"

@@ -8,13 +8,13 @@ import { type ErrorInfo, StepFailed } from "@smithers/core/Errors"
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { Plan } from "@smithers/core/Plan"
-import * as RunDriver from "@smithers/core/RunDriver"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Scheduler from "@smithers/core/Scheduler"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
+import * as CommandEvents from "../../../packages/core/src/internal/commandEvents.ts"
 import * as Behaviour from "./Behaviour.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Random from "./Random.ts"
@@ -151,7 +151,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     const said = world.say(open, state.pausedAt !== undefined)
     if (said === undefined) return false
     const command = { id: `said ${state.seq}`, runId: state.runId, at: clock.now, command: said }
-    for (const event of RunDriver.obey(command, state)) happen(event)
+    for (const event of CommandEvents.of(command, state)) happen(event)
     return true
   }
   /** Checks what the world gave, and keeps it. */

@@ -3,12 +3,12 @@
  * that dies with it; the next one has to wait for its lease. Bodies end in an order picked from a stream of random numbers.
  */
 import * as Commands from "@smithers/core/Commands"
+import type { Definition } from "@smithers/core/Definition"
 import * as Engine from "@smithers/core/Engine"
 import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
-import type { Definition } from "@smithers/core/RunDriver"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
 import { Storage } from "@smithers/core/Storage"

@@ -1,6 +1,6 @@
 /** A scenario as a workflow, written with the builder like any other. */
 import type * as Builder from "@smithers/core/Builder"
-import type { Planner } from "@smithers/core/RunDriver"
+import type { Planner } from "@smithers/core/Definition"
 import * as RunState from "@smithers/core/RunState"
 import * as Smithers from "@smithers/core/Smithers"
 import type { StepContext } from "@smithers/core/StepProgram"

@@ -2,12 +2,11 @@
  * Plans, drawn without running anything.
  */
 import { existsSync } from "node:fs"
-import * as Codec from "@smithers/core/Codec"
 import type { InvalidInput, InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
 import type { Plan } from "@smithers/core/Plan"
 import * as PlanText from "@smithers/core/PlanText"
-import * as RunState from "@smithers/core/RunState"
-import { valuesOf } from "@smithers/core/Scheduler"
+import { type Preview, preview } from "@smithers/core/Preview"
+import { Storage } from "@smithers/core/Storage"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -125,7 +124,7 @@ export const check = (given: Given & { readonly workflow: string; readonly again
       const loaded = yield* load(given.workflow, { exported: given.export })
       const { path } = loaded
       const problems: Array<Problem> = []
-      const run = given.against === undefined ? undefined : yield* runOf(given.db, given.against)
+      const run = given.against === undefined ? undefined : yield* previewOf(given.db, given.against, loaded.workflow)
       const drawn = yield* Effect.either(draw(loaded, given.input, run === undefined ? undefined : [run.state.input]))
       if (Either.isLeft(drawn)) {
         const error = drawn.left
@@ -142,14 +141,14 @@ export const check = (given: Given & { readonly workflow: string; readonly again
         problems.push(...drawn.right.faults.map((message): Problem => ({ kind: "invalid", message })))
         problems.push(...drawn.right.warnings.map((message): Problem => ({ kind: "warning", message })))
       }
-      const against = run === undefined ? undefined : yield* compareWith(run, loaded.workflow)
+      const against = run === undefined ? undefined : compare(run)
       problems.push(...(against?.problems ?? []))
       const known = Either.getOrUndefined(drawn)
       const plan = known?.plan ?? against?.plan
       const steps = plan === undefined ? 0 : PlanText.count(plan)
       const difference = against?.difference ?? null
       const value = {
-        workflow: known?.name ?? run?.workflow ?? "?",
+        workflow: known?.name ?? run?.state.workflow ?? "?",
         file: path,
         steps,
         problems,
@@ -184,55 +183,35 @@ const checkText = (value: typeof Checked.Type): string => {
   return lines.join("\n")
 }
 
-/** What a run has stored. */
-interface StoredRun {
-  readonly runId: string
-  readonly workflow: string
-  readonly state: RunState.RunState
-  readonly plan: PlanText.PlanText
-}
-
-const runOf = (db: string | undefined, run: string) =>
+/** The code's plan of a run, beside the one that the run has. */
+const previewOf = (db: string | undefined, run: string, { definition }: LoadedWorkflow) =>
   Effect.gen(function* () {
     const { storage, runId } = yield* connectRun(db, run)
-    const { workflow } = (yield* storage.inspect(runId)).run
-    return {
-      runId,
-      workflow,
-      state: yield* storage.load(runId),
-      plan: PlanText.decode(yield* storage.plan(runId)),
-    } satisfies StoredRun
+    return yield* Effect.provideService(preview(definition, runId), Storage, storage)
   })
 
-/** Draws a workflow with what a run has stored, and compares that with the plan the run has. */
-const compareWith = ({ runId, state, plan: before }: StoredRun, workflow: LoadedWorkflow) =>
-  Effect.gen(function* () {
-    const { definition } = workflow
-    const problems: Array<Problem> = []
-    const input = yield* Effect.either(
-      Codec.keep(definition.input, state.input) as Effect.Effect<Codec.Kept, ReadonlyArray<string>>,
-    )
-    if (Either.isLeft(input)) {
+/** What is wrong with resuming a run by the code, and what would become of its nodes. */
+const compare = ({ state, before, incompatible, after }: Preview) => {
+  const outputs = incompatible.map(
+    ({ nodeId, issues }): Problem => ({ kind: "incompatible", message: `the output of "${nodeId}": ${issues.join("; ")}` }),
+  )
+  if (Either.isRight(after)) return { problems: outputs, plan: after.right, difference: PlanTree.compare(before, after.right) }
+  const nothing = { plan: undefined, difference: null }
+  const error = after.left
+  switch (error._tag) {
+    case "InvalidInput":
       // What it draws of no input would say nothing of the run.
-      problems.push({ kind: "incompatible", message: `the input of the run: ${input.left.join("; ")}` })
-      return { problems, plan: undefined, difference: null }
+      return {
+        ...nothing,
+        problems: [{ kind: "incompatible", message: `the input of the run: ${error.issues.join("; ")}` } as const],
+      }
+    case "WorkflowMismatch": {
+      const message = `run "${error.runId}" is of workflow "${error.stored}", and not of "${error.workflow}"`
+      return { ...nothing, problems: [{ kind: "incompatible", message } as const] }
     }
-    const outputs = new Codec.Outputs()
-    for (const record of RunState.records(state)) {
-      if (record.kind !== "step" || record.status !== "finished") continue
-      const codec = definition.codecOf(record.nodeId, record.table ?? "")
-      if (codec === undefined) continue
-      const restored = yield* Effect.either(Codec.keep(codec, record.output) as Effect.Effect<Codec.Kept, ReadonlyArray<string>>)
-      if (Either.isRight(restored)) outputs.set(`${record.nodeId}/${record.iteration}`, restored.right)
-      else problems.push({ kind: "incompatible", message: `the output of "${record.nodeId}": ${restored.left.join("; ")}` })
+    default: {
+      const message = `with what run ${state.runId} has stored: ${error.message}`
+      return { ...nothing, problems: [...outputs, { kind: "render", message } as const] }
     }
-    const planner = definition.planner()
-    planner.recall?.(before)
-    const after = planner.plan(state, valuesOf(input.right, outputs))
-    if (Either.isLeft(after)) {
-      const message = `with what run ${runId} has stored: ${after.left.message}`
-      problems.push({ kind: "render", message })
-      return { problems, plan: undefined, difference: null }
-    }
-    return { problems, plan: after.right, difference: PlanTree.compare(before, after.right) }
-  })
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The events that come of what a run is told.
+ */
+import type { Millis } from "../Millis.ts"
+import * as Pauses from "../Pauses.ts"
+import type { RunEvent } from "../RunEvent.ts"
+import * as RunState from "../RunState.ts"
+import type { Command, NewRun } from "../Storage.ts"
+import { defined } from "./defined.ts"
+
+/** The first event of a run. */
+export const started = ({ workflow, version, input }: Pick<NewRun, "workflow" | "version" | "input">): RunEvent => ({
+  _tag: "RunStarted",
+  workflow,
+  ...defined({ version, input }),
+})
+
+/**
+ * Translates a command into events. None come of a stale one: of what is not open any more, of something else than what is asked now, or from
+ * after the deadline, whenever the run hears of it. Of two that decide differently the first counts. Retries come of the plan, and not of this.
+ */
+export const of = ({ id, at, command }: Command, state: RunState.RunState): ReadonlyArray<RunEvent> => {
+  const isOf = (wait: RunState.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>
+    (asked === undefined || asked === wait.asked) &&
+    (digest === undefined || digest === wait.digest) &&
+    (wait.deadline === undefined || !Pauses.isTooLate({ ...wait, deadline: wait.deadline }, at, state.pausedAt, []))
+  switch (command._tag) {
+    case "Retry":
+      return []
+    case "Pause":
+      return state.pausedAt === undefined ? [{ _tag: "RunPaused", ...defined({ by: command.by }), saidAt: at }] : []
+    case "Unpause":
+      return state.pausedAt === undefined
+        ? []
+        : [{ _tag: "RunUnpaused", ...defined({ by: command.by }), saidAt: at }, ...afterPause(state, state.pausedAt, at)]
+    case "ChildEnded": {
+      const { childRunId, nodeId, iteration, status, output, error, uncompensated } = command
+      const wait = RunState.step(state, nodeId, iteration)?.wait
+      if (wait?.kind !== "subflow" || wait.name !== childRunId || wait.child !== undefined) return []
+      return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error, uncompensated }) }]
+    }
+    case "Cancel":
+      return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
+    case "Signal": {
+      const { id: signalId = id, name, correlation, payload } = command
+      return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }) }]
+    }
+    case "Decide": {
+      const { nodeId, iteration, approved, note, by } = command
+      const wait = RunState.step(state, nodeId, iteration)?.wait
+      if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, command)) return []
+      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, saidAt: at, ...defined({ note, by }) }]
+    }
+    case "Answer": {
+      const { nodeId, iteration, value, by } = command
+      const wait = RunState.step(state, nodeId, iteration)?.wait
+      if (wait?.kind !== "human" || !isOf(wait, command)) return []
+      return [{ _tag: "TaskAnswered", nodeId, iteration, value, saidAt: at, ...defined({ by }) }]
+    }
+  }
+}
+
+/** The deadlines that a pause has moved. */
+const afterPause = (state: RunState.RunState, pausedAt: Millis, until: Millis): ReadonlyArray<RunEvent> =>
+  RunState.pending(state).flatMap(({ nodeId, iteration, wait }): ReadonlyArray<RunEvent> => {
+    if (wait?.deadline === undefined) return []
+    const deadline = Pauses.moved({ ...wait, deadline: wait.deadline }, pausedAt, until)
+    return deadline === wait.deadline ? [] : [{ _tag: "DeadlineMoved", nodeId, iteration, deadline }]
+  })

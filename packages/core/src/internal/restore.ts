@@ -1,0 +1,125 @@
+/**
+ * What a run has stored, read back by the current schemas of its workflow.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import { type Json, type Kept, keep, Outputs } from "../Codec.ts"
+import type { Definition, Planner } from "../Definition.ts"
+import { InvalidInput, WorkflowMismatch } from "../Errors.ts"
+import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
+import type * as Plan from "../Plan.ts"
+import type { OutputSource } from "../RunEvent.ts"
+import * as RunState from "../RunState.ts"
+import type { Values } from "../Scheduler.ts"
+import { giveJson } from "./kept.ts"
+
+/** An output that its current schema does not accept. */
+export interface Incompatible {
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly issues: ReadonlyArray<string>
+}
+
+/** The outputs of nodes, and those that are not accepted any more. */
+export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, records: ReadonlyArray<RunState.NodeRecord>) =>
+  Effect.suspend(() => {
+    const found = new Outputs()
+    const incompatible: Array<Incompatible> = []
+    const later: Array<Effect.Effect<void, never, unknown>> = []
+    for (const record of records) {
+      if (record.kind !== "step" || record.status !== "finished") continue
+      const codec = definition.codecOf(record.nodeId, record.table ?? "")
+      if (codec === undefined) continue
+      const { nodeId, iteration } = record
+      const key = nodeKey(nodeId, iteration)
+      const restored = keep(codec, record.output)
+      if (Either.isEither(restored) && Either.isRight(restored)) {
+        found.set(key, restored.right as Kept)
+        continue
+      }
+      const onFailure = (issues: ReadonlyArray<string>) => incompatible.push({ nodeId, iteration, issues })
+      later.push(Effect.match(restored, { onFailure, onSuccess: (value) => found.set(key, value) }))
+    }
+    return Effect.as(Effect.all(later, { discard: true }), { outputs: found, incompatible })
+  })
+
+/** The input of a run. */
+export const input = (definition: Pick<Definition<unknown>, "input">, workflow: string, stored: Json | undefined) =>
+  Effect.mapError(keep(definition.input, stored), (issues) => new InvalidInput({ workflow, issues }))
+
+/**
+ * The output of a run that has finished, to be given out by {@link give}. What the current schemas of the nodes that gave it do not read any
+ * more is given as it is stored.
+ */
+export const output = (
+  definition: Pick<Definition<unknown>, "codecOf">,
+  state: RunState.RunState,
+): Effect.Effect<KeptOutput, never, unknown> => readOutput(definition, state, state.from, state.output)
+
+/** An output that is read, or lists of such: as deep as groups in a plan. */
+export type KeptOutput = Kept | ReadonlyArray<KeptOutput>
+
+const isList = (given: KeptOutput): given is ReadonlyArray<KeptOutput> => Array.isArray(given)
+
+/** Puts an output together: another each time it is asked. Lists are made before what stands in them, so that a deep one needs no deep stack. */
+export const give = (given: KeptOutput): unknown => {
+  if (!isList(given)) return given.give()
+  const whole: Array<unknown> = []
+  const ahead = [{ parts: given, made: whole }]
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    for (const part of next.parts) {
+      const made: Array<unknown> = []
+      if (isList(part)) ahead.push({ parts: part, made })
+      next.made.push(isList(part) ? made : part.give())
+    }
+  }
+  return whole
+}
+
+const readOutput = (
+  definition: Pick<Definition<unknown>, "codecOf">,
+  state: RunState.RunState,
+  from: OutputSource | null | undefined,
+  stored: Json | undefined,
+): Effect.Effect<KeptOutput, never, unknown> =>
+  Effect.suspend((): Effect.Effect<KeptOutput, never, unknown> => {
+    const asStored = { give: () => giveJson(stored) }
+    if (typeof from === "string") {
+      const record = Option.getOrUndefined(HashMap.get(state.nodes, from as NodeKey))
+      const codec = record?.kind === "step" ? definition.codecOf(record.nodeId, record.table ?? "") : undefined
+      if (codec === undefined) return Effect.succeed(asStored)
+      const read = Effect.suspend(() => keep(codec, stored))
+      return Effect.catchAllCause(read, (cause) => (Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeed(asStored)))
+    }
+    if (from === null || from === undefined) return Effect.succeed(from === null ? { give: () => undefined } : asStored)
+    return Effect.forEach(from, (part, index) => readOutput(definition, state, part, (stored as ReadonlyArray<Json>)[index]))
+  })
+
+/** The plan that a planner makes, which must be of the workflow that the run is of. */
+export const plan = (planner: Planner, state: RunState.RunState, values: Values) =>
+  Effect.filterOrFail(
+    Effect.suspend(() => planner.plan(state, values)),
+    ({ workflow }) => workflow === state.workflow,
+    ({ workflow }) => new WorkflowMismatch({ runId: state.runId, workflow, stored: state.workflow }),
+  )
+
+/** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */
+export const compare = (
+  plan: Plan.Plan,
+  records: ReadonlyArray<RunState.NodeRecord>,
+): { readonly kept: number; readonly added: number; readonly gone: number } => {
+  const known = new Set<NodeId>()
+  let [kept, gone] = [0, 0]
+  for (const record of records) {
+    known.add(record.nodeId)
+    const position = plan.positions.get(record.nodeId)
+    if (position === undefined) gone++
+    else if (record.kind === "step" && RunState.isSettled(record) && position < plan.size) kept++
+  }
+  let added = 0
+  for (const [nodeId, position] of plan.positions) if (position < plan.size && !known.has(nodeId)) added++
+  return { kept, added, gone }
+}

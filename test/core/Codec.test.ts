@@ -512,3 +512,34 @@ describe("strings and keys", () => {
     expect(effect.inputSchema).toBe(effect.jsonSchema)
   })
 })
+
+describe("a codec that has to answer at once", () => {
+  class Words extends Context.Tag("test/Words")<Words, ReadonlyArray<string>>() {}
+  const Word = Schema.String.pipe(Schema.filterEffect((text) => Effect.map(Words, (words) => words.includes(text))))
+
+  it("gives what it takes, and why it refuses", () => {
+    const codec = Codec.makeUnknown(Schema.Struct({ at: Schema.Date }))
+    expect(Codec.acceptNow(codec, { at: new Date(0) })).toEqual(Either.right({ at: "1970-01-01T00:00:00.000Z" }))
+    expect(Either.map(Codec.keepNow(codec, { at: "1970-01-01T00:00:00.000Z" }), (kept) => kept.give())).toEqual(
+      Either.right({ at: new Date(0) }),
+    )
+    expect(Codec.acceptNow(codec, {})).toMatchObject(Either.left([expect.stringContaining("at: ")]))
+    expect(Codec.keepNow(codec, { at: 1 })).toMatchObject(Either.left([expect.stringContaining("at: ")]))
+  })
+
+  it("asks the services that it is given, and says which it lacks", () => {
+    const codec = Codec.make(Word)
+    expect(Codec.acceptNow(codec, "yes", Context.make(Words, ["yes"]))).toEqual(Either.right("yes"))
+    expect(Codec.acceptNow(codec, "yes")).toMatchObject(Either.left([expect.stringContaining("test/Words")]))
+  })
+
+  it("says that it takes time, and what its code throws", () => {
+    const slow = Codec.make(z.string().refine(async (text) => text !== ""))
+    expect(Codec.acceptNow(slow, "x")).toEqual(Either.left([expect.stringContaining("must not be asynchronous")]))
+    const broken = { "~standard": { version: 1, vendor: "test", validate: () => assert() } } as const
+    const assert = (): never => {
+      throw new RangeError("bug")
+    }
+    expect(Codec.acceptNow(Codec.make(broken), "x")).toEqual(Either.left(["checking it threw RangeError: bug"]))
+  })
+})

@@ -13,7 +13,7 @@ import { lower } from "./simulation/Lowering.ts"
 import { branch, loop, need, parallel, previous, sequence, step } from "./simulation/Nodes.ts"
 import * as Scenario from "./simulation/Scenario.ts"
 
-const anything = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
+const anything = Codec.makeUnknown(Schema.Unknown)
 const yes = () => true
 
 /** Texts of all kinds, and such as read like a line of a plan, or like a name that JavaScript gives a meaning. */

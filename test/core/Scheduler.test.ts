@@ -768,7 +768,7 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
     const stopped: Array<string> = []
     const frames: Array<StoredFrame> = []
     const gates = new Map<string, Deferred.Deferred<unknown, unknown>>()
-    const anything = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
+    const anything = Codec.makeUnknown(Schema.Unknown)
     const gated = (node: Plan.Node): Plan.Node => {
       if (node._tag === "Sequence" || node._tag === "Parallel") return { ...node, children: node.children.map(gated) }
       if (node._tag !== "Step") return node
@@ -978,7 +978,7 @@ describe("an open wait that has looked for an output", () => {
       label: undefined,
       meta: undefined,
       needs: [],
-      codec: Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>,
+      codec: Codec.makeUnknown(Schema.Unknown),
       table: undefined,
       skipIf: undefined,
       on: {

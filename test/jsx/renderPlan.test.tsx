@@ -343,3 +343,9 @@ describe("renderPlan", () => {
     expect(renderPlan(reads, { input: {} }).pending).toEqual([{ nodeId: "b", table: "review" }])
   })
 })
+
+it("renderPlan says of an input whose schema takes time that it cannot wait for it", () => {
+  const slow = createSmithers({ n: z.number() }, { input: z.object({ id: z.string().refine(async (id) => id !== "") }) })
+  const workflow = slow.smithers(() => <slow.Workflow name="w" />)
+  expect(() => renderPlan(workflow, { input: { id: "a" } })).toThrow(/must not be asynchronous/)
+})

@@ -9,6 +9,7 @@
  */
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec"
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -92,6 +93,33 @@ export const make = <S extends AnySchema>(schema: S): Codec<Output<S>, Services<
 export const keep = <A, R>(codec: Codec<A, R>, stored: Json | undefined): Effect.Effect<Kept.Kept<A>, Issues, R> => {
   return chain(codec.restore(stored), (value) => Either.right(Kept.keep(value, () => codec.again?.(value, stored))))
 }
+
+/** Makes the codec of a schema whose types nobody needs. */
+export const makeUnknown = (schema: AnySchema): Codec<unknown, unknown> => make(schema)
+
+/** The answer of a schema that has to answer at once. Services that it asks for and does not get are a defect, and so an issue. */
+const now = <A, R>(ask: () => Effect.Effect<A, Issues, R>, services?: Context.Context<R>): Either.Either<A, Issues> => {
+  const asked = Effect.catchAllDefect(Effect.suspend(ask), (thrown) => Effect.fail([threw(thrown)]))
+  const answer = Effect.either(services === undefined ? asked : Effect.provide(asked, services))
+  const exit = Effect.runSyncExit(answer as Effect.Effect<Either.Either<A, Issues>>)
+  return Exit.isSuccess(exit)
+    ? exit.value
+    : Either.left(["its schema cannot be checked at once: schemas of inputs of child runs and of waits must not be asynchronous"])
+}
+
+/** Checks a value as `accept` does, where there is no time: a schema that takes some is refused. */
+export const acceptNow = <A, R>(
+  codec: Codec<A, R>,
+  value: unknown,
+  services?: Context.Context<R>,
+): Either.Either<Json | undefined, Issues> => now(() => codec.accept(value), services)
+
+/** Reads a stored form back as {@link keep} does, where there is no time. */
+export const keepNow = <A, R>(
+  codec: Codec<A, R>,
+  stored: Json | undefined,
+  services?: Context.Context<R>,
+): Either.Either<Kept.Kept<A>, Issues> => now(() => keep(codec, stored), services)
 
 /** Why a value is not accepted; `undefined` where it is, or where that cannot be said at once. */
 export const issuesAtOnce = <A, R>(codec: Codec<A, R>, value: unknown): Issues | undefined => {

@@ -280,7 +280,7 @@ const cacheOf = (declared: unknown, usual: Plan.Cache["key"], words: Words): Pla
 const lateDecisions = ["deny", "approve", "fail"] as const
 const lateWaits = ["fail", "continue"] as const
 
-const nothing = Codec.make(Schema.Void) as Codec.Codec<unknown, unknown>
+const nothing = Codec.makeUnknown(Schema.Void)
 
 /** The approval that a step waits for before it begins. */
 const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: Words): Plan.Wait | undefined => {

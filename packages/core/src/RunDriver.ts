@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
-import { keep, threw } from "./Codec.ts"
+import { acceptNow, keepNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
   CompensationFailed,
@@ -461,17 +461,12 @@ const loop = (
     const services = yield* Effect.context<unknown>()
     /** Checks at once what the world gave, as it is checked in the midst of scheduling. */
     const accept = (wait: Plan.Wait, key: NodeKey, given: unknown): Scheduler.Accepted => {
-      const accepted = Effect.flatMap(
-        Effect.suspend(() => wait.codec.accept(given)),
-        (stored) => Effect.map(keep(wait.codec, stored), (kept) => ({ stored, kept })),
+      const accepted = Either.flatMap(acceptNow(wait.codec, given, services), (stored) =>
+        Either.map(keepNow(wait.codec, stored, services), (kept) => ({ stored, kept })),
       )
-      const checked = Effect.catchAllDefect(accepted, (thrown) => Effect.fail([threw(thrown)]))
-      const exit = Effect.runSyncExit(Effect.provide(Effect.either(checked), services))
-      if (Exit.isFailure(exit))
-        return { issues: ["its schema cannot be checked at once; schemas of waits must not be asynchronous"] }
-      if (Either.isLeft(exit.value)) return { issues: exit.value.left }
-      outputs.set(key, exit.value.right.kept)
-      return { stored: exit.value.right.stored }
+      if (Either.isLeft(accepted)) return { issues: accepted.left }
+      outputs.set(key, accepted.right.kept)
+      return { stored: accepted.right.stored }
     }
     const intervals = Intervals.make(clock)
     const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => mailbox.push({ _tag: "Turn" }))

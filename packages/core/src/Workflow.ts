@@ -412,7 +412,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R>(
   const definition: Begun<R> = {
     name,
     version,
-    input: Codec.make(options.input) as Codec.Codec<unknown, unknown>,
+    input: Codec.makeUnknown(options.input),
     planner: () => constant(plan),
     codecOf: (nodeId) => {
       const node = plan.find(nodeId)

@@ -156,7 +156,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   }
   const lowering: Lowering = {
     tableOf,
-    codecOf: (table) => Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>,
+    codecOf: (table) => Codec.makeUnknown(schemas[table] as Codec.AnySchema),
     tables,
     output,
     ctxAt,

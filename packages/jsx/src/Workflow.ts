@@ -215,7 +215,7 @@ const make = (
       problem: "it takes a function of ctx that returns a <Workflow>",
     })
   }
-  const input = Codec.make(inputSchema) as Codec.Codec<unknown, unknown>
+  const input = Codec.makeUnknown(inputSchema)
   const outputTable = output === undefined ? undefined : (Planner.tablesOf(schemas)(output) as string)
   const blueprint = { draw, schemas, input, output: outputTable }
   const declared: ReadonlyArray<OutputTable> = Object.entries(schemas).map(([key, schema]) => ({
@@ -245,15 +245,11 @@ const make = (
     input,
     planner: () => Planner.make(blueprint, name),
     codecOf: (_: string, table: string) => {
-      if (table === untypedTable) return Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
-      return Object.hasOwn(schemas, table)
-        ? (Codec.make(schemas[table] as Codec.AnySchema) as Codec.Codec<unknown, unknown>)
-        : undefined
+      if (table === untypedTable) return Codec.makeUnknown(Schema.Unknown)
+      return Object.hasOwn(schemas, table) ? Codec.makeUnknown(schemas[table] as Codec.AnySchema) : undefined
     },
     tables: declared,
-    ...(outputTable === undefined
-      ? {}
-      : { output: Codec.make(schemas[outputTable] as Codec.AnySchema) as Codec.Codec<unknown, unknown> }),
+    ...(outputTable === undefined ? {} : { output: Codec.makeUnknown(schemas[outputTable] as Codec.AnySchema) }),
     maxConcurrency,
   }
 

@@ -11,7 +11,6 @@ import type { PendingRead, Plan } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { type Values, valuesOf } from "@smithers/core/Scheduler"
-import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { readsLater } from "./internal/condition.ts"
@@ -159,13 +158,8 @@ const tryOr = <A, B>(attempt: () => A, otherwise: B): A | B => {
 }
 
 const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (issues: Codec.Issues) => Error): Codec.Kept => {
-  const decoded = Effect.flatMap(codec.accept(value), (stored) => Codec.keep(codec, stored)) as Effect.Effect<
-    Codec.Kept,
-    Codec.Issues
-  >
-  const result = Effect.runSync(Effect.either(decoded))
-  if (Either.isLeft(result)) throw refuse(result.left)
-  return result.right
+  const decoded = Either.flatMap(Codec.acceptNow(codec, value), (stored) => Codec.keepNow(codec, stored))
+  return Either.getOrThrowWith(decoded, refuse)
 }
 
 const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: RenderOptions): Made => {
@@ -268,7 +262,7 @@ const stateOf = (
         where: `outputs of renderPlan`,
         problem: `"${nodeId}" does not match "${table}": ${issues.join("; ")}`,
       })
-    const codec = Codec.make(schema ?? Schema.Unknown) as Codec.Codec<unknown, unknown>
+    const codec = Codec.makeUnknown(schema ?? Schema.Unknown)
     outputs.set(nodeKey(nodeId, iteration), decode(codec, value, refuse))
     events.push({ _tag: "AttemptSucceeded", nodeId, iteration, attempt: 1, table })
     const [innermost, ...outer] = known.get(tables)?.get(nodeId) ?? []

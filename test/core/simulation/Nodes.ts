@@ -4,7 +4,7 @@ import type * as Plan from "@smithers/core/Plan"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import * as Schema from "effect/Schema"
 
-const anything = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
+const anything = Codec.makeUnknown(Schema.Unknown)
 
 /** A need of the same pass, by the name its target has as an id. */
 export const need = (target: Plan.Node | string, name = typeof target === "string" ? target : "need"): Plan.Need => ({

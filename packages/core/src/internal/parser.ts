@@ -64,11 +64,9 @@ const firstId = (part: Plan.Node): NodeId | undefined => {
   return undefined
 }
 
-const codecOf = (schema: Codec.AnySchema): Codec.Codec<unknown, unknown> => Codec.make(schema) as Codec.Codec<unknown, unknown>
-
-const anything = codecOf(Schema.Unknown)
-const decision = codecOf(Decision)
-const detached = codecOf(Schema.Struct({ runId: Schema.String }))
+const anything = Codec.makeUnknown(Schema.Unknown)
+const decision = Codec.makeUnknown(Decision)
+const detached = Codec.makeUnknown(Schema.Struct({ runId: Schema.String }))
 
 /** Makes the functions of `$`, whose ids all get the prefix in front. */
 export const make = (workflow: string, prefix = "") => {
@@ -107,7 +105,7 @@ export const make = (workflow: string, prefix = "") => {
   const schema = (where: string, options: Loose, key: string): Codec.Codec<unknown, unknown> => {
     const given = options[key]
     if (!Codec.isSchema(given)) return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema`)
-    const codec = codecOf(given)
+    const codec = Codec.makeUnknown(given)
     return codec.unstorable === undefined ? codec : refuse(where, `"${key}": ${codec.unstorable}`)
   }
   const leaf = (where: string, id: NodeId, options: Loose, codec: Codec.Codec<unknown, unknown>): NodeOptions.Leaf => ({

@@ -2,10 +2,8 @@
  * What a wait asks for, and what has come of it: plain functions of the plan's node and of what the state holds. Of what has come in, all of
  * it counts before what is over.
  */
-import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import type { Json } from "../Codec.ts"
+import { acceptNow, type Json } from "../Codec.ts"
 import * as Decision from "../Decision.ts"
 import { cutMessage, type ErrorInfo } from "../ErrorInfo.ts"
 import { InvalidRequest } from "../Errors.ts"
@@ -158,9 +156,11 @@ export const requestOf = (
       return { name: storable(on.name), correlation: storable(String(correlation)) }
     }
     case "subflow": {
-      const checked = checkNow(on.child.input, on.input(context, state, noteRead))
-      if ("issues" in checked) throw new TypeError(`it is no input of workflow "${on.child.name}": ${checked.issues.join("; ")}`)
-      const input = checked.stored === undefined ? {} : { input: checked.stored }
+      const stored = Either.getOrThrowWith(
+        acceptNow(on.child.input, on.input(context, state, noteRead)),
+        (issues) => new TypeError(`it is no input of workflow "${on.child.name}": ${issues.join("; ")}`),
+      )
+      const input = stored === undefined ? {} : { input: stored }
       return {
         request: { workflow: on.child.name, ...input },
         name: childRunId(state.runId, node.id, iteration, RunState.step(state, node.id, iteration)?.generation),
@@ -207,12 +207,3 @@ const timeOf = (nodeId: string, given: unknown): Millis.Millis =>
     const problem = `its "until" gave ${shown}, and must give a Date or epoch milliseconds`
     return new InvalidRequest({ nodeId, problem })
   })
-
-/** Checks a value with a schema that answers at once. */
-const checkNow = (codec: Plan.Child["input"], value: unknown): Accepted => {
-  // Schemas that ask for services cannot answer at once either: they die here, and that is said.
-  const checked = Effect.either(codec.accept(value)) as Effect.Effect<Either.Either<Json | undefined, ReadonlyArray<string>>>
-  const exit = Effect.runSyncExit(checked)
-  if (Exit.isFailure(exit)) return { issues: ["its schema cannot be checked at once"] }
-  return Either.isRight(exit.value) ? { stored: exit.value.right } : { issues: exit.value.left }
-}

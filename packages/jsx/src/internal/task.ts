@@ -28,7 +28,7 @@ import { idOf, orRefuse, type Props, refuse, words } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
 
-const untyped = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
+const untyped = Codec.makeUnknown(Schema.Unknown)
 
 /** What a task receives for a dep. */
 interface Dep {

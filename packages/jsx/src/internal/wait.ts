@@ -19,8 +19,8 @@ import { hasFunction, idOf, orRefuse, type Props, refuse, words } from "./place.
 import * as Prompt from "./prompt.ts"
 import type { Layout } from "./reading.ts"
 
-const anything = Codec.make(Schema.Unknown) as Codec.Codec<unknown, unknown>
-const decision = Codec.make(Decision.Decision) as Codec.Codec<unknown, unknown>
+const anything = Codec.makeUnknown(Schema.Unknown)
+const decision = Codec.makeUnknown(Decision.Decision)
 
 const kinds: { readonly [type: string]: Awaited["kind"] } = {
   Approval: "approval",

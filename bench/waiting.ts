@@ -146,7 +146,7 @@ const dueAtOnce = async () => {
       const end = yield* Effect.async<number>((resume) => {
         actions((action) => {
           if (action._tag !== "Settled") return
-          if (action.how !== "Finished" || finished.has(action.runId)) more++
+          if (action.status !== "finished" || finished.has(action.runId)) more++
           if (finished.add(action.runId).size === size) resume(Effect.sync(() => clock.unsafeCurrentTimeMillis()))
         })
       })

@@ -36,8 +36,8 @@ const program = Effect.gen(function* () {
   if (command === "approve") return yield* Smithers.approve(runId, "ship", { by })
   if (command === "deny") return yield* Smithers.deny(runId, "ship", { by })
   const result = yield* Ship.run({ spec: "a login" }, { runId })
-  if (result._tag === "waiting-approval") console.log(`It waits for you: bun ${process.argv[1]} ${runId} approve <your name>`)
-  else console.log(result._tag === "finished" ? result.output : result)
+  if (result.status === "waiting-approval") console.log(`It waits for you: bun ${process.argv[1]} ${runId} approve <your name>`)
+  else console.log(result.status === "finished" ? result.output : result)
 })
 
 await Effect.runPromise(Effect.provide(program, store))

@@ -34,8 +34,8 @@ const program = Effect.gen(function* () {
   const placed = { runId, signal: "placed", payload: { items: 3 }, id: `placed-${order}` }
   const handle = yield* Smithers.signalWithStart(Order, { order }, placed)
   const result = yield* handle.waiting
-  if (result._tag === "waiting-event") console.log(`It waits to be paid: bun ${process.argv[1]} ${order} paid`)
-  else console.log(result._tag === "finished" ? result.output : result)
+  if (result.status === "waiting-event") console.log(`It waits to be paid: bun ${process.argv[1]} ${order} paid`)
+  else console.log(result.status === "finished" ? result.output : result)
 })
 
 await Effect.runPromise(Effect.provide(program, Smithers.sqlite({ filename: "orders.db" })))

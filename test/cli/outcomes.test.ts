@@ -48,6 +48,26 @@ describe("what could not be undone", () => {
     expect(await place.json("up", "--resume", "t")).toMatchObject({ code: 2, value: { status: "cancelled", uncompensated: left } })
   })
 
+  it("is said by what runs the workflow, where the run fails and where it finishes all the same", async () => {
+    const once = booking('throw new Error("the hotel is closed")').replace("output:", "retry: false, output:")
+    const saga = `$.saga(${once}, $.step("pay", { output: Schema.String, retry: false, run: () => { throw new Error("no money") } }))`
+    write("fails", saga)
+    write("copes", `$.tryCatch({ try: ${saga}, catch: () => "by hand" })`)
+    const left = [{ nodeId: "book", iteration: 0, error: { message: "the hotel is closed" } }]
+    const said = 'This could not be undone: "book" (Error: the hotel is closed). Undo it by hand.'
+    for (const [name, code, status] of [
+      ["fails", 1, "failed"],
+      ["copes", 0, "finished"],
+    ] as const) {
+      const shown = await place.run("up", `${name}.ts`, "--run-id", name)
+      expect([shown.code, shown.stdout.split(said).length], name).toEqual([code, 2])
+      expect(await place.json("up", `${name}.ts`, "--run-id", name)).toMatchObject({ code, value: { status, uncompensated: left } })
+      expect((await place.json("inspect", name)).value).toMatchObject({ uncompensated: left })
+      expect((await place.run("inspect", name)).stdout).toContain(said)
+    }
+    expect((await place.run("up", "--resume", "copes")).stdout).toContain(said)
+  })
+
   it("of a child run is said by its parent, with the run that it is of", async () => {
     write(
       "parent",

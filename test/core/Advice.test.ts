@@ -31,7 +31,7 @@ describe.each(stores)("on %s", (_, layer) => {
         expect(error.message).toContain("no disk")
         expect(error.message.match(advice)).toEqual(["resuming the run"])
         isMended = true
-        expect(yield* w.run({}, resumed)).toMatchObject({ _tag: "finished" })
+        expect(yield* w.run({}, resumed)).toMatchObject({ status: "finished" })
       }),
     ),
   )
@@ -47,10 +47,10 @@ describe.each(stores)("on %s", (_, layer) => {
         const { error } = (yield* w.run({}, { runId: "r" })) as unknown as { readonly error: StepFailed }
         expect(error.message).toContain("denied by ann")
         expect(error.message.match(advice)).toEqual(["stands, also when this run is resumed"])
-        expect(yield* w.run({}, resumed)).toMatchObject({ _tag: "failed" })
+        expect(yield* w.run({}, resumed)).toMatchObject({ status: "failed" })
         yield* TestClock.adjust("1 second")
         yield* Commands.retryNode("r~top~0~sub~0", "ok")
-        expect(yield* w.run({}, resumed)).toMatchObject({ _tag: "waiting-approval" })
+        expect(yield* w.run({}, resumed)).toMatchObject({ status: "waiting-approval" })
       }),
     ),
   )
@@ -63,7 +63,7 @@ describe.each(stores)("on %s", (_, layer) => {
         yield* TestClock.adjust("2 hours")
         const { error } = (yield* late.run({}, { runId: "r" })) as unknown as { readonly error: StepFailed }
         expect(error.message).toMatch(/not begun again by itself\. Resuming the run tries it again\.$/)
-        expect(yield* late.run({}, resumed)).toMatchObject({ _tag: "waiting-approval" })
+        expect(yield* late.run({}, resumed)).toMatchObject({ status: "waiting-approval" })
       }),
     ),
   )

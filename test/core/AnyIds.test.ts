@@ -64,11 +64,11 @@ describe.each(stores)("on %s", (_, store) => {
         const odd = ["\ud83d", "\ude00", "\\ud83d", "\\u005cud83d", "\0", "\\u0000"]
         const { done, step } = journal()
         const w = workflow(($) => $.sequence(...odd.map((id) => step($, id)), $.approval("half \ud83d", title)))
-        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
         yield* Commands.approve("r", "half \ud83d")
         // By what is shown it is the same one.
         expect((yield* Effect.flip(Commands.approve("r", "half \\ud83d")))._tag).toBe("AlreadyDecided")
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("finished")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("finished")
         expect(done).toEqual(odd)
         const { nodes } = yield* (yield* Storage).inspect("r")
         expect(nodes).toHaveLength(odd.length + 1)
@@ -111,13 +111,13 @@ describe.each(stores)("on %s", (_, store) => {
         const create = { workflow: "w", version: undefined, input: {}, tags: [] }
         const first = yield* processOn(storage)
         const settled = yield* first.engine.join(w.definition, { runId: "a run/1", create, revive: [], onIncompatible: "fail" })
-        expect(settled).toMatchObject({ _tag: "Failed", failure: { _tag: "StepFailed", runId: "a run/1", nodeId: "fix src/ü.ts" } })
+        expect(settled).toMatchObject({ status: "failed", error: { _tag: "StepFailed", runId: "a run/1", nodeId: "fix src/ü.ts" } })
         yield* first.stop
         isBroken = false
         yield* Commands.retryNode("a run/1", "fix src/ü.ts")
         const second = yield* processOn(storage)
         const again = { runId: "a run/1", create: undefined, revive: [], onIncompatible: "fail" } as const
-        expect(yield* second.engine.join(w.definition, again)).toMatchObject({ _tag: "Finished", output: "fix src/ü.ts" })
+        expect(yield* second.engine.join(w.definition, again)).toMatchObject({ status: "finished", output: "fix src/ü.ts" })
         yield* second.stop
         expect(done).toEqual(["plan / a b", "fix src/ü.ts", "fix src/ü.ts"])
       }),
@@ -170,7 +170,7 @@ describe.each(stores)("on %s", (_, store) => {
         const w = workflow(($) =>
           $.saga(...ids.map((id) => undoable($, id)), step($, "boom", { fails: () => true }), { id: "s~compensate" }),
         )
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
         expect(done.slice(0, 4)).toEqual(ids)
         expect(done.slice(5)).toEqual([...ids].reverse().map((id) => `undo ${id} 0`))
         const { nodes } = yield* (yield* Storage).inspect("r")

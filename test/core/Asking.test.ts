@@ -26,15 +26,15 @@ describe.each(stores)("on %s", (_, store) => {
       Effect.gen(function* () {
         const { done, w } = buying(() => true)
         const first = yield* w.run({}, { runId: "r" })
-        expect(first).toMatchObject({ _tag: "failed", error: { _tag: "StepFailed", nodeId: "pay" } })
+        expect(first).toMatchObject({ status: "failed", error: { _tag: "StepFailed", nodeId: "pay" } })
         const did = ["book", "pay", "undo book 0"]
         expect(done).toEqual(did)
-        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "pay" } })
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "pay" } })
         expect((yield* Effect.flip(w.execute({}, { runId: "r" })))._tag).toBe("StepFailed")
         expect((yield* Effect.flip(w.execute({}, { runId: "r", onFailed: "answer" })))._tag).toBe("StepFailed")
         const handle = yield* w.start({}, { runId: "r" })
-        expect((yield* handle.result)._tag).toBe("failed")
-        expect((yield* handle.waiting)._tag).toBe("failed")
+        expect((yield* handle.result).status).toBe("failed")
+        expect((yield* handle.waiting).status).toBe("failed")
         const late = yield* Effect.flip(Smithers.signalWithStart(w, {}, { runId: "r", signal: "go" }))
         expect(late).toMatchObject({ _tag: "RunEnded", status: "failed" })
         expect(done).toEqual(did)
@@ -50,9 +50,9 @@ describe.each(stores)("on %s", (_, store) => {
         let fails = 3
         const { done, w } = buying(() => fails-- > 0)
         yield* w.run({}, { runId: "r" })
-        expect((yield* w.run({}, { runId: "r", onFailed: "resume" }))._tag).toBe("failed")
+        expect((yield* w.run({}, { runId: "r", onFailed: "resume" })).status).toBe("failed")
         const handle = yield* w.start({}, { runId: "r", onFailed: "resume" })
-        expect((yield* handle.result)._tag).toBe("failed")
+        expect((yield* handle.result).status).toBe("failed")
         expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toBe("pay")
         expect(done.filter((one) => one === "book")).toHaveLength(4)
         fails = 1
@@ -76,7 +76,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* first.stop
         yield* Commands.approve("r", "ok")
         const second = yield* processOn(storage)
-        expect(yield* second.engine.join(w.definition, request)).toMatchObject({ _tag: "Finished", output: "a" })
+        expect(yield* second.engine.join(w.definition, request)).toMatchObject({ status: "finished", output: "a" })
         yield* second.stop
       }),
       store,
@@ -94,7 +94,7 @@ describe.each(stores)("on %s", (_, store) => {
         const handle = yield* w.start({}, { runId: "r" })
         yield* handle.cancel("four")
         yield* w.cancel("r")
-        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "cancelled", reason: "one" })
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "cancelled", reason: "one" })
         const events = yield* (yield* Storage).events("r")
         expect(events.filter(({ event }) => event._tag === "RunCancelled" || event._tag === "CancelRequested")).toHaveLength(2)
         // One that ended otherwise cannot be cancelled any more.
@@ -126,7 +126,7 @@ describe.each(stores)("on %s", (_, store) => {
         // Its lease is over.
         yield* TestClock.adjust("2 seconds")
         const settled = yield* Fiber.join(fiber)
-        expect(settled).toMatchObject({ _tag: "Cancelled", reason: "not again" })
+        expect(settled).toMatchObject({ status: "cancelled", reason: "not again" })
         yield* second.stop
       }),
       store,

@@ -26,7 +26,7 @@ describe.each(stores)("on %s", (_, store) => {
             ),
           )
           const result = yield* w.run({}, { runId: "r" })
-          expect(result).toMatchObject({ _tag: "failed", error: { _tag: "StepFailed", nodeId: "c" } })
+          expect(result).toMatchObject({ status: "failed", error: { _tag: "StepFailed", nodeId: "c" } })
           expect(done).toEqual(["a", "b"])
         }),
       ),
@@ -39,7 +39,7 @@ describe.each(stores)("on %s", (_, store) => {
           const w = workflow(($) => $.saga(step($, "a"), step($, "b"), step($, "c"), step($, "d", { fails: always })))
           const result = yield* w.run({}, { runId: "r" })
           expect(result).toMatchObject({
-            _tag: "failed",
+            status: "failed",
             error: { _tag: "StepFailed", nodeId: "d", error: { message: "d is no good" } },
           })
           expect(done).toEqual(["a", "b", "c", "d", "undo c 0", "undo b 0", "undo a 0"])
@@ -103,7 +103,7 @@ describe.each(stores)("on %s", (_, store) => {
             ),
           )
           const result = yield* passing("2 minutes", w.run({}, { runId: "r" }))
-          expect(result._tag).toBe("failed")
+          expect(result.status).toBe("failed")
           expect(done).toEqual(["a", "b", "undo slow", "undo a 0"])
         }),
       ),
@@ -212,7 +212,7 @@ describe.each(stores)("on %s", (_, store) => {
             ),
           )
           const result = yield* passing("2 minutes", w.run({}, { runId: "r" }))
-          expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "fails" } })
+          expect(result).toMatchObject({ status: "failed", error: { nodeId: "fails" } })
           expect(done).toEqual(["a", "undo a 0"])
         }),
       ),
@@ -226,7 +226,7 @@ describe.each(stores)("on %s", (_, store) => {
             $.saga(step($, "a"), $.step("slow", { output: Text, retry: false, timeout: "1 minute", run: () => Effect.never })),
           )
           const result = yield* passing("2 minutes", w.run({}, { runId: "r" }))
-          expect(result).toMatchObject({ _tag: "failed", error: { _tag: "StepTimedOut", nodeId: "slow" } })
+          expect(result).toMatchObject({ status: "failed", error: { _tag: "StepTimedOut", nodeId: "slow" } })
           expect(done).toEqual(["a", "undo a 0"])
         }),
       ),
@@ -249,7 +249,7 @@ describe.each(stores)("on %s", (_, store) => {
           const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
           yield* rest
           yield* w.cancel("r", "enough")
-          expect(yield* Fiber.join(fiber)).toEqual({ _tag: "cancelled", runId: "r", reason: "enough" })
+          expect(yield* Fiber.join(fiber)).toEqual({ status: "cancelled", runId: "r", reason: "enough" })
           expect(done).toEqual(["before", "a", "undo a 0"])
           const storage = yield* Storage
           const { run, nodes } = yield* storage.inspect("r")
@@ -264,9 +264,9 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           const { done, undoable: step } = journal()
           const w = workflow(($) => $.saga(step($, "a"), $.approval("ask", { request: () => ({ title: "?" }) }), step($, "b")))
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
           yield* Commands.cancel("r")
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "cancelled" })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "cancelled" })
           expect(done).toEqual(["a", "undo a 0"])
           yield* Commands.cancel("r")
         }),
@@ -321,7 +321,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* w.run({}, { runId: "r" })
           yield* Commands.cancel("r")
           const result = yield* w.run({}, { runId: "r" })
-          expect(result).toMatchObject({ _tag: "cancelled", uncompensated: [{ nodeId: "a", error: { message: "stuck" } }] })
+          expect(result).toMatchObject({ status: "cancelled", uncompensated: [{ nodeId: "a", error: { message: "stuck" } }] })
           expect(yield* w.run({}, { runId: "r" })).toEqual(result)
         }),
       ),
@@ -341,7 +341,7 @@ describe.each(stores)("on %s", (_, store) => {
             )
           })
           expect(yield* w.run({}, { runId: "r" })).toMatchObject({
-            _tag: "failed",
+            status: "failed",
             error: { _tag: "CompensationFailed", cause: { nodeId: "b" }, failed: [{ nodeId: "a" }] },
           })
         }),
@@ -402,7 +402,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect(done).toEqual(["undo c", "undo b"])
           yield* Fiber.interrupt(fiber)
           isStuck = false
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "fails" } })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "fails" } })
           expect(done).toEqual(["undo c", "undo b", "undo b", "undo a"])
         }),
       ),

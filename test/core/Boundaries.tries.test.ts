@@ -112,7 +112,7 @@ describe.each(stores)("on %s", (_, store) => {
           const w = workflow(($) =>
             $.tryCatch({ try: step($, "a", { fails: always }), finally: $.sequence(step($, "l1"), step($, "l2")) }),
           )
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "a" } })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "a" } })
           expect(done).toEqual(["a", "l1", "l2"])
         }),
       ),
@@ -235,7 +235,7 @@ describe.each(stores)("on %s", (_, store) => {
           const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
           yield* rest
           yield* Commands.cancel("r")
-          expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled" })
+          expect(yield* Fiber.join(fiber)).toMatchObject({ status: "cancelled" })
           expect(done).toEqual(["a", "last"])
         }),
       ),
@@ -284,7 +284,7 @@ describe.each(stores)("on %s", (_, store) => {
               }),
             ),
           )
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "b" } })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "b" } })
           isFixed = true
           yield* Commands.retryNode("r", "a")
           yield* passing("2 hours", w.execute({}, { runId: "r" }))
@@ -456,7 +456,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           yield* Fiber.interrupt(fiber)
           isStuck = false
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "a" } })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "a" } })
           expect(done).toEqual(["first", "a", "last after first", "last after first", "end"])
         }),
       ),
@@ -515,7 +515,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           yield* Fiber.interrupt(fiber)
           isStuck = false
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "c2" } })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "c2" } })
           expect(done).toEqual(["a", "c2", "undo a is no good of a", "undo a is no good of a"])
         }),
       ),
@@ -563,7 +563,7 @@ describe.each(stores)("on %s", (_, store) => {
               { failFast: true },
             ),
           )
-          expect((yield* passing("5 seconds", w.run({}, { runId: "r" })))._tag).toBe("failed")
+          expect((yield* passing("5 seconds", w.run({}, { runId: "r" }))).status).toBe("failed")
           expect(done).toEqual(["body", "last"])
           const storage = yield* Storage
           const { attempts } = yield* storage.inspect("r")

@@ -7,9 +7,9 @@ import type * as Codec from "@smithers/core/Codec"
 import type { Engine } from "@smithers/core/Engine"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import type * as Errors from "@smithers/core/Errors"
+import type { RunResult } from "@smithers/core/RunResult"
 import * as Smithers from "@smithers/core/Smithers"
 import type { LoggedEvent, Storage } from "@smithers/core/Storage"
-import type { RunResult } from "@smithers/core/Workflow"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -634,7 +634,7 @@ export const running = () => {
   is<typeof cancelled, Effect.Effect<void, RunError | Errors.RunEnded, Models | Engine>>()
 
   Effect.map(ran, (result) => {
-    switch (result._tag) {
+    switch (result.status) {
       case "finished":
         return is<typeof result.output, number>()
       case "failed":

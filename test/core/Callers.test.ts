@@ -76,7 +76,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           yield* TestClock.adjust(1)
           const ends = [yield* Fiber.join(one), yield* Fiber.join(other)]
-          expect(ends.map(({ _tag }) => _tag).sort()).toEqual(["failed", "finished"])
+          expect(ends.map(({ status }) => status).sort()).toEqual(["failed", "finished"])
         }),
       ),
     )

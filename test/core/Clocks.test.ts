@@ -140,7 +140,10 @@ describe("a clock that is set back by an hour", () => {
       yield* time.pass(5000)
       time.set(-hour)
       yield* time.pass(6000)
-      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "failed", error: { _tag: "StepTimedOut", limit: "heartbeatTimeout" } })
+      expect(yield* Fiber.join(fiber)).toMatchObject({
+        status: "failed",
+        error: { _tag: "StepTimedOut", limit: "heartbeatTimeout" },
+      })
     }),
   )
 

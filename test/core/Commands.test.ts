@@ -39,17 +39,17 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           yield* Commands.pause("r", { by: "ann" })
           yield* TestClock.adjust("5 minutes")
-          expect(yield* Fiber.join(fiber)).toEqual({ _tag: "paused", runId: "r" })
+          expect(yield* Fiber.join(fiber)).toEqual({ status: "paused", runId: "r" })
           expect(done).toEqual([])
           expect(yield* statusOf("r")).toBe("paused")
           const storage = yield* Storage
           expect((yield* storage.inspect("r")).nodes[0]).toMatchObject({ nodeId: "slow", status: "finished" })
           // Taken up it is paused still, also twice, and told once more.
           yield* Commands.pause("r")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("paused")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("paused")
           yield* Commands.unpause("r")
           yield* Commands.unpause("r")
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
           expect(done).toEqual(["next"])
           const log = (yield* storage.events("r")).map(({ event }) => event._tag)
           expect(log.filter((tag) => tag === "RunPaused" || tag === "RunUnpaused")).toEqual(["RunPaused", "RunUnpaused"])
@@ -86,15 +86,15 @@ describe.each(stores)("on %s", (_, store) => {
           yield* w.run({}, { runId: "r" })
           expect((yield* storage.due(1e9)).runs).toEqual([])
           yield* Commands.approve("r", "ask")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("paused")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("paused")
           expect(done).toEqual([])
           yield* Commands.unpause("r")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("finished")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("finished")
           yield* w.run({}, { runId: "other" })
           yield* Commands.pause("other")
           yield* w.run({}, { runId: "other" })
           yield* Commands.cancel("other")
-          expect((yield* w.run({}, { runId: "other" }))._tag).toBe("cancelled")
+          expect((yield* w.run({}, { runId: "other" })).status).toBe("cancelled")
         }),
       ),
     )
@@ -122,14 +122,14 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           yield* Commands.pause("r")
           yield* TestClock.adjust("5 minutes")
-          expect((yield* Fiber.join(fiber))._tag).toBe("paused")
+          expect((yield* Fiber.join(fiber)).status).toBe("paused")
           expect(yield* storage.runs({ parent: "r" })).toEqual([])
           yield* Commands.unpause("r")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-timer")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-timer")
           yield* Commands.pause("r")
           yield* w.run({}, { runId: "r" })
           yield* TestClock.adjust("1 day")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("paused")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("paused")
           yield* Commands.signal("r", "any")
           yield* w.run({}, { runId: "r" })
           expect((yield* storage.waits({ runId: "r" })).map(({ nodeId }) => nodeId)).toEqual(["nap"])
@@ -170,7 +170,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* w.run({}, { runId: "r" })
           expect(done).toEqual(["a", "b", "c", "d"])
           yield* Commands.retryNode("r", "b")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
           expect(done).toEqual(["a", "b", "c", "d", "b", "d"])
           const storage = yield* Storage
           const state = yield* storage.load("r")
@@ -185,13 +185,13 @@ describe.each(stores)("on %s", (_, store) => {
           const { done, step } = counting()
           let isFixed = false
           const w = workflow(($) => $.sequence(step($, "a"), step($, "b", { fails: () => !isFixed })))
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
           isFixed = true
           yield* Commands.retryNode("r", "b")
           expect(yield* statusOf("r")).toBe("suspended")
           const storage = yield* Storage
           expect((yield* storage.due(0)).runs.map(({ runId }) => runId)).toEqual(["r"])
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("finished")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("finished")
           expect(done).toEqual(["a", "b", "b"])
         }),
       ),
@@ -293,7 +293,7 @@ describe.each(stores)("on %s", (_, store) => {
           const refused = yield* Effect.flip(Commands.retryNode("r", "b"))
           expect(refused.message).toContain(`being undone ("a~compensate"): run the node again once the run has ended`)
           release?.()
-          expect((yield* Fiber.join(fiber))._tag).toBe("failed")
+          expect((yield* Fiber.join(fiber)).status).toBe("failed")
           expect(yield* Effect.flip(Commands.retryNode("r", "a~compensate"))).toMatchObject({ _tag: "InvalidCommand" })
         }),
       ),
@@ -318,7 +318,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect(done).toEqual(["a", "b", "undo a"])
           fails = false
           yield* Commands.retryNode("r", "saga")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
           expect(done).toEqual(["a", "b", "undo a", "a", "b"])
         }),
       ),
@@ -375,7 +375,7 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           const { w, done } = gated(true)
           expect(yield* w.run({}, { runId: "r" })).toMatchObject({
-            _tag: "waiting-approval",
+            status: "waiting-approval",
             waits: [{ nodeId: "deploy", kind: "approval" }],
           })
           const storage = yield* Storage
@@ -412,7 +412,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* TestClock.adjust("2 minutes")
           expect(attempts).toBe(2)
           yield* Fiber.interrupt(fiber)
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: 3 })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: 3 })
         }),
       ),
     )
@@ -424,12 +424,12 @@ describe.each(stores)("on %s", (_, store) => {
           yield* failing.w.run({}, { runId: "fail" })
           yield* Commands.deny("fail", "deploy", { note: "not on a Friday" })
           const result = yield* failing.w.run({}, { runId: "fail" })
-          expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "deploy", error: { name: "ApprovalDenied" } } })
-          expect(result._tag === "failed" && result.error.message).toContain("not on a Friday")
+          expect(result).toMatchObject({ status: "failed", error: { nodeId: "deploy", error: { name: "ApprovalDenied" } } })
+          expect(result.status === "failed" && result.error.message).toContain("not on a Friday")
           const skipping = gated({ onDeny: "skip" })
           yield* skipping.w.run({}, { runId: "skip" })
           yield* TestClock.adjust("1 day")
-          expect(yield* skipping.w.run({}, { runId: "skip" })).toMatchObject({ _tag: "finished", output: "after undefined" })
+          expect(yield* skipping.w.run({}, { runId: "skip" })).toMatchObject({ status: "finished", output: "after undefined" })
           expect(skipping.done).toEqual(["plan"])
         }),
       ),
@@ -452,10 +452,10 @@ describe.each(stores)("on %s", (_, store) => {
           })
           yield* w.run({}, { runId: "r" })
           yield* Commands.approve("r", "release")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
           isBroken = false
           yield* Commands.retryNode("r", "diff")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
           const storage = yield* Storage
           expect(yield* storage.waits({ runId: "r" })).toMatchObject([{ request: { title: "Release 2?" } }])
           yield* Commands.approve("r", "release")
@@ -470,11 +470,11 @@ describe.each(stores)("on %s", (_, store) => {
           yield* gated({}, "1").w.run({}, { runId: "r" })
           yield* Commands.approve("r", "deploy")
           const changed = gated({}, "2").w
-          expect((yield* changed.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+          expect((yield* changed.run({}, { runId: "r" })).status).toBe("waiting-approval")
           const storage = yield* Storage
           expect(yield* storage.waits({})).toMatchObject([{ request: { title: "Deploy 2?", summary: "plan 1" }, approved: null }])
           yield* Commands.approve("r", "deploy")
-          expect((yield* changed.run({}, { runId: "r" }))._tag).toBe("finished")
+          expect((yield* changed.run({}, { runId: "r" })).status).toBe("finished")
         }),
       ),
     )
@@ -506,7 +506,7 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           const { w, heard } = listening()
           const first = yield* Smithers.signalWithStart(w, {}, { runId: "r", signal: "order", payload: "one", id: "1" })
-          expect((yield* first.waiting)._tag).toBe("waiting-event")
+          expect((yield* first.waiting).status).toBe("waiting-event")
           expect(heard).toEqual(["one"])
           yield* Smithers.signalWithStart(w, {}, { runId: "r", signal: "order", payload: "one", id: "1" })
           yield* rest
@@ -544,8 +544,8 @@ describe.each(stores)("on %s", (_, store) => {
         const { step } = counting()
         const w = workflow(($) => step($, "a"))
         const handle = yield* w.start({}, { runId: "r" })
-        expect(yield* handle.waiting).toMatchObject({ _tag: "finished", output: "a 1" })
-        expect(yield* (yield* w.start({}, { runId: "r" })).waiting).toMatchObject({ _tag: "finished" })
+        expect(yield* handle.waiting).toMatchObject({ status: "finished", output: "a 1" })
+        expect(yield* (yield* w.start({}, { runId: "r" })).waiting).toMatchObject({ status: "finished" })
       }),
     ),
   )
@@ -567,14 +567,14 @@ describe.each(stores)("on %s", (_, store) => {
         yield* rest
         release?.(Effect.succeed("done"))
         yield* Commands.cancel("late")
-        expect(yield* Fiber.join(late)).toMatchObject({ _tag: "finished", output: "done" })
+        expect(yield* Fiber.join(late)).toMatchObject({ status: "finished", output: "done" })
         expect(yield* Effect.flip(Commands.cancel("late"))).toMatchObject({ _tag: "RunEnded" })
         const early = yield* Effect.fork(w.run({}, { runId: "early" }))
         yield* rest
         yield* Commands.cancel("early")
         yield* rest
         release?.(Effect.succeed("done"))
-        expect(yield* Fiber.join(early)).toMatchObject({ _tag: "cancelled" })
+        expect(yield* Fiber.join(early)).toMatchObject({ status: "cancelled" })
         const log = (yield* (yield* Storage).events("early")).map(({ event }) => event._tag)
         expect(log.slice(-3)).toEqual(["CancelRequested", "AttemptInterrupted", "RunCancelled"])
       }),

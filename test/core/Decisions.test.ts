@@ -170,10 +170,10 @@ describe.each(stores)("on %s", (_, layer) => {
           // They looked at A when they decided.
           const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, digest: shown?.digest as string } as const
           yield* storage.deliverResponse({ id: "d", runId: "r", at: yield* Millis.now, command })
-          expect(yield* about("B").run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+          expect(yield* about("B").run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
           expect(yield* waits).toMatchObject([{ request: { title: "B" }, approved: null }])
           yield* Commands.approve("r", "ok")
-          expect(yield* about("B").run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+          expect(yield* about("B").run({}, { runId: "r" })).toMatchObject({ status: "finished" })
         }),
       ),
     )
@@ -246,7 +246,7 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* a.run({}, { runId: "r" })
           const refused = yield* Effect.flip(b.signalWithStart({}, { runId: "r", signal: "s", payload: "for b" }))
           expect(refused).toMatchObject({ _tag: "WorkflowMismatch", runId: "r", workflow: "b", stored: "a" })
-          expect(yield* a.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-event" })
+          expect(yield* a.run({}, { runId: "r" })).toMatchObject({ status: "waiting-event" })
         }),
       ),
     )
@@ -258,7 +258,7 @@ describe.each(stores)("on %s", (_, layer) => {
             workflow.build(($) => $.signal("in", { name, payload: Text, correlation: () => order }))
           yield* named("payed", "1").run({}, { runId: "r" })
           yield* Commands.signal("r", "paid", { payload: "x", correlation: "2" })
-          expect(yield* named("paid", "1").run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-event" })
+          expect(yield* named("paid", "1").run({}, { runId: "r" })).toMatchObject({ status: "waiting-event" })
           expect(yield* waits).toMatchObject([{ name: "paid", correlation: "1" }])
           expect(yield* named("paid", "2").run({}, { runId: "r" })).toMatchObject({ output: "x" })
         }),
@@ -284,7 +284,7 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* Commands.signal("r", "s", { payload: "text" })
           yield* Commands.signal("r", "s", { payload: 1 })
           yield* Commands.signal("r", "s", { payload: 2, correlation: "c" })
-          expect(yield* pair(3).run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-event", waits: [{ nodeId: "c" }] })
+          expect(yield* pair(3).run({}, { runId: "r" })).toMatchObject({ status: "waiting-event", waits: [{ nodeId: "c" }] })
           expect(yield* pair(1).run({}, { runId: "r" })).toMatchObject({ output: [1, "text", 2] })
         }),
       ),
@@ -296,7 +296,7 @@ describe.each(stores)("on %s", (_, layer) => {
           const signal = workflow.build(($) => $.signal("x", { name: "s", payload: Text }))
           const timer = workflow.build(($) => $.timer("x", { duration: "1 hour" }))
           yield* signal.run({}, { runId: "r" })
-          expect(yield* timer.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-timer" })
+          expect(yield* timer.run({}, { runId: "r" })).toMatchObject({ status: "waiting-timer" })
           const fiber = yield* Effect.fork(timer.execute({}, { runId: "r" }))
           yield* pass("1 hour")
           yield* Fiber.join(fiber)

@@ -27,12 +27,12 @@ describe.each(stores)("on %s", (_, store) => {
         const w = workflow(($) => $.saga(undoable($, "book"), $.approval("ok", ask), step($, "pay")))
         yield* w.run({}, { runId: "r" })
         yield* Commands.deny("r", "ok", { by: "ann" })
-        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "ok" } })
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "ok" } })
         const [did, before] = [[...done], yield* nodesOf("r")]
         expect(did).toEqual(["book", "undo book 0"])
         for (let times = 0; times < 2; times++) {
           expect(yield* w.run({}, resumed)).toMatchObject({
-            _tag: "failed",
+            status: "failed",
             error: { nodeId: "ok", error: { message: "denied by ann" } },
           })
           expect(done).toEqual(did)
@@ -40,7 +40,7 @@ describe.each(stores)("on %s", (_, store) => {
         }
         yield* TestClock.adjust("1 second")
         yield* Commands.retryNode("r", "ok")
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
         expect(done.slice(2)).toEqual(["book"])
         yield* Commands.approve("r", "ok")
         expect(yield* w.execute({}, { runId: "r" })).toBe("pay")
@@ -56,11 +56,11 @@ describe.each(stores)("on %s", (_, store) => {
         const w = workflow(($) => $.sequence(step($, "build"), $.step("deploy", gated)))
         yield* w.run({}, { runId: "r" })
         yield* Commands.deny("r", "deploy")
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
-        expect((yield* w.run({}, resumed))._tag).toBe("failed")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
+        expect((yield* w.run({}, resumed)).status).toBe("failed")
         yield* TestClock.adjust("1 second")
         yield* Commands.retryNode("r", "deploy")
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
         yield* Commands.approve("r", "deploy")
         expect(yield* w.execute({}, { runId: "r" })).toBe("deployed")
         expect(done).toEqual(["build"])
@@ -79,22 +79,22 @@ describe.each(stores)("on %s", (_, store) => {
         })
         const denied = Effect.gen(function* () {
           yield* Commands.deny("r", "ok")
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
         })
         yield* w.run({}, { runId: "r" })
         yield* denied
         yield* TestClock.adjust("1 second")
         yield* Commands.retryNode("r", "aside")
-        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "ok" } })
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "ok" } })
         yield* TestClock.adjust("1 second")
         yield* Commands.retryNode("r", "gate")
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
         yield* denied
         yield* TestClock.adjust("1 second")
         yield* Commands.retryNode("r", "diff")
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
         yield* Commands.approve("r", "ok")
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("finished")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("finished")
       }),
     ),
   )
@@ -115,7 +115,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* Commands.deny("r", "caught")
         yield* w.run({}, { runId: "r" })
         yield* Commands.deny("r", "left")
-        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "last" } })
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "last" } })
         isBroken = false
         expect(yield* w.execute({}, resumed)).toBe("last")
       }),
@@ -134,12 +134,12 @@ describe.each(stores)("on %s", (_, store) => {
         const first = yield* processOn(storage)
         yield* first.engine.joinUntilIdle(asking.definition, request)
         yield* Commands.deny("r", "ok")
-        expect((yield* first.engine.joinUntilIdle(asking.definition, request))._tag).toBe("Failed")
+        expect((yield* first.engine.joinUntilIdle(asking.definition, request)).status).toBe("failed")
         yield* first.stop
         const second = yield* processOn(storage)
-        expect((yield* second.engine.joinUntilIdle(asking.definition, request))._tag).toBe("Failed")
+        expect((yield* second.engine.joinUntilIdle(asking.definition, request)).status).toBe("failed")
         const edited = workflow(($) => $.sequence($.step("ok", gated), step($, "last")))
-        expect(yield* second.engine.joinUntilIdle(edited.definition, request)).toMatchObject({ _tag: "Finished", output: "last" })
+        expect(yield* second.engine.joinUntilIdle(edited.definition, request)).toMatchObject({ status: "finished", output: "last" })
         yield* second.stop
       }),
       store,
@@ -153,11 +153,11 @@ describe.each(stores)("on %s", (_, store) => {
         const w = workflow(($) => $.subflow("sub", { workflow: child, input: () => ({}) }))
         yield* w.run({}, { runId: "r" })
         yield* Commands.deny("r~sub~0", "ok")
-        expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
-        expect((yield* w.run({}, resumed))._tag).toBe("failed")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
+        expect((yield* w.run({}, resumed)).status).toBe("failed")
         yield* TestClock.adjust("1 second")
         yield* Commands.retryNode("r~sub~0", "ok")
-        expect((yield* w.run({}, resumed))._tag).toBe("waiting-approval")
+        expect((yield* w.run({}, resumed)).status).toBe("waiting-approval")
         yield* Commands.approve("r~sub~0", "ok")
         expect(Either.isRight(yield* Effect.either(w.execute({}, { runId: "r" })))).toBe(true)
       }),

@@ -49,6 +49,6 @@ describe.each(runtimes)(`on %s${node === null ? " (on Node skipped: there is non
   })
 
   it("a plan that is drawn, of sequences in 8,000 levels, is scheduled", { timeout }, async () => {
-    expect(await run("drawn", 8000)).toEqual({ outcome: "Finished" })
+    expect(await run("drawn", 8000)).toEqual({ outcome: "finished" })
   })
 })

@@ -100,7 +100,7 @@ describe("Engine", () => {
       const fiber = yield* second.run(workflow.run({}, { runId: "r" }))
       for (let count = 0; count < 40; count++) yield* pass("200 millis")
       expect(starts).toEqual([0, 1, 2, 4, 7])
-      expect((yield* Fiber.join(fiber))._tag).toBe("failed")
+      expect((yield* Fiber.join(fiber)).status).toBe("failed")
     }),
   )
 
@@ -166,7 +166,7 @@ describe("Engine", () => {
       const fiber = yield* last.run(workflow.run({}, { runId: "r", onFailed: "resume" }))
       yield* rest
       expect(yield* Fiber.join(fiber)).toMatchObject({
-        _tag: "failed",
+        status: "failed",
         error: { _tag: "CrashLoop", nodeId: "deadly", interruptions: 5 },
       })
       expect(attempts).toBe(5)
@@ -264,7 +264,7 @@ describe("Engine", () => {
       const cancelling = yield* second.run(workflow.cancel("r", "changed my mind"))
       for (let step = 0; step < 5; step++) yield* pass("1 second")
       yield* Fiber.join(cancelling)
-      expect(yield* Fiber.join(running)).toEqual({ _tag: "cancelled", runId: "r", reason: "changed my mind" })
+      expect(yield* Fiber.join(running)).toEqual({ status: "cancelled", runId: "r", reason: "changed my mind" })
       expect(isAborted).toBe(true)
       expect((yield* storage.inspect("r")).attempts).toMatchObject([{ status: "interrupted" }])
     }),
@@ -297,7 +297,7 @@ describe("Engine", () => {
       yield* saga.cancel("saga")
       expect(undone).toEqual(["a"])
       // It can be taken back, as any.
-      expect(yield* plain.run({}, { runId: "plain" })).toMatchObject({ _tag: "cancelled" })
+      expect(yield* plain.run({}, { runId: "plain" })).toMatchObject({ status: "cancelled" })
     }).pipe(Effect.provide(Smithers.memory)),
   )
 
@@ -507,7 +507,7 @@ describe("a loop whose passes run nothing", () => {
       yield* settled("some passes are over", () => Effect.orElseSucceed(isUnderWay, () => false))
       const cancelling = yield* process.run(workflow.cancel("r", "enough"))
       yield* Fiber.join(cancelling)
-      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled", reason: "enough" })
+      expect(yield* Fiber.join(fiber)).toMatchObject({ status: "cancelled", reason: "enough" })
     }),
   )
 })

@@ -48,7 +48,7 @@ describe("a store that fails for a moment", () => {
       expect(yield* Effect.flip(asking.run({}, { runId: "r" }))).toMatchObject({ _tag: "StoreBusy" })
       faults.inbox = undefined
       expect((yield* storage.inspect("r")).run).toMatchObject({ owner: null, leaseUntil: null })
-      expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+      expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
       expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting-approval", owner: null })
     }).pipe(Effect.provide(on(storage)))
   })
@@ -73,7 +73,7 @@ describe("a store that fails for a moment", () => {
       yield* Commands.approve("r", "ok")
       yield* refused
       expect((yield* storage.due(0)).runs).toMatchObject([{ runId: "r" }])
-      expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+      expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
     }).pipe(Effect.provide(on(storage)))
   })
 

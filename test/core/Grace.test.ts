@@ -52,7 +52,7 @@ describe("an async step that is interrupted", () => {
       const running = yield* Effect.fork(workflow.run({}, { runId: "r" }))
       yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => log.length > 0 })
       yield* workflow.cancel("r")
-      expect(yield* Fiber.join(running)).toMatchObject({ _tag: "cancelled" })
+      expect(yield* Fiber.join(running)).toMatchObject({ status: "cancelled" })
       expect(log).toEqual(["begun 1", "over 1", "undone"])
     }).pipe(Effect.provide(store()))
   })

@@ -40,7 +40,7 @@ describe.each(stores)("on %s", (_, store) => {
           const begun: Array<string> = []
           const w = workflow(($) => flaky($, "calls", "10 minutes", begun))
           const wait = { nodeId: "calls", iteration: 0, kind: "retry", deadline: minutes(10) }
-          expect(yield* w.run({}, { runId: "r" })).toEqual({ _tag: "waiting-timer", runId: "r", waits: [wait] })
+          expect(yield* w.run({}, { runId: "r" })).toEqual({ status: "waiting-timer", runId: "r", waits: [wait] })
           const storage = yield* Storage
           expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting-timer", owner: null })
           expect(yield* storage.waits({})).toMatchObject([{ ...wait, runId: "r", status: "open", since: 0 }])
@@ -50,10 +50,10 @@ describe.each(stores)("on %s", (_, store) => {
           expect((yield* dueAt(minutes(10))).runs).toMatchObject([{ runId: "r", deaths: 0 }])
 
           yield* TestClock.adjust("4 minutes")
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-timer", waits: [wait] })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "waiting-timer", waits: [wait] })
           expect(begun).toEqual(["calls 1"])
           yield* TestClock.adjust("6 minutes")
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: "done" })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: "done" })
           expect(begun).toEqual(["calls 1", "calls 2"])
           expect(yield* storage.waits({ all: true })).toEqual([])
         }),
@@ -66,7 +66,7 @@ describe.each(stores)("on %s", (_, store) => {
           const w = workflow(($) => $.parallel(flaky($, "slow", "3 hours"), flaky($, "fast", "1 hour")))
           const result = yield* w.run({}, { runId: "r" })
           const wait = (nodeId: string, hours: number) => ({ nodeId, iteration: 0, kind: "retry", deadline: minutes(60 * hours) })
-          expect(result).toMatchObject({ _tag: "waiting-timer", waits: [wait("slow", 3), wait("fast", 1)] })
+          expect(result).toMatchObject({ status: "waiting-timer", waits: [wait("slow", 3), wait("fast", 1)] })
           expect(yield* dueAt(1)).toMatchObject({ runs: [], nextAt: minutes(60) })
         }),
       ),
@@ -78,7 +78,7 @@ describe.each(stores)("on %s", (_, store) => {
           const short = workflow(($) => flaky($, "calls", "9 seconds"))
           const running = yield* Effect.fork(short.run({}, { runId: "short" }))
           yield* TestClock.adjust("9 seconds")
-          expect(yield* Fiber.join(running)).toMatchObject({ _tag: "finished" })
+          expect(yield* Fiber.join(running)).toMatchObject({ status: "finished" })
 
           const beside = workflow(($) =>
             $.parallel(flaky($, "calls", "1 hour"), $.step("works", { output: Text, run: () => Effect.never })),
@@ -97,12 +97,12 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           const w = workflow(($) => $.parallel(flaky($, "calls", "1 hour"), $.approval("ask", { request: () => ({ title: "?" }) })))
           expect(yield* w.run({}, { runId: "r" })).toMatchObject({
-            _tag: "waiting-approval",
+            status: "waiting-approval",
             waits: [{ kind: "retry" }, { kind: "approval" }],
           })
           yield* Commands.approve("r", "ask")
           expect((yield* dueAt(1)).runs).toHaveLength(1)
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-timer", waits: [{ nodeId: "calls" }] })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "waiting-timer", waits: [{ nodeId: "calls" }] })
         }),
       ),
     )
@@ -113,19 +113,19 @@ describe.each(stores)("on %s", (_, store) => {
           const w = workflow(($) => flaky($, "calls", "1 hour"))
           yield* w.run({}, { runId: "paused" })
           yield* Commands.pause("paused")
-          expect(yield* w.run({}, { runId: "paused" })).toMatchObject({ _tag: "paused" })
+          expect(yield* w.run({}, { runId: "paused" })).toMatchObject({ status: "paused" })
           expect((yield* dueAt(minutes(70))).runs).toEqual([])
 
           const cancelled = workflow(($) => flaky($, "calls", "1 hour"))
           yield* cancelled.run({}, { runId: "cancelled" })
           yield* Commands.cancel("cancelled")
-          expect(yield* cancelled.run({}, { runId: "cancelled" })).toMatchObject({ _tag: "cancelled" })
+          expect(yield* cancelled.run({}, { runId: "cancelled" })).toMatchObject({ status: "cancelled" })
           expect((yield* dueAt(minutes(70))).runs).toEqual([])
 
           const again = workflow(($) => flaky($, "calls", "1 hour"))
           yield* again.run({}, { runId: "again" })
           yield* Commands.retryNode("again", "calls")
-          expect(yield* again.run({}, { runId: "again" })).toMatchObject({ _tag: "finished" })
+          expect(yield* again.run({}, { runId: "again" })).toMatchObject({ status: "finished" })
         }),
       ),
     )
@@ -139,9 +139,9 @@ describe.each(stores)("on %s", (_, store) => {
             { nodeId: "inner", kind: "subflow" },
             { nodeId: "calls", kind: "retry", deadline: minutes(60) },
           ]
-          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-timer", waits })
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ status: "waiting-timer", waits })
           yield* TestClock.adjust("1 hour")
-          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: "done" })
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: "done" })
         }),
       ),
     )
@@ -159,17 +159,17 @@ describe.each(stores)("on %s", (_, store) => {
         maxConcurrent: 4,
       }).pipe(Effect.provideService(Storage, storage), Effect.provideService(Engine.Engine, engine), Scope.extend(scope))
       const settled: Array<string> = []
-      supervisor.actions((action) => action._tag === "Settled" && settled.push(`${action.runId} ${action.how}`))
+      supervisor.actions((action) => action._tag === "Settled" && settled.push(`${action.runId} ${action.status}`))
       const provided = Effect.provideService(Engine.Engine, engine)
       yield* Effect.forEach([1, 2, 3, 4], (index) => provided(calls.run({}, { runId: `calls-${index}` })))
       yield* provided(naps.run({}, { runId: "naps" }))
       yield* rest
       yield* TestClock.adjust("1 minute")
       yield* rest
-      expect(settled).toEqual(["naps Finished"])
+      expect(settled).toEqual(["naps finished"])
       yield* TestClock.adjust("9 minutes")
       yield* rest
-      expect(settled.slice(1).sort()).toEqual([1, 2, 3, 4].map((index) => `calls-${index} Finished`))
+      expect(settled.slice(1).sort()).toEqual([1, 2, 3, 4].map((index) => `calls-${index} finished`))
     }).pipe(Effect.provide(Layer.fresh(store))),
   )
 })

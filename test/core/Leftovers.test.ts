@@ -31,7 +31,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* w.cancel("r", "no need")
         const cancelled = { reason: "no need", uncompensated: [left] }
         for (let times = 0; times < 2; times++) {
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "cancelled", ...cancelled })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "cancelled", ...cancelled })
           const error = yield* Effect.flip(w.execute({}, { runId: "r" }))
           expect(error).toMatchObject({ _tag: "RunCancelled", ...cancelled })
           expect(error.message).toBe(
@@ -53,7 +53,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* w.run({}, { runId: "r" })
         yield* w.cancel("r")
         const result = yield* w.run({}, { runId: "r" })
-        expect(result).toMatchObject({ _tag: "cancelled", uncompensated: [{ runId: "r~sub~0~in~0", ...left }] })
+        expect(result).toMatchObject({ status: "cancelled", uncompensated: [{ runId: "r~sub~0~in~0", ...left }] })
         expect((yield* Effect.flip(w.execute({}, { runId: "r" }))).message).toContain(
           'This could not be undone: "book" of run "r~sub~0~in~0" (Error: the hotel does not answer).',
         )
@@ -70,8 +70,48 @@ describe.each(stores)("on %s", (_, store) => {
         yield* w.run({}, { runId: "r" })
         yield* Commands.deny("r~sub~0", "ok")
         const result = yield* w.run({}, { runId: "r" })
-        expect(result).toMatchObject({ _tag: "failed" })
+        expect(result).toMatchObject({ status: "failed", uncompensated: [{ runId: "r~sub~0", ...left }] })
         expect(JSON.stringify(result)).toContain("This could not be undone")
+      }),
+    ),
+  )
+
+  it.effect("a run that has failed, or finished since it caught that, names it in its result, also when it is asked again", () =>
+    on(
+      Effect.gen(function* () {
+        const { step, undoable } = journal()
+        const undo = () => {
+          throw new Error("the hotel does not answer")
+        }
+        const failing = workflow(($) => $.saga(undoable($, "book", { undo }), step($, "pay", { fails: () => true })), "failing")
+        const catching = workflow(
+          ($) =>
+            $.tryCatch({
+              try: $.saga(undoable($, "book", { undo }), step($, "pay", { fails: () => true })),
+              catch: () => "by hand",
+            }),
+          "catching",
+        )
+        for (let times = 0; times < 2; times++) {
+          const failed = yield* failing.run({}, { runId: "f" })
+          expect(failed).toMatchObject({ status: "failed", error: { _tag: "CompensationFailed" }, uncompensated: [left] })
+          const caught = yield* catching.run({}, { runId: "c" })
+          expect(caught).toMatchObject({ status: "finished", output: "by hand", uncompensated: [left] })
+        }
+      }),
+    ),
+  )
+
+  it.effect("a run that could undo all of it says nothing of it", () =>
+    on(
+      Effect.gen(function* () {
+        const { step, undoable } = journal()
+        const w = workflow(($) => $.saga(undoable($, "book"), step($, "pay", { fails: () => true })))
+        for (let times = 0; times < 2; times++) {
+          const result = yield* w.run({}, { runId: "r" })
+          expect(result).toMatchObject({ status: "failed", error: { _tag: "StepFailed" } })
+          expect(result).not.toHaveProperty("uncompensated")
+        }
       }),
     ),
   )

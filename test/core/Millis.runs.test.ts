@@ -140,7 +140,7 @@ describe.each(stores)("on %s", (_, store) => {
         const storage = yield* Storage
         for (const times of [1, 2]) {
           expect(yield* flow.run({}, { runId: "r", onFailed: "resume" })).toMatchObject({
-            _tag: "failed",
+            status: "failed",
             error: {
               _tag: "StepFailed",
               nodeId: "work",
@@ -171,7 +171,7 @@ describe.each(stores)("on %s", (_, store) => {
           )
           for (let time = 0; time < 2; time++)
             expect(yield* flow.run({}, { runId: "r" })).toMatchObject({
-              _tag: "failed",
+              status: "failed",
               error: {
                 nodeId: "nap",
                 error: { name: "InvalidRequest", message: expect.stringContaining(`"until" gave ${until}`) },
@@ -193,7 +193,7 @@ describe.each(stores)("on %s", (_, store) => {
           ),
         )
         expect(yield* flow.run({}, { runId: "r" })).toMatchObject({
-          _tag: "waiting-event",
+          status: "waiting-event",
           waits: [
             { nodeId: "nap", deadline: 8.64e15 },
             { nodeId: "it", deadline: 8.64e15 },

@@ -55,7 +55,7 @@ describe.each(stores)("on %s", (_, store) => {
           const w = asking()
           yield* paused(w)
           expect(yield* w.run({}, { runId: "r" })).toMatchObject({
-            _tag: "waiting-approval",
+            status: "waiting-approval",
             waits: [{ deadline: minutes(60 + 24 * 60) }],
           })
           expect(yield* deadline).toBe(minutes(60 + 24 * 60))

@@ -69,8 +69,8 @@ describe.each(stores)("the same execute, on %s, after the input schema has gaine
             ),
           )
         const ran: Array<string> = []
-        expect((yield* build(before, ran).run(given as never, { runId: "r" }))._tag).toBe("waiting-event")
-        expect((yield* build(after, ran).run(given as never, { runId: "r" }))._tag).toBe("waiting-event")
+        expect((yield* build(before, ran).run(given as never, { runId: "r" })).status).toBe("waiting-event")
+        expect((yield* build(after, ran).run(given as never, { runId: "r" })).status).toBe("waiting-event")
         yield* Smithers.signal("r", "go", { payload: 1 })
         expect(yield* build(after, ran).execute(given as never, { runId: "r" })).toBe("b")
         expect(yield* build(after, ran).execute(given as never, { runId: "r" })).toBe("b")
@@ -173,9 +173,9 @@ describe.each(stores)("a finished run that is asked again, on %s, after the work
           Option.some(1),
           undefined,
         ])
-        expect(yield* other.run({ a: "x" }, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        expect(yield* other.run({ a: "x" }, { runId: "r" })).toMatchObject({ status: "finished" })
         const handle = yield* other.start({ a: "x" }, { runId: "r" })
-        expect(yield* handle.result).toMatchObject({ _tag: "finished" })
+        expect(yield* handle.result).toMatchObject({ status: "finished" })
         const events = yield* Effect.flatMap(Storage, (storage) => storage.events("r"))
         expect(events.filter(({ event }) => event._tag === "RunResumed" || event._tag === "PlanChanged")).toEqual([])
       }),

@@ -86,7 +86,7 @@ describe.each(stores)("on %s", (_, layer) => {
         yield* ask.run({}, { runId: "r" })
         const first = yield* asked()
         yield* Commands.deny("r", "ok", { by: "ann" })
-        expect(yield* ask.run({}, { runId: "r" })).toMatchObject({ _tag: "failed" })
+        expect(yield* ask.run({}, { runId: "r" })).toMatchObject({ status: "failed" })
         yield* Commands.retryNode("r", "ok")
         yield* ask.run({}, { runId: "r" })
         const second = yield* asked()
@@ -113,7 +113,7 @@ describe.each(stores)("on %s", (_, layer) => {
         const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, asked: number, digest: digest ?? "" } as const
         yield* storage.deliverResponse({ id: "stale", runId: "r", at: third.since as never, command })
         expect(yield* asked()).toMatchObject({ isAnswered: false })
-        expect(yield* about("Ship it?").run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+        expect(yield* about("Ship it?").run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
       }),
     ),
   )
@@ -153,7 +153,7 @@ describe.each(stores)("on %s", (_, layer) => {
           by: "ann",
           at: 0,
         })
-        expect(yield* ask.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+        expect(yield* ask.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
         const refused = yield* asked("count")
         expect(refused).toMatchObject({ requestId, isAnswered: false, refusals: 1, refused: [expect.stringContaining("is odd")] })
         // The same person may say the same again, and others something else.

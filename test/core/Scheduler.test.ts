@@ -29,8 +29,8 @@ import { rest } from "./simulation/VirtualClock.ts"
 
 const { make } = Stepper
 const steps = (...ids: ReadonlyArray<string>): ReadonlyArray<Plan.Step> => ids.map((id) => step(id))
-const finished = { _tag: "Finished" }
-const failedAt = (nodeId: string, iteration = 0) => ({ _tag: "Failed", nodeId, iteration, reason: { _tag: "Error" } })
+const finished = { status: "finished" }
+const failedAt = (nodeId: string, iteration = 0) => ({ status: "failed", nodeId, iteration, reason: { _tag: "Error" } })
 
 describe("what starts", () => {
   it("in a sequence, is one child after the other", () => {
@@ -102,7 +102,7 @@ describe("what starts", () => {
     const run = make(sequence(...steps("a", "b")))
     run.frame()
     expect(run.frame({ _tag: "CancelRequested" }).started).toEqual([])
-    expect(run.succeed("a")).toMatchObject({ started: [], outcome: { _tag: "Cancelled" } })
+    expect(run.succeed("a")).toMatchObject({ started: [], outcome: { status: "cancelled" } })
   })
 
   it("in an empty sequence or parallel is nothing, and it is done at once", () => {
@@ -464,7 +464,7 @@ describe("a loop", () => {
     const run = make(loop("l", step("a"), { maxIterations: 2, onMaxReached: "fail" }))
     run.frame()
     run.succeed("a")
-    const outcome = { _tag: "Failed", nodeId: "l", iteration: 0, reason: { _tag: "LoopLimit", maxIterations: 2 } }
+    const outcome = { status: "failed", nodeId: "l", iteration: 0, reason: { _tag: "LoopLimit", maxIterations: 2 } }
     expect(run.succeed("a").outcome).toEqual(outcome)
     expect(run.restart().outcome).toEqual(outcome)
   })
@@ -838,7 +838,7 @@ describe("a plan that changes while it runs", () => {
       expect(run.changes()).toEqual([{ _tag: "PlanChanged", mounted: ["b", "c"], unmounted: [], changed: [] }])
       yield* run.end("b")
       yield* run.end("c")
-      expect(yield* Fiber.join(run.fiber)).toEqual({ _tag: "Finished", output: "c!" })
+      expect(yield* Fiber.join(run.fiber)).toEqual({ status: "finished", runId: "r", output: "c!" })
     }),
   )
 
@@ -854,7 +854,7 @@ describe("a plan that changes while it runs", () => {
       yield* run.end("d")
       expect(run.fiber.unsafePoll()).toBeNull()
       yield* run.end("b")
-      expect(yield* Fiber.join(run.fiber)).toEqual({ _tag: "Finished", output: "d!" })
+      expect(yield* Fiber.join(run.fiber)).toEqual({ status: "finished", runId: "r", output: "d!" })
       const state = yield* run.storage.load("r")
       expect(RunState.step(state, "b", 0)).toMatchObject({ status: "finished", output: "b!" })
       expect(run.begun).toEqual(["a", "b", "d"])
@@ -874,7 +874,7 @@ describe("a plan that changes while it runs", () => {
       expect(run.begun).toEqual(["a", "b", "c", "e", "d"])
       yield* run.end("d")
       yield* run.end("e")
-      expect(yield* Fiber.join(run.fiber)).toEqual({ _tag: "Finished", output: ["a!", "b!", "d!", "e!"] })
+      expect(yield* Fiber.join(run.fiber)).toEqual({ status: "finished", runId: "r", output: ["a!", "b!", "d!", "e!"] })
     }),
   )
 
@@ -890,7 +890,7 @@ describe("a plan that changes while it runs", () => {
       yield* run.end("b")
       expect(run.begun).toEqual(["a", "c", "b", "d"])
       yield* run.end("d")
-      expect((yield* Fiber.join(run.fiber))._tag).toBe("Finished")
+      expect((yield* Fiber.join(run.fiber)).status).toBe("finished")
     }),
   )
 
@@ -919,7 +919,7 @@ describe("a plan that changes while it runs", () => {
       const run = yield* changing(() => parallel(steps("a", "b", "c"), { failFast: true }))
       yield* run.end("b", Exit.fail(new Error("no")))
       expect(run.stopped.sort()).toEqual(["a", "c"])
-      expect(yield* Fiber.join(run.fiber)).toMatchObject({ _tag: "Failed", failure: { nodeId: "b" } })
+      expect(yield* Fiber.join(run.fiber)).toMatchObject({ status: "failed", error: { nodeId: "b" } })
     }),
   )
 
@@ -928,7 +928,7 @@ describe("a plan that changes while it runs", () => {
       const run = yield* changing((isDone) => parallel([step("a"), ...(isDone("a") ? [] : steps("b"))]))
       yield* run.end("a")
       yield* run.end("b", Exit.fail(new Error("no")))
-      expect(yield* Fiber.join(run.fiber)).toEqual({ _tag: "Finished", output: ["a!"] })
+      expect(yield* Fiber.join(run.fiber)).toEqual({ status: "finished", runId: "r", output: ["a!"] })
     }),
   )
 
@@ -965,7 +965,7 @@ describe("a plan that changes while it runs", () => {
         expect(second.begun).toEqual(["b"])
         yield* second.end("b")
         yield* second.end("c")
-        expect((yield* Fiber.join(second.fiber))._tag).toBe("Finished")
+        expect((yield* Fiber.join(second.fiber)).status).toBe("finished")
       }),
   )
 })

@@ -67,7 +67,7 @@ describe("a setting of the runtime that is none is refused when its layer is bui
 
   it.effect("by a supervisor that looks once", () =>
     Effect.gen(function* () {
-      const worker = () => Effect.succeed(Either.right({ work: Effect.succeed("Gone" as const) }))
+      const worker = () => Effect.succeed(Either.right({ work: Effect.succeed("gone" as const) }))
       const once = Supervisor.once({ worker, report: () => Effect.void, maxConcurrent: 0 })
       expect(yield* Effect.flip(once)).toMatchObject({ _tag: "InvalidSetting", setting: "maxConcurrent", given: "0" })
     }).pipe(Effect.provide(Smithers.memory)),

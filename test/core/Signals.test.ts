@@ -27,8 +27,8 @@ describe.each(stores)("on %s", (_, store) => {
         yield* Commands.signal("order", "paid", { id: "42:evt1", payload: "one" })
         yield* Commands.signal("order:42", "paid", { id: "evt1", payload: "two" })
         for (const runId of ["order", "order:42"]) {
-          const { _tag, ...rest } = yield* paying.run({}, { runId })
-          expect([_tag, "waits" in rest && rest.waits.map(({ nodeId }) => nodeId)]).toEqual(["waiting-event", ["second"]])
+          const { status, ...rest } = yield* paying.run({}, { runId })
+          expect([status, "waits" in rest && rest.waits.map(({ nodeId }) => nodeId)]).toEqual(["waiting-event", ["second"]])
         }
         const storage = yield* Storage
         const outputs = yield* Effect.forEach(["order", "order:42"], (runId) =>

@@ -151,7 +151,7 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           const { parent, ran } = family({ asks: true })
           expect(yield* parent.run({}, { runId: "r" })).toMatchObject({
-            _tag: "waiting-approval",
+            status: "waiting-approval",
             waits: [
               { nodeId: "sub", kind: "subflow", childRunId: "r~sub~0" },
               { nodeId: "ask", kind: "approval", childRunId: "r~sub~0" },
@@ -163,7 +163,7 @@ describe.each(stores)("on %s", (_, store) => {
             ["r", "waiting-approval"],
           ])
           yield* Commands.approve("r~sub~0", "ask")
-          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: { time: 7 } })
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: { time: 7 } })
           expect(ran).toEqual(["work r~sub~0", "last"])
         }),
       ),
@@ -176,7 +176,7 @@ describe.each(stores)("on %s", (_, store) => {
           const fiber = yield* Effect.fork(parent.run({}, { runId: "r" }))
           yield* rest
           yield* Commands.cancel("r", { reason: "enough" })
-          expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled", reason: "enough" })
+          expect(yield* Fiber.join(fiber)).toMatchObject({ status: "cancelled", reason: "enough" })
           const storage = yield* Storage
           const { run } = yield* storage.inspect("r~sub~0")
           expect(run.status).toBe("cancelled")
@@ -191,7 +191,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* parent.run({}, { runId: "r" })
           yield* Commands.cancel("r~sub~0")
           expect(yield* parent.run({}, { runId: "r" })).toMatchObject({
-            _tag: "failed",
+            status: "failed",
             error: { nodeId: "sub", error: { name: "RunCancelled" } },
           })
         }),
@@ -204,12 +204,12 @@ describe.each(stores)("on %s", (_, store) => {
           const { parent, ran } = family({ asks: true })
           yield* parent.run({}, { runId: "r" })
           yield* Commands.pause("r")
-          expect((yield* parent.run({}, { runId: "r" }))._tag).toBe("paused")
+          expect((yield* parent.run({}, { runId: "r" })).status).toBe("paused")
           yield* Commands.approve("r~sub~0", "ask")
-          expect((yield* parent.run({}, { runId: "r" }))._tag).toBe("paused")
+          expect((yield* parent.run({}, { runId: "r" })).status).toBe("paused")
           expect(ran).toEqual([])
           yield* Commands.unpause("r")
-          expect((yield* parent.run({}, { runId: "r" }))._tag).toBe("finished")
+          expect((yield* parent.run({}, { runId: "r" })).status).toBe("finished")
         }),
       ),
     )
@@ -228,7 +228,7 @@ describe.each(stores)("on %s", (_, store) => {
             $.subflow("sub", { workflow: child, input: {}, timeout: "1 minute" }),
           )
           const result = yield* passing("2 minutes", parent.run({}, { runId: "r" }))
-          expect(result).toMatchObject({ _tag: "failed", error: { error: { name: "WaitTimedOut" } } })
+          expect(result).toMatchObject({ status: "failed", error: { error: { name: "WaitTimedOut" } } })
           const storage = yield* Storage
           expect((yield* storage.inspect("r~sub~0")).run.status).toBe("cancelled")
           expect(undone).toEqual(["a"])
@@ -268,8 +268,8 @@ describe.each(stores)("on %s", (_, store) => {
             $.subflow("sub", { workflow: child, input: () => ({ n: "seven" }) }),
           )
           const result = yield* parent.run({}, { runId: "r" })
-          expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "sub" } })
-          expect(result._tag === "failed" && result.error.message).toContain(`it is no input of workflow "child": n:`)
+          expect(result).toMatchObject({ status: "failed", error: { nodeId: "sub" } })
+          expect(result.status === "failed" && result.error.message).toContain(`it is no input of workflow "child": n:`)
           const storage = yield* Storage
           expect(yield* storage.runs({ parent: "r" })).toEqual([])
         }),
@@ -337,7 +337,7 @@ describe.each(stores)("on %s", (_, store) => {
             Effect.zipRight(storage.commit(frame), frame.spawned === undefined ? Effect.void : Effect.ignore(elsewhere))
           const slow = yield* processOn({ ...storage, commit })
           const result = yield* Effect.provideService(parent.run({}, { runId: "r" }), Engine.Engine, slow.engine)
-          expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "sub", error: { name: "StepFailed" } } })
+          expect(result).toMatchObject({ status: "failed", error: { nodeId: "sub", error: { name: "StepFailed" } } })
           yield* rest
           expect(ran).toEqual(["work r~sub~0"])
           expect((yield* storage.runs({})).map(({ status }) => status)).toEqual(["failed", "failed"])
@@ -468,7 +468,7 @@ describe.each(stores)("on %s", (_, store) => {
               $.subflow("sub", { workflow: child, input: { n: "3" } }),
             ),
           )
-          expect((yield* parent.run({}, { runId: "r" }))._tag).toBe("failed")
+          expect((yield* parent.run({}, { runId: "r" })).status).toBe("failed")
           expect(done).toEqual(["undo a"])
         }),
       ),

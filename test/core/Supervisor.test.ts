@@ -52,7 +52,7 @@ const processOn = (storage: Storage["Type"], registry: Supervisor.Registry, opti
       Scope.extend(scope),
     )
     const actions: Array<string> = []
-    supervisor.actions((action) => actions.push(action._tag === "Settled" ? action.how : action._tag))
+    supervisor.actions((action) => actions.push(action._tag === "Settled" ? action.status : action._tag))
     return { engine, supervisor, actions, stop }
   })
 
@@ -132,7 +132,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         expect(actions).toEqual([])
         yield* Commands.approve("r", "ask")
         yield* rest
-        expect(actions).toEqual(["Resumed", "Idle"])
+        expect(actions).toEqual(["Resumed", "waiting-timer"])
         expect(yield* storage.runs({})).toMatchObject([{ status: "waiting-timer", owner: null }])
         yield* TestClock.adjust("59 minutes")
         yield* rest
@@ -140,7 +140,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         yield* TestClock.adjust("1 minute")
         yield* rest
         expect(ran).toEqual(["done 1"])
-        expect(actions).toEqual(["Resumed", "Idle", "Resumed", "Finished"])
+        expect(actions).toEqual(["Resumed", "waiting-timer", "Resumed", "finished"])
         yield* stop
       }),
     ),
@@ -175,7 +175,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         ]
         yield* rest
         expect(ran).toEqual(["attempt 1", "attempt 2"])
-        expect(both.flatMap(({ actions }) => actions).filter((action) => action === "Finished")).toEqual(["Finished"])
+        expect(both.flatMap(({ actions }) => actions).filter((action) => action === "finished")).toEqual(["finished"])
         for (const { stop } of both) yield* stop
       }),
     ),
@@ -214,7 +214,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
           // Another supervisor, that of the repaired deploy, takes it up at once, with what was said to it.
           const repaired = yield* processOn(storage, Supervisor.registry([workflow]))
           yield* rest
-          expect(repaired.actions).toEqual(["Resumed", "Idle"])
+          expect(repaired.actions).toEqual(["Resumed", "waiting-timer"])
           expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting-timer", stuck: null })
           yield* TestClock.adjust("1 hour")
           yield* rest
@@ -240,7 +240,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         yield* stop
         const repaired = yield* processOn(storage, Supervisor.registry([workflow]))
         yield* rest
-        expect(repaired.actions).toEqual(["Resumed", "Finished"])
+        expect(repaired.actions).toEqual(["Resumed", "finished"])
         yield* repaired.stop
       }),
     ),
@@ -274,7 +274,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         }
         const repaired = yield* processOn(storage, Supervisor.registry([deadly]), lease)
         yield* rest
-        expect(repaired.actions).toEqual(["Resumed", "Failed"])
+        expect(repaired.actions).toEqual(["Resumed", "failed"])
         expect((yield* storage.inspect("r")).failure).toMatchObject({ _tag: "CrashLoop", nodeId: "never", interruptions: 5 })
         yield* repaired.stop
       }),
@@ -387,7 +387,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         isBroken = false
         yield* TestClock.adjust("2 seconds")
         yield* rest
-        expect(actions.slice(2)).toEqual(["Resumed", "Idle"])
+        expect(actions.slice(2)).toEqual(["Resumed", "waiting-timer"])
         yield* stop
       }),
     ),
@@ -566,7 +566,7 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
         yield* TestClock.adjust("1 second")
       }
       expect(pauses()).toEqual([1, 2, 4, 8, 16, 32, 64])
-      expect((yield* here(workflow.run({ n: 1 }, { runId: "r" })))._tag).toBe("waiting-timer")
+      expect((yield* here(workflow.run({ n: 1 }, { runId: "r" }))).status).toBe("waiting-timer")
       yield* TestClock.adjust("1 hour")
       yield* rest
       expect(pauses().slice(7)).toEqual([1])
@@ -576,7 +576,7 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
   it.scoped("leaves a run alone of which nothing came, for longer each time, until it is told something", () =>
     Effect.gen(function* () {
       // It lets go of the run as if it waited, and the run can go on as before.
-      const { here, tried, options } = yield* supervised(["r"], () => ({ work: Effect.succeed("Idle" as const) }))
+      const { here, tried, options } = yield* supervised(["r"], () => ({ work: Effect.succeed("suspended" as const) }))
       yield* here(Supervisor.makeWith(options))
       const during = (seconds: number) =>
         Effect.gen(function* () {
@@ -609,7 +609,7 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
         most = Math.max(most, ++running)
         yield* Effect.yieldNow()
         running--
-        return "Idle" as const
+        return "suspended" as const
       })
       const { here, actions, tried, options } = yield* supervised(["a", "b", "c", "d", "e"], () => ({ work }))
       yield* here(Supervisor.once({ ...options, maxConcurrent: 2 }))

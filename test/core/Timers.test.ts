@@ -37,7 +37,7 @@ it.effect("10,000 timers of one run that are due at once fire in one frame, each
     const storage = yield* Storage
     const handle = yield* workflow.start({ n: 0 }, { runId: "r" })
     const waiting = yield* handle.waiting
-    expect(waiting._tag === "waiting-timer" && waiting.waits).toHaveLength(count)
+    expect(waiting.status === "waiting-timer" && waiting.waits).toHaveLength(count)
     yield* TestClock.adjust("59 minutes")
     yield* quiet
     expect((yield* storage.events("r", { limit: 1_000_000 })).some(({ event }) => event._tag === "WaitEnded")).toBe(false)
@@ -74,20 +74,20 @@ it.scoped("1,000 runs on a file that are due at once are woken by a supervisor a
       const outcomes = new Map<string, number>()
       const allFinished = Effect.async<void>((resume) => {
         actions((action) => {
-          const outcome = action._tag === "Settled" ? action.how : action._tag
+          const outcome = action._tag === "Settled" ? action.status : action._tag
           outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
-          if (outcomes.get("Finished") === count) resume(Effect.void)
+          if (outcomes.get("finished") === count) resume(Effect.void)
         })
       })
       const finished = yield* Effect.fork(allFinished)
       yield* Effect.yieldNow()
       const naps = Array.from({ length: count }, (_, n) => workflow.run({ n }, { runId: `r${n}` }))
-      for (const { _tag } of yield* Effect.all(naps, { concurrency: 50 })) expect(_tag).toBe("waiting-timer")
+      for (const { status } of yield* Effect.all(naps, { concurrency: 50 })) expect(status).toBe("waiting-timer")
       expect(ran.size).toBe(0)
       expect([...outcomes]).toEqual([])
       yield* TestClock.adjust("1 hour")
       yield* finished
-      expect(Object.fromEntries(outcomes)).toEqual({ Resumed: count, Finished: count })
+      expect(Object.fromEntries(outcomes)).toEqual({ Resumed: count, finished: count })
       expect(ran.size).toBe(count)
       expect(new Set(ran.values())).toEqual(new Set([1]))
       const runs = yield* storage.runs({ limit: count + 1 })

@@ -92,15 +92,15 @@ describe.each(stores)("on %s", (_, store) => {
           const { workflow, ran } = shipping()
           const waiting = yield* workflow.run({ spec: "login" }, { runId: "r" })
           expect(waiting).toEqual({
-            _tag: "waiting-approval",
+            status: "waiting-approval",
             runId: "r",
             waits: [{ nodeId: "ship", iteration: 0, kind: "approval", deadline: 86_400_000 }],
           })
           const storage = yield* Storage
           expect(yield* storage.runs({})).toMatchObject([{ runId: "r", status: "waiting-approval", owner: null }])
-          expect(yield* workflow.run({ spec: "login" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+          expect(yield* workflow.run({ spec: "login" }, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
           yield* Commands.approve("r", "ship")
-          expect(yield* workflow.run({ spec: "login" }, { runId: "r" })).toMatchObject({ _tag: "finished" })
+          expect(yield* workflow.run({ spec: "login" }, { runId: "r" })).toMatchObject({ status: "finished" })
           expect(ran).toEqual(["implement", "deploy"])
         }),
       ),
@@ -118,14 +118,14 @@ describe.each(stores)("on %s", (_, store) => {
             })
           const [failed, lastOfFailed] = yield* decided("fail")
           expect(failed).toMatchObject({
-            _tag: "failed",
+            status: "failed",
             error: { nodeId: "ship", error: { name: "ApprovalDenied", message: "denied by bob: too risky" } },
           })
           expect(lastOfFailed).toBe("implement")
           const [continued] = yield* decided("continue")
-          expect(continued).toMatchObject({ _tag: "finished", output: { approved: false, note: "too risky", decidedBy: "bob" } })
+          expect(continued).toMatchObject({ status: "finished", output: { approved: false, note: "too risky", decidedBy: "bob" } })
           const [skipped] = yield* decided("skip")
-          expect(skipped).toMatchObject({ _tag: "finished", output: "nothing" })
+          expect(skipped).toMatchObject({ status: "finished", output: "nothing" })
         }),
       ),
     )
@@ -232,7 +232,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* workflow.run({ spec: "x" }, { runId: "r" })
           yield* Commands.pause("r")
           yield* TestClock.adjust("2 days")
-          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "paused" })
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ status: "paused" })
           yield* Commands.approve("r", "ship", { by: "ann" })
           yield* Commands.unpause("r")
           expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ output: { approved: true, decidedBy: "ann" } })
@@ -257,17 +257,17 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           yield* shipping("fail", "Ship it?").workflow.run({ spec: "x" }, { runId: "r" })
           const edited = shipping("fail", "Ship it to production?")
-          expect(yield* edited.workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+          expect(yield* edited.workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
           const storage = yield* Storage
           expect(yield* storage.waits({})).toMatchObject([{ request: { title: "Ship it to production?" }, approved: null }])
           yield* Commands.approve("r", "ship")
           // The code that asked first is back: what was approved is not what it asks for.
           expect(yield* shipping("fail", "Ship it?").workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({
-            _tag: "waiting-approval",
+            status: "waiting-approval",
           })
           yield* Commands.approve("r", "ship")
           expect(yield* shipping("fail", "Ship it?").workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({
-            _tag: "finished",
+            status: "finished",
           })
         }),
       ),
@@ -284,20 +284,20 @@ describe.each(stores)("on %s", (_, store) => {
             nodeId: "ship",
             error: { name: "ApprovalDenied", message: "denied by bob: too risky", notRetried: "denied" },
           }
-          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "failed", error: denied })
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ status: "failed", error: denied })
           yield* TestClock.adjust("1 second")
           const again = yield* Effect.flip(workflow.resume("r"))
           expect(again).toMatchObject({ _tag: "StepFailed", ...denied })
           expect(again.message).toContain("The denial stands, also when the run is resumed: retry the node to ask again.")
           const asked = { runId: "r", onFailed: "resume" } as const
-          expect(yield* workflow.run({ spec: "x" }, asked)).toMatchObject({ _tag: "failed", error: denied })
+          expect(yield* workflow.run({ spec: "x" }, asked)).toMatchObject({ status: "failed", error: denied })
           // Nobody is asked meanwhile.
           expect(yield* (yield* Storage).waits({})).toEqual([])
           expect((yield* Effect.flip(Commands.approve("r", "ship")))._tag).toBe("AlreadyDecided")
           yield* Commands.retryNode("r", "ship")
-          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "waiting-approval" })
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
           yield* Commands.approve("r", "ship")
-          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "finished" })
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ status: "finished" })
         }),
       ),
     )
@@ -312,7 +312,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* TestClock.adjust("1 hour")
           expect((yield* Fiber.join(fiber)).message).toContain("denied, as nobody decided in time")
           const asked = { runId: "r", onFailed: "resume" } as const
-          expect(yield* w.run({ spec: "x" }, asked)).toMatchObject({ _tag: "waiting-approval" })
+          expect(yield* w.run({ spec: "x" }, asked)).toMatchObject({ status: "waiting-approval" })
         }),
       ),
     )
@@ -353,7 +353,7 @@ describe.each(stores)("on %s", (_, store) => {
       on(
         Effect.gen(function* () {
           expect(yield* survey.run({ spec: "it" }, { runId: "r" })).toMatchObject({
-            _tag: "waiting-approval",
+            status: "waiting-approval",
             waits: [{ kind: "human" }],
           })
           yield* Commands.answer("r", "ask", { stars: 2, why: "slow" })
@@ -420,7 +420,7 @@ describe.each(stores)("on %s", (_, store) => {
               ),
             ),
           )
-          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ _tag: "waiting-timer" })
+          expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ status: "waiting-timer" })
           yield* Commands.signal("r", "go", { payload: "one", id: "s1" })
           yield* Commands.signal("r", "go", { payload: "one", id: "s1" })
           yield* Commands.signal("r", "stop")
@@ -476,7 +476,7 @@ describe.each(stores)("on %s", (_, store) => {
       on(
         Effect.gen(function* () {
           expect(yield* orders.run({ spec: "o1" }, { runId: "r" })).toMatchObject({
-            _tag: "waiting-event",
+            status: "waiting-event",
             waits: [{ nodeId: "first" }, { nodeId: "second" }],
           })
           yield* Commands.signal("r", "paid", { payload: { cents: "1" }, correlation: "o1" })
@@ -503,7 +503,7 @@ describe.each(stores)("on %s", (_, store) => {
       on(
         Effect.gen(function* () {
           expect(yield* nap.run({ spec: "x" }, { runId: "r" })).toMatchObject({
-            _tag: "waiting-timer",
+            status: "waiting-timer",
             waits: [{ nodeId: "wait", kind: "timer", deadline: 600_000 }],
           })
           yield* TestClock.adjust("9 minutes")
@@ -524,10 +524,10 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           const fiber = yield* Effect.fork(nap.run({ spec: "bad" }, { runId: "r" }))
           yield* rest
-          expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "waiting-timer" })
+          expect(yield* Fiber.join(fiber)).toMatchObject({ status: "waiting-timer" })
           yield* TestClock.adjust("10 minutes")
           expect(yield* nap.run({ spec: "bad" }, { runId: "r" })).toMatchObject({
-            _tag: "failed",
+            status: "failed",
             error: { nodeId: "date", error: { message: expect.stringContaining('"until" gave NaN') } },
           })
         }),
@@ -561,7 +561,7 @@ describe.each(stores)("on %s", (_, store) => {
           }
         })
         expect(yield* workflow.run({ spec: "" }, { runId: "r" })).toMatchObject({
-          _tag: "failed",
+          status: "failed",
           error: {
             nodeId: "it",
             error: { name: "InvalidRequest", message: `"it" cannot wait: its "${what}" gave ${problem}.`, retryable: false },
@@ -600,7 +600,7 @@ describe.each(stores)("on %s", (_, store) => {
           )
         })
         const handle = yield* workflow.start({ spec: "x" }, { runId: "r" })
-        expect(yield* handle.waiting).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "go" }, { nodeId: "tick" }] })
+        expect(yield* handle.waiting).toMatchObject({ status: "waiting-approval", waits: [{ nodeId: "go" }, { nodeId: "tick" }] })
         yield* TestClock.adjust("1 second")
         yield* rest
         yield* TestClock.adjust("1 second")
@@ -621,7 +621,7 @@ describe.each(stores)("on %s", (_, store) => {
         const handle = yield* workflow.start({ spec: "x" }, { runId: "r" })
         yield* handle.waiting
         yield* handle.cancel("no longer")
-        expect(yield* handle.result).toMatchObject({ _tag: "cancelled" })
+        expect(yield* handle.result).toMatchObject({ status: "cancelled" })
         const storage = yield* Storage
         expect(yield* storage.waits({ all: true })).toMatchObject([{ status: "withdrawn", reason: "given-up", deadline: null }])
         expect((yield* Effect.flip(Commands.approve("r", "ship")))._tag).not.toBe("StoreFailed")

@@ -84,7 +84,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect((yield* Effect.flip(Commands.approve("r", "ask")))._tag).toBe("NotWaiting")
           yield* TestClock.adjust("1 minute")
           expect(yield* code("ask").run({}, { runId: "r" })).toMatchObject({
-            _tag: "waiting-approval",
+            status: "waiting-approval",
             waits: [{ nodeId: "ask", deadline: 90_060_000 }],
           })
           expect(yield* open).toEqual(["ask/0"])
@@ -105,7 +105,10 @@ describe.each(stores)("on %s", (_, store) => {
           expect(yield* open).toEqual(["first/0"])
           expect(yield* rows).toMatchObject({ "ask/0": ["withdrawn", "left-plan", null] })
           yield* Commands.approve("r", "first")
-          expect(yield* code(true).run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "ask" }] })
+          expect(yield* code(true).run({}, { runId: "r" })).toMatchObject({
+            status: "waiting-approval",
+            waits: [{ nodeId: "ask" }],
+          })
         }),
       ),
     )
@@ -116,7 +119,7 @@ describe.each(stores)("on %s", (_, store) => {
           const code = (id: string) => workflow(($) => asks($, id))
           yield* code("ask").run({}, { runId: "r" })
           yield* Commands.pause("r")
-          expect((yield* code("other").run({}, { runId: "r" }))._tag).toBe("paused")
+          expect((yield* code("other").run({}, { runId: "r" })).status).toBe("paused")
           expect(yield* open).toEqual([])
           expect((yield* Effect.flip(Commands.approve("r", "ask")))._tag).toBe("NotWaiting")
           yield* Commands.unpause("r")
@@ -201,7 +204,7 @@ describe.each(stores)("on %s", (_, store) => {
           const error = yield* Effect.flip(Commands.approve("r", "ask"))
           expect(error).toMatchObject({ _tag: "NotWaiting", reason: "given-up" })
           yield* TestClock.adjust("1 minute")
-          expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "instead" }] })
+          expect(yield* Fiber.join(fiber)).toMatchObject({ status: "waiting-approval", waits: [{ nodeId: "instead" }] })
           expect((yield* dueAt(10_000_000)).runs).toEqual([])
         }),
       ),
@@ -217,12 +220,12 @@ describe.each(stores)("on %s", (_, store) => {
               finally: asks($, "last"),
             }),
           )
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "last" }] })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval", waits: [{ nodeId: "last" }] })
           expect(yield* open).toEqual(["last/0"])
           expect((yield* dueAt(3_600_001)).runs).toEqual([])
           expect((yield* Effect.flip(Commands.approve("r", "ask")))._tag).toBe("NotWaiting")
           yield* Commands.approve("r", "last")
-          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ _tag: "failed" })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed" })
         }),
       ),
     )
@@ -241,7 +244,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect(yield* open).toEqual([])
           expect(yield* Effect.flip(Commands.deny("r", "ask"))).toMatchObject({ _tag: "NotWaiting", reason: "given-up" })
           yield* TestClock.adjust("1 hour")
-          expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "failed" })
+          expect(yield* Fiber.join(fiber)).toMatchObject({ status: "failed" })
         }),
       ),
     )
@@ -287,7 +290,7 @@ describe.each(stores)("on %s", (_, store) => {
               $.step("bad", { output: Text, retry: false, run: () => (isBad ? refuse() : "good") }),
             ),
           )
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("failed")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
           expect(yield* open).toEqual([])
           expect(yield* Effect.flip(Commands.approve("r", "ask"))).toMatchObject({ _tag: "RunEnded" })
           isBad = false
@@ -339,7 +342,7 @@ describe.each(stores)("on %s", (_, store) => {
             reason: "superseded",
           })
           yield* Commands.approve("r", "ask", { iteration: 2 })
-          expect((yield* w.run({}, { runId: "r" }))._tag).toBe("finished")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("finished")
           expect(yield* nodes).toMatchObject({
             "draft/1": "finished",
             "ask/1": "superseded",

@@ -346,10 +346,18 @@ describe("run", () => {
     Effect.gen(function* () {
       const { W, repair } = broken()
       const failed = yield* passing("5 seconds", W.run(input, { runId: "r" }))
-      expect(failed).toMatchObject({ _tag: "failed", runId: "r", error: { _tag: "StepFailed", nodeId: "second" } })
+      expect(failed).toMatchObject({ status: "failed", runId: "r", error: { _tag: "StepFailed", nodeId: "second" } })
       repair()
-      expect(yield* W.run(input, { runId: "r", onFailed: "resume" })).toEqual({ _tag: "finished", runId: "r", output: "repaired" })
-      expect(yield* W.run(input, { runId: "r", onFailed: "resume" })).toEqual({ _tag: "finished", runId: "r", output: "repaired" })
+      expect(yield* W.run(input, { runId: "r", onFailed: "resume" })).toEqual({
+        status: "finished",
+        runId: "r",
+        output: "repaired",
+      })
+      expect(yield* W.run(input, { runId: "r", onFailed: "resume" })).toEqual({
+        status: "finished",
+        runId: "r",
+        output: "repaired",
+      })
     }).pipe(onMemory),
   )
 
@@ -359,7 +367,7 @@ describe("run", () => {
       const fiber = yield* Effect.fork(W.run(input, { runId: "r" }))
       yield* reached
       yield* W.cancel("r", "changed my mind")
-      const cancelled = { _tag: "cancelled", runId: "r", reason: "changed my mind" }
+      const cancelled = { status: "cancelled", runId: "r", reason: "changed my mind" }
       expect(yield* Fiber.join(fiber)).toEqual(cancelled)
       expect(yield* W.run(input, { runId: "r" })).toEqual(cancelled)
     }).pipe(onMemory),
@@ -386,7 +394,7 @@ describe("start", () => {
       expect(yield* statusOf("r")).toBe("running")
       yield* open
       expect(yield* handle.await).toBe("third")
-      expect(yield* handle.result).toEqual({ _tag: "finished", runId: "r", output: "third" })
+      expect(yield* handle.result).toEqual({ status: "finished", runId: "r", output: "third" })
     }).pipe(onMemory),
   )
 
@@ -418,7 +426,7 @@ describe("start", () => {
       const { W } = broken()
       const handle = yield* W.start(input, { runId: "r" })
       expect(yield* passing("5 seconds", Effect.flip(handle.await))).toMatchObject({ _tag: "StepFailed", nodeId: "second" })
-      expect(yield* handle.result).toMatchObject({ _tag: "failed", error: { _tag: "StepFailed" } })
+      expect(yield* handle.result).toMatchObject({ status: "failed", error: { _tag: "StepFailed" } })
       const other = yield* W.start({ n: 2 }, { runId: "r" })
       expect(yield* Effect.flip(other.await)).toEqual(new InputMismatch({ runId: "r" }))
       expect(yield* Effect.flip(other.result)).toEqual(new InputMismatch({ runId: "r" }))
@@ -703,7 +711,7 @@ describe("cancel", () => {
       const handle = yield* W.start(input, { runId: "r" })
       yield* quiet
       yield* handle.cancel()
-      expect(yield* handle.result).toEqual({ _tag: "cancelled", runId: "r", reason: undefined })
+      expect(yield* handle.result).toEqual({ status: "cancelled", runId: "r", reason: undefined })
       expect(yield* seconds).toBe(0)
     }).pipe(onMemory),
   )
@@ -753,10 +761,10 @@ describe("cancel", () => {
       const handle = yield* W.start(input, { runId: "r" })
       yield* reached
       yield* Effect.forEach(["one", "two"], (reason) => W.cancel("r", reason), { concurrency: "unbounded" })
-      expect(yield* handle.result).toMatchObject({ _tag: "cancelled", reason: "one" })
+      expect(yield* handle.result).toMatchObject({ status: "cancelled", reason: "one" })
       expect((yield* eventsOf("r")).filter((tag) => tag === "RunCancelled")).toHaveLength(1)
       yield* W.cancel("r", "three")
-      expect(yield* handle.result).toMatchObject({ _tag: "cancelled", reason: "one" })
+      expect(yield* handle.result).toMatchObject({ status: "cancelled", reason: "one" })
     }).pipe(onMemory),
   )
 })

@@ -60,7 +60,7 @@ describe("an agent", () => {
     onMemory(
       Effect.gen(function* () {
         const { agent, asked } = scripted("coder", `Sure:\n\`\`\`json\n${valid}\n\`\`\``)
-        expect(yield* run(one(agent))).toMatchObject({ _tag: "finished", output: { summary: "fine", severity: "low" } })
+        expect(yield* run(one(agent))).toMatchObject({ status: "finished", output: { summary: "fine", severity: "low" } })
         expect(asked[0]?.prompt).toContain("Analyze the bug\n")
         expect(asked[0]?.prompt).toContain('"severity"')
         const [attempt] = yield* attemptsOf("r")
@@ -119,11 +119,14 @@ describe("an agent", () => {
       Effect.gen(function* () {
         const locked = scripted("locked", failing(401))
         const spare = scripted("spare", valid)
-        expect(yield* run(one([locked.agent, spare.agent]))).toMatchObject({ _tag: "finished" })
+        expect(yield* run(one([locked.agent, spare.agent]))).toMatchObject({ status: "finished" })
         expect([locked.asked.length, spare.asked.length]).toEqual([1, 1])
         const alone = scripted("locked", failing(401))
         const result = yield* one(alone.agent).run({}, { runId: "s" })
-        expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "analyze", attempts: 1, error: { name: "AgentFailed" } } })
+        expect(result).toMatchObject({
+          status: "failed",
+          error: { nodeId: "analyze", attempts: 1, error: { name: "AgentFailed" } },
+        })
         expect(alone.asked).toHaveLength(1)
       }),
     ),
@@ -161,7 +164,7 @@ describe("an agent", () => {
         const fiber = yield* Effect.fork(run(one(agent, { retries: 0, timeoutMs: 5000 })))
         yield* rest
         yield* TestClock.adjust("5 seconds")
-        expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "failed", error: { _tag: "StepTimedOut", limit: "timeout" } })
+        expect(yield* Fiber.join(fiber)).toMatchObject({ status: "failed", error: { _tag: "StepTimedOut", limit: "timeout" } })
         expect(aborted).toEqual([true])
         const [attempt] = yield* attemptsOf("r")
         expect(attempt?.turns).toMatchObject([{ agent: "agent", problem: "interrupted before it replied" }])
@@ -235,7 +238,7 @@ describe("an agent", () => {
           '{\n  "shown": [\n    "as",\n    "JSON"\n  ]\n}',
           "*emphasis*",
         ])
-        expect(result).toMatchObject({ _tag: "failed", error: { nodeId: "nothing", error: { name: "TypeError" } } })
+        expect(result).toMatchObject({ status: "failed", error: { nodeId: "nothing", error: { name: "TypeError" } } })
       }),
     ),
   )
@@ -257,7 +260,7 @@ describe("an agent", () => {
         })
         const agent = createAgent({ name: "analyzer", model, instructions: ({ what }) => `You look into ${what}.` })
         const result = yield* Effect.provide(one(agent).run({ what: "the bug" }), Smithers.memory)
-        expect(result).toMatchObject({ _tag: "finished", output: { summary: "fine" } })
+        expect(result).toMatchObject({ status: "finished", output: { summary: "fine" } })
         const [call] = model.doGenerateCalls
         expect(call?.prompt[0]).toMatchObject({ role: "system", content: "You look into the bug." })
         expect(call?.responseFormat).toMatchObject({ type: "json" })
@@ -285,7 +288,7 @@ describe("a task with an agent, where nothing can ask agents,", () => {
       const bare: Effect.Effect<unknown, unknown> = Effect.provide(workflow.run({}, { runId: "r" }), Core.memory)
       const failed = yield* bare
       expect(failed).toMatchObject({
-        _tag: "failed",
+        status: "failed",
         error: {
           _tag: "StepFailed",
           nodeId: "analyze",
@@ -305,7 +308,7 @@ describe("a task with an agent, where nothing can ask agents,", () => {
       const services = yield* Layer.build(Core.memory)
       // @ts-expect-error: the types say that an AgentRunner is missing
       const bare: Effect.Effect<unknown, unknown> = Effect.provide(workflow.run({ what: "it" }, { runId: "r" }), services)
-      expect(yield* bare).toMatchObject({ _tag: "failed" })
+      expect(yield* bare).toMatchObject({ status: "failed" })
       const resumed = workflow.resume("r").pipe(Effect.provide(services), Effect.provide(AgentProgram.layer))
       expect(yield* resumed).toMatchObject({ severity: "low" })
     }).pipe(Effect.scoped),

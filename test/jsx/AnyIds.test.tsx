@@ -212,17 +212,17 @@ describe.each(Object.entries(stores))("on %s", (_, store) => {
           </Workflow>
         ))
         const again = workflow.run({}, { runId: "r" })
-        expect((yield* again)._tag).toBe("waiting-approval")
+        expect((yield* again).status).toBe("waiting-approval")
         yield* Commands.approve("r", "ship src/a.ts?")
-        expect((yield* again)._tag).toBe("waiting-approval")
+        expect((yield* again).status).toBe("waiting-approval")
         yield* Commands.answer("r", "rate [1]", "5")
-        expect((yield* again)._tag).toBe("waiting-approval")
+        expect((yield* again).status).toBe("waiting-approval")
         yield* Commands.approve("r", "gate / it")
-        expect(yield* again).toMatchObject({ _tag: "failed", error: { nodeId: "last / ü" } })
+        expect(yield* again).toMatchObject({ status: "failed", error: { nodeId: "last / ü" } })
         expect(undone).toEqual(["a/b"])
         isBroken = false
         yield* Commands.retryNode("r", "last / ü")
-        expect(yield* again).toMatchObject({ _tag: "finished", output: "boom / now" })
+        expect(yield* again).toMatchObject({ status: "finished", output: "boom / now" })
         const { nodes } = yield* (yield* Storage).inspect("r")
         expect(nodes.filter(({ kind }) => kind !== "step").map(({ nodeId }) => nodeId)).toEqual(["loop / ü", "saga / 1", "try (a)"])
       }),

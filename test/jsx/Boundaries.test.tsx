@@ -76,7 +76,7 @@ describe("a Saga", () => {
           </Workflow>
         ))
         expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({
-          _tag: "failed",
+          status: "failed",
           error: { _tag: "StepFailed", nodeId: "fails" },
         })
         expect(done).toEqual([
@@ -110,7 +110,7 @@ describe("a Saga", () => {
             </Task>
           </Saga>
         ))
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: undefined })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: undefined })
         expect(said).toEqual(["booked paid book~compensate r:book~compensate:0"])
       }),
     ),
@@ -129,9 +129,9 @@ describe("a Saga", () => {
             <Approval id="ask" request={{ title: "?" }} />
           </Saga>
         ))
-        expect((yield* workflow.run({}, { runId: "r" }))._tag).toBe("waiting-approval")
+        expect((yield* workflow.run({}, { runId: "r" })).status).toBe("waiting-approval")
         yield* Commands.cancel("r")
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "cancelled" })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "cancelled" })
         expect(done).toEqual(["a", "b", "undo b", "undo a"])
       }),
     ),
@@ -307,7 +307,7 @@ describe("a TryCatchFinally", () => {
         yield* rest
         yield* Fiber.interrupt(fiber)
         isStuck = false
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "c2" } })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "c2" } })
         expect(done).toEqual(["a", "c2", "undo a is no good", "undo a is no good"])
       }),
     ),
@@ -344,7 +344,7 @@ describe("a TryCatchFinally", () => {
         const fiber = yield* Effect.fork(workflow.run({}, { runId: "r" }))
         yield* rest
         yield* Commands.cancel("r")
-        expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "cancelled" })
+        expect(yield* Fiber.join(fiber)).toMatchObject({ status: "cancelled" })
         expect(done).toEqual(["a", "b", "c", "slow of b", "last", "undo last", "undo c"])
       }),
     ),
@@ -360,7 +360,7 @@ describe("a TryCatchFinally", () => {
             <Step id="a" fails={() => !isFixed} />
           </TryCatchFinally>
         ))
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "caught" } })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "caught" } })
         isFixed = true
         expect(yield* workflow.execute({}, { runId: "r", onFailed: "resume" })).toBe("a")
         expect(done).toEqual(["a", "caught", "last", "a", "last"])
@@ -406,7 +406,7 @@ describe("a TryCatchFinally", () => {
           ))
         expect(yield* w("a").run({}, { runId: "there" })).toMatchObject({ output: ["caught", { said: "a" }] })
         expect(yield* w("b").run({}, { runId: "gone" })).toMatchObject({
-          _tag: "failed",
+          status: "failed",
           error: { nodeId: "end", error: { name: "MissingOutput" } },
         })
         const inside = draw(() => (
@@ -420,7 +420,7 @@ describe("a TryCatchFinally", () => {
             <Step id="a" />
           </TryCatchFinally>
         ))
-        expect((yield* inside.run({}, { runId: "inside" }))._tag).toBe("finished")
+        expect((yield* inside.run({}, { runId: "inside" })).status).toBe("finished")
       }),
     ),
   )
@@ -433,7 +433,7 @@ describe("a TryCatchFinally", () => {
           <Task id="reader" output={outputs.text}>{`x${ctx.output("text", { nodeId: "a" })}`}</Task>
         )
         const Reader = () => read(useCtx())
-        const unsettled = { _tag: "failed", error: { _tag: "UnsettledRead", nodeId: "a" } }
+        const unsettled = { status: "failed", error: { _tag: "UnsettledRead", nodeId: "a" } }
         const failing = () => <Step id="a" fails />
         const caught = draw(() => (
           <TryCatchFinally catch={(_, ctx) => read(ctx)} finally={<Step id="last" />}>
@@ -449,7 +449,7 @@ describe("a TryCatchFinally", () => {
             <TryCatchFinally finally={<Reader />}>{failing()}</TryCatchFinally>
           </Saga>
         ))
-        expect(yield* last.run({}, { runId: "3" })).toMatchObject({ _tag: "failed", error: { nodeId: "a" } })
+        expect(yield* last.run({}, { runId: "3" })).toMatchObject({ status: "failed", error: { nodeId: "a" } })
         expect(done).toEqual(["a", "last", "a", "before", "a", "undo before"])
         const stopped = draw(() => (
           <TryCatchFinally finally={<Reader />}>
@@ -459,7 +459,7 @@ describe("a TryCatchFinally", () => {
         ))
         yield* stopped.run({}, { runId: "4" })
         yield* Commands.cancel("4")
-        expect(yield* stopped.run({}, { runId: "4" })).toMatchObject({ _tag: "cancelled" })
+        expect(yield* stopped.run({}, { runId: "4" })).toMatchObject({ status: "cancelled" })
       }),
     ),
   )
@@ -523,7 +523,7 @@ describe("a TryCatchFinally", () => {
             </Saga>
           </Parallel>
         ))
-        expect((yield* workflow.run({}, { runId: "r" }))._tag).toBe("failed")
+        expect((yield* workflow.run({}, { runId: "r" })).status).toBe("failed")
         expect(done.toSorted()).toEqual(["a", "b", "c", "last", "undo b", "yes"])
       }),
     ),
@@ -748,16 +748,16 @@ describe("needsApproval", () => {
             </Task>
           </Workflow>
         ))
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "a" }] })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval", waits: [{ nodeId: "a" }] })
         const storage = yield* Storage
         expect(yield* storage.waits({})).toMatchObject([{ nodeId: "a", request: { title: "Deploy" } }])
         expect(asked).toEqual([])
         yield* Smithers.approve("r", "a")
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "b" }] })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval", waits: [{ nodeId: "b" }] })
         expect(asked).toEqual(["Deploy to the moon."])
         expect(yield* storage.waits({})).toMatchObject([{ nodeId: "b", request: { title: "Fly to the moon?" } }])
         yield* Smithers.deny("r", "b", { by: "ann" })
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: "deployed" })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: "deployed" })
       }),
     ),
   )
@@ -803,8 +803,8 @@ describe("needsApproval", () => {
               </Task>
             </Workflow>
           ))
-        expect(yield* workflow("risky").run({}, { runId: "1" })).toMatchObject({ _tag: "waiting-approval" })
-        expect(yield* workflow("safe").run({}, { runId: "2" })).toMatchObject({ _tag: "finished", output: "done" })
+        expect(yield* workflow("risky").run({}, { runId: "1" })).toMatchObject({ status: "waiting-approval" })
+        expect(yield* workflow("safe").run({}, { runId: "2" })).toMatchObject({ status: "finished", output: "done" })
       }),
     ),
   )

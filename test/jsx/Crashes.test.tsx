@@ -251,7 +251,7 @@ const lives = (
           output,
           rows: rows.sort(),
           commits,
-          result: result._tag,
+          result: result.status,
           twice: [...committed].filter(([, times]) => times > 1),
         }
       }

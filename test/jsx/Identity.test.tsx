@@ -174,7 +174,7 @@ describe("what is put elsewhere keeps what it has done", () => {
         })
       expect(yield* workflow(false).run({}, { runId: "restarted" })).toMatchObject({ waits: [{ nodeId: "go" }] })
       yield* Smithers.signal("restarted", "go")
-      expect(yield* workflow(true).run({}, { runId: "restarted" })).toMatchObject({ _tag: "failed" })
+      expect(yield* workflow(true).run({}, { runId: "restarted" })).toMatchObject({ status: "failed" })
       expect(log.filter((line) => line.startsWith("a"))).toEqual(["a/0", "a/1", "a/2"])
       expect(undone).toEqual(["b"])
     }).pipe(Effect.provide(Smithers.memory)),

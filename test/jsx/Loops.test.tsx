@@ -55,14 +55,14 @@ describe("the limit of a loop", () => {
         const agent = reviewer(8)
         const failed = yield* reviews(agent, {}).run({}, { runId: "r" })
         const error = { _tag: "LoopLimitReached", nodeId: "rounds", maxIterations: 5, isDefault: true }
-        expect(failed).toMatchObject({ _tag: "failed", error })
-        expect(failed._tag === "failed" && failed.error.message).toBe(
+        expect(failed).toMatchObject({ status: "failed", error })
+        expect(failed.status === "failed" && failed.error.message).toBe(
           'Loop "rounds" of run "r" made 5 passes without its "until" holding, and has no maxIterations, so that it stops there. Give it one (Infinity for no limit) and resume the run: its passes are kept.',
         )
         expect(agent.calls).toBe(5)
         const asked = { runId: "r", onFailed: "resume" } as const
         const finished = yield* reviews(agent, { maxIterations: Number.POSITIVE_INFINITY }).run({}, asked)
-        expect(finished).toEqual({ _tag: "finished", runId: "r", output: { approved: true } })
+        expect(finished).toEqual({ status: "finished", runId: "r", output: { approved: true } })
         expect(agent.calls).toBe(8)
       }),
     ),
@@ -74,7 +74,7 @@ describe("the limit of a loop", () => {
         const agent = reviewer()
         const workflow = reviews(agent, { maxIterations: 3 })
         const exhausted = [{ nodeId: "rounds", iteration: 0, passes: 3 }]
-        const result = { _tag: "finished", runId: "r", output: { approved: false }, exhausted }
+        const result = { status: "finished", runId: "r", output: { approved: false }, exhausted }
         expect(yield* workflow.run({}, { runId: "r" })).toEqual(result)
         expect(yield* workflow.run({}, { runId: "r" })).toEqual(result)
         expect(agent.calls).toBe(3)
@@ -87,13 +87,13 @@ describe("the limit of a loop", () => {
       Effect.gen(function* () {
         const agent = reviewer(3)
         const failed = yield* reviews(agent, { maxIterations: 2, onMaxReached: "fail" }).run({}, { runId: "r" })
-        expect(failed).toMatchObject({ _tag: "failed", error: { _tag: "LoopLimitReached", maxIterations: 2 } })
-        expect(failed._tag === "failed" && failed.error.message).toContain("Raise maxIterations")
+        expect(failed).toMatchObject({ status: "failed", error: { _tag: "LoopLimitReached", maxIterations: 2 } })
+        expect(failed.status === "failed" && failed.error.message).toContain("Raise maxIterations")
         const finished = yield* reviews(agent, { maxIterations: 3, onMaxReached: "fail" }).run(
           {},
           { runId: "r", onFailed: "resume" },
         )
-        expect(finished).toEqual({ _tag: "finished", runId: "r", output: { approved: true } })
+        expect(finished).toEqual({ status: "finished", runId: "r", output: { approved: true } })
         expect(agent.calls).toBe(3)
       }),
     ),
@@ -156,10 +156,10 @@ describe("ids that change with outputs", () => {
       Effect.gen(function* () {
         const agent = writer()
         const workflow = rounds(agent, (ctx) => done(ctx, "round") >= 3)
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
         expect(agent.calls).toBe(3)
         // Asked again it answers, and calls nobody.
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
         expect(agent.calls).toBe(3)
       }),
     ),
@@ -171,10 +171,10 @@ describe("ids that change with outputs", () => {
         const agent = writer()
         const failed = yield* rounds(agent, () => false).run({}, { runId: "r" })
         expect(failed).toMatchObject({
-          _tag: "failed",
+          status: "failed",
           error: { _tag: "EndlessPass", nodeId: "loop", iteration: 0, nodeIds: ["round-100", "round-101"] },
         })
-        expect(failed._tag === "failed" && failed.error.message).toBe(
+        expect(failed.status === "failed" && failed.error.message).toBe(
           'A pass of loop "loop" of run "r" never ends: tasks with new ids ("round-100", "round-101") were mounted in it more than 100 times. Give tasks of a loop ids that stay, and resume the run: each pass has rows of its own.',
         )
         expect(agent.calls).toBe(101)
@@ -186,7 +186,10 @@ describe("ids that change with outputs", () => {
           ),
           (ctx) => ctx.iterationCount(outputs.text, "round") === 2,
         )
-        expect(yield* repaired.run({}, { runId: "r", onFailed: "resume" })).toMatchObject({ _tag: "finished", output: "draft 103" })
+        expect(yield* repaired.run({}, { runId: "r", onFailed: "resume" })).toMatchObject({
+          status: "finished",
+          output: "draft 103",
+        })
         expect(agent.calls).toBe(103)
       }),
     ),
@@ -208,7 +211,7 @@ describe("ids that change with outputs", () => {
           },
           (ctx) => done(ctx, "a") + done(ctx, "b") >= 4,
         )
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
         expect(agent.calls).toBeLessThanOrEqual(6)
       }),
     ),
@@ -241,10 +244,10 @@ describe("ids that change with outputs", () => {
           const kept = (yield* eventsOf("r")).findLast(({ _tag }) => _tag !== "PlanChanged")
           expect(kept).toMatchObject({ _tag: "AttemptSucceeded", nodeId: "round-1" })
           if (how === "it is paused") {
-            expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "paused" })
+            expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "paused" })
             yield* Smithers.unpause("r")
           }
-          expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+          expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
           expect(calls).toBe(2)
         }),
       ),
@@ -286,7 +289,7 @@ describe("what is mounted in a pass that has begun", () => {
         )
         const exhausted = [{ nodeId: "loop", iteration: 0, passes: 1 }]
         expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({
-          _tag: "finished",
+          status: "finished",
           output: ["fix-a", "fix-b", "fix-c"],
           exhausted,
         })
@@ -311,7 +314,7 @@ describe("what is mounted in a pass that has begun", () => {
           { maxIterations: 9 },
         )
         // What was left out has no output to give.
-        expect(yield* workflow.run({}, { runId: "r" })).toEqual({ _tag: "finished", runId: "r", output: "note" })
+        expect(yield* workflow.run({}, { runId: "r" })).toEqual({ status: "finished", runId: "r", output: "note" })
         expect(yield* ran("r")).toEqual(["review/0", "note/0", "fix/0", "tell/0", "review/1", "note/1"])
         const mounted = (yield* eventsOf("r")).flatMap((event) => (event._tag === "LoopMounted" ? [event] : []))
         expect(mounted.map(({ first, mounted, mounting, isLeftOut = false }) => [first ?? mounted, mounting, isLeftOut])).toEqual([
@@ -339,7 +342,7 @@ describe("what is mounted in a pass that has begun", () => {
           ),
           (ctx) => (has(ctx, "review") && !has(ctx, "doubt")) || has(ctx, "fix"),
         )
-        expect(yield* workflow.run({}, { runId: "r" })).toEqual({ _tag: "finished", runId: "r", output: "fix" })
+        expect(yield* workflow.run({}, { runId: "r" })).toEqual({ status: "finished", runId: "r", output: "fix" })
         expect(yield* ran("r")).toEqual(["review/0", "doubt/0", "fix/0"])
       }),
     ),
@@ -370,7 +373,7 @@ describe("what is mounted in a pass that has begun", () => {
           ),
           (ctx) => has(ctx, "review"),
         )
-        expect(yield* workflow.run({}, { runId: "r" })).toEqual({ _tag: "finished", runId: "r", output: "review" })
+        expect(yield* workflow.run({}, { runId: "r" })).toEqual({ status: "finished", runId: "r", output: "review" })
         expect(yield* ran("r")).toEqual(["review/0"])
         const kinds = new Set((yield* eventsOf("r")).map(({ _tag }) => _tag))
         expect([...kinds].filter((kind) => /^(Wait|Boundary)/.test(kind))).toEqual([])
@@ -398,7 +401,7 @@ describe("what is mounted in a pass that has begun", () => {
           ),
           (ctx) => has(ctx, "review"),
         )
-        expect(yield* workflow.run({}, { runId: "r" })).toEqual({ _tag: "finished", runId: "r", output: "no luck" })
+        expect(yield* workflow.run({}, { runId: "r" })).toEqual({ status: "finished", runId: "r", output: "no luck" })
         expect(yield* ran("r")).toEqual(["review/0", "first/0", "second/0", "fails/0", "mend/0", "tidy/0"])
       }),
     ),
@@ -425,7 +428,7 @@ describe("what is mounted in a pass that has begun", () => {
           ),
           (ctx) => has(ctx, "review"),
         )
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished" })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
         expect(yield* ran("r")).toEqual(["review/0", "try/0", "mend/0", "try/1"])
       }),
     ),
@@ -510,7 +513,7 @@ describe("ids that are others in each drawing", () => {
             </Workflow>
           )
         })
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ _tag: "finished", output: "end" })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: "end" })
         expect(agent.calls).toBe(40)
       }),
     ),

@@ -72,7 +72,7 @@ describe("the output of a run is that of the last task that has given the declar
         expect(yield* workflow.execute({}, { runId: "r" })).toEqual(output)
         // Read back from what is stored.
         expect(yield* workflow.execute({}, { runId: "r" })).toEqual(output)
-        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject(output === undefined ? { _tag: "finished" } : { output })
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject(output === undefined ? { status: "finished" } : { output })
       }),
     ),
   )

@@ -368,7 +368,7 @@ describe("a run with pending reads", () => {
       yield* rest
       expect(begun).toEqual(["lint"])
       yield* Deferred.succeed(gate, undefined)
-      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "finished", output: ["lint", "high"] })
+      expect(yield* Fiber.join(fiber)).toMatchObject({ status: "finished", output: ["lint", "high"] })
       expect(begun).toEqual(["lint", "high"])
     }),
   )
@@ -393,7 +393,7 @@ describe("a run with pending reads", () => {
       ))
       const result = yield* run(workflow)
       expect(done).toEqual(["a"])
-      expect(result).toMatchObject({ _tag: "failed", error: { _tag: "UnsettledRead", nodeId: "nobody" } })
+      expect(result).toMatchObject({ status: "failed", error: { _tag: "UnsettledRead", nodeId: "nobody" } })
       expect(String((result as { error?: unknown }).error)).toContain("no node with this id is mounted")
     }),
   )
@@ -411,7 +411,7 @@ describe("a run with pending reads", () => {
         </Workflow>
       ))
       const result = yield* run(workflow)
-      expect(result).toMatchObject({ _tag: "failed", error: { _tag: "UnsettledRead", nodeId: "a", problem: "it was skipped" } })
+      expect(result).toMatchObject({ status: "failed", error: { _tag: "UnsettledRead", nodeId: "a", problem: "it was skipped" } })
     }),
   )
 
@@ -438,7 +438,7 @@ describe("a run with pending reads", () => {
               </Workflow>
             )),
           ),
-          (result) => (result._tag === "finished" ? result.output : result),
+          (result) => (result.status === "finished" ? result.output : result),
         )
       type Ctx = ReturnType<typeof useCtx>
       const renamed = (ctx: Ctx): Ctx => ({ ...ctx, output: (target) => ctx.output(target, { nodeId: "rev2" }) })
@@ -471,7 +471,7 @@ describe("a run with pending reads", () => {
           </Loop>
         </Workflow>
       ))
-      expect(yield* run(workflow)).toMatchObject({ _tag: "finished", output: "ok" })
+      expect(yield* run(workflow)).toMatchObject({ status: "finished", output: "ok" })
       expect(asked).toEqual(["Review draft 0 in pass 0", "Review draft 1 in pass 1", "Review draft 2 in pass 2"])
     }),
   )

@@ -121,7 +121,7 @@ describe("a prompt", () => {
     Effect.gen(function* () {
       const { asked, result } = yield* given(() => "")
       expect(asked).toEqual([])
-      expect(result).toMatchObject({ _tag: "failed", error: { error: { message: expect.stringContaining("is empty") } } })
+      expect(result).toMatchObject({ status: "failed", error: { error: { message: expect.stringContaining("is empty") } } })
     }),
   )
 

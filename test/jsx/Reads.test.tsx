@@ -147,9 +147,9 @@ describe.each(Object.entries(stores))("what a node has read, kept on %s, says wh
         yield* run
         expect(yield* asked).toEqual([["ship", "Ship diff 2?"]])
         yield* Smithers.approve("r", "ship", { by: "ann" })
-        expect(yield* run).toMatchObject({ _tag: "failed" })
+        expect(yield* run).toMatchObject({ status: "failed" })
         yield* Smithers.retryNode("r", "implement")
-        expect(yield* run).toMatchObject({ _tag: "waiting-approval", waits: [{ nodeId: "ship" }] })
+        expect(yield* run).toMatchObject({ status: "waiting-approval", waits: [{ nodeId: "ship" }] })
         expect(yield* asked).toEqual([["ship", "Ship diff 3?"]])
         expect(deployed).toEqual(["diff 2"])
       }),
@@ -181,7 +181,7 @@ describe.each(Object.entries(stores))("what a node has read, kept on %s, says wh
         ))
         yield* run
         yield* Smithers.approve("r", "deploy")
-        expect(yield* run).toMatchObject({ _tag: "failed" })
+        expect(yield* run).toMatchObject({ status: "failed" })
         isDown = false
         yield* Smithers.retryNode("r", "implement")
         expect(yield* run).toMatchObject({ waits: [{ nodeId: "end" }] })
@@ -458,7 +458,7 @@ describe.each(Object.entries(stores))("what a node has read, kept on %s, says wh
         ))
         yield* run
         yield* Smithers.approve("r", "ship")
-        expect(yield* run).toMatchObject({ _tag: "failed" })
+        expect(yield* run).toMatchObject({ status: "failed" })
         isDown = false
         expect(yield* run).toMatchObject({ waits: [{ nodeId: "ship" }] })
         expect(yield* asked).toEqual([["ship", "diff 2"]])

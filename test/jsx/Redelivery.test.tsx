@@ -51,7 +51,7 @@ describe.each(Object.entries(stores))("a finished run that is asked again, on %s
           )
         })
         expect(yield* after.execute({ a: "x" }, { runId: "r" })).toEqual({ at: date })
-        expect(yield* after.run({ a: "x" }, { runId: "r" })).toMatchObject({ _tag: "finished", output: { at: date } })
+        expect(yield* after.run({ a: "x" }, { runId: "r" })).toMatchObject({ status: "finished", output: { at: date } })
         // Without an input it was drawn to learn its name.
         expect(seen).not.toContain("x")
         expect(yield* Effect.flip(after.execute({ a: "x" }, { runId: "another" }))).toMatchObject({ _tag: "RenderFailed" })

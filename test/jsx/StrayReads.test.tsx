@@ -36,7 +36,7 @@ describe.each(Object.entries(stores))("the end of a run, kept on %s, names what 
       const of = (one: object) => ("strayReads" in one ? one.strayReads : undefined)
       expect(of(again)).toEqual(of(result))
       expect(details.strayReads).toEqual(of(result))
-      return { tag: result._tag, strays: of(result) }
+      return { tag: result.status, strays: of(result) }
     }).pipe(Effect.provide(store()))
 
   it.effect("a loop's condition, with the id that was probably meant", () =>

@@ -105,13 +105,13 @@ describe("Approval", () => {
     onMemory(
       Effect.gen(function* () {
         expect(yield* ship.run({ spec: "a login" }, { runId: "r" })).toMatchObject({
-          _tag: "waiting-approval",
+          status: "waiting-approval",
           waits: [{ nodeId: "ship" }],
         })
         const storage = yield* Storage
         expect(yield* storage.waits({})).toMatchObject([{ request: { title: "Ship this diff?", summary: "adds a login" } }])
         yield* Smithers.approve("r", "ship", { by: "ann" })
-        expect(yield* ship.run({ spec: "a login" }, { runId: "r" })).toMatchObject({ _tag: "finished", output: "deployed" })
+        expect(yield* ship.run({ spec: "a login" }, { runId: "r" })).toMatchObject({ status: "finished", output: "deployed" })
         expect(asked).toEqual(["Implement: a login", "Deploy approved diff."])
       }),
     ),
@@ -123,7 +123,7 @@ describe("Approval", () => {
         yield* ship.run({ spec: "a login" }, { runId: "r" })
         yield* Smithers.deny("r", "ship", { by: "bob", note: "not today" })
         expect(yield* ship.run({ spec: "a login" }, { runId: "r" })).toMatchObject({
-          _tag: "failed",
+          status: "failed",
           error: { nodeId: "ship", error: { name: "ApprovalDenied", message: "denied by bob: not today" } },
         })
       }),
@@ -275,7 +275,7 @@ describe("a run is taken up again where something that waited has ended", () => 
           }
           yield* Smithers.signal("r", "last")
         }
-        expect(yield* open(workflow)).toMatchObject({ _tag: "finished" })
+        expect(yield* open(workflow)).toMatchObject({ status: "finished" })
         yield* workflow.execute({}, { runId: "r" })
       }),
     ),
@@ -292,7 +292,7 @@ it.effect.each([
     Effect.gen(function* () {
       const workflow = smithers(() => <Workflow name="given">{element}</Workflow>)
       expect(yield* workflow.run(undefined, { runId: "r" })).toMatchObject({
-        _tag: "failed",
+        status: "failed",
         error: { nodeId: "it", error: { name: "InvalidRequest", message: expect.stringContaining(message) } },
       })
     }),
@@ -454,7 +454,7 @@ describe("a wait that is not rendered any more", () => {
         expect(yield* Effect.flip(Smithers.approve("r", "ask"))).toMatchObject({ _tag: "NotWaiting" })
         yield* TestClock.adjust("2 hours")
         yield* Smithers.signal("r", "off", { payload: { cents: 1 } })
-        expect((yield* run)._tag).toBe("waiting-approval")
+        expect((yield* run).status).toBe("waiting-approval")
         expect(yield* open).toEqual([
           ["ask", null],
           ["nap", 10_800_000],

@@ -100,7 +100,7 @@ describe("an adaptive plan", () => {
           </Workflow>
         )
       })
-      expect(yield* run(workflow, {})).toMatchObject({ _tag: "finished", output: ["a", "b"] })
+      expect(yield* run(workflow, {})).toMatchObject({ status: "finished", output: ["a", "b"] })
       const group = (maxConcurrency?: number) =>
         renderPlan(
           smithers(() => (
@@ -217,7 +217,7 @@ describe("an adaptive plan", () => {
           return <Workflow name="turned">{isTurned ? <Sequence>{order.map(one)}</Sequence> : order.map(one)}</Workflow>
         })
         const result = yield* run(workflow, {})
-        expect(result).toMatchObject({ _tag: "finished", output: "a" })
+        expect(result).toMatchObject({ status: "finished", output: "a" })
         expect(ran).toEqual(["a", "b", "c"])
       }),
     ),
@@ -392,7 +392,7 @@ describe("a task", () => {
         yield* run(grown, {})
         expect(ran).toEqual(["find", "fix", "report"])
         const unmet = yield* run(workflow, {})
-        expect(unmet).toMatchObject({ _tag: "failed", error: { _tag: "UnsettledRead", nodeId: "text" } })
+        expect(unmet).toMatchObject({ status: "failed", error: { _tag: "UnsettledRead", nodeId: "text" } })
       }),
     ),
   )
@@ -416,7 +416,7 @@ describe("a task", () => {
         ))
         const result = yield* run(workflow, {})
         expect(result).toMatchObject({
-          _tag: "failed",
+          status: "failed",
           error: { _tag: "StepFailed", nodeId: "b", error: { name: "MissingOutput" } },
         })
         expect(attempts).toBe(1)
@@ -498,7 +498,7 @@ describe("a task", () => {
             </Task>
           </Workflow>
         ))
-        expect(yield* run(workflow, {})).toMatchObject({ _tag: "finished", output: "kept" })
+        expect(yield* run(workflow, {})).toMatchObject({ status: "finished", output: "kept" })
       }),
     ),
   )
@@ -671,7 +671,7 @@ describe("loops", () => {
         const handle = yield* workflow.start({})
         yield* settled("some passes are over", () => renders > 10)
         yield* handle.cancel("enough")
-        expect(yield* handle.result).toMatchObject({ _tag: "cancelled", reason: "enough" })
+        expect(yield* handle.result).toMatchObject({ status: "cancelled", reason: "enough" })
       }),
     ),
   )
@@ -854,7 +854,7 @@ describe("a workflow", () => {
         yield* rest
         expect(begun).toEqual(["a", "b"])
         yield* open("a")
-        expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "failed", error: { nodeId: "a" } })
+        expect(yield* Fiber.join(fiber)).toMatchObject({ status: "failed", error: { nodeId: "a" } })
         expect(begun).toEqual(["a", "b"])
       }),
     ),

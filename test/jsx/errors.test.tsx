@@ -451,9 +451,9 @@ describe("props", () => {
       ))
       return Effect.runPromise(Effect.provide(workflow.run({}), Smithers.memory))
     }
-    expect(await run((n) => (n === undefined ? 5 : `${n}`))).toMatchObject({ _tag: "finished", output: "1" })
+    expect(await run((n) => (n === undefined ? 5 : `${n}`))).toMatchObject({ status: "finished", output: "1" })
     expect(await run((n) => n ?? 5)).toMatchObject({
-      _tag: "failed",
+      status: "failed",
       error: {
         nodeId: "second",
         attempts: 1,
@@ -527,7 +527,7 @@ describe("props", () => {
       ] as const) {
         const run = smithers(() => <Workflow name="w">{node}</Workflow>).run({})
         expect(await Effect.runPromise(Effect.provide(run, Smithers.memory))).toMatchObject({
-          _tag: "failed",
+          status: "failed",
           error: {
             _tag: "StepFailed",
             nodeId: "a",
@@ -885,7 +885,7 @@ describe("what a task waits for", () => {
       </Workflow>
     ))
     const result = await Effect.runPromise(workflow.run({}).pipe(Effect.provide(Smithers.memory)))
-    if (result._tag !== "failed") throw new Error(`the run is ${result._tag}`)
+    if (result.status !== "failed") throw new Error(`the run is ${result.status}`)
     expect(result.error._tag).toBe("UnsettledRead")
     expect(result.error.message).toContain(`the output of "${missing}" is read or waited for`)
   })

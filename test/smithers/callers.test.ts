@@ -39,17 +39,17 @@ it("a promise that executes the run of its own step is told so, also through an 
   const filename = join(folder, "test.db")
   const run = calling(() => filename).run({ to: "r" }, { runId: "r" })
   const result = await Effect.runPromise(run.pipe(Effect.provide(Smithers.sqlite({ filename }))))
-  expect(result).toMatchObject({ _tag: "failed", error: { error: { name: "RunWaitsForItself", notRetried: "slip" } } })
+  expect(result).toMatchObject({ status: "failed", error: { error: { name: "RunWaitsForItself", notRetried: "slip" } } })
 })
 
 it("a promise executes other runs, also one of the same id in another database", async () => {
   const filename = join(folder, "test.db")
   const runtime = ManagedRuntime.make(Smithers.sqlite({ filename }))
   const other = calling(() => filename).run({ to: "other" }, { runId: "s" })
-  expect(await runtime.runPromise(other)).toMatchObject({ _tag: "finished", output: "end" })
+  expect(await runtime.runPromise(other)).toMatchObject({ status: "finished", output: "end" })
   let times = 0
   const elsewhere = calling(() => join(folder, `other-${++times}.db`))
   const same = elsewhere.run({ to: "t" }, { runId: "t" })
-  expect(await runtime.runPromise(same)).toMatchObject({ _tag: "finished", output: "end" })
+  expect(await runtime.runPromise(same)).toMatchObject({ status: "finished", output: "end" })
   await runtime.dispose()
 })

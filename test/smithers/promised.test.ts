@@ -257,7 +257,7 @@ describe("malformed JSON", () => {
       Effect.gen(function* () {
         tell("analyzer", { summary: 3 })
         const result = yield* passing("1 minute", retries.run({}, { runId: "run" }))
-        if (result._tag !== "failed" || result.error._tag !== "StepFailed") throw new Error(`the run is ${result._tag}`)
+        if (result.status !== "failed" || result.error._tag !== "StepFailed") throw new Error(`the run is ${result.status}`)
         expect(result.error.attempts).toBe(3)
         expect(result.error.error.issues).toEqual(["summary: Invalid input: expected string, received number"])
         // Three attempts of a question and two corrections each; the question of the later ones carries the error.
@@ -500,7 +500,7 @@ describe("components and hooks", () => {
         throw new Error("overloaded")
       })
       const result = yield* passing("1 minute", hoc.run({}))
-      expect(result._tag === "failed" && result.error._tag === "StepFailed" && result.error.attempts).toBe(4)
+      expect(result.status === "failed" && result.error._tag === "StepFailed" && result.error.attempts).toBe(4)
       expect(asked.length).toBe(4)
     }).pipe(Effect.provide(Smithers.memory)),
   )

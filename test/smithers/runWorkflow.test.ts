@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { runWorkflow, Smithers } from "smithers-orchestrator"
 import { describe, expect, it } from "vitest"
 
@@ -11,6 +14,28 @@ const counting = () => {
   })
   return { workflow, runs: () => runs }
 }
+
+describe("the result of runWorkflow", () => {
+  it("is that of the run, whatever way it has stopped, with what a cancelled one could not undo", async () => {
+    const workflow = Smithers.createWorkflow({ name: "booking", input: Schema.Struct({}) }).build(($) => {
+      const compensate = () => {
+        throw new Error("the hotel is closed")
+      }
+      const book = $.step("book", { output: Schema.String, run: () => "room", compensate })
+      return $.saga(book, $.approval("ok", { request: () => ({ title: "Go?" }) }))
+    })
+    const folder = mkdtempSync(join(tmpdir(), "smithers-"))
+    const db = join(folder, "smithers.db")
+    const options = { input: {}, runId: "r", db }
+    const waits = [{ nodeId: "ok", iteration: 0, kind: "approval", deadline: undefined }]
+    expect(await runWorkflow(workflow, options)).toEqual({ status: "waiting-approval", runId: "r", waits })
+    await Effect.runPromise(Effect.provide(workflow.cancel("r", "no need"), Smithers.sqlite({ filename: db })))
+    const uncompensated = [{ nodeId: "book", iteration: 0, error: { message: "the hotel is closed" } }]
+    const cancelled = { status: "cancelled", runId: "r", reason: "no need", uncompensated }
+    expect(await runWorkflow(workflow, options)).toMatchObject(cancelled)
+    rmSync(folder, { recursive: true })
+  })
+})
 
 describe("runWorkflow with a store in memory", () => {
   it("finds the runs of earlier calls with the same runtime, and none of another's", async () => {

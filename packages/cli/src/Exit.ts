@@ -1,6 +1,8 @@
 /**
  * What the exit code of a command says. Scripts and agents branch on it without reading any output.
  */
+import { isEnded, type ResultStatus } from "@smithers/core/Status"
+
 /** Exit codes. The signals that stop a process have those that shells give them: 129 (SIGHUP), 130 (SIGINT), 141 (SIGPIPE) and 143 (SIGTERM). */
 export const Exit = {
   /** The run finished, or the command did what it was asked for. */
@@ -22,3 +24,6 @@ export const Exit = {
 
 /** One of the codes of {@link Exit}. */
 export type ExitCode = (typeof Exit)[keyof typeof Exit]
+
+/** The code of a command about a run that was left with this status. */
+export const exitOf = (status: ResultStatus | "suspended"): ExitCode => (isEnded(status) ? Exit[status] : Exit.waiting)

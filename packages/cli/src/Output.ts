@@ -33,9 +33,11 @@ const Failure = named("Failure")(
   ),
 )
 
-/** A failure of a run, to be printed. */
-export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type =>
-  ({ ...failure, _tag: failure._tag, message: failure.message }) as typeof Failure.Type
+/** A failure of a run, to be printed. The cause of an error is no field that a copy has; of a step it is what was raised, and not printed. */
+export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type => {
+  const cause = failure._tag === "CompensationFailed" ? { cause: failure.cause } : {}
+  return { ...failure, ...cause, _tag: failure._tag, message: failure.message } as typeof Failure.Type
+}
 
 const Uncompensated = named("Uncompensated")(Errors.Uncompensated)
 const Run = named("Run")(Storage.RunSummary)
@@ -70,7 +72,7 @@ export const Stopped = Schema.Struct({
   strayReads: Schema.optional(Schema.Array(StrayRead)),
   error: Schema.optional(Failure),
   reason: Schema.optional(Schema.String),
-  /** Of a cancelled run: what its sagas, and those of its child runs, could not undo. */
+  /** Of a run that has ended: what its sagas, and those of its child runs, could not undo. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   waits: Schema.optional(
     Schema.Array(

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import type { StoreError } from "@smithers/core/Errors"
-import * as Status from "@smithers/core/Status"
+import type * as Status from "@smithers/core/Status"
 import type { RunDetails, StorageShape } from "@smithers/core/Storage"
 import type { Outcome, Worker } from "@smithers/core/Supervisor"
 import * as Owners from "@smithers/sqlite/Owners"
@@ -154,13 +154,9 @@ const problemOf = (said: string): string | undefined => {
   }
 }
 
-const ends = { finished: "Finished", failed: "Failed", cancelled: "Cancelled" } as const
-
-/** How a run stands that its process has let go of. What it waited for may have come since, so that it can go on. */
-const outcomeFor = (status: Status.ShownStatus): Outcome | undefined => {
-  if (Status.isEnded(status)) return ends[status]
-  return Status.isWaiting(status) || status === "paused" || status === "suspended" ? "Idle" : undefined
-}
+/** How a run was left by a process that has let go of it. What it waited for may have come since, so that it is `suspended`. */
+const outcomeFor = (status: Status.ShownStatus): Outcome | undefined =>
+  status === "running" || status === "orphaned" ? undefined : status
 
 /** How a run was left by its process, or why it was not worked on. */
 const outcomeOf = (
@@ -169,7 +165,7 @@ const outcomeOf = (
   now: number,
 ) => {
   const { runId, status, finishedAt, owner } = run
-  if (Owners.isAlive(run, now)) return Either.right<Outcome>("Gone")
+  if (Owners.isAlive(run, now)) return Either.right<Outcome>("gone")
   const problem = killed ?? problemOf(said)
   // One that has ended and has an owner is being taken up again; that one waits says nothing, unless its process says so too.
   const isLeft = finishedAt === null ? problem === undefined && isOutcome(code) : owner === null
@@ -196,7 +192,7 @@ export const make = (storage: StorageShape, file: string, self: ReadonlyArray<st
       return text
     })
   return ({ runId }) => {
-    const gone = Effect.succeed<Outcome>("Gone")
+    const gone = Effect.succeed<Outcome>("gone")
     const work = Effect.gen(function* () {
       const lineage = yield* lineageOf(storage, runId)
       const result = yield* resume(self, file, runId, (watched) => hold(storage, lineage, watched))

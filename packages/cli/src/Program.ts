@@ -222,8 +222,9 @@ const definitionOf = (argv: ReadonlyArray<string>): Definition | undefined => Ca
 /** The options that a line may have. */
 const optionsOf = (argv: ReadonlyArray<string>): ReadonlyArray<Spelled> => definitionOf(argv)?.options ?? Object.values(globals)
 
-/** Values are printed as the schema of the command says. */
-const encode = (definition: Definition, value: unknown): unknown => Schema.encodeUnknownSync(definition.output)(value)
+/** Values are printed as the schema of the command says. One that does not fit it is our fault, and no error to be printed with all its fields. */
+const encode = (definition: Definition, value: unknown): unknown =>
+  Either.getOrThrowWith(Schema.encodeUnknownEither(definition.output)(value), ({ message }) => new Error(message))
 
 const describe = (definition: Definition) => ({
   command: definition.path.join(" "),

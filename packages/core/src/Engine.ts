@@ -35,14 +35,14 @@ import * as Callers from "./internal/callers.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
 import { canonical } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
-import { endOf, toldOf } from "./internal/outbox.ts"
+import * as Outbox from "./internal/outbox.ts"
 import * as Suspects from "./internal/suspects.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
 import type { RunEvent } from "./RunEvent.ts"
+import * as RunResult from "./RunResult.ts"
 import * as RunState from "./RunState.ts"
-import type { Waiting } from "./Scheduler.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
@@ -77,15 +77,18 @@ export interface EngineShape {
    * Starts, resumes or joins a run, and waits for how it ends. A run that has ended answers with what is stored, unless it is to be revived.
    * Interrupting the last caller suspends the run.
    */
-  readonly join: <R>(definition: Definition<R>, request: RunRequest) => Effect.Effect<RunDriver.Settlement, EngineError, R>
+  readonly join: <R>(
+    definition: Definition<R>,
+    request: RunRequest,
+  ) => Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
   /**
-   * The same, but stops waiting as soon as the run itself waits for the world and nothing else can go on. If nobody else works on it
-   * here it is suspended then.
+   * The same, but stops waiting as soon as the run is paused or waits for something from outside, and nothing else can go on. If nobody else works
+   * on it here it is suspended then.
    */
   readonly joinUntilIdle: <R>(
     definition: Definition<R>,
     request: RunRequest,
-  ) => Effect.Effect<RunDriver.Settlement | Idle, EngineError, R>
+  ) => Effect.Effect<RunResult.RunResult<unknown>, EngineError, R>
   /** Starts, resumes or joins a run and leaves it running for as long as the engine lives. */
   readonly start: <R>(definition: Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
   /** Ends a run that cannot be taken up as failed, unless someone works on it or it has ended. Answers with whether it did. */
@@ -105,19 +108,14 @@ export interface EngineShape {
   ) => Effect.Effect<void, EngineError | RunEnded, R>
 }
 
-/** A run that can go on only when something comes from outside. */
-export interface Idle {
-  readonly _tag: "Idle"
-  /** Child runs that wait in this process are followed by what they wait for. */
-  readonly waiting: ReadonlyArray<Waiting>
-  readonly isPaused: boolean
-}
-
 /** A run at work in this process. */
 export interface Started {
-  /** Completes once nothing of the run can go on before something comes from outside. */
-  readonly idle: Effect.Effect<Idle, StoreError>
-  readonly settled: Effect.Effect<RunDriver.Settlement, EngineError>
+  /**
+   * Completes once nothing of the run can go on before something comes from outside. Child runs that wait in this process are followed by what they
+   * wait for.
+   */
+  readonly resting: Effect.Effect<RunResult.RestingResult, StoreError>
+  readonly settled: Effect.Effect<RunResult.EndedResult<unknown>, EngineError>
   /** Completes with the number of frames committed here once it is above the given one. */
   readonly commits: (after: number) => Effect.Effect<number>
 }
@@ -145,7 +143,7 @@ export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineS
 interface Active {
   readonly create: Storage.NewRun | undefined
   readonly workflow: string | undefined
-  readonly settled: Deferred.Deferred<RunDriver.Settlement, EngineError>
+  readonly settled: Deferred.Deferred<RunResult.EndedResult<unknown>, EngineError>
   readonly control: RunDriver.Control
   /** Child runs that are worked on here for this one. */
   readonly children: Map<string, Active>
@@ -324,8 +322,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     /** Tells a parent how a child run has ended, also one that needed no work. */
     const tellParent = (parent: Active, runId: string, { nodeId, iteration }: RunState.Parent): Effect.Effect<void> =>
       Effect.gen(function* () {
-        const end = endOf(yield* storage.load(runId))
-        if (end === undefined) return
+        const result = RunResult.ofState(yield* storage.load(runId))
+        if (result === undefined) return
+        const end = RunResult.toChildEnd(result)
         const [id, at] = [yield* generateRunId, yield* Millis.now]
         parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
       }).pipe(Effect.catchAll((error) => Effect.logWarning(`how child run ${runId} ended could not be read`, error)))
@@ -349,7 +348,11 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         return yield* Effect.matchCause(read, { onFailure: () => false, onSuccess: (input) => isSameInput(create.input, input) })
       }) as Effect.Effect<boolean, StoreError, R>
 
-    const drive = <R>(definition: Definition<R>, request: RunRequest, active: Active) =>
+    const drive = <R>(
+      definition: Definition<R>,
+      request: RunRequest,
+      active: Active,
+    ): Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R> =>
       Effect.gen(function* () {
         const { control } = active
         const { create } = request
@@ -367,7 +370,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               ? new InputMismatch({ runId: request.runId })
               : new WorkflowMismatch({ runId: request.runId, workflow: request.create.workflow, stored: opened.workflow })
           case "Ended":
-            return yield* RunDriver.recall(storage, definition, request.runId)
+            // Somebody may have resumed it meanwhile.
+            return (yield* RunDriver.recall(storage, definition, request.runId)) ?? (yield* drive(definition, request, active))
           case "Created":
           case "Claimed":
             // A run that its parent or a signal created is begun by its first claim.
@@ -430,7 +434,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           obstacles: new Map(),
         }
         actives.set(runId, active)
-        const driven: Effect.Effect<RunDriver.Settlement, EngineError, R> = Effect.uninterruptible(
+        const driven: Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R> = Effect.uninterruptible(
           callers.within(runId, drive(definition, request, active)),
         ).pipe(
           Effect.onExit((exit) => {
@@ -438,7 +442,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
             return Effect.zipRight(Metric.set(Metrics.runsActive, actives.size), Deferred.done(active.settled, exit))
           }),
           Effect.withSpan("smithers.run", { attributes: { "smithers.run_id": runId, "smithers.workflow": definition.name ?? "" } }),
-        ) as Effect.Effect<RunDriver.Settlement, EngineError, R>
+        ) as Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
         return startWatch.pipe(
           Effect.zipRight(Metric.set(Metrics.runsActive, actives.size)),
           Effect.zipRight(Effect.forkIn(driven, drivers)),
@@ -469,7 +473,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       )
 
     /** Waits until a run has nothing left to do here, nor its child runs, commands that are on their way included. */
-    const atRest = (runId: string, active: Active): Effect.Effect<Idle, StoreError> =>
+    const atRest = (runId: string, active: Active): Effect.Effect<RunResult.RestingResult, StoreError> =>
       Effect.gen(function* () {
         for (let seen = -1; ; seen = yield* active.control.commits.after(seen)) {
           const before = restOf(active)
@@ -477,13 +481,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           const runIds = [runId, ...familyOf(active)]
           const isTold = (yield* storage.inbox).some((command) => runIds.includes(command.runId))
           const after = restOf(active)
-          if (!isTold && after?.key === before.key)
-            return { _tag: "Idle", waiting: after.waiting, isPaused: after.isPaused } as const
+          if (!isTold && after?.key === before.key) return RunResult.resting(runId, after.waiting, after.isPaused)
         }
       })
 
     /** The same, unless a child run that cannot be worked on is in the way: then that is what comes of it. */
-    const idle = (runId: string, active: Active): Effect.Effect<Idle, StoreError> =>
+    const resting = (runId: string, active: Active): Effect.Effect<RunResult.RestingResult, StoreError> =>
       Effect.flatMap(atRest(runId, active), (rest) => (active.obstacles.size === 0 ? Effect.succeed(rest) : Effect.never))
 
     const joinUntilIdle: EngineShape["joinUntilIdle"] = (definition, request) =>
@@ -491,9 +494,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         request.runId,
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(enter(definition, request), (active) => {
-            const ended = Effect.raceFirst(Deferred.await(active.settled), idle(request.runId, active))
-            const isSettled = (exit: Exit.Exit<{ readonly _tag: string }, unknown>) =>
-              Exit.isSuccess(exit) && exit.value._tag !== "Idle"
+            const ended = Effect.raceFirst(Deferred.await(active.settled), resting(request.runId, active))
+            const isSettled = (exit: Exit.Exit<RunResult.RunResult<unknown>, unknown>) =>
+              Exit.isSuccess(exit) && Status.isEnded(exit.value.status)
             return Effect.onExit(restore(ended), (exit) => (isSettled(exit) ? Effect.void : leave(active)))
           }),
         ),
@@ -544,7 +547,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         const ending = end(state)
         if (ending === undefined) return false
         for (const event of ending) happen(event)
-        const sent = toldOf(state, now)
+        const sent = Outbox.ofEnd(state, now)
         const commit = storage.commit({
           runId,
           epoch,
@@ -570,11 +573,11 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       cancelIdle: (runId, reason) => endWithoutCode(runId, (state) => cancellation(state, reason)),
       start: (definition, request) =>
         Effect.matchEffect(enter(definition, request), {
-          onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), idle: Effect.never, commits: () => Effect.never }),
+          onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), resting: Effect.never, commits: () => Effect.never }),
           onSuccess: (active) =>
             Effect.sync(() => {
               const settled = Deferred.await(active.settled)
-              return { settled, idle: idle(request.runId, active), commits: active.control.commits.after }
+              return { settled, resting: resting(request.runId, active), commits: active.control.commits.after }
             }),
         }),
       cancel: (definition, runId, reason) =>
@@ -586,9 +589,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
             Effect.catchTag("RunEnded", (error) => (error.status === "cancelled" ? Effect.succeed(true) : error)),
           )
           if (isOver) return
-          const settlement = yield* join(definition, { runId, create: undefined, revive: [], onIncompatible: "rerun" })
-          if (settlement._tag !== "Cancelled")
-            return yield* new RunEnded({ runId, status: settlement._tag === "Finished" ? "finished" : "failed" })
+          const { status } = yield* join(definition, { runId, create: undefined, revive: [], onIncompatible: "rerun" })
+          if (status !== "cancelled") return yield* new RunEnded({ runId, status })
         }),
     }
   })
@@ -597,8 +599,16 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
 const familyOf = ({ children }: Active): ReadonlyArray<string> =>
   [...children].flatMap(([runId, child]) => [runId, ...familyOf(child)])
 
+/** What a run and its child runs wait for, when nothing of them goes on. */
+interface Rest {
+  readonly waiting: ReadonlyArray<RunResult.Waiting>
+  readonly isPaused: boolean
+  /** Equal as long as nothing of this changes. */
+  readonly key: string
+}
+
 /** What a run and its child runs rest on, if they all do. */
-const restOf = ({ control, children }: Active): (Idle & { readonly key: string }) | undefined => {
+const restOf = ({ control, children }: Active): Rest | undefined => {
   const { waiting, isPaused } = control
   if (waiting.length === 0 && !isPaused) return undefined
   const found = [...waiting]
@@ -609,7 +619,7 @@ const restOf = ({ control, children }: Active): (Idle & { readonly key: string }
     if (rest === undefined) return undefined
     found.push(...rest.waiting.map((wait) => ({ ...wait, childRunId: wait.childRunId ?? (childRunId as string) })))
   }
-  return { _tag: "Idle", waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
+  return { waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
 }
 
 /** How a run ends that is cancelled where nobody works on it; `undefined` where its code has something to do on the way out. */

@@ -29,7 +29,6 @@ import {
   type StoreError,
   type StoreGone,
   type StoreRefused,
-  type Uncompensated,
   type Unheard,
   UnsettledRead,
   WorkflowMismatch,
@@ -41,7 +40,6 @@ import * as CommandEvents from "./internal/commandEvents.ts"
 import { defined } from "./internal/defined.ts"
 import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
-import { isShareable } from "./internal/kept.ts"
 import * as Mailbox from "./internal/mailbox.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Patience from "./internal/patience.ts"
@@ -55,30 +53,14 @@ import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
-import { type RunEvent, type StrayRead, sayStray } from "./RunEvent.ts"
+import { type RunEvent, sayStray } from "./RunEvent.ts"
+import type { EndedResult, Waiting } from "./RunResult.ts"
+import * as RunResult from "./RunResult.ts"
 import * as RunState from "./RunState.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as Status from "./Status.ts"
 import type * as StepProgram from "./StepProgram.ts"
 import type { Command, Frame, Instruction, NewRun, OutputTable, StorageShape } from "./Storage.ts"
-
-/** How a run stopped. */
-export type Settlement =
-  | {
-      readonly _tag: "Finished"
-      readonly output: unknown
-      /** Its loops that made all their passes without their `until` holding. */
-      readonly exhausted?: ReadonlyArray<RunState.Exhausted>
-      /** What it read in vain. */
-      readonly strayReads?: ReadonlyArray<StrayRead>
-    }
-  | { readonly _tag: "Failed"; readonly failure: RunFailure; readonly strayReads?: ReadonlyArray<StrayRead> }
-  | {
-      readonly _tag: "Cancelled"
-      readonly reason: string | undefined
-      /** What its sagas could not undo. */
-      readonly uncompensated?: ReadonlyArray<Uncompensated>
-    }
 
 /**
  * What stops the work on a run without ending the run, which can be resumed: the store (`StoreError`, `RunNotFound`), another process that has
@@ -112,7 +94,7 @@ export interface Control {
   /** Ticks with each committed frame. */
   readonly commits: Ticker.Ticker
   /** What the run waited for as of its last frame, where nothing else could go on; otherwise empty. */
-  waiting: ReadonlyArray<Scheduler.Waiting>
+  waiting: ReadonlyArray<Waiting>
   /** Whether nothing went on as of its last frame because the run is paused. */
   isPaused: boolean
   /** How the run stood when it was taken up, until something has come of that. */
@@ -186,46 +168,28 @@ interface Given {
 const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined }
 
 /**
- * How a run that has ended, ended. Nothing is planned: its output is what is stored, read back by the current schemas of the nodes that gave it.
- * What they do not read any more is given as it is stored.
+ * The result of a run that has ended; `undefined` where it has not, or goes on again. Nothing is planned: its output is what is stored, read back
+ * by the current schemas of the nodes that gave it. What they do not read any more is given as it is stored.
  */
 export const recall = <R>(
   storage: StorageShape,
   definition: Definition<R>,
   runId: string,
-): Effect.Effect<Settlement, DriverError, R> =>
+): Effect.Effect<EndedResult<unknown> | undefined, DriverError, R> =>
   Effect.gen(function* () {
     const state = yield* storage.load(runId)
-    if (state.status === "cancelled") return cancelled(state)
-    if (state.failure !== undefined) return { _tag: "Failed", failure: state.failure, ...strayIn(state.strayReads) } as const
+    const stored = RunResult.ofState(state)
+    if (stored?.status !== "finished") return stored
     const output = yield* Restore.output(definition, state)
-    return finished(() => Restore.give(output), state)
-  }) as Effect.Effect<Settlement, DriverError, R>
-
-/** Several callers may be given the output, and none of them can change it for the others. */
-const finished = (give: () => unknown, state: RunState.RunState): Settlement => {
-  const exhausted = RunState.exhausted(state)
-  const said = { ...(exhausted.length === 0 ? {} : { exhausted }), ...strayIn(state.strayReads) }
-  const output = give()
-  if (isShareable(output)) return { _tag: "Finished", output, ...said }
-  return {
-    _tag: "Finished",
-    get output() {
-      return give()
-    },
-    ...said,
-  }
-}
-
-const strayIn = (strayReads: ReadonlyArray<StrayRead> | undefined) =>
-  strayReads === undefined || strayReads.length === 0 ? {} : { strayReads }
+    return RunResult.finished(state, () => Restore.give(output))
+  }) as Effect.Effect<EndedResult<unknown> | undefined, DriverError, R>
 
 /** Drives a claimed run until it ends, or until it is interrupted or fenced. It must be called uninterruptible. */
 export const drive = <R>(
   storage: StorageShape,
   definition: Definition<R>,
   options: DriveOptions,
-): Effect.Effect<Settlement, DriverError, R> =>
+): Effect.Effect<EndedResult<unknown>, DriverError, R> =>
   Effect.suspend(() => {
     const { control, runId, epoch } = options
     control.epoch = epoch
@@ -243,7 +207,7 @@ export const drive = <R>(
       const released = Exit.isInterrupted(exit) ? release : Patience.patiently(release, noteOutage(options))
       // It is free once its lease has run out.
       return Effect.catchAll(released, (error) => Effect.logWarning(`run ${runId} could not be given back`, error))
-    }) as Effect.Effect<Settlement, DriverError, R>
+    }) as Effect.Effect<EndedResult<unknown>, DriverError, R>
   })
 
 /** Says when the store of a run fails and when it can be written again. */
@@ -265,7 +229,7 @@ const loop = (
   storage: StorageShape,
   definition: Definition<unknown>,
   options: DriveOptions,
-): Effect.Effect<Settlement, DriverError, unknown> =>
+): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
   Effect.gen(function* () {
     const { runId, epoch, created } = options
     const { mailbox, deliver, commits } = options.control
@@ -570,11 +534,10 @@ const loop = (
         // From a plan that is no longer true nothing is started.
         const decision: Omit<Scheduler.Decision, "state" | "events"> = isStale ? undecided : decide()
 
-        const settlement = settle(runId, decision.outcome, state, schedule, plan, attempts, refused)
-        if (settlement !== undefined) {
-          const stray = strayIn(planner.strayReads?.(state))
-          happen({ ...settlement.event, ...stray })
-          Object.assign(settlement.settlement, stray)
+        const ending = settle(runId, decision.outcome, state, schedule, plan, attempts, refused)
+        if (ending !== undefined) {
+          const strayReads = planner.strayReads?.(state) ?? []
+          happen({ ...ending.event, ...(strayReads.length === 0 ? {} : { strayReads }) })
         }
         const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
         knownPlan = plan.text
@@ -592,10 +555,10 @@ const loop = (
         yield* startChildren([...adopted, ...children])
         adopted = []
         commits.tick()
-        if (settlement !== undefined) {
-          yield* Metric.increment(settlement.count)
+        if (ending !== undefined) {
+          yield* Metric.increment(ending.count)
           for (const stray of state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${sayStray(stray)}`)
-          return settlement.settlement
+          return ending.result(state)
         }
         for (const start of decision.starts) {
           const record = RunState.step(state, start.step.id, start.iteration)
@@ -653,7 +616,10 @@ const loop = (
     })
   })
 
-/** How the run ends now, if it does. An output counts even if a cancellation came in with it; otherwise the cancellation does. */
+/**
+ * The event that ends the run now, if it does, and the result by the state after that. An output counts even if a cancellation came in with it;
+ * otherwise the cancellation does.
+ */
 const settle = (
   runId: string,
   outcome: Scheduler.Outcome | undefined,
@@ -663,38 +629,35 @@ const settle = (
   attempts: Attempts.Attempts,
   refused: StoreRefused | undefined,
 ) => {
-  if (outcome?._tag === "Finished" && refused !== undefined) {
+  if (outcome?.status === "finished" && refused !== undefined) {
     const failure = new StepFailed({ runId, nodeId: plan.workflow, iteration: 0, attempts: 0, error: Refusal.errorOf(refused) })
-    return {
-      event: { _tag: "RunFailed", failure } as const,
-      settlement: { _tag: "Failed", failure } as const,
-      count: Metrics.runsFailed,
-    }
+    return failedWith(failure)
   }
-  if (outcome?._tag === "Finished") {
+  if (outcome?.status === "finished") {
     const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0), from: schedule.source(0) }) } as const
-    return { event, settlement: finished(() => schedule.value(0), state), count: Metrics.runsFinished }
+    const result = (ended: RunState.RunState) => RunResult.finished(ended, () => schedule.value(0))
+    return { event, result, count: Metrics.runsFinished }
   }
   if (state.cancel !== undefined) {
     // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
     const isOver = outcome !== undefined || plan.boundaries.length === 0
     if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(plan, state)) return undefined
-    const { _tag: _, ...said } = cancelled(state)
-    const event = { _tag: "RunCancelled", ...defined(said) } as const
-    return { event, settlement: cancelled(state), count: Metrics.runsCancelled }
+    const { reason, uncompensated } = RunResult.cancelled(state)
+    const event = { _tag: "RunCancelled", ...defined({ reason, uncompensated }) } as const
+    return { event, result: RunResult.cancelled, count: Metrics.runsCancelled }
   }
-  if (outcome === undefined || outcome._tag === "Cancelled") return undefined
+  if (outcome === undefined || outcome.status === "cancelled") return undefined
   const stored = failureOf(runId, outcome, plan, state)
   const failure = withCause(stored, attempts.causeOf(nodeKey(outcome.nodeId, outcome.iteration)))
-  const event = { _tag: "RunFailed", failure: beside(stored, state) } as const
-  return { event, settlement: { _tag: "Failed", failure: beside(failure, state) } as const, count: Metrics.runsFailed }
+  return failedWith(beside(stored, state), beside(failure, state))
 }
 
-const cancelled = (state: RunState.RunState): Extract<Settlement, { readonly _tag: "Cancelled" }> => {
-  const failed = RunState.uncompensated(state)
-  const left = failed.length === 0 ? {} : { uncompensated: failed }
-  return { _tag: "Cancelled", reason: state.cancel?.reason, ...left }
-}
+/** The end of a run that fails: by the failure that is stored, and by the one that callers in this process are given. */
+const failedWith = (failure: RunFailure, given: RunFailure = failure) => ({
+  event: { _tag: "RunFailed", failure } as const,
+  result: (ended: RunState.RunState) => RunResult.failed(ended, given),
+  count: Metrics.runsFailed,
+})
 
 /** A failure, with what could not be undone because of it. */
 const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunState.RunState): RunFailure => {

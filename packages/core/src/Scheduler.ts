@@ -27,6 +27,7 @@ import * as Withdrawals from "./internal/withdrawals.ts"
 import type * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import type { FailureCause, OutputSource, RunEvent } from "./RunEvent.ts"
+import type { Waiting } from "./RunResult.ts"
 import type * as RunState from "./RunState.ts"
 
 /** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. Each read may give another copy. */
@@ -45,11 +46,11 @@ export const valuesOf = (input: Kept, outputs: Values["outputs"]): Values => ({
 
 /** A failure that nothing in the plan tolerates or catches. */
 export interface Failed extends FailureCause {
-  readonly _tag: "Failed"
+  readonly status: "failed"
 }
 
 /** How the run ends: nothing is in flight any more, and every boundary is left. */
-export type Outcome = { readonly _tag: "Finished" } | { readonly _tag: "Cancelled" } | Failed
+export type Outcome = { readonly status: "finished" } | { readonly status: "cancelled" } | Failed
 
 /** What follows from events by the plan alone, before anything is started. */
 export interface Consequences {
@@ -79,7 +80,7 @@ export interface Decision {
   /** Epoch ms, as the clock stands, at which the next retry or timer is due, or a wait is over. */
   readonly wakeAt: number | undefined
   /** What the run waits for, in document order, where nothing else can go on; otherwise empty. */
-  readonly waiting: ReadonlyArray<OpenWaits.Waiting>
+  readonly waiting: ReadonlyArray<Waiting>
   /** Nothing goes on because the run is paused. */
   readonly isPaused: boolean
   readonly outcome: Outcome | undefined
@@ -122,7 +123,6 @@ export interface ScheduleOptions {
 }
 
 export type { Interrupt } from "./internal/journal.ts"
-export type { Waiting } from "./internal/openWaits.ts"
 export type { Start } from "./internal/starts.ts"
 export type { Accepted } from "./internal/waits.ts"
 
@@ -558,9 +558,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const ending = (): Outcome | undefined => {
     if (phases[0] === Phase.done && wantedReads().length === 0) return finished
     if (!boundaries.isRunHalted() || boundaries.isAnyOpen() || openWaits.isAnyOpen()) return undefined
-    if (state().cancel !== undefined) return { _tag: "Cancelled" }
+    if (state().cancel !== undefined) return { status: "cancelled" }
     const failure = boundaries.failure()
-    return failure && { _tag: "Failed", ...failure }
+    return failure && { status: "failed", ...failure }
   }
 
   const idsIn = (phase: number): Array<NodeId> =>
@@ -580,6 +580,6 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
 
 type AttemptEnd = Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "AttemptFailed" | "AttemptInterrupted" }>
 
-const finished = { _tag: "Finished" } as const
+const finished = { status: "finished" } as const
 
 const none: ReadonlyArray<never> = []

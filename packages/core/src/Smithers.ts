@@ -24,7 +24,8 @@ export {
   unpause,
 } from "./Commands.ts"
 export * from "./Errors.ts"
-export { createWorkflow, type ExecuteError, type RunHandle, type RunResult, type Waits, type Workflow } from "./Workflow.ts"
+export type { RunResult, Waits } from "./RunResult.ts"
+export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
 
 /**
  * Sends a signal to a run of a workflow, and starts the run if there is none of its id: both or nothing. The run goes on here, as one that

@@ -31,6 +31,7 @@ import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
 import * as Settings from "./Settings.ts"
+import { isEnded, type ResultStatus } from "./Status.ts"
 import { type Due, type Except, Storage } from "./Storage.ts"
 
 /** A workflow as a registry knows it. */
@@ -73,10 +74,10 @@ export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Re
 }
 
 /**
- * What came of working on a run: it has ended, it can go on only when something comes from outside, or it is gone, or somebody else's
- * by now.
+ * How a run was left that was worked on: the status of its result, `suspended` where it could go on, or `gone` where it is not there, or
+ * somebody else's by now.
  */
-export type Outcome = "Finished" | "Failed" | "Cancelled" | "Idle" | "Gone"
+export type Outcome = ResultStatus | "suspended" | "gone"
 
 /** How to work on a run. */
 export interface Task<out E, out R> {
@@ -137,7 +138,7 @@ export type Action<E = EngineError> =
       readonly _tag: "Settled"
       readonly runId: string
       readonly workflow: string
-      readonly how: Exclude<Outcome, "Gone">
+      readonly status: Exclude<Outcome, "gone">
     }
   /** The run could not be worked on, or not be ended. It is left alone for a while, twice as long each time, at most five minutes. */
   | {
@@ -270,10 +271,10 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
         const safely: Effect.Effect<Outcome, E | StoreError | WorkDied, R> = Effect.catchAllDefect(work, died)
         const ended = yield* Effect.either(safely)
         if (Either.isLeft(ended)) return yield* refuse(due, ended.left, { before, stamp })
-        const how = ended.right
-        if (how === "Idle" || how === "Gone") lets.set(runId, { mark: due.mark, at: yield* Millis.steady })
-        else pauses.delete(runId)
-        if (how !== "Gone") yield* report({ _tag: "Settled", runId, workflow, how })
+        const status = ended.right
+        if (isEnded(status)) pauses.delete(runId)
+        else lets.set(runId, { mark: due.mark, at: yield* Millis.steady })
+        if (status !== "gone") yield* report({ _tag: "Settled", runId, workflow, status })
       })
       const begin = Effect.zipRight(Metric.increment(Metrics.runsSupervised), report({ _tag: "Resumed", runId, workflow }))
       // Whatever is wrong with us: a run that nothing came of is not looked at again at once.
@@ -441,9 +442,9 @@ const inProcess = <R>(registry: Registry<R>): Effect.Effect<Worker<EngineError, 
     const definition = registry.find(workflow)
     if (definition === undefined) return Effect.succeed(Either.left({ workflows: [workflow] }))
     const request = { runId, create: undefined, revive: [], onIncompatible: "fail", isPatient: false } as const
-    const joined = Effect.map(engine.joinUntilIdle(definition, request), ({ _tag }): Outcome => _tag)
+    const joined = Effect.map(engine.joinUntilIdle(definition, request), ({ status }): Outcome => status)
     // Another process was first, or the run is gone: nothing to do for us.
-    const gone = () => Effect.succeed<Outcome>("Gone")
+    const gone = () => Effect.succeed<Outcome>("gone")
     return Effect.succeed(Either.right({ work: Effect.catchTags(joined, { RunFenced: gone, RunNotFound: gone }) }))
   })
 

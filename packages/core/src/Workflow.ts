@@ -14,7 +14,7 @@ import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
 import * as Commands from "./Commands.ts"
 import type { Definition, Planner } from "./Definition.ts"
-import { Engine, type EngineError, type Idle, type RunRequest, type Started } from "./Engine.ts"
+import { Engine, type EngineError, type RunRequest, type Started } from "./Engine.ts"
 import {
   type InvalidCommand,
   InvalidInput,
@@ -22,11 +22,10 @@ import {
   type InvalidSetting,
   InvalidWorkflow,
   type RenderFailed,
-  RunCancelled,
+  type RunCancelled,
   type RunEnded,
   type RunFailure,
   type SignalIdTaken,
-  type Uncompensated,
   unnamed,
 } from "./Errors.ts"
 import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
@@ -35,11 +34,7 @@ import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
-import type { Settlement } from "./RunDriver.ts"
-import type { StrayRead } from "./RunEvent.ts"
-import { waitingStatus } from "./RunResult.ts"
-import type { Exhausted } from "./RunState.ts"
-import type { Waiting } from "./Scheduler.ts"
+import { type EndedResult, type RunResult, toEither } from "./RunResult.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import { type LoggedEvent, type Origin, Storage } from "./Storage.ts"
@@ -64,44 +59,6 @@ export interface RunOptions {
 export interface ResumeOptions {
   /** What to do about finished steps whose outputs the current schemas refuse: fail (the default), or run them again. */
   readonly onIncompatible?: "fail" | "rerun"
-}
-
-/** How a run stopped. */
-export type RunResult<A> =
-  | {
-      readonly _tag: "finished"
-      readonly runId: string
-      readonly output: A
-      /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
-      readonly exhausted?: ReadonlyArray<Exhausted>
-      /** Reads of outputs by which nothing was found, as no task was the one that was meant; where there are any. */
-      readonly strayReads?: ReadonlyArray<StrayRead>
-    }
-  | {
-      readonly _tag: "failed"
-      readonly runId: string
-      readonly error: RunFailure
-      readonly strayReads?: ReadonlyArray<StrayRead>
-    }
-  | {
-      readonly _tag: "cancelled"
-      readonly runId: string
-      readonly reason: string | undefined
-      /** What its sagas could not undo. */
-      readonly uncompensated?: ReadonlyArray<Uncompensated>
-    }
-  | Waits
-  /** Someone paused it. It goes on when it is unpaused and taken up again. */
-  | { readonly _tag: "paused"; readonly runId: string }
-
-/**
- * A run that can go on only when something comes from outside: a person (an approval or a task), a signal, or the time of a timer. The
- * tag names what it waits for first, `waits` all of it. Such a run is suspended; it goes on when it is taken up again.
- */
-export interface Waits {
-  readonly _tag: Status.WaitingStatus
-  readonly runId: string
-  readonly waits: ReadonlyArray<Waiting>
 }
 
 /** Why a run could not be worked on, as opposed to how it ended. */
@@ -334,14 +291,14 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
     Effect.gen(function* () {
       const engine = yield* Engine
       const [begun, wanted] = yield* request(value, given)
-      return yield* outcome<A>(wanted.runId, yield* engine.join(begun, wanted))
+      return yield* outputOf<A>(yield* engine.join(begun, wanted))
     })
 
   const run: Runs<I, A, R>["run"] = (value, given) =>
     Effect.gen(function* () {
       const engine = yield* Engine
       const [begun, wanted] = yield* request(value, given)
-      return result<A>(wanted.runId, yield* engine.joinUntilIdle(begun, wanted))
+      return resultOf<A>(yield* engine.joinUntilIdle(begun, wanted))
     })
 
   const cancelOn = (
@@ -370,9 +327,9 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
     const { settled } = started
     return {
       runId,
-      await: Effect.flatMap(settled, (settlement) => outcome<A>(runId, settlement)),
-      result: Effect.map(settled, (settlement) => result<A>(runId, settlement)),
-      waiting: Effect.map(Effect.raceFirst(settled, started.idle), (end) => result<A>(runId, end)),
+      await: Effect.flatMap(settled, outputOf<A>),
+      result: Effect.map(settled, resultOf<A>),
+      waiting: Effect.map(Effect.raceFirst(settled, started.resting), resultOf<A>),
       cancel: (reason) => Effect.provide(cancelOn(engine, runId, reason), context),
       events: follow(storage, runId, started),
     }
@@ -397,7 +354,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       const engine = yield* Engine
       const { onIncompatible } = yield* optionsOf(given)
       const wanted = { runId, create: undefined, revive: Status.ReopenableStatus.literals, onIncompatible } as const
-      return yield* outcome<A>(runId, yield* engine.join(definition, wanted))
+      return yield* outputOf<A>(yield* engine.join(definition, wanted))
     })
 
   return { execute, run, start, resume, cancel, signalWithStart }
@@ -433,45 +390,11 @@ const constant = (plan: Plan.Plan): Planner => {
   return { plan: () => planned, observe: () => false }
 }
 
-// The output was decoded with the schemas the types come from.
-const outcome = <A>(runId: string, settlement: Settlement): Effect.Effect<A, RunFailure | RunCancelled> => {
-  switch (settlement._tag) {
-    case "Finished":
-      return Effect.succeed(settlement.output as A)
-    case "Failed":
-      return Effect.fail(settlement.failure)
-    case "Cancelled":
-      return new RunCancelled({ runId, ...saidOf(settlement) })
-  }
-}
+// Outputs were decoded with the schemas the types come from.
+const resultOf = <A>(result: RunResult<unknown>): RunResult<A> => result as RunResult<A>
 
-const result = <A>(runId: string, settlement: Settlement | Idle): RunResult<A> => {
-  switch (settlement._tag) {
-    case "Finished":
-      return { _tag: "finished", runId, output: settlement.output as A, ...exhaustedOf(settlement), ...strayIn(settlement) }
-    case "Failed":
-      return { _tag: "failed", runId, error: settlement.failure, ...strayIn(settlement) }
-    case "Cancelled":
-      return { _tag: "cancelled", runId, reason: settlement.reason, ...saidOf(settlement) }
-    case "Idle":
-      return resting(runId, settlement)
-  }
-}
-
-const exhaustedOf = ({ exhausted }: { readonly exhausted?: ReadonlyArray<Exhausted> }) =>
-  exhausted === undefined ? {} : { exhausted }
-
-const strayIn = ({ strayReads }: { readonly strayReads?: ReadonlyArray<StrayRead> }) =>
-  strayReads === undefined ? {} : { strayReads }
-
-/** What a cancellation says, as far as there is any of it. */
-const saidOf = ({ reason, uncompensated }: Extract<Settlement, { readonly _tag: "Cancelled" }>) => ({
-  ...(reason === undefined ? {} : { reason }),
-  ...(uncompensated === undefined ? {} : { uncompensated }),
-})
-
-const resting = (runId: string, { waiting, isPaused }: Idle) =>
-  isPaused ? ({ _tag: "paused", runId } as const) : { _tag: waitingStatus(waiting), runId, waits: waiting }
+const outputOf = <A>(result: EndedResult<unknown>): Either.Either<A, RunFailure | RunCancelled> =>
+  toEither(result as EndedResult<A>)
 
 /** What a follower of a run waits for. */
 interface Heard {

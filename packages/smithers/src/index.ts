@@ -1,6 +1,7 @@
 /// <reference path="./mdx-modules.d.ts" />
 export { createAgent } from "@smithers/agents/createAgent"
 export type { Agent, AnyAgent } from "@smithers/core/Agent"
+export type { RunResult } from "@smithers/core/RunResult"
 export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"
 export {
   Approval,
@@ -23,5 +24,5 @@ export {
 export { dedent } from "@smithers/jsx/Markdown"
 export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
 export { createSmithers, type JsxWorkflow } from "@smithers/jsx/Workflow"
-export { type RunWorkflowOptions, runWorkflow, type WorkflowResult } from "./runWorkflow.ts"
+export { type RunWorkflowOptions, runWorkflow } from "./runWorkflow.ts"
 export * as Smithers from "./Smithers.ts"

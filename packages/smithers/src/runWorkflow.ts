@@ -2,11 +2,9 @@
  * Runs a workflow from code that is not written with Effect: one call, one promise.
  */
 import type { AgentRunner } from "@smithers/core/AgentRunner"
-import type { RunFailure, Uncompensated } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
-import type { StrayRead } from "@smithers/core/RunEvent"
-import type { Exhausted } from "@smithers/core/RunState"
-import type { RunOptions, Runs, Waits } from "@smithers/core/Workflow"
+import type { RunResult } from "@smithers/core/RunResult"
+import type { RunOptions, Runs } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -26,35 +24,6 @@ export interface RunWorkflowOptions<I> extends RunOptions {
   /** A store to run on instead of `db`, such as `Smithers.memory`: calls with the same value share one store. */
   readonly runtime?: Layer.Layer<Runtime, unknown>
 }
-
-/** How a run ended. */
-export type WorkflowResult<A> =
-  | {
-      readonly status: "finished"
-      readonly runId: string
-      readonly output: A
-      /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
-      readonly exhausted?: ReadonlyArray<Exhausted>
-      /** Reads of outputs by which nothing was found, as no task was the one that was meant; where there are any. */
-      readonly strayReads?: ReadonlyArray<StrayRead>
-    }
-  | {
-      readonly status: "failed"
-      readonly runId: string
-      readonly error: RunFailure
-      readonly strayReads?: ReadonlyArray<StrayRead>
-    }
-  | {
-      readonly status: "cancelled"
-      readonly runId: string
-      readonly reason: string | undefined
-      /** What its sagas, and those of its child runs, could not undo; absent where that is nothing. */
-      readonly uncompensated?: ReadonlyArray<Uncompensated>
-    }
-  /** It goes on when it is unpaused and run again. */
-  | { readonly status: "paused"; readonly runId: string }
-  /** It goes on when what it waits for has come and it is run again. */
-  | { readonly status: Waits["_tag"]; readonly runId: string; readonly waits: Waits["waits"] }
 
 const memos = new WeakMap<Layer.Layer<Runtime, unknown>, Effect.Effect<Layer.MemoMap>>()
 
@@ -78,37 +47,18 @@ const makeMemo = Effect.gen(function* () {
 })
 
 /**
- * Starts a run, or resumes or joins the one of this id, and answers with how it ended. A run that failed is an answer; the promise
+ * Starts a run, or resumes or joins the one of this id, and gives its result. A run that failed is an answer; the promise
  * rejects with a tagged error when the run could not be worked on: `InvalidInput`, `RenderFailed`, a store that cannot be used.
  */
 export const runWorkflow = async <I, A>(
   workflow: Runs<I, A, AgentRunner>,
   options: RunWorkflowOptions<I>,
-): Promise<WorkflowResult<A>> => {
+): Promise<RunResult<A>> => {
   const { input, db, maxConcurrency, signal, runtime, ...given } = options
   const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
   const layer = runtime ?? sqlite({ filename, ...(maxConcurrency === undefined ? {} : { maxConcurrency }) })
   const run = Effect.scoped(Effect.flatMap(open(layer), (services) => Effect.provide(workflow.run(input, given), services)))
   const exit = await Effect.runPromiseExit(run, signal === undefined ? {} : { signal })
   if (Exit.isFailure(exit)) throw Cause.squash(exit.cause)
-  const { runId } = exit.value
-  switch (exit.value._tag) {
-    case "finished": {
-      const { output, exhausted, strayReads } = exit.value
-      const said = { ...(exhausted === undefined ? {} : { exhausted }), ...(strayReads === undefined ? {} : { strayReads }) }
-      return { status: "finished", runId, output, ...said }
-    }
-    case "failed": {
-      const { _tag: status, ...rest } = exit.value
-      return { status, ...rest }
-    }
-    case "cancelled": {
-      const { _tag: status, ...rest } = exit.value
-      return { status, ...rest }
-    }
-    case "paused":
-      return { status: "paused", runId }
-    default:
-      return { status: exit.value._tag, runId, waits: exit.value.waits }
-  }
+  return exit.value
 }

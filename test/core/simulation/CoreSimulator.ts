@@ -193,10 +193,10 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     events.push(...decision.events)
 
     const { outcome } = decision
-    if (outcome?._tag === "Finished") {
+    if (outcome?.status === "finished") {
       const output = schedule.stored(0)
       happen({ _tag: "RunFinished", ...(output === undefined ? {} : { output: output as Json }) })
-    } else if (outcome?._tag === "Failed") {
+    } else if (outcome?.status === "failed") {
       const { nodeId, iteration, reason } = outcome
       const error = reason._tag === "Error" ? reason.error : { name: reason._tag, message: "", retryable: false }
       const failure = new StepFailed({ runId: "run", nodeId, iteration, attempts: 0, error })
@@ -269,7 +269,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     const { events } = afresh.advance(stopped, [], now)
     const { ready } = afresh.active()
     const isHalted = events.some((event) => event._tag === "BoundaryHalted" && !event.isCaught)
-    return isHalted || afresh.next().outcome?._tag === "Failed" || running.some(({ nodeId }) => !ready.includes(nodeId))
+    return isHalted || afresh.next().outcome?.status === "failed" || running.some(({ nodeId }) => !ready.includes(nodeId))
   }
 
   return (
@@ -283,8 +283,8 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     const fresh = Scheduler.make(plan, values, { maxConcurrency })
     const consequences = fresh.advance(state, [], now)
     const again = fresh.next()
-    if (again.outcome?._tag !== decision.outcome?._tag) {
-      refuse(`the outcome is ${decision.outcome?._tag}, and ${again.outcome?._tag} when decided afresh`)
+    if (again.outcome?.status !== decision.outcome?.status) {
+      refuse(`the outcome is ${decision.outcome?.status}, and ${again.outcome?.status} when decided afresh`)
     }
     if (again.starts.length > 0) refuse(`${list(again.starts.map(({ step }) => step.id))} would start only when decided afresh`)
     // A schedule made while the run is paused begins to walk when it goes on.

@@ -9,10 +9,11 @@ import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
+import type { RunResult } from "@smithers/core/RunResult"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
 import { Storage } from "@smithers/core/Storage"
-import type { RunError, RunResult } from "@smithers/core/Workflow"
+import type { RunError } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -39,14 +40,7 @@ const joined = (
   { seed }: Scenario,
 ): Effect.Effect<RunResult<unknown>, RunError> => {
   const create = { workflow: definition.name ?? "", version: undefined, input: { seed }, tags: [] }
-  return Effect.map(
-    engine.join(definition, { runId, create, revive: ["failed"], onIncompatible: "fail" }),
-    (settlement): RunResult<unknown> => {
-      if (settlement._tag === "Finished") return { _tag: "finished", runId, output: settlement.output }
-      if (settlement._tag === "Failed") return { _tag: "failed", runId, error: settlement.failure }
-      return { _tag: "cancelled", runId, reason: settlement.reason }
-    },
-  )
+  return engine.join(definition, { runId, create, revive: ["failed"], onIncompatible: "fail" })
 }
 
 interface Process {
@@ -201,7 +195,7 @@ export const simulate = (
       const exit = fiber.unsafePoll()
       const error = exit === null || Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
       if (error?._tag !== "RunFenced") {
-        const how = exit === null ? "did not end" : Exit.isSuccess(exit) ? `gave ${exit.value._tag}` : Cause.pretty(exit.cause)
+        const how = exit === null ? "did not end" : Exit.isSuccess(exit) ? `gave ${exit.value.status}` : Cause.pretty(exit.cause)
         return yield* Effect.die(new Ledger.Violation(`a process was paused, lost its run, and ${how}`))
       }
       yield* stop
@@ -255,7 +249,7 @@ export const simulate = (
     const last = yield* begin(scenario, undefined)
     const result = yield* Fiber.join(last.fiber)
     yield* last.stop
-    const output = result._tag === "finished" ? result.output : result
+    const output = result.status === "finished" ? result.output : result
     return { state, ending: { status: "finished", failedAt: undefined, output, failures }, ...count, ledger } as const
   }).pipe(Effect.orDie, Effect.withClock(virtual.clock))
 }

@@ -1,10 +1,10 @@
 /**
  * What is said of a run when nothing goes on any more: how it stands, what it gave, and the commands that bring it on.
  */
-import { notUndone, type Uncompensated } from "@smithers/core/Errors"
+import { notUndone } from "@smithers/core/Errors"
+import type { Cancelled, Finished, RunResult } from "@smithers/core/RunResult"
 import type * as Status from "@smithers/core/Status"
 import type { RunDetails, StorageShape, WaitSummary } from "@smithers/core/Storage"
-import type { RunResult } from "@smithers/core/Workflow"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine, uncancelLine } from "../CommandLine.ts"
@@ -20,7 +20,7 @@ import { askLines, commandsFor, exhausted, retryDenied, strays, waitLine } from 
 export const conclude = (
   storage: StorageShape,
   { db, runId }: { readonly db: string | undefined; readonly runId: string },
-  result: RunResult<unknown> | { readonly _tag: Status.WaitingStatus | "paused" },
+  result: RunResult<unknown>,
   began: number,
   resume: string,
 ) =>
@@ -28,44 +28,38 @@ export const conclude = (
     const now = yield* Clock.currentTimeMillis
     const took = span(now - began)
     const name = oneLine(runId)
-    switch (result._tag) {
+    switch (result.status) {
       case "finished":
-        return finished(db, yield* storage.inspect(runId), `finished after ${took}`)
+        return finished(db, yield* storage.inspect(runId), `finished after ${took}`, result)
       case "failed": {
         const asks = retryDenied(yield* deniedBy(storage, result.error), db)
-        const { strayReads } = result
+        const { status, error, uncompensated, strayReads } = result
         const vain = strayReads === undefined ? {} : { strayReads }
-        const value = { runId, status: "failed", error: failureOf(result.error), ...vain, next: [...asks, resume] }
+        const undone = uncompensated === undefined ? {} : { uncompensated }
+        const value = { runId, status, error: failureOf(error), ...undone, ...vain, next: [...asks, resume] }
         const again = asks.length === 0 ? `Take it up again: ${resume}` : `Ask again: ${asks.join("")}\nThen take it up: ${resume}`
         const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}${strays(vain)}\n${again}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
       case "cancelled":
-        return cancelled(db, runId, result)
+        return cancelled(db, result)
       case "paused": {
         const next = [commandLine(db, "unpause", [runId]), resume]
         const text = `Run ${name} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
-        return { value: { runId, status: "paused", next }, text, code: Exit.waiting } satisfies Reply
+        return { value: { runId, status: result.status, next }, text, code: Exit.waiting } satisfies Reply
       }
       default: {
-        return waitingReply(runId, result._tag, yield* awaitedBy(storage, runId), now, db, resume)
+        return waitingReply(runId, result.status, yield* awaitedBy(storage, runId), now, db, resume)
       }
     }
   })
 
 /** What is said of a run that has ended as cancelled. */
-export const cancelled = (
-  db: string | undefined,
-  runId: string,
-  {
-    reason,
-    uncompensated,
-  }: { readonly reason?: string | undefined; readonly uncompensated?: ReadonlyArray<Uncompensated> | undefined },
-): Reply => {
+export const cancelled = (db: string | undefined, { runId, status, reason, uncompensated }: Cancelled): Reply => {
   const next = [uncancelLine(db, runId)]
   const value = {
     runId,
-    status: "cancelled",
+    status,
     ...(reason === undefined ? {} : { reason }),
     ...(uncompensated === undefined ? {} : { uncompensated }),
     next,
@@ -77,7 +71,12 @@ export const cancelled = (
 }
 
 /** What a run gave, in its stored form: that is JSON whatever its schema makes of it. */
-export const finished = (db: string | undefined, details: RunDetails, how: string): Reply => {
+export const finished = (
+  db: string | undefined,
+  details: RunDetails,
+  how: string,
+  { status, uncompensated }: Pick<Finished<unknown>, "status" | "uncompensated">,
+): Reply => {
   const {
     run: { runId },
     nodes,
@@ -92,13 +91,15 @@ export const finished = (db: string | undefined, details: RunDetails, how: strin
   const shown = output === undefined ? "" : `\n${excerpt(pretty(output), commandLine(db, "output", [runId], ["json"]))}`
   const value = {
     runId,
-    status: "finished",
+    status,
     ...(output === undefined ? {} : { output }),
     ...(loops.length === 0 ? {} : { exhausted: loops }),
+    ...(uncompensated === undefined ? {} : { uncompensated }),
     ...(strayReads === undefined ? {} : { strayReads }),
     next: [],
   }
-  return { value, text: `Run ${oneLine(runId)} ${how}.${but}${strays(details)}${shown}`, code: Exit.finished }
+  const left = shorten(notUndone(uncompensated), longestFailure)
+  return { value, text: `Run ${oneLine(runId)} ${how}.${but}${strays(details)}${left}${shown}`, code: Exit.finished }
 }
 
 const waitingReply = (

@@ -3,7 +3,7 @@
  */
 import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting } from "@smithers/core/Errors"
-import { Storage, type StorageShape } from "@smithers/core/Storage"
+import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -15,7 +15,7 @@ import { anyFile, resumeLine } from "../CommandLine.ts"
 import { locate, open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
-import { Exit } from "../Exit.ts"
+import { Exit, exitOf } from "../Exit.ts"
 import { Host } from "../Host.ts"
 import { Supervised } from "../Output.ts"
 import * as ProcessWorker from "../ProcessWorker.ts"
@@ -40,7 +40,7 @@ type Told = Pick<Line, "action" | "message"> & Partial<Line>
 const encode = Schema.encodeSync(Supervised)
 
 /** What prints lines and, in the end, how many there were of each action. */
-const makeReport = (screen: ScreenShape, storage: StorageShape, given: Pick<Given, "db">) => {
+const makeReport = (screen: ScreenShape, given: Pick<Given, "db">) => {
   const counts: Record<string, number> = {}
   const print = (line: Told) =>
     Effect.gen(function* () {
@@ -61,7 +61,7 @@ const makeReport = (screen: ScreenShape, storage: StorageShape, given: Pick<Give
       case "Resumed":
         return act({ action: "resumed", runId, workflow, message: "" })
       case "Settled":
-        return Effect.flatMap(settled(storage, action), (how) => act({ action: "settled", runId, workflow, ...how }))
+        return act({ action: "settled", runId, workflow, message: action.status, exitCode: exitOf(action.status) })
       case "Refused":
         return Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const { error, again } = action
@@ -84,15 +84,6 @@ const makeReport = (screen: ScreenShape, storage: StorageShape, given: Pick<Give
   return { counts, print, act, report, summary }
 }
 
-const exitCodes = { Finished: Exit.finished, Failed: Exit.failed, Cancelled: Exit.cancelled, Idle: Exit.waiting }
-
-/** How a run stands that was let go of. */
-const settled = (storage: StorageShape, { runId, how }: { readonly runId: string; readonly how: keyof typeof exitCodes }) =>
-  Effect.match(storage.inspect(runId), {
-    onSuccess: ({ run }) => ({ message: run.status, exitCode: exitCodes[how] }),
-    onFailure: () => ({ message: how.toLowerCase(), exitCode: exitCodes[how] }),
-  })
-
 /** Supervises the runs of a database. */
 export const supervise = (given: Given) =>
   Effect.scoped(
@@ -107,7 +98,7 @@ export const supervise = (given: Given) =>
       const file = yield* locate(given.db)
       const storage = yield* open(file, given.dryRun ? "read" : "write", "30 seconds")
       const worker = ProcessWorker.make(storage, file, self)
-      const { counts, print, act, report, summary } = makeReport(yield* Screen, storage, given)
+      const { counts, print, act, report, summary } = makeReport(yield* Screen, given)
 
       if (given.dryRun) {
         const { runs } = yield* storage.due(yield* Clock.currentTimeMillis)

@@ -7,13 +7,10 @@ import * as AgentProgram from "@smithers/agents/AgentProgram"
 import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
-import type { Settlement } from "@smithers/core/RunDriver"
-import { waitingStatus } from "@smithers/core/RunResult"
-import * as RunState from "@smithers/core/RunState"
+import { ofState, type RunResult } from "@smithers/core/RunResult"
 import { onStorage } from "@smithers/core/Smithers"
 import * as Status from "@smithers/core/Status"
 import { type RunDetails, Storage } from "@smithers/core/Storage"
-import type { RunResult } from "@smithers/core/Workflow"
 import { realPath } from "@smithers/sqlite/Location"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
@@ -163,21 +160,23 @@ const resumed = (
         const details = yield* Effect.catchTag(storage.inspect(runId), "RunNotFound", () => new NoSuchRun({ runId, db: file }))
         const { parent } = details.run
         const above = parent?.isAttached === true ? (yield* storage.inspect(parent.runId)).run : undefined
-        const state = details.run.status === "cancelled" ? yield* storage.load(runId) : undefined
-        return { details, above, source: yield* sourceOf(storage, runId), state }
+        const isOver = details.run.status === "finished" || details.run.status === "cancelled"
+        const ended = isOver ? ofState(yield* storage.load(runId)) : undefined
+        return { details, above, source: yield* sourceOf(storage, runId), ended }
       }),
     )
-    const { details, above, source } = existing
+    const { details, above, source, ended } = existing
     const { runId, workflow } = details.run
     if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
-    const isCancelled = details.run.status === "cancelled" && details.run.owner === null
-    if (isCancelled && !given.uncancel) return stays(given.db, runId, existing.state)
+    const isCancelled = ended?.status === "cancelled"
+    // A run that was cancelled stays so, and what came of it is said.
+    if (isCancelled && !given.uncancel) return cancelled(given.db, ended)
     if (given.uncancel && !isCancelled) return yield* notCancelled(given.db, details)
-    if (details.run.status === "finished") {
+    if (ended?.status === "finished") {
       // What it gave is known without its code; but a file that is named is meant to be its.
       if (intent.target !== undefined)
         yield* sameWorkflow(yield* load(intent.target, { folder: here, exported: given.export }), details)
-      return finished(given.db, details, "has finished")
+      return finished(given.db, details, "has finished", ended)
     }
     const target = intent.target ?? source
     if (target === undefined) return yield* new NoSource({ runId, workflow })
@@ -204,12 +203,6 @@ const resumed = (
       yield* screen.say(`Run ${runId} is to be cancelled. This carries it out, and takes nothing back.`)
     return yield* work({ given, file, runId, loaded, input: undefined, existing: details })
   })
-
-/** A run that was cancelled stays so, and what came of it is said. */
-const stays = (db: string | undefined, runId: string, state: RunState.RunState | undefined): Reply => {
-  const left = state === undefined ? [] : RunState.uncompensated(state)
-  return cancelled(db, runId, { reason: state?.cancel?.reason, ...(left.length === 0 ? {} : { uncompensated: left }) })
-}
 
 /** There is no cancellation to take back, or none yet. */
 const notCancelled = (db: string | undefined, { run: { runId, status }, cancel }: RunDetails) => {
@@ -244,9 +237,9 @@ interface Work {
 
 /** A run at work. */
 interface Session {
-  readonly result: Effect.Effect<RunResult<unknown>, { readonly _tag: string; readonly message: string }>
-  /** Completes when nothing can go on before something comes from outside, or the run is paused. */
-  readonly waiting: Effect.Effect<Status.WaitingStatus | "paused", { readonly _tag: string; readonly message: string }>
+  readonly result: Effect.Effect<RunResult<unknown>, Tagged>
+  /** The same, or that nothing can go on before something comes from outside, or the run is paused. */
+  readonly waiting: Effect.Effect<RunResult<unknown>, Tagged>
 }
 
 const sourceFor = (file: string, loaded: WorkflowModule): string => {
@@ -263,11 +256,7 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
     if (existing === undefined) {
       const options = { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) }
       const handle = yield* workflow.start(input, options)
-      // One that has ended is told of by its result.
-      const waiting = Effect.flatMap(handle.waiting, ({ _tag }) =>
-        _tag === "paused" || Status.isWaiting(_tag) ? Effect.succeed(_tag) : Effect.never,
-      )
-      const session: Session = { result: handle.result, waiting }
+      const session: Session = { result: handle.result, waiting: handle.waiting }
       return session
     }
     const engine = yield* Engine
@@ -275,22 +264,9 @@ const start = ({ given, file, runId, loaded, input, existing }: Work) =>
     const revive = given.uncancel ? Status.ReopenableStatus.literals : (["failed"] as const)
     const request = { runId, create: undefined, revive, onIncompatible }
     const started = yield* engine.start(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, request)
-    const result = Effect.map(started.settled, (settlement) => resultOf(runId, settlement))
-    const waiting = Effect.map(started.idle, ({ isPaused, waiting }) => (isPaused ? "paused" : waitingStatus(waiting)))
-    const session: Session = { result, waiting }
+    const session: Session = { result: started.settled, waiting: Effect.raceFirst(started.settled, started.resting) }
     return session
   })
-
-const resultOf = (runId: string, settlement: Settlement): RunResult<unknown> => {
-  switch (settlement._tag) {
-    case "Finished":
-      return { ...settlement, _tag: "finished", runId }
-    case "Failed":
-      return { _tag: "failed", runId, error: settlement.failure }
-    case "Cancelled":
-      return { ...settlement, _tag: "cancelled", runId }
-  }
-}
 
 const work = (task: Work) =>
   Effect.gen(function* () {
@@ -316,8 +292,7 @@ const work = (task: Work) =>
             Effect.gen(function* () {
               const { result, waiting } = yield* start(task)
               const shown = yield* Scope.extend(show(task, began), shownFor)
-              const resting = Effect.map(waiting, (_tag) => ({ _tag }))
-              const settled = yield* given.wait ? result : Effect.raceFirst(result, resting)
+              const settled = yield* given.wait ? result : waiting
               yield* shown
               return settled
             }),

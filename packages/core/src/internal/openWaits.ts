@@ -6,7 +6,7 @@ import type { ErrorInfo } from "../ErrorInfo.ts"
 import type { NodeId, NodeKey } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
-import type { RestKind } from "../RunEvent.ts"
+import type { Waiting } from "../RunResult.ts"
 import type * as RunState from "../RunState.ts"
 import type { Agenda } from "./agenda.ts"
 import type { Conditions } from "./conditions.ts"
@@ -16,17 +16,6 @@ import { Phase } from "./phase.ts"
 import type { ReadTracker } from "./readTracker.ts"
 import { errorOf, type View } from "./view.ts"
 import * as Waits from "./waits.ts"
-
-/** A wait that is open, or a step that is tried again later. */
-export interface Waiting {
-  readonly nodeId: NodeId
-  readonly iteration: number
-  readonly kind: RestKind
-  /** Epoch ms when its timer fires, its time is over, or its next attempt is due. */
-  readonly deadline: number | undefined
-  /** Of a subflow: the run that it waits for. */
-  readonly childRunId?: string
-}
 
 /** What open waits are a part of. */
 export interface Host {

@@ -2,15 +2,12 @@
  * What a frame of one run means for other runs: the child runs that it starts, pauses and cancels, and the parent that hears how it ended.
  * It is committed with the frame, so that no crash comes between the two.
  */
-import * as Schema from "effect/Schema"
 import type { Json } from "../Codec.ts"
-import { asCause, cutMessage, ErrorInfo } from "../ErrorInfo.ts"
-import { happened, type RunFailure } from "../Errors.ts"
 import { childRunId, compositeKey, type NodeId, placeOf } from "../Ids.ts"
 import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
-import * as Raised from "../Raised.ts"
 import type { RunEvent } from "../RunEvent.ts"
+import * as RunResult from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
 import type { Interrupt } from "../Scheduler.ts"
 import type { Command, Frame, Instruction } from "../Storage.ts"
@@ -131,7 +128,7 @@ export const make = ({
       case "RunFinished":
       case "RunFailed":
       case "RunCancelled": {
-        const ended = told(state)
+        const ended = toParent(state)
         if (ended !== undefined) send(ended.runId, ended.command)
       }
     }
@@ -142,46 +139,18 @@ export const make = ({
 /** The id, in the inbox of another run, of a command that a frame of this run sends. */
 const sentId = (runId: string, frame: number, index: number): string => compositeKey("run", runId, frame, index)
 
-/** How a run has ended, as its parent hears of it; `undefined` if it has not. */
-export const endOf = (state: RunState.RunState) => {
-  const { status, output, failure } = state
-  const left = RunState.uncompensated(state).map((one) => ({ runId: state.runId, ...one }))
-  const undone = left.length === 0 ? {} : { uncompensated: left }
-  switch (status) {
-    case "finished":
-      return { status, ...(output === undefined ? {} : { output }) } as const
-    case "failed":
-      return { status, ...(failure === undefined ? {} : { error: infoOf(failure) }), ...undone } as const
-    case "cancelled":
-      return { status, ...undone } as const
-    default:
-      return undefined
-  }
-}
-
-/** What an attached child run that has ended tells its parent. */
-const told = (state: RunState.RunState): { readonly runId: string; readonly command: Instruction } | undefined => {
+/** The command by which an attached child run that has ended tells its parent; `undefined` where there is nobody to tell. */
+const toParent = (state: RunState.RunState): { readonly runId: string; readonly command: Instruction } | undefined => {
   const { parent } = state
-  const end = parent?.isAttached === true ? endOf(state) : undefined
-  if (parent === undefined || end === undefined) return undefined
+  const result = parent?.isAttached === true ? RunResult.ofState(state) : undefined
+  if (parent === undefined || result === undefined) return undefined
   const { runId, nodeId, iteration } = parent
-  return { runId, command: { _tag: "ChildEnded", childRunId: state.runId, nodeId, iteration, ...end } }
+  const command = { _tag: "ChildEnded", childRunId: state.runId, nodeId, iteration, ...RunResult.toChildEnd(result) } as const
+  return { runId, command }
 }
 
-/** What a parent is told whose child run has ended without being worked on. */
-export const toldOf = (state: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
-  const ended = told(state)
+/** What goes out with the next frame of a run that it ends without being worked on. */
+export const ofEnd = (state: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
+  const ended = toParent(state)
   return ended === undefined ? [] : [{ id: sentId(state.runId, state.frame + 1, 0), at, ...ended }]
-}
-
-const isInfo = Schema.is(ErrorInfo)
-
-/** A failure of a run, as its parent keeps it: with the error of the step that it failed by as its cause. */
-const infoOf = (failure: RunFailure): ErrorInfo => {
-  const { _tag: name, error, cause } = failure as typeof failure & { readonly error?: unknown; readonly cause?: unknown }
-  const inner = error ?? Raised.get(cause, "error")
-  const from = isInfo(inner) ? { cause: asCause(inner, { stacks: true }) } : {}
-  const isDenied = isInfo(inner) && (inner.notRetried === "denied" || inner.notRetried === "childDenied")
-  const stands = isDenied ? ({ notRetried: "childDenied" } as const) : {}
-  return { name, message: cutMessage(happened(failure)), retryable: false, ...stands, ...from }
 }

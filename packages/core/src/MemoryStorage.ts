@@ -11,7 +11,7 @@ import type { Json } from "./Codec.ts"
 import { RunEnded, RunFenced, RunNotFound, StoreFailed, StoreRefused, Unheard, WaitExpired, WorkflowMismatch } from "./Errors.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
-import * as Ticker from "./internal/ticker.ts"
+import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
 import * as RunState from "./RunState.ts"
@@ -94,8 +94,8 @@ export const make = (): StorageShape => {
   /** Commands that were taken care of, by run and id: delivering one again does nothing. */
   const consumed = new Map<string, Instruction>()
   const cache = new Map<string, Cached>()
-  const news = Ticker.make()
-  news.tick()
+  const news = VersionSignal.make()
+  news.bump()
 
   const find = (runId: string): Effect.Effect<Stored, RunNotFound> =>
     Effect.suspend(() => {
@@ -143,7 +143,7 @@ export const make = (): StorageShape => {
   const delivering = <E>(put: () => Either.Either<Instruction, E>): Effect.Effect<Instruction, E> =>
     Effect.suspend(() => {
       const delivered = put()
-      news.tick()
+      news.bump()
       return delivered
     })
   /** Puts a command into an inbox, unless its run has ended or it comes too late. */
@@ -236,7 +236,7 @@ export const make = (): StorageShape => {
     entry.run = { ...entry.run, stuck: null }
     for (const { runId, create } of frame.spawned ?? []) spawn(runId, create, frame.at)
     for (const command of frame.sent ?? []) Either.map(stands(command.runId), (to) => put(to, command, false, inTime))
-    if (frame.spawned !== undefined || frame.sent !== undefined) news.tick()
+    if (frame.spawned !== undefined || frame.sent !== undefined) news.bump()
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
     for (const id of frame.consumed) consume(frame.runId, id)
@@ -248,7 +248,7 @@ export const make = (): StorageShape => {
     if (isEnded(entry.run)) {
       entry.run = { ...entry.run, finishedAt: frame.at, owner: null, leaseUntil: null }
       for (const command of [...inbox.values()]) if (command.runId === frame.runId) consume(frame.runId, command.id)
-      news.tick()
+      news.bump()
     }
   }
 
@@ -362,7 +362,7 @@ export const make = (): StorageShape => {
         entry.run = { ...entry.run, status, owner: null, leaseUntil: null, updatedAt: now }
         entry.state = { ...entry.state, status }
         entry.deaths = Math.max(0, entry.deaths - 1)
-        news.tick()
+        news.bump()
       }),
     prepareOutputs: () => Effect.void,
     cached: (workflow, nodeId, key, notBefore) =>

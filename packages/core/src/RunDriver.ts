@@ -38,17 +38,17 @@ import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
 import { defined } from "./internal/defined.ts"
+import * as Intake from "./internal/intake.ts"
 import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
-import * as Mailbox from "./internal/mailbox.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Patience from "./internal/patience.ts"
 import * as Refusal from "./internal/refusal.ts"
 import * as Restore from "./internal/restore.ts"
 import * as Revival from "./internal/revival.ts"
 import type * as Suspects from "./internal/suspects.ts"
-import * as Ticker from "./internal/ticker.ts"
 import * as Turn from "./internal/turn.ts"
+import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
@@ -91,8 +91,8 @@ export interface Control {
   readonly lose: (error: StoreGone) => void
   /** Set while the run is claimed. */
   epoch: number | undefined
-  /** Ticks with each committed frame. */
-  readonly commits: Ticker.Ticker
+  /** Counts the frames that were committed. */
+  readonly commits: VersionSignal.VersionSignal
   /** What the run waited for as of its last frame, where nothing else could go on; otherwise empty. */
   waiting: ReadonlyArray<Waiting>
   /** Whether nothing went on as of its last frame because the run is paused. */
@@ -101,7 +101,7 @@ export interface Control {
   stood: Status.RunStatus | undefined
   /** Set while the store cannot be written: what is finished is kept here, and nothing new starts. */
   outage: Patience.Outage | undefined
-  readonly mailbox: Mailbox.Mailbox<Item>
+  readonly intake: Intake.Intake<Item>
 }
 
 type Item =
@@ -116,19 +116,19 @@ type Item =
 
 /** Makes the control of a driver that is about to begin. */
 export const control = (): Control => {
-  const mailbox = Mailbox.make<Item>()
+  const intake = Intake.make<Item>()
   return {
-    deliver: (command) => mailbox.push({ _tag: "Command", command }),
-    obstruct: (cause) => mailbox.push({ _tag: "Obstructed", cause }),
-    fence: () => mailbox.push({ _tag: "Fenced" }),
-    lose: (error) => mailbox.push({ _tag: "Lost", error }),
+    deliver: (command) => intake.push({ _tag: "Command", command }),
+    obstruct: (cause) => intake.push({ _tag: "Obstructed", cause }),
+    fence: () => intake.push({ _tag: "Fenced" }),
+    lose: (error) => intake.push({ _tag: "Lost", error }),
     epoch: undefined,
-    commits: Ticker.make(),
+    commits: VersionSignal.make(),
     waiting: [],
     isPaused: false,
     stood: undefined,
     outage: undefined,
-    mailbox,
+    intake,
   }
 }
 
@@ -232,7 +232,7 @@ const loop = (
 ): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
   Effect.gen(function* () {
     const { runId, epoch, created } = options
-    const { mailbox, deliver, commits } = options.control
+    const { intake, deliver, commits } = options.control
     const onOutage = noteOutage(options)
     let planner = definition.planner()
     const clock = yield* Effect.clock
@@ -267,8 +267,8 @@ const loop = (
       workflow,
       runId,
       epoch,
-      onExit: (key, exit) => mailbox.push({ _tag: "Exit", key, exit }),
-      onBeat: (key) => mailbox.push({ _tag: "Beat", key }),
+      onExit: (key, exit) => intake.push({ _tag: "Exit", key, exit }),
+      onBeat: (key) => intake.push({ _tag: "Beat", key }),
       enter: options.callers.entering(runId),
       onSettled: (key) => options.suspects.release(runId, key),
     })
@@ -377,7 +377,7 @@ const loop = (
       // A store that was not there may be now; there is no later try.
       if (pending !== undefined) yield* Effect.catchTag(storage.commit(pending), "Unheard", () => listen(taken))
       now = Millis.unsafeNow(clock)
-      for (const item of mailbox.drain()) if (item._tag === "Exit") absorb(item)
+      for (const item of intake.drain()) if (item._tag === "Exit") absorb(item)
       for (let isKept = false; !isKept; ) {
         taken = given()
         isKept = yield* Effect.as(commit(undefined), true).pipe(
@@ -418,7 +418,7 @@ const loop = (
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
       for (const event of Revival.recover(plan, state, records, isRevived, reason, retried)) happen(event)
       for (const command of commands) deliver(command)
-      for (const item of mailbox.drain()) absorb(item)
+      for (const item of intake.drain()) absorb(item)
       if (planner.observe(events)) plan = yield* Restore.plan(planner, state, values)
     }
     const observe = (event: RunEvent): boolean => planner.observe([event])
@@ -433,7 +433,7 @@ const loop = (
       return { stored: accepted.right.stored }
     }
     const intervals = Intervals.make(clock)
-    const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => mailbox.push({ _tag: "Turn" }))
+    const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => intake.push({ _tag: "Turn" }))
     const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals, admit }
     const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
     // Of a run that is taken up, what it had drawn when it was let go of is stored.
@@ -554,7 +554,7 @@ const loop = (
         options.control.isPaused = decision.isPaused
         yield* startChildren([...adopted, ...children])
         adopted = []
-        commits.tick()
+        commits.bump()
         if (ending !== undefined) {
           yield* Metric.increment(ending.count)
           for (const stray of state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${sayStray(stray)}`)
@@ -571,7 +571,7 @@ const loop = (
         // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
         const { wakeAt } = decision
         const isPartial = isStale || consequences.isPartial
-        const news = wakeAt === undefined ? mailbox.filled : Effect.raceFirst(mailbox.filled, Jumps.pauseUntil(wakeAt))
+        const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))
         let [hasJumped, isTurn] = [false, false]
         for (let isNews = false; !isNews; ) {
           yield* Effect.interruptible(Turn.beforeMany(clock, isPartial ? Effect.yieldNow() : news))
@@ -580,7 +580,7 @@ const loop = (
           now = Millis.unsafeNow(clock)
           // What is due later is due at another time of a clock that has jumped.
           if (wakeAt !== undefined && intervals.look()) hasJumped = true
-          for (const item of mailbox.drain()) {
+          for (const item of intake.drain()) {
             if (item._tag === "Turn") isTurn = true
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
             if (item._tag === "Lost") return yield* item.error

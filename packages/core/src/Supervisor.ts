@@ -25,7 +25,7 @@ import {
   WorkDied,
 } from "./Errors.ts"
 import * as Jumps from "./internal/jumps.ts"
-import * as Ticker from "./internal/ticker.ts"
+import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
@@ -347,11 +347,11 @@ export const makeWith = <E extends Problem, R>(
     const { isHopeless, takeUp, resting, isSpinning } = yield* makeCrew(maxTries, report)
 
     /** Runs that were let go of again: then there is room, or a pause to keep. */
-    const ended = Ticker.make()
+    const ended = VersionSignal.make()
     let count = 0
     const letGo = (): void => {
       count++
-      ended.tick()
+      ended.bump()
     }
 
     /** Works on a suspect, which keeps others of them waiting until a frame has come of it or it is let go of. */

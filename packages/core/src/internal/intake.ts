@@ -1,16 +1,20 @@
+/**
+ * The way by which news reaches a driver. It is not `effect/Mailbox`: that one can be waited for only by taking, so that a driver whose wait
+ * is lost to a timer, or interrupted, would lose what it took; and it costs several microseconds more per frame.
+ */
 import * as Effect from "effect/Effect"
 
-/** What happened since it was last looked at. One reader; any number of writers, from inside and outside of fibers. */
-export interface Mailbox<A> {
+/** Collects what happened since it was last looked at. One reader; any number of writers, from inside and outside of fibers. */
+export interface Intake<A> {
   readonly push: (item: A) => void
-  /** Everything pushed so far. */
+  /** Takes everything pushed so far. */
   readonly drain: () => ReadonlyArray<A>
-  /** Completes once something is there. */
+  /** Completes once something is there, and takes nothing. */
   readonly filled: Effect.Effect<void>
 }
 
-/** Makes an empty mailbox. */
-export const make = <A>(): Mailbox<A> => {
+/** Makes an empty intake. */
+export const make = <A>(): Intake<A> => {
   let items: Array<A> = []
   let wake: (() => void) | undefined
   return {

@@ -1,0 +1,38 @@
+import * as Effect from "effect/Effect"
+
+/** A version that counts up and can be waited for. */
+export interface VersionSignal {
+  readonly bump: () => void
+  /** Completes with the current version once it is above `version`. */
+  readonly after: (version: number) => Effect.Effect<number>
+  /** Bumps another one with this one, until the answer is called. */
+  readonly link: (other: VersionSignal) => () => void
+}
+
+/** Makes a signal at version 0. */
+export const make = (): VersionSignal => {
+  let current = 0
+  const waiting = new Set<() => void>()
+  const linked = new Set<VersionSignal>()
+  return {
+    link: (other) => {
+      linked.add(other)
+      return () => linked.delete(other)
+    },
+    bump: () => {
+      current++
+      for (const wake of [...waiting]) wake()
+      for (const other of linked) other.bump()
+    },
+    after: (version) =>
+      Effect.async((resume) => {
+        if (current > version) return resume(Effect.succeed(current))
+        const wake = () => {
+          waiting.delete(wake)
+          resume(Effect.succeed(current))
+        }
+        waiting.add(wake)
+        return Effect.sync(() => waiting.delete(wake))
+      }),
+  }
+}

@@ -304,6 +304,44 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it.effect("that has failed and is run again has a run of its own, and the failed one stays as it is", () =>
+      on(
+        Effect.gen(function* () {
+          let isFixed = false
+          const { parent, ran } = family({ run: (n) => (isFixed ? Effect.succeed(new Date(n)) : Effect.fail("no")) })
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "sub" } })
+          isFixed = true
+          yield* Commands.retryNode("r", "sub")
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })
+          expect(ran).toEqual(["work r~sub~0", "work r~sub~0~1", "last"])
+          const storage = yield* Storage
+          const children = yield* storage.runs({ parent: "r" })
+          expect(children.map(({ runId, status }) => `${runId} ${status}`).sort()).toEqual(["r~sub~0 failed", "r~sub~0~1 finished"])
+        }),
+      ),
+    )
+
+    it.effect("that waits and is run again has a run of its own, and the one that waits is cancelled", () =>
+      on(
+        Effect.gen(function* () {
+          const { child, parent, ran } = family({ asks: true })
+          yield* parent.run({}, { runId: "r" })
+          yield* Commands.retryNode("r", "sub")
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({
+            waits: [
+              { nodeId: "sub", kind: "subflow", childRunId: "r~sub~0~1" },
+              { nodeId: "ask", kind: "approval", childRunId: "r~sub~0~1" },
+            ],
+          })
+          yield* Commands.approve("r~sub~0~1", "ask")
+          expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })
+          expect(ran).toEqual(["work r~sub~0~1", "last"])
+          // Whoever works on it next carries that out.
+          expect(yield* Effect.flip(child.resume("r~sub~0"))).toMatchObject({ _tag: "RunCancelled" })
+        }),
+      ),
+    )
+
     it.effect("that another process has worked on is taken up when that lets go of it", () =>
       on(
         Effect.gen(function* () {

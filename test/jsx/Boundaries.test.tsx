@@ -3,7 +3,9 @@
  */
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
+import * as PlanText from "@smithers/core/PlanText"
 import { Storage } from "@smithers/core/Storage"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
@@ -241,6 +243,43 @@ describe("a TryCatchFinally", () => {
         ))
         yield* workflow.execute({}, { runId: "r" })
         expect(done).toEqual(["a", "a is no good in 0, 0", "end", "a", "end", "a", "a is no good in 2, 2", "end"])
+      }),
+    ),
+  )
+
+  it.effect("is shown without what an earlier pass caught as soon as the next pass has begun", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const [isDone, hasBegun] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        let tries = 0
+        const workflow = draw(() => (
+          <Loop id="loop" until={false} maxIterations={2} onMaxReached="return-last">
+            <TryCatchFinally
+              catch={(error) => (
+                <Task id="caught" output={outputs.text}>
+                  {error.message}
+                </Task>
+              )}
+            >
+              <Task id="a" output={outputs.text} noRetry>
+                {() => {
+                  if (tries++ === 0) throw new Error("no good")
+                  return Deferred.succeed(hasBegun, undefined).pipe(Effect.zipRight(Deferred.await(isDone)), Effect.as("a"))
+                }}
+              </Task>
+            </TryCatchFinally>
+          </Loop>
+        ))
+        const handle = yield* workflow.start({}, { runId: "r" })
+        // What begins with the task is committed before it.
+        yield* Deferred.await(hasBegun)
+        const storage = yield* Storage
+        const { positions } = PlanText.decode(yield* storage.plan("r"))
+        expect([positions.has("a"), positions.has("caught")]).toEqual([true, false])
+        yield* Deferred.succeed(isDone, undefined)
+        yield* handle.await
+        const caught = (yield* storage.inspect("r")).nodes.filter(({ nodeId }) => nodeId === "caught")
+        expect(caught.map(({ iteration, status }) => [iteration, status])).toEqual([[0, "finished"]])
       }),
     ),
   )

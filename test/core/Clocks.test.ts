@@ -15,13 +15,17 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Jumps from "../../packages/core/src/internal/jumps.ts"
 import { workflow } from "./Flows.ts"
 import * as VirtualClock from "./simulation/VirtualClock.ts"
 import { rest } from "./Time.ts"
 
 const hour = 3_600_000
 
-/** A clock whose time of day can be set. Sleepers go by the time of the process, as timers of the platform do. */
+/** Milliseconds that timers of the platform hold at most. Effect's clock takes more for for ever. */
+const longestTimerMs = 2 ** 31 - 1
+
+/** A clock whose time of day can be set. Sleepers go by the time of the process, and hold as little, as timers of the platform do. */
 const settable = () => {
   const virtual = VirtualClock.make(100 * hour)
   let setBy = 0
@@ -31,6 +35,7 @@ const settable = () => {
     [Clock.ClockTypeId]: Clock.ClockTypeId,
     unsafeCurrentTimeMillis: millis,
     currentTimeMillis: Effect.sync(millis),
+    sleep: (duration) => (Duration.toMillis(duration) > longestTimerMs ? Effect.never : virtual.clock.sleep(duration)),
   }
   const now = virtual.clock.unsafeCurrentTimeMillis
   const began = now()
@@ -203,6 +208,70 @@ describe("a clock that is set ahead by an hour", () => {
       yield* Fiber.join(fiber)
       const [nap] = (yield* (yield* Storage).waits({ all: true })).filter(({ nodeId }) => nodeId === "nap")
       expect(nap?.status).toBe("finished")
+    }),
+  )
+})
+
+describe("what takes longer than timers of the platform hold", () => {
+  const days = 24 * hour
+
+  testing("ends when it is due: timers, retries, limits of waits, and timeouts of attempts", (time) =>
+    Effect.gen(function* () {
+      const ended: Record<string, number> = {}
+      const note = (id: string) => ({
+        output: Schema.Void,
+        run: () => {
+          ended[id] = time.passed() / days
+        },
+      })
+      const flow = workflow(($) =>
+        $.parallel(
+          $.sequence($.timer("nap", { duration: "30 days" }), $.step("napped", note("nap"))),
+          $.sequence(
+            $.approval("ask", { request: () => ({ title: "?" }), timeout: "40 days", onTimeout: "approve" }),
+            $.step("asked", note("ask")),
+          ),
+          $.step("again", {
+            output: Schema.Void,
+            retry: { initialDelay: "50 days", maxDelay: "50 days", jitter: false, maxAttempts: 2 },
+            run: ({ attempt }) => (attempt === 1 ? Effect.fail(new Error("not yet")) : note("again").run()),
+          }),
+          $.sequence(
+            $.step("stuck", {
+              output: Schema.Void,
+              retry: false,
+              timeout: "60 days",
+              continueOnFail: true,
+              run: () => Effect.never,
+            }),
+            $.step("freed", note("stuck")),
+          ),
+          $.sequence(
+            $.step("silent", {
+              output: Schema.Void,
+              retry: false,
+              heartbeatTimeout: "70 days",
+              continueOnFail: true,
+              run: () => Effect.never,
+            }),
+            $.step("missed", note("silent")),
+          ),
+        ),
+      )
+      yield* Effect.fork(flow.execute({}))
+      yield* time.pass(80 * days)
+      expect(ended).toEqual({ nap: 30, ask: 40, again: 50, stuck: 60, silent: 70 })
+    }),
+  )
+
+  it.live("is waited for with the platform's own timers, too, and not looked at every millisecond", () =>
+    Effect.gen(function* () {
+      const ms = 2 * longestTimerMs
+      const isOver = (wait: Effect.Effect<void>) =>
+        Effect.raceFirst(Effect.as(wait, true), Effect.as(Effect.sleep("50 millis"), false))
+      expect(
+        yield* Effect.all([isOver(Jumps.pause(ms)), isOver(Jumps.pauseUntil(Date.now() + ms)), isOver(Jumps.sleep(ms))]),
+      ).toEqual([false, false, false])
     }),
   )
 })

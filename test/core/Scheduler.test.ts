@@ -829,6 +829,27 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
   })
 
 describe("a plan that changes while it runs", () => {
+  it.scoped(
+    "because of what follows from it is committed after sixteen times, so that a run that never settles can be cancelled",
+    () =>
+      Effect.gen(function* () {
+        let plans = 0
+        const count = 100
+        // Each plan has a step more, which is skipped: that makes the next plan.
+        const run = yield* changing(() => {
+          plans++
+          return sequence(
+            ...Array.from({ length: Math.min(plans, count) }, (_, index) => step(`s${index}`, { skipIf: () => true })),
+          )
+        })
+        expect(plans).toBeGreaterThan(count)
+        const skipped = run.frames.map(({ events }) => events.filter(({ _tag }) => _tag === "NodeSkipped").length)
+        expect(skipped.reduce((sum, more) => sum + more, 0)).toBe(count)
+        expect(skipped.slice(0, 5)).toEqual([17, 17, 17, 17, 17])
+        expect(yield* Fiber.join(run.fiber)).toMatchObject({ _tag: "Finished" })
+      }),
+  )
+
   it.scoped("has nodes that appear, and they run", () =>
     Effect.gen(function* () {
       const run = yield* changing((isDone) => sequence(step("a"), ...(isDone("a") ? steps("b", "c") : [])))

@@ -6,6 +6,8 @@ import * as RunState from "@smithers/core/RunState"
 import { Storage } from "@smithers/core/Storage"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+import type * as React from "react"
 import {
   Approval,
   createSmithers,
@@ -13,6 +15,7 @@ import {
   Loop,
   Parallel,
   Saga,
+  Sequence,
   Signal,
   Smithers,
   Subflow,
@@ -88,6 +91,62 @@ describe.each(Object.entries(stores))("what a node has read, kept on %s, says wh
         expect(yield* run).toMatchObject({ waits: [{ nodeId: "end" }] })
         expect(yield* outputOf("report")).toBe("on diff 2")
         expect(beside.times()).toBe(1)
+      }),
+    ),
+  )
+
+  it.effect("a node drawn with more outputs than are named, but not for what has begun after it", () =>
+    onStore(
+      Effect.gen(function* () {
+        const ids = Array.from({ length: 40 }, (_, index) => `part-${index}`)
+        const [late, beside] = [counting("late"), counting("beside")]
+        const All = ({ children }: { readonly children: (text: string) => React.ReactNode }) => {
+          const ctx = useCtx()
+          return children(ids.map((id) => ctx.output(outputs.note, { nodeId: id })).join())
+        }
+        const run = running(() => (
+          <Workflow name="many">
+            <Parallel>
+              {ids.map((id) => (
+                <Task key={id} id={id} output={outputs.note}>
+                  {id}
+                </Task>
+              ))}
+            </Parallel>
+            <Parallel>
+              <All>{(text) => <Approval id="ask" request={() => ({ title: text })} />}</All>
+              <All>
+                {() => (
+                  <Task id="beside" output={outputs.other}>
+                    {beside}
+                  </Task>
+                )}
+              </All>
+              <Sequence>
+                <Timer id="nap" duration="1 minute" />
+                <Task id="late" output={outputs.diff}>
+                  {late}
+                </Task>
+              </Sequence>
+            </Parallel>
+          </Workflow>
+        ))
+        const asks = Effect.flatMap(Storage, (storage) =>
+          Effect.map(
+            storage.events("r", { limit: 10_000 }),
+            (logged) => logged.filter(({ event }) => event._tag === "WaitStarted" && event.nodeId === "ask").length,
+          ),
+        )
+        yield* run
+        yield* TestClock.adjust("1 minute")
+        yield* run
+        expect([yield* asks, late.times(), beside.times()]).toEqual([1, 1, 1])
+        yield* Smithers.retryNode("r", "late")
+        yield* run
+        expect([yield* asks, late.times(), beside.times()]).toEqual([1, 2, 1])
+        yield* Smithers.retryNode("r", "part-3")
+        yield* run
+        expect([yield* asks, late.times(), beside.times()]).toEqual([2, 2, 2])
       }),
     ),
   )

@@ -6,6 +6,7 @@ import * as Millis from "@smithers/core/Millis"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
+import { vi } from "vitest"
 import * as History from "../contract/History.ts"
 import { expectSame } from "../contract/Storage.ts"
 import { newFile, otherProcess, query, rawConnection, using } from "./Fixture.ts"
@@ -147,6 +148,28 @@ describe("a locked database", () => {
           fs.writeFileSync(unlock, "")
           yield* Fiber.join(committing)
           for (const run of runs) expectSame(yield* storage.load(run.runId), run.state())
+        }),
+      )
+    }),
+  )
+
+  it.scoped("is tried again after pauses that grow to 50 milliseconds and no further", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const timers = yield* Effect.acquireRelease(
+        Effect.sync(() => vi.spyOn(globalThis, "setTimeout")),
+        (spy) => Effect.sync(() => spy.mockRestore()),
+      )
+      const pauses = (): ReadonlyArray<number> => timers.mock.calls.flatMap(([, ms]) => (ms === undefined || ms === 0 ? [] : [ms]))
+      yield* using({ filename, busyTimeout: "2 seconds" }, () =>
+        Effect.gen(function* () {
+          const run = yield* journal("r")
+          yield* locked(filename)
+          timers.mockClear()
+          expect(yield* Effect.flip(run.commit([started]))).toBeInstanceOf(StoreBusy)
+          expect(pauses()[0]).toBeLessThan(10)
+          expect(pauses()).toEqual(pauses().toSorted((left, right) => left - right))
+          expect(Math.max(...pauses())).toBe(50)
         }),
       )
     }),

@@ -76,7 +76,7 @@ describe("the id of a node", () => {
   it("is told from the iteration in the key of a row", () => {
     FastCheck.assert(
       FastCheck.property(tricky, FastCheck.nat(20), (id, iteration) => {
-        expect(Ids.placeOf(Ids.nodeKey(id, iteration))).toEqual({ nodeId: id, iteration })
+        expect(Ids.parseNodeKey(Ids.nodeKey(id, iteration))).toEqual({ nodeId: id, iteration })
       }),
     )
   })

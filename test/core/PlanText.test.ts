@@ -1,4 +1,5 @@
 /** Plans as text: what one wrote down is read back, whatever their authors have put into them. */
+
 import { describe, expect, it } from "@effect/vitest"
 import * as Codec from "@smithers/core/Codec"
 import * as Ids from "@smithers/core/Ids"
@@ -7,6 +8,7 @@ import type * as Plan from "@smithers/core/Plan"
 import * as PlanLayout from "@smithers/core/PlanLayout"
 import * as PlanText from "@smithers/core/PlanText"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
+import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
 import { lower } from "./simulation/Lowering.ts"
@@ -297,7 +299,7 @@ describe("a plan's text", () => {
   })
 
   it("says of a limit that there is none, which JSON has no number for", () => {
-    const retry = RetryPolicy.fromOptions({ maxAttempts: Number.POSITIVE_INFINITY }) as RetryPolicy.RetryPolicy
+    const retry = Either.getOrThrow(RetryPolicy.fromOptions({ maxAttempts: Number.POSITIVE_INFINITY }))
     const endless = parallel([loop("l", step("a", { retry }), { maxIterations: Number.POSITIVE_INFINITY })], {
       maxConcurrency: Number.POSITIVE_INFINITY,
     })

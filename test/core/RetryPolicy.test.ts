@@ -5,6 +5,7 @@ import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
@@ -12,11 +13,8 @@ import * as Schedule from "effect/Schedule"
 /** An error as it is kept. */
 const named = (name: string): ErrorInfo => ({ name, message: "", retryable: true })
 
-const policy = (options: RetryPolicy.RetryOptions): RetryPolicy.RetryPolicy => {
-  const made = RetryPolicy.fromOptions(options)
-  if ("problem" in made) throw new Error(made.problem)
-  return made
-}
+const policy = (options: RetryPolicy.RetryOptions): RetryPolicy.RetryPolicy =>
+  Either.getOrThrowWith(RetryPolicy.fromOptions(options), (problem) => new Error(problem))
 
 /** The delays a policy gives, one failure after the other, at most `limit`; each attempt fails 5 ms after it was made. */
 const delays = <R>(
@@ -146,7 +144,7 @@ describe("a policy from options", () => {
     [{ backoff: "fibonacci" }, `retry.backoff must be "exponential", "linear" or "constant"`],
     [{ initialDelay: -5n }, `retry.initialDelay -5 is not a duration`],
   ])("is refused for %o", (options, problem) => {
-    expect(RetryPolicy.fromOptions(options as RetryPolicy.RetryOptions)).toEqual({ problem })
+    expect(RetryPolicy.fromOptions(options as RetryPolicy.RetryOptions)).toEqual(Either.left(problem))
   })
 })
 

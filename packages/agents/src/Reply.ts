@@ -4,6 +4,7 @@
  * object is wanted. Code blocks of other languages are not looked at. A value that is broken or cut off is never passed over for an
  * earlier one, nor for a part of itself: those were not meant as the answer.
  */
+import * as Either from "effect/Either"
 
 export interface Found {
   /** What could be meant, most likely first. */
@@ -18,7 +19,7 @@ export type Fits = (value: unknown) => boolean
 /** Reads the whole text, its last code block, and its last object or array that stands in no other: each the last that fits. */
 export const find = (text: string, fits: Fits = () => true): Found => {
   const whole = parse(text)
-  if ("value" in whole) return { values: [whole.value], problem: undefined }
+  if (Either.isRight(whole)) return { values: [whole.right], problem: undefined }
   const all = blocks(text)
   const block = lastOf(all.filter(isJson), fits)
   const bare = lastOf(brackets(without(text, all)), fits)
@@ -30,7 +31,7 @@ export const find = (text: string, fits: Fits = () => true): Found => {
 /** Reads a text that is nothing but JSON, such as one that was cut off and must not be searched for parts. */
 export const findWhole = (text: string): Found => {
   const whole = parse(text)
-  return { values: "value" in whole ? [whole.value] : [], problem: undefined }
+  return { values: Either.isRight(whole) ? [whole.right] : [], problem: undefined }
 }
 
 /** A part of the text that may be JSON, and where it is. */
@@ -39,12 +40,13 @@ interface Part {
   readonly at: number
 }
 
-const parse = (text: string): { readonly value: unknown } | { readonly problem: string | undefined } => {
+/** `Left` says what is wrong with a text that looks like JSON. */
+const parse = (text: string): Either.Either<unknown, string | undefined> => {
   try {
-    return { value: JSON.parse(text.trim()) as unknown }
+    return Either.right(JSON.parse(text.trim()) as unknown)
   } catch (error) {
     const problem = `the JSON in the reply cannot be parsed (${(error as Error).message})`
-    return { problem: looksLikeJson(text) ? problem : undefined }
+    return Either.left(looksLikeJson(text) ? problem : undefined)
   }
 }
 
@@ -56,11 +58,11 @@ const lastOf = (parts: ReadonlyArray<Part>, fits: Fits): Found & { readonly at: 
   let other: (Found & { readonly at: number }) | undefined
   for (const { text, at } of parts.toReversed()) {
     const parsed = parse(text)
-    if ("value" in parsed) {
-      const found = { values: [parsed.value], problem: undefined, at }
-      if (fits(parsed.value)) return found
+    if (Either.isRight(parsed)) {
+      const found = { values: [parsed.right], problem: undefined, at }
+      if (fits(parsed.right)) return found
       other ??= found
-    } else if (parsed.problem !== undefined) return { values: [], problem: parsed.problem, at }
+    } else if (parsed.left !== undefined) return { values: [], problem: parsed.left, at }
   }
   return other ?? { values: [], problem: undefined, at: -1 }
 }

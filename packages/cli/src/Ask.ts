@@ -8,6 +8,7 @@ import * as BunPath from "@effect/platform-bun/BunPath"
 import * as BunTerminal from "@effect/platform-bun/BunTerminal"
 import type { JsonSchema } from "@smithers/core/Codec"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { Interrupted } from "./Errors.ts"
 import { type Field, fields, problemOf } from "./JsonSchema.ts"
@@ -22,29 +23,28 @@ interface Asked {
 /** Checks what was typed. Fails with what is wrong with it: here the person can correct it; after the last question all would be lost. */
 const check = ({ schema, given }: Asked, field: Field, text: string): Effect.Effect<string, string> =>
   Effect.gen(function* () {
-    const parsed = parse(field, text)
-    if ("problem" in parsed) return yield* Effect.fail(parsed.problem)
-    const problem = parsed.value === undefined ? undefined : yield* problemOf(schema, field, given, parsed.value)
+    const value = yield* parse(field, text)
+    const problem = value === undefined ? undefined : yield* problemOf(schema, field, given, value)
     return problem === undefined ? text : yield* Effect.fail(oneLine(problem))
   })
 
-/** Reads what was typed. Nothing is taken as nothing, where that is allowed. */
-const parse = ({ kind, isRequired }: Field, text: string): { readonly value: unknown } | { readonly problem: string } => {
-  if (text.trim() === "" && !isRequired) return { value: undefined }
+/** Reads what was typed; `Left` says what is wrong with it. Nothing is taken as nothing, where that is allowed. */
+const parse = ({ kind, isRequired }: Field, text: string): Either.Either<unknown, string> => {
+  if (text.trim() === "" && !isRequired) return Either.right(undefined)
   switch (kind) {
     case "number":
     case "integer": {
       const isNumber = text.trim() !== "" && (kind === "integer" ? Number.isInteger : Number.isFinite)(Number(text))
-      return isNumber ? { value: Number(text) } : { problem: `This is not a ${kind === "integer" ? "whole number" : "number"}` }
+      return isNumber ? Either.right(Number(text)) : Either.left(`This is not a ${kind === "integer" ? "whole number" : "number"}`)
     }
     case "json":
       try {
-        return { value: JSON.parse(text) as unknown }
+        return Either.right(JSON.parse(text) as unknown)
       } catch {
-        return { problem: "This is not JSON" }
+        return Either.left("This is not JSON")
       }
     default:
-      return { value: text }
+      return Either.right(text)
   }
 }
 
@@ -62,10 +62,7 @@ const promptFor = (asked: Asked, field: Field): Prompt.Prompt<unknown> => {
         message: kind === "json" ? `${message} as JSON` : message,
         validate: (text) => check(asked, field, text),
       })
-      return Prompt.map(typed, (text) => {
-        const parsed = parse(field, text)
-        return "value" in parsed ? parsed.value : undefined
-      })
+      return Prompt.map(typed, (text) => Either.getOrUndefined(parse(field, text)))
     }
   }
 }

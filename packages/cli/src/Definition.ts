@@ -8,6 +8,7 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import { nearest, type OptionKind, unshield } from "./Argv.ts"
@@ -175,34 +176,31 @@ export const optionalText = (name: string, placeholder: string, description: str
   kind: "switch",
 })
 
-/** Reads a value, or says what is wrong with it as the end of a sentence that begins with the option. */
-type Read<A> = (text: string) => { readonly read: A } | { readonly problem: string }
+/** Reads a value. `Left` says what is wrong with it, as the end of a sentence that begins with the option. */
+type Read<A> = (text: string) => Either.Either<A, string>
 
 /** Has the values of an option read. What `@effect/cli` reads itself it refuses without naming the option. */
 const reading =
   <A>(name: string, read: Read<A>) =>
-  (text: string): Effect.Effect<A, ValidationError.ValidationError> => {
-    const found = read(text)
-    if ("read" in found) return Effect.succeed(found.read)
-    return Effect.fail(ValidationError.invalidValue(HelpDoc.p(`--${name} ${found.problem}`)))
-  }
+  (text: string): Effect.Effect<A, ValidationError.ValidationError> =>
+    Either.mapLeft(read(text), (problem) => ValidationError.invalidValue(HelpDoc.p(`--${name} ${problem}`)))
 
 const readInteger =
   (least: number): Read<number> =>
   (text) => {
     const value = Number(text)
-    if (text.trim() === "" || !Number.isSafeInteger(value)) return { problem: `is a whole number, not ${JSON.stringify(text)}` }
-    return value < least ? { problem: `must be at least ${least}` } : { read: value }
+    if (text.trim() === "" || !Number.isSafeInteger(value)) return Either.left(`is a whole number, not ${JSON.stringify(text)}`)
+    return value < least ? Either.left(`must be at least ${least}`) : Either.right(value)
   }
 
 const readChoice =
   <A extends string>(choices: ReadonlyArray<A>): Read<A> =>
   (text) => {
     const found = choices.find((one) => one === text)
-    if (found !== undefined) return { read: found }
+    if (found !== undefined) return Either.right(found)
     const near = nearest(text, choices)
     const meant = near === undefined ? "" : `; did you mean ${near}?`
-    return { problem: `is one of ${choices.join(", ")}, not ${JSON.stringify(text)}${meant}` }
+    return Either.left(`is one of ${choices.join(", ")}, not ${JSON.stringify(text)}${meant}`)
   }
 
 const orNot = <A>(text: string | undefined, read: (text: string) => Effect.Effect<A, ValidationError.ValidationError>) =>

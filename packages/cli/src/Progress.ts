@@ -3,6 +3,7 @@
  */
 import { type ErrorInfo, text, whyNotRetried } from "@smithers/core/ErrorInfo"
 import { notUndone, withdrawals } from "@smithers/core/Errors"
+import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { StepStatus } from "@smithers/core/Status"
 import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/Storage"
 import * as HashMap from "effect/HashMap"
@@ -32,9 +33,9 @@ export interface ShownNode {
  */
 export interface Progress {
   readonly createdAt: number
-  readonly active: HashMap.HashMap<string, ShownNode>
+  readonly active: HashMap.HashMap<NodeKey, ShownNode>
   /** What is finished or skipped. */
-  readonly done: HashMap.HashMap<string, ShownNode>
+  readonly done: HashMap.HashMap<NodeKey, ShownNode>
 }
 
 /** A run of which nothing is known yet. */
@@ -44,13 +45,13 @@ export const begin = (createdAt: number): Progress => ({ createdAt, active: Hash
 export const size = ({ active, done }: Progress): number => HashMap.size(active) + HashMap.size(done)
 
 /** How a node is now. */
-const put = (progress: Progress, key: string, node: ShownNode): Progress =>
+const put = (progress: Progress, key: NodeKey, node: ShownNode): Progress =>
   node.status === "finished" || node.status === "skipped"
     ? { ...progress, active: HashMap.remove(progress.active, key), done: HashMap.set(progress.done, key, node) }
     : { ...progress, active: HashMap.set(progress.active, key, node), done: HashMap.remove(progress.done, key) }
 
 /** A node that is not shown, until it begins again. */
-const drop = (progress: Progress, key: string): Progress => ({
+const drop = (progress: Progress, key: NodeKey): Progress => ({
   ...progress,
   active: HashMap.remove(progress.active, key),
   done: HashMap.remove(progress.done, key),
@@ -63,10 +64,10 @@ const statusOf = ({ status }: NodeSummary): ShownNode["status"] =>
 /** Takes up what the store knows of a run. */
 export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, waits: ReadonlyArray<WaitSummary>): Progress => {
   let progress = begin(createdAt)
-  const waiting = new Map(waits.map((wait) => [`${wait.nodeId}/${wait.iteration}`, wait]))
+  const waiting = new Map(waits.map((wait) => [nodeKey(wait.nodeId, wait.iteration), wait]))
   for (const node of nodes) {
     if (node.kind !== "step" || node.status === "withdrawn" || node.status === "superseded") continue
-    const key = `${node.nodeId}/${node.iteration}`
+    const key = nodeKey(node.nodeId, node.iteration)
     const wait = statusOf(node) === "waiting" ? waiting.get(key) : undefined
     progress = put(progress, key, {
       nodeId: node.nodeId,
@@ -122,7 +123,7 @@ const loopEvents: ReadonlySet<string> = new Set(["LoopAdvanced", "LoopMounted", 
 /** What happened to a run, folded into what is shown of it. */
 export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress => {
   if (!("nodeId" in event) || loopEvents.has(event._tag)) return progress
-  const key = `${event.nodeId}/${event.iteration}`
+  const key = nodeKey(event.nodeId, event.iteration)
   if (event._tag === "NodeWithdrawn") return drop(progress, key)
   const before = Option.getOrUndefined(Option.orElse(HashMap.get(progress.active, key), () => HashMap.get(progress.done, key)))
   const base: ShownNode = {

@@ -2,7 +2,7 @@
  * Signals that a run keeps since nobody has taken them, and why not: what was sent and what is waited for differ in a name, in a correlation or
  * in what the wait's schema takes. Plain functions of what is stored.
  */
-import { placeOf } from "@smithers/core/Ids"
+import { parseNodeKey } from "@smithers/core/Ids"
 import type { Signal } from "@smithers/core/RunState"
 import type { WaitSummary } from "@smithers/core/Storage"
 import { nearest } from "./Argv.ts"
@@ -61,7 +61,7 @@ const listed = (texts: ReadonlyArray<string>): string =>
 export const keptText = (runId: string, signals: ReadonlyArray<Signal>, waits: ReadonlyArray<WaitSummary>): string => {
   const refused = signals.flatMap((signal) =>
     (signal.refusedBy ?? []).map(({ key, issues }) => {
-      const { nodeId } = placeOf(key)
+      const { nodeId } = parseNodeKey(key)
       return `${signalText(signal)} by "${nodeId}" (${shorten(oneLine(issues.join("; ")), longestIssues)})`
     }),
   )

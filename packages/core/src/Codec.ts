@@ -192,10 +192,11 @@ export const isUnstorable = (issues: Issues): boolean =>
 const storable = (value: unknown): Either.Either<Json | undefined, Issues> => {
   if (value === undefined) return Either.right(undefined)
   const result = toJson(value)
-  if ("json" in result) return Either.right(result.json)
-  const issues = refuse(result.refused)
-  if (result.refused.isKind) unstorable.add(issues)
-  return Either.left(issues)
+  return Either.mapLeft(result, (refused) => {
+    const issues = refuse(refused)
+    if (refused.isKind) unstorable.add(issues)
+    return issues
+  })
 }
 
 /**
@@ -209,7 +210,7 @@ const unreadable = (value: unknown): Issues | undefined => {
     // A getter or a proxy has thrown.
   }
   const result = toJson(value)
-  return "refused" in result ? refuse(result.refused) : undefined
+  return Either.isLeft(result) ? refuse(result.left) : undefined
 }
 
 const parseIssues = (issue: ParseResult.ParseIssue): Issues =>

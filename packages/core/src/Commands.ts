@@ -3,6 +3,7 @@
  * the run's next frame by whoever works on it, at once or when it is taken up again. A command that is given twice counts once.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import {
   AlreadyDecided,
   InvalidAnswer,
@@ -102,20 +103,18 @@ export const answer = (
     if (found.status === "finished" || found.isAnswered) return yield* alreadyDecided(found)
     yield* checkTime(found)
     const copied = toJson(value)
-    if ("refused" in copied) {
-      return yield* new InvalidCommand({
-        runId,
-        problem: `an answer must be JSON: ${copied.refused.path} ${copied.refused.problem}`,
-      })
+    if (Either.isLeft(copied)) {
+      const { path, problem } = copied.left
+      return yield* new InvalidCommand({ runId, problem: `an answer must be JSON: ${path} ${problem}` })
     }
     const { iteration } = found
     const schema = schemaOf(found)
-    const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.json)
+    const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.right)
     if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
     const by = options.by === undefined ? {} : { by: options.by }
     // One command per question, and after each answer that the run has refused one more.
     const id = compositeKey("answer", nodeId, iteration, found.asked, found.refusals)
-    return yield* decided(found, id, { _tag: "Answer", nodeId, iteration, value: copied.json, ...shownBy(found), ...by })
+    return yield* decided(found, id, { _tag: "Answer", nodeId, iteration, value: copied.right, ...shownBy(found), ...by })
   })
 
 /** The JSON Schema of the answer, as it is stored with the question. */
@@ -182,14 +181,12 @@ const signalOf = (runId: string, name: string, { payload, correlation, id: given
     if (typeof name !== "string" || name === "") return yield* new InvalidCommand({ runId, problem: "a signal has a name" })
     yield* checkTexts(runId, { correlation, id: givenId })
     const copied = payload === undefined ? undefined : toJson(payload)
-    if (copied !== undefined && "refused" in copied) {
-      return yield* new InvalidCommand({
-        runId,
-        problem: `a payload must be JSON: ${copied.refused.path} ${copied.refused.problem}`,
-      })
+    if (copied !== undefined && Either.isLeft(copied)) {
+      const { path, problem } = copied.left
+      return yield* new InvalidCommand({ runId, problem: `a payload must be JSON: ${path} ${problem}` })
     }
     const kept = {
-      ...(copied === undefined ? {} : { payload: copied.json }),
+      ...(copied === undefined ? {} : { payload: copied.right }),
       ...(correlation === undefined ? {} : { correlation: storable(correlation) }),
     }
     const id = givenId === undefined ? yield* generateRunId : storable(givenId)

@@ -79,7 +79,7 @@ export type NodeKey = `${NodeId}/${number}`
 export const nodeKey = (nodeId: NodeId, iteration: number): NodeKey => `${nodeId}/${iteration}`
 
 /** Splits a {@link NodeKey}. */
-export const placeOf = (key: NodeKey): { readonly nodeId: NodeId; readonly iteration: number } => {
+export const parseNodeKey = (key: NodeKey): { readonly nodeId: NodeId; readonly iteration: number } => {
   const at = key.lastIndexOf("/")
   return { nodeId: key.slice(0, at), iteration: Number(key.slice(at + 1)) }
 }

@@ -233,8 +233,8 @@ const titleOf = ({ label, meta }: Options): Pick<Plan.Step, "label" | "meta"> =>
 const metaOf = (declared: unknown): Plan.Step["meta"] => {
   if (declared === undefined) return undefined
   const copied = toJson(declared)
-  if ("refused" in copied) return refuse(`"meta" must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
-  const { json } = copied
+  if (Either.isLeft(copied)) return refuse(`"meta" must be JSON: ${copied.left.path} ${copied.left.problem}`)
+  const json = copied.right
   const isObject = typeof json === "object" && json !== null && !Array.isArray(json)
   return isObject ? (json as Plan.Step["meta"]) : refuse(`"meta" must be an object`)
 }
@@ -259,8 +259,7 @@ const retryOf = (declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
     .join()
   const known = policies.get(key)
   if (known !== undefined) return known
-  const policy = RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions)
-  if ("problem" in policy) return refuse(policy.problem)
+  const policy = Either.getOrElse(RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions), refuse)
   policies.set(key, policy)
   return policy
 }

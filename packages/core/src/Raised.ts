@@ -2,7 +2,9 @@
  * What can be told of anything that code has raised. JavaScript lets code throw what it likes, and the run must not fail because of
  * how a step failed: an error without a prototype, with a `message` that is no text or throws itself, or of 20 MB, is described as well.
  */
+
 import * as Cause from "effect/Cause"
+import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
 import { cut, type ErrorCause, longestMessage } from "./ErrorInfo.ts"
 import { toJson } from "./internal/json.ts"
@@ -183,7 +185,7 @@ const messageOf = (thrown: object): string => {
     if (isText(message) && message !== "") return message
     if (thrown instanceof Error) {
       const fields = Object.entries(thrown).filter(
-        ([key, value]) => !told.has(key) && value !== undefined && "json" in toJson(value),
+        ([key, value]) => !told.has(key) && value !== undefined && Either.isRight(toJson(value)),
       )
       return fields.length === 0 ? "" : asText(Object.fromEntries(fields))
     }
@@ -199,7 +201,7 @@ const unreadable = "an error that could not be read"
 const asText = (value: unknown): string => {
   try {
     const copied = typeof value === "object" && value !== null ? toJson(value) : undefined
-    return copied !== undefined && "json" in copied ? JSON.stringify(copied.json) : String(value)
+    return copied !== undefined && Either.isRight(copied) ? JSON.stringify(copied.right) : String(value)
   } catch {
     return unreadable
   }

@@ -92,45 +92,42 @@ const read = (options: RetryOptions) =>
     return { maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }
   })
 
-/** Compiles options into a policy; the problem says which option is wrong, also where it comes from code without types. */
-export const fromOptions = (options: RetryOptions): RetryPolicy | { readonly problem: string } =>
-  Either.match(read(options), {
-    onLeft: (problem) => ({ problem }),
-    onRight: ({ maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }) => {
-      // Room is left for the jitter to spread the longest delays too; but a default never cuts the delay that was asked for.
-      const limit = maxDelayMs / (jitter ? 1.2 : 1)
-      const isDefault = options.maxDelay === undefined
-      const longest = isDefault ? Math.max(limit, initialDelayMs) : limit
-      const growth = {
-        exponential: (retry: number) => initialDelayMs * factor ** retry,
-        linear: (retry: number) => initialDelayMs * (retry + 1),
-        constant: () => initialDelayMs,
-      }[backoff]
-      const retries = Number.isFinite(maxAttempts) ? Schedule.recurs(maxAttempts - 1) : Schedule.forever
-      const delayed = Schedule.addDelay(retries, (retry) => Duration.millis(Math.min(growth(retry), longest)))
-      const shown = (given: unknown, ms: Millis.Millis) => (typeof given === "string" ? (given as Millis.DurationLike) : ms)
-      const initialDelay = shown(options.initialDelay ?? defaults.initialDelay, initialDelayMs)
-      const isLonger = isDefault && initialDelayMs > maxDelayMs
-      return {
-        schedule: jitter ? Schedule.jittered(delayed) : delayed,
-        longestAskedMs: isDefault ? longestAskedMs : maxDelayMs,
-        shown: {
-          maxAttempts,
-          backoff,
-          initialDelay,
-          maxDelay: isLonger ? initialDelay : shown(options.maxDelay ?? defaults.maxDelay, maxDelayMs),
-          factor,
-          jitter,
-        },
-      }
-    },
+/** Compiles options into a policy. `Left` says which option is wrong, also where it comes from code without types. */
+export const fromOptions = (options: RetryOptions): Either.Either<RetryPolicy, string> =>
+  Either.map(read(options), ({ maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }): RetryPolicy => {
+    // Room is left for the jitter to spread the longest delays too; but a default never cuts the delay that was asked for.
+    const limit = maxDelayMs / (jitter ? 1.2 : 1)
+    const isDefault = options.maxDelay === undefined
+    const longest = isDefault ? Math.max(limit, initialDelayMs) : limit
+    const growth = {
+      exponential: (retry: number) => initialDelayMs * factor ** retry,
+      linear: (retry: number) => initialDelayMs * (retry + 1),
+      constant: () => initialDelayMs,
+    }[backoff]
+    const retries = Number.isFinite(maxAttempts) ? Schedule.recurs(maxAttempts - 1) : Schedule.forever
+    const delayed = Schedule.addDelay(retries, (retry) => Duration.millis(Math.min(growth(retry), longest)))
+    const shown = (given: unknown, ms: Millis.Millis) => (typeof given === "string" ? (given as Millis.DurationLike) : ms)
+    const initialDelay = shown(options.initialDelay ?? defaults.initialDelay, initialDelayMs)
+    const isLonger = isDefault && initialDelayMs > maxDelayMs
+    return {
+      schedule: jitter ? Schedule.jittered(delayed) : delayed,
+      longestAskedMs: isDefault ? longestAskedMs : maxDelayMs,
+      shown: {
+        maxAttempts,
+        backoff,
+        initialDelay,
+        maxDelay: isLonger ? initialDelay : shown(options.maxDelay ?? defaults.maxDelay, maxDelayMs),
+        factor,
+        jitter,
+      },
+    }
   })
 
 /** The policy of a step that names none: {@link defaults}. */
-export const standard: RetryPolicy = { schedule: (fromOptions({}) as RetryPolicy).schedule, longestAskedMs }
+export const standard: RetryPolicy = { schedule: Either.getOrThrow(fromOptions({})).schedule, longestAskedMs }
 
 /** A single attempt. */
-export const none: RetryPolicy = fromOptions({ maxAttempts: 1 }) as RetryPolicy
+export const none: RetryPolicy = Either.getOrThrow(fromOptions({ maxAttempts: 1 }))
 
 /** Where a policy stands after some failures. Opaque; made by {@link start} and {@link next}. */
 export interface Driver<R = never> {

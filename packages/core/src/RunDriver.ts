@@ -428,9 +428,10 @@ const loop = (
       const accepted = Either.flatMap(acceptNow(wait.codec, given, services), (stored) =>
         Either.map(keepNow(wait.codec, stored, services), (kept) => ({ stored, kept })),
       )
-      if (Either.isLeft(accepted)) return { issues: accepted.left }
-      outputs.set(key, accepted.right.kept)
-      return { stored: accepted.right.stored }
+      return Either.map(accepted, ({ stored, kept }) => {
+        outputs.set(key, kept)
+        return stored
+      })
     }
     const intervals = Intervals.make(clock)
     const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => intake.push({ _tag: "Turn" }))

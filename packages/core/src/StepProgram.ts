@@ -193,10 +193,10 @@ const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknow
   if (cache === undefined) return fresh(undefined)
   return Effect.gen(function* () {
     const copied = toJson(yield* Effect.try({ try: cache.key, catch: (thrown) => thrown }))
-    if ("refused" in copied) {
-      return yield* Effect.fail(new TypeError(`a cache key must be JSON: ${copied.refused.path} ${copied.refused.problem}`))
+    if (Either.isLeft(copied)) {
+      return yield* Effect.fail(new TypeError(`a cache key must be JSON: ${copied.left.path} ${copied.left.problem}`))
     }
-    const key = canonical(copied.json)
+    const key = canonical(copied.right)
     const found = yield* cache.find(key)
     if (Option.isNone(found)) return yield* fresh(key)
     // If the schema has changed since, what is there does not count.
@@ -265,9 +265,8 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
         onBeat()
         if (details === undefined) return
         const copied = toJson(details)
-        if ("refused" in copied)
-          throw new TypeError(`heartbeat details must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
-        attempt.onHeartbeat(copied.json)
+        if (Either.isLeft(copied)) throw new TypeError(`heartbeat details must be JSON: ${copied.left.path} ${copied.left.problem}`)
+        attempt.onHeartbeat(copied.right)
       },
       lastHeartbeat: giveJson(attempt.lastHeartbeat),
       get signal() {

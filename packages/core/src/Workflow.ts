@@ -217,7 +217,7 @@ const givenOf = (value: unknown): string | undefined => {
   if (value === undefined) return digest("")
   try {
     const copied = isTooDeep(value) ? undefined : toJson(told(value, 0))
-    return copied !== undefined && "json" in copied ? digest(canonical(copied.json)) : undefined
+    return copied !== undefined && Either.isRight(copied) ? digest(canonical(copied.right)) : undefined
   } catch {
     // It cannot be read, or contains itself; the schema says so.
     return undefined

@@ -267,7 +267,7 @@ const stateOf = (
     events.push({ _tag: "AttemptSucceeded", nodeId, iteration, attempt: 1, table })
     const [innermost, ...outer] = known.get(tables)?.get(nodeId) ?? []
     if (innermost === undefined && iteration > 0) {
-      const problem = `"${nodeId}/${iteration}" is a pass of a task that stands in no loop`
+      const problem = `"${nodeKey(nodeId, iteration)}" is a pass of a task that stands in no loop`
       throw new InvalidWorkflow({ workflow: unnamed, where: "outputs of renderPlan", problem })
     }
     // The outer loops have begun, and are in their first pass unless told otherwise.

@@ -160,9 +160,10 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       Effect.map(codec.restore(stored), (value) => ({ stored, value })),
     ) as Effect.Effect<{ readonly stored: Json | undefined; readonly value: unknown }, ReadonlyArray<string>>
     const accepted = Effect.runSync(Effect.either(checked))
-    if (Either.isLeft(accepted)) return { issues: accepted.left }
-    outputs.set(key, accepted.right.value)
-    return { stored: accepted.right.stored }
+    return Either.map(accepted, ({ stored, value }) => {
+      outputs.set(key, value)
+      return stored
+    })
   }
 
   if (state.seq === 0) happen({ _tag: "RunStarted", workflow: plan.workflow, input: values.input })

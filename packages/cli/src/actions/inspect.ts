@@ -4,6 +4,7 @@
 import { nodeNamed } from "@smithers/core/Commands"
 import * as ErrorInfo from "@smithers/core/ErrorInfo"
 import { notUndone, type Uncompensated, withdrawals } from "@smithers/core/Errors"
+import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import * as PlanText from "@smithers/core/PlanText"
 import * as RunState from "@smithers/core/RunState"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/Storage"
@@ -38,17 +39,17 @@ const inOrder = (nodes: ReadonlyArray<NodeSummary>, { positions, size }: PlanTex
 }
 
 /** Outputs by node and iteration, in their stored form. */
-const outputsOf = (state: RunState.RunState): ReadonlyMap<string, unknown> =>
+const outputsOf = (state: RunState.RunState): ReadonlyMap<NodeKey, unknown> =>
   new Map(
     RunState.records(state).flatMap((record) =>
       record.kind === "step" && record.output !== undefined
-        ? [[`${record.nodeId}/${record.iteration}`, record.output] as const]
+        ? [[nodeKey(record.nodeId, record.iteration), record.output] as const]
         : [],
     ),
   )
 
-const withOutput = (node: NodeSummary, outputs: ReadonlyMap<string, unknown>) => {
-  const key = `${node.nodeId}/${node.iteration}`
+const withOutput = (node: NodeSummary, outputs: ReadonlyMap<NodeKey, unknown>) => {
+  const key = nodeKey(node.nodeId, node.iteration)
   return outputs.has(key) ? { ...node, output: outputs.get(key) } : node
 }
 
@@ -308,9 +309,9 @@ export const output = (given: Given & { readonly node: string | undefined; reado
       if (last === undefined) return yield* noSuchNode(runId, nodeId, given.iteration, details.nodes)
       const found = meant
         .toSorted((left, right) => right.iteration - left.iteration)
-        .find((node) => outputs.has(`${nodeId}/${node.iteration}`))
+        .find((node) => outputs.has(nodeKey(nodeId, node.iteration)))
       if (found === undefined) return yield* new NoOutput({ runId, nodeId, status: last.status })
-      const value = outputs.get(`${nodeId}/${found.iteration}`)
+      const value = outputs.get(nodeKey(nodeId, found.iteration))
       const text = printed(screen, value, commandLine(given.db, "output", [runId, nodeId], ["json"]))
       return { value: { runId, nodeId, iteration: found.iteration, output: value }, text }
     }),

@@ -1,7 +1,7 @@
 /**
  * Why a run is not done.
  */
-import { placeOf } from "@smithers/core/Ids"
+import { parseNodeKey } from "@smithers/core/Ids"
 import * as RunState from "@smithers/core/RunState"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
@@ -30,7 +30,7 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const lines = [...found.asks.flatMap(questionLines), ...found.commands]
       const text = [found.sentence, ...lines.map((line) => `  ${line}`)].join("\n")
       const signals = state.signals.map(({ id, name, correlation = null, refusedBy = [] }) => {
-        const refusals = refusedBy.map(({ key, issues }) => ({ ...placeOf(key), issues }))
+        const refusals = refusedBy.map(({ key, issues }) => ({ ...parseNodeKey(key), issues }))
         return { id, name, correlation, refusals }
       })
       return { value: { runId, status: details.run.status, ...found, signals }, text }

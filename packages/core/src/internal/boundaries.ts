@@ -4,7 +4,7 @@
  * has happened stands in the state, so that a schedule made anew goes on where another was.
  */
 import * as HashMap from "effect/HashMap"
-import { placeOf } from "../Ids.ts"
+import { parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { FailureCause } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -296,7 +296,7 @@ export const make = (host: Host): Boundaries => {
       if (phases[inside] === Phase.waiting && isChildRun(node)) return false
     }
     for (const key of starts.orphans) {
-      const inside = plan.positions.get(placeOf(key).nodeId) ?? -1
+      const inside = plan.positions.get(parseNodeKey(key).nodeId) ?? -1
       if (from <= inside && inside < to) return false
     }
     return true

@@ -1,6 +1,7 @@
 /**
  * JSON values, exactly: what goes through here comes back equal, or is refused with the path of what could not be kept.
  */
+import * as Either from "effect/Either"
 
 /** Anything JSON text can hold without loss. */
 export type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [key: string]: Json }
@@ -112,13 +113,13 @@ class Copier {
  * left out, as in `JSON.stringify`; everything else that JSON would silently change (NaN, Date, Map, functions …) is refused, and so is
  * what cannot be read, and what is nested more than {@link maxDepth} levels deep.
  */
-export const toJson = (value: unknown): { readonly json: Json } | { readonly refused: NotJson } => {
+export const toJson = (value: unknown): Either.Either<Json, NotJson> => {
   const copier = new Copier()
   try {
-    return { json: copier.copy(value) }
+    return Either.right(copier.copy(value))
   } catch (thrown) {
-    if (thrown instanceof NotJsonSignal) return { refused: thrown.refused }
-    return { refused: { path: copier.path(), problem: `it cannot be read: ${messageOf(thrown)}`, isKind: false } }
+    if (thrown instanceof NotJsonSignal) return Either.left(thrown.refused)
+    return Either.left({ path: copier.path(), problem: `it cannot be read: ${messageOf(thrown)}`, isKind: false })
   }
 }
 

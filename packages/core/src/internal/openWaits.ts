@@ -2,6 +2,7 @@
  * Waits that are open. Everything about one is in its record; what came in is acted on wherever the record is looked at. An open wait whose
  * author looked something up for what it asks for says so again when that has changed.
  */
+import * as Either from "effect/Either"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import type { NodeId, NodeKey } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
@@ -161,7 +162,7 @@ export const make = (host: Host): OpenWaits => {
     const isGate = plan.node(position)._tag === "Step"
     const isOver = isTicking() && wait.deadline !== undefined && endOf(position, node, wait.deadline) <= now()
     const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state().signals, isOver, (given) =>
-      isGate ? { stored: undefined } : (accept?.(node, key, given) ?? { issues: ["there is nobody to check it"] }),
+      isGate ? Either.right(undefined) : (accept?.(node, key, given) ?? Either.left(["there is nobody to check it"])),
     )
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)

@@ -3,7 +3,7 @@
  * It is committed with the frame, so that no crash comes between the two.
  */
 import type { Json } from "../Codec.ts"
-import { childRunId, compositeKey, type NodeId, placeOf } from "../Ids.ts"
+import { childRunId, compositeKey, type NodeId, parseNodeKey } from "../Ids.ts"
 import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
@@ -94,7 +94,7 @@ export const make = ({
     if (name !== undefined) send(name, { _tag: "Cancel", reason })
   }
   for (const { key } of interrupts) {
-    const { nodeId, iteration } = placeOf(key)
+    const { nodeId, iteration } = parseNodeKey(key)
     if (subflow(plan, nodeId) !== undefined) cancel(nodeId, iteration)
   }
   for (const event of events) {

@@ -2,7 +2,7 @@
  * Reads that nodes have made: rows that were looked up while it was decided about a node, and rows that it was drawn with. An event of the
  * node says so, where they are more than its record says.
  */
-import { type NodeKey, placeOf } from "../Ids.ts"
+import { type NodeKey, parseNodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import * as RunState from "../RunState.ts"
 import type { View } from "./view.ts"
@@ -23,7 +23,7 @@ export const make = (plan: Plan.Plan, view: View, state: () => RunState.RunState
   const reads = new Map<NodeKey, Set<NodeKey>>()
   /** Whether a row is the node's own, or of what stands in a loop that looks at what it did: it goes on from there. */
   const isOwn = (position: number, key: NodeKey): boolean => {
-    const target = plan.positions.get(placeOf(key).nodeId)
+    const target = plan.positions.get(parseNodeKey(key).nodeId)
     if (target === undefined || !plan.contains(position, target)) return false
     return target > position || key === view.keyOf(position)
   }

@@ -3,7 +3,7 @@
  * state, which answer with the events that say so.
  */
 import type { ErrorInfo } from "../Errors.ts"
-import { type NodeId, type NodeKey, nodeKey, placeOf } from "../Ids.ts"
+import { type NodeId, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -85,7 +85,7 @@ const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyAr
     const position = positionOf(event.nodeId)
     if (event._tag === "LoopAdvanced" && loops.includes(position)) return false
     if (loops.some((loop) => loop < position && position < plan.end(loop))) return false
-    const key = `${event._tag} ${event.nodeId}/${event.iteration}`
+    const key = `${event._tag} ${nodeKey(event.nodeId, event.iteration)}`
     return !seen.has(key) && seen.add(key) !== undefined
   })
 }
@@ -238,7 +238,7 @@ const readersOfRows = (
     if (record.kind !== "boundary" && record.reads !== undefined) add(record.nodeId, record.iteration, record.reads)
   }
   for (const [key, reads] of inFlight) {
-    const { nodeId, iteration } = placeOf(key)
+    const { nodeId, iteration } = parseNodeKey(key)
     add(nodeId, iteration, reads)
   }
   return readers
@@ -374,7 +374,7 @@ export const cutShort = (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>, inFli
     if (plan.nodes[position]?._tag === "Loop") loops.push(position)
   }
   for (const key of loops.length === 0 ? [] : inFlight) {
-    const position = plan.positions.get(key.slice(0, key.lastIndexOf("/"))) ?? -1
+    const position = plan.positions.get(parseNodeKey(key).nodeId) ?? -1
     if (loops.some((loop) => loop < position && position < plan.end(loop))) keys.add(key)
   }
   return keys

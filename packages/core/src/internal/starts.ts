@@ -1,7 +1,7 @@
 /**
  * Attempts: steps that are ready to start one, as far as groups have room and suspects are admitted, and those that are in flight.
  */
-import { type NodeKey, placeOf } from "../Ids.ts"
+import { type NodeKey, parseNodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import * as Groups from "./groups.ts"
 import type { Journal } from "./journal.ts"
@@ -55,7 +55,7 @@ export const make = ({ plan, view, phases, journal, reads, maxConcurrency, admit
   const orphans = new Set<NodeKey>()
   /** Ready steps that may begin when they are admitted. */
   let heldBack: Array<number> = []
-  const positionOf = (key: NodeKey): number => plan.positions.get(placeOf(key).nodeId) ?? -1
+  const positionOf = (key: NodeKey): number => plan.positions.get(parseNodeKey(key).nodeId) ?? -1
   const begin = (position: number): Start => {
     const step = plan.step(position)
     const iteration = view.iterationOf(position)

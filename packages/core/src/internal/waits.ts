@@ -17,7 +17,7 @@ import { digest } from "./digest.ts"
 import { canonical, toJson } from "./json.ts"
 
 /** What came of checking a value. */
-export type Accepted = { readonly stored: Json | undefined } | { readonly issues: ReadonlyArray<string> }
+export type Accepted = Either.Either<Json | undefined, ReadonlyArray<string>>
 
 /** How a wait ends. */
 export type Ending = Omit<Extract<RunEvent, { readonly _tag: "WaitEnded" }>, "_tag" | "nodeId" | "iteration">
@@ -46,8 +46,8 @@ export const judge = (
   /** The ending with this output, or the issues of it. */
   const take = (how: Ending["how"], given: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
     const accepted = accept(given)
-    if ("issues" in accepted) return accepted.issues
-    const output = accepted.stored === undefined ? {} : { output: accepted.stored }
+    if (Either.isLeft(accepted)) return accepted.left
+    const output = accepted.right === undefined ? {} : { output: accepted.right }
     return { how, status: "finished", ...table, ...output, ...more }
   }
   const fail = (how: Ending["how"], name: string, message: string, more: Partial<ErrorInfo> = {}): Ending => {
@@ -173,10 +173,10 @@ export const requestOf = (
           ? requested(node.id, on.request(context, state, noteRead))
           : { prompt: question(node.id, on.prompt(context, state, noteRead)), schema: node.codec.inputSchema ?? null }
       const copied = toJson(given)
-      if ("refused" in copied) throw new TypeError(`a request must be JSON: ${copied.refused.path} ${copied.refused.problem}`)
+      if (Either.isLeft(copied)) throw new TypeError(`a request must be JSON: ${copied.left.path} ${copied.left.problem}`)
       // With what is asked stands who may decide, so that whoever brings a decision can be told.
       const approvers = on.kind === "approval" && on.approvers !== undefined ? { approvers: on.approvers } : {}
-      const request = { ...(copied.json as { readonly [key: string]: Json }), ...approvers }
+      const request = { ...(copied.right as { readonly [key: string]: Json }), ...approvers }
       return { request, digest: digest(canonical(request)) }
     }
   }

@@ -846,7 +846,7 @@ describe("a plan that changes while it runs", () => {
         const skipped = run.frames.map(({ events }) => events.filter(({ _tag }) => _tag === "NodeSkipped").length)
         expect(skipped.reduce((sum, more) => sum + more, 0)).toBe(count)
         expect(skipped.slice(0, 5)).toEqual([17, 17, 17, 17, 17])
-        expect(yield* Fiber.join(run.fiber)).toMatchObject({ _tag: "Finished" })
+        expect(yield* Fiber.join(run.fiber)).toMatchObject({ status: "finished" })
       }),
   )
 

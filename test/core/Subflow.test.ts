@@ -309,7 +309,7 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           let isFixed = false
           const { parent, ran } = family({ run: (n) => (isFixed ? Effect.succeed(new Date(n)) : Effect.fail("no")) })
-          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ _tag: "failed", error: { nodeId: "sub" } })
+          expect(yield* parent.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "sub" } })
           isFixed = true
           yield* Commands.retryNode("r", "sub")
           expect(yield* parent.execute({}, { runId: "r" })).toEqual({ time: 7 })

@@ -43,9 +43,9 @@ import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Patience from "./internal/patience.ts"
+import * as Recovery from "./internal/recovery.ts"
 import * as Refusal from "./internal/refusal.ts"
 import * as Restore from "./internal/restore.ts"
-import * as Revival from "./internal/revival.ts"
 import type * as Suspects from "./internal/suspects.ts"
 import * as Turn from "./internal/turn.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
@@ -416,7 +416,7 @@ const loop = (
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
-      for (const event of Revival.recover(plan, state, records, isRevived, reason, retried)) happen(event)
+      for (const event of Recovery.recover(plan, state, records, isRevived, reason, retried)) happen(event)
       for (const command of commands) deliver(command)
       for (const item of intake.drain()) absorb(item)
       if (planner.observe(events)) plan = yield* Restore.plan(planner, state, values)
@@ -449,13 +449,13 @@ const loop = (
       const done = new Set<NodeId>()
       const was = plan
       let chosen: ReadonlyArray<NodeId> = wanted.flatMap(({ nodeId, iteration }) =>
-        Revival.mayRunAgain(plan, state, nodeId, iteration) ? [nodeId] : [],
+        Recovery.canRetry(plan, state, nodeId, iteration) ? [nodeId] : [],
       )
       wanted = []
       while (chosen.length > 0) {
-        const { events: resets, nodeIds } = Revival.again(plan, state, chosen, attempts.reads())
+        const { events: resets, nodeIds } = Recovery.resetForRetry(plan, state, chosen, attempts.reads())
         for (const nodeId of [...chosen, ...nodeIds]) done.add(nodeId)
-        const keys = Revival.cutShort(plan, resets, attempts.keys())
+        const keys = Recovery.cutShort(plan, resets, attempts.keys())
         for (const event of yield* attempts.abandon(keys)) happen(event)
         for (const event of resets) happen(event)
         const before = plan
@@ -472,7 +472,7 @@ const loop = (
         // What vanished is reset by the plan that had it.
         const gone = chosen.filter((nodeId) => !plan.positions.has(nodeId))
         if (gone.length > 0) {
-          for (const event of Revival.again(before, state, gone).events) happen(event)
+          for (const event of Recovery.resetForRetry(before, state, gone).events) happen(event)
           for (const nodeId of gone) done.add(nodeId)
           chosen = chosen.filter((nodeId) => plan.positions.has(nodeId))
         }

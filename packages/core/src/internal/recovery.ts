@@ -1,6 +1,5 @@
 /**
- * What becomes of what a run has when it is taken up again, or when a part of it is to run again: plain functions of the plan and the
- * state, which answer with the events that say so.
+ * Recovers a run that is resumed, and resets nodes for a retry: plain functions of the plan and the state, which answer with events.
  */
 import type { ErrorInfo } from "../Errors.ts"
 import { type NodeId, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
@@ -9,7 +8,7 @@ import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import * as View from "./view.ts"
 
-/** An attempt that dies with its process this often in a row is taken to be what kills it. A deploy rarely meets one step five times. */
+/** Crashes of one attempt in a row after which it counts as what kills its process. A deploy rarely meets one step five times. */
 const crashLoopLimit = 5
 
 const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
@@ -28,9 +27,9 @@ const isDenied = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord)
 }
 
 /**
- * What becomes of what the last process left unfinished and, where a run that had ended goes on (`isRevived`), of what it ended with: its
- * failed nodes have a fresh budget, and the boundaries that it was left by begin again, with all that was undone. Where a denial stands, of
- * none of the nodes that are `retried`, all stays as it ended, and the run fails by it once more.
+ * Events that recover a resumed run. Attempts that the last process left in flight are interrupted. Where a run that had ended goes on
+ * (`isRevived`), its failed nodes get a fresh budget, and the boundaries that it was left by begin again, with all that was undone. A denial of
+ * a node that is not `retried` keeps all of that as it ended: the run fails by it once more.
  */
 export const recover = (
   plan: Plan.Plan,
@@ -42,7 +41,7 @@ export const recover = (
 ): ReadonlyArray<RunEvent> => {
   const view = viewOf(plan, state)
   const denied = isRevived ? records.filter((record) => isDenied(plan, view, record)) : []
-  const lifted = denied.length === 0 || retried.length === 0 ? undefined : again(plan, state, retried).nodeIds
+  const lifted = denied.length === 0 || retried.length === 0 ? undefined : resetForRetry(plan, state, retried).nodeIds
   const isStanding = denied.some(({ nodeId }) => lifted?.has(nodeId) !== true)
   const events: Array<RunEvent> = []
   for (const record of records) {
@@ -69,7 +68,7 @@ export const recover = (
   return effective(plan, events)
 }
 
-/** Each reset once, and none of what is past because a loop around it begins anew. */
+/** Leaves out repeated resets, and those of what is past because a loop around it is reset. */
 const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyArray<RunEvent> => {
   const positionOf = (nodeId: NodeId): number => {
     const position = plan.positions.get(nodeId) ?? -1
@@ -117,7 +116,7 @@ const isCaught = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord)
   return false
 }
 
-/** A boundary from its beginning: what was undone in it is to be done again, and so is what it did on the way out. */
+/** Resets a boundary: what was undone in it is done again, and so is what it did on the way out. */
 const restart = (
   plan: Plan.Plan,
   view: View.View,
@@ -148,7 +147,7 @@ const restart = (
   return events
 }
 
-/** What is between a boundary that begins again and a step undone in it: it is to come to that step again. */
+/** Resets what is between a boundary that begins again and a step undone in it, so that it comes to that step again. */
 const beginAgain = (
   plan: Plan.Plan,
   view: View.View,
@@ -157,7 +156,7 @@ const beginAgain = (
   undone: number,
 ): ReadonlyArray<RunEvent> => {
   const between = outwards(plan, undone, around)
-  // A loop begins anew as a whole, and what is in it with it.
+  // A loop is reset as a whole, and what is in it with it.
   const from = between.findLastIndex((up) => plan.nodes[up]?._tag === "Loop")
   const events: Array<RunEvent> = []
   for (const up of between.slice(Math.max(from, 0))) {
@@ -169,14 +168,14 @@ const beginAgain = (
   return events
 }
 
-/** What is around a node inside of another one, the innermost first. */
+/** Nodes around a node inside of another one, the innermost first. */
 const outwards = (plan: Plan.Plan, position: number, around: number): ReadonlyArray<number> => {
   const found: Array<number> = []
   for (let up = plan.parent(position); up > around; up = plan.parent(up)) found.push(up)
   return found
 }
 
-/** Everything that a part of a plan has in the current instance of a node around it. */
+/** Resets everything in a part of a plan, in the current instance of a node around it. */
 const resetAll = (
   plan: Plan.Plan,
   view: View.View,
@@ -197,11 +196,8 @@ const resetAll = (
   return events
 }
 
-/**
- * Whether a node may run again: its iteration is the one that it is in, as its loop has not gone on since, and nothing of what is around it is
- * being undone.
- */
-export const mayRunAgain = (plan: Plan.Plan, state: RunState.RunState, nodeId: NodeId, iteration: number): boolean => {
+/** Whether a node may be retried: it is in that iteration still, and nothing of what is around it is being undone. */
+export const canRetry = (plan: Plan.Plan, state: RunState.RunState, nodeId: NodeId, iteration: number): boolean => {
   const position = plan.positions.get(nodeId)
   if (position === undefined || position >= plan.size || state.cancel !== undefined) return false
   const view = viewOf(plan, state)
@@ -211,7 +207,7 @@ export const mayRunAgain = (plan: Plan.Plan, state: RunState.RunState, nodeId: N
   return view.iterationOf(position) === iteration
 }
 
-/** What nodes have read whose attempts are in flight, and which no record says yet. */
+/** Reads of attempts in flight, which no record has yet. */
 type InFlight = ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
 
 /**
@@ -304,7 +300,7 @@ const withReaders = (
   return chosen
 }
 
-/** What is known of a node in the iteration that it is in. */
+/** The record of a node in the iteration that it is in. */
 const recordAt = (
   plan: Plan.Plan,
   state: RunState.RunState,
@@ -317,7 +313,7 @@ const recordAt = (
   return RunState.step(state, node.id, row) ?? RunState.loop(state, node.id, row) ?? RunState.boundary(state, node.id, row)
 }
 
-/** What has finished, or waits, and has taken or read what one of these nodes gave. */
+/** Resets nodes that have finished, or wait, and have taken or read what one of these nodes gave. */
 const readersOf = (
   plan: Plan.Plan,
   state: RunState.RunState,
@@ -334,11 +330,10 @@ const readersOf = (
   })
 
 /**
- * Nodes to run again, in the iteration they are in, with all that needs them or has read what they gave (`inFlight` adds what only attempts in
- * flight know), and what is around them taken up again. Only what has a
- * record is reset.
+ * Resets nodes, in the iteration that they are in, with all that needs them or has read what they gave. `inFlight` adds reads that only attempts in
+ * flight know. What is around them is reopened. Only what has a record is reset.
  */
-export const again = (
+export const resetForRetry = (
   plan: Plan.Plan,
   state: RunState.RunState,
   nodeIds: Iterable<NodeId>,
@@ -347,23 +342,23 @@ export const again = (
   const view = viewOf(plan, state)
   const chosen = withReaders(plan, state, view, nodeIds, inFlight)
   const events: Array<RunEvent> = []
-  const reset = new Set<NodeId>()
+  const resetIds = new Set<NodeId>()
   for (const position of [...chosen].sort((left, right) => left - right)) {
     const record = recordAt(plan, state, view, position)
     if (record === undefined) continue
-    reset.add(record.nodeId)
+    resetIds.add(record.nodeId)
     const node = plan.node(position)
     const isSubflow = node._tag === "Wait" && node.on.kind === "subflow"
-    const anew = isSubflow ? { ...resetOf(record), isAnew: true } : resetOf(record)
-    events.push(...reopenAround(plan, view, state, position), anew)
+    const reset = isSubflow ? { ...resetOf(record), isAnew: true } : resetOf(record)
+    events.push(...reopenAround(plan, view, state, position), reset)
     // A boundary with all that is in it.
     if (record.kind === "boundary")
       events.push(...restart(plan, view, state, record), ...resetAll(plan, view, state, position, position))
   }
-  return { events: effective(plan, events), nodeIds: reset }
+  return { events: effective(plan, events), nodeIds: resetIds }
 }
 
-/** Rows whose attempts are not to go on after resets: those that are reset, and those in passes of a loop that begins anew. */
+/** Rows whose attempts do not go on after resets: those that are reset, and those in passes of a loop that is. */
 export const cutShort = (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>, inFlight: Iterable<NodeKey>): ReadonlySet<NodeKey> => {
   const keys = new Set<NodeKey>()
   const loops: Array<number> = []
@@ -380,7 +375,7 @@ export const cutShort = (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>, inFli
   return keys
 }
 
-/** Loops and boundaries around a node that are over, as if they were not. */
+/** Reopens loops and boundaries around a node that are over. */
 const reopenAround = (plan: Plan.Plan, view: View.View, state: RunState.RunState, position: number): ReadonlyArray<RunEvent> => {
   const events: Array<RunEvent> = []
   for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {

@@ -51,7 +51,7 @@ const nodes = (
     )
     .all() as Array<{ node_id: string }>
 ).map(({ node_id }) => node_id)
-const frames = [...(byFrame[0]?.[1].keys() ?? [])].sort((left, right) => Number(left) - Number(right))
+const frames = [...(byFrame[1]?.[1].keys() ?? [])].sort((left, right) => Number(left) - Number(right))
 
 const [begin, commit] = [to.prepare("BEGIN IMMEDIATE"), to.prepare("COMMIT")]
 const insert = (table: string, group: Array<Array<never>> | undefined) => {

@@ -180,7 +180,7 @@ const poll = async (body: "timer" | "step and timer") => {
     const one = (sql: string) => (database.query(sql).values()[0] as [number])[0]
     const bytes = one("PRAGMA page_count") * one("PRAGMA page_size")
     const found = {
-      frames: one("SELECT count(*) FROM smithers_frames"),
+      frames: one("SELECT count(*) FROM (SELECT DISTINCT run_id, frame FROM smithers_events)"),
       events: one("SELECT count(*) FROM smithers_events"),
       bytes,
     }

@@ -1,6 +1,7 @@
 /**
  * Runs as a store sees them: a journal that commits frames as an engine would, and random histories that an engine could have.
  */
+import * as Changes from "@smithers/core/Changes"
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import { type RunFailure, StepFailed } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
@@ -41,7 +42,7 @@ export const journal = (runId: string, create: NewRun = newRun, at = start) =>
     let epoch = opened.epoch
     let state = RunState.empty(runId)
     let now = at
-    const commit: Journal["commit"] = (events, extra) => {
+    const commit: Journal["commit"] = (events, extra = {}) => {
       now = Millis.make(now + 1000)
       const next = events.reduce((folded, event) => RunState.apply(folded, event, now), state)
       const frame: Frame = {
@@ -51,13 +52,14 @@ export const journal = (runId: string, create: NewRun = newRun, at = start) =>
         firstSeq: state.seq + 1,
         at: now,
         events,
+        changes: Changes.of(next),
         plan: undefined,
         cache: [],
         consumed: [],
         ...extra,
       }
       return Effect.map(storage.commit(frame), () => {
-        state = { ...next, frame: frame.frame }
+        state = RunState.committed(next, frame.frame)
       })
     }
     const claim: Journal["claim"] = (revive = []) =>
@@ -259,9 +261,10 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
     case "retrying":
       if (roll % 5 === 0) return withdrawn(record, roll)
       return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
-    default:
+    default: {
       if (record?.status === "interrupted" && roll % 7 === 0) return withdrawn(record, roll)
-      if (record?.kept !== undefined && roll % 3 !== 0) return waitKept(at, record.kept, roll)
+      const kept = RunState.keptWait(record)
+      if (kept !== undefined && roll % 3 !== 0) return waitKept(at, kept, roll)
       if (roll % 13 === 0) return waitStarted(at, roll, output)
       if (roll % 17 === 0) {
         const sent = { id: `signal-${now}`, name: `name-${roll % 2}`, ...(roll < 30 ? { correlation: "c" } : {}) }
@@ -270,6 +273,7 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
       if (roll % 11 === 0) return { _tag: "NodeSkipped", ...at }
       if (roll % 5 === 0) return { _tag: "NodeFailed", ...at, error, ...(roll % 2 === 0 ? { soft: true } : {}) }
       return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
+    }
   }
 }
 

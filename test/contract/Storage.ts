@@ -266,7 +266,12 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           yield* storage.prepareOutputs("flow", History.tables)
           const run = yield* journal("r")
           yield* run.commit([started])
-          const check = Effect.map(storage.load("r"), (loaded) => expectSame(loaded, run.state()))
+          /** The state as it was loaded after each frame. */
+          const past: Array<RunState.RunState> = []
+          const check = Effect.map(storage.load("r"), (loaded) => {
+            expectSame(loaded, run.state())
+            past.push(loaded)
+          })
           // What people are shown is what the run waits for.
           const checkWaits = Effect.gen(function* () {
             const open = yield* storage.waits({ runId: "r", limit: 1000 })
@@ -309,6 +314,10 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           yield* run.commit([{ _tag: "RunFinished", ...(end === 3 ? { output: { a: [null, "\0"] } } : {}) }])
           yield* check
           yield* checkWaits
+          for (const state of past) {
+            expectSame(yield* storage.load("r", { frame: state.frame }), state)
+            expectSame(yield* storage.load("r", { seq: state.seq }), state)
+          }
         }).pipe(Effect.provide(layer)),
       { fastCheck: { numRuns: 100, seed: 20_260_101 } },
     )
@@ -338,6 +347,26 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect((yield* Effect.flip(run.commit([{ _tag: "CancelRequested" }], { firstSeq: 1 })))._tag).toBe("StoreFailed")
         expect(plain(yield* storage.load("r"))).toStrictEqual(before)
         expect(yield* storage.events("r")).toHaveLength(1)
+      }),
+    )
+
+    holds("an earlier state has the heartbeats that had come by then", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const at = { nodeId: "a", iteration: 0, attempt: 1 }
+        yield* run.commit([started, { _tag: "AttemptStarted", ...at }])
+        const past = [yield* storage.load("r")]
+        for (const details of ["one", "two"]) {
+          yield* storage.heartbeat({ ...at, runId: "r", epoch: 1, at: run.now(), details: `${details}, early` })
+          yield* storage.heartbeat({ ...at, runId: "r", epoch: 1, at: run.now(), details })
+          yield* run.commit([{ _tag: "CancelRequested" }])
+          past.push(yield* storage.load("r"))
+        }
+        yield* run.commit([{ _tag: "AttemptInterrupted", ...at, reason: "crash", heartbeat: "three" }])
+        past.push(yield* storage.load("r"))
+        const heard = past.map((state) => RunState.step(state, "a", 0)?.heartbeat)
+        expect(heard).toEqual([undefined, "one", "two", "three"])
+        for (const state of past) expectSame(yield* storage.load("r", { frame: state.frame }), state)
       }),
     )
 
@@ -1154,7 +1183,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
             finishedAt: seconds(2),
             error,
             heartbeat: [1],
-            heartbeatAt: null,
+            heartbeatAt: seconds(2),
             turns: [],
           },
           {

@@ -164,7 +164,7 @@ describe("processes", () => {
       { node_id: "review-b", iteration: 1, approved: 0 },
       { node_id: "review-b", iteration: 2, approved: 1 },
     ])
-    const asked = "SELECT prompt, reply, finish_reason, input_tokens, output_tokens FROM smithers_attempts"
+    const asked = "SELECT prompt, reply, finish_reason, input_tokens, output_tokens FROM smithers_turns"
     expect(query(`${asked} WHERE node_id = 'review-c' AND iteration = 1 AND status = 'succeeded'`)).toEqual([
       {
         prompt: expect.stringMatching(/^Review c in pass 1: draft of c\n/),
@@ -258,7 +258,7 @@ describe("processes", () => {
       query("SELECT * FROM smithers_runs"),
       query("SELECT * FROM smithers_nodes"),
       query("SELECT * FROM smithers_events"),
-      query("SELECT * FROM smithers_frames"),
+      query("SELECT DISTINCT frame FROM smithers_events"),
     ]
     const after = rows()
     process.kill(first.child.pid, "SIGCONT")
@@ -313,7 +313,7 @@ describe("processes", () => {
 
   it("the review workflow runs as written, is killed, and is resumed by its id", { timeout }, async () => {
     const { child } = spawn("review.ts")
-    const attempts = () => query("SELECT 1 FROM smithers_attempts WHERE heartbeat IS NOT NULL", "smithers.db")
+    const attempts = () => query("SELECT 1 FROM smithers_heartbeats", "smithers.db")
     await until(() => attempts().length > 0, "the first step gave a heartbeat")
     child.kill("SIGKILL")
     await child.exited

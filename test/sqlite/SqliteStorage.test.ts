@@ -198,7 +198,7 @@ describe("a file that cannot be used", () => {
     Effect.gen(function* () {
       const filename = yield* newFile
       yield* using({ filename }, () => Effect.void)
-      yield* query(filename, "DELETE FROM smithers_migrations WHERE id > 1")
+      yield* query(filename, "UPDATE smithers_migrations SET id = 1")
       const before = fs.readFileSync(filename)
       const error = yield* opening(filename)
       expect(error).toBeInstanceOf(StoreTooOld)
@@ -390,7 +390,7 @@ describe("processes", () => {
       expect(lines).toEqual(ids.map(() => "created"))
       const runs = yield* using({ filename }, (storage) => storage.runs({}))
       expect(runs.map(({ runId }) => runId).sort()).toEqual(ids)
-      expect(yield* query(filename, "SELECT count(*) = max(id) FROM smithers_migrations")).toEqual([[1]])
+      expect(yield* query(filename, "SELECT count(*) FROM smithers_migrations")).toEqual([[1]])
     }),
   )
 

@@ -330,7 +330,7 @@ describe("an output that several workflows name", () => {
 
 describe("an output that several nodes write", () => {
   const viewsOf = (filename: string) =>
-    query(filename, "SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name").pipe(
+    query(filename, "SELECT name FROM sqlite_master WHERE type = 'view' AND name NOT LIKE 'smithers%' ORDER BY name").pipe(
       Effect.map((rows) => rows.map(([name]) => name)),
     )
   const reports = (workflow: string, schema: JsonSchema, runId: string, value: Json) =>

@@ -3,6 +3,7 @@ import * as os from "node:os"
 import { describe, expect, it } from "@effect/vitest"
 import { RunFenced, StoreBusy } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
+import type { RunEvent } from "@smithers/core/RunEvent"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
@@ -70,11 +71,14 @@ describe("writes", () => {
         Effect.gen(function* () {
           yield* storage.prepareOutputs("flow", History.tables)
           const runs = yield* Effect.forEach(ids(3), (runId) => journal(runId))
-          // A second output for the same node cannot be kept.
-          const twice = [...step("a", "text", "x"), ...step("a", "text", "y").slice(1)]
+          // A time that is no whole millisecond cannot be kept.
+          const error = { name: "Error", message: "no", retryable: true }
+          const at = { nodeId: "b", iteration: 0, attempt: 1 }
+          const bad: RunEvent = { _tag: "AttemptFailed", ...at, error, retryAt: 0.5 as Millis.Millis }
+          const broken = [...step("a", "text", "x"), { _tag: "AttemptStarted", ...at } as const, bad]
           const results = yield* Effect.forEach(
             runs,
-            (run, index) => Effect.either(run.commit(index === 1 ? [started, ...twice] : [started, ...step("a", "text", "z")])),
+            (run, index) => Effect.either(run.commit(index === 1 ? [started, ...broken] : [started, ...step("a", "text", "z")])),
             { concurrency: "unbounded" },
           )
           expect(results.map(Either.isRight)).toEqual([true, false, true])
@@ -271,6 +275,7 @@ describe("a locked database", () => {
       yield* query(filename, "DELETE FROM smithers_migrations")
       yield* query(filename, "PRAGMA journal_mode = DELETE")
       const tables = yield* query(filename, "SELECT name FROM sqlite_master WHERE name LIKE 'smithers%' AND type = 'table'")
+      yield* query(filename, "DROP VIEW smithers_turns")
       for (const [name] of tables) yield* query(filename, `DROP TABLE "${name}"`)
       const unlock = `${filename}.unlock`
       const { line } = yield* otherProcess("lock", filename, unlock)

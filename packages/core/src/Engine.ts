@@ -17,6 +17,7 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as Changes from "./Changes.ts"
 import type { Json } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
@@ -555,6 +556,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           firstSeq: before.seq + 1,
           at: now,
           events,
+          changes: Changes.of(state),
           plan: undefined,
           cache: [],
           consumed: commands.map(({ id }) => id),
@@ -629,7 +631,7 @@ const cancellation = (state: RunState.RunState, reason: string | undefined): Rea
   const cut: Array<RunEvent> = []
   for (const record of RunState.records(state)) {
     const isOpen = record.kind === "boundary" && (record.status === "running" || record.status === "halted")
-    if (isOpen || (record.kind === "step" && record.wait?.kind === "subflow")) return undefined
+    if (isOpen || (record.kind === "step" && RunState.openWait(record)?.kind === "subflow")) return undefined
     if (record.kind !== "step" || record.status !== "running") continue
     const { nodeId, iteration, attempt } = record
     cut.push({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "cancelled" })

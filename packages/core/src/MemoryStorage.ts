@@ -4,11 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Changes from "./Changes.ts"
 import type { Json } from "./Codec.ts"
 import { RunEnded, RunFenced, RunNotFound, StoreFailed, StoreRefused, Unheard, WaitExpired, WorkflowMismatch } from "./Errors.ts"
+import * as History from "./History.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
 import { canonical } from "./internal/json.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
@@ -21,10 +22,10 @@ import {
   type AttemptSummary,
   type Command,
   type Frame,
+  type Heartbeat,
   type Instruction,
   isUnheard,
   type LoggedEvent,
-  logged,
   type NewRun,
   type NodeSummary,
   type Opened,
@@ -37,6 +38,7 @@ import {
   stuckAgain,
   unlistable,
   type WaitSummary,
+  withoutContent,
 } from "./Storage.ts"
 
 /** A run as it is kept. */
@@ -50,12 +52,19 @@ interface Stored {
   deaths: number
   run: Row
   state: RunState.RunState
-  readonly log: Array<LoggedEvent>
-  readonly attempts: Map<string, AttemptSummary>
-  readonly waits: Map<string, WaitSummary>
+  /** All events, with what the log leaves out. */
+  readonly events: Array<LoggedEvent>
+  /** Attempts that have ended. */
+  readonly attempts: Array<Changes.AttemptRecord>
+  readonly replacedOutputs: Array<Changes.ReplacedOutput>
+  readonly replacedWaits: Array<Changes.WaitRecord>
+  readonly beats: Array<Beat>
   readonly plans: Array<{ readonly frame: number; readonly text: string }>
-  /** When a node began and ended, which the state does not keep. */
-  readonly times: Map<string, { startedAt: number | null; finishedAt: number | null }>
+}
+
+/** The details of a heartbeat. `seq` is the number of the event that they come before. */
+interface Beat extends Omit<Heartbeat, "runId" | "epoch"> {
+  readonly seq: number
 }
 
 /** The claim of a run that nobody has worked on. */
@@ -75,8 +84,14 @@ const isOwned = ({ leaseUntil }: Row, now: number): boolean => leaseUntil !== nu
 /** A cancellation goes on in a run that is paused. */
 const isPaused = ({ pausedAt, cancel }: RunState.RunState): boolean => pausedAt !== undefined && cancel === undefined
 
-const openWaitsOf = ({ waits }: Stored): ReadonlyArray<WaitSummary> =>
-  [...waits.values()].filter(({ status }) => status === "open").sort((left, right) => left.since - right.since)
+const isOpenWait = ({ kind, status }: WaitSummary): boolean => status === "open" && kind !== "retry"
+
+const oldestFirst = (left: WaitSummary, right: WaitSummary): number =>
+  left.since - right.since ||
+  (left.runId < right.runId ? -1 : left.runId > right.runId ? 1 : left.asked - right.asked || byNode(left, right))
+
+const openWaitsOf = (entry: Stored): ReadonlyArray<WaitSummary> =>
+  waitsOf(entry, RunState.pending(entry.state)).filter(isOpenWait).sort(oldestFirst)
 
 const text = (value: Json | undefined): string => (value === undefined ? "" : canonical(value))
 
@@ -129,7 +144,7 @@ export const make = (): StorageShape => {
     const from = { source, parent: parent ?? null, stuck: null }
     const run: Row = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
     const state = { ...RunState.empty(runId), workflow, version, input: create.input, status, parent }
-    const rows = { log: [], attempts: new Map(), waits: new Map(), plans: [], times: new Map() }
+    const rows = { events: [], attempts: [], replacedOutputs: [], replacedWaits: [], beats: [], plans: [] }
     const entry: Stored = { created: create, deaths: 0, run, state, ...rows }
     stored.set(runId, entry)
     return entry
@@ -180,8 +195,8 @@ export const make = (): StorageShape => {
     return isTooLate ? Either.left(new WaitExpired({ runId, nodeId, iteration, deadline })) : Either.void
   }
 
-  const answersOf = (entry: Stored): ReadonlyMap<WaitSummary, Command> =>
-    Shown.answers(openWaitsOf(entry), commandsOf(entry.run.runId))
+  const answersOf = (entry: Stored, waits: ReadonlyArray<WaitSummary>): ReadonlyMap<WaitSummary, Command> =>
+    Shown.answers(waits, commandsOf(entry.run.runId))
   const factsOf = (entry: Stored, now: number): Shown.Facts => {
     const { run, state } = entry
     const steps = () => RunState.records(state).filter(({ kind }) => kind === "step")
@@ -224,14 +239,22 @@ export const make = (): StorageShape => {
   }
 
   const commit = (entry: Stored, frame: Frame): void => {
-    frame.events.forEach((event, index) => {
-      if (ends.has(event._tag)) closeAll(entry, frame.at)
-      entry.state = RunState.apply(entry.state, event, frame.at)
-      entry.log.push({ runId: frame.runId, seq: frame.firstSeq + index, frame: frame.frame, at: frame.at, event: logged(event) })
-      note(entry, event, frame.at, frame.firstSeq + index)
-      if (event._tag === "NodeReset") forget(canonical([frame.runId, event.nodeId, event.iteration]))
-    })
-    entry.state = { ...entry.state, frame: frame.frame }
+    const { runId, frame: number, at, changes } = frame
+    for (const [index, event] of frame.events.entries())
+      entry.events.push({ runId, seq: frame.firstSeq + index, frame: number, at, event })
+    const patched = Changes.patch(entry.state, changes, number, frame.firstSeq + frame.events.length - 1)
+    for (const attempt of changes.attempts) {
+      entry.attempts.push(attempt)
+      const { nodeId, iteration, heartbeat, finishedAt, seq } = attempt
+      if (heartbeat === undefined) continue
+      entry.beats.push({ nodeId, iteration, attempt: attempt.attempt, at: finishedAt, details: heartbeat, seq })
+    }
+    entry.state = entry.beats.length === 0 ? patched : changes.nodes.reduce(withHeartbeat(entry.beats), patched)
+    for (const wait of changes.replacedWaits) entry.replacedWaits.push(wait)
+    for (const replaced of changes.replacedOutputs) {
+      entry.replacedOutputs.push(replaced)
+      forget(canonical([runId, replaced.nodeId, replaced.iteration]))
+    }
     entry.deaths = 0
     entry.run = { ...entry.run, stuck: null }
     for (const { runId, create } of frame.spawned ?? []) spawn(runId, create, frame.at)
@@ -294,7 +317,12 @@ export const make = (): StorageShape => {
         const { workflow, input, given } = entry.created
         return { workflow, input, given, status: entry.run.status }
       }),
-    load: (runId) => Effect.map(find(runId), ({ state }) => state),
+    load: (runId, at) =>
+      Effect.map(find(runId), (entry) => {
+        if (at === undefined) return entry.state
+        const { created, events, beats } = entry
+        return History.stateAt(runId, created, events.filter(History.isUpTo(at)), beats)
+      }),
     commit: (frame) =>
       Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused | Unheard> => {
         if (frame.frame !== entry.state.frame + 1 || frame.firstSeq !== entry.state.seq + 1) {
@@ -311,10 +339,8 @@ export const make = (): StorageShape => {
       Effect.map(owned(runId, epoch), (entry) => {
         const record = RunState.step(entry.state, nodeId, iteration)
         if (record === undefined || record.status !== "running" || record.attempt !== attempt) return
-        const key = nodeKey(nodeId, iteration)
-        entry.state = { ...entry.state, nodes: HashMap.set(entry.state.nodes, key, { ...record, heartbeat: details }) }
-        const summary = entry.attempts.get(`${key}/${attempt}`)
-        if (summary !== undefined) entry.attempts.set(`${key}/${attempt}`, { ...summary, heartbeat: details, heartbeatAt: at })
+        entry.state = RunState.put(entry.state, { ...record, heartbeat: details })
+        entry.beats.push({ nodeId, iteration, attempt, at, details, seq: entry.state.seq + 1 })
       }),
     renew: (claims, leaseUntil) =>
       Effect.sync(() =>
@@ -332,7 +358,9 @@ export const make = (): StorageShape => {
         const free = [...stored.values()].filter(({ run }) => isOpen(run) && (run.leaseUntil === null || run.leaseUntil <= now))
         const told = new Set([...inbox.values()].map((command) => command.runId))
         const deadlines = (entry: Stored) =>
-          waitsOf(entry).flatMap(({ status, deadline }) => (status === "open" && deadline !== null ? [deadline] : []))
+          waitsOf(entry, RunState.pending(entry.state)).flatMap(({ status, deadline }) =>
+            status === "open" && deadline !== null ? [deadline] : [],
+          )
         const canGoOn = (entry: Stored) =>
           !Status.isResting(entry.run.status) ||
           told.has(entry.run.runId) ||
@@ -341,8 +369,8 @@ export const make = (): StorageShape => {
         const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
         const runs = free
           .filter((entry) => canGoOn(entry) && isWanted(entry))
-          .map(({ run: { runId, workflow, source }, deaths, log }) => {
-            const last = log.findLast(({ event }) => event._tag !== "RunResumed")
+          .map(({ run: { runId, workflow, source }, deaths, events }) => {
+            const last = events.findLast(({ event }) => event._tag !== "RunResumed")
             const pending = [...inbox.values()].findLast((command) => command.runId === runId)
             return { runId, workflow, source, deaths, mark: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
           })
@@ -410,13 +438,17 @@ export const make = (): StorageShape => {
         return [...stored.values()]
           .filter(({ run }) => isMeant(run.runId))
           .flatMap((entry) => {
-            const answers = answersOf(entry)
-            return waitsOf(entry).map((wait) => ({ ...wait, ...Shown.answered(wait, answers.get(wait)) }))
+            const waits = waitsOf(entry, RunState.records(entry.state))
+            const answers = answersOf(entry, waits.filter(isOpenWait).sort(oldestFirst))
+            return waits.map((wait) => ({
+              ...wait,
+              ...Shown.answered(wait, answers.get(wait)),
+            }))
           })
           .filter((wait) => isAnswered === undefined || wait.isAnswered === isAnswered)
           .filter((wait) => kind === undefined || kind.includes(wait.kind))
           .filter(({ status }) => all || status === "open")
-          .sort((left, right) => left.since - right.since)
+          .sort(oldestFirst)
           .slice(0, limit)
           .map((wait) => ({ ...wait, request: structuredClone(wait.request) }))
       }),
@@ -424,15 +456,15 @@ export const make = (): StorageShape => {
       Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
     inspect: (runId) =>
       Effect.zipWith(find(runId), Millis.now, (entry, now) => {
-        const answers = answersOf(entry)
+        const answers = answersOf(entry, openWaitsOf(entry))
         const answerTo = new Map([...answers].map(([wait, command]) => [nodeKey(wait.nodeId, wait.iteration), command]))
         const isWorked = isOwned(entry.run, now)
-        const nodes = [...HashMap.values(entry.state.nodes)].map((record) => {
+        const nodes = RunState.records(entry.state).map((record) => {
           const node = summarize(entry, record)
           const answer = answerTo.get(nodeKey(node.nodeId, node.iteration))
           return { ...node, status: Shown.nodeStatus(node, isWorked, answer) }
         })
-        const attempts = [...entry.attempts.values()].map((attempt) =>
+        const attempts = attemptsOf(entry).map((attempt) =>
           attempt.status === "running" && !isWorked ? { ...attempt, status: "interrupted" as const } : attempt,
         )
         return {
@@ -448,9 +480,23 @@ export const make = (): StorageShape => {
         }
       }),
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>
-      Effect.map(find(runId), ({ log }) => log.filter(({ seq }) => seq > afterSeq).slice(0, limit)),
+      Effect.map(find(runId), ({ events }) =>
+        events
+          .filter(({ seq }) => seq > afterSeq)
+          .slice(0, limit)
+          .map((logged) => ({ ...logged, event: withoutContent(logged.event) })),
+      ),
   }
 }
+
+/** Gives the record of a node its heartbeat, which stands beside frames. */
+const withHeartbeat =
+  (beats: ReadonlyArray<Beat>) =>
+  (state: RunState.RunState, changed: RunState.NodeRecord): RunState.RunState => {
+    if (changed.kind !== "step" || RunState.isSilent(changed.status)) return state
+    const beat = beats.findLast((beat) => isSamePlace(beat, changed) && beat.attempt > (changed.beatsAfter ?? 0))
+    return beat === undefined ? state : RunState.put(state, { ...changed, heartbeat: beat.details })
+  }
 
 /** The time that an event sets for later. A database refuses one that is none. */
 const timeOf = (event: Frame["events"][number]): number | undefined =>
@@ -462,9 +508,8 @@ const byNode = (left: Place, right: Place): number =>
   left.nodeId === right.nodeId ? left.iteration - right.iteration : left.nodeId < right.nodeId ? -1 : 1
 
 const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
-  const { nodeId, iteration, kind, status } = record
-  const times = entry.times.get(nodeKey(nodeId, iteration)) ?? { startedAt: null, finishedAt: null }
-  const place = { runId: entry.run.runId, nodeId, iteration, kind, status, ...times }
+  const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
+  const place = { runId: entry.run.runId, nodeId, iteration, kind, status, startedAt, finishedAt }
   const loop = record.kind === "loop" ? { passes: record.passes, isExhausted: record.isExhausted === true } : notALoop
   if (record.kind !== "step") return { ...place, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop }
   const { attempt, retryAt = null, table = null, error = null, soft: isSoft = false } = record
@@ -473,32 +518,70 @@ const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
 
 const notALoop = { passes: null, isExhausted: null }
 
-/** All waits of a run, and the steps that are tried again later. */
-const waitsOf = (entry: Stored): ReadonlyArray<WaitSummary> => [
-  ...entry.waits.values(),
-  ...RunState.pending(entry.state).flatMap((record): ReadonlyArray<WaitSummary> => {
-    if (record.status !== "retrying") return []
-    const { nodeId, iteration, attempt, retryAt = null } = record
-    const since = entry.attempts.get(`${nodeKey(nodeId, iteration)}/${attempt}`)?.finishedAt ?? 0
-    const { runId, workflow } = entry.run
-    const place = {
-      runId,
-      workflow,
-      nodeId,
-      iteration,
+/** The attempts of a run: those that have ended, and those at work. */
+const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
+  const { runId } = entry.run
+  const beatOf = (attempt: Place & { readonly attempt: number }): Pick<AttemptSummary, "heartbeat" | "heartbeatAt"> => {
+    const beat = entry.beats.findLast((beat) => isSamePlace(beat, attempt) && beat.attempt === attempt.attempt)
+    return { heartbeat: beat?.details ?? null, heartbeatAt: beat?.at ?? null }
+  }
+  const ended = entry.attempts.map((record): AttemptSummary => {
+    const { nodeId, iteration, attempt, status, startedAt, finishedAt, error = null, turns = [] } = record
+    return { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error, turns, ...beatOf(record) }
+  })
+  const running = RunState.records(entry.state).flatMap((record): ReadonlyArray<AttemptSummary> => {
+    if (record.kind !== "step" || record.status !== "running") return []
+    const { nodeId, iteration, attempt, status, attemptedAt: startedAt = null } = record
+    return [{ runId, nodeId, iteration, attempt, status, startedAt, finishedAt: null, error: null, turns: [], ...beatOf(record) }]
+  })
+  return [...ended, ...running]
+}
+
+const isSamePlace = (one: Place, other: Place): boolean => one.nodeId === other.nodeId && one.iteration === other.iteration
+
+/** The waits of some nodes, and their retries that are still to come. */
+const waitsOf = (entry: Stored, records: ReadonlyArray<RunState.NodeRecord>): ReadonlyArray<WaitSummary> =>
+  records.flatMap((record): ReadonlyArray<WaitSummary> => {
+    if (record.kind !== "step") return []
+    const { nodeId, iteration, wait, status, attempt, retryAt = null, failures } = record
+    const place = { runId: entry.run.runId, workflow: entry.run.workflow, nodeId, iteration }
+    const waits = wait === undefined ? [] : [{ ...place, ...waitSummary(wait) }]
+    if (status !== "retrying") return waits
+    const pending = {
       kind: "retry",
       status: "open",
-      reason: null,
-      since,
-      asked: 0,
+      since: failures.at(-1)?.at ?? 0,
       timesAsked: attempt,
       deadline: retryAt,
     } as const
-    return [{ ...place, ...saysNothing }]
-  }),
-]
+    return [...waits, { ...place, ...saysNothing, ...pending }]
+  })
+
+const waitSummary = (wait: RunState.Wait): Omit<WaitSummary, "runId" | "workflow" | "nodeId" | "iteration"> => {
+  const { kind, status, since, asked, timesAsked, decision } = wait
+  return {
+    ...{ kind, status, since, asked, timesAsked },
+    reason: wait.reason ?? null,
+    deadline: status === "withdrawn" ? null : (wait.deadline ?? null),
+    requestId: requestIdOf({ kind, asked, digest: wait.digest ?? null }),
+    request: wait.request ?? null,
+    digest: wait.digest ?? null,
+    name: wait.name ?? null,
+    correlation: wait.correlation ?? null,
+    approved: decision?.approved ?? null,
+    note: decision?.note ?? null,
+    by: wait.answeredBy ?? decision?.by ?? null,
+    decidedAt: wait.answeredAt ?? decision?.at ?? null,
+    endedAt: wait.endedAt ?? null,
+    isAnswered: false,
+    refusals: wait.refusals ?? 0,
+    refused: wait.refused ?? null,
+  }
+}
 
 const saysNothing = {
+  reason: null,
+  asked: 0,
   requestId: null,
   decidedAt: null,
   refusals: 0,
@@ -512,134 +595,6 @@ const saysNothing = {
   by: null,
   endedAt: null,
   isAnswered: false,
-}
-
-/** A wait that nobody can end any more. */
-const withdrawn = (wait: WaitSummary, reason: WaitSummary["reason"], at: number): WaitSummary => ({
-  ...wait,
-  status: "withdrawn",
-  reason,
-  deadline: null,
-  endedAt: at,
-})
-
-const ends: ReadonlySet<string> = new Set(["RunFinished", "RunFailed", "RunCancelled"])
-
-/** Closes what a run that ends still waits for. */
-const closeAll = (entry: Stored, at: number): void => {
-  for (const { nodeId, iteration } of RunState.pending(entry.state)) {
-    const key = nodeKey(nodeId, iteration)
-    entry.times.set(key, { startedAt: null, ...entry.times.get(key), finishedAt: at })
-  }
-  for (const [key, wait] of entry.waits) {
-    if (wait.status === "open") entry.waits.set(key, withdrawn(wait, "given-up", at))
-  }
-}
-
-/** Keeps the waits. */
-const noteWait = (entry: Stored, event: LoggedEvent["event"], at: number, seq: number): void => {
-  if (!("nodeId" in event)) return
-  const { nodeId, iteration } = event
-  const key = nodeKey(nodeId, iteration)
-  const known = entry.waits.get(key)
-  if (event._tag === "WaitStarted") {
-    const { kind, request = null, digest = null, name = null, correlation = null, deadline = null } = event
-    const { runId, workflow } = entry.run
-    const place = { runId, workflow, nodeId, iteration, kind, status: "open", reason: null, since: at, deadline } as const
-    const kept = event.isKept === true ? known : undefined
-    const asked = kept?.asked ?? seq
-    entry.waits.set(key, {
-      ...place,
-      asked,
-      timesAsked: kept?.timesAsked ?? (known?.timesAsked ?? 0) + 1,
-      requestId: requestIdOf({ kind, asked, digest }),
-      request,
-      digest,
-      name,
-      correlation,
-      approved: kept?.approved ?? null,
-      note: kept?.note ?? null,
-      by: kept?.by ?? null,
-      decidedAt: kept?.decidedAt ?? null,
-      endedAt: null,
-      isAnswered: false,
-      refusals: kept?.refusals ?? 0,
-      refused: kept?.refused ?? null,
-    })
-  }
-  if (known === undefined) return
-  if (event._tag === "DeadlineMoved") entry.waits.set(key, { ...known, deadline: event.deadline })
-  if (event._tag === "ApprovalDecided") {
-    const { approved, note = null, by = null, saidAt = at } = event
-    entry.waits.set(key, { ...known, approved, note, by, decidedAt: saidAt })
-  }
-  if (event._tag === "AnswerRefused") {
-    entry.waits.set(key, { ...known, refusals: known.refusals + 1, refused: event.issues })
-  }
-  if (event._tag === "NodeReset" && known.status === "open") entry.waits.set(key, withdrawn(known, "reset", at))
-  if (event._tag === "NodeWithdrawn" && known.status === "open") {
-    entry.waits.set(key, withdrawn(known, event.reason, at))
-  }
-  if (event._tag === "WaitEnded") {
-    const status = event.status === "passed" ? "finished" : event.status
-    const decidedAt = event.saidAt ?? known.decidedAt
-    entry.waits.set(key, { ...known, status, by: event.by ?? known.by, decidedAt, endedAt: at })
-  }
-}
-
-/** Keeps the attempts and the times of nodes. */
-const note = (entry: Stored, event: LoggedEvent["event"], at: number, seq: number): void => {
-  if (!("nodeId" in event)) return
-  noteWait(entry, event, at, seq)
-  const { nodeId, iteration } = event
-  const key = nodeKey(nodeId, iteration)
-  const times = entry.times.get(key) ?? { startedAt: null, finishedAt: null }
-  switch (event._tag) {
-    case "AttemptStarted":
-    case "BoundaryStarted":
-    case "LoopAdvanced":
-    case "WaitStarted":
-      entry.times.set(key, { startedAt: times.startedAt ?? at, finishedAt: null })
-      break
-    case "NodeReset":
-      entry.times.set(key, { ...times, finishedAt: null })
-      break
-    case "AttemptInterrupted":
-    case "DeadlineMoved":
-    case "ApprovalDecided":
-    case "TaskAnswered":
-    case "AnswerRefused":
-    case "SignalRefused":
-    case "SubflowEnded":
-    case "BoundaryHalted":
-    case "LoopMounted":
-      break
-    case "WaitEnded":
-      entry.times.set(key, { ...times, finishedAt: event.status === "passed" ? null : at })
-      break
-    case "AttemptFailed":
-      if (event.retryAt === undefined) entry.times.set(key, { ...times, finishedAt: at })
-      break
-    default:
-      entry.times.set(key, { ...times, finishedAt: at })
-  }
-  if (!("attempt" in event)) return
-  const place = { runId: entry.run.runId, nodeId, iteration, attempt: event.attempt }
-  const started = entry.attempts.get(`${key}/${event.attempt}`)
-  const fresh = { ...place, startedAt: at, finishedAt: null, error: null, heartbeat: null, heartbeatAt: null, turns: [] }
-  const error = event._tag === "AttemptFailed" ? event.error : null
-  const beat = "heartbeat" in event && event.heartbeat !== undefined ? { heartbeat: event.heartbeat } : {}
-  const turns = "turns" in event && event.turns !== undefined ? { turns: event.turns } : {}
-  const status = (
-    {
-      AttemptStarted: "running",
-      AttemptSucceeded: "succeeded",
-      AttemptFailed: "failed",
-      AttemptInterrupted: "interrupted",
-    } as const
-  )[event._tag]
-  const finishedAt = event._tag === "AttemptStarted" ? null : at
-  entry.attempts.set(`${key}/${event.attempt}`, { ...fresh, ...started, status, finishedAt, error, ...beat, ...turns })
 }
 
 /** A fresh store for the life of the layer. */

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
+import * as Changes from "./Changes.ts"
 import { acceptNow, keepNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
@@ -323,8 +324,9 @@ const loop = (
       const [frame, firstSeq] = [state.frame + 1, state.seq - events.length + 1]
       const { spawned, sent, started } = Outbox.make({ plan, state, events, interrupts, frame, now })
       const told = { ...(spawned.length === 0 ? {} : { spawned }), ...(sent.length === 0 ? {} : { sent }) }
-      const made: Frame = { runId, epoch, frame, firstSeq, at: now, events, plan: changed, cache, consumed, ...told }
-      state = { ...state, frame }
+      const changes = Changes.of(state)
+      const made: Frame = { runId, epoch, frame, firstSeq, at: now, events, changes, plan: changed, cache, consumed, ...told }
+      state = RunState.committed(state, frame)
       events = []
       consumed = []
       cache = []

@@ -8,9 +8,12 @@ import * as Option from "effect/Option"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { compensationSuffix, type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
-import * as Millis from "./Millis.ts"
+import type * as Millis from "./Millis.ts"
 import type { FailureCause, OutputSource, RunEvent, StrayRead, WaitKind } from "./RunEvent.ts"
 import * as Status from "./Status.ts"
+
+/** No fields; the same object, by which it is known. */
+const nothing = {}
 
 /** The node of another run that a run was started by, and whether that node waits for it. */
 export interface Parent {
@@ -26,13 +29,16 @@ export interface Failure {
   readonly error: ErrorInfo
 }
 
-/** What a node waits for, and what has come of it so far. */
+/** The latest wait of a node: what it waits for, or waited for, and what has come of it so far. */
 export interface Wait {
   readonly kind: WaitKind
+  readonly status: Status.WaitStatus
   /** Epoch ms since when. */
   readonly since: Millis.Millis
   /** Number of the event that asked for it: what is asked again has another. */
   readonly asked: number
+  /** How often the node has asked, this time included. */
+  readonly timesAsked: number
   readonly request?: Json
   readonly digest?: string
   readonly name?: string
@@ -43,6 +49,18 @@ export interface Wait {
   readonly answers?: ReadonlyArray<Answer>
   /** How the child run ended. */
   readonly child?: ChildEnd
+  /** Answers to this asking that did not match, and the issues of the last of them. */
+  readonly refusals?: number
+  readonly refused?: ReadonlyArray<string>
+  /** Who gave the answer that ended it, and when. */
+  readonly answeredBy?: string
+  readonly answeredAt?: Millis.Millis
+  /** Epoch ms at which it was over. */
+  readonly endedAt?: Millis.Millis
+  /** Why it was withdrawn. */
+  readonly reason?: Status.Withdrawal | "reset"
+  /** Withdrawn with the whole run, and open again once that is resumed, if the same is asked. */
+  readonly isKept?: true
 }
 
 /** How a child run ended. */
@@ -59,6 +77,8 @@ export interface Answer {
 
 /** A signal that nobody has taken yet. */
 export interface Signal {
+  /** Number of the event that received it. */
+  readonly seq: number
   readonly id: string
   readonly name: string
   readonly correlation: string | undefined
@@ -76,24 +96,32 @@ export interface StepRecord {
   readonly status: Status.StepStatus
   /** Number of the latest attempt, from 1; 0 when it never ran. */
   readonly attempt: number
-  /** Epoch ms at which the latest attempt started. */
-  readonly startedAt: Millis.Millis
-  /** Failed attempts since the budget was last fresh; empty once the step is finished. */
+  /** Epoch ms at which it first began; absent where it never did. */
+  readonly startedAt?: Millis.Millis
+  /** Epoch ms at which its latest attempt, or wait, began. */
+  readonly attemptedAt?: Millis.Millis
+  /** Epoch ms at which it was over, where it is. */
+  readonly finishedAt?: Millis.Millis
+  /** Failed attempts since the retry budget was last fresh; empty once the step is finished. */
   readonly failures: ReadonlyArray<Failure>
+  /** Attempts up to this number do not count against the retry budget. */
+  readonly budgetAfter: number
   /** How many times in a row the process died while this step ran. */
   readonly interruptions: number
   readonly retryAt?: Millis.Millis
   readonly error?: ErrorInfo
+  /** The error came of no attempt: a predicate threw, a wait failed, or there were too many crashes. */
+  readonly isOwnError?: true
   /** The failure is tolerated: the output is absent and the run goes on. */
   readonly soft?: boolean
   readonly table?: string
   readonly output?: Json
-  /** Details of the last heartbeat of the attempts so far. */
+  /** Details of the last heartbeat of the attempts so far. They are written beside frames, and are no part of the record's row. */
   readonly heartbeat?: Json
-  /** Set while it is `waiting`. */
+  /** Heartbeats of attempts up to this number do not count. Absent where none does, or while the step is {@link isSilent}. */
+  readonly beatsAfter?: number
+  /** Its latest wait, also once that is over. {@link openWait} is the one that is open. */
   readonly wait?: Wait
-  /** What it waited for when it was given up with the whole run. */
-  readonly kept?: Wait
   /** Digest of the request that someone approved, where that is needed for it to begin. */
   readonly approved?: string
   /** How often it was begun anew after it had finished; 0 where it is absent. */
@@ -102,6 +130,8 @@ export interface StepRecord {
   readonly order?: number
   /** Rows of other nodes that it has read since it was last reset. */
   readonly reads?: ReadonlyArray<NodeKey>
+  /** Number of the event that named those rows. */
+  readonly readsSeq?: number
   /** What its child run, and those below, could not undo. */
   readonly uncompensated?: ReadonlyArray<Uncompensated>
 }
@@ -112,6 +142,9 @@ export interface LoopRecord {
   readonly nodeId: NodeId
   readonly iteration: number
   readonly status: Status.LoopStatus
+  /** Epoch ms. */
+  readonly startedAt?: Millis.Millis
+  readonly finishedAt?: Millis.Millis
   /** `iteration` of the nodes of the first pass. */
   readonly base: number
   /** Passes begun. */
@@ -122,6 +155,8 @@ export interface LoopRecord {
   readonly mounting?: Mounting
   /** Rows of nodes outside that were read to decide about its passes. */
   readonly reads?: ReadonlyArray<NodeKey>
+  /** Number of the event that named those rows. */
+  readonly readsSeq?: number
 }
 
 /** What a pass of a loop consists of, by ids of tasks, of loops in it and of boundaries. */
@@ -152,6 +187,9 @@ export interface BoundaryRecord {
   readonly nodeId: NodeId
   readonly iteration: number
   readonly status: Status.BoundaryStatus
+  /** Epoch ms. */
+  readonly startedAt?: Millis.Millis
+  readonly finishedAt?: Millis.Millis
   /** What it was halted by; absent where that was a cancellation. */
   readonly cause?: FailureCause
   /** The cause ends here. */
@@ -194,6 +232,16 @@ export interface RunState {
   /** Number of the last committed frame and event; 0 before the first. */
   readonly frame: number
   readonly seq: number
+  /** The last event that no frame has committed yet; those before it are that of {@link Uncommitted.before}, and so on. */
+  readonly uncommitted: Uncommitted | undefined
+}
+
+/** An event that was folded into a state since the last commit. */
+export interface Uncommitted {
+  readonly event: RunEvent
+  readonly at: Millis.Millis
+  /** The state before it. */
+  readonly before: RunState
 }
 
 /** A run before its first event. */
@@ -217,7 +265,16 @@ export const empty = (runId: string): RunState => ({
   parent: undefined,
   frame: 0,
   seq: 0,
+  uncommitted: undefined,
 })
+
+/** The wait of a step that is open. */
+export const openWait = (record: StepRecord | undefined): Wait | undefined =>
+  record?.wait?.status === "open" ? record.wait : undefined
+
+/** The wait of a step that was withdrawn with the whole run, and goes on when the same is asked once more. */
+export const keptWait = (record: StepRecord | undefined): Wait | undefined =>
+  record?.wait?.isKept === true ? record.wait : undefined
 
 /** The record of a step in one iteration, if anything happened to it. */
 export const step = (state: RunState, nodeId: NodeId, iteration: number): StepRecord | undefined => {
@@ -283,6 +340,16 @@ export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
   return found
 }
 
+/** Whether a step in this status has no heartbeat, whatever its attempts have given. */
+export const isSilent = (status: Status.StepStatus): boolean =>
+  status === "finished" || status === "skipped" || status === "waiting"
+
+/** Up to which attempt heartbeats of a step count no more, as its next record says. */
+const beatsAfter = ({ status, attempt, beatsAfter }: StepRecord): Pick<StepRecord, "beatsAfter"> => {
+  const after = isSilent(status) ? attempt : beatsAfter
+  return after === undefined || after === 0 ? nothing : { beatsAfter: after }
+}
+
 /** Whether nothing more will happen to this step by itself. */
 export const isSettled = (record: StepRecord): boolean =>
   record.status === "finished" || record.status === "skipped" || record.status === "failed"
@@ -305,11 +372,16 @@ export const isEnded = (state: RunState): boolean => Status.isEnded(state.status
 /** Folds one event, which happened `at` (epoch ms), into a state. Pure: the old state stays as it was. */
 export const apply = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
   const next: { -readonly [K in keyof RunState]: RunState[K] } = fold(state, event, at)
+  const uncommitted = { event, at, before: state }
   // What the fold has just made is nobody else's yet; another copy of it would be most of what an event costs.
-  if (next === state) return { ...state, seq: state.seq + 1 }
+  if (next === state) return { ...state, seq: state.seq + 1, uncommitted }
   next.seq = state.seq + 1
+  next.uncommitted = uncommitted
   return next
 }
+
+/** A state once its events are committed with a frame of this number. */
+export const committed = (state: RunState, frame: number): RunState => ({ ...state, frame, uncommitted: undefined })
 
 const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
   switch (event._tag) {
@@ -345,16 +417,17 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "LoopAdvanced":
     case "LoopMounted":
     case "LoopFinished":
-      return foldLoop(state, event)
+      return foldLoop(state, event, at)
     case "BoundaryStarted":
     case "BoundaryHalted":
     case "BoundaryEnded":
-      return put(state, foldBoundary(boundary(state, event.nodeId, event.iteration), event))
+      return put(state, foldBoundary(boundary(state, event.nodeId, event.iteration), event, at))
     case "NodeReset":
-      return reset(state, event)
+      return reset(state, event, at)
     case "SignalReceived": {
       const { id, name, correlation } = event
-      return { ...state, signals: [...state.signals, { id, name, correlation, payload: event.payload as Json | undefined }] }
+      const signal = { seq: state.seq + 1, id, name, correlation, payload: event.payload as Json | undefined }
+      return { ...state, signals: [...state.signals, signal] }
     }
     case "SignalRefused": {
       const refusing = { key: nodeKey(event.nodeId, event.iteration), issues: event.issues }
@@ -412,7 +485,8 @@ const withdrawAll = (state: RunState, at: Millis.Millis): RunState => {
   return next
 }
 
-const put = (state: RunState, record: NodeRecord): RunState => {
+/** A state with a record in place of the one before. */
+export const put = (state: RunState, record: NodeRecord): RunState => {
   const key = nodeKey(record.nodeId, record.iteration)
   const before = state.wrong === 0 ? undefined : Option.getOrUndefined(HashMap.get(state.nodes, key))
   const wrong = state.wrong + Number(isWrong(record)) - Number(before !== undefined && isWrong(before))
@@ -427,8 +501,8 @@ const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   iteration,
   status: "interrupted",
   attempt: 0,
-  startedAt: Millis.zero,
   failures: [],
+  budgetAfter: 0,
   interruptions: 0,
 })
 
@@ -437,68 +511,75 @@ type BoundaryEvent = Extract<RunEvent, { readonly _tag: "BoundaryStarted" | "Bou
 type StepEvent = Extract<RunEvent, { readonly nodeId: string }>
 type Reset = Extract<RunEvent, { readonly _tag: "NodeReset" }>
 
-const foldBoundary = (record: BoundaryRecord | undefined, event: BoundaryEvent): BoundaryRecord => {
+const foldBoundary = (record: BoundaryRecord | undefined, event: BoundaryEvent, at: Millis.Millis): BoundaryRecord => {
   const { nodeId, iteration } = event
-  const base = { kind: "boundary", nodeId, iteration } as const
+  const began = record?.startedAt ?? (event._tag === "BoundaryStarted" ? at : undefined)
+  const base = { kind: "boundary", nodeId, iteration, ...(began === undefined ? nothing : { startedAt: began }) } as const
   if (event._tag === "BoundaryStarted") return { ...base, status: "running" }
-  if (event._tag === "BoundaryEnded") return { ...base, ...record, status: event.status }
+  if (event._tag === "BoundaryEnded") return { ...base, ...record, status: event.status, finishedAt: at }
   const caught = event.isCaught ? undefined : caughtBy(record)
   const causes = { ...(event.cause === undefined ? {} : { cause: event.cause }), ...(caught === undefined ? {} : { caught }) }
   const last = event.isLast === true || record?.isLast === true ? { isLast: true } : {}
   return { ...base, status: "halted", ...causes, isCaught: event.isCaught, ...last }
 }
 
-const reset = (state: RunState, { nodeId, iteration, isAnew }: Reset): RunState => {
+/** When a record first began, and its latest attempt did. */
+const timesOf = ({ startedAt, attemptedAt }: Pick<StepRecord, "startedAt" | "attemptedAt">) => ({
+  ...(startedAt === undefined ? nothing : { startedAt }),
+  ...(attemptedAt === undefined ? nothing : { attemptedAt }),
+})
+
+/** A wait that is over without a result. One `isKept` keeps what has come for it. */
+const withdrawn = (wait: Wait, reason: NonNullable<Wait["reason"]>, isKept: boolean, at: Millis.Millis): Wait => {
+  if (wait.status !== "open" && wait.isKept !== true) return wait
+  if (isKept) return { ...wait, status: "withdrawn", reason, isKept: true, endedAt: at }
+  const { answers: _, child: __, isKept: ___, ...rest } = wait
+  return { ...rest, status: "withdrawn", reason, endedAt: at }
+}
+
+const reset = (state: RunState, { nodeId, iteration, isAnew }: Reset, at: Millis.Millis): RunState => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
-  if (record?.kind === "boundary") return put(state, { kind: "boundary", nodeId, iteration, status: "running" })
+  if (record?.kind === "boundary") return put(state, { kind: "boundary", nodeId, iteration, ...timesOf(record), status: "running" })
   if (record?.kind === "loop") {
-    // It begins anew after the rows that it has.
+    // It begins again after the rows that it has.
     const base = Option.getOrElse(HashMap.get(state.loopPasses, nodeId), () => 0)
-    return put(state, { kind: "loop", nodeId, iteration, status: "running", base, passes: 0 })
+    return put(state, { kind: "loop", nodeId, iteration, ...timesOf(record), status: "running", base, passes: 0 })
   }
-  const { attempt, startedAt, heartbeat, approved, generation = 0, status } = record ?? unstarted(nodeId, iteration)
+  const before = record ?? unstarted(nodeId, iteration)
+  const { attempt, heartbeat, approved, generation = 0, status, wait } = before
   const next = generation + (status === "finished" || isAnew === true ? 1 : 0)
   const kept = {
     ...(heartbeat === undefined ? {} : { heartbeat }),
+    ...beatsAfter(before),
     ...(approved === undefined ? {} : { approved }),
     ...(next === 0 ? {} : { generation: next }),
+    ...(wait === undefined ? {} : { wait: withdrawn(wait, "reset", false, at) }),
   }
-  const base = { kind: "step", nodeId, iteration, attempt, startedAt, failures: [], interruptions: 0 } as const
-  return put(state, { ...base, ...kept, status: "interrupted" })
+  const base = { kind: "step", nodeId, iteration, attempt, failures: [], budgetAfter: attempt, interruptions: 0 } as const
+  return put(state, { ...base, ...timesOf(before), ...kept, status: "interrupted" })
 }
 
-const foldLoop = (state: RunState, event: LoopEvent): RunState => {
+const foldLoop = (state: RunState, event: LoopEvent, at: Millis.Millis): RunState => {
   const total = Option.getOrElse(HashMap.get(state.loopPasses, event.nodeId), () => 0)
+  const { nodeId, iteration } = event
+  const before = loop(state, nodeId, iteration)
+  const reads = readsAfter(before, event, state.seq + 1)
   if (event._tag === "LoopAdvanced") {
-    const { nodeId, iteration, base, pass } = event
-    const before = loop(state, nodeId, iteration)
-    const reads = readsAfter(before, event)
+    const { base, pass } = event
     // A pass that is taken up again is what it was.
     const isAgain = before?.base === base && before.passes === pass + 1
     const mounting = isAgain && before.mounting !== undefined ? { mounting: before.mounting } : nothing
-    const record = { kind: "loop", nodeId, iteration, status: "running", base, passes: pass + 1, ...mounting, ...reads } as const
-    const advanced = put(state, record)
+    const place = { kind: "loop", nodeId, iteration, status: "running", startedAt: before?.startedAt ?? at } as const
+    const advanced = put(state, { ...place, base, passes: pass + 1, ...mounting, ...reads })
     return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, Math.max(total, base + pass + 1)) }
   }
-  const record = loop(state, event.nodeId, event.iteration)
-  const { nodeId, iteration } = event
-  const reads = readsAfter(record, event)
+  const record = before ?? { kind: "loop", nodeId, iteration, status: "running", base: total, passes: 0 }
   if (event._tag === "LoopMounted") {
-    const mounting = mountingAfter(record?.mounting, event)
-    return put(state, { kind: "loop", nodeId, iteration, status: "running", base: total, passes: 0, ...record, mounting, ...reads })
+    const mounting = mountingAfter(record.mounting, event)
+    return put(state, { ...record, mounting, ...reads })
   }
   const exhausted = event.reason === "maxIterations" ? { isExhausted: true as const } : nothing
-  return put(state, {
-    kind: "loop",
-    nodeId,
-    iteration,
-    base: total,
-    passes: 0,
-    ...record,
-    status: "finished",
-    ...exhausted,
-    ...reads,
-  })
+  return put(state, { ...record, status: "finished", finishedAt: at, ...exhausted, ...reads })
 }
 
 /** What a pass consists of once a drawing has mounted something in it. */
@@ -519,12 +600,14 @@ export const mountingAfter = (
 }
 
 /** What a node has read by an event: all that it says, or what was known before. */
-const readsAfter = (record: StepRecord | LoopRecord | undefined, event: RunEvent): { readonly reads?: ReadonlyArray<NodeKey> } => {
-  const reads = "reads" in event && event.reads !== undefined ? (event.reads as ReadonlyArray<NodeKey>) : record?.reads
-  return reads === undefined ? nothing : { reads }
+const readsAfter = (
+  record: StepRecord | LoopRecord | undefined,
+  event: RunEvent,
+  seq: number,
+): Pick<StepRecord, "reads" | "readsSeq"> => {
+  if ("reads" in event && event.reads !== undefined) return { reads: event.reads as ReadonlyArray<NodeKey>, readsSeq: seq }
+  return record?.reads === undefined ? nothing : { reads: record.reads, readsSeq: record.readsSeq ?? seq }
 }
-
-const nothing = {}
 
 const foldStep = (
   record: StepRecord,
@@ -532,14 +615,23 @@ const foldStep = (
   at: Millis.Millis,
   seq: number,
 ): StepRecord => {
-  const { nodeId, iteration, attempt, startedAt, failures, interruptions } = record
-  const fresh = { kind: "step", nodeId, iteration, attempt, startedAt, failures, interruptions } as const
-  const reads = readsAfter(record, event)
+  const { nodeId, iteration, attempt, startedAt, attemptedAt, failures, budgetAfter, interruptions, wait } = record
+  const named = { kind: "step", nodeId, iteration, attempt, failures, budgetAfter, interruptions } as const
+  const fresh = startedAt === undefined || attemptedAt === undefined ? named : { ...named, startedAt, attemptedAt }
+  const reads = readsAfter(record, event, seq)
+  const beats = beatsAfter(record)
   const hasMore =
-    record.approved !== undefined || record.generation !== undefined || record.uncompensated !== undefined || reads !== nothing
+    wait !== undefined ||
+    beats !== nothing ||
+    record.approved !== undefined ||
+    record.generation !== undefined ||
+    record.uncompensated !== undefined ||
+    reads !== nothing
   const base = hasMore
     ? {
         ...fresh,
+        ...beats,
+        ...(wait === undefined ? nothing : { wait }),
         ...(record.approved === undefined ? nothing : { approved: record.approved }),
         ...(record.generation === undefined ? nothing : { generation: record.generation }),
         ...(record.uncompensated === undefined ? nothing : { uncompensated: record.uncompensated }),
@@ -549,12 +641,21 @@ const foldStep = (
   const heartbeat = record.heartbeat === undefined ? nothing : { heartbeat: record.heartbeat }
   switch (event._tag) {
     case "AttemptStarted":
-      return { ...base, ...heartbeat, status: "running", attempt: event.attempt, startedAt: at }
+      return {
+        ...base,
+        ...heartbeat,
+        status: "running",
+        attempt: event.attempt,
+        startedAt: startedAt ?? at,
+        attemptedAt: at,
+      }
     case "AttemptSucceeded":
       return {
         ...base,
         status: "finished",
+        finishedAt: at,
         failures: [],
+        budgetAfter: attempt,
         interruptions: 0,
         order: seq,
         ...(event.table === undefined ? {} : { table: event.table }),
@@ -563,7 +664,8 @@ const foldStep = (
     case "AttemptFailed": {
       const seen = event.heartbeat === undefined ? heartbeat : { heartbeat: event.heartbeat as Json }
       const failed = { ...base, ...seen, interruptions: 0, error: event.error }
-      if (event.retryAt === undefined) return { ...failed, status: "failed", ...(event.soft === true ? { soft: true } : {}) }
+      if (event.retryAt === undefined)
+        return { ...failed, status: "failed", finishedAt: at, ...(event.soft === true ? { soft: true } : {}) }
       return { ...failed, status: "retrying", retryAt: event.retryAt, failures: [...failures, { at, error: event.error }] }
     }
     case "AttemptInterrupted": {
@@ -571,61 +673,82 @@ const foldStep = (
       const interruptions = event.reason === "crash" ? record.interruptions + 1 : record.interruptions
       return { ...base, ...seen, interruptions, status: "interrupted" }
     }
-    case "NodeFailed":
-      return { ...base, ...heartbeat, status: "failed", error: event.error, ...(event.soft === true ? { soft: true } : {}) }
+    case "NodeFailed": {
+      const failed = { error: event.error, isOwnError: true, ...(event.soft === true ? { soft: true } : {}) } as const
+      return { ...base, ...heartbeat, status: "failed", finishedAt: at, ...failed }
+    }
     case "WaitStarted": {
       const { kind, request, digest, name, correlation, deadline } = event
       const shown = { ...(request === undefined ? {} : { request: request as Json }), ...(digest === undefined ? {} : { digest }) }
       const signal = { ...(name === undefined ? {} : { name }), ...(correlation === undefined ? {} : { correlation }) }
-      const { decision, answers, child } = (event.isKept === true ? record.kept : undefined) ?? {}
+      const kept = event.isKept === true ? wait : undefined
+      const { decision, answers, child, refusals, refused } = kept ?? {}
       const said = {
         ...(decision === undefined ? {} : { decision }),
         ...(answers === undefined ? {} : { answers }),
         ...(child === undefined ? {} : { child }),
+        ...(refusals === undefined ? {} : { refusals }),
+        ...(refused === undefined ? {} : { refused }),
       }
       // What goes on being asked is asked by the event that asked it first.
-      const asked = (event.isKept === true ? record.kept?.asked : undefined) ?? seq
-      const wait = { kind, since: at, asked, ...shown, ...signal, ...(deadline === undefined ? {} : { deadline }), ...said }
-      return { ...base, status: "waiting", startedAt: at, wait }
+      const asking = { asked: kept?.asked ?? seq, timesAsked: kept?.timesAsked ?? (wait?.timesAsked ?? 0) + 1 }
+      const until = deadline === undefined ? {} : { deadline }
+      const opened: Wait = { kind, status: "open", since: at, ...asking, ...shown, ...signal, ...until, ...said }
+      return { ...base, status: "waiting", startedAt: startedAt ?? at, attemptedAt: at, wait: opened }
     }
     case "DeadlineMoved":
-      return record.wait === undefined ? record : { ...record, wait: { ...record.wait, deadline: event.deadline } }
+      return wait?.status === "open" ? { ...record, wait: { ...wait, deadline: event.deadline } } : record
     case "ApprovalDecided": {
-      if (record.wait === undefined) return record
+      if (wait?.status !== "open") return record
       const { approved, note, by, saidAt = at } = event
       const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
-      return { ...record, wait: { ...record.wait, decision: { approved, ...said, at: saidAt } } }
+      return { ...record, wait: { ...wait, decision: { approved, ...said, at: saidAt } } }
     }
     case "TaskAnswered": {
-      if (record.wait === undefined) return record
+      if (wait?.status !== "open") return record
       const answer = { value: event.value as Json, ...(event.by === undefined ? {} : { by: event.by }), at: event.saidAt ?? at }
-      return { ...record, wait: { ...record.wait, answers: [...(record.wait.answers ?? []), answer] } }
+      return { ...record, wait: { ...wait, answers: [...(wait.answers ?? []), answer] } }
     }
     case "AnswerRefused": {
-      if (record.wait === undefined) return record
-      const { answers = [], ...wait } = record.wait
-      return { ...record, wait: answers.length < 2 ? wait : { ...wait, answers: answers.slice(1) } }
+      if (wait?.status !== "open") return record
+      const { answers = [], ...asked } = wait
+      const refusal = { refusals: (wait.refusals ?? 0) + 1, refused: event.issues }
+      return { ...record, wait: { ...asked, ...refusal, ...(answers.length < 2 ? {} : { answers: answers.slice(1) }) } }
     }
     case "WaitEnded": {
       const { status, table, output, error } = event
       const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
-      if (status === "passed") return { ...base, status: "interrupted", approved: record.wait?.digest ?? "" }
+      const over = wait === undefined ? nothing : { wait: ended(wait, event, at) }
+      if (status === "passed") return { ...base, ...over, status: "interrupted", approved: wait?.digest ?? "" }
       const order = status === "finished" ? { order: seq } : {}
-      return { ...base, failures: [], interruptions: 0, status, ...order, ...given, ...(error === undefined ? {} : { error }) }
+      const fresh = { failures: [], budgetAfter: attempt, interruptions: 0, status, finishedAt: at }
+      return { ...base, ...over, ...fresh, ...order, ...given, ...(error === undefined ? {} : { error, isOwnError: true }) }
     }
     case "SubflowEnded": {
-      if (record.wait === undefined) return record
+      if (wait?.status !== "open") return record
       const { status, output, error, uncompensated } = event
       const said =
         status === "finished" ? (output === undefined ? {} : { output: output as Json }) : error === undefined ? {} : { error }
       const left = uncompensated === undefined ? {} : { uncompensated }
-      return { ...record, ...left, wait: { ...record.wait, child: { status, ...said } } }
+      return { ...record, ...left, wait: { ...wait, child: { status, ...said } } }
     }
     case "NodeSkipped":
-      return { ...base, status: "skipped", failures: [] }
+      return { ...base, status: "skipped", finishedAt: at, failures: [], budgetAfter: attempt }
     case "NodeWithdrawn": {
-      const kept = event.isKept === true && record.wait !== undefined ? { kept: record.wait } : {}
-      return { ...base, ...heartbeat, status: event.reason === "superseded" ? "superseded" : "withdrawn", ...kept }
+      const over = wait === undefined ? nothing : { wait: withdrawn(wait, event.reason, event.isKept === true, at) }
+      const status = event.reason === "superseded" ? "superseded" : "withdrawn"
+      return { ...base, ...heartbeat, ...over, status, finishedAt: at }
     }
   }
+}
+
+const ended = (wait: Wait, event: Extract<RunEvent, { readonly _tag: "WaitEnded" }>, at: Millis.Millis): Wait => {
+  const { answers: _, child: __, isKept: ___, reason: ____, ...rest } = wait
+  const { by, saidAt } = event
+  const isDecided = wait.decision !== undefined
+  const answered = {
+    ...(isDecided || by === undefined ? {} : { answeredBy: by }),
+    ...(isDecided || saidAt === undefined ? {} : { answeredAt: saidAt }),
+  }
+  return { ...rest, status: event.status === "passed" ? "finished" : event.status, ...answered, endedAt: at }
 }

@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
+import type { Changes } from "./Changes.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
 import {
   ErrorInfo,
@@ -21,6 +22,7 @@ import {
   type WaitExpired,
   type WorkflowMismatch,
 } from "./Errors.ts"
+import type { Moment } from "./History.ts"
 import type { Millis } from "./Millis.ts"
 import { RestKind, RunEvent, StrayRead } from "./RunEvent.ts"
 import type { Parent, RunState } from "./RunState.ts"
@@ -77,7 +79,10 @@ export type Opened =
   /** The id is taken by a run with another input that was given another one, too, or of another workflow. Nothing was claimed. */
   | { readonly _tag: "Mismatch"; readonly workflow: string }
 
-/** One step forward of a run: what happened, in order, and if the plan changed its text. Committed whole or not at all. */
+/**
+ * One step forward of a run: events in order, the records as they are after them, and the text of the plan where it has changed. Committed
+ * whole or not at all.
+ */
 export interface Frame {
   readonly runId: string
   readonly epoch: number
@@ -87,6 +92,8 @@ export interface Frame {
   readonly firstSeq: number
   readonly at: Millis
   readonly events: ReadonlyArray<RunEvent>
+  /** The records that the events change, as they are after the frame. */
+  readonly changes: Changes
   /** Text of the plan; only where it differs from that of the frame before, which is `base` where there was one. */
   readonly plan: { readonly text: string; readonly base: string | undefined } | undefined
   /** Outputs to keep for other runs: stored under the key, for this workflow and node. */
@@ -443,8 +450,11 @@ export interface StorageShape {
   readonly open: (request: OpenRequest) => Effect.Effect<Opened, StoreError | RunNotFound>
   /** What a run was begun with; `undefined` where there is none of this id. */
   readonly origin: (runId: string) => Effect.Effect<Origin | undefined, StoreError>
-  /** Reads what is known of a run. Costs as much as the run has nodes. */
-  readonly load: (runId: string) => Effect.Effect<RunState, StoreError | RunNotFound>
+  /**
+   * Reads the state of a run. Costs as much as the run has nodes. With `at`, the state is the one that it gave right after that frame, or
+   * event, and costs as much as there are events up to then.
+   */
+  readonly load: (runId: string, at?: Moment) => Effect.Effect<RunState, StoreError | RunNotFound>
   /**
    * Commits a frame. A frame that ends the run also gives up the claim. One that ends a wait as timed out although a decision or an answer to
    * it is in the inbox is `Unheard`, and nothing is written: whoever was told that it is kept finds it counting.
@@ -544,14 +554,14 @@ export const isUnheard = ({ events, consumed }: Frame, commands: ReadonlyArray<P
 /** The store of runs. */
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
-/** An event as the log keeps it. What it has read stands with the node. */
-export const logged = (event: RunEvent): RunEvent => {
-  if (!("reads" in event)) return withoutContent(event)
+/** An event as the log shows it: without inputs, outputs, turns and reads, which stand in tables of their own. */
+export const withoutContent = (event: RunEvent): RunEvent => {
+  if (!("reads" in event)) return withoutValues(event)
   const { reads: _, ...rest } = event
-  return withoutContent(rest as RunEvent)
+  return withoutValues(rest as RunEvent)
 }
 
-const withoutContent = (event: RunEvent): RunEvent => {
+const withoutValues = (event: RunEvent): RunEvent => {
   switch (event._tag) {
     case "RunStarted": {
       const { input: _, ...rest } = event

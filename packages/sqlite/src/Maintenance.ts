@@ -147,7 +147,7 @@ export const prune = (filename: string, before: number, isDryRun: boolean): Effe
       const chunk = plan.pruned.slice(from, from + runsAtOnce)
       pruned.push(...(yield* withConnection(filename, "prune", (connection) => remove(connection, chunk, before))))
     }
-    yield* withConnection(filename, "prune", removePlans)
+    yield* withConnection(filename, "prune", removeTexts)
     return { pruned, kept: plan.kept }
   })
 
@@ -192,9 +192,18 @@ const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: n
   return removed
 }
 
-/** Deletes plans that no frame shows and no plan is written upon. */
-const removePlans = (connection: Connection): void =>
+/** Deletes plans that no frame shows and no plan is written upon, and texts that no attempt names. */
+const removeTexts = (connection: Connection): void =>
   connection.transact("normal", () => {
+    connection
+      .prepare(
+        `DELETE FROM smithers_texts WHERE hash NOT IN (
+           SELECT prompt_hash FROM smithers_attempts WHERE prompt_hash IS NOT NULL
+           UNION SELECT reply_hash FROM smithers_attempts WHERE reply_hash IS NOT NULL
+           UNION SELECT turn.value ->> '$.prompt' FROM smithers_attempts a, json_each(a.turns) turn WHERE turn.value ->> '$.prompt' IS NOT NULL
+           UNION SELECT turn.value ->> '$.reply' FROM smithers_attempts a, json_each(a.turns) turn WHERE turn.value ->> '$.reply' IS NOT NULL)`,
+      )
+      .run()
     const unused = connection.prepare(
       `WITH RECURSIVE used (hash) AS (
          SELECT plan_hash FROM smithers_frames WHERE plan_hash IS NOT NULL

@@ -27,6 +27,7 @@ import * as Queries from "./internal/queries.ts"
 import * as Queue from "./internal/queue.ts"
 import * as Reader from "./internal/reader.ts"
 import * as States from "./internal/states.ts"
+import * as Texts from "./internal/texts.ts"
 import * as Users from "./internal/users.ts"
 
 /** Where a store is and how it is written. */
@@ -88,9 +89,10 @@ const makeWriter = (
     const outputs = Outputs.make(connection)
     const plans = Plans.make(connection)
     const claims = Claims.make(connection, Owner.make())
-    const frames = Frames.make(connection, outputs, plans, claims)
+    const texts = Texts.make(connection)
+    const frames = Frames.make(connection, outputs, plans, texts, claims)
     const states = States.make(connection, outputs)
-    const queries = Queries.make(connection, plans)
+    const queries = Queries.make(connection, plans, texts)
     const changes = Changes.make(connection, filename)
 
     const read = <A, E = never>(operation: string, body: () => Either.Either<A, E>): Effect.Effect<A, E | StoreError> =>
@@ -104,7 +106,7 @@ const makeWriter = (
       open: (request) =>
         Effect.zipRight(listable("open", request.create), queue.write({ operation: "open", run: () => claims.open(request) })),
       origin: (runId) => read("origin", () => Either.right(claims.origin(runId))),
-      load: (runId) => read("load", () => states.load(runId)),
+      load: (runId, at) => read("load", () => states.load(runId, at)),
       commit: (frame) => {
         const isLast = Frames.isLast(frame)
         const run = () => {

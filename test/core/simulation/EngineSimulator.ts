@@ -2,6 +2,7 @@
  * Runs a scenario through the real engine on a store in memory. Each process is an engine of its own, with a view of the store
  * that dies with it; the next one has to wait for its lease. Bodies end in an order picked from a stream of random numbers.
  */
+import { isDeepStrictEqual } from "node:util"
 import * as Commands from "@smithers/core/Commands"
 import type { Definition } from "@smithers/core/Definition"
 import * as Engine from "@smithers/core/Engine"
@@ -12,7 +13,7 @@ import * as Millis from "@smithers/core/Millis"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
-import { Storage } from "@smithers/core/Storage"
+import { Storage, type StorageShape } from "@smithers/core/Storage"
 import type { RunError } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -21,6 +22,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { plain } from "../../contract/History.ts"
 import * as Behaviour from "./Behaviour.ts"
 import type { Simulated } from "./CoreSimulator.ts"
 import * as Ledger from "./Ledger.ts"
@@ -32,6 +34,9 @@ import * as VirtualClock from "./VirtualClock.ts"
 import * as World from "./World.ts"
 
 const runId = "run"
+
+/** States of a run that are kept to be compared with what is loaded of them later. */
+const mostPast = 8
 
 /** What `run` of a workflow does, for a definition that no workflow has. */
 const joined = (
@@ -60,15 +65,16 @@ export interface Options {
   readonly isCancelled?: boolean
   /** Somebody has a node of the failed run run again, whichever, and so goes on with what was mended. */
   readonly isRetried?: boolean
+  /** The store that outlives processes. Default: one in memory. */
+  readonly disk?: StorageShape
 }
 
 /** Runs the scenario to its end. Dies with a `Violation` where the engine does what it must not. */
 export const simulate = (
   original: Scenario,
   order: number,
-  { mended, isReactive = false, isCancelled = false, isRetried = false }: Options = {},
+  { mended, isReactive = false, isCancelled = false, isRetried = false, disk = MemoryStorage.make() }: Options = {},
 ): Effect.Effect<Simulated & { readonly ledger: Ledger.Ledger }> => {
-  const disk = MemoryStorage.make()
   const ledger = Ledger.make(original.root)
   const random = Random.make(Random.hash(original.seed, "engine", order))
   const virtual = VirtualClock.make(1_000_000)
@@ -81,11 +87,25 @@ export const simulate = (
     }
   }
 
+  /** States as they were loaded right after some frames. */
+  const past = new Map<number, RunState.RunState>()
+  const expectPast = Effect.suspend(() =>
+    Effect.forEach(past, ([frame, then]) =>
+      Effect.map(disk.load(runId, { frame }), (now) => {
+        if (!isDeepStrictEqual(plain(now), plain(then)))
+          throw new Ledger.Violation(`the state at frame ${frame} is not what it was then`)
+      }),
+    ),
+  )
+
   const begin = (scenario: Scenario, fault: Fault | undefined): Effect.Effect<Process> =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const mortal = MortalStorage.make(disk, fault, ({ frame, firstSeq, at, events, consumed }) =>
-        observe(() => ledger.commit(frame, firstSeq, at, events, consumed.length)),
+        observe(() => {
+          ledger.commit(frame, firstSeq, at, events, consumed.length)
+          if (past.size < mostPast && random.chance(0.3)) past.set(frame, Effect.runSync(disk.load(runId)))
+        }),
       )
       const bodies = new Set<() => void>()
       const body = ({ spec, isUndo, idempotencyKey, attempt, needs }: Call): Effect.Effect<unknown, unknown> => {
@@ -234,6 +254,7 @@ export const simulate = (
       count = yield* drive(mended)
       state = yield* disk.load(runId)
     }
+    yield* expectPast
     const scenario = isMended ? mended : original
     const failures = isMended ? undefined : ledger.failures
     if (violations.length > 0) return yield* Effect.die(violations[0])

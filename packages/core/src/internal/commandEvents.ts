@@ -35,7 +35,7 @@ export const of = ({ id, at, command }: Command, state: RunState.RunState): Read
         : [{ _tag: "RunUnpaused", ...defined({ by: command.by }), saidAt: at }, ...afterPause(state, state.pausedAt, at)]
     case "ChildEnded": {
       const { childRunId, nodeId, iteration, status, output, error, uncompensated } = command
-      const wait = RunState.step(state, nodeId, iteration)?.wait
+      const wait = RunState.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "subflow" || wait.name !== childRunId || wait.child !== undefined) return []
       return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error, uncompensated }) }]
     }
@@ -47,13 +47,13 @@ export const of = ({ id, at, command }: Command, state: RunState.RunState): Read
     }
     case "Decide": {
       const { nodeId, iteration, approved, note, by } = command
-      const wait = RunState.step(state, nodeId, iteration)?.wait
+      const wait = RunState.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, command)) return []
       return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, saidAt: at, ...defined({ note, by }) }]
     }
     case "Answer": {
       const { nodeId, iteration, value, by } = command
-      const wait = RunState.step(state, nodeId, iteration)?.wait
+      const wait = RunState.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "human" || !isOf(wait, command)) return []
       return [{ _tag: "TaskAnswered", nodeId, iteration, value, saidAt: at, ...defined({ by }) }]
     }
@@ -62,7 +62,9 @@ export const of = ({ id, at, command }: Command, state: RunState.RunState): Read
 
 /** The deadlines that a pause has moved. */
 const afterPause = (state: RunState.RunState, pausedAt: Millis, until: Millis): ReadonlyArray<RunEvent> =>
-  RunState.pending(state).flatMap(({ nodeId, iteration, wait }): ReadonlyArray<RunEvent> => {
+  RunState.pending(state).flatMap((record): ReadonlyArray<RunEvent> => {
+    const { nodeId, iteration } = record
+    const wait = RunState.openWait(record)
     if (wait?.deadline === undefined) return []
     const deadline = Pauses.moved({ ...wait, deadline: wait.deadline }, pausedAt, until)
     return deadline === wait.deadline ? [] : [{ _tag: "DeadlineMoved", nodeId, iteration, deadline }]

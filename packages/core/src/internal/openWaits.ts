@@ -8,7 +8,7 @@ import type { NodeId, NodeKey } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { Waiting } from "../RunResult.ts"
-import type * as RunState from "../RunState.ts"
+import * as RunState from "../RunState.ts"
 import type { Agenda } from "./agenda.ts"
 import type { Conditions } from "./conditions.ts"
 import type { Intervals } from "./intervals.ts"
@@ -103,7 +103,7 @@ export const make = (host: Host): OpenWaits => {
     const record = view.stepRecord(position)
     const { kind } = node.on
     const begun = record?.status === "waiting" && record.wait?.kind === kind ? record.wait : undefined
-    const kept = record?.status === "withdrawn" && record.kept?.kind === kind ? record.kept : undefined
+    const kept = record?.status === "withdrawn" && record.wait?.kind === kind ? RunState.keptWait(record) : undefined
     // What a child run was started with stands; of anything else it is asked again what it asks for.
     if (begun === undefined || kind !== "subflow") {
       const wanted = kind === "subflow" && kept !== undefined ? kept : asked(position, node)

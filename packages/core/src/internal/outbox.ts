@@ -90,7 +90,7 @@ export const make = ({
   }
   const cancel = (nodeId: NodeId, iteration: number): void => {
     const reason = `by run "${state.runId}", which started it`
-    const name = RunState.step(state, nodeId, iteration)?.wait?.name
+    const name = RunState.openWait(RunState.step(state, nodeId, iteration))?.name
     if (name !== undefined) send(name, { _tag: "Cancel", reason })
   }
   for (const { key } of interrupts) {

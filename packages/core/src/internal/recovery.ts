@@ -245,7 +245,7 @@ const mayHaveRead = (reader: RunState.NodeRecord | undefined, read: RunState.Ste
   if (read === undefined || !RunState.isSettled(read) || reader === read) return false
   if (reader?.kind !== "step") return reader?.kind === "loop"
   const isBefore = reader.order !== undefined && read.order !== undefined && reader.order < read.order
-  return !isBefore && reader.startedAt >= read.startedAt
+  return !isBefore && (reader.attemptedAt ?? 0) >= (read.attemptedAt ?? 0)
 }
 
 /** Nodes, and all that has taken or read what they gave, and what has taken that. */

@@ -12,7 +12,7 @@ import { busyTimeoutMs } from "./failures.ts"
 export type Value = string | number | null
 
 /** A prepared statement. A row is an array: the columns in the order of the SELECT. */
-export interface Statement<Row extends ReadonlyArray<Value> = never> {
+interface Statement<Row extends ReadonlyArray<Value> = never> {
   readonly run: (...values: ReadonlyArray<Value>) => Changes
   readonly values: (...values: ReadonlyArray<Value>) => ReadonlyArray<Row>
 }

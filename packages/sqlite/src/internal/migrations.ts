@@ -19,59 +19,100 @@ CREATE TABLE smithers_runs (
   run_id TEXT PRIMARY KEY,
   workflow TEXT NOT NULL,
   version TEXT,
-  status TEXT NOT NULL, -- running, suspended, waiting, paused, finished, failed, cancelled
+  status TEXT NOT NULL,
   epoch INTEGER NOT NULL, -- claims so far
   owner TEXT, -- host:pid:process:store, while it is claimed
   lease_until INTEGER,
+  deaths INTEGER NOT NULL DEFAULT 0, -- claims in a row that were not given back, and of which nothing came
   created_at INTEGER NOT NULL,
-  updated_at INTEGER NOT NULL, -- when this row changed; frames have times of their own
+  updated_at INTEGER NOT NULL, -- when this row changed; events have times of their own
   finished_at INTEGER,
+  paused_at INTEGER, -- where someone paused it
   tags TEXT NOT NULL, -- JSON
+  source TEXT, -- where its code is, as its starter said it
+  parent_run_id TEXT, -- the node that started it
+  parent_node_id TEXT,
+  parent_iteration INTEGER,
+  is_attached INTEGER, -- the parent waits for it
+  given TEXT, -- digest of what the caller gave as the input, where that is JSON
   cancel TEXT, -- JSON {"reason"?}, once cancellation was asked for
   failure TEXT, -- JSON
+  stuck TEXT, -- JSON {"since", "tries", "again", "error"}: why it could not be resumed
   input TEXT, -- JSON
-  output TEXT -- JSON
+  output TEXT, -- JSON
+  ending TEXT -- JSON {"from"?, "strayReads"?}: the rows that gave the output, and what was read in vain
 ) STRICT, WITHOUT ROWID;
 -- The list, newest first, with all that it is filtered by: rows that are passed over need not be looked up.
-CREATE INDEX smithers_runs_created ON smithers_runs (created_at, run_id, workflow, status, tags);
+CREATE INDEX smithers_runs_created ON smithers_runs (created_at, run_id, workflow, status, tags, parent_run_id);
+-- Runs that someone works on, and runs that someone should work on.
+CREATE INDEX smithers_runs_owned ON smithers_runs (owner, lease_until) WHERE owner IS NOT NULL;
+CREATE INDEX smithers_runs_free ON smithers_runs (workflow) WHERE owner IS NULL AND status IN ('suspended', 'running');
+CREATE INDEX smithers_runs_children ON smithers_runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
 
+-- One row for each step, wait, loop and boundary in each iteration: its record after the last frame that changed it.
 CREATE TABLE smithers_nodes (
   run_id TEXT NOT NULL,
   node_id TEXT NOT NULL,
   iteration INTEGER NOT NULL,
-  kind TEXT NOT NULL, -- step, loop
-  status TEXT NOT NULL, -- running, retrying, interrupted, waiting, finished, skipped, failed
+  kind TEXT NOT NULL, -- step, loop, boundary
+  status TEXT NOT NULL,
   attempt INTEGER NOT NULL, -- the latest; 0 when it never ran
-  started_at INTEGER, -- of the first attempt
-  attempted_at INTEGER, -- of the latest attempt, from the second on
+  started_at INTEGER, -- when it first began
+  attempted_at INTEGER, -- when its latest attempt or wait began, where that is another time
   finished_at INTEGER,
   output_table TEXT, -- as named in smithers_outputs
-  budget_after INTEGER NOT NULL DEFAULT 0, -- failed attempts up to this number no longer count against retries
+  finished_seq INTEGER, -- number of the event with which a step finished
+  budget_after INTEGER NOT NULL DEFAULT 0, -- failed attempts up to this number do not count against retries
   interruptions INTEGER NOT NULL DEFAULT 0, -- crashes in a row while it ran
   retry_at INTEGER,
+  generation INTEGER NOT NULL DEFAULT 0, -- how often it was reset after it had finished
   is_soft INTEGER, -- the failure is tolerated
   base INTEGER, -- loops: iteration of the first pass
   passes INTEGER, -- loops: passes begun
+  is_exhausted INTEGER, -- loops: 1 where it made all its passes without its until holding
+  reads_seq INTEGER, -- the row of smithers_reads with what it has read
   error TEXT, -- JSON: of a failure without an attempt; any other stands with its attempt
-  heartbeat TEXT, -- JSON
+  detail TEXT, -- JSON: what few records have
   PRIMARY KEY (run_id, node_id, iteration)
 ) STRICT, WITHOUT ROWID;
+-- What a run that ends still waits for.
+CREATE INDEX smithers_nodes_pending ON smithers_nodes (run_id) WHERE status IN ('waiting', 'retrying');
+-- Steps that are tried again later, by when.
+CREATE INDEX smithers_nodes_retrying ON smithers_nodes (retry_at) WHERE status = 'retrying';
 
+-- Attempts that have ended. The one at work is in the row of its node.
 CREATE TABLE smithers_attempts (
   run_id TEXT NOT NULL,
   node_id TEXT NOT NULL,
   iteration INTEGER NOT NULL,
   attempt INTEGER NOT NULL,
-  status TEXT NOT NULL, -- running, succeeded, failed, interrupted
+  status TEXT NOT NULL, -- succeeded, failed, interrupted
   started_at INTEGER NOT NULL,
-  finished_at INTEGER,
+  finished_at INTEGER NOT NULL,
   retry_at INTEGER, -- when the next attempt is due
   reason TEXT, -- of an interruption: crash, shutdown, fail-fast, cancelled
   is_cached INTEGER, -- the output was taken over from an earlier run
-  heartbeat_at INTEGER,
-  heartbeat TEXT, -- JSON
   error TEXT, -- JSON
+  prompt_hash TEXT, -- what the last agent of the attempt was asked, in smithers_texts
+  reply_hash TEXT, -- its last reply, in smithers_texts
+  model TEXT,
+  finish_reason TEXT,
+  input_tokens INTEGER, -- of all turns
+  output_tokens INTEGER,
+  turns TEXT, -- JSON: all turns, where the columns above do not say it all
   PRIMARY KEY (run_id, node_id, iteration, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- Details of heartbeats, written beside frames. The last row of an attempt is its latest.
+CREATE TABLE smithers_heartbeats (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  seq INTEGER NOT NULL, -- of the event that it came before
+  at_ms INTEGER NOT NULL,
+  details TEXT NOT NULL, -- JSON
+  PRIMARY KEY (run_id, node_id, iteration, attempt, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE smithers_events (
@@ -87,6 +128,7 @@ CREATE TABLE smithers_events (
   PRIMARY KEY (run_id, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- Frames that changed the plan, and those without events.
 CREATE TABLE smithers_frames (
   run_id TEXT NOT NULL,
   frame INTEGER NOT NULL,
@@ -96,17 +138,106 @@ CREATE TABLE smithers_frames (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE smithers_plans (
-  hash TEXT PRIMARY KEY, -- SHA-256 of the content
+  hash TEXT PRIMARY KEY, -- SHA-256 of the plan
+  content TEXT NOT NULL,
+  base TEXT, -- hash of the plan that content is inserted into, otherwise content is the plan
+  prefix INTEGER NOT NULL DEFAULT 0, -- characters of it before content
+  suffix INTEGER NOT NULL DEFAULT 0, -- and after
+  depth INTEGER NOT NULL DEFAULT 0, -- plans to read before this one
+  is_moved INTEGER -- 1 where content says which lines of the base stand where: "from count", "+line"
+) STRICT, WITHOUT ROWID;
+
+-- Prompts and replies, once each.
+CREATE TABLE smithers_texts (
+  hash TEXT PRIMARY KEY, -- SHA-256 of the text
   content TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The latest wait of each node.
+CREATE TABLE smithers_waits (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  kind TEXT NOT NULL, -- approval, human, signal, timer, subflow
+  status TEXT NOT NULL, -- open, finished, skipped, failed, withdrawn
+  since INTEGER NOT NULL,
+  asked INTEGER NOT NULL, -- number of the event that asked
+  times_asked INTEGER NOT NULL,
+  deadline INTEGER, -- when a timer fires, or a wait is over otherwise
+  name TEXT, -- of a signal; of a subflow the id of its run
+  correlation TEXT,
+  digest TEXT, -- of the request
+  request TEXT, -- JSON: what people are shown
+  approved INTEGER,
+  note TEXT,
+  decided_by TEXT,
+  decided_at INTEGER,
+  answers TEXT, -- JSON: given and not checked yet
+  child TEXT, -- JSON: how the child run ended
+  refusals INTEGER, -- answers to this asking that did not match
+  refused TEXT, -- JSON: the issues of the last of them
+  ended_at INTEGER,
+  reason TEXT, -- why it was withdrawn: left-plan, given-up, superseded, reset
+  is_kept INTEGER, -- 1 where it goes on when the run is resumed that it was given up with
+  PRIMARY KEY (run_id, node_id, iteration)
+) STRICT, WITHOUT ROWID;
+-- What waits, for a person's list and for whoever wakes runs: only what is open.
+CREATE INDEX smithers_waits_open ON smithers_waits (kind, since) WHERE status = 'open';
+CREATE INDEX smithers_waits_due ON smithers_waits (deadline) WHERE status = 'open' AND deadline IS NOT NULL;
+
+-- Waits that another wait of the same node has replaced.
+CREATE TABLE smithers_wait_history (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  seq INTEGER NOT NULL, -- of the event that replaced it
+  wait TEXT NOT NULL, -- JSON
+  PRIMARY KEY (run_id, node_id, iteration, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Outputs of steps that were reset after they had finished.
+CREATE TABLE smithers_output_history (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  seq INTEGER NOT NULL, -- of the event that gave it
+  generation INTEGER NOT NULL,
+  output_table TEXT NOT NULL, -- as named in smithers_outputs
+  output TEXT, -- JSON
+  PRIMARY KEY (run_id, node_id, iteration, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE smithers_signals (
+  run_id TEXT NOT NULL,
+  seq INTEGER NOT NULL, -- of the event that received it
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  correlation TEXT,
+  payload TEXT, -- JSON
+  status TEXT NOT NULL, -- kept, taken
+  node_id TEXT, -- that took it
+  iteration INTEGER,
+  refused_by TEXT, -- JSON: the waits that it does not fit, as {"key": "node/iteration", "issues"}
+  PRIMARY KEY (run_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Rows of other nodes that a node has read, by the event that names them. A table with row ids, whose rows fill pages.
+CREATE TABLE smithers_reads (
+  run_id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  reads TEXT NOT NULL, -- JSON: rows of other nodes, as ["0node/iteration"]; the first character is how many the one before has in common with it (0-9 a-z A-Z)
+  PRIMARY KEY (run_id, seq)
+) STRICT;
+
+-- The id of a command is unique in its run: ids are texts that senders choose, and two runs may be sent the same.
 CREATE TABLE smithers_inbox (
   seq INTEGER PRIMARY KEY,
-  id TEXT NOT NULL UNIQUE,
   run_id TEXT NOT NULL,
+  id TEXT NOT NULL,
   at_ms INTEGER NOT NULL,
   command TEXT NOT NULL, -- JSON
-  frame INTEGER -- that took care of it
+  frame INTEGER, -- that took care of it
+  UNIQUE (run_id, id)
 ) STRICT;
 CREATE INDEX smithers_inbox_pending ON smithers_inbox (run_id) WHERE frame IS NULL;
 
@@ -126,6 +257,7 @@ CREATE TABLE smithers_outputs (
   name TEXT NOT NULL, -- of the output, as the workflow says it
   table_name TEXT NOT NULL,
   node_id TEXT, -- the only step that writes it
+  view_name TEXT, -- of the rows that runs of this workflow have in a table that several nodes write
   PRIMARY KEY (workflow, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -135,193 +267,24 @@ CREATE TABLE smithers_tables (
   is_shared INTEGER NOT NULL, -- holds the outputs of several steps
   layout TEXT NOT NULL -- JSON: what its columns hold
 ) STRICT, WITHOUT ROWID;
+
+-- What agents were asked and replied, with the texts.
+CREATE VIEW smithers_turns AS
+  SELECT a.run_id, a.node_id, a.iteration, a.attempt, a.model, a.finish_reason, a.input_tokens, a.output_tokens,
+    (SELECT content FROM smithers_texts WHERE hash = a.prompt_hash) AS prompt,
+    (SELECT content FROM smithers_texts WHERE hash = a.reply_hash) AS reply
+  FROM smithers_attempts a WHERE a.turns IS NOT NULL;
 `
 
-const turnsAndDifferences = `
-ALTER TABLE smithers_attempts ADD COLUMN prompt TEXT; -- what the last agent of the attempt was asked
-ALTER TABLE smithers_attempts ADD COLUMN reply TEXT; -- its last reply
-ALTER TABLE smithers_attempts ADD COLUMN model TEXT;
-ALTER TABLE smithers_attempts ADD COLUMN finish_reason TEXT;
-ALTER TABLE smithers_attempts ADD COLUMN input_tokens INTEGER; -- of all turns
-ALTER TABLE smithers_attempts ADD COLUMN output_tokens INTEGER;
-ALTER TABLE smithers_attempts ADD COLUMN turns TEXT; -- JSON: all turns, where the columns above do not say it all
+/** Layouts that were never released, and are refused. */
+const unreleased = 16
 
-ALTER TABLE smithers_plans ADD COLUMN base TEXT; -- hash of the plan that content is inserted into, otherwise content is the plan
-ALTER TABLE smithers_plans ADD COLUMN prefix INTEGER NOT NULL DEFAULT 0; -- characters of it before content
-ALTER TABLE smithers_plans ADD COLUMN suffix INTEGER NOT NULL DEFAULT 0; -- and after
-ALTER TABLE smithers_plans ADD COLUMN depth INTEGER NOT NULL DEFAULT 0; -- plans to read before this one
-`
+const migrations: ReadonlyArray<string> = [initial]
 
-const waits = `
-CREATE TABLE smithers_waits (
-  run_id TEXT NOT NULL,
-  node_id TEXT NOT NULL,
-  iteration INTEGER NOT NULL,
-  kind TEXT NOT NULL, -- approval, human, signal, timer
-  status TEXT NOT NULL, -- open, finished, skipped, failed
-  since INTEGER NOT NULL,
-  deadline INTEGER, -- when a timer fires, or a wait is over otherwise
-  name TEXT, -- of a signal
-  correlation TEXT,
-  digest TEXT, -- of the request
-  request TEXT, -- JSON: what people are shown
-  approved INTEGER,
-  note TEXT,
-  decided_by TEXT,
-  decided_at INTEGER,
-  answers TEXT, -- JSON: given and not checked yet
-  ended_at INTEGER,
-  PRIMARY KEY (run_id, node_id, iteration)
-) STRICT, WITHOUT ROWID;
--- What waits, for a person's list and for whoever wakes runs: only what is open.
-CREATE INDEX smithers_waits_open ON smithers_waits (kind, since) WHERE status = 'open';
-CREATE INDEX smithers_waits_due ON smithers_waits (deadline) WHERE status = 'open' AND deadline IS NOT NULL;
+/** The layout that this code reads and writes. */
+const supported = unreleased + migrations.length
 
--- Runs that someone works on, and runs that someone should work on.
-CREATE INDEX smithers_runs_owned ON smithers_runs (owner, lease_until) WHERE owner IS NOT NULL;
-CREATE INDEX smithers_runs_free ON smithers_runs (workflow) WHERE owner IS NULL AND status IN ('suspended', 'running');
-
-CREATE TABLE smithers_signals (
-  run_id TEXT NOT NULL,
-  seq INTEGER NOT NULL, -- of the event that received it
-  id TEXT NOT NULL,
-  name TEXT NOT NULL,
-  correlation TEXT,
-  payload TEXT, -- JSON
-  status TEXT NOT NULL, -- kept, taken
-  node_id TEXT, -- that took it
-  iteration INTEGER,
-  PRIMARY KEY (run_id, seq)
-) STRICT, WITHOUT ROWID;
-`
-
-const boundariesAndChildren = `
-ALTER TABLE smithers_runs ADD COLUMN source TEXT; -- where its code is, as its starter said it
-ALTER TABLE smithers_runs ADD COLUMN paused_at INTEGER; -- where someone paused it
-ALTER TABLE smithers_runs ADD COLUMN parent_run_id TEXT; -- the node that started it
-ALTER TABLE smithers_runs ADD COLUMN parent_node_id TEXT;
-ALTER TABLE smithers_runs ADD COLUMN parent_iteration INTEGER;
-ALTER TABLE smithers_runs ADD COLUMN is_attached INTEGER; -- the parent waits for it
-CREATE INDEX smithers_runs_children ON smithers_runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
-
--- kind may be boundary (a saga, a try), and status then also halted, caught, compensated
-ALTER TABLE smithers_nodes ADD COLUMN finished_seq INTEGER; -- number of the event with which a step finished
-ALTER TABLE smithers_nodes ADD COLUMN approved TEXT; -- digest of what was approved, where a step needs that to begin
-ALTER TABLE smithers_nodes ADD COLUMN generation INTEGER NOT NULL DEFAULT 0; -- how often it was begun anew after it had finished
-ALTER TABLE smithers_nodes ADD COLUMN cause TEXT; -- JSON: what a boundary was halted by
-ALTER TABLE smithers_nodes ADD COLUMN is_caught INTEGER; -- the cause ends there
-ALTER TABLE smithers_nodes ADD COLUMN caught TEXT; -- JSON: what it caught, where its catch was then left by another cause
-
--- kind may be subflow, name is then the id of the child run
-ALTER TABLE smithers_waits ADD COLUMN child TEXT; -- JSON: how the child run ended
-`
-
-const readsAndRefusals = `
-ALTER TABLE smithers_nodes ADD COLUMN reads TEXT; -- JSON: rows of other nodes that it has read, as ["node/iteration"]
-ALTER TABLE smithers_signals ADD COLUMN refused_by TEXT; -- JSON: the waits that it does not fit, as {"key": "node/iteration", "issues"}
-`
-
-const commandsPerRun = `
--- The id of a command is unique in its run: ids are texts that senders choose, and two runs may be sent the same.
-CREATE TABLE smithers_commands (
-  seq INTEGER PRIMARY KEY,
-  run_id TEXT NOT NULL,
-  id TEXT NOT NULL,
-  at_ms INTEGER NOT NULL,
-  command TEXT NOT NULL, -- JSON
-  frame INTEGER, -- that took care of it
-  UNIQUE (run_id, id)
-) STRICT;
-INSERT INTO smithers_commands SELECT seq, run_id, id, at_ms, command, frame FROM smithers_inbox;
-DROP TABLE smithers_inbox;
-ALTER TABLE smithers_commands RENAME TO smithers_inbox;
-CREATE INDEX smithers_inbox_pending ON smithers_inbox (run_id) WHERE frame IS NULL;
-`
-
-const exhaustion = `
-ALTER TABLE smithers_nodes ADD COLUMN is_exhausted INTEGER; -- loops: 1 where it made all its passes without its until holding
-`
-
-// status of nodes may be withdrawn and superseded, that of waits withdrawn
-const withdrawals = `
-ALTER TABLE smithers_nodes ADD COLUMN is_last INTEGER; -- 1 for a halted boundary whose finally was given up, too
-ALTER TABLE smithers_waits ADD COLUMN reason TEXT; -- why it was withdrawn: left-plan, given-up, superseded, reset
-ALTER TABLE smithers_waits ADD COLUMN is_kept INTEGER; -- 1 where it goes on when the run is resumed that it was given up with
-ALTER TABLE smithers_waits ADD COLUMN due INTEGER; -- its deadline, of one that is kept
--- What a run that ends still waits for.
-CREATE INDEX smithers_nodes_pending ON smithers_nodes (run_id) WHERE status IN ('waiting', 'retrying');
-`
-
-const mountings = `
-ALTER TABLE smithers_nodes ADD COLUMN mounting TEXT; -- JSON: what the current pass of a loop consists of, where that has changed
-`
-
-const givenInputs = `
-ALTER TABLE smithers_runs ADD COLUMN given TEXT; -- digest of what the caller gave as the input, where that is JSON
-`
-
-const leftovers = `
-ALTER TABLE smithers_nodes ADD COLUMN uncompensated TEXT; -- JSON: what its child run, and those below, could not undo
-`
-
-const supervision = `
-ALTER TABLE smithers_runs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0; -- claims in a row that were not given back, and of which nothing came
-ALTER TABLE smithers_runs ADD COLUMN stuck TEXT; -- JSON {"since", "tries", "again", "error"}: why it could not be resumed
-`
-
-const askings = `
-ALTER TABLE smithers_waits ADD COLUMN asked INTEGER NOT NULL DEFAULT 0; -- number of the event that asked last
-ALTER TABLE smithers_waits ADD COLUMN times_asked INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE smithers_waits ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0; -- answers to this asking that did not match
-ALTER TABLE smithers_waits ADD COLUMN refused TEXT; -- JSON: what was wrong with the last of them
-`
-
-const retries = `
--- Steps that are tried again later, by when.
-CREATE INDEX smithers_nodes_retrying ON smithers_nodes (retry_at) WHERE status = 'retrying';
-`
-
-const views = `
-ALTER TABLE smithers_outputs ADD COLUMN view_name TEXT; -- of the rows that runs of this workflow have in a table that several nodes write
--- With what tells runs that others have started.
-DROP INDEX smithers_runs_created;
-CREATE INDEX smithers_runs_created ON smithers_runs (created_at, run_id, workflow, status, tags, parent_run_id);
-`
-
-const readLists = `
--- What a node has read. In a table of its own, whose rows fill pages: in that of the nodes a list would be put on pages of its own, which it leaves mostly empty.
-CREATE TABLE smithers_reads (
-  run_id TEXT NOT NULL,
-  node_id TEXT NOT NULL,
-  iteration INTEGER NOT NULL,
-  reads TEXT NOT NULL, -- JSON: rows of other nodes, as ["0node/iteration"]; the first character is how many the one before has in common with it (0-9 a-z A-Z)
-  PRIMARY KEY (run_id, node_id, iteration)
-) STRICT;
-ALTER TABLE smithers_nodes DROP COLUMN reads;
-
-ALTER TABLE smithers_plans ADD COLUMN is_moved INTEGER; -- 1 where content says which lines of the base stand where: "from count", "+line"
-`
-
-const migrations: ReadonlyArray<string> = [
-  initial,
-  turnsAndDifferences,
-  waits,
-  boundariesAndChildren,
-  readsAndRefusals,
-  commandsPerRun,
-  exhaustion,
-  withdrawals,
-  mountings,
-  givenInputs,
-  leftovers,
-  supervision,
-  askings,
-  retries,
-  views,
-  readLists,
-]
-
-/** The number of migrations that a database has seen; 0 for one that holds nothing of ours. */
+/** The layout of a database; 0 for one that holds nothing of ours. */
 const reached = (connection: Connection): number => {
   const isOurs = connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'smithers_migrations'")
   if (isOurs.values().length === 0) return 0
@@ -335,7 +298,6 @@ export const check = (
   access: Access,
 ): Either.Either<void, StoreTooNew | StoreTooOld | StoreMissing> => {
   const found = reached(connection)
-  const supported = migrations.length
   if (found > supported) return Either.left(new StoreTooNew({ found, supported }))
   if (found === 0 && access !== "create") {
     const isEmpty = connection.prepare("SELECT 1 FROM sqlite_master LIMIT 1").values().length === 0
@@ -346,13 +308,16 @@ export const check = (
 
 /** Brings a database up to date. `now` is epoch milliseconds. */
 export const run = (connection: Connection, now: number): void => {
-  if (reached(connection) === migrations.length) return
+  if (reached(connection) === supported) return
   connection.transact("full", () => {
     connection.execute("CREATE TABLE IF NOT EXISTS smithers_migrations (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT")
     const note = connection.prepare("INSERT INTO smithers_migrations (id, at_ms) VALUES (?, ?)")
-    for (let id = reached(connection) + 1; id <= migrations.length; id++) {
-      connection.execute(migrations[id - 1] as string)
-      note.run(id, now)
+    const from = Math.max(reached(connection), unreleased)
+    for (const [index, sql] of migrations.entries()) {
+      const layout = unreleased + index + 1
+      if (layout <= from) continue
+      connection.execute(sql)
+      note.run(layout, now)
     }
   })
 }

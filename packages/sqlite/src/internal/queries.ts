@@ -5,9 +5,9 @@
  * the same thread gains nothing by its own connection, `:memory:` cannot have a second one, and loading the client would double
  * the time that listing runs takes from a cold start.
  */
+import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
-import type { RunEvent } from "@smithers/core/RunEvent"
 import * as Shown from "@smithers/core/Shown"
 import * as Status from "@smithers/core/Status"
 import {
@@ -24,14 +24,18 @@ import {
   type Stuck,
   type WaitFilter,
   type WaitSummary,
+  withoutContent,
 } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
+import * as Events from "./events.ts"
 import { readOptional } from "./json.ts"
 import { inList } from "./lists.ts"
 import * as Owner from "./owner.ts"
 import type { Plans } from "./plans.ts"
-import { endOf, errorOfNode, lastEnd, readFailure } from "./states.ts"
+import * as Rows from "./rows.ts"
+import { errorOfNode } from "./states.ts"
+import type { Texts } from "./texts.ts"
 import * as Turns from "./turns.ts"
 
 export interface Queries {
@@ -70,7 +74,7 @@ type SummaryRow = [
   children: number,
 ]
 
-type DetailsRow = [input: Text, output: Text, failure: Text, cancel: Text, toldCancel: Text]
+type DetailsRow = [input: Text, output: Text, ending: Text, failure: Text, cancel: Text, toldCancel: Text]
 
 type FactsRow = [
   runId: string,
@@ -117,11 +121,9 @@ type AttemptRow = [
   iteration: number,
   attempt: number,
   status: AttemptSummary["status"],
-  startedAt: number,
+  startedAt: Time,
   finishedAt: Time,
   error: Text,
-  heartbeat: Text,
-  heartbeatAt: Time,
   ...turns: Turns.Row,
 ]
 
@@ -150,23 +152,11 @@ type WaitRow = [
   refused: Text,
 ]
 
-type EventRow = [
-  seq: number,
-  frame: number,
-  at: number,
-  type: string,
-  nodeId: Text,
-  iteration: number | null,
-  attempt: number | null,
-  payload: Text,
-  error: Text,
-]
-
 /** A cancellation goes on in a run that is paused. */
 const isPaused = "r.paused_at IS NOT NULL AND r.cancel IS NULL"
 
 const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
-  max(r.updated_at, coalesce((SELECT at_ms FROM smithers_frames WHERE run_id = r.run_id ORDER BY frame DESC LIMIT 1), 0)),
+  max(r.updated_at, coalesce((SELECT at_ms FROM smithers_events WHERE run_id = r.run_id ORDER BY seq DESC LIMIT 1), 0)),
   r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached,
   r.stuck, ${isPaused}, (SELECT count(*) FROM smithers_runs c WHERE c.parent_run_id = r.run_id)`
 
@@ -195,18 +185,17 @@ const batch = 200
 const theseRuns = "IN (SELECT value FROM json_each(?1))"
 
 /** The queries of a connection. */
-export const make = ({ prepare }: Connection, plans: Plans): Queries => {
+export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queries => {
   const selectRuns = prepare<SummaryRow>(listing("TRUE"))
   const isOlder = "(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?6)"
   const selectOlderRuns = prepare<SummaryRow>(listing(isOlder))
   const selectTheseRuns = prepare<SummaryRow>(listing(`run_id IN (SELECT value FROM json_each(?7)) AND (?6 IS NULL OR ${isOlder})`))
   const selectRun = prepare<[...SummaryRow, ...DetailsRow]>(
-    `SELECT ${summaryColumns}, r.input, r.output, r.failure, r.cancel,
+    `SELECT ${summaryColumns}, r.input, r.output, r.ending, r.failure, r.cancel,
        (SELECT i.command FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL AND i.command ->> '$._tag' = 'Cancel'
          ORDER BY i.seq LIMIT 1)
      FROM smithers_runs r WHERE r.run_id = ?`,
   )
-  const selectEnd = prepare<[payload: Text]>(lastEnd)
   const selectFacts = prepare<FactsRow>(
     `SELECT r.run_id, r.status, r.owner, r.lease_until, ${isPaused}, EXISTS (
        SELECT 1 FROM smithers_nodes n WHERE n.run_id = r.run_id AND n.status IN ${inList(Status.pendingStatuses)} AND n.status = 'retrying')
@@ -214,7 +203,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
   )
   const selectOpen = prepare<OpenRow>(
     `SELECT run_id, node_id, iteration, kind, since, asked, deadline, digest, name, correlation FROM smithers_waits
-     WHERE run_id ${theseRuns} AND status = 'open' ORDER BY since, run_id, node_id, iteration`,
+     WHERE run_id ${theseRuns} AND status = 'open' ORDER BY since, run_id, asked, node_id, iteration`,
   )
   // What is on its way is little; SQLite by itself may go through all that there ever was.
   const selectPending = prepare<CommandRow>(
@@ -230,17 +219,24 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
        is_exhausted, is_soft
      FROM smithers_nodes WHERE run_id = ? ORDER BY node_id, iteration`,
   )
+  // Those that have ended, and those at work.
   const selectAttempts = prepare<AttemptRow>(
-    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, heartbeat, heartbeat_at,
-       prompt, reply, model, finish_reason, input_tokens, output_tokens, turns
-     FROM smithers_attempts WHERE run_id = ? ORDER BY node_id, iteration, attempt`,
+    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, ${Turns.columns.join(", ")}
+     FROM smithers_attempts WHERE run_id = ?1
+     UNION ALL
+     SELECT node_id, iteration, attempt, status, coalesce(attempted_at, started_at), NULL, NULL, ${Turns.columns.map(() => "NULL").join(", ")}
+     FROM smithers_nodes WHERE run_id = ?1 AND kind = 'step' AND status = 'running'
+     ORDER BY 1, 2, 3`,
+  )
+  const selectBeats = prepare<[nodeId: string, iteration: number, attempt: number, at: number, details: string]>(
+    `SELECT node_id, iteration, attempt, at_ms, details FROM smithers_heartbeats WHERE run_id = ? ORDER BY node_id, iteration, attempt, seq`,
   )
   // A statement for each of the three: one whose parameters say what to leave out would read every wait there ever was.
   // Steps that are tried again later are read from their nodes, which know it.
   const selectWaits = (which: string, whichNodes: string) =>
     prepare<WaitRow>(
-      `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since, w.deadline, w.request, w.digest, w.name,
-         w.correlation, w.approved, w.note, w.decided_by, w.decided_at, w.ended_at, w.asked, w.times_asked, w.refusals, w.refused
+      `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since, iif(w.status = 'withdrawn', NULL, w.deadline), w.request, w.digest, w.name,
+         w.correlation, w.approved, w.note, w.decided_by, w.decided_at, w.ended_at, w.asked, w.times_asked, coalesce(w.refusals, 0), w.refused
        FROM smithers_waits w JOIN smithers_runs r USING (run_id)
        WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
        UNION ALL
@@ -248,7 +244,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
          NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, n.attempt, 0, NULL
        FROM smithers_nodes n JOIN smithers_runs r USING (run_id) LEFT JOIN smithers_attempts a USING (run_id, node_id, iteration, attempt)
        WHERE ${whichNodes} AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(?2) WHERE value = 'retry'))
-       ORDER BY 8, 1, 2, 3 LIMIT ?3`,
+       ORDER BY 8, 1, 19, 2, 3 LIMIT ?3`,
     )
   const ofRuns = (table: string) => `${table}.run_id IN (SELECT value FROM json_each(?1))`
   const selectWaitsOfRuns = selectWaits(`${ofRuns("w")} AND (?4 OR w.status = 'open')`, `${ofRuns("n")} AND n.status = 'retrying'`)
@@ -258,11 +254,8 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     `SELECT plan_hash FROM smithers_frames WHERE run_id = ? AND frame <= ? AND plan_hash IS NOT NULL ORDER BY frame DESC LIMIT 1`,
   )
   const selectExists = prepare("SELECT 1 FROM smithers_runs WHERE run_id = ?")
-  const selectEvents = prepare<EventRow>(
-    `SELECT seq, frame, at_ms, type, node_id, iteration, attempt, payload, CASE type WHEN 'AttemptFailed' THEN (
-       SELECT a.error FROM smithers_attempts a WHERE a.run_id = e.run_id AND a.node_id = e.node_id
-         AND a.iteration = e.iteration AND a.attempt = e.attempt) END
-     FROM smithers_events e WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+  const selectEvents = prepare<Events.Row>(
+    `SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
   )
 
   /** Commands that nobody has taken up, by run. */
@@ -359,7 +352,7 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     inspect: (runId, now) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [input, output, failure, heard, told] = row.slice(summarySize) as [...DetailsRow]
+      const [input, output, ending, failure, heard, told] = row.slice(summarySize) as [...DetailsRow]
       const known = lookup(now)([runId]).get(runId) as Shown.Facts
       const answers = Shown.answers(known.waits, known.commands)
       const answerTo = new Map([...answers].map(([wait, command]) => [nodeKey(wait.nodeId, wait.iteration), command]))
@@ -368,16 +361,19 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
         const node = nodeOf(runId, row)
         return { ...node, status: Shown.nodeStatus(node, isOwned, answerTo.get(nodeKey(node.nodeId, node.iteration))) }
       })
+      const beats = new Map<string, Beat>()
+      for (const [nodeId, iteration, attempt, at, details] of selectBeats.values(runId))
+        beats.set(`${nodeKey(nodeId, iteration)}/${attempt}`, { heartbeatAt: at, heartbeat: JSON.parse(details) as Json })
       const attempts = selectAttempts.values(runId).map((row) => {
-        const attempt = attemptOf(runId, row)
+        const attempt = attemptOf(runId, row, beats, texts)
         return attempt.status === "running" && !isOwned ? { ...attempt, status: "interrupted" as const } : attempt
       })
       return Either.right({
         run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
         input: readOptional(input),
         output: readOptional(output),
-        failure: failure === null ? null : readFailure(failure),
-        ...strayOf(row[3] === "finished" || row[3] === "failed" ? endOf(selectEnd.values(runId)[0]?.[0]) : {}),
+        failure: failure === null ? null : Rows.readFailure(failure),
+        ...strayOf(Rows.readEnding(ending)),
         nodes,
         attempts,
         isTold: known.commands.length > 0,
@@ -386,12 +382,12 @@ export const make = ({ prepare }: Connection, plans: Plans): Queries => {
     },
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) => {
       if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
-      return Either.right(selectEvents.values(runId, afterSeq, limit).map((event) => eventOf(runId, event)))
+      return Either.right(selectEvents.values(runId, afterSeq, limit).map((row) => shown(runId, Events.read(row))))
     },
   }
 }
 
-const strayOf = ({ strayReads }: Pick<RunDetails, "strayReads">) => (strayReads === undefined ? {} : { strayReads })
+const strayOf = ({ strayReads }: ReturnType<typeof Rows.readEnding>) => (strayReads === undefined ? {} : { strayReads })
 
 const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
   const text = heard ?? told
@@ -448,11 +444,14 @@ const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
   return { runId, nodeId, iteration, kind, status, attempt, ...times, table, ...failure, passes, isExhausted }
 }
 
-const attemptOf = (runId: string, row: AttemptRow): AttemptSummary => {
-  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, text, heartbeatAt, ...turns] = row
-  const heartbeat = readOptional(text) ?? null
+/** The details of the last heartbeat of an attempt. */
+type Beat = Pick<AttemptSummary, "heartbeat" | "heartbeatAt">
+
+const attemptOf = (runId: string, row: AttemptRow, beats: ReadonlyMap<string, Beat>, texts: Texts): AttemptSummary => {
+  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, ...turns] = row
+  const { heartbeat = null, heartbeatAt = null } = beats.get(`${nodeKey(nodeId, iteration)}/${attempt}`) ?? {}
   const node = { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error: errorOf(error) }
-  return { ...node, heartbeat, heartbeatAt, turns: Turns.read(turns) }
+  return { ...node, heartbeat, heartbeatAt, turns: Turns.read(turns, texts) }
 }
 
 /** What has come for the open ones of some waits, of any runs. */
@@ -487,17 +486,8 @@ const waitOf = (row: WaitRow, answer: Command | undefined): WaitSummary => {
   return { ...wait, ...Shown.answered(wait, answer) }
 }
 
-const eventOf = (runId: string, [seq, frame, at, type, nodeId, iteration, attempt, payload, error]: EventRow): LoggedEvent => {
-  const { failure, ...fields } = JSON.parse(payload ?? "{}") as { readonly failure?: unknown }
-  const event = {
-    _tag: type,
-    ...(nodeId === null ? {} : { nodeId }),
-    ...(iteration === null ? {} : { iteration }),
-    ...(attempt === null ? {} : { attempt }),
-    ...fields,
-    ...(error === null ? {} : { error: errorOf(error) }),
-    ...(failure === undefined ? {} : { failure: readFailure(JSON.stringify(failure)) }),
-  }
-  // It was an event when it was written.
-  return { runId, seq, frame, at, event: event as unknown as RunEvent }
-}
+const shown = (runId: string, logged: Omit<LoggedEvent, "runId">): LoggedEvent => ({
+  ...logged,
+  runId,
+  event: withoutContent(logged.event),
+})

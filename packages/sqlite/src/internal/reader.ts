@@ -18,6 +18,7 @@ import * as Owner from "./owner.ts"
 import * as Plans from "./plans.ts"
 import * as Queries from "./queries.ts"
 import * as States from "./states.ts"
+import * as Texts from "./texts.ts"
 
 /** How often a file that is read as it stands is looked at for news (ms). */
 const pollMs = 200
@@ -35,7 +36,7 @@ const open = (filename: string) => {
       connection,
       claims: Claims.make(connection, Owner.make()),
       states: States.make(connection, Outputs.make(connection)),
-      queries: Queries.make(connection, Plans.make(connection)),
+      queries: Queries.make(connection, Plans.make(connection), Texts.make(connection)),
       changes: Changes.make(connection, filename),
     }))
   } catch (thrown) {
@@ -123,7 +124,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       deliverOrCreate: refuse("deliverOrCreate"),
       deliverResponse: refuse("deliverResponse"),
       origin: (runId) => read("origin", ({ claims }) => Either.right(claims.origin(runId))),
-      load: (runId) => read("load", ({ states }) => states.load(runId)),
+      load: (runId, at) => read("load", ({ states }) => states.load(runId, at)),
       due: (now, except) => read("due", ({ claims }) => Either.right(claims.due(now, except))),
       cached: (workflow, nodeId, key, notBefore) =>
         read("cached", ({ states }) => Either.right(states.cached(workflow, nodeId, key, notBefore))),

@@ -28,7 +28,3 @@ export const read = (text: string): ReadonlyArray<NodeKey> => {
     return before as NodeKey
   })
 }
-
-/** Those of a row of nodes, in a query. */
-export const column = `(SELECT r.reads FROM smithers_reads r
-  WHERE r.run_id = smithers_nodes.run_id AND r.node_id = smithers_nodes.node_id AND r.iteration = smithers_nodes.iteration)`

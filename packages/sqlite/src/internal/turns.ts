@@ -1,10 +1,12 @@
 /**
  * What was said to agents in an attempt, as columns that can be queried: the whole prompt, the last reply, and the tokens of all turns. Most
- * attempts have one turn, which the columns hold in full but for the agent's name; all turns of the others are kept as JSON beside them.
+ * attempts have one turn, which the columns hold in full but for the agent's name; all turns of the others are kept as JSON beside them. Prompts
+ * and replies are kept once each, and named by their hash.
  */
 import type { AgentTurn } from "@smithers/core/Agent"
+import type { Texts } from "./texts.ts"
 
-/** prompt, reply, model, finish_reason, input_tokens, output_tokens, turns */
+/** prompt_hash, reply_hash, model, finish_reason, input_tokens, output_tokens, turns */
 export type Row = [
   prompt: string | null,
   reply: string | null,
@@ -14,6 +16,11 @@ export type Row = [
   outputTokens: number | null,
   turns: string | null,
 ]
+
+export const columns = ["prompt_hash", "reply_hash", "model", "finish_reason", "input_tokens", "output_tokens", "turns"] as const
+
+/** A turn as it is kept beside the columns: with hashes in place of texts. */
+type Kept = Omit<AgentTurn, "prompt" | "reply"> & { readonly prompt?: string; readonly reply?: string }
 
 const sum = (turns: ReadonlyArray<AgentTurn>, field: "inputTokens" | "outputTokens"): number | null => {
   const counted = turns.flatMap((turn) => turn[field] ?? [])
@@ -32,22 +39,39 @@ const rest = ({
 }: AgentTurn) => turn
 
 /** Turns as columns. */
-export const row = (turns: ReadonlyArray<AgentTurn>): Row => {
+export const row = (turns: ReadonlyArray<AgentTurn>, texts: Texts): Row => {
   const last = turns.at(-1)
-  const kept = turns.length === 1 ? turns.map(rest) : turns
-  const { reply = null, model = null, finishReason = null } = last ?? {}
+  const hashed = (text: string | undefined): string | null => (text === undefined ? null : texts.keep(text))
+  const kept =
+    turns.length === 1
+      ? turns.map(rest)
+      : turns.map((turn) => ({
+          ...turn,
+          prompt: hashed(turn.prompt),
+          ...(turn.reply === undefined ? {} : { reply: hashed(turn.reply) }),
+        }))
+  const { reply, model = null, finishReason = null } = last ?? {}
   // A correction says only what was wrong.
-  const { prompt = null } = turns[0] ?? {}
-  return [prompt, reply, model, finishReason, sum(turns, "inputTokens"), sum(turns, "outputTokens"), JSON.stringify(kept)]
+  const { prompt } = turns[0] ?? {}
+  const tokens = [sum(turns, "inputTokens"), sum(turns, "outputTokens")] as const
+  return [hashed(prompt), hashed(reply), model, finishReason, ...tokens, JSON.stringify(kept)]
 }
 
 /** Columns as turns. */
-export const read = ([prompt, reply, model, finishReason, inputTokens, outputTokens, turns]: Row): ReadonlyArray<AgentTurn> => {
+export const read = (
+  [promptHash, replyHash, model, finishReason, inputTokens, outputTokens, turns]: Row,
+  texts: Texts,
+): ReadonlyArray<AgentTurn> => {
   if (turns === null) return []
-  const kept = JSON.parse(turns) as ReadonlyArray<AgentTurn>
+  const kept = JSON.parse(turns) as ReadonlyArray<Kept>
+  const text = (hash: string | null | undefined): string | null => (hash === null || hash === undefined ? null : texts.read(hash))
   const [only] = kept
-  if (kept.length !== 1 || only === undefined) return kept
-  const columns = { prompt, reply, model, finishReason, inputTokens, outputTokens }
+  if (kept.length !== 1 || only === undefined)
+    return kept.map((turn) => {
+      const [prompt, reply] = [text(turn.prompt), text(turn.reply)]
+      return { ...turn, prompt: prompt ?? "", ...(reply === null ? {} : { reply }) } as AgentTurn
+    })
+  const columns = { prompt: text(promptHash), reply: text(replyHash), model, finishReason, inputTokens, outputTokens }
   const present = Object.entries(columns).filter(([, value]) => value !== null)
   return [{ ...only, ...Object.fromEntries(present) } as AgentTurn]
 }

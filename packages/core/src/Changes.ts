@@ -1,0 +1,289 @@
+/**
+ * The records that a frame changes, each as rich as its row: a store upserts them and folds no events. They are computed in one place,
+ * from a state and the events in it that no frame has committed yet.
+ *
+ * A frame owns every column of the records it carries. Heartbeats are written beside frames and are no part of a record's row.
+ */
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
+import * as Option from "effect/Option"
+import type { AgentTurn } from "./Agent.ts"
+import type { Json } from "./Codec.ts"
+import type { ErrorInfo } from "./Errors.ts"
+import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import type * as Millis from "./Millis.ts"
+import type { RunEvent } from "./RunEvent.ts"
+import * as RunState from "./RunState.ts"
+import type { AttemptStatus } from "./Status.ts"
+
+/** A run, but for what it was created with and for who owns it. Times are epoch milliseconds. */
+export interface RunRecord
+  extends Pick<RunState.RunState, "status" | "output" | "from" | "failure" | "strayReads" | "cancel" | "pausedAt"> {
+  readonly updatedAt: Millis.Millis
+  readonly finishedAt: Millis.Millis | undefined
+}
+
+interface Place {
+  readonly nodeId: NodeId
+  readonly iteration: number
+}
+
+interface Caused extends Place {
+  /** Number of the event that caused it. */
+  readonly seq: number
+}
+
+/** An attempt that has ended. The one at work is in the record of its node. */
+export interface AttemptRecord extends Caused {
+  readonly attempt: number
+  readonly status: Exclude<AttemptStatus, "running">
+  readonly startedAt: Millis.Millis
+  readonly finishedAt: Millis.Millis
+  readonly error?: ErrorInfo | undefined
+  readonly retryAt?: Millis.Millis | undefined
+  /** Of an interruption. */
+  readonly reason?: string | undefined
+  readonly isCached?: boolean | undefined
+  readonly heartbeat?: Json | undefined
+  readonly turns?: ReadonlyArray<AgentTurn> | undefined
+}
+
+/** An output, in its stored form. */
+export interface OutputRecord extends Caused {
+  readonly table: string
+  readonly output: Json | undefined
+}
+
+/** An output whose node was reset. `seq` is that of the event that gave it. */
+export interface ReplacedOutput extends OutputRecord {
+  readonly generation: number
+}
+
+/** The latest wait of a node; of one that was replaced, `seq` is that of the event that asked for another. */
+export interface WaitRecord extends Caused {
+  readonly wait: RunState.Wait
+}
+
+/** Rows of other nodes that a node has read, by an event. */
+export interface ReadsRecord extends Caused {
+  readonly reads: ReadonlyArray<NodeKey>
+}
+
+/** A signal, kept or taken by a node. */
+export interface SignalRecord extends RunState.Signal {
+  readonly takenBy: Place | undefined
+}
+
+/** What a frame changes, with each record as it is after the frame. */
+export interface Changes {
+  readonly run: RunRecord | undefined
+  readonly nodes: ReadonlyArray<RunState.NodeRecord>
+  readonly attempts: ReadonlyArray<AttemptRecord>
+  readonly outputs: ReadonlyArray<OutputRecord>
+  /** Outputs to move out of their tables. */
+  readonly replacedOutputs: ReadonlyArray<ReplacedOutput>
+  readonly waits: ReadonlyArray<WaitRecord>
+  readonly replacedWaits: ReadonlyArray<WaitRecord>
+  readonly reads: ReadonlyArray<ReadsRecord>
+  readonly signals: ReadonlyArray<SignalRecord>
+}
+
+/** The events that were folded into a state since its last commit, oldest first. */
+export const events = (state: RunState.RunState): ReadonlyArray<RunEvent> => entriesOf(state).map(({ event }) => event)
+
+const entriesOf = (state: RunState.RunState): ReadonlyArray<RunState.Uncommitted> => {
+  const entries: Array<RunState.Uncommitted> = []
+  for (let entry = state.uncommitted; entry !== undefined; entry = entry.before.uncommitted) entries.push(entry)
+  return entries.reverse()
+}
+
+const none: ReadonlyArray<never> = []
+
+/** The changes of the events that were folded into a state since its last commit. */
+export const of = (state: RunState.RunState): Changes => {
+  const touched = new Map<NodeKey, { readonly base: RunState.RunState; readonly seq: number }>()
+  const attempts: Array<AttemptRecord> = []
+  const outputs = new Map<NodeKey, OutputRecord>()
+  let replacedOutputs: Array<ReplacedOutput> | undefined
+  let replacedWaits: Array<WaitRecord> | undefined
+  let reads: Array<ReadsRecord> | undefined
+  let signals: Map<number, SignalRecord> | undefined
+  let run: RunRecord | undefined
+  const entries = entriesOf(state)
+  const touch = (key: NodeKey, seq: number): void => {
+    touched.set(key, { base: touched.get(key)?.base ?? entries[0]?.before ?? state, seq })
+  }
+  const note = (signal: RunState.Signal, takenBy: Place | undefined): void => {
+    signals ??= new Map()
+    signals.set(signal.seq, { ...signal, takenBy })
+  }
+  for (const { event, at, before } of entries) {
+    const seq = before.seq + 1
+    if (!("nodeId" in event)) {
+      if (event._tag === "SignalReceived") {
+        const { id, name, correlation, payload } = event
+        note({ seq, id, name, correlation, payload: payload as Json | undefined }, undefined)
+        continue
+      }
+      if (event._tag === "PlanChanged" || event._tag === "RunStarted") continue
+      if (event._tag === "RunResumed") {
+        for (const { refusedBy, ...signal } of before.signals) if (refusedBy !== undefined) note(signal, undefined)
+      }
+      const hasEnded = event._tag === "RunFinished" || event._tag === "RunFailed" || event._tag === "RunCancelled"
+      if (hasEnded) for (const { nodeId, iteration } of RunState.pending(before)) touch(nodeKey(nodeId, iteration), seq)
+      run = { ...runRecord(state, at), finishedAt: hasEnded ? at : undefined }
+      continue
+    }
+    const { nodeId, iteration } = event
+    if (event._tag === "SignalRefused") {
+      for (const signal of before.signals) {
+        if (signal.id !== event.signalId) continue
+        const refusing = { key: nodeKey(nodeId, iteration), issues: event.issues }
+        note({ ...signal, refusedBy: [...(signal.refusedBy ?? []), refusing] }, undefined)
+      }
+      continue
+    }
+    const key = nodeKey(nodeId, iteration)
+    touch(key, seq)
+    if ("reads" in event && event.reads !== undefined) {
+      reads ??= []
+      reads.push({ nodeId, iteration, seq, reads: event.reads as ReadonlyArray<NodeKey> })
+    }
+    switch (event._tag) {
+      case "AttemptSucceeded":
+      case "AttemptFailed":
+      case "AttemptInterrupted": {
+        attempts.push(attemptRecord(event, RunState.step(before, nodeId, iteration), at, seq))
+        if (event._tag === "AttemptSucceeded" && event.table !== undefined)
+          outputs.set(key, { nodeId, iteration, seq, table: event.table, output: event.output as Json | undefined })
+        break
+      }
+      case "WaitEnded": {
+        const { table, output, signalId } = event
+        if (table !== undefined) outputs.set(key, { nodeId, iteration, seq, table, output: output as Json | undefined })
+        if (signalId === undefined) break
+        for (const signal of before.signals) if (signal.id === signalId) note(signal, { nodeId, iteration })
+        break
+      }
+      case "WaitStarted": {
+        const wait = event.isKept === true ? undefined : RunState.step(before, nodeId, iteration)?.wait
+        if (wait === undefined) break
+        replacedWaits ??= []
+        replacedWaits.push({ nodeId, iteration, seq, wait })
+        break
+      }
+      case "NodeReset": {
+        const record = RunState.step(before, nodeId, iteration)
+        if (record?.table === undefined) break
+        const { table, output, generation = 0, order = 0 } = record
+        outputs.delete(key)
+        replacedOutputs ??= []
+        replacedOutputs.push({ nodeId, iteration, seq: order, table, output, generation })
+      }
+    }
+  }
+  const nodes: Array<RunState.NodeRecord> = []
+  let waits: Array<WaitRecord> | undefined
+  for (const [key, { base, seq }] of touched) {
+    const record = Option.getOrUndefined(HashMap.get(state.nodes, key))
+    if (record === undefined) continue
+    nodes.push(record)
+    if (record.kind !== "step" || record.wait === undefined) continue
+    const { nodeId, iteration, wait } = record
+    if (RunState.step(base, nodeId, iteration)?.wait === wait) continue
+    waits ??= []
+    waits.push({ nodeId, iteration, seq, wait })
+  }
+  return {
+    run,
+    nodes,
+    attempts,
+    outputs: outputs.size === 0 ? none : [...outputs.values()],
+    replacedOutputs: replacedOutputs ?? none,
+    waits: waits ?? none,
+    replacedWaits: replacedWaits ?? none,
+    reads: reads ?? none,
+    signals: signals === undefined ? none : [...signals.values()],
+  }
+}
+
+const runRecord = (state: RunState.RunState, updatedAt: Millis.Millis): Omit<RunRecord, "finishedAt"> => {
+  const { status, output, from, failure, strayReads, cancel, pausedAt } = state
+  return { status, output, from, failure, strayReads, cancel, pausedAt, updatedAt }
+}
+
+type AttemptEnd = Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "AttemptFailed" | "AttemptInterrupted" }>
+
+const attemptRecord = (
+  event: AttemptEnd,
+  before: RunState.StepRecord | undefined,
+  at: Millis.Millis,
+  seq: number,
+): AttemptRecord => {
+  const { nodeId, iteration, attempt } = event
+  const startedAt = (before?.attempt === attempt ? before.attemptedAt : undefined) ?? at
+  const place = { nodeId, iteration, seq, attempt, startedAt, finishedAt: at, turns: event.turns }
+  if (event._tag === "AttemptSucceeded") return { ...place, status: "succeeded", isCached: event.isCached }
+  const heartbeat = event.heartbeat as Json | undefined
+  if (event._tag === "AttemptInterrupted") return { ...place, status: "interrupted", reason: event.reason, heartbeat }
+  return { ...place, status: "failed", error: event.error, retryAt: event.retryAt, heartbeat }
+}
+
+/** Changes a state that a store keeps. `seq` is the number of the last event of the frame. */
+export const patch = (before: RunState.RunState, changes: Changes, frame: number, seq: number): RunState.RunState => {
+  let state = before
+  for (const record of changes.nodes) state = putRecord(state, record)
+  const { run } = changes
+  const signals = changes.signals.length === 0 ? state.signals : signalsAfter(state.signals, changes.signals)
+  if (run === undefined) return { ...state, signals, frame, seq }
+  const { updatedAt: _, finishedAt: __, ...standing } = run
+  return { ...state, ...standing, signals, frame, seq }
+}
+
+const putRecord = (state: RunState.RunState, record: RunState.NodeRecord): RunState.RunState => {
+  const next = RunState.put(state, record)
+  if (record.kind !== "loop") return next
+  const total = Option.getOrElse(HashMap.get(next.loopPasses, record.nodeId), () => 0)
+  const passes = record.base + record.passes
+  return passes <= total ? next : { ...next, loopPasses: HashMap.set(next.loopPasses, record.nodeId, passes) }
+}
+
+const signalsAfter = (
+  before: ReadonlyArray<RunState.Signal>,
+  changed: ReadonlyArray<SignalRecord>,
+): ReadonlyArray<RunState.Signal> => {
+  const signals = new Map(before.map((signal) => [signal.seq, signal]))
+  for (const { takenBy, ...signal } of changed) {
+    if (takenBy === undefined) signals.set(signal.seq, signal)
+    else signals.delete(signal.seq)
+  }
+  return [...signals.values()].sort((left, right) => left.seq - right.seq)
+}
+
+/** A state from its records, as a store loads it. */
+export const stateOf = (
+  run: Omit<RunState.RunState, "nodes" | "wrong" | "unfinished" | "loopPasses" | "uncommitted">,
+  records: Iterable<RunState.NodeRecord>,
+): RunState.RunState => {
+  const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, RunState.NodeRecord>())
+  const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
+  const unfinished = HashSet.beginMutation(HashSet.empty<NodeKey>())
+  let wrong = 0
+  for (const record of records) {
+    const key = nodeKey(record.nodeId, record.iteration)
+    HashMap.set(nodes, key, record)
+    if (RunState.isWrong(record)) wrong++
+    if (RunState.isUnfinished(record)) HashSet.add(unfinished, key)
+    if (record.kind !== "loop") continue
+    const total = Option.getOrElse(HashMap.get(loopPasses, record.nodeId), () => 0)
+    if (record.base + record.passes > total) HashMap.set(loopPasses, record.nodeId, record.base + record.passes)
+  }
+  return {
+    ...run,
+    nodes: HashMap.endMutation(nodes),
+    wrong,
+    unfinished: HashSet.endMutation(unfinished),
+    loopPasses: HashMap.endMutation(loopPasses),
+    uncommitted: undefined,
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The state of a run at an earlier time, folded from its log. A store gives the events with their content, and heartbeats, which no event
+ * tells of.
+ */
+import type { Json } from "./Codec.ts"
+import type { Millis } from "./Millis.ts"
+import type { RunEvent } from "./RunEvent.ts"
+import * as RunState from "./RunState.ts"
+
+/** A moment of a run: after a whole frame, or after an event. */
+export type Moment = { readonly frame: number } | { readonly seq: number }
+
+/** Tells whether an event had happened by a moment. */
+export const isUpTo =
+  (moment: Moment) =>
+  ({ frame, seq }: Pick<Entry, "frame" | "seq">): boolean =>
+    "frame" in moment ? frame <= moment.frame : seq <= moment.seq
+
+/** An event with its content, and the frame (committed `at`, epoch ms) that it came with. */
+export interface Entry {
+  readonly seq: number
+  readonly frame: number
+  readonly at: number
+  readonly event: RunEvent
+}
+
+/** The details of a heartbeat, which came before the event of number `seq`. */
+export interface Beat {
+  readonly seq: number
+  readonly nodeId: string
+  readonly iteration: number
+  readonly attempt: number
+  readonly details: Json
+}
+
+/** What a run was created from. */
+type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & { readonly parent?: RunState.Parent | undefined }
+
+/**
+ * Folds events into the state that they led to, as `load` gave it right after the last of them. `beats` are in the order in which they came;
+ * those after the last event are passed over.
+ */
+export const stateAt = (
+  runId: string,
+  { workflow, version, input, parent }: Origin,
+  events: Iterable<Entry>,
+  beats: Iterable<Beat>,
+): RunState.RunState => {
+  let state: RunState.RunState = { ...RunState.empty(runId), workflow, version, input, parent }
+  const later = beats[Symbol.iterator]()
+  let beat = later.next()
+  for (const { event, seq, frame, at } of events) {
+    for (; beat.done !== true && beat.value.seq <= seq; beat = later.next()) state = withBeat(state, beat.value)
+    // It was checked when it was written.
+    state = RunState.committed(RunState.apply(state, event, at as Millis), frame)
+  }
+  return state
+}
+
+const withBeat = (state: RunState.RunState, { nodeId, iteration, attempt, details }: Beat): RunState.RunState => {
+  const record = RunState.step(state, nodeId, iteration)
+  if (record?.status !== "running" || record.attempt !== attempt) return state
+  return RunState.put(state, { ...record, heartbeat: details })
+}

@@ -1,0 +1,418 @@
+/**
+ * Records as rows, and rows as records: the only place that knows which column holds which field. Columns that few records use are one
+ * column of JSON, `detail`.
+ */
+import type { AttemptRecord, RunRecord, SignalRecord } from "@smithers/core/Changes"
+import type { Json } from "@smithers/core/Codec"
+import { type ErrorInfo, RunFailure } from "@smithers/core/Errors"
+import type { NodeKey } from "@smithers/core/Ids"
+import type { Millis } from "@smithers/core/Millis"
+import type * as RunState from "@smithers/core/RunState"
+import * as Schema from "effect/Schema"
+import type { Value } from "./connection.ts"
+import { readOptional, write, writeOptional } from "./json.ts"
+import * as Reads from "./reads.ts"
+
+type Text = string | null
+type Time = Millis | null
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+const encodeFailure = Schema.encodeSync(RunFailure)
+const decodeFailure = Schema.decodeUnknownSync(RunFailure)
+
+/** Writes a failure as JSON: without the error object that only the process that ran the step has. */
+export const writeFailure = (failure: RunFailure): string => {
+  const encoded = encodeFailure(failure)
+  const cause = encoded._tag === "CompensationFailed" ? { ...encoded.cause, cause: undefined } : undefined
+  return JSON.stringify({ ...encoded, cause })
+}
+
+/** Reads what {@link writeFailure} wrote. */
+export const readFailure = (text: string): RunFailure => decodeFailure(JSON.parse(text))
+
+/** Reads JSON of a shape that this module wrote. */
+const read = <A>(text: string): A => JSON.parse(text)
+
+/** The columns of a run that its frames own, in the order of {@link runRow}. */
+export const runColumns = ["status", "updated_at", "finished_at", "output", "ending", "failure", "cancel", "paused_at"] as const
+
+/** The row of a run. */
+export const runRow = (record: RunRecord): ReadonlyArray<Value> => {
+  const { status, updatedAt, finishedAt = null, output, from, strayReads, failure, cancel, pausedAt = null } = record
+  const ending = from === undefined && strayReads === undefined ? null : JSON.stringify({ from, strayReads })
+  const why = failure === undefined ? null : writeFailure(failure)
+  return [
+    status,
+    updatedAt,
+    finishedAt,
+    writeOptional(output),
+    ending,
+    why,
+    cancel === undefined ? null : JSON.stringify(cancel),
+    pausedAt,
+  ]
+}
+
+/** Reads the column `ending` of a run. */
+export const readEnding = (text: Text): Pick<RunState.RunState, "from" | "strayReads"> => {
+  if (text === null) return { from: undefined, strayReads: undefined }
+  const { from, strayReads } = read<Partial<Pick<RunState.RunState, "from" | "strayReads">>>(text)
+  return { from, strayReads }
+}
+
+/** Reads the column `cancel` of a run. */
+export const readCancel = (text: Text): RunState.RunState["cancel"] =>
+  text === null ? undefined : { reason: read<{ readonly reason?: string }>(text).reason }
+
+/** The columns of a node in the order of {@link nodeRow}. */
+export const nodeColumns = [
+  "run_id",
+  "node_id",
+  "iteration",
+  "kind",
+  "status",
+  "attempt",
+  "started_at",
+  "attempted_at",
+  "finished_at",
+  "output_table",
+  "finished_seq",
+  "budget_after",
+  "interruptions",
+  "retry_at",
+  "generation",
+  "is_soft",
+  "base",
+  "passes",
+  "is_exhausted",
+  "reads_seq",
+  "error",
+  "detail",
+] as const
+
+type StepDetail = Pick<RunState.StepRecord, "approved" | "uncompensated" | "beatsAfter"> & { readonly isOwnError?: true }
+type LoopDetail = Pick<RunState.LoopRecord, "mounting">
+type BoundaryDetail = Pick<RunState.BoundaryRecord, "cause" | "isCaught" | "isLast" | "caught">
+
+/** What a node has read, with the row that says so. */
+type Reading = Pick<RunState.StepRecord, "reads" | "readsSeq">
+
+const flag = (is: boolean | undefined): number | null => (is === true ? 1 : null)
+
+const detailOf = (detail: object): Text => {
+  const text = JSON.stringify(detail)
+  return text === "{}" ? null : text
+}
+
+/** Tells whether a step has nothing but what the rows of most steps hold. */
+export const isPlain = (record: RunState.StepRecord): boolean =>
+  record.approved === undefined &&
+  record.generation === undefined &&
+  record.readsSeq === undefined &&
+  record.uncompensated === undefined &&
+  record.beatsAfter === undefined
+
+/** The row of a node. */
+export const nodeRow = (runId: string, record: RunState.NodeRecord): ReadonlyArray<Value> => {
+  const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
+  const key = [runId, nodeId, iteration, kind, status] as const
+  switch (record.kind) {
+    case "step": {
+      const { attempt, attemptedAt = null, table = null, order = null, budgetAfter, interruptions, retryAt = null } = record
+      const { generation = 0, soft, readsSeq = null, error, isOwnError, approved, uncompensated, beatsAfter } = record
+      const again = attemptedAt === startedAt ? null : attemptedAt
+      const counts = [table, order, budgetAfter, interruptions, retryAt, generation, flag(soft)] as const
+      const own = isOwnError === true && error !== undefined ? JSON.stringify(error) : null
+      const detail = detailOf({ approved, uncompensated, beatsAfter } satisfies Partial<Record<keyof StepDetail, unknown>>)
+      return [...key, attempt, startedAt, again, finishedAt, ...counts, null, null, null, readsSeq, own, detail]
+    }
+    case "loop": {
+      const { base, passes, isExhausted, readsSeq = null, mounting } = record
+      const nothing = [null, null, 0, 0, null, 0, null] as const
+      const detail = detailOf({ mounting })
+      return [...key, 0, startedAt, null, finishedAt, ...nothing, base, passes, flag(isExhausted), readsSeq, null, detail]
+    }
+    case "boundary": {
+      const { cause, isCaught, isLast, caught } = record
+      const nothing = [null, null, 0, 0, null, 0, null, null, null, null, null, null] as const
+      return [...key, 0, startedAt, null, finishedAt, ...nothing, detailOf({ cause, isCaught, isLast, caught })]
+    }
+  }
+}
+
+/** What a row of nodes names as read. */
+const readsColumn = `(SELECT r.reads FROM smithers_reads r
+  WHERE r.run_id = smithers_nodes.run_id AND r.seq = smithers_nodes.reads_seq)`
+
+/** The columns of finished steps that {@link readFinished} reads, without those that they do not use. */
+export const finishedColumns = `node_id, iteration, attempt, started_at, attempted_at, finished_at, output_table, finished_seq,
+  budget_after, generation, reads_seq, ${readsColumn}, detail`
+
+export type FinishedRow = [
+  nodeId: string,
+  iteration: number,
+  attempt: number,
+  startedAt: Time,
+  attemptedAt: Time,
+  finishedAt: Time,
+  table: Text,
+  order: number | null,
+  budgetAfter: number,
+  generation: number,
+  readsSeq: number | null,
+  reads: Text,
+  detail: Text,
+]
+
+const none: ReadonlyArray<never> = []
+
+const readingOf = (readsSeq: number | null, reads: Text): Reading =>
+  readsSeq === null || reads === null ? {} : { reads: Reads.read(reads), readsSeq }
+
+/** Reads a finished step. */
+export const readFinished = (row: FinishedRow, { wait, output }: Pick<Beside, "wait" | "output">): RunState.StepRecord => {
+  const [nodeId, iteration, attempt, startedAt, attemptedAt, finishedAt, table, order, budgetAfter, generation, ...rest] = row
+  const [readsSeq, reads, detail] = rest
+  const record: Mutable<RunState.StepRecord> = {
+    kind: "step",
+    status: "finished",
+    nodeId,
+    iteration,
+    attempt,
+    failures: none,
+    budgetAfter,
+    interruptions: 0,
+  }
+  if (startedAt !== null) {
+    record.startedAt = startedAt
+    record.attemptedAt = attemptedAt ?? startedAt
+  }
+  if (finishedAt !== null) record.finishedAt = finishedAt
+  if (order !== null) record.order = order
+  if (table !== null) record.table = table
+  if (generation > 0) record.generation = generation
+  if (output !== undefined) record.output = output
+  if (wait !== undefined) record.wait = wait
+  if (readsSeq !== null) Object.assign(record, readingOf(readsSeq, reads))
+  if (detail !== null) Object.assign(record, read<StepDetail>(detail))
+  return record
+}
+
+/** The columns of a node that {@link readNode} reads; `error` is the expression for its error. */
+export const otherColumns = (error: string): string =>
+  `node_id, iteration, kind, status, attempt, started_at, attempted_at, finished_at, output_table, finished_seq, budget_after,
+   interruptions, retry_at, generation, is_soft, base, passes, is_exhausted, reads_seq, ${readsColumn}, error IS NOT NULL, ${error}, detail`
+
+export type NodeRow = [
+  nodeId: string,
+  iteration: number,
+  kind: RunState.NodeRecord["kind"],
+  status: RunState.NodeRecord["status"],
+  attempt: number,
+  startedAt: Time,
+  attemptedAt: Time,
+  finishedAt: Time,
+  table: Text,
+  order: number | null,
+  budgetAfter: number,
+  interruptions: number,
+  retryAt: Time,
+  generation: number,
+  isSoft: number | null,
+  base: number | null,
+  passes: number | null,
+  isExhausted: number | null,
+  readsSeq: number | null,
+  reads: Text,
+  isOwnError: number,
+  error: Text,
+  detail: Text,
+]
+
+/** What a step's record has beside its own row. */
+export interface Beside {
+  readonly failures: ReadonlyArray<RunState.Failure>
+  readonly wait: RunState.Wait | undefined
+  readonly output: Json | undefined
+}
+
+/** Reads any node. */
+export const readNode = (row: NodeRow, { failures, wait, output }: Beside): RunState.NodeRecord => {
+  const [nodeId, iteration, kind, status, attempt, startedAt, attemptedAt, finishedAt, table, order, ...rest] = row
+  const [budgetAfter, interruptions, retryAt, generation, isSoft, base, passes, isExhausted, readsSeq, reads, ...more] = rest
+  const [isOwnError, error, detail] = more
+  const reading = readingOf(readsSeq, reads)
+  const times = { ...(startedAt === null ? {} : { startedAt }), ...(finishedAt === null ? {} : { finishedAt }) }
+  const details = detail === null ? {} : read<StepDetail & LoopDetail & BoundaryDetail>(detail)
+  const place = { nodeId, iteration, ...times, ...details }
+  if (kind === "boundary") return { kind, ...place, status: status as RunState.BoundaryRecord["status"] }
+  if (kind === "loop") {
+    const counts = { base: base ?? 0, passes: passes ?? 0, ...(isExhausted === 1 ? { isExhausted: true as const } : {}) }
+    return { kind, ...place, ...reading, status: status as RunState.LoopRecord["status"], ...counts }
+  }
+  const began = attemptedAt ?? startedAt
+  const counts = { attempt, failures, budgetAfter, interruptions }
+  return {
+    kind,
+    ...place,
+    ...reading,
+    status: status as RunState.StepRecord["status"],
+    ...counts,
+    ...(began === null ? {} : { attemptedAt: began }),
+    ...(table === null ? {} : { table }),
+    ...(order === null ? {} : { order }),
+    ...(retryAt === null ? {} : { retryAt }),
+    ...(generation === 0 ? {} : { generation }),
+    ...(isSoft === 1 ? { soft: true } : {}),
+    ...(error === null ? {} : { error: read<ErrorInfo>(error) }),
+    ...(isOwnError === 1 ? { isOwnError: true } : {}),
+    ...(wait === undefined ? {} : { wait }),
+    ...(output === undefined ? {} : { output }),
+  }
+}
+
+/** The columns of a wait after those of its node, in the order of {@link waitRow}. */
+export const waitColumns = [
+  "kind",
+  "status",
+  "since",
+  "asked",
+  "times_asked",
+  "deadline",
+  "name",
+  "correlation",
+  "digest",
+  "request",
+  "approved",
+  "note",
+  "decided_by",
+  "decided_at",
+  "answers",
+  "child",
+  "refusals",
+  "refused",
+  "ended_at",
+  "reason",
+  "is_kept",
+] as const
+
+export type WaitRow = [
+  kind: RunState.Wait["kind"],
+  status: RunState.Wait["status"],
+  since: Millis,
+  asked: number,
+  timesAsked: number,
+  deadline: Time,
+  name: Text,
+  correlation: Text,
+  digest: Text,
+  request: Text,
+  approved: number | null,
+  note: Text,
+  decidedBy: Text,
+  decidedAt: Time,
+  answers: Text,
+  child: Text,
+  refusals: number | null,
+  refused: Text,
+  endedAt: Time,
+  reason: Text,
+  isKept: number | null,
+]
+
+/** The row of a wait. */
+export const waitRow = (wait: RunState.Wait): WaitRow => {
+  const { decision, answers, child, refused } = wait
+  return [
+    wait.kind,
+    wait.status,
+    wait.since,
+    wait.asked,
+    wait.timesAsked,
+    wait.deadline ?? null,
+    wait.name ?? null,
+    wait.correlation ?? null,
+    wait.digest ?? null,
+    writeOptional(wait.request),
+    decision === undefined ? null : Number(decision.approved),
+    decision?.note ?? null,
+    decision?.by ?? wait.answeredBy ?? null,
+    decision?.at ?? wait.answeredAt ?? null,
+    answers === undefined ? null : write(answers as unknown as Json),
+    child === undefined ? null : write(child as unknown as Json),
+    wait.refusals ?? null,
+    refused === undefined ? null : JSON.stringify(refused),
+    wait.endedAt ?? null,
+    wait.reason ?? null,
+    flag(wait.isKept),
+  ]
+}
+
+/** Reads a wait. */
+export const readWait = (row: WaitRow): RunState.Wait => {
+  const [kind, status, since, asked, timesAsked, deadline, name, correlation, digest, request, approved, note, by, at, ...rest] =
+    row
+  const [answers, child, refusals, refused, endedAt, reason, isKept] = rest
+  const wait: Mutable<RunState.Wait> = { kind, status, since, asked, timesAsked }
+  if (deadline !== null) wait.deadline = deadline
+  if (name !== null) wait.name = name
+  if (correlation !== null) wait.correlation = correlation
+  if (digest !== null) wait.digest = digest
+  const shown = readOptional(request)
+  if (shown !== undefined) wait.request = shown
+  if (approved === null) {
+    if (by !== null) wait.answeredBy = by
+    if (at !== null) wait.answeredAt = at
+  } else {
+    const said = { ...(note === null ? {} : { note }), ...(by === null ? {} : { by }) }
+    wait.decision = { approved: approved === 1, ...said, at: at ?? since }
+  }
+  if (answers !== null) wait.answers = read<ReadonlyArray<RunState.Answer>>(answers)
+  if (child !== null) wait.child = read<RunState.ChildEnd>(child)
+  if (refusals !== null) wait.refusals = refusals
+  if (refused !== null) wait.refused = read<ReadonlyArray<string>>(refused)
+  if (endedAt !== null) wait.endedAt = endedAt
+  if (reason !== null) wait.reason = reason as NonNullable<RunState.Wait["reason"]>
+  if (isKept === 1) wait.isKept = true
+  return wait
+}
+
+/** The columns of an attempt after those of its key, in the order of {@link attemptRow}, without those of agents. */
+export const attemptColumns = ["status", "started_at", "finished_at", "retry_at", "reason", "is_cached", "error"] as const
+
+/** The row of an attempt. */
+export const attemptRow = (record: AttemptRecord): ReadonlyArray<Value> => {
+  const { status, startedAt, finishedAt, retryAt = null, reason = null, isCached, error } = record
+  return [status, startedAt, finishedAt, retryAt, reason, flag(isCached), error === undefined ? null : JSON.stringify(error)]
+}
+
+/** The columns of a signal after that of its run, in the order of {@link signalRow}. */
+export const signalColumns = [
+  "seq",
+  "id",
+  "name",
+  "correlation",
+  "payload",
+  "status",
+  "node_id",
+  "iteration",
+  "refused_by",
+] as const
+
+/** The row of a signal. */
+export const signalRow = (signal: SignalRecord): ReadonlyArray<Value> => {
+  const { seq, id, name, correlation, payload, refusedBy, takenBy } = signal
+  const kept = [seq, id, name, correlation ?? null, writeOptional(payload), takenBy === undefined ? "kept" : "taken"] as const
+  return [...kept, takenBy?.nodeId ?? null, takenBy?.iteration ?? null, refusedBy === undefined ? null : JSON.stringify(refusedBy)]
+}
+
+/** Reads a signal that is kept. */
+export const readSignal = (
+  row: [seq: number, id: string, name: string, correlation: Text, payload: Text, refusedBy: Text],
+): RunState.Signal => {
+  const [seq, id, name, correlation, payload, refusedBy] = row
+  const signal = { seq, id, name, correlation: correlation ?? undefined, payload: readOptional(payload) }
+  return refusedBy === null
+    ? signal
+    : { ...signal, refusedBy: read<ReadonlyArray<{ readonly key: NodeKey; readonly issues: ReadonlyArray<string> }>>(refusedBy) }
+}

@@ -1,0 +1,25 @@
+/**
+ * Long texts that repeat, such as prompts, kept once each.
+ */
+import type { Connection } from "./connection.ts"
+import { hash } from "./plans.ts"
+
+export interface Texts {
+  /** Keeps a text, unless it is there already, and answers with its hash. */
+  readonly keep: (text: string) => string
+  readonly read: (hash: string) => string
+}
+
+/** The texts of a connection. */
+export const make = ({ prepare }: Connection): Texts => {
+  const insert = prepare("INSERT OR IGNORE INTO smithers_texts (hash, content) VALUES (?, ?)")
+  const select = prepare<[content: string]>("SELECT content FROM smithers_texts WHERE hash = ?")
+  return {
+    keep: (text) => {
+      const key = hash(text)
+      insert.run(key, text)
+      return key
+    },
+    read: (key) => select.values(key)[0]?.[0] ?? "",
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * The simulation of the engine, with crashes and shutdowns, on a database.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import * as Effect from "effect/Effect"
+import * as EngineSimulator from "../core/simulation/EngineSimulator.ts"
+import * as Reference from "../core/simulation/Reference.ts"
+import * as Scenario from "../core/simulation/Scenario.ts"
+
+/** Simulates scenarios, each on a database of its own. */
+const simulate = (seeds: number, options: (scenario: Scenario.Scenario) => EngineSimulator.Options) =>
+  Effect.forEach(
+    Array.from({ length: seeds }, (_, seed) => Scenario.make(seed)),
+    (scenario) =>
+      Effect.gen(function* () {
+        const disk = yield* SqliteStorage.make({ filename: ":memory:" })
+        return { scenario, ...(yield* EngineSimulator.simulate(scenario, 1, { ...options(scenario), disk })) }
+      }).pipe(Effect.scoped),
+  )
+
+describe("a database under the simulation", () => {
+  it.effect(
+    "ends runs as the rules say, and gives each earlier state as it was",
+    () =>
+      Effect.map(
+        simulate(50, () => ({})),
+        (runs) => {
+          for (const { scenario, state, ending } of runs)
+            expect(Reference.differences(Reference.expect(scenario), state, ending)).toEqual([])
+        },
+      ),
+    120_000,
+  )
+
+  it.effect(
+    "gives each earlier state also where nodes were reset, and their outputs replaced",
+    () =>
+      Effect.map(
+        simulate(60, (scenario) => ({ mended: Scenario.mended(scenario), isRetried: true })),
+        (runs) => {
+          const mended = runs.filter(({ ending }) => ending.failures === undefined)
+          expect(mended.length).toBeGreaterThan(10)
+          for (const { scenario, state, ending } of mended)
+            expect(Reference.differences(Reference.expect(Scenario.mended(scenario)), state, ending)).toEqual([])
+        },
+      ),
+    120_000,
+  )
+})

@@ -280,7 +280,7 @@ describe("a database", () => {
   it("of a newer version, or that is none, is left as it is", async () => {
     await place.run("up", "workflow.ts#nap", "--input", "{}")
     const db = new Database(place.file("smithers.db"))
-    db.run("INSERT INTO smithers_migrations (id, at_ms) VALUES (999, 0)")
+    db.run("UPDATE smithers_store SET layout = 999, protocol = 999")
     db.close()
     expect(await refused("ps")).toEqual({ code: 1, tag: "StoreTooNew", message: expect.stringContaining("schema version 999") })
     expect((await refused("up", "workflow.ts#nap", "--input", "{}")).tag).toBe("StoreTooNew")

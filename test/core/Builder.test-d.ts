@@ -583,6 +583,7 @@ export const running = () => {
     | Errors.StoreMissing
     | Errors.StoreTooNew
     | Errors.StoreTooOld
+    | Errors.StoreInUse
     | Errors.StoreRefused
     | Errors.StoreFailed
     | Errors.IncompatibleTable

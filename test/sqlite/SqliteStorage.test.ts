@@ -113,7 +113,7 @@ describe("the file", () => {
       const loose = yield* query(
         filename,
         `SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name <> 'sqlite_schema'
-         AND NOT (strict AND (wr OR name IN ('smithers_reads', 'smithers_inbox', 'smithers_migrations')))`,
+         AND NOT (strict AND (wr OR name IN ('smithers_reads', 'smithers_inbox', 'smithers_migrations', 'smithers_store')))`,
       )
       expect(loose).toEqual([])
     }),
@@ -185,7 +185,7 @@ describe("a file that cannot be used", () => {
     Effect.gen(function* () {
       const filename = yield* newFile
       yield* using({ filename }, () => Effect.void)
-      yield* query(filename, "INSERT INTO smithers_migrations (id, at_ms) VALUES (1000, 0)")
+      yield* query(filename, "UPDATE smithers_store SET layout = 1000, protocol = 1000")
       const before = fs.readFileSync(filename)
       const error = yield* opening(filename)
       expect(error).toBeInstanceOf(StoreTooNew)
@@ -198,7 +198,7 @@ describe("a file that cannot be used", () => {
     Effect.gen(function* () {
       const filename = yield* newFile
       yield* using({ filename }, () => Effect.void)
-      yield* query(filename, "UPDATE smithers_migrations SET id = 1")
+      yield* query(filename, "UPDATE smithers_store SET layout = 1")
       const before = fs.readFileSync(filename)
       const error = yield* opening(filename)
       expect(error).toBeInstanceOf(StoreTooOld)

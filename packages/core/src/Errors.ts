@@ -501,16 +501,36 @@ export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew"
   }
 }
 
-/**
- * The database has an older layout. Until the layout is settled it is not migrated, since what stands in it may mean something else by
- * now. It is left as it is.
- */
+/** The database has an older layout than this version reads. It was left as it is. */
 export class StoreTooOld extends Schema.TaggedError<StoreTooOld>()("StoreTooOld", {
   found: Schema.Number,
   supported: Schema.Number,
+  /** It was opened to be read only; opening it to write migrates it. */
+  canMigrate: Schema.optional(Schema.Boolean),
 }) {
   override get message(): string {
-    return `The database has the older layout ${this.found}, and this version reads layout ${this.supported} only: before 1.0 layouts are not migrated. It was left as it is. Name another database file, or finish its runs with the version that began them.`
+    const what = `The database has the older layout ${this.found}, and this version reads layout ${this.supported}`
+    return this.canMigrate === true
+      ? `${what}. Nothing was changed, since it was only to be read. A command that writes, such as "smithers up", migrates it after copying the file.`
+      : `${what} only: before 1.0 layouts are not migrated. It was left as it is. Name another database file, or finish its runs with the version that began them.`
+  }
+}
+
+/**
+ * The database is to be migrated, and processes of an older version, which could not go on with the new layout, work on its runs. Nothing was changed.
+ */
+export class StoreInUse extends Schema.TaggedError<StoreInUse>()("StoreInUse", {
+  found: Schema.Number,
+  supported: Schema.Number,
+  owners: Schema.Array(Schema.Struct({ owner: Schema.String, runIds: Schema.Array(Schema.String) })),
+}) {
+  override get message(): string {
+    const owners = this.owners.map(({ owner, runIds }) => {
+      const [, host = owner, pid] = /^(.*?):(\d+):/.exec(owner) ?? []
+      const who = pid === undefined ? host : `process ${pid} on ${host}`
+      return `${who} (${runIds.slice(0, 3).join(", ")}${runIds.length > 3 ? `, and ${runIds.length - 3} more` : ""})`
+    })
+    return `The database has layout ${this.found} and is to be migrated to ${this.supported}, but processes of an older version work on its runs: ${owners.join("; ")}. Nothing was changed. Stop them, or wait until they are done, and try again.`
   }
 }
 
@@ -549,6 +569,7 @@ export const StoreError = Schema.Union(
   StoreMissing,
   StoreTooNew,
   StoreTooOld,
+  StoreInUse,
   StoreRefused,
   StoreFailed,
   IncompatibleTable,

@@ -51,7 +51,7 @@ export interface SqliteConfig {
 
 /**
  * Opens a store for as long as the scope. Fails with `StoreReadOnly`, `StoreFull`, `StoreCorrupt`, `StoreTooNew` or `StoreTooOld` where the file
- * cannot be used, with `StoreMissing` where it holds no store and none may be made, with `StoreBusy` when it stays locked, with `InvalidSetting`
+ * cannot be used, with `StoreInUse` where processes of an older version work on it that a migration would shut out, with `StoreMissing` where it holds no store and none may be made, with `StoreBusy` when it stays locked, with `InvalidSetting`
  * where an option is none, and with `StoreFailed` for anything else, such as a missing folder. While it is open, `renew`, `due` and a commit
  * that ends a run fail with `StoreGone` once the file was deleted, moved or replaced.
  */
@@ -77,13 +77,20 @@ const makeWriter = (
       (connection) => Effect.sync(connection.close),
     )
     yield* patiently("open", patience, () =>
-      Either.map(Migrations.check(connection, filename, access), () => {
+      Either.flatMap(Migrations.check(connection, filename, access), () => {
         Connection.configure(connection)
-        Migrations.run(connection, now)
+        return Migrations.run(connection, now)
       }),
     )
     const queue = yield* Effect.acquireRelease(
-      Effect.sync(() => Queue.make(connection, { ...patience, synchronous, users: Users.make(connection) })),
+      Effect.sync(() =>
+        Queue.make(connection, {
+          ...patience,
+          synchronous,
+          users: Users.make(connection),
+          guard: Migrations.makeGuard(connection),
+        }),
+      ),
       (queue) => Effect.sync(queue.close),
     )
     const outputs = Outputs.make(connection)

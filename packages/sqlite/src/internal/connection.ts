@@ -23,6 +23,10 @@ export type Synchronous = "normal" | "full"
 export interface Connection {
   /** The same for all connections to one database: its real path. A database in memory is of one connection. */
   readonly place: string
+  /** The real path of the file; none of a database in memory. */
+  readonly file: string | undefined
+  /** Changes when another connection has committed to the file. */
+  readonly dataVersion: () => number
   /** Prepares a statement for the life of the connection. */
   readonly prepare: <Row extends ReadonlyArray<Value> = never>(sql: string) => Statement<Row>
   /** Runs statements without parameters, once. */
@@ -57,13 +61,18 @@ export type Access = "create" | "write" | "read"
 /** Opens a database file. Nothing is written into it yet. */
 export const open = (filename: string, access: Access = "create"): Connection => {
   if (filename === memory)
-    return connect(new Database(filename), { place: `${memory} ${++made}`, ensureThere: () => {}, isStale: () => false })
+    return connect(new Database(filename), {
+      place: `${memory} ${++made}`,
+      file: undefined,
+      ensureThere: () => {},
+      isStale: () => false,
+    })
   const file = realPath(filename)
   reach(file, access)
   const ensureThere = watch(path.resolve(filename))
-  if (access !== "read") return connect(openToWrite(file), { place: file, ensureThere, isStale: () => false })
+  if (access !== "read") return connect(openToWrite(file), { place: file, file, ensureThere, isStale: () => false })
   const { database, isStale } = openToRead(file)
-  return connect(database, { place: file, ensureThere, isStale })
+  return connect(database, { place: file, file, ensureThere, isStale })
 }
 
 const openToWrite = (file: string): Database => new Database(file, { readwrite: true, create: false })
@@ -113,7 +122,7 @@ const watch = (name: string): (() => void) => {
   }
 }
 
-const connect = (database: Database, state: Pick<Connection, "place" | "ensureThere" | "isStale">): Connection => {
+const connect = (database: Database, state: Pick<Connection, "place" | "file" | "ensureThere" | "isStale">): Connection => {
   database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
   const prepared: Array<{ readonly finalize: () => void }> = []
   const prepare = <Row extends ReadonlyArray<Value> = never>(sql: string): Statement<Row> => {
@@ -134,6 +143,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "ensureTh
     execute(`PRAGMA checkpoint_fullfsync = ${wanted === "full"}`)
     synchronous = wanted
   }
+  const dataVersion = prepare<[version: number]>("PRAGMA data_version")
   const [beginWrite, beginRead, commit] = [prepare("BEGIN IMMEDIATE"), prepare("BEGIN"), prepare("COMMIT")]
   let isClosed = false
   const ensureOpen = (): void => {
@@ -164,6 +174,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "ensureTh
       return within(beginRead, body)
     },
     ensureOpen,
+    dataVersion: () => dataVersion.values()[0]?.[0] ?? 0,
     ...state,
     close: () => {
       isClosed = true

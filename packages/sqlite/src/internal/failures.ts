@@ -14,6 +14,7 @@ import {
   StoreGone,
   StoreReadOnly,
   StoreRefused,
+  StoreTooNew,
   type StoreUser,
 } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
@@ -85,6 +86,17 @@ export const classOf = (raised: unknown): StoreErrorClass | undefined => {
   return classes[code] ?? classes[code.split("_", 2).join("_")] ?? StoreFailed
 }
 
+/** Raised where a newer version has changed what is agreed about the rows. */
+export class Superseded extends Error {
+  readonly found: number
+  readonly supported: number
+  constructor(found: number, supported: number) {
+    super(`the database has layout ${found} by now`)
+    this.found = found
+    this.supported = supported
+  }
+}
+
 /** Raised while one event of a frame was written. */
 export class Blamed extends Error {
   readonly event: number
@@ -122,6 +134,7 @@ export const failure = (
   thrown: unknown,
 ): Effect.Effect<never, StoreError> => {
   const raw = rawOf(thrown)
+  if (raw instanceof Superseded) return new StoreTooNew({ found: raw.found, supported: raw.supported })
   const detail = `${filename}: ${raw instanceof Error ? raw.message : String(raw)}`
   if (thrown instanceof Blamed && isContent(raw)) return new StoreRefused({ operation, detail, event: thrown.event })
   const Class = classOf(raw)

@@ -1,7 +1,7 @@
 /**
- * The tables of the engine, as numbered steps that are only ever added to. They run when a new store is opened, under the write
- * lock of the database: a second process waits for it and then finds the work done. Their number is the layout. Until the layout is
- * settled a database of an older one is refused, since events and statuses in it may mean something else by now.
+ * The tables of the engine, as numbered steps that are only ever added to. They run when a store is opened to be written, under the write
+ * lock of the database: a second process waits for it and then finds the work done. A step is an expansion, beside which processes of the
+ * version before go on, or raises the protocol, which shuts them out: each transaction of theirs reads it.
  *
  * They are run here and not by the `Migrator` of `@effect/sql` because that takes tens of milliseconds to load, which every
  * start of a process would pay, and because its lock fails where this one waits. The number reached is kept in a table of its
@@ -10,11 +10,25 @@
  * Rows that belong together stand together: tables without row ids, ordered by run. Nothing is indexed twice; a step that does
  * nothing costs less than 500 bytes. All times are epoch milliseconds; columns that hold JSON say so.
  */
-import { StoreMissing, StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
+import * as fs from "node:fs"
+import { StoreInUse, StoreMissing, StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
 import * as Either from "effect/Either"
 import type { Access, Connection } from "./connection.ts"
+import { Superseded } from "./failures.ts"
+import * as Owner from "./owner.ts"
 
 const initial = `
+-- The layout of this database, and the protocol of the processes that may write it.
+CREATE TABLE smithers_store (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  layout INTEGER NOT NULL,
+  protocol INTEGER NOT NULL
+) STRICT;
+CREATE TABLE smithers_migrations (
+  id INTEGER PRIMARY KEY, -- the layout that was reached
+  at_ms INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE smithers_runs (
   run_id TEXT PRIMARY KEY,
   workflow TEXT NOT NULL,
@@ -276,48 +290,157 @@ CREATE VIEW smithers_turns AS
   FROM smithers_attempts a WHERE a.turns IS NOT NULL;
 `
 
-/** Layouts that were never released, and are refused. */
-const unreleased = 16
-
-const migrations: ReadonlyArray<string> = [initial]
-
-/** The layout that this code reads and writes. */
-const supported = unreleased + migrations.length
-
-/** The layout of a database; 0 for one that holds nothing of ours. */
-const reached = (connection: Connection): number => {
-  const isOurs = connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'smithers_migrations'")
-  if (isOurs.values().length === 0) return 0
-  return connection.prepare<[number]>("SELECT coalesce(max(id), 0) FROM smithers_migrations").values()[0]?.[0] ?? 0
+/** One step from a layout to the next. Released steps are never changed. */
+export interface Migration {
+  /** The number of the layout that it leads to. */
+  readonly layout: number
+  /**
+   * The number of what is agreed about the rows. A step that only adds to the layout (expand) keeps it: processes of the version before go on
+   * beside it. A step after which they would read or write wrongly (contract) raises it: they are shut out.
+   */
+  readonly protocol: number
+  readonly sql: string
 }
 
-/** Refuses a database of another layout, newer or older, and one that holds nothing of ours, unless it may be made. Writes nothing. */
+/** Released layouts begin here; what was before is refused. */
+export const migrations: ReadonlyArray<Migration> = [{ layout: 17, protocol: 1, sql: initial }]
+
+/** What a database says of itself. */
+interface Found {
+  /** 0 where it holds nothing of ours. */
+  readonly layout: number
+  readonly protocol: number
+}
+
+const hasTable = (connection: Connection, name: string): boolean =>
+  connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").values(name).length > 0
+
+const reached = (connection: Connection): Found => {
+  if (hasTable(connection, "smithers_store")) {
+    const [layout = 0, protocol = 0] =
+      connection.prepare<[number, number]>("SELECT layout, protocol FROM smithers_store").values()[0] ?? []
+    return { layout, protocol }
+  }
+  if (!hasTable(connection, "smithers_migrations")) return { layout: 0, protocol: 0 }
+  // A layout that was never released.
+  return {
+    layout: connection.prepare<[number]>("SELECT coalesce(max(id), 0) FROM smithers_migrations").values()[0]?.[0] ?? 0,
+    protocol: 0,
+  }
+}
+
+const last = (steps: ReadonlyArray<Migration>): Found => steps.at(-1) ?? { layout: 0, protocol: 0 }
+
+/**
+ * Refuses a database that this version cannot use, or, to read it, one that is still to be migrated, and one that holds nothing of ours,
+ * unless it may be made. A newer layout of the same protocol is used as it is. Writes nothing.
+ */
 export const check = (
   connection: Connection,
   filename: string,
   access: Access,
+  steps: ReadonlyArray<Migration> = migrations,
 ): Either.Either<void, StoreTooNew | StoreTooOld | StoreMissing> => {
-  const found = reached(connection)
-  if (found > supported) return Either.left(new StoreTooNew({ found, supported }))
-  if (found === 0 && access !== "create") {
+  const [found, ours] = [reached(connection), last(steps)]
+  const versions = { found: found.layout, supported: ours.layout }
+  if (found.protocol > ours.protocol) return Either.left(new StoreTooNew(versions))
+  if (found.layout === 0) {
+    if (access === "create") return Either.right(undefined)
     const isEmpty = connection.prepare("SELECT 1 FROM sqlite_master LIMIT 1").values().length === 0
     return Either.left(new StoreMissing({ operation: access, detail: filename, isEmpty }))
   }
-  return found > 0 && found < supported ? Either.left(new StoreTooOld({ found, supported })) : Either.right(undefined)
+  const canMigrate = found.layout >= (steps[0]?.layout ?? 0)
+  if (!canMigrate || (access === "read" && found.layout < ours.layout))
+    return Either.left(new StoreTooOld({ ...versions, canMigrate }))
+  return Either.right(undefined)
 }
 
-/** Brings a database up to date. `now` is epoch milliseconds. */
-export const run = (connection: Connection, now: number): void => {
-  if (reached(connection) === supported) return
+/** The owners of runs that work now, each with its runs. */
+const livingOwners = (
+  connection: Connection,
+  now: number,
+): ReadonlyArray<{ readonly owner: string; readonly runIds: ReadonlyArray<string> }> => {
+  const rows = connection
+    .prepare<[runId: string, owner: string, leaseUntil: number | null]>(
+      "SELECT run_id, owner, lease_until FROM smithers_runs WHERE owner IS NOT NULL ORDER BY run_id",
+    )
+    .values()
+  const living = rows.filter(([, owner, leaseUntil]) => Owner.isWorking({ owner, leaseUntil }, now))
+  return [...Map.groupBy(living, ([, owner]) => owner)].map(([owner, of]) => ({ owner, runIds: of.map(([runId]) => runId) }))
+}
+
+/** Copies a database beside itself before it is changed. Answers with the path of the copy. */
+const backUp = (connection: Connection, layout: number): string | undefined => {
+  const { file } = connection
+  if (file === undefined) return undefined
+  for (let count = 1; ; count++) {
+    const copy = `${file}.layout-${layout}${count === 1 ? "" : `-${count}`}.bak`
+    if (fs.existsSync(copy)) continue
+    // Readable for its owner only, as the database is. SQLite takes an empty file.
+    fs.closeSync(fs.openSync(copy, "wx", 0o600))
+    connection.prepare("VACUUM INTO ?").run(copy)
+    return copy
+  }
+}
+
+/**
+ * Brings a database up to date. A database with runs is copied first, to `<file>.layout-<number>.bak`. Where the protocol changes, processes that work on
+ * runs are of an older version: it is refused because of them (`StoreInUse`), and nothing is changed. `now` is epoch milliseconds.
+ */
+export const run = (
+  connection: Connection,
+  now: number,
+  steps: ReadonlyArray<Migration> = migrations,
+): Either.Either<void, StoreInUse> => {
+  const ours = last(steps)
+  for (;;) {
+    const found = reached(connection)
+    if (found.layout >= ours.layout) return Either.right(undefined)
+    const version = connection.dataVersion()
+    const copy = found.layout === 0 ? undefined : backUp(connection, found.layout)
+    const outcome = migrate(connection, now, steps, found, version)
+    if (outcome !== "done" && copy !== undefined) fs.rmSync(copy)
+    if (outcome === "done") return Either.right(undefined)
+    if (outcome !== "changed") return Either.left(outcome)
+  }
+}
+
+/** Takes the steps in one transaction. `changed`: another process has written since the database was copied. */
+const migrate = (
+  connection: Connection,
+  now: number,
+  steps: ReadonlyArray<Migration>,
+  found: Found,
+  version: number,
+): "done" | "changed" | StoreInUse => {
+  const ours = last(steps)
+  let outcome: "done" | "changed" | StoreInUse = "done"
   connection.transact("full", () => {
-    connection.execute("CREATE TABLE IF NOT EXISTS smithers_migrations (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT")
-    const note = connection.prepare("INSERT INTO smithers_migrations (id, at_ms) VALUES (?, ?)")
-    const from = Math.max(reached(connection), unreleased)
-    for (const [index, sql] of migrations.entries()) {
-      const layout = unreleased + index + 1
-      if (layout <= from) continue
+    if (connection.dataVersion() !== version || reached(connection).layout !== found.layout) {
+      outcome = "changed"
+      return
+    }
+    const owners = found.layout > 0 && found.protocol < ours.protocol ? livingOwners(connection, now) : []
+    if (owners.length > 0) {
+      outcome = new StoreInUse({ found: found.layout, supported: ours.layout, owners })
+      return
+    }
+    for (const { layout, protocol, sql } of steps) {
+      if (layout <= found.layout) continue
       connection.execute(sql)
-      note.run(layout, now)
+      connection.prepare("INSERT OR REPLACE INTO smithers_store (id, layout, protocol) VALUES (1, ?, ?)").run(layout, protocol)
+      connection.prepare("INSERT INTO smithers_migrations (id, at_ms) VALUES (?, ?)").run(layout, now)
     }
   })
+  return outcome
+}
+
+/** Throws where a newer version has changed the protocol of the database since it was opened: whatever is written would be wrong. */
+export const makeGuard = (connection: Connection, steps: ReadonlyArray<Migration> = migrations): (() => void) => {
+  const select = connection.prepare<[protocol: number, layout: number]>("SELECT protocol, layout FROM smithers_store")
+  const ours = last(steps)
+  return () => {
+    const [protocol = 0, layout = 0] = select.values()[0] ?? []
+    if (protocol !== ours.protocol) throw new Superseded(layout, ours.layout)
+  }
 }

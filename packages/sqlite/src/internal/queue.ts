@@ -40,6 +40,8 @@ interface Job {
 
 interface Config extends Patience {
   readonly synchronous: Synchronous
+  /** Throws where this process may not write the database any more. Called first in each transaction. */
+  readonly guard: () => void
 }
 
 /** Makes the queue of a connection. */
@@ -54,6 +56,7 @@ export const make = (connection: Connection, config: Config): Queue => {
   const settle = (batch: ReadonlyArray<Job>): ReadonlyArray<Job> => {
     try {
       connection.transact(batch.some((job) => job.synchronous === "full") ? "full" : "normal", () => {
+        config.guard()
         for (const job of batch) job.run()
       })
     } catch (thrown) {

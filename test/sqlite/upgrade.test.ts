@@ -1,0 +1,159 @@
+/**
+ * Databases of other versions, and processes of other versions on one database.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { StoreInUse, StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
+import * as RunState from "@smithers/core/RunState"
+import { Storage } from "@smithers/core/Storage"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { Smithers } from "smithers-orchestrator"
+import * as Connection from "../../packages/sqlite/src/internal/connection.ts"
+import * as Migrations from "../../packages/sqlite/src/internal/migrations.ts"
+import * as History from "../contract/History.ts"
+import { newFile, query, rawConnection, using } from "./Fixture.ts"
+import { workflow } from "./fixtures/layouts.ts"
+
+const { journal, later, leaseMs, started, step } = History
+
+const present = Migrations.migrations.at(-1) ?? { layout: 0, protocol: 0, sql: "" }
+const added = "ALTER TABLE smithers_runs ADD COLUMN note TEXT"
+/** The steps of the version after this one: one that only adds, or one that processes of this version cannot go on with. */
+const expanded = [...Migrations.migrations, { layout: present.layout + 1, protocol: present.protocol, sql: added }]
+const contracted = [...Migrations.migrations, { layout: present.layout + 1, protocol: present.protocol + 1, sql: added }]
+
+/** Migrates a file as another version would. */
+const migrate = (filename: string, steps: ReadonlyArray<Migrations.Migration>, now: number) =>
+  Effect.scoped(
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => Connection.open(filename)),
+        (connection) => Effect.sync(connection.close),
+      ),
+      (connection) => Migrations.run(connection, now, steps),
+    ),
+  )
+
+const copies = (filename: string): ReadonlyArray<string> =>
+  fs.readdirSync(path.dirname(filename)).filter((name) => name.endsWith(".bak"))
+
+describe("a migration", () => {
+  it.scoped("that processes of the version before cannot go on with is refused while they work on runs, and names them", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, () =>
+        Effect.gen(function* () {
+          const run = yield* journal("deploy")
+          yield* run.commit([started])
+          const refused = yield* migrate(filename, contracted, later(0))
+          expect(Either.isLeft(refused) && refused.left).toBeInstanceOf(StoreInUse)
+          const message = Either.isLeft(refused) ? refused.left.message : ""
+          expect(message).toContain(`process ${process.pid} on `)
+          expect(message).toContain("(deploy)")
+          expect(copies(filename)).toEqual([])
+          expect(yield* query(filename, "SELECT layout FROM smithers_store")).toEqual([[present.layout]])
+          // It goes on as if nothing had been.
+          yield* run.commit(step("a", "text", "x").slice(0, 1))
+        }),
+      )
+    }),
+  )
+
+  it.scoped("copies the file first, and shuts out processes of the version before: nothing that they write is kept", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          const run = yield* journal("sleeps")
+          yield* run.commit([started])
+          // The process sleeps through its lease.
+          expect(yield* migrate(filename, contracted, later(leaseMs + 10_000))).toEqual(Either.right(undefined))
+          expect(copies(filename)).toEqual([`smithers.db.layout-${present.layout}.bak`])
+          const copy = `${filename}.layout-${present.layout}.bak`
+          expect(fs.statSync(copy).mode & 0o777).toBe(0o600)
+          expect(yield* query(copy, "SELECT run_id, layout FROM smithers_runs, smithers_store")).toEqual([
+            ["sleeps", present.layout],
+          ])
+          const error = yield* Effect.flip(run.commit([{ _tag: "CancelRequested" }]))
+          expect(error).toEqual(new StoreTooNew({ found: present.layout + 1, supported: present.layout }))
+          const command = { id: "c", runId: "sleeps", at: later(0), command: { _tag: "Cancel" } } as const
+          expect((yield* Effect.flip(storage.deliver(command)))._tag).toBe("StoreTooNew")
+          const claim = { runId: "sleeps", create: undefined, revive: [], leaseMs, now: later(leaseMs * 3) }
+          expect((yield* Effect.flip(storage.open(claim)))._tag).toBe("StoreTooNew")
+          expect(
+            yield* query(filename, "SELECT (SELECT count(*) FROM smithers_events), (SELECT count(*) FROM smithers_inbox)"),
+          ).toEqual([[1, 0]])
+        }),
+      )
+      expect((yield* Effect.flip(using({ filename }, () => Effect.void)))._tag).toBe("StoreTooNew")
+    }),
+  )
+
+  it.scoped("that only adds is made beside them, and they go on, also where they open the database anew", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, () =>
+        Effect.gen(function* () {
+          const run = yield* journal("r")
+          yield* run.commit([started])
+          expect(yield* migrate(filename, expanded, later(0))).toEqual(Either.right(undefined))
+          yield* run.commit([{ _tag: "CancelRequested" }])
+        }),
+      )
+      const state = yield* using({ filename }, (storage) => storage.load("r"))
+      expect(state.seq).toBe(2)
+      expect(yield* using({ filename, access: "read" }, (storage) => storage.load("r"))).toEqual(state)
+      expect(yield* query(filename, "SELECT layout FROM smithers_store")).toEqual([[present.layout + 1]])
+    }),
+  )
+
+  it.scoped("is not made by who only reads, who is told so", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, () => Effect.void)
+      const connection = Connection.open(filename, "read")
+      const checked = Migrations.check(connection, filename, "read", expanded)
+      connection.close()
+      expect(Either.isLeft(checked) && checked.left).toBeInstanceOf(StoreTooOld)
+      expect(Either.isLeft(checked) ? checked.left.message : "").toContain("A command that writes")
+    }),
+  )
+})
+
+describe("a database of each released layout", () => {
+  const folder = path.join(import.meta.dirname, "fixtures")
+  const layouts = fs.readdirSync(folder).filter((name) => /^layout-\d+\.sql$/.test(name))
+
+  it("is among the fixtures", () => {
+    expect(layouts).toEqual(Migrations.migrations.map(({ layout }) => `layout-${layout}.sql`))
+  })
+
+  it.scoped.each(layouts)("is opened, and its runs are shown and go on: %s", (name) =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const database = yield* rawConnection(filename)
+      database.run("PRAGMA journal_mode = WAL")
+      database.exec(fs.readFileSync(path.join(folder, name), "utf8"))
+      yield* Effect.gen(function* () {
+        const storage = yield* Storage
+        const runs = yield* storage.runs({})
+        expect(runs.map(({ runId, status }) => [runId, status]).sort()).toEqual([
+          ["done", "finished"],
+          ["waits", "waiting-approval"],
+        ])
+        const { attempts } = yield* storage.inspect("done")
+        expect(attempts.filter(({ nodeId }) => nodeId === "build").map(({ status }) => status)).toEqual(["failed", "succeeded"])
+        const earlier = yield* storage.load("done", { frame: 2 })
+        expect(RunState.step(earlier, "build", 0)?.status).toBe("retrying")
+        yield* Smithers.approve("waits", "approve", { by: "eve" })
+        const result = yield* workflow.run({ version: "1.0" }, { runId: "waits" })
+        expect(result).toMatchObject({ output: { url: "https://example.org/app-1.0" } })
+        expect(yield* workflow.run({ version: "1.0" }, { runId: "done" })).toMatchObject({
+          output: { url: "https://example.org/app-1.0" },
+        })
+      }).pipe(Effect.provide(Smithers.sqlite({ filename })))
+    }),
+  )
+})

@@ -64,6 +64,8 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(yield* Effect.flip(storage.open({ ...request, runId: "r" }))).toEqual(missing)
         expect(yield* Effect.flip(storage.load("r"))).toEqual(missing)
         expect(yield* Effect.flip(storage.inspect("r"))).toEqual(missing)
+        expect(yield* Effect.flip(storage.run("r"))).toEqual(missing)
+        expect(yield* storage.wait({ runId: "r", nodeId: "a", kind: "approval" })).toBe(undefined)
         expect(yield* Effect.flip(storage.events("r"))).toEqual(missing)
         expect(yield* Effect.flip(storage.deliver(cancel("c", "r")))).toEqual(missing)
       }),
@@ -921,6 +923,51 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
       }),
     )
 
+    holds("one wait is read by its name: the open one, or else the last, as it stands in the list of all", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const ask = (nodeId: string, iteration: number, more: object = {}): RunEvent => ({
+          _tag: "WaitStarted",
+          ...{ nodeId, iteration, kind: "approval", request: { title: nodeId }, digest: "d".repeat(16) },
+          ...more,
+        })
+        const over = (iteration: number) =>
+          ({ _tag: "WaitEnded", nodeId: "a", iteration, how: "decided", status: "finished", output: 1 }) as const
+        const signal = { kind: "signal", name: "paid", request: undefined, digest: undefined }
+        yield* run.commit([started, ask("a", 0), ask("b", 0), ask("s", 0, signal), ask("s2", 0, signal)])
+        const listed = (nodeId: string, iteration: number) =>
+          Effect.map(storage.waits({ runId: "r", all: true }), (all) =>
+            all.find((wait) => wait.nodeId === nodeId && wait.iteration === iteration),
+          )
+        const named = { runId: "r", nodeId: "a", kind: "approval" } as const
+        expect(yield* storage.wait(named)).toEqual(yield* listed("a", 0))
+        yield* run.commit([over(0), ask("a", 1)])
+        expect(yield* storage.wait(named)).toEqual(yield* listed("a", 1))
+        expect(yield* storage.wait({ ...named, iteration: 0 })).toMatchObject({ iteration: 0, status: "finished" })
+        yield* run.commit([over(1)])
+        expect(yield* storage.wait(named)).toMatchObject({ iteration: 1, status: "finished" })
+        const first = (yield* storage.wait({ ...named, iteration: 0 }))?.asked
+        expect(yield* storage.wait({ ...named, asked: first })).toMatchObject({ iteration: 0 })
+        expect(yield* storage.wait({ ...named, asked: 10_000 })).toBe(undefined)
+        expect(yield* storage.wait({ ...named, kind: "human" })).toBe(undefined)
+        expect(yield* storage.wait({ ...named, runId: "none" })).toBe(undefined)
+        // What has come for it, and nobody has taken up, counts as it does in the list; a signal is for one wait.
+        yield* storage.release("r", 1, run.now(), "waiting")
+        yield* storage.deliver({ id: "s", runId: "r", at: start, command: { _tag: "Signal", name: "paid" } })
+        const decide = { _tag: "Decide", nodeId: "b", iteration: 0, approved: true, by: "ann" } as const
+        yield* storage.deliverResponse({ id: "d", runId: "r", at: start, command: decide })
+        for (const [nodeId, kind, isAnswered] of [
+          ["b", "approval", true],
+          ["s", "signal", true],
+          ["s2", "signal", false],
+        ] as const) {
+          const found = yield* storage.wait({ runId: "r", nodeId, kind })
+          expect(found).toMatchObject({ isAnswered })
+          expect(found).toEqual(yield* listed(nodeId, 0))
+        }
+      }),
+    )
+
     holds("a run is shown by its row, its owner's life and what it was told, one by one as in a list", (storage) =>
       Effect.gen(function* () {
         const place = { iteration: 0 } as const
@@ -932,8 +979,9 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         /** Shows a run, and checks that lists and filters show the same. */
         const shown = (runId: string) =>
           Effect.gen(function* () {
-            const { run } = yield* storage.inspect(runId)
+            const { run, isTold, cancel } = yield* storage.inspect(runId)
             expect(yield* storage.runs({ runIds: [runId] })).toEqual([run])
+            expect(yield* storage.run(runId)).toEqual({ run, isTold, cancel })
             for (const status of Status.ShownStatus.literals) {
               const found = (yield* storage.runs({ status: [status] })).filter((one) => one.runId === runId)
               expect(found).toEqual(status === run.status ? [run] : [])

@@ -361,4 +361,24 @@ describe.each(stores)("on %s", (_, layer) => {
       ),
     )
   })
+
+  it.effect("a decision and an answer are given without reading the other waits of the run, or its nodes", () =>
+    on(
+      Effect.gen(function* () {
+        const storage = yield* Storage
+        const w = workflow.build(($) =>
+          $.parallel(
+            $.approval("ok", { request: () => ({ title: "?" }) }),
+            $.approval("other", { request: () => ({ title: "?" }) }),
+          ),
+        )
+        yield* w.run({}, { runId: "r" })
+        const refuse = () => Effect.dieMessage("all of it was read")
+        const narrow = { ...storage, inspect: refuse, load: refuse, waits: refuse, runs: refuse }
+        const decided = Commands.approve("r", "ok", { by: "ann" }).pipe(Effect.provideService(Storage, narrow))
+        expect(yield* decided).toMatchObject({ nodeId: "ok", iteration: 0, by: "ann" })
+        expect(yield* Effect.flip(decided)).toMatchObject({ _tag: "AlreadyDecided", approved: true, by: "ann" })
+      }),
+    ),
+  )
 })

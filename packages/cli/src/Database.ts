@@ -150,7 +150,7 @@ export const wholeRun = (
  */
 export const sourceOf = (storage: StorageShape, runId: string): Effect.Effect<string | undefined, StoreError | RunNotFound> =>
   Effect.gen(function* () {
-    const { run } = yield* storage.inspect(runId)
+    const { run } = yield* storage.run(runId)
     if (run.source !== null) return run.source
     return run.parent === null ? undefined : yield* sourceOf(storage, run.parent.runId)
   })
@@ -158,16 +158,16 @@ export const sourceOf = (storage: StorageShape, runId: string): Effect.Effect<st
 /** A run, the one that started it, and so on. */
 export const lineageOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<string>, StoreError | RunNotFound> =>
   Effect.gen(function* () {
-    const { parent } = (yield* storage.inspect(runId)).run
+    const { parent } = (yield* storage.run(runId)).run
     return parent === null ? [runId] : [runId, ...(yield* lineageOf(storage, parent.runId))]
   })
 
 /** The run that has to be taken up for another to go on: that one or, where a run above it waits for it, the topmost of those. */
 export const topmost = (storage: StorageShape, runId: string): Effect.Effect<string, StoreError | RunNotFound> =>
   Effect.gen(function* () {
-    const { parent } = (yield* storage.inspect(runId)).run
+    const { parent } = (yield* storage.run(runId)).run
     if (parent?.isAttached !== true) return runId
-    const above = (yield* storage.inspect(parent.runId)).run
+    const above = (yield* storage.run(parent.runId)).run
     return above.finishedAt === null ? yield* topmost(storage, parent.runId) : runId
   })
 

@@ -8,7 +8,7 @@ import { closeSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import type { StoreError } from "@smithers/core/Errors"
 import type * as Status from "@smithers/core/Status"
-import type { RunDetails, StorageShape } from "@smithers/core/Storage"
+import type { RunStanding, StorageShape } from "@smithers/core/Storage"
 import type { Outcome, Worker } from "@smithers/core/Supervisor"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
@@ -160,7 +160,7 @@ const outcomeFor = (status: Status.ShownStatus): Outcome | undefined =>
 
 /** How a run was left by its process, or why it was not worked on. */
 const outcomeOf = (
-  { run }: RunDetails,
+  { run }: RunStanding,
   { code, signal, said, killed }: Effect.Effect.Success<ReturnType<typeof resume>>,
   now: number,
 ) => {
@@ -196,7 +196,7 @@ export const make = (storage: StorageShape, file: string, self: ReadonlyArray<st
     const work = Effect.gen(function* () {
       const lineage = yield* lineageOf(storage, runId)
       const result = yield* resume(self, file, runId, (watched) => hold(storage, lineage, watched))
-      return yield* outcomeOf(yield* storage.inspect(runId), result, yield* Clock.currentTimeMillis)
+      return yield* outcomeOf(yield* storage.run(runId), result, yield* Clock.currentTimeMillis)
     }).pipe(
       // Deleted just now.
       Effect.catchTag("RunNotFound", () => gone),

@@ -25,7 +25,7 @@ import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
 import { undoneBy } from "./RunState.ts"
 import * as Status from "./Status.ts"
-import { type Command, type Instruction, type NewRun, type Response, Storage, type WaitSummary } from "./Storage.ts"
+import { askedOf, type Command, type Instruction, type NewRun, type Response, Storage, type WaitSummary } from "./Storage.ts"
 
 /** Who decides, and of what. */
 export interface DecisionOptions {
@@ -344,7 +344,7 @@ const checkTexts = (runId: string, given: { readonly [name: string]: unknown }):
 /** Fails where a wait is over. Of one that is open the store knows whether its time is over when it takes what is said. */
 const checkTime = ({ runId, nodeId, iteration, status, reason, deadline, endedAt }: WaitSummary) =>
   Effect.gen(function* () {
-    const { run, cancel } = yield* (yield* Storage).inspect(runId)
+    const { run, cancel } = yield* (yield* Storage).run(runId)
     // Nothing that is asked now is gone on from; what a cancellation asks on its way out is asked once it is heard.
     if (status === "open" && cancel?.isHeard === false)
       return yield* new NotWaiting({ runId, nodeId, iteration, open: [], reason: "cancelled" })
@@ -371,8 +371,7 @@ const checkHeard = (found: WaitSummary) =>
 const sameWait = ({ runId, nodeId, iteration, kind }: WaitSummary) =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const waits = yield* storage.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
-    return waits.find((one) => one.nodeId === nodeId && one.iteration === iteration)
+    return kind === "retry" ? undefined : yield* storage.wait({ runId, nodeId, kind, iteration })
   })
 
 /** What was shown, as a decision names it. */
@@ -409,18 +408,17 @@ export const nodeNamed = (text: string, nodes: Iterable<{ readonly nodeId: NodeI
 const openWait = (runId: string, name: string, kind: "approval" | "human", { iteration, request }: DecisionOptions) =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const waits = yield* storage.waits({ runId, all: true, limit: Number.MAX_SAFE_INTEGER })
-    const nodeId = nodeNamed(name, waits)
-    const isMeant = (wait: WaitSummary) =>
-      wait.nodeId === nodeId && wait.kind === kind && (iteration === undefined || wait.iteration === iteration)
-    const meant = waits.filter(isMeant)
-    const found = meant.find(({ status }) => status === "open") ?? meant.at(-1)
-    if (found !== undefined && request !== undefined)
-      return meant.find(({ requestId }) => requestId === request) ?? (yield* changed(found, request))
+    const kept = keptId(name)
+    const waitOf = (nodeId: NodeId) => storage.wait({ runId, nodeId, kind, iteration })
+    const found = (yield* waitOf(kept)) ?? (kept === name ? undefined : yield* waitOf(name))
+    if (found !== undefined && request !== undefined && found.requestId !== request) {
+      const named = yield* storage.wait({ runId, nodeId: found.nodeId, kind, iteration, asked: askedOf(request) })
+      return named?.requestId === request ? named : yield* changed(found, request)
+    }
     if (found !== undefined) return found
     // A run that does not exist or has ended says so.
-    const { run } = yield* storage.inspect(runId)
+    const { run } = yield* storage.run(runId)
     if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
     const open = yield* openIn(runId)
-    return yield* new NotWaiting({ runId, nodeId, open, ...(iteration === undefined ? {} : { iteration }) })
+    return yield* new NotWaiting({ runId, nodeId: kept, open, ...(iteration === undefined ? {} : { iteration }) })
   })

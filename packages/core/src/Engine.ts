@@ -310,13 +310,13 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
      */
     const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId }: RunState.Parent) =>
       Effect.gen(function* () {
-        const { status } = (yield* storage.inspect(runId)).run
+        const { status } = (yield* storage.run(runId)).run
         if (!Status.isReopenable(status)) return false
         const isTold = (yield* storage.inbox).some(
           ({ runId: told, command }) => told === parentId && command._tag === "ChildEnded" && command.childRunId === runId,
         )
         if (isTold) return false
-        const { run } = yield* storage.inspect(parentId)
+        const { run } = yield* storage.run(parentId)
         return run.owner !== null && run.epoch === parent.control.epoch
       })
 

@@ -31,6 +31,7 @@ import {
   type Opened,
   type Response,
   type RunDetails,
+  type RunStanding,
   type RunSummary,
   requestIdOf,
   Storage,
@@ -233,6 +234,12 @@ export const make = (): StorageShape => {
       children: children.get(run.runId) ?? 0,
     }))
   }
+
+  const standingOf = (entry: Stored, now: number): RunStanding => ({
+    run: summariesOf([entry.run], now)[0] as RunSummary,
+    isTold: commandsOf(entry.run.runId).length > 0,
+    cancel: cancelOf(entry),
+  })
 
   const forget = (row: string): void => {
     for (const [key, cached] of cache) if (cached.row === row) cache.delete(key)
@@ -454,6 +461,24 @@ export const make = (): StorageShape => {
       }),
     plan: (runId, frame = Number.POSITIVE_INFINITY) =>
       Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
+    run: (runId) => Effect.zipWith(find(runId), Millis.now, standingOf),
+    wait: ({ runId, nodeId, kind, iteration, asked }) =>
+      Effect.sync(() => {
+        const entry = stored.get(runId)
+        if (entry === undefined) return undefined
+        const records = RunState.records(entry.state).filter((record) => record.nodeId === nodeId)
+        const meant = waitsOf(entry, records)
+          .filter(
+            (wait) =>
+              wait.kind === kind && (iteration ?? wait.iteration) === wait.iteration && (asked ?? wait.asked) === wait.asked,
+          )
+          .sort((left, right) => left.since - right.since || left.iteration - right.iteration)
+        const found = meant.find(({ status }) => status === "open") ?? meant.at(-1)
+        if (found === undefined) return undefined
+        const answers = [...answersOf(entry, openWaitsOf(entry))]
+        const answer = answers.find(([wait]) => wait.nodeId === nodeId && wait.iteration === found.iteration)?.[1]
+        return { ...found, ...Shown.answered(found, answer), request: structuredClone(found.request) }
+      }),
     inspect: (runId) =>
       Effect.zipWith(find(runId), Millis.now, (entry, now) => {
         const answers = answersOf(entry, openWaitsOf(entry))
@@ -468,15 +493,13 @@ export const make = (): StorageShape => {
           attempt.status === "running" && !isWorked ? { ...attempt, status: "interrupted" as const } : attempt,
         )
         return {
-          run: summariesOf([entry.run], now)[0] as RunSummary,
+          ...standingOf(entry, now),
           input: structuredClone(entry.created.input),
           output: structuredClone(entry.state.output),
           failure: entry.state.failure ?? null,
           ...(entry.state.strayReads === undefined ? {} : { strayReads: entry.state.strayReads }),
           nodes: nodes.sort(byNode),
           attempts: attempts.sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
-          isTold: commandsOf(runId).length > 0,
-          cancel: cancelOf(entry),
         }
       }),
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>

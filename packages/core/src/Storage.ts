@@ -24,7 +24,7 @@ import {
 } from "./Errors.ts"
 import type { Moment } from "./History.ts"
 import type { Millis } from "./Millis.ts"
-import { RestKind, RunEvent, StrayRead } from "./RunEvent.ts"
+import { RestKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
 import type { Parent, RunState } from "./RunState.ts"
 import * as Status from "./Status.ts"
 
@@ -323,6 +323,9 @@ const shownDigits = 12
 export const requestIdOf = ({ kind, asked, digest }: Pick<WaitSummary, "kind" | "asked" | "digest">): string | null =>
   kind === "approval" || kind === "human" ? `${asked}-${(digest ?? "").slice(0, shownDigits)}` : null
 
+/** The number of the event that a request is named by; -1 where it is no request's name. */
+export const askedOf = (requestId: string): number => Number(/^(\d{1,15})-/.exec(requestId)?.[1] ?? -1)
+
 /** A wait, as far as it matters for whether a command is for it. */
 export type OpenWait = Pick<
   WaitSummary,
@@ -371,6 +374,17 @@ export interface WaitFilter {
   readonly limit?: number
 }
 
+/** Names a wait of a run. */
+export interface WaitName {
+  readonly runId: string
+  readonly nodeId: string
+  readonly kind: WaitKind
+  /** Default: the iteration of the one that is open, or else of the last. */
+  readonly iteration?: number | undefined
+  /** Only the one that this event has asked for last. */
+  readonly asked?: number | undefined
+}
+
 /** An event as logged: inputs and outputs are left out, they stand in tables of their own. */
 export const LoggedEvent = Schema.Struct({
   runId: Schema.String,
@@ -381,9 +395,19 @@ export const LoggedEvent = Schema.Struct({
 })
 export type LoggedEvent = typeof LoggedEvent.Type
 
+/** A run without its nodes: what its own row, its open waits and its inbox say. */
+export const RunStanding = Schema.Struct({
+  run: RunSummary,
+  /** Whether something was told to it that nobody has taken up yet. */
+  isTold: Schema.Boolean,
+  /** That it is to be cancelled and has not ended yet; `isHeard` once whoever works on it has begun with that. */
+  cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isHeard: Schema.Boolean })),
+})
+export type RunStanding = typeof RunStanding.Type
+
 /** Everything about one run. */
 export const RunDetails = Schema.Struct({
-  run: RunSummary,
+  ...RunStanding.fields,
   input: Schema.Unknown,
   output: Schema.Unknown,
   failure: Schema.NullOr(RunFailure),
@@ -391,10 +415,6 @@ export const RunDetails = Schema.Struct({
   strayReads: Schema.optional(Schema.Array(StrayRead)),
   nodes: Schema.Array(NodeSummary),
   attempts: Schema.Array(AttemptSummary),
-  /** Whether something was told to it that nobody has taken up yet. */
-  isTold: Schema.Boolean,
-  /** That it is to be cancelled and has not ended yet; `isHeard` once whoever works on it has begun with that. */
-  cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isHeard: Schema.Boolean })),
 })
 export type RunDetails = typeof RunDetails.Type
 
@@ -523,6 +543,10 @@ export interface StorageShape {
   readonly waits: (filter: WaitFilter) => Effect.Effect<ReadonlyArray<WaitSummary>, StoreError>
   /** The plan of a run as text, one line per node, as of its last frame or of a given one. */
   readonly plan: (runId: string, frame?: number) => Effect.Effect<string, StoreError | RunNotFound>
+  /** Reads one run, as of one moment, without its nodes: its cost does not grow with them. */
+  readonly run: (runId: string) => Effect.Effect<RunStanding, StoreError | RunNotFound>
+  /** Reads the open wait of this name or, where none is open, the last that is over; `undefined` where there is none. Its cost does not grow with the run. */
+  readonly wait: (name: WaitName) => Effect.Effect<WaitSummary | undefined, StoreError>
   /** Everything about one run, as of one moment: its input and output in their encoded form, its nodes and their attempts. */
   readonly inspect: (runId: string) => Effect.Effect<RunDetails, StoreError | RunNotFound>
   /** Events after `afterSeq`, oldest first, at most `limit`. */

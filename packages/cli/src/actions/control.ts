@@ -5,7 +5,7 @@ import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { RunEnded } from "@smithers/core/Errors"
 import * as Status from "@smithers/core/Status"
-import { type RunDetails, type RunSummary, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
+import { type RunStanding, type RunSummary, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -55,7 +55,7 @@ const reasonOf = (reason: string | undefined) => (reason === undefined ? {} : { 
 const lookAgain = "1 second"
 
 /** Whether a run that nobody works on has something to do now: it was told something, it was stopped, or a time of it has come. */
-const canGoOn = ({ run, isTold }: RunDetails, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
+const canGoOn = ({ run, isTold }: RunStanding, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
   isTold ||
   run.status === "suspended" ||
   run.status === "orphaned" ||
@@ -70,7 +70,7 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
     const { self } = yield* Host
     const worker = ProcessWorker.make(storage, file, self)
     for (let version = -1; ; ) {
-      const details = yield* storage.inspect(runId)
+      const details = yield* storage.run(runId)
       const { run } = details
       if (Status.isEnded(run.status)) return run.status
       const now = yield* Clock.currentTimeMillis
@@ -100,7 +100,7 @@ export const cancel = (given: Given & { readonly reason: string | undefined; rea
         // It came to its end before it heard of it.
         if (status !== "cancelled") return yield* new RunEnded({ runId, status })
       }
-      const { run } = yield* storage.inspect(runId)
+      const { run } = yield* storage.run(runId)
       const did = run.status === "cancelled" ? `Run ${runId} is cancelled` : `Asked run ${runId} to end as cancelled`
       return yield* told(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: given.db, did })
     }),
@@ -167,7 +167,7 @@ export const down = (given: {
           if (!isCancelled) continue
           yield* endIdle(storage, runId)
           runs.push(runId)
-          const { run } = yield* storage.inspect(runId)
+          const { run } = yield* storage.run(runId)
           if (run.finishedAt === null && !Owners.isAlive(run, yield* Clock.currentTimeMillis)) pending.push(runId)
         }
         before = page.at(-1)?.runId

@@ -93,7 +93,7 @@ const requestOf = (
 /** Why there is nothing to decide in a run, where no node was named. */
 const nothingAsked = ({ runId, storage }: FoundRun) =>
   Effect.gen(function* () {
-    const { run } = yield* storage.inspect(runId)
+    const { run } = yield* storage.run(runId)
     if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
     const open = yield* storage.waits({ runId })
     return yield* new NotWaiting({ runId, open: open.map((wait) => `${wait.kind} "${wait.nodeId}"`) })

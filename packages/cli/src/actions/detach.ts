@@ -35,7 +35,7 @@ const patienceMs = 15_000
 const claims = (file: string, runId: string): Effect.Effect<number> =>
   Effect.suspend(() => {
     if (!existsSync(file)) return Effect.succeed(0)
-    const asked = Effect.flatMap(open(file, "read"), (storage) => storage.inspect(runId))
+    const asked = Effect.flatMap(open(file, "read"), (storage) => storage.run(runId))
     return Effect.scoped(Effect.map(asked, ({ run }) => run.epoch)).pipe(Effect.catchAll(() => Effect.succeed(0)))
   })
 

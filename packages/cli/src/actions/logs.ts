@@ -73,7 +73,7 @@ const print = (given: Given, command: string, text: (event: LoggedEvent, created
       }
       // A run that has ended and is not taken up again has nothing more to say.
       let isOver = false
-      const look = Effect.map(storage.inspect(runId), ({ run }) => run.finishedAt !== null && run.owner === null)
+      const look = Effect.map(storage.run(runId), ({ run }) => run.finishedAt !== null && run.owner === null)
       isOver = yield* look
       yield* Follow.follow(
         storage,

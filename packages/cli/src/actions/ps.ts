@@ -152,7 +152,7 @@ export const ps = (given: Given) =>
       const database = yield* connect(given.db, "read")
       const find = (run: string | undefined) => (run === undefined ? Effect.succeed(undefined) : findRun(database, run))
       const before = yield* find(given.before)
-      const isBeforeChild = before !== undefined && (yield* database.storage.inspect(before)).run.parent !== null
+      const isBeforeChild = before !== undefined && (yield* database.storage.run(before)).run.parent !== null
       const named: Named = { before, isBeforeChild, parent: yield* find(given.parent) }
       const first = yield* list(database, given, named)
       if (!given.watch) return first

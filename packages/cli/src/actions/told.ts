@@ -31,7 +31,7 @@ export const told = (
 ) =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
-    const { run } = yield* storage.inspect(runId)
+    const { run } = yield* storage.run(runId)
     // One that has ended meanwhile has heard it.
     const isHeard = Owners.isAlive(run, now) || run.finishedAt !== null
     const isCancelled = command === "cancel"

@@ -159,7 +159,7 @@ const resumed = (
         const runId = intent.isWhole ? asked : yield* wholeRun({ file, storage }, asked)
         const details = yield* Effect.catchTag(storage.inspect(runId), "RunNotFound", () => new NoSuchRun({ runId, db: file }))
         const { parent } = details.run
-        const above = parent?.isAttached === true ? (yield* storage.inspect(parent.runId)).run : undefined
+        const above = parent?.isAttached === true ? (yield* storage.run(parent.runId)).run : undefined
         const isOver = details.run.status === "finished" || details.run.status === "cancelled"
         const ended = isOver ? ofState(yield* storage.load(runId)) : undefined
         return { details, above, source: yield* sourceOf(storage, runId), ended }

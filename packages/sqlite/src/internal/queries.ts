@@ -19,10 +19,12 @@ import {
   type OpenWait,
   type RunDetails,
   type RunFilter,
+  type RunStanding,
   type RunSummary,
   requestIdOf,
   type Stuck,
   type WaitFilter,
+  type WaitName,
   type WaitSummary,
   withoutContent,
 } from "@smithers/core/Storage"
@@ -42,6 +44,8 @@ export interface Queries {
   readonly runs: (filter: RunFilter, now: number) => ReadonlyArray<RunSummary>
   readonly waits: (filter: WaitFilter) => ReadonlyArray<WaitSummary>
   readonly plan: (runId: string, frame: number | undefined) => Either.Either<string, RunNotFound>
+  readonly run: (runId: string, now: number) => Either.Either<RunStanding, RunNotFound>
+  readonly wait: (name: WaitName) => WaitSummary | undefined
   readonly inspect: (runId: string, now: number) => Either.Either<RunDetails, RunNotFound>
   readonly events: (
     runId: string,
@@ -233,10 +237,17 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   )
   // A statement for each of the three: one whose parameters say what to leave out would read every wait there ever was.
   // Steps that are tried again later are read from their nodes, which know it.
+  const waitColumns = `w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since,
+    iif(w.status = 'withdrawn', NULL, w.deadline), w.request, w.digest, w.name, w.correlation, w.approved, w.note, w.decided_by, w.decided_at,
+    w.ended_at, w.asked, w.times_asked, coalesce(w.refusals, 0), w.refused`
+  const selectWait = prepare<WaitRow>(
+    `SELECT ${waitColumns} FROM smithers_waits w JOIN smithers_runs r USING (run_id)
+     WHERE w.run_id = ?1 AND w.node_id = ?2 AND w.kind = ?3 AND (?4 IS NULL OR w.iteration = ?4) AND (?5 IS NULL OR w.asked = ?5)
+     ORDER BY w.status = 'open' DESC, CASE w.status WHEN 'open' THEN -w.since ELSE w.since END DESC, w.iteration DESC LIMIT 1`,
+  )
   const selectWaits = (which: string, whichNodes: string) =>
     prepare<WaitRow>(
-      `SELECT w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since, iif(w.status = 'withdrawn', NULL, w.deadline), w.request, w.digest, w.name,
-         w.correlation, w.approved, w.note, w.decided_by, w.decided_at, w.ended_at, w.asked, w.times_asked, coalesce(w.refusals, 0), w.refused
+      `SELECT ${waitColumns}
        FROM smithers_waits w JOIN smithers_runs r USING (run_id)
        WHERE ${which} AND (?2 IS NULL OR w.kind IN (SELECT value FROM json_each(?2)))
        UNION ALL
@@ -305,6 +316,15 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     return rows.map((row) => summaryOf(row, statuses.get(row[0]) as Status.ShownStatus))
   }
 
+  const standingOf = (row: readonly [...SummaryRow, ...DetailsRow], commands: ReadonlyArray<Command>, now: number): RunStanding => {
+    const [, , , , heard, told] = row.slice(summarySize) as [...DetailsRow]
+    return {
+      run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
+      isTold: commands.length > 0,
+      cancel: row[7] === null ? cancelOf(heard, told) : null,
+    }
+  }
+
   return {
     runs: ({ status, workflow = null, tag = null, isChild, parent = null, runIds, before, limit = 100 }, now) => {
       const wanted = status === undefined ? null : JSON.stringify(status)
@@ -349,10 +369,25 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const found = selectPlan.values(runId, frame)[0]
       return Either.right(found === undefined ? "" : plans.read(found[0]))
     },
+    run: (runId, now) => {
+      const row = selectRun.values(runId)[0]
+      if (row === undefined) return Either.left(new RunNotFound({ runId }))
+      return Either.right(standingOf(row, lookup(now)([runId]).get(runId)?.commands ?? [], now))
+    },
+    wait: ({ runId, nodeId, kind, iteration = null, asked = null }) => {
+      const row = selectWait.values(runId, nodeId, kind, iteration, asked)[0]
+      if (row === undefined) return undefined
+      const these = JSON.stringify([runId])
+      const commands = pendingOf(selectPending.values(these)).get(runId) ?? []
+      // A signal is for one wait, the first of those that are open.
+      const open = commands.length === 0 ? [] : selectOpen.values(these).map(openOf)
+      const found = [...Shown.answers(open, commands)].find(([wait]) => wait.nodeId === row[1] && wait.iteration === row[2])
+      return waitOf(row, found?.[1])
+    },
     inspect: (runId, now) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [input, output, ending, failure, heard, told] = row.slice(summarySize) as [...DetailsRow]
+      const [input, output, ending, failure] = row.slice(summarySize) as [...DetailsRow]
       const known = lookup(now)([runId]).get(runId) as Shown.Facts
       const answers = Shown.answers(known.waits, known.commands)
       const answerTo = new Map([...answers].map(([wait, command]) => [nodeKey(wait.nodeId, wait.iteration), command]))
@@ -369,15 +404,13 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
         return attempt.status === "running" && !isOwned ? { ...attempt, status: "interrupted" as const } : attempt
       })
       return Either.right({
-        run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
+        ...standingOf(row, known.commands, now),
         input: readOptional(input),
         output: readOptional(output),
         failure: failure === null ? null : Rows.readFailure(failure),
         ...strayOf(Rows.readEnding(ending)),
         nodes,
         attempts,
-        isTold: known.commands.length > 0,
-        cancel: row[7] === null ? cancelOf(heard, told) : null,
       })
     },
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) => {

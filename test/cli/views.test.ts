@@ -4,7 +4,7 @@ import { frame } from "@smithers/cli/LiveView"
 import * as PlanTree from "@smithers/cli/PlanTree"
 import * as Progress from "@smithers/cli/Progress"
 import type { ScreenShape } from "@smithers/cli/Screen"
-import { excerpt, neutralise, parseSpan, shorten, span, table, truncate } from "@smithers/cli/Text"
+import { excerpt, neutralise, shorten, span, table, truncate } from "@smithers/cli/Text"
 import { withRuntime } from "@smithers/cli/WorkflowFile"
 import * as Millis from "@smithers/core/Millis"
 import * as PlanText from "@smithers/core/PlanText"
@@ -156,16 +156,8 @@ describe("text", () => {
     expect(excerpt("short", "x")).toBe("short")
   })
 
-  it("tells times in the units that matter, and reads them", () => {
+  it("tells times in the units that matter", () => {
     expect([900, 61_000, 3_600_000, 90_061_000].map(span)).toEqual(["0.9s", "1m 1s", "1h", "1d 1h"])
-    expect(["500ms", "5", "1.5m", "2 h", "30d", "soon"].map(parseSpan)).toEqual([
-      500,
-      5000,
-      90_000,
-      7_200_000,
-      2_592_000_000,
-      undefined,
-    ])
   })
 })
 

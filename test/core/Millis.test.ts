@@ -16,6 +16,7 @@ describe("a span", () => {
     ["2m", 120_000],
     ["1h", 3_600_000],
     ["1d", 86_400_000],
+    ["2w", 1_209_600_000],
     ["2 minutes", 120_000],
     ["1 second", 1000],
     [250, 250],
@@ -57,7 +58,7 @@ describe("a span", () => {
     ["2", `"2" ${none}`],
     ["soon", `"soon" ${none}`],
     ["1 parsec", `"1 parsec" ${none}`],
-    ["1w", `"1w" ${none}`],
+    ["1y", `"1y" ${none}`],
     ["-5ms", `"-5ms" ${none}`],
     ["-5 millis", `"-5 millis" ${none}`],
     ["1e3s", `"1e3s" ${none}`],
@@ -86,6 +87,26 @@ describe("a span", () => {
   ])("cannot be written %s", (written, problem) => {
     expect(problemOf(Millis.span(written))).toBe(problem)
   })
+
+  it.each<[typed: string, ms: number]>([
+    ["500ms", 500],
+    ["5", 5000],
+    [" 0.5 ", 500],
+    ["1.5m", 90_000],
+    ["2 h", 7_200_000],
+    ["30d", 2_592_000_000],
+    ["8w", 4_838_400_000],
+    ["2 minutes", 120_000],
+  ])("that was typed may be %s, where a plain number counts in a unit that is given", (typed, ms) => {
+    expect(Millis.typedSpan(typed, "s")).toStrictEqual(Either.right(ms))
+  })
+
+  it.each(["", "soon", "-5", "-5s", "5 x", "1e3", "Infinity", "9".repeat(30), "constructor", "5 constructor"])(
+    "that was typed is not %j",
+    (typed) => {
+      expect(Millis.typedSpan(typed, "s")).toMatchObject(Either.left({ given: JSON.stringify(typed) }))
+    },
+  )
 
   it("that must be positive is not 0", () => {
     expect(problemOf(Millis.positiveSpan(0))).toBe("0 is not longer than 0")

@@ -148,21 +148,6 @@ export const span = (ms: number): string => {
   return shown.filter((part, index) => index === 0 || !part.startsWith("0")).join(" ")
 }
 
-const durationUnits: { readonly [unit: string]: number } = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-}
-
-/** Reads `500ms`, `30s`, `5m`, `2h`, `7d` or `1w`, or a plain number of seconds, as milliseconds; `undefined` where it is none. */
-export const parseSpan = (text: string): number | undefined => {
-  const [, count, unit = "s"] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?$/.exec(text.trim()) ?? []
-  return count === undefined ? undefined : Number(count) * (durationUnits[unit] as number)
-}
-
 /** `1 step`, `2 steps`. */
 export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
 

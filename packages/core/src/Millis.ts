@@ -35,10 +35,14 @@ export const make = (value: number): Millis => {
   return value as Millis
 }
 
-/** A duration as people write it: `"500ms"`, `"30s"`, `"2m"`, `"1h"`, `"1d"`, or any Effect `DurationInput`. */
-export type DurationLike = Duration.DurationInput | `${number}${"ms" | "s" | "m" | "h" | "d"}`
+const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
 
-const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+type Unit = keyof typeof units
+
+const isUnit = (text: string | undefined): text is Unit => text !== undefined && Object.hasOwn(units, text)
+
+/** A duration as people write it: `"500ms"`, `"30s"`, `"2m"`, `"1h"`, `"1d"`, `"1w"`, or any Effect `DurationInput`. A number is milliseconds. */
+export type DurationLike = Duration.DurationInput | `${number}${Unit}`
 
 /** A value as an error shows it. */
 export const show = (value: unknown): string => {
@@ -66,15 +70,23 @@ export interface NoSpan {
 
 /** Reads a duration, 0 included. */
 export const span = (input: unknown): Either.Either<Millis, NoSpan> => {
-  const short = typeof input === "string" ? /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(input) : null
-  const ms =
-    short === null
-      ? Option.match(Duration.decodeUnknown(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
-      : Number(short[1]) * units[short[2] as keyof typeof units]
+  const [, count, unit] = (typeof input === "string" ? /^(\d+(?:\.\d+)?)\s*(\w+)$/.exec(input) : null) ?? []
+  const ms = isUnit(unit)
+    ? Number(count) * units[unit]
+    : Option.match(Duration.decodeUnknown(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
   if (!Number.isFinite(ms) || isNegative(input)) return Either.left({ given: show(input), problem: "is not a duration" })
   return ms <= longest
     ? Either.right(roundUp(ms) as Millis)
     : Either.left({ given: show(input), problem: "is longer than 8.64e15 ms" })
+}
+
+/** Reads a duration that was typed, as on a command line: like {@link span}, and a plain number counts in `unit`. */
+export const typedSpan = (text: string, unit: Unit): Either.Either<Millis, NoSpan> => {
+  const typed = text.trim()
+  return Either.mapLeft(span(/^\d+(?:\.\d+)?$/.test(typed) ? `${typed}${unit}` : typed), ({ problem }) => ({
+    given: show(text),
+    problem,
+  }))
 }
 
 /** Reads a duration longer than 0. */

@@ -1,14 +1,16 @@
 /**
  * Looking after the database.
  */
+import * as Millis from "@smithers/core/Millis"
 import * as Maintenance from "@smithers/sqlite/Maintenance"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { locate, open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
-import { parseSpan, plural } from "../Text.ts"
+import { plural } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -55,14 +57,11 @@ const shownIds = 10
 /** Deletes old runs. */
 export const prune = (given: Given & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
   Effect.gen(function* () {
-    const ago = given.olderThan === undefined ? undefined : parseSpan(given.olderThan)
-    if (ago === undefined) {
-      const problem =
-        given.olderThan === undefined
-          ? "Say how old: --older-than 30d"
-          : `--older-than is a time such as 12h or 30d, not "${given.olderThan}"`
-      return yield* new InvalidUsage({ problem, command: "db prune" })
-    }
+    const invalid = (problem: string) => new InvalidUsage({ problem, command: "db prune" })
+    if (given.olderThan === undefined) return yield* invalid("Say how old: --older-than 30d")
+    const ago = yield* Either.mapLeft(Millis.typedSpan(given.olderThan, "s"), () =>
+      invalid(`--older-than is a time such as 12h or 30d, not "${given.olderThan}"`),
+    )
     const db = yield* current(given, given.dryRun ? "read" : "write")
     const before = (yield* Clock.currentTimeMillis) - ago
     const { pruned, kept } = yield* Maintenance.prune(db, before, given.dryRun)

@@ -1,9 +1,11 @@
 /**
  * What happened in a run.
  */
+import * as Millis from "@smithers/core/Millis"
 import type { LoggedEvent } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import { connectRun } from "../Database.ts"
@@ -13,7 +15,7 @@ import * as Follow from "../Follow.ts"
 import { Event } from "../Output.ts"
 import { line } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
-import { json, parseSpan } from "../Text.ts"
+import { json } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -35,14 +37,14 @@ const sinceOf = (since: string | undefined, command: string) =>
   Effect.gen(function* () {
     if (since === undefined) return { afterSeq: 0, from: 0 }
     if (/^\d+$/.test(since)) return { afterSeq: Number(since), from: 0 }
-    const ago = parseSpan(since)
-    if (ago === undefined) {
+    const ago = Millis.typedSpan(since, "s")
+    if (Either.isLeft(ago)) {
       return yield* new InvalidUsage({
         problem: `--since is a time such as 10m or 2h, or the number of an event, not "${since}"`,
         command,
       })
     }
-    return { afterSeq: 0, from: (yield* Clock.currentTimeMillis) - ago }
+    return { afterSeq: 0, from: (yield* Clock.currentTimeMillis) - ago.right }
   })
 
 const print = (given: Given, command: string, text: (event: LoggedEvent, createdAt: number) => string) =>

@@ -1,8 +1,10 @@
 /**
  * Takes up runs that nobody works on, each in a process of its own, and says so, a line per action.
  */
+
 import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import { Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Clock from "effect/Clock"
@@ -20,7 +22,7 @@ import { Host } from "../Host.ts"
 import { Supervised } from "../Output.ts"
 import * as ProcessWorker from "../ProcessWorker.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
-import { longestFailure, oneLine, parseSpan, shorten, span } from "../Text.ts"
+import { longestFailure, oneLine, shorten, span } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -90,10 +92,11 @@ export const supervise = (given: Given) =>
     Effect.gen(function* () {
       const { self } = yield* Host
       const { interval = "5s", maxConcurrent = 4 } = given
-      const intervalMs = parseSpan(interval)
+      const parsed = Millis.typedSpan(interval, "s")
       const invalid = (problem: string) => new InvalidUsage({ problem, command: "supervise" })
-      if (intervalMs === undefined || intervalMs <= 0)
+      if (Either.isLeft(parsed) || parsed.right === 0)
         return yield* invalid(`--interval is a time such as 5s or 1m, not "${interval}"`)
+      const intervalMs = parsed.right
       if (maxConcurrent < 1) return yield* invalid("--max-concurrent must be at least 1")
       const file = yield* locate(given.db)
       const storage = yield* open(file, given.dryRun ? "read" : "write", "30 seconds")

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
+import * as EndRun from "@smithers/core/EndRun"
 import * as Engine from "@smithers/core/Engine"
 import { StoreCorrupt } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
@@ -284,15 +285,14 @@ describe("Engine", () => {
           return hasSaga ? $.saga(step, ask) : $.sequence(step, ask)
         })
       const [plain, saga] = [build("plain", false), build("saga", true)]
-      const engine = yield* Engine.Engine
       const storage = yield* Storage
       yield* plain.run({}, { runId: "plain" })
       yield* saga.run({}, { runId: "saga" })
-      expect(yield* engine.cancelIdle("plain", "enough")).toBe(true)
+      expect(yield* EndRun.cancel("plain", "enough")).toBe(true)
       expect(yield* storage.load("plain")).toMatchObject({ status: "cancelled", cancel: { reason: "enough" } })
       expect(yield* storage.waits({ runId: "plain" })).toEqual([])
-      expect(yield* engine.cancelIdle("plain")).toBe(false)
-      expect(yield* engine.cancelIdle("saga")).toBe(false)
+      expect(yield* EndRun.cancel("plain")).toBe(false)
+      expect(yield* EndRun.cancel("saga")).toBe(false)
       expect((yield* storage.inspect("saga")).run.status).toBe("waiting-approval")
       yield* saga.cancel("saga")
       expect(undone).toEqual(["a"])

@@ -4,7 +4,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Smithers } from "@smithers/core"
 import * as Commands from "@smithers/core/Commands"
-import * as Engine from "@smithers/core/Engine"
+import * as EndRun from "@smithers/core/EndRun"
 import { StoreBusy, StoreRefused } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -116,14 +116,13 @@ describe("a store that fails for a moment", () => {
     const { storage, faults } = faulty()
     return Effect.gen(function* () {
       yield* asking.run({}, { runId: "r" })
-      const engine = yield* Engine.Engine
       for (const operation of ["load", "inbox", "commit"] as const) {
         faults[operation] = busy(operation)
-        expect(yield* Effect.flip(engine.cancelIdle("r"))).toMatchObject({ _tag: "StoreBusy", operation })
+        expect(yield* Effect.flip(EndRun.cancel("r"))).toMatchObject({ _tag: "StoreBusy", operation })
         faults[operation] = undefined
         expect((yield* storage.inspect("r")).run).toMatchObject({ owner: null, leaseUntil: null })
       }
-      expect(yield* engine.cancelIdle("r")).toBe(true)
+      expect(yield* EndRun.cancel("r")).toBe(true)
     }).pipe(Effect.provide(on(storage)))
   })
 

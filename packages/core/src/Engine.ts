@@ -17,7 +17,6 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Changes from "./Changes.ts"
 import type { Json } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
@@ -25,25 +24,20 @@ import {
   type InvalidSetting,
   isTransient,
   RunEnded,
-  type RunFailure,
   RunFenced,
-  type RunNotFound,
   type StoreError,
   WorkflowMismatch,
 } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import * as Callers from "./internal/callers.ts"
-import * as CommandEvents from "./internal/commandEvents.ts"
 import { canonical } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
-import * as Outbox from "./internal/outbox.ts"
 import * as Suspects from "./internal/suspects.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
-import type { RunEvent } from "./RunEvent.ts"
 import * as RunResult from "./RunResult.ts"
-import * as RunState from "./RunState.ts"
+import type * as RunState from "./RunState.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
@@ -92,13 +86,6 @@ export interface EngineShape {
   ) => Effect.Effect<RunResult.RunResult<unknown>, EngineError, R>
   /** Starts, resumes or joins a run and leaves it running for as long as the engine lives. */
   readonly start: <R>(definition: Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
-  /** Ends a run that cannot be taken up as failed, unless someone works on it or it has ended. Answers with whether it did. */
-  readonly abandon: (runId: string, failure: RunFailure) => Effect.Effect<boolean, StoreError | RunNotFound | RunFenced>
-  /**
-   * Ends a run as cancelled that nobody works on and in which there is nothing to undo or to cancel further down, without its code. Answers
-   * with whether it did; otherwise the run is as it was.
-   */
-  readonly cancelIdle: (runId: string, reason?: string) => Effect.Effect<boolean, StoreError | RunNotFound | RunFenced>
   /** What a run was begun with; `undefined` where there is none of this id. */
   readonly origin: (runId: string) => Effect.Effect<Storage.Origin | undefined, StoreError>
   /** Asks for a run to be cancelled and waits until it has stopped. Kept before it waits, so that a crash does not take it back. */
@@ -503,76 +490,10 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         ),
       )
 
-    /** Ends a run without its code, unless someone works on it. `end` says how, or that it cannot be. */
-    const endWithoutCode = (runId: string, end: (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined) =>
-      Effect.suspend(() => {
-        if (actives.has(runId)) return Effect.succeed(false)
-        let released: Status.ReleasedStatus = "suspended"
-        const ended = (epoch: number) =>
-          Effect.gen(function* () {
-            const before = yield* storage.load(runId)
-            if (!Status.isEnded(before.status)) released = before.status
-            return yield* endClaimed(before, epoch, end)
-          })
-        return Effect.acquireUseRelease(
-          Effect.flatMap(Millis.now, (now) => storage.open({ runId, create: undefined, revive: [], leaseMs, now })),
-          (opened) => (opened._tag === "Claimed" ? ended(opened.epoch) : Effect.succeed(false)),
-          (opened, exit) =>
-            opened._tag !== "Claimed" || (Exit.isSuccess(exit) && exit.value)
-              ? Effect.void
-              : Effect.flatMap(Millis.now, (now) => storage.release(runId, opened.epoch, now, released)).pipe(
-                  Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be given back`, error)),
-                ),
-        )
-      })
-
-    /** Commits how a run ends that is claimed here, if `end` says how. Answers with whether it did. */
-    const endClaimed = (
-      before: RunState.RunState,
-      epoch: number,
-      end: (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined,
-    ) =>
-      Effect.gen(function* () {
-        const { runId } = before
-        const now = yield* Millis.now
-        let state = before
-        const events: Array<RunEvent> = []
-        const happen = (event: RunEvent): void => {
-          events.push(event)
-          state = RunState.apply(state, event, now)
-        }
-        if (state.seq === 0) happen(CommandEvents.started(state))
-        // What was said to it is kept for whoever resumes it.
-        const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
-        for (const command of commands) for (const event of CommandEvents.of(command, state)) happen(event)
-        const ending = end(state)
-        if (ending === undefined) return false
-        for (const event of ending) happen(event)
-        const sent = Outbox.ofEnd(state, now)
-        const commit = storage.commit({
-          runId,
-          epoch,
-          frame: before.frame + 1,
-          firstSeq: before.seq + 1,
-          at: now,
-          events,
-          changes: Changes.of(state),
-          plan: undefined,
-          cache: [],
-          consumed: commands.map(({ id }) => id),
-          ...(sent.length === 0 ? {} : { sent }),
-        })
-        // It ends no wait, by its time or otherwise.
-        yield* Effect.catchTag(commit, "Unheard", Effect.die)
-        return true
-      })
-
     return {
       origin: storage.origin,
       join,
       joinUntilIdle,
-      abandon: (runId, failure) => endWithoutCode(runId, () => [{ _tag: "RunFailed", failure }]),
-      cancelIdle: (runId, reason) => endWithoutCode(runId, (state) => cancellation(state, reason)),
       start: (definition, request) =>
         Effect.matchEffect(enter(definition, request), {
           onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), resting: Effect.never, commits: () => Effect.never }),
@@ -622,22 +543,6 @@ const restOf = ({ control, children }: Active): Rest | undefined => {
     found.push(...rest.waiting.map((wait) => ({ ...wait, childRunId: wait.childRunId ?? (childRunId as string) })))
   }
   return { waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
-}
-
-/** How a run ends that is cancelled where nobody works on it; `undefined` where its code has something to do on the way out. */
-const cancellation = (state: RunState.RunState, reason: string | undefined): ReadonlyArray<RunEvent> | undefined => {
-  const why = state.cancel?.reason ?? reason
-  const said = why === undefined ? {} : { reason: why }
-  const cut: Array<RunEvent> = []
-  for (const record of RunState.records(state)) {
-    const isOpen = record.kind === "boundary" && (record.status === "running" || record.status === "halted")
-    if (isOpen || (record.kind === "step" && RunState.openWait(record)?.kind === "subflow")) return undefined
-    if (record.kind !== "step" || record.status !== "running") continue
-    const { nodeId, iteration, attempt } = record
-    cut.push({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "cancelled" })
-  }
-  const asked: ReadonlyArray<RunEvent> = state.cancel === undefined ? [{ _tag: "CancelRequested", ...said }] : []
-  return [...asked, ...cut, { _tag: "RunCancelled", ...said }]
 }
 
 const isSameCall = (one: Pick<Storage.NewRun, "input" | "given">, other: Pick<Storage.NewRun, "input" | "given">): boolean =>

@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
-import * as Changes from "./Changes.ts"
 import { acceptNow, keepNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
@@ -39,6 +38,7 @@ import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
 import { defined } from "./internal/defined.ts"
+import * as FrameBuilder from "./internal/frameBuilder.ts"
 import * as Intake from "./internal/intake.ts"
 import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
@@ -159,13 +159,6 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
-/** The part of a frame that came from outside, and that a frame made once more begins with. */
-interface Given {
-  readonly events: ReadonlyArray<RunEvent>
-  readonly consumed: ReadonlyArray<string>
-  readonly cache: Frame["cache"]
-}
-
 const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined }
 
 /**
@@ -239,9 +232,9 @@ const loop = (
     const clock = yield* Effect.clock
     let now = Millis.unsafeNow(clock)
 
-    let state = created === undefined ? yield* storage.load(runId) : RunState.empty(runId)
-    if (created === undefined) options.control.stood = state.status
-    const { workflow } = created ?? state
+    const loaded = created === undefined ? yield* storage.load(runId) : RunState.empty(runId)
+    if (created === undefined) options.control.stood = loaded.status
+    const { workflow } = created ?? loaded
     if (definition.name !== undefined && definition.name !== workflow) {
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: workflow })
     }
@@ -253,12 +246,12 @@ const loop = (
       added = tables
       return Patience.patiently(storage.prepareOutputs(workflow, tables), onOutage)
     })
-    const records = RunState.records(state)
+    const records = RunState.records(loaded)
     const { outputs, incompatible } = yield* Restore.outputs(definition, records)
     if (incompatible.length > 0 && options.onIncompatible === "fail") {
       return yield* new IncompatibleOutput({ runId, nodes: incompatible })
     }
-    const stored = created === undefined ? state.input : created.input
+    const stored = created === undefined ? loaded.input : created.input
     const values = Scheduler.valuesOf(yield* Restore.input(definition, workflow, stored), outputs)
     const attempts = Attempts.make({
       storage,
@@ -274,40 +267,22 @@ const loop = (
       onSettled: (key) => options.suspects.release(runId, key),
     })
 
-    // The frame being made.
-    let events: Array<RunEvent> = []
-    let consumed: Array<string> = []
-    let cache: Array<Frame["cache"][number]> = []
-    let interrupts: Array<Scheduler.Interrupt> = []
-    /** A frame that the store has not taken yet. */
-    let pending: Frame | undefined
-    /** The state after the last frame that it has. */
-    let committed = state
+    const frame = FrameBuilder.make(runId, epoch, loaded)
     /** The output of the run, where it cannot be stored. */
     let refused: StoreRefused | undefined
-    const seen = new Set<string>()
     /** Nodes that someone asked to run again. */
     let wanted: Array<Extract<Instruction, { readonly _tag: "Retry" }>> = []
 
     const happen = (event: RunEvent): void => {
-      events.push(event)
-      state = RunState.apply(state, event, now)
+      frame.append(event, now)
       if (event._tag === "NodeReset") outputs.delete(nodeKey(event.nodeId, event.iteration))
     }
-    const happened = (folded: { readonly state: RunState.RunState; readonly events: ReadonlyArray<RunEvent> }): void => {
-      for (const event of folded.events) events.push(event)
-      state = folded.state
+    const hear = (command: Command): void => {
+      if (frame.consume(command, now) && command.command._tag === "Retry") wanted.push(command.command)
     }
     /** Turns what came in into events. */
     const absorb = (item: Item): void => {
-      if (item._tag === "Command") {
-        const { id, command } = item.command
-        if (seen.has(id)) return
-        seen.add(id)
-        consumed.push(id)
-        if (command._tag === "Retry") wanted.push(command)
-        for (const event of CommandEvents.of(item.command, state)) happen(event)
-      }
+      if (item._tag === "Command") hear(item.command)
       if (item._tag !== "Exit") return
       const settled = attempts.settle(item.key, item.exit)
       if (settled === undefined) return
@@ -315,113 +290,94 @@ const loop = (
       if (settled.result?._tag !== "Succeeded" || settled.event._tag !== "AttemptSucceeded") return
       outputs.set(item.key, settled.result.value)
       const { nodeId, iteration } = settled.event
-      if (settled.result.cacheKey !== undefined) cache.push({ nodeId, iteration, key: settled.result.cacheKey })
+      if (settled.result.cacheKey !== undefined) frame.cache({ nodeId, iteration, key: settled.result.cacheKey })
     }
     const commit = (
       changed: Frame["plan"],
     ): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunFenced | Unheard> => {
-      if (events.length === 0 && consumed.length === 0 && interrupts.length === 0) return Effect.succeed([])
-      const [frame, firstSeq] = [state.frame + 1, state.seq - events.length + 1]
-      const { spawned, sent, started } = Outbox.make({ plan, state, events, interrupts, frame, now })
-      const told = { ...(spawned.length === 0 ? {} : { spawned }), ...(sent.length === 0 ? {} : { sent }) }
-      const changes = Changes.of(state)
-      const made: Frame = { runId, epoch, frame, firstSeq, at: now, events, changes, plan: changed, cache, consumed, ...told }
-      state = RunState.committed(state, frame)
-      events = []
-      consumed = []
-      cache = []
-      interrupts = []
+      if (frame.isEmpty) return Effect.succeed([])
+      const { spawned, sent, started } = Outbox.make(plan, frame, now)
+      const built = frame.build({ at: now, plan: changed, spawned, sent })
       options.control.stood = undefined
       Metrics.frames.unsafeUpdate(1, [])
-      pending = made
-      return Effect.map(Patience.patiently(storage.commit(made), onOutage), () => {
-        pending = undefined
-        committed = state
+      return Effect.map(Patience.patiently(storage.commit(built), onOutage), () => {
+        frame.accept()
         return started
       })
     }
     /** Takes back a frame that the store refuses for its content, but for what it was given; and fails the node that is at fault. */
-    const takeBack = (given: Given, error: StoreRefused): Effect.Effect<void, StoreRefused> =>
+    const takeBack = (error: StoreRefused): Effect.Effect<void, StoreRefused> =>
       Effect.suspend(() => {
-        const culprit = Refusal.culprit(given.events, pending?.events ?? [], error, plan)
-        pending = undefined
+        const culprit = Refusal.culprit(frame.given(), frame.pending?.events ?? [], error, plan)
         if (culprit === undefined) return error
         if (culprit._tag === "Output") refused = error
-        state = committed
-        events = []
-        consumed = [...given.consumed]
-        const isAtFault = (entry: { readonly nodeId: NodeId; readonly iteration: number }): boolean =>
-          culprit._tag === "Node" && entry.nodeId === culprit.nodeId && entry.iteration === culprit.iteration
-        cache = given.cache.filter((entry) => !isAtFault(entry))
-        interrupts = []
+        const key = culprit._tag === "Node" ? nodeKey(culprit.nodeId, culprit.iteration) : undefined
+        frame.takeBack((entry) => nodeKey(entry.nodeId, entry.iteration) !== key)
         for (const event of culprit.events) happen(event)
-        if (culprit._tag === "Node") outputs.delete(nodeKey(culprit.nodeId, culprit.iteration))
+        if (key !== undefined) outputs.delete(key)
         return Effect.void
       })
     /** Takes back a frame that did not know of what was said in time, but for what it was given, and has that heard. */
-    const listen = (given: Given): Effect.Effect<void, StoreError> =>
-      Effect.map(storage.inbox, (commands) => {
-        pending = undefined
-        state = committed
-        events = []
-        consumed = [...given.consumed]
-        cache = [...given.cache]
-        interrupts = []
-        for (const event of given.events) happen(event)
-        for (const command of commands) if (command.runId === runId) absorb({ _tag: "Command", command })
-      })
-    /** What the frame that is being made was given. */
-    let taken: Given = { events: [], consumed: [], cache: [] }
-    const given = (): Given => ({ events: events.slice(), consumed, cache: cache.slice() })
+    const listen: Effect.Effect<void, StoreError> = Effect.map(storage.inbox, (commands) => {
+      const given = frame.given()
+      frame.takeBack()
+      for (const event of given) happen(event)
+      for (const command of commands) if (command.runId === runId) hear(command)
+    })
     /** Interrupts what is in flight, keeps what still finished, and leaves the run resumable. */
     const suspend = Effect.gen(function* () {
       yield* attempts.interrupt
+      const { pending } = frame
       // A store that was not there may be now; there is no later try.
-      if (pending !== undefined) yield* Effect.catchTag(storage.commit(pending), "Unheard", () => listen(taken))
+      if (pending !== undefined)
+        yield* Effect.matchEffect(storage.commit(pending), {
+          onSuccess: () => Effect.sync(frame.accept),
+          onFailure: (error) => (error._tag === "Unheard" ? listen : Effect.fail(error)),
+        })
       now = Millis.unsafeNow(clock)
       for (const item of intake.drain()) if (item._tag === "Exit") absorb(item)
       for (let isKept = false; !isKept; ) {
-        taken = given()
+        frame.mark()
         isKept = yield* Effect.as(commit(undefined), true).pipe(
           Effect.catchTags({
-            StoreRefused: (error) => Effect.as(takeBack(taken, error), false),
-            Unheard: () => Effect.as(listen(taken), false),
+            StoreRefused: (error) => Effect.as(takeBack(error), false),
+            Unheard: () => Effect.as(listen, false),
           }),
         )
       }
     }).pipe(Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be suspended in order: ${error.message}`)))
 
     // How the run begins, or where it was.
-    if (state.seq === 0) {
+    if (frame.state.seq === 0) {
       // Also when its creator died before the first frame: whoever claims it next begins it.
-      happen(CommandEvents.started({ ...(created ?? state), workflow }))
+      happen(CommandEvents.started({ ...(created ?? frame.state), workflow }))
     }
     const readPlan = Effect.map(storage.plan(runId), PlanText.decode)
     const drawnBefore = created === undefined && planner.recall !== undefined ? yield* readPlan : undefined
     if (drawnBefore !== undefined) planner.recall?.(drawnBefore)
-    let plan = yield* Restore.plan(planner, state, values)
+    let plan = yield* Restore.plan(planner, frame.state, values)
     yield* prepareAdded
     let knownPlan: string | undefined
     if (created === undefined) {
       // Released in order, if not always after its attempts could be noted: its process did not die of them.
-      const reason = state.status === "running" ? "crash" : "shutdown"
+      const reason = frame.state.status === "running" ? "crash" : "shutdown"
       const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
       // Whoever asked for a node to run again has taken back how the run had ended.
       const retried = commands.flatMap(({ command }) => (command._tag === "Retry" ? [command.nodeId] : []))
-      const isRevived = RunState.isEnded(state) || retried.length > 0
+      const isRevived = RunState.isEnded(frame.state) || retried.length > 0
       // A run that is only to be cancelled keeps what it has.
       const isToBeCancelled = commands.some(({ command }) => command._tag === "Cancel")
-      const isStopping = isToBeCancelled || (state.cancel !== undefined && !isRevived)
+      const isStopping = isToBeCancelled || (frame.state.cancel !== undefined && !isRevived)
       const stuck = incompatible.filter(({ nodeId }) => plan.loopOf(plan.positions.get(nodeId) ?? -1) >= 0)
       if (stuck.length > 0 && !isStopping) return yield* new IncompatibleOutput({ runId, nodes: stuck })
       const compared = Restore.compare(plan, records)
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.gone} gone`)
       happen({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
-      for (const event of Recovery.recover(plan, state, records, isRevived, reason, retried)) happen(event)
+      for (const event of Recovery.recover(plan, frame.state, records, isRevived, reason, retried)) happen(event)
       for (const command of commands) deliver(command)
       for (const item of intake.drain()) absorb(item)
-      if (planner.observe(events)) plan = yield* Restore.plan(planner, state, values)
+      if (planner.observe(frame.events)) plan = yield* Restore.plan(planner, frame.state, values)
     }
     const observe = (event: RunEvent): boolean => planner.observe([event])
     const services = yield* Effect.context<unknown>()
@@ -451,30 +407,30 @@ const loop = (
       const done = new Set<NodeId>()
       const was = plan
       let chosen: ReadonlyArray<NodeId> = wanted.flatMap(({ nodeId, iteration }) =>
-        Recovery.canRetry(plan, state, nodeId, iteration) ? [nodeId] : [],
+        Recovery.canRetry(plan, frame.state, nodeId, iteration) ? [nodeId] : [],
       )
       wanted = []
       while (chosen.length > 0) {
-        const { events: resets, nodeIds } = Recovery.resetForRetry(plan, state, chosen, attempts.reads())
+        const { events: resets, nodeIds } = Recovery.resetForRetry(plan, frame.state, chosen, attempts.reads())
         for (const nodeId of [...chosen, ...nodeIds]) done.add(nodeId)
         const keys = Recovery.cutShort(plan, resets, attempts.keys())
         for (const event of yield* attempts.abandon(keys)) happen(event)
         for (const event of resets) happen(event)
         const before = plan
         planner.observe(resets)
-        plan = yield* Restore.plan(planner, state, values)
+        plan = yield* Restore.plan(planner, frame.state, values)
         yield* prepareAdded
         chosen = [...before.positions]
           .flatMap(([nodeId, position]) => (position < before.size ? [nodeId] : []))
           .filter((nodeId) => {
             if (done.has(nodeId)) return false
             const node = plan.find(nodeId)
-            return node === undefined || (Plan.isProvisional(node) && RunState.hasRecord(state, nodeId))
+            return node === undefined || (Plan.isProvisional(node) && RunState.hasRecord(frame.state, nodeId))
           })
         // What vanished is reset by the plan that had it.
         const gone = chosen.filter((nodeId) => !plan.positions.has(nodeId))
         if (gone.length > 0) {
-          for (const event of Recovery.resetForRetry(before, state, gone).events) happen(event)
+          for (const event of Recovery.resetForRetry(before, frame.state, gone).events) happen(event)
           for (const nodeId of gone) done.add(nodeId)
           chosen = chosen.filter((nodeId) => plan.positions.has(nodeId))
         }
@@ -485,7 +441,7 @@ const loop = (
     }).pipe(Effect.tapErrorCause(() => suspend))
     const replan = Effect.gen(function* () {
       const before = plan
-      plan = yield* Restore.plan(planner, state, values)
+      plan = yield* Restore.plan(planner, frame.state, values)
       yield* prepareAdded
       schedule = Scheduler.make(plan, values, { ...scheduling, before })
       absorbed = []
@@ -494,7 +450,7 @@ const loop = (
 
     const decide = (): Scheduler.Decision => {
       const decision = schedule.next()
-      happened(decision)
+      frame.appendAll(decision)
       return decision
     }
 
@@ -504,10 +460,10 @@ const loop = (
     /** Begins a frame once more that the store did not take, and has its consequences drawn from a plan of the state before it. */
     const beginAgain = (error: StoreRefused | Unheard) =>
       Effect.gen(function* () {
-        yield* error._tag === "Unheard" ? Patience.patiently(listen(taken), onOutage) : takeBack(taken, error)
+        yield* error._tag === "Unheard" ? Patience.patiently(listen, onOutage) : takeBack(error)
         planner = definition.planner()
         if (planner.recall !== undefined) planner.recall(yield* readPlan)
-        plan = yield* Restore.plan(planner, state, values)
+        plan = yield* Restore.plan(planner, frame.state, values)
         yield* prepareAdded
         knownPlan = undefined
         schedule = Scheduler.make(plan, values, scheduling)
@@ -517,29 +473,29 @@ const loop = (
 
     const goOn = Effect.gen(function* () {
       if (wanted.length > 0) yield* runAgain
-      let adopted = Outbox.open(plan, state)
+      let adopted = Outbox.open(plan, frame.state)
       for (;;) {
-        taken = given()
+        frame.mark()
         // Fold, and plan again as long as what follows from the plan changes the plan, but not for ever without a commit.
-        let consequences = schedule.advance(state, absorbed, now)
+        let consequences = schedule.advance(frame.state, absorbed, now)
         let isStale = false
         for (let plans = 0; ; plans++) {
-          happened(consequences)
+          frame.appendAll(consequences)
           for (const interrupt of consequences.interrupts) {
-            interrupts.push(interrupt)
+            frame.interrupt(interrupt)
             yield* attempts.stop(interrupt.key, interrupt.reason)
           }
           isStale = consequences.isStale
           if (!isStale || plans === plansPerFrame) break
           yield* replan
-          consequences = schedule.advance(state, absorbed, now)
+          consequences = schedule.advance(frame.state, absorbed, now)
         }
         // From a plan that is no longer true nothing is started.
         const decision: Omit<Scheduler.Decision, "state" | "events"> = isStale ? undecided : decide()
 
-        const ending = settle(runId, decision.outcome, state, schedule, plan, attempts, refused)
+        const ending = settle(runId, decision.outcome, frame.state, schedule, plan, attempts, refused)
         if (ending !== undefined) {
-          const strayReads = planner.strayReads?.(state) ?? []
+          const strayReads = planner.strayReads?.(frame.state) ?? []
           happen({ ...ending.event, ...(strayReads.length === 0 ? {} : { strayReads }) })
         }
         const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
@@ -560,16 +516,16 @@ const loop = (
         commits.bump()
         if (ending !== undefined) {
           yield* Metric.increment(ending.count)
-          for (const stray of state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${sayStray(stray)}`)
-          return ending.result(state)
+          for (const stray of frame.state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${sayStray(stray)}`)
+          return ending.result(frame.state)
         }
         for (const start of decision.starts) {
-          const record = RunState.step(state, start.step.id, start.iteration)
+          const record = RunState.step(frame.state, start.step.id, start.iteration)
           const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
-          yield* attempts.launch(start, { record, pass, needs, input: values.input, state, now })
+          yield* attempts.launch(start, { record, pass, needs, input: values.input, state: frame.state, now })
         }
         // A plan that does not settle cannot say what is to be stopped.
-        if (state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
+        if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
 
         // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
         const { wakeAt } = decision
@@ -594,14 +550,13 @@ const loop = (
           const isDue = hasJumped || (wakeAt !== undefined && wakeAt <= now)
           // What was said in time counts before a deadline passes, also where this process has not heard of it yet.
           if (isDue) {
-            for (const command of yield* Effect.orElseSucceed(storage.inbox, () => []))
-              if (command.runId === runId) absorb({ _tag: "Command", command })
+            for (const command of yield* Effect.orElseSucceed(storage.inbox, () => [])) if (command.runId === runId) hear(command)
           }
-          isNews = isPartial || events.length > 0 || consumed.length > 0 || isDue || isTurn
+          isNews = isPartial || !frame.isEmpty || isDue || isTurn
         }
         options.control.waiting = []
         options.control.isPaused = false
-        absorbed = events.slice()
+        absorbed = frame.events.slice()
         if (wanted.length > 0) {
           planner.observe(absorbed)
           yield* runAgain

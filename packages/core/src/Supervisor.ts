@@ -14,6 +14,7 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { Definition } from "./Definition.ts"
+import * as EndRun from "./EndRun.ts"
 import { Engine, type EngineError } from "./Engine.ts"
 import {
   CrashLoop,
@@ -213,7 +214,6 @@ interface Let {
 /** Takes up runs, and remembers those that it could do nothing with. */
 const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, never>["report"]) =>
   Effect.gen(function* () {
-    const engine = yield* Engine
     const storage = yield* Storage
     const pauses = new Map<string, Pause>()
     const lets = new Map<string, Let>()
@@ -248,7 +248,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
     const giveUp = (due: Due): Effect.Effect<void> => {
       const { runId, workflow, deaths } = due
       const failure = new CrashLoop({ runId, interruptions: deaths })
-      return Effect.matchEffect(engine.abandon(runId, failure), {
+      return Effect.matchEffect(Effect.provideService(EndRun.fail(runId, failure), Storage, storage), {
         onFailure: (problem) => refuse(due, problem),
         onSuccess: (isEnded) => {
           if (!isEnded) return Effect.asVoid(pauseFor(runId))
@@ -315,7 +315,7 @@ const unseen = { before: undefined, stamp: undefined }
 /** Works once on every run that can go on now, some at a time, and waits until all of them are let go of again. */
 export const once = <E extends Problem, R>(
   options: WorkerOptions<E, R>,
-): Effect.Effect<void, StoreError | InvalidSetting, Engine | Storage | R> =>
+): Effect.Effect<void, StoreError | InvalidSetting, Storage | R> =>
   Effect.gen(function* () {
     const { worker, report } = options
     const { maxConcurrent, maxTries } = yield* read(options)
@@ -335,7 +335,7 @@ export const once = <E extends Problem, R>(
 /** Begins to supervise with a worker, until the scope closes. Work that goes on then is interrupted. */
 export const makeWith = <E extends Problem, R>(
   options: WorkerOptions<E, R>,
-): Effect.Effect<Looking<E>, InvalidSetting, Engine | Storage | Scope.Scope | R> =>
+): Effect.Effect<Looking<E>, InvalidSetting, Storage | Scope.Scope | R> =>
   Effect.gen(function* () {
     const storage = yield* Storage
     const { worker, report, isShared = false } = options

@@ -2,7 +2,7 @@
  * Commands that stop runs and let them go on.
  */
 import * as Commands from "@smithers/core/Commands"
-import * as Engine from "@smithers/core/Engine"
+import * as EndRun from "@smithers/core/EndRun"
 import { RunEnded } from "@smithers/core/Errors"
 import * as Status from "@smithers/core/Status"
 import { type RunStanding, type RunSummary, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
@@ -43,7 +43,7 @@ const tell = (
 
 /** Ends a run at once that nobody works on, where there is nothing to undo. Otherwise it ends when it is taken up. */
 const endIdle = (storage: StorageShape, runId: string) =>
-  Effect.scoped(Effect.flatMap(Engine.make(), (engine) => engine.cancelIdle(runId))).pipe(
+  EndRun.cancel(runId).pipe(
     Effect.provideService(Storage, storage),
     // Whoever works on it, or has just ended it, has heard of it as well.
     Effect.catchTags({ RunFenced: () => Effect.succeed(false), RunNotFound: () => Effect.succeed(false) }),

@@ -1,8 +1,6 @@
 /**
  * Takes up runs that nobody works on, each in a process of its own, and says so, a line per action.
  */
-
-import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import { Storage } from "@smithers/core/Storage"
@@ -113,11 +111,9 @@ export const supervise = (given: Given) =>
         yield* summary
         return nothing
       }
-      const engine = yield* Effect.provideService(Engine.make(), Storage, storage)
       const options = { worker, report, interval: intervalMs, maxConcurrent, gather }
-      const supervised = <A, E, R>(effect: Effect.Effect<A, E | InvalidSetting, R | Engine.Engine | Storage>) =>
+      const supervised = <A, E, R>(effect: Effect.Effect<A, E | InvalidSetting, R | Storage>) =>
         effect.pipe(
-          Effect.provideService(Engine.Engine, engine),
           Effect.provideService(Storage, storage),
           Effect.catchIf(Schema.is(InvalidSetting), ({ setting, given, wanted }) =>
             invalid(`--${setting} is ${given}, and must be ${wanted}`),

@@ -59,25 +59,19 @@ export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<S
         return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
       })
 
+/** What is to be committed: the state after its events, and what is interrupted with it. */
 interface Made {
-  readonly plan: Plan.Plan
-  /** With the events folded in. */
   readonly state: RunState.RunState
   readonly events: ReadonlyArray<RunEvent>
   readonly interrupts: ReadonlyArray<Interrupt>
-  readonly frame: number
-  readonly now: Millis
 }
 
-/** What goes out with a frame. */
-export const make = ({
-  plan,
-  state,
-  events,
-  interrupts,
-  frame,
-  now,
-}: Made): {
+/** What goes out with the next frame of a run. */
+export const make = (
+  plan: Plan.Plan,
+  { state, events, interrupts }: Made,
+  now: Millis,
+): {
   readonly spawned: NonNullable<Frame["spawned"]>
   readonly sent: ReadonlyArray<Command>
   readonly started: ReadonlyArray<StartedChild>
@@ -86,7 +80,7 @@ export const make = ({
   const sent: Array<Command> = []
   const started: Array<StartedChild> = []
   const send = (runId: string, command: Instruction): void => {
-    sent.push({ id: sentId(state.runId, frame, sent.length), runId, at: now, command })
+    sent.push({ id: sentId(state, sent.length), runId, at: now, command })
   }
   const cancel = (nodeId: NodeId, iteration: number): void => {
     const reason = `by run "${state.runId}", which started it`
@@ -136,8 +130,8 @@ export const make = ({
   return { spawned, sent, started }
 }
 
-/** The id, in the inbox of another run, of a command that a frame of this run sends. */
-const sentId = (runId: string, frame: number, index: number): string => compositeKey("run", runId, frame, index)
+/** The id, in the inbox of another run, of a command that the next frame of this run sends. */
+const sentId = ({ runId, frame }: RunState.RunState, index: number): string => compositeKey("run", runId, frame + 1, index)
 
 /** The command by which an attached child run that has ended tells its parent; `undefined` where there is nobody to tell. */
 const toParent = (state: RunState.RunState): { readonly runId: string; readonly command: Instruction } | undefined => {
@@ -152,5 +146,5 @@ const toParent = (state: RunState.RunState): { readonly runId: string; readonly 
 /** What goes out with the next frame of a run that it ends without being worked on. */
 export const ofEnd = (state: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
   const ended = toParent(state)
-  return ended === undefined ? [] : [{ id: sentId(state.runId, state.frame + 1, 0), at, ...ended }]
+  return ended === undefined ? [] : [{ id: sentId(state, 0), at, ...ended }]
 }

@@ -135,25 +135,25 @@ export const issuesAtOnce = <A, R>(codec: Codec<A, R>, value: unknown): Issues |
   return Exit.isSuccess(checked) && Either.isLeft(checked.value) ? checked.value.left : undefined
 }
 
+const isKeywords = (schema: unknown): schema is JsonSchema => typeof schema === "object" && schema !== null
+
 /** Whether a codec may accept text, as far as its JSON Schema tells: true where there is none. */
 export const takesText = <A, R>({ inputSchema }: Codec<A, R>): boolean => {
   if (inputSchema === undefined) return true
   const follow = (schema: unknown, left: number): boolean => {
-    if (typeof schema !== "object" || schema === null || left === 0) return schema !== false
-    const { type, $ref, anyOf, oneOf, allOf, enum: words, const: word } = schema as JsonSchema
+    if (!isKeywords(schema) || left === 0) return schema !== false
+    const { type, $ref, anyOf, oneOf, allOf, enum: words, const: word } = schema
     if (type !== undefined) return type === "string" || (Array.isArray(type) && type.includes("string"))
-    if (words !== undefined) return (words as ReadonlyArray<unknown>).some((one) => typeof one === "string")
+    if (Array.isArray(words)) return words.some((one) => typeof one === "string")
     if ("const" in schema) return typeof word === "string"
     if (typeof $ref === "string") {
-      const target = $ref
-        .split("/")
-        .slice(1)
-        .reduce<unknown>((inner, key) => (inner as JsonSchema | undefined)?.[key], inputSchema)
+      const names = $ref.split("/").slice(1)
+      const target = names.reduce<unknown>((inner, key) => (isKeywords(inner) ? inner[key] : undefined), inputSchema)
       return follow(target, left - 1)
     }
-    const some = (anyOf ?? oneOf) as ReadonlyArray<unknown> | undefined
-    if (some !== undefined) return some.some((one) => follow(one, left - 1))
-    return allOf === undefined || (allOf as ReadonlyArray<unknown>).every((one) => follow(one, left - 1))
+    const some = anyOf ?? oneOf
+    if (Array.isArray(some)) return some.some((one) => follow(one, left - 1))
+    return !Array.isArray(allOf) || allOf.every((one) => follow(one, left - 1))
   }
   return follow(inputSchema, 50)
 }

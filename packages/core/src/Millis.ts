@@ -15,11 +15,10 @@ import * as Raised from "./Raised.ts"
 /** An instant (epoch milliseconds) or a span, in whole milliseconds, at most {@link longest}. */
 export type Millis = number & Brand.Brand<"Millis">
 
-/** The last millisecond that a `Date` can hold, in September of the year 275760, and so the longest span. */
-export const longest = 8.64e15 as Millis
+const longestMs = 8.64e15
 
 /** Whether a number is a time. */
-export const is = (value: number): value is Millis => Number.isSafeInteger(value) && Math.abs(value) <= longest
+export const is = (value: number): value is Millis => Number.isSafeInteger(value) && Math.abs(value) <= longestMs
 
 /** Schema of a {@link Millis}. */
 export const Millis: Schema.Schema<Millis, number> = Schema.Number.pipe(
@@ -32,7 +31,7 @@ export const Millis: Schema.Schema<Millis, number> = Schema.Number.pipe(
 /** Takes a number that is known to be a time. Throws a `RangeError` for one that is none. */
 export const make = (value: number): Millis => {
   if (!is(value)) throw new RangeError(`${value} is not a time in whole milliseconds`)
-  return value as Millis
+  return value
 }
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
@@ -43,6 +42,9 @@ const isUnit = (text: string | undefined): text is Unit => text !== undefined &&
 
 /** A duration as people write it: `"500ms"`, `"30s"`, `"2m"`, `"1h"`, `"1d"`, `"1w"`, or any Effect `DurationInput`. A number is milliseconds. */
 export type DurationLike = Duration.DurationInput | `${number}${Unit}`
+
+/** The last millisecond that a `Date` can hold, in September of the year 275760, and so the longest span. */
+export const longest = make(longestMs)
 
 /** A value as an error shows it. */
 export const show = (value: unknown): string => {
@@ -75,9 +77,8 @@ export const span = (input: unknown): Either.Either<Millis, NoSpan> => {
     ? Number(count) * units[unit]
     : Option.match(Duration.decodeUnknown(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
   if (!Number.isFinite(ms) || isNegative(input)) return Either.left({ given: show(input), problem: "is not a duration" })
-  return ms <= longest
-    ? Either.right(roundUp(ms) as Millis)
-    : Either.left({ given: show(input), problem: "is longer than 8.64e15 ms" })
+  const whole = roundUp(ms)
+  return is(whole) ? Either.right(whole) : Either.left({ given: show(input), problem: "is longer than 8.64e15 ms" })
 }
 
 /** Reads a duration that was typed, as on a command line: like {@link span}, and a plain number counts in `unit`. */
@@ -111,22 +112,22 @@ const isNegative = (input: unknown): boolean =>
 export const instant = (input: unknown): Either.Either<Millis, string> => {
   const at = input instanceof Date ? input.getTime() : input
   const whole = typeof at === "number" ? roundUp(at) : Number.NaN
-  return is(whole) ? Either.right(whole as Millis) : Either.left(typeof at === "number" ? show(input) : Raised.show(input))
+  return is(whole) ? Either.right(whole) : Either.left(typeof at === "number" ? show(input) : Raised.show(input))
 }
 
 /** The time a span after another one, at most {@link longest}. */
-export const after = (from: number, ms: Millis): Millis => Math.min(longest, roundUp(from) + ms) as Millis
+export const after = (from: number, ms: Millis): Millis => make(Math.min(longest, roundUp(from) + ms))
 
 /** The beginning of the epoch, and no time at all. */
 export const zero = make(0)
 
 /** The time of a clock. A clock of a test may stand between two milliseconds. */
-export const unsafeNow = (clock: Clock.Clock): Millis => Math.floor(clock.unsafeCurrentTimeMillis()) as Millis
+export const unsafeNow = (clock: Clock.Clock): Millis => make(Math.floor(clock.unsafeCurrentTimeMillis()))
 
 /** The time of the process, which nobody sets: only how much of it lies between two readings means something. */
 export const unsafeSteady = (clock: Clock.Clock): Millis =>
   // The same time without a bigint, which costs a microsecond.
-  (clock === liveClock ? Math.floor(performance.now()) : Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)) as Millis
+  make(clock === liveClock ? Math.floor(performance.now()) : Number(clock.unsafeCurrentTimeNanos() / 1_000_000n))
 
 /** The time of the process, which nobody sets. */
 export const steady: Effect.Effect<Millis> = Effect.clockWith((clock) => Effect.sync(() => unsafeSteady(clock)))

@@ -127,9 +127,7 @@ export const nameOf = (thrown: unknown): string => {
   const [tag, name, named] = [get(thrown, "_tag"), get(thrown, "name"), get(get(thrown, "constructor"), "name")]
   // A subclass that gives itself no name has that of the class it extends.
   const isInherited = builtIn.has(name) && thrown instanceof Error
-  return (
-    ([tag, isInherited ? undefined : name, named, name].find((one) => isText(one) && one !== "") as string | undefined) ?? "Error"
-  )
+  return [tag, isInherited ? undefined : name, named, name].find(isWord) ?? "Error"
 }
 
 const slips = new Set(["TypeError", "ReferenceError"])
@@ -145,14 +143,12 @@ export const isSlip = (thrown: unknown): boolean =>
 const codeOf = (thrown: object): string | number | undefined => {
   // Numbers of a DOMException are older than its names, and say less.
   if (typeof DOMException !== "undefined" && thrown instanceof DOMException) return undefined
-  const code = [get(thrown, "code"), get(thrown, "exitCode")].find((one) => (isText(one) && one !== "") || Number.isFinite(one))
-  return isText(code) ? cut(code, longest.name) : (code as number | undefined)
+  const code = [get(thrown, "code"), get(thrown, "exitCode")].find((one) => isWord(one) || isNumber(one))
+  return isText(code) ? cut(code, longest.name) : isNumber(code) ? code : undefined
 }
 
 const statusOf = (thrown: object): number | undefined =>
-  [get(thrown, "status"), get(thrown, "statusCode"), get(get(thrown, "response"), "status")].find(Number.isFinite) as
-    | number
-    | undefined
+  [get(thrown, "status"), get(thrown, "statusCode"), get(get(thrown, "response"), "status")].find(isNumber)
 
 /** The errors that an error gathers. */
 const severalOf = (thrown: object): ReadonlyArray<unknown> => {
@@ -175,21 +171,28 @@ const framesOf = (stack: unknown, message: string): string | undefined => {
 
 const isText = (value: unknown): value is string => typeof value === "string"
 
+const isWord = (value: unknown): value is string => isText(value) && value !== ""
+
+const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
+
 /** What is told of an error by its code and its place, and so is not said twice. */
 const told = new Set(["_tag", "name", "message", "stack", "cause", "errors", "code", "status", "line", "column", "sourceURL"])
 
 /** The message of an error, or what it says by its fields. */
 const messageOf = (thrown: object): string => {
   try {
-    const { message } = thrown as { readonly message?: unknown }
-    if (isText(message) && message !== "") return message
+    const message = "message" in thrown ? thrown.message : undefined
+    if (isWord(message)) return message
     if (thrown instanceof Error) {
       const fields = Object.entries(thrown).filter(
         ([key, value]) => !told.has(key) && value !== undefined && Either.isRight(toJson(value)),
       )
       return fields.length === 0 ? "" : asText(Object.fromEntries(fields))
     }
-    const { status, statusText } = thrown as { readonly status?: unknown; readonly statusText?: unknown }
+    const [status, statusText] = [
+      "status" in thrown ? thrown.status : undefined,
+      "statusText" in thrown ? thrown.statusText : undefined,
+    ]
     return typeof status === "number" && isText(statusText) ? `HTTP status ${status} ${statusText}`.trim() : asText(thrown)
   } catch {
     return unreadable

@@ -66,14 +66,14 @@ export const fromSchedule = <R>(schedule: Schedule.Schedule<unknown, ErrorInfo, 
 })
 
 const isCount = (value: unknown): value is number =>
-  value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && (value as number) >= 1)
+  typeof value === "number" && (value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && value >= 1))
 
 const backoffs = ["exponential", "linear", "constant"] as const
 
 /** Reads options, which may come from code without types. `Left` says which one is wrong. */
 const read = (options: RetryOptions) =>
   Either.gen(function* () {
-    const given = options as { readonly [key: string]: unknown }
+    const given: { readonly [key: string]: unknown } = { ...options }
     for (const key of Object.keys(given)) {
       if (!Object.hasOwn(defaults, key))
         return yield* Either.left(`retry has no option "${key}"; there are ${Object.keys(defaults).join(", ")}`)
@@ -106,7 +106,7 @@ export const fromOptions = (options: RetryOptions): Either.Either<RetryPolicy, s
     }[backoff]
     const retries = Number.isFinite(maxAttempts) ? Schedule.recurs(maxAttempts - 1) : Schedule.forever
     const delayed = Schedule.addDelay(retries, (retry) => Duration.millis(Math.min(growth(retry), longest)))
-    const shown = (given: unknown, ms: Millis.Millis) => (typeof given === "string" ? (given as Millis.DurationLike) : ms)
+    const shown = (given: Millis.DurationLike, ms: Millis.Millis) => (typeof given === "string" ? given : ms)
     const initialDelay = shown(options.initialDelay ?? defaults.initialDelay, initialDelayMs)
     const isLonger = isDefault && initialDelayMs > maxDelayMs
     return {

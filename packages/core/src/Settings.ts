@@ -30,9 +30,9 @@ export const duration = (
 /** Reads how many. */
 export const count = (setting: string, given: unknown, fallback: number): Either.Either<number, InvalidSetting> => {
   const value = given === undefined ? fallback : given
-  const isCount = Number.isSafeInteger(value) && (value as number) >= 1
   const wanted = `a whole number of at least 1, such as ${fallback}`
-  return isCount ? Either.right(value as number) : Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted }))
+  const isCount = typeof value === "number" && Number.isSafeInteger(value) && value >= 1
+  return isCount ? Either.right(value) : Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted }))
 }
 
 /** Reads one of a few words. The first is the default. */

@@ -22,17 +22,17 @@ const rotate = (word: number, bits: number): number => (word >>> bits) | (word <
 const absorb = (hash: Int32Array, bytes: DataView, offset: number): void => {
   for (let index = 0; index < 16; index++) words[index] = bytes.getInt32(offset + index * 4)
   for (let index = 16; index < 64; index++) {
-    const before = words[index - 15] as number
-    const last = words[index - 2] as number
+    const before = words[index - 15] ?? 0
+    const last = words[index - 2] ?? 0
     const low = rotate(before, 7) ^ rotate(before, 18) ^ (before >>> 3)
     const high = rotate(last, 17) ^ rotate(last, 19) ^ (last >>> 10)
-    words[index] = ((words[index - 16] as number) + low + (words[index - 7] as number) + high) | 0
+    words[index] = ((words[index - 16] ?? 0) + low + (words[index - 7] ?? 0) + high) | 0
   }
-  let [a, b, c, d, e, f, g, h] = hash as unknown as [number, number, number, number, number, number, number, number]
+  let [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = hash
   for (let index = 0; index < 64; index++) {
     const choice = (e & f) ^ (~e & g)
     const sum = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
-    const first = (h + sum + choice + (roundConstants[index] as number) + (words[index] as number)) | 0
+    const first = (h + sum + choice + (roundConstants[index] ?? 0) + (words[index] ?? 0)) | 0
     const majority = (a & b) ^ (a & c) ^ (b & c)
     const second = ((rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + majority) | 0
     h = g
@@ -44,7 +44,7 @@ const absorb = (hash: Int32Array, bytes: DataView, offset: number): void => {
     b = a
     a = (first + second) | 0
   }
-  for (const [index, word] of [a, b, c, d, e, f, g, h].entries()) hash[index] = ((hash[index] as number) + word) | 0
+  for (const [index, word] of [a, b, c, d, e, f, g, h].entries()) hash[index] = ((hash[index] ?? 0) + word) | 0
 }
 
 /** The SHA-256 of a text in UTF-8, as 64 hexadecimal digits. Halves of surrogate pairs count alike: ids and JSON have none. */

@@ -28,7 +28,7 @@ class NotJsonSignal {
 }
 
 /** Whether an object is one that a literal makes. */
-export const isPlainObject = (value: object): boolean => {
+export const isPlainObject = (value: object): value is { readonly [key: string]: unknown } => {
   const prototype = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
@@ -81,7 +81,7 @@ class Copier {
       const object: Record<string, Json> = {}
       for (const key of Object.keys(value)) {
         keys[depth] = key
-        const item = (value as Record<string, unknown>)[key]
+        const item = value[key]
         if (item !== undefined) setOwn(object, key, this.copy(item))
       }
       result = object
@@ -138,9 +138,11 @@ export const isTooDeep = (value: unknown, left = maxDepth): boolean => {
   if (Array.isArray(value)) return left === 0 || value.some((item) => isTooDeep(item, left - 1))
   if (!isPlainObject(value)) return false
   if (left === 0) return true
-  for (const key of Object.keys(value)) if (isTooDeep((value as Record<string, unknown>)[key], left - 1)) return true
+  for (const key of Object.keys(value)) if (isTooDeep(value[key], left - 1)) return true
   return false
 }
+
+const isList = (json: Json): json is ReadonlyArray<Json> => Array.isArray(json)
 
 /** JSON text with sorted keys: equal values give equal text. */
 export const canonical = (value: Json): string => {
@@ -149,24 +151,27 @@ export const canonical = (value: Json): string => {
   // What is still to be written, the next at the end. Of a run's output the depth is that of its plan.
   const ahead: Array<string | { readonly json: Json }> = [{ json: value }]
   for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
-    if (typeof next === "string") written.push(next)
-    else if (next.json === null || typeof next.json !== "object") written.push(JSON.stringify(next.json))
-    else if (Array.isArray(next.json)) {
+    if (typeof next === "string") {
+      written.push(next)
+      continue
+    }
+    const { json } = next
+    if (json === null || typeof json !== "object") written.push(JSON.stringify(json))
+    else if (isList(json)) {
+      written.push("[")
       ahead.push("]")
-      for (let index = next.json.length - 1; index >= 0; index--) {
-        ahead.push({ json: next.json[index] as Json })
+      for (let index = json.length - 1; index >= 0; index--) {
+        ahead.push({ json: json[index] ?? null })
         if (index > 0) ahead.push(",")
       }
-      written.push("[")
     } else {
-      const object = next.json as { readonly [key: string]: Json }
-      const keys = Object.keys(object).sort()
+      const keys = Object.keys(json).sort()
+      written.push("{")
       ahead.push("}")
       for (let index = keys.length - 1; index >= 0; index--) {
-        const key = keys[index] as string
-        ahead.push({ json: object[key] as Json }, `${index > 0 ? "," : ""}${JSON.stringify(key)}:`)
+        const key = keys[index] ?? ""
+        ahead.push({ json: json[key] ?? null }, `${index > 0 ? "," : ""}${JSON.stringify(key)}:`)
       }
-      written.push("{")
     }
   }
   return written.join("")

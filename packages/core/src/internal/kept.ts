@@ -54,12 +54,14 @@ export const keep = <A>(value: A, again?: () => (() => A) | undefined): Kept<A> 
   return { give }
 }
 
+const isArray = (value: object): value is ReadonlyArray<unknown> => Array.isArray(value)
+
 /** Whether a value has no parts that would be frozen, too. */
 const isFlat = (value: unknown): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (!isPlainObject(value)) return false
   for (const key in value) {
-    const part = (value as Record<string, unknown>)[key]
+    const part = value[key]
     if (typeof part === "object" && part !== null) return false
   }
   return true
@@ -81,13 +83,13 @@ export const adviceOn = (thrown: unknown): string =>
     : ""
 
 const dateTime = Date.prototype.getTime
-const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array
+const typedArray: Uint8Array = Object.getPrototypeOf(Uint8Array.prototype)
 
 /** A list or an object whose parts are being visited. */
-interface Visit {
-  readonly of: Container
-  /** Of an object. */
-  readonly keys: ReadonlyArray<string> | undefined
+type Visit = (
+  | { readonly of: ReadonlyArray<unknown>; readonly keys: undefined }
+  | { readonly of: { readonly [key: string]: unknown }; readonly keys: ReadonlyArray<string> }
+) & {
   readonly size: number
   next: number
   copies: Array<readonly [key: string | number, copy: Copy]> | undefined
@@ -114,9 +116,8 @@ class Walk {
         if (visit !== undefined) noteCopy(visit, copy)
         continue
       }
-      const key = visit.keys === undefined ? visit.next : (visit.keys[visit.next] as string)
+      const part = visit.keys === undefined ? visit.of[visit.next] : visit.of[visit.keys[visit.next] ?? ""]
       visit.next++
-      const part = (visit.of as { readonly [key: string | number]: unknown })[key]
       if (typeof part !== "object" || part === null) continue
       const around = open.length
       const found = this.enter(part, open)
@@ -128,7 +129,7 @@ class Walk {
 
   /** Begins to visit a list or an object, and answers for anything else. */
   private enter(value: object, open: Array<Visit>): Copy | undefined {
-    const isList = Array.isArray(value)
+    const isList = isArray(value)
     if (!isList && !isPlainObject(value)) return this.visitOther(value)
     if ((!isList || value.length <= longestFrozen) && !Object.isFrozen(value)) Object.freeze(value)
     else {
@@ -136,22 +137,25 @@ class Walk {
       this.met ??= new Map()
       this.met.set(value, undefined)
     }
-    const keys = isList ? undefined : Object.keys(value)
-    open.push({ of: value as Container, keys, size: keys?.length ?? (value as Array<unknown>).length, next: 0, copies: undefined })
+    if (isList) open.push({ of: value, keys: undefined, size: value.length, next: 0, copies: undefined })
+    else {
+      const keys = Object.keys(value)
+      open.push({ of: value, keys, size: keys.length, next: 0, copies: undefined })
+    }
     return undefined
   }
 
   private visitOther(value: object): Copy | undefined {
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype === Date.prototype) return () => new Date(dateTime.call(value))
-    if (prototype === Map.prototype) return this.visitMap(value as Map<unknown, unknown>)
-    if (prototype === Set.prototype) return this.visitSet(value as Set<unknown>)
+    if (value instanceof Map && prototype === Map.prototype) return this.visitMap(value)
+    if (value instanceof Set && prototype === Set.prototype) return this.visitSet(value)
     if (value instanceof DataView) {
       const view = value
       return () => new DataView(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength))
     }
     if (ArrayBuffer.isView(value)) return () => typedArray.slice.call(value)
-    if (prototype === ArrayBuffer.prototype) return () => (value as ArrayBuffer).slice(0)
+    if (value instanceof ArrayBuffer && prototype === ArrayBuffer.prototype) return () => value.slice(0)
     this.isOpaque = true
     return () => value
   }
@@ -190,25 +194,29 @@ const isLong = (of: Container): boolean => Array.isArray(of) && of.length > long
 /** Makes a copy, frozen as far as it may be. */
 const make = (copy: Copy): unknown => {
   if (typeof copy === "function") return copy()
-  const open = [begun(copy)]
+  const outers: Array<ReturnType<typeof begun>> = []
+  let last = begun(copy, "")
   for (;;) {
-    const last = open.at(-1) as ReturnType<typeof begun>
     const part = last.of.parts[last.next]
     if (part !== undefined) {
       last.next++
       if (typeof part[1] === "function") put(last.made, part[0], part[1]())
-      else open.push(begun(part[1]))
+      else {
+        outers.push(last)
+        last = begun(part[1], part[0])
+      }
       continue
     }
     const made = isLong(last.of.of) ? last.made : Object.freeze(last.made)
-    open.pop()
-    const outer = open.at(-1)
+    const outer = outers.pop()
     if (outer === undefined) return made
-    put(outer.made, (outer.of.parts[outer.next - 1] as Copied["parts"][number])[0], made)
+    put(outer.made, last.key, made)
+    last = outer
   }
 }
 
-const begun = (of: Copied) => ({ of, made: cloneOf(of.of), next: 0 })
+/** A copy that is begun, and its key in the one around it. */
+const begun = (of: Copied, key: string | number) => ({ of, key, made: cloneOf(of.of), next: 0 })
 
 const cloneOf = (of: Container): Array<unknown> | Record<string, unknown> => {
   if (Array.isArray(of)) return of.slice()
@@ -216,8 +224,8 @@ const cloneOf = (of: Container): Array<unknown> | Record<string, unknown> => {
 }
 
 const put = (made: Array<unknown> | Record<string, unknown>, key: string | number, value: unknown): void => {
-  if (Array.isArray(made)) made[key as number] = value
-  else setOwn(made, key as string, value)
+  if (Array.isArray(made)) made[Number(key)] = value
+  else setOwn(made, String(key), value)
 }
 
 /** Outputs of a run by their rows. */

@@ -66,7 +66,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
       if (record?.status !== "running" || record.passes === 0 || record.mounting !== undefined) continue
       const drawn = before.positions.get(record.nodeId)
       if (drawn === undefined) continue
-      const first = Plan.mountedIn(before, drawn).map(({ position }) => before.nodes[position]?.id as NodeId)
+      const first = Plan.mountedIn(before, drawn).flatMap(({ position }) => before.nodes[position]?.id ?? [])
       const known = new Set(first)
       const now = idsOf(Plan.mountedIn(plan, loop))
       if (now.every((id) => known.has(id)) || !(hasBegun(loop, first) || hasBegun(loop, now))) continue

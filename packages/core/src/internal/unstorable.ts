@@ -24,8 +24,8 @@ export const find = (schema: Schema.Schema.All | StandardSchemaV1): string | und
 const sentence = (schema: Schema.Schema.All | StandardSchemaV1): string | undefined => {
   const found = Schema.isSchema(schema)
     ? inEffect(schema.ast, [], new Set())
-    : (schema as StandardSchemaV1)["~standard"].vendor === "zod"
-      ? inZod(schema as unknown as Zod, [], new Set())
+    : isZod(schema)
+      ? inZod(schema, [], new Set())
       : undefined
   if (found === undefined) return undefined
   const { what, instead, path } = found
@@ -97,13 +97,13 @@ const inEffect = (ast: AST.AST, path: Path, seen: Set<AST.AST>): Found => {
 const declared = (ast: AST.Declaration): Kind | undefined => {
   const type = Option.getOrUndefined(AST.getTypeConstructorAnnotation(ast))
   if (type !== undefined) {
-    const name = type._tag.split(/[/.]/).at(-1) as string
+    const name = type._tag.replace(/.*[/.]/s, "")
     return { what: `a value of type ${name}`, instead: `Schema.${renamed.get(name) ?? name}` }
   }
-  const instance = ast.annotations[Schema.InstanceOfSchemaId] as { readonly constructor: { readonly name?: string } } | undefined
+  const instance = ast.annotations[Schema.InstanceOfSchemaId]
   const isClass = Option.isSome(AST.getSurrogateAnnotation(ast))
   if (instance === undefined && !isClass) return undefined
-  const name = isClass ? Option.getOrUndefined(AST.getIdentifierAnnotation(ast)) : instance?.constructor.name
+  const name = isClass ? Option.getOrUndefined(AST.getIdentifierAnnotation(ast)) : classNameIn(instance)
   return {
     what: `an instance of ${name ?? "a class"}`,
     instead: isClass
@@ -111,6 +111,14 @@ const declared = (ast: AST.Declaration): Kind | undefined => {
       : "Schema.Class, or Schema.transform from what is stored",
   }
 }
+
+/** The name of the class in the annotation of `Schema.instanceOf`. */
+const classNameIn = (instance: unknown): string | undefined => {
+  if (typeof instance !== "object" || instance === null || !("constructor" in instance)) return undefined
+  return typeof instance.constructor === "function" ? instance.constructor.name : undefined
+}
+
+const isZod = (schema: object): schema is Zod => "_zod" in schema
 
 /** What is read of a Zod 4 schema. */
 interface Zod {
@@ -133,9 +141,11 @@ interface ZodDef {
   readonly getter?: () => Zod
 }
 
+const zodBigInt: Kind = { what: "a bigint", instead: "z.string(), and BigInt(…) where it is read" }
+
 const zodKinds: ReadonlyMap<string, Kind> = new Map([
   ["date", { what: "a Date", instead: "z.iso.datetime(), and new Date(…) where it is read" }],
-  ["bigint", { what: "a bigint", instead: "z.string(), and BigInt(…) where it is read" }],
+  ["bigint", zodBigInt],
   ["map", { what: "a Map", instead: "z.record(z.string(), …)" }],
   ["set", { what: "a Set", instead: "z.array(…)" }],
   ["symbol", { what: "a symbol", instead: "z.string() or z.enum(…)" }],
@@ -163,9 +173,7 @@ const inZod = (schema: Zod, path: Path, seen: Set<Zod>): Found => {
       }
     }
     case "literal":
-      return def.values?.some((value) => typeof value === "bigint") === true
-        ? { ...(zodKinds.get("bigint") as Kind), path }
-        : undefined
+      return def.values?.some((value) => typeof value === "bigint") === true ? { ...zodBigInt, path } : undefined
     case "object":
       return first(Object.entries(def.shape ?? {}), ([key, part]) => within(part, key)) ?? within(def.catchall, "*")
     case "array":

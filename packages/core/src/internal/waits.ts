@@ -121,8 +121,16 @@ export const judge = (
   }
   if (!isOver) return { refused, ending: undefined }
   if (node.onTimeout !== "fail") return end({ how: "timed-out", status: "skipped" })
-  const silent = { signal: "nobody sent it", subflow: "it did not end" }[on.kind as string] ?? "nobody answered"
-  return end(fail("timed-out", "WaitTimedOut", `${silent} within ${node.timeoutMs} ms`, { retryable: true }))
+  return end(fail("timed-out", "WaitTimedOut", `${silences[on.kind]} within ${node.timeoutMs} ms`, { retryable: true }))
+}
+
+/** What did not happen in time, by what is waited for. A timer is over when it is over. */
+const silences: { readonly [Kind in Plan.Awaited["kind"]]: string } = {
+  approval: "nobody answered",
+  human: "nobody answered",
+  signal: "nobody sent it",
+  subflow: "it did not end",
+  timer: "",
 }
 
 /** What a wait asks for. */
@@ -193,7 +201,7 @@ const requested = (nodeId: string, given: unknown): object => {
     throw new InvalidRequest({ nodeId, problem: `its "request" gave ${what}, and must give an object with a "title"` })
   }
   if (typeof given !== "object" || given === null || Array.isArray(given)) return refuse(show(given))
-  const { title } = given as { readonly title?: unknown }
+  const title: unknown = "title" in given ? given.title : undefined
   return typeof title === "string" ? given : refuse(title === undefined ? "no title" : `a title that is ${show(title)}`)
 }
 

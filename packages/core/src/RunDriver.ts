@@ -11,26 +11,18 @@ import * as Metric from "effect/Metric"
 import { acceptNow, keepNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
-  CompensationFailed,
-  CrashLoop,
-  EndlessPass,
   IncompatibleOutput,
   type InputMismatch,
   type InvalidInput,
   type InvalidWorkflow,
-  LoopLimitReached,
   type RenderFailed,
-  type RunFailure,
   RunFenced,
   type RunNotFound,
   type RunWaitsForItself,
-  StepFailed,
-  StepTimedOut,
   type StoreError,
   type StoreGone,
   type StoreRefused,
   type Unheard,
-  UnsettledRead,
   WorkflowMismatch,
 } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
@@ -43,6 +35,7 @@ import * as Intake from "./internal/intake.ts"
 import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
 import * as Outbox from "./internal/outbox.ts"
+import * as Outcome from "./internal/outcome.ts"
 import * as Patience from "./internal/patience.ts"
 import * as Recovery from "./internal/recovery.ts"
 import * as Refusal from "./internal/refusal.ts"
@@ -493,7 +486,7 @@ const loop = (
         // From a plan that is no longer true nothing is started.
         const decision: Omit<Scheduler.Decision, "state" | "events"> = isStale ? undecided : decide()
 
-        const ending = settle(runId, decision.outcome, frame.state, schedule, plan, attempts, refused)
+        const ending = Outcome.of({ outcome: decision.outcome, state: frame.state, plan, schedule, attempts, refused })
         if (ending !== undefined) {
           const strayReads = planner.strayReads?.(frame.state) ?? []
           happen({ ...ending.event, ...(strayReads.length === 0 ? {} : { strayReads }) })
@@ -574,55 +567,6 @@ const loop = (
     })
   })
 
-/**
- * The event that ends the run now, if it does, and the result by the state after that. An output counts even if a cancellation came in with it;
- * otherwise the cancellation does.
- */
-const settle = (
-  runId: string,
-  outcome: Scheduler.Outcome | undefined,
-  state: RunState.RunState,
-  schedule: Scheduler.Schedule,
-  plan: Plan.Plan,
-  attempts: Attempts.Attempts,
-  refused: StoreRefused | undefined,
-) => {
-  if (outcome?.status === "finished" && refused !== undefined) {
-    const failure = new StepFailed({ runId, nodeId: plan.workflow, iteration: 0, attempts: 0, error: Refusal.errorOf(refused) })
-    return failedWith(failure)
-  }
-  if (outcome?.status === "finished") {
-    const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0), from: schedule.source(0) }) } as const
-    const result = (ended: RunState.RunState) => RunResult.finished(ended, () => schedule.value(0))
-    return { event, result, count: Metrics.runsFinished }
-  }
-  if (state.cancel !== undefined) {
-    // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
-    const isOver = outcome !== undefined || plan.boundaries.length === 0
-    if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(plan, state)) return undefined
-    const { reason, uncompensated } = RunResult.cancelled(state)
-    const event = { _tag: "RunCancelled", ...defined({ reason, uncompensated }) } as const
-    return { event, result: RunResult.cancelled, count: Metrics.runsCancelled }
-  }
-  if (outcome === undefined || outcome.status === "cancelled") return undefined
-  const stored = failureOf(runId, outcome, plan, state)
-  const failure = withCause(stored, attempts.causeOf(nodeKey(outcome.nodeId, outcome.iteration)))
-  return failedWith(beside(stored, state), beside(failure, state))
-}
-
-/** The end of a run that fails: by the failure that is stored, and by the one that callers in this process are given. */
-const failedWith = (failure: RunFailure, given: RunFailure = failure) => ({
-  event: { _tag: "RunFailed", failure } as const,
-  result: (ended: RunState.RunState) => RunResult.failed(ended, given),
-  count: Metrics.runsFailed,
-})
-
-/** A failure, with what could not be undone because of it. */
-const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunState.RunState): RunFailure => {
-  const failed = RunState.uncompensated(state)
-  return failed.length === 0 ? failure : new CompensationFailed({ runId: state.runId, cause: failure, failed })
-}
-
 /** What was mounted, unmounted and changed between two plans, by id. */
 const planChanged = (before: Plan.Plan, after: Plan.Plan): RunEvent => {
   const changes = PlanText.diff(before, after)
@@ -633,50 +577,3 @@ const planChanged = (before: Plan.Plan, after: Plan.Plan): RunEvent => {
     changed: PlanText.changed(changes, "changed", "moved"),
   }
 }
-
-const failureOf = (
-  runId: string,
-  failed: Scheduler.Failed,
-  plan: Plan.Plan,
-  state: RunState.RunState,
-): Exclude<RunFailure, CompensationFailed> => {
-  const node = { runId, nodeId: failed.nodeId, iteration: failed.iteration }
-  if (failed.reason._tag === "Unsettled") return new UnsettledRead({ ...node, problem: unsettled(failed.reason.read, plan, state) })
-  if (failed.reason._tag === "LoopLimit") {
-    const { _tag: _, ...limit } = failed.reason
-    return new LoopLimitReached({ ...node, ...limit })
-  }
-  if (failed.reason._tag === "EndlessPass") return new EndlessPass({ ...node, nodeIds: failed.reason.nodeIds })
-  const { error } = failed.reason
-  const record = RunState.step(state, failed.nodeId, failed.iteration)
-  const attempts = record?.attempt ?? 0
-  if (error.kind === "crashLoop") return new CrashLoop({ ...node, interruptions: record?.interruptions ?? 0 })
-  if (error.kind === undefined) return new StepFailed({ ...node, attempts, error })
-  const step = plan.find(failed.nodeId)
-  const limits = step?._tag === "Step" ? { timeout: step.timeoutMs, heartbeatTimeout: step.heartbeatTimeoutMs } : undefined
-  const why = error.notRetried === undefined ? {} : { notRetried: error.notRetried }
-  return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: limits?.[error.kind] ?? 0, ...why })
-}
-
-/** Why an output that was read is not there, and will not come. */
-const unsettled = ({ nodeId, table }: Partial<Plan.PendingRead>, plan: Plan.Plan, state: RunState.RunState): string => {
-  if (nodeId === undefined) return `no node that gives a "${table}" has given one`
-  const position = plan.positions.get(nodeId)
-  if (position === undefined) return "no node with this id is mounted"
-  const record = RunState.records(state).findLast((record) => record.nodeId === nodeId)
-  if (record?.kind === "step" && (record.status === "skipped" || record.status === "failed"))
-    return `it ${record.status === "skipped" ? "was skipped" : "failed"}`
-  return "it has not run"
-}
-
-const withCause = (failure: Exclude<RunFailure, CompensationFailed>, cause: unknown): Exclude<RunFailure, CompensationFailed> =>
-  failure._tag === "StepFailed" && cause !== undefined
-    ? new StepFailed({
-        runId: failure.runId,
-        nodeId: failure.nodeId,
-        iteration: failure.iteration,
-        attempts: failure.attempts,
-        error: failure.error,
-        cause,
-      })
-    : failure

@@ -1,0 +1,133 @@
+/**
+ * How a run ends: the event that ends it, and the result that its callers are given.
+ */
+import type * as Metric from "effect/Metric"
+import {
+  CompensationFailed,
+  CrashLoop,
+  EndlessPass,
+  LoopLimitReached,
+  type RunFailure,
+  StepFailed,
+  StepTimedOut,
+  type StoreRefused,
+  UnsettledRead,
+} from "../Errors.ts"
+import { nodeKey } from "../Ids.ts"
+import * as Metrics from "../Metrics.ts"
+import type * as Plan from "../Plan.ts"
+import type { RunEvent } from "../RunEvent.ts"
+import * as RunResult from "../RunResult.ts"
+import * as RunState from "../RunState.ts"
+import type * as Scheduler from "../Scheduler.ts"
+import type { Attempts } from "./attempts.ts"
+import { defined } from "./defined.ts"
+import * as Outbox from "./outbox.ts"
+import * as Refusal from "./refusal.ts"
+
+/** What the end of a run is judged by. */
+export interface Standing {
+  /** What the schedule says. */
+  readonly outcome: Scheduler.Outcome | undefined
+  readonly state: RunState.RunState
+  readonly plan: Plan.Plan
+  readonly schedule: Pick<Scheduler.Schedule, "stored" | "source" | "value">
+  readonly attempts: Pick<Attempts, "size" | "causeOf">
+  /** Set where the output of the run cannot be stored. */
+  readonly refused: StoreRefused | undefined
+}
+
+/** The end of a run. */
+export interface Ending {
+  readonly event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" }>
+  /** By the state after the event. */
+  readonly result: (ended: RunState.RunState) => RunResult.EndedResult<unknown>
+  readonly count: Metric.Metric.Counter<number>
+}
+
+/**
+ * The end of the run, if it ends now. An output counts even if a cancellation came in with it; otherwise the cancellation does.
+ */
+export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standing): Ending | undefined => {
+  const { runId } = state
+  if (outcome?.status === "finished" && refused !== undefined) {
+    const failure = new StepFailed({ runId, nodeId: plan.workflow, iteration: 0, attempts: 0, error: Refusal.errorOf(refused) })
+    return failedWith(failure)
+  }
+  if (outcome?.status === "finished") {
+    const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0), from: schedule.source(0) }) } as const
+    return { event, result: (ended) => RunResult.finished(ended, () => schedule.value(0)), count: Metrics.runsFinished }
+  }
+  if (state.cancel !== undefined) {
+    // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
+    const isOver = outcome !== undefined || plan.boundaries.length === 0
+    if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(plan, state)) return undefined
+    const { reason, uncompensated } = RunResult.cancelled(state)
+    const event = { _tag: "RunCancelled", ...defined({ reason, uncompensated }) } as const
+    return { event, result: RunResult.cancelled, count: Metrics.runsCancelled }
+  }
+  if (outcome === undefined || outcome.status === "cancelled") return undefined
+  const stored = failureOf(outcome, plan, state)
+  const failure = withCause(stored, attempts.causeOf(nodeKey(outcome.nodeId, outcome.iteration)))
+  return failedWith(beside(stored, state), beside(failure, state))
+}
+
+/** The end of a run that fails: by the failure that is stored, and by the one that callers in this process are given. */
+const failedWith = (failure: RunFailure, given: RunFailure = failure): Ending => ({
+  event: { _tag: "RunFailed", failure },
+  result: (ended) => RunResult.failed(ended, given),
+  count: Metrics.runsFailed,
+})
+
+/** A failure, with what could not be undone because of it. */
+const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunState.RunState): RunFailure => {
+  const failed = RunState.uncompensated(state)
+  return failed.length === 0 ? failure : new CompensationFailed({ runId: state.runId, cause: failure, failed })
+}
+
+const failureOf = (
+  failed: Scheduler.Failed,
+  plan: Plan.Plan,
+  state: RunState.RunState,
+): Exclude<RunFailure, CompensationFailed> => {
+  const node = { runId: state.runId, nodeId: failed.nodeId, iteration: failed.iteration }
+  if (failed.reason._tag === "Unsettled") return new UnsettledRead({ ...node, problem: unsettled(failed.reason.read, plan, state) })
+  if (failed.reason._tag === "LoopLimit") {
+    const { _tag: _, ...limit } = failed.reason
+    return new LoopLimitReached({ ...node, ...limit })
+  }
+  if (failed.reason._tag === "EndlessPass") return new EndlessPass({ ...node, nodeIds: failed.reason.nodeIds })
+  const { error } = failed.reason
+  const record = RunState.step(state, failed.nodeId, failed.iteration)
+  const attempts = record?.attempt ?? 0
+  if (error.kind === "crashLoop") return new CrashLoop({ ...node, interruptions: record?.interruptions ?? 0 })
+  if (error.kind === undefined) return new StepFailed({ ...node, attempts, error })
+  const step = plan.find(failed.nodeId)
+  const limits = step?._tag === "Step" ? { timeout: step.timeoutMs, heartbeatTimeout: step.heartbeatTimeoutMs } : undefined
+  const why = error.notRetried === undefined ? {} : { notRetried: error.notRetried }
+  return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: limits?.[error.kind] ?? 0, ...why })
+}
+
+/** Why an output that was read is not there, and will not come. */
+const unsettled = ({ nodeId, table }: Partial<Plan.PendingRead>, plan: Plan.Plan, state: RunState.RunState): string => {
+  if (nodeId === undefined) return `no node that gives a "${table}" has given one`
+  const position = plan.positions.get(nodeId)
+  if (position === undefined) return "no node with this id is mounted"
+  const record = RunState.records(state).findLast((record) => record.nodeId === nodeId)
+  if (record?.kind === "step" && (record.status === "skipped" || record.status === "failed"))
+    return `it ${record.status === "skipped" ? "was skipped" : "failed"}`
+  return "it has not run"
+}
+
+/** A failure with what was raised in this process, which is not stored. */
+const withCause = (failure: Exclude<RunFailure, CompensationFailed>, cause: unknown): Exclude<RunFailure, CompensationFailed> =>
+  failure._tag === "StepFailed" && cause !== undefined
+    ? new StepFailed({
+        runId: failure.runId,
+        nodeId: failure.nodeId,
+        iteration: failure.iteration,
+        attempts: failure.attempts,
+        error: failure.error,
+        cause,
+      })
+    : failure

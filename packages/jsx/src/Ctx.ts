@@ -3,7 +3,7 @@
  * only then. An output that is not there yet is {@link isPending pending} for `output` and `undefined` for the others. When a
  * task runs, reads answer as of then, and an `output` that is not there is the error {@link MissingOutput}.
  */
-import type * as Codec from "@smithers/core/Codec"
+import * as Codec from "@smithers/core/Codec"
 import { keptId } from "@smithers/core/Ids"
 import type { StepContext } from "@smithers/core/StepProgram"
 import * as Schema from "effect/Schema"
@@ -104,7 +104,22 @@ export interface Source {
   /** What `output` gives where there is none. */
   readonly absent: (read: Reading.Read) => unknown
   /** What answers in its place, where the render is over that it reads for; `undefined` where nothing can, and then nothing is read. */
-  readonly successor?: (loop: string | undefined) => Ctx | "none" | undefined
+  readonly successor?: (loop: string | undefined) => Reader | "none" | undefined
+}
+
+/** A `ctx` to whoever knows nothing of its schemas. Methods, so that those of one with schemas are such, too. */
+interface Reader {
+  readonly iteration: number
+  output(target: unknown, options?: ReadOptions): unknown
+  outputMaybe(target: unknown, options?: ReadOptions): unknown
+  latest(target: unknown, node?: string | ReadOptions): unknown
+  iterationCount(target: unknown, node?: string | ReadOptions): number
+}
+
+/** The codec of the schema under a key; `undefined` where there is none. */
+export const codecIn = (schemas: Schemas, key: string): Codec.Codec<unknown, unknown> | undefined => {
+  const schema = Object.hasOwn(schemas, key) ? schemas[key] : undefined
+  return schema === undefined ? undefined : Codec.makeUnknown(schema)
 }
 
 const nodeIdOf = (node: string | Pick<ReadOptions, "nodeId"> | undefined): string | undefined =>
@@ -113,7 +128,7 @@ const nodeIdOf = (node: string | Pick<ReadOptions, "nodeId"> | undefined): strin
 /** Makes a `ctx` as seen from inside a loop, or from outside all. */
 export const make = (source: Source, loop: string | undefined): Ctx => {
   /** What answers in its place. */
-  const later = (name: string): Ctx | undefined => {
+  const later = (name: string): Reader | undefined => {
     const successor = source.successor?.(loop)
     if (successor === "none") throw stale(name)
     return successor
@@ -140,29 +155,29 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
     },
     output: (target: unknown, options: ReadOptions = {}) => {
       const successor = later("output")
-      if (successor !== undefined) return successor.output(target as string, options)
+      if (successor !== undefined) return successor.output(target, options)
       const { wanted, found } = read(target, options.nodeId, options.iteration)
       return found.isThere ? found.value : source.absent(wanted)
     },
     outputMaybe: (target: unknown, options: ReadOptions = {}) => {
       const successor = later("outputMaybe")
-      if (successor !== undefined) return successor.outputMaybe(target as string, options)
+      if (successor !== undefined) return successor.outputMaybe(target, options)
       return read(target, options.nodeId, options.iteration).found.value
     },
     latest: (target: unknown, node?: string | ReadOptions) => {
       const successor = later("latest")
-      if (successor !== undefined) return successor.latest(target as string, node)
+      if (successor !== undefined) return successor.latest(target, node)
       return read(target, nodeIdOf(node), "latest").found.value
     },
     iterationCount: (target: unknown, node?: string | ReadOptions) => {
       const successor = later("iterationCount")
-      if (successor !== undefined) return successor.iterationCount(target as string, node)
+      if (successor !== undefined) return successor.iterationCount(target, node)
       const { found } = read(target, nodeIdOf(node), "latest")
       return found.nodeId === undefined ? 0 : Reading.countOf(source.known(), found.nodeId)
     },
   }
   // The face above is untyped inside: what is read was decoded with the schemas the types come from.
-  return ctx as unknown as Ctx
+  return ctx as Ctx
 }
 
 /** What `output` gives in a render: the pending value, noted. */

@@ -52,10 +52,10 @@ export const componentsAround = (fiber: Fiber | null): ReadonlyArray<string> => 
 const nameOf = (type: unknown): string | undefined => {
   if (typeof type === "string") return type
   if (typeof type === "function") {
-    const { displayName, name } = type as { readonly displayName?: string; readonly name: string }
-    return displayName ?? (name === "" ? "Anonymous" : name)
+    const displayName = "displayName" in type ? type.displayName : undefined
+    return typeof displayName === "string" ? displayName : type.name === "" ? "Anonymous" : type.name
   }
   if (typeof type !== "object" || type === null) return undefined
-  const { displayName, type: inner, render } = type as { readonly [key: string]: unknown }
-  return typeof displayName === "string" ? displayName : nameOf(inner ?? render)
+  if ("displayName" in type && typeof type.displayName === "string") return type.displayName
+  return nameOf(("type" in type ? type.type : undefined) ?? ("render" in type ? type.render : undefined))
 }

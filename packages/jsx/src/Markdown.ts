@@ -439,8 +439,10 @@ const table = (node: PromptElement): ReadonlyArray<Piece> => {
       if (typeof child === "string") {
         if (!isBlank(child)) other.push(child)
       } else if (child.type === "tr") {
-        const cells = withoutHoles(child.children).filter((cell) => typeof cell !== "string" && /^t[hd]$/.test(cell.type))
-        rows.push({ cells: cells as ReadonlyArray<PromptElement>, isHead: isInHead })
+        const cells = withoutHoles(child.children).flatMap((cell) =>
+          typeof cell !== "string" && /^t[hd]$/.test(cell.type) ? [cell] : [],
+        )
+        rows.push({ cells, isHead: isInHead })
       } else if (/^t(?:head|body|foot)$/.test(child.type)) {
         collect(child.children, child.type === "thead")
       } else {

@@ -7,7 +7,9 @@
  * Only what MDX forces authors to write differently is undone, and not in code: `\{`, `\}`, `\<`, and character references such as
  * `&lt;`. Comments are left out with the line they are on.
  */
+
 import { compileSync, type CompileOptions as MdxOptions } from "@mdx-js/mdx"
+import * as Raised from "@smithers/core/Raised"
 import { decodeNamedCharacterReference } from "decode-named-character-reference"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -148,7 +150,7 @@ const parse = (
       if (error instanceof Malformed) {
         return new PromptSyntaxError({ file: path, line: error.line, column: error.column, reason: error.message })
       }
-      const { reason, line, column } = error as { readonly [name: string]: unknown }
+      const [reason, line, column] = ["reason", "line", "column"].map((field) => Raised.get(error, field))
       // What is not about the file is a defect of this module.
       if (typeof reason !== "string") throw error
       return new PromptSyntaxError({ file: path, line: Number(line ?? 1), column: Number(column ?? 1), reason })
@@ -167,9 +169,9 @@ interface MdxNode {
   readonly type: string
   readonly name?: string | null
   readonly value?: string
-  readonly attributes?: ReadonlyArray<unknown>
+  readonly attributes?: ReadonlyArray<{ readonly value?: Pick<MdxNode, "data"> | string | null }>
   children?: Array<MdxNode>
-  readonly data?: { readonly estree?: { readonly body: ReadonlyArray<unknown> } }
+  readonly data?: { readonly estree?: Program }
   readonly position?: { readonly start: Point; readonly end: Point }
 }
 
@@ -185,7 +187,7 @@ interface Token {
 }
 
 interface Processor {
-  readonly data: () => object
+  readonly data: () => { fromMarkdownExtensions?: Array<unknown> }
 }
 
 interface File {
@@ -199,7 +201,7 @@ function sourceText(this: Processor, source: string) {
     markers.push(token)
   }
   const seen = ["mdxJsxFlowTagMarker", "mdxJsxTextTagMarker", "mdxTextExpressionMarker", "escapeMarker", "characterReferenceMarker"]
-  const data = this.data() as { fromMarkdownExtensions?: Array<unknown> }
+  const data = this.data()
   data.fromMarkdownExtensions = [
     ...(data.fromMarkdownExtensions ?? []),
     { enter: Object.fromEntries(seen.map((type) => [type, see])) },
@@ -208,6 +210,10 @@ function sourceText(this: Processor, source: string) {
     root.children = new Cut(source, root, markers, file).root()
     placeAll(root)
   }
+}
+
+interface Program {
+  readonly body: ReadonlyArray<{ type: string; expression: Expression }>
 }
 
 interface Expression {
@@ -223,15 +229,14 @@ const placeAll = (root: MdxNode): void => {
     const line = node.position?.start.line
     if (line === undefined) continue
     if (isExpression(node)) place(node.data?.estree, line)
-    for (const attribute of (node.attributes ?? []) as ReadonlyArray<{ readonly value?: unknown }>) {
-      const value = attribute.value as Pick<MdxNode, "data"> | string | null | undefined
+    for (const { value } of node.attributes ?? []) {
       if (typeof value === "object" && value !== null) place(value.data?.estree, line)
     }
   }
 }
 
-const place = (program: { readonly body: ReadonlyArray<unknown> } | undefined, line: number): void => {
-  const [statement] = (program?.body ?? []) as ReadonlyArray<{ type: string; expression: Expression }>
+const place = (program: Program | undefined, line: number): void => {
+  const [statement] = program?.body ?? []
   if (statement?.type !== "ExpressionStatement") return
   const { expression } = statement
   // What cannot throw is left as it is, and what is awaited stays where it may be.
@@ -250,7 +255,7 @@ const place = (program: { readonly body: ReadonlyArray<unknown> } | undefined, l
 const awaits = (tree: unknown): boolean =>
   typeof tree === "object" &&
   tree !== null &&
-  ((tree as { readonly type?: unknown }).type === "AwaitExpression" || Object.values(tree).some(awaits))
+  (("type" in tree && tree.type === "AwaitExpression") || Object.values(tree).some(awaits))
 
 /** Compiled prompts export their component with the check around it. Notes what else they export. */
 const withoutDefaultExport = (exports: Array<string>) => (program: { body: Array<Statement> }) => {

@@ -15,6 +15,7 @@ import type { Values } from "@smithers/core/Scheduler"
 import type { OutputTable } from "@smithers/core/Storage"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
+import * as Schema from "effect/Schema"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
 import { type HostNode, isText } from "./HostNode.ts"
@@ -24,7 +25,7 @@ import { type Frame, frameContext } from "./internal/frame.ts"
 import * as Identity from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import { nearestTo } from "./internal/nearest.ts"
-import { isLeaf, Misplaced, propsOf, refuse } from "./internal/place.ts"
+import { idOf, isLeaf, Misplaced, propsOf, refuse } from "./internal/place.ts"
 import { givenAround } from "./internal/provisional.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
@@ -64,6 +65,8 @@ export interface Planner extends Definition.Planner {
  */
 const longestSettling = 10
 
+const untyped = Codec.makeUnknown(Schema.Unknown)
+
 /** That of tasks without an output, which is made when there is one. */
 const untypedTables: ReadonlyArray<OutputTable> = [{ name: untypedTable, jsonSchema: undefined, nodeId: undefined }]
 
@@ -84,7 +87,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       throw new Reading.ReadError(`${shown} none of the schemas of this workflow (${tables.join(", ")})`)
     })()
 
-  let rows: Rows.Rows | undefined
+  let rows = Rows.make(RunState.empty(""))
   let hasObserved = false
   let values: Values = { input: undefined, outputs: new Map() }
   let layout = Reading.emptyLayout
@@ -99,7 +102,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   const known = (state: RunState.RunState, within = layout): Reading.Known => ({
     state,
     values,
-    rows: rows as Rows.Rows,
+    rows,
     layout: within,
   })
 
@@ -109,8 +112,8 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   const functionReads = new Map<string, Reading.Read>()
   const isStray = ({ nodeId, table }: Reading.Read): boolean =>
     nodeId === undefined
-      ? !layout.writers.has(table) && rows?.writersOf(table).length === 0
-      : !layout.tasks.has(nodeId) && rows?.tableOf(nodeId) === undefined
+      ? !layout.writers.has(table) && rows.writersOf(table).length === 0
+      : !layout.tasks.has(nodeId) && rows.tableOf(nodeId) === undefined
   const strayOf = ({ nodeId, table }: Reading.Read): StrayRead => {
     if (nodeId === undefined) return { output: table }
     const meant = nearestTo(nodeId, layout.tasks.keys())
@@ -156,20 +159,20 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   }
   const lowering: Lowering = {
     tableOf,
-    codecOf: (table) => Codec.makeUnknown(schemas[table] as Codec.AnySchema),
+    codecOf: (table) => Ctx.codecIn(schemas, table) ?? untyped,
     tables,
     output,
     ctxAt,
     calling,
     stored: (nodeId, state, noteRead) => {
-      const table = rows?.tableOf(nodeId)
+      const table = rows.tableOf(nodeId)
       if (table === undefined) return undefined
       if (state === undefined) return { value: undefined }
       const found = Reading.find(known(state), { table, nodeId, pass: "latest" })
       noteRead?.(readOf(table, found, state))
       return { value: found.value }
     },
-    storedWriters: (table) => rows?.writersOf(table) ?? [],
+    storedWriters: (table) => rows.writersOf(table) ?? [],
     hasCaught: () => false,
     holdsPending: () => false,
     rowsOf: function* (reads, state) {
@@ -286,7 +289,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   const settle = (state: RunState.RunState) => {
     for (let renders = 1; ; renders++) {
       const made = drawOnce(state)
-      checkTables(made.lowered, rows as Rows.Rows)
+      checkTables(made.lowered, rows)
       const isRenamed = recognise(state, made.lowered)
       const otherwise = isRenamed ? "how loops are called" : unsettled(made, state)
       if (otherwise !== undefined && renders === longestSettling) {
@@ -335,7 +338,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
    */
   const holds = (state: RunState.RunState, node: HostNode, where: keyof Held, reason: string): boolean => {
     if (heldBy(node)[where]) return true
-    const id = node.props.id as NodeId
+    const id = idOf(node)
     const key = compositeKey(id, where, reason)
     const known = held.get(key)
     if (known !== undefined) return known
@@ -355,9 +358,9 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
         if (isPending(propsOf(node)[name])) refuse(node, readsLater(`"${name}"`, read))
         continue
       }
-      const { id } = node.props
-      const table = layout.tasks.get(id as NodeId)?.table as string
-      const isOver = Reading.find(known(state), { table, nodeId: id as NodeId, pass: undefined }).isThere
+      const id = idOf(node)
+      const table = layout.tasks.get(id)?.table
+      const isOver = table !== undefined && Reading.find(known(state), { table, nodeId: id, pass: undefined }).isThere
       if (!isOver && (isInside || holds(state, node, "inside", read.nodeId ?? `/${read.table}`)))
         refuse(node, readsLater("what it says", read))
     }
@@ -420,7 +423,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       let isStale = false
       hasObserved = true
       for (const event of events) {
-        rows?.observe(event)
+        rows.observe(event)
         isStale ||= touches(watched, event)
       }
       if (isStale) blankFor = undefined

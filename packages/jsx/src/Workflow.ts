@@ -15,7 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type * as React from "react"
-import type { Ctx, Read, Schemas, Undeclared } from "./Ctx.ts"
+import { type Ctx, codecIn, type Read, type Schemas, type Undeclared } from "./Ctx.ts"
 import * as Components from "./components.ts"
 import { untypedTable } from "./internal/lowering.ts"
 import type { FunctionGiving, Infer, InsteadOf } from "./internal/slips.ts"
@@ -159,8 +159,8 @@ const parted = (
     refuse(
       `the schema of the input is given twice: under the key "input" of the schemas, and as the option "input". Give one of them`,
     )
-  if (!Codec.isSchema(input)) refuse(notASchema("input"))
-  return { schemas, options: { ...given, input: input as Codec.AnySchema } }
+  if (!Codec.isSchema(input)) return refuse(notASchema("input"))
+  return { schemas, options: { ...given, input } }
 }
 
 const refuse = (problem: string): never => {
@@ -216,7 +216,8 @@ const make = (
     })
   }
   const input = Codec.makeUnknown(inputSchema)
-  const outputTable = output === undefined ? undefined : (Planner.tablesOf(schemas)(output) as string)
+  const outputTable = output === undefined ? undefined : Planner.tablesOf(schemas)(output)
+  const outputCodec = outputTable === undefined ? undefined : codecIn(schemas, outputTable)
   const blueprint = { draw, schemas, input, output: outputTable }
   const declared: ReadonlyArray<OutputTable> = Object.entries(schemas).map(([key, schema]) => ({
     name: key,
@@ -244,12 +245,9 @@ const make = (
     version,
     input,
     planner: () => Planner.make(blueprint, name),
-    codecOf: (_: string, table: string) => {
-      if (table === untypedTable) return Codec.makeUnknown(Schema.Unknown)
-      return Object.hasOwn(schemas, table) ? Codec.makeUnknown(schemas[table] as Codec.AnySchema) : undefined
-    },
+    codecOf: (_: string, table: string) => (table === untypedTable ? Codec.makeUnknown(Schema.Unknown) : codecIn(schemas, table)),
     tables: declared,
-    ...(outputTable === undefined ? {} : { output: Codec.makeUnknown(schemas[outputTable] as Codec.AnySchema) }),
+    ...(outputCodec === undefined ? {} : { output: outputCodec }),
     maxConcurrency,
   }
 

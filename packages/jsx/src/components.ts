@@ -2,8 +2,10 @@
  * The components a workflow is written with. Most are names that the reconciler knows, typed as components: nothing runs for
  * them while rendering. What their props mean is decided where the tree is lowered to a plan.
  */
+
 import type { Caught } from "@smithers/core/Builder"
 import { abbreviated, keptId } from "@smithers/core/Ids"
+import * as Raised from "@smithers/core/Raised"
 import * as React from "react"
 import type { Ctx, Undeclared } from "./Ctx.ts"
 import type { Fiber } from "./HostNode.ts"
@@ -183,7 +185,7 @@ const isInList = (parent: Fiber | null): boolean => {
   if (tag === fragmentTag && Array.isArray(props)) return !isPieces(props)
   // What a component gives cannot be seen; and of elements that were made by other means it is not known how they were written.
   if ((tag !== hostTag && tag !== fragmentTag && tag !== providerTag) || stampOf(props) === undefined) return false
-  const { children } = props as { readonly children?: unknown }
+  const children = Raised.get(props, "children")
   return Array.isArray(children) && !isPieces(children)
 }
 

@@ -3,6 +3,7 @@
  * their props, and children that were written as several pieces are known as such, so that text with values in it is not taken for
  * a value that is an array.
  */
+import * as Raised from "@smithers/core/Raised"
 import * as React from "react"
 import { isPieces, mark, pieces, withText } from "./internal/children.ts"
 import { isKind } from "./internal/place.ts"
@@ -13,7 +14,7 @@ export type { JSX } from "react"
 /** Groups children without a node of its own. */
 export const Fragment = React.Fragment
 
-const elementType = (React.createElement("task") as unknown as { readonly $$typeof: symbol }).$$typeof
+const elementType = Raised.get(React.createElement("task"), "$$typeof")
 
 type Props = { [name: string]: unknown }
 

@@ -14,12 +14,13 @@ import { isWaitingFor, missingDeps } from "./internal/deps.ts"
 import type { Placed } from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import {
+  handedOn,
   hasFunction,
+  idOf,
   isKind,
   isLeaf,
   isPart,
   isWait,
-  type Kind,
   known,
   Misplaced,
   orRefuse,
@@ -88,7 +89,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   const root = rootOf(rendered)
   const props = propsOf(root)
   const { name } = props
-  if (!isId(name)) refuse(root, `its name must be ${idRule}`)
+  if (!isId(name)) return refuse(root, `its name must be ${idRule}`)
 
   const survey = surveyOf(root, rendered.pendingReads, lowering)
   const { lookups } = rendered
@@ -100,7 +101,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     const waits = pending.length === 0 ? {} : survey.isHeldBySibling(node) ? { pending, isHeldBySibling: true } : { pending }
     const drawn =
       lookups.length === 0 ? waits : { ...waits, reads: (state: RunState) => lowering.rowsOf(madeAfter(node, lookups), state) }
-    switch (node.type as Kind) {
+    switch (node.type) {
       case "Workflow":
       case "Sequence":
         return { _tag: "Sequence", children: inside(node) }
@@ -180,9 +181,10 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   }
   const pending = [...survey.wanted(), ...survey.missing()]
   return {
-    name: name as string,
+    name,
     root: {
-      ...(built.get(root) as Plan.Sequence),
+      _tag: "Sequence",
+      children: inside(root),
       skipsAbsent: true,
       ...(lowering.output === undefined ? {} : { gives: lowering.output }),
     },
@@ -409,8 +411,8 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const other = isFine ? byId.get(id) : undefined
     if (isFine && other === undefined) byId.set(id, place)
     else if (!isSettled) leftOut.add(place.node)
-    else if (!isFine) reading(place.node, () => refuse(place.node, `its id ${shownId(id)} is not ${idRule}`))
-    else refuse(place.node, `the id is taken by another task (at ${whereOf((other as Place).node)}): ids are unique in a workflow`)
+    else if (other === undefined) reading(place.node, () => refuse(place.node, `its id ${shownId(id)} is not ${idRule}`))
+    else refuse(place.node, `the id is taken by another task (at ${whereOf(other.node)}): ids are unique in a workflow`)
   }
 
   const layoutTasks = new Map<NodeId, Standing>()
@@ -418,7 +420,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   for (const place of tasks) {
     const { node, loop } = place
     if (leftOut.has(node)) continue
-    const [id, table] = [node.props.id as string, tableOf(node)]
+    const [id, table] = [idOf(node), tableOf(node)]
     layoutTasks.set(id, { table, loop, within: withinOf(place) })
     const others = writers.get(table)
     if (others === undefined) writers.set(table, [id])
@@ -449,9 +451,9 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   }
   /** Whether a saga, or a part of a try, is not what is done as things stand. */
   const isIdlePart = ({ node, loop, parent }: Place): boolean => {
-    if (node.type === "Saga") return lowering.hasCaught(node.props.boundary as NodeId, loop)
+    if (node.type === "Saga") return lowering.hasCaught(idOf(node), loop)
     if (parent === undefined || !(node.type === "Try" || node.type === "Catch")) return false
-    return (node.type === "Try") === lowering.hasCaught(parent.node.props.boundary as NodeId, loop)
+    return (node.type === "Try") === lowering.hasCaught(idOf(parent.node), loop)
   }
   const isIdle = (place: Place | undefined): boolean => {
     for (let here = place; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
@@ -476,27 +478,27 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     const target = targetOf(read)
     // It comes after what was read in any case.
     if (target !== undefined && target.order < place.order && isOrdered(target, place)) return false
-    if (target !== undefined && isWaitingFor(node, target.node.props.id as NodeId, layout, lowering)) return false
+    if (target !== undefined && isWaitingFor(node, idOf(target.node), layout, lowering)) return false
     return isHeldByOther(node, read, isData(read)) && !lowering.holdsPending(node)
   }
   const placed = (): ReadonlyArray<Placed> => {
     const found: Array<Placed> = []
-    const kinds = { Loop: "loop", Saga: "saga", TryCatchFinally: "try" } as const
     for (const { node, order, end } of places.values()) {
-      const { place, loop, boundary, isListItem } = node.props
-      if (typeof place !== "string" || !(node.type in kinds)) continue
+      const { place, isListItem } = node.props
+      const kind = kindIn(node.type)
+      if (typeof place !== "string" || kind === undefined) continue
       const inside = tasks.slice(firstAfter(tasks, order), firstAfter(tasks, end))
-      const ids = inside.flatMap((task) => (leftOut.has(task.node) ? [] : [task.node.props.id as NodeId]))
-      const kind = kinds[node.type as keyof typeof kinds]
-      found.push({ node, kind, place, id: (loop ?? boundary) as NodeId, isListItem: isListItem === true, tasks: ids })
+      const ids = inside.flatMap((task) => (leftOut.has(task.node) ? [] : [idOf(task.node)]))
+      found.push({ node, kind, place, id: idOf(node), isListItem: isListItem === true, tasks: ids })
     }
     return found
   }
   const concerns = (): ReadonlyArray<string> => {
     const named = ({ nodeId, table }: PendingRead): string => (nodeId === undefined ? `the output "${table}"` : `"${nodeId}"`)
     const held = tasks.flatMap(({ node }) => {
-      if (!isHeldBySibling(node)) return []
-      const [read, { id }] = [readOf(node) as PendingRead, node.props]
+      const read = readOf(node)
+      if (read === undefined || !isHeldBySibling(node)) return []
+      const { id } = node.props
       return `${node.type} "${id}" (at ${whereOf(node)}) waits for ${named(read)} only because its component has read that for something else before it made the ${node.type.toLowerCase()}: make each item a component of its own that reads with useCtx(), or read in a function of ctx; where it is to wait, say so with dependsOn`
     })
     const early = surveyed.early().flatMap(({ node, read }) => {
@@ -521,7 +523,7 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
       const scope = stampOf(propsOf(node))?.scope
       const known = byScope.get(scope) ?? { drawn: [], around: noLoops }
       byScope.set(scope, known)
-      if (node.type === "Loop") known.drawn.push(node.props.loop as NodeId)
+      if (node.type === "Loop") known.drawn.push(idOf(node))
       if (known.around.length === 0 && loop !== undefined) known.around = [loop]
     }
     return byScope
@@ -654,9 +656,9 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
     tasks: () =>
       tasks.flatMap(({ node, loop }) => {
         if (leftOut.has(node)) return []
-        const { id, agent } = node.props
+        const { agent } = node.props
         return {
-          id: id as string,
+          id: idOf(node),
           node,
           table: tableOf(node),
           loop,
@@ -677,12 +679,16 @@ const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowe
   return surveyed
 }
 
+const kindIn = (type: string): Placed["kind"] | undefined =>
+  type === "Loop" ? "loop" : type === "Saga" ? "saga" : type === "TryCatchFinally" ? "try" : undefined
+
 /** Where in document order the places from a position on begin. */
 const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
   let [low, high] = [0, places.length]
   while (low < high) {
     const middle = (low + high) >> 1
-    if ((places[middle] as Place).order < order) low = middle + 1
+    const place = places[middle]
+    if (place !== undefined && place.order < order) low = middle + 1
     else high = middle
   }
   return low
@@ -692,9 +698,9 @@ const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
 const withinOf = (task: Place): Standing["within"] => {
   const found: Array<Standing["within"][number]> = []
   for (let inner = task, outer = task.parent; outer !== undefined; inner = outer, outer = outer.parent) {
-    const { type, props } = outer.node
-    const isLeavable = type === "TryCatchFinally" || (type === "Saga" && (props.of as Props).onCompensated === "continue")
-    if (isLeavable) found.push({ boundary: props.boundary as NodeId, part: inner.node.type })
+    const { type } = outer.node
+    const isLeavable = type === "TryCatchFinally" || (type === "Saga" && propsOf(outer.node).onCompensated === "continue")
+    if (isLeavable) found.push({ boundary: idOf(outer.node), part: inner.node.type })
   }
   return found
 }
@@ -706,9 +712,10 @@ const checkParts = (node: HostNode, props: Props): void => {
 }
 
 /** What is said of a part that is not made of elements. */
-const noElements = ({ type, props: { of, given } }: HostNode): string => {
-  const name = type.toLowerCase()
-  const { [name]: written } = of as Props
+const noElements = (node: HostNode): string => {
+  const { given } = node.props
+  const name = node.type.toLowerCase()
+  const { [name]: written } = handedOn(node)
   const isPromise = typeof given === "object" && given !== null && "then" in given
   const shown = typeof given === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(given) ?? String(given))
   const said = typeof written === "function" && written !== given ? `its "${name}" gave ${shown}` : `its "${name}" is ${shown}`
@@ -729,11 +736,12 @@ const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel 
 }
 
 /** Children one after another, where there are several. */
-const single = (children: ReadonlyArray<Node>): Node =>
-  children.length === 1 ? (children[0] as Node) : { _tag: "Sequence", children }
+const single = (children: ReadonlyArray<Node>): Node => {
+  const [only] = children
+  return only !== undefined && children.length === 1 ? only : { _tag: "Sequence", children }
+}
 
-const sagaOf = (node: HostNode, body: Node): Plan.Saga =>
-  orRefuse(node, NodeOptions.saga({ id: node.props.boundary as NodeId, body }, propsOf(node)))
+const sagaOf = (node: HostNode, body: Node): Plan.Saga => orRefuse(node, NodeOptions.saga({ id: idOf(node), body }, propsOf(node)))
 
 const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Plan.TryCatch => {
   const part = (type: "Try" | "Catch" | "Finally"): Node | undefined => {
@@ -741,7 +749,7 @@ const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Pla
     return found === undefined ? undefined : build(found)
   }
   const parts = { try: part("Try") ?? single([]), catch: part("Catch"), finally: part("Finally") }
-  return orRefuse(node, NodeOptions.tryCatch({ id: node.props.boundary as NodeId, ...parts }, propsOf(node)))
+  return orRefuse(node, NodeOptions.tryCatch({ id: idOf(node), ...parts }, propsOf(node)))
 }
 
 /** Passes of a loop without `maxIterations`. Agents that never agree stop there, as a failure, instead of being paid without end. */
@@ -754,7 +762,7 @@ const loopOf = (
   survey: Survey,
   isUnsaid = survey.readsItself(node),
 ): Plan.Loop => {
-  const id = node.props.loop as NodeId
+  const id = idOf(node)
   const props = propsOf(node)
   const { until, maxIterations } = props
   if (!("until" in props) && (maxIterations === undefined || maxIterations === Number.POSITIVE_INFINITY))

@@ -3,7 +3,9 @@
  * so that React builds everything and commits nothing. Hence no effect runs, no ref is set, and no state outlives the frame; that is
  * React's own behaviour for a tree that is not shown yet, and nothing of ours.
  */
+
 import type { PendingRead } from "@smithers/core/Plan"
+import * as Raised from "@smithers/core/Raised"
 import * as React from "react"
 import { componentsAround, type Fiber, type HostNode } from "./HostNode.ts"
 import type { Read } from "./internal/reading.ts"
@@ -160,7 +162,7 @@ const surveyed = (root: Root): Seen => {
   visit(root, (fiber) => {
     const { tag, flags, type } = fiber
     if (tag === suspenseTag && fiber.memoizedState !== null) behindSuspense = fiber
-    else if (tag === offscreenTag && (fiber.pendingProps as { readonly mode?: unknown } | null)?.mode === "hidden") hidden ??= fiber
+    else if (tag === offscreenTag && Raised.get(fiber.pendingProps, "mode") === "hidden") hidden ??= fiber
     else if ((flags & (passive | layout)) !== 0 && typeof type === "function" && fiber.memoizedState !== null) {
       effects ??= []
       effects.push(componentsAround(fiber).toReversed().join(" > "))
@@ -196,7 +198,7 @@ const tidy = (stack: string | undefined): string | undefined => {
 /** React's production build names its errors by number; those that a workflow can cause are given their words back. */
 const readable = (thrown: unknown): unknown => {
   const [, code = "", argument = ""] =
-    /^Minified React error #(\d+);[^?]*(?:\?args\[\]=([^&\s]*))?/.exec((thrown as Error)?.message) ?? []
+    /^Minified React error #(\d+);[^?]*(?:\?args\[\]=([^&\s]*))?/.exec(String(Raised.get(thrown, "message"))) ?? []
   const words = {
     "31": `an object cannot be a child here (${decodeURIComponent(argument)}): a value is the only child of a Task, or is put into text`,
     "130": `an element's type is ${decodeURIComponent(argument)}: the component it names may not be exported where it is imported from`,
@@ -227,6 +229,6 @@ export const hookIn = (thrown: unknown): string | undefined => {
 
 /** What a function has thrown that is no component, with its words for hooks. */
 export const outsideRender = (thrown: unknown): unknown => {
-  const hook = (thrown as Error | null)?.message?.startsWith("Minified React error #321;") === true ? "a hook" : hookIn(thrown)
+  const hook = String(Raised.get(thrown, "message")).startsWith("Minified React error #321;") ? "a hook" : hookIn(thrown)
   return hook === undefined ? thrown : new TypeError(outsideComponents(hook))
 }

@@ -317,7 +317,7 @@ const compareAll = (
   let isOtherwise = false
   const compare = (circumstances: Circumstances, why: string): void => {
     // What cannot be drawn then is not the same either.
-    const second = tryOr(() => under(circumstances, draw), [] as ReadonlyArray<Purity.Saying>)
+    const second = tryOr<ReadonlyArray<Purity.Saying>, ReadonlyArray<Purity.Saying>>(() => under(circumstances, draw), [])
     const missing = differences(first, second)
     for (const [key, said, isPresence] of missing) {
       if (isPresence && isOtherwise && !found.has(key)) continue

@@ -7,7 +7,7 @@ import * as Plan from "@smithers/core/Plan"
 import type { HostNode } from "../HostNode.ts"
 import type { Lowering } from "./lowering.ts"
 import { dependsOn } from "./needs.ts"
-import { type Props, refuse } from "./place.ts"
+import { isProps, refuse } from "./place.ts"
 import type { Layout } from "./reading.ts"
 
 const none: ReadonlyArray<PendingRead> = []
@@ -19,11 +19,11 @@ export const depTarget = (
   layout: Layout,
   lowering: Lowering,
 ): { readonly nodeId: NodeId | undefined; readonly table: string } => {
-  const { deps, needs } = node.props as { readonly deps: Props; readonly needs?: Props }
+  const { deps, needs } = node.props
   const table =
-    lowering.tableOf(deps[name]) ??
+    lowering.tableOf(isProps(deps) ? deps[name] : undefined) ??
     refuse(node, `its dep "${name}" is none of the schemas of this workflow (${lowering.tables.join(", ")})`)
-  const named = needs?.[name]
+  const named = isProps(needs) ? needs[name] : undefined
   if (named !== undefined && typeof named !== "string") refuse(node, `its need "${name}" is not the id of a task`)
   const gives = (id: string): string | undefined => layout.tasks.get(id)?.table
   if (typeof named === "string") {

@@ -1,5 +1,5 @@
 /** The front matter of a prompt file: what is between the two lines of `---` it begins with. */
-import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml"
+import { isMap, isNode, isScalar, isSeq, LineCounter, type Pair, parseDocument } from "yaml"
 import type { Input, Inputs, InputType } from "../PromptInput.ts"
 
 /** What is wrong, and where. Lines and columns count from 1. */
@@ -49,15 +49,15 @@ const read = (source: string): Pick<Frontmatter, "inputs" | "others"> => {
   }
   const { contents } = document
   if (contents === null) return { others: {} }
-  const offsetOf = (node: unknown, fallback: number): number => (node as Node | null)?.range?.[0] ?? fallback
+  const offsetOf = (node: unknown, fallback: number): number => (isNode(node) ? node.range?.[0] : undefined) ?? fallback
   if (!isMap(contents)) return fail("the front matter has to be a map, such as `inputs:`", offsetOf(contents, 0))
 
-  const fields = (map: Node | null, at: number): Inputs => {
+  const fields = (map: unknown, at: number): Inputs => {
     if (map === null || (isScalar(map) && map.value === null)) return {}
     if (!isMap(map)) return fail("inputs have to be a map of names to types, such as `repo: string`", offsetOf(map, at))
-    return Object.fromEntries(map.items.map((pair) => field(pair as Pair<Node, Node | null>)))
+    return Object.fromEntries(map.items.map(field))
   }
-  const field = ({ key, value }: Pair<Node, Node | null>): readonly [string, Input] => {
+  const field = ({ key, value }: Pair<unknown, unknown>): readonly [string, Input] => {
     const at = offsetOf(key, 0)
     const written = isScalar(key) ? `${key.value}` : fail("the name of an input has to be plain text", at)
     const name = written.replace(/\?$/, "")
@@ -67,10 +67,10 @@ const read = (source: string): Pick<Frontmatter, "inputs" | "others"> => {
     const { type, isOptional: isOptionalType } = typeOf(name, value, at)
     return [name, { type, isOptional: isOptional || isOptionalType }]
   }
-  const typeOf = (name: string, node: Node | null, at: number): Input => {
+  const typeOf = (name: string, node: unknown, at: number): Input => {
     if (isMap(node)) return { type: { kind: "fields", fields: fields(node, at) }, isOptional: false }
     if (isSeq(node) && node.items.length === 1) {
-      const { type } = typeOf(name, node.items[0] as Node, at)
+      const { type } = typeOf(name, node.items[0], at)
       return { type: { kind: "array", of: type }, isOptional: false }
     }
     const text = isScalar(node) && node.value !== null ? `${node.value}` : ""
@@ -78,8 +78,8 @@ const read = (source: string): Pick<Frontmatter, "inputs" | "others"> => {
     return parseType(text) ?? fail(`input "${name}" is of unknown type ${text}: write ${known}`, offsetOf(node, at))
   }
 
-  const others = document.toJS() as { readonly [name: string]: unknown }
-  const declared = contents.items.find(({ key }) => isScalar(key) && key.value === "inputs") as Pair<Node, Node | null> | undefined
+  const others: { readonly [name: string]: unknown } = document.toJS()
+  const declared = contents.items.find(({ key }) => isScalar(key) && key.value === "inputs")
   if (declared === undefined) return { others }
   const { inputs: _, ...rest } = others
   return { inputs: fields(declared.value, offsetOf(declared.key, 0)), others: rest }

@@ -2,8 +2,10 @@
  * Which loop, saga or try of the drawing before one without an id is. It is named by its place, and a place changes with what is put around it and
  * with what is before it in a list; so it is looked for by the tasks that it holds.
  */
+
 import type { NodeId } from "@smithers/core/Ids"
 import type * as Plan from "@smithers/core/Plan"
+import * as Arr from "effect/Array"
 import type { HostNode } from "../HostNode.ts"
 import { refuse } from "./place.ts"
 
@@ -95,7 +97,8 @@ export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun
   }
   for (const one of placed) {
     const wanted = votes.get(one.place)
-    if (wanted === undefined || wanted.size === 0) continue
+    const [name] = wanted?.keys() ?? []
+    if (wanted === undefined || name === undefined) continue
     if (wanted.size > 1) {
       const [first, second] = [...wanted.values()]
       refuse(
@@ -103,7 +106,7 @@ export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun
         `it holds tasks that were in several before ("${first}" and "${second}"), and each of those has done something: ${cureOf(one)}`,
       )
     }
-    take(one, [...wanted.keys()][0] as string)
+    take(one, name)
   }
   for (const one of placed) {
     if ((votes.get(one.place)?.size ?? 0) > 0) continue
@@ -148,15 +151,10 @@ const votesOf = (
 /** What is around a task now, beside what was around it of the same kind: what stands where it stood, and the others from the inside out. */
 const pairs = (now: Chain, was: Chain): ReadonlyArray<readonly [place: string, id: string]> =>
   (["loop", "saga", "try"] as const).flatMap((kind) => {
-    const [places, ids] = [now, was].map((chain) => chain.flatMap((one) => (one.kind === kind ? [one.id] : []))) as [
-      string[],
-      string[],
-    ]
-    if (places.length === ids.length) return places.map((place, index) => [place, ids[index] as string] as const)
+    const idsOf = (chain: Chain): ReadonlyArray<string> => chain.flatMap((one) => (one.kind === kind ? [one.id] : []))
+    const [places, ids] = [idsOf(now), idsOf(was)]
+    if (places.length === ids.length) return Arr.zip(places, ids)
     const same = places.filter((place) => ids.includes(place))
     const [others, left] = [places.filter((place) => !same.includes(place)), ids.filter((id) => !same.includes(id))]
-    return [
-      ...same.map((place) => [place, place] as const),
-      ...others.slice(0, left.length).map((place, index) => [place, left[index] as string] as const),
-    ]
+    return [...same.map((place) => [place, place] as const), ...Arr.zip(others, left)]
   })

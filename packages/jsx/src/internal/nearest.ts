@@ -24,6 +24,8 @@ const normal = (name: string): string => name.toLowerCase().replaceAll(/[\s_.:-]
 
 const letters = (name: string): string => name.replaceAll(/\d+/g, "#")
 
+const at = (line: ReadonlyArray<number>, column: number): number => line[column] ?? 0
+
 /** How many letters are to be added, left out, changed, or put the other way round with the next one (Damerau and Levenshtein). */
 const distance = (left: string, right: string): number => {
   let last: ReadonlyArray<number> = []
@@ -31,13 +33,13 @@ const distance = (left: string, right: string): number => {
   for (let row = 1; row <= left.length; row++) {
     const line = [row]
     for (let column = 1; column <= right.length; column++) {
-      const changed = (before[column - 1] as number) + (left[row - 1] === right[column - 1] ? 0 : 1)
+      const changed = at(before, column - 1) + (left[row - 1] === right[column - 1] ? 0 : 1)
       const isSwapped = row > 1 && column > 1 && left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1]
-      const swapped = isSwapped ? (last[column - 2] as number) + 1 : changed
-      line.push(Math.min(changed, swapped, (before[column] as number) + 1, (line[column - 1] as number) + 1))
+      const swapped = isSwapped ? at(last, column - 2) + 1 : changed
+      line.push(Math.min(changed, swapped, at(before, column) + 1, at(line, column - 1) + 1))
     }
     last = before
     before = line
   }
-  return before[right.length] as number
+  return at(before, right.length)
 }

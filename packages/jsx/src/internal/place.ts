@@ -78,8 +78,14 @@ export const hasFunction = (children: unknown): boolean =>
 
 export const isKind = (type: string): type is Kind => Object.hasOwn(known, type)
 
+/** Whether a value has fields. */
+export const isProps = (value: unknown): value is Props => typeof value === "object" && value !== null
+
+/** The props that a component of ours hands on with its own. */
+export const handedOn = ({ props }: HostNode): Props => (isProps(props.of) ? props.of : props)
+
 /** The props as the author wrote them: some components hand theirs on. */
-export const propsOf = (node: HostNode): Props => (handingOn.has(node.type) ? (node.props.of as Props) : node.props)
+export const propsOf = (node: HostNode): Props => (handingOn.has(node.type) ? handedOn(node) : node.props)
 
 const handingOn: ReadonlySet<string> = new Set(["Branch", "Loop", "Saga", "TryCatchFinally"])
 
@@ -88,15 +94,16 @@ export const whereOf = (node: HostNode): string => componentsAround(node.fiber.r
 
 /** Throws {@link Misplaced} for a node. */
 export const refuse = (node: HostNode, problem: string): never => {
-  const { id } = isPart(node.type) ? (node.props.of as Props) : propsOf(node)
+  const { id } = isPart(node.type) ? handedOn(node) : propsOf(node)
   const type = isPart(node.type) ? "TryCatchFinally" : node.type
   const name = typeof id === "string" || typeof id === "number" ? `${type} "${id}"` : `a ${type}`
   throw new Misplaced(`${name}: ${problem}`, whereOf(node))
 }
 
-/** The id of a task or a wait. */
+/** The id of a task, a wait, a loop, a saga or a try. */
 export const idOf = (node: HostNode): NodeId => {
-  const { id } = node.props
+  const { type, props } = node
+  const id = type === "Loop" ? props.loop : type === "Saga" || type === "TryCatchFinally" ? props.boundary : props.id
   return typeof id === "string" ? id : refuse(node, "its id is no text")
 }
 

@@ -7,7 +7,7 @@
 export const printed = (value: unknown): string => {
   if (value === null || value === undefined || typeof value === "boolean") return ""
   if (typeof value === "function") {
-    const { name } = value as { readonly name: string }
+    const { name } = value
     throw new TypeError(
       `a function${name === "" ? "" : ` (${name})`} stands among the text of a prompt: call it, or make it the only child`,
     )

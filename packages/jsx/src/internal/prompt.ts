@@ -1,6 +1,7 @@
 /**
  * Prompts: what is between the tags of a task, kept as it is until the task runs, and then written out as Markdown.
  */
+import * as Raised from "@smithers/core/Raised"
 import * as Effect from "effect/Effect"
 import type * as React from "react"
 import type { Ctx } from "../Ctx.ts"
@@ -26,7 +27,7 @@ export const written = (nodes: ReadonlyArray<HostNode | HostText>): Written => n
 
 /** Of text, written in one piece or several. A list is one piece, of several lines. */
 export const pieces = (children: unknown, areSeveral = isPieces(children)): Written =>
-  new Written([areSeveral ? (children as ReadonlyArray<unknown>).map(print).join("") : print(children)])
+  new Written([areSeveral && Array.isArray(children) ? children.map(print).join("") : print(children)])
 
 const nodeOf = (node: HostNode | HostText): Markdown.PromptNode =>
   isText(node) ? node.text : { type: node.type, props: node.props, children: node.children.map(nodeOf) }
@@ -36,7 +37,7 @@ export const write = ({ nodes }: Written): string => Markdown.render(nodes)
 /** The prompt that a function gave: elements are rendered, promises waited for. Effects are for the core to run. */
 export const resolve = (given: unknown, ctx: Ctx): unknown => {
   if (typeof given === "object" && given !== null && "then" in given && typeof given.then === "function") {
-    return (given as Promise<unknown>).then((value) => resolve(value, ctx))
+    return Promise.resolve(given).then((value: unknown) => resolve(value, ctx))
   }
   if (Effect.isEffect(given)) return Effect.map(given, (value) => resolve(value, ctx))
   // What is nothing as a child is no prompt either, and the step says so.
@@ -55,7 +56,7 @@ const rendered = (element: React.ReactElement): Rendered => {
   try {
     return render(element)
   } catch (thrown) {
-    const isSlip = thrown instanceof RenderError && (thrown.thrown as Error)?.constructor === TypeError
+    const isSlip = thrown instanceof RenderError && Raised.get(thrown.thrown, "constructor") === TypeError
     throw isSlip ? new TypeError(thrown.message.replace(/^TypeError: /, "")) : thrown
   }
 }

@@ -3,7 +3,9 @@
  * element was made after, and so on outwards; those of components that were handed the element and put it into something they
  * made after a read; those behind a context that hands on what is pending; and for a task those made by the components of its prompt.
  */
+
 import type { PendingRead } from "@smithers/core/Plan"
+import * as Raised from "@smithers/core/Raised"
 import * as React from "react"
 import type { Fiber, HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
@@ -55,14 +57,14 @@ export const isHeldByOther = (node: HostNode, read: PendingRead, isData: boolean
 const mayFollow = (stamp: Stamp, props: object, isData: boolean): boolean => {
   // Nothing was made of any pending value: what it is cannot follow from one.
   if (isData && stamp.uses === 0) return false
-  const open: Array<unknown> = [props]
+  const open: Array<object> = [props]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const made = stampOf(next)
     if (made?.scope === stamp.scope && made.first === next) {
       const { before = { count: 0, uses: 0 } } = made
       if (made.uses > before.uses || made.count > before.count) return true
     }
-    for (const value of Object.values(next as object)) open.push(...elementsIn(value))
+    for (const value of Object.values(next)) open.push(...elementsIn(value))
   }
   return false
 }
@@ -70,7 +72,7 @@ const mayFollow = (stamp: Stamp, props: object, isData: boolean): boolean => {
 /** Props of the elements among children. */
 const elementsIn = (value: unknown): ReadonlyArray<object> => {
   if (Array.isArray(value)) return value.flatMap(elementsIn)
-  return React.isValidElement(value) ? [value.props as object] : []
+  return React.isValidElement<object>(value) ? [value.props] : []
 }
 
 /** What elements around a node were given, but for their children. */
@@ -78,8 +80,7 @@ export const givenAround = (node: HostNode): ReadonlyArray<unknown> => {
   const own = stampOf(propsOf(node))
   const found: Array<unknown> = []
   for (let link = own && linkOf(node.fiber, own.scope); link !== undefined; link = link.next) {
-    const { children: _, ...given } = link.props as { readonly children?: unknown }
-    found.push(given)
+    found.push(Object.fromEntries(Object.entries(link.props).filter(([name]) => name !== "children")))
   }
   return found
 }
@@ -141,11 +142,11 @@ const aroundOf = (fiber: Fiber): Around => {
   const known = fibers.get(fiber)
   if (known !== undefined) return known
   const { tag, pendingProps, return: parent } = fiber
-  const handsOn = tag === providerTag && mayBePending((pendingProps as { readonly value?: unknown } | null)?.value)
+  const handsOn = tag === providerTag && mayBePending(Raised.get(pendingProps, "value"))
   const isComponent = componentTags.has(tag)
   const made = {
     stamp: stampOf(pendingProps),
-    props: pendingProps as object,
+    props: typeof pendingProps === "object" && pendingProps !== null ? pendingProps : {},
     isComponent,
     handsOn,
     parent,

@@ -23,7 +23,8 @@ export const firstFrom = (list: ReadonlyArray<number>, least: number): number =>
   let [low, high] = [0, list.length]
   while (low < high) {
     const middle = (low + high) >> 1
-    if ((list[middle] as number) < least) low = middle + 1
+    const found = list[middle]
+    if (found !== undefined && found < least) low = middle + 1
     else high = middle
   }
   return low

@@ -134,9 +134,10 @@ export interface Watched {
 /** Runs one render with its components watched. */
 export const watch = (render: () => void): Watched => {
   const outer = { reads, looked, current }
-  const made = { pendingReads: [] as PendingRead[], lookups: [] as Read[] }
-  reads = made.pendingReads
-  looked = made.lookups
+  const pendingReads: Array<PendingRead> = []
+  const lookups: Array<Read> = []
+  reads = pendingReads
+  looked = lookups
   current = undefined
   let dispatcher = internals.H
   Object.defineProperty(internals, "H", {
@@ -158,5 +159,5 @@ export const watch = (render: () => void): Watched => {
     looked = outer.looked
     current = outer.current
   }
-  return made
+  return { pendingReads, lookups }
 }

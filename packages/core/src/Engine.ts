@@ -3,7 +3,6 @@
  * (`RunDriver`). Callers join a run: several in one process share its driver, and when the last of them is interrupted the run
  * is suspended, ready to be resumed by anyone.
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -14,30 +13,21 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import type { Json } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
-import {
-  InputMismatch,
-  type InvalidSetting,
-  isTransient,
-  RunEnded,
-  RunFenced,
-  type StoreError,
-  WorkflowMismatch,
-} from "./Errors.ts"
+import { InputMismatch, type InvalidSetting, RunEnded, RunFenced, type StoreError, WorkflowMismatch } from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
+import { type Active, atRest } from "./internal/active.ts"
 import * as Callers from "./internal/callers.ts"
-import { canonical } from "./internal/json.ts"
-import * as Jumps from "./internal/jumps.ts"
+import * as Children from "./internal/children.ts"
+import * as Leases from "./internal/leases.ts"
+import { isBegunWith, isSameCall } from "./internal/origin.ts"
 import * as Suspects from "./internal/suspects.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
-import * as RunResult from "./RunResult.ts"
-import type * as RunState from "./RunState.ts"
+import type * as RunResult from "./RunResult.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
@@ -128,24 +118,6 @@ export interface EngineOptions {
 /** Runs workflows on a store. */
 export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineShape>() {}
 
-interface Active {
-  readonly create: Storage.NewRun | undefined
-  readonly workflow: string | undefined
-  readonly settled: Deferred.Deferred<RunResult.EndedResult<unknown>, EngineError>
-  readonly control: RunDriver.Control
-  /** Child runs that are worked on here for this one. */
-  readonly children: Map<string, Active>
-  driver: Fiber.RuntimeFiber<unknown, unknown> | undefined
-  joined: number
-  /** The last caller left: the run is being suspended, and whoever comes now opens it again. */
-  isLeaving: boolean
-  /** Child runs that cannot be worked on, and why. */
-  readonly obstacles: Map<string, Cause.Cause<EngineError>>
-}
-
-/** The pause before a child run is started that the store could not open for the moment. */
-const childPause = Duration.seconds(1)
-
 /** How long to wait for news of a run that another process works on, before looking at its lease again. */
 const followInterval = Duration.seconds(1)
 
@@ -161,29 +133,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     // Runs are let go of side by side: what one needs to stop must not add up over all of them.
     const drivers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
 
-    const owned = (): Array<{ readonly runId: string; readonly epoch: number }> =>
-      [...actives].flatMap(([runId, active]) =>
-        active.control.epoch === undefined ? [] : [{ runId, epoch: active.control.epoch }],
-      )
-
-    const renewLeases = Effect.gen(function* () {
-      const claims = owned()
-      if (claims.length === 0) return
-      const now = yield* Millis.now
-      for (const runId of yield* storage.renew(claims, Millis.after(now, leaseMs))) actives.get(runId)?.control.fence()
-    })
-    yield* renewLeases.pipe(
-      Effect.catchTag("StoreGone", (error) =>
-        Effect.sync(() => {
-          for (const { control } of actives.values()) control.lose(error)
-        }),
-      ),
-      Effect.catchAllCause((cause) => Effect.logWarning("leases could not be renewed", cause)),
-      // A jump of the clock may have ended them for others: then they are renewed at once.
-      Effect.zipLeft(Jumps.pause(leaseMs / 3)),
-      Effect.forever,
-      Effect.forkIn(scope),
-    )
+    yield* Leases.renewing(storage, actives, leaseMs)
 
     // Commands reach runs of this process whoever delivered them. The watch begins with the first run.
     const dispatch = Effect.map(storage.inbox, (commands) => {
@@ -229,113 +179,6 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         }
       })
 
-    /**
-     * Works on a child run here for as long as its parent is worked on, or as the engine lives where nobody waits for it. One that another
-     * process works on is taken up when that lets go of it.
-     */
-    const startChild =
-      (parent: Active): RunDriver.DriveOptions["startChild"] =>
-      ({ runId, child, parent: place }) =>
-        Effect.gen(function* () {
-          if (parent.children.has(runId)) return
-          // The plan knows it as an object; whoever made the plan made it of a definition.
-          const definition = child.definition as Definition<unknown>
-          const revive = (yield* isAwaitedAgain(parent, runId, place)) ? Status.ReopenableStatus.literals : []
-          const entered = yield* Effect.exit(enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" }))
-          if (!place.isAttached) return
-          if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
-          const active = entered.value
-          parent.children.set(runId, active)
-          const disown = callers.adopt(place.runId, runId)
-          parent.obstacles.delete(runId)
-          const unlink = active.control.commits.link(parent.control.commits)
-          const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {
-            unlink()
-            disown()
-            if (parent.children.get(runId) === active) parent.children.delete(runId)
-            return Exit.isSuccess(exit)
-              ? tellParent(parent, runId, place)
-              : keptFrom(parent, { runId, child, parent: place }, exit.cause)
-          })
-          yield* Effect.forkIn(Effect.interruptible(told), scope)
-        }).pipe(
-          Effect.catchAll((error) =>
-            isTransient(error)
-              ? Effect.asVoid(Effect.forkIn(startAgain(parent, { runId, child, parent: place }), scope))
-              : Effect.logWarning(`child run ${runId} could not be started: ${error.message}`),
-          ),
-        )
-
-    /** Starts a child run after a pause, where the store failed for a moment, if its parent is still worked on here. */
-    const startAgain = (parent: Active, started: RunDriver.StartedChild): Effect.Effect<void, never, unknown> =>
-      Effect.gen(function* () {
-        const { epoch } = parent.control
-        yield* Effect.interruptible(Effect.sleep(childPause))
-        if (epoch !== undefined && parent.control.epoch === epoch && !parent.isLeaving) yield* startChild(parent)(started)
-      })
-
-    /** Stops a run with what keeps a child run from being worked on, once nothing else of it can go on. */
-    const keptFrom = (parent: Active, started: RunDriver.StartedChild, cause: Cause.Cause<EngineError>) =>
-      Effect.suspend((): Effect.Effect<void, never, unknown> => {
-        const failure = Cause.failureOption(cause)
-        // Another process has it, or it was only let go of.
-        if (Cause.isInterruptedOnly(cause) || Option.exists(failure, ({ _tag }) => _tag === "RunFenced")) return Effect.void
-        // A store that fails for a moment says nothing of the child.
-        if (Option.exists(failure, isTransient)) return Effect.asVoid(Effect.forkIn(startAgain(parent, started), scope))
-        const { runId } = started
-        parent.obstacles.set(runId, cause)
-        const stop = Effect.andThen(atRest(started.parent.runId, parent), () => {
-          if (parent.obstacles.get(runId) === cause) parent.control.obstruct(cause)
-        })
-        const over = Effect.exit(Deferred.await(parent.settled))
-        return Effect.asVoid(Effect.forkIn(Effect.interruptible(Effect.race(Effect.ignore(stop), over)), scope))
-      })
-
-    /**
-     * Whether a child run has ended, and its parent waits for it once more. Another process may have ended it just now: that is on its way to
-     * the parent, or was heard by whoever has the parent since.
-     */
-    const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId }: RunState.Parent) =>
-      Effect.gen(function* () {
-        const { status } = (yield* storage.run(runId)).run
-        if (!Status.isReopenable(status)) return false
-        const isTold = (yield* storage.inbox).some(
-          ({ runId: told, command }) => told === parentId && command._tag === "ChildEnded" && command.childRunId === runId,
-        )
-        if (isTold) return false
-        const { run } = yield* storage.run(parentId)
-        return run.owner !== null && run.epoch === parent.control.epoch
-      })
-
-    /** Tells a parent how a child run has ended, also one that needed no work. */
-    const tellParent = (parent: Active, runId: string, { nodeId, iteration }: RunState.Parent): Effect.Effect<void> =>
-      Effect.gen(function* () {
-        const result = RunResult.ofState(yield* storage.load(runId))
-        if (result === undefined) return
-        const end = RunResult.toChildEnd(result)
-        const [id, at] = [yield* generateRunId, yield* Millis.now]
-        parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
-      }).pipe(Effect.catchAll((error) => Effect.logWarning(`how child run ${runId} ended could not be read`, error)))
-
-    /** Whether a run was begun with what is given now: by what was given then, or by what is stored, read as the schema reads it now. */
-    const isBegunWith = <R>(
-      definition: Definition<R>,
-      create: Storage.NewRun,
-      runId: string,
-      known?: Storage.NewRun,
-    ): Effect.Effect<boolean, StoreError, R> =>
-      Effect.gen(function* () {
-        const origin = known ?? (yield* storage.origin(runId))
-        if (origin === undefined) return false
-        if (isSameCall(create, origin)) return true
-        const { accept, restore } = definition.input
-        const read = Effect.flatMap(
-          Effect.suspend(() => restore(origin.input)),
-          (value) => accept(value),
-        )
-        return yield* Effect.matchCause(read, { onFailure: () => false, onSuccess: (input) => isSameInput(create.input, input) })
-      }) as Effect.Effect<boolean, StoreError, R>
-
     const drive = <R>(
       definition: Definition<R>,
       request: RunRequest,
@@ -349,7 +192,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         if (
           opened._tag === "Mismatch" &&
           create?.workflow === opened.workflow &&
-          (yield* isBegunWith(definition, create, request.runId))
+          (yield* isBegunWith(storage, definition, create, request.runId))
         )
           opened = yield* open({ ...request, create: undefined })
         switch (opened._tag) {
@@ -401,7 +244,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           running.joined++
           if (create === undefined || (running.create !== undefined && isSameCall(create, running.create)))
             return Effect.succeed(running)
-          return isBegunWith(definition, create, runId, running.create).pipe(
+          return isBegunWith(storage, definition, create, runId, running.create).pipe(
             Effect.filterOrFail(
               (isSame) => isSame,
               () => new InputMismatch({ runId }),
@@ -450,6 +293,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         return Effect.asVoid(Fiber.interrupt(active.driver))
       })
 
+    const startChild = Children.make({ storage, scope, callers, enter })
+
     const join: EngineShape["join"] = (definition, request) =>
       callers.waiting(
         request.runId,
@@ -460,22 +305,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         ),
       )
 
-    /** Waits until a run has nothing left to do here, nor its child runs, commands that are on their way included. */
-    const atRest = (runId: string, active: Active): Effect.Effect<RunResult.RestingResult, StoreError> =>
-      Effect.gen(function* () {
-        for (let seen = -1; ; seen = yield* active.control.commits.after(seen)) {
-          const before = restOf(active)
-          if (before === undefined) continue
-          const runIds = [runId, ...familyOf(active)]
-          const isTold = (yield* storage.inbox).some((command) => runIds.includes(command.runId))
-          const after = restOf(active)
-          if (!isTold && after?.key === before.key) return RunResult.resting(runId, after.waiting, after.isPaused)
-        }
-      })
-
-    /** The same, unless a child run that cannot be worked on is in the way: then that is what comes of it. */
+    /** Waits until nothing of a run goes on here. A child run that cannot be worked on is in the way: then the run stops with its error. */
     const resting = (runId: string, active: Active): Effect.Effect<RunResult.RestingResult, StoreError> =>
-      Effect.flatMap(atRest(runId, active), (rest) => (active.obstacles.size === 0 ? Effect.succeed(rest) : Effect.never))
+      Effect.flatMap(atRest(storage, runId, active), (rest) => (active.obstacles.size === 0 ? Effect.succeed(rest) : Effect.never))
 
     const joinUntilIdle: EngineShape["joinUntilIdle"] = (definition, request) =>
       callers.waiting(
@@ -517,39 +349,6 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         }),
     }
   })
-
-/** Child runs that are worked on here, and theirs. */
-const familyOf = ({ children }: Active): ReadonlyArray<string> =>
-  [...children].flatMap(([runId, child]) => [runId, ...familyOf(child)])
-
-/** What a run and its child runs wait for, when nothing of them goes on. */
-interface Rest {
-  readonly waiting: ReadonlyArray<RunResult.Waiting>
-  readonly isPaused: boolean
-  /** Equal as long as nothing of this changes. */
-  readonly key: string
-}
-
-/** What a run and its child runs rest on, if they all do. */
-const restOf = ({ control, children }: Active): Rest | undefined => {
-  const { waiting, isPaused } = control
-  if (waiting.length === 0 && !isPaused) return undefined
-  const found = [...waiting]
-  for (const { childRunId } of waiting) {
-    const child = childRunId === undefined ? undefined : children.get(childRunId)
-    if (child === undefined) continue
-    const rest = restOf(child)
-    if (rest === undefined) return undefined
-    found.push(...rest.waiting.map((wait) => ({ ...wait, childRunId: wait.childRunId ?? (childRunId as string) })))
-  }
-  return { waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
-}
-
-const isSameCall = (one: Pick<Storage.NewRun, "input" | "given">, other: Pick<Storage.NewRun, "input" | "given">): boolean =>
-  (one.given !== undefined && one.given === other.given) || isSameInput(one.input, other.input)
-
-const isSameInput = (left: Json | undefined, right: Json | undefined): boolean =>
-  left === undefined || right === undefined ? left === right : canonical(left) === canonical(right)
 
 /** The engine as a layer over a store. */
 export const layer = (options?: EngineOptions): Layer.Layer<Engine, InvalidSetting, Storage.Storage> =>

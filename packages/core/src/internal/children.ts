@@ -1,0 +1,133 @@
+/**
+ * Child runs in the process that works on their parents: they are worked on beside them, and their ends are told at once.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { Definition } from "../Definition.ts"
+import { isTransient } from "../Errors.ts"
+import { generateRunId } from "../Ids.ts"
+import * as Millis from "../Millis.ts"
+import type { DriveOptions, DriverError, StartedChild } from "../RunDriver.ts"
+import * as RunResult from "../RunResult.ts"
+import type { Parent } from "../RunState.ts"
+import * as Status from "../Status.ts"
+import type { StorageShape } from "../Storage.ts"
+import { type Active, atRest } from "./active.ts"
+import type { Callers } from "./callers.ts"
+
+/** The pause before a child run is started that the store could not open for the moment. */
+const childPause = Duration.seconds(1)
+
+/** What the engine lends. */
+interface Host {
+  readonly storage: StorageShape
+  readonly scope: Scope.Scope
+  readonly callers: Pick<Callers, "adopt">
+  /** Finds a run at work here, or begins to work on it. */
+  readonly enter: (
+    definition: Definition<unknown>,
+    request: {
+      readonly runId: string
+      readonly create: undefined
+      readonly revive: ReadonlyArray<Status.ReopenableStatus>
+      readonly onIncompatible: "fail"
+    },
+  ) => Effect.Effect<Active, DriverError, unknown>
+}
+
+/** Makes what starts the child runs of a run. */
+export const make = ({ storage, scope, callers, enter }: Host): ((parent: Active) => DriveOptions["startChild"]) => {
+  /**
+   * Works on a child run here for as long as its parent is worked on, or as the engine lives where nobody waits for it. One that another
+   * process works on is taken up when that lets go of it.
+   */
+  const startChild =
+    (parent: Active): DriveOptions["startChild"] =>
+    ({ runId, child, parent: place }) =>
+      Effect.gen(function* () {
+        if (parent.children.has(runId)) return
+        // The plan knows it as an object; whoever made the plan made it of a definition.
+        const definition = child.definition as Definition<unknown>
+        const revive = (yield* isAwaitedAgain(parent, runId, place)) ? Status.ReopenableStatus.literals : []
+        const entered = yield* Effect.exit(enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" }))
+        if (!place.isAttached) return
+        if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
+        const active = entered.value
+        parent.children.set(runId, active)
+        const disown = callers.adopt(place.runId, runId)
+        parent.obstacles.delete(runId)
+        const unlink = active.control.commits.link(parent.control.commits)
+        const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {
+          unlink()
+          disown()
+          if (parent.children.get(runId) === active) parent.children.delete(runId)
+          return Exit.isSuccess(exit)
+            ? tellParent(parent, runId, place)
+            : keptFrom(parent, { runId, child, parent: place }, exit.cause)
+        })
+        yield* Effect.forkIn(Effect.interruptible(told), scope)
+      }).pipe(
+        Effect.catchAll((error) =>
+          isTransient(error)
+            ? Effect.asVoid(Effect.forkIn(startAgain(parent, { runId, child, parent: place }), scope))
+            : Effect.logWarning(`child run ${runId} could not be started: ${error.message}`),
+        ),
+      )
+
+  /** Starts a child run after a pause, where the store failed for a moment, if its parent is still worked on here. */
+  const startAgain = (parent: Active, started: StartedChild): Effect.Effect<void, never, unknown> =>
+    Effect.gen(function* () {
+      const { epoch } = parent.control
+      yield* Effect.interruptible(Effect.sleep(childPause))
+      if (epoch !== undefined && parent.control.epoch === epoch && !parent.isLeaving) yield* startChild(parent)(started)
+    })
+
+  /** Stops a run with what keeps a child run from being worked on, once nothing else of it can go on. */
+  const keptFrom = (parent: Active, started: StartedChild, cause: Cause.Cause<DriverError>) =>
+    Effect.suspend((): Effect.Effect<void, never, unknown> => {
+      const failure = Cause.failureOption(cause)
+      // Another process has it, or it was only let go of.
+      if (Cause.isInterruptedOnly(cause) || Option.exists(failure, ({ _tag }) => _tag === "RunFenced")) return Effect.void
+      // A store that fails for a moment says nothing of the child.
+      if (Option.exists(failure, isTransient)) return Effect.asVoid(Effect.forkIn(startAgain(parent, started), scope))
+      const { runId } = started
+      parent.obstacles.set(runId, cause)
+      const stop = Effect.andThen(atRest(storage, started.parent.runId, parent), () => {
+        if (parent.obstacles.get(runId) === cause) parent.control.obstruct(cause)
+      })
+      const over = Effect.exit(Deferred.await(parent.settled))
+      return Effect.asVoid(Effect.forkIn(Effect.interruptible(Effect.race(Effect.ignore(stop), over)), scope))
+    })
+
+  /**
+   * Whether a child run has ended, and its parent waits for it once more. Another process may have ended it just now: that is on its way to
+   * the parent, or was heard by whoever has the parent since.
+   */
+  const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId }: Parent) =>
+    Effect.gen(function* () {
+      const { status } = (yield* storage.run(runId)).run
+      if (!Status.isReopenable(status)) return false
+      const isTold = (yield* storage.inbox).some(
+        ({ runId: told, command }) => told === parentId && command._tag === "ChildEnded" && command.childRunId === runId,
+      )
+      if (isTold) return false
+      const { run } = yield* storage.run(parentId)
+      return run.owner !== null && run.epoch === parent.control.epoch
+    })
+
+  /** Tells a parent how a child run has ended, also one that needed no work. */
+  const tellParent = (parent: Active, runId: string, { nodeId, iteration }: Parent): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      const result = RunResult.ofState(yield* storage.load(runId))
+      if (result === undefined) return
+      const end = RunResult.toChildEnd(result)
+      const [id, at] = [yield* generateRunId, yield* Millis.now]
+      parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
+    }).pipe(Effect.catchAll((error) => Effect.logWarning(`how child run ${runId} ended could not be read`, error)))
+  return startChild
+}

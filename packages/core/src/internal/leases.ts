@@ -1,0 +1,37 @@
+/**
+ * The claims of the runs that are worked on in this process, which hold as long as their leases are renewed.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Millis from "../Millis.ts"
+import type { StorageShape } from "../Storage.ts"
+import type { Active } from "./active.ts"
+import * as Jumps from "./jumps.ts"
+
+/** Renews leases until the scope closes. A run that another process has is fenced; where the store is gone all are told. */
+export const renewing = (
+  storage: Pick<StorageShape, "renew">,
+  actives: ReadonlyMap<string, Active>,
+  leaseMs: Millis.Millis,
+): Effect.Effect<unknown, never, Scope.Scope> => {
+  const renew = Effect.gen(function* () {
+    const claims = [...actives].flatMap(([runId, { control }]) =>
+      control.epoch === undefined ? [] : [{ runId, epoch: control.epoch }],
+    )
+    if (claims.length === 0) return
+    const now = yield* Millis.now
+    for (const runId of yield* storage.renew(claims, Millis.after(now, leaseMs))) actives.get(runId)?.control.fence()
+  })
+  return renew.pipe(
+    Effect.catchTag("StoreGone", (error) =>
+      Effect.sync(() => {
+        for (const { control } of actives.values()) control.lose(error)
+      }),
+    ),
+    Effect.catchAllCause((cause) => Effect.logWarning("leases could not be renewed", cause)),
+    // A jump of the clock may have ended them for others: then they are renewed at once.
+    Effect.zipLeft(Jumps.pause(leaseMs / 3)),
+    Effect.forever,
+    Effect.forkScoped,
+  )
+}

@@ -1,0 +1,36 @@
+/**
+ * Comparison of a call with the one that began a run of the same id.
+ */
+import * as Effect from "effect/Effect"
+import type { Json } from "../Codec.ts"
+import type { Definition } from "../Definition.ts"
+import type { StoreError } from "../Errors.ts"
+import type { NewRun, StorageShape } from "../Storage.ts"
+import { canonical } from "./json.ts"
+
+/** Whether a run was begun with what is given now: by what was given then, or by what is stored, read as the schema reads it now. */
+export const isBegunWith = <R>(
+  storage: Pick<StorageShape, "origin">,
+  definition: Definition<R>,
+  create: NewRun,
+  runId: string,
+  known?: NewRun,
+): Effect.Effect<boolean, StoreError, R> =>
+  Effect.gen(function* () {
+    const origin = known ?? (yield* storage.origin(runId))
+    if (origin === undefined) return false
+    if (isSameCall(create, origin)) return true
+    const { accept, restore } = definition.input
+    const read = Effect.flatMap(
+      Effect.suspend(() => restore(origin.input)),
+      (value) => accept(value),
+    )
+    return yield* Effect.matchCause(read, { onFailure: () => false, onSuccess: (input) => isSameInput(create.input, input) })
+  }) as Effect.Effect<boolean, StoreError, R>
+
+/** Whether two calls give the same. */
+export const isSameCall = (one: Pick<NewRun, "input" | "given">, other: Pick<NewRun, "input" | "given">): boolean =>
+  (one.given !== undefined && one.given === other.given) || isSameInput(one.input, other.input)
+
+const isSameInput = (left: Json | undefined, right: Json | undefined): boolean =>
+  left === undefined || right === undefined ? left === right : canonical(left) === canonical(right)

@@ -506,9 +506,13 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     } else beginWalk()
     while (followUp()) run()
     withdrawals.run()
-    const isPartial = agenda.isWalking() && !isPaused()
-    const [events, interrupts] = [journal.events(), journal.interrupts()]
-    return { state: state(), events, interrupts, isPartial, isStale: journal.isStale() }
+    return {
+      state: state(),
+      events: journal.events(),
+      interrupts: journal.interrupts(),
+      isPartial: agenda.isWalking() && !isPaused(),
+      isStale: journal.isStale(),
+    }
   }
 
   const next: Schedule["next"] = () => {
@@ -520,11 +524,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const isIdle = starts.running() === 0 && !agenda.isWalking() && !starts.isHeldBack()
     const outcome = isIdle ? ending() : undefined
     const rests = isPaused() && starts.running() === 0 && outcome === undefined
-    const waiting = isIdle && outcome === undefined && !rests && isPatient() ? openWaits.waiting() : []
+    const waiting = isIdle && outcome === undefined && !rests && isLongRest() ? openWaits.waiting() : []
     return { state: state(), events: journal.events(), starts: started, wakeAt, waiting, isPaused: rests, outcome }
   }
-  /** No retry is due soon. */
-  const isPatient = (): boolean => agenda.retries().every(({ due }) => due > journal.now() + patienceMs)
+  /** Whether no retry is due soon: then the run is let go of. */
+  const isLongRest = (): boolean => agenda.retries().every(({ due }) => due > journal.now() + patienceMs)
   /** Reads that the plan was made without, but those of what is left out of a loop's pass. */
   const wantedReads = (): ReadonlyArray<Plan.PendingRead> =>
     plan.pending.filter(({ nodeId }) => nodeId === undefined || !passes.isVacant(plan.positions.get(nodeId) ?? -1))

@@ -2,56 +2,34 @@
  * Lowers the tree that a render has left to the core's plan. What the tree says is checked here, with the component and the id
  * named; what the plan says, such as needs that form no order, is checked by the plan itself.
  */
-import { compositeKey, idRule, isId, isNodeId, type NodeId, shownId } from "@smithers/core/Ids"
+import { idRule, isId, type NodeId } from "@smithers/core/Ids"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type * as Plan from "@smithers/core/Plan"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
-import { componentsAround, type HostNode, isText } from "./HostNode.ts"
-import { checkCondition, condition } from "./internal/condition.ts"
-import { contentOf, isTextual } from "./internal/content.ts"
-import { isWaitingFor, missingDeps } from "./internal/deps.ts"
-import type { Placed } from "./internal/identity.ts"
-import { type Lowering, untypedTable } from "./internal/lowering.ts"
+import { type HostNode, isText } from "./HostNode.ts"
 import {
-  handedOn,
-  hasFunction,
-  idOf,
-  isKind,
-  isLeaf,
-  isPart,
-  isWait,
-  known,
-  Misplaced,
-  orRefuse,
-  type Props,
-  propsOf,
-  refuse,
-  whereOf,
-  words,
-} from "./internal/place.ts"
-import { followsUse, heldBackBy, isHeldByOther, madeAfter, stampsOf } from "./internal/provisional.ts"
-import { type Layout, type Read, ReadError, type Standing } from "./internal/reading.ts"
-import { firstFrom, noTable } from "./internal/rows.ts"
-import { type Stamp, stampOf } from "./internal/scope.ts"
+  type Analysis,
+  analyze,
+  distinct,
+  type Early,
+  type Place,
+  type PlacedTask,
+  reading,
+  single,
+  unknownElement,
+} from "./internal/analysis.ts"
+import { checkCondition, condition } from "./internal/condition.ts"
+import type { Placed } from "./internal/identity.ts"
+import type { Lowering } from "./internal/lowering.ts"
+import { idOf, isKind, isWait, Misplaced, orRefuse, propsOf, refuse, whereOf, words } from "./internal/place.ts"
+import { madeAfter } from "./internal/provisional.ts"
+import type { Layout, Read } from "./internal/reading.ts"
+import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
 import { unknownWorkflow, wait } from "./internal/wait.ts"
 import { isPending } from "./Pending.ts"
-import { RenderError, type Rendered } from "./render.ts"
-
-/** A task as it stands in the tree. */
-export interface PlacedTask {
-  readonly id: NodeId
-  readonly node: HostNode
-  readonly table: string
-  readonly loop: NodeId | undefined
-  /** The prompt of an agent, or the text or value that is the output; `undefined` where a function gives it. */
-  readonly content: () => unknown
-  /** The element that it is. */
-  readonly kind: string
-  readonly isAgent: boolean
-  readonly isProvisional: boolean
-}
+import type { Rendered } from "./render.ts"
 
 /** A tree as a plan, and where things stand in it. */
 export interface Lowered {
@@ -66,7 +44,7 @@ export interface Lowered {
   /** Loops, sagas and tries without an id, from the outside in. */
   readonly placed: () => ReadonlyArray<Placed>
   /** For a node: whether a task begins only when that node is over, or is the node. */
-  readonly comesAfter: Survey["comesAfter"]
+  readonly comesAfter: Analysis["comesAfter"]
   readonly pending: ReadonlyArray<PendingRead>
   /** The loops that a rendering of a component (its scope) draws or, where it draws none, the one its elements stand in. */
   readonly loopsOf: (scope: object) => ReadonlyArray<NodeId>
@@ -76,14 +54,6 @@ export interface Lowered {
   readonly concerns: () => ReadonlyArray<string>
 }
 
-/** A task, a wait or a condition that comes before what was read, and that was made after the read. */
-export interface Early {
-  readonly node: HostNode
-  readonly read: PendingRead
-  /** The component of its own prompt has read it. */
-  readonly isInside: boolean
-}
-
 /** Lowers a tree. Throws {@link Misplaced}. */
 export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   const root = rootOf(rendered)
@@ -91,14 +61,14 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   const { name } = props
   if (!isId(name)) return refuse(root, `its name must be ${idRule}`)
 
-  const survey = surveyOf(root, rendered.pendingReads, lowering)
+  const analysis = analyze(root, rendered.pendingReads, lowering)
   const { lookups } = rendered
   const built = new Map<HostNode, Node>()
   const inside = ({ children }: HostNode): ReadonlyArray<Node> =>
     children.flatMap((child) => (isText(child) ? [] : (built.get(child) ?? [])))
   const build = ({ node, loop }: Place): Node | undefined => {
-    const pending = survey.pendingOf(node)
-    const waits = pending.length === 0 ? {} : survey.isHeldBySibling(node) ? { pending, isHeldBySibling: true } : { pending }
+    const pending = analysis.pendingOf(node)
+    const waits = pending.length === 0 ? {} : analysis.isHeldBySibling(node) ? { pending, isHeldBySibling: true } : { pending }
     const drawn =
       lookups.length === 0 ? waits : { ...waits, reads: (state: RunState) => lowering.rowsOf(madeAfter(node, lookups), state) }
     switch (node.type) {
@@ -106,7 +76,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "Sequence":
         return { _tag: "Sequence", children: inside(node) }
       case "Parallel":
-        return survey.ifKnown(
+        return analysis.ifKnown(
           node,
           () => parallel(node, inside(node)),
           () => parallel(bare(node), inside(node)),
@@ -120,17 +90,17 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       }
       case "Loop":
         return {
-          ...survey.ifKnown(
+          ...analysis.ifKnown(
             node,
-            () => loopOf(node, inside(node), lowering, survey),
-            () => loopOf(bare(node), inside(node), lowering, survey, true),
+            () => loopOf(node, inside(node), lowering, analysis),
+            () => loopOf(bare(node), inside(node), lowering, analysis, true),
           ),
           ...drawn,
         }
       case "Saga": {
-        const body = survey.bodyOf(node, inside(node))
+        const body = analysis.bodyOf(node, inside(node))
         return {
-          ...survey.ifKnown(
+          ...analysis.ifKnown(
             node,
             () => sagaOf(node, body),
             () => sagaOf(bare(node), body),
@@ -143,17 +113,17 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "Try":
       case "Catch":
       case "Finally":
-        return survey.bodyOf(node, inside(node))
+        return analysis.bodyOf(node, inside(node))
       case "Task": {
-        if (survey.isLeftOut(node)) return undefined
+        if (analysis.isLeftOut(node)) return undefined
         const step = (of: HostNode): Node => {
-          if (typeof of.props.compensate === "function" && !survey.isInSaga(node))
+          if (typeof of.props.compensate === "function" && !analysis.isInSaga(node))
             refuse(node, `its "compensate" is never called, as no <Saga> is around it`)
           const isFixed = (): boolean => of === node && (lookups.length === 0 || madeAfter(node, lookups).length === 0)
-          return Task.step(of, loop, survey.layout, lowering, isFixed, survey.comesAfter(node))
+          return Task.step(of, loop, analysis.layout, lowering, isFixed, analysis.comesAfter(node))
         }
         return {
-          ...survey.ifKnown(
+          ...analysis.ifKnown(
             node,
             () => step(node),
             () => step(bare(node)),
@@ -162,10 +132,10 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         }
       }
       default: {
-        if (survey.isLeftOut(node)) return undefined
-        const waitOf = (of: HostNode): Node => wait(of, loop, survey.layout, lowering, survey.comesAfter(node))
+        if (analysis.isLeftOut(node)) return undefined
+        const waitOf = (of: HostNode): Node => wait(of, loop, analysis.layout, lowering, analysis.comesAfter(node))
         return {
-          ...survey.ifKnown(
+          ...analysis.ifKnown(
             node,
             () => waitOf(node),
             () => waitOf(bare(node)),
@@ -175,11 +145,11 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       }
     }
   }
-  for (const place of survey.inward) {
+  for (const place of analysis.inward) {
     const node = reading(place.node, () => build(place))
     if (node !== undefined) built.set(place.node, node)
   }
-  const pending = [...survey.wanted(), ...survey.missing()]
+  const pending = [...analysis.wanted(), ...analysis.missing()]
   return {
     name,
     root: {
@@ -188,34 +158,23 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       skipsAbsent: true,
       ...(lowering.output === undefined ? {} : { gives: lowering.output }),
     },
-    layout: survey.layout,
-    tasks: survey.tasks,
-    nodes: survey.nodes,
+    layout: analysis.layout,
+    tasks: analysis.tasks,
+    nodes: analysis.nodes,
     lookups: () => {
       const where = new Map<Read, string>()
-      for (const node of survey.nodes()) {
+      for (const node of analysis.nodes()) {
         for (const read of stampOf(propsOf(node))?.scope.lookups ?? []) if (!where.has(read)) where.set(read, whereOf(node))
         for (const read of node.lookupsInside) where.set(read, whereOf(node))
       }
       return lookups.map((read) => ({ read, where: where.get(read) ?? "smithers" }))
     },
-    placed: survey.placed,
-    comesAfter: survey.comesAfter,
+    placed: analysis.placed,
+    comesAfter: analysis.comesAfter,
     pending: distinct(pending),
-    loopsOf: survey.loopsOf,
-    early: survey.early,
-    concerns: () => [...survey.concerns(), ...rendered.effects.map(neverRun)],
-  }
-}
-
-/** Makes something of what an element was given. What an author's values throw when they are read, such as a getter, is the author's. */
-const reading = <A>(node: HostNode, make: () => A): A => {
-  try {
-    return make()
-  } catch (thrown) {
-    if (thrown instanceof Misplaced || thrown instanceof ReadError) throw thrown
-    const around = [node.type, ...componentsAround(node.fiber.return)]
-    throw new RenderError(thrown, around.map((name) => `at ${name}`).join("\n"))
+    loopsOf: analysis.loopsOf,
+    early: analysis.early,
+    concerns: () => [...analysis.concerns(), ...rendered.effects.map(neverRun)],
   }
 }
 
@@ -234,11 +193,6 @@ const bare = (node: HostNode): HostNode => {
   return { ...node, props: { id, children: "", ...(output === undefined ? {} : { output }) } }
 }
 
-const distinct = (reads: ReadonlyArray<PendingRead>): ReadonlyArray<PendingRead> => {
-  if (reads.length < 2) return reads
-  return [...new Map(reads.map((read) => [compositeKey(read.nodeId ?? "", read.table ?? ""), read])).values()]
-}
-
 const rootOf = ({ nodes }: Rendered): HostNode => {
   const [root, second] = nodes
   if (root === undefined) throw new Misplaced("there is no <Workflow>: the render gave nothing", "smithers")
@@ -249,496 +203,11 @@ const rootOf = ({ nodes }: Rendered): HostNode => {
   return second === undefined ? root : refuse(second, "there is a second <Workflow>; a workflow has one")
 }
 
-/**
- * What may stand between elements: spaces, a number, as `&&` leaves the length of a list, and what is a comment anywhere but in JSX, where it
- * is text: `// Usage`.
- */
-const isBlank = (text: string): boolean =>
-  text.trim() === "" || !Number.isNaN(Number(text)) || text === "NaN" || /^\s*\/[/*]/.test(text)
-
-const strayText = (text: string): string => {
-  const shown = text.trim()
-  const cut = shown.length > 40 ? `${shown.slice(0, 39)}…` : shown
-  return `the text ${JSON.stringify(cut)} stands in it, which nobody reads: put it into a Task, or into a comment {/* … */}`
-}
-
-const unknownElement = (type: string): string =>
-  `<${type}> is no part of a workflow. Elements such as this one belong into the prompt of a Task; outside there are Task, Sequence, Parallel, Branch and Loop`
-
-interface Place {
-  readonly node: HostNode
-  /** Position in document order. */
-  readonly order: number
-  /** The position after the last one inside it. */
-  end: number
-  readonly parent: Place | undefined
-  readonly loop: NodeId | undefined
-}
-
-/** What has to be known of the whole tree before a part of it can be lowered. */
-interface Survey {
-  readonly layout: Layout
-  /** Everything in the tree; what is inside something comes before it. */
-  readonly inward: ReadonlyArray<Place>
-  readonly pendingOf: (node: HostNode) => ReadonlyArray<PendingRead>
-  /** A task that is not settled, and whose id is no use: it will have another once what it waits for is there. */
-  readonly isLeftOut: (node: HostNode) => boolean
-  /** Deps for which there is no task yet. */
-  readonly missing: () => ReadonlyArray<PendingRead>
-  readonly isInSaga: (node: HostNode) => boolean
-  /** What is in a boundary, or a part of one. It is not over as long as something may appear in it because of what is read in it. */
-  readonly bodyOf: (node: HostNode, children: ReadonlyArray<Node>) => Node
-  /** Pending reads but those of what is not done: what was tried and has failed, and what would be done then as long as nothing has. */
-  readonly wanted: () => ReadonlyArray<PendingRead>
-  /** What is made of a node's props or, where the node is not settled and they are no props, what is made without them. */
-  readonly ifKnown: <A>(node: HostNode, make: () => A, otherwise: () => A) => A
-  readonly tasks: () => ReadonlyArray<PlacedTask>
-  readonly loopsOf: Lowered["loopsOf"]
-  /** Whether a loop was made after a pending read of a task that stands in it. */
-  readonly readsItself: (loop: HostNode) => boolean
-  /** For a node: whether a task begins only when that node is over, or is the node. */
-  readonly comesAfter: (node: HostNode) => (read: Pick<PendingRead, "nodeId" | "table">) => boolean
-  readonly early: Lowered["early"]
-  /** Whether a task or a wait waits only for what an element beside it says. */
-  readonly isHeldBySibling: (node: HostNode) => boolean
-  readonly nodes: Lowered["nodes"]
-  readonly placed: Lowered["placed"]
-  readonly concerns: Lowered["concerns"]
-}
-
-const surveyOf = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowering: Lowering): Survey => {
-  const places = new Map<HostNode, Place>()
-  const tasks: Array<Place> = []
-  const loops = new Map<NodeId, NodeId | undefined>()
-  const boundaries = new Set<NodeId>()
-  const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.has(id) ? "saga or try" : undefined)
-  /** Notes the id of something that is no task. */
-  const claim = (node: HostNode, id: unknown): NodeId => {
-    if (!isNodeId(id)) return refuse(node, `its id ${shownId(id)} is not ${idRule}`)
-    const taken = kindOf(id)
-    return taken === undefined ? id : refuse(node, `the id "${id}" is taken by another ${taken}`)
-  }
-  const inward: Array<Place> = []
-  /** Takes note of a node. Answers with the loop that its children are in, or with nothing where none of them are nodes. */
-  const visit = (place: Place): { readonly loop: NodeId | undefined } | undefined => {
-    const { node, loop } = place
-    if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
-    const props = propsOf(node)
-    for (const prop of Object.keys(props)) {
-      if (!known[node.type].has(prop)) refuse(node, `it has no prop "${prop}"; there are ${[...known[node.type]].join(", ")}`)
-    }
-    places.set(node, place)
-    if (isLeaf(node.type)) {
-      tasks.push(place)
-      return undefined
-    }
-    if (hasFunction(node.props.children))
-      refuse(node, "a function stands in it, which nobody calls: functions are children of a Task")
-    if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot stand in another one")
-    let within = loop
-    if (node.type === "Loop") {
-      within = claim(node, node.props.loop)
-      loops.set(within, loop)
-    }
-    if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.add(claim(node, node.props.boundary))
-    if (node.type === "TryCatchFinally") checkParts(node, props)
-    if (isPart(node.type) && "given" in node.props) refuse(node, noElements(node))
-    return { loop: within }
-  }
-  // A work list and no recursion, as plans may be deeper than the stack.
-  const open: Array<{ readonly place: Place; readonly loop: NodeId | undefined; child: number }> = []
-  const enter = (node: HostNode, loop: NodeId | undefined, parent: Place | undefined): void => {
-    const place: Place = { node, order: places.size, end: places.size + 1, loop, parent }
-    const children = visit(place)
-    if (children === undefined) inward.push(place)
-    else open.push({ place, loop: children.loop, child: 0 })
-  }
-  enter(root, undefined, undefined)
-  for (let here = open.at(-1); here !== undefined; here = open.at(-1)) {
-    const child = here.place.node.children[here.child++]
-    if (child === undefined) {
-      here.place.end = places.size
-      inward.push(here.place)
-      open.pop()
-    } else if (!isText(child)) enter(child, here.loop, here.place)
-    else if (!isBlank(child.text)) refuse(here.place.node, strayText(child.text))
-  }
-
-  // Which tasks there are. What is settled comes first: the id of a provisional task may not be its last.
-  const tableOf = (node: HostNode): string => {
-    const { output } = node.props
-    // A timer gives nothing, and nobody can read it.
-    if (node.type === "Timer") return noTable
-    if (output === undefined && !("output" in node.props)) return untypedTable
-    return (
-      lowering.tableOf(output) ??
-      refuse(
-        node,
-        `its output is none of the schemas of this workflow (${lowering.tables.join(", ")}): pass one of createSmithers(…).outputs`,
-      )
-    )
-  }
-  const byId = new Map<NodeId, Place>()
-  const leftOut = new Set<HostNode>()
-  /** Nodes that were made after any read that is pending. */
-  const unsettled = new Set<HostNode>()
-  if (pendingReads.length > 0) {
-    for (const { node } of places.values()) if (heldBackBy(node, pendingReads, always) !== undefined) unsettled.add(node)
-  }
-  const settledFirst =
-    pendingReads.length === 0
-      ? tasks
-      : [...tasks].sort((left, right) => Number(unsettled.has(left.node)) - Number(unsettled.has(right.node)))
-  const ifKnown: Survey["ifKnown"] = (node, make, otherwise) => {
-    if (!unsettled.has(node)) return make()
-    try {
-      return make()
-    } catch (thrown) {
-      if (thrown instanceof Misplaced) return otherwise()
-      throw thrown
-    }
-  }
-  for (const place of settledFirst) {
-    const { id } = place.node.props
-    const isSettled = !unsettled.has(place.node)
-    const isFine =
-      isNodeId(id) &&
-      ifKnown(
-        place.node,
-        () => tableOf(place.node),
-        () => "",
-      ) !== ""
-    const other = isFine ? byId.get(id) : undefined
-    if (isFine && other === undefined) byId.set(id, place)
-    else if (!isSettled) leftOut.add(place.node)
-    else if (other === undefined) reading(place.node, () => refuse(place.node, `its id ${shownId(id)} is not ${idRule}`))
-    else refuse(place.node, `the id is taken by another task (at ${whereOf(other.node)}): ids are unique in a workflow`)
-  }
-
-  const layoutTasks = new Map<NodeId, Standing>()
-  const writers = new Map<string, Array<NodeId>>()
-  for (const place of tasks) {
-    const { node, loop } = place
-    if (leftOut.has(node)) continue
-    const [id, table] = [idOf(node), tableOf(node)]
-    layoutTasks.set(id, { table, loop, within: withinOf(place) })
-    const others = writers.get(table)
-    if (others === undefined) writers.set(table, [id])
-    else others.push(id)
-    const taken = kindOf(id)
-    if (taken !== undefined) refuse(node, `the id is taken by a ${taken}`)
-  }
-  const layout: Layout = { tasks: layoutTasks, writers, loops }
-
-  const targetOf = ({ nodeId, table }: PendingRead): Place | undefined => {
-    const id = nodeId ?? (table === undefined ? undefined : writers.get(table)?.[0])
-    return id === undefined ? undefined : byId.get(id)
-  }
-  /**
-   * Whether a node is the one that is read, stands around it, or before it in a sequence: holding it back would keep what is read from
-   * ever being there.
-   */
-  const isBefore = (node: HostNode, target: Place): boolean => {
-    const place = places.get(node)
-    return place !== undefined && place.order <= target.order && (contains(place, target) || isOrdered(place, target))
-  }
-  const contains = (outer: Place, inner: Place): boolean => outer.order <= inner.order && inner.order < outer.end
-  /** Whether the first of two, which stands before the other in the document, is over before the other begins. */
-  const isOrdered = (first: Place, second: Place): boolean => {
-    for (let under: Place | undefined = first.parent; under !== undefined; under = under.parent)
-      if (contains(under, second)) return under.node.type !== "Parallel"
-    return false
-  }
-  /** Whether a saga, or a part of a try, is not what is done as things stand. */
-  const isIdlePart = ({ node, loop, parent }: Place): boolean => {
-    if (node.type === "Saga") return lowering.hasCaught(idOf(node), loop)
-    if (parent === undefined || !(node.type === "Try" || node.type === "Catch")) return false
-    return (node.type === "Try") === lowering.hasCaught(idOf(parent.node), loop)
-  }
-  const isIdle = (place: Place | undefined): boolean => {
-    for (let here = place; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
-    return false
-  }
-  const isData = (read: PendingRead): boolean => {
-    const table = read.table ?? (read.nodeId === undefined ? undefined : layoutTasks.get(read.nodeId)?.table)
-    if (table === undefined || table === untypedTable || table === noTable) return false
-    const type = lowering.codecOf(table).jsonSchema?.type
-    return type === "object" || type === "array"
-  }
-  const readOf = (node: HostNode): PendingRead | undefined =>
-    unsettled.has(node)
-      ? heldBackBy(node, pendingReads, (read) => {
-          const target = targetOf(read)
-          return target === undefined || !isBefore(node, target)
-        })
-      : undefined
-  const isHeldBySibling = (node: HostNode): boolean => {
-    const [place, read] = [places.get(node), isLeaf(node.type) ? readOf(node) : undefined]
-    if (place === undefined || read === undefined || leftOut.has(node)) return false
-    const target = targetOf(read)
-    // It comes after what was read in any case.
-    if (target !== undefined && target.order < place.order && isOrdered(target, place)) return false
-    if (target !== undefined && isWaitingFor(node, idOf(target.node), layout, lowering)) return false
-    return isHeldByOther(node, read, isData(read)) && !lowering.holdsPending(node)
-  }
-  const placed = (): ReadonlyArray<Placed> => {
-    const found: Array<Placed> = []
-    for (const { node, order, end } of places.values()) {
-      const { place, isListItem } = node.props
-      const kind = kindIn(node.type)
-      if (typeof place !== "string" || kind === undefined) continue
-      const inside = tasks.slice(firstAfter(tasks, order), firstAfter(tasks, end))
-      const ids = inside.flatMap((task) => (leftOut.has(task.node) ? [] : [idOf(task.node)]))
-      found.push({ node, kind, place, id: idOf(node), isListItem: isListItem === true, tasks: ids })
-    }
-    return found
-  }
-  const concerns = (): ReadonlyArray<string> => {
-    const named = ({ nodeId, table }: PendingRead): string => (nodeId === undefined ? `the output "${table}"` : `"${nodeId}"`)
-    const held = tasks.flatMap(({ node }) => {
-      const read = readOf(node)
-      if (read === undefined || !isHeldBySibling(node)) return []
-      const { id } = node.props
-      return `${node.type} "${id}" (at ${whereOf(node)}) waits for ${named(read)} only because its component has read that for something else before it made the ${node.type.toLowerCase()}: make each item a component of its own that reads with useCtx(), or read in a function of ctx; where it is to wait, say so with dependsOn`
-    })
-    const early = surveyed.early().flatMap(({ node, read }) => {
-      const { id } = node.props
-      const isOwn = targetOf(read)?.node === node
-      if (!isLeaf(node.type) || isOwn || (isData(read) && !followsUse(node))) return []
-      return `${node.type} "${id}" (at ${whereOf(node)}) begins before ${named(read)}, which its component has read before it made the ${node.type.toLowerCase()}: whatever follows from that output is not known then. Read it after what comes before it, or in a component of its own`
-    })
-    const unkeyed = placed().flatMap(({ node, kind, isListItem, tasks: [task] }) =>
-      isListItem && task !== undefined
-        ? `The ${kind} of "${task}" (at ${whereOf(node)}) stands in a list and has neither a key nor an id, and is known by its tasks alone: give items of the list keys, or the ${kind} an id`
-        : [],
-    )
-    return [...held, ...early, ...unkeyed]
-  }
-  /** The loops that each component draws, and the first around what it draws; under `undefined`, those of elements made by other means. */
-  let byScope: Map<object | undefined, { readonly drawn: Array<NodeId>; around: ReadonlyArray<NodeId> }> | undefined
-  const loopsByScope = () => {
-    if (byScope !== undefined) return byScope
-    byScope = new Map()
-    for (const { node, loop } of places.values()) {
-      const scope = stampOf(propsOf(node))?.scope
-      const known = byScope.get(scope) ?? { drawn: [], around: noLoops }
-      byScope.set(scope, known)
-      if (node.type === "Loop") known.drawn.push(idOf(node))
-      if (known.around.length === 0 && loop !== undefined) known.around = [loop]
-    }
-    return byScope
-  }
-  /** Of the reads of a component: where in the document the tasks stand that they mean, in order, and which of them was read first. */
-  const meantBy = new Map<object, { readonly orders: ReadonlyArray<number>; readonly first: ReadonlyMap<number, number> }>()
-  const meantIn = ({ scope }: Stamp) => {
-    const known = meantBy.get(scope)
-    if (known !== undefined) return known
-    const first = new Map<number, number>()
-    for (const [index, read] of scope.reads.entries()) {
-      const order = targetOf(read)?.order
-      if (order !== undefined && !first.has(order)) first.set(order, index)
-    }
-    const made = { orders: [...first.keys()].sort((left, right) => left - right), first }
-    meantBy.set(scope, made)
-    return made
-  }
-  /** What a component has read of a node itself. Looked up, as it would take a look at all that it has read. */
-  const readOfOwn = (place: Place, stamp: Stamp): PendingRead | undefined => {
-    const index = meantIn(stamp).first.get(place.order)
-    return index !== undefined && index < stamp.count ? stamp.scope.reads[index] : undefined
-  }
-  /** Whether a component may have read something that comes after a node. */
-  const mayReadLater = (place: Place, stamp: Stamp): boolean => {
-    const { orders } = meantIn(stamp)
-    let from = place.end
-    for (let around = place.parent; around !== undefined; around = around.parent) {
-      // What stands beside it in a group is not after it.
-      const isAfter = around.node.type !== "Parallel" && (orders[firstFrom(orders, from)] ?? around.end) < around.end
-      if (isAfter) return true
-      from = around.end
-    }
-    return false
-  }
-  const missing: Array<PendingRead> = []
-  const pendingOf = (node: HostNode): ReadonlyArray<PendingRead> => {
-    const held = readOf(node)
-    const reads = held === undefined ? none : [held]
-    const isTask = isLeaf(node.type)
-    const waiting = isTask
-      ? ifKnown(
-          node,
-          () => missingDeps(node, layout, lowering),
-          () => none,
-        )
-      : none
-    if (waiting.length > 0 && !isIdle(places.get(node))) missing.push(...waiting)
-    return waiting.length === 0 ? distinct(reads) : distinct([...reads, ...waiting])
-  }
-  const surveyed: Survey = {
-    layout,
-    inward,
-    placed,
-    nodes: () => [...places.keys()].filter((node) => !leftOut.has(node)),
-    isHeldBySibling,
-    concerns,
-    pendingOf,
-    comesAfter: (node) => (read) => {
-      const [place, target] = [places.get(node), targetOf(read)]
-      if (place === undefined || target === undefined || place.order > target.order) return false
-      return place === target ? isLeaf(node.type) : !contains(place, target) && isOrdered(place, target)
-    },
-    early: () =>
-      pendingReads.length === 0
-        ? []
-        : inward.flatMap((place): ReadonlyArray<Early> => {
-            const { node } = place
-            if (!unsettled.has(node) || leftOut.has(node)) return []
-            const isTask = isLeaf(node.type)
-            if (!isTask && node.type !== "Branch" && node.type !== "Loop") return []
-            const stamps = stampsOf(node)
-            const mayBeLater = stamps.some((stamp) => stamp === undefined || mayReadLater(place, stamp))
-            if (!mayBeLater && node.readsInside.length === 0) {
-              const own = stamps.flatMap((stamp) => (stamp === undefined || !isTask ? [] : (readOfOwn(place, stamp) ?? [])))[0]
-              return own === undefined ? [] : [{ node, read: own, isInside: false }]
-            }
-            const isLater = (read: PendingRead): boolean => {
-              const target = targetOf(read)
-              return target !== undefined && isBefore(node, target) && (isTask || !contains(place, target))
-            }
-            const inside = isTask ? node.readsInside.findLast(isLater) : undefined
-            const read = inside ?? heldBackBy(node, pendingReads, isLater)
-            return read === undefined ? [] : [{ node, read, isInside: inside !== undefined }]
-          }),
-    isLeftOut: (node) => leftOut.has(node),
-    missing: () => missing,
-    bodyOf: (node, children) => {
-      const open = node.readsInside.findLast((read) => {
-        const target = targetOf(read)
-        return target === undefined || !isBefore(node, target)
-      })
-      return open === undefined
-        ? single(children)
-        : { _tag: "Sequence", children: [...children, { _tag: "Sequence", children: [], pending: [open] }] }
-    },
-    wanted: () => {
-      const idle = new Set<PendingRead>()
-      for (const place of pendingReads.length === 0 ? [] : places.values()) {
-        const { readsInside, type } = place.node
-        if (readsInside.length > 0 && type !== "Task" && isIdlePart(place)) for (const read of readsInside) idle.add(read)
-      }
-      return idle.size === 0 ? pendingReads : pendingReads.filter((read) => !idle.has(read))
-    },
-    isInSaga: (node) => {
-      for (let here = places.get(node)?.parent; here !== undefined; here = here.parent) if (here.node.type === "Saga") return true
-      return false
-    },
-    ifKnown,
-    readsItself: (node) => {
-      const place = places.get(node)
-      if (place === undefined || !unsettled.has(node)) return false
-      const isInside = (read: PendingRead): boolean => {
-        const target = targetOf(read)
-        return target !== undefined && target !== place && contains(place, target)
-      }
-      return heldBackBy(node, pendingReads, isInside) !== undefined
-    },
-    loopsOf: (scope) => {
-      if (loops.size === 0) return noLoops
-      const known = loopsByScope()
-      const [own, anybodys] = [known.get(scope), known.get(undefined)]
-      // An element of which nobody knows who made it may be anyone's.
-      if (anybodys === undefined) return own === undefined ? noLoops : own.drawn.length > 0 ? own.drawn : own.around
-      const drawn = [...(own?.drawn ?? []), ...anybodys.drawn]
-      const isDrawn = new Set(drawn)
-      if (drawn.length > 0) return [...loops.keys()].filter((loop) => isDrawn.has(loop))
-      return own === undefined || own.around.length === 0 ? anybodys.around : own.around
-    },
-    tasks: () =>
-      tasks.flatMap(({ node, loop }) => {
-        if (leftOut.has(node)) return []
-        const { agent } = node.props
-        return {
-          id: idOf(node),
-          node,
-          table: tableOf(node),
-          loop,
-          content: () =>
-            isWait(node.type)
-              ? undefined
-              : ifKnown(
-                  node,
-                  () => contentOf(node, isTextual(tableOf(node), lowering)),
-                  () => "",
-                ),
-          kind: node.type,
-          isAgent: agent !== undefined,
-          isProvisional: pendingOf(node).length > 0,
-        }
-      }),
-  }
-  return surveyed
-}
-
-const kindIn = (type: string): Placed["kind"] | undefined =>
-  type === "Loop" ? "loop" : type === "Saga" ? "saga" : type === "TryCatchFinally" ? "try" : undefined
-
-/** Where in document order the places from a position on begin. */
-const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
-  let [low, high] = [0, places.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    const place = places[middle]
-    if (place !== undefined && place.order < order) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
-/** The boundaries around a task that may be left without it, and the part of each that it stands in. */
-const withinOf = (task: Place): Standing["within"] => {
-  const found: Array<Standing["within"][number]> = []
-  for (let inner = task, outer = task.parent; outer !== undefined; inner = outer, outer = outer.parent) {
-    const { type } = outer.node
-    const isLeavable = type === "TryCatchFinally" || (type === "Saga" && propsOf(outer.node).onCompensated === "continue")
-    if (isLeavable) found.push({ boundary: idOf(outer.node), part: inner.node.type })
-  }
-  return found
-}
-
-const checkParts = (node: HostNode, props: Props): void => {
-  if (props.try !== undefined && props.children !== undefined) refuse(node, `it has a "try" and children: they say the same`)
-  const problem = NodeOptions.handlersProblem(props)
-  if (problem !== undefined) refuse(node, problem)
-}
-
-/** What is said of a part that is not made of elements. */
-const noElements = (node: HostNode): string => {
-  const { given } = node.props
-  const name = node.type.toLowerCase()
-  const { [name]: written } = handedOn(node)
-  const isPromise = typeof given === "object" && given !== null && "then" in given
-  const shown = typeof given === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(given) ?? String(given))
-  const said = typeof written === "function" && written !== given ? `its "${name}" gave ${shown}` : `its "${name}" is ${shown}`
-  return `${said}, where elements belong: what runs, or gives a value, is a Task`
-}
-
-const none: ReadonlyArray<PendingRead> = []
-
-const noLoops: ReadonlyArray<NodeId> = []
-
-const always = (): boolean => true
-
 const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel => {
   const made = orRefuse(node, NodeOptions.parallel(children, node.props, words))
   const { maxConcurrency } = made
   const problem = maxConcurrency === undefined ? undefined : NodeOptions.countProblem("maxConcurrency", maxConcurrency)
   return problem === undefined ? made : refuse(node, problem)
-}
-
-/** Children one after another, where there are several. */
-const single = (children: ReadonlyArray<Node>): Node => {
-  const [only] = children
-  return only !== undefined && children.length === 1 ? only : { _tag: "Sequence", children }
 }
 
 const sagaOf = (node: HostNode, body: Node): Plan.Saga => orRefuse(node, NodeOptions.saga({ id: idOf(node), body }, propsOf(node)))
@@ -759,8 +228,8 @@ const loopOf = (
   node: HostNode,
   children: ReadonlyArray<Node>,
   lowering: Lowering,
-  survey: Survey,
-  isUnsaid = survey.readsItself(node),
+  analysis: Analysis,
+  isUnsaid = analysis.readsItself(node),
 ): Plan.Loop => {
   const id = idOf(node)
   const props = propsOf(node)
@@ -769,7 +238,7 @@ const loopOf = (
     refuse(node, `it would never end: give it "until", or the number of its passes as "maxIterations"`)
   // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
   const isOpen = isUnsaid && (typeof until !== "function" || isPending(until))
-  const holds = isOpen ? () => false : condition(node, "until", until, id, lowering, survey.comesAfter(node))
+  const holds = isOpen ? () => false : condition(node, "until", until, id, lowering, analysis.comesAfter(node))
   const options = isPending(maxIterations) ? { ...props, maxIterations: Number.POSITIVE_INFINITY } : props
   return orRefuse(node, NodeOptions.loop({ id, needs: [], body: single(children), until: holds }, options, defaultPasses))
 }

@@ -13,6 +13,7 @@ import * as RunState from "@smithers/core/RunState"
 import { type Values, valuesOf } from "@smithers/core/Scheduler"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import type { PlacedTask } from "./internal/analysis.ts"
 import { readsLater } from "./internal/condition.ts"
 import { type Circumstances, under } from "./internal/elsewhen.ts"
 import * as Prompt from "./internal/prompt.ts"
@@ -286,7 +287,7 @@ const stateOf = (
   return { state, values: valuesOf(input, outputs) }
 }
 
-const show = ({ content, node: _, ...task }: Lower.PlacedTask): PlannedTask => {
+const show = ({ content, node: _, ...task }: PlacedTask): PlannedTask => {
   const given = content()
   return {
     id: task.id,

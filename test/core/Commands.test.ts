@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import { journal, runningOn, stores, Text, workflow } from "./Flows.ts"
+import * as Spans from "./Spans.ts"
 import { rest } from "./Time.ts"
 
 const Input = Schema.Struct({})
@@ -579,5 +580,36 @@ describe.each(stores)("on %s", (_, store) => {
         expect(log.slice(-3)).toEqual(["CancelRequested", "AttemptInterrupted", "RunCancelled"])
       }),
     ),
+  )
+})
+
+describe("a command", () => {
+  it.effect("is a span of its own name under the caller's, which fails with it", () =>
+    Effect.gen(function* () {
+      const { tracer, ended } = Spans.make()
+      const w = workflow(($) => $.approval("ok", { request: () => ({ title: "Ship?" }) }))
+      const program = Effect.gen(function* () {
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.pause("r")
+        yield* Commands.unpause("r")
+        yield* Effect.flip(Commands.approve("r", "none"))
+        yield* Effect.flip(Commands.signal("nobody", "paid"))
+        yield* Effect.flip(Commands.retryNode("r", "none"))
+        yield* w.cancel("r")
+      })
+      yield* program.pipe(Effect.withSpan("caller"), Effect.withTracer(tracer), Effect.provide(Smithers.memory))
+      expect(ended.map(({ name, parent, isFailed }) => [parent ?? "", name, isFailed])).toEqual([
+        ["Workflow.run", "smithers.run", true],
+        ["caller", "Workflow.run", false],
+        ["caller", "Commands.pause", false],
+        ["caller", "Commands.unpause", false],
+        ["caller", "Commands.approve", true],
+        ["caller", "Commands.signal", true],
+        ["caller", "Commands.retryNode", true],
+        ["Workflow.cancel", "smithers.run", false],
+        ["caller", "Workflow.cancel", false],
+        ["", "caller", false],
+      ])
+    }),
   )
 })

@@ -6,7 +6,8 @@ import { StoreCorrupt } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Metrics from "@smithers/core/Metrics"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
-import { Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Schedule, Schema, Scope, Stream, TestClock, Tracer } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Metric, Schedule, Schema, Scope, Stream, TestClock } from "effect"
+import * as Spans from "./Spans.ts"
 import { rest, settled } from "./Time.ts"
 
 const Output = Schema.Struct({ value: Schema.Number })
@@ -406,37 +407,7 @@ describe("Engine", () => {
 
   it.effect("run, step and attempt are spans inside each other, under the caller's own", () =>
     Effect.gen(function* () {
-      const ended: Array<{ readonly name: string; readonly parent: string | undefined; readonly attributes: unknown }> = []
-      const tracer = Tracer.make({
-        span: (name, parent, context, links, startTime, kind) => {
-          const attributes = new Map<string, unknown>()
-          return {
-            _tag: "Span",
-            spanId: `${name}-id`,
-            traceId: "trace",
-            sampled: true,
-            name,
-            parent,
-            context,
-            links,
-            kind,
-            attributes,
-            status: { _tag: "Started", startTime },
-            attribute: (key, value) => attributes.set(key, value),
-            event: () => {},
-            addLinks: () => {},
-            end: () => {
-              const above = Option.getOrUndefined(parent)
-              ended.push({
-                name,
-                parent: above?._tag === "Span" ? above.name : undefined,
-                attributes: Object.fromEntries(attributes),
-              })
-            },
-          }
-        },
-        context: (run) => run(),
-      })
+      const { tracer, ended } = Spans.make()
       const workflow = declare().build(($) =>
         $.step("flaky", {
           output: Output,
@@ -457,7 +428,8 @@ describe("Engine", () => {
         "smithers.attempt > own",
         "smithers.step > smithers.attempt",
         "smithers.run > smithers.step",
-        "caller > smithers.run",
+        "Workflow.execute > smithers.run",
+        "caller > Workflow.execute",
         " > caller",
       ])
       expect(ended[2]?.attributes).toMatchObject({ "smithers.run_id": "r", "smithers.step": "flaky", "smithers.attempt": 2 })

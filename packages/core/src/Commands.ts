@@ -79,10 +79,14 @@ export type CommandError =
  * and with `AlreadyDecided` where anybody has decided before, also in the same way. What was approved is kept before this completes, so
  * that a crash loses none of it: the run hears of it at once, or when it is taken up again.
  */
-export const approve = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, true, options)
+export const approve = Effect.fn("Commands.approve")((runId: string, nodeId: string, options?: DecisionOptions) =>
+  decide(runId, nodeId, true, options),
+)
 
 /** Denies what a run asks for. What that means is the workflow's to say (`onDeny`). Fails as {@link approve} does, and is kept like that. */
-export const deny = (runId: string, nodeId: string, options?: DecisionOptions) => decide(runId, nodeId, false, options)
+export const deny = Effect.fn("Commands.deny")((runId: string, nodeId: string, options?: DecisionOptions) =>
+  decide(runId, nodeId, false, options),
+)
 
 /**
  * Answers a person's task. An answer that does not match the JSON Schema that was asked with fails with `InvalidAnswer`, and the task stays
@@ -90,32 +94,31 @@ export const deny = (runId: string, nodeId: string, options?: DecisionOptions) =
  * the task stays open, too. One that is no JSON is `InvalidCommand`; a task that is not open is `NotWaiting`, `RequestChanged`, `WaitExpired`
  * or `AlreadyDecided`, also while an answer before it is still to be checked. The answer is kept before this completes, and is heard of at once, or when the run is taken up again.
  */
-export const answer = (
+export const answer = Effect.fn("Commands.answer")(function* (
   runId: string,
   name: string,
   value: unknown,
   options: Omit<DecisionOptions, "note"> = {},
-): Effect.Effect<Decided, CommandError, Storage> =>
-  Effect.gen(function* () {
-    yield* checkTexts(runId, { by: options.by, request: options.request })
-    const found = yield* openWait(runId, name, "human", options)
-    const { nodeId } = found
-    if (found.status === "finished" || found.isAnswered) return yield* alreadyDecided(found)
-    yield* checkTime(found)
-    const copied = toJson(value)
-    if (Either.isLeft(copied)) {
-      const { path, problem } = copied.left
-      return yield* new InvalidCommand({ runId, problem: `an answer must be JSON: ${path} ${problem}` })
-    }
-    const { iteration } = found
-    const schema = schemaOf(found)
-    const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.right)
-    if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
-    const by = options.by === undefined ? {} : { by: options.by }
-    // One command per question, and after each answer that the run has refused one more.
-    const id = compositeKey("answer", nodeId, iteration, found.asked, found.refusals)
-    return yield* decided(found, id, { _tag: "Answer", nodeId, iteration, value: copied.right, ...shownBy(found), ...by })
-  })
+): Effect.fn.Return<Decided, CommandError, Storage> {
+  yield* checkTexts(runId, { by: options.by, request: options.request })
+  const found = yield* openWait(runId, name, "human", options)
+  const { nodeId } = found
+  if (found.status === "finished" || found.isAnswered) return yield* alreadyDecided(found)
+  yield* checkTime(found)
+  const copied = toJson(value)
+  if (Either.isLeft(copied)) {
+    const { path, problem } = copied.left
+    return yield* new InvalidCommand({ runId, problem: `an answer must be JSON: ${path} ${problem}` })
+  }
+  const { iteration } = found
+  const schema = schemaOf(found)
+  const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.right)
+  if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
+  const by = options.by === undefined ? {} : { by: options.by }
+  // One command per question, and after each answer that the run has refused one more.
+  const id = compositeKey("answer", nodeId, iteration, found.asked, found.refusals)
+  return yield* decided(found, id, { _tag: "Answer", nodeId, iteration, value: copied.right, ...shownBy(found), ...by })
+})
 
 /** The JSON Schema of the answer, as it is stored with the question. */
 const schemaOf = ({ request }: WaitSummary): { readonly [keyword: string]: Json } | undefined => {
@@ -143,29 +146,27 @@ export interface SignalOptions {
  * wait for it, with `InvalidCommand` where the payload is no JSON, and with `SignalIdTaken` where its `id` is that of another signal. It is
  * kept before this completes: after a crash of the sender, sending it again under the same `id` makes sure that it was sent once.
  */
-export const signal = (
+export const signal = Effect.fn("Commands.signal")(function* (
   runId: string,
   name: string,
   options: SignalOptions = {},
-): Effect.Effect<void, StoreError | RunNotFound | RunEnded | InvalidCommand | SignalIdTaken, Storage> =>
-  Effect.gen(function* () {
-    const storage = yield* Storage
-    const sent = yield* signalOf(runId, name, options)
-    yield* checkSignal(sent, yield* storage.deliver(sent))
-  })
+): Effect.fn.Return<void, StoreError | RunNotFound | RunEnded | InvalidCommand | SignalIdTaken, Storage> {
+  const storage = yield* Storage
+  const sent = yield* signalOf(runId, name, options)
+  yield* checkSignal(sent, yield* storage.deliver(sent))
+})
 
 /** Sends a signal as {@link signal} does, and makes the run where there is none: both or nothing. */
-export const signalOrCreate = (
+export const signalOrCreate = Effect.fn("Commands.signalOrCreate")(function* (
   runId: string,
   name: string,
   options: SignalOptions,
   create: NewRun,
-): Effect.Effect<void, StoreError | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken, Storage> =>
-  Effect.gen(function* () {
-    const storage = yield* Storage
-    const sent = yield* signalOf(runId, name, options)
-    yield* checkSignal(sent, yield* storage.deliverOrCreate(sent, create))
-  })
+): Effect.fn.Return<void, StoreError | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken, Storage> {
+  const storage = yield* Storage
+  const sent = yield* signalOf(runId, name, options)
+  yield* checkSignal(sent, yield* storage.deliverOrCreate(sent, create))
+})
 
 type Signal = Extract<Instruction, { readonly _tag: "Signal" }>
 
@@ -176,54 +177,63 @@ const checkSignal = ({ runId, command }: Command<Signal>, kept: Instruction): Ef
   return new SignalIdTaken({ runId, id, signal: name, ...(correlation === undefined ? {} : { correlation }) })
 }
 
-const signalOf = (runId: string, name: string, { payload, correlation, id: givenId }: SignalOptions) =>
-  Effect.gen(function* () {
-    if (typeof name !== "string" || name === "") return yield* new InvalidCommand({ runId, problem: "a signal has a name" })
-    yield* checkTexts(runId, { correlation, id: givenId })
-    const copied = payload === undefined ? undefined : toJson(payload)
-    if (copied !== undefined && Either.isLeft(copied)) {
-      const { path, problem } = copied.left
-      return yield* new InvalidCommand({ runId, problem: `a payload must be JSON: ${path} ${problem}` })
-    }
-    const kept = {
-      ...(copied === undefined ? {} : { payload: copied.right }),
-      ...(correlation === undefined ? {} : { correlation: storable(correlation) }),
-    }
-    const id = givenId === undefined ? yield* generateRunId : storable(givenId)
-    const command: Signal = { _tag: "Signal", id, name: storable(name), ...kept }
-    return { id: compositeKey("signal", id), runId, at: yield* Millis.now, command } satisfies Command<Signal>
-  })
+const signalOf = Effect.fnUntraced(function* (runId: string, name: string, { payload, correlation, id: givenId }: SignalOptions) {
+  if (typeof name !== "string" || name === "") return yield* new InvalidCommand({ runId, problem: "a signal has a name" })
+  yield* checkTexts(runId, { correlation, id: givenId })
+  const copied = payload === undefined ? undefined : toJson(payload)
+  if (copied !== undefined && Either.isLeft(copied)) {
+    const { path, problem } = copied.left
+    return yield* new InvalidCommand({ runId, problem: `a payload must be JSON: ${path} ${problem}` })
+  }
+  const kept = {
+    ...(copied === undefined ? {} : { payload: copied.right }),
+    ...(correlation === undefined ? {} : { correlation: storable(correlation) }),
+  }
+  const id = givenId === undefined ? yield* generateRunId : storable(givenId)
+  const command: Signal = { _tag: "Signal", id, name: storable(name), ...kept }
+  return { id: compositeKey("signal", id), runId, at: yield* Millis.now, command } satisfies Command<Signal>
+})
 
 /**
  * Asks for a run to be cancelled, and does not wait for it. What runs is interrupted, sagas are undone, and the run ends as `cancelled`.
  * Fails with `RunEnded` where it has finished or failed.
  */
-export const cancel = (runId: string, { reason }: { readonly reason?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
-  checkTexts(runId, { reason }).pipe(
-    Effect.zipRight(deliver(runId, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) })),
-    Effect.asVoid,
-    Effect.catchIf(
-      (error) => error._tag === "RunEnded" && error.status === "cancelled",
-      () => Effect.void,
-    ),
+export const cancel = Effect.fn("Commands.cancel")(function* (
+  runId: string,
+  { reason }: { readonly reason?: string } = {},
+): Effect.fn.Return<void, CommandError, Storage> {
+  yield* checkTexts(runId, { reason })
+  yield* Effect.catchIf(
+    deliver(runId, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) }),
+    (error) => error._tag === "RunEnded" && error.status === "cancelled",
+    () => Effect.void,
   )
+})
 
 /**
  * Pauses a run: what is in flight ends and is kept, nothing new starts and no timer fires until it is unpaused. Fails with `RunEnded` where it
  * has ended; pausing again does nothing. The run stays paused across crashes and resumes: run again, it answers `paused`.
  */
-export const pause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
-  Effect.asVoid(Effect.zipRight(checkTexts(runId, { by }), deliver(runId, { _tag: "Pause", ...(by === undefined ? {} : { by }) })))
+export const pause = Effect.fn("Commands.pause")(function* (
+  runId: string,
+  { by }: { readonly by?: string } = {},
+): Effect.fn.Return<void, CommandError, Storage> {
+  yield* checkTexts(runId, { by })
+  yield* deliver(runId, { _tag: "Pause", ...(by === undefined ? {} : { by }) })
+})
 
 /**
  * Lets a paused run go on. Its time has stood still: what it waits for has the time that was left. Timers keep theirs, and those that were due
  * meanwhile fire. Fails with `RunEnded` where it has ended; one that is not paused is as it was.
  * Where nobody works on the run, it goes on once someone takes it up.
  */
-export const unpause = (runId: string, { by }: { readonly by?: string } = {}): Effect.Effect<void, CommandError, Storage> =>
-  Effect.asVoid(
-    Effect.zipRight(checkTexts(runId, { by }), deliver(runId, { _tag: "Unpause", ...(by === undefined ? {} : { by }) })),
-  )
+export const unpause = Effect.fn("Commands.unpause")(function* (
+  runId: string,
+  { by }: { readonly by?: string } = {},
+): Effect.fn.Return<void, CommandError, Storage> {
+  yield* checkTexts(runId, { by })
+  yield* deliver(runId, { _tag: "Unpause", ...(by === undefined ? {} : { by }) })
+})
 
 /**
  * Has a node run again, with a fresh budget, and with it what depends on it: what needs its output, and what the plan has only because of
@@ -231,80 +241,77 @@ export const unpause = (runId: string, { by }: { readonly by?: string } = {}): E
  * failed has a fresh budget, too. One that has finished is `RunEnded`.
  * Of a node in a loop only the pass the loop is in can run again. A node that the run has not come to is `NodeNotFound`.
  */
-export const retryNode = (
+export const retryNode = Effect.fn("Commands.retryNode")(function* (
   runId: string,
   name: string,
   options: { readonly iteration?: number } = {},
-): Effect.Effect<void, CommandError, Storage> =>
-  Effect.gen(function* () {
-    const storage = yield* Storage
-    const { run, nodes } = yield* storage.inspect(runId)
-    if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
-    const nodeId = nodeNamed(name, nodes)
-    if (undoneBy(nodeId) !== undefined) {
-      const problem = `"${nodeId}" undoes a step and is run by its saga; resuming a run that has failed begins the saga anew`
-      return yield* new InvalidCommand({ runId, problem })
-    }
-    const undoing = nodes.find((node) => undoneBy(node.nodeId) !== undefined && !Status.isEnded(node.status))
-    if (undoing !== undefined && !Status.isEnded(run.status)) {
-      const problem = `what it has done is being undone ("${undoing.nodeId}"): run the node again once the run has ended`
-      return yield* new InvalidCommand({ runId, problem })
-    }
-    const rows = nodes.filter((node) => node.nodeId === nodeId).map(({ iteration }) => iteration)
-    const known = rows.length > 0 ? rows : [...new Set(nodes.map((node) => node.nodeId))]
-    const last = rows.at(-1)
-    const iteration = options.iteration ?? last
-    if (last === undefined || iteration === undefined || !rows.includes(iteration)) {
-      return yield* new NodeNotFound({
-        runId,
-        nodeId,
-        known,
-        ...(options.iteration === undefined ? {} : { iteration: options.iteration }),
-      })
-    }
-    if (iteration !== last) {
-      const problem = `the loop around "${nodeId}" has gone on since iteration ${iteration}; only its last, ${last}, can run again`
-      return yield* new InvalidCommand({ runId, problem })
-    }
-    yield* deliver(runId, { _tag: "Retry", nodeId, iteration }, { revive: true })
-  })
+): Effect.fn.Return<void, CommandError, Storage> {
+  const storage = yield* Storage
+  const { run, nodes } = yield* storage.inspect(runId)
+  if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
+  const nodeId = nodeNamed(name, nodes)
+  if (undoneBy(nodeId) !== undefined) {
+    const problem = `"${nodeId}" undoes a step and is run by its saga; resuming a run that has failed begins the saga anew`
+    return yield* new InvalidCommand({ runId, problem })
+  }
+  const undoing = nodes.find((node) => undoneBy(node.nodeId) !== undefined && !Status.isEnded(node.status))
+  if (undoing !== undefined && !Status.isEnded(run.status)) {
+    const problem = `what it has done is being undone ("${undoing.nodeId}"): run the node again once the run has ended`
+    return yield* new InvalidCommand({ runId, problem })
+  }
+  const rows = nodes.filter((node) => node.nodeId === nodeId).map(({ iteration }) => iteration)
+  const known = rows.length > 0 ? rows : [...new Set(nodes.map((node) => node.nodeId))]
+  const last = rows.at(-1)
+  const iteration = options.iteration ?? last
+  if (last === undefined || iteration === undefined || !rows.includes(iteration)) {
+    return yield* new NodeNotFound({
+      runId,
+      nodeId,
+      known,
+      ...(options.iteration === undefined ? {} : { iteration: options.iteration }),
+    })
+  }
+  if (iteration !== last) {
+    const problem = `the loop around "${nodeId}" has gone on since iteration ${iteration}; only its last, ${last}, can run again`
+    return yield* new InvalidCommand({ runId, problem })
+  }
+  yield* deliver(runId, { _tag: "Retry", nodeId, iteration }, { revive: true })
+})
 
-const decide = (
+const decide = Effect.fnUntraced(function* (
   runId: string,
   name: string,
   approved: boolean,
   options: DecisionOptions = {},
-): Effect.Effect<Decided, CommandError, Storage> =>
-  Effect.gen(function* () {
-    const { request, note, by } = options
-    yield* checkTexts(runId, { request, note, by })
-    const found = yield* openWait(runId, name, "approval", options)
-    const { nodeId, iteration } = found
-    const { approvers } = (found.request ?? {}) as { readonly approvers?: ReadonlyArray<string> }
-    if (approvers !== undefined && found.status === "open" && !(by !== undefined && approvers.includes(by))) {
-      const who = by === undefined ? {} : { by }
-      return yield* new NotAnApprover({ runId, nodeId, iteration, approvers, ...who })
-    }
-    if (found.approved !== null && found.status !== "withdrawn") return yield* alreadyDecided(found)
-    yield* checkTime(found)
-    const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
-    const id = compositeKey("decide", nodeId, iteration, found.asked)
-    return yield* decided(found, id, { _tag: "Decide", nodeId, iteration, approved, ...shownBy(found), ...said })
-  })
+): Effect.fn.Return<Decided, CommandError, Storage> {
+  const { request, note, by } = options
+  yield* checkTexts(runId, { request, note, by })
+  const found = yield* openWait(runId, name, "approval", options)
+  const { nodeId, iteration } = found
+  const { approvers } = (found.request ?? {}) as { readonly approvers?: ReadonlyArray<string> }
+  if (approvers !== undefined && found.status === "open" && !(by !== undefined && approvers.includes(by))) {
+    const who = by === undefined ? {} : { by }
+    return yield* new NotAnApprover({ runId, nodeId, iteration, approvers, ...who })
+  }
+  if (found.approved !== null && found.status !== "withdrawn") return yield* alreadyDecided(found)
+  yield* checkTime(found)
+  const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
+  const id = compositeKey("decide", nodeId, iteration, found.asked)
+  return yield* decided(found, id, { _tag: "Decide", nodeId, iteration, approved, ...shownBy(found), ...said })
+})
 
 /** What a person says, to be kept: of two who say something of one request before the run hears of either, the second finds the first. */
-const decided = (found: WaitSummary, id: string, said: Response) =>
-  Effect.gen(function* () {
-    const storage = yield* Storage
-    const { runId, nodeId, iteration, requestId, request } = found
-    const at = yield* Millis.now
-    const kept = yield* storage.deliverResponse({ id, runId, at, command: said })
-    if (kept !== said) return yield* alreadyDecided((yield* sameWait(found)) ?? found, kept)
-    yield* checkHeard(found)
-    const who = { ...(said.by === undefined ? {} : { by: said.by }) }
-    const note = said._tag === "Decide" && said.note !== undefined ? { note: said.note } : {}
-    return { runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies Decided
-  })
+const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, said: Response) {
+  const storage = yield* Storage
+  const { runId, nodeId, iteration, requestId, request } = found
+  const at = yield* Millis.now
+  const kept = yield* storage.deliverResponse({ id, runId, at, command: said })
+  if (kept !== said) return yield* alreadyDecided((yield* sameWait(found)) ?? found, kept)
+  yield* checkHeard(found)
+  const who = { ...(said.by === undefined ? {} : { by: said.by }) }
+  const note = said._tag === "Decide" && said.note !== undefined ? { note: said.note } : {}
+  return { runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies Decided
+})
 
 /** Who has said what before, by the wait or, where that has not heard of it, by what was kept. */
 const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept?: Instruction) => {
@@ -325,15 +332,14 @@ const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept
   })
 }
 
-const deliver = (
+const deliver = Effect.fnUntraced(function* (
   runId: string,
   command: Exclude<Instruction, Response>,
   options?: { readonly revive?: boolean },
-): Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded, Storage> =>
-  Effect.gen(function* () {
-    const storage = yield* Storage
-    return yield* storage.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)
-  })
+): Effect.fn.Return<Instruction, StoreError | RunNotFound | RunEnded, Storage> {
+  const storage = yield* Storage
+  return yield* storage.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)
+})
 
 /** Callers without types pass what they were sent; what is no text could be kept, but not be read again. */
 const checkTexts = (runId: string, given: { readonly [name: string]: unknown }): Effect.Effect<void, InvalidCommand> => {
@@ -342,37 +348,34 @@ const checkTexts = (runId: string, given: { readonly [name: string]: unknown }):
 }
 
 /** Fails where a wait is over. Of one that is open the store knows whether its time is over when it takes what is said. */
-const checkTime = ({ runId, nodeId, iteration, status, reason, deadline, endedAt }: WaitSummary) =>
-  Effect.gen(function* () {
-    const { run, cancel } = yield* (yield* Storage).run(runId)
-    // Nothing that is asked now is gone on from; what a cancellation asks on its way out is asked once it is heard.
-    if (status === "open" && cancel?.isHeard === false)
-      return yield* new NotWaiting({ runId, nodeId, iteration, open: [], reason: "cancelled" })
-    if (status === "open") return
-    if (status !== "withdrawn" && deadline !== null && endedAt !== null && deadline <= endedAt)
-      return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
-    if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
-    const why = reason === null ? {} : { reason }
-    return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId), ...why })
-  })
+const checkTime = Effect.fnUntraced(function* ({ runId, nodeId, iteration, status, reason, deadline, endedAt }: WaitSummary) {
+  const { run, cancel } = yield* (yield* Storage).run(runId)
+  // Nothing that is asked now is gone on from; what a cancellation asks on its way out is asked once it is heard.
+  if (status === "open" && cancel?.isHeard === false)
+    return yield* new NotWaiting({ runId, nodeId, iteration, open: [], reason: "cancelled" })
+  if (status === "open") return
+  if (status !== "withdrawn" && deadline !== null && endedAt !== null && deadline <= endedAt)
+    return yield* new WaitExpired({ runId, nodeId, iteration, deadline })
+  if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
+  const why = reason === null ? {} : { reason }
+  return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId), ...why })
+})
 
 /** Fails where a wait was over, or withdrawn, before what was just said to it could count. */
-const checkHeard = (found: WaitSummary) =>
-  Effect.gen(function* () {
-    const wait = yield* sameWait(found)
-    if (wait === undefined || wait.status === "finished") return
-    // It has asked for something else in the meantime.
-    if (wait.asked !== found.asked) return yield* changed(wait, found.requestId ?? "")
-    if (wait.status === "open") return
-    if (wait.status === "withdrawn" || (wait.approved === null && wait.by === null)) yield* checkTime(wait)
-  })
+const checkHeard = Effect.fnUntraced(function* (found: WaitSummary) {
+  const wait = yield* sameWait(found)
+  if (wait === undefined || wait.status === "finished") return
+  // It has asked for something else in the meantime.
+  if (wait.asked !== found.asked) return yield* changed(wait, found.requestId ?? "")
+  if (wait.status === "open") return
+  if (wait.status === "withdrawn" || (wait.approved === null && wait.by === null)) yield* checkTime(wait)
+})
 
 /** How a wait stands now. */
-const sameWait = ({ runId, nodeId, iteration, kind }: WaitSummary) =>
-  Effect.gen(function* () {
-    const storage = yield* Storage
-    return kind === "retry" ? undefined : yield* storage.wait({ runId, nodeId, kind, iteration })
-  })
+const sameWait = Effect.fnUntraced(function* ({ runId, nodeId, iteration, kind }: WaitSummary) {
+  const storage = yield* Storage
+  return kind === "retry" ? undefined : yield* storage.wait({ runId, nodeId, kind, iteration })
+})
 
 /** What was shown, as a decision names it. */
 const shownBy = ({ asked, digest }: WaitSummary) => ({ asked, ...(digest === null ? {} : { digest }) })
@@ -383,15 +386,14 @@ const changed = ({ runId, nodeId, iteration, status, requestId }: WaitSummary, n
 }
 
 /** What a run waits for, as errors name it. */
-const openIn = (runId: string) =>
-  Effect.gen(function* () {
-    const storage = yield* Storage
-    const waits = yield* storage.waits({ runId })
-    return waits.map(({ kind, nodeId, iteration, name }) => {
-      const pass = iteration === 0 ? "" : ` (iteration ${iteration})`
-      return `${kind} "${nodeId}"${pass}${kind === "subflow" && name !== null ? ` (run ${name})` : ""}`
-    })
+const openIn = Effect.fnUntraced(function* (runId: string) {
+  const storage = yield* Storage
+  const waits = yield* storage.waits({ runId })
+  return waits.map(({ kind, nodeId, iteration, name }) => {
+    const pass = iteration === 0 ? "" : ` (iteration ${iteration})`
+    return `${kind} "${nodeId}"${pass}${kind === "subflow" && name !== null ? ` (run ${name})` : ""}`
   })
+})
 
 /**
  * The node, of some, that a text names: as its author gave it or, where none has that, as it is shown. The two differ where an id holds what
@@ -405,20 +407,24 @@ export const nodeNamed = (text: string, nodes: Iterable<{ readonly nodeId: NodeI
 }
 
 /** The wait that a command is for: the one that asks for the request that was named, or the open one, or else the one that was over last. */
-const openWait = (runId: string, name: string, kind: "approval" | "human", { iteration, request }: DecisionOptions) =>
-  Effect.gen(function* () {
-    const storage = yield* Storage
-    const kept = keptId(name)
-    const waitOf = (nodeId: NodeId) => storage.wait({ runId, nodeId, kind, iteration })
-    const found = (yield* waitOf(kept)) ?? (kept === name ? undefined : yield* waitOf(name))
-    if (found !== undefined && request !== undefined && found.requestId !== request) {
-      const named = yield* storage.wait({ runId, nodeId: found.nodeId, kind, iteration, asked: askedOf(request) })
-      return named?.requestId === request ? named : yield* changed(found, request)
-    }
-    if (found !== undefined) return found
-    // A run that does not exist or has ended says so.
-    const { run } = yield* storage.run(runId)
-    if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
-    const open = yield* openIn(runId)
-    return yield* new NotWaiting({ runId, nodeId: kept, open, ...(iteration === undefined ? {} : { iteration }) })
-  })
+const openWait = Effect.fnUntraced(function* (
+  runId: string,
+  name: string,
+  kind: "approval" | "human",
+  { iteration, request }: DecisionOptions,
+) {
+  const storage = yield* Storage
+  const kept = keptId(name)
+  const waitOf = (nodeId: NodeId) => storage.wait({ runId, nodeId, kind, iteration })
+  const found = (yield* waitOf(kept)) ?? (kept === name ? undefined : yield* waitOf(name))
+  if (found !== undefined && request !== undefined && found.requestId !== request) {
+    const named = yield* storage.wait({ runId, nodeId: found.nodeId, kind, iteration, asked: askedOf(request) })
+    return named?.requestId === request ? named : yield* changed(found, request)
+  }
+  if (found !== undefined) return found
+  // A run that does not exist or has ended says so.
+  const { run } = yield* storage.run(runId)
+  if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
+  const open = yield* openIn(runId)
+  return yield* new NotWaiting({ runId, nodeId: kept, open, ...(iteration === undefined ? {} : { iteration }) })
+})

@@ -357,7 +357,14 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       return yield* outputOf<A>(yield* engine.join(definition, wanted))
     })
 
-  return { execute, run, start, resume, cancel, signalWithStart }
+  return {
+    execute: Effect.fn("Workflow.execute")(execute),
+    run: Effect.fn("Workflow.run")(run),
+    start: Effect.fn("Workflow.start")(start),
+    resume: Effect.fn("Workflow.resume")(resume),
+    cancel: Effect.fn("Workflow.cancel")(cancel),
+    signalWithStart: Effect.fn("Workflow.signalWithStart")(signalWithStart),
+  }
 }
 
 const fromPlan = <S extends Codec.AnySchema, A, R>(

@@ -113,7 +113,7 @@ const checkFields = (fields: Inputs, value: object, path: string, allowed?: Read
     return { input: path + name, expected, received: JSON.stringify(name) }
   }
   for (const [name, { type, isOptional }] of Object.entries(fields)) {
-    const field = Reflect.get(value, name)
+    const field: unknown = Reflect.get(value, name)
     if (field === undefined) {
       if (isOptional) continue
       return { input: path + name, expected: showType(type), received: "nothing" }

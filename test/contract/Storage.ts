@@ -3,11 +3,13 @@
  */
 import { expect, it } from "@effect/vitest"
 import { RunEnded, RunFenced, RunNotFound, StepFailed } from "@smithers/core/Errors"
+import type { Command, Instruction, Response } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import { type RunFilter, RunSummary } from "@smithers/core/RunReader"
 import * as RunState from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
-import { type Command, type Instruction, type Response, type RunFilter, RunSummary, Storage } from "@smithers/core/Storage"
+import { type Ports, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
@@ -39,7 +41,7 @@ const spell = (value: unknown): unknown => {
 }
 
 /** Declares the suite for a store. */
-export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: ReadonlyArray<Skip> = []): void => {
+export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: ReadonlyArray<Skip> = []): void => {
   const reasons = new Map(skip.flatMap(({ cases, reason }) => cases.map((title) => [title, reason])))
   const holds = (title: string, body: (storage: Storage["Type"]) => Effect.Effect<void, unknown, Storage>) => {
     const reason = reasons.get(title)
@@ -482,7 +484,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const run = yield* journal("r")
         const sent = ["other", "over", "nobody"].map((runId) => cancel(`to ${runId}`, runId))
         yield* run.commit([started, { _tag: "RunFinished" }], { sent })
-        expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["to other"])
+        expect((yield* storage.pending).map(({ id }) => id)).toEqual(["to other"])
       }),
     )
 
@@ -659,11 +661,11 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const [first, second] = [cancel("z", "r", "because"), cancel("a", "r")]
         yield* storage.deliver(first)
         yield* storage.deliver(second)
-        expect(yield* storage.inbox).toEqual([first, second])
+        expect(yield* storage.pending).toEqual([first, second])
         yield* run.commit([{ _tag: "CancelRequested", reason: "because" }], { consumed: ["z"] })
-        expect(yield* storage.inbox).toEqual([second])
+        expect(yield* storage.pending).toEqual([second])
         yield* run.commit([], { consumed: ["a"] })
-        expect(yield* storage.inbox).toEqual([])
+        expect(yield* storage.pending).toEqual([])
         expectSame(yield* storage.load("r"), run.state())
       }),
     )
@@ -680,11 +682,11 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const ended = { _tag: "WaitEnded", ...place, how: "timed-out", status: "skipped" } as const
         expect(yield* Effect.flip(run.commit([ended]))).toMatchObject({ _tag: "Unheard", runId: "r" })
         expectSame(yield* storage.load("r"), before)
-        expect(yield* storage.inbox).toEqual([decide])
+        expect(yield* storage.pending).toEqual([decide])
         // What it has read is its own affair, and so is what was said of another wait.
         yield* storage.deliverResponse({ ...decide, id: "e", command: { ...decide.command, iteration: 1 } })
         yield* run.commit([ended], { consumed: ["d"] })
-        expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["e"])
+        expect((yield* storage.pending).map(({ id }) => id)).toEqual(["e"])
       }),
     )
 
@@ -703,7 +705,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           nodeId: "a",
           deadline: over,
         })
-        expect(yield* storage.inbox).toEqual([])
+        expect(yield* storage.pending).toEqual([])
         yield* storage.deliver({ id: "p", runId: "r", at: at(-1), command: { _tag: "Pause" } })
         yield* said("paused", at(50), "a")
         yield* storage.deliver({ id: "u", runId: "r", at: at(99), command: { _tag: "Unpause" } })
@@ -711,7 +713,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         yield* said("in time", at(100), "b")
         // Said again it is what was kept.
         yield* said("in time", at(500), "b")
-        expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["p", "paused", "u", "in time"])
+        expect((yield* storage.pending).map(({ id }) => id)).toEqual(["p", "paused", "u", "in time"])
       }),
     )
 
@@ -817,10 +819,10 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         const command = cancel("c", "r", "first")
         yield* storage.deliver(command)
         yield* storage.deliver(cancel("c", "r", "second"))
-        expect(yield* storage.inbox).toEqual([command])
+        expect(yield* storage.pending).toEqual([command])
         yield* run.commit([{ _tag: "CancelRequested", reason: "first" }], { consumed: ["c"] })
         yield* storage.deliver(command)
-        expect(yield* storage.inbox).toEqual([])
+        expect(yield* storage.pending).toEqual([])
       }),
     )
 
@@ -832,7 +834,7 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
           yield* run.commit([started, { _tag: "RunFailed", failure: History.failure }])
           yield* run.claim(["failed"])
           yield* storage.deliver(cancel("c", "r"))
-          expect(yield* storage.inbox).toEqual([cancel("c", "r")])
+          expect(yield* storage.pending).toEqual([cancel("c", "r")])
           expect((yield* storage.due(start + 10 * leaseMs)).runs.map(({ runId }) => runId)).toEqual(["r"])
         }),
     )
@@ -848,13 +850,13 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         )
         const said = [cancel("c", "r", "one"), cancel("c", "r:c", "two"), cancel("c:c", "r", "three"), cancel('"c', "r:c", "four")]
         for (const command of said) expect(yield* storage.deliver(command)).toEqual(command.command)
-        expect(yield* storage.inbox).toEqual(said)
+        expect(yield* storage.pending).toEqual(said)
         yield* (runs[0] as (typeof runs)[number]).commit([], { consumed: ["c"] })
-        expect(yield* storage.inbox).toEqual(said.slice(1))
+        expect(yield* storage.pending).toEqual(said.slice(1))
         // Answered with what stands under it in this run.
         expect(yield* storage.deliver(cancel("c", "r", "again"))).toEqual({ _tag: "Cancel", reason: "one" })
         expect(yield* storage.deliver(cancel("c", "r:c", "again"))).toEqual({ _tag: "Cancel", reason: "two" })
-        expect(yield* storage.inbox).toEqual(said.slice(1))
+        expect(yield* storage.pending).toEqual(said.slice(1))
       }),
     )
 
@@ -866,9 +868,9 @@ export const suite = (name: string, layer: Layer.Layer<Storage, unknown>, skip: 
         expect(yield* Effect.flip(storage.deliver(cancel("late", "r")))).toEqual(new RunEnded({ runId: "r", status: "failed" }))
         yield* run.claim(["failed"])
         yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, gone: 0 }])
-        expect(yield* storage.inbox).toEqual([])
+        expect(yield* storage.pending).toEqual([])
         yield* storage.deliver(cancel("new", "r"))
-        expect(yield* storage.inbox).toEqual([cancel("new", "r")])
+        expect(yield* storage.pending).toEqual([cancel("new", "r")])
       }),
     )
 

@@ -7,9 +7,10 @@ import type * as Codec from "@smithers/core/Codec"
 import type { Engine } from "@smithers/core/Engine"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import type * as Errors from "@smithers/core/Errors"
+import type { LoggedEvent } from "@smithers/core/RunReader"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as Smithers from "@smithers/core/Smithers"
-import type { LoggedEvent, Storage } from "@smithers/core/Storage"
+import type { NarrowPorts } from "@smithers/core/Storage"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -621,7 +622,7 @@ export const running = () => {
     Effect.Effect<
       Smithers.RunHandle<number>,
       Errors.InvalidInput | Errors.InvalidSetting | Errors.InvalidRunId | Errors.InvalidWorkflow | Errors.RenderFailed,
-      Models | Engine | Storage
+      Models | Engine | NarrowPorts
     >
   >()
   type Handle = Effect.Effect.Success<typeof started>

@@ -6,7 +6,7 @@ import { Smithers } from "@smithers/core"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import * as Millis from "@smithers/core/Millis"
-import { Storage } from "@smithers/core/Storage"
+import { ports, Storage } from "@smithers/core/Storage"
 import { Clock, Effect, Fiber, Schema, TestClock } from "effect"
 import { describe } from "vitest"
 import { processOn, runningOn, stores, Text } from "./Flows.ts"
@@ -71,7 +71,7 @@ describe.each(stores)("on %s", (_, layer) => {
           const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true } as const
           const refused = yield* Effect.flip(storage.deliverResponse({ id: "late", runId: "s", at, command }))
           expect(refused).toMatchObject({ _tag: "WaitExpired", deadline: at - 1 })
-          expect(yield* storage.inbox).toEqual([])
+          expect(yield* storage.pending).toEqual([])
           yield* TestClock.adjust("2 hours")
           expect(yield* timed.run({}, { runId: "s" })).toMatchObject({ output: { approved: false } })
         }),
@@ -375,7 +375,7 @@ describe.each(stores)("on %s", (_, layer) => {
         yield* w.run({}, { runId: "r" })
         const refuse = () => Effect.dieMessage("all of it was read")
         const narrow = { ...storage, inspect: refuse, load: refuse, waits: refuse, runs: refuse }
-        const decided = Commands.approve("r", "ok", { by: "ann" }).pipe(Effect.provideService(Storage, narrow))
+        const decided = Commands.approve("r", "ok", { by: "ann" }).pipe(Effect.provide(ports(narrow)))
         expect(yield* decided).toMatchObject({ nodeId: "ok", iteration: 0, by: "ann" })
         expect(yield* Effect.flip(decided)).toMatchObject({ _tag: "AlreadyDecided", approved: true, by: "ann" })
       }),

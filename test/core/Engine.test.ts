@@ -5,7 +5,7 @@ import * as Engine from "@smithers/core/Engine"
 import { StoreCorrupt } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Metrics from "@smithers/core/Metrics"
-import { Storage, type StorageShape } from "@smithers/core/Storage"
+import { ports, Storage, type StorageShape } from "@smithers/core/Storage"
 import { Deferred, Effect, Exit, Fiber, Layer, Metric, Schedule, Schema, Scope, Stream, TestClock } from "effect"
 import * as Spans from "./Spans.ts"
 import { rest, settled } from "./Time.ts"
@@ -25,7 +25,7 @@ const makeProcess = (shared: StorageShape, options: Engine.EngineOptions = {}) =
     ) as unknown as StorageShape
     // Never closed: a process that is killed does not tidy up.
     const scope = yield* Scope.make()
-    const layer = Engine.layer(options).pipe(Layer.provideMerge(Layer.succeed(Storage, storage)))
+    const layer = Engine.layer(options).pipe(Layer.provideMerge(Layer.succeedContext(ports(storage))))
     const context = yield* Layer.buildWithScope(layer, scope)
     const run = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.forkIn(Effect.provide(effect, context), scope)
     const kill = Effect.sync(() => {

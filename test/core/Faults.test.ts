@@ -8,7 +8,8 @@ import * as EndRun from "@smithers/core/EndRun"
 import { StoreBusy, StoreRefused } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import { type Frame, Storage, type StorageShape } from "@smithers/core/Storage"
+import type { Frame } from "@smithers/core/RunStore"
+import { ports, type StorageShape } from "@smithers/core/Storage"
 import { Deferred, Effect, Exit, Fiber, FiberId, Layer, Schema, Scope, TestClock } from "effect"
 import { rest } from "./Time.ts"
 
@@ -38,15 +39,15 @@ const faulty = () => {
   return { storage, faults }
 }
 
-const on = (storage: StorageShape) => Smithers.onStorage(Layer.succeed(Storage, storage))
+const on = (storage: StorageShape) => Smithers.onStorage(Layer.succeedContext(ports(storage)))
 
 describe("a store that fails for a moment", () => {
   it.effect("lets go of a run whose caller it failed, as nobody waits for it any more", () => {
     const { storage, faults } = faulty()
     return Effect.gen(function* () {
-      faults.inbox = busy("inbox")
+      faults.pending = busy("pending")
       expect(yield* Effect.flip(asking.run({}, { runId: "r" }))).toMatchObject({ _tag: "StoreBusy" })
-      faults.inbox = undefined
+      faults.pending = undefined
       expect((yield* storage.inspect("r")).run).toMatchObject({ owner: null, leaseUntil: null })
       expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
       expect((yield* storage.inspect("r")).run).toMatchObject({ status: "waiting-approval", owner: null })
@@ -116,7 +117,7 @@ describe("a store that fails for a moment", () => {
     const { storage, faults } = faulty()
     return Effect.gen(function* () {
       yield* asking.run({}, { runId: "r" })
-      for (const operation of ["load", "inbox", "commit"] as const) {
+      for (const operation of ["load", "pending", "commit"] as const) {
         faults[operation] = busy(operation)
         expect(yield* Effect.flip(EndRun.cancel("r"))).toMatchObject({ _tag: "StoreBusy", operation })
         faults[operation] = undefined
@@ -131,10 +132,10 @@ describe("a store that fails for a moment", () => {
     return Effect.gen(function* () {
       const fiber = yield* Effect.fork(asking.execute({}, { runId: "r" }))
       yield* rest
-      faults.inbox = Effect.dieMessage("a defect of the store")
+      faults.pending = Effect.dieMessage("a defect of the store")
       yield* Commands.approve("r", "ok")
       yield* rest
-      faults.inbox = undefined
+      faults.pending = undefined
       yield* pass("1 second")
       expect(yield* Fiber.join(fiber)).toMatchObject({ approved: true })
     }).pipe(Effect.provide(on(storage)))

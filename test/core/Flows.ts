@@ -2,7 +2,7 @@
 import * as Engine from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
-import { Storage } from "@smithers/core/Storage"
+import { type Ports, ports, type Storage } from "@smithers/core/Storage"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,7 +10,7 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 
-export const stores: ReadonlyArray<readonly [string, Layer.Layer<Storage, unknown>]> = [
+export const stores: ReadonlyArray<readonly [string, Layer.Layer<Ports, unknown>]> = [
   ["memory", MemoryStorage.layer],
   ["SQLite", SqliteStorage.layer({ filename: ":memory:" })],
 ]
@@ -20,7 +20,7 @@ const lease = "100 days"
 
 /** Runs an effect on a store, with an engine of its own. */
 export const runningOn =
-  (store: Layer.Layer<Storage, unknown>) =>
+  (store: Layer.Layer<Ports, unknown>) =>
   <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
     Effect.provide(effect, Smithers.onStorage(store, { lease }))
 
@@ -28,7 +28,7 @@ export const runningOn =
 export const processOn = (storage: Storage["Type"], options: Engine.EngineOptions = {}) =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
-    const engine = yield* Engine.make({ lease, ...options }).pipe(Effect.provideService(Storage, storage), Scope.extend(scope))
+    const engine = yield* Engine.make({ lease, ...options }).pipe(Effect.provide(ports(storage)), Scope.extend(scope))
     return { engine, scope, stop: Scope.close(scope, Exit.void) }
   })
 

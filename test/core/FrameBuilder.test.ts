@@ -1,9 +1,9 @@
 /** Frames of a run, one after another, also where the store takes one back. */
 import { describe, expect, it } from "@effect/vitest"
+import type { Command } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
-import type { Command } from "@smithers/core/Storage"
 import * as FrameBuilder from "../../packages/core/src/internal/frameBuilder.ts"
 
 const at = Millis.make(5)

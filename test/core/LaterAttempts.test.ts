@@ -4,7 +4,7 @@
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
-import { Storage } from "@smithers/core/Storage"
+import { ports, Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -157,7 +157,7 @@ describe.each(stores)("on %s", (_, store) => {
         registry: Supervisor.registry([calls, naps]),
         interval: "1 day",
         maxConcurrent: 4,
-      }).pipe(Effect.provideService(Storage, storage), Effect.provideService(Engine.Engine, engine), Scope.extend(scope))
+      }).pipe(Effect.provide(ports(storage)), Effect.provideService(Engine.Engine, engine), Scope.extend(scope))
       const settled: Array<string> = []
       supervisor.actions((action) => action._tag === "Settled" && settled.push(`${action.runId} ${action.status}`))
       const provided = Effect.provideService(Engine.Engine, engine)

@@ -1,10 +1,13 @@
 /**
  * A number is no time as long as nobody has read it as one, so that none reaches a row.
  */
+
+import type { Command } from "@smithers/core/Inbox"
 import type * as Millis from "@smithers/core/Millis"
 import type { Step, Wait } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import type { Command, Frame, Heartbeat, OpenRequest } from "@smithers/core/Storage"
+import type { OpenRequest } from "@smithers/core/RunOwnership"
+import type { Frame, Heartbeat } from "@smithers/core/RunStore"
 import { expectTypeOf } from "vitest"
 
 type Event<Tag extends RunEvent["_tag"]> = Extract<RunEvent, { readonly _tag: Tag }>

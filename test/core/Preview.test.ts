@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as PlanText from "@smithers/core/PlanText"
 import { preview } from "@smithers/core/Preview"
 import * as Smithers from "@smithers/core/Smithers"
-import { Storage } from "@smithers/core/Storage"
+import { ports, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -58,7 +58,7 @@ describe.each(stores)("a preview, on %s", (_, store) => {
     Effect.gen(function* () {
       const { storage, noting, asked } = yield* waiting
       const before = [yield* storage.inspect("r"), yield* storage.events("r", { limit: 100 })]
-      yield* preview(first.definition, "r").pipe(Effect.provideService(Storage, noting))
+      yield* preview(first.definition, "r").pipe(Effect.provide(ports(noting)))
       expect(asked).toEqual(["load", "plan"])
       expect([yield* storage.inspect("r"), yield* storage.events("r", { limit: 100 })]).toEqual(before)
     }).pipe(runningOn(store)),

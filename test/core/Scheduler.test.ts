@@ -10,8 +10,9 @@ import type * as Plan from "@smithers/core/Plan"
 import * as PlanLayout from "@smithers/core/PlanLayout"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
+import type { Frame as StoredFrame } from "@smithers/core/RunStore"
 import * as Scheduler from "@smithers/core/Scheduler"
-import { Storage, type Frame as StoredFrame } from "@smithers/core/Storage"
+import { ports, type Storage } from "@smithers/core/Storage"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -811,7 +812,7 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
           Effect.sync(() => frames.push(frame)),
         ),
     }
-    const engine = yield* Effect.provideService(Engine.make(), Storage, watched)
+    const engine = yield* Effect.provide(Engine.make(), ports(watched))
     const create = { workflow: "w", version: undefined, input: {}, tags: [] }
     const fiber = yield* Effect.fork(engine.join(definition, { runId: "r", create, revive: ["failed"], onIncompatible: "fail" }))
     const events = () => frames.flatMap((frame) => frame.events)

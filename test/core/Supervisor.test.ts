@@ -9,7 +9,7 @@ import * as Engine from "@smithers/core/Engine"
 import { RenderFailed, StoreFull } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import * as Smithers from "@smithers/core/Smithers"
-import { Storage } from "@smithers/core/Storage"
+import { type Ports, ports, Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -47,7 +47,7 @@ const processOn = (storage: Storage["Type"], registry: Supervisor.Registry, opti
   Effect.gen(function* () {
     const { engine, scope, stop } = yield* engineOn(storage, options)
     const supervisor = yield* Supervisor.make({ registry, interval: "1 day" }).pipe(
-      Effect.provideService(Storage, storage),
+      Effect.provide(ports(storage)),
       Effect.provideService(Engine.Engine, engine),
       Scope.extend(scope),
     )
@@ -118,7 +118,7 @@ const halfDone = Effect.gen(function* () {
 })
 
 describe.each(stores)("a supervisor on %s", (_, store) => {
-  const on = <A, E>(effect: Effect.Effect<A, E, Storage>) => Effect.provide(effect, store)
+  const on = <A, E>(effect: Effect.Effect<A, E, Ports>) => Effect.provide(effect, store)
 
   it.effect("takes up a run when it is told something, and when its time comes, and lets it go between", () =>
     on(
@@ -164,7 +164,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         const nothing = Supervisor.registry([])
         const dying = yield* processOn(storage, nothing)
         yield* Effect.provideService(workflow.start({ n: 1 }, { runId: "r" }), Engine.Engine, dying.engine).pipe(
-          Effect.provideService(Storage, storage),
+          Effect.provide(ports(storage)),
         )
         yield* rest
         yield* dying.stop

@@ -6,7 +6,7 @@ import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import * as Smithers from "@smithers/core/Smithers"
-import { Storage } from "@smithers/core/Storage"
+import { type Ports, ports, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -158,12 +158,12 @@ describe.each(stores)("on %s", (_, store) => {
           const storage = yield* Storage
           const fiber = yield* Effect.fork(workflow.execute({}, { runId: "r" }))
           yield* rest
-          const approved = Effect.provideService(Effect.orDie(Commands.approve("r", "ask")), Storage, storage)
+          const approved = Effect.provide(Effect.orDie(Commands.approve("r", "ask")), ports(storage))
           const slow: Storage["Type"] = {
             ...storage,
             deliverResponse: (command) => Effect.zipRight(Effect.zipRight(approved, rest), storage.deliverResponse(command)),
           }
-          const denied = yield* Effect.flip(Effect.provideService(Commands.deny("r", "ask"), Storage, slow))
+          const denied = yield* Effect.flip(Effect.provide(Commands.deny("r", "ask"), ports(slow)))
           expect(denied._tag).toBe("AlreadyDecided")
           yield* Fiber.interrupt(fiber)
         }),
@@ -640,19 +640,14 @@ describe.each(stores)("on %s", (_, store) => {
         ),
       )
       const storage = yield* Storage
-      const life = <A, E>(effect: Effect.Effect<A, E, Engine.Engine | Storage>) =>
-        Effect.provide(
-          effect,
-          Layer.merge(Engine.layer({ lease: "100 days" }), Layer.succeed(Storage, storage)).pipe(
-            Layer.provideMerge(Layer.succeed(Storage, storage)),
-          ),
-        )
+      const life = <A, E>(effect: Effect.Effect<A, E, Engine.Engine | Ports>) =>
+        Effect.provide(effect, Engine.layer({ lease: "100 days" }).pipe(Layer.provideMerge(Layer.succeedContext(ports(storage)))))
       yield* life(Effect.flatMap(all.start({ spec: "x" }, { runId: "r" }), (handle) => handle.waiting))
       yield* TestClock.adjust("30 minutes")
-      yield* Effect.provideService(Commands.approve("r", "approval"), Storage, storage)
-      yield* Effect.provideService(Commands.signal("r", "s", { payload: "p" }), Storage, storage)
+      yield* Effect.provide(Commands.approve("r", "approval"), ports(storage))
+      yield* Effect.provide(Commands.signal("r", "s", { payload: "p" }), ports(storage))
       yield* life(Effect.flatMap(all.start({ spec: "x" }, { runId: "r" }), (handle) => handle.waiting))
-      yield* Effect.provideService(Commands.answer("r", "human", "a"), Storage, storage)
+      yield* Effect.provide(Commands.answer("r", "human", "a"), ports(storage))
       yield* TestClock.adjust("30 minutes")
       const output = yield* life(all.execute({ spec: "x" }, { runId: "r" }))
       expect(output).toEqual([expect.objectContaining({ approved: true }), "a", "p", undefined])

@@ -7,7 +7,7 @@ import { it } from "@effect/vitest"
 import * as AgentProgram from "@smithers/agents/AgentProgram"
 import * as Engine from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
-import { Storage } from "@smithers/core/Storage"
+import { ports } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -230,7 +230,7 @@ const lives = (
         }
       })
       const scope = yield* Scope.make()
-      const engine = yield* Engine.make({ lease: 1 }).pipe(Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
+      const engine = yield* Engine.make({ lease: 1 }).pipe(Effect.provide(ports(mortal.storage)), Scope.extend(scope))
       const run = workflow
         .run({}, { runId: "r" })
         .pipe(Effect.provideService(Engine.Engine, engine), Effect.provide(AgentProgram.layer))

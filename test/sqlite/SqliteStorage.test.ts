@@ -480,7 +480,7 @@ describe("processes", () => {
       yield* using({ filename }, (mine) =>
         Effect.gen(function* () {
           yield* journal("mine")
-          const ids = (storage: Storage["Type"]) => Effect.map(storage.inbox, (commands) => commands.map(({ runId }) => runId))
+          const ids = (storage: Storage["Type"]) => Effect.map(storage.pending, (commands) => commands.map(({ runId }) => runId))
           yield* using({ filename }, (theirs) =>
             Effect.gen(function* () {
               yield* journal("theirs")

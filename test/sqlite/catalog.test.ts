@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import { IncompatibleTable } from "@smithers/core/Errors"
-import { Storage } from "@smithers/core/Storage"
+import { ports, Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as JSONSchema from "effect/JSONSchema"
 import * as Schema from "effect/Schema"
@@ -358,7 +358,7 @@ describe("an output that several nodes write", () => {
         expect(yield* viewsOf(filename)).toEqual(["my_flow_report", "other_report"])
         yield* using({ filename }, (storage) =>
           Effect.all([reports("my flow", both[0][1], "r1", { a: "x" }), reports("other", both[1][1], "r2", { b: 2 })]).pipe(
-            Effect.provideService(Storage, storage),
+            Effect.provide(ports(storage)),
           ),
         )
         expect(yield* query(filename, "SELECT run_id, a FROM my_flow_report")).toEqual([["r1", "x"]])
@@ -378,7 +378,7 @@ describe("an output that several nodes write", () => {
             reports("one", schema, "r1", { a: "1" }),
             reports("two", schema, "r2", { a: "2" }),
             reports("one", struct({ a: text, b: integer }, ["a"]), "r3", { a: "3", b: 3 }),
-          ]).pipe(Effect.provideService(Storage, storage)),
+          ]).pipe(Effect.provide(ports(storage))),
         )
         expect(yield* query(filename, "SELECT a FROM report ORDER BY a")).toEqual([["1"], ["2"], ["3"]])
         expect(yield* query(filename, "SELECT a, b FROM one_report ORDER BY a")).toEqual([
@@ -396,7 +396,7 @@ describe("an output that several nodes write", () => {
         const filename = yield* newFile
         const schema = struct({ a: text })
         const report = (runId: string, value: string) =>
-          using({ filename }, (storage) => Effect.provideService(reports("one", schema, runId, { a: value }), Storage, storage))
+          using({ filename }, (storage) => Effect.provide(reports("one", schema, runId, { a: value }), ports(storage)))
         const change = (...statements: ReadonlyArray<string>) =>
           Effect.scoped(
             Effect.flatMap(rawConnection(filename), (database) =>

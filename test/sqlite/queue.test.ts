@@ -97,7 +97,7 @@ describe("writes", () => {
           yield* journal("r")
           const deliver = (id: string) => storage.deliver({ id, runId: "r", at: History.start, command: { _tag: "Cancel" } })
           yield* Effect.forEach(["c", "a", "b"], deliver, { concurrency: "unbounded" })
-          expect((yield* storage.inbox).map(({ id }) => id)).toEqual(["c", "a", "b"])
+          expect((yield* storage.pending).map(({ id }) => id)).toEqual(["c", "a", "b"])
         }),
       )
     }),

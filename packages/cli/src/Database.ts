@@ -4,6 +4,7 @@
 import { existsSync, lstatSync, statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import type { RunNotFound, StoreError } from "@smithers/core/Errors"
+import type { RunReaderShape } from "@smithers/core/RunReader"
 import type { StorageShape } from "@smithers/core/Storage"
 import { realPath } from "@smithers/sqlite/Location"
 import * as RunIds from "@smithers/sqlite/RunIds"
@@ -148,27 +149,27 @@ export const wholeRun = (
  * Where the code of a run is, as its starter said it, from the folder of the database: its own source or, of a run that another run
  * started, that one's.
  */
-export const sourceOf = (storage: StorageShape, runId: string): Effect.Effect<string | undefined, StoreError | RunNotFound> =>
+export const sourceOf = (reader: RunReaderShape, runId: string): Effect.Effect<string | undefined, StoreError | RunNotFound> =>
   Effect.gen(function* () {
-    const { run } = yield* storage.run(runId)
+    const { run } = yield* reader.run(runId)
     if (run.source !== null) return run.source
-    return run.parent === null ? undefined : yield* sourceOf(storage, run.parent.runId)
+    return run.parent === null ? undefined : yield* sourceOf(reader, run.parent.runId)
   })
 
 /** A run, the one that started it, and so on. */
-export const lineageOf = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<string>, StoreError | RunNotFound> =>
+export const lineageOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyArray<string>, StoreError | RunNotFound> =>
   Effect.gen(function* () {
-    const { parent } = (yield* storage.run(runId)).run
-    return parent === null ? [runId] : [runId, ...(yield* lineageOf(storage, parent.runId))]
+    const { parent } = (yield* reader.run(runId)).run
+    return parent === null ? [runId] : [runId, ...(yield* lineageOf(reader, parent.runId))]
   })
 
 /** The run that has to be taken up for another to go on: that one or, where a run above it waits for it, the topmost of those. */
-export const topmost = (storage: StorageShape, runId: string): Effect.Effect<string, StoreError | RunNotFound> =>
+export const topmost = (reader: RunReaderShape, runId: string): Effect.Effect<string, StoreError | RunNotFound> =>
   Effect.gen(function* () {
-    const { parent } = (yield* storage.run(runId)).run
+    const { parent } = (yield* reader.run(runId)).run
     if (parent?.isAttached !== true) return runId
-    const above = (yield* storage.run(parent.runId)).run
-    return above.finishedAt === null ? yield* topmost(storage, parent.runId) : runId
+    const above = (yield* reader.run(parent.runId)).run
+    return above.finishedAt === null ? yield* topmost(reader, parent.runId) : runId
   })
 
 /** A run in a database that is open. */

@@ -2,7 +2,8 @@
  * Events of a run as they are committed, by whoever commits them.
  */
 import type { RunNotFound, StoreError } from "@smithers/core/Errors"
-import type { LoggedEvent, StorageShape } from "@smithers/core/Storage"
+import type { LoggedEvent } from "@smithers/core/RunReader"
+import type { StorageShape } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 

@@ -4,8 +4,8 @@
  */
 import * as Errors from "@smithers/core/Errors"
 import { RestKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
+import * as RunReader from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
-import * as Storage from "@smithers/core/Storage"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 
@@ -40,10 +40,10 @@ export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type => {
 }
 
 const Uncompensated = named("Uncompensated")(Errors.Uncompensated)
-const Run = named("Run")(Storage.RunSummary)
-const Wait = named("Wait")(Storage.WaitSummary)
-const Attempt = named("Attempt")(Storage.AttemptSummary)
-const Node = named("Node")(Schema.Struct({ ...Storage.NodeSummary.fields, output: Schema.optional(Schema.Unknown) }))
+const Run = named("Run")(RunReader.RunSummary)
+const Wait = named("Wait")(RunReader.WaitSummary)
+const Attempt = named("Attempt")(RunReader.AttemptSummary)
+const Node = named("Node")(Schema.Struct({ ...RunReader.NodeSummary.fields, output: Schema.optional(Schema.Unknown) }))
 
 /** What a run waits for, in short: an open wait of its own or, with `runId`, of a child run that it waits for. */
 const ShortWait = Schema.Struct({
@@ -56,7 +56,7 @@ const ShortWait = Schema.Struct({
 /** `ps` */
 export const Runs = Schema.Struct({
   db: Schema.String,
-  runs: Schema.Array(Schema.Struct({ ...Storage.RunSummary.fields, waits: Schema.Array(ShortWait) })),
+  runs: Schema.Array(Schema.Struct({ ...RunReader.RunSummary.fields, waits: Schema.Array(ShortWait) })),
   /** Whether there are older runs beyond `--limit`. */
   hasMore: Schema.Boolean,
 })
@@ -114,7 +114,7 @@ export const InspectedNode = Schema.Struct({
 })
 
 /** A line of `logs` and `events`. */
-export const Event = Schema.Struct({ ...Storage.LoggedEvent.fields, event: named("RunEvent")(RunEvent) })
+export const Event = Schema.Struct({ ...RunReader.LoggedEvent.fields, event: named("RunEvent")(RunEvent) })
 
 /** The types of events. */
 export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flatMap(({ ast }) => {
@@ -232,7 +232,7 @@ export const Told = Schema.Struct({
 /** `inbox` */
 export const Inbox = Schema.Struct({
   db: Schema.String,
-  waits: Schema.Array(Schema.Struct({ ...Storage.WaitSummary.fields, commands: strings })),
+  waits: Schema.Array(Schema.Struct({ ...RunReader.WaitSummary.fields, commands: strings })),
 })
 
 /** `down` */

@@ -2,8 +2,8 @@
  * A plan as a tree, and that tree as people and tools draw it. Plain functions.
  */
 import * as PlanText from "@smithers/core/PlanText"
+import type { NodeSummary } from "@smithers/core/RunReader"
 import type { NodeStatus } from "@smithers/core/Status"
-import type { NodeSummary } from "@smithers/core/Storage"
 import type { GraphNode } from "./Output.ts"
 import { oneLine, shorten } from "./Text.ts"
 

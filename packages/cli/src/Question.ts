@@ -2,7 +2,7 @@
  * What a person is asked, as it is shown wherever one decides: whole, with its lines as they are, and marked at the side, so that nothing in
  * it passes for a line of ours. Plain functions of a wait.
  */
-import type { WaitSummary } from "@smithers/core/Storage"
+import type { WaitSummary } from "@smithers/core/RunReader"
 import { neutralise, oneLine, pretty } from "./Text.ts"
 
 /** Those who may decide, where the author has named them. */

@@ -2,18 +2,18 @@
  * What runs wait for, one answer for every command: of a child run that a run waits for what that one waits for, where that is known.
  */
 import type { StoreError } from "@smithers/core/Errors"
-import type { StorageShape, WaitSummary } from "@smithers/core/Storage"
+import type { RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
 import * as Effect from "effect/Effect"
 
 /** The open waits of runs, and of their child runs, by the run that waits. What has come is left out, also where nobody has taken it up. */
 export const awaited = (
-  storage: StorageShape,
+  reader: RunReaderShape,
   runIds: ReadonlyArray<string>,
 ): Effect.Effect<ReadonlyMap<string, ReadonlyArray<WaitSummary>>, StoreError> =>
   Effect.gen(function* () {
     const own = new Map<string, ReadonlyArray<WaitSummary>>()
     for (let wanted = runIds; wanted.length > 0; ) {
-      const waits = yield* storage.waits({ runIds: wanted, isAnswered: false, limit: Number.MAX_SAFE_INTEGER })
+      const waits = yield* reader.waits({ runIds: wanted, isAnswered: false, limit: Number.MAX_SAFE_INTEGER })
       const found = Map.groupBy(waits, ({ runId }) => runId)
       for (const runId of wanted) own.set(runId, found.get(runId) ?? [])
       wanted = [...new Set(waits.flatMap(childOf))].filter((child) => !own.has(child))
@@ -37,5 +37,5 @@ export const awaited = (
 const childOf = ({ kind, name }: WaitSummary): ReadonlyArray<string> => (kind === "subflow" && name !== null ? [name] : [])
 
 /** The same of one run. */
-export const awaitedBy = (storage: StorageShape, runId: string): Effect.Effect<ReadonlyArray<WaitSummary>, StoreError> =>
-  Effect.map(awaited(storage, [runId]), (waits) => waits.get(runId) ?? [])
+export const awaitedBy = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyArray<WaitSummary>, StoreError> =>
+  Effect.map(awaited(reader, [runId]), (waits) => waits.get(runId) ?? [])

@@ -20,12 +20,14 @@ import {
   type WorkflowMismatch,
 } from "./Errors.ts"
 import { compositeKey, generateRunId, keptId, type NodeId, storable } from "./Ids.ts"
+import { type Command, Inbox, type Instruction, type Response } from "./Inbox.ts"
 import { canonical, type Json, toJson } from "./internal/json.ts"
 import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
+import type { NewRun } from "./RunOwnership.ts"
+import { askedOf, RunReader, type WaitSummary } from "./RunReader.ts"
 import { undoneBy } from "./RunState.ts"
 import * as Status from "./Status.ts"
-import { askedOf, type Command, type Instruction, type NewRun, type Response, Storage, type WaitSummary } from "./Storage.ts"
 
 /** Who decides, and of what. */
 export interface DecisionOptions {
@@ -99,7 +101,7 @@ export const answer = Effect.fn("Commands.answer")(function* (
   name: string,
   value: unknown,
   options: Omit<DecisionOptions, "note"> = {},
-): Effect.fn.Return<Decided, CommandError, Storage> {
+): Effect.fn.Return<Decided, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { by: options.by, request: options.request })
   const found = yield* openWait(runId, name, "human", options)
   const { nodeId } = found
@@ -150,10 +152,10 @@ export const signal = Effect.fn("Commands.signal")(function* (
   runId: string,
   name: string,
   options: SignalOptions = {},
-): Effect.fn.Return<void, StoreError | RunNotFound | RunEnded | InvalidCommand | SignalIdTaken, Storage> {
-  const storage = yield* Storage
+): Effect.fn.Return<void, StoreError | RunNotFound | RunEnded | InvalidCommand | SignalIdTaken, Inbox | RunReader> {
+  const inbox = yield* Inbox
   const sent = yield* signalOf(runId, name, options)
-  yield* checkSignal(sent, yield* storage.deliver(sent))
+  yield* checkSignal(sent, yield* inbox.deliver(sent))
 })
 
 /** Sends a signal as {@link signal} does, and makes the run where there is none: both or nothing. */
@@ -162,10 +164,10 @@ export const signalOrCreate = Effect.fn("Commands.signalOrCreate")(function* (
   name: string,
   options: SignalOptions,
   create: NewRun,
-): Effect.fn.Return<void, StoreError | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken, Storage> {
-  const storage = yield* Storage
+): Effect.fn.Return<void, StoreError | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken, Inbox | RunReader> {
+  const inbox = yield* Inbox
   const sent = yield* signalOf(runId, name, options)
-  yield* checkSignal(sent, yield* storage.deliverOrCreate(sent, create))
+  yield* checkSignal(sent, yield* inbox.deliverOrCreate(sent, create))
 })
 
 type Signal = Extract<Instruction, { readonly _tag: "Signal" }>
@@ -201,7 +203,7 @@ const signalOf = Effect.fnUntraced(function* (runId: string, name: string, { pay
 export const cancel = Effect.fn("Commands.cancel")(function* (
   runId: string,
   { reason }: { readonly reason?: string } = {},
-): Effect.fn.Return<void, CommandError, Storage> {
+): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { reason })
   yield* Effect.catchIf(
     deliver(runId, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) }),
@@ -217,7 +219,7 @@ export const cancel = Effect.fn("Commands.cancel")(function* (
 export const pause = Effect.fn("Commands.pause")(function* (
   runId: string,
   { by }: { readonly by?: string } = {},
-): Effect.fn.Return<void, CommandError, Storage> {
+): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { by })
   yield* deliver(runId, { _tag: "Pause", ...(by === undefined ? {} : { by }) })
 })
@@ -230,7 +232,7 @@ export const pause = Effect.fn("Commands.pause")(function* (
 export const unpause = Effect.fn("Commands.unpause")(function* (
   runId: string,
   { by }: { readonly by?: string } = {},
-): Effect.fn.Return<void, CommandError, Storage> {
+): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { by })
   yield* deliver(runId, { _tag: "Unpause", ...(by === undefined ? {} : { by }) })
 })
@@ -245,9 +247,9 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
   runId: string,
   name: string,
   options: { readonly iteration?: number } = {},
-): Effect.fn.Return<void, CommandError, Storage> {
-  const storage = yield* Storage
-  const { run, nodes } = yield* storage.inspect(runId)
+): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
+  const reader = yield* RunReader
+  const { run, nodes } = yield* reader.inspect(runId)
   if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
   const nodeId = nodeNamed(name, nodes)
   if (undoneBy(nodeId) !== undefined) {
@@ -283,7 +285,7 @@ const decide = Effect.fnUntraced(function* (
   name: string,
   approved: boolean,
   options: DecisionOptions = {},
-): Effect.fn.Return<Decided, CommandError, Storage> {
+): Effect.fn.Return<Decided, CommandError, Inbox | RunReader> {
   const { request, note, by } = options
   yield* checkTexts(runId, { request, note, by })
   const found = yield* openWait(runId, name, "approval", options)
@@ -302,10 +304,10 @@ const decide = Effect.fnUntraced(function* (
 
 /** What a person says, to be kept: of two who say something of one request before the run hears of either, the second finds the first. */
 const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, said: Response) {
-  const storage = yield* Storage
+  const inbox = yield* Inbox
   const { runId, nodeId, iteration, requestId, request } = found
   const at = yield* Millis.now
-  const kept = yield* storage.deliverResponse({ id, runId, at, command: said })
+  const kept = yield* inbox.deliverResponse({ id, runId, at, command: said })
   if (kept !== said) return yield* alreadyDecided((yield* sameWait(found)) ?? found, kept)
   yield* checkHeard(found)
   const who = { ...(said.by === undefined ? {} : { by: said.by }) }
@@ -336,9 +338,9 @@ const deliver = Effect.fnUntraced(function* (
   runId: string,
   command: Exclude<Instruction, Response>,
   options?: { readonly revive?: boolean },
-): Effect.fn.Return<Instruction, StoreError | RunNotFound | RunEnded, Storage> {
-  const storage = yield* Storage
-  return yield* storage.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)
+): Effect.fn.Return<Instruction, StoreError | RunNotFound | RunEnded, Inbox | RunReader> {
+  const inbox = yield* Inbox
+  return yield* inbox.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)
 })
 
 /** Callers without types pass what they were sent; what is no text could be kept, but not be read again. */
@@ -349,7 +351,7 @@ const checkTexts = (runId: string, given: { readonly [name: string]: unknown }):
 
 /** Fails where a wait is over. Of one that is open the store knows whether its time is over when it takes what is said. */
 const checkTime = Effect.fnUntraced(function* ({ runId, nodeId, iteration, status, reason, deadline, endedAt }: WaitSummary) {
-  const { run, cancel } = yield* (yield* Storage).run(runId)
+  const { run, cancel } = yield* (yield* RunReader).run(runId)
   // Nothing that is asked now is gone on from; what a cancellation asks on its way out is asked once it is heard.
   if (status === "open" && cancel?.isHeard === false)
     return yield* new NotWaiting({ runId, nodeId, iteration, open: [], reason: "cancelled" })
@@ -373,8 +375,8 @@ const checkHeard = Effect.fnUntraced(function* (found: WaitSummary) {
 
 /** How a wait stands now. */
 const sameWait = Effect.fnUntraced(function* ({ runId, nodeId, iteration, kind }: WaitSummary) {
-  const storage = yield* Storage
-  return kind === "retry" ? undefined : yield* storage.wait({ runId, nodeId, kind, iteration })
+  const reader = yield* RunReader
+  return kind === "retry" ? undefined : yield* reader.wait({ runId, nodeId, kind, iteration })
 })
 
 /** What was shown, as a decision names it. */
@@ -387,8 +389,8 @@ const changed = ({ runId, nodeId, iteration, status, requestId }: WaitSummary, n
 
 /** What a run waits for, as errors name it. */
 const openIn = Effect.fnUntraced(function* (runId: string) {
-  const storage = yield* Storage
-  const waits = yield* storage.waits({ runId })
+  const reader = yield* RunReader
+  const waits = yield* reader.waits({ runId })
   return waits.map(({ kind, nodeId, iteration, name }) => {
     const pass = iteration === 0 ? "" : ` (iteration ${iteration})`
     return `${kind} "${nodeId}"${pass}${kind === "subflow" && name !== null ? ` (run ${name})` : ""}`
@@ -413,17 +415,17 @@ const openWait = Effect.fnUntraced(function* (
   kind: "approval" | "human",
   { iteration, request }: DecisionOptions,
 ) {
-  const storage = yield* Storage
+  const reader = yield* RunReader
   const kept = keptId(name)
-  const waitOf = (nodeId: NodeId) => storage.wait({ runId, nodeId, kind, iteration })
+  const waitOf = (nodeId: NodeId) => reader.wait({ runId, nodeId, kind, iteration })
   const found = (yield* waitOf(kept)) ?? (kept === name ? undefined : yield* waitOf(name))
   if (found !== undefined && request !== undefined && found.requestId !== request) {
-    const named = yield* storage.wait({ runId, nodeId: found.nodeId, kind, iteration, asked: askedOf(request) })
+    const named = yield* reader.wait({ runId, nodeId: found.nodeId, kind, iteration, asked: askedOf(request) })
     return named?.requestId === request ? named : yield* changed(found, request)
   }
   if (found !== undefined) return found
   // A run that does not exist or has ended says so.
-  const { run } = yield* storage.run(runId)
+  const { run } = yield* reader.run(runId)
   if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
   const open = yield* openIn(runId)
   return yield* new NotWaiting({ runId, nodeId: kept, open, ...(iteration === undefined ? {} : { iteration }) })

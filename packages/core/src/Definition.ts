@@ -8,8 +8,8 @@ import type { NodeId } from "./Ids.ts"
 import type * as Plan from "./Plan.ts"
 import type { RunEvent, StrayRead } from "./RunEvent.ts"
 import type { RunState } from "./RunState.ts"
+import type { OutputTable } from "./RunStore.ts"
 import type { Values } from "./Scheduler.ts"
-import type { OutputTable } from "./Storage.ts"
 
 /**
  * Where the plan of one run comes from: a pure function of what is known of the run. It may keep what it needs to tell which

@@ -4,14 +4,16 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { RunFailure, RunFenced, RunNotFound, StoreError } from "./Errors.ts"
+import { Inbox } from "./Inbox.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
 import * as FrameBuilder from "./internal/frameBuilder.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Millis from "./Millis.ts"
 import type { RunEvent } from "./RunEvent.ts"
+import { RunOwnership } from "./RunOwnership.ts"
 import * as RunState from "./RunState.ts"
+import { RunStore } from "./RunStore.ts"
 import * as Status from "./Status.ts"
-import { Storage } from "./Storage.ts"
 
 /** How long the claim of a run holds that is only ended: far longer than a frame takes. */
 const leaseMs = Millis.make(30_000)
@@ -20,14 +22,20 @@ const leaseMs = Millis.make(30_000)
  * Ends a run as failed, whatever its code would do on the way out. Gives whether it did: not where someone works on the run, or where it has
  * ended.
  */
-export const fail = (runId: string, failure: RunFailure): Effect.Effect<boolean, StoreError | RunNotFound | RunFenced, Storage> =>
+export const fail = (
+  runId: string,
+  failure: RunFailure,
+): Effect.Effect<boolean, StoreError | RunNotFound | RunFenced, RunStore | RunOwnership | Inbox> =>
   end(runId, () => [{ _tag: "RunFailed", failure }])
 
 /**
  * Ends a run as cancelled. Gives whether it did: not where someone works on the run, where it has ended, or where its code has something to do
  * on the way out, a step to undo or a child run to cancel. Such a run is as it was.
  */
-export const cancel = (runId: string, reason?: string): Effect.Effect<boolean, StoreError | RunNotFound | RunFenced, Storage> =>
+export const cancel = (
+  runId: string,
+  reason?: string,
+): Effect.Effect<boolean, StoreError | RunNotFound | RunFenced, RunStore | RunOwnership | Inbox> =>
   end(runId, (state) => cancellation(state, reason))
 
 /** Events that end a run in a state; `undefined` where it cannot be ended so. */
@@ -35,11 +43,11 @@ type Ending = (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined
 
 /** Claims a run, and gives it back where it was not ended. */
 const end = (runId: string, ending: Ending) =>
-  Effect.flatMap(Storage, (storage) => {
+  Effect.flatMap(RunOwnership, (ownership) => {
     let released: Status.ReleasedStatus = "suspended"
-    const claim = Effect.flatMap(Millis.now, (now) => storage.open({ runId, create: undefined, revive: [], leaseMs, now }))
+    const claim = Effect.flatMap(Millis.now, (now) => ownership.open({ runId, create: undefined, revive: [], leaseMs, now }))
     const give = (epoch: number) =>
-      Effect.flatMap(Millis.now, (now) => storage.release(runId, epoch, now, released)).pipe(
+      Effect.flatMap(Millis.now, (now) => ownership.release(runId, epoch, now, released)).pipe(
         Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be given back`, error)),
       )
     return Effect.acquireUseRelease(
@@ -47,7 +55,7 @@ const end = (runId: string, ending: Ending) =>
       (opened) =>
         Effect.gen(function* () {
           if (opened._tag !== "Claimed") return false
-          const state = yield* storage.load(runId)
+          const state = yield* (yield* RunStore).load(runId)
           if (!Status.isEnded(state.status)) released = state.status
           return yield* commit(state, opened.epoch, ending)
         }),
@@ -58,19 +66,19 @@ const end = (runId: string, ending: Ending) =>
 /** Commits how a claimed run ends. Gives whether it can be ended so. */
 const commit = (state: RunState.RunState, epoch: number, ending: Ending) =>
   Effect.gen(function* () {
-    const storage = yield* Storage
+    const [store, inbox] = [yield* RunStore, yield* Inbox]
     const { runId } = state
     const at = yield* Millis.now
     const frame = FrameBuilder.make(runId, epoch, state)
     if (state.seq === 0) frame.append(CommandEvents.started(state), at)
     // What was said to it is kept for whoever resumes it.
-    for (const command of yield* storage.inbox) if (command.runId === runId) frame.consume(command, at)
+    for (const command of yield* inbox.pending) if (command.runId === runId) frame.consume(command, at)
     const events = ending(frame.state)
     if (events === undefined) return false
     for (const event of events) frame.append(event, at)
     const built = frame.build({ at, sent: Outbox.ofEnd(frame.state, at) })
     // It ends no wait, by its time or otherwise.
-    yield* Effect.catchTag(storage.commit(built), "Unheard", Effect.die)
+    yield* Effect.catchTag(store.commit(built), "Unheard", Effect.die)
     return true
   })
 

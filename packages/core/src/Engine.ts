@@ -27,6 +27,8 @@ import * as Suspects from "./internal/suspects.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
+import type * as RunOwnership from "./RunOwnership.ts"
+import type * as RunReader from "./RunReader.ts"
 import type * as RunResult from "./RunResult.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
@@ -36,9 +38,9 @@ import * as Storage from "./Storage.ts"
 export interface RunRequest {
   readonly runId: string
   /** What to start it from if it does not exist; without it the run must exist. */
-  readonly create: Storage.NewRun | undefined
+  readonly create: RunOwnership.NewRun | undefined
   /** Also continue a run that ended like this, giving its failed nodes a fresh budget. */
-  readonly revive: Storage.OpenRequest["revive"]
+  readonly revive: RunOwnership.OpenRequest["revive"]
   /** What to do about stored outputs that the current schemas do not accept. */
   readonly onIncompatible: "fail" | "rerun"
   /** Whether to wait for a run that another process works on; otherwise it is `RunFenced`. Waits unless told. */
@@ -77,7 +79,7 @@ export interface EngineShape {
   /** Starts, resumes or joins a run and leaves it running for as long as the engine lives. */
   readonly start: <R>(definition: Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
   /** What a run was begun with; `undefined` where there is none of this id. */
-  readonly origin: (runId: string) => Effect.Effect<Storage.Origin | undefined, StoreError>
+  readonly origin: (runId: string) => Effect.Effect<RunReader.Origin | undefined, StoreError>
   /** Asks for a run to be cancelled and waits until it has stopped. Kept before it waits, so that a crash does not take it back. */
   readonly cancel: <R>(
     definition: Definition<R>,
@@ -122,9 +124,10 @@ export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineS
 const followInterval = Duration.seconds(1)
 
 /** Makes an engine; it suspends its runs when the scope closes. Fails where a setting is none. */
-export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, InvalidSetting, Storage.Storage | Scope.Scope> =>
+export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, InvalidSetting, Storage.NarrowPorts | Scope.Scope> =>
   Effect.gen(function* () {
-    const storage = yield* Storage.Storage
+    const ports = yield* Storage.runPorts
+    const { store, ownership, inbox, reader } = ports
     const scope = yield* Effect.scope
     const leaseMs = yield* Settings.duration("lease", options.lease, "30 seconds")
     const graceMs = yield* Settings.duration("grace", options.grace, "5 seconds", Millis.zero)
@@ -133,15 +136,15 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     // Runs are let go of side by side: what one needs to stop must not add up over all of them.
     const drivers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
 
-    yield* Leases.renewing(storage, actives, leaseMs)
+    yield* Leases.renewing(ownership, actives, leaseMs)
 
     // Commands reach runs of this process whoever delivered them. The watch begins with the first run.
-    const dispatch = Effect.map(storage.inbox, (commands) => {
+    const dispatch = Effect.map(inbox.pending, (commands) => {
       for (const command of commands) actives.get(command.runId)?.control.deliver(command)
     })
     const watch = Effect.iterate(-1, {
       while: () => true,
-      body: (version) => Effect.tap(storage.changes(version), () => (actives.size === 0 ? Effect.void : dispatch)),
+      body: (version) => Effect.tap(inbox.changes(version), () => (actives.size === 0 ? Effect.void : dispatch)),
     }).pipe(
       Effect.catchAllCause((cause) => Effect.logWarning("the store could not be watched", cause)),
       Effect.repeat(Schedule.spaced("1 second")),
@@ -155,22 +158,22 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       return watch
     })
 
-    const callers = Callers.make(storage.place)
+    const callers = Callers.make(store.place)
     const suspects = Suspects.make(callers.waitsFor)
 
     const open = (request: RunRequest) =>
       Effect.gen(function* () {
         let { revive } = request
-        for (let version = yield* storage.changes(-1); ; ) {
+        for (let version = yield* inbox.changes(-1); ; ) {
           const now = yield* Millis.now
-          const opened = yield* storage.open({ ...request, revive, leaseMs, now })
+          const opened = yield* ownership.open({ ...request, revive, leaseMs, now })
           if (opened._tag !== "Owned") return opened
           if (request.isPatient === false) return yield* new RunFenced({ runId: request.runId, epoch: 0 })
           // Whoever works on it decides how it ends; a failure there is not taken up again here.
           revive = []
           const wait = Duration.min(followInterval, Duration.millis(Math.max(1, opened.until - now)))
           version = yield* Effect.interruptible(
-            Effect.timeoutTo(storage.changes(version), {
+            Effect.timeoutTo(inbox.changes(version), {
               duration: wait,
               onSuccess: (news) => news,
               onTimeout: () => version,
@@ -192,7 +195,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         if (
           opened._tag === "Mismatch" &&
           create?.workflow === opened.workflow &&
-          (yield* isBegunWith(storage, definition, create, request.runId))
+          (yield* isBegunWith(reader, definition, create, request.runId))
         )
           opened = yield* open({ ...request, create: undefined })
         switch (opened._tag) {
@@ -202,12 +205,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               : new WorkflowMismatch({ runId: request.runId, workflow: request.create.workflow, stored: opened.workflow })
           case "Ended":
             // Somebody may have resumed it meanwhile.
-            return (yield* RunDriver.recall(storage, definition, request.runId)) ?? (yield* drive(definition, request, active))
+            return (yield* RunDriver.recall(store, definition, request.runId)) ?? (yield* drive(definition, request, active))
           case "Created":
           case "Claimed":
             // A run that its parent or a signal created is begun by its first claim.
             yield* Metric.increment(opened.epoch === 1 ? Metrics.runsStarted : Metrics.runsResumed)
-            return yield* RunDriver.drive(storage, definition, {
+            return yield* RunDriver.drive(ports, definition, {
               runId: request.runId,
               epoch: opened.epoch,
               created: opened._tag === "Created" ? request.create : undefined,
@@ -244,7 +247,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           running.joined++
           if (create === undefined || (running.create !== undefined && isSameCall(create, running.create)))
             return Effect.succeed(running)
-          return isBegunWith(storage, definition, create, runId, running.create).pipe(
+          return isBegunWith(reader, definition, create, runId, running.create).pipe(
             Effect.filterOrFail(
               (isSame) => isSame,
               () => new InputMismatch({ runId }),
@@ -293,7 +296,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         return Effect.asVoid(Fiber.interrupt(active.driver))
       })
 
-    const startChild = Children.make({ storage, scope, callers, enter })
+    const startChild = Children.make({ ports, scope, callers, enter })
 
     const join: EngineShape["join"] = (definition, request) =>
       callers.waiting(
@@ -307,7 +310,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
 
     /** Waits until nothing of a run goes on here. A child run that cannot be worked on is in the way: then the run stops with its error. */
     const resting = (runId: string, active: Active): Effect.Effect<RunResult.RestingResult, StoreError> =>
-      Effect.flatMap(atRest(storage, runId, active), (rest) => (active.obstacles.size === 0 ? Effect.succeed(rest) : Effect.never))
+      Effect.flatMap(atRest(inbox, runId, active), (rest) => (active.obstacles.size === 0 ? Effect.succeed(rest) : Effect.never))
 
     const joinUntilIdle: EngineShape["joinUntilIdle"] = (definition, request) =>
       callers.waiting(
@@ -323,7 +326,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       )
 
     return {
-      origin: storage.origin,
+      origin: reader.origin,
       join,
       joinUntilIdle,
       start: (definition, request) =>
@@ -340,7 +343,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           const [id, at] = [yield* generateRunId, yield* Millis.now]
           const command = { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) } as const
           // One that was cancelled is what was asked for, whoever asked first.
-          const isOver = yield* Effect.as(storage.deliver({ id, runId, at, command }), false).pipe(
+          const isOver = yield* Effect.as(inbox.deliver({ id, runId, at, command }), false).pipe(
             Effect.catchTag("RunEnded", (error) => (error.status === "cancelled" ? Effect.succeed(true) : error)),
           )
           if (isOver) return
@@ -351,5 +354,5 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
   })
 
 /** The engine as a layer over a store. */
-export const layer = (options?: EngineOptions): Layer.Layer<Engine, InvalidSetting, Storage.Storage> =>
+export const layer = (options?: EngineOptions): Layer.Layer<Engine, InvalidSetting, Storage.NarrowPorts> =>
   Layer.scoped(Engine, make(options))

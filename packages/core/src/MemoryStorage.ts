@@ -4,43 +4,35 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Changes from "./Changes.ts"
 import type { Json } from "./Codec.ts"
 import { RunEnded, RunFenced, RunNotFound, StoreFailed, StoreRefused, Unheard, WaitExpired, WorkflowMismatch } from "./Errors.ts"
 import * as History from "./History.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
+import type { Command, Instruction, Response } from "./Inbox.ts"
 import { canonical } from "./internal/json.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
-import * as RunState from "./RunState.ts"
-import * as Shown from "./Shown.ts"
-import * as Status from "./Status.ts"
+import { type NewRun, type Opened, stuckAgain, unlistable } from "./RunOwnership.ts"
 import {
   type AttemptSummary,
-  type Command,
-  type Frame,
-  type Heartbeat,
-  type Instruction,
-  isUnheard,
   type LoggedEvent,
-  type NewRun,
   type NodeSummary,
-  type Opened,
-  type Response,
   type RunDetails,
   type RunStanding,
   type RunSummary,
   requestIdOf,
-  Storage,
-  type StorageShape,
-  stuckAgain,
-  unlistable,
   type WaitSummary,
   withoutContent,
-} from "./Storage.ts"
+} from "./RunReader.ts"
+import * as RunState from "./RunState.ts"
+import { type Frame, type Heartbeat, isUnheard } from "./RunStore.ts"
+import * as Shown from "./Shown.ts"
+import * as Status from "./Status.ts"
+import * as Storage from "./Storage.ts"
 
 /** A run as it is kept. */
 interface Row extends Omit<RunSummary, "status" | "isPaused" | "children"> {
@@ -103,7 +95,7 @@ const isSameCall = (one: NewRun, other: NewRun): boolean =>
 let made = 0
 
 /** Makes an empty store. */
-export const make = (): StorageShape => {
+export const make = (): Storage.StorageShape => {
   const stored = new Map<string, Stored>()
   /** Commands by run and id. */
   const inbox = new Map<string, Command>()
@@ -422,7 +414,7 @@ export const make = (): StorageShape => {
       delivering(() =>
         Either.flatMap(stands(command.runId), (entry) => put(entry, command, false, () => checkDeadline(entry, command))),
       ),
-    inbox: Effect.sync(() => [...inbox.values()]),
+    pending: Effect.sync(() => [...inbox.values()]),
     changes: news.after,
     runs: ({ status, workflow, tag, isChild, parent, runIds, before, limit = 100 }) =>
       Effect.map(Millis.now, (now) => {
@@ -621,4 +613,4 @@ const saysNothing = {
 }
 
 /** A fresh store for the life of the layer. */
-export const layer: Layer.Layer<Storage> = Layer.sync(Storage, make)
+export const layer: Layer.Layer<Storage.Ports> = Storage.layer(Effect.sync(make))

@@ -2,8 +2,9 @@
  * How a pause moves the time of what a run waits for. While a run is paused its time stands still: nothing is too late, and a deadline ends
  * later by as long as the pause took. Timers go by the clock of the world and keep their time.
  */
+
+import type { Instruction } from "./Inbox.ts"
 import * as Millis from "./Millis.ts"
-import type { Instruction } from "./Storage.ts"
 
 /** The time of a wait, as far as pauses are concerned. */
 interface Timed {

@@ -15,9 +15,10 @@ import {
 import * as Restore from "./internal/restore.ts"
 import type { Plan } from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
+import { RunReader } from "./RunReader.ts"
 import * as RunState from "./RunState.ts"
+import { RunStore } from "./RunStore.ts"
 import { valuesOf } from "./Scheduler.ts"
-import { Storage } from "./Storage.ts"
 
 /** A run as it is, and the plan that some code makes of it. */
 export interface Preview {
@@ -37,11 +38,11 @@ export interface Preview {
 export const preview = <R>(
   definition: Definition<R>,
   runId: string,
-): Effect.Effect<Preview, StoreError | RunNotFound, Storage | R> =>
+): Effect.Effect<Preview, StoreError | RunNotFound, RunStore | RunReader | R> =>
   Effect.gen(function* () {
-    const storage = yield* Storage
-    const state = yield* storage.load(runId)
-    const before = PlanText.decode(yield* storage.plan(runId))
+    const [store, reader] = [yield* RunStore, yield* RunReader]
+    const state = yield* store.load(runId)
+    const before = PlanText.decode(yield* reader.plan(runId))
     const { outputs, incompatible } = yield* Restore.outputs(definition, RunState.records(state))
     const after = yield* Effect.either(
       Effect.gen(function* () {
@@ -56,4 +57,4 @@ export const preview = <R>(
     )
     return { state, before, incompatible, after }
     // Codecs are untyped in a definition; what they ask for is what its steps do.
-  }) as Effect.Effect<Preview, StoreError | RunNotFound, Storage | R>
+  }) as Effect.Effect<Preview, StoreError | RunNotFound, RunStore | RunReader | R>

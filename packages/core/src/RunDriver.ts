@@ -26,6 +26,7 @@ import {
   WorkflowMismatch,
 } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import type { Command, Instruction } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
@@ -48,13 +49,15 @@ import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
 import { type RunEvent, sayStray } from "./RunEvent.ts"
+import type { NewRun } from "./RunOwnership.ts"
 import type { EndedResult, Waiting } from "./RunResult.ts"
 import * as RunResult from "./RunResult.ts"
 import * as RunState from "./RunState.ts"
+import type { Frame, OutputTable, RunStoreShape } from "./RunStore.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as Status from "./Status.ts"
 import type * as StepProgram from "./StepProgram.ts"
-import type { Command, Frame, Instruction, NewRun, OutputTable, StorageShape } from "./Storage.ts"
+import type { RunPorts } from "./Storage.ts"
 
 /**
  * What stops the work on a run without ending the run, which can be resumed: the store (`StoreError`, `RunNotFound`), another process that has
@@ -159,12 +162,12 @@ const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false,
  * by the current schemas of the nodes that gave it. What they do not read any more is given as it is stored.
  */
 export const recall = <R>(
-  storage: StorageShape,
+  store: RunStoreShape,
   definition: Definition<R>,
   runId: string,
 ): Effect.Effect<EndedResult<unknown> | undefined, DriverError, R> =>
   Effect.gen(function* () {
-    const state = yield* storage.load(runId)
+    const state = yield* store.load(runId)
     const stored = RunResult.ofState(state)
     if (stored?.status !== "finished") return stored
     const output = yield* Restore.output(definition, state)
@@ -173,7 +176,7 @@ export const recall = <R>(
 
 /** Drives a claimed run until it ends, or until it is interrupted or fenced. It must be called uninterruptible. */
 export const drive = <R>(
-  storage: StorageShape,
+  ports: RunPorts,
   definition: Definition<R>,
   options: DriveOptions,
 ): Effect.Effect<EndedResult<unknown>, DriverError, R> =>
@@ -186,8 +189,8 @@ export const drive = <R>(
       if (stood === "waiting" || stood === "paused" || stood === "running") return stood
       return control.isPaused ? "paused" : control.waiting.length > 0 ? "waiting" : "suspended"
     }
-    const release = Effect.flatMap(Millis.now, (now) => storage.release(runId, epoch, now, status()))
-    return Effect.onExit(loop(storage, definition, options), (exit) => {
+    const release = Effect.flatMap(Millis.now, (now) => ports.ownership.release(runId, epoch, now, status()))
+    return Effect.onExit(loop(ports, definition, options), (exit) => {
       control.epoch = undefined
       options.suspects.releaseAll(runId)
       if (Exit.isSuccess(exit)) return Effect.void
@@ -213,7 +216,7 @@ const noteOutage =
     })
 
 const loop = (
-  storage: StorageShape,
+  { store, inbox, reader }: RunPorts,
   definition: Definition<unknown>,
   options: DriveOptions,
 ): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
@@ -225,19 +228,19 @@ const loop = (
     const clock = yield* Effect.clock
     let now = Millis.unsafeNow(clock)
 
-    const loaded = created === undefined ? yield* storage.load(runId) : RunState.empty(runId)
+    const loaded = created === undefined ? yield* store.load(runId) : RunState.empty(runId)
     if (created === undefined) options.control.stood = loaded.status
     const { workflow } = created ?? loaded
     if (definition.name !== undefined && definition.name !== workflow) {
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: workflow })
     }
-    yield* storage.prepareOutputs(workflow, definition.tables)
+    yield* store.prepareOutputs(workflow, definition.tables)
     let added: ReadonlyArray<OutputTable> | undefined
     const prepareAdded = Effect.suspend(() => {
       const tables = planner.tables?.()
       if (tables === undefined || tables === added) return Effect.void
       added = tables
-      return Patience.patiently(storage.prepareOutputs(workflow, tables), onOutage)
+      return Patience.patiently(store.prepareOutputs(workflow, tables), onOutage)
     })
     const records = RunState.records(loaded)
     const { outputs, incompatible } = yield* Restore.outputs(definition, records)
@@ -247,7 +250,7 @@ const loop = (
     const stored = created === undefined ? loaded.input : created.input
     const values = Scheduler.valuesOf(yield* Restore.input(definition, workflow, stored), outputs)
     const attempts = Attempts.make({
-      storage,
+      store,
       onOutage,
       graceMs: options.graceMs,
       clock,
@@ -293,7 +296,7 @@ const loop = (
       const built = frame.build({ at: now, plan: changed, spawned, sent })
       options.control.stood = undefined
       Metrics.frames.unsafeUpdate(1, [])
-      return Effect.map(Patience.patiently(storage.commit(built), onOutage), () => {
+      return Effect.map(Patience.patiently(store.commit(built), onOutage), () => {
         frame.accept()
         return started
       })
@@ -311,7 +314,7 @@ const loop = (
         return Effect.void
       })
     /** Takes back a frame that did not know of what was said in time, but for what it was given, and has that heard. */
-    const listen: Effect.Effect<void, StoreError> = Effect.map(storage.inbox, (commands) => {
+    const listen: Effect.Effect<void, StoreError> = Effect.map(inbox.pending, (commands) => {
       const given = frame.given()
       frame.takeBack()
       for (const event of given) happen(event)
@@ -323,7 +326,7 @@ const loop = (
       const { pending } = frame
       // A store that was not there may be now; there is no later try.
       if (pending !== undefined)
-        yield* Effect.matchEffect(storage.commit(pending), {
+        yield* Effect.matchEffect(store.commit(pending), {
           onSuccess: () => Effect.sync(frame.accept),
           onFailure: (error) => (error._tag === "Unheard" ? listen : Effect.fail(error)),
         })
@@ -345,7 +348,7 @@ const loop = (
       // Also when its creator died before the first frame: whoever claims it next begins it.
       happen(CommandEvents.started({ ...(created ?? frame.state), workflow }))
     }
-    const readPlan = Effect.map(storage.plan(runId), PlanText.decode)
+    const readPlan = Effect.map(reader.plan(runId), PlanText.decode)
     const drawnBefore = created === undefined && planner.recall !== undefined ? yield* readPlan : undefined
     if (drawnBefore !== undefined) planner.recall?.(drawnBefore)
     let plan = yield* Restore.plan(planner, frame.state, values)
@@ -354,7 +357,7 @@ const loop = (
     if (created === undefined) {
       // Released in order, if not always after its attempts could be noted: its process did not die of them.
       const reason = frame.state.status === "running" ? "crash" : "shutdown"
-      const commands = (yield* storage.inbox).filter((command) => command.runId === runId)
+      const commands = (yield* inbox.pending).filter((command) => command.runId === runId)
       // Whoever asked for a node to run again has taken back how the run had ended.
       const retried = commands.flatMap(({ command }) => (command._tag === "Retry" ? [command.nodeId] : []))
       const isRevived = RunState.isEnded(frame.state) || retried.length > 0
@@ -543,7 +546,7 @@ const loop = (
           const isDue = hasJumped || (wakeAt !== undefined && wakeAt <= now)
           // What was said in time counts before a deadline passes, also where this process has not heard of it yet.
           if (isDue) {
-            for (const command of yield* Effect.orElseSucceed(storage.inbox, () => [])) if (command.runId === runId) hear(command)
+            for (const command of yield* Effect.orElseSucceed(inbox.pending, () => [])) if (command.runId === runId) hear(command)
           }
           isNews = isPartial || !frame.isEmpty || isDue || isTurn
         }

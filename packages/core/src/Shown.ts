@@ -2,9 +2,11 @@
  * What is shown of a run: one function of its row, of the life of its owner and of the commands that nobody has taken up yet. Every store
  * answers with it, so that lists, filters, single runs and waits agree, for people and for programs.
  */
+
+import type { Command } from "./Inbox.ts"
+import { answerTo, type NodeSummary, type OpenWait, type WaitSummary } from "./RunReader.ts"
 import { waitingStatus } from "./RunResult.ts"
 import * as Status from "./Status.ts"
-import { answerTo, type Command, type NodeSummary, type OpenWait, type WaitSummary } from "./Storage.ts"
 
 /** What a store knows of a run. */
 export interface Facts {

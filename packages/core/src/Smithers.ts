@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Engine from "./Engine.ts"
 import type { InvalidSetting } from "./Errors.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
-import type { Storage } from "./Storage.ts"
+import type { Ports } from "./Storage.ts"
 import * as Supervisor from "./Supervisor.ts"
 import type { SignalWithStartOptions, Workflow } from "./Workflow.ts"
 
@@ -40,16 +40,14 @@ export const supervisor = Supervisor.layer
 export { type Registry, registry } from "./Supervisor.ts"
 
 /** What running a workflow needs. */
-export type Runtime = Engine.Engine | Storage
+export type Runtime = Engine.Engine | Ports
 
 /** How the engine behaves on any store. */
 export type RuntimeOptions = Engine.EngineOptions
 
 /** An engine on a given store. Fails with {@link InvalidSetting} where an option is none. */
-export const onStorage = <E>(
-  storage: Layer.Layer<Storage, E>,
-  options?: RuntimeOptions,
-): Layer.Layer<Runtime, E | InvalidSetting> => Layer.provideMerge(Engine.layer(options), storage)
+export const onStorage = <E>(storage: Layer.Layer<Ports, E>, options?: RuntimeOptions): Layer.Layer<Runtime, E | InvalidSetting> =>
+  Layer.provideMerge(Engine.layer(options), storage)
 
 /** Runs that are forgotten with the layer. */
 export const memory: Layer.Layer<Runtime> = Layer.orDie(onStorage(MemoryStorage.layer))

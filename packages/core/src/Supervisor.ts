@@ -25,15 +25,17 @@ import {
   type StoreError,
   WorkDied,
 } from "./Errors.ts"
+import { Inbox } from "./Inbox.ts"
 import * as Jumps from "./internal/jumps.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
+import { type Due, type Except, RunOwnership } from "./RunOwnership.ts"
+import { RunStore } from "./RunStore.ts"
 import * as Settings from "./Settings.ts"
 import { isEnded, type ResultStatus } from "./Status.ts"
-import { type Due, type Except, Storage } from "./Storage.ts"
 
 /** A workflow as a registry knows it. */
 export interface Registered<R> {
@@ -214,7 +216,8 @@ interface Let {
 /** Takes up runs, and remembers those that it could do nothing with. */
 const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, never>["report"]) =>
   Effect.gen(function* () {
-    const storage = yield* Storage
+    const [store, ownership, inbox] = [yield* RunStore, yield* RunOwnership, yield* Inbox]
+    const ending = Context.make(RunStore, store).pipe(Context.add(RunOwnership, ownership), Context.add(Inbox, inbox))
     const pauses = new Map<string, Pause>()
     const lets = new Map<string, Let>()
 
@@ -240,7 +243,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
         const { first, now, times: tries, again } = yield* pauseFor(runId, seen)
         const reason = { name: error._tag, message: error.message.slice(0, longestReason) }
         // It is said below also where it cannot be kept.
-        yield* Effect.ignore(storage.noteStuck(runId, { since: first, tries, again, error: reason }, now))
+        yield* Effect.ignore(ownership.noteStuck(runId, { since: first, tries, again, error: reason }, now))
         yield* report({ _tag: "Refused", runId, workflow, error, again })
       })
 
@@ -248,7 +251,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
     const giveUp = (due: Due): Effect.Effect<void> => {
       const { runId, workflow, deaths } = due
       const failure = new CrashLoop({ runId, interruptions: deaths })
-      return Effect.matchEffect(Effect.provideService(EndRun.fail(runId, failure), Storage, storage), {
+      return Effect.matchEffect(Effect.provide(EndRun.fail(runId, failure), ending), {
         onFailure: (problem) => refuse(due, problem),
         onSuccess: (isEnded) => {
           if (!isEnded) return Effect.asVoid(pauseFor(runId))
@@ -315,12 +318,12 @@ const unseen = { before: undefined, stamp: undefined }
 /** Works once on every run that can go on now, some at a time, and waits until all of them are let go of again. */
 export const once = <E extends Problem, R>(
   options: WorkerOptions<E, R>,
-): Effect.Effect<void, StoreError | InvalidSetting, Storage | R> =>
+): Effect.Effect<void, StoreError | InvalidSetting, RunStore | RunOwnership | Inbox | R> =>
   Effect.gen(function* () {
     const { worker, report } = options
     const { maxConcurrent, maxTries } = yield* read(options)
     const { takeUp } = yield* makeCrew(maxTries, report)
-    const { runs } = yield* (yield* Storage).due(yield* Millis.now)
+    const { runs } = yield* (yield* RunOwnership).due(yield* Millis.now)
     const take = (due: Due) =>
       Effect.flatMap(
         worker(due),
@@ -335,9 +338,9 @@ export const once = <E extends Problem, R>(
 /** Begins to supervise with a worker, until the scope closes. Work that goes on then is interrupted. */
 export const makeWith = <E extends Problem, R>(
   options: WorkerOptions<E, R>,
-): Effect.Effect<Looking<E>, InvalidSetting, Storage | Scope.Scope | R> =>
+): Effect.Effect<Looking<E>, InvalidSetting, RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
   Effect.gen(function* () {
-    const storage = yield* Storage
+    const [store, ownership, inbox] = [yield* RunStore, yield* RunOwnership, yield* Inbox]
     const { worker, report, isShared = false } = options
     const { intervalMs, maxConcurrent, maxTries, gatherMs } = yield* read(options)
     const working = yield* FiberMap.make<string>()
@@ -361,7 +364,7 @@ export const makeWith = <E extends Problem, R>(
         suspect = undefined
         letGo()
       })
-      const frame = Effect.map(storage.load(runId), (state) => state.frame)
+      const frame = Effect.map(store.load(runId), (state) => state.frame)
       const proved = Effect.flatMap(frame, (before) =>
         Effect.repeat(Effect.zipRight(Effect.sleep(proofMs), frame), { until: (now) => now > before }),
       )
@@ -380,7 +383,7 @@ export const makeWith = <E extends Problem, R>(
         workflows: [...unknown.workflows],
         runIds: [...unknown.runIds, ...[...working].map(([runId]) => runId), ...pauses.map(({ runId }) => runId)],
       }
-      const { runs, nextAt } = yield* storage.due(now, leaveOut)
+      const { runs, nextAt } = yield* ownership.due(now, leaveOut)
       let waitMs = Math.min(intervalMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
       // Of those that may have killed their process the likeliest comes first: then the others are soon suspected no longer.
       for (const due of isShared ? runs.toSorted((left, right) => right.deaths - left.deaths) : runs) {
@@ -416,7 +419,7 @@ export const makeWith = <E extends Problem, R>(
         const seen = count
         const { waitMs } = yield* look
         const nothing = Effect.raceFirst(ended.after(seen), Jumps.pause(waitMs))
-        version = yield* Effect.raceFirst(storage.changes(version), Effect.as(nothing, version))
+        version = yield* Effect.raceFirst(inbox.changes(version), Effect.as(nothing, version))
         // What changes together is looked at together.
         yield* gatherMs === 0 ? Effect.yieldNow() : Effect.sleep(gatherMs)
       }
@@ -464,7 +467,7 @@ const log = (action: Action): Effect.Effect<void> => {
 /** Begins to supervise, until the scope closes. Runs that it works on then are suspended, and can be resumed. */
 export const make = <R>(
   options: SupervisorOptions<R>,
-): Effect.Effect<SupervisorShape, InvalidSetting, Engine | Storage | Scope.Scope | R> =>
+): Effect.Effect<SupervisorShape, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
   Effect.gen(function* () {
     const listeners = new Set<(action: Action) => void>()
     const report = (action: Action) =>
@@ -483,5 +486,6 @@ export const make = <R>(
   })
 
 /** A supervisor as a layer over an engine and its store. */
-export const layer = <R>(options: SupervisorOptions<R>): Layer.Layer<Supervisor, InvalidSetting, Engine | Storage | R> =>
-  Layer.scoped(Supervisor, make(options))
+export const layer = <R>(
+  options: SupervisorOptions<R>,
+): Layer.Layer<Supervisor, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | R> => Layer.scoped(Supervisor, make(options))

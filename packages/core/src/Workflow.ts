@@ -34,10 +34,11 @@ import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
+import type { LoggedEvent, Origin } from "./RunReader.ts"
 import { type EndedResult, type RunResult, toEither } from "./RunResult.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
-import { type LoggedEvent, type Origin, Storage } from "./Storage.ts"
+import * as Storage from "./Storage.ts"
 
 /** How a new run is known, and how an existing one is taken up. */
 export interface RunOptions {
@@ -108,7 +109,7 @@ export interface Workflow<in I, out A, out R = never> {
   ) => Effect.Effect<
     RunHandle<A>,
     InvalidInput | InvalidSetting | InvalidRunId | InvalidWorkflow | RenderFailed,
-    Engine | Storage | R
+    Engine | Storage.NarrowPorts | R
   >
   /**
    * Resumes a run that exists, with the input it has, and succeeds with its output. A failed run continues where it failed, and what its
@@ -128,7 +129,7 @@ export interface Workflow<in I, out A, out R = never> {
   readonly signalWithStart: (
     input: I,
     options: SignalWithStartOptions,
-  ) => Effect.Effect<RunHandle<A>, RunError | RunEnded | InvalidCommand | SignalIdTaken, Engine | Storage | R>
+  ) => Effect.Effect<RunHandle<A>, RunError | RunEnded | InvalidCommand | SignalIdTaken, Engine | Storage.NarrowPorts | R>
 }
 
 /** Which run is signalled, with what, and how it is started if it is not there. */
@@ -311,17 +312,17 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
 
   const start: Runs<I, A, R>["start"] = (value, given) =>
     Effect.gen(function* () {
-      const [engine, storage] = [yield* Engine, yield* Storage]
+      const [engine, ports] = [yield* Engine, yield* Storage.runPorts]
       const context = yield* Effect.context<R>()
       const [begun, wanted] = yield* request(value, given)
-      return handleOf(wanted.runId, yield* engine.start(begun, wanted), engine, storage, context)
+      return handleOf(wanted.runId, yield* engine.start(begun, wanted), engine, ports, context)
     })
 
   const handleOf = (
     runId: string,
     started: Started,
     engine: Engine["Type"],
-    storage: Storage["Type"],
+    ports: Storage.RunPorts,
     context: Context.Context<R>,
   ): RunHandle<A> => {
     const { settled } = started
@@ -331,13 +332,13 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       result: Effect.map(settled, resultOf<A>),
       waiting: Effect.map(Effect.raceFirst(settled, started.resting), resultOf<A>),
       cancel: (reason) => Effect.provide(cancelOn(engine, runId, reason), context),
-      events: follow(storage, runId, started),
+      events: follow(ports, runId, started),
     }
   }
 
   const signalWithStart: Runs<I, A, R>["signalWithStart"] = (value, given) =>
     Effect.gen(function* () {
-      const [engine, storage] = [yield* Engine, yield* Storage]
+      const [engine, ports] = [yield* Engine, yield* Storage.runPorts]
       const context = yield* Effect.context<R>()
       const [begun, wanted] = yield* request(value, given)
       const { runId } = wanted
@@ -346,7 +347,7 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
         ? Commands.signal(runId, given.signal, given)
         : Commands.signalOrCreate(runId, given.signal, given, create)
       const known = { runId, create: undefined, revive: [], onIncompatible: "fail" } as const
-      return handleOf(runId, yield* engine.start<R>(begun, known), engine, storage, context)
+      return handleOf(runId, yield* engine.start<R>(begun, known), engine, ports, context)
     })
 
   const resume: Runs<I, A, R>["resume"] = (runId, given = {}) =>
@@ -411,14 +412,18 @@ interface Heard {
 }
 
 /** Events of a run as they are committed, here or by another process, until the run has stopped here. Fails if it could not go on. */
-const follow = (storage: Storage["Type"], runId: string, { settled, commits }: Started): Stream.Stream<LoggedEvent, RunError> => {
+const follow = (
+  { reader, inbox }: Storage.RunPorts,
+  runId: string,
+  { settled, commits }: Started,
+): Stream.Stream<LoggedEvent, RunError> => {
   const stopped = Effect.map(Effect.exit(settled), (exit) => ({ exit }))
   return Stream.unfoldChunkEffect({ afterSeq: 0 }, ({ afterSeq }) =>
     Effect.gen(function* () {
       let [here, anywhere] = [-1, -1]
       let end: Exit.Exit<unknown, RunError> | undefined
       for (;;) {
-        const found = yield* storage.events(runId, { afterSeq, limit: 500 }).pipe(
+        const found = yield* reader.events(runId, { afterSeq, limit: 500 }).pipe(
           // The handle may be asked before the run's first frame.
           Effect.catchTag("RunNotFound", () => Effect.succeed([])),
         )
@@ -427,7 +432,7 @@ const follow = (storage: Storage["Type"], runId: string, { settled, commits }: S
         if (end !== undefined) return Exit.isSuccess(end) ? Option.none() : yield* Effect.as(end, Option.none())
         const news = Effect.raceFirst(
           Effect.map(commits(here), (here) => ({ here })),
-          Effect.map(storage.changes(anywhere), (anywhere) => ({ anywhere })),
+          Effect.map(inbox.changes(anywhere), (anywhere) => ({ anywhere })),
         )
         const heard: Heard = yield* Effect.raceFirst(stopped, news)
         here = heard.here ?? here

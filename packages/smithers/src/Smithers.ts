@@ -5,7 +5,7 @@ import * as AgentProgram from "@smithers/agents/AgentProgram"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import type { InvalidSetting, StoreError } from "@smithers/core/Errors"
 import * as Core from "@smithers/core/Smithers"
-import type { Storage } from "@smithers/core/Storage"
+import type { Ports } from "@smithers/core/Storage"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Layer from "effect/Layer"
 
@@ -16,7 +16,7 @@ export type Runtime = Core.Runtime | AgentRunner
 
 /** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} where an option is none. */
 export const onStorage = <E>(
-  storage: Layer.Layer<Storage, E>,
+  storage: Layer.Layer<Ports, E>,
   options?: Core.RuntimeOptions,
 ): Layer.Layer<Runtime, E | InvalidSetting> => Layer.merge(Core.onStorage(storage, options), AgentProgram.layer)
 

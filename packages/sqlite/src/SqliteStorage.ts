@@ -6,13 +6,15 @@
  * at any time.
  */
 import { type InvalidSetting, type StoreError, StoreRefused } from "@smithers/core/Errors"
+import type { Instruction } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
+import { type NewRun, unlistable } from "@smithers/core/RunOwnership"
 import * as Settings from "@smithers/core/Settings"
-import { type Instruction, type NewRun, Storage, type StorageShape, unlistable } from "@smithers/core/Storage"
+import * as Storage from "@smithers/core/Storage"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Changes from "./internal/changes.ts"
 import * as Claims from "./internal/claims.ts"
@@ -55,7 +57,7 @@ export interface SqliteConfig {
  * where an option is none, and with `StoreFailed` for anything else, such as a missing folder. While it is open, `renew`, `due` and a commit
  * that ends a run fail with `StoreGone` once the file was deleted, moved or replaced.
  */
-export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreError | InvalidSetting, Scope.Scope> =>
+export const make = (config: SqliteConfig): Effect.Effect<Storage.StorageShape, StoreError | InvalidSetting, Scope.Scope> =>
   Effect.gen(function* () {
     const { filename } = config
     const access = yield* Settings.word("access", config.access, ["create", "write", "read"])
@@ -68,7 +70,7 @@ export const make = (config: SqliteConfig): Effect.Effect<StorageShape, StoreErr
 const makeWriter = (
   { access, synchronous }: Required<Pick<SqliteConfig, "access" | "synchronous">>,
   patience: { readonly filename: string; readonly patienceMs: number },
-): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
+): Effect.Effect<Storage.StorageShape, StoreError, Scope.Scope> =>
   Effect.gen(function* () {
     const { filename } = patience
     const now = yield* Millis.now
@@ -158,7 +160,7 @@ const makeWriter = (
           delivering("deliverOrCreate", () => claims.deliverOrCreate(command, create)),
         ),
       deliverResponse: (command) => delivering("deliverResponse", () => claims.deliverResponse(command)),
-      inbox: read("inbox", () => Either.right(claims.inbox())),
+      pending: read("pending", () => Either.right(claims.inbox())),
       changes: changes.after,
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", () => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", () => Either.right(queries.waits(filter))),
@@ -177,5 +179,4 @@ const listable = (operation: string, create: NewRun | undefined): Effect.Effect<
   })
 
 /** The store as a layer. */
-export const layer = (config: SqliteConfig): Layer.Layer<Storage, StoreError | InvalidSetting> =>
-  Layer.scoped(Storage, make(config))
+export const layer = (config: SqliteConfig): Layer.Layer<Storage.Ports, StoreError | InvalidSetting> => Storage.layer(make(config))

@@ -13,7 +13,7 @@ import * as Millis from "@smithers/core/Millis"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
-import { Storage, type StorageShape } from "@smithers/core/Storage"
+import { ports, type StorageShape } from "@smithers/core/Storage"
 import type { RunError } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -129,7 +129,7 @@ export const simulate = (
           return Effect.sync(() => bodies.delete(end))
         })
       }
-      const engine = yield* Engine.make().pipe(Effect.orDie, Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
+      const engine = yield* Engine.make().pipe(Effect.orDie, Effect.provide(ports(mortal.storage)), Scope.extend(scope))
       const workflow = lower(scenario, body)
       const reactive = isDrawn(scenario)
         ? () => planner(scenario, body)
@@ -146,7 +146,7 @@ export const simulate = (
   /** Has the world say something, whether anyone listens or not. Answers with whether it did. */
   const hear = Effect.gen(function* () {
     const waits = (yield* disk.waits({ runId, limit: 1000 })).filter(({ kind }) => kind !== "retry")
-    const told = (yield* disk.inbox).flatMap(({ command }) => ("nodeId" in command ? [command.nodeId] : []))
+    const told = (yield* disk.pending).flatMap(({ command }) => ("nodeId" in command ? [command.nodeId] : []))
     const isAnswered = (nodeId: string, approved: boolean | null) => told.includes(nodeId) || approved !== null
     const open = waits.map(({ nodeId, iteration, approved }) => ({ nodeId, iteration, isAnswered: isAnswered(nodeId, approved) }))
     const isCancelling = isCancelled && !hasCancelled && random.chance(0.1)
@@ -248,7 +248,7 @@ export const simulate = (
     const isMended = mended !== undefined && state.status === "failed"
     if (isMended && isRetried) {
       const known = RunState.records(state).filter((record) => !record.nodeId.includes("~"))
-      if (known.length > 0) yield* Effect.provideService(Commands.retryNode(runId, random.pick(known).nodeId), Storage, disk)
+      if (known.length > 0) yield* Effect.provide(Commands.retryNode(runId, random.pick(known).nodeId), ports(disk))
     }
     if (isMended) {
       count = yield* drive(mended)

@@ -8,9 +8,11 @@ import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import type { RunSummary } from "@smithers/core/RunReader"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
-import { type Frame, type RunSummary, Storage } from "@smithers/core/Storage"
+import type { Frame } from "@smithers/core/RunStore"
+import { ports, type Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -142,7 +144,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
       }),
     )
     const bodies = new Set<() => void>()
-    const engine = yield* Engine.make().pipe(Effect.provideService(Storage, mortal.storage), Scope.extend(scope))
+    const engine = yield* Engine.make().pipe(Effect.provide(ports(mortal.storage)), Scope.extend(scope))
     const workflow = Families.lower(family, body(bodies))
     const parent = (yield* runs).find(({ runId }) => runId === parentId)
     const isJoining = parent === undefined || (!isOver(parent) && random.chance(0.5))
@@ -156,7 +158,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
     if (!isJoining || fault === undefined || random.chance(0.6)) {
       yield* Supervisor.make({ registry: Supervisor.registry([workflow]) }).pipe(
         Effect.provideService(Engine.Engine, engine),
-        Effect.provideService(Storage, mortal.storage),
+        Effect.provide(ports(mortal.storage)),
         Scope.extend(scope),
       )
     }
@@ -278,7 +280,7 @@ const examine = (disk: Storage["Type"], family: Families.Family) =>
         runId,
         (yield* disk.events(runId, { limit: 10_000 })).map(({ event }) => event),
       )
-    const waiting = yield* disk.inbox
+    const waiting = yield* disk.pending
     if (waiting.length > 0) refuse(`nobody took care of ${waiting.map(({ command, runId }) => `${command._tag} to ${runId}`)}`)
     for (const { runId, workflow, parent, status } of runs) {
       const events = logs.get(runId) ?? []

@@ -2,7 +2,8 @@
  * A store as one process sees it: from the process's fault on, no call of it completes any more. The store itself, which other
  * processes see through views of their own, lives on.
  */
-import type { Frame, StorageShape } from "@smithers/core/Storage"
+import type { Frame } from "@smithers/core/RunStore"
+import type { StorageShape } from "@smithers/core/Storage"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
@@ -39,7 +40,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
         }),
       )
     })
-  const { commit, inbox, changes, ...rest } = disk
+  const { commit, pending, changes, ...rest } = disk
   const storage: StorageShape = {
     ...(Object.fromEntries(
       Object.entries(rest).map(([name, method]) => [
@@ -47,7 +48,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
         (...args: ReadonlyArray<never>) =>
           at((method as unknown as (...args: ReadonlyArray<never>) => Effect.Effect<unknown>)(...args)),
       ]),
-    ) as unknown as Omit<StorageShape, "commit" | "inbox" | "changes">),
+    ) as unknown as Omit<StorageShape, "commit" | "pending" | "changes">),
     prepareOutputs: (...args) => at(disk.prepareOutputs(...args), { commit: 0 }),
     commit: (frame) =>
       Effect.suspend(() => {
@@ -58,7 +59,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
         })
         return at(taken, { commit: number })
       }),
-    inbox: at(inbox),
+    pending: at(pending),
     changes: (version) => at(changes(version)),
   }
   return { storage, isGone: () => isGone, commits: () => commits, wake: Effect.asVoid(Deferred.succeed(awake, undefined)) }

@@ -1,5 +1,5 @@
 /** What the world says to a run, of what it waits for: the scenario has what is said, chance has when. */
-import type { Instruction } from "@smithers/core/Storage"
+import type { Instruction } from "@smithers/core/Inbox"
 import type * as Random from "./Random.ts"
 import { type Index, index, type Scenario, type Spec, type WaitSpec } from "./Scenario.ts"
 

@@ -2,9 +2,9 @@
  * What is said of a run when nothing goes on any more: how it stands, what it gave, and the commands that bring it on.
  */
 import { notUndone } from "@smithers/core/Errors"
+import type { RunDetails, RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
 import type { Cancelled, Finished, RunResult } from "@smithers/core/RunResult"
 import type * as Status from "@smithers/core/Status"
-import type { RunDetails, StorageShape, WaitSummary } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine, uncancelLine } from "../CommandLine.ts"
@@ -18,7 +18,7 @@ import { askLines, commandsFor, exhausted, retryDenied, strays, waitLine } from 
 
 /** What is said in the end. */
 export const conclude = (
-  storage: StorageShape,
+  reader: RunReaderShape,
   { db, runId }: { readonly db: string | undefined; readonly runId: string },
   result: RunResult<unknown>,
   began: number,
@@ -30,9 +30,9 @@ export const conclude = (
     const name = oneLine(runId)
     switch (result.status) {
       case "finished":
-        return finished(db, yield* storage.inspect(runId), `finished after ${took}`, result)
+        return finished(db, yield* reader.inspect(runId), `finished after ${took}`, result)
       case "failed": {
-        const asks = retryDenied(yield* deniedBy(storage, result.error), db)
+        const asks = retryDenied(yield* deniedBy(reader, result.error), db)
         const { status, error, uncompensated, strayReads } = result
         const vain = strayReads === undefined ? {} : { strayReads }
         const undone = uncompensated === undefined ? {} : { uncompensated }
@@ -49,7 +49,7 @@ export const conclude = (
         return { value: { runId, status: result.status, next }, text, code: Exit.waiting } satisfies Reply
       }
       default: {
-        return waitingReply(runId, result.status, yield* awaitedBy(storage, runId), now, db, resume)
+        return waitingReply(runId, result.status, yield* awaitedBy(reader, runId), now, db, resume)
       }
     }
   })

@@ -4,8 +4,9 @@
 import * as Commands from "@smithers/core/Commands"
 import * as EndRun from "@smithers/core/EndRun"
 import { RunEnded } from "@smithers/core/Errors"
+import type { RunStanding, RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
-import { type RunStanding, type RunSummary, Storage, type StorageShape, type WaitSummary } from "@smithers/core/Storage"
+import { ports, type StorageShape } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -35,7 +36,7 @@ const tell = (
   Effect.scoped(
     Effect.gen(function* () {
       const found = yield* connectWholeRun(given.db, given.run)
-      yield* Effect.provideService(say(found), Storage, found.storage)
+      yield* Effect.provide(say(found), ports(found.storage))
       const { nodeId, iteration } = node ?? { nodeId: undefined, iteration: undefined }
       return yield* told(found, { command, nodeId, iteration, db: given.db, did: did(found.runId) })
     }),
@@ -44,7 +45,7 @@ const tell = (
 /** Ends a run at once that nobody works on, where there is nothing to undo. Otherwise it ends when it is taken up. */
 const endIdle = (storage: StorageShape, runId: string) =>
   EndRun.cancel(runId).pipe(
-    Effect.provideService(Storage, storage),
+    Effect.provide(ports(storage)),
     // Whoever works on it, or has just ended it, has heard of it as well.
     Effect.catchTags({ RunFenced: () => Effect.succeed(false), RunNotFound: () => Effect.succeed(false) }),
   )
@@ -93,7 +94,7 @@ export const cancel = (given: Given & { readonly reason: string | undefined; rea
     Effect.gen(function* () {
       const found = yield* connectWholeRun(given.db, given.run)
       const { storage, runId } = found
-      yield* Effect.provideService(Commands.cancel(runId, reasonOf(given.reason)), Storage, storage)
+      yield* Effect.provide(Commands.cancel(runId, reasonOf(given.reason)), ports(storage))
       yield* endIdle(storage, runId)
       if (given.wait) {
         const status = yield* carryOut(found)
@@ -162,7 +163,7 @@ export const down = (given: {
             Effect.as(true),
             // It has just ended by itself.
             Effect.catchTag("RunEnded", () => Effect.succeed(false)),
-            Effect.provideService(Storage, storage),
+            Effect.provide(ports(storage)),
           )
           if (!isCancelled) continue
           yield* endIdle(storage, runId)

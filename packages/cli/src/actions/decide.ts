@@ -4,8 +4,9 @@
 import type { JsonSchema } from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
 import { NotWaiting, RunEnded } from "@smithers/core/Errors"
+import type { WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
-import { Storage, type WaitSummary } from "@smithers/core/Storage"
+import { ports } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine } from "../CommandLine.ts"
@@ -127,7 +128,7 @@ const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (g
         ...(given.note === undefined ? {} : { note: given.note }),
         ...(by === undefined ? {} : { by }),
       }
-      const said = yield* Effect.provideService(say(found.runId, nodeId, options), Storage, found.storage)
+      const said = yield* Effect.provide(say(found.runId, nodeId, options), ports(found.storage))
       return yield* told(found, {
         command,
         nodeId: said.nodeId,
@@ -189,7 +190,7 @@ export const answer = (given: {
         const { ask } = yield* Effect.promise(() => import("../Ask.ts"))
         value = yield* ask(schemaOf(meant) ?? {})
       }
-      const said = yield* Effect.provideService(Commands.answer(runId, given.node, value, options), Storage, storage)
+      const said = yield* Effect.provide(Commands.answer(runId, given.node, value, options), ports(storage))
       return yield* told(found, {
         command: "answer",
         nodeId: said.nodeId,
@@ -231,7 +232,7 @@ export const signal = (given: {
       // Before it is sent: whoever takes it waits for nothing then.
       const all = yield* awaitedBy(found.storage, found.runId)
       const waits = all.filter((wait) => wait.kind === "signal" && wait.runId === found.runId)
-      yield* Effect.provideService(Commands.signal(found.runId, given.name, options), Storage, found.storage)
+      yield* Effect.provide(Commands.signal(found.runId, given.name, options), ports(found.storage))
       const sent = { name: given.name, correlation: given.correlation }
       const isAwaited = waits.some((wait) => isFor(wait, sent))
       const why = isAwaited ? "" : missText(found.runId, sent, all)

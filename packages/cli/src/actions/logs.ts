@@ -2,7 +2,7 @@
  * What happened in a run.
  */
 import * as Millis from "@smithers/core/Millis"
-import type { LoggedEvent } from "@smithers/core/Storage"
+import type { LoggedEvent } from "@smithers/core/RunReader"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

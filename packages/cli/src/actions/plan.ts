@@ -6,7 +6,7 @@ import type { InvalidInput, InvalidWorkflow, RenderFailed } from "@smithers/core
 import type { Plan } from "@smithers/core/Plan"
 import * as PlanText from "@smithers/core/PlanText"
 import { type Preview, preview } from "@smithers/core/Preview"
-import { Storage } from "@smithers/core/Storage"
+import { ports } from "@smithers/core/Storage"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -187,7 +187,7 @@ const checkText = (value: typeof Checked.Type): string => {
 const previewOf = (db: string | undefined, run: string, { definition }: LoadedWorkflow) =>
   Effect.gen(function* () {
     const { storage, runId } = yield* connectRun(db, run)
-    return yield* Effect.provideService(preview(definition, runId), Storage, storage)
+    return yield* Effect.provide(preview(definition, runId), ports(storage))
   })
 
 /** What is wrong with resuming a run by the code, and what would become of its nodes. */

@@ -1,8 +1,10 @@
 /**
  * The list of runs.
  */
+
+import type { RunFilter, RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
-import type { RunFilter, RunSummary, StorageShape, WaitSummary } from "@smithers/core/Storage"
+import type { StorageShape } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

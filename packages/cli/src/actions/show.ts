@@ -2,7 +2,8 @@
  * Shows a run while it goes on: what it shows is what is committed, read through a connection of its own.
  */
 import * as PlanText from "@smithers/core/PlanText"
-import type { LoggedEvent, RunDetails, StorageShape } from "@smithers/core/Storage"
+import type { LoggedEvent, RunDetails } from "@smithers/core/RunReader"
+import type { StorageShape } from "@smithers/core/Storage"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -3,7 +3,7 @@
  */
 import { InvalidSetting } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
-import { Storage } from "@smithers/core/Storage"
+import { ports, type Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -114,7 +114,7 @@ export const supervise = (given: Given) =>
       const options = { worker, report, interval: intervalMs, maxConcurrent, gather }
       const supervised = <A, E, R>(effect: Effect.Effect<A, E | InvalidSetting, R | Storage>) =>
         effect.pipe(
-          Effect.provideService(Storage, storage),
+          Effect.provide(ports(storage)),
           Effect.catchIf(Schema.is(InvalidSetting), ({ setting, given, wanted }) =>
             invalid(`--${setting} is ${given}, and must be ${wanted}`),
           ),

@@ -7,10 +7,11 @@ import * as AgentProgram from "@smithers/agents/AgentProgram"
 import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
+import type { RunDetails } from "@smithers/core/RunReader"
 import { ofState, type RunResult } from "@smithers/core/RunResult"
 import { onStorage } from "@smithers/core/Smithers"
 import * as Status from "@smithers/core/Status"
-import { type RunDetails, Storage } from "@smithers/core/Storage"
+import { ports } from "@smithers/core/Storage"
 import { realPath } from "@smithers/sqlite/Location"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
@@ -282,7 +283,7 @@ const work = (task: Work) =>
           const runtime = yield* Layer.build(
             Layer.merge(
               onStorage(
-                Layer.succeed(Storage, storage),
+                Layer.succeedContext(ports(storage)),
                 given.maxConcurrency === undefined ? {} : { maxConcurrency: given.maxConcurrency },
               ),
               AgentProgram.layer,

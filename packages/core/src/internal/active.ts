@@ -6,9 +6,10 @@ import type * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { StoreError } from "../Errors.ts"
+import type { InboxShape } from "../Inbox.ts"
 import type { Control, DriverError } from "../RunDriver.ts"
+import type { NewRun } from "../RunOwnership.ts"
 import * as RunResult from "../RunResult.ts"
-import type { NewRun, StorageShape } from "../Storage.ts"
 
 /** A run at work. */
 export interface Active {
@@ -55,7 +56,7 @@ const restOf = ({ control, children }: Active): Rest | undefined => {
 
 /** Waits until a run has nothing left to do here, nor its child runs, commands that are on their way included. */
 export const atRest = (
-  storage: Pick<StorageShape, "inbox">,
+  inbox: Pick<InboxShape, "pending">,
   runId: string,
   active: Active,
 ): Effect.Effect<RunResult.RestingResult, StoreError> =>
@@ -64,7 +65,7 @@ export const atRest = (
       const before = restOf(active)
       if (before === undefined) continue
       const runIds = [runId, ...familyOf(active)]
-      const isTold = (yield* storage.inbox).some((command) => runIds.includes(command.runId))
+      const isTold = (yield* inbox.pending).some((command) => runIds.includes(command.runId))
       const after = restOf(active)
       if (!isTold && after?.key === before.key) return RunResult.resting(runId, after.waiting, after.isPaused)
     }

@@ -19,9 +19,9 @@ import type * as Plan from "../Plan.ts"
 import type { Driver } from "../RetryPolicy.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import type { RunState, StepRecord } from "../RunState.ts"
+import type { RunStoreShape } from "../RunStore.ts"
 import type { Start } from "../Scheduler.ts"
 import * as StepProgram from "../StepProgram.ts"
-import type { StorageShape } from "../Storage.ts"
 import * as Patience from "./patience.ts"
 import * as Turn from "./turn.ts"
 
@@ -101,7 +101,7 @@ export interface Attempts {
 }
 
 export interface AttemptsOptions {
-  readonly storage: StorageShape
+  readonly store: RunStoreShape
   /** Told when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
@@ -120,7 +120,7 @@ export interface AttemptsOptions {
 
 /** Makes the attempts of a run, none so far. Their fibers are children of the fiber that calls `launch`. */
 export const make = (options: AttemptsOptions): Attempts => {
-  const { storage, clock, workflow, runId, epoch, onExit, onBeat } = options
+  const { store, clock, workflow, runId, epoch, onExit, onBeat } = options
   const inFlight = new Map<NodeKey, InFlight>()
   const drivers = new Map<NodeKey, Driver<unknown>>()
   const causes = new Map<NodeKey, unknown>()
@@ -148,7 +148,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       key: () => cache.key({ input, ...needs.values }, state, onRead),
       find: (text: string) => {
         const notBefore = cache.ttlMs === undefined ? 0 : now - cache.ttlMs
-        return Patience.patiently(storage.cached(workflow, step.id, text, notBefore), options.onOutage)
+        return Patience.patiently(store.cached(workflow, step.id, text, notBefore), options.onOutage)
       },
     }
     const ending = StepProgram.ending()
@@ -280,7 +280,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       while (inFlight.get(key) === attempt && !beat.isWritten) {
         beat.isWritten = true
         const at = yield* Millis.now
-        yield* storage.heartbeat({ ...node, at, details: beat.details ?? null }).pipe(
+        yield* store.heartbeat({ ...node, at, details: beat.details ?? null }).pipe(
           // A store that is busy now may not be so the next time; that a claim is lost shows at the next frame.
           Effect.catchAll((error) =>
             Effect.zipRight(

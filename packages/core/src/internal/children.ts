@@ -16,7 +16,7 @@ import type { DriveOptions, DriverError, StartedChild } from "../RunDriver.ts"
 import * as RunResult from "../RunResult.ts"
 import type { Parent } from "../RunState.ts"
 import * as Status from "../Status.ts"
-import type { StorageShape } from "../Storage.ts"
+import type { RunPorts } from "../Storage.ts"
 import { type Active, atRest } from "./active.ts"
 import type { Callers } from "./callers.ts"
 
@@ -25,7 +25,7 @@ const childPause = Duration.seconds(1)
 
 /** What the engine lends. */
 interface Host {
-  readonly storage: StorageShape
+  readonly ports: RunPorts
   readonly scope: Scope.Scope
   readonly callers: Pick<Callers, "adopt">
   /** Finds a run at work here, or begins to work on it. */
@@ -41,7 +41,12 @@ interface Host {
 }
 
 /** Makes what starts the child runs of a run. */
-export const make = ({ storage, scope, callers, enter }: Host): ((parent: Active) => DriveOptions["startChild"]) => {
+export const make = ({
+  ports: { store, inbox, reader },
+  scope,
+  callers,
+  enter,
+}: Host): ((parent: Active) => DriveOptions["startChild"]) => {
   /**
    * Works on a child run here for as long as its parent is worked on, or as the engine lives where nobody waits for it. One that another
    * process works on is taken up when that lets go of it.
@@ -97,7 +102,7 @@ export const make = ({ storage, scope, callers, enter }: Host): ((parent: Active
       if (Option.exists(failure, isTransient)) return Effect.asVoid(Effect.forkIn(startAgain(parent, started), scope))
       const { runId } = started
       parent.obstacles.set(runId, cause)
-      const stop = Effect.andThen(atRest(storage, started.parent.runId, parent), () => {
+      const stop = Effect.andThen(atRest(inbox, started.parent.runId, parent), () => {
         if (parent.obstacles.get(runId) === cause) parent.control.obstruct(cause)
       })
       const over = Effect.exit(Deferred.await(parent.settled))
@@ -110,20 +115,20 @@ export const make = ({ storage, scope, callers, enter }: Host): ((parent: Active
    */
   const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId }: Parent) =>
     Effect.gen(function* () {
-      const { status } = (yield* storage.run(runId)).run
+      const { status } = (yield* reader.run(runId)).run
       if (!Status.isReopenable(status)) return false
-      const isTold = (yield* storage.inbox).some(
+      const isTold = (yield* inbox.pending).some(
         ({ runId: told, command }) => told === parentId && command._tag === "ChildEnded" && command.childRunId === runId,
       )
       if (isTold) return false
-      const { run } = yield* storage.run(parentId)
+      const { run } = yield* reader.run(parentId)
       return run.owner !== null && run.epoch === parent.control.epoch
     })
 
   /** Tells a parent how a child run has ended, also one that needed no work. */
   const tellParent = (parent: Active, runId: string, { nodeId, iteration }: Parent): Effect.Effect<void> =>
     Effect.gen(function* () {
-      const result = RunResult.ofState(yield* storage.load(runId))
+      const result = RunResult.ofState(yield* store.load(runId))
       if (result === undefined) return
       const end = RunResult.toChildEnd(result)
       const [id, at] = [yield* generateRunId, yield* Millis.now]

@@ -1,11 +1,13 @@
 /**
  * The events that come of what a run is told.
  */
+
+import type { Command } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import * as Pauses from "../Pauses.ts"
 import type { RunEvent } from "../RunEvent.ts"
+import type { NewRun } from "../RunOwnership.ts"
 import * as RunState from "../RunState.ts"
-import type { Command, NewRun } from "../Storage.ts"
 import { defined } from "./defined.ts"
 
 /** The first event of a run. */

@@ -3,11 +3,12 @@
  * A frame that the store refuses can be taken back to what it was given from outside, from which its consequences are drawn again.
  */
 import * as Changes from "../Changes.ts"
+import type { Command } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
+import type { Frame } from "../RunStore.ts"
 import type { Interrupt } from "../Scheduler.ts"
-import type { Command, Frame } from "../Storage.ts"
 import * as CommandEvents from "./commandEvents.ts"
 
 type CacheEntry = Frame["cache"][number]

@@ -4,13 +4,13 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Millis from "../Millis.ts"
-import type { StorageShape } from "../Storage.ts"
+import type { RunOwnershipShape } from "../RunOwnership.ts"
 import type { Active } from "./active.ts"
 import * as Jumps from "./jumps.ts"
 
 /** Renews leases until the scope closes. A run that another process has is fenced; where the store is gone all are told. */
 export const renewing = (
-  storage: Pick<StorageShape, "renew">,
+  ownership: Pick<RunOwnershipShape, "renew">,
   actives: ReadonlyMap<string, Active>,
   leaseMs: Millis.Millis,
 ): Effect.Effect<unknown, never, Scope.Scope> => {
@@ -20,7 +20,7 @@ export const renewing = (
     )
     if (claims.length === 0) return
     const now = yield* Millis.now
-    for (const runId of yield* storage.renew(claims, Millis.after(now, leaseMs))) actives.get(runId)?.control.fence()
+    for (const runId of yield* ownership.renew(claims, Millis.after(now, leaseMs))) actives.get(runId)?.control.fence()
   })
   return renew.pipe(
     Effect.catchTag("StoreGone", (error) =>

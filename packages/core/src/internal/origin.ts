@@ -5,19 +5,20 @@ import * as Effect from "effect/Effect"
 import type { Json } from "../Codec.ts"
 import type { Definition } from "../Definition.ts"
 import type { StoreError } from "../Errors.ts"
-import type { NewRun, StorageShape } from "../Storage.ts"
+import type { NewRun } from "../RunOwnership.ts"
+import type { RunReaderShape } from "../RunReader.ts"
 import { canonical } from "./json.ts"
 
 /** Whether a run was begun with what is given now: by what was given then, or by what is stored, read as the schema reads it now. */
 export const isBegunWith = <R>(
-  storage: Pick<StorageShape, "origin">,
+  reader: Pick<RunReaderShape, "origin">,
   definition: Definition<R>,
   create: NewRun,
   runId: string,
   known?: NewRun,
 ): Effect.Effect<boolean, StoreError, R> =>
   Effect.gen(function* () {
-    const origin = known ?? (yield* storage.origin(runId))
+    const origin = known ?? (yield* reader.origin(runId))
     if (origin === undefined) return false
     if (isSameCall(create, origin)) return true
     const { accept, restore } = definition.input

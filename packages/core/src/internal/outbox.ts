@@ -4,13 +4,14 @@
  */
 import type { Json } from "../Codec.ts"
 import { childRunId, compositeKey, type NodeId, parseNodeKey } from "../Ids.ts"
+import type { Command, Instruction } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunResult from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
+import type { Frame } from "../RunStore.ts"
 import type { Interrupt } from "../Scheduler.ts"
-import type { Command, Frame, Instruction } from "../Storage.ts"
 
 /** A child run that a node has started. */
 export interface StartedChild {

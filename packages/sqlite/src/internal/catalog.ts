@@ -9,7 +9,7 @@
  * such output is also a view of the workflow's own rows, `<workflow>_<output>`, whose name does not depend on who came first.
  */
 import { IncompatibleTable } from "@smithers/core/Errors"
-import type { OutputTable } from "@smithers/core/Storage"
+import type { OutputTable } from "@smithers/core/RunStore"
 import * as Either from "effect/Either"
 import * as Columns from "./columns.ts"
 import type { Connection } from "./connection.ts"

@@ -3,22 +3,20 @@
  */
 import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WaitExpired, WorkflowMismatch } from "@smithers/core/Errors"
+import type { Command, Instruction, Response } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
 import * as Pauses from "@smithers/core/Pauses"
-import * as Status from "@smithers/core/Status"
 import {
-  type Command,
   type Due,
   type Except,
-  type Instruction,
   type NewRun,
   type Opened,
   type OpenRequest,
-  type Origin,
-  type Response,
   type Stuck,
   stuckAgain,
-} from "@smithers/core/Storage"
+} from "@smithers/core/RunOwnership"
+import type { Origin } from "@smithers/core/RunReader"
+import * as Status from "@smithers/core/Status"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import { readOptional, write, writeOptional } from "./json.ts"

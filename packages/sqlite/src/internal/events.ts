@@ -3,7 +3,7 @@
  */
 import type { ErrorInfo } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import type { LoggedEvent } from "@smithers/core/Storage"
+import type { LoggedEvent } from "@smithers/core/RunReader"
 import * as Rows from "./rows.ts"
 
 export type Row = [

@@ -4,7 +4,7 @@
  */
 import type { JsonSchema } from "@smithers/core/Codec"
 import type { IncompatibleTable } from "@smithers/core/Errors"
-import type { OutputTable } from "@smithers/core/Storage"
+import type { OutputTable } from "@smithers/core/RunStore"
 import * as Either from "effect/Either"
 import * as Catalog from "./catalog.ts"
 import type * as Columns from "./columns.ts"

@@ -2,7 +2,7 @@
  * Plans as they are kept: once per distinct content, and a plan that grew out of another as what differs between them. A run
  * whose plan gains a node with every frame so grows by that node's line, and not by the whole plan each time.
  */
-import type { Frame } from "@smithers/core/Storage"
+import type { Frame } from "@smithers/core/RunStore"
 import type { Connection } from "./connection.ts"
 
 type Row = [content: string, base: string | null, prefix: number, suffix: number, isMoved: number | null]

@@ -8,12 +8,10 @@
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
-import * as Shown from "@smithers/core/Shown"
-import * as Status from "@smithers/core/Status"
+import type { Command, Instruction } from "@smithers/core/Inbox"
+import type { Stuck } from "@smithers/core/RunOwnership"
 import {
   type AttemptSummary,
-  type Command,
-  type Instruction,
   type LoggedEvent,
   type NodeSummary,
   type OpenWait,
@@ -22,12 +20,13 @@ import {
   type RunStanding,
   type RunSummary,
   requestIdOf,
-  type Stuck,
   type WaitFilter,
   type WaitName,
   type WaitSummary,
   withoutContent,
-} from "@smithers/core/Storage"
+} from "@smithers/core/RunReader"
+import * as Shown from "@smithers/core/Shown"
+import * as Status from "@smithers/core/Status"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import * as Events from "./events.ts"

@@ -128,7 +128,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       due: (now, except) => read("due", ({ claims }) => Either.right(claims.due(now, except))),
       cached: (workflow, nodeId, key, notBefore) =>
         read("cached", ({ states }) => Either.right(states.cached(workflow, nodeId, key, notBefore))),
-      inbox: Effect.succeed([]),
+      pending: Effect.succeed([]),
       changes,
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", ({ queries }) => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", ({ queries }) => Either.right(queries.waits(filter))),

@@ -1,0 +1,123 @@
+/**
+ * Waits in a schedule that is kept up to date: what comes in together, deadlines that move, and what is due when.
+ */
+import * as Codec from "@smithers/core/Codec"
+import * as Millis from "@smithers/core/Millis"
+import type * as Plan from "@smithers/core/Plan"
+import * as PlanLayout from "@smithers/core/PlanLayout"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
+import * as Scheduler from "@smithers/core/Scheduler"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import { describe, expect, it } from "vitest"
+import { parallel, sequence, step } from "./simulation/Nodes.ts"
+
+const wait = (id: string, on: Plan.Awaited, options: Partial<Plan.Wait> = {}): Plan.Wait => ({
+  _tag: "Wait",
+  id,
+  label: undefined,
+  meta: undefined,
+  needs: [],
+  codec: Codec.makeUnknown(Schema.Unknown),
+  table: undefined,
+  skipIf: undefined,
+  on,
+  timeoutMs: undefined,
+  onTimeout: "fail",
+  ...options,
+})
+const signal = (id: string, name = "go") => wait(id, { kind: "signal", name, correlation: undefined })
+const timer = (id: string, ms: number) => wait(id, { kind: "timer", due: Millis.make(ms) })
+const approval = (id: string, options: Partial<Plan.Wait> = {}) =>
+  wait(id, { kind: "approval", request: () => ({ title: id }), onDeny: "fail", approvers: undefined }, options)
+
+/** A schedule, driven from outside by events at a time. */
+const live = (root: Plan.Node) => {
+  const plan = PlanLayout.make("w", root)
+  const schedule = Scheduler.make(
+    plan,
+    { input: {}, outputs: new Map() },
+    { maxConcurrency: 4, accept: (_, __, given) => Either.right(given as Codec.Json) },
+  )
+  let state = RunState.empty("r")
+  const at = (ms: number, ...given: ReadonlyArray<RunEvent>) => {
+    const now = Millis.make(ms)
+    for (const event of given) state = RunState.apply(state, event, now)
+    const consequences = schedule.advance(state, given, now)
+    const decision = schedule.next()
+    state = decision.state
+    return { ...decision, events: [...consequences.events, ...decision.events] }
+  }
+  return { at }
+}
+const received = (id: string): RunEvent => ({ _tag: "SignalReceived", id, name: "go", payload: id })
+/** What happened, in a word and the id of the node. */
+const told = (events: ReadonlyArray<RunEvent>): ReadonlyArray<string> =>
+  events.map((event) => `${event._tag} ${"nodeId" in event ? event.nodeId : ""}`)
+
+describe("what comes in together", () => {
+  it("is taken by what waits for it already, before anything follows from it", () => {
+    const run = live(parallel([sequence(signal("first"), signal("second")), signal("beside")]))
+    run.at(0)
+    const { events, waiting } = run.at(1, received("one"), received("two"))
+    expect(told(events)).toEqual(["WaitEnded first", "WaitEnded beside", "WaitStarted second"])
+    expect(waiting.map(({ nodeId }) => nodeId)).toEqual(["second"])
+  })
+
+  it("counts before a deadline that is over by then", () => {
+    const run = live(parallel([approval("ask", { timeoutMs: Millis.make(100) }), timer("nap", 50)]))
+    expect(run.at(0).wakeAt).toBe(50)
+    const decided: RunEvent = { _tag: "ApprovalDecided", nodeId: "ask", iteration: 0, approved: true, saidAt: Millis.make(90) }
+    const { events, outcome } = run.at(200, decided)
+    expect(events).toMatchObject([
+      { _tag: "WaitEnded", nodeId: "ask", how: "decided" },
+      { _tag: "WaitEnded", nodeId: "nap", how: "fired" },
+    ])
+    expect(outcome).toMatchObject({ status: "finished" })
+  })
+})
+
+describe("what is due later", () => {
+  it("is done in the order in which it is due, a retry or the end of a wait, each with what follows from it", () => {
+    const run = live(
+      parallel([sequence(timer("late", 30), step("then")), sequence(timer("early", 10), timer("next", 5)), step("again")]),
+    )
+    run.at(0)
+    const failed: RunEvent = {
+      ...{ _tag: "AttemptFailed", nodeId: "again", iteration: 0, attempt: 1, retryAt: Millis.make(20) },
+      error: { name: "Error", message: "no", retryable: true },
+    }
+    expect(run.at(0, failed).wakeAt).toBe(10)
+    const { events, starts, wakeAt } = run.at(30)
+    expect(told(events)).toEqual([
+      "WaitEnded early",
+      "WaitStarted next",
+      "WaitEnded late",
+      "AttemptStarted then",
+      "AttemptStarted again",
+    ])
+    expect(starts.map(({ step: { id } }) => id)).toEqual(["then", "again"])
+    // What began then is measured from then.
+    expect(wakeAt).toBe(35)
+  })
+
+  it("is due when its record says by now, where that has moved", () => {
+    const run = live(approval("ask", { timeoutMs: Millis.make(100) }))
+    expect(run.at(0).wakeAt).toBe(100)
+    const moved = run.at(50, { _tag: "DeadlineMoved", nodeId: "ask", iteration: 0, deadline: Millis.make(400) })
+    expect(moved.wakeAt).toBe(400)
+    expect(run.at(100)).toMatchObject({ events: [], wakeAt: 400 })
+    expect(run.at(400).events).toMatchObject([{ _tag: "WaitEnded", nodeId: "ask", how: "timed-out" }])
+  })
+
+  it("waits for no time while the run is paused", () => {
+    const run = live(parallel([timer("nap", 10), signal("hear")]))
+    run.at(0)
+    const paused = run.at(5, { _tag: "RunPaused", saidAt: Millis.make(5) })
+    expect(paused).toMatchObject({ wakeAt: undefined, isPaused: true })
+    expect(run.at(20, received("one"))).toMatchObject({ events: [{ _tag: "WaitEnded", nodeId: "hear" }], isPaused: true })
+    const on = run.at(30, { _tag: "RunUnpaused", saidAt: Millis.make(30) })
+    expect(on).toMatchObject({ events: [{ _tag: "WaitEnded", nodeId: "nap" }], outcome: { status: "finished" } })
+  })
+})

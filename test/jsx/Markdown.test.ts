@@ -3,7 +3,8 @@ import * as FastCheck from "effect/FastCheck"
 import { fromMarkdown } from "mdast-util-from-markdown"
 import { gfmTableFromMarkdown } from "mdast-util-gfm-table"
 import { gfmTable } from "micromark-extension-gfm-table"
-import { dedent, hole, type PromptElement, type PromptNode, render } from "../../packages/jsx/src/Markdown.ts"
+import { dedent } from "../../packages/jsx/src/Dedent.ts"
+import { hole, type PromptElement, type PromptNode, render } from "../../packages/jsx/src/Markdown.ts"
 
 const e = (type: string, props: PromptElement["props"] = {}, ...children: ReadonlyArray<PromptNode>): PromptElement => ({
   type,

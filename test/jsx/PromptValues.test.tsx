@@ -2,7 +2,7 @@
  * Values in prompts, by one rule wherever they stand; and what cannot be meant is refused with its place.
  */
 import { expect, it } from "@effect/vitest"
-import { dedent } from "@smithers/jsx/Markdown"
+import { dedent } from "@smithers/jsx/Dedent"
 import * as Effect from "effect/Effect"
 import type * as React from "react"
 import { type Agent, createSmithers, renderPlan, Smithers } from "smithers-orchestrator"

@@ -1,5 +1,6 @@
 export * as Ctx from "./Ctx.ts"
 export * as Components from "./components.ts"
+export * as Dedent from "./Dedent.ts"
 export * as Markdown from "./Markdown.ts"
 export * as Mdx from "./Mdx.ts"
 export * as Planner from "./Planner.ts"

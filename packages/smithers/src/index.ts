@@ -21,7 +21,7 @@ export {
   WaitForEvent,
   Workflow,
 } from "@smithers/jsx/components"
-export { dedent } from "@smithers/jsx/Markdown"
+export { dedent } from "@smithers/jsx/Dedent"
 export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
 export { createSmithers, type JsxWorkflow } from "@smithers/jsx/Workflow"
 export { type RunWorkflowOptions, runWorkflow } from "./runWorkflow.ts"

@@ -5,7 +5,7 @@
 import { Database } from "bun:sqlite"
 import { join } from "node:path"
 import { Supervisor } from "@smithers/core/Supervisor"
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect, Layer, Stream } from "effect"
 import { Smithers } from "smithers-orchestrator"
 import { wallClock } from "./warm.ts"
 import * as workflows from "./workflows.ts"
@@ -106,7 +106,8 @@ const idle = async () => {
   const supervisor = Layer.provideMerge(Smithers.supervisor({ registry: Smithers.registry<never>([...kinds]) }), store)
   await Effect.runPromise(
     Effect.gen(function* () {
-      yield* Effect.flatMap(Supervisor, ({ actions }) => Effect.sync(() => actions(({ _tag }) => console.error(`woken: ${_tag}`))))
+      const { actions } = yield* Supervisor
+      yield* Effect.fork(Stream.runForEach(actions, ({ _tag }) => Effect.sync(() => console.error(`woken: ${_tag}`))))
       // What was there to do at the start is done, and what was left to collect is collected.
       Bun.gc(true)
       yield* Effect.sleep("3 seconds")
@@ -143,13 +144,14 @@ const dueAtOnce = async () => {
       const { actions } = yield* Supervisor
       const [finished, cpu] = [new Set<string>(), process.cpuUsage()]
       let more = 0
-      const end = yield* Effect.async<number>((resume) => {
-        actions((action) => {
-          if (action._tag !== "Settled") return
+      yield* Stream.runForEachWhile(actions, (action) =>
+        Effect.sync(() => {
+          if (action._tag !== "Settled") return true
           if (action.status !== "finished" || finished.has(action.runId)) more++
-          if (finished.add(action.runId).size === size) resume(Effect.sync(() => clock.unsafeCurrentTimeMillis()))
-        })
-      })
+          return finished.add(action.runId).size < size
+        }),
+      )
+      const end = clock.unsafeCurrentTimeMillis()
       const { user, system } = process.cpuUsage(cpu)
       report({ ms: end - at, cpuMs: (user + system) / 1000, more })
     }).pipe(Effect.provide(supervisor), Effect.withClock(clock)),

@@ -72,6 +72,7 @@ const known = (
 ): Known => ({
   details: {
     ...{ run: run(details.run ?? {}), nodes: details.nodes ?? [], attempts: [], input: {}, output: undefined, failure: null },
+    seq: 1,
     isTold: details.isTold ?? false,
     cancel: null,
   },

@@ -925,6 +925,18 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
+    holds("runs are found by how their ids begin, the whole id first", (storage) =>
+      Effect.gen(function* () {
+        for (const runId of ["abd", "ab", "abc", "b_1", "b-1", "B", "%"]) yield* journal(runId)
+        expect(yield* storage.find("ab", 5)).toEqual(["ab", "abc", "abd"])
+        expect(yield* storage.find("ab", 2)).toEqual(["ab", "abc"])
+        expect(yield* storage.find("b_", 5)).toEqual(["b_1"])
+        expect(yield* storage.find("%", 5)).toEqual(["%"])
+        expect(yield* storage.find("z", 5)).toEqual([])
+        expect(yield* storage.find("", 10)).toHaveLength(7)
+      }),
+    )
+
     holds("one wait is read by its name: the open one, or else the last, as it stands in the list of all", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")
@@ -981,9 +993,10 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         /** Shows a run, and checks that lists and filters show the same. */
         const shown = (runId: string) =>
           Effect.gen(function* () {
-            const { run, isTold, cancel } = yield* storage.inspect(runId)
+            const { run, seq, isTold, cancel } = yield* storage.inspect(runId)
+            expect(seq).toBe((yield* storage.events(runId)).at(-1)?.seq)
             expect(yield* storage.runs({ runIds: [runId] })).toEqual([run])
-            expect(yield* storage.run(runId)).toEqual({ run, isTold, cancel })
+            expect(yield* storage.run(runId)).toEqual({ run, seq, isTold, cancel })
             for (const status of Status.ShownStatus.literals) {
               const found = (yield* storage.runs({ status: [status] })).filter((one) => one.runId === runId)
               expect(found).toEqual(status === run.status ? [run] : [])

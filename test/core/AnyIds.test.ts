@@ -1,6 +1,7 @@
 /** Ids that are made of data: whatever text a node, a boundary, a workflow or a run is called by, it is kept, told apart and found; on every store. */
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
+import * as RunRequest from "@smithers/core/RunRequest"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
@@ -110,13 +111,13 @@ describe.each(stores)("on %s", (_, store) => {
         const storage = yield* Storage
         const create = { workflow: "w", version: undefined, input: {}, tags: [] }
         const first = yield* processOn(storage)
-        const settled = yield* first.engine.join(w.definition, { runId: "a run/1", create, revive: [], onIncompatible: "fail" })
+        const settled = yield* first.engine.join(w.definition, RunRequest.start("a run/1", create))
         expect(settled).toMatchObject({ status: "failed", error: { _tag: "StepFailed", runId: "a run/1", nodeId: "fix src/ü.ts" } })
         yield* first.stop
         isBroken = false
         yield* Commands.retryNode("a run/1", "fix src/ü.ts")
         const second = yield* processOn(storage)
-        const again = { runId: "a run/1", create: undefined, revive: [], onIncompatible: "fail" } as const
+        const again = RunRequest.join("a run/1")
         expect(yield* second.engine.join(w.definition, again)).toMatchObject({ status: "finished", output: "fix src/ü.ts" })
         yield* second.stop
         expect(done).toEqual(["plan / a b", "fix src/ü.ts", "fix src/ü.ts"])

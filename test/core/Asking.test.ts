@@ -2,6 +2,7 @@
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import { InvalidSetting } from "@smithers/core/Errors"
+import * as RunRequest from "@smithers/core/RunRequest"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
@@ -70,7 +71,7 @@ describe.each(stores)("on %s", (_, store) => {
           $.sequence($.approval("ok", { request: () => ({ title: "?" }) }), $.step("a", { output: Text, run: () => "a" })),
         )
         const create = { workflow: "w", version: undefined, input: {}, tags: [] }
-        const request = { runId: "r", create, revive: [], onIncompatible: "fail" } as const
+        const request = RunRequest.start("r", create)
         const first = yield* processOn(storage)
         yield* first.engine.joinUntilIdle(w.definition, request)
         yield* first.stop
@@ -113,14 +114,14 @@ describe.each(stores)("on %s", (_, store) => {
         const { w } = buying(() => true)
         const create = { workflow: "w", version: undefined, input: {}, tags: [] }
         const first = yield* processOn(storage)
-        yield* first.engine.join(w.definition, { runId: "r", create, revive: [], onIncompatible: "fail" })
+        yield* first.engine.join(w.definition, RunRequest.start("r", create))
         yield* first.stop
         // Claimed by a process that died before its first frame.
         const claim = { runId: "r", create: undefined, leaseMs: 1, now: 0 } as const
         expect(yield* storage.open({ ...claim, revive: ["failed"] } as never)).toMatchObject({ _tag: "Claimed" })
         yield* Commands.cancel("r", { reason: "not again" })
         const second = yield* processOn(storage)
-        const request = { runId: "r", create: undefined, revive: [], onIncompatible: "fail" } as const
+        const request = RunRequest.join("r")
         const fiber = yield* Effect.fork(second.engine.join(w.definition, request))
         yield* rest
         // Its lease is over.

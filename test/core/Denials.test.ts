@@ -1,6 +1,7 @@
 /** A denial stands: a run that failed by it fails by it again when it is resumed, until the node that was denied is retried; on every store. */
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
+import * as RunRequest from "@smithers/core/RunRequest"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -130,7 +131,7 @@ describe.each(stores)("on %s", (_, store) => {
         const gated = { output: Text, run: () => "ok" }
         const asking = workflow(($) => $.sequence($.step("ok", { ...gated, needsApproval: true }), step($, "last")))
         const create = { workflow: "w", version: undefined, input: {}, tags: [] }
-        const request = { runId: "r", create, revive: ["failed"], onIncompatible: "fail" } as const
+        const request = RunRequest.start("r", create, { reopen: ["failed"] })
         const first = yield* processOn(storage)
         yield* first.engine.joinUntilIdle(asking.definition, request)
         yield* Commands.deny("r", "ok")

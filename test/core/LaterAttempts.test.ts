@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import { type Builder, processOn, runningOn, stores, Text, workflow } from "./Flows.ts"
@@ -159,7 +160,10 @@ describe.each(stores)("on %s", (_, store) => {
         maxConcurrent: 4,
       }).pipe(Effect.provide(ports(storage)), Effect.provideService(Engine.Engine, engine), Scope.extend(scope))
       const settled: Array<string> = []
-      supervisor.actions((action) => action._tag === "Settled" && settled.push(`${action.runId} ${action.status}`))
+      const noted = Stream.runForEach(supervisor.actions, (action) =>
+        Effect.sync(() => action._tag === "Settled" && settled.push(`${action.runId} ${action.status}`)),
+      )
+      yield* Effect.forkScoped(noted)
       const provided = Effect.provideService(Engine.Engine, engine)
       yield* Effect.forEach([1, 2, 3, 4], (index) => provided(calls.run({}, { runId: `calls-${index}` })))
       yield* provided(naps.run({}, { runId: "naps" }))

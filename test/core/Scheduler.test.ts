@@ -9,6 +9,7 @@ import * as Millis from "@smithers/core/Millis"
 import type * as Plan from "@smithers/core/Plan"
 import * as PlanLayout from "@smithers/core/PlanLayout"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunRequest from "@smithers/core/RunRequest"
 import * as RunState from "@smithers/core/RunState"
 import type { Frame as StoredFrame } from "@smithers/core/RunStore"
 import * as Scheduler from "@smithers/core/Scheduler"
@@ -814,7 +815,7 @@ const changing = (render: (isDone: (id: string) => boolean) => Plan.Node, storag
     }
     const engine = yield* Effect.provide(Engine.make(), ports(watched))
     const create = { workflow: "w", version: undefined, input: {}, tags: [] }
-    const fiber = yield* Effect.fork(engine.join(definition, { runId: "r", create, revive: ["failed"], onIncompatible: "fail" }))
+    const fiber = yield* Effect.fork(engine.join(definition, RunRequest.start("r", create, { reopen: ["failed"] })))
     const events = () => frames.flatMap((frame) => frame.events)
     yield* rest
     return {

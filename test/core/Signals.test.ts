@@ -2,6 +2,7 @@
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import { SignalIdTaken } from "@smithers/core/Errors"
+import * as RunRequest from "@smithers/core/RunRequest"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
@@ -141,7 +142,7 @@ describe.each(stores)("on %s", (_, store) => {
         const storage = yield* Storage
         const crashed = yield* processOn(storage)
         const create = { workflow: "w", version: undefined, input: {}, tags: [] }
-        const request = { runId: "r", create, revive: [], onIncompatible: "fail" } as const
+        const request = RunRequest.start("r", create)
         yield* crashed.engine.joinUntilIdle(paying.definition, request)
         yield* Commands.signal("r", "paid", paid)
         yield* crashed.stop

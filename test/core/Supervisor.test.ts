@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import { processOn as engineOn, stores } from "./Flows.ts"
@@ -52,7 +53,10 @@ const processOn = (storage: Storage["Type"], registry: Supervisor.Registry, opti
       Scope.extend(scope),
     )
     const actions: Array<string> = []
-    supervisor.actions((action) => actions.push(action._tag === "Settled" ? action.status : action._tag))
+    const noted = Stream.runForEach(supervisor.actions, (action) =>
+      Effect.sync(() => actions.push(action._tag === "Settled" ? action.status : action._tag)),
+    )
+    yield* Effect.forkIn(noted, scope)
     return { engine, supervisor, actions, stop }
   })
 

@@ -14,6 +14,7 @@ import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { quiet } from "./Time.ts"
 
@@ -72,13 +73,13 @@ it.scoped("1,000 runs on a file that are due at once are woken by a supervisor a
     yield* Effect.gen(function* () {
       const [storage, { actions }] = [yield* Storage, yield* Supervisor.Supervisor]
       const outcomes = new Map<string, number>()
-      const allFinished = Effect.async<void>((resume) => {
-        actions((action) => {
+      const allFinished = Stream.runForEachWhile(actions, (action) =>
+        Effect.sync(() => {
           const outcome = action._tag === "Settled" ? action.status : action._tag
           outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
-          if (outcomes.get("finished") === count) resume(Effect.void)
-        })
-      })
+          return outcomes.get("finished") !== count
+        }),
+      )
       const finished = yield* Effect.fork(allFinished)
       yield* Effect.yieldNow()
       const naps = Array.from({ length: count }, (_, n) => workflow.run({ n }, { runId: `r${n}` }))

@@ -3,7 +3,6 @@ import * as Commands from "@smithers/core/Commands"
 import { onStorage } from "@smithers/core/Smithers"
 import { createWorkflow } from "@smithers/core/Workflow"
 import * as Maintenance from "@smithers/sqlite/Maintenance"
-import * as RunIds from "@smithers/sqlite/RunIds"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -72,7 +71,7 @@ describe("pruning", () => {
         expect(yield* rowsOf(filename, "b")).toEqual(before)
         expect(yield* query(filename, "SELECT count(*) FROM smithers_plans")).toEqual([[2]])
         expect(yield* Maintenance.prune(filename, later, false)).toEqual({ pruned: ["b"], kept: [] })
-        expect(yield* RunIds.startingWith(filename, "", 10)).toEqual(["told", "waits"])
+        expect(yield* query(filename, "SELECT run_id FROM smithers_runs ORDER BY run_id")).toEqual([["told"], ["waits"]])
         expect((yield* Maintenance.check(filename)).problems).toEqual([])
         // What is left goes on as if nothing had happened.
         expect(yield* Effect.provide(asking.resume("told"), on(filename))).toMatchObject({ approved: true })
@@ -155,24 +154,6 @@ describe("checking", () => {
             "1 plans are missing",
           ]),
         )
-      }),
-    ),
-  )
-})
-
-describe("ids of runs", () => {
-  it.live("are found by how they begin, the whole id first", () =>
-    Effect.scoped(
-      Effect.gen(function* () {
-        const filename = yield* newFile
-        yield* Effect.provide(
-          Effect.forEach(["ab", "abc", "abd", "b_1", "b-1", "B"], (runId) => work.execute({ text: runId }, { runId })),
-          on(filename),
-        )
-        expect(yield* RunIds.startingWith(filename, "ab", 5)).toEqual(["ab", "abc", "abd"])
-        expect(yield* RunIds.startingWith(filename, "ab", 2)).toEqual(["ab", "abc"])
-        expect(yield* RunIds.startingWith(filename, "b_", 5)).toEqual(["b_1"])
-        expect(yield* RunIds.startingWith(filename, "z", 5)).toEqual([])
       }),
     ),
   )

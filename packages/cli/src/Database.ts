@@ -7,7 +7,6 @@ import type { RunNotFound, StoreError } from "@smithers/core/Errors"
 import type { RunReaderShape } from "@smithers/core/RunReader"
 import type { StorageShape } from "@smithers/core/Storage"
 import { realPath } from "@smithers/sqlite/Location"
-import * as RunIds from "@smithers/sqlite/RunIds"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -110,11 +109,11 @@ const shownCandidates = 5
 
 /** The id of the run that begins so. What changes a run takes {@link wholeRun}. */
 export const findRun = (
-  { file }: Pick<Database, "file">,
+  { file, storage }: Database,
   prefix: string,
 ): Effect.Effect<string, StoreError | NoSuchRun | AmbiguousRun> =>
   Effect.gen(function* () {
-    const [first, ...others] = yield* RunIds.startingWith(file, prefix, shownCandidates)
+    const [first, ...others] = yield* storage.find(prefix, shownCandidates)
     if (first === undefined || prefix === "") return yield* new NoSuchRun({ runId: prefix, db: file })
     // In order, so that one which is the whole id comes first.
     if (first === prefix || others.length === 0) return first
@@ -130,7 +129,7 @@ export const wholeRun = (
   given: string,
 ): Effect.Effect<string, StoreError | NoSuchRun | Interrupted, Screen> =>
   Effect.gen(function* () {
-    const [first, ...others] = given === "" ? [] : yield* RunIds.startingWith(file, given, shownCandidates)
+    const [first, ...others] = given === "" ? [] : yield* storage.find(given, shownCandidates)
     if (first === given) return given
     if (first === undefined) return yield* new NoSuchRun({ runId: given, db: file })
     const screen = yield* Screen

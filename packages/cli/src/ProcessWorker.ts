@@ -21,7 +21,7 @@ import type { CannotWrite } from "./Errors.ts"
 import { Exit } from "./Exit.ts"
 import * as Fingerprint from "./Fingerprint.ts"
 import { hold, type Watched } from "./Lease.ts"
-import * as RunLog from "./RunLog.ts"
+import * as ProcessLog from "./ProcessLog.ts"
 import { parseTarget } from "./WorkflowFile.ts"
 
 /** How long a process that was told to stop may take to let go of its run, in milliseconds. */
@@ -121,7 +121,7 @@ const resume = (
   watch: (watched: Watched) => Effect.Effect<string>,
 ): Effect.Effect<Ended & { readonly killed: string | undefined }, CannotWrite> =>
   Effect.gen(function* () {
-    const err = yield* RunLog.open(RunLog.pathOf(file, runId))
+    const err = yield* ProcessLog.open(ProcessLog.pathOf(file, runId))
     const child = start(err, self, file, runId)
     closeSync(err)
     alive.add(child)

@@ -27,25 +27,12 @@ import * as Suspects from "./internal/suspects.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
-import type * as RunOwnership from "./RunOwnership.ts"
 import type * as RunReader from "./RunReader.ts"
+import * as RunRequest from "./RunRequest.ts"
 import type * as RunResult from "./RunResult.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
-
-/** A request to work on a run. */
-export interface RunRequest {
-  readonly runId: string
-  /** What to start it from if it does not exist; without it the run must exist. */
-  readonly create: RunOwnership.NewRun | undefined
-  /** Also continue a run that ended like this, giving its failed nodes a fresh budget. */
-  readonly revive: RunOwnership.OpenRequest["revive"]
-  /** What to do about stored outputs that the current schemas do not accept. */
-  readonly onIncompatible: "fail" | "rerun"
-  /** Whether to wait for a run that another process works on; otherwise it is `RunFenced`. Waits unless told. */
-  readonly isPatient?: boolean
-}
 
 /**
  * Why a run could not be worked on; how a run ended is no error of the engine's. Beside those of the driver: there is no such run and nothing
@@ -66,7 +53,7 @@ export interface EngineShape {
    */
   readonly join: <R>(
     definition: Definition<R>,
-    request: RunRequest,
+    request: RunRequest.RunRequest,
   ) => Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
   /**
    * The same, but stops waiting as soon as the run is paused or waits for something from outside, and nothing else can go on. If nobody else works
@@ -74,10 +61,10 @@ export interface EngineShape {
    */
   readonly joinUntilIdle: <R>(
     definition: Definition<R>,
-    request: RunRequest,
+    request: RunRequest.RunRequest,
   ) => Effect.Effect<RunResult.RunResult<unknown>, EngineError, R>
   /** Starts, resumes or joins a run and leaves it running for as long as the engine lives. */
-  readonly start: <R>(definition: Definition<R>, request: RunRequest) => Effect.Effect<Started, never, R>
+  readonly start: <R>(definition: Definition<R>, request: RunRequest.RunRequest) => Effect.Effect<Started, never, R>
   /** What a run was begun with; `undefined` where there is none of this id. */
   readonly origin: (runId: string) => Effect.Effect<RunReader.Origin | undefined, StoreError>
   /** Asks for a run to be cancelled and waits until it has stopped. Kept before it waits, so that a crash does not take it back. */
@@ -161,16 +148,17 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     const callers = Callers.make(store.place)
     const suspects = Suspects.make(callers.waitsFor)
 
-    const open = (request: RunRequest) =>
+    const open = (request: RunRequest.RunRequest) =>
       Effect.gen(function* () {
-        let { revive } = request
+        const { runId, create } = request
+        let { reopen } = request
         for (let version = yield* inbox.changes(-1); ; ) {
           const now = yield* Millis.now
-          const opened = yield* ownership.open({ ...request, revive, leaseMs, now })
+          const opened = yield* ownership.open({ runId, create, revive: reopen, leaseMs, now })
           if (opened._tag !== "Owned") return opened
-          if (request.isPatient === false) return yield* new RunFenced({ runId: request.runId, epoch: 0 })
+          if (!request.waitForOwner) return yield* new RunFenced({ runId, epoch: 0 })
           // Whoever works on it decides how it ends; a failure there is not taken up again here.
-          revive = []
+          reopen = []
           const wait = Duration.min(followInterval, Duration.millis(Math.max(1, opened.until - now)))
           version = yield* Effect.interruptible(
             Effect.timeoutTo(inbox.changes(version), {
@@ -184,7 +172,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
 
     const drive = <R>(
       definition: Definition<R>,
-      request: RunRequest,
+      request: RunRequest.RunRequest,
       active: Active,
     ): Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R> =>
       Effect.gen(function* () {
@@ -232,7 +220,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       })
 
     /** Finds a run at work here, or begins to work on it. The caller counts as one who waits for it, until it {@link leave}s. */
-    const enter = <R>(definition: Definition<R>, request: RunRequest): Effect.Effect<Active, EngineError, R> =>
+    const enter = <R>(definition: Definition<R>, request: RunRequest.RunRequest): Effect.Effect<Active, EngineError, R> =>
       Effect.suspend((): Effect.Effect<Active, EngineError, R> => {
         const { runId, create } = request
         const running = actives.get(runId)
@@ -347,7 +335,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
             Effect.catchTag("RunEnded", (error) => (error.status === "cancelled" ? Effect.succeed(true) : error)),
           )
           if (isOver) return
-          const { status } = yield* join(definition, { runId, create: undefined, revive: [], onIncompatible: "rerun" })
+          const { status } = yield* join(definition, RunRequest.join(runId, { onIncompatible: "rerun" }))
           if (status !== "cancelled") return yield* new RunEnded({ runId, status })
         }),
     }

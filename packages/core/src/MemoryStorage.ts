@@ -229,6 +229,7 @@ export const make = (): Storage.StorageShape => {
 
   const standingOf = (entry: Stored, now: number): RunStanding => ({
     run: summariesOf([entry.run], now)[0] as RunSummary,
+    seq: entry.state.seq,
     isTold: commandsOf(entry.run.runId).length > 0,
     cancel: cancelOf(entry),
   })
@@ -453,6 +454,13 @@ export const make = (): Storage.StorageShape => {
       }),
     plan: (runId, frame = Number.POSITIVE_INFINITY) =>
       Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
+    find: (prefix, limit) =>
+      Effect.sync(() =>
+        [...stored.keys()]
+          .filter((runId) => runId.startsWith(prefix))
+          .sort()
+          .slice(0, limit),
+      ),
     run: (runId) => Effect.zipWith(find(runId), Millis.now, standingOf),
     wait: ({ runId, nodeId, kind, iteration, asked }) =>
       Effect.sync(() => {

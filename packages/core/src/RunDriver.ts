@@ -165,14 +165,14 @@ export const recall = <R>(
   store: RunStoreShape,
   definition: Definition<R>,
   runId: string,
-): Effect.Effect<EndedResult<unknown> | undefined, DriverError, R> =>
+): Effect.Effect<EndedResult<unknown> | undefined, StoreError | RunNotFound, R> =>
   Effect.gen(function* () {
     const state = yield* store.load(runId)
     const stored = RunResult.ofState(state)
     if (stored?.status !== "finished") return stored
     const output = yield* Restore.output(definition, state)
     return RunResult.finished(state, () => Restore.give(output))
-  }) as Effect.Effect<EndedResult<unknown> | undefined, DriverError, R>
+  }) as Effect.Effect<EndedResult<unknown> | undefined, StoreError | RunNotFound, R>
 
 /** Drives a claimed run until it ends, or until it is interrupted or fenced. It must be called uninterruptible. */
 export const drive = <R>(

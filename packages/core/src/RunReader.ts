@@ -212,6 +212,8 @@ export type LoggedEvent = typeof LoggedEvent.Type
 /** A run without its nodes: what its own row, its open waits and its inbox say. */
 export const RunStanding = Schema.Struct({
   run: RunSummary,
+  /** Number of its last event; 0 before the first. */
+  seq: Schema.Number,
   /** Whether something was told to it that nobody has taken up yet. */
   isTold: Schema.Boolean,
   /** That it is to be cancelled and has not ended yet; `isHeard` once whoever works on it has begun with that. */
@@ -296,6 +298,8 @@ export interface RunReaderShape {
   readonly place: string
   /** What a run was begun with; `undefined` where there is none of this id. */
   readonly origin: (runId: string) => Effect.Effect<Origin | undefined, StoreError>
+  /** Finds the ids of runs that begin with a text, in order, at most `limit`. */
+  readonly find: (prefix: string, limit: number) => Effect.Effect<ReadonlyArray<string>, StoreError>
   /** Reads one run, as of one moment, without its nodes: its cost does not grow with them. */
   readonly run: (runId: string) => Effect.Effect<RunStanding, StoreError | RunNotFound>
   /** Reads the open wait of this name or, where none is open, the last that is over; `undefined` where there is none. Its cost does not grow with the run. */

@@ -11,8 +11,10 @@ import * as Either from "effect/Either"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { Definition } from "./Definition.ts"
 import * as EndRun from "./EndRun.ts"
 import { Engine, type EngineError } from "./Engine.ts"
@@ -33,6 +35,7 @@ import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
 import { type Due, type Except, RunOwnership } from "./RunOwnership.ts"
+import * as RunRequest from "./RunRequest.ts"
 import { RunStore } from "./RunStore.ts"
 import * as Settings from "./Settings.ts"
 import { isEnded, type ResultStatus } from "./Status.ts"
@@ -167,12 +170,15 @@ export interface Looking<out E> {
  * taken up by whoever supervises then, and of several supervisors one takes a run.
  */
 export interface SupervisorShape extends Looking<EngineError> {
-  /** What it did, as it happens: for logs. Answers with what stops the telling. */
-  readonly actions: (listener: (action: Action) => void) => () => void
+  /** The last hundred actions, and then each as it happens; ends with the supervisor. */
+  readonly actions: Stream.Stream<Action>
 }
 
 /** A supervisor at work. */
 export class Supervisor extends Context.Tag("@smithers/core/Supervisor")<Supervisor, SupervisorShape>() {}
+
+/** Actions that are kept for whoever listens later: what a supervisor does first, it does before anybody can. */
+const rememberedActions = 100
 
 /** The first pause after a run could not be worked on, and the longest (ms). */
 const firstPauseMs = 1000
@@ -444,8 +450,7 @@ const inProcess = <R>(registry: Registry<R>): Effect.Effect<Worker<EngineError, 
   Effect.map(Engine, (engine) => ({ runId, workflow }) => {
     const definition = registry.find(workflow)
     if (definition === undefined) return Effect.succeed(Either.left({ workflows: [workflow] }))
-    const request = { runId, create: undefined, revive: [], onIncompatible: "fail", isPatient: false } as const
-    const joined = Effect.map(engine.joinUntilIdle(definition, request), ({ status }): Outcome => status)
+    const joined = Effect.map(engine.joinUntilIdle(definition, RunRequest.claim(runId)), ({ status }): Outcome => status)
     // Another process was first, or the run is gone: nothing to do for us.
     const gone = () => Effect.succeed<Outcome>("gone")
     return Effect.succeed(Either.right({ work: Effect.catchTags(joined, { RunFenced: gone, RunNotFound: gone }) }))
@@ -469,20 +474,10 @@ export const make = <R>(
   options: SupervisorOptions<R>,
 ): Effect.Effect<SupervisorShape, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
   Effect.gen(function* () {
-    const listeners = new Set<(action: Action) => void>()
-    const report = (action: Action) =>
-      Effect.suspend(() => {
-        for (const listener of listeners) listener(action)
-        return log(action)
-      })
+    const actions = yield* Effect.acquireRelease(PubSub.unbounded<Action>({ replay: rememberedActions }), PubSub.shutdown)
+    const report = (action: Action) => Effect.zipRight(PubSub.publish(actions, action), log(action))
     const { look } = yield* makeWith({ ...options, worker: yield* inProcess(options.registry), report, isShared: true })
-    return {
-      look,
-      actions: (listener) => {
-        listeners.add(listener)
-        return () => listeners.delete(listener)
-      },
-    }
+    return { look, actions: Stream.fromPubSub(actions) }
   })
 
 /** A supervisor as a layer over an engine and its store. */

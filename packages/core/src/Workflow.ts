@@ -2,19 +2,17 @@
  * A built workflow: its plan, and the ways to run it. A workflow is a value; nothing is opened or started before one of its
  * methods runs.
  */
-import * as Chunk from "effect/Chunk"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
 import * as Commands from "./Commands.ts"
 import type { Definition, Planner } from "./Definition.ts"
-import { Engine, type EngineError, type RunRequest, type Started } from "./Engine.ts"
+import { Engine, type EngineError } from "./Engine.ts"
 import {
   type InvalidCommand,
   InvalidInput,
@@ -25,17 +23,25 @@ import {
   type RunCancelled,
   type RunEnded,
   type RunFailure,
+  type RunNotFound,
   type SignalIdTaken,
+  type StoreError,
   unnamed,
+  WorkflowMismatch,
 } from "./Errors.ts"
 import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
+import { Inbox } from "./Inbox.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
-import type { LoggedEvent, Origin } from "./RunReader.ts"
-import { type EndedResult, type RunResult, toEither } from "./RunResult.ts"
+import * as RunDriver from "./RunDriver.ts"
+import * as RunLog from "./RunLog.ts"
+import { type LoggedEvent, type Origin, RunReader, type RunReaderShape } from "./RunReader.ts"
+import * as RunRequest from "./RunRequest.ts"
+import { type EndedResult, type RunResult, toEither, type Waiting } from "./RunResult.ts"
+import { RunStore } from "./RunStore.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
@@ -62,13 +68,21 @@ export interface ResumeOptions {
   readonly onIncompatible?: "fail" | "rerun"
 }
 
+/** How an existing run is attached to. */
+export interface AttachOptions extends ResumeOptions {
+  /** Default: `"answer"`, its failure. */
+  readonly onFailed?: "answer" | "resume"
+  /** What to do where it was cancelled: answer with that, or take the cancellation back. Default: `"answer"`. */
+  readonly onCancelled?: "answer" | "resume"
+}
+
 /** Why a run could not be worked on, as opposed to how it ended. */
 export type RunError = EngineError | InvalidRunId | InvalidSetting
 
 /** Everything `execute` can fail with. */
 export type ExecuteError = RunError | RunFailure | RunCancelled
 
-/** A run that goes on by itself. */
+/** A run that the engine works on, or that another process does. */
 export interface RunHandle<A> {
   readonly runId: string
   /** Waits for the output. Interrupting the wait does not stop the run. */
@@ -79,8 +93,12 @@ export interface RunHandle<A> {
   readonly waiting: Effect.Effect<RunResult<A>, RunError>
   /** Cancels the run and waits until it has stopped. Cancelling a cancelled run again does nothing. */
   readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
+  /** Sends it a signal, as `signal` does. */
+  readonly signal: (name: string, options?: Commands.SignalOptions) => Effect.Effect<void, Commands.CommandError>
   /** The run's events from its first one on, as they are committed; ends with the run. */
   readonly events: Stream.Stream<LoggedEvent, RunError>
+  /** The same from the event after this one on. */
+  readonly eventsAfter: (seq: number) => Stream.Stream<LoggedEvent, RunError>
 }
 
 /**
@@ -111,6 +129,18 @@ export interface Workflow<in I, out A, out R = never> {
     InvalidInput | InvalidSetting | InvalidRunId | InvalidWorkflow | RenderFailed,
     Engine | Storage.NarrowPorts | R
   >
+  /**
+   * Joins a run that exists, or resumes it where nobody works on it, and leaves it to the engine, as `start` does. One that has ended answers with
+   * its result, unless `onFailed` or `onCancelled` says otherwise. Should another process work on it and stop, this one goes on with it.
+   */
+  readonly attach: (
+    runId: string,
+    options?: AttachOptions,
+  ) => Effect.Effect<RunHandle<A>, InvalidSetting, Engine | Storage.NarrowPorts | R>
+  /** Looks at a run that exists, and runs nothing: its result, or none while it is being worked on, or could be. */
+  readonly poll: (
+    runId: string,
+  ) => Effect.Effect<Option.Option<RunResult<A>>, StoreError | RunNotFound | WorkflowMismatch, RunReader | RunStore | R>
   /**
    * Resumes a run that exists, with the input it has, and succeeds with its output. A failed run continues where it failed, and what its
    * sagas have undone is done again; a cancellation is taken back.
@@ -208,7 +238,7 @@ export interface Begun<R> extends Definition<R> {
 
 /** The ways to run a workflow. */
 export interface Runs<in I, out A, out R = never>
-  extends Pick<Workflow<I, A, R>, "execute" | "run" | "start" | "resume" | "cancel" | "signalWithStart"> {}
+  extends Pick<Workflow<I, A, R>, "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "signalWithStart"> {}
 
 /**
  * Digest of what a caller gives as an input, which may be of the type of its schema and not JSON. What is neither JSON nor a date, a big number,
@@ -247,8 +277,11 @@ const optionsOf = ({ tags, source, onIncompatible, onFailed }: RunOptions) =>
     tags: Settings.texts("tags", tags),
     source: Settings.text("source", source),
     onIncompatible: Settings.word("onIncompatible", onIncompatible, ["fail", "rerun"]),
-    onFailed: Settings.word("onFailed", onFailed, ["answer", "resume"]),
+    onFailed: Settings.word("onFailed", onFailed, ends),
   })
+
+/** What can be done where a run has ended. */
+const ends = ["answer", "resume"] as const
 
 /** Makes the ways to run a workflow. */
 export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I, A, R> => {
@@ -257,13 +290,13 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       const { tags, source, onIncompatible, onFailed } = yield* optionsOf(given)
       const runId = given.runId ?? (yield* generateRunId)
       if (!isId(runId) || isChildRunId(runId)) return yield* new InvalidRunId({ runId: String(runId) })
-      const revive: RunRequest["revive"] = onFailed === "resume" ? ["failed"] : []
+      const options = { reopen: onFailed === "resume" ? (["failed"] as const) : [], onIncompatible }
       const { origin } = yield* Engine
       const said = givenOf(value)
       const known = given.runId === undefined ? undefined : yield* Effect.orElseSucceed(origin(runId), () => undefined)
       if (known !== undefined && said !== undefined && known.given === said && isOf(known)) {
         // The same call once more. It is answered by what is stored, or goes on with it, whatever has become of the code.
-        return [definition, { runId, create: undefined, revive, onIncompatible }] as const
+        return [definition, RunRequest.join(runId, options)] as const
       }
       const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
       const stored = yield* Effect.suspend(() => definition.input.accept(value)).pipe(
@@ -279,9 +312,9 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
         tags,
         source,
       }
-      return [begun, { runId, create, revive, onIncompatible } as const] as const
+      return [begun, RunRequest.start(runId, create, options)] as const
     }) as Effect.Effect<
-      readonly [Definition<R>, RunRequest],
+      readonly [Definition<R>, RunRequest.RunRequest],
       InvalidInput | InvalidSetting | InvalidRunId | InvalidWorkflow | RenderFailed,
       Engine | R
     >
@@ -302,60 +335,25 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
       return resultOf<A>(yield* engine.joinUntilIdle(begun, wanted))
     })
 
-  const cancelOn = (
-    engine: Engine["Type"],
-    runId: string,
-    reason: string | undefined,
-  ): Effect.Effect<void, RunError | RunEnded, R> =>
-    Effect.flatMap(Settings.text("reason", reason), (said) => engine.cancel(definition, runId, said))
-  const cancel: Runs<I, A, R>["cancel"] = (runId, reason) => Effect.flatMap(Engine, (engine) => cancelOn(engine, runId, reason))
+  const cancel: Runs<I, A, R>["cancel"] = (runId, reason) => cancelOf(definition, runId, reason)
 
   const start: Runs<I, A, R>["start"] = (value, given) =>
-    Effect.gen(function* () {
-      const [engine, ports] = [yield* Engine, yield* Storage.runPorts]
-      const context = yield* Effect.context<R>()
-      const [begun, wanted] = yield* request(value, given)
-      return handleOf(wanted.runId, yield* engine.start(begun, wanted), engine, ports, context)
-    })
-
-  const handleOf = (
-    runId: string,
-    started: Started,
-    engine: Engine["Type"],
-    ports: Storage.RunPorts,
-    context: Context.Context<R>,
-  ): RunHandle<A> => {
-    const { settled } = started
-    return {
-      runId,
-      await: Effect.flatMap(settled, outputOf<A>),
-      result: Effect.map(settled, resultOf<A>),
-      waiting: Effect.map(Effect.raceFirst(settled, started.resting), resultOf<A>),
-      cancel: (reason) => Effect.provide(cancelOn(engine, runId, reason), context),
-      events: follow(ports, runId, started),
-    }
-  }
+    Effect.flatMap(request(value, given), ([begun, wanted]) => startOn<A, R>(begun, wanted))
 
   const signalWithStart: Runs<I, A, R>["signalWithStart"] = (value, given) =>
     Effect.gen(function* () {
-      const [engine, ports] = [yield* Engine, yield* Storage.runPorts]
-      const context = yield* Effect.context<R>()
-      const [begun, wanted] = yield* request(value, given)
-      const { runId } = wanted
-      const { create } = wanted
+      const [begun, { runId, create }] = yield* request(value, given)
       yield* create === undefined
         ? Commands.signal(runId, given.signal, given)
         : Commands.signalOrCreate(runId, given.signal, given, create)
-      const known = { runId, create: undefined, revive: [], onIncompatible: "fail" } as const
-      return handleOf(runId, yield* engine.start<R>(begun, known), engine, ports, context)
+      return yield* startOn<A, R>(begun, RunRequest.join(runId))
     })
 
   const resume: Runs<I, A, R>["resume"] = (runId, given = {}) =>
     Effect.gen(function* () {
       const engine = yield* Engine
       const { onIncompatible } = yield* optionsOf(given)
-      const wanted = { runId, create: undefined, revive: Status.ReopenableStatus.literals, onIncompatible } as const
-      return yield* outputOf<A>(yield* engine.join(definition, wanted))
+      return yield* outputOf<A>(yield* engine.join(definition, RunRequest.resume(runId, { onIncompatible })))
     })
 
   return {
@@ -365,8 +363,97 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
     resume: Effect.fn("Workflow.resume")(resume),
     cancel: Effect.fn("Workflow.cancel")(cancel),
     signalWithStart: Effect.fn("Workflow.signalWithStart")(signalWithStart),
+    attach: Effect.fn("Workflow.attach")((runId, options) => attach<A, R>(definition, runId, options)),
+    poll: Effect.fn("Workflow.poll")((runId) => poll<A, R>(definition, runId)),
   }
 }
+
+const cancelOf = <R>(
+  definition: Definition<R>,
+  runId: string,
+  reason: string | undefined,
+): Effect.Effect<void, RunError | RunEnded, Engine | R> =>
+  Effect.gen(function* () {
+    const said = yield* Settings.text("reason", reason)
+    yield* (yield* Engine).cancel(definition, runId, said)
+  })
+
+/** Leaves a run to the engine. */
+const startOn = <A, R>(
+  definition: Definition<R>,
+  request: RunRequest.RunRequest,
+): Effect.Effect<RunHandle<A>, never, Engine | Storage.NarrowPorts | R> =>
+  Effect.gen(function* () {
+    const { runId } = request
+    const [engine, { reader, inbox }] = [yield* Engine, yield* Storage.runPorts]
+    const log = { events: reader.events, changes: inbox.changes }
+    const context = yield* Effect.context<R>()
+    const { settled, resting, commits } = yield* engine.start(definition, request)
+    const eventsAfter = (afterSeq: number) => RunLog.follow(log, runId, { afterSeq, until: settled, commits })
+    const handle: RunHandle<A> = {
+      runId,
+      await: Effect.flatMap(settled, outputOf<A>),
+      result: Effect.map(settled, resultOf<A>),
+      waiting: Effect.map(Effect.raceFirst(settled, resting), resultOf<A>),
+      cancel: (reason) => Effect.provide(Effect.provideService(cancelOf(definition, runId, reason), Engine, engine), context),
+      signal: (name, options) =>
+        Effect.provide(Commands.signal(runId, name, options), Context.make(Inbox, inbox).pipe(Context.add(RunReader, reader))),
+      events: eventsAfter(0),
+      eventsAfter,
+    }
+    return handle
+  })
+
+/** Attaches to a run of a definition, as {@link Workflow.attach} does to one of a workflow. */
+export const attach = <A, R>(
+  definition: Definition<R>,
+  runId: string,
+  options: AttachOptions = {},
+): Effect.Effect<RunHandle<A>, InvalidSetting, Engine | Storage.NarrowPorts | R> =>
+  Effect.gen(function* () {
+    const { onCancelled, ...others } = options
+    const { onIncompatible, onFailed } = yield* optionsOf(others)
+    const on = { failed: onFailed, cancelled: yield* Settings.word("onCancelled", onCancelled, ends) }
+    const reopen = Status.ReopenableStatus.literals.filter((status) => on[status] === "resume")
+    return yield* startOn<A, R>(definition, RunRequest.join(runId, { reopen, onIncompatible }))
+  })
+
+/** Looks at a run of this definition, and runs nothing. */
+const poll = <A, R>(
+  definition: Definition<R>,
+  runId: string,
+): Effect.Effect<Option.Option<RunResult<A>>, StoreError | RunNotFound | WorkflowMismatch, RunReader | RunStore | R> =>
+  Effect.gen(function* () {
+    const reader = yield* RunReader
+    const { run } = yield* reader.run(runId)
+    if (definition.name !== undefined && definition.name !== run.workflow)
+      return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: run.workflow })
+    if (Status.isEnded(run.status)) {
+      const ended = yield* RunDriver.recall(yield* RunStore, definition, runId)
+      return Option.map(Option.fromNullable(ended), resultOf<A>)
+    }
+    if (run.status === "paused") return Option.some({ status: run.status, runId })
+    if (!Status.isWaiting(run.status)) return Option.none()
+    return Option.some({ status: run.status, runId, waits: yield* waitsOf(reader, runId) })
+  })
+
+/** What a run waits for, and what the child runs do that it waits for, as its result says it. */
+const waitsOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyArray<Waiting>, StoreError> =>
+  Effect.gen(function* () {
+    const found: Array<Waiting> = []
+    for (let runIds = [runId]; runIds.length > 0; ) {
+      const waits = yield* reader.waits({ runIds, isAnswered: false, limit: Number.MAX_SAFE_INTEGER })
+      runIds = []
+      for (const { runId: of, nodeId, iteration, kind, deadline, name } of waits) {
+        const child = kind === "subflow" && name !== null ? name : undefined
+        if (child !== undefined) runIds.push(child)
+        const childRunId = child ?? (of === runId ? undefined : of)
+        const place = { nodeId, iteration, kind, deadline: deadline ?? undefined }
+        found.push(childRunId === undefined ? place : { ...place, childRunId })
+      }
+    }
+    return found
+  })
 
 const fromPlan = <S extends Codec.AnySchema, A, R>(
   options: WorkflowOptions<S>,
@@ -403,42 +490,3 @@ const resultOf = <A>(result: RunResult<unknown>): RunResult<A> => result as RunR
 
 const outputOf = <A>(result: EndedResult<unknown>): Either.Either<A, RunFailure | RunCancelled> =>
   toEither(result as EndedResult<A>)
-
-/** What a follower of a run waits for. */
-interface Heard {
-  readonly here?: number
-  readonly anywhere?: number
-  readonly exit?: Exit.Exit<unknown, RunError>
-}
-
-/** Events of a run as they are committed, here or by another process, until the run has stopped here. Fails if it could not go on. */
-const follow = (
-  { reader, inbox }: Storage.RunPorts,
-  runId: string,
-  { settled, commits }: Started,
-): Stream.Stream<LoggedEvent, RunError> => {
-  const stopped = Effect.map(Effect.exit(settled), (exit) => ({ exit }))
-  return Stream.unfoldChunkEffect({ afterSeq: 0 }, ({ afterSeq }) =>
-    Effect.gen(function* () {
-      let [here, anywhere] = [-1, -1]
-      let end: Exit.Exit<unknown, RunError> | undefined
-      for (;;) {
-        const found = yield* reader.events(runId, { afterSeq, limit: 500 }).pipe(
-          // The handle may be asked before the run's first frame.
-          Effect.catchTag("RunNotFound", () => Effect.succeed([])),
-        )
-        const last = found.at(-1)
-        if (last !== undefined) return Option.some([Chunk.unsafeFromArray([...found]), { afterSeq: last.seq }] as const)
-        if (end !== undefined) return Exit.isSuccess(end) ? Option.none() : yield* Effect.as(end, Option.none())
-        const news = Effect.raceFirst(
-          Effect.map(commits(here), (here) => ({ here })),
-          Effect.map(inbox.changes(anywhere), (anywhere) => ({ anywhere })),
-        )
-        const heard: Heard = yield* Effect.raceFirst(stopped, news)
-        here = heard.here ?? here
-        anywhere = heard.anywhere ?? anywhere
-        end = heard.exit
-      }
-    }),
-  )
-}

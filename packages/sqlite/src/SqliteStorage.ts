@@ -165,6 +165,7 @@ const makeWriter = (
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", () => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", () => Either.right(queries.waits(filter))),
       plan: (runId, frame) => read("plan", () => queries.plan(runId, frame)),
+      find: (prefix, limit) => read("find", () => Either.right(queries.find(prefix, limit))),
       run: (runId) => Effect.flatMap(Millis.now, (now) => read("run", () => queries.run(runId, now))),
       wait: (name) => read("wait", () => Either.right(queries.wait(name))),
       inspect: (runId) => Effect.flatMap(Millis.now, (now) => read("inspect", () => queries.inspect(runId, now))),

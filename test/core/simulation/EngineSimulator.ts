@@ -10,6 +10,7 @@ import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
+import * as RunRequest from "@smithers/core/RunRequest"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
@@ -45,7 +46,7 @@ const joined = (
   { seed }: Scenario,
 ): Effect.Effect<RunResult<unknown>, RunError> => {
   const create = { workflow: definition.name ?? "", version: undefined, input: { seed }, tags: [] }
-  return engine.join(definition, { runId, create, revive: ["failed"], onIncompatible: "fail" })
+  return engine.join(definition, RunRequest.start(runId, create, { reopen: ["failed"] }))
 }
 
 interface Process {

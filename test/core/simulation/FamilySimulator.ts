@@ -9,6 +9,7 @@ import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import type { RunSummary } from "@smithers/core/RunReader"
+import * as RunRequest from "@smithers/core/RunRequest"
 import * as RunState from "@smithers/core/RunState"
 import { compensationId } from "@smithers/core/RunState"
 import type { Frame } from "@smithers/core/RunStore"
@@ -152,7 +153,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
     if (isJoining) {
       const input = { seed: family.seed, from: "nobody" }
       const create = { workflow: workflow.name, version: undefined, input, tags: [] }
-      const request = { runId: parentId, create, revive: [], onIncompatible: "fail" } as const
+      const request = RunRequest.start(parentId, create)
       fiber = yield* Effect.forkIn(engine.join(workflow.definition, request), scope)
     }
     if (!isJoining || fault === undefined || random.chance(0.6)) {

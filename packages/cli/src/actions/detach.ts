@@ -9,7 +9,7 @@ import { open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { DetachedEnded } from "../Errors.ts"
 import { Host } from "../Host.ts"
-import * as RunLog from "../RunLog.ts"
+import * as ProcessLog from "../ProcessLog.ts"
 import { shorten } from "../Text.ts"
 
 interface Detached {
@@ -43,9 +43,9 @@ const claims = (file: string, runId: string): Effect.Effect<number> =>
 export const detach = ({ given, runId, file, root, target, input, isResume }: Detached) =>
   Effect.gen(function* () {
     const { self } = yield* Host
-    const log = RunLog.pathOf(file, runId)
+    const log = ProcessLog.pathOf(file, runId)
     const before = yield* claims(file, runId)
-    const out = yield* RunLog.open(log)
+    const out = yield* ProcessLog.open(log)
     const [command = "", ...script] = self
     // A workflow that asks for nothing is given nothing, here as there.
     const sent = isResume || input === undefined ? undefined : JSON.stringify(input)

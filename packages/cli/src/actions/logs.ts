@@ -2,16 +2,16 @@
  * What happened in a run.
  */
 import * as Millis from "@smithers/core/Millis"
+import * as RunLog from "@smithers/core/RunLog"
 import type { LoggedEvent } from "@smithers/core/RunReader"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { connectRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
-import * as Follow from "../Follow.ts"
 import { Event } from "../Output.ts"
 import { line } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
@@ -29,8 +29,6 @@ interface Given {
 const nothing: Reply = { value: undefined, text: "" }
 
 const encode = Schema.encodeUnknownSync(Event)
-
-const ends = new Set(["RunFinished", "RunFailed", "RunCancelled"])
 
 /** A number of an event, or how long ago. */
 const sinceOf = (since: string | undefined, command: string) =>
@@ -54,40 +52,24 @@ const print = (given: Given, command: string, text: (event: LoggedEvent, created
       const { storage, runId } = yield* connectRun(given.db, given.run)
       const { afterSeq, from } = yield* sinceOf(given.since, command)
       const [created] = yield* storage.events(runId, { limit: 1 })
-      const seen = yield* Ref.make(afterSeq)
       const wanted = new Set(given.type)
       const isWanted = ({ event, at }: LoggedEvent) => at >= from && (wanted.size === 0 || wanted.has(event._tag))
       const show = (event: LoggedEvent) =>
         screen.print(screen.isJson ? encode(event) : undefined, text(event, created?.at ?? event.at))
+      let seen = afterSeq
       if (given.limit !== undefined) {
-        const last: Array<LoggedEvent> = []
-        yield* Follow.drain(storage, runId, seen, (events) =>
+        const there = Stream.tap(RunLog.read(storage, runId, { afterSeq }), ({ seq }) =>
           Effect.sync(() => {
-            last.push(...events.filter(isWanted))
-            last.splice(0, last.length - (given.limit as number))
+            seen = seq
           }),
         )
-        yield* Effect.forEach(last, show, { discard: true })
+        yield* Stream.runForEach(Stream.takeRight(Stream.filter(there, isWanted), given.limit), show)
       }
-      if (!given.follow) {
-        yield* Follow.drain(storage, runId, seen, (events) => Effect.forEach(events.filter(isWanted), show, { discard: true }))
-        return nothing
-      }
-      // A run that has ended and is not taken up again has nothing more to say.
-      let isOver = false
-      const look = Effect.map(storage.run(runId), ({ run }) => run.finishedAt !== null && run.owner === null)
-      isOver = yield* look
-      yield* Follow.follow(
-        storage,
-        runId,
-        seen,
-        (events) =>
-          Effect.gen(function* () {
-            yield* Effect.forEach(events.filter(isWanted), show, { discard: true })
-            isOver = ends.has(events.at(-1)?.event._tag ?? "")
-          }),
-        () => isOver,
-      )
+      // A run that has ended and is not resumed has nothing more to say.
+      const events = given.follow
+        ? RunLog.follow(storage, runId, { afterSeq: seen, until: RunLog.ended(storage, runId) })
+        : RunLog.read(storage, runId, { afterSeq: seen })
+      yield* Stream.runForEach(Stream.filter(events, isWanted), show)
       return nothing
     }),
   )

@@ -4,14 +4,13 @@
 import { statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import * as AgentProgram from "@smithers/agents/AgentProgram"
-import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
 import type { RunDetails } from "@smithers/core/RunReader"
-import { ofState, type RunResult } from "@smithers/core/RunResult"
-import { onStorage } from "@smithers/core/Smithers"
-import * as Status from "@smithers/core/Status"
-import { ports } from "@smithers/core/Storage"
+import { ofState } from "@smithers/core/RunResult"
+import { onStorage, type Runtime } from "@smithers/core/Smithers"
+import { ports, type StorageShape } from "@smithers/core/Storage"
+import { attach, type RunHandle } from "@smithers/core/Workflow"
 import { realPath } from "@smithers/sqlite/Location"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
@@ -20,7 +19,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { anyFile, cancelLine, resumeLine } from "../CommandLine.ts"
-import { filename, locate, named, nameFor, nearest, open, sourceOf, wholeRun } from "../Database.ts"
+import { type Database, filename, locate, named, nameFor, nearest, open, sourceOf, wholeRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile, NoSource, NoSuchRun, type Tagged } from "../Errors.ts"
 import type { Host } from "../Host.ts"
@@ -64,6 +63,9 @@ interface Meant {
   /** Whether the run is named by its whole id, and not by how it begins. */
   readonly isWhole: boolean
 }
+
+/** How long whoever runs workflows waits for a database that others have locked. */
+const patience = "30 seconds"
 
 const invalid = (problem: string) => Effect.fail(new InvalidUsage({ problem, command: "up" }))
 
@@ -131,7 +133,10 @@ export const up = (asked: Given) =>
     const file = named(given.db) ?? (yield* nearest(root)) ?? realPath(join(root, filename))
     if (intent.isResume) {
       const found = yield* locate(given.db ?? (given.root === undefined ? undefined : file))
-      return yield* resumed({ ...given, db: nameFor(found, given.db, here) }, intent, here, root, found)
+      const named = { ...given, db: nameFor(found, given.db, here) }
+      return yield* Effect.scoped(
+        Effect.flatMap(open(found, "write", patience), (storage) => resumed(named, intent, here, root, { file: found, storage })),
+      )
     }
     // From here on it is only named to people, for commands that they type where they typed this one.
     given = { ...given, db: nameFor(file, given.db, here) }
@@ -140,7 +145,11 @@ export const up = (asked: Given) =>
     const runId = given.runId ?? (yield* generateRunId)
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input, isResume: false })
     process.chdir(root)
-    return yield* work({ given, file, runId, loaded, input, existing: undefined })
+    return yield* Effect.scoped(
+      Effect.flatMap(open(file, "create", patience), (storage) =>
+        work({ given, file, storage, runId, loaded, input, existing: undefined }),
+      ),
+    )
   })
 
 const targetOf = ({ path, exported }: WorkflowModule): string => (exported === undefined ? path : `${path}#${exported}`)
@@ -150,24 +159,18 @@ const resumed = (
   intent: Meant,
   here: string,
   root: string,
-  file: string,
+  database: Database,
 ): Effect.Effect<Reply, Tagged, Host | Screen> =>
   Effect.gen(function* () {
-    const existing = yield* Effect.scoped(
-      Effect.gen(function* () {
-        const storage = yield* open(file, "read")
-        const asked = intent.runId as string
-        const runId = intent.isWhole ? asked : yield* wholeRun({ file, storage }, asked)
-        const details = yield* Effect.catchTag(storage.inspect(runId), "RunNotFound", () => new NoSuchRun({ runId, db: file }))
-        const { parent } = details.run
-        const above = parent?.isAttached === true ? (yield* storage.run(parent.runId)).run : undefined
-        const isOver = details.run.status === "finished" || details.run.status === "cancelled"
-        const ended = isOver ? ofState(yield* storage.load(runId)) : undefined
-        return { details, above, source: yield* sourceOf(storage, runId), ended }
-      }),
-    )
-    const { details, above, source, ended } = existing
-    const { runId, workflow } = details.run
+    const { file, storage } = database
+    const asked = intent.runId as string
+    const runId = intent.isWhole ? asked : yield* wholeRun(database, asked)
+    const details = yield* Effect.catchTag(storage.inspect(runId), "RunNotFound", () => new NoSuchRun({ runId, db: file }))
+    const { parent, workflow, status } = details.run
+    const above = parent?.isAttached === true ? (yield* storage.run(parent.runId)).run : undefined
+    const isOver = status === "finished" || status === "cancelled"
+    const ended = isOver ? ofState(yield* storage.load(runId)) : undefined
+    const source = yield* sourceOf(storage, runId)
     if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
     const isCancelled = ended?.status === "cancelled"
     // A run that was cancelled stays so, and what came of it is said.
@@ -192,7 +195,7 @@ const resumed = (
     if (details.run.parent !== null && definitionFor(loaded, workflow) === undefined) {
       // Only a render of the one that started it has its code.
       if (above !== undefined && above.finishedAt === null) {
-        return yield* resumed(given, { ...intent, runId: above.runId }, here, root, file)
+        return yield* resumed(given, { ...intent, runId: above.runId, isWhole: true }, here, root, database)
       }
       const problem = `Run "${runId}" is one of workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: ${resumeLine(undefined, runId, anyFile)}`
       return yield* new InvalidWorkflowFile({ path: loaded.path, reason: "no-export", problem })
@@ -202,7 +205,7 @@ const resumed = (
     const screen = yield* Screen
     if (details.cancel !== null && !Owners.isAlive(details.run, yield* Clock.currentTimeMillis))
       yield* screen.say(`Run ${runId} is to be cancelled. This carries it out, and takes nothing back.`)
-    return yield* work({ given, file, runId, loaded, input: undefined, existing: details })
+    return yield* work({ given, file, storage, runId, loaded, input: undefined, existing: details })
   })
 
 /** There is no cancellation to take back, or none yet. */
@@ -229,18 +232,12 @@ const moved = ({ path, reason }: InvalidWorkflowFile, runId: string) => {
 interface Work {
   readonly given: Given
   readonly file: string
+  readonly storage: StorageShape
   readonly runId: string
   readonly loaded: WorkflowModule
   readonly input: unknown
   /** The run, where it is one to be taken up. */
   readonly existing: RunDetails | undefined
-}
-
-/** A run at work. */
-interface Session {
-  readonly result: Effect.Effect<RunResult<unknown>, Tagged>
-  /** The same, or that nothing can go on before something comes from outside, or the run is paused. */
-  readonly waiting: Effect.Effect<RunResult<unknown>, Tagged>
 }
 
 const sourceFor = (file: string, loaded: WorkflowModule): string => {
@@ -250,36 +247,30 @@ const sourceFor = (file: string, loaded: WorkflowModule): string => {
   return path.startsWith("..") ? target : path
 }
 
-const start = ({ given, file, runId, loaded, input, existing }: Work) =>
-  Effect.gen(function* () {
-    const { workflow } = loaded
-    const onIncompatible = given.onIncompatible ?? "fail"
-    if (existing === undefined) {
-      const options = { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) }
-      const handle = yield* workflow.start(input, options)
-      const session: Session = { result: handle.result, waiting: handle.waiting }
-      return session
-    }
-    const engine = yield* Engine
-    // Its owner may have ended it as cancelled just now.
-    const revive = given.uncancel ? Status.ReopenableStatus.literals : (["failed"] as const)
-    const request = { runId, create: undefined, revive, onIncompatible }
-    const started = yield* engine.start(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, request)
-    const session: Session = { result: started.settled, waiting: Effect.raceFirst(started.settled, started.resting) }
-    return session
-  })
+/** Starts a run, or goes on with one. */
+const start = ({ given, file, runId, loaded, input, existing }: Work): Effect.Effect<RunHandle<unknown>, Tagged, Runtime> => {
+  const { workflow } = loaded
+  const onIncompatible = given.onIncompatible ?? "fail"
+  if (existing === undefined)
+    return workflow.start(input, { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) })
+  // Its owner may have ended it as cancelled just now.
+  const onCancelled = given.uncancel ? "resume" : "answer"
+  const options = { onIncompatible, onFailed: "resume", onCancelled } as const
+  return attach(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, runId, options)
+}
 
 const work = (task: Work) =>
   Effect.gen(function* () {
-    const { given, file, runId, existing } = task
+    const { given, storage, runId, existing } = task
     const screen = yield* Screen
     const began = yield* Clock.currentTimeMillis
     const resume = resumeLine(given.db, runId)
     screen.remember({ runId, next: [resume] })
+    const found = Effect.map(storage.inspect(runId), (details): RunDetails | undefined => details)
+    const before = existing ?? (yield* Effect.catchTag(found, "RunNotFound", () => Effect.succeed(undefined)))
     const run = (shownFor: Scope.Scope) =>
       Effect.scoped(
         Effect.gen(function* () {
-          const storage = yield* open(file, existing === undefined ? "create" : "write", "30 seconds")
           const runtime = yield* Layer.build(
             Layer.merge(
               onStorage(
@@ -291,11 +282,11 @@ const work = (task: Work) =>
           )
           return yield* Effect.provide(
             Effect.gen(function* () {
-              const { result, waiting } = yield* start(task)
-              const shown = yield* Scope.extend(show(task, began), shownFor)
-              const settled = yield* given.wait ? result : waiting
+              const handle = yield* start(task)
+              const shown = yield* Scope.extend(show({ storage, handle, before }, began), shownFor)
+              const result = yield* given.wait ? handle.result : handle.waiting
               yield* shown
-              return settled
+              return result
             }),
             runtime,
           )
@@ -303,11 +294,9 @@ const work = (task: Work) =>
       )
     // It is shown until it has been let go of.
     const session = Effect.scoped(Effect.flatMap(Effect.scope, run))
-    const settled = yield* Effect.onInterrupt(session, () =>
+    const result = yield* Effect.onInterrupt(session, () =>
       screen.say(`Stopped. Nothing that is done is lost; take it up again: ${resume}`),
     )
     // The run has been let go of, so what the store says of it holds.
-    return yield* Effect.scoped(
-      Effect.flatMap(open(file, "read"), (storage) => conclude(storage, { db: given.db, runId }, settled, began, resume)),
-    )
+    return yield* conclude(storage, { db: given.db, runId }, result, began, resume)
   })

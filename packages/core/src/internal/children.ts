@@ -13,6 +13,7 @@ import { isTransient } from "../Errors.ts"
 import { generateRunId } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type { DriveOptions, DriverError, StartedChild } from "../RunDriver.ts"
+import * as RunRequest from "../RunRequest.ts"
 import * as RunResult from "../RunResult.ts"
 import type { Parent } from "../RunState.ts"
 import * as Status from "../Status.ts"
@@ -29,15 +30,7 @@ interface Host {
   readonly scope: Scope.Scope
   readonly callers: Pick<Callers, "adopt">
   /** Finds a run at work here, or begins to work on it. */
-  readonly enter: (
-    definition: Definition<unknown>,
-    request: {
-      readonly runId: string
-      readonly create: undefined
-      readonly revive: ReadonlyArray<Status.ReopenableStatus>
-      readonly onIncompatible: "fail"
-    },
-  ) => Effect.Effect<Active, DriverError, unknown>
+  readonly enter: (definition: Definition<unknown>, request: RunRequest.RunRequest) => Effect.Effect<Active, DriverError, unknown>
 }
 
 /** Makes what starts the child runs of a run. */
@@ -58,8 +51,8 @@ export const make = ({
         if (parent.children.has(runId)) return
         // The plan knows it as an object; whoever made the plan made it of a definition.
         const definition = child.definition as Definition<unknown>
-        const revive = (yield* isAwaitedAgain(parent, runId, place)) ? Status.ReopenableStatus.literals : []
-        const entered = yield* Effect.exit(enter(definition, { runId, create: undefined, revive, onIncompatible: "fail" }))
+        const isAgain = yield* isAwaitedAgain(parent, runId, place)
+        const entered = yield* Effect.exit(enter(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId)))
         if (!place.isAttached) return
         if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
         const active = entered.value

@@ -43,6 +43,7 @@ export interface Queries {
   readonly runs: (filter: RunFilter, now: number) => ReadonlyArray<RunSummary>
   readonly waits: (filter: WaitFilter) => ReadonlyArray<WaitSummary>
   readonly plan: (runId: string, frame: number | undefined) => Either.Either<string, RunNotFound>
+  readonly find: (prefix: string, limit: number) => ReadonlyArray<string>
   readonly run: (runId: string, now: number) => Either.Either<RunStanding, RunNotFound>
   readonly wait: (name: WaitName) => WaitSummary | undefined
   readonly inspect: (runId: string, now: number) => Either.Either<RunDetails, RunNotFound>
@@ -263,6 +264,11 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const selectPlan = prepare<[hash: string]>(
     `SELECT plan_hash FROM smithers_frames WHERE run_id = ? AND frame <= ? AND plan_hash IS NOT NULL ORDER BY frame DESC LIMIT 1`,
   )
+  // The last character there is ends all that begin alike.
+  const selectIds = prepare<[runId: string]>(
+    "SELECT run_id FROM smithers_runs WHERE run_id >= ?1 AND run_id < ?1 || char(1114111) ORDER BY run_id LIMIT ?2",
+  )
+  const selectLastSeq = prepare<[seq: number]>("SELECT seq FROM smithers_events WHERE run_id = ? ORDER BY seq DESC LIMIT 1")
   const selectExists = prepare("SELECT 1 FROM smithers_runs WHERE run_id = ?")
   const selectEvents = prepare<Events.Row>(
     `SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
@@ -319,6 +325,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     const [, , , , heard, told] = row.slice(summarySize) as [...DetailsRow]
     return {
       run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
+      seq: selectLastSeq.values(row[0])[0]?.[0] ?? 0,
       isTold: commands.length > 0,
       cancel: row[7] === null ? cancelOf(heard, told) : null,
     }
@@ -368,6 +375,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const found = selectPlan.values(runId, frame)[0]
       return Either.right(found === undefined ? "" : plans.read(found[0]))
     },
+    find: (prefix, limit) => selectIds.values(prefix, limit).map(([runId]) => runId),
     run: (runId, now) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))

@@ -133,6 +133,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", ({ queries }) => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", ({ queries }) => Either.right(queries.waits(filter))),
       plan: (runId, frame) => read("plan", ({ queries }) => queries.plan(runId, frame)),
+      find: (prefix, limit) => read("find", ({ queries }) => Either.right(queries.find(prefix, limit))),
       run: (runId) => Effect.flatMap(Millis.now, (now) => read("run", ({ queries }) => queries.run(runId, now))),
       wait: (name) => read("wait", ({ queries }) => Either.right(queries.wait(name))),
       inspect: (runId) => Effect.flatMap(Millis.now, (now) => read("inspect", ({ queries }) => queries.inspect(runId, now))),

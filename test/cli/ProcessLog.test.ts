@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { basename } from "node:path"
-import * as RunLog from "@smithers/cli/RunLog"
+import * as ProcessLog from "@smithers/cli/ProcessLog"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Folder, folder } from "./Fixture.ts"
 
@@ -84,7 +84,7 @@ describe("the log of a run", () => {
       `${"x".repeat(199)}y`,
       `${"x".repeat(160)}:`,
     ]
-    const names = ids.map((runId) => basename(RunLog.pathOf("/folder/smithers.db", runId)))
+    const names = ids.map((runId) => basename(ProcessLog.pathOf("/folder/smithers.db", runId)))
     expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(ids.length)
     expect(Math.max(...names.map((name) => name.length))).toBeLessThan(200)
     expect(names[1]).toBe("a_b.log")

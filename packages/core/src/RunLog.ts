@@ -1,0 +1,88 @@
+/**
+ * The log of a run as a stream: its events in order, as they are committed by whoever commits them.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { RunNotFound, StoreError } from "./Errors.ts"
+import type { InboxShape } from "./Inbox.ts"
+import type { LoggedEvent, RunReaderShape } from "./RunReader.ts"
+import * as Status from "./Status.ts"
+
+/** Events that are read at once. */
+const pageSize = 500
+
+/** The events that there are, from the one after `afterSeq` on. */
+export const read = (
+  storage: Pick<RunReaderShape, "events">,
+  runId: string,
+  { afterSeq = 0 }: { readonly afterSeq?: number } = {},
+): Stream.Stream<LoggedEvent, StoreError | RunNotFound> =>
+  Stream.unfoldChunkEffect(afterSeq, (seen) =>
+    Effect.map(storage.events(runId, { afterSeq: seen, limit: pageSize }), (events) =>
+      Option.map(Option.fromNullable(events.at(-1)), (last) => [Chunk.unsafeFromArray([...events]), last.seq] as const),
+    ),
+  )
+
+/** How a log is followed. */
+export interface FollowOptions<E> {
+  /** The number of the last event that is known. Default: 0. */
+  readonly afterSeq?: number
+  /** Ends the stream once it completes and all that was committed by then is given; fails it where it fails. Default: never. */
+  readonly until?: Effect.Effect<unknown, E>
+  /** Completes with the number of frames committed in this process once it is above the given one, where that is known. */
+  readonly commits?: (after: number) => Effect.Effect<number>
+}
+
+/** What a follower waits for. */
+interface News<E> {
+  readonly here?: number
+  readonly anywhere?: number
+  readonly exit?: Exit.Exit<unknown, E>
+}
+
+/** The events of a run, also those to come. The run need not be there yet. */
+export const follow = <E = never>(
+  storage: Pick<RunReaderShape, "events"> & Pick<InboxShape, "changes">,
+  runId: string,
+  { afterSeq = 0, until = Effect.never, commits = () => Effect.never }: FollowOptions<E> = {},
+): Stream.Stream<LoggedEvent, E | StoreError> => {
+  const ended = Effect.map(Effect.exit(until), (exit): News<E> => ({ exit }))
+  return Stream.unfoldChunkEffect(afterSeq, (seen) =>
+    Effect.gen(function* () {
+      let [here, anywhere] = [-1, -1]
+      let end: Exit.Exit<unknown, E> | undefined
+      for (;;) {
+        const found = yield* storage
+          .events(runId, { afterSeq: seen, limit: pageSize })
+          .pipe(Effect.catchTag("RunNotFound", () => Effect.succeed([])))
+        const last = found.at(-1)
+        if (last !== undefined) return Option.some([Chunk.unsafeFromArray([...found]), last.seq] as const)
+        if (end !== undefined) return Exit.isSuccess(end) ? Option.none() : yield* Effect.as(end, Option.none())
+        const news = Effect.raceFirst(
+          Effect.map(commits(here), (here): News<E> => ({ here })),
+          Effect.map(storage.changes(anywhere), (anywhere): News<E> => ({ anywhere })),
+        )
+        const heard = yield* Effect.raceFirst(ended, news)
+        here = heard.here ?? here
+        anywhere = heard.anywhere ?? anywhere
+        end = heard.exit
+      }
+    }),
+  )
+}
+
+/** Completes once a run has ended and nobody continues it. */
+export const ended = (
+  storage: Pick<RunReaderShape, "run"> & Pick<InboxShape, "changes">,
+  runId: string,
+): Effect.Effect<void, StoreError | RunNotFound> =>
+  Effect.gen(function* () {
+    for (let version = -1; ; ) {
+      const { run } = yield* storage.run(runId)
+      if (Status.isEnded(run.status)) return
+      version = yield* storage.changes(version)
+    }
+  })

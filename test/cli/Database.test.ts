@@ -297,3 +297,29 @@ describe("a database that is deleted or replaced under a run", () => {
     expect([code, JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "")]).toMatchObject([1, gone])
   })
 })
+
+describe("the database of `up`", () => {
+  it("is opened once, by a new run as by one that is resumed", async () => {
+    const counted = place.file("connections")
+    const preload = `--preload=${join(import.meta.dirname, "fixtures", "connections.ts")}`
+    writeFileSync(
+      place.file("asks.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "asks", input: Schema.Struct({}) }).build(($) =>
+  $.signal("go", { name: "go", payload: Schema.Number }))
+`,
+    )
+    const up = async (...words: ReadonlyArray<string>) => {
+      writeFileSync(counted, "")
+      const { result } = place.start(["up", ...words], { env: { BUN_OPTIONS: preload, CONNECTIONS: counted } })
+      const { code } = await result
+      return [code, readFileSync(counted, "utf8")]
+    }
+    expect(await up("asks.ts", "--run-id", "asks-1")).toEqual([3, "1\n"])
+    expect(await up("--resume", "asks-1")).toEqual([3, "1\n"])
+    expect((await place.run("signal", "asks-1", "go", "--data", "1")).code).toBe(0)
+    expect(await up("--resume", "asks-1")).toEqual([0, "1\n"])
+    expect(await up("--resume", "asks-1")).toEqual([0, "1\n"])
+  })
+})

@@ -216,7 +216,7 @@ it("a workflow is not built with a version, a label or a meta that could not be 
   expect(
     refusal(() => Smithers.createWorkflow({ name: "w", input: Schema.Struct({}), version: 2 as never }).build(($) => $.sequence())),
   ).toContain('"version" must be a string')
-  expect(refusal(step({ label: 2 }))).toContain('"label" must be a string')
+  expect(refusal(step({ label: 2 }))).toContain('"label" must be text')
   expect(refusal(step({ meta: { since: new Date(0) } }))).toContain('"meta" must be JSON: since a Date is not a JSON value')
   expect(refusal(step({ meta: { n: 1n } }))).toContain('"meta" must be JSON: n a bigint is not a JSON value')
 })

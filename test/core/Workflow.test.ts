@@ -18,8 +18,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 import * as z from "zod"
 import { passing, quiet, seconds } from "./Time.ts"
 
@@ -483,6 +485,98 @@ describe("start", () => {
       const last = yield* Stream.runLast(handle.events)
       expect(last).toMatchObject({ value: { event: { _tag: "RunCancelled", reason: "enough" } } })
       expect(ran).toEqual(["first", "second", "second aborted"])
+    }).pipe(onMemory),
+  )
+})
+
+describe("attach", () => {
+  it.effect("joins a run that is at work here, and gives its result, its waits and its events", () =>
+    Effect.gen(function* () {
+      const { W, ran, open, reached } = yield* gated
+      const started = yield* W.start(input, { runId: "r" })
+      yield* reached
+      const attached = yield* W.attach("r")
+      const result = yield* Effect.fork(attached.result)
+      const later = yield* Effect.fork(Stream.runCollect(attached.eventsAfter(3)))
+      yield* open
+      expect(yield* Fiber.join(result)).toEqual(yield* started.result)
+      const events = Chunk.toReadonlyArray(yield* Fiber.join(later))
+      expect(events.map(({ seq }) => seq)).toEqual([4, 5, 6, 7, 8])
+      expect(ran).toEqual(["first", "second", "third"])
+    }).pipe(onMemory),
+  )
+
+  it.effect("answers with the result of a run that has ended, and continues it only where that is asked for", () =>
+    Effect.gen(function* () {
+      const { W, repair, ran } = broken()
+      yield* passing("5 seconds", W.run(input, { runId: "r" }))
+      const before = ran.length
+      expect(yield* (yield* W.attach("r")).result).toMatchObject({ status: "failed", error: { _tag: "StepFailed" } })
+      expect(yield* (yield* W.attach("r", { onCancelled: "resume" })).result).toMatchObject({ status: "failed" })
+      expect(ran.length).toBe(before)
+      repair()
+      expect(yield* (yield* W.attach("r", { onFailed: "resume" })).result).toMatchObject({ status: "finished" })
+      const wrong = W.attach("r", { onFailed: "again" as "resume" })
+      expect(yield* Effect.flip(wrong)).toMatchObject({ _tag: "InvalidSetting", setting: "onFailed" })
+    }).pipe(onMemory),
+  )
+
+  it.effect("takes a cancellation back only where that is asked for, and sends signals", () =>
+    Effect.gen(function* () {
+      const W = declare().build(($) => $.signal("in", { name: "paid", payload: Schema.Number }))
+      yield* W.run(input, { runId: "r" })
+      yield* W.cancel("r", "no need")
+      const cancelled = { status: "cancelled", runId: "r", reason: "no need" }
+      expect(yield* (yield* W.attach("r", { onFailed: "resume" })).result).toEqual(cancelled)
+      const handle = yield* W.attach("r", { onCancelled: "resume" })
+      expect(yield* handle.waiting).toMatchObject({ status: "waiting-event", waits: [{ nodeId: "in" }] })
+      yield* handle.signal("paid", { payload: 3 })
+      expect(yield* handle.await).toBe(3)
+    }).pipe(onMemory),
+  )
+})
+
+describe("poll", () => {
+  it.effect("looks at a run as it stands, and runs nothing of it", () =>
+    Effect.gen(function* () {
+      const ran: Array<string> = []
+      const inner = declare().build(($) => $.timer("nap", { duration: "1 hour" }))
+      const W = declare("outer").build(($) =>
+        $.sequence(
+          $.subflow("sub", { workflow: inner, input: () => input }),
+          $.step("after", {
+            output: Schema.Date,
+            run: () => {
+              ran.push("after")
+              return new Date(7)
+            },
+          }),
+        ),
+      )
+      expect(yield* Effect.flip(W.poll("r"))).toMatchObject({ _tag: "RunNotFound" })
+      const waiting = yield* W.run(input, { runId: "r" })
+      expect(yield* W.poll("r")).toEqual(Option.some(waiting))
+      expect(waiting.status).toBe("waiting-timer")
+      expect(yield* Effect.flip(inner.poll("r"))).toMatchObject({ _tag: "WorkflowMismatch" })
+      yield* TestClock.adjust("2 hours")
+      // Nobody has heard of the time.
+      expect(yield* W.poll("r")).toEqual(Option.some(waiting))
+      expect(ran).toEqual([])
+      const finished = yield* W.run(input, { runId: "r" })
+      expect(finished).toMatchObject({ status: "finished", output: new Date(7) })
+      expect(yield* W.poll("r")).toEqual(Option.some(finished))
+      expect(ran).toEqual(["after"])
+    }).pipe(onMemory),
+  )
+
+  it.effect("knows no result while a run is at work, and says that one is paused, or how it ended otherwise", () =>
+    Effect.gen(function* () {
+      const { W, reached } = yield* gated
+      const handle = yield* W.start(input, { runId: "r" })
+      yield* reached
+      expect(yield* W.poll("r")).toEqual(Option.none())
+      yield* handle.cancel("enough")
+      expect(yield* W.poll("r")).toEqual(Option.some({ status: "cancelled", runId: "r", reason: "enough" }))
     }).pipe(onMemory),
   )
 })

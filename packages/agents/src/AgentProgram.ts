@@ -13,6 +13,7 @@ import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/co
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
 import { AgentFailed, InvalidOutput, NonRetryable } from "@smithers/core/Errors"
 import * as Raised from "@smithers/core/Raised"
+import { defined } from "@smithers/core/Struct"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -107,7 +108,7 @@ const ask = (
     try {
       const promised: unknown = isSdkAgent(agent)
         ? agent.generate(conversation === undefined ? { prompt, ...others } : { messages: conversation, ...others })
-        : agent.generate({ prompt, ...(conversation === undefined ? {} : { messages: conversation }), ...others })
+        : agent.generate({ prompt, ...defined({ messages: conversation }), ...others })
       if (!isThenable(promised)) {
         const message = `its "generate" returned ${Raised.show(promised)} and not a promise of a reply`
         return resume(Effect.fail(new NonRetryable({ message })))
@@ -155,11 +156,7 @@ const understand = (reply: unknown): Effect.Effect<Understood, NonRetryable> => 
     count(Raised.get(usage, name)),
   )
   const counts = {
-    ...(model === undefined ? {} : { model }),
-    ...(finishReason === undefined ? {} : { finishReason }),
-    ...(inputTokens === undefined ? {} : { inputTokens }),
-    ...(outputTokens === undefined ? {} : { outputTokens }),
-    ...(totalTokens === undefined ? {} : { totalTokens }),
+    ...defined({ model, finishReason, inputTokens, outputTokens, totalTokens }),
   }
   return Effect.succeed({ text, output: Raised.get(reply, "output"), finishReason, counts })
 }
@@ -237,7 +234,7 @@ const raise = (nodeId: string, failures: ReadonlyArray<Failure>): InvalidOutput 
     retryable,
     isOwnCode: chief.trouble.isOwnCode,
     cause,
-    ...(status === undefined ? {} : { status }),
+    ...defined({ status }),
     ...(waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) }),
   })
 }

@@ -7,6 +7,7 @@ import type { Agent, AgentReply, AgentRequest, AgentUsage, CallContext } from "@
 import type { JsonSchema } from "@smithers/core/Codec"
 import { NonRetryable } from "@smithers/core/Errors"
 import * as Raised from "@smithers/core/Raised"
+import { defined } from "@smithers/core/Struct"
 import type { LanguageModel, ToolLoopAgentSettings, ToolSet } from "ai"
 import * as Sdk from "./internal/sdk.ts"
 
@@ -109,8 +110,7 @@ export const createAgent = <Input = AnyInput>(
         maxRetries: 0,
         runtimeContext: stepContext,
         toolsContext: forEachTool(others.tools, stepContext, toolsContext),
-        ...(said === undefined ? {} : { instructions: said }),
-        ...(stop === undefined ? {} : { stopWhen: stop }),
+        ...defined({ instructions: said, stopWhen: stop }),
         ...(schema === undefined ? {} : { output: ai.Output.object({ schema: ai.jsonSchema(schema) }) }),
       }
       // The SDK's types tie each context to the type of its tool, which is not known here.
@@ -120,7 +120,7 @@ export const createAgent = <Input = AnyInput>(
       try {
         return await agent.generate({
           ...(request.messages === undefined ? { prompt: request.prompt } : { messages: request.messages }),
-          ...(request.abortSignal === undefined ? {} : { abortSignal: request.abortSignal }),
+          ...defined({ abortSignal: request.abortSignal }),
           onStepEnd: () => {
             steps++
           },

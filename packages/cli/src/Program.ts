@@ -7,6 +7,7 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Terminal from "@effect/platform/Terminal"
+import { defined } from "@smithers/core/Struct"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -101,8 +102,7 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
     const failed = new OutputFailed({
       stream,
       problem,
-      ...(error.code === undefined ? {} : { code: error.code }),
-      ...(runId === undefined ? {} : { runId }),
+      ...defined({ code: error.code, runId }),
     })
     Results.last(2, isJson ? `${json(toReply(failed))}\n` : `${neutralise(failed.message)}\n`)
     return Codes.failed

@@ -10,6 +10,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, extname, join, resolve } from "node:path"
 import type { Definition } from "@smithers/core/Definition"
 import type { Plan } from "@smithers/core/Plan"
+import { defined } from "@smithers/core/Struct"
 import * as Supervisor from "@smithers/core/Supervisor"
 import type { Runs } from "@smithers/core/Workflow"
 import { realPath } from "@smithers/sqlite/Location"
@@ -200,7 +201,7 @@ const explain = (path: string, thrown: unknown): InvalidWorkflowFile => {
   if (unresolved !== undefined) {
     const { because, missing } = explainImport(unresolved, path)
     const problem = `${path} cannot be loaded: ${because}. Nothing was started.`
-    return new InvalidWorkflowFile({ path, reason: "import", problem, ...(missing === undefined ? {} : { missing }) })
+    return new InvalidWorkflowFile({ path, reason: "import", problem, ...defined({ missing }) })
   }
   const shown =
     thrown instanceof Error

@@ -28,6 +28,7 @@ import type { NewRun } from "./RunOwnership.ts"
 import { askedOf, RunReader, type WaitSummary } from "./RunReader.ts"
 import { undoneBy } from "./RunState.ts"
 import * as Status from "./Status.ts"
+import { defined } from "./Struct.ts"
 
 /** Who decides, and of what. */
 export interface DecisionOptions {
@@ -116,7 +117,7 @@ export const answer = Effect.fn("Commands.answer")(function* (
   const schema = schemaOf(found)
   const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.right)
   if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
-  const by = options.by === undefined ? {} : { by: options.by }
+  const by = defined({ by: options.by })
   // One command per question, and after each answer that the run has refused one more.
   const id = compositeKey("answer", nodeId, iteration, found.asked, found.refusals)
   return yield* decided(found, id, { _tag: "Answer", nodeId, iteration, value: copied.right, ...shownBy(found), ...by })
@@ -176,7 +177,7 @@ type Signal = Extract<Instruction, { readonly _tag: "Signal" }>
 const checkSignal = ({ runId, command }: Command<Signal>, kept: Instruction): Effect.Effect<void, SignalIdTaken> => {
   if (kept._tag !== "Signal" || canonical(kept) === canonical(command)) return Effect.void
   const { id = "", name, correlation } = kept
-  return new SignalIdTaken({ runId, id, signal: name, ...(correlation === undefined ? {} : { correlation }) })
+  return new SignalIdTaken({ runId, id, signal: name, ...defined({ correlation }) })
 }
 
 const signalOf = Effect.fnUntraced(function* (runId: string, name: string, { payload, correlation, id: givenId }: SignalOptions) {
@@ -206,7 +207,7 @@ export const cancel = Effect.fn("Commands.cancel")(function* (
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { reason })
   yield* Effect.catchIf(
-    deliver(runId, { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) }),
+    deliver(runId, { _tag: "Cancel", ...defined({ reason }) }),
     (error) => error._tag === "RunEnded" && error.status === "cancelled",
     () => Effect.void,
   )
@@ -221,7 +222,7 @@ export const pause = Effect.fn("Commands.pause")(function* (
   { by }: { readonly by?: string } = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { by })
-  yield* deliver(runId, { _tag: "Pause", ...(by === undefined ? {} : { by }) })
+  yield* deliver(runId, { _tag: "Pause", ...defined({ by }) })
 })
 
 /**
@@ -234,7 +235,7 @@ export const unpause = Effect.fn("Commands.unpause")(function* (
   { by }: { readonly by?: string } = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { by })
-  yield* deliver(runId, { _tag: "Unpause", ...(by === undefined ? {} : { by }) })
+  yield* deliver(runId, { _tag: "Unpause", ...defined({ by }) })
 })
 
 /**
@@ -270,7 +271,7 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
       runId,
       nodeId,
       known,
-      ...(options.iteration === undefined ? {} : { iteration: options.iteration }),
+      ...defined({ iteration: options.iteration }),
     })
   }
   if (iteration !== last) {
@@ -292,12 +293,12 @@ const decide = Effect.fnUntraced(function* (
   const { nodeId, iteration } = found
   const { approvers } = (found.request ?? {}) as { readonly approvers?: ReadonlyArray<string> }
   if (approvers !== undefined && found.status === "open" && !(by !== undefined && approvers.includes(by))) {
-    const who = by === undefined ? {} : { by }
+    const who = defined({ by })
     return yield* new NotAnApprover({ runId, nodeId, iteration, approvers, ...who })
   }
   if (found.approved !== null && found.status !== "withdrawn") return yield* alreadyDecided(found)
   yield* checkTime(found)
-  const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
+  const said = defined({ note, by })
   const id = compositeKey("decide", nodeId, iteration, found.asked)
   return yield* decided(found, id, { _tag: "Decide", nodeId, iteration, approved, ...shownBy(found), ...said })
 })
@@ -310,7 +311,7 @@ const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, sai
   const kept = yield* inbox.deliverResponse({ id, runId, at, command: said })
   if (kept !== said) return yield* alreadyDecided((yield* sameWait(found)) ?? found, kept)
   yield* checkHeard(found)
-  const who = { ...(said.by === undefined ? {} : { by: said.by }) }
+  const who = defined({ by: said.by })
   const note = said._tag === "Decide" && said.note !== undefined ? { note: said.note } : {}
   return { runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies Decided
 })
@@ -327,10 +328,9 @@ const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept
     runId,
     nodeId,
     iteration,
-    ...(approved === undefined ? {} : { approved }),
-    ...(by === undefined ? {} : { by }),
+    ...defined({ approved, by }),
     ...(wait.decidedAt === null ? {} : { at: wait.decidedAt }),
-    ...(note === undefined ? {} : { note }),
+    ...defined({ note }),
   })
 }
 
@@ -428,5 +428,5 @@ const openWait = Effect.fnUntraced(function* (
   const { run } = yield* reader.run(runId)
   if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
   const open = yield* openIn(runId)
-  return yield* new NotWaiting({ runId, nodeId: kept, open, ...(iteration === undefined ? {} : { iteration }) })
+  return yield* new NotWaiting({ runId, nodeId: kept, open, ...defined({ iteration }) })
 })

@@ -14,6 +14,7 @@ import { RunOwnership } from "./RunOwnership.ts"
 import * as RunState from "./RunState.ts"
 import { RunStore } from "./RunStore.ts"
 import * as Status from "./Status.ts"
+import { defined } from "./Struct.ts"
 
 /** How long the claim of a run holds that is only ended: far longer than a frame takes. */
 const leaseMs = Millis.make(30_000)
@@ -84,7 +85,7 @@ const commit = (state: RunState.RunState, epoch: number, ending: Ending) =>
 
 const cancellation = (state: RunState.RunState, reason: string | undefined): ReadonlyArray<RunEvent> | undefined => {
   const why = state.cancel?.reason ?? reason
-  const said = why === undefined ? {} : { reason: why }
+  const said = defined({ reason: why })
   const cut: Array<RunEvent> = []
   for (const record of RunState.records(state)) {
     const isOpen = record.kind === "boundary" && (record.status === "running" || record.status === "halted")

@@ -4,6 +4,7 @@
  * a database and a screen can bear.
  */
 import * as Schema from "effect/Schema"
+import { defined } from "./Struct.ts"
 
 /** An error as it is kept: what it says, and the errors that it came from. */
 export interface ErrorCause {
@@ -193,8 +194,7 @@ export const asCause = (
   name,
   message,
   ...(stack === undefined || !options.stacks ? {} : { stack }),
-  ...(code === undefined ? {} : { code }),
-  ...(status === undefined ? {} : { status }),
+  ...defined({ code, status }),
   ...(cause === undefined || depth === mostDeep ? {} : { cause: asCause(cause, options, depth + 1) }),
   ...(errors === undefined || depth === mostDeep ? {} : { errors: errors.map((one) => asCause(one, options, depth + 1)) }),
 })

@@ -13,6 +13,7 @@ import { toJson } from "./internal/json.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import { defined } from "./Struct.ts"
 
 /** Options as they were given. */
 export interface Options {
@@ -85,7 +86,7 @@ export const step = (
       cache: cacheOf(options.cache, cacheKey, words),
       run,
       compensate: options.compensate === undefined ? undefined : fn(options.compensate, "compensate"),
-      ...(gate === undefined ? {} : { gate }),
+      ...defined({ gate }),
     }
   })
 
@@ -394,6 +395,6 @@ const childOf = (workflow: unknown): Plan.Child => {
     version: definition.version,
     input: definition.input,
     definition,
-    ...(plan === undefined ? {} : { plan }),
+    ...defined({ plan }),
   }
 }

@@ -7,6 +7,7 @@ import { nameOf } from "./Agent.ts"
 import type { NodeId } from "./Ids.ts"
 import type * as Plan from "./Plan.ts"
 import type { RetryOptions, RetryPolicy } from "./RetryPolicy.ts"
+import { defined } from "./Struct.ts"
 
 /** A limit as JSON, which has no `Infinity`. */
 type Count = number | "Infinity"
@@ -143,7 +144,7 @@ const nodeOf = (line: string): Node => {
   if (typeof depth !== "number" || typeof _tag !== "string" || !kinds.has(_tag) || typeof written !== "object" || written === null)
     throw new SyntaxError(`not a line of a plan: ${line}`)
   const { id, ...details } = written as { readonly id?: NodeId }
-  return { _tag, depth, ...(id === undefined ? {} : { id }), details } as Node
+  return { _tag, depth, ...defined({ id }), details } as Node
 }
 
 /** How many steps and waits there are. Nodes that undo steps are not counted. */

@@ -2,12 +2,12 @@
  * What can be told of anything that code has raised. JavaScript lets code throw what it likes, and the run must not fail because of
  * how a step failed: an error without a prototype, with a `message` that is no text or throws itself, or of 20 MB, is described as well.
  */
-
 import * as Cause from "effect/Cause"
 import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
 import { cut, type ErrorCause, longestMessage } from "./ErrorInfo.ts"
 import { toJson } from "./internal/json.ts"
+import { defined } from "./Struct.ts"
 
 /** Characters that are kept of each part of an error, and of an error with all its causes: some KB, however large it is. */
 const longest = { name: 200, message: longestMessage, stack: 4096, whole: 32_768 } as const
@@ -29,7 +29,7 @@ export const describe = (thrown: unknown, beside: ReadonlyArray<unknown> = []): 
   try {
     const { errors = [], cause, ...own } = read(unwrap(thrown).error, reading)
     const all = [...errors, ...inside(beside, reading)]
-    return { ...own, ...(cause === undefined ? {} : { cause }), ...(all.length === 0 ? {} : { errors: all }) }
+    return { ...own, ...defined({ cause }), ...(all.length === 0 ? {} : { errors: all }) }
   } catch {
     return { name: "Error", message: unreadable }
   }
@@ -93,10 +93,7 @@ const read = (thrown: unknown, reading: Reading): ErrorCause => {
   return {
     name,
     message,
-    ...(stack === undefined ? {} : { stack }),
-    ...(code === undefined ? {} : { code }),
-    ...(status === undefined ? {} : { status }),
-    ...(cause === undefined ? {} : { cause }),
+    ...defined({ stack, code, status, cause }),
     ...(errors.length === 0 ? {} : { errors }),
   }
 }

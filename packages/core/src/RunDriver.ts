@@ -30,7 +30,6 @@ import type { Command, Instruction } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
-import { defined } from "./internal/defined.ts"
 import * as FrameBuilder from "./internal/frameBuilder.ts"
 import * as Intake from "./internal/intake.ts"
 import * as Intervals from "./internal/intervals.ts"
@@ -58,6 +57,7 @@ import * as Scheduler from "./Scheduler.ts"
 import type * as Status from "./Status.ts"
 import type * as StepProgram from "./StepProgram.ts"
 import type { RunPorts } from "./Storage.ts"
+import { defined } from "./Struct.ts"
 
 /**
  * What stops the work on a run without ending the run, which can be resumed: the store (`StoreError`, `RunNotFound`), another process that has

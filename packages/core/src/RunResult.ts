@@ -13,6 +13,7 @@ import * as Raised from "./Raised.ts"
 import type { RestKind, StrayRead } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { WaitingStatus } from "./Status.ts"
+import { defined } from "./Struct.ts"
 
 interface Ended {
   readonly runId: string
@@ -108,7 +109,7 @@ export const failed = (state: RunState.RunState, error: RunFailure): Failed => (
 /** The result of a run that ends as cancelled in this state. */
 export const cancelled = (state: RunState.RunState): Cancelled => {
   const reason = state.cancel?.reason
-  return { status: "cancelled", ...endedBy(state), ...(reason === undefined ? {} : { reason }) }
+  return { status: "cancelled", ...endedBy(state), ...defined({ reason }) }
 }
 
 /** The result of a run that rests: paused, or with these waits. */
@@ -149,7 +150,7 @@ export const toEither = <A>(result: EndedResult<A>): Either.Either<A, RunFailure
       return Either.left(result.error)
     case "cancelled": {
       const { runId, reason, uncompensated } = result
-      const said = { ...(reason === undefined ? {} : { reason }), ...(uncompensated === undefined ? {} : { uncompensated }) }
+      const said = defined({ reason, uncompensated })
       return Either.left(new RunCancelled({ runId, ...said }))
     }
   }
@@ -164,7 +165,7 @@ export const toChildEnd = (result: EndedResult<Json | undefined>): ChildEnd => {
   const left = uncompensated === undefined ? {} : { uncompensated: uncompensated.map((one) => ({ runId, ...one })) }
   switch (status) {
     case "finished":
-      return { status, ...(result.output === undefined ? {} : { output: result.output }) }
+      return { status, ...defined({ output: result.output }) }
     case "failed":
       return { status, error: infoOf(result.error), ...left }
     case "cancelled":

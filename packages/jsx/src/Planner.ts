@@ -13,6 +13,7 @@ import type { FailureCause, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import type { OutputTable } from "@smithers/core/RunStore"
 import type { Values } from "@smithers/core/Scheduler"
+import { defined } from "@smithers/core/Struct"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Schema from "effect/Schema"
@@ -117,7 +118,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   const strayOf = ({ nodeId, table }: Reading.Read): StrayRead => {
     if (nodeId === undefined) return { output: table }
     const meant = nearestTo(nodeId, layout.tasks.keys())
-    return { nodeId, output: table, ...(meant === undefined ? {} : { meant }) }
+    return { nodeId, output: table, ...defined({ meant }) }
   }
   /** What functions read that are asked outside a run. */
   let asked: Array<Reading.Read> | undefined
@@ -612,7 +613,7 @@ const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFai
   const last = pending.at(-1)
   const hint = `. The output of "${last?.nodeId ?? last?.table}" was not there yet when this was drawn: where what is made of it cannot do without, read it with outputMaybe`
   const problem = last === undefined ? said(cause) : `${said(cause)}${hint}`
-  return new RenderFailed({ workflow, problem, cause, ...(where === undefined ? {} : { where }) })
+  return new RenderFailed({ workflow, problem, cause, ...defined({ where }) })
 }
 
 const said = (thrown: unknown): string =>

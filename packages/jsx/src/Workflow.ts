@@ -10,6 +10,7 @@ import * as NodeOptions from "@smithers/core/NodeOptions"
 import * as RunState from "@smithers/core/RunState"
 import type { OutputTable } from "@smithers/core/RunStore"
 import { valuesOf } from "@smithers/core/Scheduler"
+import { defined } from "@smithers/core/Struct"
 import * as CoreWorkflow from "@smithers/core/Workflow"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -247,7 +248,7 @@ const make = (
     planner: () => Planner.make(blueprint, name),
     codecOf: (_: string, table: string) => (table === untypedTable ? Codec.makeUnknown(Schema.Unknown) : codecIn(schemas, table)),
     tables: declared,
-    ...(outputCodec === undefined ? {} : { output: outputCodec }),
+    ...defined({ output: outputCodec }),
     maxConcurrency,
   }
 

@@ -7,6 +7,7 @@ import * as NodeOptions from "@smithers/core/NodeOptions"
 import type * as Plan from "@smithers/core/Plan"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
+import { defined } from "@smithers/core/Struct"
 import { type HostNode, isText } from "./HostNode.ts"
 import {
   type Analysis,
@@ -156,7 +157,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       _tag: "Sequence",
       children: inside(root),
       skipsAbsent: true,
-      ...(lowering.output === undefined ? {} : { gives: lowering.output }),
+      ...defined({ gives: lowering.output }),
     },
     layout: analysis.layout,
     tasks: analysis.tasks,
@@ -187,10 +188,10 @@ const bare = (node: HostNode): HostNode => {
   const { id, output, loop, boundary } = node.props
   if (isWait(node.type)) {
     const asked = { request: { title: "" }, prompt: "", name: "?", until: 0, workflow: unknownWorkflow }
-    return { ...node, props: { id, ...(output === undefined ? {} : { output }), ...asked } }
+    return { ...node, props: { id, ...defined({ output }), ...asked } }
   }
   if (node.type !== "Task") return { ...node, props: { of: { until: false }, loop, boundary } }
-  return { ...node, props: { id, children: "", ...(output === undefined ? {} : { output }) } }
+  return { ...node, props: { id, children: "", ...defined({ output }) } }
 }
 
 const rootOf = ({ nodes }: Rendered): HostNode => {

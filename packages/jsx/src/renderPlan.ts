@@ -11,6 +11,7 @@ import type { PendingRead, Plan } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { type Values, valuesOf } from "@smithers/core/Scheduler"
+import { defined } from "@smithers/core/Struct"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { PlacedTask } from "./internal/analysis.ts"
@@ -204,7 +205,7 @@ const writtenPlace = (name: string): { readonly nodeId: NodeId; readonly iterati
 
 const haltedBy = (place: ReturnType<typeof writtenPlace>, error: Partial<Caught>): RunEvent => {
   const { nodeId = place.nodeId, iteration = place.iteration, name = "Error", message = "", issues } = error
-  const said = { name, message, retryable: false, ...(issues === undefined ? {} : { issues }) }
+  const said = { name, message, retryable: false, ...defined({ issues }) }
   return { _tag: "BoundaryHalted", ...place, cause: { nodeId, iteration, reason: { _tag: "Error", error: said } }, isCaught: true }
 }
 

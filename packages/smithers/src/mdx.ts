@@ -7,7 +7,9 @@
  * preload = ["smithers-orchestrator/mdx"]
  * ```
  */
+
 import { fileURLToPath } from "node:url"
+import { defined } from "@smithers/core/Struct"
 import type { BunPlugin } from "bun"
 import { Effect, Either } from "effect"
 
@@ -62,7 +64,7 @@ const load = async (path: string, { declarations = false, jsxImportSource }: Mdx
     path: within(path),
     // By its file, since the prompt's own package need not depend on the package it is in.
     runtimeSource: fileURLToPath(import.meta.resolve("@smithers/jsx/PromptInput")),
-    ...(jsxImportSource === undefined ? {} : { jsxImportSource }),
+    ...defined({ jsxImportSource }),
   }
   if (declarations) {
     const target = Bun.file(path.replace(/\.(mdx?)$/, ".d.$1.ts"))

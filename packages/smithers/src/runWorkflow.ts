@@ -4,6 +4,7 @@
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunResult } from "@smithers/core/RunResult"
+import { defined } from "@smithers/core/Struct"
 import type { RunOptions, Runs } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -56,7 +57,7 @@ export const runWorkflow = async <I, A>(
 ): Promise<RunResult<A>> => {
   const { input, db, maxConcurrency, signal, runtime, ...given } = options
   const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
-  const layer = runtime ?? sqlite({ filename, ...(maxConcurrency === undefined ? {} : { maxConcurrency }) })
+  const layer = runtime ?? sqlite({ filename, ...defined({ maxConcurrency }) })
   const run = Effect.scoped(Effect.flatMap(open(layer), (services) => Effect.provide(workflow.run(input, given), services)))
   const exit = await Effect.runPromiseExit(run, signal === undefined ? {} : { signal })
   if (Exit.isFailure(exit)) throw Cause.squash(exit.cause)

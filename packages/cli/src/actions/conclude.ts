@@ -5,6 +5,7 @@ import { notUndone } from "@smithers/core/Errors"
 import type { RunDetails, RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
 import type { Cancelled, Finished, RunResult } from "@smithers/core/RunResult"
 import type * as Status from "@smithers/core/Status"
+import { defined } from "@smithers/core/Struct"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine, uncancelLine } from "../CommandLine.ts"
@@ -34,8 +35,8 @@ export const conclude = (
       case "failed": {
         const asks = retryDenied(yield* deniedBy(reader, result.error), db)
         const { status, error, uncompensated, strayReads } = result
-        const vain = strayReads === undefined ? {} : { strayReads }
-        const undone = uncompensated === undefined ? {} : { uncompensated }
+        const vain = defined({ strayReads })
+        const undone = defined({ uncompensated })
         const value = { runId, status, error: failureOf(error), ...undone, ...vain, next: [...asks, resume] }
         const again = asks.length === 0 ? `Take it up again: ${resume}` : `Ask again: ${asks.join("")}\nThen take it up: ${resume}`
         const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}${strays(vain)}\n${again}`
@@ -60,8 +61,7 @@ export const cancelled = (db: string | undefined, { runId, status, reason, uncom
   const value = {
     runId,
     status,
-    ...(reason === undefined ? {} : { reason }),
-    ...(uncompensated === undefined ? {} : { uncompensated }),
+    ...defined({ reason, uncompensated }),
     next,
   }
   const why = reason === undefined ? "" : `: ${reason}`
@@ -92,10 +92,9 @@ export const finished = (
   const value = {
     runId,
     status,
-    ...(output === undefined ? {} : { output }),
+    ...defined({ output }),
     ...(loops.length === 0 ? {} : { exhausted: loops }),
-    ...(uncompensated === undefined ? {} : { uncompensated }),
-    ...(strayReads === undefined ? {} : { strayReads }),
+    ...defined({ uncompensated, strayReads }),
     next: [],
   }
   const left = shorten(notUndone(uncompensated), longestFailure)

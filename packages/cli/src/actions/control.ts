@@ -7,6 +7,7 @@ import { RunEnded } from "@smithers/core/Errors"
 import type { RunStanding, RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
 import { ports, type StorageShape } from "@smithers/core/Storage"
+import { defined } from "@smithers/core/Struct"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -153,11 +154,10 @@ export const down = (given: {
       const filter = {
         status: Status.openStatuses,
         limit: pageSize,
-        ...(given.workflow === undefined ? {} : { workflow: given.workflow }),
-        ...(given.tag === undefined ? {} : { tag: given.tag }),
+        ...defined({ workflow: given.workflow, tag: given.tag }),
       }
       for (let before: string | undefined; ; ) {
-        const page: ReadonlyArray<RunSummary> = yield* storage.runs({ ...filter, ...(before === undefined ? {} : { before }) })
+        const page: ReadonlyArray<RunSummary> = yield* storage.runs({ ...filter, ...defined({ before }) })
         for (const { runId } of page) {
           const isCancelled = yield* Commands.cancel(runId, reasonOf(given.reason)).pipe(
             Effect.as(true),

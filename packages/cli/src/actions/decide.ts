@@ -7,6 +7,7 @@ import { NotWaiting, RunEnded } from "@smithers/core/Errors"
 import type { WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
 import { ports } from "@smithers/core/Storage"
+import { defined } from "@smithers/core/Struct"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine } from "../CommandLine.ts"
@@ -123,10 +124,7 @@ const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (g
       // Only what was looked up here, or named there, is decided.
       const request = given.request ?? meant?.requestId ?? undefined
       const options = {
-        ...(given.iteration === undefined ? {} : { iteration: given.iteration }),
-        ...(request === undefined ? {} : { request }),
-        ...(given.note === undefined ? {} : { note: given.note }),
-        ...(by === undefined ? {} : { by }),
+        ...defined({ iteration: given.iteration, request, note: given.note, by }),
       }
       const said = yield* Effect.provide(say(found.runId, nodeId, options), ports(found.storage))
       return yield* told(found, {
@@ -179,9 +177,7 @@ export const answer = (given: {
       const request = given.request ?? meant?.requestId ?? undefined
       const by = given.by ?? user()
       const options = {
-        ...(given.iteration === undefined ? {} : { iteration: given.iteration }),
-        ...(request === undefined ? {} : { request }),
-        ...(by === undefined ? {} : { by }),
+        ...defined({ iteration: given.iteration, request, by }),
       }
       let value: unknown
       if (given.value !== undefined) value = yield* Input.read("--value", given.value)
@@ -225,9 +221,7 @@ export const signal = (given: {
       const payload = given.data === undefined ? undefined : yield* Input.read("--data", given.data)
       const found = yield* connectWholeRun(given.db, given.run)
       const options = {
-        ...(payload === undefined ? {} : { payload }),
-        ...(given.correlation === undefined ? {} : { correlation: given.correlation }),
-        ...(given.id === undefined ? {} : { id: given.id }),
+        ...defined({ payload, correlation: given.correlation, id: given.id }),
       }
       // Before it is sent: whoever takes it waits for nothing then.
       const all = yield* awaitedBy(found.storage, found.runId)

@@ -8,6 +8,7 @@ import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import * as PlanText from "@smithers/core/PlanText"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
 import * as RunState from "@smithers/core/RunState"
+import { defined } from "@smithers/core/Struct"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -85,7 +86,7 @@ export const inspect = (given: Given) =>
       const waits = yield* storage.waits({ runId, ...allWaits })
       const nodes = inOrder(details.nodes, PlanText.decode(yield* storage.plan(runId))).map((node) => withOutput(node, outputs))
       const { run, input, output, failure } = details
-      const stored = { ...(input === undefined ? {} : { input }), ...(output === undefined ? {} : { output }) }
+      const stored = defined({ input, output })
       const undone = left.length === 0 ? {} : { uncompensated: left }
       const open = details.run.finishedAt === null ? yield* awaitedBy(storage, runId) : []
       const text = show(
@@ -224,7 +225,7 @@ const shownNames = 12
 
 const noSuchNode = (runId: string, nodeId: string, iteration: number | undefined, nodes: ReadonlyArray<NodeSummary>) => {
   const names = [...new Set(nodes.map((node) => node.nodeId))].slice(0, shownNames)
-  return new NoSuchNode({ runId, nodeId, ...(iteration === undefined ? {} : { iteration }), nodes: names })
+  return new NoSuchNode({ runId, nodeId, ...defined({ iteration }), nodes: names })
 }
 
 const indent = (text: string): string => text.replaceAll(/^/gm, "    ")
@@ -297,7 +298,7 @@ export const output = (given: Given & { readonly node: string | undefined; reado
       const details = yield* storage.inspect(runId)
       if (given.node === undefined) {
         if (details.run.status !== "finished") return yield* new NoOutput({ runId, status: details.run.status })
-        const value = { runId, nodeId: null, iteration: null, ...(details.output === undefined ? {} : { output: details.output }) }
+        const value = { runId, nodeId: null, iteration: null, ...defined({ output: details.output }) }
         return { value, text: printed(screen, details.output, commandLine(given.db, "output", [runId], ["json"])) }
       }
       const nodeId = nodeNamed(given.node, details.nodes)

@@ -1,10 +1,10 @@
 /**
  * The list of runs.
  */
-
 import type { RunFilter, RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
 import type { StorageShape } from "@smithers/core/Storage"
+import { defined } from "@smithers/core/Struct"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -58,14 +58,13 @@ const pageOf = (storage: StorageShape, given: Given, { before, isBeforeChild, pa
       Effect.map(
         storage.runs({
           ...(status.length === 0 ? {} : { status }),
-          ...(workflow === undefined ? {} : { workflow }),
-          ...(tag === undefined ? {} : { tag }),
+          ...defined({ workflow, tag }),
           ...filter,
           limit: limit + 1,
         }),
         (found): Part => ({ shown: found.slice(0, limit), hasMore: found.length > limit }),
       )
-    const after = before === undefined ? {} : { before }
+    const after = defined({ before })
     if (parent !== undefined) return { roots: noPart, children: yield* part({ parent, ...after }) }
     const isAll = listsChildren(given)
     const isAfterRoots = isBeforeChild && isAll

@@ -3,6 +3,7 @@
  */
 import { parseNodeKey } from "@smithers/core/Ids"
 import * as RunState from "@smithers/core/RunState"
+import { defined } from "@smithers/core/Struct"
 import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -24,7 +25,7 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const isOwnerAlive = Owners.isAlive(details.run, now) || Owners.isSeen(details.run)
       const state = yield* storage.load(runId)
       const uncompensated = RunState.uncompensated(state)
-      const db = given.db === undefined ? {} : { db: given.db }
+      const db = defined({ db: given.db })
       const denied = yield* deniedBy(storage, details.failure)
       const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, denied, signals: state.signals, ...db })
       const lines = [...found.asks.flatMap(questionLines), ...found.commands]

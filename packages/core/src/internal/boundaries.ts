@@ -8,6 +8,7 @@ import { parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { FailureCause } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
+import { defined } from "../Struct.ts"
 import type { Agenda } from "./agenda.ts"
 import type { Interrupt, Journal } from "./journal.ts"
 import type { OpenWaits } from "./openWaits.ts"
@@ -191,7 +192,7 @@ export const make = (host: Host): Boundaries => {
     halting.add(position)
     if (!isNoted) {
       const id = plan.id(position)
-      const told = { ...(why === undefined ? {} : { cause: why }), ...(isLast ? { isLast } : {}) }
+      const told = { ...defined({ cause: why }), ...(isLast ? { isLast } : {}) }
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), isCaught, ...told })
     }
     reattach(position + 1, end(position))
@@ -373,7 +374,7 @@ export const make = (host: Host): Boundaries => {
       // What is half undone is nothing to go on with: the failure goes on outwards after all.
       boundary.isCaught = false
       const { cause } = boundary
-      const told = cause === undefined ? {} : { cause }
+      const told = defined({ cause })
       const id = plan.id(position)
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), ...told, isCaught: false })
     }

@@ -1,14 +1,13 @@
 /**
  * The events that come of what a run is told.
  */
-
 import type { Command } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import * as Pauses from "../Pauses.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import type { NewRun } from "../RunOwnership.ts"
 import * as RunState from "../RunState.ts"
-import { defined } from "./defined.ts"
+import { defined } from "../Struct.ts"
 
 /** The first event of a run. */
 export const started = ({ workflow, version, input }: Pick<NewRun, "workflow" | "version" | "input">): RunEvent => ({

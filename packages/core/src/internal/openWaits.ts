@@ -9,6 +9,7 @@ import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { Waiting } from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
+import { defined } from "../Struct.ts"
 import type { Agenda } from "./agenda.ts"
 import type { Conditions } from "./conditions.ts"
 import type { Intervals } from "./intervals.ts"
@@ -131,11 +132,7 @@ export const make = (host: Host): OpenWaits => {
       nodeId: node.id,
       iteration: view.iterationOf(position),
       kind: node.on.kind,
-      ...(request === undefined ? {} : { request }),
-      ...(digest === undefined ? {} : { digest }),
-      ...(name === undefined ? {} : { name }),
-      ...(correlation === undefined ? {} : { correlation }),
-      ...(deadline === undefined ? {} : { deadline }),
+      ...defined({ request, digest, name, correlation, deadline }),
       ...(isKept ? { isKept } : {}),
       ...reads.readsOf(position),
     })

@@ -20,8 +20,8 @@ import type { RunEvent } from "../RunEvent.ts"
 import * as RunResult from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
 import type * as Scheduler from "../Scheduler.ts"
+import { defined } from "../Struct.ts"
 import type { Attempts } from "./attempts.ts"
-import { defined } from "./defined.ts"
 import * as Outbox from "./outbox.ts"
 import * as Refusal from "./refusal.ts"
 
@@ -104,7 +104,7 @@ const failureOf = (
   if (error.kind === undefined) return new StepFailed({ ...node, attempts, error })
   const step = plan.find(failed.nodeId)
   const limits = step?._tag === "Step" ? { timeout: step.timeoutMs, heartbeatTimeout: step.heartbeatTimeoutMs } : undefined
-  const why = error.notRetried === undefined ? {} : { notRetried: error.notRetried }
+  const why = defined({ notRetried: error.notRetried })
   return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: limits?.[error.kind] ?? 0, ...why })
 }
 

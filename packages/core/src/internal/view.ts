@@ -10,6 +10,7 @@ import type * as Plan from "../Plan.ts"
 import { isLeaf } from "../Plan.ts"
 import type { FailureCause, OutputSource } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
+import { defined } from "../Struct.ts"
 import { giveJson } from "./kept.ts"
 
 /** What a `catch` is told: what failed, and of what, with the causes of its error and without stacks. */
@@ -34,7 +35,7 @@ const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
   switch (reason._tag) {
     case "Error": {
       const { issues } = reason.error
-      return { nodeId, iteration, ...asCause(reason.error, { stacks: false }), ...(issues === undefined ? {} : { issues }) }
+      return { nodeId, iteration, ...asCause(reason.error, { stacks: false }), ...defined({ issues }) }
     }
     case "LoopLimit":
       return {

@@ -13,6 +13,7 @@ import type * as Plan from "../Plan.ts"
 import { show } from "../Raised.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
+import { defined } from "../Struct.ts"
 import { digest } from "./digest.ts"
 import { canonical, toJson } from "./json.ts"
 
@@ -42,12 +43,12 @@ export const judge = (
   readonly isGivenUp?: boolean
 } => {
   const refused: Array<Refusal> = []
-  const table = node.table === undefined ? {} : { table: node.table }
+  const table = defined({ table: node.table })
   /** The ending with this output, or the issues of it. */
   const take = (how: Ending["how"], given: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
     const accepted = accept(given)
     if (Either.isLeft(accepted)) return accepted.left
-    const output = accepted.right === undefined ? {} : { output: accepted.right }
+    const output = defined({ output: accepted.right })
     return { how, status: "finished", ...table, ...output, ...more }
   }
   const fail = (how: Ending["how"], name: string, message: string, more: Partial<ErrorInfo> = {}): Ending => {
@@ -93,7 +94,7 @@ export const judge = (
     }
     case "human":
       for (const { value, by, at: saidAt } of wait.answers ?? []) {
-        const taken = take("answered", value, { saidAt, ...(by === undefined ? {} : { by }) })
+        const taken = take("answered", value, { saidAt, ...defined({ by }) })
         if ("how" in taken) return end(taken)
         refused.push({ _tag: "AnswerRefused", issues: taken })
       }
@@ -168,7 +169,7 @@ export const requestOf = (
         acceptNow(on.child.input, on.input(context, state, noteRead)),
         (issues) => new TypeError(`it is no input of workflow "${on.child.name}": ${issues.join("; ")}`),
       )
-      const input = stored === undefined ? {} : { input: stored }
+      const input = defined({ input: stored })
       return {
         request: { workflow: on.child.name, ...input },
         name: childRunId(state.runId, node.id, iteration, RunState.step(state, node.id, iteration)?.generation),

@@ -11,6 +11,7 @@ import type { Ask, Need, NoteRead, Step } from "@smithers/core/Plan"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import type { RunState } from "@smithers/core/RunState"
 import type { StepContext } from "@smithers/core/StepProgram"
+import { defined } from "@smithers/core/Struct"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { MissingOutput, type TaskCtx } from "../Ctx.ts"
@@ -144,7 +145,7 @@ export const step = (
   return {
     ...orRefuse(node, NodeOptions.step(leaf, options, words)),
     ...(isConstant ? { isConstant } : {}),
-    ...(ask === undefined ? {} : { ask }),
+    ...defined({ ask }),
   }
 }
 
@@ -222,8 +223,7 @@ const retryOf = (node: HostNode): unknown => {
   }
   const all: Props = {
     ...options,
-    ...(initialDelayMs === undefined ? {} : { initialDelay: initialDelayMs }),
-    ...(maxDelayMs === undefined ? {} : { maxDelay: maxDelayMs }),
+    ...defined({ initialDelay: initialDelayMs, maxDelay: maxDelayMs }),
     ...(retries === undefined ? {} : { maxAttempts: Number(retries) + 1 }),
   }
   for (const key of Object.keys(all))
@@ -240,7 +240,7 @@ const cacheKeyOf = (node: HostNode, content: unknown, found: (state: RunState, n
     return {
       ...context,
       ...found(state, noteRead),
-      ...(value === undefined ? {} : { value }),
+      ...defined({ value }),
       ...(agent === undefined ? {} : { agents: agentsOf(agent).map(nameOf) }),
     }
   }

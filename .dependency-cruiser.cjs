@@ -11,7 +11,8 @@ if (!/^[56]\./.test(typescript.version)) throw new Error(`boundaries: need the T
 /** The other packages that each package may import. A package that is not listed may import every other one. */
 const mayImport = {
   core: [],
-  sqlite: ["core"],
+  sql: ["core"],
+  sqlite: ["core", "sql"],
   jsx: ["core"],
   agents: ["core"],
   server: ["core"],
@@ -28,6 +29,7 @@ const direction = Object.entries(mayImport).map(([from, to]) => ({
 /** The npm packages (as patterns) that a package may import, and whether it may import modules of Node and Bun. */
 const outside = {
   core: { npm: ["effect", "@standard-schema/spec", "@cfworker/json-schema"], runtime: false },
+  sql: { npm: ["effect"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
   agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+"], runtime: true },
   jsx: {

@@ -5,12 +5,12 @@
 import { statSync } from "node:fs"
 import type { StoreError } from "@smithers/core/Errors"
 import * as Status from "@smithers/core/Status"
+import { inList } from "@smithers/sql/Lists"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Connection } from "./internal/connection.ts"
 import * as Connections from "./internal/connection.ts"
 import { patiently } from "./internal/failures.ts"
-import { inList } from "./internal/lists.ts"
 
 /** How long a locked database is waited for, in milliseconds: these are for people, who can ask again. */
 const patienceMs = 10_000

@@ -10,8 +10,8 @@
  */
 import { IncompatibleTable } from "@smithers/core/Errors"
 import type { OutputTable } from "@smithers/core/RunStore"
+import * as Columns from "@smithers/sql/Columns"
 import * as Either from "effect/Either"
-import * as Columns from "./columns.ts"
 import type { Connection } from "./connection.ts"
 import * as Tables from "./tables.ts"
 

@@ -17,11 +17,11 @@ import {
 } from "@smithers/core/RunOwnership"
 import type { Origin } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
+import { readOptional, write, writeOptional } from "@smithers/sql/Json"
+import { inList } from "@smithers/sql/Lists"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
-import { readOptional, write, writeOptional } from "./json.ts"
 import * as Lapses from "./lapses.ts"
-import { inList } from "./lists.ts"
 import * as Owner from "./owner.ts"
 
 export interface Claims {

@@ -5,11 +5,9 @@
 import { type Changes, constants, Database } from "bun:sqlite"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import type { Value } from "@smithers/sql/Value"
 import { realPath } from "../Location.ts"
 import { busyTimeoutMs } from "./failures.ts"
-
-/** What goes into and comes out of a column. */
-export type Value = string | number | null
 
 /** A prepared statement. A row is an array: the columns in the order of the SELECT. */
 interface Statement<Row extends ReadonlyArray<Value> = never> {

@@ -12,18 +12,19 @@ import { withoutContent } from "@smithers/core/RunReader"
 import type * as RunState from "@smithers/core/RunState"
 import { type Frame, type Heartbeat, hasTimedOut, isUnheard } from "@smithers/core/RunStore"
 import * as Status from "@smithers/core/Status"
+import { write, writeOptional } from "@smithers/sql/Json"
+import { inList } from "@smithers/sql/Lists"
+import * as Reads from "@smithers/sql/Reads"
+import * as Rows from "@smithers/sql/Rows"
+import * as Tables from "@smithers/sql/Tables"
+import type { Texts } from "@smithers/sql/Turns"
+import * as Turns from "@smithers/sql/Turns"
 import * as Either from "effect/Either"
 import type { Claims } from "./claims.ts"
 import type { Connection } from "./connection.ts"
 import { Blamed, blame } from "./failures.ts"
-import { write, writeOptional } from "./json.ts"
-import { inList } from "./lists.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash, type Plans } from "./plans.ts"
-import * as Reads from "./reads.ts"
-import * as Rows from "./rows.ts"
-import type { Texts } from "./texts.ts"
-import * as Turns from "./turns.ts"
 
 export interface Frames {
   readonly commit: (frame: Frame) => Either.Either<void, RunFenced | Unheard | StoreFailed>
@@ -38,30 +39,15 @@ const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 const places = (columns: ReadonlyArray<string>): string => columns.map(() => "?").join(", ")
 
 /** Puts a row in place of the one with the same key. */
-const replace = (table: string, columns: ReadonlyArray<string>): string =>
-  `INSERT OR REPLACE INTO ${table} (${columns.join(", ")}) VALUES (${places(columns)})`
+const replace = ({ name, key, columns }: Tables.Table): string =>
+  `INSERT OR REPLACE INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${places([...key, ...columns])})`
 
 /** Puts a row, or changes the one with the same key in place, which is cheaper where there nearly always is one. */
-const upsert = (table: string, columns: ReadonlyArray<string>, keys: number, alike: ReadonlyArray<string> = []): string => {
-  const changed = [...columns.slice(keys).map((column) => `${column} = excluded.${column}`), ...alike]
-  return `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${places(columns)}) ON CONFLICT DO UPDATE SET ${changed.join(", ")}`
+const upsert = ({ name, key, columns }: Tables.Table, alike: ReadonlyArray<string> = []): string => {
+  const changed = [...columns.map((column) => `${column} = excluded.${column}`), ...alike]
+  return `INSERT INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${places([...key, ...columns])})
+    ON CONFLICT DO UPDATE SET ${changed.join(", ")}`
 }
-
-const key = ["run_id", "node_id", "iteration"] as const
-
-/** The columns that the row of a finished step needs, if it is like most. */
-const finished = [
-  ...["kind", "status", "attempt", "started_at", "attempted_at", "finished_at", "output_table", "finished_seq", "budget_after"],
-]
-
-/** What those have in all other columns. */
-const otherwise = [
-  "interruptions = 0",
-  "generation = 0",
-  ...Rows.nodeColumns
-    .filter((column) => ![...key, ...finished, "interruptions", "generation"].includes(column))
-    .map((column) => `${column} = NULL`),
-]
 
 /** The writer of frames. Runs that a frame starts, and what it tells others, go through the `claims`. */
 export const make = (
@@ -95,35 +81,33 @@ export const make = (
   )
   const clearStuck = prepare("UPDATE smithers_runs SET deaths = 0, stuck = NULL WHERE run_id = ?")
 
-  const putNode = prepare(upsert("smithers_nodes", Rows.nodeColumns, key.length))
+  const putNode = prepare(upsert(Tables.nodes))
   const startNode = prepare(
     `INSERT OR REPLACE INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
      VALUES (?, ?, ?, 'step', 'running', ?, ?)`,
   )
-  const finishNode = prepare(upsert("smithers_nodes", [...key, ...finished], key.length, otherwise))
+  const finishNode = prepare(
+    upsert(
+      { ...Tables.nodes, columns: Tables.finishedColumns },
+      Tables.finishedOtherwise.map(([column, value]) => `${column} = ${value === null ? "NULL" : value}`),
+    ),
+  )
   const succeed = prepare(
     `INSERT OR REPLACE INTO smithers_attempts (run_id, node_id, iteration, attempt, status, started_at, finished_at)
      VALUES (?, ?, ?, ?, 'succeeded', ?, ?)`,
   )
-  const putAttempt = prepare(replace("smithers_attempts", [...key, "attempt", ...Rows.attemptColumns, ...Turns.columns]))
-  const putBeat = prepare(
-    `INSERT OR REPLACE INTO smithers_heartbeats (run_id, node_id, iteration, attempt, seq, at_ms, details) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-  )
+  const putAttempt = prepare(replace(Tables.attempts))
+  const putBeat = prepare(replace(Tables.heartbeats))
   const beat = prepare(
     `INSERT OR REPLACE INTO smithers_heartbeats (run_id, node_id, iteration, attempt, seq, at_ms, details)
      SELECT ?1, ?2, ?3, ?4, coalesce((SELECT max(seq) FROM smithers_events WHERE run_id = ?1), 0) + 1, ?5, ?6
      WHERE EXISTS (SELECT 1 FROM smithers_nodes WHERE ${where} AND attempt = ?4 AND status = 'running')`,
   )
-  const putWait = prepare(replace("smithers_waits", [...key, ...Rows.waitColumns]))
-  const keepWait = prepare(
-    "INSERT OR REPLACE INTO smithers_wait_history (run_id, node_id, iteration, seq, wait) VALUES (?, ?, ?, ?, ?)",
-  )
-  const keepOutput = prepare(
-    `INSERT OR REPLACE INTO smithers_output_history (run_id, node_id, iteration, seq, generation, output_table, output)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
-  )
-  const putReads = prepare("INSERT OR REPLACE INTO smithers_reads (run_id, seq, reads) VALUES (?, ?, ?)")
-  const putSignal = prepare(replace("smithers_signals", ["run_id", ...Rows.signalColumns]))
+  const putWait = prepare(replace(Tables.waits))
+  const keepWait = prepare(replace(Tables.waitHistory))
+  const keepOutput = prepare(replace(Tables.outputHistory))
+  const putReads = prepare(replace(Tables.reads))
+  const putSignal = prepare(replace(Tables.signals))
 
   const insertCache = prepare(
     `INSERT OR REPLACE INTO smithers_cache (workflow, node_id, key_hash, run_id, iteration, output_table, at_ms)

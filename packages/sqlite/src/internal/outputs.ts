@@ -5,9 +5,9 @@
 import type { JsonSchema } from "@smithers/core/Codec"
 import type { IncompatibleTable } from "@smithers/core/Errors"
 import type { OutputTable } from "@smithers/core/RunStore"
+import type * as Columns from "@smithers/sql/Columns"
 import * as Either from "effect/Either"
 import * as Catalog from "./catalog.ts"
-import type * as Columns from "./columns.ts"
 import type { Connection } from "./connection.ts"
 import * as Tables from "./tables.ts"
 

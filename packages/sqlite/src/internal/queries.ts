@@ -27,17 +27,17 @@ import {
 } from "@smithers/core/RunReader"
 import * as Shown from "@smithers/core/Shown"
 import * as Status from "@smithers/core/Status"
+import * as Events from "@smithers/sql/Events"
+import { readOptional } from "@smithers/sql/Json"
+import { inList } from "@smithers/sql/Lists"
+import * as Rows from "@smithers/sql/Rows"
+import type { Texts } from "@smithers/sql/Turns"
+import * as Turns from "@smithers/sql/Turns"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
-import * as Events from "./events.ts"
-import { readOptional } from "./json.ts"
-import { inList } from "./lists.ts"
 import * as Owner from "./owner.ts"
 import type { Plans } from "./plans.ts"
-import * as Rows from "./rows.ts"
 import { errorOfNode } from "./states.ts"
-import type { Texts } from "./texts.ts"
-import * as Turns from "./turns.ts"
 
 export interface Queries {
   readonly runs: (filter: RunFilter, now: number) => ReadonlyArray<RunSummary>

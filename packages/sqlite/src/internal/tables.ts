@@ -2,8 +2,9 @@
  * One table of outputs: how it is made and altered, and the statements on it.
  */
 import type { Json } from "@smithers/core/Codec"
-import * as Columns from "./columns.ts"
-import type { Connection, Value } from "./connection.ts"
+import * as Columns from "@smithers/sql/Columns"
+import type { Value } from "@smithers/sql/Value"
+import type { Connection } from "./connection.ts"
 
 /** An output of a run. */
 interface Row {

@@ -1,14 +1,9 @@
 /**
  * Long texts that repeat, such as prompts, kept once each.
  */
+import type { Texts } from "@smithers/sql/Turns"
 import type { Connection } from "./connection.ts"
 import { hash } from "./plans.ts"
-
-export interface Texts {
-  /** Keeps a text, unless it is there already, and answers with its hash. */
-  readonly keep: (text: string) => string
-  readonly read: (hash: string) => string
-}
 
 /** The texts of a connection. */
 export const make = ({ prepare }: Connection): Texts => {

@@ -8,8 +8,8 @@
  */
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import * as Either from "effect/Either"
-import type { Value } from "./connection.ts"
-import { write } from "./json.ts"
+import { write } from "./Json.ts"
+import type { Value } from "./Value.ts"
 
 /** What a column holds. Booleans are 0 and 1; `json` is anything else, as JSON text. */
 type ColumnType = "text" | "integer" | "real" | "boolean" | "json"

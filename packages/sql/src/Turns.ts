@@ -4,7 +4,13 @@
  * and replies are kept once each, and named by their hash.
  */
 import type { AgentTurn } from "@smithers/core/Agent"
-import type { Texts } from "./texts.ts"
+
+/** Long texts, kept once each. */
+export interface Texts {
+  /** Keeps a text, unless it is there already, and answers with its hash. */
+  readonly keep: (text: string) => string
+  readonly read: (hash: string) => string
+}
 
 /** prompt_hash, reply_hash, model, finish_reason, input_tokens, output_tokens, turns */
 export type Row = [

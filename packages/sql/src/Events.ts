@@ -4,7 +4,7 @@
 import type { ErrorInfo } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import type { LoggedEvent } from "@smithers/core/RunReader"
-import * as Rows from "./rows.ts"
+import * as Rows from "./Rows.ts"
 
 export type Row = [
   seq: number,

@@ -9,9 +9,9 @@ import type { NodeKey } from "@smithers/core/Ids"
 import type { Millis } from "@smithers/core/Millis"
 import type * as RunState from "@smithers/core/RunState"
 import * as Schema from "effect/Schema"
-import type { Value } from "./connection.ts"
-import { readOptional, write, writeOptional } from "./json.ts"
-import * as Reads from "./reads.ts"
+import { readOptional, write, writeOptional } from "./Json.ts"
+import * as Reads from "./Reads.ts"
+import type { Value } from "./Value.ts"
 
 type Text = string | null
 type Time = Millis | null

@@ -121,3 +121,45 @@ describe("what is due later", () => {
     expect(on).toMatchObject({ events: [{ _tag: "WaitEnded", nodeId: "nap" }], outcome: { status: "finished" } })
   })
 })
+
+describe("a wait that has looked up an output", () => {
+  /** Asks with what "x" has given by now. */
+  const asking = wait("ask", {
+    kind: "approval",
+    request: (_, state, noteRead) => {
+      noteRead({ nodeId: "x", table: "t", key: undefined })
+      return { title: `x: ${RunState.step(state, "x", 0)?.output}` }
+    },
+    onDeny: "fail",
+    approvers: undefined,
+  })
+  const titles = (events: ReadonlyArray<RunEvent>) =>
+    events.flatMap((event) => (event._tag === "WaitStarted" ? [event.request] : []))
+  const given: RunEvent = { _tag: "AttemptSucceeded", nodeId: "x", iteration: 0, attempt: 1, table: "t", output: 7 }
+
+  it("says what it asks for by now once that is there, after what is due", () => {
+    const run = live(parallel([asking, step("x"), timer("nap", 1)]))
+    expect(titles(run.at(0).events)).toContainEqual({ title: "x: undefined" })
+    const { events } = run.at(1, given)
+    expect(told(events)).toEqual(["WaitEnded nap", "WaitStarted ask"])
+    expect(titles(events)).toEqual([{ title: "x: 7" }])
+  })
+
+  it("says so once the run is not paused any more", () => {
+    const run = live(parallel([asking, step("x")]))
+    run.at(0)
+    expect(told(run.at(1, { _tag: "RunPaused", saidAt: Millis.make(1) }, given).events)).toEqual([])
+    expect(titles(run.at(2, { _tag: "RunUnpaused", saidAt: Millis.make(2) }).events)).toEqual([{ title: "x: 7" }])
+  })
+
+  it("says nothing where it is given up by what came in with that", () => {
+    const run = live(parallel([asking, step("x"), step("y")]))
+    run.at(0)
+    const { events, outcome } = run.at(1, given, {
+      ...{ _tag: "AttemptFailed", nodeId: "y", iteration: 0, attempt: 1 },
+      error: { name: "Error", message: "no", retryable: false },
+    })
+    expect(told(events)).toEqual(["NodeWithdrawn ask"])
+    expect(outcome).toMatchObject({ status: "failed", nodeId: "y" })
+  })
+})

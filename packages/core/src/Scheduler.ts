@@ -1,5 +1,5 @@
 /**
- * What to do next, given a plan and a state. Plain functions, no Effect: {@link decide} is the definition, a walk over the
+ * Decides what to do next, given a plan and a state. Plain functions, no Effect: {@link decide} is the definition, a walk over the
  * whole plan; {@link Schedule} is the same function kept up to date event by event, so that a frame costs as much as what
  * changed in it. Both are the same code: `decide` is a fresh schedule settled once.
  *
@@ -52,7 +52,7 @@ export interface Failed extends FailureCause {
 /** How the run ends: nothing is in flight any more, and every boundary is left. */
 export type Outcome = { readonly status: "finished" } | { readonly status: "cancelled" } | Failed
 
-/** What follows from events by the plan alone, before anything is started. */
+/** Consequences of events by the plan alone, before anything is started. */
 export interface Consequences {
   /** The state with `events` folded in. */
   readonly state: RunState.RunState
@@ -79,7 +79,7 @@ export interface Decision {
   readonly starts: ReadonlyArray<Starts.Start>
   /** Epoch ms, as the clock stands, at which the next retry or timer is due, or a wait is over. */
   readonly wakeAt: number | undefined
-  /** What the run waits for, in document order, where nothing else can go on; otherwise empty. */
+  /** Waits and retries of the run, in document order, where nothing else can go on; otherwise empty. */
   readonly waiting: ReadonlyArray<Waiting>
   /** Nothing goes on because the run is paused. */
   readonly isPaused: boolean
@@ -106,7 +106,7 @@ export interface Schedule {
 }
 
 export interface ScheduleOptions {
-  /** What was drawn before, where the plan is drawn as the run goes on: tells in passes of loops what is new. */
+  /** The drawing before, where the plan is drawn as the run goes on: tells in passes of loops what is new. */
   readonly before?: Plan.Drawing
   /** Attempts in flight at once. */
   readonly maxConcurrency: number
@@ -116,7 +116,7 @@ export interface ScheduleOptions {
   readonly intervals?: Pick<Intervals.Intervals, "endOf" | "forget">
   /** The attempts in flight, by whoever knows them; otherwise all records are looked through for them once. */
   readonly running?: () => Iterable<NodeKey>
-  /** Whether a step that is suspected of killing its process may begin now; asked again with each `next`. Default: it may. */
+  /** Admits a step that is suspected of killing its process; asked again with each `next`. Default: it may begin. */
   readonly admit?: (key: NodeKey) => boolean
   /** Checks what the world gave for a wait, and keeps it as the node's output. Answers with its stored form. */
   readonly accept?: (wait: Plan.Wait, key: NodeKey, given: unknown) => Accepted
@@ -421,7 +421,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     complete(up)
   }
 
-  // What came in.
+  // Events that came in.
   const absorb = (event: RunEvent): void => {
     switch (event._tag) {
       case "SignalReceived":
@@ -527,7 +527,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const waiting = isIdle && outcome === undefined && !rests && isLongRest() ? openWaits.waiting() : []
     return { state: state(), events: journal.events(), starts: started, wakeAt, waiting, isPaused: rests, outcome }
   }
-  /** Whether no retry is due soon: then the run is let go of. */
+  /** Tells that no retry is due soon: then the run is let go of. */
   const isLongRest = (): boolean => agenda.retries().every(({ due }) => due > journal.now() + patienceMs)
   /** Reads that the plan was made without, but those of what is left out of a loop's pass. */
   const wantedReads = (): ReadonlyArray<Plan.PendingRead> =>

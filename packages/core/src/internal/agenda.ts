@@ -1,5 +1,5 @@
 /**
- * What a schedule has to do. Waits are checked first, in the order in which they were asked for, so that all that came in counts before
+ * The work that a schedule has to do. Waits are checked first, in the order in which they were asked for, so that all that came in counts before
  * anything follows from it. Then the walk goes on, from a stack and not by recursion, so that no plan is too deep or too long: what is put on
  * last is done first, which makes it depth first. What is due later stands in one heap until its time.
  */
@@ -38,7 +38,7 @@ export interface Agenda {
   readonly isWalking: () => boolean
   /** When the first of what is due later is due. */
   readonly nextDue: () => number | undefined
-  /** What is due later and is not out of date, of steps that are tried again. */
+  /** Retries that are due later and are not out of date. */
   readonly retries: () => ReadonlyArray<Due>
 }
 

@@ -1,5 +1,5 @@
 /**
- * How failures and cancellations are met on their way outwards. Nothing more starts in the part of a plan that is given up, what is in flight
+ * Boundaries, which meet failures and cancellations on their way outwards. Nothing more starts in the part of a plan that is given up, what is in flight
  * there is awaited and kept, and the boundaries in it are left from the inside out: their steps undone, their `catch` and `finally` run. What
  * has happened stands in the state, so that a schedule made anew goes on where another was.
  */
@@ -19,13 +19,13 @@ import type { Withdrawals } from "./withdrawals.ts"
 
 /** A boundary that has begun and is not left. */
 interface Open {
-  /** What goes on in it: what it is for, its `catch`, its `finally`, or the undoing of its steps. */
+  /** The part that goes on: what it is for, its `catch`, its `finally`, or the undoing of its steps. */
   part: "body" | "catch" | "finally" | "undoing"
   /** Nothing more starts in this part; the next one begins when what is in flight has ended. */
   isHalting: boolean
   isCaught: boolean
   cause: FailureCause | undefined
-  /** What is left to undo, what finished last at the end. */
+  /** Rows that are left to undo, the one that finished last at the end. */
   undo?: Array<Undo>
   /** Something could not be undone. */
   isStuck?: boolean
@@ -55,15 +55,15 @@ export interface Boundaries {
   readonly begin: (position: number, node: Plan.Boundary) => void
   /** A part of a boundary has come to its end. */
   readonly finishPart: (position: number, node: Plan.Boundary) => void
-  /** What undoes a step has ended. Answers with whether it was that. */
+  /** Goes on with a saga once a compensation has ended. Answers with whether the node was one. */
   readonly finishUndoing: (position: number) => boolean
   /** Has a failure go outwards from a node. */
   readonly propagateFailure: (position: number, cause: FailureCause) => void
   /** Gives up the whole run, by way of the boundaries; without a cause, because it is cancelled. */
   readonly haltRun: (cause: FailureCause | undefined) => void
-  /** Whether nothing may start at a node. */
+  /** Tells whether nothing may start at a node. */
   readonly isHalted: (position: number) => boolean
-  /** Meets what the run has failed of already, before anything is walked. */
+  /** Restores the failure of a run that has failed already, before anything is walked. */
   readonly restoreFailure: () => void
   /** Interrupts beside the failures that the state has, after the walk. */
   readonly interruptBeside: () => void
@@ -71,13 +71,13 @@ export interface Boundaries {
   readonly unwind: () => boolean
   /** Set once the whole run is given up. */
   readonly isRunHalted: () => boolean
-  /** What the run has failed of. */
+  /** The failure of the run. */
   readonly failure: () => FailureCause | undefined
-  /** Whether a boundary has begun and is not left. */
+  /** Tells whether a boundary has begun and is not left. */
   readonly isAnyOpen: () => boolean
 }
 
-/** Whether a node waits for a child run that belongs to the run. */
+/** Tells whether a node waits for a child run that belongs to the run. */
 const isChildRun = (node: Plan.Node): node is Plan.Wait => node._tag === "Wait" && node.on.kind === "subflow" && node.on.isAttached
 
 /** The boundaries of a schedule. */
@@ -218,7 +218,7 @@ export const make = (host: Host): Boundaries => {
     if (status === (node._tag === "Step" ? "running" : "waiting")) journal.interrupt(view.keyOf(position), reason)
   }
 
-  /** Whether nothing may start at a node. */
+  /** Tells whether nothing may start at a node. */
   const isHalted = (position: number): boolean => {
     if (position >= size || (!isRootHalted && open.size === 0)) return false
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
@@ -282,7 +282,7 @@ export const make = (host: Host): Boundaries => {
     leavePart(innermost)
     return true
   }
-  /** Whether nothing is in flight any more in the part that a boundary leaves. */
+  /** Tells whether nothing is in flight any more in the part that a boundary leaves. */
   const isQuiet = (position: number): boolean => {
     const node = at(position)
     const part = open.get(position)?.part
@@ -340,7 +340,7 @@ export const make = (host: Host): Boundaries => {
     if (cause !== undefined && !isHalted(position)) propagateFailure(position, cause)
   }
 
-  /** What a saga has to undo, what finished last at the end. */
+  /** Rows that a saga has to undo, the one that finished last at the end. */
   const undoList = (position: number): Array<Undo> => {
     const list: Array<Undo> = []
     plan.undoes.forEach((undone, index) => {
@@ -389,7 +389,7 @@ export const make = (host: Host): Boundaries => {
     while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent(catcher)
     interruptAround(position, catcher)
   }
-  /** What the run has failed of already, found first, so that nothing begins that stands before it and after it in time. */
+  /** Restores the failure of the run from the state before the walk, so that nothing begins that stands before it and after it in time. */
   const restoreFailure = (): void => {
     if (state().wrong === 0) return
     for (let position = 0; position < size; position++) {
@@ -413,7 +413,7 @@ export const make = (host: Host): Boundaries => {
     if (record?.status !== "failed" || record.soft === true) return undefined
     return { nodeId: record.nodeId, iteration: record.iteration, reason: { _tag: "Error", error: errorOf(record) } }
   }
-  /** Whether a boundary around a node catches what fails there, or will. */
+  /** Tells whether a boundary around a node catches what fails there, or will. */
   const isCaughtAround = (position: number): boolean => {
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const node = at(up)

@@ -61,7 +61,7 @@ const restoreOf =
       }
     })
 
-/** What was skipped or failed softly has no stored form. */
+/** Restores what may be absent: what was skipped or failed softly has no stored form. */
 const absentOr =
   (restore: Restore): Restore =>
   (stored) =>

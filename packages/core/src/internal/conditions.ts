@@ -12,7 +12,7 @@ import type { ReadTracker } from "./readTracker.ts"
 import type { View } from "./view.ts"
 import type { Withdrawals } from "./withdrawals.ts"
 
-/** What conditions are a part of. */
+/** The schedule that conditions are a part of. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
@@ -26,13 +26,13 @@ export interface Host {
 export interface Conditions {
   /** Runs an author's function. Answers `undefined` where it threw, and the node has failed. */
   readonly evaluate: <A>(position: number, run: () => A, functionName: string) => A | undefined
-  /** Whether a branch takes its `then`. Throws what its `when` throws. */
+  /** Tells whether a branch takes its `then`. Throws what its `when` throws. */
   readonly takesThen: (position: number, branch: Plan.Branch) => boolean
   /** The same, where a throw fails the branch. */
   readonly isTaken: (position: number, branch: Plan.Branch) => boolean | undefined
-  /** Whether the `until` of a loop holds; `undefined` where it threw, and the loop has failed. */
+  /** Evaluates the `until` of a loop; `undefined` where it threw, and the loop has failed. */
   readonly isLoopOver: (position: number) => boolean | undefined
-  /** Whether a node is over since it is skipped, or since its `skipIf` threw. */
+  /** Evaluates `skipIf`. Answers with whether the node is over: skipped, or failed since it threw. */
   readonly isSkipped: (position: number, node: Plan.Step | Plan.Wait) => boolean
 }
 

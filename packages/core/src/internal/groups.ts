@@ -21,7 +21,7 @@ export interface Groups {
   /** Counts an attempt in, or out; at -1 that of a step that the plan does not have. */
   readonly occupy: (position: number, change: 1 | -1) => void
   readonly running: () => number
-  /** Whether every group around a step has room for it. */
+  /** Tells whether every group around a step has room for it. */
   readonly hasRoom: (position: number) => boolean
 }
 

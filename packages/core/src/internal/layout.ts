@@ -11,7 +11,7 @@ export interface Layout<Node> {
   /** -1 for the root, and for what is in no tree. */
   readonly parent: (position: number) => number
   readonly end: (position: number) => number
-  /** Whether a node is another one, or inside it. */
+  /** Tells whether a node is another one, or inside it. */
   readonly contains: (outer: number, inner: number) => boolean
 }
 

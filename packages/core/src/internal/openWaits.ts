@@ -19,7 +19,7 @@ import type { ReadTracker } from "./readTracker.ts"
 import { errorOf, type View } from "./view.ts"
 import * as Waits from "./waits.ts"
 
-/** What open waits are a part of. */
+/** The schedule that open waits are a part of. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
@@ -47,7 +47,7 @@ export interface OpenWaits {
   readonly evaluateWait: (position: number) => void
   /** Takes note of when the time of an open wait is over. */
   readonly watchTime: (position: number) => void
-  /** Has the child runs in a part of the plan awaited that a schedule just made has not come to. */
+  /** Has a child run awaited whose node a schedule just made has not come to. */
   readonly reattach: (position: number) => void
   /** Leaves a wait that is given up. */
   readonly drop: (position: number) => void
@@ -62,10 +62,10 @@ export interface OpenWaits {
   readonly waiting: () => ReadonlyArray<Waiting>
 }
 
-/** What a wait asks its author. */
+/** Names of the functions that waits ask their authors by. */
 const functionNames = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
 
-/** Whether what a wait asks for stays as it began: what a child run was started with, and a time. */
+/** Tells whether the request of a wait stays as it began: what a child run was started with, and a time. */
 const isFixed = ({ on: { kind } }: Plan.Wait): boolean => kind === "subflow" || kind === "timer"
 
 /** The open waits of a schedule. */
@@ -219,8 +219,9 @@ export const make = (host: Host): OpenWaits => {
     renewStale: () => {
       if (staleWaits.size === 0) return false
       const first = [...staleWaits].reduce((least, position) => Math.min(least, position))
-      evaluateWait(first)
+      const node = waitOf(first)
       staleWaits.delete(first)
+      if (node !== undefined && open.has(first)) openWait(first, node)
       return true
     },
     positions: () => inOrder(open),

@@ -1,5 +1,5 @@
 /**
- * What the passes of loops consist of, where a plan is drawn as the run goes on: a drawing may mount tasks in a pass that had begun. `until` is
+ * Passes of loops, and what they consist of where a plan is drawn as the run goes on: a drawing may mount tasks in a pass that had begun. `until` is
  * asked then too. If it holds, what is new is left out of the pass; if not, it is begun, and a pass that goes on and on like that fails. What a
  * pass consists of stands in the state, so that a schedule made anew, or after a crash, tells new tasks from old ones as this one does.
  */
@@ -13,12 +13,12 @@ import type { View } from "./view.ts"
 /** The schedule that passes are a part of. */
 export interface Host {
   readonly plan: Plan.Plan
-  /** What was drawn before; of a run that was taken up, when it was let go of. */
+  /** The drawing before; of a resumed run, the one that it was released with. */
   readonly before: Plan.Drawing | undefined
   readonly view: Pick<View, "loopRecord" | "iterationOf">
   readonly state: () => RunState.RunState
   readonly emit: (event: RunEvent) => void
-  /** Whether the `until` of a loop holds; `undefined` where it threw, and the loop has failed. */
+  /** Evaluates the `until` of a loop; `undefined` where it threw, and the loop has failed. */
   readonly isOver: (loop: number) => boolean | undefined
   readonly readsOf: (loop: number) => { readonly reads?: ReadonlyArray<NodeKey> }
   /** Fails a loop whose pass does not end; the ids are some of those that it has mounted. */
@@ -38,7 +38,7 @@ export interface Passes {
   readonly recall: (loop: number) => void
   /** Begins what was left out of a pass that has ended without `until` holding. Answers with whether there was anything. */
   readonly goOn: (loop: number) => boolean
-  /** Whether a node is not begun in the pass that its loop is in. */
+  /** Tells whether a node is not begun in the pass that its loop is in. */
   readonly isLeftOut: (position: number) => boolean
   /** The same of a node, or of all that a group holds. */
   readonly isVacant: (position: number) => boolean
@@ -117,7 +117,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   }
   const isOut = ({ position }: Plan.Mounted): boolean => leftOut.has(position)
 
-  /** What may be left out of a pass: not what a boundary does on the way out, nor what something waits for that was there before. */
+  /** Nodes that may be left out of a pass: not what a boundary does on the way out, nor what something waits for that was there before. */
   const optionalOf = (loop: number, fresh: ReadonlyArray<Plan.Mounted>): ReadonlyArray<Plan.Mounted> => {
     const all = new Set(fresh.map(({ position }) => position))
     const optional = new Set(fresh.filter(({ wayOutOf }) => wayOutOf < 0 || all.has(wayOutOf)).map(({ position }) => position))

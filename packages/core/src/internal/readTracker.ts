@@ -21,7 +21,7 @@ export interface ReadTracker {
 export const make = (plan: Plan.Plan, view: View, state: () => RunState.RunState): ReadTracker => {
   /** Not said by an event yet, by the row of the reader. */
   const reads = new Map<NodeKey, Set<NodeKey>>()
-  /** Whether a row is the node's own, or of what stands in a loop that looks at what it did: it goes on from there. */
+  /** Tells whether a row is the node's own, or of what stands in a loop that looks at what it did: it goes on from there. */
   const isOwn = (position: number, key: NodeKey): boolean => {
     const target = plan.positions.get(parseNodeKey(key).nodeId)
     if (target === undefined || !plan.contains(position, target)) return false

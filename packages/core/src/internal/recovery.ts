@@ -16,7 +16,7 @@ const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
 
 const resetOf = ({ nodeId, iteration }: RunState.NodeRecord) => ({ _tag: "NodeReset", nodeId, iteration }) as const
 
-/** Whether a node has failed because a person denied it: it is not asked for again before someone retries it. */
+/** Tells whether a node has failed because a person denied it: it is not asked for again before someone retries it. */
 const isDenied = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord): boolean => {
   if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return false
   if (record.error?.notRetried !== "denied") return false
@@ -104,7 +104,7 @@ const interrupted = (record: RunState.StepRecord, plan: Plan.Plan, reason: "cras
 const isLeftByFailure = ({ status, isCaught }: RunState.BoundaryRecord): boolean =>
   status === "failed" || (status === "halted" && isCaught !== true)
 
-/** Whether a failed node was dealt with by a boundary around it, or in a pass that is past. */
+/** Tells whether a failed node was dealt with by a boundary around it, or in a pass that is past. */
 const isCaught = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord): boolean => {
   const position = plan.positions.get(record.nodeId)
   // What undoes a step begins again with its saga.
@@ -196,7 +196,7 @@ const resetAll = (
   return events
 }
 
-/** Whether a node may be retried: it is in that iteration still, and nothing of what is around it is being undone. */
+/** Tells whether a node may be retried: it is in that iteration still, and nothing of what is around it is being undone. */
 export const canRetry = (plan: Plan.Plan, state: RunState.RunState, nodeId: NodeId, iteration: number): boolean => {
   const position = plan.positions.get(nodeId)
   if (position === undefined || position >= plan.size || state.cancel !== undefined) return false
@@ -240,7 +240,7 @@ const readersOfRows = (
   return readers
 }
 
-/** Whether a node that has read all there was may have read this: not if it ended before that, or began before that did. */
+/** Tells whether a node that has read all there was may have read this: not if it ended before that, or began before that did. */
 const mayHaveRead = (reader: RunState.NodeRecord | undefined, read: RunState.StepRecord | undefined): boolean => {
   if (read === undefined || !RunState.isSettled(read) || reader === read) return false
   if (reader?.kind !== "step") return reader?.kind === "loop"

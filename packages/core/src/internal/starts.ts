@@ -18,7 +18,7 @@ export interface Start {
   readonly attempt: number
 }
 
-/** What starts are a part of. */
+/** The schedule that starts are a part of. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
@@ -26,7 +26,7 @@ export interface Host {
   readonly journal: Journal
   readonly reads: ReadTracker
   readonly maxConcurrency: number
-  /** Whether a step that is suspected of killing its process may begin now. */
+  /** Admits a step that is suspected of killing its process. */
   readonly admit: ((key: NodeKey) => boolean) | undefined
 }
 
@@ -45,7 +45,7 @@ export interface Starts {
   readonly endOrphan: (key: NodeKey) => void
   /** Attempts in flight. */
   readonly running: () => number
-  /** Whether ready steps wait until they are admitted. */
+  /** Tells whether ready steps wait until they are admitted. */
   readonly isHeldBack: () => boolean
 }
 

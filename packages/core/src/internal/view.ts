@@ -1,5 +1,5 @@
 /**
- * Where the nodes of a plan stand, and what they hold, by the state alone: the iteration each is in, its value, what it needs. The plan
+ * A view of the nodes of a plan by the state alone: the iteration each is in, its record, its value, its needs. The plan
  * and the decoded values are constant things to it; the state is asked for each time, as it moves on.
  */
 import * as HashMap from "effect/HashMap"
@@ -13,13 +13,13 @@ import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
 import { giveJson } from "./kept.ts"
 
-/** What a `catch` is told: what failed, and of what, with the causes of its error and without stacks. */
+/** A failure as a `catch` is told of it: what failed, and of what, with the causes of its error and without stacks. */
 export interface Caught extends Omit<ErrorCause, "stack"> {
   readonly nodeId: NodeId
   readonly iteration: number
-  /** What was wrong with an output, one line per issue. */
+  /** Issues of an output, one line each. */
   readonly issues?: ReadonlyArray<string>
-  /** What sagas could not undo on the way. */
+  /** Steps that sagas could not undo on the way. */
   readonly uncompensated?: ReadonlyArray<{ readonly nodeId: NodeId; readonly iteration: number; readonly message: string }>
 }
 
@@ -58,7 +58,7 @@ const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
 
 const never = (): boolean => false
 
-/** What is kept of a failure that says nothing of itself. */
+/** The error of a failure that says nothing of itself. */
 const unexplained: ErrorInfo = { name: "Error", message: "it failed, and what of is not known", retryable: false }
 
 /** The error of something that has failed. */
@@ -83,7 +83,7 @@ export interface View {
   /** The rows that the value is of. */
   readonly source: (position: number) => OutputSource | undefined
   readonly needs: (position: number) => { readonly values: Record<string, unknown>; readonly missing: string | undefined }
-  /** What a predicate of the node is called with. */
+  /** The context that a predicate of the node is called with. */
   readonly context: (position: number) => Record<string, unknown>
   /** Rows that a node has in the current instance of one around it. */
   readonly rowsIn: (outer: number, position: number) => ReadonlyArray<number>
@@ -91,9 +91,9 @@ export interface View {
   readonly undo: (compensation: number, row: number) => void
 }
 
-/** What the view asks of whoever keeps the state. */
+/** The source of a view, given by whoever keeps the state. */
 export interface Source {
-  /** Whether all that is at a node is left out of the pass that its loop is in. */
+  /** Tells whether all that is at a node is left out of the pass that its loop is in. */
   readonly isVacant?: (position: number) => boolean
   readonly plan: Plan.Plan
   readonly values: { readonly input: unknown; readonly outputs: Pick<ReadonlyMap<NodeKey, unknown>, "get"> }
@@ -220,7 +220,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
   const isCaught = (position: number, { id }: Plan.Boundary, known: Map<number, number>): boolean =>
     RunState.boundary(state(), id, iterationIn(position, known))?.isCaught === true
-  /** Where the value of a node comes from: another node, several, or the first of some that has one. */
+  /** The node that the value of a node comes from, where it is one. */
   const sourceOf = (
     position: number,
     node: Exclude<Plan.Node, Plan.Step | Plan.Wait>,
@@ -347,7 +347,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     }
     return { values: found, missing }
   }
-  /** Whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
+  /** Tells whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
   const hasPass = (target: number, reader: number): boolean => {
     for (let around = at(target)._tag === "Loop" ? target : loopOf(target); around >= 0; ) {
       if (around < reader && reader < end(around)) return true

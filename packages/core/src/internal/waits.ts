@@ -1,5 +1,5 @@
 /**
- * What a wait asks for, and what has come of it: plain functions of the plan's node and of what the state holds. Of what has come in, all of
+ * Requests of waits, and how waits end: plain functions of the plan's node and of what the state holds. Of what has come in, all of
  * it counts before what is over.
  */
 import * as Either from "effect/Either"
@@ -17,18 +17,18 @@ import { defined } from "../Struct.ts"
 import { digest } from "./digest.ts"
 import { canonical, toJson } from "./json.ts"
 
-/** What came of checking a value. */
+/** The stored form of a value that was checked, or its issues. */
 export type Accepted = Either.Either<Json | undefined, ReadonlyArray<string>>
 
-/** How a wait ends. */
+/** The end of a wait. */
 export type Ending = Omit<Extract<RunEvent, { readonly _tag: "WaitEnded" }>, "_tag" | "nodeId" | "iteration">
 
-/** What came in and does not match. */
+/** Something that came in and does not match. */
 export type Refusal =
   | { readonly _tag: "AnswerRefused"; readonly issues: ReadonlyArray<string> }
   | { readonly _tag: "SignalRefused"; readonly signalId: string; readonly issues: ReadonlyArray<string> }
 
-/** What has come of an open wait, whose time may be over: what to refuse, and how it ends if it does. `accept` keeps what it accepts. */
+/** Judges an open wait, whose time may be over: what to refuse, and how it ends if it does. `accept` keeps what it accepts. */
 export const judge = (
   node: Plan.Wait,
   key: NodeKey,
@@ -125,7 +125,7 @@ export const judge = (
   return end(fail("timed-out", "WaitTimedOut", `${silences[on.kind]} within ${node.timeoutMs} ms`, { retryable: true }))
 }
 
-/** What did not happen in time, by what is waited for. A timer is over when it is over. */
+/** Says what did not happen in time, by kind. A timer has no such time. */
 const silences: { readonly [Kind in Plan.Awaited["kind"]]: string } = {
   approval: "nobody answered",
   human: "nobody answered",
@@ -134,7 +134,7 @@ const silences: { readonly [Kind in Plan.Awaited["kind"]]: string } = {
   timer: "",
 }
 
-/** What a wait asks for. */
+/** The request of a wait. */
 export interface Request {
   readonly request?: Json
   readonly digest?: string
@@ -144,7 +144,7 @@ export interface Request {
   readonly due?: Millis.Millis
 }
 
-/** What a wait asks for, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */
+/** Makes the request of a wait, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */
 export const requestOf = (
   node: Plan.Wait,
   context: Record<string, unknown>,
@@ -191,7 +191,7 @@ export const requestOf = (
   }
 }
 
-/** Whether a wait that has begun asks for what it would ask for now; the time that a timer has begun with stands. */
+/** Tells whether a wait that has begun asks for what it would ask for now; the time that a timer has begun with stands. */
 export const isSame = (begun: RunState.Wait, asked: Pick<RunState.Wait, "digest" | "name" | "correlation">): boolean =>
   begun.digest === asked.digest &&
   (begun.kind !== "signal" || (begun.name === asked.name && begun.correlation === asked.correlation))

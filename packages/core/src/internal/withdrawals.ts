@@ -11,16 +11,16 @@ import type { Journal } from "./journal.ts"
 import { Phase } from "./phase.ts"
 import type { View } from "./view.ts"
 
-/** What withdrawals are a part of. */
+/** The schedule that withdrawals are a part of. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
   readonly phases: Uint8Array
   readonly journal: Journal
   readonly agenda: Pick<Agenda, "isWalking">
-  /** Whether nothing may start at a node. */
+  /** Tells whether nothing may start at a node. */
   readonly isHalted: (position: number) => boolean
-  /** Whether the whole run is given up. */
+  /** Tells whether the whole run is given up. */
   readonly isRunHalted: () => boolean
 }
 

@@ -2,9 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Ids from "@smithers/core/Ids"
 import { compensationId, undoneBy } from "@smithers/core/RunState"
-import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
-import * as Schema from "effect/Schema"
 
 /** Texts that read like what the engine makes of texts. */
 const tricky = FastCheck.string({
@@ -172,9 +170,6 @@ describe("the id of a run", () => {
   it("is any text that can be stored and typed", () => {
     for (const id of ["a", "order 42/ü", "a~b", "--help", "日本語", "a\nb"]) expect([id, Ids.isId(id)]).toEqual([id, true])
     for (const id of ["", "a\0", "a\ud83d", "x".repeat(1001), 7]) expect([id, Ids.isId(id)]).toEqual([id, false])
-    expect(Either.isRight(Schema.decodeUnknownEither(Ids.RunId)("order 42"))).toBe(true)
-    const refused = Schema.decodeUnknownEither(Ids.RunId)("")
-    expect(Either.isLeft(refused) && refused.left.message).toContain("a run id is a text of 1 to 1000 characters")
   })
 })
 

@@ -2,11 +2,9 @@
  * The identifiers of runs and of their nodes. An id is a text that its author chose, and is kept, shown and typed as that text. Ids that the
  * engine makes of others (a child run's, a compensation's, an idempotency key) are made here, so that no two of them are ever the same.
  */
-import * as Brand from "effect/Brand"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import * as Schema from "effect/Schema"
 import { digest } from "./internal/digest.ts"
 
 /** Characters that an id may have. Rows of every attempt and event repeat it, and people read it; titles and paths are shorter. */
@@ -33,12 +31,6 @@ export const shownId = (id: unknown): string => {
   const shown = JSON.stringify(id) ?? String(id)
   return shown.length <= 200 ? shown : `${shown.slice(0, 200)}…`
 }
-
-/** The id of one run of a workflow. */
-export type RunId = string & Brand.Brand<"RunId">
-
-/** Schema of a {@link RunId}; decoding refuses what is no {@link isId}. */
-export const RunId = Schema.String.pipe(Schema.filter(isId, { message: () => `a run id is ${idRule}` }), Schema.brand("RunId"))
 
 /** The id a user gave to a node of a plan, as {@link keptId} keeps it. */
 export type NodeId = string
@@ -145,9 +137,9 @@ const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
  * A new run id: six characters of time (seconds, base 36, so that ids sort by age), a dash, and 40 random bits. Short,
  * because it stands in every row of the run; readable, because people type its first characters.
  */
-export const generateRunId: Effect.Effect<RunId> = Effect.gen(function* () {
+export const generateRunId: Effect.Effect<string> = Effect.gen(function* () {
   const seconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
   let id = `${seconds.toString(36).padStart(6, "0")}-`
   for (let index = 0; index < 8; index++) id += alphabet[yield* Random.nextIntBetween(0, alphabet.length)]
-  return Brand.nominal<RunId>()(id)
+  return id
 })

@@ -11,7 +11,7 @@ import * as Scheduler from "@smithers/core/Scheduler"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
-import { parallel, sequence, step } from "./simulation/Nodes.ts"
+import { branch, parallel, sequence, step } from "./simulation/Nodes.ts"
 
 const wait = (id: string, on: Plan.Awaited, options: Partial<Plan.Wait> = {}): Plan.Wait => ({
   _tag: "Wait",
@@ -27,20 +27,21 @@ const wait = (id: string, on: Plan.Awaited, options: Partial<Plan.Wait> = {}): P
   onTimeout: "fail",
   ...options,
 })
-const signal = (id: string, name = "go") => wait(id, { kind: "signal", name, correlation: undefined })
+const signal = (id: string, options: Partial<Plan.Wait> = {}) =>
+  wait(id, { kind: "signal", name: "go", correlation: undefined }, options)
 const timer = (id: string, ms: number) => wait(id, { kind: "timer", due: Millis.make(ms) })
 const approval = (id: string, options: Partial<Plan.Wait> = {}) =>
   wait(id, { kind: "approval", request: () => ({ title: id }), onDeny: "fail", approvers: undefined }, options)
 
 /** A schedule, driven from outside by events at a time. */
-const live = (root: Plan.Node) => {
+const live = (root: Plan.Node, from = RunState.empty("r")) => {
   const plan = PlanLayout.make("w", root)
   const schedule = Scheduler.make(
     plan,
     { input: {}, outputs: new Map() },
     { maxConcurrency: 4, accept: (_, __, given) => Either.right(given as Codec.Json) },
   )
-  let state = RunState.empty("r")
+  let state = from
   const at = (ms: number, ...given: ReadonlyArray<RunEvent>) => {
     const now = Millis.make(ms)
     for (const event of given) state = RunState.apply(state, event, now)
@@ -49,7 +50,7 @@ const live = (root: Plan.Node) => {
     state = decision.state
     return { ...decision, events: [...consequences.events, ...decision.events] }
   }
-  return { at }
+  return { at, state: () => state }
 }
 const received = (id: string): RunEvent => ({ _tag: "SignalReceived", id, name: "go", payload: id })
 /** What happened, in a word and the id of the node. */
@@ -122,6 +123,35 @@ describe("what is due later", () => {
   })
 })
 
+describe("a run that is paused", () => {
+  const paused: RunEvent = { _tag: "RunPaused", saidAt: Millis.make(1) }
+
+  it("lets time go on for what a cancellation has begun", () => {
+    const run = live({ _tag: "TryCatch", id: "t", try: approval("ask"), catch: undefined, finally: timer("nap", 10) })
+    run.at(0)
+    run.at(1, paused)
+    const cancelled = run.at(2, { _tag: "CancelRequested" })
+    expect(told(cancelled.events)).toEqual(["BoundaryHalted t", "WaitStarted nap", "NodeWithdrawn ask"])
+    expect(cancelled.wakeAt).toBe(12)
+    const ended = run.at(12)
+    expect(told(ended.events)).toEqual(["WaitEnded nap", "BoundaryEnded t"])
+    expect(ended.outcome).toMatchObject({ status: "cancelled" })
+  })
+
+  it("withdraws what it does not come to any more once it goes on, where its schedule was made in between", () => {
+    let isAsking = true
+    const arms = branch(() => isAsking, approval("ask"), approval("other"))
+    const before = live(arms)
+    before.at(0)
+    before.at(1, paused)
+    isAsking = false
+    const after = live(arms, before.state())
+    expect(told(after.at(2).events)).toEqual([])
+    const on = after.at(3, { _tag: "RunUnpaused", saidAt: Millis.make(3) })
+    expect(told(on.events)).toEqual(["WaitStarted other", "NodeWithdrawn ask"])
+  })
+})
+
 describe("a wait that has looked up an output", () => {
   /** Asks with what "x" has given by now. */
   const asking = wait("ask", {
@@ -143,6 +173,12 @@ describe("a wait that has looked up an output", () => {
     const { events } = run.at(1, given)
     expect(told(events)).toEqual(["WaitEnded nap", "WaitStarted ask"])
     expect(titles(events)).toEqual([{ title: "x: 7" }])
+  })
+
+  it("says so also where another wait has given it", () => {
+    const run = live(parallel([asking, signal("x", { table: "t" })]))
+    run.at(0)
+    expect(titles(run.at(1, received("one")).events)).toEqual([{ title: "x: one" }])
   })
 
   it("says so once the run is not paused any more", () => {

@@ -16,11 +16,20 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { Definition } from "./Definition.ts"
-import { InputMismatch, type InvalidSetting, RunEnded, RunFenced, type StoreError, WorkflowMismatch } from "./Errors.ts"
+import {
+  type DriverError,
+  InputMismatch,
+  type InvalidSetting,
+  RunEnded,
+  RunFenced,
+  type StoreError,
+  WorkflowMismatch,
+} from "./Errors.ts"
 import { generateRunId } from "./Ids.ts"
 import { type Active, atRest } from "./internal/active.ts"
 import * as Callers from "./internal/callers.ts"
 import * as Children from "./internal/children.ts"
+import * as Control from "./internal/control.ts"
 import * as Leases from "./internal/leases.ts"
 import { isBegunWith, isSameCall } from "./internal/origin.ts"
 import * as Suspects from "./internal/suspects.ts"
@@ -39,7 +48,7 @@ import * as Storage from "./Storage.ts"
  * to start it from (`RunNotFound`), or its id is that of a run with another input (`InputMismatch`) or of another workflow
  * (`WorkflowMismatch`). The run is as it was, and can be resumed.
  */
-export type EngineError = RunDriver.DriverError
+export type EngineError = DriverError
 
 /**
  * Works on runs. At most one process works on a run: it holds a claim, and one that has lost it changes nothing more (`RunFenced`). Work that
@@ -248,7 +257,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           create,
           workflow: definition.name,
           settled: Deferred.unsafeMake(FiberId.none),
-          control: RunDriver.control(),
+          control: Control.make(),
           children: new Map(),
           driver: undefined,
           joined: 1,

@@ -752,3 +752,21 @@ export const notUndone = (uncompensated: ReadonlyArray<Uncompensated> | undefine
 }
 
 const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
+
+/**
+ * What stops the work on a run without ending the run, which can be resumed: the store (`StoreError`, `RunNotFound`), another process that has
+ * the run now (`RunFenced`), or the workflow, where it has another name, does not accept the input or the outputs that are stored, or gives no
+ * plan (`WorkflowMismatch`, `InputMismatch`, `InvalidInput`, `IncompatibleOutput`, `InvalidWorkflow`, `RenderFailed`). A child run that cannot
+ * be worked on stops its parent with the same error, once nothing else of that can go on.
+ */
+export type DriverError =
+  | StoreError
+  | RunNotFound
+  | RunFenced
+  | WorkflowMismatch
+  | InputMismatch
+  | IncompatibleOutput
+  | InvalidInput
+  | InvalidWorkflow
+  | RenderFailed
+  | RunWaitsForItself

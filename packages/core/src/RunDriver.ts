@@ -3,7 +3,6 @@
  * started. All of a run's changes go through here, one frame after another. The driver can be interrupted only while it waits
  * for something to happen; it then interrupts its attempts, keeps what they still finished, and gives the claim back.
  */
-import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -11,16 +10,11 @@ import * as Metric from "effect/Metric"
 import { acceptNow, keepNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
+  type DriverError,
   IncompatibleOutput,
-  type InputMismatch,
-  type InvalidInput,
-  type InvalidWorkflow,
-  type RenderFailed,
   RunFenced,
   type RunNotFound,
-  type RunWaitsForItself,
   type StoreError,
-  type StoreGone,
   type StoreRefused,
   type Unheard,
   WorkflowMismatch,
@@ -30,8 +24,8 @@ import type { Command, Instruction } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
+import * as Control from "./internal/control.ts"
 import * as FrameBuilder from "./internal/frameBuilder.ts"
-import * as Intake from "./internal/intake.ts"
 import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
 import * as Outbox from "./internal/outbox.ts"
@@ -42,92 +36,20 @@ import * as Refusal from "./internal/refusal.ts"
 import * as Restore from "./internal/restore.ts"
 import type * as Suspects from "./internal/suspects.ts"
 import * as Turn from "./internal/turn.ts"
-import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
 import { type RunEvent, sayStray } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
-import type { EndedResult, Waiting } from "./RunResult.ts"
+import type { EndedResult } from "./RunResult.ts"
 import * as RunResult from "./RunResult.ts"
 import * as RunState from "./RunState.ts"
 import type { Frame, OutputTable, RunStoreShape } from "./RunStore.ts"
 import * as Scheduler from "./Scheduler.ts"
 import type * as Status from "./Status.ts"
-import type * as StepProgram from "./StepProgram.ts"
 import type { RunPorts } from "./Storage.ts"
 import { defined } from "./Struct.ts"
-
-/**
- * What stops the work on a run without ending the run, which can be resumed: the store (`StoreError`, `RunNotFound`), another process that has
- * the run now (`RunFenced`), or the workflow, where it has another name, does not accept the input or the outputs that are stored, or gives no
- * plan (`WorkflowMismatch`, `InputMismatch`, `InvalidInput`, `IncompatibleOutput`, `InvalidWorkflow`, `RenderFailed`). A child run that cannot
- * be worked on stops its parent with the same error, once nothing else of that can go on.
- */
-export type DriverError =
-  | StoreError
-  | RunNotFound
-  | RunFenced
-  | WorkflowMismatch
-  | InputMismatch
-  | IncompatibleOutput
-  | InvalidInput
-  | InvalidWorkflow
-  | RenderFailed
-  | RunWaitsForItself
-
-/** What the world outside may tell a driver. */
-export interface Control {
-  readonly deliver: (command: Command) => void
-  /** Says that nothing of the run can go on since a child run cannot be worked on, and why. */
-  readonly obstruct: (cause: Cause.Cause<DriverError>) => void
-  /** Says that another process has the run now. */
-  readonly fence: () => void
-  /** Says that the store is not there any more. */
-  readonly lose: (error: StoreGone) => void
-  /** Set while the run is claimed. */
-  epoch: number | undefined
-  /** Counts the frames that were committed. */
-  readonly commits: VersionSignal.VersionSignal
-  /** What the run waited for as of its last frame, where nothing else could go on; otherwise empty. */
-  waiting: ReadonlyArray<Waiting>
-  /** Whether nothing went on as of its last frame because the run is paused. */
-  isPaused: boolean
-  /** How the run stood when it was taken up, until something has come of that. */
-  stood: Status.RunStatus | undefined
-  /** Set while the store cannot be written: what is finished is kept here, and nothing new starts. */
-  outage: Patience.Outage | undefined
-  readonly intake: Intake.Intake<Item>
-}
-
-type Item =
-  | { readonly _tag: "Exit"; readonly key: NodeKey; readonly exit: Exit.Exit<StepProgram.AttemptResult> }
-  | { readonly _tag: "Beat"; readonly key: NodeKey }
-  | { readonly _tag: "Command"; readonly command: Command }
-  | { readonly _tag: "Fenced" }
-  /** A step that was held back may be begun. */
-  | { readonly _tag: "Turn" }
-  | { readonly _tag: "Lost"; readonly error: StoreGone }
-  | { readonly _tag: "Obstructed"; readonly cause: Cause.Cause<DriverError> }
-
-/** Makes the control of a driver that is about to begin. */
-export const control = (): Control => {
-  const intake = Intake.make<Item>()
-  return {
-    deliver: (command) => intake.push({ _tag: "Command", command }),
-    obstruct: (cause) => intake.push({ _tag: "Obstructed", cause }),
-    fence: () => intake.push({ _tag: "Fenced" }),
-    lose: (error) => intake.push({ _tag: "Lost", error }),
-    epoch: undefined,
-    commits: VersionSignal.make(),
-    waiting: [],
-    isPaused: false,
-    stood: undefined,
-    outage: undefined,
-    intake,
-  }
-}
 
 export interface DriveOptions {
   readonly runId: string
@@ -136,7 +58,7 @@ export interface DriveOptions {
   readonly created: NewRun | undefined
   readonly onIncompatible: "fail" | "rerun"
   readonly maxConcurrency: number
-  readonly control: Control
+  readonly control: Control.Control
   /** How long an interrupted attempt may take to end in order (ms). */
   readonly graceMs: number
   /** Tells what runs the code of steps waits for. */
@@ -194,26 +116,11 @@ export const drive = <R>(
       control.epoch = undefined
       options.suspects.releaseAll(runId)
       if (Exit.isSuccess(exit)) return Effect.void
-      const released = Exit.isInterrupted(exit) ? release : Patience.patiently(release, noteOutage(options))
+      const released = Exit.isInterrupted(exit) ? release : Patience.patiently(release, Control.noteOutage(control, runId))
       // It is free once its lease has run out.
       return Effect.catchAll(released, (error) => Effect.logWarning(`run ${runId} could not be given back`, error))
     }) as Effect.Effect<EndedResult<unknown>, DriverError, R>
   })
-
-/** Says when the store of a run fails and when it can be written again. */
-const noteOutage =
-  ({ control, runId }: Pick<DriveOptions, "control" | "runId">): Patience.OnOutage =>
-  (outage) =>
-    Effect.suspend(() => {
-      const before = control.outage
-      control.outage = outage
-      if (outage === undefined) return Effect.logInfo(`run ${runId} goes on: its store can be written again`)
-      if (before !== undefined) return Effect.void
-      const since = new Date(outage.since).toISOString()
-      return Effect.logWarning(
-        `run ${runId} waits: store unavailable since ${since}; what is finished is kept and nothing new starts (${outage.error._tag}: ${outage.error.detail})`,
-      )
-    })
 
 const loop = (
   { store, inbox, reader }: RunPorts,
@@ -223,7 +130,7 @@ const loop = (
   Effect.gen(function* () {
     const { runId, epoch, created } = options
     const { intake, deliver, commits } = options.control
-    const onOutage = noteOutage(options)
+    const onOutage = Control.noteOutage(options.control, runId)
     let planner = definition.planner()
     const clock = yield* Effect.clock
     let now = Millis.unsafeNow(clock)
@@ -277,7 +184,7 @@ const loop = (
       if (frame.consume(command, now) && command.command._tag === "Retry") wanted.push(command.command)
     }
     /** Turns what came in into events. */
-    const absorb = (item: Item): void => {
+    const absorb = (item: Control.Item): void => {
       if (item._tag === "Command") hear(item.command)
       if (item._tag !== "Exit") return
       const settled = attempts.settle(item.key, item.exit)

@@ -5,11 +5,11 @@ import type * as Cause from "effect/Cause"
 import type * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { StoreError } from "../Errors.ts"
+import type { DriverError, StoreError } from "../Errors.ts"
 import type { InboxShape } from "../Inbox.ts"
-import type { Control, DriverError } from "../RunDriver.ts"
 import type { NewRun } from "../RunOwnership.ts"
 import * as RunResult from "../RunResult.ts"
+import type { Control } from "./control.ts"
 
 /** A run at work. */
 export interface Active {

@@ -67,13 +67,17 @@ const wait = (more: Partial<WaitSummary>): WaitSummary => ({
   ...more,
 })
 const known = (
-  details: { readonly run?: Partial<RunSummary>; readonly nodes?: ReadonlyArray<NodeSummary>; readonly isTold?: boolean },
+  details: {
+    readonly run?: Partial<RunSummary>
+    readonly nodes?: ReadonlyArray<NodeSummary>
+    readonly hasPendingCommands?: boolean
+  },
   more: Partial<Known> = {},
 ): Known => ({
   details: {
     ...{ run: run(details.run ?? {}), nodes: details.nodes ?? [], attempts: [], input: {}, output: undefined, failure: null },
     seq: 1,
-    isTold: details.isTold ?? false,
+    hasPendingCommands: details.hasPendingCommands ?? false,
     cancel: null,
   },
   waits: [],
@@ -145,7 +149,7 @@ describe("why a run is not done", () => {
       commands: ["smithers unpause r", "smithers up --resume r", "smithers supervise"],
     })
     expect(why(known({ run: { status: "suspended" } })).reason).toBe("suspended")
-    expect(why(known({ run: { status: "waiting-approval" }, isTold: true }, { waits: [wait({})] })).reason).toBe("told")
+    expect(why(known({ run: { status: "waiting-approval" }, hasPendingCommands: true }, { waits: [wait({})] })).reason).toBe("told")
     // A retry that nobody is there to make.
     const retrying = node({ status: "retrying", retryAt: now + 1 })
     expect(why(known({ run: owned, nodes: [retrying] })).reason).toBe("orphaned")
@@ -174,10 +178,13 @@ describe("a run that was told something", () => {
     const answered = [wait({ isAnswered: true })]
     for (const status of ["waiting-approval", "suspended", "paused"] as const) {
       const commands = status === "paused" ? ["smithers unpause r", ...takeUp] : takeUp
-      expect(why(known({ run: { status }, isTold: true }, { waits: answered }))).toMatchObject({ reason: "told", commands })
+      expect(why(known({ run: { status }, hasPendingCommands: true }, { waits: answered }))).toMatchObject({
+        reason: "told",
+        commands,
+      })
     }
     const other = wait({ nodeId: "also" })
-    expect(why(known({ run: { status: "waiting-approval" }, isTold: true }, { waits: [...answered, other] }))).toEqual({
+    expect(why(known({ run: { status: "waiting-approval" }, hasPendingCommands: true }, { waits: [...answered, other] }))).toEqual({
       asks: [other],
       reason: "told",
       sentence: 'Run r was told something that nobody has taken up yet; it also waits for the approval of "also": Ship it?',
@@ -190,7 +197,10 @@ describe("a run that was told something", () => {
   })
 
   it("hears it from whoever works on it", () => {
-    const at = known({ run: { ...owned, status: "waiting-approval" }, isTold: true }, { waits: [wait({})], isOwnerAlive: true })
+    const at = known(
+      { run: { ...owned, status: "waiting-approval" }, hasPendingCommands: true },
+      { waits: [wait({})], isOwnerAlive: true },
+    )
     expect(why(at).reason).toBe("approval")
   })
 })

@@ -32,14 +32,14 @@ interface Journal {
   readonly now: () => Millis.Millis
   readonly commit: (events: ReadonlyArray<RunEvent>, extra?: Partial<Frame>) => ReturnType<StorageShape["commit"]>
   /** Claims the run again, as another process would once the lease is over. */
-  readonly claim: (revive?: ReadonlyArray<"failed" | "cancelled">) => Effect.Effect<void, unknown>
+  readonly claim: (reopen?: ReadonlyArray<"failed" | "cancelled">) => Effect.Effect<void, unknown>
 }
 
 /** Creates a run and its journal. */
 export const journal = (runId: string, create: NewRun = newRun, at = start) =>
   Effect.gen(function* () {
     const storage = yield* Storage
-    const opened = yield* storage.open({ runId, create, revive: [], leaseMs, now: at })
+    const opened = yield* storage.open({ runId, create, reopen: [], leaseMs, now: at })
     if (opened._tag !== "Created") throw new Error(`run ${runId} was not created: ${opened._tag}`)
     let epoch = opened.epoch
     let state = RunState.empty(runId)
@@ -64,8 +64,8 @@ export const journal = (runId: string, create: NewRun = newRun, at = start) =>
         state = RunState.committed(next, frame.frame)
       })
     }
-    const claim: Journal["claim"] = (revive = []) =>
-      Effect.map(storage.open({ runId, create: undefined, revive, leaseMs, now: Millis.after(now, leaseMs) }), (again) => {
+    const claim: Journal["claim"] = (reopen = []) =>
+      Effect.map(storage.open({ runId, create: undefined, reopen, leaseMs, now: Millis.after(now, leaseMs) }), (again) => {
         if (again._tag !== "Claimed") throw new Error(`run ${runId} was not claimed: ${again._tag}`)
         epoch = again.epoch
       })

@@ -28,7 +28,7 @@ export interface Skip {
 
 const { journal, later, leaseMs, newRun, plain, start, started, step } = History
 
-const request = { create: undefined, revive: [], leaseMs, now: start } as const
+const request = { create: undefined, reopen: [], leaseMs, now: start } as const
 
 /** Checks that two states are the same to the last key, also where that is `__proto__`, which matchers pass over. */
 export const expectSame = (actual: RunState.RunState, expected: RunState.RunState): void =>
@@ -225,7 +225,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
-    holds("a finished run is never claimed, another ended one only to revive it", (storage) =>
+    holds("a finished run is never claimed, another ended one only to reopen it", (storage) =>
       Effect.gen(function* () {
         const ends: ReadonlyArray<RunEvent> = [
           { _tag: "RunFinished", output: 1 },
@@ -238,8 +238,8 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           yield* run.commit([started, end])
           endedAt = run.now()
         }
-        const open = (runId: string, revive: ReadonlyArray<"failed" | "cancelled">) =>
-          Effect.map(storage.open({ ...request, runId, revive }), ({ _tag }) => _tag)
+        const open = (runId: string, reopen: ReadonlyArray<"failed" | "cancelled">) =>
+          Effect.map(storage.open({ ...request, runId, reopen }), ({ _tag }) => _tag)
         for (const { _tag } of ends) expect(yield* open(_tag, [])).toBe("Ended")
         expect(yield* open("RunFinished", ["failed", "cancelled"])).toBe("Ended")
         expect(yield* open("RunFailed", ["cancelled"])).toBe("Ended")
@@ -464,7 +464,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const { run: child, input } = yield* storage.inspect("child")
         expect(child).toMatchObject({ status: "suspended", epoch: 0, owner: null, source: "flow.tsx", parent })
         expect(input).toEqual(newRun.input)
-        const due = (yield* storage.due(run.now())).runs
+        const due = (yield* storage.runnable(run.now())).runs
         expect(due).toMatchObject([{ runId: "child", workflow: "flow", source: "flow.tsx", deaths: 0 }])
         expect((yield* storage.load("child")).parent).toEqual(parent)
         expect((yield* storage.runs({ parent: "r" })).map(({ runId }) => runId)).toEqual(["child"])
@@ -497,19 +497,19 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const failed = yield* journal("failed")
         yield* failed.commit([started, { _tag: "CancelRequested" }, { _tag: "RunFailed", failure: History.failure }])
         expect(yield* Effect.flip(storage.deliver(cancel("c", "failed")))).toBeInstanceOf(RunEnded)
-        yield* storage.deliver(cancel("d", "failed"), { revive: true })
+        yield* storage.deliver(cancel("d", "failed"), { reopen: true })
         const { run, failure } = yield* storage.inspect("failed")
         expect([run.status, run.finishedAt, failure]).toEqual(["suspended", null, null])
         expect(yield* storage.load("failed")).toMatchObject({ status: "suspended", cancel: undefined, failure: undefined })
         const finished = yield* journal("finished")
         yield* finished.commit([started, { _tag: "RunFinished" }])
-        expect(yield* Effect.flip(storage.deliver(cancel("e", "finished"), { revive: true }))).toBeInstanceOf(RunEnded)
+        expect(yield* Effect.flip(storage.deliver(cancel("e", "finished"), { reopen: true }))).toBeInstanceOf(RunEnded)
       }),
     )
 
     holds("claims that die before anything comes of them are counted, until something does; those given back are not", (storage) =>
       Effect.gen(function* () {
-        const deaths = (now: number) => Effect.map(storage.due(now), ({ runs }) => runs.map((run) => run.deaths))
+        const deaths = (now: number) => Effect.map(storage.runnable(now), ({ runs }) => runs.map((run) => run.deaths))
         const run = yield* journal("r")
         yield* run.commit([started])
         let now = run.now()
@@ -582,7 +582,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
 
     holds("a run has another mark only once something came of it, or it was told something", (storage) =>
       Effect.gen(function* () {
-        const mark = Effect.map(storage.due(1e15), ({ runs }) => runs[0]?.mark)
+        const mark = Effect.map(storage.runnable(1e15), ({ runs }) => runs[0]?.mark)
         const run = yield* journal("r")
         yield* run.commit([started])
         const marks = [yield* mark]
@@ -607,7 +607,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
 
     holds("a failed run that was taken up again is due where its owner died before the first frame", (storage) =>
       Effect.gen(function* () {
-        const due = (now: number) => Effect.map(storage.due(now), ({ runs }) => runs.map(({ runId }) => runId))
+        const due = (now: number) => Effect.map(storage.runnable(now), ({ runs }) => runs.map(({ runId }) => runId))
         const run = yield* journal("r")
         const failure = new StepFailed({
           runId: "r",
@@ -619,7 +619,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         yield* run.commit([started, { _tag: "RunFailed", failure }])
         const now = run.now()
         expect(yield* due(now + leaseMs)).toEqual([])
-        yield* storage.open({ ...request, runId: "r", revive: ["failed"], now })
+        yield* storage.open({ ...request, runId: "r", reopen: ["failed"], now })
         expect(yield* due(now)).toEqual([])
         expect(yield* due(now + leaseMs)).toEqual(["r"])
       }),
@@ -632,7 +632,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           yield* storage.release(runId, 1, start)
         }
         const due = (except: { readonly runIds?: ReadonlyArray<string>; readonly workflows?: ReadonlyArray<string> }) =>
-          Effect.map(storage.due(start, except), ({ runs }) => runs.map(({ runId }) => runId).sort())
+          Effect.map(storage.runnable(start, except), ({ runs }) => runs.map(({ runId }) => runId).sort())
         expect(yield* due({})).toEqual(["a", "b", "c"])
         expect(yield* due({ runIds: ["a"] })).toEqual(["b", "c"])
         expect(yield* due({ workflows: ["flow"] })).toEqual(["c"])
@@ -646,9 +646,9 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         yield* run.commit([started, wait, { _tag: "RunPaused" }])
         yield* storage.release("r", 1, start, "paused")
         expect((yield* storage.inspect("r")).run.status).toBe("paused")
-        expect(yield* storage.due(later(1))).toEqual({ runs: [], nextAt: undefined })
+        expect(yield* storage.runnable(later(1))).toEqual({ runs: [], nextAt: undefined })
         yield* storage.deliver({ id: "u", runId: "r", at: start, command: { _tag: "Unpause" } })
-        expect((yield* storage.due(later(1))).runs).toHaveLength(1)
+        expect((yield* storage.runnable(later(1))).runs).toHaveLength(1)
       }),
     )
   })
@@ -727,26 +727,26 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const known = Effect.gen(function* () {
           const waits = yield* storage.waits({ runId: "r", all: true })
           const open = yield* storage.waits({ isAnswered: false, limit: 2 })
-          const { isTold } = yield* storage.inspect("r")
+          const { hasPendingCommands } = yield* storage.inspect("r")
           const answered = waits.filter(({ isAnswered }) => isAnswered).map(({ nodeId }) => nodeId)
-          return { answered, open: open.map(({ nodeId }) => nodeId), isTold }
+          return { answered, open: open.map(({ nodeId }) => nodeId), hasPendingCommands }
         })
-        expect(yield* known).toEqual({ answered: [], open: ["a", "b"], isTold: false })
+        expect(yield* known).toEqual({ answered: [], open: ["a", "b"], hasPendingCommands: false })
         const place = { nodeId: "a", iteration: 0 }
         const told = { runId: "r", at: run.now() }
         yield* storage.deliverResponse({ ...told, id: "else", command: { _tag: "Decide", ...place, iteration: 1, approved: true } })
         yield* storage.deliverResponse({ ...told, id: "kind", command: { _tag: "Answer", ...place, value: 1 } })
-        expect(yield* known).toEqual({ answered: [], open: ["a", "b"], isTold: true })
+        expect(yield* known).toEqual({ answered: [], open: ["a", "b"], hasPendingCommands: true })
         yield* storage.deliverResponse({ ...told, id: "a", command: { _tag: "Decide", ...place, approved: false } })
         yield* storage.deliverResponse({ ...told, id: "c", command: { _tag: "Answer", ...place, nodeId: "c", value: 1 } })
-        expect(yield* known).toEqual({ answered: ["a", "c"], open: ["b"], isTold: true })
+        expect(yield* known).toEqual({ answered: ["a", "c"], open: ["b"], hasPendingCommands: true })
         yield* run.claim()
         yield* run.commit([{ _tag: "WaitEnded", ...place, status: "finished", how: "decided" }], {
           consumed: ["a", "else", "kind"],
         })
-        expect(yield* known).toEqual({ answered: ["c"], open: ["b"], isTold: true })
+        expect(yield* known).toEqual({ answered: ["c"], open: ["b"], hasPendingCommands: true })
         yield* run.commit([], { consumed: ["c"] })
-        expect(yield* known).toMatchObject({ isTold: false })
+        expect(yield* known).toMatchObject({ hasPendingCommands: false })
       }),
     )
 
@@ -835,7 +835,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           yield* run.claim(["failed"])
           yield* storage.deliver(cancel("c", "r"))
           expect(yield* storage.pending).toEqual([cancel("c", "r")])
-          expect((yield* storage.due(start + 10 * leaseMs)).runs.map(({ runId }) => runId)).toEqual(["r"])
+          expect((yield* storage.runnable(start + 10 * leaseMs)).runs.map(({ runId }) => runId)).toEqual(["r"])
         }),
     )
 
@@ -993,10 +993,10 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         /** Shows a run, and checks that lists and filters show the same. */
         const shown = (runId: string) =>
           Effect.gen(function* () {
-            const { run, seq, isTold, cancel } = yield* storage.inspect(runId)
+            const { run, seq, hasPendingCommands, cancel } = yield* storage.inspect(runId)
             expect(seq).toBe((yield* storage.events(runId)).at(-1)?.seq)
             expect(yield* storage.runs({ runIds: [runId] })).toEqual([run])
-            expect(yield* storage.run(runId)).toEqual({ run, seq, isTold, cancel })
+            expect(yield* storage.run(runId)).toEqual({ run, seq, hasPendingCommands, cancel })
             for (const status of Status.ShownStatus.literals) {
               const found = (yield* storage.runs({ status: [status] })).filter((one) => one.runId === runId)
               expect(found).toEqual(status === run.status ? [run] : [])

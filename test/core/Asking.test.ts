@@ -118,7 +118,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* first.stop
         // Claimed by a process that died before its first frame.
         const claim = { runId: "r", create: undefined, leaseMs: 1, now: 0 } as const
-        expect(yield* storage.open({ ...claim, revive: ["failed"] } as never)).toMatchObject({ _tag: "Claimed" })
+        expect(yield* storage.open({ ...claim, reopen: ["failed"] } as never)).toMatchObject({ _tag: "Claimed" })
         yield* Commands.cancel("r", { reason: "not again" })
         const second = yield* processOn(storage)
         const request = RunRequest.join("r")

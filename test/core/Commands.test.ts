@@ -83,9 +83,9 @@ describe.each(stores)("on %s", (_, store) => {
           const w = workflow(($) => $.sequence($.approval("ask", { request: () => ({ title: "?" }) }), step($, "next")))
           yield* w.run({}, { runId: "r" })
           yield* Commands.pause("r")
-          expect((yield* storage.due(0)).runs.map(({ runId }) => runId)).toEqual(["r"])
+          expect((yield* storage.runnable(0)).runs.map(({ runId }) => runId)).toEqual(["r"])
           yield* w.run({}, { runId: "r" })
-          expect((yield* storage.due(1e9)).runs).toEqual([])
+          expect((yield* storage.runnable(1e9)).runs).toEqual([])
           yield* Commands.approve("r", "ask")
           expect((yield* w.run({}, { runId: "r" })).status).toBe("paused")
           expect(done).toEqual([])
@@ -191,7 +191,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* Commands.retryNode("r", "b")
           expect(yield* statusOf("r")).toBe("suspended")
           const storage = yield* Storage
-          expect((yield* storage.due(0)).runs.map(({ runId }) => runId)).toEqual(["r"])
+          expect((yield* storage.runnable(0)).runs.map(({ runId }) => runId)).toEqual(["r"])
           expect((yield* w.run({}, { runId: "r" })).status).toBe("finished")
           expect(done).toEqual(["a", "b", "b"])
         }),

@@ -73,7 +73,7 @@ describe("a store that fails for a moment", () => {
       yield* Commands.unpause("r")
       yield* Commands.approve("r", "ok")
       yield* refused
-      expect((yield* storage.due(0)).runs).toMatchObject([{ runId: "r" }])
+      expect((yield* storage.runnable(0)).runs).toMatchObject([{ runId: "r" }])
       expect(yield* asking.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
     }).pipe(Effect.provide(on(storage)))
   })

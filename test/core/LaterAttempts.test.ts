@@ -28,7 +28,7 @@ const flaky = ($: Builder, id: string, pause: "9 seconds" | "10 minutes" | "1 ho
       }),
   })
 
-const dueAt = (now: number) => Effect.flatMap(Storage, (storage) => storage.due(now))
+const dueAt = (now: number) => Effect.flatMap(Storage, (storage) => storage.runnable(now))
 const minutes = (count: number): number => count * 60_000
 
 describe.each(stores)("on %s", (_, store) => {

@@ -60,7 +60,7 @@ describe.each(stores)("on %s", (_, store) => {
           })
           expect(yield* deadline).toBe(minutes(60 + 24 * 60))
           const storage = yield* Storage
-          expect(yield* storage.due(minutes(60 + 24 * 60) - 1)).toMatchObject({ runs: [] })
+          expect(yield* storage.runnable(minutes(60 + 24 * 60) - 1)).toMatchObject({ runs: [] })
           yield* TestClock.adjust("31 minutes")
           const late = yield* Effect.flip(Commands.approve("r", "ok"))
           expect(late).toMatchObject({ _tag: "WaitExpired", deadline: minutes(60 + 24 * 60) })

@@ -290,10 +290,10 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
       Effect.gen(function* () {
         const storage = yield* Storage
         const { workflow } = asking()
-        yield* storage.open({ runId: "r", create: newRun, revive: [], leaseMs: Millis.make(1), now: yield* Millis.now })
+        yield* storage.open({ runId: "r", create: newRun, reopen: [], leaseMs: Millis.make(1), now: yield* Millis.now })
         for (let death = 1; death <= 5; death++) {
           yield* TestClock.adjust("1 second")
-          yield* storage.open({ runId: "r", create: undefined, revive: [], leaseMs: Millis.make(1), now: yield* Millis.now })
+          yield* storage.open({ runId: "r", create: undefined, reopen: [], leaseMs: Millis.make(1), now: yield* Millis.now })
         }
         yield* TestClock.adjust("1 second")
         const { actions, stop } = yield* processOn(storage, Supervisor.registry([workflow]))
@@ -355,8 +355,8 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         let tries = 0
         const full: Storage["Type"] = {
           ...storage,
-          due: (now, except) =>
-            Effect.map(storage.due(now, except), (due) => ({ ...due, runs: due.runs.map((run) => ({ ...run, deaths: 9 })) })),
+          runnable: (now, except) =>
+            Effect.map(storage.runnable(now, except), (due) => ({ ...due, runs: due.runs.map((run) => ({ ...run, deaths: 9 })) })),
           commit: () => {
             tries++
             return new StoreFull({ operation: "commit", detail: "no space" })

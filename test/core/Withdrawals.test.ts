@@ -35,7 +35,7 @@ const nodes = Effect.flatMap(Storage, (storage) =>
 const refuse = (): string => {
   throw new Error("no")
 }
-const dueAt = (now: number) => Effect.flatMap(Storage, (storage) => storage.due(now))
+const dueAt = (now: number) => Effect.flatMap(Storage, (storage) => storage.runnable(now))
 
 describe.each(stores)("on %s", (_, store) => {
   const on = runningOn(store)

@@ -450,7 +450,7 @@ describe("a wait that is not rendered any more", () => {
         // The signal was first.
         yield* run
         expect(yield* open).toEqual([["off", null]])
-        expect((yield* storage.due(1e9)).runs).toEqual([])
+        expect((yield* storage.runnable(1e9)).runs).toEqual([])
         expect(yield* Effect.flip(Smithers.approve("r", "ask"))).toMatchObject({ _tag: "NotWaiting" })
         yield* TestClock.adjust("2 hours")
         yield* Smithers.signal("r", "off", { payload: { cents: 1 } })

@@ -404,7 +404,7 @@ describe("processes", () => {
           const open = storage.open({
             runId: "r",
             create: undefined,
-            revive: [],
+            reopen: [],
             leaseMs: Millis.make(1000),
             now: Millis.make(Date.now()),
           })
@@ -426,8 +426,8 @@ describe("processes", () => {
         Effect.gen(function* () {
           // The lease that the other has is over by hours.
           const now = Millis.make(Date.now() + 24 * 3_600_000)
-          const open = storage.open({ runId: "r", create: undefined, revive: [], leaseMs: Millis.make(200), now })
-          const due = yield* storage.due(now)
+          const open = storage.open({ runId: "r", create: undefined, reopen: [], leaseMs: Millis.make(200), now })
+          const due = yield* storage.runnable(now)
           expect(due.runs).toEqual([])
           expect(due.nextAt).toBeGreaterThan(now)
           expect(due.nextAt).toBeLessThanOrEqual(now + 3000)
@@ -461,7 +461,7 @@ describe("processes", () => {
       yield* using({ filename }, (mine) =>
         using({ filename }, (theirs) =>
           Effect.gen(function* () {
-            yield* theirs.open({ runId: "r", create: History.newRun, revive: [], leaseMs: Millis.make(1), now: History.start })
+            yield* theirs.open({ runId: "r", create: History.newRun, reopen: [], leaseMs: Millis.make(1), now: History.start })
             const version = yield* mine.changes(-1)
             const again = yield* Effect.raceFirst(
               mine.changes(version),

@@ -109,7 +109,7 @@ describe("an endless loop of steps without I/O", () => {
         const opened = yield* storage.open({
           runId: "r",
           create: undefined,
-          revive: [],
+          reopen: [],
           leaseMs: Millis.make(1000),
           now: Millis.make(Date.now()),
         })

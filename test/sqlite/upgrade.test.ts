@@ -80,7 +80,7 @@ describe("a migration", () => {
           expect(error).toEqual(new StoreTooNew({ found: present.layout + 1, supported: present.layout }))
           const command = { id: "c", runId: "sleeps", at: later(0), command: { _tag: "Cancel" } } as const
           expect((yield* Effect.flip(storage.deliver(command)))._tag).toBe("StoreTooNew")
-          const claim = { runId: "sleeps", create: undefined, revive: [], leaseMs, now: later(leaseMs * 3) }
+          const claim = { runId: "sleeps", create: undefined, reopen: [], leaseMs, now: later(leaseMs * 3) }
           expect((yield* Effect.flip(storage.open(claim)))._tag).toBe("StoreTooNew")
           expect(
             yield* query(filename, "SELECT (SELECT count(*) FROM smithers_events), (SELECT count(*) FROM smithers_inbox)"),

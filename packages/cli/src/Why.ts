@@ -153,7 +153,7 @@ export const triedText = ({ since, tries, again }: Stuck, now: number): string =
 }
 
 const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db }: Known): Omit<Why, "asks"> => {
-  const { run, nodes, failure, isTold, cancel } = details
+  const { run, nodes, failure, hasPendingCommands, cancel } = details
   const { runId } = run
   const it = `Run ${runId}`
   const resume = resumeLine(db, runId)
@@ -207,7 +207,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       }
     }
     case "paused":
-      if (isTold && !isOwned) {
+      if (hasPendingCommands && !isOwned) {
         return {
           reason: "told",
           sentence: `${it} is paused, and was told something that it has not heard: it goes on once it is unpaused.`,
@@ -259,7 +259,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       ],
     }
   }
-  if (isTold && !isOwned) {
+  if (hasPendingCommands && !isOwned) {
     const also = wait === undefined ? "" : `; it also waits for ${awaited(wait, runId)}`
     return {
       reason: "told",

@@ -278,7 +278,7 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
     const problem = `the loop around "${nodeId}" has gone on since iteration ${iteration}; only its last, ${last}, can run again`
     return yield* new InvalidCommand({ runId, problem })
   }
-  yield* deliver(runId, { _tag: "Retry", nodeId, iteration }, { revive: true })
+  yield* deliver(runId, { _tag: "Retry", nodeId, iteration }, { reopen: true })
 })
 
 const decide = Effect.fnUntraced(function* (
@@ -337,7 +337,7 @@ const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept
 const deliver = Effect.fnUntraced(function* (
   runId: string,
   command: Exclude<Instruction, Response>,
-  options?: { readonly revive?: boolean },
+  options?: { readonly reopen?: boolean },
 ): Effect.fn.Return<Instruction, StoreError | RunNotFound | RunEnded, Inbox | RunReader> {
   const inbox = yield* Inbox
   return yield* inbox.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)

@@ -46,7 +46,7 @@ type Ending = (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined
 const end = (runId: string, ending: Ending) =>
   Effect.flatMap(RunOwnership, (ownership) => {
     let released: Status.ReleasedStatus = "suspended"
-    const claim = Effect.flatMap(Millis.now, (now) => ownership.open({ runId, create: undefined, revive: [], leaseMs, now }))
+    const claim = Effect.flatMap(Millis.now, (now) => ownership.open({ runId, create: undefined, reopen: [], leaseMs, now }))
     const give = (epoch: number) =>
       Effect.flatMap(Millis.now, (now) => ownership.release(runId, epoch, now, released)).pipe(
         Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be given back`, error)),

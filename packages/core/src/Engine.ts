@@ -163,7 +163,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         let { reopen } = request
         for (let version = yield* inbox.changes(-1); ; ) {
           const now = yield* Millis.now
-          const opened = yield* ownership.open({ runId, create, revive: reopen, leaseMs, now })
+          const opened = yield* ownership.open({ runId, create, reopen, leaseMs, now })
           if (opened._tag !== "Owned") return opened
           if (!request.waitForOwner) return yield* new RunFenced({ runId, epoch: 0 })
           // Whoever works on it decides how it ends; a failure there is not taken up again here.
@@ -221,27 +221,27 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
             }).pipe(
               Effect.ensuring(
                 Effect.suspend(() =>
-                  Effect.forEach([...active.children.values()], leave, { concurrency: "unbounded", discard: true }),
+                  Effect.forEach([...active.children.values()], release, { concurrency: "unbounded", discard: true }),
                 ),
               ),
             )
         }
       })
 
-    /** Finds a run at work here, or begins to work on it. The caller counts as one who waits for it, until it {@link leave}s. */
-    const enter = <R>(definition: Definition<R>, request: RunRequest.RunRequest): Effect.Effect<Active, EngineError, R> =>
+    /** Finds a run at work here, or begins to work on it. The caller counts as one who waits for it, until it {@link release}s. */
+    const acquire = <R>(definition: Definition<R>, request: RunRequest.RunRequest): Effect.Effect<Active, EngineError, R> =>
       Effect.suspend((): Effect.Effect<Active, EngineError, R> => {
         const { runId, create } = request
         const running = actives.get(runId)
-        if (running?.isLeaving === true) {
-          return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), enter(definition, request))
+        if (running?.isReleasing === true) {
+          return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), acquire(definition, request))
         }
         if (running !== undefined) {
           // A name that only a plan will tell is compared by the driver; here the run has one already.
           if (running.workflow !== undefined && definition.name !== undefined && running.workflow !== definition.name) {
             return new WorkflowMismatch({ runId, workflow: definition.name, stored: running.workflow })
           }
-          running.joined++
+          running.refCount++
           if (create === undefined || (running.create !== undefined && isSameCall(create, running.create)))
             return Effect.succeed(running)
           return isBegunWith(reader, definition, create, runId, running.create).pipe(
@@ -250,7 +250,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               () => new InputMismatch({ runId }),
             ),
             Effect.as(running),
-            Effect.onError(() => leave(running)),
+            Effect.onError(() => release(running)),
           )
         }
         const active: Active = {
@@ -260,8 +260,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           control: Control.make(),
           children: new Map(),
           driver: undefined,
-          joined: 1,
-          isLeaving: false,
+          refCount: 1,
+          isReleasing: false,
           obstacles: new Map(),
         }
         actives.set(runId, active)
@@ -285,22 +285,22 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         )
       })
 
-    const leave = (active: Active): Effect.Effect<void> =>
+    const release = (active: Active): Effect.Effect<void> =>
       Effect.suspend(() => {
-        active.joined--
-        if (active.joined > 0 || active.driver === undefined) return Effect.void
-        active.isLeaving = true
+        active.refCount--
+        if (active.refCount > 0 || active.driver === undefined) return Effect.void
+        active.isReleasing = true
         return Effect.asVoid(Fiber.interrupt(active.driver))
       })
 
-    const startChild = Children.make({ ports, scope, callers, enter })
+    const startChild = Children.make({ ports, scope, callers, acquire })
 
     const join: EngineShape["join"] = (definition, request) =>
       callers.waiting(
         request.runId,
         Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(enter(definition, request), (active) =>
-            Effect.onInterrupt(restore(Deferred.await(active.settled)), () => leave(active)),
+          Effect.flatMap(acquire(definition, request), (active) =>
+            Effect.onInterrupt(restore(Deferred.await(active.settled)), () => release(active)),
           ),
         ),
       )
@@ -313,11 +313,11 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       callers.waiting(
         request.runId,
         Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(enter(definition, request), (active) => {
+          Effect.flatMap(acquire(definition, request), (active) => {
             const ended = Effect.raceFirst(Deferred.await(active.settled), resting(request.runId, active))
             const isSettled = (exit: Exit.Exit<RunResult.RunResult<unknown>, unknown>) =>
               Exit.isSuccess(exit) && Status.isEnded(exit.value.status)
-            return Effect.onExit(restore(ended), (exit) => (isSettled(exit) ? Effect.void : leave(active)))
+            return Effect.onExit(restore(ended), (exit) => (isSettled(exit) ? Effect.void : release(active)))
           }),
         ),
       )
@@ -327,7 +327,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       join,
       joinUntilIdle,
       start: (definition, request) =>
-        Effect.matchEffect(enter(definition, request), {
+        Effect.matchEffect(acquire(definition, request), {
           onFailure: (error) => Effect.succeed({ settled: Effect.fail(error), resting: Effect.never, commits: () => Effect.never }),
           onSuccess: (active) =>
             Effect.sync(() => {

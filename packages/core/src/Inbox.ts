@@ -70,14 +70,14 @@ export interface InboxShape {
   /** Names the place of the runs: the same for every port of one store. */
   readonly place: string
   /**
-   * Puts a command into the inbox of its run, unless the run has ended. With `revive` it is also put into that of a run that has failed or
+   * Puts a command into the inbox of its run, unless the run has ended. With `reopen` it is also put into that of a run that has failed or
    * was cancelled, which thereby has not ended any more. A second delivery to the same run with the same id does nothing, also when the
    * run has ended meanwhile. Answers with what stands under this id in this run: the command itself, or one that came before, also where
    * that was taken care of already.
    */
   readonly deliver: (
     command: Command<Exclude<Instruction, Response>>,
-    options?: { readonly revive?: boolean },
+    options?: { readonly reopen?: boolean },
   ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded>
   /** Delivers a command, and creates the run, owned by nobody, if there is none of its id: both or nothing. */
   readonly deliverOrCreate: (

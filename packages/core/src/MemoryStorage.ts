@@ -158,7 +158,7 @@ export const make = (): Storage.StorageShape => {
   const put = <E>(
     entry: Stored,
     command: Command,
-    revive: boolean,
+    reopen: boolean,
     checkTime: () => Either.Either<void, E>,
   ): Either.Either<Instruction, RunEnded | E> => {
     const { runId } = command
@@ -168,7 +168,7 @@ export const make = (): Storage.StorageShape => {
     if (known !== undefined) return Either.right(known)
     // One that has an owner is being taken up again, and hears of it.
     if (Status.isEnded(status) && owner === null) {
-      if (!revive || status === "finished") return Either.left(new RunEnded({ runId, status }))
+      if (!reopen || status === "finished") return Either.left(new RunEnded({ runId, status }))
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
     }
@@ -230,7 +230,7 @@ export const make = (): Storage.StorageShape => {
   const standingOf = (entry: Stored, now: number): RunStanding => ({
     run: summariesOf([entry.run], now)[0] as RunSummary,
     seq: entry.state.seq,
-    isTold: commandsOf(entry.run.runId).length > 0,
+    hasPendingCommands: commandsOf(entry.run.runId).length > 0,
     cancel: cancelOf(entry),
   })
 
@@ -286,7 +286,7 @@ export const make = (): Storage.StorageShape => {
 
   return {
     place: `memory ${++made}`,
-    open: ({ runId, create, revive, leaseMs, now }) =>
+    open: ({ runId, create, reopen, leaseMs, now }) =>
       Effect.suspend((): Effect.Effect<Opened, RunNotFound | StoreRefused> => {
         const detail = create === undefined ? undefined : unlistable(create)
         if (detail !== undefined) return new StoreRefused({ operation: "open", detail })
@@ -303,7 +303,7 @@ export const make = (): Storage.StorageShape => {
         }
         // One that has an owner is being taken up again, also when that owner died before its first frame.
         const isOver = isEnded(run) && run.owner === null
-        if (isOver && !revive.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
+        if (isOver && !reopen.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
         if (run.leaseUntil !== null && run.leaseUntil > now) return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
         const epoch = run.epoch + 1
         entry.run = { ...run, ...claim, epoch }
@@ -351,7 +351,7 @@ export const make = (): Storage.StorageShape => {
           return []
         }),
       ),
-    due: (now, { workflows = [], runIds = [] } = {}) =>
+    runnable: (now, { workflows = [], runIds = [] } = {}) =>
       Effect.sync(() => {
         // One that has ended and has an owner is being taken up again.
         const isOpen = (run: Row) => !isEnded(run) || run.owner !== null
@@ -398,8 +398,8 @@ export const make = (): Storage.StorageShape => {
         const found = cache.get(canonical([workflow, nodeId, key]))
         return found === undefined || found.at < notBefore ? Option.none() : Option.some(found.output)
       }),
-    deliver: (command, { revive = false } = {}) =>
-      delivering(() => Either.flatMap(stands(command.runId), (entry) => put(entry, command, revive, inTime))),
+    deliver: (command, { reopen = false } = {}) =>
+      delivering(() => Either.flatMap(stands(command.runId), (entry) => put(entry, command, reopen, inTime))),
     deliverOrCreate: (command, create) =>
       delivering((): Either.Either<Instruction, StoreRefused | WorkflowMismatch | RunEnded> => {
         const { runId, at } = command

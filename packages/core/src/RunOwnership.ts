@@ -44,7 +44,7 @@ export interface OpenRequest {
   readonly runId: string
   readonly create: NewRun | undefined
   /** Take it even if it has ended as failed or cancelled, in order to continue it. A finished run is never taken. */
-  readonly revive: ReadonlyArray<Status.ReopenableStatus>
+  readonly reopen: ReadonlyArray<Status.ReopenableStatus>
   /** How long the claim holds without being renewed, in milliseconds. */
   readonly leaseMs: Millis
   readonly now: Millis
@@ -86,13 +86,13 @@ export const stuckAgain = (before: Stuck | null, { since, tries, again, error }:
 })
 
 /** What is not looked for, so that it does not stand in the way of the rest. */
-export interface Except {
+export interface Exclusion {
   readonly workflows?: ReadonlyArray<string>
   readonly runIds?: ReadonlyArray<string>
 }
 
 /** A run that someone should work on. */
-export interface Due {
+export interface RunnableRun {
   readonly runId: string
   readonly workflow: string
   readonly source: string | null
@@ -130,12 +130,12 @@ export interface RunOwnershipShape {
   readonly noteStuck: (runId: string, note: Stuck, now: Millis) => Effect.Effect<void, StoreError>
   /**
    * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, waiting and paused ones
-   * that were told something, and waiting ones whose time, or whose next attempt, has come, but for those of `except`. `nextAt` (epoch ms) is when the time of the next waiting one comes.
+   * that were told something, and waiting ones whose time, or whose next attempt, has come, but for those of `exclude`. `nextAt` (epoch ms) is when the time of the next waiting one comes.
    */
-  readonly due: (
+  readonly runnable: (
     now: number,
-    except?: Except,
-  ) => Effect.Effect<{ readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }, StoreError>
+    exclude?: Exclusion,
+  ) => Effect.Effect<{ readonly runs: ReadonlyArray<RunnableRun>; readonly nextAt: number | undefined }, StoreError>
 }
 
 /** Who works on a run. */

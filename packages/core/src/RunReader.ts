@@ -215,7 +215,7 @@ export const RunStanding = Schema.Struct({
   /** Number of its last event; 0 before the first. */
   seq: Schema.Number,
   /** Whether something was told to it that nobody has taken up yet. */
-  isTold: Schema.Boolean,
+  hasPendingCommands: Schema.Boolean,
   /** That it is to be cancelled and has not ended yet; `isHeard` once whoever works on it has begun with that. */
   cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isHeard: Schema.Boolean })),
 })

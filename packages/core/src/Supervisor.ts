@@ -34,7 +34,7 @@ import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
-import { type Due, type Except, RunOwnership } from "./RunOwnership.ts"
+import { type Exclusion, type RunnableRun, RunOwnership } from "./RunOwnership.ts"
 import * as RunRequest from "./RunRequest.ts"
 import { RunStore } from "./RunStore.ts"
 import * as Settings from "./Settings.ts"
@@ -94,10 +94,10 @@ export interface Task<out E, out R> {
 }
 
 /** The work on a run or, to the left, what is left out from now on since it is not known here how to work on it. */
-export type Work<E, R> = Either.Either<Task<E, R>, Except>
+export type Work<E, R> = Either.Either<Task<E, R>, Exclusion>
 
 /** How runs are worked on. The work of a run is interrupted when the supervisor stops, and must have let go of the run then. */
-export type Worker<E, R> = (due: Due) => Effect.Effect<Work<E, R>, StoreError, R>
+export type Worker<E, R> = (due: RunnableRun) => Effect.Effect<Work<E, R>, StoreError, R>
 
 /** An error as a {@link Worker} gives it. */
 export interface Problem {
@@ -241,7 +241,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
       })
 
     const refuse = (
-      { runId, workflow }: Due,
+      { runId, workflow }: RunnableRun,
       error: Extract<Action<E>, { readonly _tag: "Refused" }>["error"],
       seen?: Pick<Pause, "before" | "stamp">,
     ) =>
@@ -254,7 +254,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
       })
 
     /** Ends a run whose process dies each time it is claimed. Where that does not work either, it is tried again after a while. */
-    const giveUp = (due: Due): Effect.Effect<void> => {
+    const giveUp = (due: RunnableRun): Effect.Effect<void> => {
       const { runId, workflow, deaths } = due
       const failure = new CrashLoop({ runId, interruptions: deaths })
       return Effect.matchEffect(Effect.provide(EndRun.fail(runId, failure), ending), {
@@ -267,10 +267,10 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
       })
     }
 
-    const isHopeless = ({ deaths }: Due): boolean => deaths >= maxTries
+    const isHopeless = ({ deaths }: RunnableRun): boolean => deaths >= maxTries
 
     /** Works on a run until it is let go of again. */
-    const takeUp = <R>(due: Due, { work, stamp }: Task<E, R>): Effect.Effect<void, never, R> => {
+    const takeUp = <R>(due: RunnableRun, { work, stamp }: Task<E, R>): Effect.Effect<void, never, R> => {
       const { runId, workflow } = due
       if (isHopeless(due)) return giveUp(due)
       const settle = Effect.gen(function* () {
@@ -308,7 +308,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
      * Whether a run that can go on is as it was before it was last let go of: nothing came of that, so it is left alone for a while, longer
      * each time. Whatever makes it due, it must not be taken up again at once.
      */
-    const isSpinning = ({ runId, mark }: Due): Effect.Effect<boolean> =>
+    const isSpinning = ({ runId, mark }: RunnableRun): Effect.Effect<boolean> =>
       Effect.gen(function* () {
         const before = lets.get(runId)
         lets.delete(runId)
@@ -329,8 +329,8 @@ export const once = <E extends Problem, R>(
     const { worker, report } = options
     const { maxConcurrent, maxTries } = yield* read(options)
     const { takeUp } = yield* makeCrew(maxTries, report)
-    const { runs } = yield* (yield* RunOwnership).due(yield* Millis.now)
-    const take = (due: Due) =>
+    const { runs } = yield* (yield* RunOwnership).runnable(yield* Millis.now)
+    const take = (due: RunnableRun) =>
       Effect.flatMap(
         worker(due),
         Either.match({
@@ -364,7 +364,7 @@ export const makeWith = <E extends Problem, R>(
     }
 
     /** Works on a suspect, which keeps others of them waiting until a frame has come of it or it is let go of. */
-    const alone = <A, E2, R2>({ runId }: Due, work: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2, R2> => {
+    const alone = <A, E2, R2>({ runId }: RunnableRun, work: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2, R2> => {
       const clear = Effect.sync(() => {
         if (suspect !== runId) return
         suspect = undefined
@@ -389,7 +389,7 @@ export const makeWith = <E extends Problem, R>(
         workflows: [...unknown.workflows],
         runIds: [...unknown.runIds, ...[...working].map(([runId]) => runId), ...pauses.map(({ runId }) => runId)],
       }
-      const { runs, nextAt } = yield* ownership.due(now, leaveOut)
+      const { runs, nextAt } = yield* ownership.runnable(now, leaveOut)
       let waitMs = Math.min(intervalMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
       // Of those that may have killed their process the likeliest comes first: then the others are soon suspected no longer.
       for (const due of isShared ? runs.toSorted((left, right) => right.deaths - left.deaths) : runs) {

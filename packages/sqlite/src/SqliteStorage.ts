@@ -136,10 +136,10 @@ const makeWriter = (
       },
       noteStuck: (runId, note, now) =>
         queue.write({ operation: "noteStuck", run: () => Either.right(claims.noteStuck(runId, note, now)) }),
-      due: (now, except) =>
-        read("due", () => {
+      runnable: (now, exclude) =>
+        read("runnable", () => {
           connection.ensureThere()
-          return Either.right(claims.due(now, except))
+          return Either.right(claims.runnable(now, exclude))
         }),
       release: (runId, epoch, now, status = "suspended") => {
         const run = () => Either.right(claims.release(runId, epoch, now, status))

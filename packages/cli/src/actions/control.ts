@@ -57,8 +57,8 @@ const reasonOf = (reason: string | undefined) => (reason === undefined ? {} : { 
 const lookAgain = "1 second"
 
 /** Whether a run that nobody works on has something to do now: it was told something, it was stopped, or a time of it has come. */
-const canGoOn = ({ run, isTold }: RunStanding, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
-  isTold ||
+const canGoOn = ({ run, hasPendingCommands }: RunStanding, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
+  hasPendingCommands ||
   run.status === "suspended" ||
   run.status === "orphaned" ||
   waits.some(({ deadline }) => deadline !== null && deadline <= now)

@@ -102,7 +102,7 @@ export const supervise = (given: Given) =>
       const { counts, print, act, report, summary } = makeReport(yield* Screen, given)
 
       if (given.dryRun) {
-        const { runs } = yield* storage.due(yield* Clock.currentTimeMillis)
+        const { runs } = yield* storage.runnable(yield* Clock.currentTimeMillis)
         for (const due of runs) {
           const { runId, workflow } = due
           if (Either.isLeft(yield* worker(due))) yield* report({ _tag: "Unknown", runId, workflow })
@@ -127,7 +127,7 @@ export const supervise = (given: Given) =>
       }
       yield* print({ action: "watching", message: file })
       // The supervisor waits for a store that fails for a while; one that is gone does not come back.
-      const isThere = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.due(now)).pipe(
+      const isThere = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.runnable(now)).pipe(
         Effect.catchAll((error) => (error._tag === "StoreGone" ? Effect.fail(error) : Effect.void)),
       )
       const untilGone = Effect.zipRight(Effect.repeat(isThere, Schedule.spaced(Duration.millis(intervalMs))), Effect.never)

@@ -20,9 +20,9 @@ export interface Active {
   /** Child runs that are worked on here for this one. */
   readonly children: Map<string, Active>
   driver: Fiber.RuntimeFiber<unknown, unknown> | undefined
-  joined: number
+  refCount: number
   /** The last caller left: the run is being suspended, and whoever comes now opens it again. */
-  isLeaving: boolean
+  isReleasing: boolean
   /** Child runs that cannot be worked on, and why. */
   readonly obstacles: Map<string, Cause.Cause<DriverError>>
 }

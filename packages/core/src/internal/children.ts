@@ -30,7 +30,7 @@ interface Host {
   readonly scope: Scope.Scope
   readonly callers: Pick<Callers, "adopt">
   /** Finds a run at work here, or begins to work on it. */
-  readonly enter: (definition: Definition<unknown>, request: RunRequest.RunRequest) => Effect.Effect<Active, DriverError, unknown>
+  readonly acquire: (definition: Definition<unknown>, request: RunRequest.RunRequest) => Effect.Effect<Active, DriverError, unknown>
 }
 
 /** Makes what starts the child runs of a run. */
@@ -38,7 +38,7 @@ export const make = ({
   ports: { store, inbox, reader },
   scope,
   callers,
-  enter,
+  acquire,
 }: Host): ((parent: Active) => DriveOptions["startChild"]) => {
   /**
    * Works on a child run here for as long as its parent is worked on, or as the engine lives where nobody waits for it. One that another
@@ -52,7 +52,7 @@ export const make = ({
         // The plan knows it as an object; whoever made the plan made it of a definition.
         const definition = child.definition as Definition<unknown>
         const isAgain = yield* isAwaitedAgain(parent, runId, place)
-        const entered = yield* Effect.exit(enter(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId)))
+        const entered = yield* Effect.exit(acquire(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId)))
         if (!place.isAttached) return
         if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
         const active = entered.value
@@ -82,7 +82,7 @@ export const make = ({
     Effect.gen(function* () {
       const { epoch } = parent.control
       yield* Effect.interruptible(Effect.sleep(childPause))
-      if (epoch !== undefined && parent.control.epoch === epoch && !parent.isLeaving) yield* startChild(parent)(started)
+      if (epoch !== undefined && parent.control.epoch === epoch && !parent.isReleasing) yield* startChild(parent)(started)
     })
 
   /** Stops a run with what keeps a child run from being worked on, once nothing else of it can go on. */

@@ -7,11 +7,11 @@ import type { Command, Instruction, Response } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
 import * as Pauses from "@smithers/core/Pauses"
 import {
-  type Due,
-  type Except,
+  type Exclusion,
   type NewRun,
   type Opened,
   type OpenRequest,
+  type RunnableRun,
   type Stuck,
   stuckAgain,
 } from "@smithers/core/RunOwnership"
@@ -34,12 +34,15 @@ export interface Claims {
   ) => Array<string>
   readonly release: (runId: string, epoch: number, now: Millis.Millis, status: Status.ReleasedStatus) => void
   readonly noteStuck: (runId: string, note: Stuck, now: Millis.Millis) => void
-  readonly due: (now: number, except?: Except) => { readonly runs: ReadonlyArray<Due>; readonly nextAt: number | undefined }
+  readonly runnable: (
+    now: number,
+    exclude?: Exclusion,
+  ) => { readonly runs: ReadonlyArray<RunnableRun>; readonly nextAt: number | undefined }
   /** Creates a run that nobody owns, if there is none of its id. */
   readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
   readonly deliver: (
     command: Command,
-    options?: { readonly revive?: boolean },
+    options?: { readonly reopen?: boolean },
   ) => Either.Either<Instruction, RunNotFound | RunEnded>
   readonly deliverOrCreate: (command: Command, create: NewRun) => Either.Either<Instruction, RunEnded | WorkflowMismatch>
   readonly deliverResponse: (command: Command<Response>) => Either.Either<Instruction, RunNotFound | RunEnded | WaitExpired>
@@ -83,7 +86,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
        source, parent_run_id, parent_node_id, parent_iteration, is_attached, given)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING`,
   )
-  const revive = prepare(
+  const reopen = prepare(
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
      WHERE run_id = ?1`,
   )
@@ -218,7 +221,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     // One that has an owner is being taken up again, and hears of it.
     if (owner === null && Status.isEnded(status)) {
       if (!isRevived || status === "finished") return Either.left(new RunEnded({ runId, status }))
-      revive.run(runId, at)
+      reopen.run(runId, at)
     }
     return Either.map(checkTime(), () => {
       insertCommand.run(id, runId, at, write(command as Json))
@@ -235,7 +238,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       return { workflow, status: status as Origin["status"], input: readOptional(input), given: given ?? undefined }
     },
     open: (request) => {
-      const { runId, create, revive, leaseMs, now } = request
+      const { runId, create, reopen, leaseMs, now } = request
       const row = selectRun.values(runId)[0]
       if (row === undefined) {
         if (create === undefined) return Either.left(new RunNotFound({ runId }))
@@ -248,7 +251,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       }
       // One that has an owner is being taken up again, also when that owner died before its first frame.
       const isOver = owner === null && Status.isEnded(status)
-      if (isOver && !revive.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
+      if (isOver && !reopen.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
       const until = ownedUntil(request, epoch, owner, leaseUntil)
       if (until !== undefined) return Either.right({ _tag: "Owned", until })
       lapses.forget(runId)
@@ -274,7 +277,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       if (before === undefined || !isFree(owner ?? null, leaseUntil ?? null, now)) return
       setStuck.run(runId, JSON.stringify(stuckAgain(before === null ? null : (JSON.parse(before) as Stuck), note)))
     },
-    due: (now, { workflows = [], runIds = [] } = {}) => {
+    runnable: (now, { workflows = [], runIds = [] } = {}) => {
       const gone = selectOwners
         .values()
         .filter(([owner]) => owner !== me && Owner.isDead(owner))
@@ -293,7 +296,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },
     told,
-    deliver: (command, { revive = false } = {}) => Either.flatMap(find(command.runId), (row) => put(row, command, revive, inTime)),
+    deliver: (command, { reopen = false } = {}) => Either.flatMap(find(command.runId), (row) => put(row, command, reopen, inTime)),
     deliverOrCreate: (command, create) => {
       const { runId, at } = command
       spawn(runId, create, at)

@@ -326,7 +326,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     return {
       run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
       seq: selectLastSeq.values(row[0])[0]?.[0] ?? 0,
-      isTold: commands.length > 0,
+      hasPendingCommands: commands.length > 0,
       cancel: row[7] === null ? cancelOf(heard, told) : null,
     }
   }

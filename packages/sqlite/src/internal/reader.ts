@@ -125,7 +125,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       deliverResponse: refuse("deliverResponse"),
       origin: (runId) => read("origin", ({ claims }) => Either.right(claims.origin(runId))),
       load: (runId, at) => read("load", ({ states }) => states.load(runId, at)),
-      due: (now, except) => read("due", ({ claims }) => Either.right(claims.due(now, except))),
+      runnable: (now, exclude) => read("runnable", ({ claims }) => Either.right(claims.runnable(now, exclude))),
       cached: (workflow, nodeId, key, notBefore) =>
         read("cached", ({ states }) => Either.right(states.cached(workflow, nodeId, key, notBefore))),
       pending: Effect.succeed([]),

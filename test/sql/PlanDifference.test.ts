@@ -15,7 +15,7 @@ describe("the difference of two plans", () => {
     const lines = Array.from({ length: 40 }, (_, index) => `Step step-${index}`)
     const base = lines.join("\n")
     const added = PlanDifference.between(base, lines.toSpliced(20, 0, "Step new").join("\n"))
-    expect(added?.content.trim()).toBe("Step new")
+    expect(added?.content.trim().split("\n")).toEqual(["Step new", "Step step-20"])
     const turned = PlanDifference.between(base, lines.toReversed().join("\n"))
     expect(turned).toMatchObject({ isMoved: true })
     expect(turned?.content.split("\n").length).toBeLessThan(5)

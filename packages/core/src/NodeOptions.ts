@@ -7,11 +7,12 @@ import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
+import { saysNo } from "./Condition.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import type { NodeId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
 import * as Millis from "./Millis.ts"
-import * as Plan from "./Plan.ts"
+import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
 
@@ -183,7 +184,7 @@ export const isSet = (options: Options, option: string, words: Words): Either.Ei
 const flag = (options: Options, option: string, words: Words): boolean => {
   const value = options[option]
   if (value === undefined || typeof value === "boolean") return value === true
-  const instead = Plan.saysNo(value) ? "false" : "true"
+  const instead = saysNo(value) ? "false" : "true"
   const hint = typeof value === "string" ? `, and not the text ${JSON.stringify(value)}: write ${words.set(option, instead)}` : ""
   return refuse(`"${option}" must be true or false${hint}`)
 }

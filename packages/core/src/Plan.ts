@@ -3,7 +3,6 @@
  * and lays it out in document order (preorder), so that the scheduler works on plain integers. A node is known by its
  * position; steps and loops also by the id their author gave them.
  */
-import * as Effect from "effect/Effect"
 import type { AnyAgent } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import type { NodeId, NodeKey } from "./Ids.ts"
@@ -234,21 +233,6 @@ export interface TryCatch extends Provisional {
 export type Boundary = Saga | TryCatch
 
 export type Node = Step | Wait | Sequence | Parallel | Branch | Loop | Boundary
-
-/** Texts that say no, and count as true. */
-const noes: ReadonlySet<string> = new Set(["false", "no", "off", "0", "null", "undefined", "nan"])
-
-/** Whether a value is a text that says no. */
-export const saysNo = (given: unknown): given is string => typeof given === "string" && noes.has(given.trim().toLowerCase())
-
-/** What a condition gave that would count as true whatever comes of it, in a few words; `undefined` for anything that counts as it is. */
-export const untrue = (given: unknown): string | undefined => {
-  if (saysNo(given)) return `the text ${JSON.stringify(given)}`
-  if (typeof given === "function") return "a function"
-  if (typeof given !== "object" || given === null) return undefined
-  if (Effect.isEffect(given)) return "an Effect"
-  return "then" in given && typeof given.then === "function" ? "a promise" : undefined
-}
 
 /** Whether failures are met here on their way outwards. */
 export const isBoundary = (node: Node | undefined): node is Boundary => node?._tag === "Saga" || node?._tag === "TryCatch"

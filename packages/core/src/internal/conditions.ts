@@ -2,6 +2,7 @@
  * Authors' functions that a schedule asks while it walks: conditions of branches and loops, `skipIf`, and what waits ask for. One that throws
  * fails the node that it belongs to.
  */
+import { alwaysTrue } from "../Condition.ts"
 import { type ErrorInfo, InvalidCondition, InvalidRequest } from "../Errors.ts"
 import * as Plan from "../Plan.ts"
 import * as Raised from "../Raised.ts"
@@ -41,7 +42,7 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
   const { state, emit } = journal
   /** Throws where a condition gave what says nothing of whether it holds. */
   const holds = (position: number, condition: string, given: unknown): boolean => {
-    const late = Plan.untrue(given)
+    const late = alwaysTrue(given)
     if (late === undefined) return Boolean(given)
     throw new InvalidCondition({ nodeId: view.nameOf(position), condition, given: late })
   }

@@ -1,9 +1,10 @@
 /**
  * Conditions: values, or functions of ctx, that hold or do not.
  */
+import { alwaysTrue, saysNo } from "@smithers/core/Condition"
 import type { NodeId } from "@smithers/core/Ids"
+import type * as Plan from "@smithers/core/Plan"
 import type { NoteRead, PendingRead } from "@smithers/core/Plan"
-import * as Plan from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import type { HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
@@ -49,11 +50,11 @@ export const readsLater = (what: string, { nodeId, table }: Pick<PendingRead, "n
 
 /** Refuses a value as a condition that is always true. What is pending is a function too. */
 export const checkCondition = (node: HostNode, name: string, given: unknown): void => {
-  const untrue = isPending(given) ? undefined : Plan.untrue(given)
-  if (untrue !== undefined)
+  const value = isPending(given) ? undefined : alwaysTrue(given)
+  if (value !== undefined)
     refuse(
       node,
-      `"${name}" is ${untrue}, which always counts as true: ${Plan.saysNo(given) ? `write ${name}={false}, or compare the text` : "have a task find it out, and read its output"}`,
+      `"${name}" is ${value}, which always counts as true: ${saysNo(given) ? `write ${name}={false}, or compare the text` : "have a task find it out, and read its output"}`,
     )
 }
 

@@ -5,6 +5,7 @@ import * as Changes from "@smithers/core/Changes"
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import { type RunFailure, StepFailed } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
+import * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import type { NewRun } from "@smithers/core/RunOwnership"
 import * as RunState from "@smithers/core/RunState"
@@ -265,7 +266,7 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
       return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
     default: {
       if (record?.status === "interrupted" && roll % 7 === 0) return withdrawn(record, roll)
-      const kept = RunState.keptWait(record)
+      const kept = Records.keptWait(record)
       if (kept !== undefined && roll % 3 !== 0) return waitKept(at, kept, roll)
       if (roll % 13 === 0) return waitStarted(at, roll, output)
       if (roll % 17 === 0) {
@@ -279,14 +280,14 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
   }
 }
 
-const withdrawn = ({ nodeId, iteration, wait }: RunState.StepRecord, roll: number): RunEvent => {
+const withdrawn = ({ nodeId, iteration, wait }: Records.StepRecord, roll: number): RunEvent => {
   const reason = (["left-plan", "given-up", "superseded"] as const)[roll % 3] ?? "left-plan"
   const isKept = wait !== undefined && reason === "given-up" && roll % 2 === 1
   return { _tag: "NodeWithdrawn", nodeId, iteration, reason, ...(isKept ? { isKept } : {}) }
 }
 
 /** What was kept while the run was over goes on. */
-const waitKept = (at: Place, { kind, request, digest, name, correlation }: RunState.Wait, roll: number): RunEvent => ({
+const waitKept = (at: Place, { kind, request, digest, name, correlation }: Records.Wait, roll: number): RunEvent => ({
   _tag: "WaitStarted",
   ...at,
   kind,

@@ -1,7 +1,7 @@
 /** Ids are texts, and those that are made of others never meet: whatever characters they hold. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Ids from "@smithers/core/Ids"
-import { compensationId, undoneBy } from "@smithers/core/RunState"
+import { compensationId, undoneBy } from "@smithers/core/Records"
 import * as FastCheck from "effect/FastCheck"
 
 /** Texts that read like what the engine makes of texts. */

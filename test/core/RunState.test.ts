@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { LoopLimitReached } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
+import * as Records from "@smithers/core/Records"
 import { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Effect from "effect/Effect"
@@ -107,7 +108,7 @@ describe("a step", () => {
     expect(hard).toMatchObject({ status: "failed", error })
     expect(hard).not.toHaveProperty("soft")
     expect(soft).toMatchObject({ status: "failed", soft: true })
-    expect([hard, soft].every((record) => record !== undefined && RunState.isSettled(record))).toBe(true)
+    expect([hard, soft].every((record) => record !== undefined && Records.isSettled(record))).toBe(true)
   })
 
   it("counts the crashes in a row, and neither shutdowns nor other interruptions", () => {

@@ -3,8 +3,8 @@
  * in what the wait's schema takes. Plain functions of what is stored.
  */
 import { parseNodeKey } from "@smithers/core/Ids"
+import type { Signal } from "@smithers/core/Records"
 import type { WaitSummary } from "@smithers/core/RunReader"
-import type { Signal } from "@smithers/core/RunState"
 import { nearest } from "./Argv.ts"
 import { oneLine, shorten } from "./Text.ts"
 

@@ -3,10 +3,10 @@
  */
 import { text } from "@smithers/core/ErrorInfo"
 import { notUndone, type Uncompensated } from "@smithers/core/Errors"
+import type { Signal } from "@smithers/core/Records"
 import { sayStray } from "@smithers/core/RunEvent"
 import type { Stuck } from "@smithers/core/RunOwnership"
 import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
-import type { Signal } from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
 import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
 import type { Denied } from "./Denials.ts"

@@ -12,6 +12,7 @@ import type { Json } from "./Codec.ts"
 import type { ErrorInfo } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import type * as Millis from "./Millis.ts"
+import * as Records from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { AttemptStatus } from "./Status.ts"
@@ -61,7 +62,7 @@ export interface ReplacedOutput extends OutputRecord {
 
 /** The latest wait of a node; of one that was replaced, `seq` is that of the event that asked for another. */
 export interface WaitRecord extends Caused {
-  readonly wait: RunState.Wait
+  readonly wait: Records.Wait
 }
 
 /** Rows of other nodes that a node has read, by an event. */
@@ -70,14 +71,14 @@ export interface ReadsRecord extends Caused {
 }
 
 /** A signal, kept or taken by a node. */
-export interface SignalRecord extends RunState.Signal {
+export interface SignalRecord extends Records.Signal {
   readonly takenBy: Place | undefined
 }
 
 /** What a frame changes, with each record as it is after the frame. */
 export interface Changes {
   readonly run: RunRecord | undefined
-  readonly nodes: ReadonlyArray<RunState.NodeRecord>
+  readonly nodes: ReadonlyArray<Records.NodeRecord>
   readonly attempts: ReadonlyArray<AttemptRecord>
   readonly outputs: ReadonlyArray<OutputRecord>
   /** Outputs to move out of their tables. */
@@ -113,7 +114,7 @@ export const of = (state: RunState.RunState): Changes => {
   const touch = (key: NodeKey, seq: number): void => {
     touched.set(key, { base: touched.get(key)?.base ?? entries[0]?.before ?? state, seq })
   }
-  const note = (signal: RunState.Signal, takenBy: Place | undefined): void => {
+  const note = (signal: Records.Signal, takenBy: Place | undefined): void => {
     signals ??= new Map()
     signals.set(signal.seq, { ...signal, takenBy })
   }
@@ -182,7 +183,7 @@ export const of = (state: RunState.RunState): Changes => {
       }
     }
   }
-  const nodes: Array<RunState.NodeRecord> = []
+  const nodes: Array<Records.NodeRecord> = []
   let waits: Array<WaitRecord> | undefined
   for (const [key, { base, seq }] of touched) {
     const record = Option.getOrUndefined(HashMap.get(state.nodes, key))
@@ -216,7 +217,7 @@ type AttemptEnd = Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "Attem
 
 const attemptRecord = (
   event: AttemptEnd,
-  before: RunState.StepRecord | undefined,
+  before: Records.StepRecord | undefined,
   at: Millis.Millis,
   seq: number,
 ): AttemptRecord => {
@@ -240,7 +241,7 @@ export const patch = (before: RunState.RunState, changes: Changes, frame: number
   return { ...state, ...standing, signals, frame, seq }
 }
 
-const putRecord = (state: RunState.RunState, record: RunState.NodeRecord): RunState.RunState => {
+const putRecord = (state: RunState.RunState, record: Records.NodeRecord): RunState.RunState => {
   const next = RunState.put(state, record)
   if (record.kind !== "loop") return next
   const total = Option.getOrElse(HashMap.get(next.loopPasses, record.nodeId), () => 0)
@@ -249,9 +250,9 @@ const putRecord = (state: RunState.RunState, record: RunState.NodeRecord): RunSt
 }
 
 const signalsAfter = (
-  before: ReadonlyArray<RunState.Signal>,
+  before: ReadonlyArray<Records.Signal>,
   changed: ReadonlyArray<SignalRecord>,
-): ReadonlyArray<RunState.Signal> => {
+): ReadonlyArray<Records.Signal> => {
   const signals = new Map(before.map((signal) => [signal.seq, signal]))
   for (const { takenBy, ...signal } of changed) {
     if (takenBy === undefined) signals.set(signal.seq, signal)
@@ -263,17 +264,17 @@ const signalsAfter = (
 /** A state from its records, as a store loads it. */
 export const stateOf = (
   run: Omit<RunState.RunState, "nodes" | "wrong" | "unfinished" | "loopPasses" | "uncommitted">,
-  records: Iterable<RunState.NodeRecord>,
+  records: Iterable<Records.NodeRecord>,
 ): RunState.RunState => {
-  const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, RunState.NodeRecord>())
+  const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, Records.NodeRecord>())
   const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
   const unfinished = HashSet.beginMutation(HashSet.empty<NodeKey>())
   let wrong = 0
   for (const record of records) {
     const key = nodeKey(record.nodeId, record.iteration)
     HashMap.set(nodes, key, record)
-    if (RunState.isWrong(record)) wrong++
-    if (RunState.isUnfinished(record)) HashSet.add(unfinished, key)
+    if (Records.isWrong(record)) wrong++
+    if (Records.isUnfinished(record)) HashSet.add(unfinished, key)
     if (record.kind !== "loop") continue
     const total = Option.getOrElse(HashMap.get(loopPasses, record.nodeId), () => 0)
     if (record.base + record.passes > total) HashMap.set(loopPasses, record.nodeId, record.base + record.passes)

@@ -24,9 +24,9 @@ import { type Command, Inbox, type Instruction, type Response } from "./Inbox.ts
 import { canonical, type Json, toJson } from "./internal/json.ts"
 import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
+import { undoneBy } from "./Records.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import { askedOf, RunReader, type WaitSummary } from "./RunReader.ts"
-import { undoneBy } from "./RunState.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 

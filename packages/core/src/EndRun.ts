@@ -9,6 +9,7 @@ import * as CommandEvents from "./internal/commandEvents.ts"
 import * as FrameBuilder from "./internal/frameBuilder.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Millis from "./Millis.ts"
+import * as Records from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import { RunOwnership } from "./RunOwnership.ts"
 import * as RunState from "./RunState.ts"
@@ -89,7 +90,7 @@ const cancellation = (state: RunState.RunState, reason: string | undefined): Rea
   const cut: Array<RunEvent> = []
   for (const record of RunState.records(state)) {
     const isOpen = record.kind === "boundary" && (record.status === "running" || record.status === "halted")
-    if (isOpen || (record.kind === "step" && RunState.openWait(record)?.kind === "subflow")) return undefined
+    if (isOpen || (record.kind === "step" && Records.openWait(record)?.kind === "subflow")) return undefined
     if (record.kind !== "step" || record.status !== "running") continue
     const { nodeId, iteration, attempt } = record
     cut.push({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "cancelled" })

@@ -4,6 +4,7 @@
  */
 import type { Json } from "./Codec.ts"
 import type { Millis } from "./Millis.ts"
+import type * as Records from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
@@ -34,7 +35,7 @@ export interface Beat {
 }
 
 /** What a run was created from. */
-type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & { readonly parent?: RunState.Parent | undefined }
+type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & { readonly parent?: Records.Parent | undefined }
 
 /**
  * Folds events into the state that they led to, as `load` gave it right after the last of them. `beats` are in the order in which they came;

@@ -16,6 +16,7 @@ import { canonical } from "./internal/json.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
+import * as Records from "./Records.ts"
 import { type NewRun, type Opened, stuckAgain, unlistable } from "./RunOwnership.ts"
 import {
   type AttemptSummary,
@@ -515,8 +516,8 @@ export const make = (): Storage.StorageShape => {
 /** Gives the record of a node its heartbeat, which stands beside frames. */
 const withHeartbeat =
   (beats: ReadonlyArray<Beat>) =>
-  (state: RunState.RunState, changed: RunState.NodeRecord): RunState.RunState => {
-    if (changed.kind !== "step" || RunState.isSilent(changed.status)) return state
+  (state: RunState.RunState, changed: Records.NodeRecord): RunState.RunState => {
+    if (changed.kind !== "step" || Records.isSilent(changed.status)) return state
     const beat = beats.findLast((beat) => isSamePlace(beat, changed) && beat.attempt > (changed.beatsAfter ?? 0))
     return beat === undefined ? state : RunState.put(state, { ...changed, heartbeat: beat.details })
   }
@@ -530,7 +531,7 @@ type Place = { readonly nodeId: string; readonly iteration: number }
 const byNode = (left: Place, right: Place): number =>
   left.nodeId === right.nodeId ? left.iteration - right.iteration : left.nodeId < right.nodeId ? -1 : 1
 
-const summarize = (entry: Stored, record: RunState.NodeRecord): NodeSummary => {
+const summarize = (entry: Stored, record: Records.NodeRecord): NodeSummary => {
   const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
   const place = { runId: entry.run.runId, nodeId, iteration, kind, status, startedAt, finishedAt }
   const loop = record.kind === "loop" ? { passes: record.passes, isExhausted: record.isExhausted === true } : notALoop
@@ -563,7 +564,7 @@ const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
 const isSamePlace = (one: Place, other: Place): boolean => one.nodeId === other.nodeId && one.iteration === other.iteration
 
 /** The waits of some nodes, and their retries that are still to come. */
-const waitsOf = (entry: Stored, records: ReadonlyArray<RunState.NodeRecord>): ReadonlyArray<WaitSummary> =>
+const waitsOf = (entry: Stored, records: ReadonlyArray<Records.NodeRecord>): ReadonlyArray<WaitSummary> =>
   records.flatMap((record): ReadonlyArray<WaitSummary> => {
     if (record.kind !== "step") return []
     const { nodeId, iteration, wait, status, attempt, retryAt = null, failures } = record
@@ -580,7 +581,7 @@ const waitsOf = (entry: Stored, records: ReadonlyArray<RunState.NodeRecord>): Re
     return [...waits, { ...place, ...saysNothing, ...pending }]
   })
 
-const waitSummary = (wait: RunState.Wait): Omit<WaitSummary, "runId" | "workflow" | "nodeId" | "iteration"> => {
+const waitSummary = (wait: Records.Wait): Omit<WaitSummary, "runId" | "workflow" | "nodeId" | "iteration"> => {
   const { kind, status, since, asked, timesAsked, decision } = wait
   return {
     ...{ kind, status, since, asked, timesAsked },

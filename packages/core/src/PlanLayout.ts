@@ -11,7 +11,7 @@ import { where } from "./internal/where.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
-import { compensationId } from "./RunState.ts"
+import { compensationId } from "./Records.ts"
 
 const none: ReadonlyArray<never> = []
 

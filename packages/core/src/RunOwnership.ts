@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import type { Json } from "./Codec.ts"
 import type { RunNotFound, StoreError } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
-import type { Parent } from "./RunState.ts"
+import type { Parent } from "./Records.ts"
 import type * as Status from "./Status.ts"
 
 /** What a run is created from. `input` is its stored form. */

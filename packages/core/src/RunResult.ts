@@ -10,6 +10,7 @@ import { happened, RunCancelled, type RunFailure, type Uncompensated } from "./E
 import type { NodeId } from "./Ids.ts"
 import { isShareable } from "./internal/kept.ts"
 import * as Raised from "./Raised.ts"
+import type * as Records from "./Records.ts"
 import type { RestKind, StrayRead } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { WaitingStatus } from "./Status.ts"
@@ -28,7 +29,7 @@ export interface Finished<out A> extends Ended {
   readonly status: "finished"
   readonly output: A
   /** Loops that made all their `maxIterations` passes without their `until` holding; absent where there are none. */
-  readonly exhausted?: ReadonlyArray<RunState.Exhausted>
+  readonly exhausted?: ReadonlyArray<Records.Exhausted>
 }
 
 /** The result of a run that has failed. It can be continued. */
@@ -157,7 +158,7 @@ export const toEither = <A>(result: EndedResult<A>): Either.Either<A, RunFailure
 }
 
 /** The end of a child run as its parent hears of it; `uncompensated` has the ids of the runs that could not undo it. */
-export type ChildEnd = RunState.ChildEnd & Pick<Ended, "uncompensated">
+export type ChildEnd = Records.ChildEnd & Pick<Ended, "uncompensated">
 
 /** The stored result of a run as its parent hears of it. What a run could not undo that has finished was met with in that run. */
 export const toChildEnd = (result: EndedResult<Json | undefined>): ChildEnd => {

@@ -7,6 +7,7 @@ import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunFailure } from "@smithers/core/Errors"
 import type { NodeKey } from "@smithers/core/Ids"
 import type { Millis } from "@smithers/core/Millis"
+import type * as Records from "@smithers/core/Records"
 import type * as RunState from "@smithers/core/RunState"
 import * as Schema from "effect/Schema"
 import { readOptional, write, writeOptional } from "./Json.ts"
@@ -90,12 +91,12 @@ export const nodeColumns = [
   "detail",
 ] as const
 
-type StepDetail = Pick<RunState.StepRecord, "approved" | "uncompensated" | "beatsAfter"> & { readonly isOwnError?: true }
-type LoopDetail = Pick<RunState.LoopRecord, "mounting">
-type BoundaryDetail = Pick<RunState.BoundaryRecord, "cause" | "isCaught" | "isLast" | "caught">
+type StepDetail = Pick<Records.StepRecord, "approved" | "uncompensated" | "beatsAfter"> & { readonly isOwnError?: true }
+type LoopDetail = Pick<Records.LoopRecord, "mounting">
+type BoundaryDetail = Pick<Records.BoundaryRecord, "cause" | "isCaught" | "isLast" | "caught">
 
 /** What a node has read, with the row that says so. */
-type Reading = Pick<RunState.StepRecord, "reads" | "readsSeq">
+type Reading = Pick<Records.StepRecord, "reads" | "readsSeq">
 
 const flag = (is: boolean | undefined): number | null => (is === true ? 1 : null)
 
@@ -105,7 +106,7 @@ const detailOf = (detail: object): Text => {
 }
 
 /** Tells whether a step has nothing but what the rows of most steps hold. */
-export const isPlain = (record: RunState.StepRecord): boolean =>
+export const isPlain = (record: Records.StepRecord): boolean =>
   record.approved === undefined &&
   record.generation === undefined &&
   record.readsSeq === undefined &&
@@ -113,7 +114,7 @@ export const isPlain = (record: RunState.StepRecord): boolean =>
   record.beatsAfter === undefined
 
 /** The row of a node. */
-export const nodeRow = (runId: string, record: RunState.NodeRecord): ReadonlyArray<Value> => {
+export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArray<Value> => {
   const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
   const key = [runId, nodeId, iteration, kind, status] as const
   switch (record.kind) {
@@ -170,10 +171,10 @@ const readingOf = (readsSeq: number | null, reads: Text): Reading =>
   readsSeq === null || reads === null ? {} : { reads: Reads.read(reads), readsSeq }
 
 /** Reads a finished step. */
-export const readFinished = (row: FinishedRow, { wait, output }: Pick<Beside, "wait" | "output">): RunState.StepRecord => {
+export const readFinished = (row: FinishedRow, { wait, output }: Pick<Beside, "wait" | "output">): Records.StepRecord => {
   const [nodeId, iteration, attempt, startedAt, attemptedAt, finishedAt, table, order, budgetAfter, generation, ...rest] = row
   const [readsSeq, reads, detail] = rest
-  const record: Mutable<RunState.StepRecord> = {
+  const record: Mutable<Records.StepRecord> = {
     kind: "step",
     status: "finished",
     nodeId,
@@ -206,8 +207,8 @@ export const otherColumns = (error: string): string =>
 export type NodeRow = [
   nodeId: string,
   iteration: number,
-  kind: RunState.NodeRecord["kind"],
-  status: RunState.NodeRecord["status"],
+  kind: Records.NodeRecord["kind"],
+  status: Records.NodeRecord["status"],
   attempt: number,
   startedAt: Time,
   attemptedAt: Time,
@@ -231,13 +232,13 @@ export type NodeRow = [
 
 /** What a step's record has beside its own row. */
 export interface Beside {
-  readonly failures: ReadonlyArray<RunState.Failure>
-  readonly wait: RunState.Wait | undefined
+  readonly failures: ReadonlyArray<Records.Failure>
+  readonly wait: Records.Wait | undefined
   readonly output: Json | undefined
 }
 
 /** Reads any node. */
-export const readNode = (row: NodeRow, { failures, wait, output }: Beside): RunState.NodeRecord => {
+export const readNode = (row: NodeRow, { failures, wait, output }: Beside): Records.NodeRecord => {
   const [nodeId, iteration, kind, status, attempt, startedAt, attemptedAt, finishedAt, table, order, ...rest] = row
   const [budgetAfter, interruptions, retryAt, generation, isSoft, base, passes, isExhausted, readsSeq, reads, ...more] = rest
   const [isOwnError, error, detail] = more
@@ -245,10 +246,10 @@ export const readNode = (row: NodeRow, { failures, wait, output }: Beside): RunS
   const times = { ...(startedAt === null ? {} : { startedAt }), ...(finishedAt === null ? {} : { finishedAt }) }
   const details = detail === null ? {} : read<StepDetail & LoopDetail & BoundaryDetail>(detail)
   const place = { nodeId, iteration, ...times, ...details }
-  if (kind === "boundary") return { kind, ...place, status: status as RunState.BoundaryRecord["status"] }
+  if (kind === "boundary") return { kind, ...place, status: status as Records.BoundaryRecord["status"] }
   if (kind === "loop") {
     const counts = { base: base ?? 0, passes: passes ?? 0, ...(isExhausted === 1 ? { isExhausted: true as const } : {}) }
-    return { kind, ...place, ...reading, status: status as RunState.LoopRecord["status"], ...counts }
+    return { kind, ...place, ...reading, status: status as Records.LoopRecord["status"], ...counts }
   }
   const began = attemptedAt ?? startedAt
   const counts = { attempt, failures, budgetAfter, interruptions }
@@ -256,7 +257,7 @@ export const readNode = (row: NodeRow, { failures, wait, output }: Beside): RunS
     kind,
     ...place,
     ...reading,
-    status: status as RunState.StepRecord["status"],
+    status: status as Records.StepRecord["status"],
     ...counts,
     ...(began === null ? {} : { attemptedAt: began }),
     ...(table === null ? {} : { table }),
@@ -297,8 +298,8 @@ export const waitColumns = [
 ] as const
 
 export type WaitRow = [
-  kind: RunState.Wait["kind"],
-  status: RunState.Wait["status"],
+  kind: Records.Wait["kind"],
+  status: Records.Wait["status"],
   since: Millis,
   asked: number,
   timesAsked: number,
@@ -321,7 +322,7 @@ export type WaitRow = [
 ]
 
 /** The row of a wait. */
-export const waitRow = (wait: RunState.Wait): WaitRow => {
+export const waitRow = (wait: Records.Wait): WaitRow => {
   const { decision, answers, child, refused } = wait
   return [
     wait.kind,
@@ -349,11 +350,11 @@ export const waitRow = (wait: RunState.Wait): WaitRow => {
 }
 
 /** Reads a wait. */
-export const readWait = (row: WaitRow): RunState.Wait => {
+export const readWait = (row: WaitRow): Records.Wait => {
   const [kind, status, since, asked, timesAsked, deadline, name, correlation, digest, request, approved, note, by, at, ...rest] =
     row
   const [answers, child, refusals, refused, endedAt, reason, isKept] = rest
-  const wait: Mutable<RunState.Wait> = { kind, status, since, asked, timesAsked }
+  const wait: Mutable<Records.Wait> = { kind, status, since, asked, timesAsked }
   if (deadline !== null) wait.deadline = deadline
   if (name !== null) wait.name = name
   if (correlation !== null) wait.correlation = correlation
@@ -367,12 +368,12 @@ export const readWait = (row: WaitRow): RunState.Wait => {
     const said = { ...(note === null ? {} : { note }), ...(by === null ? {} : { by }) }
     wait.decision = { approved: approved === 1, ...said, at: at ?? since }
   }
-  if (answers !== null) wait.answers = read<ReadonlyArray<RunState.Answer>>(answers)
-  if (child !== null) wait.child = read<RunState.ChildEnd>(child)
+  if (answers !== null) wait.answers = read<ReadonlyArray<Records.Answer>>(answers)
+  if (child !== null) wait.child = read<Records.ChildEnd>(child)
   if (refusals !== null) wait.refusals = refusals
   if (refused !== null) wait.refused = read<ReadonlyArray<string>>(refused)
   if (endedAt !== null) wait.endedAt = endedAt
-  if (reason !== null) wait.reason = reason as NonNullable<RunState.Wait["reason"]>
+  if (reason !== null) wait.reason = reason as NonNullable<Records.Wait["reason"]>
   if (isKept === 1) wait.isKept = true
   return wait
 }
@@ -409,7 +410,7 @@ export const signalRow = (signal: SignalRecord): ReadonlyArray<Value> => {
 /** Reads a signal that is kept. */
 export const readSignal = (
   row: [seq: number, id: string, name: string, correlation: Text, payload: Text, refusedBy: Text],
-): RunState.Signal => {
+): Records.Signal => {
   const [seq, id, name, correlation, payload, refusedBy] = row
   const signal = { seq, id, name, correlation: correlation ?? undefined, payload: readOptional(payload) }
   return refusedBy === null

@@ -8,6 +8,7 @@ import { type ErrorInfo, StepFailed } from "@smithers/core/Errors"
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { Plan } from "@smithers/core/Plan"
+import type * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Scheduler from "@smithers/core/Scheduler"
@@ -263,7 +264,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
   const isFailing = (state: RunState.RunState, now: Millis.Millis): boolean => {
     const running = RunState.records(state).filter((record) => record.kind === "step" && record.status === "running")
     let stopped = state
-    for (const { nodeId, iteration, attempt } of running as ReadonlyArray<RunState.StepRecord>) {
+    for (const { nodeId, iteration, attempt } of running as ReadonlyArray<Records.StepRecord>) {
       stopped = RunState.apply(stopped, { _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" }, now)
     }
     const afresh = Scheduler.make(plan, values, { maxConcurrency })

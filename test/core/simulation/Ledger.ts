@@ -4,8 +4,8 @@
  * attempts, passes, frames or events.
  */
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
+import { compensationId } from "@smithers/core/Records"
 import type { FailureCause, RunEvent } from "@smithers/core/RunEvent"
-import { compensationId } from "@smithers/core/RunState"
 import * as Places from "./Places.ts"
 import { type Index, index, isCatching, type Part, type Spec, type StepSpec } from "./Scenario.ts"
 

@@ -5,7 +5,8 @@
  * its end by the run's own account (the run itself, what a boundary is for, its catch, its finally) has all that is expected in it.
  */
 import type { Json } from "@smithers/core/Codec"
-import * as RunState from "@smithers/core/RunState"
+import * as Records from "@smithers/core/Records"
+import type * as RunState from "@smithers/core/RunState"
 import * as Behaviour from "./Behaviour.ts"
 import { failedLabel, labelOf } from "./Ledger.ts"
 import * as Places from "./Places.ts"
@@ -317,7 +318,7 @@ const present = (plan: Index, state: RunState.RunState) => {
     if (record.kind !== "loop") continue
     for (let pass = 0; pass < record.passes; pass++) places.note(record.nodeId, record.base + pass, record.iteration, pass)
   }
-  const found = new Map<string, RunState.NodeRecord>()
+  const found = new Map<string, Records.NodeRecord>()
   for (const record of records) {
     const place = places.place(labelOf(record.nodeId)[0], record.iteration)
     if (place !== undefined) found.set(`${record.nodeId}/${place}`, record)
@@ -390,7 +391,7 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
         continue
       }
       look(key, wanted.part)
-      if (RunState.isSettled(record)) {
+      if (Records.isSettled(record)) {
         same(`the status of ${key}`, record.status, wanted.status)
         same(`the output of ${key}`, record.output, wanted.output)
         const failures = ending.failures?.get(`${label}/${record.iteration}`) ?? 0

@@ -4,6 +4,7 @@ import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type * as Plan from "@smithers/core/Plan"
 import * as PlanLayout from "@smithers/core/PlanLayout"
+import type * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Scheduler from "@smithers/core/Scheduler"
@@ -34,7 +35,7 @@ export interface Stepper {
   /** Makes the schedule anew in the middle of everything, as when the plan has changed. */
   readonly replan: (root: Plan.Node) => Frame
   readonly wait: (ms: number) => Frame
-  readonly step: (id: string, iteration?: number) => RunState.StepRecord | undefined
+  readonly step: (id: string, iteration?: number) => Records.StepRecord | undefined
   readonly needs: (id: string) => ReturnType<Scheduler.Schedule["needs"]>
 }
 

@@ -6,6 +6,7 @@
 import * as HashMap from "effect/HashMap"
 import { parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
+import type * as Records from "../Records.ts"
 import type { FailureCause } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
@@ -197,7 +198,7 @@ export const make = (host: Host): Boundaries => {
     }
     reattach(position + 1, end(position))
   }
-  const reopened = (record: RunState.BoundaryRecord | undefined): Open => {
+  const reopened = (record: Records.BoundaryRecord | undefined): Open => {
     const isLeavingCatch = record?.isCaught !== true && record?.caught !== undefined
     const part = record?.isLast === true ? "finally" : isLeavingCatch ? "catch" : "body"
     return { part, isHalting: true, isCaught: false, cause: undefined }
@@ -353,8 +354,7 @@ export const make = (host: Host): Boundaries => {
     })
     return list.sort((left, right) => left.order - right.order)
   }
-  const undoOf = ({ compensation, row }: Undo): RunState.StepRecord | undefined =>
-    RunState.step(state(), plan.id(compensation), row)
+  const undoOf = ({ compensation, row }: Undo): Records.StepRecord | undefined => RunState.step(state(), plan.id(compensation), row)
   /** Undoes the step of a saga that finished last of those that are not undone yet, or leaves the saga. */
   const undoNext = (position: number): void => {
     const boundary = openAt(position)
@@ -381,7 +381,7 @@ export const make = (host: Host): Boundaries => {
     leave(position)
   }
 
-  const interruptBeside = (record: RunState.NodeRecord): void => {
+  const interruptBeside = (record: Records.NodeRecord): void => {
     if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return
     const position = plan.positions.get(record.nodeId)
     if (position === undefined || position >= size || iterationOf(position) !== record.iteration) return

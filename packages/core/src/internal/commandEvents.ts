@@ -4,6 +4,7 @@
 import type { Command } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import * as Pauses from "../Pauses.ts"
+import * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import type { NewRun } from "../RunOwnership.ts"
 import * as RunState from "../RunState.ts"
@@ -21,7 +22,7 @@ export const started = ({ workflow, version, input }: Pick<NewRun, "workflow" | 
  * after the deadline, whenever the run hears of it. Of two that decide differently the first counts. Retries come of the plan, and not of this.
  */
 export const of = ({ id, at, command }: Command, state: RunState.RunState): ReadonlyArray<RunEvent> => {
-  const isOf = (wait: RunState.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>
+  const isOf = (wait: Records.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>
     (asked === undefined || asked === wait.asked) &&
     (digest === undefined || digest === wait.digest) &&
     (wait.deadline === undefined || !Pauses.isTooLate({ ...wait, deadline: wait.deadline }, at, state.pausedAt, []))
@@ -36,7 +37,7 @@ export const of = ({ id, at, command }: Command, state: RunState.RunState): Read
         : [{ _tag: "RunUnpaused", ...defined({ by: command.by }), saidAt: at }, ...afterPause(state, state.pausedAt, at)]
     case "ChildEnded": {
       const { childRunId, nodeId, iteration, status, output, error, uncompensated } = command
-      const wait = RunState.openWait(RunState.step(state, nodeId, iteration))
+      const wait = Records.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "subflow" || wait.name !== childRunId || wait.child !== undefined) return []
       return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error, uncompensated }) }]
     }
@@ -48,13 +49,13 @@ export const of = ({ id, at, command }: Command, state: RunState.RunState): Read
     }
     case "Decide": {
       const { nodeId, iteration, approved, note, by } = command
-      const wait = RunState.openWait(RunState.step(state, nodeId, iteration))
+      const wait = Records.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, command)) return []
       return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, saidAt: at, ...defined({ note, by }) }]
     }
     case "Answer": {
       const { nodeId, iteration, value, by } = command
-      const wait = RunState.openWait(RunState.step(state, nodeId, iteration))
+      const wait = Records.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "human" || !isOf(wait, command)) return []
       return [{ _tag: "TaskAnswered", nodeId, iteration, value, saidAt: at, ...defined({ by }) }]
     }
@@ -65,7 +66,7 @@ export const of = ({ id, at, command }: Command, state: RunState.RunState): Read
 const afterPause = (state: RunState.RunState, pausedAt: Millis, until: Millis): ReadonlyArray<RunEvent> =>
   RunState.pending(state).flatMap((record): ReadonlyArray<RunEvent> => {
     const { nodeId, iteration } = record
-    const wait = RunState.openWait(record)
+    const wait = Records.openWait(record)
     if (wait?.deadline === undefined) return []
     const deadline = Pauses.moved({ ...wait, deadline: wait.deadline }, pausedAt, until)
     return deadline === wait.deadline ? [] : [{ _tag: "DeadlineMoved", nodeId, iteration, deadline }]

@@ -7,8 +7,8 @@ import type { ErrorInfo } from "../ErrorInfo.ts"
 import type { NodeId, NodeKey } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
+import * as Records from "../Records.ts"
 import type { Waiting } from "../RunResult.ts"
-import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
 import type { Agenda } from "./agenda.ts"
 import type { Conditions } from "./conditions.ts"
@@ -104,7 +104,7 @@ export const make = (host: Host): OpenWaits => {
     const record = view.stepRecord(position)
     const { kind } = node.on
     const begun = record?.status === "waiting" && record.wait?.kind === kind ? record.wait : undefined
-    const kept = record?.status === "withdrawn" && record.wait?.kind === kind ? RunState.keptWait(record) : undefined
+    const kept = record?.status === "withdrawn" && record.wait?.kind === kind ? Records.keptWait(record) : undefined
     // What a child run was started with stands; of anything else it is asked again what it asks for.
     if (begun === undefined || kind !== "subflow") {
       const wanted = kind === "subflow" && kept !== undefined ? kept : asked(position, node)
@@ -116,12 +116,7 @@ export const make = (host: Host): OpenWaits => {
     watchTime(position)
     evaluateWait(position)
   }
-  const start = (
-    position: number,
-    node: Plan.Wait,
-    wanted: Waits.Request | RunState.Wait,
-    kept: RunState.Wait | undefined,
-  ): void => {
+  const start = (position: number, node: Plan.Wait, wanted: Waits.Request | Records.Wait, kept: Records.Wait | undefined): void => {
     const isKept = kept !== undefined && Waits.isSame(kept, wanted)
     const limit = node.timeoutMs === undefined ? undefined : Millis.after(now(), node.timeoutMs)
     // The time that a timer has begun with stands, too.

@@ -7,6 +7,7 @@ import { childRunId, compositeKey, type NodeId, parseNodeKey } from "../Ids.ts"
 import type { Command, Instruction } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
+import * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunResult from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
@@ -17,7 +18,7 @@ import type { Interrupt } from "../Scheduler.ts"
 export interface StartedChild {
   readonly runId: string
   readonly child: Plan.Child
-  readonly parent: RunState.Parent
+  readonly parent: Records.Parent
 }
 
 /** A node that starts a child run. */
@@ -31,7 +32,7 @@ const subflow = (plan: Plan.Plan, nodeId: string): Subflow | undefined => {
 }
 
 /** Child runs whose end the run waits for. */
-const awaited = (state: RunState.RunState): ReadonlyArray<{ readonly record: RunState.StepRecord; readonly runId: string }> =>
+const awaited = (state: RunState.RunState): ReadonlyArray<{ readonly record: Records.StepRecord; readonly runId: string }> =>
   RunState.records(state).flatMap((record) => {
     if (record.kind !== "step" || record.status !== "waiting" || record.wait?.kind !== "subflow") return []
     const { name, child } = record.wait
@@ -44,7 +45,7 @@ export const isAwaitingChildren = (plan: Plan.Plan, state: RunState.RunState): b
 
 const hasSubflows = (plan: Plan.Plan): boolean => plan.nodes.some((node) => node._tag === "Wait" && node.on.kind === "subflow")
 
-const parentOf = (state: RunState.RunState, node: Subflow, iteration: number): RunState.Parent => ({
+const parentOf = (state: RunState.RunState, node: Subflow, iteration: number): Records.Parent => ({
   runId: state.runId,
   nodeId: node.id,
   iteration,
@@ -85,7 +86,7 @@ export const make = (
   }
   const cancel = (nodeId: NodeId, iteration: number): void => {
     const reason = `by run "${state.runId}", which started it`
-    const name = RunState.openWait(RunState.step(state, nodeId, iteration))?.name
+    const name = Records.openWait(RunState.step(state, nodeId, iteration))?.name
     if (name !== undefined) send(name, { _tag: "Cancel", reason })
   }
   for (const { key } of interrupts) {

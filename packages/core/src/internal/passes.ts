@@ -6,8 +6,9 @@
 import * as HashMap from "effect/HashMap"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
+import * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
-import * as RunState from "../RunState.ts"
+import type * as RunState from "../RunState.ts"
 import type { View } from "./view.ts"
 
 /** The schedule that passes are a part of. */
@@ -97,7 +98,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
       const said = isLeftOut ? { isLeftOut } : {}
       emit({ _tag: "LoopMounted", nodeId, iteration, mounted, mounting: times + 1, ...said, ...readsOf(loop) })
     }
-    if (times >= RunState.mostMountings) {
+    if (times >= Records.mostMountings) {
       for (const { position } of fresh) leftOut.add(position)
       mount(idsOf(fresh), true)
       const before = later.at(-1) ?? first.at(-1)
@@ -176,7 +177,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
       const mounted = omitted.filter((id) => leftOut.delete(plan.positions.get(id) ?? -1))
       if (record === undefined || mounted.length === 0) return false
       const { nodeId, iteration } = record
-      if (times > RunState.mostMountings) {
+      if (times > Records.mostMountings) {
         fail(loop, mounted.slice(0, mostNames))
         return true
       }

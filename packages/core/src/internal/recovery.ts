@@ -4,6 +4,7 @@
 import type { ErrorInfo } from "../Errors.ts"
 import { type NodeId, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
+import * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import * as View from "./view.ts"
@@ -14,10 +15,10 @@ const crashLoopLimit = 5
 const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
   View.make({ plan, values: { input: undefined, outputs: new Map() }, state: () => state, armOf: () => -1 })
 
-const resetOf = ({ nodeId, iteration }: RunState.NodeRecord) => ({ _tag: "NodeReset", nodeId, iteration }) as const
+const resetOf = ({ nodeId, iteration }: Records.NodeRecord) => ({ _tag: "NodeReset", nodeId, iteration }) as const
 
 /** Tells whether a node has failed because a person denied it: it is not asked for again before someone retries it. */
-const isDenied = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord): boolean => {
+const isDenied = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord): boolean => {
   if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return false
   if (record.error?.notRetried !== "denied") return false
   const node = plan.find(record.nodeId)
@@ -34,7 +35,7 @@ const isDenied = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord)
 export const recover = (
   plan: Plan.Plan,
   state: RunState.RunState,
-  records: ReadonlyArray<RunState.NodeRecord>,
+  records: ReadonlyArray<Records.NodeRecord>,
   isRevived: boolean,
   reason: "crash" | "shutdown",
   retried: ReadonlyArray<NodeId>,
@@ -48,7 +49,7 @@ export const recover = (
     if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason))
     if (!isRevived || isStanding) continue
     // The author has given its tasks ids that stay, or it fails again after as many more.
-    if (record.kind === "loop" && (record.mounting?.times ?? 0) > RunState.mostMountings) {
+    if (record.kind === "loop" && (record.mounting?.times ?? 0) > Records.mostMountings) {
       const { nodeId, iteration, mounting } = record
       events.push({ _tag: "LoopMounted", nodeId, iteration, mounted: mounting?.leftOut ?? [], mounting: 1 })
     }
@@ -62,7 +63,7 @@ export const recover = (
   // What was made of something that is done again is made again.
   const undone = events.flatMap((event) => {
     const record = event._tag === "NodeReset" ? RunState.step(state, event.nodeId, event.iteration) : undefined
-    return record?.status === "finished" && RunState.undoneBy(record.nodeId) === undefined ? [record.nodeId] : []
+    return record?.status === "finished" && Records.undoneBy(record.nodeId) === undefined ? [record.nodeId] : []
   })
   if (undone.length > 0) events.push(...readersOf(plan, state, view, undone))
   return effective(plan, events)
@@ -89,7 +90,7 @@ const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyAr
   })
 }
 
-const interrupted = (record: RunState.StepRecord, plan: Plan.Plan, reason: "crash" | "shutdown"): ReadonlyArray<RunEvent> => {
+const interrupted = (record: Records.StepRecord, plan: Plan.Plan, reason: "crash" | "shutdown"): ReadonlyArray<RunEvent> => {
   const { nodeId, iteration } = record
   const cut = { _tag: "AttemptInterrupted", nodeId, iteration, attempt: record.attempt, reason } as const
   const interruptions = record.interruptions + 1
@@ -101,11 +102,11 @@ const interrupted = (record: RunState.StepRecord, plan: Plan.Plan, reason: "cras
   return [cut, { _tag: "NodeFailed", nodeId, iteration, error, ...soft }]
 }
 
-const isLeftByFailure = ({ status, isCaught }: RunState.BoundaryRecord): boolean =>
+const isLeftByFailure = ({ status, isCaught }: Records.BoundaryRecord): boolean =>
   status === "failed" || (status === "halted" && isCaught !== true)
 
 /** Tells whether a failed node was dealt with by a boundary around it, or in a pass that is past. */
-const isCaught = (plan: Plan.Plan, view: View.View, record: RunState.NodeRecord): boolean => {
+const isCaught = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord): boolean => {
   const position = plan.positions.get(record.nodeId)
   // What undoes a step begins again with its saga.
   if (position === undefined || position >= plan.size) return position !== undefined
@@ -121,7 +122,7 @@ const restart = (
   plan: Plan.Plan,
   view: View.View,
   state: RunState.RunState,
-  record: RunState.BoundaryRecord,
+  record: Records.BoundaryRecord,
 ): ReadonlyArray<RunEvent> => {
   const position = plan.positions.get(record.nodeId)
   const node = plan.nodes[position ?? -1]
@@ -131,7 +132,7 @@ const restart = (
     if (undone < position || undone >= plan.end(position)) return
     const id = plan.id(undone)
     for (const row of view.rowsIn(position, undone)) {
-      const undo = RunState.step(state, RunState.compensationId(id), row)
+      const undo = RunState.step(state, Records.compensationId(id), row)
       if (undo === undefined) continue
       events.push(resetOf(undo))
       // One that could not be undone still stands. One of which it is not known does not count as standing.
@@ -241,8 +242,8 @@ const readersOfRows = (
 }
 
 /** Tells whether a node that has read all there was may have read this: not if it ended before that, or began before that did. */
-const mayHaveRead = (reader: RunState.NodeRecord | undefined, read: RunState.StepRecord | undefined): boolean => {
-  if (read === undefined || !RunState.isSettled(read) || reader === read) return false
+const mayHaveRead = (reader: Records.NodeRecord | undefined, read: Records.StepRecord | undefined): boolean => {
+  if (read === undefined || !Records.isSettled(read) || reader === read) return false
   if (reader?.kind !== "step") return reader?.kind === "loop"
   const isBefore = reader.order !== undefined && read.order !== undefined && reader.order < read.order
   return !isBefore && (reader.attemptedAt ?? 0) >= (read.attemptedAt ?? 0)
@@ -301,12 +302,7 @@ const withReaders = (
 }
 
 /** The record of a node in the iteration that it is in. */
-const recordAt = (
-  plan: Plan.Plan,
-  state: RunState.RunState,
-  view: View.View,
-  position: number,
-): RunState.NodeRecord | undefined => {
+const recordAt = (plan: Plan.Plan, state: RunState.RunState, view: View.View, position: number): Records.NodeRecord | undefined => {
   const node = plan.node(position)
   if (!("id" in node)) return undefined
   const row = view.iterationOf(position)

@@ -11,8 +11,9 @@ import type { Definition, Planner } from "../Definition.ts"
 import { InvalidInput, WorkflowMismatch } from "../Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
+import * as Records from "../Records.ts"
 import type { OutputSource } from "../RunEvent.ts"
-import * as RunState from "../RunState.ts"
+import type * as RunState from "../RunState.ts"
 import type { Values } from "../Scheduler.ts"
 import { giveJson } from "./kept.ts"
 
@@ -24,7 +25,7 @@ export interface Incompatible {
 }
 
 /** The outputs of nodes, and those that are not accepted any more. */
-export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, records: ReadonlyArray<RunState.NodeRecord>) =>
+export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, records: ReadonlyArray<Records.NodeRecord>) =>
   Effect.suspend(() => {
     const found = new Outputs()
     const incompatible: Array<Incompatible> = []
@@ -109,7 +110,7 @@ export const plan = (planner: Planner, state: RunState.RunState, values: Values)
 /** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */
 export const compare = (
   plan: Plan.Plan,
-  records: ReadonlyArray<RunState.NodeRecord>,
+  records: ReadonlyArray<Records.NodeRecord>,
 ): { readonly kept: number; readonly added: number; readonly gone: number } => {
   const known = new Set<NodeId>()
   let [kept, gone] = [0, 0]
@@ -117,7 +118,7 @@ export const compare = (
     known.add(record.nodeId)
     const position = plan.positions.get(record.nodeId)
     if (position === undefined) gone++
-    else if (record.kind === "step" && RunState.isSettled(record) && position < plan.size) kept++
+    else if (record.kind === "step" && Records.isSettled(record) && position < plan.size) kept++
   }
   let added = 0
   for (const [nodeId, position] of plan.positions) if (position < plan.size && !known.has(nodeId)) added++

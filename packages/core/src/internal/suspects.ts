@@ -4,7 +4,7 @@
  * suspected no longer; a guilty one is in flight alone with each further crash, until that is one too many.
  */
 import type { NodeKey } from "../Ids.ts"
-import type { StepRecord } from "../RunState.ts"
+import type { StepRecord } from "../Records.ts"
 
 /** Crashes in a row after which a step is suspected. One may be chance: a deploy, or a machine that was switched off. */
 const suspectedAfter = 2

@@ -8,6 +8,7 @@ import { asCause, type ErrorCause, type ErrorInfo } from "../ErrorInfo.ts"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import { isLeaf } from "../Plan.ts"
+import * as Records from "../Records.ts"
 import type { FailureCause, OutputSource } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
@@ -69,9 +70,9 @@ export interface View {
   readonly nameOf: (position: number) => string
   /** The row of a node. */
   readonly keyOf: (position: number) => NodeKey
-  readonly stepRecord: (position: number) => RunState.StepRecord | undefined
-  readonly loopRecord: (position: number) => RunState.LoopRecord | undefined
-  readonly boundaryRecord: (position: number) => RunState.BoundaryRecord | undefined
+  readonly stepRecord: (position: number) => Records.StepRecord | undefined
+  readonly loopRecord: (position: number) => Records.LoopRecord | undefined
+  readonly boundaryRecord: (position: number) => Records.BoundaryRecord | undefined
   /** Passes that a loop has made over the whole run. */
   readonly passesOf: (loop: number) => number
   /** The iteration of a node's rows: counted over the whole run. */
@@ -333,7 +334,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     let missing: string | undefined
     for (const need of plan.needs(position)) {
       if (need.pass === "caught") {
-        const cause = RunState.caughtBy(boundaryRecord(need.target))
+        const cause = Records.caughtBy(boundaryRecord(need.target))
         found[need.name] = cause === undefined ? undefined : caughtOf(cause, state())
       } else if (need.pass === "previous") {
         const target = at(need.target)

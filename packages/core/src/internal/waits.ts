@@ -11,6 +11,7 @@ import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import { show } from "../Raised.ts"
+import type * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
@@ -32,8 +33,8 @@ export type Refusal =
 export const judge = (
   node: Plan.Wait,
   key: NodeKey,
-  wait: RunState.Wait,
-  signals: ReadonlyArray<RunState.Signal>,
+  wait: Records.Wait,
+  signals: ReadonlyArray<Records.Signal>,
   isOver: boolean,
   accept: (given: unknown) => Accepted,
 ): {
@@ -78,7 +79,7 @@ export const judge = (
         approved,
         note,
         by,
-      }: NonNullable<RunState.Wait["decision"]> | { readonly approved: boolean; readonly note?: string; readonly by?: string } =
+      }: NonNullable<Records.Wait["decision"]> | { readonly approved: boolean; readonly note?: string; readonly by?: string } =
         decision ?? {
           approved: node.onTimeout === "approve",
         }
@@ -192,7 +193,7 @@ export const requestOf = (
 }
 
 /** Tells whether a wait that has begun asks for what it would ask for now; the time that a timer has begun with stands. */
-export const isSame = (begun: RunState.Wait, asked: Pick<RunState.Wait, "digest" | "name" | "correlation">): boolean =>
+export const isSame = (begun: Records.Wait, asked: Pick<Records.Wait, "digest" | "name" | "correlation">): boolean =>
   begun.digest === asked.digest &&
   (begun.kind !== "signal" || (begun.name === asked.name && begun.correlation === asked.correlation))
 

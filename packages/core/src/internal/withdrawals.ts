@@ -4,7 +4,7 @@
  */
 import * as HashMap from "effect/HashMap"
 import type * as Plan from "../Plan.ts"
-import type * as RunState from "../RunState.ts"
+import type * as Records from "../Records.ts"
 import type { Withdrawal } from "../Status.ts"
 import type { Agenda } from "./agenda.ts"
 import type { Journal } from "./journal.ts"
@@ -29,7 +29,7 @@ export interface Withdrawals {
   readonly request: () => void
   /** Looks through everything that waits, where that was asked for. */
   readonly run: () => void
-  readonly close: (record: RunState.StepRecord, reason: Withdrawal) => void
+  readonly close: (record: Records.StepRecord, reason: Withdrawal) => void
 }
 
 /** The withdrawals of a schedule. A new one looks through everything once. */
@@ -40,7 +40,7 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     const isKept = status === "waiting" && reason === "given-up" && isRunHalted()
     emit({ _tag: "NodeWithdrawn", nodeId, iteration, reason, ...(isKept ? { isKept } : {}) })
   }
-  const reasonFor = (record: RunState.StepRecord): Withdrawal | undefined => {
+  const reasonFor = (record: Records.StepRecord): Withdrawal | undefined => {
     const { nodeId, iteration, status, wait } = record
     // A child run is awaited like an attempt in flight.
     if (status === "waiting" && wait?.kind === "subflow" && wait.child === undefined) return undefined

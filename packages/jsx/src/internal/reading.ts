@@ -5,6 +5,7 @@
  * again by the planner.
  */
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
+import * as Records from "@smithers/core/Records"
 import type { FailureCause } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
@@ -99,7 +100,7 @@ export const passOf = (known: Known, loop: NodeId): number => Math.max(0, instan
 /** What a boundary in a loop, or in none, has caught in the current pass. */
 export const caughtBy = (known: Known, boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined => {
   const row = loop === undefined ? 0 : currentRow(known, loop)
-  return row < 0 ? undefined : RunState.caughtBy(RunState.boundary(known.state, boundary, row))
+  return row < 0 ? undefined : Records.caughtBy(RunState.boundary(known.state, boundary, row))
 }
 
 /** The rows a node has in the current instance of its loop: how many, and the last or a given one of them. */

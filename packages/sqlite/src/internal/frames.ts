@@ -7,9 +7,9 @@
 import type { AttemptRecord, ReplacedOutput } from "@smithers/core/Changes"
 import type { Json } from "@smithers/core/Codec"
 import { RunFenced, StoreFailed, Unheard } from "@smithers/core/Errors"
+import type * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { withoutContent } from "@smithers/core/RunReader"
-import type * as RunState from "@smithers/core/RunState"
 import { type Frame, type Heartbeat, hasTimedOut, isUnheard } from "@smithers/core/RunStore"
 import * as Status from "@smithers/core/Status"
 import { write, writeOptional } from "@smithers/sql/Json"
@@ -115,7 +115,7 @@ export const make = (
   )
   const deleteCache = prepare("DELETE FROM smithers_cache WHERE workflow = ?4 AND node_id = ?2 AND run_id = ?1 AND iteration = ?3")
 
-  const storeNode = (runId: string, record: RunState.NodeRecord): void => {
+  const storeNode = (runId: string, record: Records.NodeRecord): void => {
     if (record.kind !== "step" || !Rows.isPlain(record)) {
       putNode.run(...Rows.nodeRow(runId, record))
       return
@@ -156,7 +156,7 @@ export const make = (
   const store = (frame: Frame, workflow: string): void => {
     const { runId, frame: number, at, firstSeq, events, changes } = frame
     let seq = firstSeq
-    let node: RunState.NodeRecord | undefined
+    let node: Records.NodeRecord | undefined
     try {
       for (const event of events) {
         log(runId, seq, number, at, event)
@@ -193,8 +193,7 @@ export const make = (
       }
       for (node of changes.nodes) storeNode(runId, node)
     } catch (thrown) {
-      const culprit =
-        node === undefined ? seq - firstSeq : events.findLastIndex((event) => isOf(event, node as RunState.NodeRecord))
+      const culprit = node === undefined ? seq - firstSeq : events.findLastIndex((event) => isOf(event, node as Records.NodeRecord))
       throw new Blamed(culprit, thrown)
     }
   }
@@ -240,7 +239,7 @@ export const make = (
   }
 }
 
-const isOf = (event: RunEvent, { nodeId, iteration }: RunState.NodeRecord): boolean =>
+const isOf = (event: RunEvent, { nodeId, iteration }: Records.NodeRecord): boolean =>
   "nodeId" in event && event.nodeId === nodeId && event.iteration === iteration
 
 /** Any event, by the fields that have columns. */

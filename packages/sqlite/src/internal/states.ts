@@ -9,8 +9,9 @@ import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
 import * as History from "@smithers/core/History"
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { Millis } from "@smithers/core/Millis"
+import * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import * as RunState from "@smithers/core/RunState"
+import type * as RunState from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
 import * as Events from "@smithers/sql/Events"
 import { readOptional } from "@smithers/sql/Json"
@@ -104,8 +105,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectReplaced = prepare<[seq: number, output: Text]>("SELECT seq, output FROM smithers_output_history WHERE run_id = ?")
   const selectReads = prepare<[seq: number, reads: string]>("SELECT seq, reads FROM smithers_reads WHERE run_id = ?")
 
-  const failuresOf = (runId: string): Map<NodeKey, Array<RunState.Failure>> => {
-    const failures = new Map<NodeKey, Array<RunState.Failure>>()
+  const failuresOf = (runId: string): Map<NodeKey, Array<Records.Failure>> => {
+    const failures = new Map<NodeKey, Array<Records.Failure>>()
     for (const [nodeId, iteration, at, error] of selectFailures.values(runId)) {
       const key = nodeKey(nodeId, iteration)
       const failure = { at, error: JSON.parse(error) as ErrorInfo }
@@ -125,9 +126,9 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   }
 
   /** The records of a run. */
-  const recordsOf = function* (runId: string, workflow: string): Generator<RunState.NodeRecord> {
+  const recordsOf = function* (runId: string, workflow: string): Generator<Records.NodeRecord> {
     const stored = outputsOf(runId, workflow)
-    const waits = new Map<NodeKey, RunState.Wait>()
+    const waits = new Map<NodeKey, Records.Wait>()
     for (const [nodeId, iteration, ...wait] of selectWaits.values(runId)) waits.set(nodeKey(nodeId, iteration), Rows.readWait(wait))
     for (const row of selectFinished.values(runId)) {
       const key = nodeKey(row[0], row[1])
@@ -144,7 +145,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       const record = Rows.readNode(row, { failures: failures.get(key) ?? none, wait: waits.get(key), output: stored.get(key) })
       const [attempt = 0, heartbeat] = beats.get(key) ?? []
       const isHeard =
-        heartbeat !== undefined && record.kind === "step" && !RunState.isSilent(record.status) && attempt > (record.beatsAfter ?? 0)
+        heartbeat !== undefined && record.kind === "step" && !Records.isSilent(record.status) && attempt > (record.beatsAfter ?? 0)
       yield isHeard ? { ...record, heartbeat } : record
     }
   }
@@ -216,6 +217,6 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
 const none: ReadonlyArray<never> = []
 
 const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | null, number | null]):
-  | RunState.Parent
+  | Records.Parent
   | undefined =>
   runId === null || nodeId === null ? undefined : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }

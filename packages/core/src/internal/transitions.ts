@@ -1,0 +1,234 @@
+/**
+ * Transitions of records: what a record is after an event. `RunState.apply` puts them into the state.
+ */
+import type { Json } from "../Codec.ts"
+import type { NodeId, NodeKey } from "../Ids.ts"
+import type * as Millis from "../Millis.ts"
+import { type BoundaryRecord, caughtBy, isSilent, type LoopRecord, type Mounting, type StepRecord, type Wait } from "../Records.ts"
+import type { RunEvent } from "../RunEvent.ts"
+
+/** No fields; the same object, by which it is known. */
+export const nothing = {}
+
+/** Up to which attempt heartbeats of a step count no more, as its next record says. */
+export const beatsAfter = ({ status, attempt, beatsAfter }: StepRecord): Pick<StepRecord, "beatsAfter"> => {
+  const after = isSilent(status) ? attempt : beatsAfter
+  return after === undefined || after === 0 ? nothing : { beatsAfter: after }
+}
+
+/** The record of a step of which nothing was known. */
+export const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
+  kind: "step",
+  nodeId,
+  iteration,
+  status: "interrupted",
+  attempt: 0,
+  failures: [],
+  budgetAfter: 0,
+  interruptions: 0,
+})
+
+/** Events by what they are of. */
+export type LoopEvent = Extract<RunEvent, { readonly _tag: "LoopAdvanced" | "LoopMounted" | "LoopFinished" }>
+export type BoundaryEvent = Extract<RunEvent, { readonly _tag: "BoundaryStarted" | "BoundaryHalted" | "BoundaryEnded" }>
+type StepEvent = Extract<RunEvent, { readonly nodeId: string }>
+export type Reset = Extract<RunEvent, { readonly _tag: "NodeReset" }>
+
+/** The record of a boundary after an event. */
+export const foldBoundary = (record: BoundaryRecord | undefined, event: BoundaryEvent, at: Millis.Millis): BoundaryRecord => {
+  const { nodeId, iteration } = event
+  const began = record?.startedAt ?? (event._tag === "BoundaryStarted" ? at : undefined)
+  const base = { kind: "boundary", nodeId, iteration, ...(began === undefined ? nothing : { startedAt: began }) } as const
+  if (event._tag === "BoundaryStarted") return { ...base, status: "running" }
+  if (event._tag === "BoundaryEnded") return { ...base, ...record, status: event.status, finishedAt: at }
+  const caught = event.isCaught ? undefined : caughtBy(record)
+  const causes = { ...(event.cause === undefined ? {} : { cause: event.cause }), ...(caught === undefined ? {} : { caught }) }
+  const last = event.isLast === true || record?.isLast === true ? { isLast: true } : {}
+  return { ...base, status: "halted", ...causes, isCaught: event.isCaught, ...last }
+}
+
+/** When a record first began, and its latest attempt did. */
+export const timesOf = ({ startedAt, attemptedAt }: Pick<StepRecord, "startedAt" | "attemptedAt">) => ({
+  ...(startedAt === undefined ? nothing : { startedAt }),
+  ...(attemptedAt === undefined ? nothing : { attemptedAt }),
+})
+
+/** A wait that is over without a result. One `isKept` keeps what has come for it. */
+export const withdrawn = (wait: Wait, reason: NonNullable<Wait["reason"]>, isKept: boolean, at: Millis.Millis): Wait => {
+  if (wait.status !== "open" && wait.isKept !== true) return wait
+  if (isKept) return { ...wait, status: "withdrawn", reason, isKept: true, endedAt: at }
+  const { answers: _, child: __, isKept: ___, ...rest } = wait
+  return { ...rest, status: "withdrawn", reason, endedAt: at }
+}
+
+/** What a pass consists of once a drawing has mounted something in it. */
+export const mountingAfter = (
+  mounting: Mounting | undefined,
+  event: Omit<Extract<RunEvent, { readonly _tag: "LoopMounted" }>, "_tag" | "nodeId" | "iteration">,
+): Mounting => {
+  const { mounted, mounting: times, isLeftOut } = event
+  const { first, later = [], leftOut = [] } = { ...mounting, first: event.first ?? mounting?.first ?? [] }
+  const without = leftOut.filter((id) => !mounted.includes(id))
+  const [admitted, omitted] = isLeftOut === true ? [later, [...without, ...mounted]] : [[...later, ...mounted], without]
+  return {
+    first,
+    ...(admitted.length === 0 ? {} : { later: admitted }),
+    ...(omitted.length === 0 ? {} : { leftOut: omitted }),
+    times,
+  }
+}
+
+/** What a node has read by an event: all that it says, or what was known before. */
+export const readsAfter = (
+  record: StepRecord | LoopRecord | undefined,
+  event: RunEvent,
+  seq: number,
+): Pick<StepRecord, "reads" | "readsSeq"> => {
+  if ("reads" in event && event.reads !== undefined) return { reads: event.reads as ReadonlyArray<NodeKey>, readsSeq: seq }
+  return record?.reads === undefined ? nothing : { reads: record.reads, readsSeq: record.readsSeq ?? seq }
+}
+
+/** The record of a step or a wait after an event. */
+export const foldStep = (
+  record: StepRecord,
+  event: Exclude<StepEvent, LoopEvent | BoundaryEvent | Reset | { readonly _tag: "SignalRefused" }>,
+  at: Millis.Millis,
+  seq: number,
+): StepRecord => {
+  const { nodeId, iteration, attempt, startedAt, attemptedAt, failures, budgetAfter, interruptions, wait } = record
+  const named = { kind: "step", nodeId, iteration, attempt, failures, budgetAfter, interruptions } as const
+  const fresh = startedAt === undefined || attemptedAt === undefined ? named : { ...named, startedAt, attemptedAt }
+  const reads = readsAfter(record, event, seq)
+  const beats = beatsAfter(record)
+  const hasMore =
+    wait !== undefined ||
+    beats !== nothing ||
+    record.approved !== undefined ||
+    record.generation !== undefined ||
+    record.uncompensated !== undefined ||
+    reads !== nothing
+  const base = hasMore
+    ? {
+        ...fresh,
+        ...beats,
+        ...(wait === undefined ? nothing : { wait }),
+        ...(record.approved === undefined ? nothing : { approved: record.approved }),
+        ...(record.generation === undefined ? nothing : { generation: record.generation }),
+        ...(record.uncompensated === undefined ? nothing : { uncompensated: record.uncompensated }),
+        ...reads,
+      }
+    : fresh
+  const heartbeat = record.heartbeat === undefined ? nothing : { heartbeat: record.heartbeat }
+  switch (event._tag) {
+    case "AttemptStarted":
+      return {
+        ...base,
+        ...heartbeat,
+        status: "running",
+        attempt: event.attempt,
+        startedAt: startedAt ?? at,
+        attemptedAt: at,
+      }
+    case "AttemptSucceeded":
+      return {
+        ...base,
+        status: "finished",
+        finishedAt: at,
+        failures: [],
+        budgetAfter: attempt,
+        interruptions: 0,
+        order: seq,
+        ...(event.table === undefined ? {} : { table: event.table }),
+        ...(event.output === undefined ? {} : { output: event.output as Json }),
+      }
+    case "AttemptFailed": {
+      const seen = event.heartbeat === undefined ? heartbeat : { heartbeat: event.heartbeat as Json }
+      const failed = { ...base, ...seen, interruptions: 0, error: event.error }
+      if (event.retryAt === undefined)
+        return { ...failed, status: "failed", finishedAt: at, ...(event.soft === true ? { soft: true } : {}) }
+      return { ...failed, status: "retrying", retryAt: event.retryAt, failures: [...failures, { at, error: event.error }] }
+    }
+    case "AttemptInterrupted": {
+      const seen = event.heartbeat === undefined ? heartbeat : { heartbeat: event.heartbeat as Json }
+      const interruptions = event.reason === "crash" ? record.interruptions + 1 : record.interruptions
+      return { ...base, ...seen, interruptions, status: "interrupted" }
+    }
+    case "NodeFailed": {
+      const failed = { error: event.error, isOwnError: true, ...(event.soft === true ? { soft: true } : {}) } as const
+      return { ...base, ...heartbeat, status: "failed", finishedAt: at, ...failed }
+    }
+    case "WaitStarted": {
+      const { kind, request, digest, name, correlation, deadline } = event
+      const shown = { ...(request === undefined ? {} : { request: request as Json }), ...(digest === undefined ? {} : { digest }) }
+      const signal = { ...(name === undefined ? {} : { name }), ...(correlation === undefined ? {} : { correlation }) }
+      const kept = event.isKept === true ? wait : undefined
+      const { decision, answers, child, refusals, refused } = kept ?? {}
+      const said = {
+        ...(decision === undefined ? {} : { decision }),
+        ...(answers === undefined ? {} : { answers }),
+        ...(child === undefined ? {} : { child }),
+        ...(refusals === undefined ? {} : { refusals }),
+        ...(refused === undefined ? {} : { refused }),
+      }
+      // What goes on being asked is asked by the event that asked it first.
+      const asking = { asked: kept?.asked ?? seq, timesAsked: kept?.timesAsked ?? (wait?.timesAsked ?? 0) + 1 }
+      const until = deadline === undefined ? {} : { deadline }
+      const opened: Wait = { kind, status: "open", since: at, ...asking, ...shown, ...signal, ...until, ...said }
+      return { ...base, status: "waiting", startedAt: startedAt ?? at, attemptedAt: at, wait: opened }
+    }
+    case "DeadlineMoved":
+      return wait?.status === "open" ? { ...record, wait: { ...wait, deadline: event.deadline } } : record
+    case "ApprovalDecided": {
+      if (wait?.status !== "open") return record
+      const { approved, note, by, saidAt = at } = event
+      const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
+      return { ...record, wait: { ...wait, decision: { approved, ...said, at: saidAt } } }
+    }
+    case "TaskAnswered": {
+      if (wait?.status !== "open") return record
+      const answer = { value: event.value as Json, ...(event.by === undefined ? {} : { by: event.by }), at: event.saidAt ?? at }
+      return { ...record, wait: { ...wait, answers: [...(wait.answers ?? []), answer] } }
+    }
+    case "AnswerRefused": {
+      if (wait?.status !== "open") return record
+      const { answers = [], ...asked } = wait
+      const refusal = { refusals: (wait.refusals ?? 0) + 1, refused: event.issues }
+      return { ...record, wait: { ...asked, ...refusal, ...(answers.length < 2 ? {} : { answers: answers.slice(1) }) } }
+    }
+    case "WaitEnded": {
+      const { status, table, output, error } = event
+      const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
+      const over = wait === undefined ? nothing : { wait: ended(wait, event, at) }
+      if (status === "passed") return { ...base, ...over, status: "interrupted", approved: wait?.digest ?? "" }
+      const order = status === "finished" ? { order: seq } : {}
+      const fresh = { failures: [], budgetAfter: attempt, interruptions: 0, status, finishedAt: at }
+      return { ...base, ...over, ...fresh, ...order, ...given, ...(error === undefined ? {} : { error, isOwnError: true }) }
+    }
+    case "SubflowEnded": {
+      if (wait?.status !== "open") return record
+      const { status, output, error, uncompensated } = event
+      const said =
+        status === "finished" ? (output === undefined ? {} : { output: output as Json }) : error === undefined ? {} : { error }
+      const left = uncompensated === undefined ? {} : { uncompensated }
+      return { ...record, ...left, wait: { ...wait, child: { status, ...said } } }
+    }
+    case "NodeSkipped":
+      return { ...base, status: "skipped", finishedAt: at, failures: [], budgetAfter: attempt }
+    case "NodeWithdrawn": {
+      const over = wait === undefined ? nothing : { wait: withdrawn(wait, event.reason, event.isKept === true, at) }
+      const status = event.reason === "superseded" ? "superseded" : "withdrawn"
+      return { ...base, ...heartbeat, ...over, status, finishedAt: at }
+    }
+  }
+}
+
+const ended = (wait: Wait, event: Extract<RunEvent, { readonly _tag: "WaitEnded" }>, at: Millis.Millis): Wait => {
+  const { answers: _, child: __, isKept: ___, reason: ____, ...rest } = wait
+  const { by, saidAt } = event
+  const isDecided = wait.decision !== undefined
+  const answered = {
+    ...(isDecided || by === undefined ? {} : { answeredBy: by }),
+    ...(isDecided || saidAt === undefined ? {} : { answeredAt: saidAt }),
+  }
+  return { ...rest, status: event.status === "passed" ? "finished" : event.status, ...answered, endedAt: at }
+}

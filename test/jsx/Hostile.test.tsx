@@ -154,6 +154,26 @@ describe("what throws when it is read", () => {
     }),
   )
 
+  it.effect("is refused also in what begins before an output that its component has read", () =>
+    Effect.gen(function* () {
+      const workflow = smithers((ctx) => {
+        ctx.output(outputs.note, { nodeId: "later" })
+        return (
+          <Workflow name="w">
+            <Task id="a" output={outputs.note} meta={proxy}>
+              {text}
+            </Task>
+            <Task id="later" output={outputs.note}>
+              {text}
+            </Task>
+          </Workflow>
+        )
+      })
+      const failed = yield* Effect.flip(Effect.provide(workflow.run({}, { runId: "r" }), Smithers.memory))
+      expect(failed).toMatchObject({ _tag: "InvalidWorkflow", problem: expect.stringContaining(`Task "a": "meta"`) })
+    }),
+  )
+
   it.effect("says nothing of what is pending", () =>
     Effect.gen(function* () {
       const workflow = smithers((ctx) => {

@@ -23,7 +23,7 @@ import {
 import { checkCondition, condition } from "./internal/condition.ts"
 import type { Placed } from "./internal/identity.ts"
 import type { Lowering } from "./internal/lowering.ts"
-import { idOf, isKind, isWait, Misplaced, orRefuse, propsOf, refuse, whereOf, words } from "./internal/place.ts"
+import { idOf, isKind, isLeaf, isWait, Misplaced, orRefuse, propsOf, refuse, whereOf, words } from "./internal/place.ts"
 import { madeAfter } from "./internal/provisional.ts"
 import type { Layout, Read } from "./internal/reading.ts"
 import { stampOf } from "./internal/scope.ts"
@@ -72,13 +72,17 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     const waits = pending.length === 0 ? {} : analysis.isHeldBySibling(node) ? { pending, isHeldBySibling: true } : { pending }
     const drawn =
       lookups.length === 0 ? waits : { ...waits, reads: (state: RunState) => lowering.rowsOf(madeAfter(node, lookups), state) }
+    /** Makes a node without its props where those are none yet. Those of a task that is not held back are, unless they are made of what is pending. */
+    const ifKnown = <A>(make: () => A, otherwise: () => A): A =>
+      analysis.ifKnown(node, make, () =>
+        pending.length > 0 || !isLeaf(node.type) || lowering.holdsPending(node) ? otherwise() : make(),
+      )
     switch (node.type) {
       case "Workflow":
       case "Sequence":
         return { _tag: "Sequence", children: inside(node) }
       case "Parallel":
-        return analysis.ifKnown(
-          node,
+        return ifKnown(
           () => parallel(node, inside(node)),
           () => parallel(bare(node), inside(node)),
         )
@@ -91,8 +95,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       }
       case "Loop":
         return {
-          ...analysis.ifKnown(
-            node,
+          ...ifKnown(
             () => loopOf(node, inside(node), lowering, analysis),
             () => loopOf(bare(node), inside(node), lowering, analysis, true),
           ),
@@ -101,8 +104,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "Saga": {
         const body = analysis.bodyOf(node, inside(node))
         return {
-          ...analysis.ifKnown(
-            node,
+          ...ifKnown(
             () => sagaOf(node, body),
             () => sagaOf(bare(node), body),
           ),
@@ -124,8 +126,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
           return Task.step(of, loop, analysis.layout, lowering, isFixed, analysis.comesAfter(node))
         }
         return {
-          ...analysis.ifKnown(
-            node,
+          ...ifKnown(
             () => step(node),
             () => step(bare(node)),
           ),
@@ -136,8 +137,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         if (analysis.isLeftOut(node)) return undefined
         const waitOf = (of: HostNode): Node => wait(of, loop, analysis.layout, lowering, analysis.comesAfter(node))
         return {
-          ...analysis.ifKnown(
-            node,
+          ...ifKnown(
             () => waitOf(node),
             () => waitOf(bare(node)),
           ),

@@ -102,23 +102,21 @@ const none: ReadonlyArray<never> = []
 
 /** The changes of the events that were folded into a state since its last commit. */
 export const of = (state: RunState.RunState): Changes => {
-  const touched = new Map<NodeKey, { readonly base: RunState.RunState; readonly seq: number }>()
+  /** Records by node, each as its last event left it. */
+  const touched = new Map<NodeKey, { readonly record: Records.NodeRecord; readonly seq: number }>()
   const attempts: Array<AttemptRecord> = []
-  const outputs = new Map<NodeKey, OutputRecord>()
+  const outputs: Array<OutputRecord> = []
   let replacedOutputs: Array<ReplacedOutput> | undefined
   let replacedWaits: Array<WaitRecord> | undefined
   let reads: Array<ReadsRecord> | undefined
   let signals: Map<number, SignalRecord> | undefined
   let run: RunRecord | undefined
   const entries = entriesOf(state)
-  const touch = (key: NodeKey, seq: number): void => {
-    touched.set(key, { base: touched.get(key)?.base ?? entries[0]?.before ?? state, seq })
-  }
   const note = (signal: Records.Signal, takenBy: Place | undefined): void => {
     signals ??= new Map()
     signals.set(signal.seq, { ...signal, takenBy })
   }
-  for (const { event, at, before } of entries) {
+  for (const { event, at, before, record } of entries) {
     const seq = before.seq + 1
     if (!("nodeId" in event)) {
       if (event._tag === "SignalReceived") {
@@ -131,7 +129,11 @@ export const of = (state: RunState.RunState): Changes => {
         for (const { refusedBy, ...signal } of before.signals) if (refusedBy !== undefined) note(signal, undefined)
       }
       const hasEnded = event._tag === "RunFinished" || event._tag === "RunFailed" || event._tag === "RunCancelled"
-      if (hasEnded) for (const { nodeId, iteration } of RunState.pending(before)) touch(nodeKey(nodeId, iteration), seq)
+      if (hasEnded)
+        for (const { nodeId, iteration } of RunState.pending(before)) {
+          const withdrawn = RunState.step(state, nodeId, iteration)
+          if (withdrawn !== undefined) touched.set(nodeKey(nodeId, iteration), { record: withdrawn, seq })
+        }
       run = { ...runRecord(state, at), finishedAt: hasEnded ? at : undefined }
       continue
     }
@@ -144,8 +146,7 @@ export const of = (state: RunState.RunState): Changes => {
       }
       continue
     }
-    const key = nodeKey(nodeId, iteration)
-    touch(key, seq)
+    if (record !== undefined) touched.set(nodeKey(nodeId, iteration), { record, seq })
     if ("reads" in event && event.reads !== undefined) {
       reads ??= []
       reads.push({ nodeId, iteration, seq, reads: event.reads as ReadonlyArray<NodeKey> })
@@ -154,14 +155,15 @@ export const of = (state: RunState.RunState): Changes => {
       case "AttemptSucceeded":
       case "AttemptFailed":
       case "AttemptInterrupted": {
-        attempts.push(attemptRecord(event, RunState.step(before, nodeId, iteration), at, seq))
+        // Its end leaves in the record when it began.
+        attempts.push(attemptRecord(event, record?.kind === "step" ? record : undefined, at, seq))
         if (event._tag === "AttemptSucceeded" && event.table !== undefined)
-          outputs.set(key, { nodeId, iteration, seq, table: event.table, output: event.output as Json | undefined })
+          outputs.push({ nodeId, iteration, seq, table: event.table, output: event.output as Json | undefined })
         break
       }
       case "WaitEnded": {
         const { table, output, signalId } = event
-        if (table !== undefined) outputs.set(key, { nodeId, iteration, seq, table, output: output as Json | undefined })
+        if (table !== undefined) outputs.push({ nodeId, iteration, seq, table, output: output as Json | undefined })
         if (signalId === undefined) break
         for (const signal of before.signals) if (signal.id === signalId) note(signal, { nodeId, iteration })
         break
@@ -174,10 +176,11 @@ export const of = (state: RunState.RunState): Changes => {
         break
       }
       case "NodeReset": {
-        const record = RunState.step(before, nodeId, iteration)
-        if (record?.table === undefined) break
-        const { table, output, generation = 0, order = 0 } = record
-        outputs.delete(key)
+        const replaced = RunState.step(before, nodeId, iteration)
+        if (replaced?.table === undefined) break
+        const { table, output, generation = 0, order = 0 } = replaced
+        const given = outputs.findLastIndex((one) => one.nodeId === nodeId && one.iteration === iteration)
+        if (given >= 0) outputs.splice(given, 1)
         replacedOutputs ??= []
         replacedOutputs.push({ nodeId, iteration, seq: order, table, output, generation })
       }
@@ -185,13 +188,12 @@ export const of = (state: RunState.RunState): Changes => {
   }
   const nodes: Array<Records.NodeRecord> = []
   let waits: Array<WaitRecord> | undefined
-  for (const [key, { base, seq }] of touched) {
-    const record = Option.getOrUndefined(HashMap.get(state.nodes, key))
-    if (record === undefined) continue
+  const committed = entries[0]?.before ?? state
+  for (const { record, seq } of touched.values()) {
     nodes.push(record)
     if (record.kind !== "step" || record.wait === undefined) continue
     const { nodeId, iteration, wait } = record
-    if (RunState.step(base, nodeId, iteration)?.wait === wait) continue
+    if (RunState.step(committed, nodeId, iteration)?.wait === wait) continue
     waits ??= []
     waits.push({ nodeId, iteration, seq, wait })
   }
@@ -199,7 +201,7 @@ export const of = (state: RunState.RunState): Changes => {
     run,
     nodes,
     attempts,
-    outputs: outputs.size === 0 ? none : [...outputs.values()],
+    outputs,
     replacedOutputs: replacedOutputs ?? none,
     waits: waits ?? none,
     replacedWaits: replacedWaits ?? none,

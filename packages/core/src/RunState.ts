@@ -79,6 +79,8 @@ export interface Uncommitted {
   readonly at: Millis.Millis
   /** The state before it. */
   readonly before: RunState
+  /** The record that it has changed, where it is an event of a node. */
+  readonly record: NodeRecord | undefined
 }
 
 /** A run before its first event. */
@@ -173,10 +175,14 @@ export const isSettledRow = (state: RunState, key: NodeKey): boolean => {
 /** Whether the run has an outcome. */
 export const isEnded = (state: RunState): boolean => Status.isEnded(state.status)
 
+/** The record that the fold of an event has put last. */
+let written: NodeRecord | undefined
+
 /** Folds one event, which happened `at` (epoch ms), into a state. Pure: the old state stays as it was. */
 export const apply = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
+  written = undefined
   const next: { -readonly [K in keyof RunState]: RunState[K] } = fold(state, event, at)
-  const uncommitted = { event, at, before: state }
+  const uncommitted = { event, at, before: state, record: written }
   // What the fold has just made is nobody else's yet; another copy of it would be most of what an event costs.
   if (next === state) return { ...state, seq: state.seq + 1, uncommitted }
   next.seq = state.seq + 1
@@ -283,6 +289,7 @@ const withdrawAll = (state: RunState, at: Millis.Millis): RunState => {
 
 /** A state with a record in place of the one before. */
 export const put = (state: RunState, record: NodeRecord): RunState => {
+  written = record
   const key = nodeKey(record.nodeId, record.iteration)
   const before = state.wrong === 0 ? undefined : Option.getOrUndefined(HashMap.get(state.nodes, key))
   const wrong = state.wrong + Number(isWrong(record)) - Number(before !== undefined && isWrong(before))

@@ -240,15 +240,18 @@ export interface Begun<R> extends Definition<R> {
 export interface Runs<in I, out A, out R = never>
   extends Pick<Workflow<I, A, R>, "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "signalWithStart"> {}
 
+/** JSON itself where it is shorter than its digest would be. */
+const shortened = (json: string): string => (json.length < 64 ? json : digest(json))
+
 /**
  * Digest of what a caller gives as an input, which may be of the type of its schema and not JSON. What is neither JSON nor a date, a big number,
  * a collection, an instance of a schema's class or an object of such has none, and is compared by its stored form alone.
  */
 const givenOf = (value: unknown): string | undefined => {
-  if (value === undefined) return digest("")
+  if (value === undefined) return ""
   try {
     const copied = isTooDeep(value) ? undefined : toJson(told(value, 0))
-    return copied !== undefined && Either.isRight(copied) ? digest(canonical(copied.right)) : undefined
+    return copied !== undefined && Either.isRight(copied) ? shortened(canonical(copied.right)) : undefined
   } catch {
     // It cannot be read, or contains itself; the schema says so.
     return undefined

@@ -8,7 +8,7 @@
 import { type InvalidSetting, type StoreError, StoreRefused } from "@smithers/core/Errors"
 import type { Instruction } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
-import { type NewRun, unlistable } from "@smithers/core/RunOwnership"
+import { type NewRun, type Opened, unlistable } from "@smithers/core/RunOwnership"
 import * as Settings from "@smithers/core/Settings"
 import * as Storage from "@smithers/core/Storage"
 import type * as Duration from "effect/Duration"
@@ -84,13 +84,14 @@ const makeWriter = (
         return Migrations.run(connection, now)
       }),
     )
+    const guard = Migrations.makeGuard(connection)
     const queue = yield* Effect.acquireRelease(
       Effect.sync(() =>
         Queue.make(connection, {
           ...patience,
           synchronous,
           users: Users.make(connection),
-          guard: Migrations.makeGuard(connection),
+          guard: guard.check,
         }),
       ),
       (queue) => Effect.sync(queue.close),
@@ -99,7 +100,7 @@ const makeWriter = (
     const plans = Plans.make(connection)
     const claims = Claims.make(connection, Owner.make())
     const texts = Texts.make(connection)
-    const frames = Frames.make(connection, outputs, plans, texts, claims)
+    const frames = Frames.make(connection, outputs, plans, texts, claims, guard)
     const states = States.make(connection, outputs)
     const queries = Queries.make(connection, plans, texts)
     const changes = Changes.make(connection, filename)
@@ -112,8 +113,16 @@ const makeWriter = (
 
     return {
       place: connection.place,
-      open: (request) =>
-        Effect.zipRight(listable("open", request.create), queue.write({ operation: "open", run: () => claims.open(request) })),
+      open: (request) => {
+        const { runId, create } = request
+        const onCommit = (opened: Opened) => {
+          if (opened._tag === "Created" && create !== undefined) frames.begin(runId, create.workflow)
+        }
+        return Effect.zipRight(
+          listable("open", create),
+          queue.write({ operation: "open", run: () => claims.open(request), onCommit }),
+        )
+      },
       origin: (runId) => read("origin", () => Either.right(claims.origin(runId))),
       load: (runId, at) => read("load", () => states.load(runId, at)),
       commit: (frame) => {
@@ -124,7 +133,11 @@ const makeWriter = (
           return frames.commit(frame)
         }
         const isNews = isLast || frame.spawned !== undefined || frame.sent !== undefined
-        return queue.write({ operation: "commit", run, ...(isNews ? { onCommit: changes.bump } : {}) })
+        const onCommit = () => {
+          frames.note(frame)
+          if (isNews) changes.bump()
+        }
+        return queue.write({ operation: "commit", run, onCommit, isGuarded: true })
       },
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => {
@@ -142,7 +155,10 @@ const makeWriter = (
           return Either.right(claims.runnable(now, exclude))
         }),
       release: (runId, epoch, now, status = "suspended") => {
-        const run = () => Either.right(claims.release(runId, epoch, now, status))
+        const run = () => {
+          frames.forget(runId)
+          return Either.right(claims.release(runId, epoch, now, status))
+        }
         return queue.write({ operation: "release", run, onCommit: changes.bump })
       },
       prepareOutputs: (workflow, tables) =>

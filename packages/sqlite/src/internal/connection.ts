@@ -144,6 +144,8 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
   const dataVersion = prepare<[version: number]>("PRAGMA data_version")
   const [beginWrite, beginRead, commit] = [prepare("BEGIN IMMEDIATE"), prepare("BEGIN"), prepare("COMMIT")]
   let isClosed = false
+  /** Whether the file was seen to be there in this transaction. */
+  let isThere = false
   const ensureOpen = (): void => {
     if (isClosed) throw unreachable("EBADF", "the store is closed")
   }
@@ -165,7 +167,11 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
     transact: (wanted, body) => {
       ensureOpen()
       synchronise(wanted)
-      within(beginWrite, body)
+      try {
+        within(beginWrite, body)
+      } finally {
+        isThere = false
+      }
     },
     snapshot: (body) => {
       ensureOpen()
@@ -174,6 +180,12 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
     ensureOpen,
     dataVersion: () => dataVersion.values()[0]?.[0] ?? 0,
     ...state,
+    ensureThere: () => {
+      // Many runs may end in one transaction.
+      if (isThere) return
+      state.ensureThere()
+      isThere = database.inTransaction
+    },
     close: () => {
       isClosed = true
       for (const statement of prepared) statement.finalize()

@@ -23,12 +23,28 @@ import * as Either from "effect/Either"
 import type { Claims } from "./claims.ts"
 import type { Connection } from "./connection.ts"
 import { Blamed, blame } from "./failures.ts"
+import type * as Migrations from "./migrations.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash, type Plans } from "./plans.ts"
 
 export interface Frames {
+  /** Writes a frame. Checks the claim and the protocol itself, with its first event. */
   readonly commit: (frame: Frame) => Either.Either<void, RunFenced | Unheard | StoreFailed>
+  /** Takes note that a frame is committed: the next one of its run has to follow it. */
+  readonly note: (frame: Frame) => void
+  /** Takes note of a run that was created here, and so has no frame. */
+  readonly begin: (runId: string, workflow: string) => void
+  /** Forgets the last frame of a run whose claim is given up. */
+  readonly forget: (runId: string) => void
   readonly heartbeat: (heartbeat: Heartbeat) => Either.Either<void, RunFenced>
+}
+
+/** A claim under which frames are committed here. */
+interface Held {
+  readonly epoch: number
+  readonly workflow: string
+  /** The last frame that is committed. */
+  frame: number
 }
 
 /** Tells whether a frame ends its run. */
@@ -43,8 +59,8 @@ const replace = ({ name, key, columns }: Tables.Table): string =>
   `INSERT OR REPLACE INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${places([...key, ...columns])})`
 
 /** Puts a row, or changes the one with the same key in place, which is cheaper where there nearly always is one. */
-const upsert = ({ name, key, columns }: Tables.Table, alike: ReadonlyArray<string> = []): string => {
-  const changed = [...columns.map((column) => `${column} = excluded.${column}`), ...alike]
+const upsert = ({ name, key, columns }: Tables.Table): string => {
+  const changed = columns.map((column) => `${column} = excluded.${column}`)
   return `INSERT INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${places([...key, ...columns])})
     ON CONFLICT DO UPDATE SET ${changed.join(", ")}`
 }
@@ -56,20 +72,41 @@ export const make = (
   plans: Plans,
   texts: Texts,
   claims: Pick<Claims, "spawn" | "deliver" | "told">,
+  { protocol, check: guard }: Migrations.Guard,
 ): Frames => {
   const { prepare } = connection
   const selectClaim = prepare<[workflow: string]>(
     "SELECT workflow FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL",
   )
-  const selectClaimAndLast = prepare<[workflow: string, frame: number | null]>(
-    `SELECT workflow, (SELECT frame FROM smithers_events WHERE run_id = ?1 AND seq = ?3)
-     FROM smithers_runs WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL`,
+  const selectLast = prepare<[frame: number]>(
+    `SELECT max(coalesce((SELECT frame FROM smithers_events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1), 0),
+       coalesce((SELECT max(frame) FROM smithers_frames WHERE run_id = ?1), 0))`,
   )
   const insertFrame = prepare("INSERT INTO smithers_frames (run_id, frame, at_ms, plan_hash) VALUES (?, ?, ?, ?)")
   const insertEvent = prepare(
     `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
+  // A statement of its own for the check of the claim would cost as much as writing the event.
+  const insertFirst = prepare(
+    `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+     WHERE EXISTS (SELECT 1 FROM smithers_runs WHERE run_id = ?1 AND epoch = ?10 AND owner IS NOT NULL)
+       AND (SELECT protocol FROM smithers_store) = ?11`,
+  )
+  /** Claims under which frames were committed here, by run. */
+  const held = new Map<string, Held>()
+  /** The claim of a frame as it stands; `undefined` where it is lost. */
+  const claimOf = ({ runId, epoch }: Frame): Held | undefined => {
+    const known = held.get(runId)
+    if (known?.epoch === epoch) return known
+    const workflow = selectClaim.values(runId, epoch)[0]?.[0]
+    if (workflow === undefined) return undefined
+    const claim = { epoch, workflow, frame: selectLast.values(runId)[0]?.[0] ?? 0 }
+    held.set(runId, claim)
+    return claim
+  }
+
   const consume = prepare("UPDATE smithers_inbox SET frame = ?3 WHERE id = ?2 AND run_id = ?1")
   const consumeAll = prepare("UPDATE smithers_inbox SET frame = ?2 WHERE run_id = ?1 AND frame IS NULL")
 
@@ -86,11 +123,11 @@ export const make = (
     `INSERT OR REPLACE INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
      VALUES (?, ?, ?, 'step', 'running', ?, ?)`,
   )
+  // Its row is nearly always there, and changing it in place is cheaper than finding that out by an insertion.
   const finishNode = prepare(
-    upsert(
-      { ...Tables.nodes, columns: Tables.finishedColumns },
-      Tables.finishedOtherwise.map(([column, value]) => `${column} = ${value === null ? "NULL" : value}`),
-    ),
+    `UPDATE smithers_nodes SET (${Tables.finishedColumns.join(", ")}) = (${places(Tables.finishedColumns)}),
+       ${Tables.finishedOtherwise.map(([column, value]) => `${column} = ${value === null ? "NULL" : value}`).join(", ")}
+     WHERE run_id = ? AND node_id = ? AND iteration = ?`,
   )
   const succeed = prepare(
     `INSERT OR REPLACE INTO smithers_attempts (run_id, node_id, iteration, attempt, status, started_at, finished_at)
@@ -131,7 +168,8 @@ export const make = (
     }
     const { finishedAt = null, table = null, order = null } = record
     const again = attemptedAt === startedAt ? null : attemptedAt
-    finishNode.run(runId, nodeId, iteration, "step", status, attempt, startedAt, again, finishedAt, table, order, budgetAfter)
+    const finished = [status, attempt, startedAt, again, finishedAt, table, order, budgetAfter] as const
+    if (finishNode.run("step", ...finished, runId, nodeId, iteration).changes === 0) putNode.run(...Rows.nodeRow(runId, record))
   }
 
   const storeAttempt = (runId: string, record: AttemptRecord): void => {
@@ -159,7 +197,7 @@ export const make = (
     let node: Records.NodeRecord | undefined
     try {
       for (const event of events) {
-        log(runId, seq, number, at, event)
+        if (seq > firstSeq) log(runId, seq, number, at, event)
         seq++
       }
       for (const record of changes.attempts) {
@@ -203,17 +241,34 @@ export const make = (
     insertEvent.run(runId, seq, frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
   }
 
+  /** Writes the first event of a frame, if the claim stands and no other version has changed the protocol. Answers with whether it did. */
+  const logFirst = ({ runId, epoch, frame, at, firstSeq, events: [event] }: Frame): boolean => {
+    if (event === undefined) {
+      guard()
+      return selectClaim.values(runId, epoch).length > 0
+    }
+    const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = stored(event) as LogEntry
+    let changes = 0
+    blame(0, () => {
+      const payload = writePayload(rest)
+      changes = insertFirst.run(runId, firstSeq, frame, at, _tag, nodeId, iteration, attempt, payload, epoch, protocol).changes
+    })
+    if (changes === 0) guard()
+    return changes > 0
+  }
+
   return {
     commit: (frame) => {
       const { runId, epoch, at, plan, events, firstSeq } = frame
-      const claim = selectClaimAndLast.values(runId, epoch, firstSeq - 1)[0]
+      const claim = claimOf(frame)
       if (claim === undefined) return Either.left(new RunFenced({ runId, epoch }))
-      if (hasTimedOut(frame) && isUnheard(frame, claims.told(runId))) return Either.left(new Unheard({ runId }))
-      const [workflow, last] = claim
-      if (firstSeq > 1 && (last ?? frame.frame) >= frame.frame)
+      const { workflow } = claim
+      if (frame.frame !== claim.frame + 1)
         return Either.left(
           new StoreFailed({ operation: "commit", detail: `frame ${frame.frame} of run ${runId} does not follow the last one` }),
         )
+      if (hasTimedOut(frame) && isUnheard(frame, claims.told(runId))) return Either.left(new Unheard({ runId }))
+      if (!logFirst(frame)) return Either.left(new RunFenced({ runId, epoch }))
       if (plan !== undefined || events.length === 0)
         insertFrame.run(runId, frame.frame, at, plan === undefined ? null : plans.keep(plan))
       store(frame, workflow)
@@ -230,6 +285,17 @@ export const make = (
       // What came too late for the run must not meet it again when it is resumed.
       if (isLast(frame)) consumeAll.run(runId, frame.frame)
       return Either.right(undefined)
+    },
+    note: (frame) => {
+      const claim = held.get(frame.runId)
+      if (isLast(frame)) held.delete(frame.runId)
+      else if (claim?.epoch === frame.epoch) claim.frame = frame.frame
+    },
+    begin: (runId, workflow) => {
+      held.set(runId, { epoch: 1, workflow, frame: 0 })
+    },
+    forget: (runId) => {
+      held.delete(runId)
     },
     heartbeat: ({ runId, epoch, nodeId, iteration, attempt, at, details }) => {
       if (selectClaim.values(runId, epoch).length === 0) return Either.left(new RunFenced({ runId, epoch }))

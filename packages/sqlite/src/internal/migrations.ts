@@ -435,12 +435,21 @@ const migrate = (
   return outcome
 }
 
-/** Throws where a newer version has changed the protocol of the database since it was opened: whatever is written would be wrong. */
-export const makeGuard = (connection: Connection, steps: ReadonlyArray<Migration> = migrations): (() => void) => {
+/** What keeps a process from writing a database that a newer version has changed. */
+export interface Guard {
+  /** The protocol of this process. */
+  readonly protocol: number
+  /** Throws where the database has another one by now: whatever is written would be wrong. */
+  readonly check: () => void
+}
+
+/** The guard of a connection. */
+export const makeGuard = (connection: Connection, steps: ReadonlyArray<Migration> = migrations): Guard => {
   const select = connection.prepare<[protocol: number, layout: number]>("SELECT protocol, layout FROM smithers_store")
   const ours = last(steps)
-  return () => {
+  const check = (): void => {
     const [protocol = 0, layout = 0] = select.values()[0] ?? []
     if (protocol !== ours.protocol) throw new Superseded(layout, ours.layout)
   }
+  return { protocol: ours.protocol, check }
 }

@@ -20,6 +20,8 @@ interface Write<A, E> {
   readonly onCommit?: (result: A) => void
   /** Commits at least this durably. */
   readonly synchronous?: Synchronous
+  /** It finds out itself whether this process may still write the database. */
+  readonly isGuarded?: boolean
 }
 
 /** The queue of a connection. A write that is interrupted before its turn does not take place. */
@@ -30,6 +32,7 @@ export interface Queue {
 }
 
 interface Job {
+  readonly isGuarded: boolean
   readonly synchronous: Synchronous
   /** Until when a locked database is waited for, on the clock of `performance.now`. */
   readonly deadline: number
@@ -56,7 +59,7 @@ export const make = (connection: Connection, config: Config): Queue => {
   const settle = (batch: ReadonlyArray<Job>): ReadonlyArray<Job> => {
     try {
       connection.transact(batch.some((job) => job.synchronous === "full") ? "full" : "normal", () => {
-        config.guard()
+        if (!batch.every(({ isGuarded }) => isGuarded)) config.guard()
         for (const job of batch) job.run()
       })
     } catch (thrown) {
@@ -103,10 +106,11 @@ export const make = (connection: Connection, config: Config): Queue => {
   }
 
   return {
-    write: <A, E>({ operation, run, onCommit, synchronous = config.synchronous }: Write<A, E>) =>
+    write: <A, E>({ operation, run, onCommit, synchronous = config.synchronous, isGuarded = false }: Write<A, E>) =>
       Effect.async<A, E | StoreError>((resume) => {
         let result: Either.Either<A, E>
         const job: Job = {
+          isGuarded,
           synchronous,
           deadline: performance.now() + config.patienceMs,
           run: () => {

@@ -1,3 +1,4 @@
+import * as fs from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Connection from "../../packages/sqlite/src/internal/connection.ts"
@@ -23,6 +24,24 @@ describe("a commit that is to survive a power failure", () => {
       expect(settings("full")).toEqual([2, 1, 1])
       expect(settings("normal")).toEqual([1, 0, 0])
       expect(settings("full")).toEqual([2, 1, 1])
+    }),
+  )
+})
+
+describe("a file that is deleted", () => {
+  it.scoped("is noticed by the next write, and by the next read, whatever was seen before", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const connection = yield* Effect.acquireRelease(
+        Effect.sync(() => Connection.open(filename)),
+        ({ close }) => Effect.sync(close),
+      )
+      Connection.configure(connection)
+      const look = () => connection.snapshot(connection.ensureThere)
+      const write = () => connection.transact("normal", connection.ensureThere)
+      for (const seen of [look, write]) expect(seen).not.toThrow()
+      fs.rmSync(filename)
+      for (const gone of [look, write]) expect(gone).toThrow("the file is not there any more")
     }),
   )
 })

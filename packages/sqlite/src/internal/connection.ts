@@ -159,6 +159,8 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
       // Some failures, such as a full disk, have undone the transaction already.
       if (database.inTransaction) execute("ROLLBACK")
       throw thrown
+    } finally {
+      isThere = false
     }
   }
   return {
@@ -167,11 +169,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
     transact: (wanted, body) => {
       ensureOpen()
       synchronise(wanted)
-      try {
-        within(beginWrite, body)
-      } finally {
-        isThere = false
-      }
+      within(beginWrite, body)
     },
     snapshot: (body) => {
       ensureOpen()

@@ -284,7 +284,7 @@ CREATE TABLE smithers_tables (
 
 -- What agents were asked and replied, with the texts.
 CREATE VIEW smithers_turns AS
-  SELECT a.run_id, a.node_id, a.iteration, a.attempt, a.model, a.finish_reason, a.input_tokens, a.output_tokens,
+  SELECT a.run_id, a.node_id, a.iteration, a.attempt, a.status, a.model, a.finish_reason, a.input_tokens, a.output_tokens,
     (SELECT content FROM smithers_texts WHERE hash = a.prompt_hash) AS prompt,
     (SELECT content FROM smithers_texts WHERE hash = a.reply_hash) AS reply
   FROM smithers_attempts a WHERE a.turns IS NOT NULL;

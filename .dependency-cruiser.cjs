@@ -78,6 +78,13 @@ module.exports = {
       from: {},
       to: { couldNotResolve: true },
     },
+    {
+      name: "cli-knows-stores-by-one-table",
+      comment: "Commands work with ports; what a file is called by is the same for all of them.",
+      severity: "error",
+      from: { path: "^packages/cli/", pathNot: "^packages/cli/src/Stores\\.ts$" },
+      to: { path: "^packages/sqlite/", pathNot: "^packages/sqlite/src/Location\\.ts$" },
+    },
     ...direction,
     ...externals,
     {

@@ -277,6 +277,19 @@ describe("a database", () => {
     expect(existsSync(place.file("smithers.db"))).toBe(true)
   })
 
+  it("is named by a file or by a URL, and a URL of no kind of store that there is names those there are", async () => {
+    await place.run("up", "workflow.ts#nap", "--input", "{}", "--db", "sqlite:named.db")
+    expect(existsSync(place.file("named.db"))).toBe(true)
+    expect((await place.json("ps", "--db", "named.db")).value).toMatchObject({ runs: [{ workflow: "nap" }] })
+    expect((await place.json("ps", "--db", "sqlite:named.db")).value).toMatchObject({ runs: [{ workflow: "nap" }] })
+    for (const args of [["ps"], ["up", "workflow.ts#nap", "--input", "{}"]]) {
+      const { tag, message } = await refused(...args, "--db", "mysql://ann:secret@host/runs")
+      expect(tag).toBe("UnknownStore")
+      expect(message).toContain("sqlite:<file>")
+      expect(message).not.toContain("secret")
+    }
+  })
+
   it("of a newer version, or that is none, is left as it is", async () => {
     await place.run("up", "workflow.ts#nap", "--input", "{}")
     const db = new Database(place.file("smithers.db"))

@@ -7,14 +7,14 @@ import type { RunNotFound, StoreError } from "@smithers/core/Errors"
 import type { RunReaderShape } from "@smithers/core/RunReader"
 import type { StorageShape } from "@smithers/core/Storage"
 import { realPath } from "@smithers/sqlite/Location"
-import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { withRun } from "./CommandLine.ts"
-import { AmbiguousRun, ForeignDatabase, type Interrupted, NoDatabase, NoSuchRun } from "./Errors.ts"
+import { AmbiguousRun, ForeignDatabase, type Interrupted, NoDatabase, NoSuchRun, type UnknownStore } from "./Errors.ts"
 import { leading } from "./Launch.ts"
 import { Screen } from "./Screen.ts"
+import * as Stores from "./Stores.ts"
 
 /** The file that holds the runs of a folder and of what is below it. */
 export const filename = "smithers.db"
@@ -44,15 +44,21 @@ export const nearest = (folder: string): Effect.Effect<string | undefined, Forei
     return new ForeignDatabase({ path: name, owner, user: process.getuid() })
   })
 
-/** The database that was named, by option or by `SMITHERS_DB`, by its real path. */
-export const named = (db: string | undefined): string | undefined => {
-  const given = db ?? process.env.SMITHERS_DB
-  return given === undefined || given === "" ? undefined : realPath(given)
+/** The name that was given, by option or by `SMITHERS_DB`. */
+const given = (db: string | undefined): string | undefined => {
+  const name = db ?? process.env.SMITHERS_DB
+  return name === "" ? undefined : name
+}
+
+/** The database that was named, by option or by `SMITHERS_DB`, by its location. */
+export const named = (db: string | undefined): Effect.Effect<string | undefined, UnknownStore> => {
+  const name = given(db)
+  return name === undefined ? Effect.succeed(undefined) : Effect.suspend(() => Stores.locationOf(name))
 }
 
 /** How a command that is typed in a folder names a database that is, or will be, there: not at all where it finds it by itself. */
 export const nameFor = (file: string, db: string | undefined, folder: string): string | undefined => {
-  if (named(db) !== undefined) return db
+  if (given(db) !== undefined) return db
   for (let here = realPath(folder); ; here = dirname(here)) {
     const near = join(here, filename)
     if (realPath(near) === file) return undefined
@@ -61,10 +67,10 @@ export const nameFor = (file: string, db: string | undefined, folder: string): s
 }
 
 /** The database of a command. Fails with `NoDatabase` where there is none. */
-export const locate = (db: string | undefined): Effect.Effect<string, NoDatabase | ForeignDatabase> =>
+export const locate = (db: string | undefined): Effect.Effect<string, NoDatabase | ForeignDatabase | UnknownStore> =>
   Effect.gen(function* () {
-    const given = named(db)
-    if (given !== undefined) return existsSync(given) ? given : yield* new NoDatabase({ path: given, isNamed: true })
+    const location = yield* named(db)
+    if (location !== undefined) return existsSync(location) ? location : yield* new NoDatabase({ path: location, isNamed: true })
     return (yield* nearest(process.cwd())) ?? (yield* new NoDatabase({ path: process.cwd(), isNamed: false }))
   })
 
@@ -80,12 +86,12 @@ export const open = (
   access: Access,
   busyTimeout: Duration.DurationInput = patience,
 ): Effect.Effect<StorageShape, StoreError | NoDatabase, Scope.Scope> =>
-  SqliteStorage.make({ filename: file, access, busyTimeout }).pipe(
+  Stores.open(file, { access, busyTimeout }).pipe(
     Effect.catchTag("StoreMissing", ({ isEmpty }) =>
       Effect.fail(new NoDatabase({ path: file, isNamed: true, holds: isEmpty ? "nothing" : "others" })),
     ),
     // What is set here is no mistake of whoever gives the command.
-    Effect.catchTag("InvalidSetting", Effect.die),
+    Effect.catchTags({ InvalidSetting: Effect.die, UnknownStore: Effect.die }),
   )
 
 /** A database that is open. */
@@ -98,7 +104,7 @@ export interface Database {
 export const connect = (
   db: string | undefined,
   access: Exclude<Access, "create">,
-): Effect.Effect<Database, StoreError | NoDatabase | ForeignDatabase, Scope.Scope> =>
+): Effect.Effect<Database, StoreError | NoDatabase | ForeignDatabase | UnknownStore, Scope.Scope> =>
   Effect.gen(function* () {
     const file = yield* locate(db)
     return { file, storage: yield* open(file, access) }

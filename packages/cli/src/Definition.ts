@@ -264,7 +264,11 @@ export const choices = <const A extends string>(
 
 /** Options that every command has. */
 export const globals = {
-  db: text("db", "file", "The database; otherwise SMITHERS_DB, or the nearest smithers.db upward from here"),
+  db: text(
+    "db",
+    "file",
+    "The database, a file or sqlite:<file>; otherwise SMITHERS_DB, or the nearest smithers.db upward from here",
+  ),
   json: flag("json", "Print JSON, also of errors, and nothing else"),
 }
 

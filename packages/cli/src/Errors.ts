@@ -20,6 +20,17 @@ export class InvalidUsage extends Schema.TaggedError<InvalidUsage>()("InvalidUsa
   }
 }
 
+/** The URL of a store has a scheme that no store has. */
+export class UnknownStore extends Schema.TaggedError<UnknownStore>()("UnknownStore", {
+  url: Schema.String,
+  schemes: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const known = this.schemes.map((scheme) => `${scheme}:<file>`).join(", ")
+    return `There is no kind of store for ${this.url.replace(/\/\/[^/@]*@/, "//…@")}. --db and SMITHERS_DB take a file or ${known}.`
+  }
+}
+
 /** There is no database where one was looked for. */
 export class NoDatabase extends Schema.TaggedError<NoDatabase>()("NoDatabase", {
   /** The file that was named, or the folder from which upward none was found. */

@@ -4,8 +4,8 @@
  */
 import * as Millis from "@smithers/core/Millis"
 import type { StorageShape } from "@smithers/core/Storage"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Effect from "effect/Effect"
+import { owners } from "./Stores.ts"
 import { span } from "./Text.ts"
 
 /** How often to look, in milliseconds. */
@@ -66,11 +66,11 @@ export const hold = (storage: StorageShape, runIds: ReadonlyArray<string>, { pid
 const look = (storage: StorageShape, runIds: ReadonlyArray<string>, pid: number, now: Millis.Millis) =>
   Effect.gen(function* () {
     const runs = yield* storage.runs({ runIds })
-    const mine = runs.filter(({ owner }) => owner !== null && Owners.pidOf(owner) === pid)
+    const mine = runs.filter(({ owner }) => owner !== null && owners.pidOf(owner) === pid)
     if (mine.some(({ leaseUntil }) => leaseUntil !== null && leaseUntil > now)) return "held"
     if (mine.length === 0) {
       const first = runs.find(({ runId }) => runId === runIds[0])
-      return first !== undefined && Owners.isAlive(first, now) ? "elsewhere" : "free"
+      return first !== undefined && owners.isAlive(first, now) ? "elsewhere" : "free"
     }
     // It may have been kept from renewing it as the store was locked. Nobody has this claim, so that nothing is written.
     yield* storage.release("", 0, now)

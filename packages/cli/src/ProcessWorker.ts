@@ -11,7 +11,6 @@ import type { RunStanding } from "@smithers/core/RunReader"
 import type * as Status from "@smithers/core/Status"
 import type { StorageShape } from "@smithers/core/Storage"
 import type { Outcome, Worker } from "@smithers/core/Supervisor"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -22,6 +21,7 @@ import { Exit } from "./Exit.ts"
 import * as Fingerprint from "./Fingerprint.ts"
 import { hold, type Watched } from "./Lease.ts"
 import * as ProcessLog from "./ProcessLog.ts"
+import { owners } from "./Stores.ts"
 import { parseTarget } from "./WorkflowFile.ts"
 
 /** How long a process that was told to stop may take to let go of its run, in milliseconds. */
@@ -166,7 +166,7 @@ const outcomeOf = (
   now: number,
 ) => {
   const { runId, status, finishedAt, owner } = run
-  if (Owners.isAlive(run, now)) return Either.right<Outcome>("gone")
+  if (owners.isAlive(run, now)) return Either.right<Outcome>("gone")
   const problem = killed ?? problemOf(said)
   // One that has ended and has an owner is being taken up again; that one waits says nothing, unless its process says so too.
   const isLeft = finishedAt === null ? problem === undefined && isOutcome(code) : owner === null

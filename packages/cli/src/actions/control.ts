@@ -8,7 +8,6 @@ import type { RunStanding, RunSummary, WaitSummary } from "@smithers/core/RunRea
 import * as Status from "@smithers/core/Status"
 import { ports, type StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -17,6 +16,7 @@ import { connect, connectWholeRun, type FoundRun } from "../Database.ts"
 import { NoSource } from "../Errors.ts"
 import { Host } from "../Host.ts"
 import * as ProcessWorker from "../ProcessWorker.ts"
+import { owners } from "../Stores.ts"
 import { plural } from "../Text.ts"
 import { told } from "./told.ts"
 
@@ -76,7 +76,7 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
       const { run } = details
       if (Status.isEnded(run.status)) return run.status
       const now = yield* Clock.currentTimeMillis
-      if (!Owners.isAlive(run, now) && canGoOn(details, yield* storage.waits({ runId }), now)) {
+      if (!owners.isAlive(run, now) && canGoOn(details, yield* storage.waits({ runId }), now)) {
         const known = yield* worker({ runId, workflow: run.workflow, source: run.source, deaths: 0, mark: "" })
         if (Either.isLeft(known)) return yield* new NoSource({ runId, workflow: run.workflow })
         yield* known.right.work
@@ -169,7 +169,7 @@ export const down = (given: {
           yield* endIdle(storage, runId)
           runs.push(runId)
           const { run } = yield* storage.run(runId)
-          if (run.finishedAt === null && !Owners.isAlive(run, yield* Clock.currentTimeMillis)) pending.push(runId)
+          if (run.finishedAt === null && !owners.isAlive(run, yield* Clock.currentTimeMillis)) pending.push(runId)
         }
         before = page.at(-1)?.runId
         if (page.length < pageSize) break

@@ -2,7 +2,6 @@
  * Looking after the database.
  */
 import * as Millis from "@smithers/core/Millis"
-import * as Maintenance from "@smithers/sqlite/Maintenance"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -10,11 +9,14 @@ import { locate, open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
+import * as Stores from "../Stores.ts"
 import { plural } from "../Text.ts"
 
 interface Given {
   readonly db: string | undefined
 }
+
+const maintenance = Effect.promise(Stores.maintenance)
 
 /** The database, known to hold a store. */
 const current = (given: Given, access: "read" | "write") =>
@@ -33,7 +35,7 @@ export const path = (given: Given) => Effect.map(locate(given.db), (db) => ({ va
 export const check = (given: Given) =>
   Effect.gen(function* () {
     const db = yield* current(given, "read")
-    const found = yield* Maintenance.check(db)
+    const found = yield* (yield* maintenance).check(db)
     const state = found.problems.length === 0 ? "nothing wrong" : plural(found.problems.length, "problem")
     const text = [
       `${db}: ${plural(found.runs, "run")}, ${size(found.bytes)}, ${state} (SQLite ${found.sqlite}).`,
@@ -47,7 +49,7 @@ export const check = (given: Given) =>
 export const vacuum = (given: Given) =>
   Effect.gen(function* () {
     const db = yield* current(given, "write")
-    const sizes = yield* Maintenance.vacuum(db)
+    const sizes = yield* (yield* maintenance).vacuum(db)
     return { value: { db, ...sizes }, text: `${db}: ${size(sizes.bytesBefore)} before, ${size(sizes.bytesAfter)} now.` }
   })
 
@@ -64,7 +66,7 @@ export const prune = (given: Given & { readonly olderThan: string | undefined; r
     )
     const db = yield* current(given, given.dryRun ? "read" : "write")
     const before = (yield* Clock.currentTimeMillis) - ago
-    const { pruned, kept } = yield* Maintenance.prune(db, before, given.dryRun)
+    const { pruned, kept } = yield* (yield* maintenance).prune(db, before, given.dryRun)
     const did = given.dryRun ? "Would delete" : "Deleted"
     const shown = pruned.slice(0, shownIds).join(", ") + (pruned.length > shownIds ? ` and ${pruned.length - shownIds} more` : "")
     const lines = [

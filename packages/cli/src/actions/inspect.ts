@@ -9,7 +9,6 @@ import * as PlanText from "@smithers/core/PlanText"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
 import * as RunState from "@smithers/core/RunState"
 import { defined } from "@smithers/core/Struct"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine, resumeLine } from "../CommandLine.ts"
@@ -19,6 +18,7 @@ import { failureOf } from "../Output.ts"
 import { errorText } from "../Progress.ts"
 import { questionLines } from "../Question.ts"
 import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
+import { owners } from "../Stores.ts"
 import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
 import { awaitedBy } from "../Waits.ts"
 import { askLines, triedText, waitLine } from "../Why.ts"
@@ -114,7 +114,7 @@ const show = (
   { db, columns }: { readonly db: string | undefined; readonly columns: number | undefined },
 ): string => {
   const { runId, workflow, version, status, tags, createdAt, finishedAt } = run
-  const stuck = Owners.isAlive(run, now) ? null : run.stuck
+  const stuck = owners.isAlive(run, now) ? null : run.stuck
   const hint = commandLine(db, "inspect", [runId], ["json"])
   const came = waits.filter(({ isAnswered }) => isAnswered)
   const facts = [

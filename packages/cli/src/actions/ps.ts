@@ -5,13 +5,13 @@ import type { RunFilter, RunSummary, WaitSummary } from "@smithers/core/RunReade
 import * as Status from "@smithers/core/Status"
 import type { StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { commandLine, type Option } from "../CommandLine.ts"
 import { connect, type Database, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Screen, widthOf } from "../Screen.ts"
+import { owners } from "../Stores.ts"
 import { plural, shorten, span, table } from "../Text.ts"
 import { awaited } from "../Waits.ts"
 import { waitLine } from "../Why.ts"
@@ -117,7 +117,7 @@ const show = (
     const now = yield* Clock.currentTimeMillis
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
-      const stuck = Owners.isAlive(run, now) ? null : run.stuck
+      const stuck = owners.isAlive(run, now) ? null : run.stuck
       const waitsFor = wait === undefined ? "" : `${wait.nodeId}: ${waitLine(wait, now)}`
       return [
         run.runId,

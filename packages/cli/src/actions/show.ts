@@ -6,7 +6,6 @@ import * as RunLog from "@smithers/core/RunLog"
 import type { LoggedEvent, RunDetails } from "@smithers/core/RunReader"
 import type { StorageShape } from "@smithers/core/Storage"
 import type { RunHandle } from "@smithers/core/Workflow"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -14,6 +13,7 @@ import * as LiveView from "../LiveView.ts"
 import * as PlanTree from "../PlanTree.ts"
 import * as Progress from "../Progress.ts"
 import { redirectConsole, Screen } from "../Screen.ts"
+import { owners } from "../Stores.ts"
 import { oneLine } from "../Text.ts"
 
 interface Shown {
@@ -41,8 +41,8 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
       yield* Effect.addFinalizer(() => Effect.sync(() => screen.sayThrough(undefined)))
     }
     const owner = before?.run.owner ?? null
-    if (owner !== null && before !== undefined && Owners.isAlive(before.run, now()) && !Owners.isMine(owner)) {
-      const { pid, host } = Owners.placeOf(owner) ?? { pid: undefined, host: undefined }
+    if (owner !== null && before !== undefined && owners.isAlive(before.run, now()) && !owners.isMine(owner)) {
+      const { pid, host } = owners.placeOf(owner) ?? { pid: undefined, host: undefined }
       const who = pid === undefined ? "Another process" : `Process ${pid} on ${oneLine(host)}`
       const text = `${who} works on run ${oneLine(runId)}. This one follows it, and takes over should that one stop.`
       yield* view === undefined ? screen.say(text) : Effect.sync(() => view.line(text))

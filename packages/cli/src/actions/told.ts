@@ -3,12 +3,12 @@
  */
 import { notUndone } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { cancelLine, commandLine, resumeLine } from "../CommandLine.ts"
 import { type FoundRun, topmost } from "../Database.ts"
 import type { Told } from "../Output.ts"
+import { owners } from "../Stores.ts"
 import { longestFailure, oneLine, shorten } from "../Text.ts"
 
 interface Said {
@@ -33,7 +33,7 @@ export const told = (
     const now = yield* Clock.currentTimeMillis
     const { run } = yield* storage.run(runId)
     // One that has ended meanwhile has heard it.
-    const isHeard = Owners.isAlive(run, now) || run.finishedAt !== null
+    const isHeard = owners.isAlive(run, now) || run.finishedAt !== null
     const isCancelled = command === "cancel"
     const resume = resumeLine(db, yield* topmost(storage, runId))
     // Taken up as it is, it would only say that it is paused.

@@ -12,7 +12,6 @@ import { onStorage, type Runtime } from "@smithers/core/Smithers"
 import { ports, type StorageShape } from "@smithers/core/Storage"
 import { attach, type RunHandle } from "@smithers/core/Workflow"
 import { realPath } from "@smithers/sqlite/Location"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -25,6 +24,7 @@ import { InvalidUsage, InvalidWorkflowFile, NoSource, NoSuchRun, type Tagged } f
 import type { Host } from "../Host.ts"
 import * as Input from "../Input.ts"
 import { Screen } from "../Screen.ts"
+import { owners } from "../Stores.ts"
 import {
   definitionFor,
   isFileName,
@@ -130,7 +130,7 @@ export const up = (asked: Given) =>
     const here = process.cwd()
     const root = realPath(given.root ?? ".")
     if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return yield* invalid(`--root ${root} is not a folder`)
-    const file = named(given.db) ?? (yield* nearest(root)) ?? realPath(join(root, filename))
+    const file = (yield* named(given.db)) ?? (yield* nearest(root)) ?? realPath(join(root, filename))
     if (intent.isResume) {
       const found = yield* locate(given.db ?? (given.root === undefined ? undefined : file))
       const named = { ...given, db: nameFor(found, given.db, here) }
@@ -203,7 +203,7 @@ const resumed = (
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
     const screen = yield* Screen
-    if (details.cancel !== null && !Owners.isAlive(details.run, yield* Clock.currentTimeMillis))
+    if (details.cancel !== null && !owners.isAlive(details.run, yield* Clock.currentTimeMillis))
       yield* screen.say(`Run ${runId} is to be cancelled. This carries it out, and takes nothing back.`)
     return yield* work({ given, file, storage, runId, loaded, input: undefined, existing: details })
   })

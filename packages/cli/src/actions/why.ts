@@ -4,12 +4,12 @@
 import { parseNodeKey } from "@smithers/core/Ids"
 import * as RunState from "@smithers/core/RunState"
 import { defined } from "@smithers/core/Struct"
-import * as Owners from "@smithers/sqlite/Owners"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
 import { deniedBy } from "../Denials.ts"
 import { questionLines } from "../Question.ts"
+import { owners } from "../Stores.ts"
 import { awaitedBy } from "../Waits.ts"
 import * as Why from "../Why.ts"
 
@@ -22,7 +22,7 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const details = yield* storage.inspect(runId)
       const waits = yield* awaitedBy(storage, runId)
       // One that lives without its lease cannot write.
-      const isOwnerAlive = Owners.isAlive(details.run, now) || Owners.isSeen(details.run)
+      const isOwnerAlive = owners.isAlive(details.run, now) || owners.isSeen(details.run)
       const state = yield* storage.load(runId)
       const uncompensated = RunState.uncompensated(state)
       const db = defined({ db: given.db })

@@ -144,13 +144,14 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
   const dataVersion = prepare<[version: number]>("PRAGMA data_version")
   const [beginWrite, beginRead, commit] = [prepare("BEGIN IMMEDIATE"), prepare("BEGIN"), prepare("COMMIT")]
   let isClosed = false
-  /** Whether the file was seen to be there in this transaction. */
-  let isThere = false
+  /** Whether a transaction is open, and the file was seen to be there in it. */
+  let [isWithin, isThere] = [false, false]
   const ensureOpen = (): void => {
     if (isClosed) throw unreachable("EBADF", "the store is closed")
   }
   const within = <A>(begin: Statement, body: () => A): A => {
     begin.run()
+    isWithin = true
     try {
       const result = body()
       commit.run()
@@ -160,6 +161,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
       if (database.inTransaction) execute("ROLLBACK")
       throw thrown
     } finally {
+      isWithin = false
       isThere = false
     }
   }
@@ -182,7 +184,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
       // Many runs may end in one transaction.
       if (isThere) return
       state.ensureThere()
-      isThere = database.inTransaction
+      isThere = isWithin
     },
     close: () => {
       isClosed = true

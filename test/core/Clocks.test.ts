@@ -96,6 +96,31 @@ describe("a clock that is set back by an hour", () => {
     }),
   )
 
+  testing("between a failure and its schedule makes no retry wait for longer either", (time) =>
+    Effect.gen(function* () {
+      const began: Array<number> = []
+      // The policy is asked when the attempt has failed; then the clock is set, before anybody hears of the failure.
+      const spaced = Schedule.spaced("10 seconds").pipe(
+        Schedule.intersect(Schedule.recurs(2)),
+        Schedule.tapOutput(() => Effect.sync(() => (began.length === 1 ? time.set(-hour) : undefined))),
+      )
+      const flow = workflow(($) =>
+        $.step("a", {
+          output: Schema.String,
+          retry: spaced,
+          run: () => {
+            began.push(time.passed())
+            return began.length < 3 ? Effect.fail(new Error("not yet")) : Effect.succeed("a")
+          },
+        }),
+      )
+      const fiber = yield* Effect.fork(flow.execute({}))
+      yield* time.pass(60_000)
+      expect(yield* Fiber.join(fiber)).toBe("a")
+      expect(began).toEqual([0, 10_000, 20_000])
+    }),
+  )
+
   testing("makes no timer of a duration and no limit of a wait longer", (time) =>
     Effect.gen(function* () {
       const ended: Record<string, number> = {}

@@ -132,6 +132,8 @@ export type AttemptResult =
       /** The error itself, for callers in this process. */
       readonly cause: unknown
       readonly retryAt: Millis.Millis | undefined
+      /** By how much the time that nobody sets was ahead of the wall clock when `retryAt` was computed. */
+      readonly lead: number
       readonly driver: RetryPolicy.Driver<unknown>
     }
 
@@ -156,15 +158,17 @@ export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unkno
 const judge = (attempt: Attempt, failed: Explained): Effect.Effect<AttemptResult, InvalidDelay, unknown> => {
   const { error, cause } = failed
   const [now, steady] = [Millis.unsafeNow(attempt.clock), Millis.unsafeSteady(attempt.clock)]
+  const lead = steady - now
   const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
   return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
-    if (!error.retryable) return Effect.succeed<AttemptResult>({ _tag: "Failed", error, cause, retryAt: undefined, driver: before })
+    if (!error.retryable)
+      return Effect.succeed<AttemptResult>({ _tag: "Failed", error, cause, retryAt: undefined, lead, driver: before })
     return Effect.map(RetryPolicy.next(before, now, error, steady), ({ driver, retryAt }): AttemptResult => {
       if (retryAt === undefined) {
-        return { _tag: "Failed", error: { ...error, notRetried: RetryPolicy.whyEnded(driver) }, cause, driver, retryAt }
+        return { _tag: "Failed", error: { ...error, notRetried: RetryPolicy.whyEnded(driver) }, cause, driver, retryAt, lead }
       }
       const earliest = Millis.after(now, retryAfterOf(cause, attempt.step.retry.longestAskedMs))
-      return { _tag: "Failed", error, cause, driver, retryAt: Math.max(retryAt, earliest) as Millis.Millis }
+      return { _tag: "Failed", error, cause, driver, lead, retryAt: Math.max(retryAt, earliest) as Millis.Millis }
     })
   })
 }
@@ -183,7 +187,7 @@ const unjudged = ({ step }: Attempt, failed: Explained, thrown: Cause.Cause<unkn
   const raised = Raised.describe(cause, [failed.cause])
   const message = cause instanceof InvalidDelay ? raised.message : `its "retry" threw: ${raised.message}`
   const error: ErrorInfo = { ...raised, message, retryable: false, notRetried: "policy" }
-  return { _tag: "Failed", error, cause, retryAt: undefined, driver: RetryPolicy.start(step.retry) }
+  return { _tag: "Failed", error, cause, retryAt: undefined, lead: 0, driver: RetryPolicy.start(step.retry) }
 }
 
 const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {

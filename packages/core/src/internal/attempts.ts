@@ -23,6 +23,7 @@ import type { RunState } from "../RunState.ts"
 import type { RunStoreShape } from "../RunStore.ts"
 import type { Start } from "../Scheduler.ts"
 import * as StepProgram from "../StepProgram.ts"
+import { toleranceMs } from "./intervals.ts"
 import * as Patience from "./patience.ts"
 import * as Turn from "./turn.ts"
 
@@ -211,6 +212,12 @@ export const make = (options: AttemptsOptions): Attempts => {
       })
     })
 
+  /** A time that was computed at a lead of the steady time, on the wall clock as it stands: that may have been set since. */
+  const asNow = (time: Millis.Millis, lead: number): Millis.Millis => {
+    const jump = lead - (Millis.unsafeSteady(clock) - Millis.unsafeNow(clock))
+    return Math.abs(jump) <= toleranceMs ? time : Millis.make(Math.max(0, Math.round(time + jump)))
+  }
+
   const settle: Attempts["settle"] = (key, exit) => {
     const attempt = inFlight.get(key)
     if (attempt === undefined) return undefined
@@ -251,7 +258,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
     if (result.retryAt !== undefined) {
       drivers.set(key, result.driver)
-      return { key, result, event: { ...failed, retryAt: result.retryAt } }
+      return { key, result, event: { ...failed, retryAt: asNow(result.retryAt, result.lead) } }
     }
     if (start.step.continueOnFail) return { key, result, event: { ...failed, soft: true, ...reads } }
     causes.set(key, result.cause)

@@ -16,7 +16,7 @@ export interface Intervals {
 }
 
 /** Milliseconds by which two looks may differ without a jump: what rounding and the time between reading two clocks come to. */
-const toleranceMs = 50
+export const toleranceMs = 50
 
 /** The intervals of a process, none so far. */
 export const make = (clock: Clock.Clock): Intervals => {

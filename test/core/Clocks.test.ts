@@ -64,6 +64,35 @@ const testing = (title: string, body: (time: ReturnType<typeof settable>) => Eff
     return body(time).pipe(Effect.provide(store), Effect.withClock(time.clock))
   })
 
+describe("a clock that goes a little faster or slower", () => {
+  for (const drift of [30, -30])
+    testing(`ends no timer early (by ${drift} ms)`, (time) =>
+      Effect.gen(function* () {
+        const ended: Array<number> = []
+        const flow = workflow(($) => {
+          const first = $.timer("first", { duration: "1 second" })
+          const tick = $.timer("tick", { duration: "10 millis" })
+          const tock = $.step("tock", {
+            output: Schema.Number,
+            run: () => {
+              ended.push(time.passed())
+              return ended.length
+            },
+          })
+          const loop = $.loop({ id: "l", body: $.sequence(tick, tock), until: ({ output }) => output === 5, maxIterations: 9 })
+          return $.sequence(first, loop)
+        })
+        const fiber = yield* Effect.fork(flow.execute({}))
+        yield* time.pass(500)
+        time.set(drift)
+        yield* time.pass(2000)
+        yield* Fiber.join(fiber)
+        expect(ended).toHaveLength(5)
+        for (const [index, at] of ended.slice(1).entries()) expect(at - (ended[index] ?? 0)).toBeGreaterThanOrEqual(10)
+      }),
+    )
+})
+
 describe("a clock that is set back by an hour", () => {
   testing("makes no retry wait for longer than its delay, whether it had failed before or fails after", (time) =>
     Effect.gen(function* () {

@@ -29,7 +29,9 @@ export const make = (clock: Clock.Clock): Intervals => {
       const end = ends.get(key)
       if (end?.at === at) return Math.min(at, end.steady - known)
       // It begins now or, where another process began it, is known to this one from now on.
-      ends.set(key, { at, steady: at + lead() })
+      // What two looks may differ by is no jump, and must not make it shorter.
+      const found = lead()
+      ends.set(key, { at, steady: at + (Math.abs(found - known) <= toleranceMs ? known : found) })
       return at
     },
     forget: (key) => {

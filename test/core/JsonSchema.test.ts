@@ -29,7 +29,8 @@ const effects: { readonly [what: string]: Schema.Schema<never, never> } = {
   "named types": Schema.Struct({ stars: Stars, sure: Schema.optional(Stars) }),
   "limits beside a reference": Schema.Struct({
     stars: Rating.pipe(Schema.between(1, 5)),
-    all: Schema.Array(Rating.pipe(Schema.lessThan(9))),
+    // Without a lower limit integers come that Effect takes for none, such as -(2 ** 53), which no JSON Schema can say.
+    all: Schema.Array(Rating.pipe(Schema.between(-9, 8))),
   }),
   "limits on a named type": Stars.pipe(Schema.greaterThan(2)),
   "a pattern": Schema.Struct({ code: Code }),

@@ -29,8 +29,7 @@ const effects: { readonly [what: string]: Schema.Schema<never, never> } = {
   "named types": Schema.Struct({ stars: Stars, sure: Schema.optional(Stars) }),
   "limits beside a reference": Schema.Struct({
     stars: Rating.pipe(Schema.between(1, 5)),
-    // Without a lower limit integers come that Effect takes for none, such as -(2 ** 53), which no JSON Schema can say.
-    all: Schema.Array(Rating.pipe(Schema.between(-9, 8))),
+    all: Schema.Array(Rating.pipe(Schema.lessThan(9))),
   }),
   "limits on a named type": Stars.pipe(Schema.greaterThan(2)),
   "a pattern": Schema.Struct({ code: Code }),
@@ -82,9 +81,15 @@ const replaced = (value: Json, where: number, put: Json): Json => {
   return Array.isArray(value) ? (at < value.length ? value.with(at, changed) : [...value, changed]) : { ...value, [key]: changed }
 }
 
+/** Without whole numbers that are not safe: Effect and zod take those for no integers, which no JSON Schema can say. */
+const isExact = (value: Json): boolean =>
+  typeof value === "number"
+    ? !Number.isInteger(value) || Number.isSafeInteger(value)
+    : typeof value !== "object" || value === null || Object.values(value).every(isExact)
+
 const check = (json: JsonSchema, accepts: (value: Json) => boolean, values: FastCheck.Arbitrary<Json>) =>
   FastCheck.assert(
-    FastCheck.asyncProperty(values, async (value) => {
+    FastCheck.asyncProperty(values.filter(isExact), async (value) => {
       const issues = await Effect.runPromise(issuesOf(json, value))
       expect({ value, isAccepted: issues.length === 0, issues }).toEqual({ value, isAccepted: accepts(value), issues })
     }),

@@ -2,10 +2,14 @@ import { configDefaults, defineConfig } from "vitest/config"
 
 const all = "test/**/*.test.{ts,tsx}"
 
-/** Suites that take a minute each or so: simulations, kills, clocks that jump. `bun run test:long` runs them, and `bun run test` the others. */
+/** Suites that take most of a minute each or more: simulations, kills, clocks that jump, commands as processes. `bun run test:long` runs them, and `bun run test` the others. */
 const long = [
   "test/core/Simulation.test.ts",
   "test/cli/Database.test.ts",
+  "test/cli/commands.test.ts",
+  "test/cli/errors.test.ts",
+  "test/cli/outcomes.test.ts",
+  "test/cli/status.test.ts",
   "test/cli/stories.test.ts",
   "test/cli/supervise.test.ts",
   "test/jsx/Depth.test.tsx",

@@ -44,7 +44,7 @@ export const layer: Layer.Layer<AgentRunner> = Layer.succeed(AgentRunner, { run 
 /** Stands for a reply without text in a conversation: providers refuse empty messages. */
 const nothingSaid = "(no text)"
 
-/** Why an agent was given up. */
+/** The reason for giving an agent up. */
 type Failure =
   | { readonly agent: string; readonly issues: Issues }
   | { readonly agent: string; readonly trouble: ProviderError.Trouble; readonly cause: unknown }
@@ -90,7 +90,7 @@ const converse = (
     }
   })
 
-/** Whether an agent is one of the AI SDK. */
+/** Tells whether an agent is one of the AI SDK. */
 const isSdkAgent = (agent: AnyAgent): agent is SdkAgent => String(agent.version ?? "").startsWith("agent-v")
 
 /** Gives the reply of an agent, or fails with what it raised. */
@@ -133,7 +133,7 @@ const replyIn = (reason: unknown): Effect.Effect<unknown, unknown> =>
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 
-/** What counts of a reply, read once. */
+/** The fields of a reply that count, read once. */
 interface Understood {
   readonly text: string
   readonly output: unknown

@@ -14,7 +14,7 @@ export interface Task {
   readonly form: Form
   readonly prompt: string
   readonly schema: JsonSchema | undefined
-  /** Whether a value is of the kind that the schema asks for. */
+  /** Tells whether a value is of the kind that the schema asks for. */
   readonly fits: Reply.Fits
 }
 

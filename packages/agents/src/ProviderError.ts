@@ -77,7 +77,7 @@ const passing = new Set([408, 409, 425, 429])
 /** Errors of ours, and of the AI SDK where it makes them without a class, that say that the request or the set-up is wrong. */
 const final: ReadonlySet<string> = new Set(["NonRetryable", "GatewayAuthenticationError", "GatewayError"])
 
-/** Whether an error of the AI SDK says that the request or the set-up is wrong, without a provider having been asked. */
+/** Tells whether an error of the AI SDK says that the request or the set-up is wrong, without a provider having been asked. */
 const isFinal = (error: object, sdk: Sdk.Sdk): boolean =>
   [
     sdk.InvalidArgumentError,

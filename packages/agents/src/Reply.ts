@@ -13,7 +13,7 @@ export interface Found {
   readonly problem: string | undefined
 }
 
-/** Whether a value is of the kind that was asked for. */
+/** Tells whether a value is of the kind that was asked for. */
 export type Fits = (value: unknown) => boolean
 
 /** Reads the whole text, its last code block, and its last object or array that stands in no other: each the last that fits. */

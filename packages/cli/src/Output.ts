@@ -122,7 +122,7 @@ export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flat
   return type?._tag === "Literal" ? [type.literal as RunEvent["_tag"]] : []
 })
 
-/** What holds a run: how it stands, what it waits for, or what is in its way. */
+/** The state that holds a run: its status, its waits, or its obstacle. */
 const WhyReason = Schema.Literal(
   ...Status.EndedStatus.literals,
   ...Status.ReleasedStatus.pipe(Schema.pickLiteral("running", "suspended", "paused")).literals,

@@ -195,7 +195,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
 }
 
 /**
- * Size of a page in bytes, of a new database. A step touches a page in each of six tables, and all of them go into the log: with
+ * Size of a page in bytes, of a new database. A step touches a page in each of four tables, and all of them go into the log: with
  * SQLite's own 4096 a commit takes a fifth longer. Still smaller ones gain nothing, and cost large outputs.
  */
 const pageSize = 2048

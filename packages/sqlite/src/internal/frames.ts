@@ -1,6 +1,6 @@
 /**
  * The hot path: a frame becomes rows. Its records are put in place of those before, its events are appended. Nothing here knows what an
- * event means. A sequential step costs seven statements.
+ * event means. A sequential step costs six statements.
  *
  * The row of the run is read for fencing and is not written, unless the frame changes how the run stands.
  */

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import { describe } from "vitest"
+import { runId, sweep } from "./Deaths.ts"
 import { always, type Builder, journal, runningOn, stores, Text, workflow } from "./Flows.ts"
 import { passing, rest } from "./Time.ts"
 
@@ -519,6 +520,185 @@ describe.each(stores)("on %s", (_, store) => {
           expect(done).toEqual(["a", "c2", "undo a is no good of a", "undo a is no good of a"])
         }),
       ),
+    )
+
+    describe("with a filter", () => {
+      const failing = ($: Builder, id: string, status: number) =>
+        $.step(id, {
+          output: Text,
+          retry: false,
+          run: () => Effect.fail(Object.assign(new Error(`${id} is no good`), { name: "Declined", status })),
+        })
+
+      it.effect("catches what it holds for, and is asked of the error as it is stored", () =>
+        on(
+          Effect.gen(function* () {
+            const { done, step } = journal()
+            const asked: Array<unknown> = []
+            const w = workflow(($) =>
+              $.tryCatch({
+                id: "guard",
+                try: failing($, "pay", 402),
+                catch: step($, "c"),
+                when: (error) => {
+                  asked.push(error)
+                  return error.name === "Declined" && error.status === 402
+                },
+              }),
+            )
+            expect(yield* w.execute({}, { runId: "r" })).toBe("c")
+            expect(done).toEqual(["c"])
+            expect(asked).toEqual([{ nodeId: "pay", iteration: 0, name: "Declined", message: "pay is no good", status: 402 }])
+          }),
+        ),
+      )
+
+      it.effect("lets any other failure go on outwards as it was, after its finally, to a boundary that takes it", () =>
+        on(
+          Effect.gen(function* () {
+            const { done, step } = journal()
+            const guarded = ($: Builder) =>
+              $.tryCatch({
+                id: "inner",
+                try: $.sequence(step($, "a"), failing($, "pay", 500)),
+                catch: step($, "never"),
+                when: ({ status }) => status === 402,
+                finally: step($, "last"),
+              })
+            const alone = workflow(guarded, "alone")
+            expect(yield* alone.run({}, { runId: "alone" })).toMatchObject({
+              status: "failed",
+              error: { _tag: "StepFailed", nodeId: "pay", error: { name: "Declined", status: 500 } },
+            })
+            const storage = yield* Storage
+            expect((yield* storage.inspect("alone")).nodes.find(({ nodeId }) => nodeId === "inner")?.status).toBe("failed")
+            const w = workflow(($) =>
+              $.tryCatch({
+                id: "outer",
+                try: guarded($),
+                when: ({ status }) => status === 500,
+                catch: ({ error }) => `${error.nodeId} ${error.status}`,
+              }),
+            )
+            expect(yield* w.execute({}, { runId: "r" })).toBe("pay 500")
+            expect(done).toEqual(["a", "last", "a", "last"])
+          }),
+        ),
+      )
+
+      it.effect("undoes the saga inside before the catch of another try begins", () =>
+        on(
+          Effect.gen(function* () {
+            const { done, step, undoable } = journal()
+            const w = workflow(($) =>
+              $.tryCatch({
+                id: "outer",
+                try: $.saga(
+                  undoable($, "book"),
+                  $.tryCatch({ id: "inner", try: failing($, "pay", 500), when: () => false, catch: step($, "never") }),
+                ),
+                catch: step($, "c"),
+              }),
+            )
+            expect(yield* w.execute({}, { runId: "r" })).toBe("c")
+            expect(done).toEqual(["book", "undo book 0", "c"])
+          }),
+        ),
+      )
+
+      it.effect.each([
+        [
+          "throws",
+          () => {
+            throw new Error("oops")
+          },
+          { name: "Error", message: 'its "when" threw: oops' },
+        ],
+        ["gives a promise", () => Promise.resolve(true) as unknown as boolean, { name: "InvalidCondition" }],
+      ] as const)("that %s fails its try, with what failed there as the cause", ([, when, said]) =>
+        on(
+          Effect.gen(function* () {
+            const { done, step } = journal()
+            const w = workflow(($) =>
+              $.tryCatch({ id: "guard", try: failing($, "pay", 500), when, catch: step($, "never"), finally: step($, "last") }),
+            )
+            const failed = {
+              status: "failed",
+              error: { nodeId: "guard", error: { ...said, cause: { name: "Declined", message: "pay is no good", status: 500 } } },
+            }
+            expect(yield* w.run({}, { runId: "r" })).toMatchObject(failed)
+            expect(yield* w.run({}, { runId: "r" })).toMatchObject(failed)
+            expect(done).toEqual(["last"])
+            const outer = workflow(($) =>
+              $.tryCatch({
+                id: "outer",
+                try: $.tryCatch({ id: "guard", try: failing($, "pay", 500), when, catch: step($, "never") }),
+                catch: ({ error }) => `${error.nodeId}: ${error.cause?.message}`,
+              }),
+            )
+            expect(yield* outer.execute({}, { runId: "s" })).toBe("guard: pay is no good")
+          }),
+        ),
+      )
+
+      it.effect("is asked again when a failed run is resumed, and repaired code may catch then", () =>
+        on(
+          Effect.gen(function* () {
+            const { done, step } = journal()
+            const guarded = (status: number) =>
+              workflow(($) =>
+                $.tryCatch({
+                  id: "guard",
+                  try: failing($, "pay", 500),
+                  catch: step($, "c"),
+                  when: (error) => error.status === status,
+                }),
+              )
+            expect(yield* guarded(402).run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "pay" } })
+            expect(yield* guarded(500).resume("r")).toBe("c")
+            expect(done).toEqual(["c"])
+          }),
+        ),
+      )
+    })
+
+    it.live.each([
+      ["catches", (status: number | undefined) => status === 402, "pay 402"],
+      ["lets through", (status: number | undefined) => status === 1, "outer pay 402"],
+      [
+        "breaks over",
+        () => {
+          throw new Error("oops")
+        },
+        "outer inner undefined",
+      ],
+    ] as const)("whose filter %s a failure ends alike whenever its process dies", ([, when, value]) =>
+      Effect.gen(function* () {
+        const w = workflow(($) =>
+          $.tryCatch({
+            id: "outer",
+            try: $.tryCatch({
+              id: "inner",
+              try: $.sequence(
+                $.step("a", { output: Text, run: () => "a" }),
+                $.step("pay", {
+                  output: Text,
+                  retry: false,
+                  run: () => Effect.fail(Object.assign(new Error("no"), { name: "Declined", status: 402 })),
+                }),
+              ),
+              when: ({ status }) => when(status),
+              catch: ({ error }) => `${error.nodeId} ${error.status}`,
+              finally: $.step("last", { output: Text, run: () => "last" }),
+            }),
+            catch: ({ error }) => `outer ${error.nodeId} ${error.status}`,
+          }),
+        )
+        const { calm, disturbed } = yield* sweep({ run: w.run({}, { runId }) })
+        expect(calm.result).toMatchObject({ status: "finished", output: value })
+        expect(disturbed.length).toBeGreaterThan(6)
+        for (const { at, end } of disturbed) expect({ at, end }).toEqual({ at, end: calm })
+      }),
     )
 
     it.effect("tells its catch what could not be undone on the way", () =>

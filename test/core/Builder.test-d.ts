@@ -707,6 +707,14 @@ export const boundaries = () => {
   is<typeof handled, Node<Analysis | string, Models | Files | Secrets>>()
   const soon = $.tryCatch({ try: draft, catch: async () => 1 })
   is<typeof soon, Node<Analysis | number, Models>>()
+  const some = $.tryCatch({ try: draft, catch: count, when: ({ status, nodeId }) => status === 402 && nodeId === "draft" })
+  is<typeof some, Node<Analysis | number, Models>>()
+  // @ts-expect-error a filter answers at once
+  $.tryCatch({ try: draft, catch: count, when: async () => true })
+  // @ts-expect-error it is asked of what is stored, before anything is undone
+  $.tryCatch({ try: draft, catch: count, when: ({ uncompensated }) => uncompensated === undefined })
+  // @ts-expect-error nothing is caught
+  $.tryCatch({ try: draft, finally: count, when: () => true })
   const only = $.tryCatch({ try: draft, finally: count })
   is<typeof only, Node<Analysis, Models>>()
   const both = $.tryCatch({ try: count, catch: ({ error }) => error.message, finally: draft })

@@ -715,6 +715,31 @@ describe("a failure that is met again by a schedule made afresh", () => {
     expect(run.restart()).toMatchObject({ started: [], events: [], outcome: failedAt("b") })
   })
 
+  it("is known by asking the filters around it, where it was not met before the schedule was made", () => {
+    const decided = (isCaught: boolean) => {
+      const guarded = { ...tryCatch("t", step("b"), step("c"), undefined), catchWhen: () => isCaught }
+      const plan = PlanLayout.make("w", parallel([step("s", { skipIf: () => true }), guarded]))
+      const at = { nodeId: "b", iteration: 0, attempt: 1 }
+      const error = { name: "Error", message: "no", retryable: false }
+      const events: ReadonlyArray<RunEvent> = [
+        { _tag: "BoundaryStarted", nodeId: "t", iteration: 0 },
+        { _tag: "AttemptStarted", ...at },
+        { _tag: "AttemptFailed", ...at, error },
+      ]
+      const state = events.reduce((state, event) => RunState.apply(state, event, Millis.zero), RunState.empty("r"))
+      return Scheduler.decide(plan, state, { input: {}, outputs: new Map() }, { maxConcurrency: 4 }, Millis.zero)
+    }
+    const caught = decided(true)
+    expect(caught.events.map(({ _tag }) => _tag)).toEqual(["NodeSkipped", "BoundaryHalted", "AttemptStarted"])
+    expect(caught.starts.map(({ step }) => step.id)).toEqual(["c"])
+    const passed = decided(false)
+    expect(passed.events).toMatchObject([
+      { _tag: "BoundaryHalted", nodeId: "t", isCaught: false },
+      { _tag: "BoundaryEnded", nodeId: "t", status: "failed" },
+    ])
+    expect(passed.outcome).toMatchObject(failedAt("b"))
+  })
+
   it("waits for a catch that is at work before it goes on to the finally", () => {
     const root = parallel([tryCatch("t", step("a"), step("c"), step("f")), step("b")])
     const run = make(root)

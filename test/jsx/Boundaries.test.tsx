@@ -2,6 +2,8 @@
  * Sagas, tries, child runs and approvals of tasks, as components.
  */
 import { expect, it } from "@effect/vitest"
+import * as AgentProgram from "@smithers/agents/AgentProgram"
+import type { Failure } from "@smithers/core/Builder"
 import * as Commands from "@smithers/core/Commands"
 import * as PlanText from "@smithers/core/PlanText"
 import { Storage } from "@smithers/core/Storage"
@@ -13,6 +15,7 @@ import type * as React from "react"
 import { createSmithers, type JsxWorkflow, Loop, Parallel, renderPlan, Sequence, Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
 import { z } from "zod"
+import { runId, sweep } from "../core/Deaths.ts"
 import { rest } from "../core/Time.ts"
 
 const { Workflow, Task, Saga, TryCatchFinally, Subflow, Approval, smithers, outputs, useCtx } = createSmithers({
@@ -605,6 +608,68 @@ describe("a TryCatchFinally", () => {
       }),
     ),
   )
+})
+
+describe("a TryCatchFinally with catchWhen", () => {
+  const guarded = (when: (error: Failure) => boolean) => {
+    const { done, Step } = journal()
+    const workflow = draw(() => (
+      <TryCatchFinally
+        id="outer"
+        catch={(error) => <Task id="told" output={outputs.text}>{`${error.nodeId}: ${error.message}`}</Task>}
+      >
+        <TryCatchFinally id="inner" catch={<Step id="caught" />} catchWhen={when} finally={<Step id="last" />}>
+          <Step id="a" />
+          <Step id="b" fails />
+        </TryCatchFinally>
+      </TryCatchFinally>
+    ))
+    return { done, workflow }
+  }
+
+  it.effect.each([
+    ["catches what it holds for", ({ message }: Failure) => message === "b is no good", "caught", ["a", "b", "caught", "last"]],
+    ["lets any other failure go on as it was", () => false, "b: b is no good", ["a", "b", "last"]],
+    [
+      "that throws fails its try",
+      () => {
+        throw new Error("oops")
+      },
+      `inner: its "catchWhen" threw: oops`,
+      ["a", "b", "last"],
+    ],
+  ] as const)("%s", ([, when, output, steps]) =>
+    onMemory(
+      Effect.gen(function* () {
+        const { done, workflow } = guarded(when)
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished", output })
+        expect(done).toEqual(steps)
+      }),
+    ),
+  )
+
+  it.live("ends alike whenever its process dies", () =>
+    Effect.gen(function* () {
+      const { workflow } = guarded(({ nodeId }) => nodeId !== "b")
+      const { calm, disturbed } = yield* sweep({ run: workflow.run({}, { runId }).pipe(Effect.provide(AgentProgram.layer)) })
+      expect(calm.result).toMatchObject({ status: "finished", output: "b: b is no good" })
+      expect(disturbed.length).toBeGreaterThan(6)
+      for (const { at, end } of disturbed) expect({ at, end }).toEqual({ at, end: calm })
+    }),
+  )
+
+  it("needs a catch", () => {
+    expect(() =>
+      renderPlan(
+        draw(() => (
+          <TryCatchFinally catchWhen={() => true} finally={null} id="t">
+            {null}
+          </TryCatchFinally>
+        )),
+        { input: {} },
+      ),
+    ).toThrow(`"catchWhen" says what is caught, and it has no "catch"`)
+  })
 })
 
 describe("a Subflow", () => {

@@ -182,6 +182,9 @@ export const boundaries = smithers((ctx) => (
     >
       {null}
     </TryCatchFinally>
+    <TryCatchFinally catch={null} catchWhen={(error) => error.status === 402 || error.nodeId.startsWith("pay")}>
+      {null}
+    </TryCatchFinally>
     <TryCatchFinally try={<Saga>{null}</Saga>} catch={ctx.input.repo === "" && <Saga />} />
   </Workflow>
 ))
@@ -192,6 +195,10 @@ export const wrongBoundaries = smithers((ctx) => (
     <Saga onCompensated="stop">{null}</Saga>
     {/* @ts-expect-error a catch draws, and gives no value */}
     <TryCatchFinally catch={() => "sorry"}>{null}</TryCatchFinally>
+    {/* @ts-expect-error a filter answers at once */}
+    <TryCatchFinally catch={null} catchWhen={async () => true}>
+      {null}
+    </TryCatchFinally>
     {/* @ts-expect-error nor does it wait */}
     <TryCatchFinally catch={async () => null}>{null}</TryCatchFinally>
     <TryCatchFinally

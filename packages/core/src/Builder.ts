@@ -11,13 +11,13 @@ import type { Decision } from "./Decision.ts"
 import type { Engine } from "./Engine.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import type { InvalidWorkflow } from "./Errors.ts"
+import type { Caught, Failure } from "./internal/caught.ts"
 import * as Parser from "./internal/parser.ts"
-import type { Caught } from "./internal/view.ts"
 import type * as Plan from "./Plan.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
 import type { StepContext } from "./StepProgram.ts"
 
-export { type Caught, caughtOf } from "./internal/view.ts"
+export { type Caught, caughtOf, type Failure } from "./internal/caught.ts"
 
 declare const Typed: unique symbol
 
@@ -297,9 +297,14 @@ export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOpt
 export type TryParts<Input, Caught, CaughtServices, Given, Last> =
   | {
       readonly catch: Node<Caught, CaughtServices> | ((context: CatchContext<Input>) => Given)
+      /**
+       * Tells which failures are caught; any other goes on outwards as it was. Must be pure: it may be asked again after a restart, with the same. Where
+       * it throws, its own failure goes on, with the other as its cause. Default: all are caught.
+       */
+      readonly when?: (error: Failure) => boolean
       readonly finally?: Last
     }
-  | { readonly catch?: undefined; readonly finally: NonNullable<Last> }
+  | { readonly catch?: undefined; readonly when?: undefined; readonly finally: NonNullable<Last> }
 
 type Absent<Skip extends boolean> = [Skip] extends [false] ? never : undefined
 
@@ -405,7 +410,7 @@ export interface Builder<out Input> {
   >
   /**
    * Does something else where what is inside fails for good: when what is in flight inside has ended, `catch` is run, a node or a function
-   * that is a step of its own, with the error. `finally` is run however the rest is left, also by a cancellation. Failures in `catch` and
+   * that is a step of its own, with the error; with `when` only of failures for which that holds. `finally` is run however the rest is left, also by a cancellation. Failures in `catch` and
    * `finally` go on outwards. Its value is that of `try`, or of `catch`.
    */
   readonly tryCatch: <

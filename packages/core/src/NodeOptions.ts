@@ -135,14 +135,22 @@ export const loop = (
 export const saga = (parts: Pick<Plan.Saga, "id" | "body">, options: Options): Either.Either<Plan.Saga, Problem> =>
   checked(() => ({ _tag: "Saga", ...parts, onCompensated: oneOf(options, "onCompensated", ["fail", "continue"]) }))
 
-/** A try. Options: `catch` and `finally`, at least one; what they are is the front end's to say. */
+/**
+ * A try. Options: `catch` and `finally`, at least one; what they are is the front end's to say. Under the name of `filter`: which failures it
+ * catches.
+ */
 export const tryCatch = (
   parts: Pick<Plan.TryCatch, "id" | "try" | "catch" | "finally">,
   options: Options,
+  filter: "when" | "catchWhen",
 ): Either.Either<Plan.TryCatch, Problem> =>
   checked(() => {
     const problem = handlersProblem(options)
-    return problem === undefined ? { _tag: "TryCatch", ...parts } : refuse(problem)
+    if (problem !== undefined) return refuse(problem)
+    const given = options[filter]
+    if (given === undefined) return { _tag: "TryCatch", ...parts }
+    if (options.catch === undefined) return refuse(`"${filter}" says what is caught, and it has no "catch"`)
+    return { _tag: "TryCatch", ...parts, catchWhen: fn(given, filter) }
   })
 
 /** Tells why a try is none. */

@@ -6,6 +6,7 @@
 import type { AnyAgent } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import type { NodeId, NodeKey } from "./Ids.ts"
+import type { Failure } from "./internal/caught.ts"
 import type * as Layout from "./internal/layout.ts"
 import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
@@ -226,6 +227,8 @@ export interface TryCatch extends Provisional {
   readonly id: NodeId
   readonly try: Node
   readonly catch: Node | undefined
+  /** Which failures it catches. Default: all. It is asked again after a restart, with the same of a stored failure, and must be pure. */
+  readonly catchWhen?: (error: Failure) => boolean
   readonly finally: Node | undefined
 }
 

@@ -66,7 +66,12 @@ export interface Details {
   readonly Branch: Needing & { readonly hasElse?: true | undefined }
   readonly Loop: Pending & Needing & { readonly maxIterations: Count; readonly onMaxReached: Plan.Loop["onMaxReached"] }
   readonly Saga: Pending & { readonly onCompensated: Plan.Saga["onCompensated"] }
-  readonly TryCatch: Pending & { readonly hasCatch?: true | undefined; readonly hasFinally?: true | undefined }
+  readonly TryCatch: Pending & {
+    readonly hasCatch?: true | undefined
+    /** It does not catch every failure. */
+    readonly hasFilter?: true | undefined
+    readonly hasFinally?: true | undefined
+  }
 }
 
 /** A node as the text tells of it. */
@@ -202,7 +207,12 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
     case "Saga":
       return { onCompensated: node.onCompensated, pending: pendingOf(node) }
     case "TryCatch":
-      return { hasCatch: flag(node.catch !== undefined), hasFinally: flag(node.finally !== undefined), pending: pendingOf(node) }
+      return {
+        hasCatch: flag(node.catch !== undefined),
+        hasFilter: flag(node.catchWhen !== undefined),
+        hasFinally: flag(node.finally !== undefined),
+        pending: pendingOf(node),
+      }
   }
 }
 

@@ -225,7 +225,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     enqueue: starts.enqueue,
     fail: (position, error) => fail(position, { _tag: "Error", error }),
   })
-  const boundaries = Boundaries.make({ plan, view, phases, journal, agenda, openWaits, starts, withdrawals })
+  const boundaries = Boundaries.make({ plan, view, phases, journal, agenda, conditions, openWaits, starts, withdrawals })
   const passes: Passes.Passes = Passes.make({
     plan,
     before: options.before,

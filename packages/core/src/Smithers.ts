@@ -9,7 +9,7 @@ import type { Ports } from "./Storage.ts"
 import * as Supervisor from "./Supervisor.ts"
 import type { SignalWithStartOptions, Workflow } from "./Workflow.ts"
 
-export type { Builder, Caught, Node, Step } from "./Builder.ts"
+export type { Builder, Caught, Failure, Node, Step } from "./Builder.ts"
 export {
   answer,
   approve,

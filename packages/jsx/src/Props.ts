@@ -3,7 +3,7 @@
  * first line names it: one signature for each component, and functions and values told apart before either is checked.
  */
 import type { AnyAgent } from "@smithers/core/Agent"
-import type { Caught, Startable, Uninferred } from "@smithers/core/Builder"
+import type { Caught, Failure, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
@@ -275,6 +275,11 @@ export interface TryCatchFinallyProps<S extends Schemas = Schemas, Input = Undec
   readonly try?: Elements
   /** What is done where that fails for good: elements, or a function of the error that gives them, called while rendering. */
   readonly catch?: GivenAs<NoInfer<Given>, Elements, [error: Caught, ctx: NoInfer<Ctx<S, Input>>]>
+  /**
+   * Tells which failures are caught; any other goes on outwards as it was. Must be pure: it may be asked again after a restart, with the same.
+   * Default: all are caught.
+   */
+  readonly catchWhen?: (error: Failure) => boolean
   /** What is done however the rest is left, also by a cancellation. */
   readonly finally?: Elements
 }

@@ -219,7 +219,7 @@ const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Pla
     return found === undefined ? undefined : build(found)
   }
   const parts = { try: part("Try") ?? single([]), catch: part("Catch"), finally: part("Finally") }
-  return orRefuse(node, NodeOptions.tryCatch({ id: idOf(node), ...parts }, propsOf(node)))
+  return orRefuse(node, NodeOptions.tryCatch({ id: idOf(node), ...parts }, propsOf(node), "catchWhen"))
 }
 
 /** Passes of a loop without `maxIterations`. Agents that never agree stop there, as a failure, instead of being paid without end. */

@@ -11,6 +11,7 @@ import type { FailureCause } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
 import type { Agenda } from "./agenda.ts"
+import type { Conditions } from "./conditions.ts"
 import type { Interrupt, Journal } from "./journal.ts"
 import type { OpenWaits } from "./openWaits.ts"
 import { Phase } from "./phase.ts"
@@ -46,6 +47,7 @@ export interface Host {
   readonly phases: Uint8Array
   readonly journal: Journal
   readonly agenda: Pick<Agenda, "begin" | "complete">
+  readonly conditions: Pick<Conditions, "passedOn">
   readonly openWaits: Pick<OpenWaits, "drop" | "reattach">
   readonly starts: Pick<Starts, "orphans">
   readonly withdrawals: Pick<Withdrawals, "request">
@@ -83,7 +85,7 @@ const isChildRun = (node: Plan.Node): node is Plan.Wait => node._tag === "Wait" 
 
 /** The boundaries of a schedule. */
 export const make = (host: Host): Boundaries => {
-  const { plan, view, phases, journal, agenda, openWaits, starts, withdrawals } = host
+  const { plan, view, phases, journal, agenda, conditions, openWaits, starts, withdrawals } = host
   const { node: at, parent, end, size } = plan
   const { iterationOf } = view
   const { state, emit } = journal
@@ -110,7 +112,8 @@ export const make = (host: Host): Boundaries => {
     interruptAround(position, haltOutwards(position, cause))
   }
   /** Has a failure go outwards from a node. Answers with the boundary that catches it, or -1. */
-  const haltOutwards = (position: number, cause: FailureCause): number => {
+  const haltOutwards = (position: number, raised: FailureCause): number => {
+    let cause = raised
     let catcher = -1
     let outermost = -1
     let isHaltedBeyond = false
@@ -121,10 +124,12 @@ export const make = (host: Host): Boundaries => {
         isHaltedBeyond = true
         break
       }
-      if (boundary.part === "body" && inner === up + 1 && isCatching(at(up))) {
+      const passed = boundary.part === "body" && inner === up + 1 ? passedOn(up, cause) : cause
+      if (passed === undefined) {
         catcher = up
         break
       }
+      cause = passed
       outermost = up
     }
     if (catcher >= 0) {
@@ -140,8 +145,12 @@ export const make = (host: Host): Boundaries => {
     }
     return catcher
   }
-  const isCatching = (node: Plan.Node): boolean =>
-    node._tag === "TryCatch" ? node.catch !== undefined : node._tag === "Saga" && node.onCompensated === "continue"
+  /** What goes on outwards of a failure in the body of a boundary; `undefined` where the boundary catches it. */
+  const passedOn = (position: number, cause: FailureCause): FailureCause | undefined => {
+    const node = plan.boundary(position)
+    if (node._tag === "Saga") return node.onCompensated === "continue" ? undefined : cause
+    return node.catch === undefined ? cause : conditions.passedOn(position, node, cause)
+  }
 
   /**
    * Stops everything in a part of the plan from starting, but what boundaries inside already do on the way out: the `finally` that is not halted
@@ -393,8 +402,9 @@ export const make = (host: Host): Boundaries => {
   const restoreFailure = (): void => {
     if (state().wrong === 0) return
     for (let position = 0; position < size; position++) {
-      const cause = causeAt(position)
-      if (cause === undefined || isCaughtAround(position)) continue
+      const raised = causeAt(position)
+      const cause = raised === undefined ? undefined : passedByAll(position, raised)
+      if (cause === undefined) continue
       isRootHalted = true
       failure = cause
       // What a finally has failed of is met again when that is come to.
@@ -413,15 +423,18 @@ export const make = (host: Host): Boundaries => {
     if (record?.status !== "failed" || record.soft === true) return undefined
     return { nodeId: record.nodeId, iteration: record.iteration, reason: { _tag: "Error", error: errorOf(record) } }
   }
-  /** Tells whether a boundary around a node catches what fails there, or will. */
-  const isCaughtAround = (position: number): boolean => {
+  /** The failure that a failure of a node ends the run with; `undefined` where a boundary around the node catches it, or will. */
+  const passedByAll = (position: number, raised: FailureCause): FailureCause | undefined => {
+    let cause: FailureCause | undefined = raised
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const node = at(up)
       if (!Plan.isBoundary(node)) continue
       const isOpen = view.boundaryRecord(up)?.status === "running"
-      if (isCaughtByState(up) || (isOpen && inner === up + 1 && isCatching(node))) return true
+      if (isCaughtByState(up)) return undefined
+      if (isOpen && inner === up + 1) cause = passedOn(up, cause)
+      if (cause === undefined) return undefined
     }
-    return false
+    return cause
   }
 
   const haltRun = (cause: FailureCause | undefined): void => {

@@ -8,6 +8,7 @@ import * as Plan from "../Plan.ts"
 import * as Raised from "../Raised.ts"
 import type { FailureCause } from "../RunEvent.ts"
 import type { Agenda } from "./agenda.ts"
+import { failureOf } from "./caught.ts"
 import type { Journal } from "./journal.ts"
 import type { ReadTracker } from "./readTracker.ts"
 import type { View } from "./view.ts"
@@ -33,6 +34,11 @@ export interface Conditions {
   readonly isTaken: (position: number, branch: Plan.Branch) => boolean | undefined
   /** Evaluates the `until` of a loop; `undefined` where it threw, and the loop has failed. */
   readonly isLoopOver: (position: number) => boolean | undefined
+  /**
+   * Asks the filter of a try about a failure in it. Answers `undefined` where it is caught, and otherwise with the failure that goes on outwards: the
+   * same or, where the filter threw, that of the filter, with the other as its cause.
+   */
+  readonly passedOn: (position: number, node: Plan.TryCatch, cause: FailureCause) => FailureCause | undefined
   /** Evaluates `skipIf`. Answers with whether the node is over: skipped, or failed since it threw. */
   readonly isSkipped: (position: number, node: Plan.Step | Plan.Wait) => boolean
 }
@@ -81,6 +87,18 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
         () => holds(position, "until", until({ ...view.context(position), output, iteration }, state(), reads.noteFor(position))),
         "until",
       )
+    },
+    passedOn: (position, { id, catchWhen }, cause) => {
+      if (catchWhen === undefined) return undefined
+      const option = plan.isDrawn ? "catchWhen" : "when"
+      const failure = failureOf(cause)
+      try {
+        return holds(position, option, catchWhen(failure)) ? undefined : cause
+      } catch (thrown) {
+        const { nodeId: _, iteration: __, issues: ___, ...from } = failure
+        const error = { ...errorOf(option, thrown), cause: from }
+        return { nodeId: id, iteration: view.iterationOf(position), reason: { _tag: "Error", error } }
+      }
     },
     isSkipped: (position, { id, skipIf }) => {
       if (skipIf === undefined) return false

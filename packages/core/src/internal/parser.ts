@@ -13,7 +13,7 @@ import * as Plan from "../Plan.ts"
 import * as ComposedCodec from "./composedCodec.ts"
 
 const sagaKeys = new Set(["id", "onCompensated"])
-const tryKeys = new Set(["id", "try", "catch", "finally"])
+const tryKeys = new Set(["id", "try", "catch", "when", "finally"])
 const waitKeys = ["needs", "skipIf", "label", "meta"]
 const waits = {
   approval: new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "onTimeout"]),
@@ -181,7 +181,8 @@ export const make = (workflow: string, prefix = "") => {
           ? catching(where, id, options)
           : node(where, options.catch, `"catch" is neither a function nor a node; it`)
     const last = options.finally === undefined ? undefined : node(where, options.finally, `"finally"`)
-    return { plan: orRefuse(where, NodeOptions.tryCatch({ id, try: body, catch: caught, finally: last }, options)) }
+    const parts = { id, try: body, catch: caught, finally: last }
+    return { plan: orRefuse(where, NodeOptions.tryCatch(parts, options, "when")) }
   }
   /** A function that is called with what was caught, as a step: what it returns is kept as JSON. */
   const catching = (where: string, tryId: NodeId, options: Loose): Plan.Step => {

@@ -4,58 +4,14 @@
  */
 import * as HashMap from "effect/HashMap"
 import type { Json } from "../Codec.ts"
-import { asCause, type ErrorCause, type ErrorInfo } from "../ErrorInfo.ts"
-import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
+import type { ErrorInfo } from "../ErrorInfo.ts"
+import { type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import { isLeaf } from "../Plan.ts"
 import * as Records from "../Records.ts"
-import type { FailureCause, OutputSource } from "../RunEvent.ts"
+import type { OutputSource } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
-import { defined } from "../Struct.ts"
-import { giveJson } from "./kept.ts"
-
-/** A failure as a `catch` is told of it: what failed, and of what, with the causes of its error and without stacks. */
-export interface Caught extends Omit<ErrorCause, "stack"> {
-  readonly nodeId: NodeId
-  readonly iteration: number
-  /** Issues of an output, one line each. */
-  readonly issues?: ReadonlyArray<string>
-  /** Steps that sagas could not undo on the way. */
-  readonly uncompensated?: ReadonlyArray<{ readonly nodeId: NodeId; readonly iteration: number; readonly message: string }>
-}
-
-/** A cause as a `catch` is told of it. */
-export const caughtOf = (cause: FailureCause, state: RunState.RunState): Caught => {
-  const left = RunState.uncompensated(state).map(({ nodeId, iteration, error }) => ({ nodeId, iteration, message: error.message }))
-  return giveJson({ ...describe(cause), ...(left.length === 0 ? {} : { uncompensated: left }) })
-}
-
-const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
-
-const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
-  switch (reason._tag) {
-    case "Error": {
-      const { issues } = reason.error
-      return { nodeId, iteration, ...asCause(reason.error, { stacks: false }), ...defined({ issues }) }
-    }
-    case "LoopLimit":
-      return {
-        nodeId,
-        iteration,
-        name: "LoopLimitReached",
-        message: `its ${plural(reason.maxIterations, "pass was", "passes were")} not enough`,
-      }
-    case "EndlessPass":
-      return {
-        nodeId,
-        iteration,
-        name: "EndlessPass",
-        message: `a pass mounted new tasks more than 100 times (${reason.nodeIds.join(", ")})`,
-      }
-    case "Unsettled":
-      return { nodeId, iteration, name: "UnsettledRead", message: "it is read, and will not come" }
-  }
-}
+import { caughtOf } from "./caught.ts"
 
 const never = (): boolean => false
 

@@ -28,7 +28,7 @@ export const known = {
   Branch: new Set(["if", "then", "else"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "children"]),
   Saga: new Set(["id", "onCompensated", "children"]),
-  TryCatchFinally: new Set(["id", "try", "catch", "finally", "children"]),
+  TryCatchFinally: new Set(["id", "try", "catch", "catchWhen", "finally", "children"]),
   Try: new Set(["of", "given", "children"]),
   Catch: new Set(["of", "given", "children"]),
   Finally: new Set(["of", "given", "children"]),

@@ -2,7 +2,7 @@
  * What TypeScript infers of a workflow. Nothing here runs: `tsc` checks it. Where a line must not compile, a `@ts-expect-error`
  * above it says so, which is an error itself once the line does compile.
  */
-import type { Builder, Node, Step, Value } from "@smithers/core/Builder"
+import type { Builder, Node, Step, Value, Written, WrittenBy } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { Engine } from "@smithers/core/Engine"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
@@ -11,6 +11,7 @@ import type { LoggedEvent } from "@smithers/core/RunReader"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as Smithers from "@smithers/core/Smithers"
 import type { NarrowPorts } from "@smithers/core/Storage"
+import type { WrittenOf } from "@smithers/core/Workflow"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -93,7 +94,15 @@ export const announced = (
 
     return $.sequence(analyze, report)
   })
-  is<typeof Review, Smithers.Workflow<{ readonly repo: string; readonly sha: string }, { readonly markdown: string }, Models>>()
+  is<
+    typeof Review,
+    Smithers.Workflow<
+      { readonly repo: string; readonly sha: string },
+      { readonly markdown: string },
+      Models,
+      WrittenOf<typeof Review>
+    >
+  >()
   const effect = Review.execute({ repo: "acme/api", sha: "abc123" }).pipe(
     Effect.provide(Smithers.memory),
     Effect.provide(Layer.succeed(Models, { ask: () => "" })),
@@ -234,7 +243,7 @@ export const schemas = () => {
   const needy = Smithers.createWorkflow({ name: "needy", input: Schema.Struct({ token: secret }) }).build(($) =>
     $.step("a", { output: Schema.String, run: ({ input }) => input.token }),
   )
-  is<typeof needy, Smithers.Workflow<{ readonly token: string }, string, Secrets>>()
+  is<typeof needy, Smithers.Workflow<{ readonly token: string }, string, Secrets, WrittenOf<typeof needy>>>()
   const needyStep = $.step("a", { output: secret, run: () => Effect.map(Models, ({ ask }) => ask("")) })
   is<typeof needyStep, Step<"a", string, Models | Secrets>>()
 }
@@ -433,34 +442,34 @@ export const flow = () => {
   })
 
   const sequence = $.sequence(text, soft, number)
-  is<typeof sequence, Node<number, Models | Clocks | Files>>()
+  is<typeof sequence, Node<number, Models | Clocks | Files, WrittenBy<typeof sequence>>>()
   const endsSoftly = $.sequence(number, soft)
   is<Value<typeof endsSoftly>, boolean | undefined>()
   const empty = $.sequence()
-  is<typeof empty, Node<undefined, never>>()
+  is<typeof empty, Node<undefined, never, WrittenBy<typeof empty>>>()
   const many = [text, text]
   const spread = $.sequence(...many)
-  is<typeof spread, Node<string | undefined, Models>>()
+  is<typeof spread, Node<string | undefined, Models, WrittenBy<typeof spread>>>()
   const spreadThenOne = $.sequence(...many, number)
-  is<typeof spreadThenOne, Node<number, Models | Files>>()
+  is<typeof spreadThenOne, Node<number, Models | Files, WrittenBy<typeof spreadThenOne>>>()
 
   const parallel = $.parallel(text, number, soft)
-  is<typeof parallel, Node<readonly [string, number, boolean | undefined], Models | Files | Clocks>>()
+  is<typeof parallel, Node<readonly [string, number, boolean | undefined], Models | Files | Clocks, WrittenBy<typeof parallel>>>()
   const limited = $.parallel(text, number, { maxConcurrency: 1, failFast: true })
-  is<typeof limited, Node<readonly [string, number], Models | Files>>()
+  is<typeof limited, Node<readonly [string, number], Models | Files, WrittenBy<typeof limited>>>()
   const spreadParallel = $.parallel(...many)
-  is<typeof spreadParallel, Node<readonly string[], Models>>()
+  is<typeof spreadParallel, Node<readonly string[], Models, WrittenBy<typeof spreadParallel>>>()
   const spreadLimited = $.parallel(...many, { maxConcurrency: 2 })
-  is<typeof spreadLimited, Node<readonly string[], Models>>()
+  is<typeof spreadLimited, Node<readonly string[], Models, WrittenBy<typeof spreadLimited>>>()
   const mapped = $.parallel(...["a", "b"].map((id) => $.step(id, { output: Schema.Literal(1), run: () => 1 })), { failFast: true })
-  is<typeof mapped, Node<readonly 1[], never>>()
+  is<typeof mapped, Node<readonly 1[], never, WrittenBy<typeof mapped>>>()
   const nobody = $.parallel()
-  is<typeof nobody, Node<readonly [], never>>()
+  is<typeof nobody, Node<readonly [], never, WrittenBy<typeof nobody>>>()
 
   const branch = $.branch({ when: ({ input }) => input.depth > 1, then: text, else: number })
-  is<typeof branch, Node<string | number, Models | Files>>()
+  is<typeof branch, Node<string | number, Models | Files, WrittenBy<typeof branch>>>()
   const oneArm = $.branch({ when: () => true, then: text })
-  is<typeof oneArm, Node<string | undefined, Models>>()
+  is<typeof oneArm, Node<string | undefined, Models, WrittenBy<typeof oneArm>>>()
   $.branch({
     needs: { text, soft },
     when: (context) => {
@@ -492,7 +501,7 @@ export const flow = () => {
     maxIterations: 3,
     onMaxReached: "fail",
   })
-  is<typeof loop, Node<Analysis, Models>>()
+  is<typeof loop, Node<Analysis, Models, WrittenBy<typeof loop>>>()
 
   // Nested, and needed as a whole.
   const nested = $.parallel(
@@ -503,7 +512,7 @@ export const flow = () => {
       until: () => true,
     }),
   )
-  is<typeof nested, Node<readonly [Analysis | number], Models | Clocks | Files>>()
+  is<typeof nested, Node<readonly [Analysis | number], Models | Clocks | Files, WrittenBy<typeof nested>>>()
   $.step("last", {
     output: Schema.Void,
     needs: { nested, oneArm },
@@ -527,7 +536,7 @@ export const fragments = () => {
     ($, label) => $.sequence($.step("x", { output: Schema.Number, run: ({ input }) => input.depth, label })),
     "a",
   )
-  is<typeof inline, Node<number, never>>()
+  is<typeof inline, Node<number, never, WrittenBy<typeof inline>>>()
   // @ts-expect-error a draft is text
   $.fragment("part", review, $.step("n", { output: Schema.Number, run: () => 1 }), 3)
   // @ts-expect-error the number of rounds is missing
@@ -684,16 +693,16 @@ export const boundaries = () => {
     compensate: ({ output, input }) => is<[typeof output, typeof input], [number, Input]>(),
   })
   const saga = $.saga(draft, count)
-  is<typeof saga, Node<number, Models>>()
+  is<typeof saga, Node<number, Models, WrittenBy<typeof saga>>>()
   const named = $.saga(draft, count, { id: "saga" })
-  is<typeof named, Node<number, Models>>()
+  is<typeof named, Node<number, Models, WrittenBy<typeof named>>>()
   const going = $.saga(draft, count, { onCompensated: "continue" })
-  is<typeof going, Node<number | undefined, Models>>()
+  is<typeof going, Node<number | undefined, Models, WrittenBy<typeof going>>>()
   // @ts-expect-error one of two words
   $.saga(draft, { onCompensated: "ignore" })
 
   const caught = $.tryCatch({ id: "t", try: draft, catch: count })
-  is<typeof caught, Node<Analysis | number, Models>>()
+  is<typeof caught, Node<Analysis | number, Models, WrittenBy<typeof caught>>>()
   const handled = $.tryCatch({
     try: draft,
     catch: ({ error, input, attempt }) => {
@@ -704,11 +713,11 @@ export const boundaries = () => {
     },
     finally: $.step("last", { output: Schema.Void, run: () => Effect.asVoid(Secrets) }),
   })
-  is<typeof handled, Node<Analysis | string, Models | Files | Secrets>>()
+  is<typeof handled, Node<Analysis | string, Models | Files | Secrets, WrittenBy<typeof handled>>>()
   const soon = $.tryCatch({ try: draft, catch: async () => 1 })
-  is<typeof soon, Node<Analysis | number, Models>>()
+  is<typeof soon, Node<Analysis | number, Models, WrittenBy<typeof soon>>>()
   const some = $.tryCatch({ try: draft, catch: count, when: ({ status, nodeId }) => status === 402 && nodeId === "draft" })
-  is<typeof some, Node<Analysis | number, Models>>()
+  is<typeof some, Node<Analysis | number, Models, WrittenBy<typeof some>>>()
   // @ts-expect-error a filter answers at once
   $.tryCatch({ try: draft, catch: count, when: async () => true })
   // @ts-expect-error it is asked of what is stored, before anything is undone
@@ -716,9 +725,9 @@ export const boundaries = () => {
   // @ts-expect-error nothing is caught
   $.tryCatch({ try: draft, finally: count, when: () => true })
   const only = $.tryCatch({ try: draft, finally: count })
-  is<typeof only, Node<Analysis, Models>>()
+  is<typeof only, Node<Analysis, Models, WrittenBy<typeof only>>>()
   const both = $.tryCatch({ try: count, catch: ({ error }) => error.message, finally: draft })
-  is<typeof both, Node<number | string, Models>>()
+  is<typeof both, Node<number | string, Models, WrittenBy<typeof both>>>()
   // @ts-expect-error it catches nothing, and does nothing in the end
   $.tryCatch({ try: draft })
   // @ts-expect-error a finally that is not there is none
@@ -737,7 +746,7 @@ export const boundaries = () => {
     needsApproval: { request: ({ draft }) => ({ title: draft.summary }), onDeny: "skip" },
     run: () => 1,
   })
-  is<typeof gated, Step<"gated", number | undefined>>()
+  is<typeof gated, Step<"gated", number | undefined, never, number>>()
   const asked = $.step("asked", { output: Schema.Number, needsApproval: true, run: () => 1 })
   is<typeof asked, Step<"asked", number>>()
   $.timer("at", { needs: { draft }, until: ({ draft }) => draft.summary.length })
@@ -767,4 +776,25 @@ export const boundaries = () => {
   $.subflow("wrong", { workflow: child, input: { n: true } })
   // @ts-expect-error what gives it, too
   $.subflow("wrong", { workflow: child, input: () => ({ n: true }) })
+}
+
+// What is written, by the ids of the steps.
+{
+  const Wide = Smithers.createWorkflow({ name: "wide", input: Schema.Void }).build(($) => {
+    const first = $.step("first", { output: Schema.Struct({ at: Schema.Date }), run: () => ({ at: "2026-01-01" }) })
+    const soft = $.step("soft", { output: Schema.Number, run: () => 1, continueOnFail: true, skipIf: () => false as boolean })
+    const asked = $.human("asked", { output: Schema.String, prompt: "Who?", timeout: "1 day", onTimeout: "continue" })
+    const inner = $.loop({ id: "loop", body: $.parallel(soft, asked), until: () => true, maxIterations: 2 })
+    const caught = $.step("caught", { output: Schema.Boolean, run: () => true })
+    const last = $.step("last", { output: Schema.Null, run: () => null })
+    const tried = $.tryCatch({ id: "try", try: $.saga(inner), catch: caught, finally: last })
+    return $.sequence(first, $.branch({ when: () => true, then: tried }))
+  })
+  type Row =
+    | Written<"first", { readonly at: Date }>
+    | Written<"soft", number>
+    | Written<"asked", string>
+    | Written<"caught", boolean>
+    | Written<"last", null>
+  is<WrittenOf<typeof Wide>, Row>()
 }

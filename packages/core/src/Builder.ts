@@ -21,14 +21,20 @@ export { type Caught, caughtOf, type Failure } from "./internal/caught.ts"
 
 declare const Typed: unique symbol
 
-/** A part of a workflow whose value is an `A` and whose steps ask for the services `R`. */
-export interface Node<out A, out R = never> {
-  readonly [Typed]?: { readonly output: A; readonly services: R }
+/** A part of a workflow whose value is an `A`, and whose steps ask for the services `R` and write `W`. */
+export interface Node<out A, out R = never, out W = unknown> {
+  readonly [Typed]?: { readonly output: A; readonly services: R; readonly written: W }
   readonly plan: Plan.Node
 }
 
-/** A step; its id is part of its type. */
-export interface Step<Id extends string, out A, out R = never> extends Node<A, R> {
+/** What a step writes into its table: an `A` under its id. */
+export interface Written<out Id extends string, out A> {
+  readonly id: Id
+  readonly output: A
+}
+
+/** A step; its id is part of its type. Its value may be absent; what it writes is an `O`. */
+export interface Step<Id extends string, out A, out R = never, out O = A> extends Node<A, R, Written<Id, O>> {
   readonly id: Id
 }
 
@@ -38,13 +44,16 @@ export interface Reference<out A> {
   readonly need: Omit<Plan.Need, "name">
 }
 
-type AnyNode = Node<unknown, unknown>
+type AnyNode = Node<unknown, unknown, unknown>
 
 /** The value of a node. */
 export type Value<N> = N extends { readonly [Typed]?: { readonly output: infer A } } ? A : never
 
 /** The services that the steps of a node ask for. */
 export type Services<N> = N extends { readonly [Typed]?: { readonly services: infer R } } ? R : never
+
+/** What the steps of a node write into their tables. */
+export type WrittenBy<N> = N extends { readonly [Typed]?: { readonly written: infer S } } ? S : never
 
 /** Needs by the names under which they are received. */
 export interface Needs {
@@ -294,9 +303,9 @@ export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOpt
   )
 
 /** What is done where what is inside a `$.tryCatch` fails, and what is done in any case: one of the two at least. */
-export type TryParts<Input, Caught, CaughtServices, Given, Last> =
+export type TryParts<Input, Caught, CaughtServices, CaughtWritten, Given, Last> =
   | {
-      readonly catch: Node<Caught, CaughtServices> | ((context: CatchContext<Input>) => Given)
+      readonly catch: Node<Caught, CaughtServices, CaughtWritten> | ((context: CatchContext<Input>) => Given)
       /**
        * Tells which failures are caught; any other goes on outwards as it was. Must be pure: it may be asked again after a restart, with the same. Where
        * it throws, its own failure goes on, with the other as its cause. Default: all are caught.
@@ -329,7 +338,8 @@ export interface Builder<out Input> {
   ) => Step<
     Id,
     Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined) | ([Denied] extends ["fail"] ? never : undefined),
-    ServicesOf<ReturnType<Code>> | ServicesOf<Undone> | RetryServices | Codec.Services<S>
+    ServicesOf<ReturnType<Code>> | ServicesOf<Undone> | RetryServices | Codec.Services<S>,
+    Codec.Output<S>
   >
   /** Waits, for as long as it takes, until someone approves or denies. */
   readonly approval: <
@@ -353,7 +363,7 @@ export interface Builder<out Input> {
   >(
     id: Id,
     options: HumanOptions<Input, S, N, Skip, T>,
-  ) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>>
+  ) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>, Codec.Output<S>>
   /** Waits for a signal. Signals that came before are kept, in order, and each is taken by one wait. */
   readonly signal: SignalBuilder<Input>
   /** The same as {@link signal}. */
@@ -369,11 +379,13 @@ export interface Builder<out Input> {
     options: TimerOptions<Input, N, Skip>,
   ) => Step<Id, void>
   /** Children one after another; its value is the last child's. */
-  readonly sequence: <const C extends ReadonlyArray<AnyNode>>(...children: C) => Node<LastValue<C>, Services<C[number]>>
+  readonly sequence: <const C extends ReadonlyArray<AnyNode>>(
+    ...children: C
+  ) => Node<LastValue<C>, Services<C[number]>, WrittenBy<C[number]>>
   /** Children at the same time; its value is the tuple of theirs. */
   readonly parallel: <const C extends ChildrenAnd<ParallelOptions>>(
     ...childrenAndOptions: C
-  ) => Node<Values<ChildrenOf<C>>, Services<ChildrenOf<C>[number]>>
+  ) => Node<Values<ChildrenOf<C>>, Services<ChildrenOf<C>[number]>, WrittenBy<ChildrenOf<C>[number]>>
   /**
    * Runs another workflow as a child run, with an id and a history of its own. After a crash the same child run goes on. A child that fails
    * fails the node, and goes on where it failed when the parent is resumed.
@@ -406,7 +418,8 @@ export interface Builder<out Input> {
     ...childrenAndOptions: C
   ) => Node<
     LastValue<ChildrenOf<C>> | (C extends readonly [...ReadonlyArray<unknown>, GoesOn] ? undefined : never),
-    Services<ChildrenOf<C>[number]>
+    Services<ChildrenOf<C>[number]>,
+    WrittenBy<ChildrenOf<C>[number]>
   >
   /**
    * Does something else where what is inside fails for good: when what is in flight inside has ended, `catch` is run, a node or a function
@@ -417,6 +430,7 @@ export interface Builder<out Input> {
     Try extends AnyNode,
     Caught = never,
     CaughtServices = never,
+    CaughtWritten = never,
     Given = never,
     Last extends AnyNode | undefined = undefined,
   >(
@@ -424,8 +438,12 @@ export interface Builder<out Input> {
       /** Keeps its place in the run when its steps change; made of the id of its first node unless given. */
       readonly id?: string
       readonly try: Try
-    } & TryParts<Input, Caught, CaughtServices, Given, Last>,
-  ) => Node<Value<Try> | Caught | Resolved<Given>, Services<Try> | CaughtServices | ServicesOf<Given> | Services<Last>>
+    } & TryParts<Input, Caught, CaughtServices, CaughtWritten, Given, Last>,
+  ) => Node<
+    Value<Try> | Caught | Resolved<Given>,
+    Services<Try> | CaughtServices | ServicesOf<Given> | Services<Last>,
+    WrittenBy<Try> | CaughtWritten | WrittenBy<Last>
+  >
   /** One of two arms; its value is that of the arm taken, `undefined` when there is none. */
   readonly branch: <
     Then extends AnyNode,
@@ -437,7 +455,11 @@ export interface Builder<out Input> {
     readonly when: (context: Condition<Input, N>) => boolean
     readonly then: Then
     readonly else?: Else
-  }) => Node<Value<Then> | (Else extends AnyNode ? Value<Else> : undefined), Services<Then> | Services<Else>>
+  }) => Node<
+    Value<Then> | (Else extends AnyNode ? Value<Else> : undefined),
+    Services<Then> | Services<Else>,
+    WrittenBy<Then> | WrittenBy<Else>
+  >
   /**
    * Passes of `body` until `until` holds, asked before the first pass (with `output` undefined) and after each. Its value is the
    * last pass's; a loop that made no pass has none, and a step that needs it then fails with `MissingNeed`.
@@ -463,7 +485,7 @@ export interface Builder<out Input> {
      * the run with `LoopLimitReached`. Default: `return-last`.
      */
     readonly onMaxReached?: "return-last" | "fail"
-  }) => Node<Value<Body>, Services<Body>>
+  }) => Node<Value<Body>, Services<Body>, WrittenBy<Body>>
   /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
   readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Reference<Codec.Output<S> | undefined>
   /** As a need: what a node gave, if it did. Only so a `catch` or a `finally` can take what stands in the `try`. */
@@ -491,7 +513,7 @@ type SignalBuilder<Input> = <
 >(
   id: Id,
   options: SignalOptions<Input, S, N, Skip, T>,
-) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>>
+) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>, Codec.Output<S>>
 
 /** Whether a value is a node made by `$`. */
 export const isNode = (value: unknown): value is AnyNode => Parser.isNode(value)

@@ -101,13 +101,23 @@ export interface RunHandle<A> {
   readonly eventsAfter: (seq: number) => Stream.Stream<LoggedEvent, RunError>
 }
 
+declare const Written: unique symbol
+
+/** What the steps of a workflow write into their tables: a `Written` for each id, or for each output of components. */
+export interface Writes<out W> {
+  readonly [Written]?: W
+}
+
+/** What the steps of a workflow write. */
+export type WrittenOf<W> = W extends { readonly [Written]?: infer A } ? A : never
+
 /**
  * A workflow that takes an `I` and gives an `A`. Its steps ask for `R`.
  *
  * Every method needs an engine on a store, which `Smithers.sqlite` and `Smithers.memory` provide. When the fiber that runs a
  * method is interrupted, the run is suspended in order and can be resumed; only `cancel` cancels.
  */
-export interface Workflow<in I, out A, out R = never> {
+export interface Workflow<in I, out A, out R = never, out W = unknown> extends Writes<W> {
   readonly name: string
   readonly version: string | undefined
   readonly plan: Plan.Plan
@@ -188,9 +198,9 @@ export interface WorkflowOptions<S extends Codec.AnySchema> {
 /** A declared workflow, waiting for its steps. */
 export interface Declared<S extends Codec.AnySchema> {
   /** Builds the workflow. Throws {@link InvalidWorkflow} where its parts do not fit together. */
-  readonly build: <A, R>(
-    write: ($: Builder.Builder<Codec.Output<S>>) => Builder.Node<A, R>,
-  ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>>
+  readonly build: <A, R, W = unknown>(
+    write: ($: Builder.Builder<Codec.Output<S>>) => Builder.Node<A, R, W>,
+  ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>, W>
 }
 
 const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency"])
@@ -458,10 +468,10 @@ const waitsOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyA
     return found
   })
 
-const fromPlan = <S extends Codec.AnySchema, A, R>(
+const fromPlan = <S extends Codec.AnySchema, A, R, W>(
   options: WorkflowOptions<S>,
   plan: Plan.Plan,
-): Workflow<Codec.Input<S>, A, R> => {
+): Workflow<Codec.Input<S>, A, R, W> => {
   const { name, version, maxConcurrency } = options
   const leaves = plan.nodes.filter(Plan.isLeaf)
   const definition: Begun<R> = {

@@ -3,6 +3,7 @@
  * of a render function. A workflow is a value: making one renders nothing, opens nothing and starts nothing.
  */
 import type { AgentRunner } from "@smithers/core/AgentRunner"
+import type { Written } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type { Definition } from "@smithers/core/Definition"
 import { InvalidWorkflow, unnamed } from "@smithers/core/Errors"
@@ -46,7 +47,9 @@ export const blueprintKey: unique symbol = Symbol.for("@smithers/jsx/Blueprint")
  * A workflow written as JSX, which takes an `I` and gives an `A`. Its output is that of the last child of the root that has one, or of the last
  * task that has given the schema under `output`.
  */
-export interface JsxWorkflow<in I, out R = never, out A = unknown> extends CoreWorkflow.Runs<I, A, R | AgentRunner> {
+export interface JsxWorkflow<in I, out R = never, out A = unknown, out W = unknown>
+  extends CoreWorkflow.Runs<I, A, R | AgentRunner>,
+    CoreWorkflow.Writes<W> {
   /** The name its `<Workflow>` bears. Found by rendering without an input; throws `RenderFailed` where that cannot be done. */
   readonly name: string
   readonly version: string | undefined
@@ -108,8 +111,11 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
    */
   readonly smithers: <R = never, Draw = unknown>(
     draw: Drawing<Draw, NoInfer<Ctx<S, Decoded<I>>>> & Infer<Draw>,
-  ) => JsxWorkflow<InputOf<I>, NoInfer<R>, A>
+  ) => JsxWorkflow<InputOf<I>, NoInfer<R>, A, WrittenTo<S>>
 }
+
+/** What tasks write into the tables of their outputs, by their keys. */
+type WrittenTo<S extends Schemas> = { readonly [Key in keyof S & string]: Written<Key, Codec.Output<S[Key]>> }[keyof S & string]
 
 /**
  * Declares the outputs of a workflow: each schema becomes a table of its name. One under the key `input` is that of the run's input, as under

@@ -235,6 +235,13 @@ describe("a plan's text", () => {
     expect(lines[0]).toBe("◦ 1 held back only by a read of their component: b")
   })
 
+  it("names a switch by its cases", () => {
+    const plan = PlanText.decode(
+      '[0,"Branch",{"cases":["bug","idea"],"hasElse":true}]\n[1,"Step",{"id":"a"}]\n[1,"Step",{"id":"b"}]\n[1,"Step",{"id":"c"}]',
+    )
+    expect(PlanTree.toTree(PlanTree.parse(plan)).split("\n")[0]).toBe("switch (one of bug, idea, otherwise)")
+  })
+
   it("is a tree, and two of them differ by ids", () => {
     expect(PlanTree.toTree(PlanTree.parse(text(["a", "b"])))).toBe("sequence\n├─ step a\n└─ step b")
     expect(

@@ -257,6 +257,22 @@ declare const builder: Builder<{ readonly n: number }>
   $.branch({ when: async () => true, then: one })
   // @ts-expect-error nor is an Effect
   $.branch({ when: () => Effect.succeed(true), then: one })
+  const text = $.step("text", { output: Schema.Literal("bug", "idea"), run: () => "bug" })
+  const needed = $.step("needed", { output: Schema.Date, run: () => Effect.map(Models, () => new Date(0)) })
+  const typed = $.switch({ needs: { text }, on: ({ text }) => text, cases: { bug: one, idea: needed } })
+  is<typeof typed, Node<number | Date, Models>>()
+  const numbered = $.switch({ on: ({ input }) => (input.n > 1 ? 200 : 404), cases: { 200: one, 404: text } })
+  is<typeof numbered, Node<number | "bug" | "idea", never>>()
+  const open = $.switch({ on: ({ input }) => String(input.n), cases: { bug: one }, otherwise: needed })
+  is<typeof open, Node<number | Date, Models>>()
+  // @ts-expect-error there is no such case
+  $.switch({ needs: { text }, on: ({ text }) => text, cases: { bug: one } })
+  // @ts-expect-error any text may be none of the cases
+  $.switch({ on: ({ input }) => String(input.n), cases: { bug: one } })
+  // @ts-expect-error a promise names no case
+  $.switch({ on: async () => "bug", cases: { bug: one } })
+  // @ts-expect-error a case is a node
+  $.switch({ on: () => "bug", cases: { bug: 1 } })
   // @ts-expect-error nor is a promise here
   $.loop({ id: "l", body: one, until: async () => true, maxIterations: 3 })
   // @ts-expect-error nor here

@@ -7,7 +7,7 @@ import * as z from "zod"
 
 /** The builder as JavaScript sees it. */
 type Untyped = Record<
-  "step" | "sequence" | "parallel" | "branch" | "loop" | "fragment" | "previous",
+  "step" | "sequence" | "parallel" | "branch" | "switch" | "loop" | "fragment" | "previous",
   (...args: ReadonlyArray<unknown>) => unknown
 >
 
@@ -304,6 +304,23 @@ describe("the options of control flow", () => {
     ["a parallel of null", ($) => $.parallel(null), "parallel", `child 0 ${notANode}`],
     ["a parallel with options in front", ($) => $.parallel({ failFast: true }, $.sequence()), "parallel", `child 0 ${notANode}`],
     ["a failFast that is no boolean", ($) => $.parallel({ failFast: 1 }), "parallel", `"failFast" must be true or false`],
+    ["a switch without options", ($) => $.switch(), "switch", "its options are missing"],
+    ["a switch without cases", ($) => $.switch({ on: () => "a" }), "switch", `"cases" must be an object of nodes by name`],
+    [
+      "a switch with a node for cases",
+      ($) => $.switch({ on: () => "a", cases: $.sequence() }),
+      "switch",
+      `"cases" must be an object of nodes by name`,
+    ],
+    ["a switch with no cases", ($) => $.switch({ on: () => "a", cases: {} }), "switch", `"cases" has none`],
+    ["a switch with text as a case", ($) => $.switch({ on: () => "a", cases: { a: "a" } }), "switch", `case "a" ${notANode}`],
+    ["a switch without a choice", ($) => $.switch({ cases: { a: $.sequence() } }), "switch", `"on" must be a function`],
+    [
+      "a switch with text otherwise",
+      ($) => $.switch({ on: () => "a", cases: { a: $.sequence() }, otherwise: "b" }),
+      "switch",
+      `"otherwise" ${notANode}`,
+    ],
     ["a branch without options", ($) => $.branch(), "branch", "its options are missing"],
     ["a branch without a condition", ($) => $.branch({ then: $.sequence() }), "branch", `"when" must be a function`],
     ["a branch without an arm", ($) => $.branch({ when: () => true }), "branch", `"then" ${notANode}`],
@@ -485,6 +502,14 @@ describe("a need", () => {
       where: `branch > [1] step "b"`,
       problem: `need "a" is in one arm of branch and this node in the other`,
     })
+    const cases = ($: Untyped) => {
+      const a = $.step("a", work)
+      return $.switch({ on: () => "a", cases: { a, b: $.sequence() }, otherwise: $.step("b", { ...work, needs: { a } }) })
+    }
+    expect(refusal(cases)).toEqual({
+      where: `switch > [2] step "b"`,
+      problem: `need "a" is in one arm of switch and this node in the other`,
+    })
   })
 
   it("of a previous pass must be a step of a loop around both, with the same schema", () => {
@@ -614,6 +639,7 @@ describe("the text of a plan", () => {
         a,
         $.parallel(b, { maxConcurrency: 1, failFast: true }),
         $.branch({ when: ({ input }) => input.n > 1, then: $.sequence() }),
+        $.switch({ on: () => "x", cases: { x: $.sequence(), y: $.sequence() }, otherwise: $.sequence() }),
       )
     })
   const lines = (text: string) =>
@@ -628,7 +654,12 @@ describe("the text of a plan", () => {
       [2, "Step"],
       [1, "Branch"],
       [2, "Sequence"],
+      [1, "Branch"],
+      [2, "Sequence"],
+      [2, "Sequence"],
+      [2, "Sequence"],
     ])
+    expect(found[6]?.[2]).toEqual({ cases: ["x", "y"], hasElse: true })
     expect(found[1]?.[2]).toMatchObject({ id: "a", label: "First", meta: { team: "core", cost: [1, 2] } })
     expect(found[2]?.[2]).toEqual({ maxConcurrency: 1, failFast: true })
     expect(found[3]?.[2]).toMatchObject({

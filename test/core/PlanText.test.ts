@@ -12,7 +12,7 @@ import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
 import { lower } from "./simulation/Lowering.ts"
-import { branch, loop, need, parallel, previous, sequence, step } from "./simulation/Nodes.ts"
+import { branch, loop, need, parallel, previous, sequence, step, switchOn } from "./simulation/Nodes.ts"
 import * as Scenario from "./simulation/Scenario.ts"
 
 const anything = Codec.makeUnknown(Schema.Unknown)
@@ -100,6 +100,9 @@ const { node } = FastCheck.letrec<{ node: Plan.Node }>((tie) => {
         loop(id, body, max === undefined ? {} : { maxIterations: max }),
       ),
       FastCheck.tuple(tie("node"), tie("node")).map(([then, otherwise]) => branch(yes, then, otherwise)),
+      FastCheck.tuple(FastCheck.dictionary(text, tie("node"), { maxKeys: 3 }), tie("node")).map(([cases, otherwise]) =>
+        switchOn(yes, cases, otherwise),
+      ),
       FastCheck.record({ id, body: tie("node") }).map(
         (given): Plan.Saga => ({ _tag: "Saga", onCompensated: "continue", ...given }),
       ),
@@ -128,7 +131,7 @@ const planOf = (root: Plan.Node): Plan.Plan => {
       case "Parallel":
         return { ...given, children: given.children.map(named) }
       case "Branch":
-        return { ...given, then: named(given.then), else: given.else && named(given.else) }
+        return { ...given, arms: given.arms.map(named) }
       case "Loop":
       case "Saga":
         return { ...given, id: fresh(given.id), body: named(given.body) }

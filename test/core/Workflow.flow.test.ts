@@ -7,6 +7,7 @@ import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { runId, sweep } from "./Deaths.ts"
 import { passing, seconds } from "./Time.ts"
 
 const onMemory = Effect.provide(Smithers.memory)
@@ -396,6 +397,142 @@ describe("a branch", () => {
       )
       const error = yield* Effect.flip(W.execute(input))
       expect(error).toMatchObject({ _tag: "StepFailed", error: { message: `its "when" threw: cannot tell`, retryable: false } })
+    }).pipe(onMemory),
+  )
+})
+
+describe("a switch", () => {
+  const arm = ($: Smithers.Builder<{ readonly n: number }>, id: string) => $.step(id, { output: Schema.String, run: () => id })
+  const cases = ($: Smithers.Builder<{ readonly n: number }>) => ({ 1: arm($, "one"), two: arm($, "two"), 3: arm($, "three") })
+
+  it.effect("takes the arm of the case that it names, and leaves the others alone", () =>
+    Effect.gen(function* () {
+      const W = workflow.build(($) =>
+        $.switch({ on: ({ input }) => (input.n === 2 ? "two" : input.n === 1 ? 1 : 3), cases: cases($) }),
+      )
+      for (const [n, id] of [
+        [1, "one"],
+        [2, "two"],
+        [3, "three"],
+      ] as const) {
+        expect(yield* W.execute({ n }, { runId: id })).toBe(id)
+        expect(yield* nodesOf(id)).toEqual([`${id}/0 finished`])
+        expect(yield* W.execute({ n }, { runId: id })).toBe(id)
+      }
+    }).pipe(onMemory),
+  )
+
+  it.effect("takes its otherwise for any other name, also one that every object has", () =>
+    Effect.gen(function* () {
+      const W = Smithers.createWorkflow({ name: "named", input: Schema.String }).build(($) =>
+        $.switch({
+          on: ({ input }) => input,
+          cases: { a: $.step("a", { output: Schema.String, run: () => "a" }) },
+          otherwise: $.step("b", { output: Schema.String, run: () => "b" }),
+        }),
+      )
+      for (const name of ["", "b", "constructor", "__proto__", "0"]) expect(yield* W.execute(name)).toBe("b")
+      expect(yield* W.execute("a")).toBe("a")
+    }).pipe(onMemory),
+  )
+
+  it.effect("decides by the outputs it needs, anew in each pass of a loop, and can be needed itself", () =>
+    Effect.gen(function* () {
+      const W = workflow.build(($) => {
+        const round = $.step("round", { output: Schema.Number, run: ({ iteration }) => iteration })
+        const way = $.switch({
+          needs: { round },
+          on: ({ round }) => (["x", "y", "z"] as const)[round] ?? "x",
+          cases: { x: arm($, "x"), y: arm($, "y"), z: arm($, "z") },
+        })
+        const last = $.step("last", { output: Schema.String, needs: { way }, run: ({ way }) => `${way}!` })
+        return $.loop({ id: "l", body: $.sequence(round, way, last), until: ({ iteration }) => iteration === 3, maxIterations: 9 })
+      })
+      expect(yield* W.execute(input, { runId: "r" })).toBe("z!")
+      expect((yield* nodesOf("r")).filter((said) => /^[xyz]/.test(said))).toEqual(["x/0 finished", "y/1 finished", "z/2 finished"])
+    }).pipe(onMemory),
+  )
+
+  it.effect.each<[what: string, on: () => unknown, said: string]>([
+    [
+      "a name that is no case",
+      () => "four",
+      'gave "four", for which there is no case ("1", "3", "two"). Add the case, or "otherwise".',
+    ],
+    ["nothing", () => undefined, 'gave undefined, and has to name a case ("1", "3", "two"), at once: text or a number.'],
+    [
+      "an Effect",
+      () => Effect.succeed("two"),
+      'gave an Effect, and has to name a case ("1", "3", "two"), at once: text or a number.',
+    ],
+    ["a promise", async () => "two", 'gave a promise, and has to name a case ("1", "3", "two"), at once: text or a number.'],
+  ])("that gives %s fails the run with a typed error, once, which a try around it catches", ([_, on, said]) =>
+    Effect.gen(function* () {
+      const wrong = on as () => "two"
+      const W = workflow.build(($) => $.sequence(arm($, "a"), $.switch({ on: wrong, cases: cases($) })))
+      expect(yield* Effect.flip(W.execute(input, { runId: "r" }))).toMatchObject({
+        _tag: "StepFailed",
+        attempts: 0,
+        error: { name: "UnknownCase", message: `the "on" of the switch at "#2" ${said}`, retryable: false },
+      })
+      expect(yield* nodesOf("r")).toEqual(["a/0 finished"])
+      const caught = workflow.build(($) =>
+        $.tryCatch({ id: "t", try: $.switch({ on: wrong, cases: cases($) }), catch: ({ error }) => error.name }),
+      )
+      expect(yield* caught.execute(input)).toBe("UnknownCase")
+    }).pipe(onMemory),
+  )
+
+  it.effect("fails the run with what its function threw, and takes the arm once repaired code resumes it", () =>
+    Effect.gen(function* () {
+      const written = (on: () => "two") => workflow.build(($) => $.switch({ on, cases: cases($) }))
+      const broken = written(() => {
+        throw new Error("cannot tell")
+      })
+      expect(yield* Effect.flip(broken.execute(input, { runId: "r" }))).toMatchObject({
+        error: { message: `its "on" threw: cannot tell` },
+      })
+      expect(yield* written(() => "two").resume("r")).toBe("two")
+    }).pipe(onMemory),
+  )
+
+  it.live("takes the same arm whenever its process dies, and runs nothing of it twice", () =>
+    Effect.gen(function* () {
+      const W = workflow.build(($) => {
+        const kind = $.step("kind", { output: Schema.Literal("bug", "idea"), run: () => "idea" })
+        return $.sequence(
+          kind,
+          $.switch({
+            needs: { kind },
+            on: ({ kind }) => kind,
+            cases: { bug: arm($, "fix"), idea: $.sequence(arm($, "plan"), arm($, "build")) },
+          }),
+          arm($, "after"),
+        )
+      })
+      const { calm, disturbed } = yield* sweep({ run: W.run(input, { runId }) })
+      expect(calm.result).toMatchObject({ status: "finished", output: "after" })
+      expect(calm.rows.map(([key]) => key)).toEqual(["after/0", "build/0", "kind/0", "plan/0"])
+      expect(disturbed.length).toBeGreaterThan(8)
+      for (const { at, end } of disturbed) expect({ at, end }).toEqual({ at, end: calm })
+    }),
+  )
+
+  it.effect("as a child run gives the parent a value of its type", () =>
+    Effect.gen(function* () {
+      const dated = Smithers.createWorkflow({ name: "dated", input: Schema.Boolean }).build(($) =>
+        $.switch({
+          on: ({ input }) => (input ? "date" : "text"),
+          cases: {
+            date: $.step("date", { output: Schema.Date, run: () => new Date(0) }),
+            text: $.step("text", { output: Schema.String, run: () => "?" }),
+          },
+        }),
+      )
+      const W = workflow.build(($) =>
+        $.parallel($.subflow("d", { workflow: dated, input: true }), $.subflow("t", { workflow: dated, input: false })),
+      )
+      expect(yield* W.execute(input)).toEqual([new Date(0), "?"])
     }).pipe(onMemory),
   )
 })

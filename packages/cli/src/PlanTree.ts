@@ -28,8 +28,11 @@ export const parse = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary>
   return roots
 }
 
-/** A wait is what it waits for. */
-const kindOf = (node: PlanText.Node): string => (node._tag === "Wait" ? node.details.kind : node._tag.toLowerCase())
+/** A wait is what it waits for, and a branch with named cases a switch. */
+const kindOf = (node: PlanText.Node): string => {
+  if (node._tag === "Wait") return node.details.kind
+  return node._tag === "Branch" && node.details.cases !== undefined ? "switch" : node._tag.toLowerCase()
+}
 
 /** How two plans differ, by the ids of their nodes. */
 export const compare = (before: PlanText.Comparable, after: PlanText.Comparable) => {
@@ -67,12 +70,13 @@ export const heldBySiblings = ({ nodes }: PlanText.PlanText): ReadonlyArray<stri
 
 /** What is told of a node besides its kind and id. */
 const remarks = ({ details, status }: GraphNode): string => {
-  const { label, needs, maxIterations, maxConcurrency, name, agents, pending, siblingRead } = details
+  const { label, needs, maxIterations, maxConcurrency, name, agents, cases, hasElse, pending, siblingRead } = details
   const parts = [
     typeof label === "string" ? shorten(oneLine(label), 60) : undefined,
     typeof name === "string" ? `"${oneLine(name)}"` : undefined,
     Array.isArray(agents) ? `asks ${agents.join(", ")}` : undefined,
     typeof needs === "object" && needs !== null ? `needs ${[...new Set(Object.values(needs))].join(", ")}` : undefined,
+    Array.isArray(cases) ? `one of ${oneLine([...cases, ...(hasElse === true ? ["otherwise"] : [])].join(", "))}` : undefined,
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,
     maxIterations === "Infinity" ? "without a limit" : undefined,
     typeof maxConcurrency === "number" ? `${maxConcurrency} at once` : undefined,

@@ -315,6 +315,9 @@ export type TryParts<Input, Caught, CaughtServices, CaughtWritten, Given, Last> 
     }
   | { readonly catch?: undefined; readonly when?: undefined; readonly finally: NonNullable<Last> }
 
+/** The name of a case: text, or the number that it is. */
+type CaseName<Key> = Key extends `${infer N extends number}` ? Key | N : Key
+
 type Absent<Skip extends boolean> = [Skip] extends [false] ? never : undefined
 
 /** Makes the nodes of a workflow whose decoded input is `Input`. */
@@ -459,6 +462,25 @@ export interface Builder<out Input> {
     Value<Then> | (Else extends AnyNode ? Value<Else> : undefined),
     Services<Then> | Services<Else>,
     WrittenBy<Then> | WrittenBy<Else>
+  >
+  /**
+   * One of several arms: that of the case which `on` names, or else `otherwise`. Its value is that of the arm taken. Without an `otherwise` the run
+   * fails with `UnknownCase` where `on` gives a name that is none of the cases.
+   */
+  readonly switch: <
+    const Cases extends { readonly [name: string]: AnyNode },
+    Otherwise extends AnyNode | undefined = undefined,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+  >(options: {
+    readonly needs?: N
+    /** Gives the name of a case. Must be pure: it is asked again after a restart. */
+    readonly on: (context: Condition<Input, N>) => Otherwise extends AnyNode ? string | number : CaseName<keyof Cases>
+    readonly cases: { readonly [Name in keyof Cases]: Cases[Name] }
+    readonly otherwise?: Otherwise
+  }) => Node<
+    Value<Cases[keyof Cases]> | (Otherwise extends AnyNode ? Value<Otherwise> : never),
+    Services<Cases[keyof Cases]> | Services<Otherwise>
   >
   /**
    * Passes of `body` until `until` holds, asked before the first pass (with `output` undefined) and after each. Its value is the

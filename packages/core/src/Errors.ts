@@ -722,6 +722,24 @@ export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("In
   }
 }
 
+/** The `on` of a switch gave what none of its cases is called by, and it has no `otherwise`; or it gave no name at all. */
+export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase", {
+  /** Of the switch, which has no id, its place in the plan. */
+  nodeId: Schema.String,
+  given: Schema.String,
+  cases: Schema.Array(Schema.String),
+  /** It gave text or a number. */
+  isName: Schema.Boolean,
+}) {
+  override get message(): string {
+    const cases = this.cases.map((name) => JSON.stringify(name)).join(", ")
+    const cure = this.isName
+      ? `for which there is no case (${cases}). Add the case, or "otherwise".`
+      : `and has to name a case (${cases}), at once: text or a number.`
+    return `the "on" of the switch at "${this.nodeId}" gave ${this.given}, ${cure}`
+  }
+}
+
 /** A retry policy asks for another attempt at what is no time: its delay is infinite, or ends after the last date. The step fails at once. */
 export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { given: Schema.String }) {
   override get message(): string {

@@ -131,14 +131,20 @@ export interface Parallel {
   readonly failFast: boolean
 }
 
-/** One of two arms. `when` must be pure: it is asked again after a restart. */
+/** One of several arms, at least one. */
 export interface Branch {
   readonly _tag: "Branch"
   readonly needs: ReadonlyArray<Need>
-  readonly when: (context: PredicateContext) => boolean
-  readonly then: Node
-  readonly else: Node | undefined
+  readonly arms: ReadonlyArray<Node>
+  readonly choice: Choice
 }
+
+/** Which arm of a branch is taken. Its function must be pure: it is asked again after a restart. */
+export type Choice =
+  /** The first arm where it holds, otherwise the second one, which there may not be. */
+  | { readonly kind: "when"; readonly when: (context: PredicateContext) => boolean }
+  /** The arm of the case that it names, by the order of `cases`. An arm behind those is for any other name. */
+  | { readonly kind: "switch"; readonly on: (context: PredicateContext) => unknown; readonly cases: ReadonlyArray<string> }
 
 /** Passes of a body until a condition holds, asked before the first pass and after each. `until` must be pure. */
 export interface Loop extends Provisional, Drawn {
@@ -302,7 +308,7 @@ export const children = (node: Node): ReadonlyArray<Node> => {
     case "Parallel":
       return node.children
     case "Branch":
-      return node.else === undefined ? [node.then] : [node.then, node.else]
+      return node.arms
     case "Loop":
     case "Saga":
       return [node.body]

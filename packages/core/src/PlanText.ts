@@ -63,7 +63,12 @@ export interface Details {
   readonly Wait: Named & Held & Needing & WaitDetails & { readonly kind: Plan.Awaited["kind"] }
   readonly Sequence: Pending
   readonly Parallel: { readonly maxConcurrency?: Count | undefined; readonly failFast?: true | undefined }
-  readonly Branch: Needing & { readonly hasElse?: true | undefined }
+  readonly Branch: Needing & {
+    /** Of a switch, the names of its cases. */
+    readonly cases?: ReadonlyArray<string> | undefined
+    /** It has an arm for when nothing holds, or no case is meant. */
+    readonly hasElse?: true | undefined
+  }
   readonly Loop: Pending & Needing & { readonly maxIterations: Count; readonly onMaxReached: Plan.Loop["onMaxReached"] }
   readonly Saga: Pending & { readonly onCompensated: Plan.Saga["onCompensated"] }
   readonly TryCatch: Pending & {
@@ -201,7 +206,9 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
     case "Parallel":
       return { maxConcurrency: countOf(node.maxConcurrency), failFast: node.failFast || undefined }
     case "Branch":
-      return { hasElse: flag(node.else !== undefined) }
+      return node.choice.kind === "when"
+        ? { hasElse: flag(node.arms.length > 1) }
+        : { cases: node.choice.cases, hasElse: flag(node.arms.length > node.choice.cases.length) }
     case "Loop":
       return { maxIterations: countOf(node.maxIterations), onMaxReached: node.onMaxReached, pending: pendingOf(node) }
     case "Saga":

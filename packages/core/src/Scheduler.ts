@@ -298,9 +298,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (node._tag === "Step") return proceedStep(position, node)
     if (node._tag === "Wait") return proceedWait(position, node)
     if (node._tag === "Branch") {
-      const isTaken = conditions.isTaken(position, node)
-      if (isTaken === undefined) return
-      const arm = armOf(position, node, isTaken)
+      const index = conditions.chosen(position, node)
+      if (index === undefined) return
+      const arm = armAt(position, index)
       cursors[position] = arm
       return arm < 0 ? complete(position) : activate(arm)
     }
@@ -313,12 +313,14 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (record === undefined || record.passes === 0) return nextPass(position, node)
     if (passes.meet(position)) activate(position + 1)
   }
-  const armOf = (position: number, branch: Plan.Branch, isTaken: boolean): number => {
-    if (isTaken) return position + 1
-    return branch.else === undefined ? -1 : end(position + 1)
+  /** The position of an arm of a branch; -1 for none. */
+  const armAt = (position: number, index: number): number => {
+    if (index < 0) return -1
+    let arm = position + 1
+    for (let before = 0; before < index; before++) arm = end(arm)
+    return arm
   }
-  const takenArm = (position: number, branch: Plan.Branch): number =>
-    armOf(position, branch, conditions.takesThen(position, branch))
+  const takenArm = (position: number, branch: Plan.Branch): number => armAt(position, conditions.choose(position, branch))
 
   const proceedStep = (position: number, step: Plan.Step): void => {
     const record = stepRecord(position)

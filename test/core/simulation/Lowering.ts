@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Behaviour from "./Behaviour.ts"
+import { hash } from "./Random.ts"
 import {
   type BranchSpec,
   index,
@@ -114,7 +115,15 @@ export const lower = (
           const declared = needs(spec)
           const then = visit(spec.arms[0])
           const otherwise = spec.arms[1] === undefined ? {} : { else: visit(spec.arms[1]) }
-          return $.branch({ needs: declared, when: (context) => Behaviour.isTaken(seed, spec, context), then, ...otherwise })
+          const isTaken = (context: Parameters<typeof Behaviour.isTaken>[2]): boolean => Behaviour.isTaken(seed, spec, context)
+          // A switch is a branch with names: half of those that have both arms are written as one, in one way or the other.
+          const form = otherwise.else === undefined ? 0 : hash(seed, spec.label, 0) % 4
+          const on = (context: Parameters<typeof isTaken>[0]) => (isTaken(context) ? "yes" : "no")
+          if (otherwise.else !== undefined && form === 1)
+            return $.switch({ needs: declared, on, cases: { yes: then, no: otherwise.else } })
+          if (otherwise.else !== undefined && form === 2)
+            return $.switch({ needs: declared, on, cases: { yes: then }, otherwise: otherwise.else })
+          return $.branch({ needs: declared, when: isTaken, then, ...otherwise })
         }
         case "saga":
           return $.saga(visit(spec.body), { id: spec.label, onCompensated: spec.onCompensated })

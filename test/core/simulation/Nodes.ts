@@ -47,11 +47,27 @@ export const parallel = (
 })
 
 export const branch = (
-  when: Plan.Branch["when"],
+  when: Extract<Plan.Choice, { readonly kind: "when" }>["when"],
   then: Plan.Node,
   otherwise?: Plan.Node,
   needs: ReadonlyArray<Plan.Need> = [],
-): Plan.Branch => ({ _tag: "Branch", needs, when, then, else: otherwise })
+): Plan.Branch => ({
+  _tag: "Branch",
+  needs,
+  arms: otherwise === undefined ? [then] : [then, otherwise],
+  choice: { kind: "when", when },
+})
+
+export const switchOn = (
+  on: Extract<Plan.Choice, { readonly kind: "switch" }>["on"],
+  cases: { readonly [name: string]: Plan.Node },
+  otherwise?: Plan.Node,
+): Plan.Branch => ({
+  _tag: "Branch",
+  needs: [],
+  arms: otherwise === undefined ? Object.values(cases) : [...Object.values(cases), otherwise],
+  choice: { kind: "switch", on, cases: Object.keys(cases) },
+})
 
 export const loop = (id: string, body: Plan.Node, options: Partial<Plan.Loop> = {}): Plan.Loop => ({
   _tag: "Loop",

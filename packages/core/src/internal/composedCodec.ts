@@ -54,8 +54,10 @@ const restoreOf =
             // In an array what is not there is stored as null, and so is a null that was given.
             return item === null ? Effect.orElse(part(null), () => part(undefined)) : part(item)
           })
-        case "Branch":
-          return either(restoreOf(node.then), node.else === undefined ? asIs : restoreOf(node.else))(stored)
+        case "Branch": {
+          const arms = node.arms.map(restoreOf)
+          return (node.choice.kind === "when" && arms.length < 2 ? [...arms, asIs] : arms).reduce(either)(stored)
+        }
         case "TryCatch":
           return either(restoreOf(node.try), node.catch === undefined ? asIs : restoreOf(node.catch))(stored)
       }

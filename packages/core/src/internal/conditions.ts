@@ -3,7 +3,8 @@
  * fails the node that it belongs to.
  */
 import { alwaysTrue } from "../Condition.ts"
-import { type ErrorInfo, InvalidCondition, InvalidRequest } from "../Errors.ts"
+import { cutMessage } from "../ErrorInfo.ts"
+import { type ErrorInfo, InvalidCondition, InvalidRequest, UnknownCase } from "../Errors.ts"
 import * as Plan from "../Plan.ts"
 import * as Raised from "../Raised.ts"
 import type { FailureCause } from "../RunEvent.ts"
@@ -28,10 +29,10 @@ export interface Host {
 export interface Conditions {
   /** Runs an author's function. Answers `undefined` where it threw, and the node has failed. */
   readonly evaluate: <A>(position: number, run: () => A, functionName: string) => A | undefined
-  /** Tells whether a branch takes its `then`. Throws what its `when` throws. */
-  readonly takesThen: (position: number, branch: Plan.Branch) => boolean
-  /** The same, where a throw fails the branch. */
-  readonly isTaken: (position: number, branch: Plan.Branch) => boolean | undefined
+  /** The index of the arm that a branch takes; -1 for none. Throws what its function throws, and where that names no case. */
+  readonly choose: (position: number, branch: Plan.Branch) => number
+  /** The same, where a throw fails the branch; `undefined` then. */
+  readonly chosen: (position: number, branch: Plan.Branch) => number | undefined
   /** Evaluates the `until` of a loop; `undefined` where it threw, and the loop has failed. */
   readonly isLoopOver: (position: number) => boolean | undefined
   /**
@@ -73,11 +74,25 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
     }
     fail(position, { _tag: "Error", error })
   }
-  const takesThen: Conditions["takesThen"] = (position, branch) => holds(position, "when", branch.when(view.context(position)))
+  const choose: Conditions["choose"] = (position, { arms, choice }) => {
+    const context = view.context(position)
+    if (choice.kind === "when") return holds(position, "when", choice.when(context)) ? 0 : arms.length > 1 ? 1 : -1
+    const given = choice.on(context)
+    const isName = typeof given === "string" || typeof given === "number"
+    const index = isName ? choice.cases.indexOf(String(given)) : -1
+    if (index >= 0) return index
+    if (isName && arms.length > choice.cases.length) return choice.cases.length
+    throw new UnknownCase({
+      nodeId: view.nameOf(position),
+      given: isName ? cutMessage(JSON.stringify(given)) : (alwaysTrue(given) ?? Raised.show(given)),
+      cases: choice.cases,
+      isName,
+    })
+  }
   return {
     evaluate,
-    takesThen,
-    isTaken: (position, branch) => evaluate(position, () => takesThen(position, branch), "when"),
+    choose,
+    chosen: (position, branch) => evaluate(position, () => choose(position, branch), branch.choice.kind === "when" ? "when" : "on"),
     isLoopOver: (position) => {
       const { until } = plan.loop(position)
       const iteration = view.loopRecord(position)?.passes ?? 0
@@ -114,6 +129,6 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
 
 const errorOf = (functionName: string, thrown: unknown): ErrorInfo => {
   const raised = { ...Raised.describe(thrown), retryable: false, notRetried: "plan" } as const
-  if (thrown instanceof InvalidRequest || thrown instanceof InvalidCondition) return raised
+  if (thrown instanceof InvalidRequest || thrown instanceof InvalidCondition || thrown instanceof UnknownCase) return raised
   return { ...raised, message: `its "${functionName}" threw: ${raised.message}` }
 }

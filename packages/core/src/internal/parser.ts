@@ -27,6 +27,7 @@ const stepKeys = new Set([
   ...["needsApproval", "label", "meta"],
 ])
 const branchKeys = new Set(["needs", "when", "then", "else"])
+const switchKeys = new Set(["needs", "on", "cases", "otherwise"])
 const loopKeys = new Set(["id", "needs", "body", "until", "maxIterations", "onMaxReached"])
 const parallelKeys = new Set(["maxConcurrency", "failFast"])
 
@@ -200,15 +201,23 @@ export const make = (workflow: string, prefix = "") => {
 
   const branch = (options: Loose): { readonly plan: Plan.Branch } => {
     checkKeys("branch", options, branchKeys)
-    return {
-      plan: {
-        _tag: "Branch",
-        needs: needs("branch", options),
-        when: fn("branch", options, "when"),
-        then: node("branch", options.then, `"then"`),
-        else: options.else === undefined ? undefined : node("branch", options.else, `"else"`),
-      },
-    }
+    const arms = [node("branch", options.then, `"then"`)]
+    if (options.else !== undefined) arms.push(node("branch", options.else, `"else"`))
+    const choice: Plan.Choice = { kind: "when", when: fn("branch", options, "when") }
+    return { plan: { _tag: "Branch", needs: needs("branch", options), arms, choice } }
+  }
+
+  const switchOn = (options: Loose): { readonly plan: Plan.Branch } => {
+    checkKeys("switch", options, switchKeys)
+    const { cases: given, otherwise } = options
+    if (typeof given !== "object" || given === null || isNode(given))
+      return refuse("switch", `"cases" must be an object of nodes by name`)
+    const cases: ReadonlyArray<readonly [string, unknown]> = Object.entries(given)
+    if (cases.length === 0) refuse("switch", `"cases" has none`)
+    const arms = cases.map(([name, arm]) => node("switch", arm, `case "${name}"`))
+    if (otherwise !== undefined) arms.push(node("switch", otherwise, `"otherwise"`))
+    const choice: Plan.Choice = { kind: "switch", on: fn("switch", options, "on"), cases: cases.map(([name]) => name) }
+    return { plan: { _tag: "Branch", needs: needs("switch", options), arms, choice } }
   }
 
   const loop = (options: Loose) => {
@@ -237,6 +246,7 @@ export const make = (workflow: string, prefix = "") => {
     sequence: (...children: ReadonlyArray<unknown>) => ({ plan: { _tag: "Sequence", children: nodes("sequence", children) } }),
     parallel,
     branch,
+    switch: switchOn,
     loop,
     previous: (id: string, output: Codec.AnySchema): Reference => ({
       need: { target: keptId(`${prefix}${id}`), pass: "previous", codec: Codec.make(output) as Codec.Codec },

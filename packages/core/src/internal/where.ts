@@ -15,7 +15,8 @@ export const where = (tree: Tree, position: number): string => {
 
 const segment = (tree: Tree, position: number): string => {
   const node = tree.node(position)
-  const named = "id" in node ? `${node._tag.toLowerCase()} "${node.id}"` : node._tag.toLowerCase()
+  const kind = node._tag === "Branch" && node.choice.kind === "switch" ? "switch" : node._tag.toLowerCase()
+  const named = "id" in node ? `${kind} "${node.id}"` : kind
   const up = tree.parent(position)
   if (up < 0) return named
   let index = 0

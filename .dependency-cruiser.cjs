@@ -109,6 +109,20 @@ module.exports = {
       to: { path: "(^|/)node_modules/(ai|@ai-sdk/[^/]+)/", dynamic: false, dependencyTypesNot: ["type-only"] },
     },
     {
+      name: "only-sql-knows-the-client",
+      comment: "@effect/sql is for users; what the engine does goes by prepared statements.",
+      severity: "error",
+      from: { path: "^packages/", pathNot: "^packages/sqlite/src/(Sql|internal/sql[A-Z]\\w*)\\.ts$" },
+      to: { path: "(^|/)node_modules/@effect/(sql|sql-[^/]+|experimental)/" },
+    },
+    {
+      name: "sql-is-loaded-by-its-subpath",
+      comment: "The peers of that subpath need not be installed by anybody else.",
+      severity: "error",
+      from: { path: "^packages/", pathNot: "^packages/(smithers/src/sql|sqlite/src/(Sql|internal/sql[A-Z]\\w*))\\.ts$" },
+      to: { path: "^packages/(smithers/src/sql|sqlite/src/(Sql|internal/sql[A-Z]\\w*))\\.ts$" },
+    },
+    {
       name: "packages-by-name",
       comment: "One package imports another by its name, never by a relative path.",
       severity: "error",

@@ -15,6 +15,17 @@ interface Statement<Row extends ReadonlyArray<Value> = never> {
   readonly values: (...values: ReadonlyArray<Value>) => ReadonlyArray<Row>
 }
 
+/** A row by the names of its columns. */
+export interface NamedRow {
+  readonly [column: string]: unknown
+}
+
+/** A statement of users. Integers are bigints where `isSafe`, and otherwise numbers. */
+export interface Query {
+  readonly named: (values: ReadonlyArray<unknown>, isSafe: boolean) => ReadonlyArray<NamedRow>
+  readonly listed: (values: ReadonlyArray<unknown>, isSafe: boolean) => ReadonlyArray<ReadonlyArray<unknown>>
+}
+
 /** How durable a commit is: `normal` survives the end of the process, `full` also that of the machine. */
 export type Synchronous = "normal" | "full"
 
@@ -27,6 +38,10 @@ export interface Connection {
   readonly dataVersion: () => number
   /** Prepares a statement for the life of the connection. */
   readonly prepare: <Row extends ReadonlyArray<Value> = never>(sql: string) => Statement<Row>
+  /** Prepares the first statement in a text of users, of which there may be ever new ones: the last few are kept. */
+  readonly query: (sql: string) => Query
+  /** Whether a transaction is open. Some failures end one, and so does what users can write: `INSERT OR ROLLBACK`. */
+  readonly isInTransaction: () => boolean
   /** Runs statements without parameters, once. */
   readonly execute: (sql: string) => void
   /** Runs `body` in a write transaction; whatever is thrown undoes all of it. */
@@ -42,13 +57,24 @@ export interface Connection {
   readonly close: () => void
 }
 
-const memory = ":memory:"
+interface UserStatement {
+  readonly safeIntegers: (isSafe: boolean) => UserStatement
+  readonly all: (...values: ReadonlyArray<unknown>) => ReadonlyArray<NamedRow>
+  readonly values: (...values: ReadonlyArray<unknown>) => ReadonlyArray<ReadonlyArray<unknown>>
+  readonly finalize: () => void
+}
+
+/** Names a database that no other connection sees. */
+export const memory = ":memory:"
 
 /**
  * Pages in the write-ahead log after which they are moved into the database. SQLite's own 1000 would move the same few hot
  * pages, and wait for the disk, every few hundred frames at this page size; 2000 are 4 MB, which is also what a resumed process reads first.
  */
 const checkpointPages = 2000
+
+/** Statements of users that are kept prepared. */
+const mostQueries = 100
 
 /** Databases in memory so far. */
 let made = 0
@@ -132,6 +158,29 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
   const execute = (sql: string): void => {
     database.run(sql)
   }
+  const queries = new Map<string, Query & { readonly finalize: () => void }>()
+  const query = (sql: string): Query => {
+    const known = queries.get(sql)
+    if (known !== undefined) {
+      queries.delete(sql)
+      queries.set(sql, known)
+      return known
+    }
+    // As above; and they do not have what decides on the form of integers.
+    const statement = database.prepare(sql) as unknown as UserStatement
+    const made = {
+      named: (values: ReadonlyArray<unknown>, isSafe: boolean) => statement.safeIntegers(isSafe).all(...values),
+      listed: (values: ReadonlyArray<unknown>, isSafe: boolean) => statement.safeIntegers(isSafe).values(...values),
+      finalize: () => statement.finalize(),
+    }
+    queries.set(sql, made)
+    const [oldest] = queries
+    if (queries.size > mostQueries && oldest !== undefined) {
+      queries.delete(oldest[0])
+      oldest[1].finalize()
+    }
+    return made
+  }
   let synchronous: Synchronous | undefined
   const synchronise = (wanted: Synchronous): void => {
     if (wanted === synchronous) return
@@ -167,6 +216,8 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
   }
   return {
     prepare,
+    query,
+    isInTransaction: () => database.inTransaction,
     execute,
     transact: (wanted, body) => {
       ensureOpen()
@@ -188,7 +239,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
     },
     close: () => {
       isClosed = true
-      for (const statement of prepared) statement.finalize()
+      for (const statement of [...prepared, ...queries.values()]) statement.finalize()
       database.close()
     },
   }

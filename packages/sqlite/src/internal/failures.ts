@@ -151,13 +151,21 @@ export const patiently = <A, E>(
   config: Patience,
   call: () => Either.Either<A, E>,
 ): Effect.Effect<A, E | StoreError> =>
+  Effect.flatten(retried(config.patienceMs, call, (thrown) => failure(operation, config, thrown)))
+
+/** Calls a synchronous function in the same way, and fails with what is made of what it throws. */
+export const retried = <A, E>(
+  patienceMs: number,
+  call: () => A,
+  fail: (thrown: unknown) => Effect.Effect<never, E>,
+): Effect.Effect<A, E> =>
   Effect.suspend(() => {
-    const deadline = performance.now() + config.patienceMs
-    const attempt = (pauseMs: number): Effect.Effect<A, E | StoreError> => {
+    const deadline = performance.now() + patienceMs
+    const attempt = (pauseMs: number): Effect.Effect<A, E> => {
       try {
-        return call()
+        return Effect.succeed(call())
       } catch (thrown) {
-        if (classOf(thrown) !== StoreBusy || performance.now() >= deadline) return failure(operation, config, thrown)
+        if (classOf(thrown) !== StoreBusy || performance.now() >= deadline) return fail(thrown)
         return Effect.flatMap(pause(pauseMs), () => attempt(nextPause(pauseMs)))
       }
     }

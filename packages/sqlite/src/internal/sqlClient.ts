@@ -1,0 +1,85 @@
+/**
+ * A client of `@effect/sql` on a connection that is not its own. Only what users import by a subpath of its own loads this.
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
+import { SqlError } from "@effect/sql/SqlError"
+import * as Sql from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { Query } from "./connection.ts"
+
+/** How statements are made on a connection. What it throws is the error of the statement. */
+export interface Statements {
+  /** Prepares a statement, or refuses it. */
+  readonly query: (sql: string) => Query
+  /** Prepares a statement of `withTransaction`, or refuses it. */
+  readonly control: (sql: string) => Query
+}
+
+/** The error of a statement. */
+export const sqlError = (cause: unknown): SqlError =>
+  new SqlError({ cause, message: `Failed to execute statement: ${cause instanceof Error ? cause.message : String(cause)}` })
+
+/** A value that cannot be bound, which `bun:sqlite` would bind as NULL or take for several. */
+const check = (values: ReadonlyArray<unknown>): void => {
+  for (const [index, value] of values.entries()) {
+    const isPlain = typeof value !== "object" || value === null || ArrayBuffer.isView(value)
+    if (isPlain && typeof value !== "function") continue
+    const shown =
+      value instanceof Date
+        ? "a Date"
+        : Array.isArray(value)
+          ? "an array"
+          : typeof value === "function"
+            ? "a function"
+            : "an object"
+    throw new TypeError(`its value ${index + 1} is ${shown}: give text, a number, a bigint, a boolean, bytes or null`)
+  }
+}
+
+/** A connection as clients take it. `attempt` makes a statement and fails with what it throws. */
+export const connection = (
+  { query, control }: Statements,
+  attempt: <A>(make: () => A) => Effect.Effect<A, SqlError>,
+): SqlConnection.Connection => {
+  const make = <A>(values: ReadonlyArray<unknown>, body: (isSafe: boolean) => A): Effect.Effect<A, SqlError> =>
+    Effect.flatMap(SqlClient.SafeIntegers, (isSafe) =>
+      attempt(() => {
+        check(values)
+        return body(isSafe)
+      }),
+    )
+  const named = (prepare: typeof query, sql: string, values: ReadonlyArray<unknown>) =>
+    make(values, (isSafe) => prepare(sql).named(values, isSafe))
+  const execute: SqlConnection.Connection["execute"] = (sql, values, transform) => {
+    const rows = named(query, sql, values)
+    return transform === undefined ? rows : Effect.map(rows, transform)
+  }
+  return {
+    execute,
+    executeRaw: (sql, values) => named(query, sql, values),
+    executeValues: (sql, values) => make(values, (isSafe) => query(sql).listed(values, isSafe)),
+    executeUnprepared: (sql, values, transform) => {
+      const rows = named(control, sql, values)
+      return transform === undefined ? rows : Effect.map(rows, transform)
+    },
+    executeStream: (sql, values, transform) => Stream.fromIterableEffect(execute(sql, values, transform)),
+  }
+}
+
+/** Makes a client. */
+export const make = (
+  acquirer: SqlConnection.Connection.Acquirer,
+  transactionAcquirer: SqlConnection.Connection.Acquirer = acquirer,
+): Effect.Effect<SqlClient.SqlClient> =>
+  Effect.provide(
+    SqlClient.make({
+      acquirer,
+      transactionAcquirer,
+      compiler: Sql.makeCompilerSqlite(),
+      spanAttributes: [["db.system.name", "sqlite"]],
+    }),
+    Reactivity.layer,
+  )

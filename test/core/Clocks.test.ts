@@ -2,11 +2,12 @@
  * A wall clock that somebody sets while a run goes on, beside the time of the process that nobody sets.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Engine from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import * as Smithers from "@smithers/core/Smithers"
-import { Storage } from "@smithers/core/Storage"
+import { ports, Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -15,6 +16,7 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
 import * as Jumps from "../../packages/core/src/internal/jumps.ts"
 import { workflow } from "./Flows.ts"
 import * as VirtualClock from "./simulation/VirtualClock.ts"
@@ -352,5 +354,52 @@ describe("a retry policy that measures time", () => {
       expect(undisturbed).toEqual([...Array.from({ length: 6 }, () => 10_000), undefined])
       expect(yield* delays(hour)).toEqual(undisturbed)
     }),
+  )
+})
+
+describe("a clock that a test moves", () => {
+  it.effect(
+    "is waited for a few times in a month, although engines keep claims, supervisors look, and others wait for a run",
+    () => {
+      const virtual = VirtualClock.make(0)
+      let sleeps = 0
+      const clock: Clock.Clock = {
+        ...virtual.clock,
+        [Clock.ClockTypeId]: Clock.ClockTypeId,
+        sleep: (duration) => {
+          sleeps++
+          return virtual.clock.sleep(duration)
+        },
+      }
+      const flow = workflow(($) => $.timer("month", { duration: "30 days" }))
+      const attempt = Effect.gen(function* () {
+        const storage = yield* Storage
+        const engine = () => Engine.make().pipe(Effect.provide(ports(storage)))
+        const [one, other] = [yield* engine(), yield* engine()]
+        yield* Supervisor.make({ registry: Supervisor.registry([flow]) }).pipe(Effect.provideService(Engine.Engine, one))
+        const working = yield* Effect.fork(Effect.provideService(flow.execute({}, { runId: "r" }), Engine.Engine, one))
+        yield* rest
+        const waiting = yield* Effect.fork(Effect.provideService(flow.execute({}, { runId: "r" }), Engine.Engine, other))
+        for (yield* rest; waiting.unsafePoll() === null; yield* rest) virtual.jump()
+        yield* Fiber.join(working)
+        expect(virtual.clock.unsafeCurrentTimeMillis()).toBe(30 * 24 * hour)
+        // The driver and the supervisor look once a day, as timers hold no more.
+        expect(sleeps).toBeLessThan(100)
+      })
+      return attempt.pipe(Effect.scoped, Effect.provide(MemoryStorage.layer), Effect.withClock(clock))
+    },
+  )
+
+  it.effect("passes over a day at once where a runtime is used as it comes", () =>
+    Effect.gen(function* () {
+      const flow = workflow(($) => $.timer("day", { duration: "1 day" }))
+      const fiber = yield* Effect.fork(flow.execute({}))
+      yield* rest
+      const began = performance.now()
+      yield* TestClock.adjust("1 day")
+      yield* Fiber.join(fiber)
+      // Each renewal took some milliseconds, and there were 8,640.
+      expect(performance.now() - began).toBeLessThan(5000)
+    }).pipe(Effect.provide(Smithers.memory)),
   )
 })

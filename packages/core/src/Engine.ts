@@ -31,6 +31,7 @@ import * as Callers from "./internal/callers.ts"
 import * as Children from "./internal/children.ts"
 import * as Control from "./internal/control.ts"
 import * as Leases from "./internal/leases.ts"
+import { liveClock } from "./internal/liveClock.ts"
 import { isBegunWith, isSameCall } from "./internal/origin.ts"
 import * as Suspects from "./internal/suspects.ts"
 import * as Metrics from "./Metrics.ts"
@@ -100,8 +101,9 @@ export interface Started {
 export interface EngineOptions {
   /**
    * How long a claim holds without being renewed; it is renewed three times as often. A process that stops for longer loses its
-   * runs to whoever asks for them. 30 s: far above any pause of a healthy process, short enough for a takeover within the
-   * minute. A process that died on the same machine is noticed at once, without waiting for the lease.
+   * runs to whoever asks for them. Default: 30 seconds, far above any pause of a healthy process, short enough for a takeover within the
+   * minute. A process that died on the same machine is noticed at once, without waiting for the lease. Under a clock that a test moves the
+   * default is no end: other processes do not go by that clock, and renewals would tick in time that it skips.
    */
   readonly lease?: Duration.DurationInput
   /** Runs that may be worked on at the same time are unlimited; this bounds the steps of each run in flight. 4 unless told. */
@@ -116,7 +118,10 @@ export interface EngineOptions {
 /** Runs workflows on a store. */
 export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineShape>() {}
 
-/** How long to wait for news of a run that another process works on, before looking at its lease again. */
+/**
+ * How long to wait for news of a run that another process works on, before looking at its lease again: the lease may end early, as the
+ * process is no longer there. Under a clock that a test moves, all processes are this one, and tell of what they let go of.
+ */
 const followInterval = Duration.seconds(1)
 
 /** Makes an engine; it suspends its runs when the scope closes. Fails where a setting is none. */
@@ -125,7 +130,11 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     const ports = yield* Storage.runPorts
     const { store, ownership, inbox, reader } = ports
     const scope = yield* Effect.scope
-    const leaseMs = yield* Settings.duration("lease", options.lease, "30 seconds")
+    const clock = yield* Effect.clock
+    const leaseMs =
+      options.lease === undefined && clock !== liveClock
+        ? Millis.longest
+        : yield* Settings.duration("lease", options.lease, "30 seconds")
     const graceMs = yield* Settings.duration("grace", options.grace, "5 seconds", Millis.zero)
     const settings = { maxConcurrency: yield* Settings.count("maxConcurrency", options.maxConcurrency, 4), leaseMs }
     const actives = new Map<string, Active>()
@@ -168,7 +177,8 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           if (!request.waitForOwner) return yield* new RunFenced({ runId, epoch: 0 })
           // Whoever works on it decides how it ends; a failure there is not taken up again here.
           reopen = []
-          const wait = Duration.min(followInterval, Duration.millis(Math.max(1, opened.until - now)))
+          const left = Duration.millis(Math.max(1, opened.until - now))
+          const wait = clock === liveClock ? Duration.min(followInterval, left) : left
           version = yield* Effect.interruptible(
             Effect.timeoutTo(inbox.changes(version), {
               duration: wait,

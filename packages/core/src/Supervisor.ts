@@ -29,6 +29,7 @@ import {
 } from "./Errors.ts"
 import { Inbox } from "./Inbox.ts"
 import * as Jumps from "./internal/jumps.ts"
+import { liveClock } from "./internal/liveClock.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
@@ -107,7 +108,10 @@ export interface Problem {
 
 /** How a supervisor works, whatever works on the runs. */
 export interface SupervisorSettings {
-  /** How often to look for runs whose owner is gone, which no change of the store tells of; 5 seconds unless told. */
+  /**
+   * How often to look for runs whose owner is gone, which no change of the store tells of. Default: 5 seconds; under a clock that a test moves
+   * a day, so that looks do not tick in time that it skips.
+   */
   readonly interval?: Duration.DurationInput
   /** Runs worked on at once; 16 unless told. */
   readonly maxConcurrent?: number
@@ -349,6 +353,8 @@ export const makeWith = <E extends Problem, R>(
     const [store, ownership, inbox] = [yield* RunStore, yield* RunOwnership, yield* Inbox]
     const { worker, report, isShared = false } = options
     const { intervalMs, maxConcurrent, maxTries, gatherMs } = yield* read(options)
+    const isLive = (yield* Effect.clock) === liveClock
+    const lookMs = options.interval === undefined && !isLive ? Jumps.longestMs : intervalMs
     const working = yield* FiberMap.make<string>()
     /** The run that is begun by itself, since its process died before, until something comes of that. */
     let suspect: string | undefined
@@ -390,7 +396,7 @@ export const makeWith = <E extends Problem, R>(
         runIds: [...unknown.runIds, ...[...working].map(([runId]) => runId), ...pauses.map(({ runId }) => runId)],
       }
       const { runs, nextAt } = yield* ownership.runnable(now, leaveOut)
-      let waitMs = Math.min(intervalMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
+      let waitMs = Math.min(lookMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
       // Of those that may have killed their process the likeliest comes first: then the others are soon suspected no longer.
       for (const due of isShared ? runs.toSorted((left, right) => right.deaths - left.deaths) : runs) {
         const { runId, workflow, deaths } = due

@@ -130,7 +130,11 @@ export const simulate = (
           return Effect.sync(() => bodies.delete(end))
         })
       }
-      const engine = yield* Engine.make().pipe(Effect.orDie, Effect.provide(ports(mortal.storage)), Scope.extend(scope))
+      const engine = yield* Engine.make({ lease: "30 seconds" }).pipe(
+        Effect.orDie,
+        Effect.provide(ports(mortal.storage)),
+        Scope.extend(scope),
+      )
       const workflow = lower(scenario, body)
       const reactive = isDrawn(scenario)
         ? () => planner(scenario, body)

@@ -145,7 +145,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
       }),
     )
     const bodies = new Set<() => void>()
-    const engine = yield* Engine.make().pipe(Effect.provide(ports(mortal.storage)), Scope.extend(scope))
+    const engine = yield* Engine.make({ lease: "30 seconds" }).pipe(Effect.provide(ports(mortal.storage)), Scope.extend(scope))
     const workflow = Families.lower(family, body(bodies))
     const parent = (yield* runs).find(({ runId }) => runId === parentId)
     const isJoining = parent === undefined || (!isOver(parent) && random.chance(0.5))
@@ -157,7 +157,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
       fiber = yield* Effect.forkIn(engine.join(workflow.definition, request), scope)
     }
     if (!isJoining || fault === undefined || random.chance(0.6)) {
-      yield* Supervisor.make({ registry: Supervisor.registry([workflow]) }).pipe(
+      yield* Supervisor.make({ registry: Supervisor.registry([workflow]), interval: "5 seconds" }).pipe(
         Effect.provideService(Engine.Engine, engine),
         Effect.provide(ports(mortal.storage)),
         Scope.extend(scope),

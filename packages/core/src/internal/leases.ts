@@ -14,6 +14,8 @@ export const renewing = (
   actives: ReadonlyMap<string, Active>,
   leaseMs: Millis.Millis,
 ): Effect.Effect<unknown, never, Scope.Scope> => {
+  // One without an end is not renewed.
+  if (leaseMs === Millis.longest) return Effect.void
   const renew = Effect.gen(function* () {
     const claims = [...actives].flatMap(([runId, { control }]) =>
       control.epoch === undefined ? [] : [{ runId, epoch: control.epoch }],

@@ -17,11 +17,15 @@ const long = [
   "test/smithers/processes.test.ts",
 ]
 
+/** Suites that Node runs and not Bun, as `bun run test:package` does. */
+const node = ["test/sqlite/node/*.test.ts"]
+
 export default defineConfig({
   test: {
     projects: [
-      { extends: true, test: { name: "short", include: [all], exclude: [...configDefaults.exclude, ...long] } },
+      { extends: true, test: { name: "short", include: [all], exclude: [...configDefaults.exclude, ...long, ...node] } },
       { extends: true, test: { name: "long", include: long } },
+      { extends: true, test: { name: "node", include: node } },
     ],
     pool: "forks",
     // Modules are what they export; guessing at their default export hides named ones of the same module.

@@ -608,6 +608,7 @@ export const running = () => {
     | Errors.StoreGone
     | Errors.StoreMissing
     | Errors.StoreTooNew
+    | Errors.StoreUnsupported
     | Errors.StoreTooOld
     | Errors.StoreInUse
     | Errors.StoreRefused

@@ -491,6 +491,18 @@ export class StoreMissing extends Schema.TaggedError<StoreMissing>()("StoreMissi
   }
 }
 
+/** This runtime has no database of the kind that was asked for. Nothing was opened. */
+export class StoreUnsupported extends Schema.TaggedError<StoreUnsupported>()("StoreUnsupported", {
+  operation: Schema.String,
+  /** The runtime, with its version. */
+  runtime: Schema.String,
+  needs: Schema.String,
+}) {
+  override get message(): string {
+    return `A SQLite store needs ${this.needs}, and this is ${this.runtime}. Nothing was opened. Run the program there, or keep runs in memory with Smithers.memory.`
+  }
+}
+
 /** The database was written by a newer version of this software. It is left as it is. */
 export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew", {
   found: Schema.Number,
@@ -567,6 +579,7 @@ export const StoreError = Schema.Union(
   StoreReadOnly,
   StoreGone,
   StoreMissing,
+  StoreUnsupported,
   StoreTooNew,
   StoreTooOld,
   StoreInUse,

@@ -1,5 +1,5 @@
 /**
- * A store in a SQLite file, through `bun:sqlite`. Several processes may use one file at the same time.
+ * A store in a SQLite file, through `bun:sqlite` in Bun and `node:sqlite` in Node. Several processes may use one file at the same time.
  *
  * The file is made with mode 600 if it is not there. It may hold tables of others
  * besides: the engine's are named `smithers_…`, those of outputs as their steps say. Reading it with any SQLite tool is safe
@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Changes from "./internal/changes.ts"
 import * as Claims from "./internal/claims.ts"
 import * as Connection from "./internal/connection.ts"
+import * as Driver from "./internal/driver.ts"
 import { patiently } from "./internal/failures.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Migrations from "./internal/migrations.ts"
@@ -54,12 +55,13 @@ export interface SqliteConfig {
 /**
  * Opens a store for as long as the scope. Fails with `StoreReadOnly`, `StoreFull`, `StoreCorrupt`, `StoreTooNew` or `StoreTooOld` where the file
  * cannot be used, with `StoreInUse` where processes of an older version work on it that a migration would shut out, with `StoreMissing` where it holds no store and none may be made, with `StoreBusy` when it stays locked, with `InvalidSetting`
- * where an option is none, and with `StoreFailed` for anything else, such as a missing folder. While it is open, `renew`, `due` and a commit
+ * where an option is none, with `StoreUnsupported` where the runtime has no SQLite, and with `StoreFailed` for anything else, such as a missing folder. While it is open, `renew`, `due` and a commit
  * that ends a run fail with `StoreGone` once the file was deleted, moved or replaced.
  */
 export const make = (config: SqliteConfig): Effect.Effect<Storage.StorageShape, StoreError | InvalidSetting, Scope.Scope> =>
   Effect.gen(function* () {
     const { filename } = config
+    yield* Driver.check("open")
     const access = yield* Settings.word("access", config.access, ["create", "write", "read"])
     const synchronous = yield* Settings.word("synchronous", config.synchronous, ["normal", "full"])
     const patienceMs = yield* Settings.duration("busyTimeout", config.busyTimeout, "30 seconds", Millis.zero)

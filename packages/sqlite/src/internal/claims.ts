@@ -1,6 +1,7 @@
 /**
  * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
  */
+import { isDeepStrictEqual } from "node:util"
 import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WaitExpired, WorkflowMismatch } from "@smithers/core/Errors"
 import type { Command, Instruction, Response } from "@smithers/core/Inbox"
@@ -204,7 +205,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     insert(runId, create, now, ["suspended", 0, null, null])
 
   const isSameCall = (create: NewRun, input: string | null, given: string | null): boolean =>
-    (create.given !== undefined && create.given === given) || Bun.deepEquals(create.input, readOptional(input), true)
+    (create.given !== undefined && create.given === given) ||
+    isDeepStrictEqual(readOptional(writeOptional(create.input)), readOptional(input))
 
   const find = (runId: string): Either.Either<RunRow, RunNotFound> =>
     Either.fromNullable(selectRun.values(runId)[0], () => new RunNotFound({ runId }))

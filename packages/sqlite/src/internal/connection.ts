@@ -2,29 +2,14 @@
  * The one connection of a store: a file that only its owner can read, a write-ahead log, and statements that are prepared once
  * and typed by the rows they give. Everything here is synchronous and throws what SQLite raises.
  */
-import { type Changes, constants, Database } from "bun:sqlite"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Value } from "@smithers/sql/Value"
 import { realPath } from "../Location.ts"
+import * as Driver from "./driver.ts"
 import { busyTimeoutMs } from "./failures.ts"
 
-/** A prepared statement. A row is an array: the columns in the order of the SELECT. */
-interface Statement<Row extends ReadonlyArray<Value> = never> {
-  readonly run: (...values: ReadonlyArray<Value>) => Changes
-  readonly values: (...values: ReadonlyArray<Value>) => ReadonlyArray<Row>
-}
-
-/** A row by the names of its columns. */
-export interface NamedRow {
-  readonly [column: string]: unknown
-}
-
-/** A statement of users. Integers are bigints where `isSafe`, and otherwise numbers. */
-export interface Query {
-  readonly named: (values: ReadonlyArray<unknown>, isSafe: boolean) => ReadonlyArray<NamedRow>
-  readonly listed: (values: ReadonlyArray<unknown>, isSafe: boolean) => ReadonlyArray<ReadonlyArray<unknown>>
-}
+export type { NamedRow, Query } from "./driver.ts"
 
 /** How durable a commit is: `normal` survives the end of the process, `full` also that of the machine. */
 export type Synchronous = "normal" | "full"
@@ -37,9 +22,11 @@ export interface Connection {
   /** Changes when another connection has committed to the file. */
   readonly dataVersion: () => number
   /** Prepares a statement for the life of the connection. */
-  readonly prepare: <Row extends ReadonlyArray<Value> = never>(sql: string) => Statement<Row>
+  readonly prepare: <Row extends ReadonlyArray<Value> = never>(sql: string) => Driver.Statement<Row>
+  /** Selects a column that holds text of users, which may hold NUL. */
+  readonly whole: (column: string) => string
   /** Prepares the first statement in a text of users, of which there may be ever new ones: the last few are kept. */
-  readonly query: (sql: string) => Query
+  readonly query: (sql: string) => Driver.Query
   /** Whether a transaction is open. Some failures end one, and so does what users can write: `INSERT OR ROLLBACK`. */
   readonly isInTransaction: () => boolean
   /** Runs statements without parameters, once. */
@@ -55,13 +42,6 @@ export interface Connection {
   /** Whether it reads a file as it stood, and that was written since: it then sees no news, or the half of it. */
   readonly isStale: () => boolean
   readonly close: () => void
-}
-
-interface UserStatement {
-  readonly safeIntegers: (isSafe: boolean) => UserStatement
-  readonly all: (...values: ReadonlyArray<unknown>) => ReadonlyArray<NamedRow>
-  readonly values: (...values: ReadonlyArray<unknown>) => ReadonlyArray<ReadonlyArray<unknown>>
-  readonly finalize: () => void
 }
 
 /** Names a database that no other connection sees. */
@@ -85,7 +65,7 @@ export type Access = "create" | "write" | "read"
 /** Opens a database file. Nothing is written into it yet. */
 export const open = (filename: string, access: Access = "create"): Connection => {
   if (filename === memory)
-    return connect(new Database(filename), {
+    return connect(Driver.open({ file: memory }), {
       place: `${memory} ${++made}`,
       file: undefined,
       ensureThere: () => {},
@@ -94,32 +74,26 @@ export const open = (filename: string, access: Access = "create"): Connection =>
   const file = realPath(filename)
   reach(file, access)
   const ensureThere = watch(path.resolve(filename))
-  if (access !== "read") return connect(openToWrite(file), { place: file, file, ensureThere, isStale: () => false })
+  if (access !== "read") return connect(Driver.open({ file }), { place: file, file, ensureThere, isStale: () => false })
   const { database, isStale } = openToRead(file)
   return connect(database, { place: file, file, ensureThere, isStale })
 }
-
-const openToWrite = (file: string): Database => new Database(file, { readwrite: true, create: false })
 
 /**
  * Opens a database so that neither it nor its log is made or changed. Where this user could write, SQLite has to be able to: it makes the
  * files of the log for as long as a reader is there, and takes them away again. Elsewhere they would stay, and be in the way of their
  * owner; so what there is of a log is read, and where there is none the file is read as it stands.
  */
-const openToRead = (file: string): { readonly database: Database; readonly isStale: () => boolean } => {
+const openToRead = (file: string): { readonly database: Driver.Database; readonly isStale: () => boolean } => {
   if (mayWrite(file) && mayWrite(path.dirname(file))) {
-    const database = openToWrite(file)
-    database.run("PRAGMA query_only = TRUE")
+    const database = Driver.open({ file })
+    database.execute("PRAGMA query_only = TRUE")
     return { database, isStale: () => false }
   }
   const log = `${file}-wal`
-  const asUri = (option: string) => {
-    const flags = constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI
-    return new Database(`file:${file.replaceAll(/[%?#]/g, encodeURIComponent)}?${option}`, flags)
-  }
-  if (fs.existsSync(log)) return { database: asUri("readonly_shm=1"), isStale: () => false }
+  if (fs.existsSync(log)) return { database: Driver.open({ file, readOnly: "readonly_shm=1" }), isStale: () => false }
   const stamp = stampOf(file)
-  return { database: asUri("immutable=1"), isStale: () => fs.existsSync(log) || stampOf(file) !== stamp }
+  return { database: Driver.open({ file, readOnly: "immutable=1" }), isStale: () => fs.existsSync(log) || stampOf(file) !== stamp }
 }
 
 const mayWrite = (file: string): boolean => {
@@ -146,33 +120,18 @@ const watch = (name: string): (() => void) => {
   }
 }
 
-const connect = (database: Database, state: Pick<Connection, "place" | "file" | "ensureThere" | "isStale">): Connection => {
-  database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
-  const prepared: Array<{ readonly finalize: () => void }> = []
-  const prepare = <Row extends ReadonlyArray<Value> = never>(sql: string): Statement<Row> => {
-    const statement = database.prepare(sql)
-    prepared.push(statement)
-    // The driver's types know neither the rows of a statement nor that no other values are asked for here.
-    return statement as unknown as Statement<Row>
-  }
-  const execute = (sql: string): void => {
-    database.run(sql)
-  }
-  const queries = new Map<string, Query & { readonly finalize: () => void }>()
-  const query = (sql: string): Query => {
+const connect = (database: Driver.Database, state: Pick<Connection, "place" | "file" | "ensureThere" | "isStale">): Connection => {
+  const { prepare, execute, whole, isInTransaction } = database
+  execute(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
+  const queries = new Map<string, Driver.UserStatement>()
+  const query = (sql: string): Driver.Query => {
     const known = queries.get(sql)
     if (known !== undefined) {
       queries.delete(sql)
       queries.set(sql, known)
       return known
     }
-    // As above; and they do not have what decides on the form of integers.
-    const statement = database.prepare(sql) as unknown as UserStatement
-    const made = {
-      named: (values: ReadonlyArray<unknown>, isSafe: boolean) => statement.safeIntegers(isSafe).all(...values),
-      listed: (values: ReadonlyArray<unknown>, isSafe: boolean) => statement.safeIntegers(isSafe).values(...values),
-      finalize: () => statement.finalize(),
-    }
+    const made = database.query(sql)
     queries.set(sql, made)
     const [oldest] = queries
     if (queries.size > mostQueries && oldest !== undefined) {
@@ -198,7 +157,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
   const ensureOpen = (): void => {
     if (isClosed) throw unreachable("EBADF", "the store is closed")
   }
-  const within = <A>(begin: Statement, body: () => A): A => {
+  const within = <A>(begin: Driver.Statement, body: () => A): A => {
     begin.run()
     isWithin = true
     try {
@@ -207,7 +166,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
       return result
     } catch (thrown) {
       // Some failures, such as a full disk, have undone the transaction already.
-      if (database.inTransaction) execute("ROLLBACK")
+      if (isInTransaction()) execute("ROLLBACK")
       throw thrown
     } finally {
       isWithin = false
@@ -217,7 +176,8 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
   return {
     prepare,
     query,
-    isInTransaction: () => database.inTransaction,
+    whole,
+    isInTransaction,
     execute,
     transact: (wanted, body) => {
       ensureOpen()
@@ -239,7 +199,7 @@ const connect = (database: Database, state: Pick<Connection, "place" | "file" | 
     },
     close: () => {
       isClosed = true
-      for (const statement of [...prepared, ...queries.values()]) statement.finalize()
+      for (const statement of queries.values()) statement.finalize()
       database.close()
     },
   }

@@ -4,7 +4,6 @@
  * Waiting uses timers of the platform and not the Effect clock: it is about another process, which does not stand still when
  * a test does. Each try blocks the event loop for at most {@link busyTimeoutMs}; the time between two tries does not.
  */
-import { SQLiteError } from "bun:sqlite"
 import {
   StoreBusy,
   StoreCorrupt,
@@ -19,6 +18,7 @@ import {
 } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
+import { codeOf } from "./driver.ts"
 
 /**
  * How long one try may block, in milliseconds. Other processes commit in well under a millisecond, in a few when they wait for
@@ -81,10 +81,14 @@ export const classOf = (raised: unknown): StoreErrorClass | undefined => {
   const thrown = rawOf(raised)
   // Text in a JSON column that is no JSON was not written by us.
   if (thrown instanceof SyntaxError) return StoreCorrupt
-  if (!(thrown instanceof SQLiteError) && !(thrown instanceof Error && "syscall" in thrown)) return undefined
-  const code = "code" in thrown ? String(thrown.code) : ""
+  const code = codeOf(thrown) ?? systemCodeOf(thrown)
+  if (code === undefined) return undefined
   return classes[code] ?? classes[code.split("_", 2).join("_")] ?? StoreFailed
 }
+
+/** The code of an error of the file system; `undefined` for any other. */
+const systemCodeOf = (thrown: unknown): string | undefined =>
+  thrown instanceof Error && "syscall" in thrown ? String("code" in thrown ? thrown.code : "") : undefined
 
 /** Raised where a newer version has changed what is agreed about the rows. */
 export class Superseded extends Error {
@@ -118,14 +122,15 @@ export const blame = (event: number, write: () => void): void => {
 const rawOf = (thrown: unknown): unknown => (thrown instanceof Blamed ? thrown.cause : thrown)
 
 /** Whether the database refuses the content of a statement, whenever it is made. */
-const isContent = (thrown: unknown): boolean =>
-  thrown instanceof SQLiteError
-    ? /^SQLITE_(TOOBIG|MISMATCH|RANGE|ERROR|CONSTRAINT_(DATATYPE|CHECK|NOTNULL))/.test(thrown.code ?? "")
-    : !(thrown instanceof Error && "syscall" in thrown)
+const isContent = (thrown: unknown): boolean => {
+  const code = codeOf(thrown)
+  return code === undefined
+    ? systemCodeOf(thrown) === undefined
+    : /^SQLITE_(TOOBIG|MISMATCH|RANGE|ERROR|CONSTRAINT_(DATATYPE|CHECK|NOTNULL))/.test(code)
+}
 
 /** Whether a failure of the disk may pass: what cannot be read or opened now. */
-const isTransient = (thrown: unknown): boolean =>
-  thrown instanceof SQLiteError && /^SQLITE_(IOERR|CANTOPEN|NOMEM)/.test(thrown.code ?? "")
+const isTransient = (thrown: unknown): boolean => /^SQLITE_(IOERR|CANTOPEN|NOMEM)/.test(codeOf(thrown) ?? "")
 
 /** Fails with what was thrown; what the database did not raise is a defect, unless it was raised while content was written. */
 export const failure = (

@@ -2,6 +2,7 @@
  * Plans as they are kept: once per distinct content, and a plan that grew out of another as what differs between them. A run
  * whose plan gains a node with every frame so grows by that node's line, and not by the whole plan each time.
  */
+import { createHash } from "node:crypto"
 import type { Frame } from "@smithers/core/RunStore"
 import * as PlanDifference from "@smithers/sql/PlanDifference"
 import type { Connection } from "./connection.ts"
@@ -15,7 +16,7 @@ export interface Plans {
   readonly read: (hash: string) => string
 }
 
-export const hash = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex")
+export const hash = (text: string): string => createHash("sha256").update(text).digest("hex")
 
 /** The plans of a connection. */
 export const make = ({ prepare }: Connection): Plans => {

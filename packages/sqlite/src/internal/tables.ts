@@ -31,15 +31,17 @@ const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 const define = ({ name, type, isRequired }: Columns.Column): string =>
   `${quote(name)} ${Columns.sqlTypes[type]}${isRequired ? " NOT NULL" : ""}`
 
-const namesOf = ({ columns }: Columns.Layout): string =>
-  [...Columns.keyColumns, ...columns.map(({ name }) => quote(name)), Columns.exactColumn].join(", ")
+const namesOf = ({ columns }: Columns.Layout, select: (text: string) => string = (text) => text): string => {
+  const names = columns.map(({ name, type }) => (type === "text" ? select(quote(name)) : quote(name)))
+  return [...Columns.keyColumns, ...names, Columns.exactColumn].join(", ")
+}
 
 /** Opens a table. Its statements are prepared when they are first used. */
 export const open = (connection: Connection, name: string, layout: Columns.Layout): Table => {
   const table = quote(name)
   const key = "run_id = ? AND node_id = ? AND iteration = ?"
   const places = Array.from({ length: layout.columns.length + 4 }, () => "?").join(", ")
-  const select = `SELECT ${namesOf(layout)} FROM ${table}`
+  const select = `SELECT ${namesOf(layout, connection.whole)} FROM ${table}`
   const insert = once(() => connection.prepare(`INSERT INTO ${table} (${namesOf(layout)}) VALUES (${places})`))
   const remove = once(() => connection.prepare(`DELETE FROM ${table} WHERE ${key}`))
   const one = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE ${key}`))

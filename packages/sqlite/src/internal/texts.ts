@@ -6,9 +6,9 @@ import type { Connection } from "./connection.ts"
 import { hash } from "./plans.ts"
 
 /** The texts of a connection. */
-export const make = ({ prepare }: Connection): Texts => {
+export const make = ({ prepare, whole }: Connection): Texts => {
   const insert = prepare("INSERT OR IGNORE INTO smithers_texts (hash, content) VALUES (?, ?)")
-  const select = prepare<[content: string]>("SELECT content FROM smithers_texts WHERE hash = ?")
+  const select = prepare<[content: string]>(`SELECT ${whole("content")} FROM smithers_texts WHERE hash = ?`)
   return {
     keep: (text) => {
       const key = hash(text)

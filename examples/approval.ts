@@ -24,7 +24,7 @@ const Ship = Smithers.createWorkflow({ name: "ship", input: Schema.Struct({ spec
     run: ({ diff, decision }) =>
       decision.approved
         ? `Shipped what ${diff.summary}, as ${decision.decidedBy ?? "somebody"} wished.`
-        : `Not shipped: ${decision.decidedBy ?? "nobody decided in time"}.`,
+        : `Not shipped: ${decision.timedOut ? "nobody decided in time" : (decision.decidedBy ?? "somebody said no")}.`,
   })
   return $.sequence(diff, decision, deploy)
 })

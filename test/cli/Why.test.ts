@@ -58,6 +58,7 @@ const wait = (more: Partial<WaitSummary>): WaitSummary => ({
   by: null,
   endedAt: null,
   decidedAt: null,
+  timedOut: false,
   isAnswered: false,
   asked: 7,
   timesAsked: 1,

@@ -168,6 +168,7 @@ describe("a decision from the command line", () => {
     expect(await place.json("approve", "t")).toMatchObject({ code: 4, value: { error: { tag: "WaitExpired", nodeId: "ok" } } })
     expect((await place.run("up", "--resume", "t")).code).toBe(0)
     expect(await place.json("approve", "t")).toMatchObject({ code: 4, value: { error: { tag: "WaitExpired" } } })
+    expect((await place.run("node", "t", "ok")).stdout).toContain("nobody decided in time")
     write("quick", `$.step("done", { output: Schema.String, run: () => "x" })`)
     await place.run("up", "quick.ts", "--run-id", "q")
     for (const words of [

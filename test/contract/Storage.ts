@@ -768,6 +768,43 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
+    holds("a wait whose time was over tells so from one of which something was said", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const wait = (nodeId: string, kind: "approval" | "human" | "signal" | "timer"): ReadonlyArray<RunEvent> => [
+          { _tag: "WaitStarted", nodeId, iteration: 0, kind, digest: "d" },
+        ]
+        const over = (
+          nodeId: string,
+          end: Omit<Extract<RunEvent, { readonly _tag: "WaitEnded" }>, "_tag" | "nodeId" | "iteration">,
+        ) => ({ _tag: "WaitEnded", nodeId, iteration: 0, ...end }) as const
+        const error = { name: "WaitTimedOut", message: "nobody sent it", retryable: true }
+        yield* run.commit([
+          started,
+          ...["denied", "late", "failed"].flatMap((id) => wait(id, "approval")),
+          ...["asked", "answered"].flatMap((id) => wait(id, "human")),
+          ...["sent", "unsent"].flatMap((id) => wait(id, "signal")),
+          ...wait("open", "approval"),
+          ...wait("fired", "timer"),
+          { _tag: "ApprovalDecided", nodeId: "denied", iteration: 0, approved: false },
+        ])
+        yield* run.commit([
+          over("denied", { how: "decided", status: "finished" }),
+          over("late", { how: "timed-out", status: "finished" }),
+          over("failed", { how: "timed-out", status: "failed", error }),
+          over("asked", { how: "timed-out", status: "skipped" }),
+          over("answered", { how: "answered", status: "finished", saidAt: start }),
+          over("sent", { how: "signalled", status: "finished" }),
+          over("unsent", { how: "timed-out", status: "failed", error }),
+          over("fired", { how: "fired", status: "finished" }),
+        ])
+        const waits = yield* storage.waits({ runId: "r", all: true })
+        const late = waits.filter(({ timedOut }) => timedOut).map(({ nodeId }) => nodeId)
+        expect(late.sort()).toEqual(["asked", "failed", "late", "unsent"])
+        expect((yield* storage.wait({ runId: "r", nodeId: "late", kind: "approval" }))?.timedOut).toBe(true)
+      }),
+    )
+
     holds("what was said to one asking of a node says nothing of the next", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")

@@ -4,6 +4,7 @@
 
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
+import { Decision } from "@smithers/core/Decision"
 import * as Engine from "@smithers/core/Engine"
 import * as Smithers from "@smithers/core/Smithers"
 import { type Ports, ports, Storage } from "@smithers/core/Storage"
@@ -76,11 +77,12 @@ describe.each(stores)("on %s", (_, store) => {
             note: "nice",
             decidedBy: "ann",
             decidedAt: "1970-01-01T01:00:00.000Z",
+            timedOut: false,
           })
           expect(ran).toEqual(["implement", "deploy"])
           expect(yield* storage.waits({})).toEqual([])
           expect(yield* storage.waits({ all: true })).toMatchObject([
-            { status: "finished", approved: true, note: "nice", by: "ann", endedAt: 3_600_000 },
+            { status: "finished", approved: true, note: "nice", by: "ann", endedAt: 3_600_000, timedOut: false },
           ])
         }),
       ),
@@ -205,6 +207,11 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    it("of an older version, which does not say so, counts as decided in time", () => {
+      const row = { approved: true, note: null, decidedBy: null, decidedAt: null }
+      expect(Schema.decodeSync(Decision)(row)).toEqual({ ...row, timedOut: false })
+    })
+
     it.effect("that nobody decides in time is denied, a day later, also where the process was away", () =>
       on(
         Effect.gen(function* () {
@@ -212,8 +219,10 @@ describe.each(stores)("on %s", (_, store) => {
           yield* workflow.run({ spec: "x" }, { runId: "r" })
           yield* TestClock.adjust("1 day")
           expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({
-            output: { approved: false, decidedBy: null, decidedAt: null },
+            output: { approved: false, decidedBy: null, decidedAt: null, timedOut: true },
           })
+          const storage = yield* Storage
+          expect(yield* storage.waits({ all: true })).toMatchObject([{ status: "finished", approved: null, timedOut: true }])
           const fiber = yield* Effect.fork(shipping("fail").workflow.execute({ spec: "x" }, { runId: "s" }))
           yield* rest
           yield* TestClock.adjust("1 day")

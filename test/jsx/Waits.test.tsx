@@ -75,6 +75,8 @@ describe("the output of an approval", () => {
   it("may take the whole row, parts of it, or what is not there as absent", () => {
     for (const schema of [
       z.strictObject({ approved: z.boolean(), ...row }),
+      z.strictObject({ approved: z.boolean(), ...row, timedOut: z.boolean() }),
+      z.object({ timedOut: z.boolean() }),
       z.object({ approved: z.boolean() }),
       z.strictObject({
         approved: z.boolean(),
@@ -294,6 +296,29 @@ it.effect.each([
       expect(yield* workflow.run(undefined, { runId: "r" })).toMatchObject({
         status: "failed",
         error: { nodeId: "it", error: { name: "InvalidRequest", message: expect.stringContaining(message) } },
+      })
+    }),
+  ),
+)
+
+it.effect("an approval that nobody decided in time is told from one that a person without a name denied", () =>
+  onMemory(
+    Effect.gen(function* () {
+      const flow = smithers(() => (
+        <Workflow name="late">
+          <Approval id="ask" request={{ title: "?" }} onDeny="continue" timeout="1h" />
+        </Workflow>
+      ))
+      const row = { approved: false, note: null, decidedBy: null }
+      yield* flow.run({}, { runId: "late" })
+      yield* TestClock.adjust("1 hour")
+      const late = { ...row, decidedAt: null, timedOut: true }
+      expect(yield* flow.run({}, { runId: "late" })).toMatchObject({ output: late })
+      expect(yield* flow.run({}, { runId: "late" })).toMatchObject({ output: late })
+      yield* flow.run({}, { runId: "denied" })
+      yield* Smithers.deny("denied", "ask")
+      expect(yield* flow.run({}, { runId: "denied" })).toMatchObject({
+        output: { ...row, decidedAt: expect.any(String), timedOut: false },
       })
     }),
   ),

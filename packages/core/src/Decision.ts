@@ -6,29 +6,37 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Codec } from "./Codec.ts"
 
-/** Gives who approved or denied, when (ISO 8601), and what they said. Where time decides, `decidedBy` and `decidedAt` are null. */
+/**
+ * Gives who approved or denied, when (ISO 8601), and what they said. Where nobody decided in time, `timedOut` is true, and `decidedBy` and `decidedAt` are
+ * null. A person who gives no name has `decidedBy: null` as well.
+ */
 export const Decision = Schema.Struct({
   approved: Schema.Boolean,
   note: Schema.NullOr(Schema.String),
   decidedBy: Schema.NullOr(Schema.String),
   decidedAt: Schema.NullOr(Schema.String),
+  // Rows of an older version do not say.
+  timedOut: Schema.optionalWith(Schema.Boolean, { default: () => false }),
 })
 export type Decision = typeof Decision.Type
 
-/** The forms of a row that an author's schema may take, the preferred one last: with null for what is not there, or without it. */
+/**
+ * The forms of a row that an author's schema may take, the preferred one last: with null for what is not there, or without it; and with `timedOut`, or
+ * without it.
+ */
 export const formsOf = (decision: Decision): ReadonlyArray<object> => {
-  const { approved, ...fields } = decision
+  const { approved, timedOut, ...fields } = decision
   let forms: ReadonlyArray<object> = [{ approved }]
   for (const [name, value] of Object.entries(fields))
     forms = forms.flatMap((form) => (value === null ? [form, { ...form, [name]: null }] : [{ ...form, [name]: value }]))
-  return forms
+  return forms.flatMap((form) => [form, { ...form, timedOut }])
 }
 
 /** One of each kind of row. */
 const samples = (approved: boolean): ReadonlyArray<Decision> => [
-  { approved, note: "a note", decidedBy: "someone", decidedAt: "2026-01-01T00:00:00.000Z" },
-  { approved, note: null, decidedBy: null, decidedAt: "2026-01-01T00:00:00.000Z" },
-  { approved, note: null, decidedBy: null, decidedAt: null },
+  { approved, note: "a note", decidedBy: "someone", decidedAt: "2026-01-01T00:00:00.000Z", timedOut: false },
+  { approved, note: null, decidedBy: null, decidedAt: "2026-01-01T00:00:00.000Z", timedOut: false },
+  { approved, note: null, decidedBy: null, decidedAt: null, timedOut: true },
 ]
 
 /**

@@ -20,6 +20,7 @@ import * as Records from "./Records.ts"
 import { type NewRun, type Opened, stuckAgain, unlistable } from "./RunOwnership.ts"
 import {
   type AttemptSummary,
+  isTimedOut,
   type LoggedEvent,
   type NodeSummary,
   type RunDetails,
@@ -583,6 +584,7 @@ const waitsOf = (entry: Stored, records: ReadonlyArray<Records.NodeRecord>): Rea
 
 const waitSummary = (wait: Records.Wait): Omit<WaitSummary, "runId" | "workflow" | "nodeId" | "iteration"> => {
   const { kind, status, since, asked, timesAsked, decision } = wait
+  const decidedAt = wait.answeredAt ?? decision?.at ?? null
   return {
     ...{ kind, status, since, asked, timesAsked },
     reason: wait.reason ?? null,
@@ -595,7 +597,8 @@ const waitSummary = (wait: Records.Wait): Omit<WaitSummary, "runId" | "workflow"
     approved: decision?.approved ?? null,
     note: decision?.note ?? null,
     by: wait.answeredBy ?? decision?.by ?? null,
-    decidedAt: wait.answeredAt ?? decision?.at ?? null,
+    decidedAt,
+    timedOut: isTimedOut({ kind, status, decidedAt }),
     endedAt: wait.endedAt ?? null,
     isAnswered: false,
     refusals: wait.refusals ?? 0,
@@ -608,6 +611,7 @@ const saysNothing = {
   asked: 0,
   requestId: null,
   decidedAt: null,
+  timedOut: false,
   refusals: 0,
   refused: null,
   request: null,

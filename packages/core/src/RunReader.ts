@@ -116,6 +116,8 @@ export const WaitSummary = Schema.Struct({
   note: Schema.NullOr(Schema.String),
   by: Schema.NullOr(Schema.String),
   decidedAt: Schema.NullOr(Schema.Number),
+  /** It is over since nobody decided, answered or sent what it waited for in time. */
+  timedOut: Schema.Boolean,
   endedAt: Schema.NullOr(Schema.Number),
   /** Whether it is open only because nobody has taken the run up since it was decided or answered, or its signal or child run came. */
   isAnswered: Schema.Boolean,
@@ -138,6 +140,15 @@ export const requestIdOf = ({ kind, asked, digest }: Pick<WaitSummary, "kind" | 
 
 /** The number of the event that a request is named by; -1 where it is no request's name. */
 export const askedOf = (requestId: string): number => Number(/^(\d{1,15})-/.exec(requestId)?.[1] ?? -1)
+
+/**
+ * Tells whether the time of a wait that is over was over before somebody said something: an approval of which nothing was decided, or a question or a
+ * signal that ended without an output.
+ */
+export const isTimedOut = ({ kind, status, decidedAt }: Pick<WaitSummary, "kind" | "status" | "decidedAt">): boolean => {
+  if (decidedAt !== null || status === "open" || status === "withdrawn") return false
+  return kind === "approval" || ((kind === "human" || kind === "signal") && status !== "finished")
+}
 
 /** A wait, as far as it matters for whether a command is for it. */
 export type OpenWait = Pick<

@@ -37,7 +37,7 @@ export const Branch: Props.Component<Props.BranchProps, "Branch"> = (props) => {
 /** A unit of work: an agent's, a function's, or a value. */
 export const Task = host<Props.TaskComponent<Undeclared>>("Task")
 
-/** Waits until someone approves or denies. Gives `{ approved, note, decidedBy, decidedAt }`. */
+/** Waits until someone approves or denies. Gives `{ approved, note, decidedBy, decidedAt, timedOut }`. */
 export const Approval = host<Props.ApprovalComponent<Undeclared>>("Approval")
 
 /** Waits until a person has answered with what matches `output`. */

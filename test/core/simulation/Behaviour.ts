@@ -88,7 +88,8 @@ export const answer = (spec: WaitSpec | (Verdict & { readonly on: "approval" }))
     const approved = verdict === "yes" || (verdict === "silent" && onTimeout === "approve")
     if (!approved && spec.onDeny !== "continue")
       return spec.onDeny === "skip" ? { _tag: "Skips" } : { _tag: "Fails", error: "denied" }
-    return gives({ approved, note: null, decidedBy: verdict === "silent" ? null : "ann", decidedAt: 0 })
+    const timedOut = verdict === "silent"
+    return gives({ approved, note: null, decidedBy: timedOut ? null : "ann", decidedAt: 0, timedOut })
   }
   const said = given(spec.label)
   return { _tag: "Gives", value: { ...said, row: Number(said.row) }, stored: said }

@@ -265,8 +265,12 @@ const nodeText = (
   return [title, ...shown, ...own, ...decided, ...asked, ...output].join("\n")
 }
 
-const decisionText = ({ approved, by, note, status, reason }: WaitSummary): string => {
+/** Says what did not happen in time. */
+const silences: { readonly [kind: string]: string } = { human: "nobody answered in time", signal: "nobody sent it in time" }
+
+const decisionText = ({ kind, approved, by, note, status, reason, timedOut }: WaitSummary): string => {
   if (reason !== null) return `withdrawn: ${withdrawals[reason]}`
+  if (timedOut) return silences[kind] ?? "nobody decided in time"
   const what = approved === null ? status : approved ? "approved" : "denied"
   return `${what}${by === null ? "" : ` by ${by}`}${note === null ? "" : `: ${note}`}`
 }

@@ -91,7 +91,12 @@ export const judge = (
       }
       if (!approved && on.onDeny === "skip") return end({ how, status: "skipped" })
       const decidedAt = decision === undefined ? null : new Date(decision.at).toISOString()
-      return end(takeOwn(how, Decision.formsOf({ approved, note: note ?? null, decidedBy: by ?? null, decidedAt })))
+      return end(
+        takeOwn(
+          how,
+          Decision.formsOf({ approved, note: note ?? null, decidedBy: by ?? null, decidedAt, timedOut: decision === undefined }),
+        ),
+      )
     }
     case "human":
       for (const { value, by, at: saidAt } of wait.answers ?? []) {

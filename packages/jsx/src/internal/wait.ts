@@ -63,7 +63,7 @@ const checkTaken = (node: HostNode, codec: Codec.Codec<unknown, unknown>, canBeD
   if (known.has(codec)) return
   const refused = Decision.refusedBy(codec, canBeDenied)
   if (refused !== undefined) {
-    const row = "{ approved: boolean, note: string | null, decidedBy: string | null, decidedAt: string | null }"
+    const row = "{ approved: boolean, note: string | null, decidedBy: string | null, decidedAt: string | null, timedOut: boolean }"
     refuse(
       node,
       `its output cannot take a decision, which is ${row}; ${JSON.stringify(refused.row)} is refused: ${refused.issues.join("; ")}`,

@@ -12,6 +12,7 @@ import type { Command, Instruction } from "@smithers/core/Inbox"
 import type { Stuck } from "@smithers/core/RunOwnership"
 import {
   type AttemptSummary,
+  isTimedOut,
   type LoggedEvent,
   type NodeSummary,
   type OpenWait,
@@ -520,7 +521,15 @@ const waitOf = (row: WaitRow, answer: Command | undefined): WaitSummary => {
     name,
     correlation,
   }
-  const decision = { approved: approved === null ? null : approved === 1, note, by, decidedAt, endedAt, isAnswered: false }
+  const decision = {
+    approved: approved === null ? null : approved === 1,
+    note,
+    by,
+    decidedAt,
+    timedOut: isTimedOut({ kind, status, decidedAt }),
+    endedAt,
+    isAnswered: false,
+  }
   const problems = refused === null ? null : (JSON.parse(refused) as ReadonlyArray<string>)
   const wait: WaitSummary = { ...place, ...shown, ...decision, refusals, refused: problems }
   return { ...wait, ...Shown.answered(wait, answer) }

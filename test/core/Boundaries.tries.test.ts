@@ -776,6 +776,68 @@ describe.each(stores)("on %s", (_, store) => {
       ),
     )
 
+    /** Two passes of a try, the first of which fails, and a step beside and behind it that takes what stands in it. */
+    const guarded = ($: Builder, told: Array<string> = []) => {
+      const a = $.step("a", { output: Text, run: ({ iteration }) => `a${iteration}` })
+      const b = $.step("b", {
+        output: Text,
+        retry: false,
+        run: ({ iteration }) => (iteration === 0 ? Effect.fail(new Error("no")) : Effect.succeed(`b${iteration}`)),
+      })
+      const c = $.step("c", { output: Text, run: ({ iteration }) => `c${iteration}` })
+      const last = $.step("last", { output: Text, run: ({ iteration }) => `last${iteration}` })
+      const guard = $.tryCatch({ id: "guard", try: $.sequence(a, b), catch: c, finally: last })
+      const needs = { a: $.maybe(a), b: $.maybe(b), c: $.maybe(c), last: $.maybe(last) }
+      const teller = $.step("told", {
+        needs,
+        output: Text,
+        run: ({ a, b, c, last }) => {
+          told.push(`${a} ${b} ${c} ${last}`)
+          return `${a} ${b} ${c} ${last}`
+        },
+      })
+      const beside = $.parallel(guard, teller)
+      return $.loop({ id: "rounds", body: beside, until: ({ iteration }) => iteration === 2, maxIterations: 3 })
+    }
+
+    it.effect("gives what stands in it to a node outside through maybe, there or not, once it is left", () =>
+      on(
+        Effect.gen(function* () {
+          const told: Array<string> = []
+          const w = workflow(($) => guarded($, told))
+          expect(yield* w.execute({}, { runId: "r" })).toEqual(["b1", "a1 b1 undefined last1"])
+          expect(told).toEqual(["a0 undefined c0 last0", "a1 b1 undefined last1"])
+        }),
+      ),
+    )
+
+    it.live("gives the same to a node outside whenever its process dies", () =>
+      Effect.gen(function* () {
+        const { calm, disturbed } = yield* sweep({ run: workflow(($) => guarded($)).run({}, { runId }) })
+        expect(calm.result).toMatchObject({ status: "finished", output: ["b1", "a1 b1 undefined last1"] })
+        expect(disturbed.length).toBeGreaterThan(12)
+        for (const { at, end } of disturbed) expect({ at, end }).toEqual({ at, end: calm })
+      }),
+    )
+
+    it.effect("fails the run where a node outside would only then come to take what stands in it", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = journal()
+          const w = workflow(($) => {
+            const a = step($, "a")
+            const guard = $.tryCatch({ id: "g", try: $.sequence(a, step($, "b", { fails: always })), finally: step($, "last") })
+            return $.parallel(
+              guard,
+              $.step("after", { needs: { a: $.maybe(a) }, output: Text, run: () => `${done.push("after")}` }),
+            )
+          })
+          expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "b" } })
+          expect(done).toEqual(["a", "b", "last"])
+        }),
+      ),
+    )
+
     it("refuses needs that may be absent, from inside and from outside", () => {
       const { step } = journal()
       const inside = () =>

@@ -489,7 +489,7 @@ describe("a need", () => {
     }
     expect(refusal(write)).toEqual({
       where: `sequence > [1] step "b"`,
-      problem: `need "a" is in an arm of sequence > [0] branch, which may not be taken: need the branch itself`,
+      problem: `need "a" is in an arm of sequence > [0] branch, which may not be taken: need that itself, or take it with $.maybe`,
     })
   })
 

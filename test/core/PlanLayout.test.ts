@@ -175,7 +175,7 @@ describe("a plan is refused, and the error says where,", () => {
       "when a need is in an arm that may not be taken",
       sequence(branch(yes, sequence(step("a"))), step("b", { needs: [need("a")] })),
       `sequence > [1] step "b"`,
-      `need "a" is in an arm of sequence > [0] branch, which may not be taken: need the branch itself`,
+      `need "a" is in an arm of sequence > [0] branch, which may not be taken: need that itself, or take it with $.maybe`,
     ],
     [
       "when a need is in the other arm",

@@ -314,6 +314,34 @@ describe("a branch", () => {
     }).pipe(onMemory),
   )
 
+  it.effect("is chosen again, and its value taken again, where what it decides by is retried", () =>
+    Effect.gen(function* () {
+      let risk: "low" | "high" = "low"
+      let attempts = 0
+      const W = workflow.build(($) => {
+        const given = $.step("risk", { output: Schema.Literal("low", "high"), run: () => risk })
+        const way = $.branch({
+          needs: { given },
+          when: ({ given }) => given === "high",
+          then: arm($, "check"),
+          else: arm($, "ship"),
+        })
+        const told = $.step("told", { needs: { way }, output: Schema.String, run: ({ way }) => `did ${way}` })
+        const end = $.step("end", {
+          needs: { told },
+          output: Schema.String,
+          retry: false,
+          run: ({ told }) => (++attempts === 1 ? Effect.fail(new Error(told)) : Effect.succeed(told)),
+        })
+        return $.sequence(given, way, told, end)
+      })
+      yield* W.run(input, { runId: "r" })
+      risk = "high"
+      yield* Smithers.retryNode("r", "risk")
+      expect(yield* W.resume("r")).toBe("did check")
+    }).pipe(onMemory),
+  )
+
   it.effect("decides by the outputs it needs, once they are there", () =>
     Effect.gen(function* () {
       const W = workflow.build(($) => {
@@ -433,6 +461,38 @@ describe("a switch", () => {
       )
       for (const name of ["", "b", "constructor", "__proto__", "0"]) expect(yield* W.execute(name)).toBe("b")
       expect(yield* W.execute("a")).toBe("a")
+    }).pipe(onMemory),
+  )
+
+  it.effect("gives what stands in its arms through maybe, of the arm that was taken last alone", () =>
+    Effect.gen(function* () {
+      let kind: "x" | "y" = "x"
+      const W = workflow.build(($) => {
+        const chosen = $.step("kind", { output: Schema.Literal("x", "y"), run: () => kind })
+        const [x, y, z] = [arm($, "x"), arm($, "y"), arm($, "z")]
+        const way = $.switch({ needs: { chosen }, on: ({ chosen }) => chosen, cases: { x: $.sequence(x, z), y } })
+        const told = $.step("told", {
+          needs: { x: $.maybe(x), y: $.maybe(y), z: $.maybe(z) },
+          output: Schema.String,
+          run: ({ x, y, z }) => `${x} ${y} ${z}`,
+        })
+        return $.sequence(
+          $.parallel($.sequence(chosen, way), told),
+          $.step("end", {
+            needs: { told },
+            output: Schema.String,
+            retry: false,
+            run: ({ told }) => (kind === "x" ? Effect.fail(told) : told),
+          }),
+        )
+      })
+      expect(yield* W.run(input, { runId: "r" })).toMatchObject({
+        status: "failed",
+        error: { error: { message: "x undefined z" } },
+      })
+      kind = "y"
+      yield* Smithers.retryNode("r", "kind")
+      expect(yield* W.resume("r")).toBe("undefined y undefined")
     }).pipe(onMemory),
   )
 

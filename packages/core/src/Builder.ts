@@ -510,7 +510,10 @@ export interface Builder<out Input> {
   }) => Node<Value<Body>, Services<Body>, WrittenBy<Body>>
   /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
   readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Reference<Codec.Output<S> | undefined>
-  /** As a need: what a node gave, if it did. Only so a `catch` or a `finally` can take what stands in the `try`. */
+  /**
+   * As a need: what a node gave, if it did; it is waited for until that is known. Only so a `catch` or a `finally` can take what stands in the `try`, and
+   * a node outside what stands in a try or in an arm of a branch.
+   */
   readonly maybe: <A>(node: Node<A, unknown>) => Reference<A | undefined>
   /** As a need of a node in the `catch` of the `tryCatch` of this id: what it caught. */
   readonly caught: (id: string) => Reference<Caught>

@@ -22,7 +22,10 @@ export interface Need {
    * was halted by.
    */
   readonly pass: "current" | "previous" | "caught"
-  /** It may be absent. Only so a `catch` or a `finally` can take what stands in the `try`, and a `finally` what stands beside it. */
+  /**
+   * It may be absent. Only so a `catch` or a `finally` can take what stands in the `try`, a `finally` what stands beside it, and a node outside what
+   * stands in a try or in an arm.
+   */
   readonly isOptional?: boolean
   /** The schema the author expects of the target; checked when given. */
   readonly codec?: Codec

@@ -105,10 +105,12 @@ const gateOf = ({ tree, position, target, isOwnBody, isOptional, refuse }: Reade
       if (!isOptional) refuse(`is in another part of ${where(tree, outer)} and may be absent: take it with $.maybe`)
       return -1
     }
-    if (node._tag === "Branch") refuse(`is in an arm of ${where(tree, outer)}, which may not be taken: need the branch itself`)
-    if (node._tag === "TryCatch" || (node._tag === "Saga" && node.onCompensated === "continue"))
-      refuse(`is inside ${where(tree, outer)}, which may be left without it: need that itself`)
-    if ((node._tag === "Loop" || node._tag === "Saga") && outer !== position) gate = outer
+    if (node._tag === "Branch" && !isOptional)
+      refuse(`is in an arm of ${where(tree, outer)}, which may not be taken: need that itself, or take it with $.maybe`)
+    const isLeftWithout = node._tag === "TryCatch" || (node._tag === "Saga" && node.onCompensated === "continue")
+    if (isLeftWithout && !isOptional)
+      refuse(`is inside ${where(tree, outer)}, which may be left without it: need that itself, or take it with $.maybe`)
+    if ((node._tag === "Loop" || node._tag === "Branch" || Plan.isBoundary(node)) && outer !== position) gate = outer
     inner = outer
   }
   return gate

@@ -281,7 +281,10 @@ const withReaders = (
     if (position !== undefined && position < plan.size) choose(position)
   }
   const chooseReaders = (target: number): void => {
-    for (const reader of readers.get(target) ?? []) if (recordAt(plan, state, view, reader) !== undefined) choose(reader)
+    for (const reader of readers.get(target) ?? []) {
+      // A branch has no record. It chooses again, so that whatever has taken its value, or that of an arm, may be given another.
+      if (plan.node(reader)._tag === "Branch" || recordAt(plan, state, view, reader) !== undefined) choose(reader)
+    }
   }
   for (let position = queue.pop(); position !== undefined; position = queue.pop()) {
     for (let target = plan.parent(position); target >= 0; target = plan.parent(target)) chooseReaders(target)

@@ -297,12 +297,27 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
         const row = iterationOf(need.target) - 1
         found[need.name] = isLeaf(target) && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
       } else {
-        const isThere = hasPass(need.target, position)
+        const isThere = hasPass(need.target, position) && (!need.isOptional || isTaken(need.target, position))
         if (!isThere && !need.isOptional) missing ??= need.name
         found[need.name] = isThere ? value(need.target) : undefined
       }
     }
     return { values: found, missing }
+  }
+  /** Tells whether no branch around `target` that the reader is outside of has taken another arm, by now, than the one that it is in. */
+  const isTaken = (target: number, reader: number): boolean => {
+    for (let up = plan.parent(target); up >= 0 && !plan.contains(up, reader); up = plan.parent(up)) {
+      const node = at(up)
+      if (node._tag !== "Branch") continue
+      try {
+        const arm = armOf(up, node)
+        if (arm < 0 || !plan.contains(arm, target)) return false
+      } catch {
+        // It has not come to choose, for whoever is on the way out.
+        return false
+      }
+    }
+    return true
   }
   /** Tells whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
   const hasPass = (target: number, reader: number): boolean => {

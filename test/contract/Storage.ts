@@ -488,6 +488,123 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
+    /** A run `a` with a child run `b`, that has `c`: three generations. */
+    const generations = Effect.gen(function* () {
+      const childOf = (runId: string, isAttached = true) => ({ ...newRun, parent: { ...parent, runId, isAttached } })
+      const a = yield* journal("a")
+      const b = yield* journal("b", childOf("a"))
+      const c = yield* journal("c", childOf("b"))
+      for (const run of [a, b, c]) yield* run.commit([started])
+      return { a, b, c, childOf }
+    })
+    const tell = (storage: Storage["Type"], id: string, runId: string, command: Exclude<Instruction, Response>) =>
+      storage.deliver({ id, runId, at: later(60_000), command })
+    /** Who has which command in the inbox, in order. */
+    const told = (storage: Storage["Type"]) =>
+      Effect.map(storage.pending, (commands) => commands.map(({ runId, command }) => `${command._tag} ${runId}`).sort())
+
+    holds("what cancels, pauses or unpauses a run reaches all attached descendants with it, once", (storage) =>
+      Effect.gen(function* () {
+        yield* generations
+        for (const _tag of ["Pause", "Unpause", "Cancel"] as const) {
+          yield* tell(storage, _tag, "a", { _tag })
+          yield* tell(storage, _tag, "a", { _tag })
+        }
+        const each = (_tag: string) => [`${_tag} a`, `${_tag} b`, `${_tag} c`]
+        expect(yield* told(storage)).toEqual([...each("Cancel"), ...each("Pause"), ...each("Unpause")])
+        const reasons = (yield* storage.pending).flatMap(({ runId, command }) =>
+          command._tag === "Cancel" ? [[runId, command.reason]] : [],
+        )
+        expect(new Map(reasons as Array<[string, string | undefined]>)).toEqual(
+          new Map([
+            ["a", undefined],
+            ["b", 'by run "a", which started it'],
+            ["c", 'by run "b", which started it'],
+          ]),
+        )
+        const due = (yield* storage.runnable(later(1e9))).runs
+        expect(due.map(({ runId }) => runId).sort()).toEqual(["a", "b", "c"])
+      }),
+    )
+
+    holds("what a frame tells a child run reaches the child runs of that with it", (storage) =>
+      Effect.gen(function* () {
+        const { a } = yield* generations
+        yield* a.commit([{ _tag: "RunPaused" }], { sent: [{ id: "x", runId: "b", at: later(1), command: { _tag: "Cancel" } }] })
+        expect(yield* told(storage)).toEqual(["Cancel b", "Cancel c"])
+      }),
+    )
+
+    holds("what is said to a run does not reach child runs that are detached or over, nor a signal any child run", (storage) =>
+      Effect.gen(function* () {
+        const { a, c, childOf } = yield* generations
+        yield* a.commit([{ _tag: "RunPaused" }], { spawned: [{ runId: "free", create: childOf("a", false) }] })
+        yield* c.commit([{ _tag: "RunFinished" }])
+        yield* tell(storage, "s", "a", { _tag: "Signal", name: "go" })
+        yield* tell(storage, "x", "a", { _tag: "Cancel" })
+        expect(yield* told(storage)).toEqual(["Cancel a", "Cancel b", "Signal a"])
+      }),
+    )
+
+    holds("a child run in a `finally` is not cancelled with its parent, but paused", (storage) =>
+      Effect.gen(function* () {
+        yield* journal("a")
+        yield* journal("b", { ...newRun, parent: { ...parent, runId: "a" }, isFinal: true })
+        yield* tell(storage, "x", "a", { _tag: "Cancel" })
+        yield* tell(storage, "p", "a", { _tag: "Pause" })
+        expect(yield* told(storage)).toEqual(["Cancel a", "Pause a", "Pause b"])
+      }),
+    )
+
+    holds("a frame begins nothing, and hears of no child run, where its run was told to stop and does not know it", (storage) =>
+      Effect.gen(function* () {
+        const onward: ReadonlyArray<RunEvent> = [
+          { _tag: "AttemptStarted", nodeId: "s", iteration: 0, attempt: 1 },
+          { _tag: "WaitStarted", nodeId: "sub", iteration: 0, kind: "subflow", name: "child" },
+        ]
+        for (const [index, _tag] of (["Cancel", "Pause"] as const).entries()) {
+          const runId = `r${index}`
+          const run = yield* journal(runId)
+          yield* run.commit([started, { _tag: "WaitStarted", nodeId: "w", iteration: 0, kind: "subflow", name: "w" }])
+          yield* tell(storage, "s", runId, { _tag: "Signal", name: "go" })
+          yield* run.commit([onward[0] as RunEvent])
+          yield* tell(storage, "x", runId, { _tag })
+          const ended: RunEvent = { _tag: "SubflowEnded", nodeId: "w", iteration: 0, status: "cancelled" }
+          for (const event of [{ ...onward[0], nodeId: "t" } as RunEvent, onward[1] as RunEvent, ended]) {
+            expect(yield* Effect.flip(run.commit([event]))).toMatchObject({ _tag: "Unheard", runId })
+            expect(yield* Effect.flip(run.commit([event], { consumed: ["s"] }))).toMatchObject({ _tag: "Unheard", runId })
+            expect((yield* storage.load(runId)).seq).toBe(run.state().seq)
+          }
+          yield* run.commit([{ _tag: "AttemptInterrupted", nodeId: "s", iteration: 0, attempt: 1, reason: "shutdown" }])
+          yield* run.commit([ended], { consumed: ["x"] })
+          yield* run.commit([{ ...onward[0], nodeId: "t" } as RunEvent])
+        }
+      }),
+    )
+
+    holds("a child run that goes on after its end is paused where an ancestor is, or is to be", (storage) =>
+      Effect.gen(function* () {
+        const { a, c } = yield* generations
+        yield* c.commit([{ _tag: "RunFailed", failure: History.failure }])
+        yield* a.commit([{ _tag: "RunPaused" }])
+        yield* storage.deliver(
+          { id: "again", runId: "c", at: later(1), command: { _tag: "Retry", nodeId: "s", iteration: 0 } },
+          { reopen: true },
+        )
+        yield* c.claim()
+        expect(yield* told(storage)).toEqual(["Pause c", "Retry c"])
+        yield* c.commit([{ _tag: "RunFailed", failure: History.failure }])
+        expect(yield* told(storage)).toEqual([])
+        yield* tell(storage, "u", "a", { _tag: "Unpause" })
+        yield* c.claim(["failed"])
+        expect(yield* told(storage)).toEqual(["Unpause a", "Unpause b"])
+        yield* c.commit([{ _tag: "RunFailed", failure: History.failure }])
+        yield* tell(storage, "p", "b", { _tag: "Pause" })
+        yield* c.claim(["failed"])
+        expect(yield* told(storage)).toEqual(["Pause b", "Pause c", "Unpause a", "Unpause b"])
+      }),
+    )
+
     holds("a command may create its run, and may take up one that failed, but none that finished", (storage) =>
       Effect.gen(function* () {
         yield* storage.deliverOrCreate(cancel("a", "new"), newRun)

@@ -6,6 +6,7 @@ import * as Millis from "@smithers/core/Millis"
 import type { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Migrations from "../../packages/sqlite/src/internal/migrations.ts"
 import * as History from "../contract/History.ts"
 import { expectSame, suite } from "../contract/Storage.ts"
 import { folder, layerMemory, layerTemporary, newFile, otherProcess, query, rawConnection, using } from "./Fixture.ts"
@@ -390,7 +391,7 @@ describe("processes", () => {
       expect(lines).toEqual(ids.map(() => "created"))
       const runs = yield* using({ filename }, (storage) => storage.runs({}))
       expect(runs.map(({ runId }) => runId).sort()).toEqual(ids)
-      expect(yield* query(filename, "SELECT count(*) FROM smithers_migrations")).toEqual([[1]])
+      expect(yield* query(filename, "SELECT count(*) FROM smithers_migrations")).toEqual([[Migrations.migrations.length]])
     }),
   )
 

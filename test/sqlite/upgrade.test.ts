@@ -124,7 +124,10 @@ describe("a migration", () => {
 
 describe("a database of each released layout", () => {
   const folder = path.join(import.meta.dirname, "fixtures")
-  const layouts = fs.readdirSync(folder).filter((name) => /^layout-\d+\.sql$/.test(name))
+  const layouts = fs
+    .readdirSync(folder)
+    .filter((name) => /^layout-\d+\.sql$/.test(name))
+    .sort()
 
   it("is among the fixtures", () => {
     expect(layouts).toEqual(Migrations.migrations.map(({ layout }) => `layout-${layout}.sql`))

@@ -227,7 +227,8 @@ export const pause = Effect.fn("Commands.pause")(function* (
 
 /**
  * Lets a paused run go on. Its time has stood still: what it waits for has the time that was left. Timers keep theirs, and those that were due
- * meanwhile fire. Fails with `RunEnded` where it has ended; one that is not paused is as it was.
+ * meanwhile fire. Fails with `RunEnded` where it has ended, and with `InvalidCommand` where a run is paused that has started it and waits for it: that is
+ * the one to unpause. One that is not paused is as it was.
  * Where nobody works on the run, it goes on once someone takes it up.
  */
 export const unpause = Effect.fn("Commands.unpause")(function* (
@@ -235,6 +236,18 @@ export const unpause = Effect.fn("Commands.unpause")(function* (
   { by }: { readonly by?: string } = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { by })
+  const reader = yield* RunReader
+  let paused: string | undefined
+  for (let { parent } = (yield* reader.run(runId)).run; parent?.isAttached === true; ) {
+    const { run } = yield* reader.run(parent.runId)
+    if (Status.isEnded(run.status)) break
+    if (run.status === "paused") paused = run.runId
+    parent = run.parent
+  }
+  if (paused !== undefined) {
+    const problem = `run "${paused}", which it belongs to, is paused: unpause that, and what belongs to it goes on with it`
+    return yield* new InvalidCommand({ runId, problem })
+  }
   yield* deliver(runId, { _tag: "Unpause", ...defined({ by }) })
 })
 

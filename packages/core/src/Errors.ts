@@ -394,8 +394,9 @@ export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ..
 }
 
 /**
- * Somebody decided or answered before the time was over that a frame ends a wait with, and the frame does not know. It was not committed; the
- * engine makes it once more with what was said, and callers never see this.
+ * A frame does not know of something that its run was told before, and that forbids it: it ends a wait by its time that somebody has decided or answered, or
+ * begins something in a run that is to be cancelled or paused. It was not committed; the engine makes it once more with what was said, and callers
+ * never see this.
  */
 export class Unheard extends Schema.TaggedError<Unheard>()("Unheard", runFields) {
   override get message(): string {

@@ -54,6 +54,22 @@ export type Instruction =
 /** Said by a person of an open wait, and so possibly too late. */
 export type Response = Extract<Instruction, { readonly _tag: "Decide" | "Answer" }>
 
+/**
+ * What a run's attached child runs are told with it, in the same transaction: nothing of a family begins once an ancestor is to be cancelled or paused,
+ * whoever works on which of them. A child run in a `finally` is cancelled by nobody but itself. `undefined` where the instruction is for the run alone.
+ */
+export const toChildOf = (runId: string, instruction: Instruction): Instruction | undefined => {
+  switch (instruction._tag) {
+    case "Cancel":
+      return { _tag: "Cancel", reason: `by run "${runId}", which started it` }
+    case "Pause":
+    case "Unpause":
+      return { _tag: instruction._tag }
+    default:
+      return undefined
+  }
+}
+
 /** An instruction on its way. Delivered once per run and `id`, folded into the run's next frame by its owner. */
 export interface Command<I extends Instruction = Instruction> {
   /** Unique in its run. An id that is made of several texts is a `compositeKey`. */
@@ -71,7 +87,8 @@ export interface InboxShape {
   readonly place: string
   /**
    * Puts a command into the inbox of its run, unless the run has ended. With `reopen` it is also put into that of a run that has failed or
-   * was cancelled, which thereby has not ended any more. A second delivery to the same run with the same id does nothing, also when the
+   * was cancelled, which thereby has not ended any more; where an ancestor is paused it is paused, too. What {@link toChildOf} says is put into the
+   * inboxes of all attached descendants that have not ended, at once. A second delivery to the same run with the same id does nothing, also when the
    * run has ended meanwhile. Answers with what stands under this id in this run: the command itself, or one that came before, also where
    * that was taken care of already.
    */

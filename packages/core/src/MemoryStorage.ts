@@ -11,7 +11,7 @@ import type { Json } from "./Codec.ts"
 import { RunEnded, RunFenced, RunNotFound, StoreFailed, StoreRefused, Unheard, WaitExpired, WorkflowMismatch } from "./Errors.ts"
 import * as History from "./History.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
-import type { Command, Instruction, Response } from "./Inbox.ts"
+import { type Command, type Instruction, type Response, toChildOf } from "./Inbox.ts"
 import { canonical } from "./internal/json.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Millis from "./Millis.ts"
@@ -173,13 +173,39 @@ export const make = (): Storage.StorageShape => {
       if (!reopen || status === "finished") return Either.left(new RunEnded({ runId, status }))
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
+      pauseWithAncestors(entry, command.at)
     }
     return Either.map(checkTime(), () => {
       inbox.set(key, command)
+      passOn(command)
       return command.command
     })
   }
   const commandsOf = (runId: string): ReadonlyArray<Command> => [...inbox.values()].filter((command) => command.runId === runId)
+  /** Tells the attached descendants of a run what they are told with it. */
+  const passOn = ({ id, runId, at, command }: Command): void => {
+    const passed = toChildOf(runId, command)
+    if (passed === undefined) return
+    for (const { run, created } of stored.values()) {
+      if (created.parent?.runId !== runId || !created.parent.isAttached || (isEnded(run) && run.owner === null)) continue
+      if (passed._tag !== "Cancel" || created.isFinal !== true)
+        put(stored.get(run.runId) as Stored, { id, runId: run.runId, at, command: passed }, false, inTime)
+    }
+  }
+  /** Pauses a run that goes on after its end where a run is paused that it belongs to. */
+  const pauseWithAncestors = (entry: Stored, at: Millis.Millis): void => {
+    const { runId, epoch } = entry.run
+    for (let { parent } = entry.created; parent?.isAttached === true; ) {
+      const above = stored.get(parent.runId)
+      if (above === undefined) return
+      if (!isEnded(above.run) && Pauses.isPaused(above.state.pausedAt !== undefined, commandsOf(parent.runId))) {
+        const id = compositeKey("paused-with", parent.runId, epoch, at)
+        inbox.set(compositeKey(runId, id), { id, runId, at, command: { _tag: "Pause" } })
+        return
+      }
+      parent = above.created.parent
+    }
+  }
   /** Fails where what is said of an open wait comes too late. */
   const checkDeadline = (entry: Stored, { runId, at, command }: Command<Response>): Either.Either<void, WaitExpired> => {
     const { nodeId, iteration } = command
@@ -308,6 +334,7 @@ export const make = (): Storage.StorageShape => {
         if (isOver && !reopen.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
         if (run.leaseUntil !== null && run.leaseUntil > now) return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
         const epoch = run.epoch + 1
+        if (isOver) pauseWithAncestors(entry, now)
         entry.run = { ...run, ...claim, epoch }
         entry.deaths++
         return Effect.succeed({ _tag: "Claimed", epoch })

@@ -42,3 +42,13 @@ export const isTooLate = (
   }
   return deadline < at && (since === undefined || deadline < since)
 }
+
+/** Whether a run is paused once it has heard all `commands`, in order. `isPausedNow` is how it stands before that. */
+export const isPaused = (isPausedNow: boolean, commands: Iterable<{ readonly command: Pick<Instruction, "_tag"> }>): boolean => {
+  let isPaused = isPausedNow
+  for (const { command } of commands) {
+    if (command._tag === "Pause") isPaused = true
+    if (command._tag === "Unpause") isPaused = false
+  }
+  return isPaused
+}

@@ -328,6 +328,15 @@ export const partsOf = (plan: Pick<Plan, "end">, position: number, node: TryCatc
   return { try: position + 1, catch: caught, finally: node.finally === undefined ? undefined : last }
 }
 
+/** Whether a node stands in a `finally`, which goes on when its run is cancelled. */
+export const isInFinally = (plan: Plan, position: number): boolean => {
+  for (let inner = position, up = position < 0 ? -1 : plan.parent(position); up >= 0; inner = up, up = plan.parent(up)) {
+    const node = plan.node(up)
+    if (node._tag === "TryCatch" && partsOf(plan, up, node).finally === inner) return true
+  }
+  return false
+}
+
 /** Where the nodes of a plan stand that have ids: all that one drawing need know of another. */
 export interface Drawing {
   readonly nodes: ReadonlyArray<{ readonly _tag: string; readonly id?: NodeId }>

@@ -21,6 +21,8 @@ export interface NewRun {
   /** Where its code is, for whoever has to load it: a path, as its starter says it. */
   readonly source?: string | undefined
   readonly parent?: Parent | undefined
+  /** It stands in a `finally` of its parent, which goes on when that is cancelled. */
+  readonly isFinal?: true | undefined
 }
 
 /**

@@ -64,20 +64,34 @@ export interface OutputTable {
 export const hasTimedOut = ({ events }: Frame): boolean =>
   events.some((event) => event._tag === "WaitEnded" && event.how === "timed-out")
 
-/** Whether a frame ends a wait as timed out to which an answer or a decision is among the commands that it has not read. */
-export const isUnheard = ({ events, consumed }: Frame, commands: ReadonlyArray<Pick<Command, "id" | "command">>): boolean =>
+/** Whether a frame begins an attempt or a child run, or draws on the end of one. */
+export const isOnward = ({ events }: Frame): boolean =>
   events.some(
+    (event) =>
+      event._tag === "AttemptStarted" ||
+      event._tag === "SubflowEnded" ||
+      (event._tag === "WaitStarted" && event.kind === "subflow"),
+  )
+
+/**
+ * Whether a frame would have another content if its run had read all commands: it goes {@link isOnward onward}, and the run is to be cancelled or
+ * paused; or it ends a wait as timed out, and there is an answer or a decision.
+ */
+export const isUnheard = (frame: Frame, commands: ReadonlyArray<Pick<Command, "id" | "command">>): boolean => {
+  const unread = commands.filter(({ id }) => !frame.consumed.includes(id)).map(({ command }) => command)
+  if (unread.some(({ _tag }) => _tag === "Cancel" || _tag === "Pause") && isOnward(frame)) return true
+  return frame.events.some(
     (event) =>
       event._tag === "WaitEnded" &&
       event.how === "timed-out" &&
-      commands.some(
-        ({ id, command }) =>
+      unread.some(
+        (command) =>
           (command._tag === "Decide" || command._tag === "Answer") &&
           command.nodeId === event.nodeId &&
-          command.iteration === event.iteration &&
-          !consumed.includes(id),
+          command.iteration === event.iteration,
       ),
   )
+}
 
 /**
  * Frames and states of runs. Each call is one transition, and is kept when it completes: a crash leaves all of it or nothing.
@@ -93,7 +107,8 @@ export interface RunStoreShape {
   readonly load: (runId: string, at?: Moment) => Effect.Effect<RunState, StoreError | RunNotFound>
   /**
    * Commits a frame. A frame that ends the run also gives up the claim. One that ends a wait as timed out although a decision or an answer to
-   * it is in the inbox is `Unheard`, and nothing is written: whoever was told that it is kept finds it counting.
+   * it is in the inbox is `Unheard`, and so is one that begins something although a cancellation or a pause is; nothing is written: whoever was told
+   * that it is kept finds it counting.
    */
   readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced | Unheard>
   /** Keeps heartbeat details. */

@@ -4,6 +4,7 @@
  */
 
 import type { Command } from "./Inbox.ts"
+import * as Pauses from "./Pauses.ts"
 import { answerTo, type NodeSummary, type OpenWait, type WaitSummary } from "./RunReader.ts"
 import { waitingStatus } from "./RunResult.ts"
 import * as Status from "./Status.ts"
@@ -105,10 +106,7 @@ const kindOf = ({ kind, name }: OpenWait, children: ReadonlyMap<string, Status.S
 }
 
 /** Whether a run is paused once it has heard what it was told. */
-const isPausedBy = ({ stored, isPaused, commands }: Facts): boolean => {
-  const last = commands.findLast(({ command: { _tag } }) => _tag === "Pause" || _tag === "Unpause")
-  return last === undefined ? isPaused || stored === "paused" : last.command._tag === "Pause"
-}
+const isPausedBy = ({ stored, isPaused, commands }: Facts): boolean => Pauses.isPaused(isPaused || stored === "paused", commands)
 
 /**
  * The commands, of those that nobody has taken up, by which open waits of their run end. A signal is for one wait, the first. Of what people

@@ -6,7 +6,7 @@ import type { Json } from "../Codec.ts"
 import { childRunId, compositeKey, type NodeId, parseNodeKey } from "../Ids.ts"
 import type { Command, Instruction } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
-import type * as Plan from "../Plan.ts"
+import * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunResult from "../RunResult.ts"
@@ -101,9 +101,10 @@ export const make = (
         const { child } = node.on
         const parent = parentOf(state, node, event.iteration)
         const { input } = (event.request ?? {}) as { readonly input?: Json }
+        const isFinal = node.on.isAttached && Plan.isInFinally(plan, plan.positions.get(event.nodeId) ?? -1)
         spawned.push({
           runId: event.name,
-          create: { workflow: child.name, version: child.version, input, tags: [], parent },
+          create: { workflow: child.name, version: child.version, input, tags: [], parent, ...(isFinal ? { isFinal } : {}) },
         })
         started.push({ runId: event.name, child, parent })
         break
@@ -117,10 +118,6 @@ export const make = (
         send(childRunId(state.runId, event.nodeId, event.iteration, generation - 1), { _tag: "Cancel", reason })
         break
       }
-      case "RunPaused":
-      case "RunUnpaused":
-        for (const { runId } of awaited(state)) send(runId, { _tag: event._tag === "RunPaused" ? "Pause" : "Unpause" })
-        break
       case "RunFinished":
       case "RunFailed":
       case "RunCancelled": {

@@ -4,7 +4,8 @@
 import { isDeepStrictEqual } from "node:util"
 import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WaitExpired, WorkflowMismatch } from "@smithers/core/Errors"
-import type { Command, Instruction, Response } from "@smithers/core/Inbox"
+import { compositeKey } from "@smithers/core/Ids"
+import { type Command, type Instruction, type Response, toChildOf } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
 import * as Pauses from "@smithers/core/Pauses"
 import {
@@ -84,8 +85,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const insertRun = prepare(
     `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
-       source, parent_run_id, parent_node_id, parent_iteration, is_attached, given)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING`,
+       source, parent_run_id, parent_node_id, parent_iteration, is_attached, given, is_final)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING`,
   )
   const reopen = prepare(
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
@@ -151,6 +152,21 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
   )
 
+  const isPassedOn = `r.is_attached = 1 AND (r.status NOT IN ${ended} OR r.owner IS NOT NULL) AND (?2 OR r.is_final IS NULL)`
+  const selectDescendants = prepare<[runId: string, parentRunId: string]>(
+    `WITH RECURSIVE family (run_id, parent_run_id) AS (
+       SELECT r.run_id, r.parent_run_id FROM smithers_runs r WHERE r.parent_run_id = ?1 AND ${isPassedOn}
+       UNION ALL
+       SELECT r.run_id, r.parent_run_id FROM family f CROSS JOIN smithers_runs r ON r.parent_run_id = f.run_id WHERE ${isPassedOn})
+     SELECT run_id, parent_run_id FROM family`,
+  )
+  const selectAncestors = prepare<[runId: string, pausedAt: number | null]>(
+    `WITH RECURSIVE line (run_id, above) AS (
+       SELECT run_id, iif(is_attached = 1, parent_run_id, NULL) FROM smithers_runs WHERE run_id = ?
+       UNION ALL
+       SELECT r.run_id, iif(r.is_attached = 1, r.parent_run_id, NULL) FROM line l CROSS JOIN smithers_runs r ON r.run_id = l.above)
+     SELECT run_id, paused_at FROM line JOIN smithers_runs USING (run_id) WHERE run_id <> ?1 AND status NOT IN ${ended}`,
+  )
   const selectTold = prepare<[id: string, at: Millis.Millis, command: string]>(
     "SELECT id, at_ms, command FROM smithers_inbox INDEXED BY smithers_inbox_pending WHERE run_id = ? AND frame IS NULL ORDER BY seq",
   )
@@ -198,7 +214,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     const { workflow, version = null, tags, input, source = null, parent } = create
     const from = [parent?.runId ?? null, parent?.nodeId ?? null, parent?.iteration ?? null] as const
     const isAttached = parent === undefined ? null : Number(parent.isAttached)
-    const given = [JSON.stringify(tags), writeOptional(input), source, ...from, isAttached, create.given ?? null] as const
+    const isFinal = create.isFinal === true ? 1 : null
+    const given = [JSON.stringify(tags), writeOptional(input), source, ...from, isAttached, create.given ?? null, isFinal] as const
     insertRun.run(runId, workflow, version, ...claim, now, ...given)
   }
   const spawn = (runId: string, create: NewRun, now: Millis.Millis): void =>
@@ -213,7 +230,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const inTime = (): Either.Either<void> => Either.void
   /** Puts a command into an inbox, unless its run has ended or it comes too late. */
   const put = <E>(
-    [, status, , owner]: RunRow,
+    [, status, epoch, owner]: RunRow,
     { id, runId, at, command }: Command,
     isRevived: boolean,
     checkTime: () => Either.Either<void, E>,
@@ -224,11 +241,25 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     if (owner === null && Status.isEnded(status)) {
       if (!isRevived || status === "finished") return Either.left(new RunEnded({ runId, status }))
       reopen.run(runId, at)
+      pauseWithAncestors(runId, epoch, at)
     }
     return Either.map(checkTime(), () => {
       insertCommand.run(id, runId, at, write(command as Json))
+      passOn({ id, runId, at, command })
       return command
     })
+  }
+  /** Tells the attached descendants of a run what they are told with it. */
+  const passOn = ({ id, runId, at, command }: Command): void => {
+    if (toChildOf(runId, command) === undefined) return
+    for (const [childRunId, parentRunId] of selectDescendants.values(runId, command._tag === "Cancel" ? 0 : 1))
+      insertCommand.run(id, childRunId, at, write(toChildOf(parentRunId, command) as Json))
+  }
+  /** Pauses a run that goes on after its end where a run is paused that it belongs to. */
+  const pauseWithAncestors = (runId: string, epoch: number, at: Millis.Millis): void => {
+    const paused = selectAncestors.values(runId).find(([above, pausedAt]) => Pauses.isPaused(pausedAt !== null, told(above)))
+    if (paused === undefined) return
+    insertCommand.run(compositeKey("paused-with", paused[0], epoch, at), runId, at, write({ _tag: "Pause" }))
   }
 
   return {
@@ -257,6 +288,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       const until = ownedUntil(request, epoch, owner, leaseUntil)
       if (until !== undefined) return Either.right({ _tag: "Owned", until })
       lapses.forget(runId)
+      if (isOver) pauseWithAncestors(runId, epoch, now)
       claim.run(runId, epoch + 1, me, Millis.after(now, leaseMs))
       return Either.right({ _tag: "Claimed", epoch: epoch + 1 })
     },

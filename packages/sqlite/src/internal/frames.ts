@@ -10,7 +10,7 @@ import { RunFenced, StoreFailed, Unheard } from "@smithers/core/Errors"
 import type * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { withoutContent } from "@smithers/core/RunReader"
-import { type Frame, type Heartbeat, hasTimedOut, isUnheard } from "@smithers/core/RunStore"
+import { type Frame, type Heartbeat, hasTimedOut, isOnward, isUnheard } from "@smithers/core/RunStore"
 import * as Status from "@smithers/core/Status"
 import { write, writeOptional } from "@smithers/sql/Json"
 import { inList } from "@smithers/sql/Lists"
@@ -87,12 +87,15 @@ export const make = (
     `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
-  // A statement of its own for the check of the claim would cost as much as writing the event.
-  const insertFirst = prepare(
-    `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
+  // A statement of its own for the check of the claim, or of the inbox, would cost as much as writing the event.
+  const firstEvent = `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
      WHERE EXISTS (SELECT 1 FROM smithers_runs WHERE run_id = ?1 AND epoch = ?10 AND owner IS NOT NULL)
-       AND (SELECT protocol FROM smithers_store) = ?11`,
+       AND (SELECT protocol FROM smithers_store) = ?11`
+  const insertFirst = prepare(firstEvent)
+  const insertFirstUntold = prepare(
+    `${firstEvent}
+       AND NOT EXISTS (SELECT 1 FROM smithers_inbox INDEXED BY smithers_inbox_pending WHERE run_id = ?1 AND frame IS NULL)`,
   )
   /** Claims under which frames were committed here, by run. */
   const held = new Map<string, Held>()
@@ -241,8 +244,11 @@ export const make = (
     insertEvent.run(runId, seq, frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
   }
 
-  /** Writes the first event of a frame, if the claim stands and no other version has changed the protocol. Answers with whether it did. */
-  const logFirst = ({ runId, epoch, frame, at, firstSeq, events: [event] }: Frame): boolean => {
+  /**
+   * Writes the first event of a frame, if the claim stands and no other version has changed the protocol; with `isUntold`, only if nothing is in the
+   * inbox of the run either. Answers with whether it did.
+   */
+  const logFirst = ({ runId, epoch, frame, at, firstSeq, events: [event] }: Frame, isUntold: boolean): boolean => {
     if (event === undefined) {
       guard()
       return selectClaim.values(runId, epoch).length > 0
@@ -251,7 +257,8 @@ export const make = (
     let changes = 0
     blame(0, () => {
       const payload = writePayload(rest)
-      changes = insertFirst.run(runId, firstSeq, frame, at, _tag, nodeId, iteration, attempt, payload, epoch, protocol).changes
+      const insert = isUntold ? insertFirstUntold : insertFirst
+      changes = insert.run(runId, firstSeq, frame, at, _tag, nodeId, iteration, attempt, payload, epoch, protocol).changes
     })
     if (changes === 0) guard()
     return changes > 0
@@ -267,8 +274,12 @@ export const make = (
         return Either.left(
           new StoreFailed({ operation: "commit", detail: `frame ${frame.frame} of run ${runId} does not follow the last one` }),
         )
-      if (hasTimedOut(frame) && isUnheard(frame, claims.told(runId))) return Either.left(new Unheard({ runId }))
-      if (!logFirst(frame)) return Either.left(new RunFenced({ runId, epoch }))
+      const isUntold = isOnward(frame) && frame.consumed.length === 0 && !hasTimedOut(frame)
+      if (!isUntold || !logFirst(frame, true)) {
+        if ((hasTimedOut(frame) || isOnward(frame)) && isUnheard(frame, claims.told(runId)))
+          return Either.left(new Unheard({ runId }))
+        if (!logFirst(frame, false)) return Either.left(new RunFenced({ runId, epoch }))
+      }
       if (plan !== undefined || events.length === 0)
         insertFrame.run(runId, frame.frame, at, plan === undefined ? null : plans.keep(plan))
       store(frame, workflow)

@@ -303,7 +303,11 @@ export interface Migration {
 }
 
 /** Released layouts begin here; what was before is refused. */
-export const migrations: ReadonlyArray<Migration> = [{ layout: 17, protocol: 1, sql: initial }]
+export const migrations: ReadonlyArray<Migration> = [
+  { layout: 17, protocol: 1, sql: initial },
+  // A child run in a `finally` of its parent, which cancelling the parent does not cancel.
+  { layout: 18, protocol: 1, sql: "ALTER TABLE smithers_runs ADD COLUMN is_final INTEGER" },
+]
 
 /** What a database says of itself. */
 interface Found {

@@ -11,6 +11,7 @@ import type { LoggedEvent } from "@smithers/core/RunReader"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as Smithers from "@smithers/core/Smithers"
 import type { NarrowPorts } from "@smithers/core/Storage"
+import type * as Transaction from "@smithers/core/Transaction"
 import type { WrittenOf } from "@smithers/core/Workflow"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -296,6 +297,7 @@ export const contexts = () => {
           readonly heartbeat: (details?: unknown) => void
           readonly lastHeartbeat: unknown
           readonly signal: AbortSignal
+          readonly [Transaction.attemptKey]?: Transaction.Attempt | undefined
           readonly runId: string
           readonly stepId: string
           readonly iteration: number

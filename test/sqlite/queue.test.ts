@@ -64,6 +64,54 @@ describe("writes", () => {
     }),
   )
 
+  it.scoped("of transactions of users are commits of their own, in order, and run once whatever breaks beside them", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
+          yield* storage.prepareOutputs("flow", History.tables)
+          const runs = yield* Effect.forEach(ids(3), (runId) => journal(runId))
+          const commit = (index: number, events: ReadonlyArray<RunEvent>) =>
+            Effect.suspend(() => runs[index]?.commit(events) ?? Effect.void)
+          const ran: Array<string> = []
+          let turns = 0
+          const user = (name: string, isKept: boolean) =>
+            storage.transact({
+              of: undefined,
+              limitMs: 1000,
+              body: (session) => {
+                ran.push(`${name} after ${turns === 0 ? "no" : "some"} turns`)
+                session.query(`INSERT INTO mine VALUES ('${name}')`).named([], false)
+                return isKept ? Either.right({ value: name, output: undefined }) : Either.left(name)
+              },
+            })
+          yield* query(filename, "CREATE TABLE mine (name)")
+          const before = transactionsIn(filename)
+          const turn = (): void => {
+            turns++
+            if (ran.length < 3) setImmediate(turn)
+          }
+          setImmediate(turn)
+          // A time that is no whole millisecond cannot be kept.
+          const error = { name: "Error", message: "no", retryable: true }
+          const at = { nodeId: "b", iteration: 0, attempt: 1 }
+          const bad: RunEvent = { _tag: "AttemptFailed", ...at, error, retryAt: 0.5 as Millis.Millis }
+          const broken = commit(1, [started, { _tag: "AttemptStarted", ...at }, bad])
+          const results = yield* Effect.all(
+            [commit(0, [started]), user("a", true), broken, user("b", false), user("c", true), commit(2, [started])].map((one) =>
+              Effect.either(Effect.asVoid<unknown, unknown, never>(one)),
+            ),
+            { concurrency: "unbounded" },
+          )
+          expect(results.map(Either.isRight)).toEqual([true, true, false, false, true, true])
+          expect(ran).toEqual(["a after some turns", "b after some turns", "c after some turns"])
+          expect(yield* query(filename, "SELECT name FROM mine")).toEqual([["a"], ["c"]])
+          expect(transactionsIn(filename) - before).toBe(4)
+        }),
+      )
+    }),
+  )
+
   it.scoped("that break half-way are undone, and the others are done all the same", () =>
     Effect.gen(function* () {
       const filename = yield* newFile

@@ -35,6 +35,7 @@ import { type Frame, type Heartbeat, isUnheard } from "./RunStore.ts"
 import * as Shown from "./Shown.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
+import { NoSqlStore } from "./Transaction.ts"
 
 /** A run as it is kept. */
 interface Row extends Omit<RunSummary, "status" | "isPaused" | "children"> {
@@ -371,6 +372,7 @@ export const make = (): Storage.StorageShape => {
         entry.state = RunState.put(entry.state, { ...record, heartbeat: details })
         entry.beats.push({ nodeId, iteration, attempt, at, details, seq: entry.state.seq + 1 })
       }),
+    transact: () => new NoSqlStore(),
     renew: (claims, leaseUntil) =>
       Effect.sync(() =>
         claims.flatMap(({ runId, epoch }) => {

@@ -13,6 +13,7 @@ import type { Millis } from "./Millis.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import type { RunState } from "./RunState.ts"
+import type { Transact } from "./Transaction.ts"
 
 /**
  * One step forward of a run: events in order, the records as they are after them, and the text of the plan where it has changed. Committed
@@ -113,6 +114,8 @@ export interface RunStoreShape {
   readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced | Unheard>
   /** Keeps heartbeat details. */
   readonly heartbeat: (heartbeat: Heartbeat) => Effect.Effect<void, StoreError | RunFenced>
+  /** Makes a transaction of an attempt. Fails with `NoSqlStore` where statements cannot be made in the store. */
+  readonly transact: Transact
   /** Makes sure that the tables of these outputs exist with the columns they need. */
   readonly prepareOutputs: (workflow: string, tables: ReadonlyArray<OutputTable>) => Effect.Effect<void, StoreError>
   /** An output that an earlier run left under this key, at or after `notBefore` (epoch ms). */

@@ -23,6 +23,7 @@ import type * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RunState } from "./RunState.ts"
+import * as Transaction from "./Transaction.ts"
 
 /** What every step's code is given beside its needs. */
 export interface StepContext<Input> {
@@ -49,6 +50,8 @@ export interface StepContext<Input> {
    * characters; other characters of the ids are percent-encoded.
    */
   readonly idempotencyKey: string
+  /** For `Sql.transaction`. */
+  readonly [Transaction.attemptKey]?: Transaction.Attempt | undefined
 }
 
 /** How far an attempt is on its way out. */
@@ -58,10 +61,12 @@ export interface Ending {
   isAborted: boolean
   /** Only there once the code has asked for its `signal`. */
   controller: AbortController | undefined
+  /** The output that a transaction of its code has stored. */
+  settled: Transaction.Settled | undefined
 }
 
 /** The ending of an attempt that is about to begin. */
-export const ending = (): Ending => ({ isOver: false, isAborted: false, controller: undefined })
+export const ending = (): Ending => ({ isOver: false, isAborted: false, controller: undefined, settled: undefined })
 
 /**
  * Aborts the `signal` of an attempt. To be called when its fiber is interrupted and not when that has happened: its finalizers may
@@ -105,6 +110,9 @@ export interface Attempt {
   readonly onTurn: (turn: AgentTurn) => void
   /** Takes note of what its code reads. */
   readonly onRead: Plan.NoteRead
+  /** Of the claim that the run is driven under. */
+  readonly epoch: number
+  readonly transact: Transaction.Transact
   /** Looks for an output of an earlier run, and makes the key under which this one's is kept. */
   readonly cache: CacheEntry | undefined
 }
@@ -193,7 +201,8 @@ const unjudged = ({ step }: Attempt, failed: Explained, thrown: Cause.Cause<unkn
 const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {
   const { step, cache } = attempt
   if (attempt.missing !== undefined) return Effect.fail(new MissingNeed({ nodeId: step.id, need: attempt.missing }))
-  const fresh = (cacheKey: string | undefined) => Effect.flatMap(limited(attempt), (returned) => accept(step, returned, cacheKey))
+  const fresh = (cacheKey: string | undefined) =>
+    Effect.flatMap(limited(attempt), (returned) => accept(attempt, returned, cacheKey))
   if (cache === undefined) return fresh(undefined)
   return Effect.gen(function* () {
     const copied = toJson(yield* Effect.try({ try: cache.key, catch: (thrown) => thrown }))
@@ -211,10 +220,15 @@ const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknow
 }
 
 const accept = (
-  step: Plan.Step,
+  { step, ending: { settled } }: Attempt,
   returned: unknown,
   cacheKey: string | undefined,
 ): Effect.Effect<AttemptResult, InvalidOutput, unknown> => {
+  if (settled !== undefined && Object.is(settled.given, returned)) {
+    // It was accepted when it was stored, and what a transform has made is not to be transformed again.
+    const { output, value } = settled
+    return Effect.succeed({ _tag: "Succeeded", output, value, isCached: false, cacheKey })
+  }
   const accepted = step.codec.accept(returned)
   const restored = Effect.flatMap(accepted, (output) =>
     Effect.map(keep(step.codec, output), (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const),
@@ -282,6 +296,9 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       attempt: attempt.attempt,
       get idempotencyKey() {
         return keyOf(attempt)
+      },
+      get [Transaction.attemptKey]() {
+        return transactional(attempt)
       },
     }
     const end = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
@@ -376,6 +393,25 @@ const ask = (
     return yield* Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
   })
 
+/** An attempt as its transactions know it. */
+const transactional = (attempt: Attempt): Transaction.Attempt => {
+  const { runId, step, iteration, epoch, transact, ending } = attempt
+  return {
+    runId,
+    nodeId: step.id,
+    iteration,
+    attempt: attempt.attempt,
+    epoch,
+    idempotencyKey: keyOf(attempt),
+    codec: step.codec,
+    isOver: () => ending.isOver || ending.isAborted,
+    transact,
+    settle: (settled) => {
+      ending.settled = settled
+    },
+  }
+}
+
 const keyOf = ({ runId, step, iteration, generation }: Attempt): string => idempotencyKey(runId, step.id, iteration, generation)
 
 const signalOf = (ending: Ending): AbortSignal => {
@@ -408,7 +444,7 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof AgentFailed) return thrown.retryable ? undefined : "agent"
   if (thrown instanceof NoAgentRunner) return "runner"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
-  if (Raised.isSlip(thrown)) return "slip"
+  if (Raised.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"
   if (!(thrown instanceof Error)) return undefined
   const name = Raised.nameOf(thrown)
   if (name === "NonRetryable") return "nonRetryable"

@@ -6,6 +6,7 @@
 import * as Codec from "@smithers/core/Codec"
 import { keptId } from "@smithers/core/Ids"
 import type { StepContext } from "@smithers/core/StepProgram"
+import type { attemptKey } from "@smithers/core/Transaction"
 import * as Schema from "effect/Schema"
 import * as Reading from "./internal/reading.ts"
 import { notePending } from "./internal/scope.ts"
@@ -69,7 +70,7 @@ export interface Ctx<S extends Schemas = Schemas, Input = Undeclared> {
 /** What is known when a task runs: the run as of then, and what belongs to the attempt. */
 export interface TaskCtx<S extends Schemas = Schemas, Input = Undeclared>
   extends Ctx<S, Input>,
-    Pick<StepContext<Input>, "heartbeat" | "lastHeartbeat" | "signal" | "attempt" | "idempotencyKey"> {
+    Pick<StepContext<Input>, "heartbeat" | "lastHeartbeat" | "signal" | "attempt" | "idempotencyKey" | typeof attemptKey> {
   readonly taskId: string
 }
 

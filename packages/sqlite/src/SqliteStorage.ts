@@ -31,6 +31,7 @@ import * as Queue from "./internal/queue.ts"
 import * as Reader from "./internal/reader.ts"
 import * as States from "./internal/states.ts"
 import * as Texts from "./internal/texts.ts"
+import * as Transactions from "./internal/transactions.ts"
 import * as Users from "./internal/users.ts"
 
 /** Where a store is and how it is written. */
@@ -106,6 +107,7 @@ const makeWriter = (
     const states = States.make(connection, outputs)
     const queries = Queries.make(connection, plans, texts)
     const changes = Changes.make(connection, filename)
+    const transactions = Transactions.make(connection)
 
     const read = <A, E = never>(operation: string, body: () => Either.Either<A, E>): Effect.Effect<A, E | StoreError> =>
       patiently(operation, patience, () => connection.snapshot(body))
@@ -141,6 +143,10 @@ const makeWriter = (
         }
         return queue.write({ operation: "commit", run, onCommit, isGuarded: true })
       },
+      transact: (request) =>
+        Effect.flatMap(Millis.now, (now) =>
+          queue.write({ operation: "transact", run: () => transactions.run(request, now), isAlone: true }),
+        ),
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => {
         const run = () => {

@@ -177,6 +177,8 @@ export const make = (options: AttemptsOptions): Attempts => {
       onHeartbeat: heard(key, beat),
       onTurn: (turn) => turns.push(turn),
       onRead,
+      epoch,
+      transact: store.transact,
       cache: found,
     })
     Metrics.attemptsStarted.unsafeUpdate(1, [])

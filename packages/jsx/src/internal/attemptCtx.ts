@@ -1,4 +1,5 @@
 import type { StepContext } from "@smithers/core/StepProgram"
+import { attemptKey } from "@smithers/core/Transaction"
 import type { Ctx } from "../Ctx.ts"
 
 /** The ctx of an attempt. Most functions use little of it, so what reads the run is made when it is first asked for. */
@@ -43,6 +44,9 @@ export class AttemptCtx {
   }
   get idempotencyKey() {
     return this.#context.idempotencyKey
+  }
+  get [attemptKey]() {
+    return this.#context[attemptKey]
   }
   get heartbeat() {
     return this.#context.heartbeat

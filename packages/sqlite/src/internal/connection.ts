@@ -4,12 +4,11 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
+import type { Query } from "@smithers/core/Transaction"
 import type { Value } from "@smithers/sql/Value"
 import { realPath } from "../Location.ts"
 import * as Driver from "./driver.ts"
 import { busyTimeoutMs } from "./failures.ts"
-
-export type { NamedRow, Query } from "./driver.ts"
 
 /** How durable a commit is: `normal` survives the end of the process, `full` also that of the machine. */
 export type Synchronous = "normal" | "full"
@@ -26,7 +25,9 @@ export interface Connection {
   /** Selects a column that holds text of users, which may hold NUL. */
   readonly whole: (column: string) => string
   /** Prepares the first statement in a text of users, of which there may be ever new ones: the last few are kept. */
-  readonly query: (sql: string) => Driver.Query
+  readonly query: (sql: string) => Query
+  /** Makes a statement once. An `EXPLAIN` of one that writes would otherwise stay in the way of the commit. */
+  readonly queryOnce: (sql: string) => Query
   /** Whether a transaction is open. Some failures end one, and so does what users can write: `INSERT OR ROLLBACK`. */
   readonly isInTransaction: () => boolean
   /** Runs statements without parameters, once. */
@@ -123,8 +124,20 @@ const watch = (name: string): (() => void) => {
 const connect = (database: Driver.Database, state: Pick<Connection, "place" | "file" | "ensureThere" | "isStale">): Connection => {
   const { prepare, execute, whole, isInTransaction } = database
   execute(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
+  const once = <A>(sql: string, body: (statement: Query) => A): A => {
+    const statement = database.query(sql)
+    try {
+      return body(statement)
+    } finally {
+      statement.finalize()
+    }
+  }
+  const queryOnce = (sql: string): Query => ({
+    named: (values, isSafe) => once(sql, (statement) => statement.named(values, isSafe)),
+    listed: (values, isSafe) => once(sql, (statement) => statement.listed(values, isSafe)),
+  })
   const queries = new Map<string, Driver.UserStatement>()
-  const query = (sql: string): Driver.Query => {
+  const query = (sql: string): Query => {
     const known = queries.get(sql)
     if (known !== undefined) {
       queries.delete(sql)
@@ -176,6 +189,7 @@ const connect = (database: Driver.Database, state: Pick<Connection, "place" | "f
   return {
     prepare,
     query,
+    queryOnce,
     whole,
     isInTransaction,
     execute,

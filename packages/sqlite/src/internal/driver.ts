@@ -8,6 +8,7 @@
 import { createRequire } from "node:module"
 import type { SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite"
 import { StoreUnsupported } from "@smithers/core/Errors"
+import type { NamedRow, Query } from "@smithers/core/Transaction"
 import type { Value } from "@smithers/sql/Value"
 import * as Either from "effect/Either"
 
@@ -15,17 +16,6 @@ import * as Either from "effect/Either"
 export interface Statement<Row extends ReadonlyArray<Value> = never> {
   readonly run: (...values: ReadonlyArray<Value>) => { readonly changes: number }
   readonly values: (...values: ReadonlyArray<Value>) => ReadonlyArray<Row>
-}
-
-/** A row by the names of its columns. */
-export interface NamedRow {
-  readonly [column: string]: unknown
-}
-
-/** A statement of users. Integers are bigints where `isSafe`, and otherwise numbers. */
-export interface Query {
-  readonly named: (values: ReadonlyArray<unknown>, isSafe: boolean) => ReadonlyArray<NamedRow>
-  readonly listed: (values: ReadonlyArray<unknown>, isSafe: boolean) => ReadonlyArray<ReadonlyArray<unknown>>
 }
 
 /** A statement of users that is let go before its database. */

@@ -290,6 +290,21 @@ CREATE VIEW smithers_turns AS
   FROM smithers_attempts a WHERE a.turns IS NOT NULL;
 `
 
+const transactions = `
+-- Transactions that steps have made in this database, each by its idempotency key and its name in the step: they are not made again.
+CREATE TABLE smithers_transactions (
+  run_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  name TEXT NOT NULL, -- '' where its value is the output of the step
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, -- that has made it
+  at_ms INTEGER NOT NULL,
+  output TEXT, -- JSON
+  PRIMARY KEY (run_id, key, name)
+) STRICT, WITHOUT ROWID;
+`
+
 /** One step from a layout to the next. Released steps are never changed. */
 export interface Migration {
   /** The number of the layout that it leads to. */
@@ -307,6 +322,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 17, protocol: 1, sql: initial },
   // A child run in a `finally` of its parent, which cancelling the parent does not cancel.
   { layout: 18, protocol: 1, sql: "ALTER TABLE smithers_runs ADD COLUMN is_final INTEGER" },
+  { layout: 19, protocol: 1, sql: transactions },
 ]
 
 /** What a database says of itself. */

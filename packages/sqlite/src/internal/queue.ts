@@ -5,6 +5,9 @@
  * A job may refuse, by a `Left` that it decides on before it writes; then it is alone in that. What it throws undoes the whole
  * transaction; the others then run again, each in a transaction of its own. A job may therefore run more than once, and must
  * have no effect besides the database. A locked database is waited for, with everything that is submitted in the meantime.
+ *
+ * A job may ask for a transaction of its own: it then runs once, and its refusal undoes what it has written. The event loop turns before what comes
+ * after it.
  */
 import { StoreBusy, type StoreError } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
@@ -22,6 +25,8 @@ interface Write<A, E> {
   readonly synchronous?: Synchronous
   /** It finds out itself whether this process may still write the database. */
   readonly isGuarded?: boolean
+  /** It has a transaction of its own, which is undone where it refuses. */
+  readonly isAlone?: boolean
 }
 
 /** The queue of a connection. A write that is interrupted before its turn does not take place. */
@@ -33,10 +38,14 @@ export interface Queue {
 
 interface Job {
   readonly isGuarded: boolean
+  readonly isAlone: boolean
+  /** It was run, and is not to be run again. */
+  readonly isDone: () => boolean
   readonly synchronous: Synchronous
   /** Until when a locked database is waited for, on the clock of `performance.now`. */
   readonly deadline: number
-  readonly run: () => void
+  /** Answers with whether it refuses. */
+  readonly run: () => boolean
   readonly succeed: () => void
   readonly fail: (thrown: unknown) => void
 }
@@ -46,6 +55,9 @@ interface Config extends Patience {
   /** Throws where this process may not write the database any more. Called first in each transaction. */
   readonly guard: () => void
 }
+
+/** Thrown to undo what a job has written that then refused. */
+const undone = new Error("a write has refused")
 
 /** Makes the queue of a connection. */
 export const make = (connection: Connection, config: Config): Queue => {
@@ -60,9 +72,13 @@ export const make = (connection: Connection, config: Config): Queue => {
     try {
       connection.transact(batch.some((job) => job.synchronous === "full") ? "full" : "normal", () => {
         if (!batch.every(({ isGuarded }) => isGuarded)) config.guard()
-        for (const job of batch) job.run()
+        for (const job of batch) if (job.run() && job.isAlone) throw undone
       })
     } catch (thrown) {
+      if (thrown === undone) {
+        for (const job of batch) job.succeed()
+        return []
+      }
       if (classOf(thrown) === StoreBusy) return batch.filter((job) => !isOverdue(job, thrown))
       if (batch.length > 1) return settleEach(batch)
       for (const job of batch) job.fail(thrown)
@@ -79,42 +95,73 @@ export const make = (connection: Connection, config: Config): Queue => {
   }
 
   const isOverdue = (job: Job, thrown: unknown): boolean => {
-    if (performance.now() < job.deadline && !isClosed) return false
+    if (performance.now() < job.deadline && !isClosed && !job.isDone()) return false
     job.fail(thrown)
     return true
   }
 
-  const flush = (): void => {
-    isScheduled = false
-    retry = undefined
+  /** Takes what comes next: jobs up to one that has a transaction of its own, or that one. */
+  const take = (): ReadonlyArray<Job> => {
     const batch = waiting
-    waiting = []
-    if (batch.length > 0) waiting.unshift(...settle(batch))
-    if (waiting.length === 0) {
-      pauseMs = firstPauseMs
+    const alone = batch.findIndex((job) => job.isAlone)
+    if (alone === -1) {
+      waiting = []
+      return batch
+    }
+    const end = Math.max(1, alone)
+    waiting = batch.slice(end)
+    return batch.slice(0, end)
+  }
+
+  const flush = (): void => {
+    isScheduled = true
+    retry = undefined
+    const batch = take()
+    const isMore = waiting.length > 0
+    const left = batch.length === 0 ? [] : settle(batch)
+    waiting.unshift(...left)
+    isScheduled = false
+    if (left.length > 0) {
+      retry = setTimeout(flush, pauseMs)
+      pauseMs = nextPause(pauseMs)
       return
     }
-    retry = setTimeout(flush, pauseMs)
-    pauseMs = nextPause(pauseMs)
+    pauseMs = firstPauseMs
+    if (waiting.length > 0) schedule(isMore ? setImmediate : queueMicrotask)
+  }
+
+  const schedule = (later: (run: () => void) => void): void => {
+    isScheduled = true
+    later(flush)
   }
 
   const submit = (job: Job): void => {
     waiting.push(job)
-    if (isScheduled || retry !== undefined) return
-    isScheduled = true
-    queueMicrotask(flush)
+    if (!isScheduled && retry === undefined) schedule(queueMicrotask)
   }
 
   return {
-    write: <A, E>({ operation, run, onCommit, synchronous = config.synchronous, isGuarded = false }: Write<A, E>) =>
+    write: <A, E>({
+      operation,
+      run,
+      onCommit,
+      synchronous = config.synchronous,
+      isGuarded = false,
+      isAlone = false,
+    }: Write<A, E>) =>
       Effect.async<A, E | StoreError>((resume) => {
         let result: Either.Either<A, E>
+        let isRun = false
         const job: Job = {
           isGuarded,
+          isAlone,
+          isDone: () => isAlone && isRun,
           synchronous,
           deadline: performance.now() + config.patienceMs,
           run: () => {
+            isRun = true
             result = run()
+            return Either.isLeft(result)
           },
           succeed: () => {
             if (Either.isRight(result)) onCommit?.(result.right)
@@ -130,7 +177,8 @@ export const make = (connection: Connection, config: Config): Queue => {
     close: () => {
       isClosed = true
       clearTimeout(retry)
-      flush()
+      do flush()
+      while (waiting.length > 0)
     },
   }
 }

@@ -115,6 +115,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       place: held.opened.connection.place,
       open: refuse("open"),
       commit: refuse("commit"),
+      transact: refuse("transact"),
       heartbeat: refuse("heartbeat"),
       renew: refuse("renew"),
       release: refuse("release"),

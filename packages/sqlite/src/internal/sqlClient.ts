@@ -6,9 +6,9 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Sql from "@effect/sql/Statement"
+import type { Query } from "@smithers/core/Transaction"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Query } from "./connection.ts"
 
 /** How statements are made on a connection. What it throws is the error of the statement. */
 export interface Statements {

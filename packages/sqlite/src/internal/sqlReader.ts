@@ -52,7 +52,7 @@ export const make = (patience: Failures.Patience): Effect.Effect<SqlClient.SqlCl
       query: (sql) => {
         const statement = Statements.read(sql, "read")
         if (typeof statement === "string") throw new Error(statement)
-        return current().query(sql)
+        return statement.keyword === "EXPLAIN" ? current().queryOnce(sql) : current().query(sql)
       },
       control: (sql) => (control.test(sql) ? current().query(sql) : statements.query(sql)),
     }

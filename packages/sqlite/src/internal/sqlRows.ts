@@ -7,6 +7,7 @@ import type { Fragment } from "@effect/sql/Statement"
 import type { Written } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type { Definition } from "@smithers/core/Definition"
+import type { NamedRow } from "@smithers/core/Transaction"
 import type { Writes } from "@smithers/core/Workflow"
 import * as Columns from "@smithers/sql/Columns"
 import type { Value } from "@smithers/sql/Value"
@@ -14,7 +15,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import type { NamedRow } from "./connection.ts"
 
 /** A workflow whose rows are read. */
 interface Source<W> extends Writes<W> {
@@ -126,8 +126,8 @@ export const rows = <W, Id extends NamesOf<W> & string>(
   Effect.gen(function* () {
     const found = yield* find(workflow, name)
     const sql = yield* SqlClient.SqlClient
-    const [table] = yield* sql<{ readonly table: string; readonly layout: string; readonly isShared: number }>`
-      SELECT t.name AS "table", t.layout, o.node_id IS NULL AS "isShared" FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
+    const [table] = yield* sql<{ readonly table: string; readonly layout: string }>`
+      SELECT t.name AS "table", t.layout FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
       WHERE o.workflow = ${workflow.name} AND o.name = ${found.name}`.withoutTransform
     // No run of the workflow has been here yet.
     if (table === undefined) return []

@@ -1,0 +1,198 @@
+/**
+ * Transactions of steps on the connection of the engine: statements of users between a check that the attempt may still write, and a row that
+ * says that it has. A statement is made once it is known what it would write: `bun:sqlite` has no authorizer, so SQLite's own program of it is read.
+ */
+import { RunFenced } from "@smithers/core/Errors"
+import * as Transaction from "@smithers/core/Transaction"
+import { readOptional, writeOptional } from "@smithers/sql/Json"
+import * as Either from "effect/Either"
+import type { Connection } from "./connection.ts"
+import * as Statements from "./statements.ts"
+
+export interface Transactions {
+  /** To be called within a write transaction, which the caller undoes where this refuses. */
+  readonly run: <A, E>(
+    request: Transaction.Request<A, E>,
+    now: number,
+  ) => Either.Either<Transaction.Transacted<A>, E | Transaction.TransactionError>
+}
+
+/** Statements savepoints are made by, and gone back to. */
+const savepoint = /^(ROLLBACK TO )?SAVEPOINT effect_sql_\d+$/
+
+/** Texts whose program is known, at most. */
+const mostKnown = 1000
+
+/** The end of a statement is shown where it is refused. */
+const shown = (sql: string): string => (sql.length <= 200 ? sql : `${sql.slice(0, 200)}…`)
+
+/** What an open transaction of a user knows of itself. */
+interface Open {
+  isOpen: boolean
+  doom: Transaction.TransactionError | undefined
+  readonly since: number
+  readonly limitMs: number
+}
+
+/** The transactions of a connection. */
+export const make = (connection: Connection): Transactions => {
+  const { prepare } = connection
+  const selectClaim = prepare<[number]>("SELECT 1 FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL")
+  const selectAttempt = prepare<[number]>(
+    "SELECT 1 FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND attempt = ? AND status = 'running'",
+  )
+  const select = prepare<[attempt: number, output: string | null]>(
+    "SELECT attempt, output FROM smithers_transactions WHERE run_id = ? AND key = ? AND name = ?",
+  )
+  const insert = prepare(
+    "INSERT INTO smithers_transactions (run_id, key, name, node_id, iteration, attempt, at_ms, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+  )
+  const schemaVersion = prepare<[version: number]>("PRAGMA schema_version")
+  const selectRoots = prepare<[root: number, table: string]>(
+    `SELECT rootpage, tbl_name FROM sqlite_master
+     WHERE rootpage > 0 AND (tbl_name LIKE 'smithers\\_%' ESCAPE '\\' OR tbl_name IN (SELECT name FROM smithers_tables))`,
+  )
+  const selectNames = prepare<[name: string]>(
+    "SELECT name FROM smithers_tables UNION SELECT view_name FROM smithers_outputs WHERE view_name IS NOT NULL",
+  )
+
+  let version = -1
+  /** Texts that may be made, as the schema is. */
+  const known = new Map<string, Statements.Statement>()
+  let roots: ReadonlyMap<number, string> | undefined
+  let names: ReadonlySet<string> | undefined
+  const forget = (): void => {
+    known.clear()
+    roots = undefined
+    names = undefined
+  }
+  /** What is known is of a schema that may be undone, and whose number may then be given to another. */
+  const redefine = (): void => {
+    forget()
+    version = -1
+  }
+
+  const isOwn = (name: string): boolean => {
+    names ??= new Set(selectNames.values().map(([own]) => own.toLowerCase()))
+    return name.startsWith("smithers_") || names.has(name)
+  }
+  /** The table of the engine that a statement would write, as SQLite would make it, with the triggers that it sets off. */
+  const written = (sql: string): string | undefined => {
+    roots ??= new Map([[1, "sqlite_schema"], ...selectRoots.values()])
+    for (const [, opcode, p1, p2, p3] of connection.queryOnce(`EXPLAIN ${sql}`).listed([], false)) {
+      const root = opcode === "OpenWrite" ? p2 : opcode === "Clear" || opcode === "Destroy" ? p1 : 0
+      if (opcode === "OpenWrite" && p3 !== 0) return "something temporary"
+      const table = typeof root === "number" ? roots.get(root) : undefined
+      if (table !== undefined) return `the engine's table ${table}`
+    }
+    return undefined
+  }
+
+  /** What a text is, or why it may not be made. Throws where it is not SQL. */
+  const judged = (sql: string): Statements.Statement | string => {
+    const before = known.get(sql)
+    if (before !== undefined) return before
+    const statement = Statements.read(sql, "write")
+    if (typeof statement === "string") return statement
+    const own = statement.isSchema ? [...statement.names].find(isOwn) : undefined
+    if (own !== undefined) return `${statement.keyword} is refused: "${own}" is the engine's`
+    const target = statement.isSchema ? undefined : written(sql)
+    if (target !== undefined) return `it would write ${target}`
+    if (known.size >= mostKnown) known.clear()
+    known.set(sql, statement)
+    return statement
+  }
+
+  const sessionOf = (open: Open): Transaction.Session => {
+    const doom = (error: Transaction.TransactionError): Transaction.TransactionError => {
+      open.doom ??= error
+      return open.doom
+    }
+    const ensureLive = (): void => {
+      if (!open.isOpen) throw new Error("the transaction is over: its statements are made while its code runs")
+      if (open.doom !== undefined) throw open.doom
+      const heldMs = performance.now() - open.since
+      if (heldMs > open.limitMs) throw doom(new Transaction.TransactionTooLong({ heldMs, limitMs: open.limitMs }))
+    }
+    const guarded = (sql: string, prepared: Transaction.Query, after: () => void = () => {}): Transaction.Query => {
+      const call = <A>(body: () => A): A => {
+        try {
+          const result = body()
+          after()
+          if (!connection.isInTransaction()) throw new Error(shown(sql))
+          return result
+        } catch (thrown) {
+          if (connection.isInTransaction()) throw thrown
+          throw doom(new Transaction.TransactionBroken({ detail: thrown instanceof Error ? thrown.message : String(thrown) }))
+        }
+      }
+      return {
+        named: (values, isSafe) => call(() => prepared.named(values, isSafe)),
+        listed: (values, isSafe) => call(() => prepared.listed(values, isSafe)),
+      }
+    }
+    const query = (sql: string): Transaction.Query => {
+      ensureLive()
+      const judgement = judged(sql)
+      if (typeof judgement === "string") throw doom(new Transaction.StatementRefused({ statement: shown(sql), reason: judgement }))
+      const { isSchema, keyword } = judgement
+      const prepared = keyword === "EXPLAIN" ? connection.queryOnce(sql) : connection.query(sql)
+      return guarded(sql, prepared, isSchema ? redefine : undefined)
+    }
+    return {
+      query,
+      savepoint: (sql) => {
+        if (!savepoint.test(sql)) return query(sql)
+        // One that has failed is gone back from, so that the failure is what its code learns.
+        if (!open.isOpen || open.doom !== undefined) return nothing
+        // What was defined since is undone.
+        return guarded(sql, connection.query(sql), redefine)
+      },
+    }
+  }
+
+  const made = <A, E>(
+    { body, limitMs }: Transaction.Request<A, E>,
+    keep: (output: Transaction.Done<A>["output"]) => void,
+  ): Either.Either<Transaction.Transacted<A>, E | Transaction.TransactionError> => {
+    const [current = 0] = schemaVersion.values()[0] ?? []
+    if (current !== version) forget()
+    version = current
+    const open: Open = { isOpen: true, doom: undefined, since: performance.now(), limitMs }
+    let done: Either.Either<Transaction.Done<A>, E>
+    try {
+      done = body(sessionOf(open))
+    } finally {
+      open.isOpen = false
+    }
+    if (open.doom !== undefined) return Either.left(open.doom)
+    return Either.map(done, ({ value, output }) => {
+      keep(output)
+      return { _tag: "Made", value, heldMs: performance.now() - open.since }
+    })
+  }
+
+  return {
+    run: (request, now) => {
+      if (request.of === undefined) return made(request, () => {})
+      const { attempt: of, name } = request.of
+      const { runId, nodeId, iteration, attempt, epoch, idempotencyKey: key } = of
+      if (selectClaim.values(runId, epoch).length === 0) return Either.left(new RunFenced({ runId, epoch }))
+      const place = { runId, nodeId, iteration }
+      if (of.isOver() || selectAttempt.values(runId, nodeId, iteration, attempt).length === 0)
+        return Either.left(new Transaction.StaleAttempt({ ...place, attempt }))
+      const [stored] = select.values(runId, key, name)
+      if (stored !== undefined) {
+        const [by, output] = stored
+        if (by !== attempt) return Either.right({ _tag: "Stored", output: readOptional(output) })
+        return Either.left(new Transaction.TransactionTaken({ ...place, ...(name === "" ? {} : { name }) }))
+      }
+      return made(request, (output) => {
+        insert.run(runId, key, name, nodeId, iteration, attempt, now, writeOptional(output))
+      })
+    },
+  }
+}
+
+/** A statement that is not made. */
+const nothing: Transaction.Query = { named: () => [], listed: () => [] }

@@ -9,7 +9,7 @@ import { Effect, type Either, Fiber, Logger, Schema } from "effect"
 import { createSmithers, Smithers } from "smithers-orchestrator"
 import { Sql } from "smithers-orchestrator/sql"
 import * as z from "zod"
-import { newFile, query } from "../sqlite/Fixture.ts"
+import { newFile, query, rawConnection } from "../sqlite/Fixture.ts"
 
 const tables = Sql.atomic(
   Effect.gen(function* () {
@@ -310,6 +310,36 @@ describe("a transaction of a step", () => {
       ))
       expect(yield* Components.execute({})).toEqual({ left: 93 })
     }).pipe(Effect.provide(inMemory)),
+  )
+
+  it.scopedLive("waits for a database that others have locked, and is made once", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* Effect.gen(function* () {
+        yield* tables
+        let times = 0
+        const other = yield* rawConnection(filename)
+        const workflow = stepOf((step) =>
+          Effect.gen(function* () {
+            other.run("BEGIN IMMEDIATE")
+            setTimeout(() => other.run("ROLLBACK"), 300)
+            const counted = Effect.sync(() => times++)
+            return yield* Sql.transaction(step, Effect.zipRight(counted, move("a", "b", 1)))
+          }),
+        )
+        expect(yield* workflow.execute()).toEqual({ left: 99 })
+        expect(times).toBe(1)
+        // What its code fails with after that ends the outage as well.
+        const failing = stepOf((step) =>
+          Effect.suspend(() => {
+            other.run("BEGIN IMMEDIATE")
+            setTimeout(() => other.run("ROLLBACK"), 200)
+            return Sql.transaction(step, Effect.fail("no"))
+          }),
+        )
+        expect(yield* raised(failing)).toEqual({ cause: "no", attempts: 1 })
+      }).pipe(Effect.provide(Smithers.sqlite({ filename, busyTimeout: 20 })))
+    }),
   )
 
   it.scopedLive("may be made by a promise", () =>

@@ -6,12 +6,14 @@ import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Tracer from "effect/Tracer"
 import type { AgentTurn } from "../Agent.ts"
 import type { Json } from "../Codec.ts"
+import { isTransient } from "../Errors.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Millis from "../Millis.ts"
@@ -23,6 +25,7 @@ import type { RunState } from "../RunState.ts"
 import type { RunStoreShape } from "../RunStore.ts"
 import type { Start } from "../Scheduler.ts"
 import * as StepProgram from "../StepProgram.ts"
+import type { Transact } from "../Transaction.ts"
 import { toleranceMs } from "./intervals.ts"
 import * as Patience from "./patience.ts"
 import * as Turn from "./turn.ts"
@@ -136,6 +139,14 @@ export const make = (options: AttemptsOptions): Attempts => {
     onBeat(key)
   }
 
+  /** Waits for a store that cannot be written now, as frames do: nothing of the transaction was done then. */
+  const transact: Transact = (request) => {
+    const made = Effect.catchAll(Effect.map(store.transact(request), Either.right), (error) =>
+      isTransient(error) ? Effect.fail(error) : Effect.succeed(Either.left(error)),
+    )
+    return Effect.flatten(Patience.patiently(made, options.onOutage))
+  }
+
   const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now }) => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
@@ -178,7 +189,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       onTurn: (turn) => turns.push(turn),
       onRead,
       epoch,
-      transact: store.transact,
+      transact,
       cache: found,
     })
     Metrics.attemptsStarted.unsafeUpdate(1, [])

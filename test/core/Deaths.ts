@@ -4,11 +4,11 @@ import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunResult } from "@smithers/core/RunResult"
 import { ports, type StorageShape } from "@smithers/core/Storage"
 import type { RunError } from "@smithers/core/Workflow"
+import * as MortalStorage from "@smithers/testing/MortalStorage"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import * as MortalStorage from "./simulation/MortalStorage.ts"
 import type { Fault } from "./simulation/Scenario.ts"
 
 /** The one run that there is in a store. */

@@ -3,11 +3,11 @@
  * Everything follows from a seed; `SIMULATION_SEED=7` runs that one alone.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Random from "@smithers/testing/Random"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Families from "./simulation/Families.ts"
 import * as FamilySimulator from "./simulation/FamilySimulator.ts"
-import * as Random from "./simulation/Random.ts"
 import type { Fault } from "./simulation/Scenario.ts"
 
 const only = process.env.SIMULATION_SEED

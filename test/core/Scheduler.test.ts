@@ -14,6 +14,7 @@ import * as RunState from "@smithers/core/RunState"
 import type { Frame as StoredFrame } from "@smithers/core/RunStore"
 import * as Scheduler from "@smithers/core/Scheduler"
 import { ports, type Storage } from "@smithers/core/Storage"
+import { rest } from "@smithers/testing/VirtualClock"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -27,7 +28,6 @@ import * as Schema from "effect/Schema"
 import * as Heap from "../../packages/core/src/internal/heap.ts"
 import { branch, loop, need, parallel, previous, sequence, step } from "./simulation/Nodes.ts"
 import * as Stepper from "./simulation/Stepper.ts"
-import { rest } from "./simulation/VirtualClock.ts"
 
 const { make } = Stepper
 const steps = (...ids: ReadonlyArray<string>): ReadonlyArray<Plan.Step> => ids.map((id) => step(id))

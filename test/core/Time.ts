@@ -1,10 +1,11 @@
 /** Time in tests passes only as far as a test says. */
+
+import * as VirtualClock from "@smithers/testing/VirtualClock"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import * as VirtualClock from "./simulation/VirtualClock.ts"
 
 /** Lets time pass while an effect runs, and waits for it. */
 export const passing = <A, E, R>(duration: Duration.DurationInput, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

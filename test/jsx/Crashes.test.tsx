@@ -8,6 +8,8 @@ import * as AgentProgram from "@smithers/agents/AgentProgram"
 import * as Engine from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { ports } from "@smithers/core/Storage"
+import * as MortalStorage from "@smithers/testing/MortalStorage"
+import * as Random from "@smithers/testing/Random"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -16,8 +18,6 @@ import * as React from "react"
 import { Branch, createSmithers, type JsxWorkflow, Loop, Parallel, Saga, Sequence, TryCatchFinally } from "smithers-orchestrator"
 import { expect } from "vitest"
 import { z } from "zod"
-import * as MortalStorage from "../core/simulation/MortalStorage.ts"
-import * as Random from "../core/simulation/Random.ts"
 
 const { Workflow, Task, smithers, outputs, useCtx } = createSmithers({ n: z.object({ n: z.number() }) })
 

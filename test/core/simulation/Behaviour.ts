@@ -5,8 +5,8 @@
  * failure cut off in one run and not in the other would move them.
  */
 import type { Json } from "@smithers/core/Codec"
+import { hash } from "@smithers/testing/Random"
 import { Violation } from "./Ledger.ts"
-import { hash } from "./Random.ts"
 import type { BranchSpec, LoopSpec, StepSpec, Verdict, WaitSpec } from "./Scenario.ts"
 import { given } from "./World.ts"
 

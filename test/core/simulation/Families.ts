@@ -6,10 +6,10 @@
 import type * as Builder from "@smithers/core/Builder"
 import * as Smithers from "@smithers/core/Smithers"
 import type { StepContext } from "@smithers/core/StepProgram"
+import * as Random from "@smithers/testing/Random"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Behaviour from "./Behaviour.ts"
-import * as Random from "./Random.ts"
 
 interface Leaf {
   readonly label: string

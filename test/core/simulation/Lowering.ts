@@ -4,11 +4,11 @@ import type { Planner } from "@smithers/core/Definition"
 import * as RunState from "@smithers/core/RunState"
 import * as Smithers from "@smithers/core/Smithers"
 import type { StepContext } from "@smithers/core/StepProgram"
+import { hash } from "@smithers/testing/Random"
 import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Behaviour from "./Behaviour.ts"
-import { hash } from "./Random.ts"
 import {
   type BranchSpec,
   index,

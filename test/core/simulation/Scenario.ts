@@ -2,7 +2,8 @@
  * A random plan as plain data, with what its steps and predicates will do and when its processes will die. Everything follows
  * from the seed, and it can be cut smaller without changing how the rest behaves.
  */
-import * as Random from "./Random.ts"
+import type * as MortalStorage from "@smithers/testing/MortalStorage"
+import * as Random from "@smithers/testing/Random"
 
 /**
  * A need, by the label of the node it is of. What a `maybe` or a `caught` one gives depends on the order of completions: nothing
@@ -108,8 +109,7 @@ export type Spec = StepSpec | WaitSpec | SequenceSpec | ParallelSpec | BranchSpe
  * for longer than its lease, or it is asked to stop after it. Commit 0 is the moment at which it has claimed the run and knows
  * nothing of it. Each process of a run has one fault; the process after the last fault runs to the end.
  */
-export interface Fault {
-  readonly edge: "before" | "after" | "paused" | "shutdown"
+export interface Fault extends MortalStorage.Fault {
   readonly commit: number
 }
 

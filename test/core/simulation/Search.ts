@@ -1,7 +1,8 @@
 /** Looks for a scenario that goes wrong, cuts it down to what still goes wrong, and says how to see it again. */
+
+import { rest } from "@smithers/testing/VirtualClock"
 import * as Effect from "effect/Effect"
 import { describe, type Scenario, smaller } from "./Scenario.ts"
-import { rest } from "./VirtualClock.ts"
 
 /** Says what went wrong with a scenario; `undefined` when nothing did. */
 export type Trial = (scenario: Scenario) => Effect.Effect<string | undefined>

@@ -1,6 +1,6 @@
 /** What the world says to a run, of what it waits for: the scenario has what is said, chance has when. */
 import type { Instruction } from "@smithers/core/Inbox"
-import type * as Random from "./Random.ts"
+import type * as Random from "@smithers/testing/Random"
 import { type Index, index, type Scenario, type Spec, type WaitSpec } from "./Scenario.ts"
 
 /** A wait that is open. */

@@ -26,6 +26,12 @@ export const hash = (...parts: ReadonlyArray<string | number>): number => {
   return mix(value)
 }
 
+const at = <A>(items: ReadonlyArray<A>, index: number): A => {
+  const [item] = items.slice(index, index + 1)
+  if (index >= items.length) throw new RangeError("nothing can be picked from an empty list")
+  return item as A
+}
+
 /** The stream of a seed (mulberry32). */
 export const make = (seed: number): Random => {
   let state = mix(seed + 1)
@@ -39,12 +45,14 @@ export const make = (seed: number): Random => {
   return {
     int,
     chance: (probability) => next() < probability,
-    pick: <A>(items: ReadonlyArray<A>) => items[int(items.length)] as A,
+    pick: (items) => at(items, int(items.length)),
     shuffle: (items) => {
       const shuffled = [...items]
       for (let last = shuffled.length - 1; last > 0; last--) {
         const other = int(last + 1)
-        ;[shuffled[last], shuffled[other]] = [shuffled[other] as never, shuffled[last] as never]
+        const moved = at(shuffled, last)
+        shuffled[last] = at(shuffled, other)
+        shuffled[other] = moved
       }
       return shuffled
     },

@@ -1,0 +1,99 @@
+/**
+ * A store as one process sees it: from the process's fault on, no call of it completes any more. The store itself, which other
+ * processes see through views of their own, lives on.
+ */
+import type { Frame } from "@smithers/core/RunStore"
+import type { StorageShape } from "@smithers/core/Storage"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+
+/**
+ * The end of a process: it dies before or after a commit reaches the store, or stalls there until it is woken. `shutdown` is for whoever
+ * stops the process in order, and does nothing here.
+ */
+export interface Fault {
+  readonly edge: "before" | "after" | "paused" | "shutdown"
+  /** The number of the commit, from 1; 0 is the moment before the first. Or the first commit for which this holds. */
+  readonly commit: number | ((frame: Frame) => boolean)
+}
+
+export interface MortalStorage {
+  readonly storage: StorageShape
+  /** No call completes now. */
+  readonly isGone: () => boolean
+  /** Completes once no call does. */
+  readonly gone: Effect.Effect<void>
+  /** Commits that reached the store from here. */
+  readonly commits: () => number
+  /** Ends a pause: calls that were held go on to the store. Does nothing to the dead. */
+  readonly wake: Effect.Effect<void>
+}
+
+/** Makes the view; `onCommit` hears of the frames that the store took. */
+export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (frame: Frame) => void = () => {}): MortalStorage => {
+  const awake = Deferred.unsafeMake<void>(FiberId.none)
+  const dead = Deferred.unsafeMake<void>(FiberId.none)
+  let isGone = false
+  let commits = 0
+  const go = (): void => {
+    isGone = true
+    Deferred.unsafeDone(dead, Effect.void)
+  }
+  const held = fault?.edge === "paused" ? Deferred.await(awake) : Effect.never
+  /** Makes a call, at which the process may come to its end. */
+  const at = <A, E>(call: Effect.Effect<A, E>, isHere: () => boolean = () => false): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      const isFatal = fault !== undefined && fault.edge !== "shutdown" && !isGone && isHere()
+      if (isFatal && fault.edge !== "after") go()
+      if (isGone) return Effect.zipRight(held, call)
+      return isFatal ? Effect.zipRight(Effect.zipRight(call, Effect.sync(go)), Effect.never) : call
+    })
+  const of =
+    <Args extends ReadonlyArray<unknown>, A, E>(method: (...args: Args) => Effect.Effect<A, E>) =>
+    (...args: Args): Effect.Effect<A, E> =>
+      at(Effect.suspend(() => method(...args)))
+  const isNumber = (number: number): boolean => fault?.commit === number
+  const storage: StorageShape = {
+    place: disk.place,
+    load: of(disk.load),
+    commit: (frame) =>
+      Effect.suspend(() => {
+        const number = commits + 1
+        const taken = Effect.map(disk.commit(frame), () => {
+          commits = number
+          onCommit(frame)
+        })
+        return at(taken, () => (typeof fault?.commit === "function" ? fault.commit(frame) : isNumber(number)))
+      }),
+    heartbeat: of(disk.heartbeat),
+    prepareOutputs: (...args) => at(disk.prepareOutputs(...args), () => isNumber(0)),
+    cached: of(disk.cached),
+    open: of(disk.open),
+    renew: of(disk.renew),
+    release: of(disk.release),
+    noteStuck: of(disk.noteStuck),
+    runnable: of(disk.runnable),
+    deliver: of(disk.deliver),
+    deliverOrCreate: of(disk.deliverOrCreate),
+    deliverResponse: of(disk.deliverResponse),
+    pending: at(disk.pending),
+    changes: of(disk.changes),
+    origin: of(disk.origin),
+    find: of(disk.find),
+    run: of(disk.run),
+    wait: of(disk.wait),
+    runs: of(disk.runs),
+    waits: of(disk.waits),
+    plan: of(disk.plan),
+    inspect: of(disk.inspect),
+    events: of(disk.events),
+  }
+  return {
+    storage,
+    isGone: () => isGone,
+    gone: Deferred.await(dead),
+    commits: () => commits,
+    wake: Effect.asVoid(Deferred.succeed(awake, undefined)),
+  }
+}

@@ -1,0 +1,2 @@
+export * as TestRuntime from "./TestRuntime.ts"
+export { timeline } from "./Timeline.ts"

@@ -1,0 +1,95 @@
+/**
+ * Definitions whose steps run other code around their own. Plans keep their text, so that a run is the same with it and without it.
+ */
+import type { Definition } from "@smithers/core/Definition"
+import type * as Plan from "@smithers/core/Plan"
+import type { StepContext } from "@smithers/core/StepProgram"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Passage } from "./passage.ts"
+
+/** Makes the code of a step from its own. */
+export type Around = (step: Plan.Step) => Plan.Step["run"]
+
+/** Makes the steps of a definition, and of the child runs that it starts, run what `around` makes of them. */
+export const definition = <R>(of: Definition<R>, around: Around): Definition<R> => {
+  const plans = new WeakMap<Plan.Plan, Plan.Plan>()
+  const planOf = (plan: Plan.Plan): Plan.Plan => {
+    const known = plans.get(plan)
+    if (known !== undefined) return known
+    const made = planWith(plan, around)
+    plans.set(plan, made)
+    return made
+  }
+  return {
+    ...of,
+    get tables() {
+      return of.tables
+    },
+    planner: () => {
+      const planner = of.planner()
+      return { ...planner, plan: (state, values) => Either.map(planner.plan(state, values), planOf) }
+    },
+  }
+}
+
+const planWith = (plan: Plan.Plan, around: Around): Plan.Plan => {
+  const made = new Map(plan.nodes.map((node) => [node, nodeWith(node, around)]))
+  const of = <N extends Plan.Node>(node: N): Plan.Node => made.get(node) ?? node
+  const nodes = plan.nodes.map(of)
+  const step = (position: number): Plan.Step => {
+    const node = of(plan.step(position))
+    return node._tag === "Step" ? node : plan.step(position)
+  }
+  return {
+    ...plan,
+    nodes,
+    node: (position) => of(plan.node(position)),
+    find: (nodeId) => {
+      const node = plan.find(nodeId)
+      return node === undefined ? undefined : of(node)
+    },
+    step,
+    leaf: (position) => {
+      const node = of(plan.leaf(position))
+      return node._tag === "Step" || node._tag === "Wait" ? node : plan.leaf(position)
+    },
+    get text() {
+      return plan.text
+    },
+  }
+}
+
+const nodeWith = (node: Plan.Node, around: Around): Plan.Node => {
+  if (node._tag === "Step") return { ...node, run: around(node) }
+  if (node._tag !== "Wait" || node.on.kind !== "subflow") return node
+  const { child } = node.on
+  // The plan knows it as an object; whoever made the plan made it of a definition.
+  const inner = definition(child.definition as Definition, around)
+  return { ...node, on: { ...node.on, child: { ...child, definition: inner } } }
+}
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
+
+/** What a step gives, as an Effect; `undefined` where it gives a value of its schema, which may be an Effect as well. */
+export const effectOf = (step: Plan.Step, returned: unknown): Effect.Effect<unknown, unknown, unknown> | undefined =>
+  Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true
+    ? (returned as Effect.Effect<unknown, unknown, unknown>)
+    : undefined
+
+/** Has the passage of time know the code of steps while it is at work. */
+export const watching =
+  (passage: Passage, around: Around): Around =>
+  (step) => {
+    const run = around(step)
+    return (context, state, noteRead) => {
+      const returned = run(context, state, noteRead)
+      const effect = effectOf(step, returned)
+      if (effect !== undefined) return passage.working(effect)
+      if (!isThenable(returned)) return returned
+      const { signal }: StepContext<unknown> = context
+      passage.workingOn(returned, signal)
+      return returned
+    }
+  }

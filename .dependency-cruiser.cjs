@@ -15,6 +15,7 @@ const mayImport = {
   sqlite: ["core", "sql"],
   jsx: ["core"],
   agents: ["core"],
+  testing: ["core", "jsx", "agents"],
   server: ["core"],
   cli: ["core", "sqlite", "jsx", "agents"],
 }
@@ -31,6 +32,7 @@ const outside = {
   core: { npm: ["effect", "@standard-schema/spec", "@cfworker/json-schema"], runtime: false },
   sql: { npm: ["effect"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
+  testing: { npm: ["effect"], runtime: false },
   agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+"], runtime: true },
   jsx: {
     npm: [

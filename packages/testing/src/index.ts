@@ -1,2 +1,6 @@
+export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
+export { agentFromSchema, type SchemaAgentOptions } from "./agentFromSchema.ts"
+export { planText } from "./planText.ts"
+export { type ScriptedAgent, type ScriptedOptions, type ScriptedReply, ScriptLeftOver, scriptedAgent } from "./scriptedAgent.ts"
 export * as TestRuntime from "./TestRuntime.ts"
 export { timeline } from "./Timeline.ts"

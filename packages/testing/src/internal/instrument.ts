@@ -73,7 +73,7 @@ const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 
 /** What a step gives, as an Effect; `undefined` where it gives a value of its schema, which may be an Effect as well. */
-export const effectOf = (step: Plan.Step, returned: unknown): Effect.Effect<unknown, unknown, unknown> | undefined =>
+const effectOf = (step: Plan.Step, returned: unknown): Effect.Effect<unknown, unknown, unknown> | undefined =>
   Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true
     ? (returned as Effect.Effect<unknown, unknown, unknown>)
     : undefined

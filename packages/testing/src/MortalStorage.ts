@@ -69,6 +69,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     heartbeat: of(disk.heartbeat),
     prepareOutputs: (...args) => at(disk.prepareOutputs(...args), () => isNumber(0)),
     cached: of(disk.cached),
+    transact: of(disk.transact),
     open: of(disk.open),
     renew: of(disk.renew),
     release: of(disk.release),

@@ -4,6 +4,8 @@
  */
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
+import * as EndRun from "@smithers/core/EndRun"
+import { CrashLoop } from "@smithers/core/Errors"
 import * as RunRequest from "@smithers/core/RunRequest"
 import type * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
@@ -143,6 +145,39 @@ describe.each(stores)("on %s", (_, store) => {
         yield* rest
         yield* TestClock.adjust("2 minutes")
         expect(yield* Fiber.join(fiber)).toBe("more")
+      }),
+    ),
+  )
+
+  it.effect("child runs of a run that is ended without its code are cancelled, all generations of them", () =>
+    on(
+      Effect.gen(function* () {
+        const { top, middle, child, done } = generations()
+        yield* top.run({}, { runId: "r" })
+        yield* TestClock.adjust("2 minutes")
+        expect(yield* EndRun.fail("r", new CrashLoop({ runId: "r", interruptions: 5 }))).toBe(true)
+        const reason = `by the end of run "r", which started it`
+        expect(yield* workOn(child, childId)).toMatchObject({ status: "cancelled" })
+        expect(yield* workOn(middle, middleId)).toMatchObject({ status: "cancelled", reason })
+        expect(done).toEqual(["book", "undo book 0"])
+        expect((yield* (yield* Storage).run("r")).run.status).toBe("failed")
+      }),
+    ),
+  )
+
+  it.effect("a child run in flight of which edited code knows nothing is awaited where the rest has failed, too", () =>
+    on(
+      Effect.gen(function* () {
+        const { child, done } = generations()
+        const sub = ($: Builder) => $.subflow("sub", { workflow: child, input })
+        const before = workflow(($) => $.sequence(sub($)))
+        yield* before.run({}, { runId: "r" })
+        const after = workflow(($) => $.sequence(journal().step($, "no", { fails: () => true })))
+        expect((yield* after.run({}, { runId: "r" })).status).toBe("waiting-event")
+        yield* TestClock.adjust("2 minutes")
+        expect((yield* workOn(child, "r~sub~0")).status).toBe("finished")
+        expect(yield* after.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "no" } })
+        expect(done).toEqual(["book", "pay", "more"])
       }),
     ),
   )

@@ -21,7 +21,7 @@ import { defined } from "./Struct.ts"
 const leaseMs = Millis.make(30_000)
 
 /**
- * Ends a run as failed, whatever its code would do on the way out. Gives whether it did: not where someone works on the run, or where it has
+ * Ends a run as failed, whatever its code would do on the way out, and has its child runs cancelled. Gives whether it did: not where someone works on the run, or where it has
  * ended.
  */
 export const fail = (
@@ -77,8 +77,9 @@ const commit = (state: RunState.RunState, epoch: number, ending: Ending) =>
     for (const command of yield* inbox.pending) if (command.runId === runId) frame.consume(command, at)
     const events = ending(frame.state)
     if (events === undefined) return false
+    const before = frame.state
     for (const event of events) frame.append(event, at)
-    const built = frame.build({ at, sent: Outbox.ofEnd(frame.state, at) })
+    const built = frame.build({ at, sent: Outbox.ofEnd(before, frame.state, at) })
     // It ends no wait, by its time or otherwise.
     yield* Effect.catchTag(store.commit(built), "Unheard", Effect.die)
     return true

@@ -374,9 +374,20 @@ const loop = (
         if (wanted.length > 0) yield* runAgain
       })
 
+    /** Child runs whose nodes the plan does not have any more: the plan of the time when they began tells what they are. */
+    const strayChild = ({ runId: childRunId, since }: { readonly runId: string; readonly since: number }) =>
+      Effect.gen(function* () {
+        const then = yield* store.load(runId, { seq: since })
+        const before = yield* Restore.plan(definition.planner(), then, Restore.valuesAt(values, then))
+        return Outbox.open(before, then).filter((child) => child.runId === childRunId)
+      }).pipe(
+        // The code that started it is not there either. Whoever has it takes the child run up alone.
+        Effect.catchAll((error) => Effect.as(Effect.logDebug(`child run ${childRunId} is left to others`, error), [])),
+      )
     const goOn = Effect.gen(function* () {
       if (wanted.length > 0) yield* runAgain
-      let adopted = Outbox.open(plan, frame.state)
+      const strays = yield* Effect.forEach(created === undefined ? Outbox.strays(plan, frame.state) : [], strayChild)
+      let adopted = [...Outbox.open(plan, frame.state), ...strays.flat()]
       for (;;) {
         frame.mark()
         // Fold, and plan again as long as what follows from the plan changes the plan, but not for ever without a commit.

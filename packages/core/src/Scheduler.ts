@@ -26,9 +26,11 @@ import type { Accepted } from "./internal/waits.ts"
 import * as Withdrawals from "./internal/withdrawals.ts"
 import type * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
+import type * as Records from "./Records.ts"
 import type { FailureCause, OutputSource, RunEvent } from "./RunEvent.ts"
 import type { Waiting } from "./RunResult.ts"
 import type * as RunState from "./RunState.ts"
+import { defined } from "./Struct.ts"
 
 /** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. Each read may give another copy. */
 export interface Values {
@@ -432,7 +434,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       case "TaskAnswered":
       case "SubflowEnded": {
         const position = positionOf(event)
-        return position === undefined ? withdrawals.request() : agenda.checkWait(position)
+        if (position === undefined || phases[position] !== Phase.waiting) withdrawals.request()
+        return position === undefined ? undefined : agenda.checkWait(position)
       }
       case "DeadlineMoved": {
         const position = positionOf(event)
@@ -490,8 +493,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     !journal.isStale() && ((isTicking() && agenda.takeDue(journal.now())) || (!isPaused() && openWaits.renewStale()) || cancel())
   /** Carries a cancellation out: everything is left at once, by way of the boundaries. */
   const cancel = (): boolean => {
-    if (state().cancel === undefined || isCancelled || agenda.isWalking() || phases[0] === Phase.done) return false
+    if (state().cancel === undefined || isCancelled || agenda.isWalking()) return false
     isCancelled = true
+    for (const { nodeId, iteration } of withdrawals.strays()) journal.interrupt(nodeKey(nodeId, iteration), "cancelled")
+    if (phases[0] === Phase.done) return false
     boundaries.haltRun(undefined)
     for (const position of postponed) if (!boundaries.isHalted(position)) nextPass(position, plan.loop(position))
     return true
@@ -524,11 +529,20 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     withdrawals.run()
     const wakeAt = isPaused() ? undefined : agenda.nextDue()
     const isIdle = starts.running() === 0 && !agenda.isWalking() && !starts.isHeldBack()
-    const outcome = isIdle ? ending() : undefined
+    const strays = isIdle ? withdrawals.strays() : none
+    const outcome = isIdle && strays.length === 0 ? ending() : undefined
     const rests = isPaused() && starts.running() === 0 && outcome === undefined
-    const waiting = isIdle && outcome === undefined && !rests && isLongRest() ? openWaits.waiting() : []
+    const waiting =
+      isIdle && outcome === undefined && !rests && isLongRest() ? [...openWaits.waiting(), ...strays.map(strayed)] : []
     return { state: state(), events: journal.events(), starts: started, wakeAt, waiting, isPaused: rests, outcome }
   }
+  const strayed = ({ nodeId, iteration, wait }: Records.StepRecord): Waiting => ({
+    nodeId,
+    iteration,
+    kind: "subflow",
+    deadline: wait?.deadline,
+    ...defined({ childRunId: wait?.name }),
+  })
   /** Tells that no retry is due soon: then the run is let go of. */
   const isLongRest = (): boolean => agenda.retries().every(({ due }) => due > journal.now() + patienceMs)
   /** Reads that the plan was made without, but those of what is left out of a loop's pass. */
@@ -562,7 +576,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     return true
   }
   const ending = (): Outcome | undefined => {
-    if (phases[0] === Phase.done && wantedReads().length === 0) return finished
+    if (phases[0] === Phase.done && wantedReads().length === 0) return withdrawals.isCutShort() ? { status: "cancelled" } : finished
     if (!boundaries.isRunHalted() || boundaries.isAnyOpen() || openWaits.isAnyOpen()) return undefined
     if (state().cancel !== undefined) return { status: "cancelled" }
     const failure = boundaries.failure()

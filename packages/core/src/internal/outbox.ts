@@ -33,15 +33,14 @@ const subflow = (plan: Plan.Plan, nodeId: string): Subflow | undefined => {
 
 /** Child runs whose end the run waits for. */
 const awaited = (state: RunState.RunState): ReadonlyArray<{ readonly record: Records.StepRecord; readonly runId: string }> =>
-  RunState.records(state).flatMap((record) => {
-    if (record.kind !== "step" || record.status !== "waiting" || record.wait?.kind !== "subflow") return []
+  RunState.pending(state).flatMap((record) => {
+    if (record.status !== "waiting" || record.wait?.kind !== "subflow") return []
     const { name, child } = record.wait
     return name === undefined || child !== undefined ? [] : [{ record, runId: name }]
   })
 
-/** Whether the run waits for child runs that its plan has. */
-export const isAwaitingChildren = (plan: Plan.Plan, state: RunState.RunState): boolean =>
-  hasSubflows(plan) && awaited(state).some(({ record }) => subflow(plan, record.nodeId) !== undefined)
+/** Whether the run waits for child runs. */
+export const isAwaitingChildren = (state: RunState.RunState): boolean => awaited(state).length > 0
 
 const hasSubflows = (plan: Plan.Plan): boolean => plan.nodes.some((node) => node._tag === "Wait" && node.on.kind === "subflow")
 
@@ -60,6 +59,15 @@ export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<S
         const node = subflow(plan, record.nodeId)
         return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
       })
+
+/** Child runs that are open and whose nodes the plan does not have, each with the number of the event that started it. */
+export const strays = (
+  plan: Plan.Plan,
+  state: RunState.RunState,
+): ReadonlyArray<{ readonly runId: string; readonly since: number }> =>
+  awaited(state).flatMap(({ record: { nodeId, wait }, runId }) =>
+    wait === undefined || subflow(plan, nodeId) !== undefined ? [] : [{ runId, since: wait.asked }],
+  )
 
 /** What is to be committed: the state after its events, and what is interrupted with it. */
 interface Made {
@@ -86,12 +94,12 @@ export const make = (
   }
   const cancel = (nodeId: NodeId, iteration: number): void => {
     const reason = `by run "${state.runId}", which started it`
-    const name = Records.openWait(RunState.step(state, nodeId, iteration))?.name
-    if (name !== undefined) send(name, { _tag: "Cancel", reason })
+    const wait = Records.openWait(RunState.step(state, nodeId, iteration))
+    if (wait?.kind === "subflow" && wait.name !== undefined) send(wait.name, { _tag: "Cancel", reason })
   }
   for (const { key } of interrupts) {
     const { nodeId, iteration } = parseNodeKey(key)
-    if (subflow(plan, nodeId) !== undefined) cancel(nodeId, iteration)
+    cancel(nodeId, iteration)
   }
   for (const event of events) {
     switch (event._tag) {
@@ -142,8 +150,13 @@ const toParent = (state: RunState.RunState): { readonly runId: string; readonly 
   return { runId, command }
 }
 
-/** What goes out with the next frame of a run that it ends without being worked on. */
-export const ofEnd = (state: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
-  const ended = toParent(state)
-  return ended === undefined ? [] : [{ id: sentId(state, 0), at, ...ended }]
+/**
+ * What goes out with the next frame of a run that is ended without being worked on: `before` is its state until then. Nobody is left to wait for its child
+ * runs, which are cancelled.
+ */
+export const ofEnd = (before: RunState.RunState, ended: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
+  const reason = `by the end of run "${ended.runId}", which started it`
+  const told = awaited(before).map(({ runId }) => ({ runId, command: { _tag: "Cancel", reason } as const }))
+  const parent = toParent(ended)
+  return [...(parent === undefined ? [] : [parent]), ...told].map((to, index) => ({ id: sentId(ended, index), at, ...to }))
 }

@@ -61,7 +61,7 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
   if (state.cancel !== undefined) {
     // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
     const isOver = outcome !== undefined || plan.boundaries.length === 0
-    if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(plan, state)) return undefined
+    if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(state)) return undefined
     const { reason, uncompensated } = RunResult.cancelled(state)
     const event = { _tag: "RunCancelled", ...defined({ reason, uncompensated }) } as const
     return { event, result: RunResult.cancelled, count: Metrics.runsCancelled }

@@ -107,6 +107,16 @@ export const plan = (planner: Planner, state: RunState.RunState, values: Values)
     ({ workflow }) => new WorkflowMismatch({ runId: state.runId, workflow, stored: state.workflow }),
   )
 
+/** The values that were there in an earlier state. */
+export const valuesAt = (values: Values, { nodes }: Pick<RunState.RunState, "nodes">): Values => {
+  const has = (key: NodeKey): boolean => {
+    const record = Option.getOrUndefined(HashMap.get(nodes, key))
+    return record?.kind === "step" && record.status === "finished" && values.outputs.has(key)
+  }
+  const outputs = { has, get: (key: NodeKey) => (has(key) ? values.outputs.get(key) : undefined) }
+  return { input: values.input, outputs }
+}
+
 /** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */
 export const compare = (
   plan: Plan.Plan,

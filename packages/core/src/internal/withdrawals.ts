@@ -3,6 +3,8 @@
  * row that is open is so one that somebody can end.
  */
 import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import { type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type * as Records from "../Records.ts"
 import type { Withdrawal } from "../Status.ts"
@@ -30,20 +32,32 @@ export interface Withdrawals {
   /** Looks through everything that waits, where that was asked for. */
   readonly run: () => void
   readonly close: (record: Records.StepRecord, reason: Withdrawal) => void
+  /**
+   * Nodes whose child runs are in flight although the schedule does not wait at them: they have left the plan, or the walk has not come to them. Such
+   * a child run is awaited like an attempt in flight.
+   */
+  readonly strays: () => ReadonlyArray<Records.StepRecord>
+  /** Tells whether such a child run was cut short by a cancellation of the run. */
+  readonly isCutShort: () => boolean
 }
+
+/** Tells whether a node waits for a child run that has not ended. */
+const isInFlight = (record: Records.NodeRecord | undefined): record is Records.StepRecord =>
+  record?.kind === "step" && record.status === "waiting" && record.wait?.kind === "subflow" && record.wait.child === undefined
 
 /** The withdrawals of a schedule. A new one looks through everything once. */
 export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalted }: Host): Withdrawals => {
   const { state, emit, isPaused } = journal
   let isRequested = true
-  const close: Withdrawals["close"] = ({ nodeId, iteration, status }, reason) => {
+  let isCutShort = false
+  const close: Withdrawals["close"] = ({ nodeId, iteration, status, wait }, reason) => {
     const isKept = status === "waiting" && reason === "given-up" && isRunHalted()
+    if (wait?.child?.status === "cancelled" && state().cancel !== undefined) isCutShort = true
     emit({ _tag: "NodeWithdrawn", nodeId, iteration, reason, ...(isKept ? { isKept } : {}) })
   }
   const reasonFor = (record: Records.StepRecord): Withdrawal | undefined => {
-    const { nodeId, iteration, status, wait } = record
-    // A child run is awaited like an attempt in flight.
-    if (status === "waiting" && wait?.kind === "subflow" && wait.child === undefined) return undefined
+    const { nodeId, iteration, status } = record
+    if (isInFlight(record)) return undefined
     const position = plan.positions.get(nodeId)
     if (position === undefined) return "left-plan"
     // What undoes a step is not in the tree, and is called for by its saga.
@@ -56,20 +70,42 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     if (status === "waiting" ? phase === Phase.waiting : phase === Phase.retrying || phase === Phase.ready) return undefined
     return isHalted(position) ? "given-up" : "left-plan"
   }
+  const isStray = ({ nodeId, iteration }: Records.StepRecord): boolean => {
+    const position = plan.positions.get(nodeId) ?? -1
+    return position < 0 || iteration !== view.iterationOf(position) || phases[position] !== Phase.waiting
+  }
+  /** Those that were found when everything was looked through last. */
+  let strays: ReadonlyArray<NodeKey> = []
   return {
     request: () => {
       isRequested = true
     },
     close,
+    isCutShort: () => isCutShort,
+    strays: () => {
+      if (isRequested) strays = [...state().unfinished]
+      if (strays.length === 0) return none
+      const found = strays.flatMap((key) => {
+        const record = Option.getOrUndefined(HashMap.get(state().nodes, key))
+        return isInFlight(record) && isStray(record) ? [record] : []
+      })
+      strays = found.map(({ nodeId, iteration }) => nodeKey(nodeId, iteration))
+      return found
+    },
     run: () => {
       if (!isRequested || journal.isStale() || (agenda.isWalking() && !isPaused())) return
       // While the run is paused, nothing has been come to that the plan does have.
       isRequested = isPaused()
+      const found: Array<NodeKey> = []
       for (const key of state().unfinished) {
         const record = HashMap.unsafeGet(state().nodes, key)
         const reason = record.kind === "step" ? reasonFor(record) : undefined
         if (record.kind === "step" && reason !== undefined) close(record, reason)
+        else if (isInFlight(record) && isStray(record)) found.push(key)
       }
+      strays = found
     },
   }
 }
+
+const none: ReadonlyArray<never> = []

@@ -282,6 +282,36 @@ declare const builder: Builder<{ readonly n: number }>
   $.timer("t", { duration: "1s", skipIf: async () => true })
 }
 
+// What depends on the run is a function, of what a condition is called with.
+{
+  const $ = builder
+  const team = $.step("team", { output: Schema.Array(Schema.String), run: () => ["ann"] })
+  $.approval("ok", {
+    needs: { team },
+    request: ({ iteration, runId }) => ({ title: `${runId} ${iteration.toFixed()}` }),
+    approvers: ({ team }) => team,
+    timeout: ({ input }) => (input.n > 1 ? "2h" : 1000),
+  })
+  $.human("h", { prompt: "?", output: Schema.String, deadline: ({ input }) => new Date(input.n), onTimeout: "continue" })
+  $.signal("s", { name: "s", payload: Schema.Void, correlation: ({ runId }) => runId, deadline: 1 })
+  $.timer("t", { duration: ({ iteration }) => `${iteration}s` })
+  $.step("work", {
+    output: Schema.Void,
+    needs: { team },
+    timeout: ({ team }) => team.length,
+    run: () => {},
+    needsApproval: { approvers: ({ team }) => team, deadline: ({ input }) => input.n },
+  })
+  // @ts-expect-error no duration
+  $.timer("t", { duration: () => "soon" })
+  // @ts-expect-error a name alone is no list
+  $.approval("ok", { request: { title: "?" }, approvers: () => "ann" })
+  // @ts-expect-error nobody is needed by this name
+  $.approval("ok", { request: { title: "?" }, timeout: ({ team }) => team })
+  // @ts-expect-error a time is given at once
+  $.human("h", { prompt: "?", output: Schema.String, deadline: async () => 1 })
+}
+
 // Everything a step's code is called with.
 export const contexts = () => {
   const analyze = $.step("analyze", { output: Analysis, run: () => ({ summary: "", risk: "low" }) })
@@ -321,6 +351,8 @@ export const contexts = () => {
         Flat<typeof context>,
         {
           readonly input: Input
+          readonly runId: string
+          readonly iteration: number
           readonly analyze: Analysis
           readonly skipped: number | undefined
           readonly before: string | undefined
@@ -491,7 +523,16 @@ export const flow = () => {
   $.branch({
     needs: { text, soft },
     when: (context) => {
-      is<Flat<typeof context>, { readonly input: Input; readonly text: string; readonly soft: boolean | undefined }>()
+      is<
+        Flat<typeof context>,
+        {
+          readonly input: Input
+          readonly runId: string
+          readonly iteration: number
+          readonly text: string
+          readonly soft: boolean | undefined
+        }
+      >()
       return context.text === ""
     },
     then: number,
@@ -507,6 +548,7 @@ export const flow = () => {
         Flat<typeof context>,
         {
           readonly input: Input
+          readonly runId: string
           readonly output: Analysis | undefined
           readonly iteration: number
           readonly number: number | undefined

@@ -115,6 +115,11 @@ const refused: ReadonlyArray<readonly [kind: string, options: Options, problem: 
   ["human", { onTimeout: "deny" }, `"onTimeout" must be "fail" or "continue"`],
   ["signal", { name: "" }, `it has no "name" of a signal`],
   ["signal", { correlation: { a: 1 } }, `"correlation" must be text, or a function`],
+  [
+    "signal",
+    { timeout: "1s", deadline: 5 },
+    `it has "timeout" and "deadline", each of which says how long it waits: give one of them`,
+  ],
   ["timer", {}, `it needs either a "duration" or "until"`],
   ["timer", { duration: "1s", until: 5 }, `it needs either a "duration" or "until"`],
   ["timer", { until: "2030-01-01" }, `"until" must be a Date, epoch milliseconds, or a function`],
@@ -128,6 +133,25 @@ describe("options of a node", () => {
   it.each(refused)("are refused alike by the builder and by components: a %s (%#)", (kind, options, problem) => {
     expect(built(kind, options)).toBe(problem)
     expect(drawn(kind, options)).toBe(problem)
+  })
+
+  it("that are worked out are functions in the builder, and what was drawn in components", () => {
+    const one = { timeout: () => "1s", approvers: () => ["ann"] }
+    expect(built("approval", one)).toBe("nothing")
+    expect(drawn("approval", { timeout: one.timeout })).toBe(`"timeout" a function is not a duration such as "30s" or "2 minutes"`)
+    expect(drawn("approval", { approvers: one.approvers })).toBe(`"approvers" ${approvers}`)
+    for (const kind of ["approval", "human", "signal"]) {
+      expect(built(kind, { deadline: () => 5 })).toBe("nothing")
+      expect(drawn(kind, { deadline: () => 5 })).toBe(`"deadline" must be a Date or epoch milliseconds`)
+      for (const deadline of [5, new Date(5)])
+        expect([built(kind, { deadline }), drawn(kind, { deadline })]).toEqual(["nothing", "nothing"])
+      expect(built(kind, { deadline: "5" })).toBe(`"deadline" must be a Date, epoch milliseconds, or a function`)
+    }
+    expect(built("timer", { duration: () => "1s" })).toBe("nothing")
+    expect(built("timer", { duration: () => "1s", until: 5 })).toBe(`it needs either a "duration" or "until"`)
+    expect(built("step", { needsApproval: { timeout: () => "1s", deadline: () => 5 } })).toBe(
+      `it has "needsApproval.timeout" and "needsApproval.deadline", each of which says how long it waits: give one of them`,
+    )
   })
 
   const accepted: ReadonlyArray<readonly [kind: string, options: Options]> = [

@@ -301,6 +301,29 @@ it.effect.each([
   ),
 )
 
+it.effect("a deadline that was drawn ends a wait, and stands once it has begun", () =>
+  onMemory(
+    Effect.gen(function* () {
+      let minutes = 5
+      const flow = smithers(() => (
+        <Workflow name="deadline">
+          <Parallel>
+            <Approval id="ask" request={{ title: "?" }} onDeny="continue" deadline={new Date(minutes * 60_000)} />
+            <Signal id="never" name="never" deadline={minutes * 60_000} onTimeout="continue" />
+          </Parallel>
+        </Workflow>
+      ))
+      yield* flow.run({}, { runId: "r" })
+      minutes = 60
+      yield* flow.run({}, { runId: "r" })
+      const storage = yield* Storage
+      expect((yield* storage.waits({ runId: "r" })).map(({ deadline }) => deadline)).toEqual([300_000, 300_000])
+      yield* TestClock.adjust("5 minutes")
+      expect(yield* flow.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
+    }),
+  ),
+)
+
 it.effect("an approval that nobody decided in time is told from one that a person without a name denied", () =>
   onMemory(
     Effect.gen(function* () {

@@ -67,7 +67,15 @@ export type NeedValues<N extends Needs> = { readonly [K in keyof N]: Value<N[K]>
 export type RunContext<Input, N extends Needs> = StepContext<Input> & NeedValues<N>
 
 /** What `when` and `skipIf` are called with. They must be pure: they are asked again after a restart. */
-export type Condition<Input, N extends Needs> = { readonly input: Input } & NeedValues<N>
+export type Condition<Input, N extends Needs> = {
+  readonly input: Input
+  readonly runId: string
+  /** Pass of the innermost loop, from 0; 0 outside loops. */
+  readonly iteration: number
+} & NeedValues<N>
+
+/** What is given, or a function that gives it as the node begins. The function must be pure. */
+export type GivenBy<A, Input, N extends Needs> = A | ((context: Condition<Input, N>) => A)
 
 /** What a step's code may return. Its errors need no declaring: the run fails with `StepFailed`, which carries them. */
 export type Returned<A, R = unknown> = A | PromiseLike<A> | Effect.Effect<A, unknown, R>
@@ -108,8 +116,8 @@ export interface StepOptions<
    * ({@link ErrorInfo}), so that it goes by the same before and after a restart.
    */
   readonly retry?: RetryPolicy.RetryOptions | Schedule.Schedule<unknown, ErrorInfo, RetryServices> | false
-  /** Longest time for one attempt. */
-  readonly timeout?: RetryPolicy.DurationLike
+  /** Longest time for one attempt, or a function that gives it as an attempt begins. */
+  readonly timeout?: GivenBy<RetryPolicy.DurationLike, Input, N>
   /** Longest time an attempt may go without calling `heartbeat`. */
   readonly heartbeatTimeout?: RetryPolicy.DurationLike
   /** Leaves the step out, with an absent output, where it returns true. */
@@ -174,10 +182,12 @@ interface WaitOptions<Input, N extends Needs, Skip extends boolean> {
   readonly meta?: { readonly [key: string]: unknown }
 }
 
-/** How long a wait lasts, and what becomes of it then. */
-interface Limit<T extends string> {
-  /** How long to wait at most; for ever unless told. */
-  readonly timeout?: RetryPolicy.DurationLike
+/** How long a wait lasts, and what becomes of it then. What a function gives is kept with the wait as it begins. */
+interface Limit<Input, N extends Needs, T extends string> {
+  /** How long to wait at most. Default: for ever. */
+  readonly timeout?: GivenBy<RetryPolicy.DurationLike, Input, N>
+  /** Until when to wait at most, instead: a `Date` or epoch ms. One that is past ends the wait at once. */
+  readonly deadline?: GivenBy<Date | number, Input, N>
   readonly onTimeout?: T
 }
 
@@ -191,7 +201,7 @@ interface Request {
 /** How an approval is asked for. */
 export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, Deny extends "fail" | "continue" | "skip">
   extends WaitOptions<Input, N, Skip>,
-    Limit<"deny" | "approve" | "fail"> {
+    Limit<Input, N, "deny" | "approve" | "fail"> {
   /** What people are shown, or a function that gives it, which must be pure. If it changes before it is decided, it is asked again. */
   readonly request: Request | ((context: Condition<Input, N>) => Request)
   /**
@@ -200,15 +210,16 @@ export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, D
    */
   readonly onDeny?: Deny
   /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
-  readonly approvers?: ReadonlyArray<string>
+  readonly approvers?: GivenBy<ReadonlyArray<string>, Input, N>
 }
 
 /** How a step is approved of before it begins. */
-export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip"> extends Limit<"deny" | "approve" | "fail"> {
+export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip">
+  extends Limit<Input, N, "deny" | "approve" | "fail"> {
   /** What people are shown, or a function that gives it, which must be pure. Default: the step's label or id as its title. */
   readonly request?: ApprovalOptions<Input, N, false, "fail">["request"]
   readonly onDeny?: Deny
-  readonly approvers?: ReadonlyArray<string>
+  readonly approvers?: GivenBy<ReadonlyArray<string>, Input, N>
 }
 
 /** A workflow that another one can start. */
@@ -232,7 +243,7 @@ export interface SubflowOptions<
   T extends "fail" | "continue",
   Late extends "fail" | "continue",
 > extends WaitOptions<Input, N, Skip>,
-    Limit<Late> {
+    Limit<Input, N, Late> {
   readonly workflow: Startable<I, A, R>
   /** The input of the child run, or a function that gives it; its schema must answer at once. Must be pure. */
   readonly input: I | ((context: Condition<Input, N>) => I)
@@ -264,7 +275,7 @@ export interface HumanOptions<
   Skip extends boolean,
   T extends "fail" | "continue",
 > extends WaitOptions<Input, N, Skip>,
-    Limit<T> {
+    Limit<Input, N, T> {
   /** What the person is asked. Must be pure. */
   readonly prompt: string | ((context: Condition<Input, N>) => string)
   /** Schema of the answer, a synchronous one. Its JSON Schema is kept with the question, so that any client can render a form. */
@@ -279,7 +290,7 @@ export interface SignalOptions<
   Skip extends boolean,
   T extends "fail" | "continue",
 > extends WaitOptions<Input, N, Skip>,
-    Limit<T> {
+    Limit<Input, N, T> {
   readonly name: string
   /** Schema of what the signal carries, a synchronous one. */
   readonly payload: S
@@ -292,7 +303,7 @@ export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOpt
   (
     | {
         /** From when the timer is reached. Its deadline then stands, whatever restarts. */
-        readonly duration: RetryPolicy.DurationLike
+        readonly duration: GivenBy<RetryPolicy.DurationLike, Input, N>
         readonly until?: undefined
       }
     | {
@@ -496,7 +507,12 @@ export interface Builder<out Input> {
     /** May include steps of the body: their values of the pass just made. */
     readonly needs?: N
     readonly until: (
-      context: { readonly input: Input; readonly output: Value<Body> | undefined; readonly iteration: number } & {
+      context: {
+        readonly input: Input
+        readonly runId: string
+        readonly output: Value<Body> | undefined
+        readonly iteration: number
+      } & {
         readonly [K in keyof N]: Value<N[K]> | undefined
       },
     ) => boolean

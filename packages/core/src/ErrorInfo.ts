@@ -68,6 +68,8 @@ export const ErrorInfo = Schema.Struct({
   notRetried: Schema.optional(NotRetried),
   /** What the runtime itself found wrong; absent for errors of the step's own code. */
   kind: Schema.optional(Schema.Literal("timeout", "heartbeatTimeout", "crashLoop")),
+  /** The time that was exceeded. */
+  limitMs: Schema.optional(Schema.Number),
   /** What was wrong with an output, one line per issue. */
   issues: Schema.optional(Schema.Array(Schema.String)),
 }).annotations({ identifier: "ErrorInfo" })

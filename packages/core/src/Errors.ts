@@ -754,6 +754,16 @@ export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase"
   }
 }
 
+/** The `timeout` of a step, a function, gave what is no duration, or threw. The step fails at once. */
+export class InvalidTimeout extends Schema.TaggedError<InvalidTimeout>()("InvalidTimeout", {
+  nodeId: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `the "timeout" of "${this.nodeId}" ${this.problem}. It must give a duration, such as "30s" or "2 minutes".`
+  }
+}
+
 /** A retry policy asks for another attempt at what is no time: its delay is infinite, or ends after the last date. The step fails at once. */
 export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { given: Schema.String }) {
   override get message(): string {

@@ -27,7 +27,7 @@ export interface Words {
   readonly fn: string
   /** An option with a value, as they write it: `failFast: false`. */
   readonly set: (option: string, value: string) => string
-  /** They may also give spans in milliseconds, under `<option>Ms`. */
+  /** They may also give spans in milliseconds, under `<option>Ms`. What is worked out is given as it is then, and not as a function. */
   readonly hasMillis: boolean
 }
 
@@ -80,7 +80,7 @@ export const step = (
       codec,
       table,
       retry: retryOf(options.retry),
-      timeoutMs: span(options, "timeout", words),
+      ...timeoutOf(options, words),
       heartbeatTimeoutMs: span(options, "heartbeatTimeout", words),
       skipIf,
       continueOnFail: flag(options, "continueOnFail", words),
@@ -91,7 +91,7 @@ export const step = (
     }
   })
 
-/** A node that waits. Options of all: `label`, `meta`, `timeout` and `onTimeout`; the others by its kind. */
+/** A node that waits. Options of all: `label`, `meta`, `timeout`, `deadline` and `onTimeout`; the others by its kind. */
 export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, words: Words): Either.Either<Plan.Wait, Problem> =>
   checked(() => {
     const { id, needs, codec, table, skipIf } = leaf
@@ -105,7 +105,7 @@ export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, w
       table: isTimer ? undefined : table,
       skipIf,
       on: awaited(kind, options, words),
-      timeoutMs: isTimer ? undefined : span(options, "timeout", words),
+      ...(isTimer ? { timeoutMs: undefined } : limitOf(options, words)),
       onTimeout: isTimer ? "continue" : oneOf(options, "onTimeout", kind === "approval" ? lateDecisions : lateWaits),
     }
   })
@@ -220,6 +220,28 @@ const span = (options: Options, option: string, words: Words, within = ""): Mill
   })
 }
 
+/** A span of time under `timeout`; or, where the front end has such, a function that gives one. */
+const timeoutOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "timeoutMs" | "timeoutBy"> =>
+  typeof options.timeout === "function" && !words.hasMillis
+    ? { timeoutMs: undefined, timeoutBy: fn(options.timeout, "timeout") }
+    : { timeoutMs: span(options, "timeout", words, within) }
+
+/** How long, or until when, something is waited for at most. */
+const limitOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "timeoutMs" | "timeoutBy" | "deadline"> => {
+  const timeout = timeoutOf(options, words, within)
+  const { deadline } = options
+  if (deadline === undefined) return timeout
+  if (timeout.timeoutMs !== undefined || timeout.timeoutBy !== undefined)
+    return refuse(`it has "${within}timeout" and "${within}deadline", each of which says how long it waits: give one of them`)
+  if (typeof deadline === "function" && !words.hasMillis) return { ...timeout, deadline: fn(deadline, "deadline") }
+  const at = Millis.instant(deadline)
+  if (Either.isLeft(at)) {
+    const kinds = words.hasMillis ? "a Date or epoch milliseconds" : `a Date, epoch milliseconds, or ${words.fn}`
+    return refuse(`"${within}deadline" must be ${kinds}`)
+  }
+  return { ...timeout, deadline: at.right }
+}
+
 const durationOf = (named: string, value: unknown): Millis.Millis =>
   Either.getOrElse(Millis.positiveSpan(value), ({ given, problem }) => {
     const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
@@ -297,7 +319,7 @@ const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: W
   if (needsApproval !== true && !isObject(needsApproval)) return refuse(`"needsApproval" must be true or an object`)
   const asked = needsApproval === true ? {} : needsApproval
   const within = "needsApproval."
-  const limits = words.hasMillis ? ["timeout", "timeoutMs", "onTimeout"] : ["timeout", "onTimeout"]
+  const limits = words.hasMillis ? ["timeout", "timeoutMs", "deadline", "onTimeout"] : ["timeout", "deadline", "onTimeout"]
   checkNames("needsApproval", asked, ["request", "onDeny", "approvers", ...limits])
   const { request = { title: typeof label === "string" ? label : id } } = asked
   return {
@@ -313,9 +335,9 @@ const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: W
       kind: "approval",
       request: requestOf(request, words, within),
       onDeny: oneOf(asked, "onDeny", ["fail", "skip"], within),
-      approvers: approversOf(asked, within),
+      approvers: approversOf(asked, words, within),
     },
-    timeoutMs: span(asked, "timeout", words, within),
+    ...limitOf(asked, words, within),
     onTimeout: oneOf(asked, "onTimeout", lateDecisions, within),
   }
 }
@@ -326,10 +348,14 @@ const requestOf = (request: unknown, words: Words, within = "") => {
   return isShown ? giving(request) : refuse(`"${within}request" must be an object with a title, or ${words.fn}`)
 }
 
-const approversOf = ({ approvers }: Options, within = ""): ReadonlyArray<string> | undefined => {
+/** Names of people, at least one, in an array. */
+export const areNames = (given: unknown): given is ReadonlyArray<string> =>
+  Array.isArray(given) && given.length > 0 && given.every((one) => typeof one === "string")
+
+const approversOf = ({ approvers }: Options, words: Words, within = ""): ReadonlyArray<string> | Plan.Given | undefined => {
   if (approvers === undefined) return undefined
-  const isList = Array.isArray(approvers) && approvers.length > 0 && approvers.every((one) => typeof one === "string")
-  return isList ? approvers : refuse(`"${within}approvers" must name those who may decide, at least one, in an array`)
+  if (typeof approvers === "function" && !words.hasMillis) return fn(approvers, "approvers")
+  return areNames(approvers) ? approvers : refuse(`"${within}approvers" must name those who may decide, at least one, in an array`)
 }
 
 const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words): Plan.Awaited => {
@@ -338,7 +364,7 @@ const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words): Pl
       const { request } = options
       if (request === undefined || request === null) refuse(`it has no "request": an object with a title, or ${words.fn}`)
       const onDeny = oneOf(options, "onDeny", ["fail", "continue", "skip"])
-      return { kind, request: requestOf(request, words), onDeny, approvers: approversOf(options) }
+      return { kind, request: requestOf(request, words), onDeny, approvers: approversOf(options, words) }
     }
     case "human": {
       const { prompt } = options
@@ -355,7 +381,9 @@ const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words): Pl
     }
     case "timer": {
       const { until } = options
-      const duration = span(options, "duration", words)
+      if (typeof options.duration === "function" && !words.hasMillis && until === undefined)
+        return { kind, due: fn(options.duration, "duration"), isSpan: true }
+      const duration = typeof options.duration === "function" && !words.hasMillis ? Millis.zero : span(options, "duration", words)
       if ((duration === undefined) === (until === undefined)) refuse(`it needs either a "duration" or "until"`)
       if (until !== undefined && typeof until !== "function" && Either.isLeft(Millis.instant(until)))
         refuse(`"until" must be a Date, epoch milliseconds, or ${words.fn}`)

@@ -31,8 +31,14 @@ export interface Need {
   readonly codec?: Codec
 }
 
-/** What a predicate sees: the input and the needs by name, and for a loop's `until` also `output` and `iteration`. */
+/**
+ * What a predicate sees: the input, the needs by name, `runId`, and `iteration`: the pass of the innermost loop, of a loop's own `until` the passes that it
+ * has made. That has `output` too.
+ */
 export type PredicateContext = { readonly [name: string]: unknown }
+
+/** A function of the author's that something is worked out by, when it begins. Must be pure. */
+export type Given = (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
 
 /** An output that was looked up, by other ways than a need, while something was worked out. */
 export interface Read {
@@ -96,6 +102,8 @@ export interface Step extends Provisional, Drawn {
   readonly table: string | undefined
   readonly retry: RetryPolicy<unknown>
   readonly timeoutMs: Millis | undefined
+  /** Gives that time as an attempt begins, instead. */
+  readonly timeoutBy?: Given
   readonly heartbeatTimeoutMs: Millis | undefined
   readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly continueOnFail: boolean
@@ -169,7 +177,7 @@ export type Awaited =
       readonly request: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
       readonly onDeny: "fail" | "continue" | "skip"
       /** Who may decide; anyone where it is not said. Names: whoever brings a decision has made sure of who it is from. */
-      readonly approvers: ReadonlyArray<string> | undefined
+      readonly approvers: ReadonlyArray<string> | Given | undefined
     }
   | { readonly kind: "human"; readonly prompt: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown }
   | {
@@ -185,10 +193,11 @@ export type Awaited =
       readonly isAttached: boolean
       readonly onFail: "fail" | "continue"
     }
-  /** `due` is a span from when the wait begins, or gives epoch ms or a `Date` then. */
+  /** `due` is a span from when the wait begins, or gives epoch ms or a `Date` then; or a span as well (`isSpan`). */
   | {
       readonly kind: "timer"
-      readonly due: Millis | ((context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown)
+      readonly due: Millis | Given
+      readonly isSpan?: true
     }
 
 /** A workflow as one that starts it knows it. */
@@ -217,6 +226,10 @@ export interface Wait extends Provisional, Drawn {
   readonly on: Awaited
   /** How long it waits at most. */
   readonly timeoutMs: Millis | undefined
+  /** Gives that as the wait begins, instead. */
+  readonly timeoutBy?: Given
+  /** Until when it waits at most, epoch ms; or gives that as the wait begins. */
+  readonly deadline?: Millis | Given
   /** What becomes of it then: `continue` leaves its output absent; the others are for approvals. */
   readonly onTimeout: "fail" | "continue" | "deny" | "approve"
 }

@@ -41,8 +41,11 @@ interface WaitDetails {
   readonly isDetached?: true | undefined
   readonly onFail?: "fail" | "continue"
   readonly onDeny?: "fail" | "continue" | "skip"
-  readonly approvers?: ReadonlyArray<string> | undefined
+  /** `computed`: worked out as the wait begins, as are the times of that name. */
+  readonly approvers?: ReadonlyArray<string> | "computed" | undefined
   readonly timeoutMs?: number
+  readonly timeout?: "computed" | undefined
+  readonly deadline?: number | "computed" | undefined
   readonly onTimeout?: Plan.Wait["onTimeout"]
 }
 
@@ -54,6 +57,7 @@ export interface Details {
       readonly agents?: ReadonlyArray<string> | undefined
       readonly retry?: "schedule" | (Omit<RetryOptions, "maxAttempts"> & { readonly maxAttempts?: Count }) | undefined
       readonly timeoutMs?: number | undefined
+      readonly timeout?: "computed" | undefined
       readonly heartbeatTimeoutMs?: number | undefined
       readonly continueOnFail?: true | undefined
       readonly cache?: true | undefined
@@ -234,6 +238,7 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     agents: node.ask?.agents.map(nameOf),
     retry: node.retry.shown && retryOf(node.retry.shown),
     timeoutMs,
+    timeout: computed(node.timeoutBy),
     heartbeatTimeoutMs,
     continueOnFail: flag(node.continueOnFail),
     cache: flag(node.cache !== undefined),
@@ -248,13 +253,19 @@ const countOf = <A extends number | undefined>(limit: A): A | "Infinity" => (lim
 const retryOf = (shown: NonNullable<RetryPolicy<unknown>["shown"]>): Details["Step"]["retry"] =>
   typeof shown === "string" || shown.maxAttempts !== Infinity ? shown : { ...shown, maxAttempts: countOf(shown.maxAttempts) }
 
-const waitDetails = ({ on, timeoutMs, onTimeout }: Plan.Wait): WaitDetails => {
-  const limit = timeoutMs === undefined ? {} : { timeoutMs, onTimeout }
+const computed = (given: unknown): "computed" | undefined => (typeof given === "function" ? "computed" : undefined)
+
+const waitDetails = ({ on, timeoutMs, timeoutBy, deadline, onTimeout }: Plan.Wait): WaitDetails => {
+  const times = {
+    ...defined({ timeoutMs, timeout: computed(timeoutBy) }),
+    ...(deadline === undefined ? {} : { deadline: typeof deadline === "number" ? deadline : ("computed" as const) }),
+  }
+  const limit = Object.keys(times).length === 0 ? {} : { ...times, onTimeout }
   switch (on.kind) {
     case "signal":
       return { name: on.name, ...limit }
     case "approval":
-      return { onDeny: on.onDeny, approvers: on.approvers, ...limit }
+      return { onDeny: on.onDeny, approvers: typeof on.approvers === "function" ? "computed" : on.approvers, ...limit }
     case "subflow":
       return { workflow: on.child.name, isDetached: flag(!on.isAttached), onFail: on.onFail, ...limit }
     default:

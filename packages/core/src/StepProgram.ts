@@ -13,7 +13,7 @@ import type { AgentTurn } from "./Agent.ts"
 import { AgentRunner } from "./AgentRunner.ts"
 import { isUnstorable, type Json, type Kept, keep } from "./Codec.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
-import { AgentFailed, InvalidDelay, InvalidOutput, MissingNeed, NoAgentRunner, type StoreError } from "./Errors.ts"
+import { AgentFailed, InvalidDelay, InvalidOutput, InvalidTimeout, MissingNeed, NoAgentRunner, type StoreError } from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
@@ -239,8 +239,27 @@ const accept = (
   })
 }
 
-/** Calls the step's code inside its limits. */
+/** Calls the step's code inside its limits, the longest time of which may be worked out first. */
 const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => {
+  const { timeoutBy, timeoutMs } = attempt.step
+  return timeoutBy === undefined
+    ? within(attempt, timeoutMs)
+    : Effect.flatMap(timeoutOf(attempt, timeoutBy), (given) => within(attempt, given))
+}
+
+const timeoutOf = (attempt: Attempt, timeoutBy: Plan.Given): Effect.Effect<Millis.Millis, InvalidTimeout> =>
+  Effect.suspend(() => {
+    const { step, runId, pass, input, needs, state, onRead } = attempt
+    const refuse = (problem: string) => new InvalidTimeout({ nodeId: step.id, problem })
+    try {
+      const given = Millis.positiveSpan(timeoutBy({ input, runId, iteration: pass, ...needs }, state, onRead))
+      return Either.mapLeft(given, ({ given, problem }) => refuse(`gave ${given}, which ${problem}`))
+    } catch (thrown) {
+      return refuse(`threw: ${Raised.describe(thrown).message}`)
+    }
+  })
+
+const within = (attempt: Attempt, timeoutMs: Millis.Millis | undefined): Effect.Effect<unknown, unknown, unknown> => {
   const { step, ending } = attempt
   const exceed = (kind: LimitExceeded["kind"], limitMs: number) =>
     Effect.suspend(() => {
@@ -252,7 +271,7 @@ const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => 
     lastBeat = Millis.unsafeSteady(attempt.clock)
   }
   let limitedRun = step.ask === undefined ? call(attempt, onBeat) : ask(attempt, step.ask, onBeat)
-  const { heartbeatTimeoutMs, timeoutMs } = step
+  const { heartbeatTimeoutMs } = step
   if (heartbeatTimeoutMs !== undefined) {
     const watch = Effect.gen(function* () {
       // Not by a clock that can be set: neither silence nor a heartbeat is to be made by that.
@@ -444,6 +463,7 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof AgentFailed) return thrown.retryable ? undefined : "agent"
   if (thrown instanceof NoAgentRunner) return "runner"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
+  if (thrown instanceof InvalidTimeout) return "plan"
   if (Raised.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"
   if (!(thrown instanceof Error)) return undefined
   const name = Raised.nameOf(thrown)
@@ -455,7 +475,13 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
 const describe = (thrown: unknown, beside: ReadonlyArray<unknown>): ErrorInfo => {
   if (thrown instanceof LimitExceeded) {
     const what = thrown.kind === "timeout" ? "took longer than" : "gave no heartbeat for"
-    return { name: "StepTimedOut", message: `${what} ${thrown.limitMs} ms`, retryable: true, kind: thrown.kind }
+    return {
+      name: "StepTimedOut",
+      message: `${what} ${thrown.limitMs} ms`,
+      retryable: true,
+      kind: thrown.kind,
+      limitMs: thrown.limitMs,
+    }
   }
   const raised = Raised.describe(thrown, beside)
   const issues = thrown instanceof InvalidOutput ? { issues: cutIssues(thrown.issues) } : {}

@@ -196,6 +196,8 @@ export interface GateProps<S extends Schemas = Schemas, Input = Undeclared> {
   readonly timeout?: DurationLike
   /** The same as `timeout`, in milliseconds. */
   readonly timeoutMs?: number
+  /** Until when, instead: a date, or epoch milliseconds. One that is past ends it at once. */
+  readonly deadline?: Date | number
   /** What becomes of it then: it counts as denied (the default) or as approved, or fails the run with `WaitTimedOut`. */
   readonly onTimeout?: "deny" | "approve" | "fail"
 }
@@ -313,6 +315,8 @@ interface GivingProps<S extends Schemas, Input> extends WaitProps<S, Input> {
   readonly timeout?: DurationLike
   /** The same as `timeout`, in milliseconds. */
   readonly timeoutMs?: number
+  /** Until when, instead: a date, or epoch milliseconds. One that is past ends it at once. */
+  readonly deadline?: Date | number
 }
 
 /** What people are shown who are to approve something. */

@@ -23,6 +23,9 @@ export type Attempt =
 
 type Given = { readonly [name: string]: unknown }
 
+/** What a predicate is given, but for where it is asked. */
+const apart = ({ runId: _, ...rest }: Given): Given => rest
+
 /** Text that differs wherever two values differ, also where one is absent. */
 const digest = (value: unknown): string => hash(text(value) ?? "").toString(36)
 
@@ -105,13 +108,14 @@ export const isSkipped = (seed: number, spec: StepSpec, context: Given): boolean
 }
 
 export const isTaken = (seed: number, spec: BranchSpec, context: Given): boolean => {
-  const roll = hash(seed, spec.label, "when", digest(context))
+  const { iteration: _, ...given } = apart(context)
+  const roll = hash(seed, spec.label, "when", digest(given))
   if (spec.throws && roll % 2 === 0) throw thrown(spec.label)
   return roll % 2 === 0
 }
 
 export const isOver = (seed: number, spec: LoopSpec, context: Given & { readonly iteration: number }): boolean => {
-  const roll = hash(seed, spec.label, "until", digest(context))
+  const roll = hash(seed, spec.label, "until", digest(apart(context)))
   if (spec.throws && roll % 4 === 0) throw thrown(spec.label)
   if (context.iteration === 0) return spec.mayBeEmpty && roll % 3 === 0
   return roll % 3 === 0 || context.iteration >= 4

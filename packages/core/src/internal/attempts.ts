@@ -158,7 +158,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       reads.made.add(read)
     }
     const found = cache && {
-      key: () => cache.key({ input, ...needs.values }, state, onRead),
+      key: () => cache.key({ input, runId: state.runId, iteration: pass, ...needs.values }, state, onRead),
       find: (text: string) => {
         const notBefore = cache.ttlMs === undefined ? 0 : now - cache.ttlMs
         return Patience.patiently(store.cached(workflow, step.id, text, notBefore), options.onOutage)

@@ -5,7 +5,7 @@
 import * as Either from "effect/Either"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import type { NodeId, NodeKey } from "../Ids.ts"
-import * as Millis from "../Millis.ts"
+import type * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
 import type { Waiting } from "../RunResult.ts"
@@ -65,6 +65,8 @@ export interface OpenWaits {
 /** Names of the functions that waits ask their authors by. */
 const functionNames = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
 
+const nameOf = ({ on }: Plan.Wait): string => (on.kind === "timer" && on.isSpan === true ? "duration" : functionNames[on.kind])
+
 /** Tells whether the request of a wait stays as it began: what a child run was started with, and a time. */
 const isFixed = ({ on: { kind } }: Plan.Wait): boolean => kind === "subflow" || kind === "timer"
 
@@ -96,8 +98,7 @@ export const make = (host: Host): OpenWaits => {
       else others.add(position)
     })
   }
-  const asked = (position: number, node: Plan.Wait) =>
-    evaluate(position, () => request(position, node), functionNames[node.on.kind])
+  const asked = (position: number, node: Plan.Wait) => evaluate(position, () => request(position, node), nameOf(node))
 
   const openWait: OpenWaits["openWait"] = (position, node) => {
     open.delete(position)
@@ -105,20 +106,32 @@ export const make = (host: Host): OpenWaits => {
     const { kind } = node.on
     const begun = record?.status === "waiting" && record.wait?.kind === kind ? record.wait : undefined
     const kept = record?.status === "withdrawn" && record.wait?.kind === kind ? Records.keptWait(record) : undefined
-    // What a child run was started with stands; of anything else it is asked again what it asks for.
-    if (begun === undefined || kind !== "subflow") {
+    // What a child run was started with stands, and so does the time of a timer; of anything else it is asked again what it asks for.
+    if (begun === undefined || !isFixed(node)) {
       const wanted = kind === "subflow" && kept !== undefined ? kept : asked(position, node)
       if (wanted === undefined) return
-      if (begun === undefined || !Waits.isSame(begun, wanted)) start(position, node, wanted, kept)
+      if ((begun === undefined || !Waits.isSame(begun, wanted)) && !start(position, node, wanted, kept)) return
     }
     phases[position] = Phase.waiting
     open.add(position)
     watchTime(position)
     evaluateWait(position)
   }
-  const start = (position: number, node: Plan.Wait, wanted: Waits.Request | Records.Wait, kept: Records.Wait | undefined): void => {
+  /** Begins a wait. Answers with whether it has: where its author's function gives no time, the node has failed. */
+  const start = (
+    position: number,
+    node: Plan.Wait,
+    wanted: Waits.Request | Records.Wait,
+    kept: Records.Wait | undefined,
+  ): boolean => {
     const isKept = kept !== undefined && Waits.isSame(kept, wanted)
-    const limit = node.timeoutMs === undefined ? undefined : Millis.after(now(), node.timeoutMs)
+    const given = evaluate(
+      position,
+      () => [Waits.limitOf(node, () => view.context(position), now(), state(), reads.noteFor(position))] as const,
+      node.timeoutBy === undefined ? "deadline" : "timeout",
+    )
+    if (given === undefined) return false
+    const [limit] = given
     // The time that a timer has begun with stands, too.
     const deadline = "due" in wanted ? (isKept ? kept.deadline : wanted.due) : limit
     const { request, digest, name, correlation } = wanted
@@ -131,6 +144,7 @@ export const make = (host: Host): OpenWaits => {
       ...(isKept ? { isKept } : {}),
       ...reads.readsOf(position),
     })
+    return true
   }
 
   const watchTime: OpenWaits["watchTime"] = (position) => {
@@ -141,7 +155,9 @@ export const make = (host: Host): OpenWaits => {
   }
   /** When the time of a wait is over. A timer until a time of day goes by the clock, whatever becomes of that. */
   const endOf = (position: number, { on }: Plan.Wait, deadline: Millis.Millis): number =>
-    on.kind === "timer" && typeof on.due === "function" ? deadline : intervals.endOf(view.keyOf(position), deadline)
+    on.kind === "timer" && typeof on.due === "function" && on.isSpan !== true
+      ? deadline
+      : intervals.endOf(view.keyOf(position), deadline)
 
   const evaluateWait: OpenWaits["evaluateWait"] = (position) => {
     const node = phases[position] === Phase.waiting ? waitOf(position) : undefined

@@ -105,7 +105,7 @@ const failureOf = (
   const step = plan.find(failed.nodeId)
   const limits = step?._tag === "Step" ? { timeout: step.timeoutMs, heartbeatTimeout: step.heartbeatTimeoutMs } : undefined
   const why = defined({ notRetried: error.notRetried })
-  return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: limits?.[error.kind] ?? 0, ...why })
+  return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: error.limitMs ?? limits?.[error.kind] ?? 0, ...why })
 }
 
 /** Why an output that was read is not there, and will not come. */

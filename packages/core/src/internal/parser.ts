@@ -16,10 +16,10 @@ const sagaKeys = new Set(["id", "onCompensated"])
 const tryKeys = new Set(["id", "try", "catch", "when", "finally"])
 const waitKeys = ["needs", "skipIf", "label", "meta"]
 const waits = {
-  approval: new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "onTimeout"]),
-  human: new Set([...waitKeys, "prompt", "output", "timeout", "onTimeout"]),
-  signal: new Set([...waitKeys, "name", "payload", "correlation", "timeout", "onTimeout"]),
-  subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "timeout", "onTimeout"]),
+  approval: new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "deadline", "onTimeout"]),
+  human: new Set([...waitKeys, "prompt", "output", "timeout", "deadline", "onTimeout"]),
+  signal: new Set([...waitKeys, "name", "payload", "correlation", "timeout", "deadline", "onTimeout"]),
+  subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "timeout", "deadline", "onTimeout"]),
   timer: new Set([...waitKeys, "duration", "until"]),
 }
 const stepKeys = new Set([
@@ -64,6 +64,9 @@ const firstId = (part: Plan.Node): NodeId | undefined => {
   }
   return undefined
 }
+
+/** What a step's work follows from: not in which run or pass it is done. */
+const usualKey: Plan.Cache["key"] = ({ runId: _, iteration: __, ...given }) => given
 
 const anything = Codec.makeUnknown(Schema.Unknown)
 const decision = Codec.makeUnknown(Decision)
@@ -123,7 +126,7 @@ export const make = (workflow: string, prefix = "") => {
     checkKeys(where, options, stepKeys)
     const made = leaf(where, id, options, schema(where, options, "output"))
     const run = fn<Plan.Step["run"]>(where, options, "run")
-    return { id, plan: orRefuse(where, NodeOptions.step({ ...made, run, cacheKey: (context) => context }, options, words)) }
+    return { id, plan: orRefuse(where, NodeOptions.step({ ...made, run, cacheKey: usualKey }, options, words)) }
   }
 
   const wait =
@@ -190,7 +193,7 @@ export const make = (workflow: string, prefix = "") => {
     const id = `${tryId}:catch`
     const need: Plan.Need = { name: "error", target: tryId, pass: "caught" }
     const run = fn<Plan.Step["run"]>(where, options, "catch")
-    const made = { ...leaf(where, id, {}, anything), needs: [need], run, cacheKey: (context: Plan.PredicateContext) => context }
+    const made = { ...leaf(where, id, {}, anything), needs: [need], run, cacheKey: usualKey }
     return orRefuse(where, NodeOptions.step(made, {}, words))
   }
 

@@ -345,7 +345,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     stored,
     source,
     needs,
-    context: (position) => ({ input: values.input, ...needs(position).values }),
+    context: (position) => ({ input: values.input, runId: state().runId, iteration: passOf(position), ...needs(position).values }),
     rowsIn,
     undo: (compensation, row) => {
       undoing.set(compensation, row)

@@ -9,8 +9,9 @@ import { cutMessage, type ErrorInfo } from "../ErrorInfo.ts"
 import { InvalidRequest } from "../Errors.ts"
 import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
+import { areNames } from "../NodeOptions.ts"
 import type * as Plan from "../Plan.ts"
-import { show } from "../Raised.ts"
+import { describe, show } from "../Raised.ts"
 import type * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -128,7 +129,12 @@ export const judge = (
   }
   if (!isOver) return { refused, ending: undefined }
   if (node.onTimeout !== "fail") return end({ how: "timed-out", status: "skipped" })
-  return end(fail("timed-out", "WaitTimedOut", `${silences[on.kind]} within ${node.timeoutMs} ms`, { retryable: true }))
+  return end(fail("timed-out", "WaitTimedOut", `${silences[on.kind]} ${inTime(node, wait)}`, { retryable: true }))
+}
+
+const inTime = ({ deadline, timeoutMs }: Plan.Wait, wait: Records.Wait): string => {
+  const at = wait.deadline ?? wait.since
+  return deadline === undefined ? `within ${timeoutMs ?? at - wait.since} ms` : `by ${new Date(at).toISOString()}`
 }
 
 /** Says what did not happen in time, by kind. A timer has no such time. */
@@ -161,8 +167,11 @@ export const requestOf = (
 ): Request => {
   const { on } = node
   switch (on.kind) {
-    case "timer":
-      return { due: typeof on.due === "number" ? Millis.after(now, on.due) : timeOf(node.id, on.due(context, state, noteRead)) }
+    case "timer": {
+      if (typeof on.due === "number") return { due: Millis.after(now, on.due) }
+      const given = on.due(context, state, noteRead)
+      return { due: on.isSpan === true ? Millis.after(now, spanOf(node.id, "duration", given)) : timeOf(node.id, "until", given) }
+    }
     case "signal": {
       const correlation = on.correlation?.(context, state, noteRead)
       if (correlation === undefined || correlation === null) return { name: storable(on.name) }
@@ -190,7 +199,7 @@ export const requestOf = (
       const copied = toJson(given)
       if (Either.isLeft(copied)) throw new TypeError(`a request must be JSON: ${copied.left.path} ${copied.left.problem}`)
       // With what is asked stands who may decide, so that whoever brings a decision can be told.
-      const approvers = on.kind === "approval" && on.approvers !== undefined ? { approvers: on.approvers } : {}
+      const approvers = on.kind === "approval" ? namesOf(node.id, on.approvers, context, state, noteRead) : {}
       const request = { ...(copied.right as { readonly [key: string]: Json }), ...approvers }
       return { request, digest: digest(canonical(request)) }
     }
@@ -212,13 +221,56 @@ const requested = (nodeId: string, given: unknown): object => {
   return typeof title === "string" ? given : refuse(title === undefined ? "no title" : `a title that is ${show(title)}`)
 }
 
+/** Those who may decide. */
+const namesOf = (
+  nodeId: string,
+  approvers: ReadonlyArray<string> | Plan.Given | undefined,
+  context: Record<string, unknown>,
+  state: RunState.RunState,
+  noteRead: Plan.NoteRead,
+): { readonly approvers?: ReadonlyArray<string> } => {
+  if (typeof approvers !== "function") return defined({ approvers })
+  const refuse = (what: string): never => {
+    throw new InvalidRequest({ nodeId, problem: `its "approvers" ${what}` })
+  }
+  let given: unknown
+  try {
+    given = approvers(context, state, noteRead)
+  } catch (thrown) {
+    refuse(`threw: ${describe(thrown).message}`)
+  }
+  const names = toJson(given)
+  if (Either.isLeft(names) || !areNames(names.right))
+    return refuse(`gave ${show(given)}, and must give the names of those who may decide, at least one, in an array`)
+  return { approvers: names.right }
+}
+
+/** When the time of a wait that begins is over. Throws what its author's function throws, and where that does not give a time. */
+export const limitOf = (
+  { id, timeoutMs, timeoutBy, deadline }: Plan.Wait,
+  context: () => Record<string, unknown>,
+  now: Millis.Millis,
+  state: RunState.RunState,
+  noteRead: Plan.NoteRead,
+): Millis.Millis | undefined => {
+  if (timeoutMs !== undefined) return Millis.after(now, timeoutMs)
+  if (timeoutBy !== undefined) return Millis.after(now, spanOf(id, "timeout", timeoutBy(context(), state, noteRead)))
+  return typeof deadline === "function" ? timeOf(id, "deadline", deadline(context(), state, noteRead)) : deadline
+}
+
 const question = (nodeId: string, given: unknown): string => {
   if (typeof given === "string") return given
   throw new InvalidRequest({ nodeId, problem: `its "prompt" gave ${show(given)}, and must give text` })
 }
 
-const timeOf = (nodeId: string, given: unknown): Millis.Millis =>
+const spanOf = (nodeId: string, option: string, given: unknown): Millis.Millis =>
+  Either.getOrThrowWith(Millis.positiveSpan(given), ({ given, problem }) => {
+    const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
+    return new InvalidRequest({ nodeId, problem: `its "${option}" gave ${given}, which ${problem}${example}` })
+  })
+
+const timeOf = (nodeId: string, option: string, given: unknown): Millis.Millis =>
   Either.getOrThrowWith(Millis.instant(given), (shown) => {
-    const problem = `its "until" gave ${shown}, and must give a Date or epoch milliseconds`
+    const problem = `its "${option}" gave ${shown}, and must give a Date or epoch milliseconds`
     return new InvalidRequest({ nodeId, problem })
   })

@@ -18,7 +18,7 @@ export class Misplaced extends TypeError {
 
 export type Props = { readonly [name: string]: unknown }
 
-const waiting = ["id", "output", "label", "meta", "skipIf", "dependsOn", "timeout", "timeoutMs", "onTimeout"]
+const waiting = ["id", "output", "label", "meta", "skipIf", "dependsOn", "timeout", "timeoutMs", "deadline", "onTimeout"]
 
 /** The props of each element of a plan. */
 export const known = {

@@ -199,6 +199,26 @@ for (const mode of ["normal", "full"]) {
   goal("JSX: a frame that mounts 5,000 tasks under 60 ms", shown, sudden.ms < 60)
 }
 
+{
+  // Steps of two statements in a transaction of the engine, and as many that do nothing, in turn.
+  const measure = (what: string, size: number): Measured => {
+    const file = newFile()
+    const measured = JSON.parse(run("sql.ts", what, String(size), "normal", file)) as Measured
+    return { ...measured, bytes: sizeOf(file) }
+  }
+  const pairs = Array.from({ length: repeats }, () => {
+    const steps = measure("steps", 1000)
+    const empty = measure("empty", 1000)
+    return { steps, ms: steps.ms / empty.ms }
+  })
+  const ratio = median(pairs.map(({ ms }) => ms))
+  const { steps } = pairs.find(({ ms }) => ms === ratio) as (typeof pairs)[number]
+  row("sequence of 1000 transactions, two statements each", "normal", 1000, steps)
+  goal("a transactional step of two statements at most 2.5 × one that does nothing", `${ratio.toFixed(2)} ×`, ratio <= 2.5)
+  const load = median(Array.from({ length: Math.max(repeats, 3) }, () => measure("load", 0).ms))
+  goal("loading `smithers-orchestrator/sql` after the facade under 25 ms", `${load.toFixed(0)} ms`, load < 25)
+}
+
 interface WaitingRow {
   readonly what: string
   readonly measured: ReadonlyArray<string>

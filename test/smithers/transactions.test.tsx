@@ -2,10 +2,12 @@
  * Transactional steps: what users write in the database of their runs is done once, or not at all.
  */
 import * as path from "node:path"
+import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
+import * as SqlResolver from "@effect/sql/SqlResolver"
 import { describe, expect, it } from "@effect/vitest"
 import * as Maintenance from "@smithers/sqlite/Maintenance"
-import { Effect, type Either, Fiber, Logger, Schema } from "effect"
+import { Context, Effect, type Either, Fiber, Logger, Schema, Stream } from "effect"
 import { createSmithers, Smithers } from "smithers-orchestrator"
 import { Sql } from "smithers-orchestrator/sql"
 import * as z from "zod"
@@ -312,6 +314,54 @@ describe("a transaction of a step", () => {
     }).pipe(Effect.provide(inMemory)),
   )
 
+  it.scopedLive("serves migrations, resolvers and streams of @effect/sql", () =>
+    Effect.gen(function* () {
+      const first = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)`)
+      const migrate = Sql.atomic(Migrator.make({})({ loader: Migrator.fromRecord({ "1_first": first }) }))
+      expect([yield* migrate, yield* migrate]).toEqual([[[1, "first"]], []])
+      const workflow = stepOf((step) =>
+        Sql.transaction(
+          step,
+          Effect.gen(function* () {
+            const sql = yield* SqlClient.SqlClient
+            const Insert = yield* SqlResolver.ordered("Insert", {
+              Request: Schema.Struct({ text: Schema.String }),
+              Result: Schema.Struct({ id: Schema.Number, text: Schema.String }),
+              execute: (requests) => sql`INSERT INTO notes ${sql.insert(requests)} RETURNING *`,
+            })
+            yield* Effect.all([Insert.execute({ text: "x" }), Insert.execute({ text: "y" })], { batching: true })
+            return [...(yield* Stream.runCollect(sql`SELECT * FROM notes ORDER BY id`.stream))]
+          }),
+        ),
+      )
+      expect(yield* workflow.execute()).toEqual([
+        { id: 1, text: "x" },
+        { id: 2, text: "y" },
+      ])
+    }).pipe(Effect.provide(inMemory)),
+  )
+
+  it.scopedLive("leaves to its step the services that its code asks for, but those of the transaction", () =>
+    Effect.gen(function* () {
+      class Rate extends Context.Tag("Rate")<Rate, number>() {}
+      yield* tables
+      const workflow = Smithers.createWorkflow({ name: "rated", input: Schema.Void }).build(($) =>
+        $.step("pay", {
+          output: Left,
+          run: (step) =>
+            Sql.transaction(
+              step,
+              Effect.flatMap(Rate, (rate) => move("a", "b", rate)),
+            ),
+        }),
+      )
+      const needs: Effect.Effect<unknown, unknown, Smithers.Runtime | Rate> = workflow.execute()
+      expect(yield* Effect.provideService(needs, Rate, 3)).toEqual({ left: 97 })
+      const running: Effect.Effect<unknown, unknown, Smithers.Runtime> = Effect.provideService(workflow.execute(), Rate, 4)
+      expect(yield* running).toEqual({ left: 93 })
+    }).pipe(Effect.provide(inMemory)),
+  )
+
   it.scopedLive("waits for a database that others have locked, and is made once", () =>
     Effect.gen(function* () {
       const filename = yield* newFile
@@ -428,6 +478,29 @@ describe("a process that is killed", () => {
       expect(yield* transfers([filename, "3"])).toBe(0)
       expect(yield* counted(filename)).toEqual({ balance: 3, left: 0, entries: 3, keys: 3, rows: 3 })
       expect(yield* query(filename, "SELECT max(attempt) FROM smithers_attempts")).toEqual([[2]])
+    }),
+  )
+
+  it.scopedLive("and stopped meanwhile makes none of what another process has taken over", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const said = yield* Effect.promise(async () => {
+        const script = path.join(import.meta.dirname, "fixtures", "transfers.ts")
+        const child = Bun.spawn(["bun", script, filename, "3", "stall"], { stdout: "pipe", stderr: "ignore" })
+        let text = ""
+        let over: number | undefined
+        for await (const chunk of child.stdout) {
+          text += new TextDecoder().decode(chunk)
+          if (over !== undefined || !text.includes(":")) continue
+          child.kill("SIGSTOP")
+          over = await Bun.spawn(["bun", script, filename, "3"], { stdout: "ignore", stderr: "inherit" }).exited
+          child.kill("SIGCONT")
+        }
+        await child.exited
+        return [over, text.split("\n")[0]]
+      })
+      expect(said).toEqual([0, expect.stringMatching(/^:+RunFenced$/)])
+      expect(yield* counted(filename)).toEqual({ balance: 3, left: 0, entries: 3, keys: 3, rows: 3 })
     }),
   )
 

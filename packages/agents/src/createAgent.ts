@@ -76,7 +76,7 @@ export type AgentSettings<Input = AnyInput> = Omit<ToolLoopAgentSettings<never, 
  * A tool whose `contextSchema` refuses unknown fields must name those of {@link ToolContext}.
  *
  * @example
- * import { createAgent } from "@smithers/agents"
+ * import { createAgent } from "smithers-orchestrator/agents"
  *
  * const analyze = createAgent({
  *   name: "analyzer",

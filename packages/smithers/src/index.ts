@@ -1,4 +1,4 @@
-/// <reference path="./mdx-modules.d.ts" />
+/// <reference path="./mdx-modules.d.ts" preserve="true" />
 export { createAgent } from "@smithers/agents/createAgent"
 export type { Agent, AnyAgent } from "@smithers/core/Agent"
 export type { RunResult } from "@smithers/core/RunResult"

@@ -1,2 +1,2 @@
-/// <reference path="./mdx-modules.d.ts" />
+/// <reference path="./mdx-modules.d.ts" preserve="true" />
 export * from "@smithers/jsx/jsx-runtime"

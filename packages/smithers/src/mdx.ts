@@ -1,4 +1,4 @@
-/// <reference path="./mdx-modules.d.ts" />
+/// <reference path="./mdx-modules.d.ts" preserve="true" />
 /**
  * Makes `.mdx` and `.md` files importable as components; in `.md` braces and tags are text. Importing this module is enough, and so is naming it in `bunfig.toml`; it registers a Bun plugin
  * for the process. The compiler is loaded with the first prompt, so that a program without any pays nothing for it.
@@ -10,7 +10,6 @@
 
 import { fileURLToPath } from "node:url"
 import { defined } from "@smithers/core/Struct"
-import type { BunPlugin } from "bun"
 import { Effect, Either } from "effect"
 
 export { PromptInputError } from "@smithers/jsx/PromptInput"
@@ -23,6 +22,21 @@ export interface MdxOptions {
   readonly declarations?: boolean
   /** The package whose `jsx-runtime` makes the elements. Default: this one. */
   readonly jsxImportSource?: string
+}
+
+/** A plugin of Bun, as far as it is one: so that these types ask for none of Bun's, which users on Node do not have. */
+export interface MdxPlugin {
+  readonly name: string
+  readonly setup: (build: {
+    readonly config?: unknown
+    readonly onLoad: (
+      files: { readonly filter: RegExp },
+      load: (file: { readonly path: string; readonly loader: string }) => Promise<{
+        readonly contents: string
+        readonly loader: "js" | "text" | "file"
+      }>,
+    ) => unknown
+  }) => void
 }
 
 /** What the plugin of this process works by. Bun asks the plugin registered first and no other, so later ones change this. */
@@ -40,10 +54,10 @@ let ofProcess: MdxOptions | undefined
  * const { default: Review } = await import("./review.mdx")
  * ```
  */
-export const mdx = (options: MdxOptions = {}): BunPlugin => ({
+export const mdx = (options: MdxOptions = {}): MdxPlugin => ({
   name: "smithers-mdx",
   setup: (build) => {
-    const isBuild = (build.config as unknown) !== undefined
+    const isBuild = build.config !== undefined
     if (!isBuild) {
       const isFirst = ofProcess === undefined
       ofProcess = options

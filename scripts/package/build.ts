@@ -1,0 +1,280 @@
+/**
+ * Builds the package that is published, out of the packages of the workspace: `bun run build`.
+ *
+ * What users import is compiled file by file, so that `effect` and `react` stay outside and a stack names the file it came from. The
+ * program of the command is bundled with what only it needs. It imports the same files as users do: a workflow and the command that runs
+ * it share one copy of everything.
+ *
+ * The folder is as it is published:
+ * ```
+ * package.json README.md LICENSE NOTICE
+ * dist/   JavaScript, declarations and maps: the facade, and a folder for each package that it is made of
+ * src/    the sources that the maps lead to
+ * cli/    the program of the command
+ * ```
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+
+export const root = join(import.meta.dir, "..", "..")
+
+/** Where the package is built. */
+export const folder = join(root, "build", "package")
+
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly exports: { readonly [path: string]: string | null }
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional: boolean }>>
+}
+
+const readManifest = (part: string): Manifest => JSON.parse(readFileSync(join(root, "packages", part, "package.json"), "utf8"))
+
+const facade = "smithers"
+
+/** The program of the command, which is bundled. */
+const program = "cli"
+
+const scope = "@smithers/"
+
+/** The packages of the workspace that users import something of: the facade and what it depends on. */
+const partsOf = (part: string, found = new Set<string>()): ReadonlySet<string> => {
+  if (found.has(part) || part === program) return found
+  found.add(part)
+  for (const name of Object.keys(readManifest(part).dependencies ?? {})) {
+    if (name.startsWith(scope)) partsOf(name.slice(scope.length), found)
+  }
+  return found
+}
+
+const parts = [...partsOf(facade)].sort()
+
+/** The folder of a package within `dist` and `src`. */
+const placeOf = (part: string): string => (part === facade ? "" : part)
+
+const run = (command: ReadonlyArray<string>): void => {
+  const { exitCode } = Bun.spawnSync([...command], { cwd: root, stdout: "inherit", stderr: "inherit" })
+  if (exitCode !== 0) throw new Error(`${command.join(" ")} ended with code ${exitCode}`)
+}
+
+const filesIn = (folder: string): ReadonlyArray<string> =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+
+/** The module of the workspace that an import names, as a path in `dist` without its extension. */
+const moduleOf = (name: string): string | undefined => {
+  const [, part, path = "index"] = /^@smithers\/([^/]+)(?:\/(.+))?$/.exec(name) ?? []
+  if (part === undefined) return undefined
+  if (!parts.includes(part)) throw new Error(`${name} is imported, and ${part} is no dependency of the facade`)
+  return join(placeOf(part), path)
+}
+
+/** Imports of packages of the workspace, in code and in declarations. Tags have names like theirs, and are left as they are. */
+const imports = /(\bfrom\s*|\bimport\s*\(?\s*|\bimport\.meta\.resolve\(\s*|\bmodule\s+)(["'])(@smithers\/[^"']+)\2/g
+
+/** Makes relative paths of the names of packages that are now folders. */
+const link = (file: string, dist: string): string =>
+  readFileSync(file, "utf8").replaceAll(imports, (_, before: string, quote: string, name: string) => {
+    const path = relative(dirname(file), join(dist, `${moduleOf(name)}.js`))
+    return `${before}${quote}${path.startsWith(".") ? path : `./${path}`}${quote}`
+  })
+
+interface SourceMap {
+  readonly sources: ReadonlyArray<string>
+  readonly mappings: string
+}
+
+/** Puts a line into a file before another, and moves the lines of its map. */
+const insertLine = (file: string, at: number, line: string): void => {
+  writeFileSync(file, readFileSync(file, "utf8").split("\n").toSpliced(at, 0, line).join("\n"))
+  const map: SourceMap = JSON.parse(readFileSync(`${file}.map`, "utf8"))
+  writeFileSync(`${file}.map`, JSON.stringify({ ...map, mappings: map.mappings.split(";").toSpliced(at, 0, "").join(";") }))
+}
+
+/** Types of packages that need not be installed are then `any`, and no error of this package. */
+const optionalTypes = /^(?:import|export) type .* from "(ai)";$/
+
+const compile = (): void => {
+  const temporary = join(root, "build", "compiled")
+  const config = join(root, "build", "tsconfig.json")
+  const compilerOptions = {
+    noEmit: false,
+    rootDir: "../packages",
+    outDir: "compiled",
+    declaration: true,
+    declarationMap: true,
+    sourceMap: true,
+    // What Node 20 has, and Node 22 where there is SQLite.
+    target: "ES2023",
+    lib: ["ES2024", "DOM", "DOM.Iterable"],
+    allowImportingTsExtensions: false,
+    rewriteRelativeImportExtensions: true,
+  }
+  const include = parts.map((part) => `../packages/${part}/src`)
+  writeFileSync(config, JSON.stringify({ extends: "../tsconfig.json", compilerOptions, include, exclude: [] }))
+  run([join(root, "node_modules", ".bin", "tsc"), "-p", config])
+
+  const [dist, sources] = [join(folder, "dist"), join(folder, "src")]
+  for (const part of parts) {
+    cpSync(join(root, "packages", part, "src"), join(sources, placeOf(part)), { recursive: true })
+    cpSync(join(temporary, part, "src"), join(dist, placeOf(part)), { recursive: true })
+  }
+  cpSync(join(root, "packages", facade, "src", "mdx-modules.d.ts"), join(dist, "mdx-modules.d.ts"))
+  // The command has a folder of its own.
+  for (const file of [join(sources, "bin.ts"), ...["js", "js.map", "d.ts", "d.ts.map"].map((end) => join(dist, `bin.${end}`))])
+    rmSync(file)
+
+  for (const file of filesIn(dist)) {
+    if (file.endsWith(".map")) {
+      const map: SourceMap = JSON.parse(readFileSync(file, "utf8"))
+      const moved = join(sources, relative(dist, file)).replace(/(\.d\.ts|\.js)\.map$/, ".ts")
+      writeFileSync(file, JSON.stringify({ ...map, sources: [relative(dirname(file), moved)] }))
+    } else {
+      writeFileSync(
+        file,
+        link(file, dist).replaceAll(/(<reference path=")[^"]*(mdx-modules\.d\.ts)"( preserve="true")?/g, '$1./$2"'),
+      )
+    }
+  }
+  for (const file of filesIn(dist).filter((file) => file.endsWith(".d.ts"))) {
+    for (const [at, line] of [...readFileSync(file, "utf8").split("\n").entries()].reverse()) {
+      if (optionalTypes.test(line)) insertLine(file, at, "// @ts-ignore")
+    }
+  }
+}
+
+/** Bundles the command with what only it needs. Gives the packages that are in the bundle. */
+const bundle = async (): Promise<ReadonlyArray<string>> => {
+  const out = join(folder, "cli")
+  const source = join(root, "packages", program, "src")
+  const outside = new Set(Object.keys(manifestOf([]).dependencies))
+  const result = await Bun.build({
+    entrypoints: [join(source, "main.ts")],
+    outdir: out,
+    target: "bun",
+    splitting: true,
+    sourcemap: "linked",
+    minify: { whitespace: true, syntax: true },
+    naming: { chunk: "[name]-[hash].[ext]" },
+    plugins: [
+      {
+        name: "smithers-outside",
+        setup: (build) => {
+          build.onResolve({ filter: /^(effect|react|ai|zod)(\/|$)/ }, ({ path }) => ({ path, external: true }))
+          build.onResolve({ filter: /^@smithers\// }, ({ path }) => {
+            const module = moduleOf(path)
+            return module === undefined ? undefined : { path: `../dist/${module}.js`, external: true }
+          })
+        },
+      },
+    ],
+  })
+  if (!result.success) throw new AggregateError(result.logs, "the command could not be bundled")
+  const inside = new Set<string>()
+  for (const { path } of result.outputs.filter(({ kind }) => kind === "sourcemap")) {
+    const map: SourceMap = JSON.parse(readFileSync(path, "utf8"))
+    for (const file of map.sources) {
+      const [, name] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(join(out, file)) ?? []
+      if (name !== undefined) inside.add(join(out, file).replace(/(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\/.*/, "$1"))
+      if (name !== undefined && outside.has(name)) throw new Error(`${name} is a dependency, and is in the bundle as well`)
+    }
+    rmSync(path)
+  }
+  for (const { path } of result.outputs.filter(({ kind }) => kind !== "sourcemap")) {
+    if (existsSync(path)) writeFileSync(path, readFileSync(path, "utf8").replace(/\n?\/\/# (sourceMappingURL|debugId)=[^\n]*/g, ""))
+  }
+  cpSync(join(source, "signals.c"), join(out, "signals.c"))
+  const bin = readFileSync(join(root, "packages", facade, "src", "bin.ts"), "utf8")
+  writeFileSync(join(out, "bin.js"), bin.replace('"@smithers/cli"', '"./main.js"'), { mode: 0o755 })
+  return [...inside].sort()
+}
+
+/** What the package asks for, of all its parts. */
+const dependencies = (): Readonly<Record<string, string>> => {
+  const peers = new Set(Object.keys(readManifest(facade).peerDependencies ?? {}))
+  const all = parts.flatMap((part) => Object.entries(readManifest(part).dependencies ?? {}))
+  return Object.fromEntries(all.filter(([name]) => !name.startsWith(scope) && !peers.has(name)).sort())
+}
+
+const manifestOf = (included: ReadonlyArray<string>) => {
+  const { name, version, exports, peerDependencies, peerDependenciesMeta } = readManifest(facade)
+  const { engines, repository, homepage, bugs, keywords, description } = JSON.parse(
+    readFileSync(join(root, "packages", facade, "package.json"), "utf8"),
+  )
+  const targets = Object.entries(exports).map(([path, source]) => {
+    const module = source?.replace(/^\.\/src\//, "./dist/").replace(/\.ts$/, "")
+    return [path, module === undefined ? null : { types: `${module}.d.ts`, default: `${module}.js` }]
+  })
+  return {
+    name,
+    version,
+    description,
+    keywords,
+    license: "MIT",
+    homepage,
+    bugs,
+    repository,
+    type: "module",
+    sideEffects: ["./dist/mdx.js", "./cli/*.js"],
+    bin: { smithers: "cli/bin.js" },
+    exports: { ...Object.fromEntries(targets), "./package.json": "./package.json" },
+    files: ["dist", "src", "cli", ...included],
+    engines,
+    dependencies: dependencies(),
+    peerDependencies,
+    peerDependenciesMeta,
+  }
+}
+
+/** The licences of what is bundled. */
+const notice = (name: string, packages: ReadonlyArray<string>): string => {
+  const texts = packages.map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e(\.|$)/i.test(entry))
+    const text = file === undefined ? "" : `\n\n${readFileSync(join(folder, file), "utf8").trim()}`
+    return `${name} ${version} (${license})${text}`
+  })
+  return `${name} contains, in the folder cli, code of these packages.\n\n${texts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`
+}
+
+/** The README with links that lead somewhere from a registry's page. */
+const readme = (): string => {
+  const { repository } = JSON.parse(readFileSync(join(root, "packages", facade, "package.json"), "utf8"))
+  const base = `${String(repository.url)
+    .replace(/^git\+/, "")
+    .replace(/\.git$/, "")}/blob/main/`
+  return readFileSync(join(root, "README.md"), "utf8").replaceAll(
+    /\]\((?!https?:|#)([^)]+)\)/g,
+    (_, path: string) => `](${base}${path})`,
+  )
+}
+
+/** Builds the package from nothing. */
+export const build = async (): Promise<void> => {
+  rmSync(join(root, "build"), { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  compile()
+  const packages = await bundle()
+  const manifest = manifestOf(["NOTICE"])
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`)
+  writeFileSync(join(folder, "NOTICE"), notice(manifest.name, packages))
+  writeFileSync(join(folder, "README.md"), readme())
+  cpSync(join(root, "LICENSE"), join(folder, "LICENSE"))
+}
+
+/** Packs what was built; gives the path of the tarball. */
+export const pack = (to: string = join(root, "build")): string => {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(["bun", "pm", "pack", "--destination", to, "--ignore-scripts", "--quiet"], {
+    cwd: folder,
+  })
+  if (exitCode !== 0) throw new Error(`the package could not be packed: ${stderr}`)
+  return join(to, stdout.toString().trim().split("\n").pop()?.split("/").pop() ?? "")
+}
+
+if (import.meta.main) {
+  await build()
+  console.log(pack())
+}

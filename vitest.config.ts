@@ -20,12 +20,19 @@ const long = [
 /** Suites that Node runs and not Bun, as `bun run test:package` does. */
 const node = ["test/sqlite/node/*.test.ts"]
 
+/** Suites that install the package, as `bun run test:package` does. */
+const packaged = ["test/package/*.test.ts"]
+
 export default defineConfig({
   test: {
     projects: [
-      { extends: true, test: { name: "short", include: [all], exclude: [...configDefaults.exclude, ...long, ...node] } },
+      {
+        extends: true,
+        test: { name: "short", include: [all], exclude: [...configDefaults.exclude, ...long, ...node, ...packaged] },
+      },
       { extends: true, test: { name: "long", include: long } },
       { extends: true, test: { name: "node", include: node } },
+      { extends: true, test: { name: "package", include: packaged, globalSetup: "test/package/setup.ts" } },
     ],
     pool: "forks",
     // Modules are what they export; guessing at their default export hides named ones of the same module.

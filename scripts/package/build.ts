@@ -14,7 +14,7 @@
  * ```
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { dirname, join, relative } from "node:path"
+import { basename, dirname, join, relative } from "node:path"
 
 export const root = join(import.meta.dir, "..", "..")
 
@@ -75,12 +75,17 @@ const moduleOf = (name: string): string | undefined => {
 /** Imports of packages of the workspace, in code and in declarations. Tags have names like theirs, and are left as they are. */
 const imports = /(\bfrom\s*|\bimport\s*\(?\s*|\bimport\.meta\.resolve\(\s*|\bmodule\s+)(["'])(@smithers\/[^"']+)\2/g
 
-/** Makes relative paths of the names of packages that are now folders. */
+/** Imports of files beside, which declarations keep by the names of their sources. */
+const besides = /(\bfrom\s*|\bimport\s*\(?\s*)(["'])(\.{1,2}\/[^"']+)\.ts\2/g
+
+/** Makes relative paths of the names of packages that are now folders, and names files as they are now. */
 const link = (file: string, dist: string): string =>
-  readFileSync(file, "utf8").replaceAll(imports, (_, before: string, quote: string, name: string) => {
-    const path = relative(dirname(file), join(dist, `${moduleOf(name)}.js`))
-    return `${before}${quote}${path.startsWith(".") ? path : `./${path}`}${quote}`
-  })
+  readFileSync(file, "utf8")
+    .replaceAll(besides, "$1$2$3.js$2")
+    .replaceAll(imports, (_, before: string, quote: string, name: string) => {
+      const path = relative(dirname(file), join(dist, `${moduleOf(name)}.js`))
+      return `${before}${quote}${path.startsWith(".") ? path : `./${path}`}${quote}`
+    })
 
 interface SourceMap {
   readonly sources: ReadonlyArray<string>
@@ -146,6 +151,40 @@ const compile = (): void => {
   }
 }
 
+/**
+ * Modules that users name. Each loads, before anything else, a module whose name says which Effect is needed: beside Effect 4, which lacks
+ * `effect/Either`, no line of this package runs, and the runtime names the module in which that import stands. Of others that module tells itself.
+ */
+const enter = (): void => {
+  const { name, exports, peerDependencies = {} } = readManifest(facade)
+  const { effect = "", react = "" } = peerDependencies
+  const [least = "", major = 0] = [effect.replace("^", ""), Number(/\d+/.exec(effect)?.[0])]
+  const needs = `needs-effect-${least}-or-later-and-below-${major + 1}.js`
+  writeFileSync(
+    join(folder, "dist", needs),
+    `import "effect/Either"
+import { EffectTypeId, void as nothing } from "effect/Effect"
+import { version as react } from "react"
+
+const check = (name, found, range) => {
+  const [least, given] = [range.replace("^", ""), found].map((text) => [...text.split(/[.-]/).map(Number), 0, 0].slice(0, 3))
+  const order = given[0] - least[0] || given[1] - least[1] || given[2] - least[2]
+  if (given[0] === least[0] && order >= 0) return
+  throw new Error(\`${name} needs \${name} \${range}, and found \${name} \${found}. Install one it works with: npm install \${name}@\${range}\`)
+}
+check("effect", nothing[EffectTypeId]._V, "${effect}")
+check("react", react, "${react}")
+`,
+  )
+  mkdirSync(join(folder, "dist", "entry"))
+  for (const source of Object.values(exports).filter((source) => source !== null)) {
+    const module = basename(source, ".ts")
+    const hasDefault = /^export default /m.test(readFileSync(join(root, "packages", facade, source), "utf8"))
+    const rest = hasDefault ? `export { default } from "../${module}.js"\n` : ""
+    writeFileSync(join(folder, "dist", "entry", `${module}.js`), `import "../${needs}"\nexport * from "../${module}.js"\n${rest}`)
+  }
+}
+
 /** Bundles the command with what only it needs. Gives the packages that are in the bundle. */
 const bundle = async (): Promise<ReadonlyArray<string>> => {
   const out = join(folder, "cli")
@@ -205,8 +244,8 @@ const manifestOf = (included: ReadonlyArray<string>) => {
     readFileSync(join(root, "packages", facade, "package.json"), "utf8"),
   )
   const targets = Object.entries(exports).map(([path, source]) => {
-    const module = source?.replace(/^\.\/src\//, "./dist/").replace(/\.ts$/, "")
-    return [path, module === undefined ? null : { types: `${module}.d.ts`, default: `${module}.js` }]
+    const module = source === null ? undefined : basename(source, ".ts")
+    return [path, module === undefined ? null : { types: `./dist/${module}.d.ts`, default: `./dist/entry/${module}.js` }]
   })
   return {
     name,
@@ -218,7 +257,7 @@ const manifestOf = (included: ReadonlyArray<string>) => {
     bugs,
     repository,
     type: "module",
-    sideEffects: ["./dist/mdx.js", "./cli/*.js"],
+    sideEffects: ["./dist/mdx.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
     bin: { smithers: "cli/bin.js" },
     exports: { ...Object.fromEntries(targets), "./package.json": "./package.json" },
     files: ["dist", "src", "cli", ...included],
@@ -257,6 +296,7 @@ export const build = async (): Promise<void> => {
   rmSync(join(root, "build"), { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   compile()
+  enter()
   const packages = await bundle()
   const manifest = manifestOf(["NOTICE"])
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`)

@@ -47,7 +47,7 @@ interface Package {
  * Finds a package as an import in `home` would: the one that `home` is part of, or the nearest that is installed. Bun is not asked, since it
  * would ask a registry for one that is missing where this process may still do so.
  */
-const find = (name: string, home: string): Package | undefined => {
+export const find = (name: string, home: string): Package | undefined => {
   for (let here = home; ; here = dirname(here)) {
     for (const folder of [here, join(here, "node_modules", name)]) {
       const file = join(folder, "package.json")

@@ -18,7 +18,7 @@ import type { BunPlugin } from "bun"
 import * as Effect from "effect/Effect"
 import { CannotLaunch, InvalidWorkflowFile } from "./Errors.ts"
 import { whyNot } from "./Launch.ts"
-import { facade, names } from "./Provided.ts"
+import { facade, find, names } from "./Provided.ts"
 import * as Signals from "./Signals.ts"
 import { plural, quoted, shorten } from "./Text.ts"
 
@@ -228,15 +228,55 @@ const explainImport = (
   const importer = referrer === "" ? path : referrer
   const folder = dirname(importer)
   const name = specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/")
-  const install = `cd ${quoted(projectOf(folder))} && bun add ${name}`
   const isHere = isInstalled(folder, name)
+  const ours = optionalPeers(importer)
+  if (!isHere && name in ours) {
+    // Those of one subpath are of one scope.
+    const peers = Object.entries(ours).filter(
+      ([other]) => other === name || (scopeOf(name) !== "" && scopeOf(other) === scopeOf(name)),
+    )
+    const wanted = peers.filter(([other]) => !isInstalled(folder, other)).map(([other, range]) => `"${other}@${range}"`)
+    const because = `${facade}, as it is used there, needs the package "${name}", which is not installed. Install it: cd ${quoted(projectOf(dirname(path)))} && bun add ${wanted.join(" ")}`
+    return { because, missing: name }
+  }
+  const install = `cd ${quoted(projectOf(folder))} && bun add ${name}`
   if (!isHere && (name === specifier || !names.includes(name)))
     return { because: `${importer} imports the package "${name}", which is not installed. Install it: ${install}`, missing: name }
   if (name === facade)
-    return { because: `${importer} imports "${specifier}", which is not there.${otherFacade(importer)} Correct the path` }
+    return {
+      because: `${importer} imports "${specifier}", which is not there. There are ${subpaths(importer).join(", ")}.${otherFacade(importer)} Correct the path`,
+    }
   const whose = isHere ? "is installed there" : "came with this command"
   const because = `${importer} imports "${specifier}", and the package "${name}" that ${whose} has no such module. Correct the path, or install a version that has it: ${install}`
   return { because }
+}
+
+const scopeOf = (name: string): string => /^@[^/]+/.exec(name)?.[0] ?? ""
+
+/** The manifest of the `smithers-orchestrator` that a module belongs to or uses. */
+const facadeManifest = (path: string): FacadeManifest => {
+  const found = find(facade, dirname(path)) ?? find(facade, dirname(Bun.main))
+  return found === undefined ? {} : JSON.parse(found.manifest)
+}
+
+interface FacadeManifest {
+  readonly exports?: { readonly [path: string]: unknown }
+  readonly peerDependencies?: { readonly [name: string]: string }
+  readonly peerDependenciesMeta?: { readonly [name: string]: unknown }
+}
+
+/** The modules of the package that workflows import. */
+const subpaths = (importer: string): ReadonlyArray<string> =>
+  Object.keys(facadeManifest(importer).exports ?? {})
+    .filter((path) => path !== "./package.json")
+    .map((path) => facade + path.slice(1))
+
+/** The packages, with their ranges, that a module of ours may import and that need not be installed; none for a module of somebody else. */
+const optionalPeers = (importer: string): { readonly [name: string]: string } => {
+  const own = find(facade, dirname(importer))
+  if (own === undefined || !realPath(importer).startsWith(`${own.folder}/`)) return {}
+  const { peerDependencies = {}, peerDependenciesMeta = {} } = facadeManifest(importer)
+  return Object.fromEntries(Object.entries(peerDependencies).filter(([name]) => name in peerDependenciesMeta))
 }
 
 /**

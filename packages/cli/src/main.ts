@@ -3,6 +3,7 @@
  */
 
 import * as Launch from "./Launch.ts"
+import * as Needs from "./Needs.ts"
 import { version } from "./Version.ts"
 
 /** Runs the command line and ends the process with its exit code. `home` is a folder from which `smithers-orchestrator` resolves. */
@@ -18,7 +19,13 @@ export const main = async (argv: ReadonlyArray<string>, { home }: { readonly hom
     process.stdout.write(argv.length === 1 ? `${version}\n` : `${JSON.stringify({ version })}\n`)
     return
   }
+  const tooOld = Needs.bunProblem(Bun.version)
+  if (tooOld !== undefined) return Needs.refuse(tooOld)
   Launch.replaceFor(argv, home)
-  const { run } = await import("./Program.ts")
+  const { run } = await import("./Program.ts").catch((thrown: unknown) => {
+    const problem = Needs.problem(home)
+    if (problem === undefined) throw thrown
+    return { run: () => Needs.refuse(problem) }
+  })
   await run(argv)
 }

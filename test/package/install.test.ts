@@ -1,0 +1,229 @@
+/**
+ * The package as people install it: in empty projects, by npm and by Bun, beside the oldest and the newest Effect that it works with.
+ */
+import { Database } from "bun:sqlite"
+import { existsSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { clean, copy, emit, hasRegistry, install, node, project, run, succeed, titled, typecheck, versionOf } from "./Fixture.ts"
+
+const describeInstalled = describe.skipIf(!hasRegistry)
+const minutes = 60_000
+
+afterAll(clean)
+
+/** The copies of a package in a project. */
+const copies = (folder: string, name: string): ReadonlyArray<string> =>
+  readdirSync(join(folder, "node_modules"), { recursive: true, encoding: "utf8" }).filter(
+    (path) => path === name || path.endsWith(`node_modules/${name}`),
+  )
+
+const finished = (runId: string, output: unknown) => ({ status: "finished", runId, output })
+const reported = finished("review-1", { text: "low\0 1970-01-01T00:00:00.000Z 9007199254740998" })
+const reviewed = finished("drafts-1", { approved: true, round: 2 })
+
+/** Kinds of projects in which users compile: none needs `allowImportingTsExtensions`. */
+const settings = (["NodeNext", "Bundler"] as const).flatMap((resolution) =>
+  [false, true].map((skip) => [resolution, skip] as const),
+)
+
+describeInstalled(titled("installed by npm beside effect 3.22.1"), () => {
+  let folder = ""
+  beforeAll(async () => {
+    folder = project()
+    await install("npm", folder, "effect@3.22.1", "@types/node@22")
+    copy("base", folder)
+    await emit(folder)
+  }, 5 * minutes)
+
+  it("there is one copy of effect and of react", () => {
+    expect([copies(folder, "effect"), copies(folder, "react")]).toEqual([["effect"], ["react"]])
+    expect(versionOf(folder, "effect")).toBe("3.22.1")
+  })
+
+  it.each(settings)("programs of both front ends type-check without an error (%s, skipLibCheck %s)", async (resolution, skip) => {
+    expect(await typecheck(folder, resolution, skip)).toBe("")
+  })
+
+  it("a program that is wrong does not type-check", async () => {
+    const wrong = join(folder, "wrong.ts")
+    writeFileSync(wrong, 'import { Smithers } from "smithers-orchestrator"\nSmithers.sqlite({ file: "x" })\n')
+    expect(await typecheck(folder, "NodeNext", true)).toMatch(/^wrong\.ts\(2,19\): error TS2353/)
+    writeFileSync(wrong, "")
+  })
+
+  it("300 steps in a chain cost the compiler less than 1.2 million instantiations", async () => {
+    const step = (at: number): string => {
+      const [needs, given, value] =
+        at === 0 ? ["", "{ input }", "input.start"] : [`needs: { before: step${at - 1} },`, "{ before }", "before.value + 1"]
+      const output = "Schema.Struct({ value: Schema.Number, text: Schema.String })"
+      return `const step${at} = $.step("step${at}", { ${needs} output: ${output}, run: (${given}) => ({ value: ${value}, text: "" }) })`
+    }
+    const steps = Array.from({ length: 300 }, (_, at) => at)
+    const chain = join(folder, "chain.ts")
+    writeFileSync(
+      chain,
+      `import { Schema } from "effect"
+import { Smithers } from "smithers-orchestrator"
+export const Chain = Smithers.createWorkflow({ name: "chain", input: Schema.Struct({ start: Schema.Number }) }).build(($) => {
+${steps.map(step).join("\n")}
+return $.sequence(${steps.map((at) => `step${at}`).join(", ")})
+})
+`,
+    )
+    const said = await typecheck(folder, "NodeNext", true, { extendedDiagnostics: true })
+    rmSync(chain)
+    expect(said).not.toContain("error")
+    const [, count = ""] = /^Instantiations:\s+(\d+)/m.exec(said) ?? []
+    expect(Number(count)).toBeGreaterThan(10_000)
+    expect(Number(count)).toBeLessThan(1_200_000)
+  })
+
+  it("runs on Node 20 in memory, and says there what SQLite needs", { timeout: 3 * minutes }, async () => {
+    const node20 = await node("20.19.5")
+    expect(JSON.parse(await succeed([node20, "out/builder.js"], folder))).toEqual(reported)
+    expect(JSON.parse(await succeed([node20, "out/components.js"], folder))).toEqual(reviewed)
+    const { code, stderr } = await run([node20, "out/builder.js", "no.db"], folder)
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining("A SQLite store needs Bun, or Node 22.20 or later, and this is Node 20.19.5. Nothing was opened."),
+    ])
+    expect(existsSync(join(folder, "no.db"))).toBe(false)
+  })
+
+  it("keeps runs in one file for Node 22 and for Bun", { timeout: 3 * minutes }, async () => {
+    const node22 = await node("22.23.3")
+    for (const [first, second, db] of [
+      [node22, "bun", "by-node.db"],
+      ["bun", node22, "by-bun.db"],
+    ] as const) {
+      for (const executable of [first, second]) {
+        expect(JSON.parse(await succeed([executable, "out/builder.js", db], folder))).toEqual(reported)
+        expect(JSON.parse(await succeed([executable, "out/components.js", db], folder))).toEqual(reviewed)
+      }
+      const database = new Database(join(folder, db), { readonly: true })
+      expect(database.query("SELECT count(*) FROM smithers_attempts").values()).toEqual([[5]])
+      expect(database.query("SELECT typeof(big), big, risk FROM review_analyze").values()).toEqual([["real", 2 ** 53 + 6, "low"]])
+      database.close()
+    }
+  })
+
+  it("the command runs by npx where there is a Bun, and says how to get one where there is none", async () => {
+    expect((await succeed(["npx", "--no-install", "smithers", "--version"], folder)).trim()).toBe(
+      versionOf(folder, "smithers-orchestrator"),
+    )
+    const bin = join(folder, "tools")
+    await succeed(["mkdir", "-p", bin], folder)
+    for (const tool of ["node", "sh"])
+      if (!existsSync(join(bin, tool)))
+        symlinkSync((await succeed(["sh", "-c", `command -v ${tool}`], folder)).trim(), join(bin, tool))
+    const { code, stdout, stderr } = await run([join(folder, "node_modules", ".bin", "smithers"), "ps"], folder, {
+      PATH: bin,
+      HOME: folder,
+      BUN_INSTALL: undefined,
+    })
+    expect([code, stdout, stderr]).toEqual([
+      127,
+      "",
+      "smithers runs on Bun 1.3 or later, and there is none on the PATH. Install it for this project: npm install --save-dev bun\n",
+    ])
+  })
+
+  it("says which subpath there is not", async () => {
+    writeFileSync(join(folder, "unknown.mjs"), 'import "smithers-orchestrator/nothing"\n')
+    const inNode = await run([await node("22.23.3"), "unknown.mjs"], folder)
+    expect(inNode.stderr).toContain(
+      `Package subpath './nothing' is not defined by "exports" in ${join(folder, "node_modules", "smithers-orchestrator", "package.json")}`,
+    )
+    const command = await run([join(folder, "node_modules", ".bin", "smithers"), "check", "unknown.mjs"], folder)
+    expect([command.code, command.stderr]).toEqual([
+      4,
+      expect.stringContaining("which is not there. There are smithers-orchestrator, smithers-orchestrator/agents,"),
+    ])
+  })
+
+  it("asks for the peer of a subpath where it is missing, by its name", async () => {
+    writeFileSync(join(folder, "reads.ts"), 'export { Sql as default } from "smithers-orchestrator/sql"\n')
+    const { code, stderr } = await run([join(folder, "node_modules", ".bin", "smithers"), "check", "reads.ts"], folder)
+    expect([code, stderr]).toEqual([
+      4,
+      expect.stringMatching(
+        /smithers-orchestrator, as it is used there, needs the package "@effect\/(sql|experimental)", which is not installed\. Install it: .* && bun add "@effect\/experimental@\^0\.61\.1" "@effect\/sql@\^0\.52\.1"/,
+      ),
+    ])
+    expect((await run(["bun", "reads.ts"], folder)).stderr).toMatch(/Cannot find (module|package) ['"]@effect\/(sql|experimental)/)
+  })
+})
+
+describeInstalled(titled("installed by Bun with the line of the guide"), () => {
+  let folder = ""
+  beforeAll(async () => {
+    folder = project({ devDependencies: { "@types/bun": "1.4.4" } })
+    await install("bun", folder, "ai", "@ai-sdk/anthropic", "zod")
+    copy("base", folder)
+    copy("agents", folder)
+  }, 5 * minutes)
+
+  it("there is one copy of effect and of react", () => {
+    expect([copies(folder, "effect"), copies(folder, "react")]).toEqual([["effect"], ["react"]])
+    expect(versionOf(folder, "effect")).toMatch(/^3\.2[2-9]\./)
+  })
+
+  it.each(["NodeNext", "Bundler"] as const)("programs of each front end type-check without an error (%s)", async (resolution) => {
+    expect(await typecheck(folder, resolution, true, { types: ["bun"] })).toBe("")
+  })
+
+  it("programs of both front ends run on a file", async () => {
+    expect(JSON.parse(await succeed(["bun", "builder.ts", "runs.db"], folder))).toEqual(reported)
+    expect(JSON.parse(await succeed(["bun", "components.tsx", "runs.db"], folder))).toEqual(reviewed)
+  })
+
+  it("the command runs a workflow with an agent, a prompt as MDX and a schema of Zod, and shows the run", async () => {
+    const smithers = join("node_modules", ".bin", "smithers")
+    expect(JSON.parse(await succeed([smithers, "up", "agents.tsx", "--run-id", "ada", "--json"], folder))).toMatchObject({
+      status: "finished",
+      output: { seen: true },
+    })
+    expect(await succeed([smithers, "ps"], folder)).toMatch(/^ada +greet +finished/m)
+    expect(await succeed([smithers, "graph", "agents.tsx"], folder)).toContain("greet")
+    expect(JSON.parse(await succeed([smithers, "why", "ada", "--json"], folder))).toMatchObject({ runId: "ada" })
+  })
+})
+
+describeInstalled(titled("beside versions that it does not work with"), () => {
+  const importing = 'import "smithers-orchestrator"\n'
+
+  it("npm refuses effect 4, and beside one that Bun installed all the same everything says which it needs", {
+    timeout: 3 * minutes,
+  }, async () => {
+    const folder = project({ dependencies: { effect: "4.1.0" } })
+    await expect(install("npm", folder)).rejects.toThrow(/peer effect@"\^3\.22\.1" from smithers-orchestrator/)
+    await install("bun", folder, "zod")
+    writeFileSync(join(folder, "program.mjs"), importing)
+    for (const executable of ["bun", await node("20.19.5"), await node("22.23.3")]) {
+      const { code, stderr } = await run([executable, "program.mjs"], folder)
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringContaining("smithers-orchestrator/dist/needs-effect-3.22.1-or-later-and-below-4.js"),
+      ])
+    }
+    const { code, stderr } = await run([join(folder, "node_modules", ".bin", "smithers"), "ps"], folder)
+    expect([code, stderr]).toEqual([
+      4,
+      `smithers needs effect ^3.22.1, and ${join(folder, "node_modules", "effect")} is 4.1.0. Install one it works with: bun add effect@^3.22.1\n`,
+    ])
+  })
+
+  it("an effect or a react that is too old is named with its version", { timeout: 3 * minutes }, async () => {
+    const folder = project({ dependencies: { effect: "3.21.0", react: "18.3.1" } })
+    await install("bun", folder)
+    writeFileSync(join(folder, "program.mjs"), importing)
+    expect((await run(["bun", "program.mjs"], folder)).stderr).toContain(
+      "smithers-orchestrator needs effect ^3.22.1, and found effect 3.21.0. Install one it works with: npm install effect@^3.22.1",
+    )
+    await succeed(["bun", "add", "effect@3.22.4"], folder)
+    expect((await run(["bun", "program.mjs"], folder)).stderr).toContain(
+      "smithers-orchestrator needs react ^19, and found react 18.3.1.",
+    )
+  })
+})

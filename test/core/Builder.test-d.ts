@@ -261,11 +261,11 @@ declare const builder: Builder<{ readonly n: number }>
   const text = $.step("text", { output: Schema.Literal("bug", "idea"), run: () => "bug" })
   const needed = $.step("needed", { output: Schema.Date, run: () => Effect.map(Models, () => new Date(0)) })
   const typed = $.switch({ needs: { text }, on: ({ text }) => text, cases: { bug: one, idea: needed } })
-  is<typeof typed, Node<number | Date, Models>>()
+  is<typeof typed, Node<number | Date, Models, WrittenBy<typeof typed>>>()
   const numbered = $.switch({ on: ({ input }) => (input.n > 1 ? 200 : 404), cases: { 200: one, 404: text } })
-  is<typeof numbered, Node<number | "bug" | "idea", never>>()
+  is<typeof numbered, Node<number | "bug" | "idea", never, WrittenBy<typeof numbered>>>()
   const open = $.switch({ on: ({ input }) => String(input.n), cases: { bug: one }, otherwise: needed })
-  is<typeof open, Node<number | Date, Models>>()
+  is<typeof open, Node<number | Date, Models, WrittenBy<typeof open>>>()
   // @ts-expect-error there is no such case
   $.switch({ needs: { text }, on: ({ text }) => text, cases: { bug: one } })
   // @ts-expect-error any text may be none of the cases
@@ -716,7 +716,7 @@ export const running = () => {
     }
   })
   Effect.catchTag(executed, "StepFailed", (error) => {
-    is<typeof error.cause, unknown>()
+    is<typeof error.cause, Error>()
     is<typeof error.error, Errors.ErrorInfo>()
     return Effect.succeed(0)
   })

@@ -257,7 +257,7 @@ describe("the options of a step", () => {
       "a step",
       { ...work, retries: 3 },
       `step "a"`,
-      /^it has no option "retries"; there are output, needs, run, retry, .*label, meta$/,
+      /^it has no option "retries"; there are output, error, needs, run, retry, .*label, meta$/,
     ],
     ["retry", { ...work, retry: { attempts: 3 } }, `step "a"`, /^retry has no option "attempts"; there are maxAttempts, backoff/],
     ["cache", { ...work, cache: { maxAge: "1h" } }, `step "a"`, /^"cache" has no option "maxAge"; there are key, ttl$/],

@@ -140,7 +140,10 @@ describe("a policy from options", () => {
     [{ maxDelay: Duration.infinity }, "retry.maxDelay Infinity is not a duration"],
     [{ backoff: ["linear"] }, `retry.backoff must be "exponential", "linear" or "constant"`],
     [{ backoff: "constructor" }, `retry.backoff must be "exponential", "linear" or "constant"`],
-    [{ attempts: 3 }, 'retry has no option "attempts"; there are maxAttempts, backoff, initialDelay, maxDelay, factor, jitter'],
+    [
+      { attempts: 3 },
+      'retry has no option "attempts"; there are maxAttempts, backoff, initialDelay, maxDelay, factor, jitter, while',
+    ],
     [{ backoff: "fibonacci" }, `retry.backoff must be "exponential", "linear" or "constant"`],
     [{ initialDelay: -5n }, `retry.initialDelay -5 is not a duration`],
   ])("is refused for %o", (options, problem) => {

@@ -23,7 +23,8 @@ const printed = <Fields extends Schema.Struct.Fields>({ fields }: { readonly fie
 /** Why a run has failed, with its message. Only errors of a command have a `tag`. */
 const Failure = named("Failure")(
   Schema.Union(
-    printed(Errors.StepFailed),
+    // Whoever runs a command on a store may read all of it, stacks too.
+    printed({ fields: { ...Errors.StepFailed.fields, error: Errors.ErrorInfo } }),
     printed(Errors.StepTimedOut),
     printed(Errors.CrashLoop),
     printed(Errors.LoopLimitReached),
@@ -33,7 +34,7 @@ const Failure = named("Failure")(
   ),
 )
 
-/** A failure of a run, to be printed. The cause of an error is no field that a copy has; of a step it is what was raised, and not printed. */
+/** A failure of a run, to be printed. The cause of an error is no field that a copy has; that of a step is made of its `error`. */
 export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type => {
   const cause = failure._tag === "CompensationFailed" ? { cause: failure.cause } : {}
   return { ...failure, ...cause, _tag: failure._tag, message: failure.message } as typeof Failure.Type

@@ -8,8 +8,8 @@ import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Codec from "./Codec.ts"
 import type { Decision } from "./Decision.ts"
+import type * as Declared from "./Declared.ts"
 import type { Engine } from "./Engine.ts"
-import type { ErrorInfo } from "./ErrorInfo.ts"
 import type { InvalidWorkflow } from "./Errors.ts"
 import type { Caught, Failure } from "./internal/caught.ts"
 import * as Parser from "./internal/parser.ts"
@@ -21,9 +21,9 @@ export { type Caught, caughtOf, type Failure } from "./internal/caught.ts"
 
 declare const Typed: unique symbol
 
-/** A part of a workflow whose value is an `A`, and whose steps ask for the services `R` and write `W`. */
-export interface Node<out A, out R = never, out W = unknown> {
-  readonly [Typed]?: { readonly output: A; readonly services: R; readonly written: W }
+/** A part of a workflow whose value is an `A`, and whose steps ask for the services `R`, write `W` and declare the errors `E`. */
+export interface Node<out A, out R = never, out W = unknown, out E = never> {
+  readonly [Typed]?: { readonly output: A; readonly services: R; readonly written: W; readonly errors: E }
   readonly plan: Plan.Node
 }
 
@@ -34,7 +34,7 @@ export interface Written<out Id extends string, out A> {
 }
 
 /** A step; its id is part of its type. Its value may be absent; what it writes is an `O`. */
-export interface Step<Id extends string, out A, out R = never, out O = A> extends Node<A, R, Written<Id, O>> {
+export interface Step<Id extends string, out A, out R = never, out O = A, out E = never> extends Node<A, R, Written<Id, O>, E> {
   readonly id: Id
 }
 
@@ -44,13 +44,16 @@ export interface Reference<out A> {
   readonly need: Omit<Plan.Need, "name">
 }
 
-type AnyNode = Node<unknown, unknown, unknown>
+type AnyNode = Node<unknown, unknown, unknown, unknown>
 
 /** The value of a node. */
 export type Value<N> = N extends { readonly [Typed]?: { readonly output: infer A } } ? A : never
 
 /** The services that the steps of a node ask for. */
 export type Services<N> = N extends { readonly [Typed]?: { readonly services: infer R } } ? R : never
+
+/** The errors that a node can fail with which its steps declare. */
+export type Errors<N> = N extends { readonly [Typed]?: { readonly errors: infer E } } ? E : never
 
 /** What the steps of a node write into their tables. */
 export type WrittenBy<N> = N extends { readonly [Typed]?: { readonly written: infer S } } ? S : never
@@ -77,7 +80,7 @@ export type Condition<Input, N extends Needs> = {
 /** What is given, or a function that gives it as the node begins. The function must be pure. */
 export type GivenBy<A, Input, N extends Needs> = A | ((context: Condition<Input, N>) => A)
 
-/** What a step's code may return. Its errors need no declaring: the run fails with `StepFailed`, which carries them. */
+/** What a step's code may return. The run fails with an error that the step declares, and with `StepFailed` of any other. */
 export type Returned<A, R = unknown> = A | PromiseLike<A> | Effect.Effect<A, unknown, R>
 
 /** The services that what a step's code returned asks for. */
@@ -104,18 +107,27 @@ export interface StepOptions<
   Soft extends boolean,
   Undone,
   Denied extends "fail" | "skip",
+  Err extends Declared.ErrorSchema,
 > {
   /** Schema of the output: an Effect Schema or any Standard Schema. What `run` returns is decoded with it, then stored. */
   readonly output: S
+  /**
+   * An Effect Schema of the errors that `run` can fail with and that its callers handle. Such an error is stored encoded, is in the `E` of `execute`, and
+   * is given back decoded. Any other error fails the run with `StepFailed`. Declared errors are retried as others are.
+   */
+  readonly error?: Err
   /** Nodes whose values this step receives, by name. They must come before it. */
   readonly needs?: N
   /** The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. */
   readonly run: Code
   /**
-   * When to try again; retries are on by default. `false` turns them off. A Schedule is fed the error of each attempt as it is stored
-   * ({@link ErrorInfo}), so that it goes by the same before and after a restart.
+   * When to try again; retries are on by default. `false` turns them off. `while` and a Schedule are given the error of each attempt as it is stored
+   * (`ErrorInfo`), with a declared error decoded as `declared`, so that they go by the same before and after a restart.
    */
-  readonly retry?: RetryPolicy.RetryOptions | Schedule.Schedule<unknown, ErrorInfo, RetryServices> | false
+  readonly retry?:
+    | RetryPolicy.RetryOptions<Declared.ErrorOf<Err>>
+    | Schedule.Schedule<unknown, Declared.AttemptError<Declared.ErrorOf<Err>>, RetryServices>
+    | false
   /** Longest time for one attempt, or a function that gives it as an attempt begins. */
   readonly timeout?: GivenBy<RetryPolicy.DurationLike, Input, N>
   /** Longest time an attempt may go without calling `heartbeat`. */
@@ -222,8 +234,15 @@ export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip
   readonly approvers?: GivenBy<ReadonlyArray<string>, Input, N>
 }
 
+declare const Failing: unique symbol
+
+/** What can fail with the errors `E`, which steps declare. */
+export interface Fails<out E> {
+  readonly [Failing]?: E
+}
+
 /** A workflow that another one can start. */
-export interface Startable<in I, out A, out R> {
+export interface Startable<in I, out A, out R, out E = never> extends Fails<E> {
   readonly name: string
   readonly version?: string | undefined
   readonly definition: object
@@ -242,9 +261,10 @@ export interface SubflowOptions<
   Attach extends boolean,
   T extends "fail" | "continue",
   Late extends "fail" | "continue",
+  E,
 > extends WaitOptions<Input, N, Skip>,
     Limit<Input, N, Late> {
-  readonly workflow: Startable<I, A, R>
+  readonly workflow: Startable<I, A, R, E>
   /** The input of the child run, or a function that gives it; its schema must answer at once. Must be pure. */
   readonly input: I | ((context: Condition<Input, N>) => I)
   /**
@@ -265,7 +285,7 @@ export interface SagaOptions {
 }
 
 /** What the function of a `catch` is called with. */
-export type CatchContext<Input> = StepContext<Input> & { readonly error: Caught }
+export type CatchContext<Input, E = unknown> = StepContext<Input> & { readonly error: Caught<E> }
 
 /** How a person is asked. */
 export interface HumanOptions<
@@ -314,14 +334,14 @@ export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOpt
   )
 
 /** What is done where what is inside a `$.tryCatch` fails, and what is done in any case: one of the two at least. */
-export type TryParts<Input, Caught, CaughtServices, CaughtWritten, Given, Last> =
+export type TryParts<Input, E, Caught, CaughtServices, CaughtWritten, CaughtErrors, Given, Holds, Last> =
   | {
-      readonly catch: Node<Caught, CaughtServices, CaughtWritten> | ((context: CatchContext<Input>) => Given)
+      readonly catch: Node<Caught, CaughtServices, CaughtWritten, CaughtErrors> | ((context: CatchContext<Input, E>) => Given)
       /**
        * Tells which failures are caught; any other goes on outwards as it was. Must be pure: it may be asked again after a restart, with the same. Where
        * it throws, its own failure goes on, with the other as its cause. Default: all are caught.
        */
-      readonly when?: (error: Failure) => boolean
+      readonly when?: (error: Failure<E>) => Holds
       readonly finally?: Last
     }
   | { readonly catch?: undefined; readonly when?: undefined; readonly finally: NonNullable<Last> }
@@ -346,14 +366,16 @@ export interface Builder<out Input> {
     Soft extends boolean = false,
     Undone = void,
     Denied extends "fail" | "skip" = "fail",
+    Err extends Declared.ErrorSchema = never,
   >(
     id: Id,
-    options: StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied>,
+    options: StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err>,
   ) => Step<
     Id,
     Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined) | ([Denied] extends ["fail"] ? never : undefined),
     ServicesOf<ReturnType<Code>> | ServicesOf<Undone> | RetryServices | Codec.Services<S>,
-    Codec.Output<S>
+    Codec.Output<S>,
+    [Soft] extends [true] ? never : Declared.ErrorOf<Err>
   >
   /** Waits, for as long as it takes, until someone approves or denies. */
   readonly approval: <
@@ -395,11 +417,11 @@ export interface Builder<out Input> {
   /** Children one after another; its value is the last child's. */
   readonly sequence: <const C extends ReadonlyArray<AnyNode>>(
     ...children: C
-  ) => Node<LastValue<C>, Services<C[number]>, WrittenBy<C[number]>>
+  ) => Node<LastValue<C>, Services<C[number]>, WrittenBy<C[number]>, Errors<C[number]>>
   /** Children at the same time; its value is the tuple of theirs. */
   readonly parallel: <const C extends ChildrenAnd<ParallelOptions>>(
     ...childrenAndOptions: C
-  ) => Node<Values<ChildrenOf<C>>, Services<ChildrenOf<C>[number]>, WrittenBy<ChildrenOf<C>[number]>>
+  ) => Node<Values<ChildrenOf<C>>, Services<ChildrenOf<C>[number]>, WrittenBy<ChildrenOf<C>[number]>, Errors<ChildrenOf<C>[number]>>
   /**
    * Runs another workflow as a child run, with an id and a history of its own. After a crash the same child run goes on. A child that fails
    * fails the node, and goes on where it failed when the parent is resumed.
@@ -415,13 +437,16 @@ export interface Builder<out Input> {
     Attach extends boolean = true,
     T extends "fail" | "continue" = "fail",
     Late extends "fail" | "continue" = "fail",
+    E = never,
   >(
     id: Id,
-    options: SubflowOptions<Input, I, A, R, N, Skip, Attach, T, Late>,
+    options: SubflowOptions<Input, I, A, R, N, Skip, Attach, T, Late, E>,
   ) => Step<
     Id,
     ([Attach] extends [true] ? A | ("continue" extends T | Late ? undefined : never) : { readonly runId: string }) | Absent<Skip>,
-    Exclude<R, Engine>
+    Exclude<R, Engine>,
+    ([Attach] extends [true] ? A : { readonly runId: string }) | ("continue" extends T | Late ? undefined : never) | Absent<Skip>,
+    [Attach, T] extends [true, "fail"] ? E : never
   >
   /**
    * Children one after another, undone when the saga is left by a failure, a timeout or a cancellation: the `compensate` of each step
@@ -433,7 +458,8 @@ export interface Builder<out Input> {
   ) => Node<
     LastValue<ChildrenOf<C>> | (C extends readonly [...ReadonlyArray<unknown>, GoesOn] ? undefined : never),
     Services<ChildrenOf<C>[number]>,
-    WrittenBy<ChildrenOf<C>[number]>
+    WrittenBy<ChildrenOf<C>[number]>,
+    C extends readonly [...ReadonlyArray<unknown>, GoesOn] ? never : Errors<ChildrenOf<C>[number]>
   >
   /**
    * Does something else where what is inside fails for good: when what is in flight inside has ended, `catch` is run, a node or a function
@@ -445,18 +471,21 @@ export interface Builder<out Input> {
     Caught = never,
     CaughtServices = never,
     CaughtWritten = never,
+    CaughtErrors = never,
     Given = never,
+    Holds extends boolean = never,
     Last extends AnyNode | undefined = undefined,
   >(
     options: {
       /** Keeps its place in the run when its steps change; made of the id of its first node unless given. */
       readonly id?: string
       readonly try: Try
-    } & TryParts<Input, Caught, CaughtServices, CaughtWritten, Given, Last>,
+    } & TryParts<Input, Errors<Try>, Caught, CaughtServices, CaughtWritten, CaughtErrors, Given, Holds, Last>,
   ) => Node<
     Value<Try> | Caught | Resolved<Given>,
     Services<Try> | CaughtServices | ServicesOf<Given> | Services<Last>,
-    WrittenBy<Try> | CaughtWritten | WrittenBy<Last>
+    WrittenBy<Try> | CaughtWritten | WrittenBy<Last>,
+    CaughtErrors | Errors<Last> | Passed<Errors<Try>, Caught, Given, Holds>
   >
   /** One of two arms; its value is that of the arm taken, `undefined` when there is none. */
   readonly branch: <
@@ -472,7 +501,8 @@ export interface Builder<out Input> {
   }) => Node<
     Value<Then> | (Else extends AnyNode ? Value<Else> : undefined),
     Services<Then> | Services<Else>,
-    WrittenBy<Then> | WrittenBy<Else>
+    WrittenBy<Then> | WrittenBy<Else>,
+    Errors<Then> | Errors<Else>
   >
   /**
    * One of several arms: that of the case which `on` names, or else `otherwise`. Its value is that of the arm taken. Without an `otherwise` the run
@@ -491,7 +521,9 @@ export interface Builder<out Input> {
     readonly otherwise?: Otherwise
   }) => Node<
     Value<Cases[keyof Cases]> | (Otherwise extends AnyNode ? Value<Otherwise> : never),
-    Services<Cases[keyof Cases]> | Services<Otherwise>
+    Services<Cases[keyof Cases]> | Services<Otherwise>,
+    WrittenBy<Cases[keyof Cases]> | WrittenBy<Otherwise>,
+    Errors<Cases[keyof Cases]> | Errors<Otherwise>
   >
   /**
    * Passes of `body` until `until` holds, asked before the first pass (with `output` undefined) and after each. Its value is the
@@ -523,14 +555,14 @@ export interface Builder<out Input> {
      * the run with `LoopLimitReached`. Default: `return-last`.
      */
     readonly onMaxReached?: "return-last" | "fail"
-  }) => Node<Value<Body>, Services<Body>, WrittenBy<Body>>
+  }) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
   readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Reference<Codec.Output<S> | undefined>
   /**
    * As a need: what a node gave, if it did; it is waited for until that is known. Only so a `catch` or a `finally` can take what stands in the `try`, and
    * a node outside what stands in a try or in an arm of a branch.
    */
-  readonly maybe: <A>(node: Node<A, unknown>) => Reference<A | undefined>
+  readonly maybe: <A>(node: Node<A, unknown, unknown, unknown>) => Reference<A | undefined>
   /** As a need of a node in the `catch` of the `tryCatch` of this id: what it caught. */
   readonly caught: (id: string) => Reference<Caught>
   /** A reusable part: a function of `$` and its own parameters, whose ids all get `<prefix>.` in front. */
@@ -540,6 +572,9 @@ export interface Builder<out Input> {
     ...parameters: P
   ) => N
 }
+
+/** The errors of a `try` that go on outwards: all without a `catch`, and those that its `when` may not hold for. */
+type Passed<E, Caught, Given, Holds> = [Caught, Given] extends [never, never] ? E : [Holds] extends [never] ? never : E
 
 /** What becomes of what code returned. */
 type Resolved<Given> = Given extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<Given>

@@ -3,6 +3,7 @@
  */
 import type * as Either from "effect/Either"
 import type { Codec } from "./Codec.ts"
+import type { ErrorCodec } from "./Declared.ts"
 import type { InvalidWorkflow, RenderFailed } from "./Errors.ts"
 import type { NodeId } from "./Ids.ts"
 import type * as Plan from "./Plan.ts"
@@ -38,6 +39,8 @@ export interface Definition<out R = never> {
   readonly planner: () => Planner
   /** The codec of a node's output; `undefined` when the workflow no longer has the node. */
   readonly codecOf: (nodeId: NodeId, table: string) => Codec<unknown, unknown> | undefined
+  /** The codec of the errors that a node declares. Without it callers and parents are given none of them. */
+  readonly errorOf?: (nodeId: NodeId) => ErrorCodec | undefined
   /** The tables of its outputs. */
   readonly tables: ReadonlyArray<OutputTable>
   /** The codec of the output of a run, where that is known without the plan. */

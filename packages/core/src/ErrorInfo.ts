@@ -42,6 +42,7 @@ export const NotRetried = Schema.Literal(
   "attempts",
   "off",
   "schedule",
+  "while",
   "policy",
   "nonRetryable",
   "defect",
@@ -72,6 +73,8 @@ export const ErrorInfo = Schema.Struct({
   limitMs: Schema.optional(Schema.Number),
   /** What was wrong with an output, one line per issue. */
   issues: Schema.optional(Schema.Array(Schema.String)),
+  /** The error that the step declares by its `error`, encoded; absent where it is not declared. Told to authors decoded. */
+  declared: Schema.optional(Schema.Unknown),
 }).annotations({ identifier: "ErrorInfo" })
 export interface ErrorInfo extends Schema.Schema.Type<typeof ErrorInfo> {}
 
@@ -79,6 +82,7 @@ const reasons: { readonly [K in NotRetried]: string } = {
   attempts: "its retries are used up",
   off: "its retries are turned off",
   schedule: "its retry schedule has ended",
+  while: `the "while" of its "retry" does not hold for it`,
   policy: `its "retry" could not say when`,
   nonRetryable: "it was raised as NonRetryable",
   defect:
@@ -186,6 +190,22 @@ export const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : 
 
 /** Causes below one another that are handed from a child run to its parent, and as many to a `catch`. */
 const mostDeep = 8
+
+/** An error as an `Error` of its name, with its code, its status and its causes: what is stored in the form that JavaScript has for it. */
+export const asError = ({ name, message, stack, code, status, cause, errors }: ErrorCause): Error => {
+  const error = new Error(message, cause === undefined ? {} : { cause: asError(cause) })
+  // As JavaScript has it, neither is listed among the fields.
+  if (name !== error.name) Object.defineProperty(error, "name", { value: name })
+  Object.defineProperty(error, "stack", { value: `${name}: ${message}${stack === undefined ? "" : `\n${stack}`}` })
+  return Object.assign(error, defined({ code, status, errors: errors?.map(asError) }))
+}
+
+/** An error without its stacks and those of its causes, for whoever is outside the process. */
+export const withoutStacks = <A extends ErrorCause>({ stack: _, ...error }: A): Omit<A, "stack"> => ({
+  ...error,
+  ...(error.cause === undefined ? {} : { cause: withoutStacks(error.cause) }),
+  ...(error.errors === undefined ? {} : { errors: error.errors.map(withoutStacks) }),
+})
 
 /** An error without what it was to its own attempt, and its causes likewise; to be the cause of another, or told to a `catch`. */
 export const asCause = (

@@ -3,7 +3,7 @@
  * to do. They are schemas, so that a failure stored by one process reads back in another.
  */
 import * as Schema from "effect/Schema"
-import { ErrorInfo, NotRetried, sentence, text, whyNotRetried } from "./ErrorInfo.ts"
+import { asError, ErrorInfo, NotRetried, sentence, text, whyNotRetried, withoutStacks } from "./ErrorInfo.ts"
 import { idRule, isChildRunId, shownId } from "./Ids.ts"
 import * as Status from "./Status.ts"
 
@@ -11,6 +11,13 @@ export { ErrorInfo } from "./ErrorInfo.ts"
 
 const runFields = { runId: Schema.String }
 const nodeFields = { ...runFields, nodeId: Schema.String, iteration: Schema.Number }
+
+/** An error as a field of another: its encoded form has no stacks, since it is for whoever is outside, such as the client of an HTTP API. */
+const Reported = Schema.transform(ErrorInfo, Schema.typeSchema(ErrorInfo), {
+  strict: true,
+  decode: (error) => error,
+  encode: (_, error) => withoutStacks(error),
+}).annotations({ identifier: "ReportedError" })
 
 /** What a workflow is called that has not come to say its name. */
 export const unnamed = "?"
@@ -105,14 +112,17 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
   }
 }
 
-/** A step failed for good: its retries are used up, or its error forbids another. `cause` is the step's own error. */
+/** A step failed for good: its retries are used up, or its error forbids another. */
 export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   ...nodeFields,
   attempts: Schema.Number,
-  error: ErrorInfo,
-  /** The step's own error as it was raised; only there in the process that ran the step, `undefined` when read back. */
-  cause: Schema.optional(Schema.Defect),
+  error: Reported,
 }) {
+  /** The step's error with the errors that it came from, made of `error`: the same in the process that ran the step and in any other. */
+  override get cause(): Error {
+    return asError(this.error)
+  }
+
   override get message(): string {
     return `${this.happened} ${thereafter(this.error)}`
   }
@@ -160,7 +170,7 @@ export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
 }
 
 /** Working on a run ended in a defect: a fault of the runtime or of its store, and not of the workflow, whose own faults are failures. */
-export class WorkDied extends Schema.TaggedError<WorkDied>()("WorkDied", { ...runFields, error: ErrorInfo }) {
+export class WorkDied extends Schema.TaggedError<WorkDied>()("WorkDied", { ...runFields, error: Reported }) {
   override get message(): string {
     return `Working on run "${this.runId}" ended in a defect of the runtime or its store: ${text(this.error)}`
   }
@@ -605,7 +615,7 @@ export const Uncompensated = Schema.Struct({
   runId: Schema.optional(Schema.String),
   nodeId: Schema.String,
   iteration: Schema.Number,
-  error: ErrorInfo,
+  error: Reported,
 })
 export type Uncompensated = typeof Uncompensated.Type
 
@@ -665,6 +675,20 @@ export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidO
   override get message(): string {
     const others = (this.others ?? []).map((other) => `. Before it, ${other}`).join("")
     return `The output of step "${this.nodeId}" is not valid: ${this.issues.join("; ")}${others}`
+  }
+}
+
+/**
+ * A step has failed with an error of a kind that it declares, and its `error` schema cannot encode it, or cannot read again what it encodes. The step
+ * is not retried. The error itself is the cause.
+ */
+export class InvalidError extends Schema.TaggedError<InvalidError>()("InvalidError", {
+  nodeId: Schema.String,
+  issues: Schema.Array(Schema.String),
+  cause: Schema.optional(Schema.Defect),
+}) {
+  override get message(): string {
+    return `Step "${this.nodeId}" failed with an error that its "error" schema declares and cannot store: ${this.issues.join("; ")}`
   }
 }
 

@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
+import * as Declared from "./Declared.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import type { NodeId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
@@ -59,7 +60,7 @@ const checked = <A>(make: () => A): Either.Either<A, Problem> => {
   }
 }
 
-/** A step. Options: `label`, `meta`, `retry`, `timeout`, `heartbeatTimeout`, `continueOnFail`, `cache`, `needsApproval` and `compensate`. */
+/** A step. Options: `label`, `meta`, `error`, `retry`, `timeout`, `heartbeatTimeout`, `continueOnFail`, `cache`, `needsApproval` and `compensate`. */
 export const step = (
   leaf: Leaf & {
     readonly run: Plan.Step["run"]
@@ -72,6 +73,7 @@ export const step = (
   checked(() => {
     const { id, needs, codec, table, skipIf, run, cacheKey } = leaf
     const gate = gateOf(leaf, options, words)
+    const error = errorOf(options.error)
     return {
       _tag: "Step",
       id,
@@ -87,7 +89,7 @@ export const step = (
       cache: cacheOf(options.cache, cacheKey, words),
       run,
       compensate: options.compensate === undefined ? undefined : fn(options.compensate, "compensate"),
-      ...defined({ gate }),
+      ...defined({ gate, error }),
     }
   })
 
@@ -96,6 +98,8 @@ export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, w
   checked(() => {
     const { id, needs, codec, table, skipIf } = leaf
     const isTimer = kind === "timer"
+    const on = awaited(kind, options, words)
+    const error = on.kind === "subflow" && on.isAttached && on.child.errorOf ? Declared.makeOfChild(on.child.errorOf) : undefined
     return {
       _tag: "Wait",
       id,
@@ -104,9 +108,10 @@ export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, w
       codec: isTimer ? nothing : codec,
       table: isTimer ? undefined : table,
       skipIf,
-      on: awaited(kind, options, words),
+      on,
       ...(isTimer ? { timeoutMs: undefined } : limitOf(options, words)),
       onTimeout: isTimer ? "continue" : oneOf(options, "onTimeout", kind === "approval" ? lateDecisions : lateWaits),
+      ...defined({ error }),
     }
   })
 
@@ -256,6 +261,16 @@ const fn = <F>(given: unknown, option: string): F =>
 const giving = (given: unknown): ((context: Plan.PredicateContext) => unknown) =>
   typeof given === "function" ? fn(given, "") : () => given
 
+/** The codec of the errors that a step declares. */
+const errorOf = (given: unknown): Declared.ErrorCodec | undefined => {
+  if (given === undefined) return undefined
+  if (!Schema.isSchema(given)) return refuse(`"error" must be an Effect Schema`)
+  // Services that it asks for, which no type lets it, are missing where it is first asked.
+  const schema = given as Declared.ErrorSchema
+  const { unstorable } = Codec.make(schema)
+  return unstorable === undefined ? Declared.make(schema) : refuse(`"error": ${unstorable}`)
+}
+
 const titleOf = ({ label, meta }: Options): Pick<Plan.Step, "label" | "meta"> => ({
   label: label === undefined || typeof label === "string" ? label : refuse(`"label" must be text`),
   meta: metaOf(meta),
@@ -289,10 +304,11 @@ const retryOf = (declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
   const key = Object.entries(declared)
     .map(([name, value]) => `${name}: ${typeof value} ${String(value)}`)
     .join()
-  const known = policies.get(key)
+  // Two functions may read alike and not be the same.
+  const known = declared.while === undefined ? policies.get(key) : undefined
   if (known !== undefined) return known
   const policy = Either.getOrElse(RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions), refuse)
-  policies.set(key, policy)
+  if (declared.while === undefined) policies.set(key, policy)
   return policy
 }
 
@@ -400,7 +416,7 @@ const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words): Pl
 /** What of a workflow is known to one that starts it. */
 interface Startable {
   readonly name: string
-  readonly definition: Pick<Plan.Child, "input" | "version"> & { readonly output?: Codec.Codec<unknown, unknown> }
+  readonly definition: Pick<Plan.Child, "input" | "version" | "errorOf"> & { readonly output?: Codec.Codec<unknown, unknown> }
   readonly plan?: NonNullable<Plan.Child["plan"]>
 }
 
@@ -432,6 +448,6 @@ const childOf = (workflow: unknown): Plan.Child => {
     version: definition.version,
     input: definition.input,
     definition,
-    ...defined({ plan }),
+    ...defined({ plan, errorOf: definition.errorOf }),
   }
 }

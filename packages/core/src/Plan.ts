@@ -5,6 +5,7 @@
  */
 import type { AnyAgent } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
+import type { ErrorCodec } from "./Declared.ts"
 import type { NodeId, NodeKey } from "./Ids.ts"
 import type { Failure } from "./internal/caught.ts"
 import type * as Layout from "./internal/layout.ts"
@@ -98,6 +99,8 @@ export interface Step extends Provisional, Drawn {
   readonly meta: { readonly [key: string]: unknown } | undefined
   readonly needs: ReadonlyArray<Need>
   readonly codec: Codec<unknown, unknown>
+  /** Of the errors that it declares. */
+  readonly error?: ErrorCodec
   /** Name of the output table. Steps of one workflow may share a table that holds exactly their columns. A compensation has none. */
   readonly table: string | undefined
   readonly retry: RetryPolicy<unknown>
@@ -206,6 +209,8 @@ export interface Child {
   readonly version: string | undefined
   /** Of its input. */
   readonly input: Codec<unknown, unknown>
+  /** The codec of the errors that a node of it declares. */
+  readonly errorOf?: (nodeId: NodeId) => ErrorCodec | undefined
   /** What the engine runs: a `Definition`, which this module knows nothing of. */
   readonly definition: object
   /** Where it is always the same. */
@@ -220,6 +225,8 @@ export interface Wait extends Provisional, Drawn {
   readonly meta: { readonly [key: string]: unknown } | undefined
   readonly needs: ReadonlyArray<Need>
   readonly codec: Codec<unknown, unknown>
+  /** Of the errors that its child run declares. */
+  readonly error?: ErrorCodec
   /** Name of the output table; a timer has none, as it gives nothing. */
   readonly table: string | undefined
   readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
@@ -264,6 +271,12 @@ export const isBoundary = (node: Node | undefined): node is Boundary => node?._t
 
 /** Whether a node has an output of its own. */
 export const isLeaf = (node: Node | undefined): node is Step | Wait => node?._tag === "Step" || node?._tag === "Wait"
+
+/** The codec of the errors that a node declares. */
+export const errorOf = ({ find }: Pick<Plan, "find">, nodeId: NodeId): ErrorCodec | undefined => {
+  const node = find(nodeId)
+  return isLeaf(node) ? node.error : undefined
+}
 
 /** A need with its target found. */
 export interface ResolvedNeed {

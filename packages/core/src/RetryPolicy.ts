@@ -8,6 +8,8 @@ import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
+import { alwaysTrue } from "./Condition.ts"
+import type { AttemptError } from "./Declared.ts"
 import type { ErrorInfo, NotRetried } from "./ErrorInfo.ts"
 import { InvalidDelay } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
@@ -15,7 +17,7 @@ import * as Millis from "./Millis.ts"
 export type { DurationLike } from "./Millis.ts"
 
 /** How often and when to try again, in plain words. Everything left out takes the default of {@link defaults}. */
-export interface RetryOptions {
+export interface RetryOptions<E = never> {
   /** Attempts in all, the first one included; `1` turns retries off and `Infinity` never gives up. */
   readonly maxAttempts?: number
   /** How the delay grows from one retry to the next. */
@@ -28,6 +30,11 @@ export interface RetryOptions {
   readonly factor?: number
   /** Spreads each delay by ±20 %, so that many steps failing together do not come back together. */
   readonly jitter?: boolean
+  /**
+   * Tells whether an error is worth another attempt; asked of each failure that leaves one. A declared error is there, decoded, as `declared`. Must be
+   * pure: it is asked again after a restart, with the same.
+   */
+  readonly while?: (error: AttemptError<E>) => boolean
 }
 
 /**
@@ -41,7 +48,10 @@ export const defaults = {
   maxDelay: "5 minutes",
   factor: 2,
   jitter: true,
-} as const satisfies Required<RetryOptions>
+} as const satisfies Required<Omit<RetryOptions, "while">>
+
+/** The names of all options. */
+export const optionNames: ReadonlyArray<string> = [...Object.keys(defaults), "while"]
 
 /**
  * The longest wait (ms) that a provider's `Retry-After` may ask for where the author has set no `maxDelay`: rate limits are over within the hour,
@@ -54,8 +64,10 @@ export interface RetryPolicy<R = never> {
   readonly schedule: Schedule.Schedule<unknown, ErrorInfo, R>
   /** At most so long is waited because whoever refused the attempt asks for it: the author's `maxDelay`, or else {@link longestAskedMs}. */
   readonly longestAskedMs: Millis.Millis
+  /** Tells whether an error is worth another attempt, where the policy says so. */
+  readonly holds?: (error: ErrorInfo) => boolean
   /** Absent for the default policy. */
-  readonly shown?: RetryOptions | "schedule"
+  readonly shown?: Omit<RetryOptions, "while"> | "schedule"
 }
 
 /** Takes any Effect `Schedule` as a policy. Its input is the error of each attempt as it is stored, before and after a restart. */
@@ -75,10 +87,9 @@ const read = (options: RetryOptions) =>
   Either.gen(function* () {
     const given: { readonly [key: string]: unknown } = { ...options }
     for (const key of Object.keys(given)) {
-      if (!Object.hasOwn(defaults, key))
-        return yield* Either.left(`retry has no option "${key}"; there are ${Object.keys(defaults).join(", ")}`)
+      if (!optionNames.includes(key)) return yield* Either.left(`retry has no option "${key}"; there are ${optionNames.join(", ")}`)
     }
-    const option = (key: keyof RetryOptions): unknown => (given[key] === undefined ? defaults[key] : given[key])
+    const option = (key: keyof typeof defaults): unknown => (given[key] === undefined ? defaults[key] : given[key])
     const delay = (key: "initialDelay" | "maxDelay") =>
       Either.mapLeft(Millis.span(option(key)), ({ given, problem }) => `retry.${key} ${given} ${problem}`)
     const [initialDelayMs, maxDelayMs] = [yield* delay("initialDelay"), yield* delay("maxDelay")]
@@ -89,6 +100,8 @@ const read = (options: RetryOptions) =>
       return yield* Either.left("retry.factor must be greater than 0")
     if (typeof jitter !== "boolean") return yield* Either.left("retry.jitter must be true or false")
     if (backoff === undefined) return yield* Either.left(`retry.backoff must be "exponential", "linear" or "constant"`)
+    if (options.while !== undefined && typeof options.while !== "function")
+      return yield* Either.left("retry.while must be a function")
     return { maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }
   })
 
@@ -112,6 +125,7 @@ export const fromOptions = (options: RetryOptions): Either.Either<RetryPolicy, s
     return {
       schedule: jitter ? Schedule.jittered(delayed) : delayed,
       longestAskedMs: isDefault ? longestAskedMs : maxDelayMs,
+      ...(options.while === undefined ? {} : { holds: holdsBy(options.while) }),
       shown: {
         maxAttempts,
         backoff,
@@ -122,6 +136,16 @@ export const fromOptions = (options: RetryOptions): Either.Either<RetryPolicy, s
       },
     }
   })
+
+/** Reads what a `while` gives. What would count as true whatever comes of it is thrown as an error. */
+const holdsBy =
+  (holds: (error: ErrorInfo) => unknown) =>
+  (error: ErrorInfo): boolean => {
+    const given = holds(error)
+    const late = alwaysTrue(given)
+    if (late !== undefined) throw new TypeError(`its "while" gave ${late}, which always counts as true: give a boolean`)
+    return Boolean(given)
+  }
 
 /** The policy of a step that names none: {@link defaults}. */
 export const standard: RetryPolicy = { schedule: Either.getOrThrow(fromOptions({})).schedule, longestAskedMs }
@@ -135,6 +159,8 @@ export interface Driver<R = never> {
   readonly position: unknown
   /** The last failure: when it was by the clock of the policy, and by the time of the process where that is known. */
   readonly last: { readonly at: number; readonly steady: number | undefined } | undefined
+  /** It gave up because its `while` did not hold. */
+  readonly isRefused?: boolean
 }
 
 /** A policy before its first failure. */
@@ -166,6 +192,8 @@ export const next = <R>(
     policy.schedule.step(at, error, driver.position),
     ([position, , decision]): Either.Either<Next<R>, InvalidDelay> => {
       const after = { policy, position, last: { at, steady } }
+      if (ScheduleDecision.isContinue(decision) && policy.holds?.(error) === false)
+        return Either.right({ driver: { ...after, isRefused: true }, retryAt: undefined })
       if (!ScheduleDecision.isContinue(decision)) return Either.right({ driver: after, retryAt: undefined })
       const due = Millis.instant(failedAt + Math.max(0, Intervals.start(decision.intervals) - at))
       return Either.mapBoth(due, {
@@ -177,8 +205,8 @@ export const next = <R>(
 }
 
 /** Why a policy that has given up did so. */
-export const whyEnded = <R>({ policy: { shown } }: Driver<R>): NotRetried =>
-  shown === "schedule" ? "schedule" : shown?.maxAttempts === 1 ? "off" : "attempts"
+export const whyEnded = <R>({ policy: { shown }, isRefused }: Driver<R>): NotRetried =>
+  isRefused === true ? "while" : shown === "schedule" ? "schedule" : shown?.maxAttempts === 1 ? "off" : "attempts"
 
 /** Brings a policy to where it stood after these failures. */
 export const replay = <R>(

@@ -5,8 +5,9 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Json } from "./Codec.ts"
+import * as Declared from "./Declared.ts"
 import { asCause, cutMessage, ErrorInfo } from "./ErrorInfo.ts"
-import { happened, RunCancelled, type RunFailure, type Uncompensated } from "./Errors.ts"
+import { happened, RunCancelled, type RunFailure, type StepFailed, type Uncompensated } from "./Errors.ts"
 import type { NodeId } from "./Ids.ts"
 import { isShareable } from "./internal/kept.ts"
 import * as Raised from "./Raised.ts"
@@ -33,9 +34,12 @@ export interface Finished<out A> extends Ended {
 }
 
 /** The result of a run that has failed. It can be continued. */
-export interface Failed extends Ended {
+export interface Failed<out E = never> extends Ended {
   readonly status: "failed"
-  readonly error: RunFailure
+  /** The error that the step declares, decoded, or the failure of the run. */
+  readonly error: RunFailure | E
+  /** Of a declared error: the failure of its step, which says where it was raised. */
+  readonly failure?: StepFailed
 }
 
 /** The result of a run that was cancelled. */
@@ -45,7 +49,7 @@ export interface Cancelled extends Ended {
 }
 
 /** The result of a run that has ended. */
-export type EndedResult<A> = Finished<A> | Failed | Cancelled
+export type EndedResult<A, E = never> = Finished<A> | Failed<E> | Cancelled
 
 /** An open wait or, of a step that failed, its next attempt. */
 export interface Waiting {
@@ -78,7 +82,7 @@ export interface Paused {
 export type RestingResult = Paused | Waits
 
 /** How a run has stopped: it has ended, is paused, or waits. */
-export type RunResult<A> = EndedResult<A> | RestingResult
+export type RunResult<A, E = never> = EndedResult<A, E> | RestingResult
 
 /** What all results have that a run ends with, from its state. */
 const endedBy = (state: RunState.RunState): Ended => {
@@ -143,7 +147,7 @@ export const waitingStatus = (waits: ReadonlyArray<{ readonly kind: string }>): 
 }
 
 /** The output of a run that has ended, or what it ended with instead. */
-export const toEither = <A>(result: EndedResult<A>): Either.Either<A, RunFailure | RunCancelled> => {
+export const toEither = <A, E = never>(result: EndedResult<A, E>): Either.Either<A, RunFailure | RunCancelled | E> => {
   switch (result.status) {
     case "finished":
       return Either.right(result.output)
@@ -183,5 +187,7 @@ const infoOf = (failure: RunFailure): ErrorInfo => {
   const from = isInfo(inner) ? { cause: asCause(inner, { stacks: true }) } : {}
   const isDenied = isInfo(inner) && (inner.notRetried === "denied" || inner.notRetried === "childDenied")
   const stands = isDenied ? ({ notRetried: "childDenied" } as const) : {}
-  return { name, message: cutMessage(happened(failure)), retryable: false, ...stands, ...from }
+  const own = failure._tag === "StepFailed" ? failure : undefined
+  const told = own?.error.declared === undefined ? {} : { declared: Declared.ofChild(own.nodeId, own.error.declared) }
+  return { name, message: cutMessage(happened(failure)), retryable: false, ...stands, ...from, ...told }
 }

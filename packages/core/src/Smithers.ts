@@ -23,6 +23,7 @@ export {
   signal,
   unpause,
 } from "./Commands.ts"
+export type { AttemptError } from "./Declared.ts"
 export * from "./Errors.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
 export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
@@ -31,7 +32,7 @@ export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from
  * Sends a signal to a run of a workflow, and starts the run if there is none of its id: both or nothing. The run goes on here, as one that
  * was started.
  */
-export const signalWithStart = <I, A, R>(workflow: Workflow<I, A, R>, input: I, options: SignalWithStartOptions) =>
+export const signalWithStart = <I, A, R, W, E>(workflow: Workflow<I, A, R, W, E>, input: I, options: SignalWithStartOptions) =>
   workflow.signalWithStart(input, options)
 
 /** Wakes runs that nobody works on: as a layer beside the store's. */

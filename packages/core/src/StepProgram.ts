@@ -12,8 +12,18 @@ import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
 import { AgentRunner } from "./AgentRunner.ts"
 import { isUnstorable, type Json, type Kept, keep } from "./Codec.ts"
+import * as Declared from "./Declared.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
-import { AgentFailed, InvalidDelay, InvalidOutput, InvalidTimeout, MissingNeed, NoAgentRunner, type StoreError } from "./Errors.ts"
+import {
+  AgentFailed,
+  InvalidDelay,
+  InvalidError,
+  InvalidOutput,
+  InvalidTimeout,
+  MissingNeed,
+  NoAgentRunner,
+  type StoreError,
+} from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
@@ -158,7 +168,7 @@ class LimitExceeded {
 /** Makes the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
   Effect.catchAllCause(produce(attempt), (cause) => {
-    const failed = explain(cause, attempt.step.id)
+    const failed = explain(cause, attempt.step)
     const judged = Effect.suspend(() => judge(attempt, failed))
     return Effect.catchAllCause(judged, (thrown) => Effect.succeed(unjudged(attempt, failed, thrown)))
   })
@@ -167,11 +177,13 @@ const judge = (attempt: Attempt, failed: Explained): Effect.Effect<AttemptResult
   const { error, cause } = failed
   const [now, steady] = [Millis.unsafeNow(attempt.clock), Millis.unsafeSteady(attempt.clock)]
   const lead = steady - now
-  const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, attempt.failures)
+  const tell = (told: ErrorInfo) => Declared.tell(attempt.step.error, told)
+  const earlier = () => attempt.failures.map((failure) => ({ at: failure.at, error: tell(failure.error) }))
+  const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, earlier())
   return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
     if (!error.retryable)
       return Effect.succeed<AttemptResult>({ _tag: "Failed", error, cause, retryAt: undefined, lead, driver: before })
-    return Effect.map(RetryPolicy.next(before, now, error, steady), ({ driver, retryAt }): AttemptResult => {
+    return Effect.map(RetryPolicy.next(before, now, tell(error), steady), ({ driver, retryAt }): AttemptResult => {
       if (retryAt === undefined) {
         return { _tag: "Failed", error: { ...error, notRetried: RetryPolicy.whyEnded(driver) }, cause, driver, retryAt, lead }
       }
@@ -447,13 +459,18 @@ interface Explained {
   readonly cause: unknown
 }
 
-const explain = (cause: Cause.Cause<unknown>, stepId: string): Explained => {
+const explain = (cause: Cause.Cause<unknown>, { id: stepId, error: codec }: Plan.Step): Explained => {
   const { error, isDefect, beside } = Raised.fromCause(cause) ?? {
     error: new Error(`step "${stepId}" interrupted itself`),
     isDefect: false,
     beside: [],
   }
-  const described = describe(error, beside)
+  const declared = codec === undefined || error instanceof LimitExceeded ? undefined : codec.encode(error)
+  if (declared !== undefined && Either.isLeft(declared)) {
+    const refused = new InvalidError({ nodeId: stepId, issues: declared.left, cause: error })
+    return { error: describe(refused, beside), cause: refused }
+  }
+  const described = { ...describe(error, beside), ...(declared === undefined ? {} : { declared: declared.right }) }
   if (!isDefect || !described.retryable) return { error: described, cause: error }
   return { error: { ...described, retryable: false, notRetried: "defect" }, cause: error }
 }
@@ -464,6 +481,7 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof NoAgentRunner) return "runner"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
   if (thrown instanceof InvalidTimeout) return "plan"
+  if (thrown instanceof InvalidError) return "unstorable"
   if (Raised.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"
   if (!(thrown instanceof Error)) return undefined
   const name = Raised.nameOf(thrown)
@@ -484,7 +502,7 @@ const describe = (thrown: unknown, beside: ReadonlyArray<unknown>): ErrorInfo =>
     }
   }
   const raised = Raised.describe(thrown, beside)
-  const issues = thrown instanceof InvalidOutput ? { issues: cutIssues(thrown.issues) } : {}
+  const issues = thrown instanceof InvalidOutput || thrown instanceof InvalidError ? { issues: cutIssues(thrown.issues) } : {}
   const notRetried = forbids(thrown)
   if (notRetried === undefined) return { ...raised, retryable: true, ...issues }
   return { ...raised, retryable: false, notRetried, ...issues }

@@ -11,6 +11,7 @@ import type * as Stream from "effect/Stream"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
 import * as Commands from "./Commands.ts"
+import * as DeclaredError from "./Declared.ts"
 import type { Definition, Planner } from "./Definition.ts"
 import { Engine, type EngineError } from "./Engine.ts"
 import {
@@ -83,14 +84,14 @@ export type RunError = EngineError | InvalidRunId | InvalidSetting
 export type ExecuteError = RunError | RunFailure | RunCancelled
 
 /** A run that the engine works on, or that another process does. */
-export interface RunHandle<A> {
+export interface RunHandle<out A, out E = never> {
   readonly runId: string
   /** Waits for the output. Interrupting the wait does not stop the run. */
-  readonly await: Effect.Effect<A, ExecuteError>
+  readonly await: Effect.Effect<A, ExecuteError | E>
   /** Waits for how the run stops. */
-  readonly result: Effect.Effect<RunResult<A>, RunError>
+  readonly result: Effect.Effect<RunResult<A, E>, RunError>
   /** Waits until nothing of the run can go on: it has stopped, is paused, or waits for something to come from outside. */
-  readonly waiting: Effect.Effect<RunResult<A>, RunError>
+  readonly waiting: Effect.Effect<RunResult<A, E>, RunError>
   /** Cancels the run and waits until it has stopped. Cancelling a cancelled run again does nothing. */
   readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
   /** Sends it a signal, as `signal` does. */
@@ -112,12 +113,12 @@ export interface Writes<out W> {
 export type WrittenOf<W> = W extends { readonly [Written]?: infer A } ? A : never
 
 /**
- * A workflow that takes an `I` and gives an `A`. Its steps ask for `R`.
+ * A workflow that takes an `I` and gives an `A`. Its steps ask for `R`, and declare the errors `E`.
  *
  * Every method needs an engine on a store, which `Smithers.sqlite` and `Smithers.memory` provide. When the fiber that runs a
  * method is interrupted, the run is suspended in order and can be resumed; only `cancel` cancels.
  */
-export interface Workflow<in I, out A, out R = never, out W = unknown> extends Writes<W> {
+export interface Workflow<in I, out A, out R = never, out W = unknown, out E = never> extends Writes<W>, Builder.Fails<E> {
   readonly name: string
   readonly version: string | undefined
   readonly plan: Plan.Plan
@@ -127,15 +128,15 @@ export interface Workflow<in I, out A, out R = never, out W = unknown> extends W
    * or joined, and one that has ended answers at once with what is stored: a finished one with its output, a failed one with its failure
    * unless `onFailed` says otherwise, a cancelled one with `RunCancelled`.
    */
-  readonly execute: (input: I, options?: RunOptions) => Effect.Effect<A, ExecuteError, Engine | R>
+  readonly execute: (input: I, options?: RunOptions) => Effect.Effect<A, ExecuteError | E, Engine | R>
   /** Like `execute`, but a run that failed, was cancelled, or waits for the world is an answer: it returns when nothing can go on. */
-  readonly run: (input: I, options?: RunOptions) => Effect.Effect<RunResult<A>, RunError, Engine | R>
+  readonly run: (input: I, options?: RunOptions) => Effect.Effect<RunResult<A, E>, RunError, Engine | R>
   /** Starts, resumes or joins a run and leaves it to the engine. */
   readonly start: (
     input: I,
     options?: RunOptions,
   ) => Effect.Effect<
-    RunHandle<A>,
+    RunHandle<A, E>,
     InvalidInput | InvalidSetting | InvalidRunId | InvalidWorkflow | RenderFailed,
     Engine | Storage.NarrowPorts | R
   >
@@ -146,16 +147,16 @@ export interface Workflow<in I, out A, out R = never, out W = unknown> extends W
   readonly attach: (
     runId: string,
     options?: AttachOptions,
-  ) => Effect.Effect<RunHandle<A>, InvalidSetting, Engine | Storage.NarrowPorts | R>
+  ) => Effect.Effect<RunHandle<A, E>, InvalidSetting, Engine | Storage.NarrowPorts | R>
   /** Looks at a run that exists, and runs nothing: its result, or none while it is being worked on, or could be. */
   readonly poll: (
     runId: string,
-  ) => Effect.Effect<Option.Option<RunResult<A>>, StoreError | RunNotFound | WorkflowMismatch, RunReader | RunStore | R>
+  ) => Effect.Effect<Option.Option<RunResult<A, E>>, StoreError | RunNotFound | WorkflowMismatch, RunReader | RunStore | R>
   /**
    * Resumes a run that exists, with the input it has, and succeeds with its output. A failed run continues where it failed, and what its
    * sagas have undone is done again; a cancellation is taken back.
    */
-  readonly resume: (runId: string, options?: ResumeOptions) => Effect.Effect<A, ExecuteError, Engine | R>
+  readonly resume: (runId: string, options?: ResumeOptions) => Effect.Effect<A, ExecuteError | E, Engine | R>
   /**
    * Cancels a run wherever it runs, and waits until it has stopped. Cancelling a cancelled run again does nothing; one that has finished or
    * failed is `RunEnded`.
@@ -169,7 +170,7 @@ export interface Workflow<in I, out A, out R = never, out W = unknown> extends W
   readonly signalWithStart: (
     input: I,
     options: SignalWithStartOptions,
-  ) => Effect.Effect<RunHandle<A>, RunError | RunEnded | InvalidCommand | SignalIdTaken, Engine | Storage.NarrowPorts | R>
+  ) => Effect.Effect<RunHandle<A, E>, RunError | RunEnded | InvalidCommand | SignalIdTaken, Engine | Storage.NarrowPorts | R>
 }
 
 /** Which run is signalled, with what, and how it is started if it is not there. */
@@ -198,9 +199,9 @@ export interface WorkflowOptions<S extends Codec.AnySchema> {
 /** A declared workflow, waiting for its steps. */
 export interface Declared<S extends Codec.AnySchema> {
   /** Builds the workflow. Throws {@link InvalidWorkflow} where its parts do not fit together. */
-  readonly build: <A, R, W = unknown>(
-    write: ($: Builder.Builder<Codec.Output<S>>) => Builder.Node<A, R, W>,
-  ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>, W>
+  readonly build: <A, R, W = unknown, E = never>(
+    write: ($: Builder.Builder<Codec.Output<S>>) => Builder.Node<A, R, W, E>,
+  ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>, W, E>
 }
 
 const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency"])
@@ -247,8 +248,11 @@ export interface Begun<R> extends Definition<R> {
 }
 
 /** The ways to run a workflow. */
-export interface Runs<in I, out A, out R = never>
-  extends Pick<Workflow<I, A, R>, "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "signalWithStart"> {}
+export interface Runs<in I, out A, out R = never, out E = never>
+  extends Pick<
+    Workflow<I, A, R, unknown, E>,
+    "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "signalWithStart"
+  > {}
 
 /** JSON itself where it is shorter than its digest would be. */
 const shortened = (json: string): string => (json.length < 64 ? json : digest(json))
@@ -297,7 +301,7 @@ const optionsOf = ({ tags, source, onIncompatible, onFailed }: RunOptions) =>
 const ends = ["answer", "resume"] as const
 
 /** Makes the ways to run a workflow. */
-export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I, A, R> => {
+export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<R>): Runs<I, A, R, E> => {
   const request = (value: unknown, given: RunOptions = {}) =>
     Effect.gen(function* () {
       const { tags, source, onIncompatible, onFailed } = yield* optionsOf(given)
@@ -334,39 +338,39 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
   /** Whether a run is of this workflow; of one whose name cannot be learned without a run it is taken to be. */
   const isOf = ({ workflow }: Origin): boolean => [workflow, unnamed].includes(definition.name ?? label())
 
-  const execute: Runs<I, A, R>["execute"] = (value, given) =>
+  const execute: Runs<I, A, R, E>["execute"] = (value, given) =>
     Effect.gen(function* () {
       const engine = yield* Engine
       const [begun, wanted] = yield* request(value, given)
-      return yield* outputOf<A>(yield* engine.join(begun, wanted))
+      return yield* outputOf<A, E>(definition, yield* engine.join(begun, wanted))
     })
 
-  const run: Runs<I, A, R>["run"] = (value, given) =>
+  const run: Runs<I, A, R, E>["run"] = (value, given) =>
     Effect.gen(function* () {
       const engine = yield* Engine
       const [begun, wanted] = yield* request(value, given)
-      return resultOf<A>(yield* engine.joinUntilIdle(begun, wanted))
+      return resultOf<A, E>(definition, yield* engine.joinUntilIdle(begun, wanted))
     })
 
-  const cancel: Runs<I, A, R>["cancel"] = (runId, reason) => cancelOf(definition, runId, reason)
+  const cancel: Runs<I, A, R, E>["cancel"] = (runId, reason) => cancelOf(definition, runId, reason)
 
-  const start: Runs<I, A, R>["start"] = (value, given) =>
-    Effect.flatMap(request(value, given), ([begun, wanted]) => startOn<A, R>(begun, wanted))
+  const start: Runs<I, A, R, E>["start"] = (value, given) =>
+    Effect.flatMap(request(value, given), ([begun, wanted]) => startOn<A, R, E>(begun, wanted))
 
-  const signalWithStart: Runs<I, A, R>["signalWithStart"] = (value, given) =>
+  const signalWithStart: Runs<I, A, R, E>["signalWithStart"] = (value, given) =>
     Effect.gen(function* () {
       const [begun, { runId, create }] = yield* request(value, given)
       yield* create === undefined
         ? Commands.signal(runId, given.signal, given)
         : Commands.signalOrCreate(runId, given.signal, given, create)
-      return yield* startOn<A, R>(begun, RunRequest.join(runId))
+      return yield* startOn<A, R, E>(begun, RunRequest.join(runId))
     })
 
-  const resume: Runs<I, A, R>["resume"] = (runId, given = {}) =>
+  const resume: Runs<I, A, R, E>["resume"] = (runId, given = {}) =>
     Effect.gen(function* () {
       const engine = yield* Engine
       const { onIncompatible } = yield* optionsOf(given)
-      return yield* outputOf<A>(yield* engine.join(definition, RunRequest.resume(runId, { onIncompatible })))
+      return yield* outputOf<A, E>(definition, yield* engine.join(definition, RunRequest.resume(runId, { onIncompatible })))
     })
 
   return {
@@ -376,8 +380,8 @@ export const runs = <I, A, R>({ definition, begin, label }: Runnable<R>): Runs<I
     resume: Effect.fn("Workflow.resume")(resume),
     cancel: Effect.fn("Workflow.cancel")(cancel),
     signalWithStart: Effect.fn("Workflow.signalWithStart")(signalWithStart),
-    attach: Effect.fn("Workflow.attach")((runId, options) => attach<A, R>(definition, runId, options)),
-    poll: Effect.fn("Workflow.poll")((runId) => poll<A, R>(definition, runId)),
+    attach: Effect.fn("Workflow.attach")((runId, options) => attach<A, R, E>(definition, runId, options)),
+    poll: Effect.fn("Workflow.poll")((runId) => poll<A, R, E>(definition, runId)),
   }
 }
 
@@ -392,10 +396,10 @@ const cancelOf = <R>(
   })
 
 /** Leaves a run to the engine. */
-const startOn = <A, R>(
+const startOn = <A, R, E>(
   definition: Definition<R>,
   request: RunRequest.RunRequest,
-): Effect.Effect<RunHandle<A>, never, Engine | Storage.NarrowPorts | R> =>
+): Effect.Effect<RunHandle<A, E>, never, Engine | Storage.NarrowPorts | R> =>
   Effect.gen(function* () {
     const { runId } = request
     const [engine, { reader, inbox }] = [yield* Engine, yield* Storage.runPorts]
@@ -403,11 +407,11 @@ const startOn = <A, R>(
     const context = yield* Effect.context<R>()
     const { settled, resting, commits } = yield* engine.start(definition, request)
     const eventsAfter = (afterSeq: number) => RunLog.follow(log, runId, { afterSeq, until: settled, commits })
-    const handle: RunHandle<A> = {
+    const handle: RunHandle<A, E> = {
       runId,
-      await: Effect.flatMap(settled, outputOf<A>),
-      result: Effect.map(settled, resultOf<A>),
-      waiting: Effect.map(Effect.raceFirst(settled, resting), resultOf<A>),
+      await: Effect.flatMap(settled, (result) => outputOf<A, E>(definition, result)),
+      result: Effect.map(settled, (result) => resultOf<A, E>(definition, result)),
+      waiting: Effect.map(Effect.raceFirst(settled, resting), (result) => resultOf<A, E>(definition, result)),
       cancel: (reason) => Effect.provide(Effect.provideService(cancelOf(definition, runId, reason), Engine, engine), context),
       signal: (name, options) =>
         Effect.provide(Commands.signal(runId, name, options), Context.make(Inbox, inbox).pipe(Context.add(RunReader, reader))),
@@ -418,24 +422,24 @@ const startOn = <A, R>(
   })
 
 /** Attaches to a run of a definition, as {@link Workflow.attach} does to one of a workflow. */
-export const attach = <A, R>(
+export const attach = <A, R, E = never>(
   definition: Definition<R>,
   runId: string,
   options: AttachOptions = {},
-): Effect.Effect<RunHandle<A>, InvalidSetting, Engine | Storage.NarrowPorts | R> =>
+): Effect.Effect<RunHandle<A, E>, InvalidSetting, Engine | Storage.NarrowPorts | R> =>
   Effect.gen(function* () {
     const { onCancelled, ...others } = options
     const { onIncompatible, onFailed } = yield* optionsOf(others)
     const on = { failed: onFailed, cancelled: yield* Settings.word("onCancelled", onCancelled, ends) }
     const reopen = Status.ReopenableStatus.literals.filter((status) => on[status] === "resume")
-    return yield* startOn<A, R>(definition, RunRequest.join(runId, { reopen, onIncompatible }))
+    return yield* startOn<A, R, E>(definition, RunRequest.join(runId, { reopen, onIncompatible }))
   })
 
 /** Looks at a run of this definition, and runs nothing. */
-const poll = <A, R>(
+const poll = <A, R, E>(
   definition: Definition<R>,
   runId: string,
-): Effect.Effect<Option.Option<RunResult<A>>, StoreError | RunNotFound | WorkflowMismatch, RunReader | RunStore | R> =>
+): Effect.Effect<Option.Option<RunResult<A, E>>, StoreError | RunNotFound | WorkflowMismatch, RunReader | RunStore | R> =>
   Effect.gen(function* () {
     const reader = yield* RunReader
     const { run } = yield* reader.run(runId)
@@ -443,7 +447,7 @@ const poll = <A, R>(
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: run.workflow })
     if (Status.isEnded(run.status)) {
       const ended = yield* RunDriver.recall(yield* RunStore, definition, runId)
-      return Option.map(Option.fromNullable(ended), resultOf<A>)
+      return Option.map(Option.fromNullable(ended), (result) => resultOf<A, E>(definition, result))
     }
     if (run.status === "paused") return Option.some({ status: run.status, runId })
     if (!Status.isWaiting(run.status)) return Option.none()
@@ -468,10 +472,10 @@ const waitsOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyA
     return found
   })
 
-const fromPlan = <S extends Codec.AnySchema, A, R, W>(
+const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
   options: WorkflowOptions<S>,
   plan: Plan.Plan,
-): Workflow<Codec.Input<S>, A, R, W> => {
+): Workflow<Codec.Input<S>, A, R, W, E> => {
   const { name, version, maxConcurrency } = options
   const leaves = plan.nodes.filter(Plan.isLeaf)
   const definition: Begun<R> = {
@@ -483,6 +487,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R, W>(
       const node = plan.find(nodeId)
       return Plan.isLeaf(node) ? node.codec : undefined
     },
+    errorOf: (nodeId) => Plan.errorOf(plan, nodeId),
     get tables() {
       return leaves.flatMap(({ id, table, codec }) =>
         table === undefined ? [] : [{ name: table, jsonSchema: codec.jsonSchema, nodeId: id }],
@@ -498,8 +503,15 @@ const constant = (plan: Plan.Plan): Planner => {
   return { plan: () => planned, observe: () => false }
 }
 
-// Outputs were decoded with the schemas the types come from.
-const resultOf = <A>(result: RunResult<unknown>): RunResult<A> => result as RunResult<A>
+/** The result of a run as its callers are given it: with the error that its step declares in place of the failure. */
+const resultOf = <A, E>(definition: Pick<Definition<unknown>, "errorOf">, result: RunResult<unknown>): RunResult<A, E> => {
+  const failure = result.status === "failed" && result.error._tag === "StepFailed" ? result.error : undefined
+  const error = failure && DeclaredError.find(definition.errorOf?.(failure.nodeId), failure.error)
+  // Outputs and errors were decoded with the schemas that the types come from.
+  return (error === undefined ? result : { ...result, error, failure }) as RunResult<A, E>
+}
 
-const outputOf = <A>(result: EndedResult<unknown>): Either.Either<A, RunFailure | RunCancelled> =>
-  toEither(result as EndedResult<A>)
+const outputOf = <A, E>(
+  definition: Pick<Definition<unknown>, "errorOf">,
+  result: EndedResult<unknown>,
+): Either.Either<A, RunFailure | RunCancelled | E> => toEither(resultOf<A, E>(definition, result) as EndedResult<A, E>)

@@ -21,11 +21,19 @@ type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 const encodeFailure = Schema.encodeSync(RunFailure)
 const decodeFailure = Schema.decodeUnknownSync(RunFailure)
 
-/** Writes a failure as JSON: without the error object that only the process that ran the step has. */
-export const writeFailure = (failure: RunFailure): string => {
+/** Writes a failure as JSON: with the stacks of its errors, which its encoded form leaves out. */
+export const writeFailure = (failure: RunFailure): string => JSON.stringify(whole(failure))
+
+const whole = (failure: RunFailure): object => {
   const encoded = encodeFailure(failure)
-  const cause = encoded._tag === "CompensationFailed" ? { ...encoded.cause, cause: undefined } : undefined
-  return JSON.stringify({ ...encoded, cause })
+  switch (failure._tag) {
+    case "StepFailed":
+      return { ...encoded, error: failure.error }
+    case "CompensationFailed":
+      return { ...encoded, cause: whole(failure.cause), failed: failure.failed }
+    default:
+      return encoded
+  }
 }
 
 /** Reads what {@link writeFailure} wrote. */

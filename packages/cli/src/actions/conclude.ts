@@ -33,13 +33,13 @@ export const conclude = (
       case "finished":
         return finished(db, yield* reader.inspect(runId), `finished after ${took}`, result)
       case "failed": {
-        const asks = retryDenied(yield* deniedBy(reader, result.error), db)
-        const { status, error, uncompensated, strayReads } = result
+        const { status, failure: error = result.error, uncompensated, strayReads } = result
+        const asks = retryDenied(yield* deniedBy(reader, error), db)
         const vain = defined({ strayReads })
         const undone = defined({ uncompensated })
         const value = { runId, status, error: failureOf(error), ...undone, ...vain, next: [...asks, resume] }
         const again = asks.length === 0 ? `Take it up again: ${resume}` : `Ask again: ${asks.join("")}\nThen take it up: ${resume}`
-        const text = `Run ${name} failed after ${took}. ${shorten(result.error.message, longestFailure)}${strays(vain)}\n${again}`
+        const text = `Run ${name} failed after ${took}. ${shorten(error.message, longestFailure)}${strays(vain)}\n${again}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
       case "cancelled":

@@ -1,6 +1,6 @@
 /**
  * The attempts of one run that are in flight in this process, with what has to outlive a single attempt here: where a step's
- * retry policy stands, its span, its last heartbeat, and the error it failed with as it was raised.
+ * retry policy stands, its span and its last heartbeat.
  */
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -101,8 +101,6 @@ export interface Attempts {
   readonly abandon: (keys: ReadonlySet<NodeKey>) => Effect.Effect<ReadonlyArray<RunEvent>>
   /** Writes the heartbeat details of an attempt, and again while newer ones come in. */
   readonly writeBeats: (key: NodeKey) => Effect.Effect<void>
-  /** The error with which a step failed for good, as it was raised here. */
-  readonly causeOf: (key: NodeKey) => unknown
 }
 
 export interface AttemptsOptions {
@@ -128,7 +126,6 @@ export const make = (options: AttemptsOptions): Attempts => {
   const { store, clock, workflow, runId, epoch, onExit, onBeat } = options
   const inFlight = new Map<NodeKey, InFlight>()
   const drivers = new Map<NodeKey, Driver<unknown>>()
-  const causes = new Map<NodeKey, unknown>()
   const spans = new Map<NodeKey, Tracer.Span>()
 
   const heard = (key: NodeKey, beat: Beat) => (details: Json) => {
@@ -274,7 +271,6 @@ export const make = (options: AttemptsOptions): Attempts => {
       return { key, result, event: { ...failed, retryAt: asNow(result.retryAt, result.lead) } }
     }
     if (start.step.continueOnFail) return { key, result, event: { ...failed, soft: true, ...reads } }
-    causes.set(key, result.cause)
     return { key, result, event: { ...failed, ...reads } }
   }
 
@@ -349,6 +345,5 @@ export const make = (options: AttemptsOptions): Attempts => {
         return events
       }),
     writeBeats,
-    causeOf: (key) => causes.get(key),
   }
 }

@@ -106,11 +106,11 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
     passedOn: (position, { id, catchWhen }, cause) => {
       if (catchWhen === undefined) return undefined
       const option = plan.isDrawn ? "catchWhen" : "when"
-      const failure = failureOf(cause)
+      const failure = failureOf(cause, (nodeId) => Plan.errorOf(plan, nodeId))
       try {
         return holds(position, option, catchWhen(failure)) ? undefined : cause
       } catch (thrown) {
-        const { nodeId: _, iteration: __, issues: ___, ...from } = failure
+        const { nodeId: _, iteration: __, issues: ___, declared: ____, ...from } = failure
         const error = { ...errorOf(option, thrown), cause: from }
         return { nodeId: id, iteration: view.iterationOf(position), reason: { _tag: "Error", error } }
       }

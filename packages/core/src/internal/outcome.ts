@@ -13,7 +13,6 @@ import {
   type StoreRefused,
   UnsettledRead,
 } from "../Errors.ts"
-import { nodeKey } from "../Ids.ts"
 import * as Metrics from "../Metrics.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
@@ -32,7 +31,7 @@ export interface Standing {
   readonly state: RunState.RunState
   readonly plan: Plan.Plan
   readonly schedule: Pick<Scheduler.Schedule, "stored" | "source" | "value">
-  readonly attempts: Pick<Attempts, "size" | "causeOf">
+  readonly attempts: Pick<Attempts, "size">
   /** Set where the output of the run cannot be stored. */
   readonly refused: StoreRefused | undefined
 }
@@ -67,15 +66,13 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
     return { event, result: RunResult.cancelled, count: Metrics.runsCancelled }
   }
   if (outcome === undefined || outcome.status === "cancelled") return undefined
-  const stored = failureOf(outcome, plan, state)
-  const failure = withCause(stored, attempts.causeOf(nodeKey(outcome.nodeId, outcome.iteration)))
-  return failedWith(beside(stored, state), beside(failure, state))
+  return failedWith(beside(failureOf(outcome, plan, state), state))
 }
 
-/** The end of a run that fails: by the failure that is stored, and by the one that callers in this process are given. */
-const failedWith = (failure: RunFailure, given: RunFailure = failure): Ending => ({
+/** The end of a run that fails. */
+const failedWith = (failure: RunFailure): Ending => ({
   event: { _tag: "RunFailed", failure },
-  result: (ended) => RunResult.failed(ended, given),
+  result: (ended) => RunResult.failed(ended, failure),
   count: Metrics.runsFailed,
 })
 
@@ -118,16 +115,3 @@ const unsettled = ({ nodeId, table }: Partial<Plan.PendingRead>, plan: Plan.Plan
     return `it ${record.status === "skipped" ? "was skipped" : "failed"}`
   return "it has not run"
 }
-
-/** A failure with what was raised in this process, which is not stored. */
-const withCause = (failure: Exclude<RunFailure, CompensationFailed>, cause: unknown): Exclude<RunFailure, CompensationFailed> =>
-  failure._tag === "StepFailed" && cause !== undefined
-    ? new StepFailed({
-        runId: failure.runId,
-        nodeId: failure.nodeId,
-        iteration: failure.iteration,
-        attempts: failure.attempts,
-        error: failure.error,
-        cause,
-      })
-    : failure

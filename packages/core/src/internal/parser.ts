@@ -23,7 +23,7 @@ const waits = {
   timer: new Set([...waitKeys, "duration", "until"]),
 }
 const stepKeys = new Set([
-  ...["output", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
+  ...["output", "error", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
   ...["needsApproval", "label", "meta"],
 ])
 const branchKeys = new Set(["needs", "when", "then", "else"])

@@ -6,8 +6,7 @@ import * as HashMap from "effect/HashMap"
 import type { Json } from "../Codec.ts"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
-import type * as Plan from "../Plan.ts"
-import { isLeaf } from "../Plan.ts"
+import * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
 import type { OutputSource } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -207,7 +206,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     tuple: (values: Array<A | undefined>) => A,
   ): A | undefined => {
     const start = at(position)
-    if (isLeaf(start)) return read(nodeKey(start.id, iterationOf(position)))
+    if (Plan.isLeaf(start)) return read(nodeKey(start.id, iterationOf(position)))
     const gives = start._tag === "Sequence" ? start.gives : undefined
     const isWanted = ({ table }: Plan.Step | Plan.Wait): boolean => gives === undefined || table === gives
     /** Nodes whose value is made of several, from the outside in, and what is known of those. */
@@ -223,7 +222,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       found = undefined
       for (let here: number | undefined = from; here !== undefined; ) {
         const node = at(here)
-        if (isLeaf(node)) {
+        if (Plan.isLeaf(node)) {
           if (isWanted(node)) found = read(nodeKey(node.id, iterationIn(here, known)))
           return
         }
@@ -291,11 +290,11 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     for (const need of plan.needs(position)) {
       if (need.pass === "caught") {
         const cause = Records.caughtBy(boundaryRecord(need.target))
-        found[need.name] = cause === undefined ? undefined : caughtOf(cause, state())
+        found[need.name] = cause === undefined ? undefined : caughtOf(cause, state(), (nodeId) => Plan.errorOf(plan, nodeId))
       } else if (need.pass === "previous") {
         const target = at(need.target)
         const row = iterationOf(need.target) - 1
-        found[need.name] = isLeaf(target) && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
+        found[need.name] = Plan.isLeaf(target) && passOf(need.target) > 0 ? values.outputs.get(nodeKey(target.id, row)) : undefined
       } else {
         const isThere = hasPass(need.target, position) && (!need.isOptional || isTaken(need.target, position))
         if (!isThere && !need.isOptional) missing ??= need.name

@@ -227,7 +227,7 @@ const retryOf = (node: HostNode): unknown => {
     ...(retries === undefined ? {} : { maxAttempts: Number(retries) + 1 }),
   }
   for (const key of Object.keys(all))
-    if (!Object.hasOwn(RetryPolicy.defaults, key)) refuse(node, `"retryPolicy" has no option "${key}"`)
+    if (!RetryPolicy.optionNames.includes(key)) refuse(node, `"retryPolicy" has no option "${key}"`)
   return all
 }
 

@@ -1,0 +1,118 @@
+/**
+ * Errors that a step declares by a schema. They are stored encoded and given back decoded, so that whoever meets one finds the same error with
+ * the same fields in the process that raised it and in any later one. Their schemas ask for no services and answer at once.
+ */
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
+import type { Issues, Json } from "./Codec.ts"
+import type { ErrorInfo } from "./ErrorInfo.ts"
+import type { NodeId } from "./Ids.ts"
+import { toJson } from "./internal/json.ts"
+import * as Raised from "./Raised.ts"
+
+/** A schema of errors. */
+// biome-ignore lint/suspicious/noExplicitAny: a constraint only; the type parameters of the actual schema are inferred
+export type ErrorSchema = Schema.Schema<any, any, never>
+
+/** The errors of a schema. */
+export type ErrorOf<S> = S extends Schema.Schema<infer E, infer _I, infer _R> ? E : never
+
+/** The error of an attempt as authors are told of it: with the declared error, decoded, where it is one. */
+export type AttemptError<E> = [E] extends [never] ? ErrorInfo : ErrorInfo & { readonly declared?: E }
+
+/** A schema of errors made uniform. */
+export interface ErrorCodec {
+  /** The stored form of a declared error, or why it has none; `undefined` where the error is not declared. */
+  readonly encode: (raised: unknown) => Either.Either<Json, Issues> | undefined
+  /** The error of a stored form; none where the schema has changed so that it no longer fits. */
+  readonly decode: (stored: unknown) => Option.Option<unknown>
+}
+
+/** Makes the codec of a schema of errors. */
+export const make = (schema: ErrorSchema): ErrorCodec => {
+  const options = { errors: "all" } as const
+  const isDeclared = ParseResult.is(schema)
+  const encode = ParseResult.encodeUnknownEither(schema, options)
+  const decode = ParseResult.decodeUnknownEither(schema, options)
+  const tags = tagsOf(AST.encodedAST(schema.ast))
+  const guarded = <A>(look: () => Either.Either<A, Issues>): Either.Either<A, Issues> => {
+    try {
+      return look()
+    } catch (thrown) {
+      return Either.left([Raised.describe(thrown).message])
+    }
+  }
+  const stored = (raised: unknown): Either.Either<Json, Issues> =>
+    guarded(() =>
+      Either.gen(function* () {
+        const encoded = yield* Either.mapLeft(encode(raised), issuesOf)
+        const copied = yield* Either.mapLeft(toJson(encoded), ({ path, problem }) => [
+          path === "" ? problem : `${path}: ${problem}`,
+        ])
+        yield* Either.mapLeft(decode(copied), issuesOf)
+        return copied
+      }),
+    )
+  return {
+    encode: (raised) => {
+      const is = guarded(() => Either.right(isDeclared(raised)))
+      if (Either.isRight(is) && is.right) return stored(raised)
+      const tag = Raised.get(raised, "_tag")
+      if (typeof tag !== "string" || !tags.has(tag)) return undefined
+      // Of the kind that is declared, and not as it is declared.
+      const issues = Either.flip(stored(raised))
+      return Either.left(Either.getOrElse(issues, () => [`it is not the "${tag}" that is declared`]))
+    },
+    decode: (given) => Either.getRight(guarded(() => Either.mapLeft(decode(given), issuesOf))),
+  }
+}
+
+const issuesOf = (issue: ParseResult.ParseIssue): Issues =>
+  ParseResult.ArrayFormatter.formatIssueSync(issue).map(({ path, message }) =>
+    path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`,
+  )
+
+/** The tags of what a schema declares. */
+const tagsOf = (ast: AST.AST, found: Set<string> = new Set(), seen: Set<AST.AST> = new Set()): ReadonlySet<string> => {
+  if (seen.has(ast)) return found
+  seen.add(ast)
+  if (AST.isUnion(ast)) for (const type of ast.types) tagsOf(type, found, seen)
+  if (AST.isSuspend(ast)) tagsOf(ast.f(), found, seen)
+  if (AST.isTypeLiteral(ast)) {
+    const tag = ast.propertySignatures.find(({ name }) => name === "_tag")?.type
+    if (tag !== undefined && AST.isLiteral(tag) && typeof tag.literal === "string") found.add(tag.literal)
+  }
+  return found
+}
+
+/** What a parent keeps of a declared error of its child run: the node of the child that failed, and the error as it is stored there. */
+const OfChild = Schema.Struct({ nodeId: Schema.String, error: Schema.Unknown })
+
+/** The stored form, in a parent, of a declared error of its child run. */
+export const ofChild = (nodeId: NodeId, error: unknown): typeof OfChild.Type => ({ nodeId, error })
+
+const readOfChild = Schema.decodeUnknownOption(OfChild)
+
+/** The codec of the errors that a child run declares. */
+export const makeOfChild = (errorOf: (nodeId: NodeId) => ErrorCodec | undefined): ErrorCodec => ({
+  encode: () => undefined,
+  decode: (stored) =>
+    Option.flatMap(readOfChild(stored), ({ nodeId, error }) =>
+      Option.flatMapNullable(Option.some(nodeId), errorOf).pipe(Option.flatMap((codec) => codec.decode(error))),
+    ),
+})
+
+/** The declared error that a failure is of, decoded; `undefined` where it is of none. */
+export const find = (codec: ErrorCodec | undefined, { declared }: Pick<ErrorInfo, "declared">): unknown =>
+  codec === undefined || declared === undefined ? undefined : Option.getOrUndefined(codec.decode(declared))
+
+/** The error of an attempt as authors are told of it. */
+export const tell = (codec: ErrorCodec | undefined, error: ErrorInfo): ErrorInfo => {
+  if (error.declared === undefined) return error
+  const { declared: _, ...rest } = error
+  const declared = find(codec, error)
+  return declared === undefined ? rest : { ...rest, declared }
+}

@@ -402,29 +402,36 @@ describe("a transaction of a step", () => {
     }).pipe(Effect.provide(inMemory)),
   )
 
-  it.scopedLive("undoes a table that it made, and refuses writes by what it knew of it", () =>
+  it.scopedLive("undoes tables and triggers with the rest, and knows what its statements write before and after", () =>
     Effect.gen(function* () {
-      const make = Effect.gen(function* () {
-        const sql = yield* SqlClient.SqlClient
-        yield* sql`CREATE TABLE made (a)`
-        yield* sql`INSERT INTO made VALUES (1)`
-        return yield* Effect.fail("no")
-      })
-      const run = Effect.gen(function* () {
-        expect(yield* Effect.flip(Sql.atomic(make))).toBe("no")
-        // A table of the engine takes its place in the file.
-        const workflow = Smithers.createWorkflow({ name: "made", input: Schema.Void }).build(($) =>
-          $.step("made", { output: Schema.Struct({ a: Schema.Number }), run: () => ({ a: 1 }) }),
+      const filename = yield* newFile
+      const all = (...texts: ReadonlyArray<string>) =>
+        Effect.flatMap(SqlClient.SqlClient, (sql) => Effect.forEach(texts, (text) => sql.unsafe(text)))
+      const insert = "INSERT INTO entries (account, amount) VALUES ('a', 1)"
+      const refused = { _tag: "StatementRefused", reason: "it would write the engine's table smithers_plans" }
+      yield* Effect.gen(function* () {
+        yield* tables
+        // What nobody can make here, an application may have made with a connection of its own.
+        yield* query(filename, "CREATE VIEW plans AS SELECT hash FROM smithers_plans")
+        yield* query(filename, "CREATE TRIGGER into_plans INSTEAD OF INSERT ON plans BEGIN DELETE FROM smithers_plans; END")
+        const trap = "CREATE TRIGGER trap AFTER INSERT ON entries BEGIN INSERT INTO plans VALUES ('x'); END"
+        yield* Sql.atomic(all(insert))
+        expect(yield* Effect.flip(Sql.atomic(all(insert, trap, insert)))).toMatchObject(refused)
+        yield* Sql.atomic(all(insert))
+        yield* query(filename, trap)
+        expect(yield* Effect.flip(Sql.atomic(all(insert)))).toMatchObject(refused)
+        const undone = Effect.zipRight(all("DROP TRIGGER trap", insert), Effect.fail("no"))
+        expect(yield* Effect.flip(Sql.atomic(undone))).toBe("no")
+        expect(yield* Effect.flip(Sql.atomic(all(insert)))).toMatchObject(refused)
+        const part = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+          Effect.zipRight(Effect.ignore(sql.withTransaction(undone)), all(insert)),
         )
-        yield* workflow.execute()
-        const wrong = yield* Effect.flip(
-          Sql.atomic(Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe("DELETE FROM made_made"))),
-        )
-        expect(wrong).toMatchObject({ _tag: "StatementRefused", reason: "it would write the engine's table made_made" })
-        expect(yield* Effect.flip(Sql.atomic(make))).toBe("no")
-      })
-      yield* run
-    }).pipe(Effect.provide(inMemory)),
+        expect(yield* Effect.flip(Sql.atomic(part))).toMatchObject(refused)
+        yield* Sql.atomic(all("DROP TRIGGER trap", insert, "CREATE TABLE made (a)", "INSERT INTO made VALUES (1)"))
+        expect(yield* Effect.flip(Sql.atomic(Effect.zipRight(all("DROP TABLE made"), Effect.fail("no"))))).toBe("no")
+      }).pipe(Effect.provide(Smithers.sqlite({ filename })))
+      expect(yield* query(filename, "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM made)")).toEqual([[3, 1]])
+    }),
   )
 })
 

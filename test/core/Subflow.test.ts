@@ -18,7 +18,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
-import { processOn, runningOn, stores, Text } from "./Flows.ts"
+import { processOn, runningOn, stores, Text, workflow } from "./Flows.ts"
 import { passing, rest } from "./Time.ts"
 
 const Input = Schema.Struct({ n: Schema.NumberFromString })
@@ -254,6 +254,60 @@ describe.each(stores)("on %s", (_, store) => {
           release?.()
           yield* rest
           expect((yield* storage.inspect("r~sub~0")).run.status).toBe("finished")
+        }),
+      ),
+    )
+
+    it.effect(
+      "that is not attached goes on when its parent is run again, whose process had stopped, also where that has finished",
+      () =>
+        on(
+          Effect.gen(function* () {
+            const storage = yield* Storage
+            let isStuck = true
+            const run = (n: number) => (isStuck ? Effect.never : Effect.succeed(new Date(n)))
+            const { parent, ran } = family({ attach: false, run })
+            const status = Effect.map(storage.run("r~sub~0"), ({ run }) => run.status)
+            const first = yield* processOn(storage)
+            const result = yield* Effect.provideService(parent.execute({}, { runId: "r" }), Engine.Engine, first.engine)
+            expect(result).toEqual({ runId: "r~sub~0" })
+            expect(yield* first.engine.detached("r")).toEqual(["r~sub~0"])
+            expect(yield* first.engine.detached("other")).toEqual([])
+            yield* first.stop
+            expect(yield* status).toBe("suspended")
+            isStuck = false
+            const second = yield* processOn(storage)
+            yield* Effect.provideService(parent.execute({}, { runId: "r" }), Engine.Engine, second.engine)
+            yield* second.engine.detachedResting("r")
+            expect(yield* second.engine.detached("r")).toEqual([])
+            expect(yield* status).toBe("finished")
+            yield* second.stop
+            expect(ran).toEqual(["last", "work r~sub~0", "work r~sub~0"].toSorted())
+          }),
+        ),
+    )
+
+    it.effect("that is not attached goes on with a parent that is resumed in the midst of its own work", () =>
+      on(
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          let isStuck = true
+          const { child } = family({ run: (n) => (isStuck ? Effect.never : Effect.succeed(new Date(n))) })
+          const parent = workflow(($) =>
+            $.sequence(
+              $.subflow("sub", { workflow: child, input: () => ({ n: "1" }), attach: false }),
+              $.approval("ok", { request: () => ({ title: "?" }) }),
+            ),
+          )
+          const first = yield* processOn(storage)
+          yield* Effect.provideService(parent.run({}, { runId: "r" }), Engine.Engine, first.engine)
+          yield* first.stop
+          isStuck = false
+          const second = yield* processOn(storage)
+          yield* Effect.provideService(parent.run({}, { runId: "r" }), Engine.Engine, second.engine)
+          yield* second.engine.detachedResting("r")
+          expect((yield* storage.run("r~sub~0")).run.status).toBe("finished")
+          yield* second.stop
         }),
       ),
     )

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import { Storage } from "@smithers/core/Storage"
 import { Effect, Schema } from "effect"
 import { runWorkflow, Smithers } from "smithers-orchestrator"
 import { describe, expect, it } from "vitest"
@@ -48,5 +49,24 @@ describe("runWorkflow with a store in memory", () => {
     const both = [1, 2].map(() => runWorkflow(workflow, { ...options, runtime: Smithers.memory }))
     expect(await Promise.all(both)).toMatchObject([{ status: "waiting-approval" }, { status: "waiting-approval" }])
     expect(runs()).toBe(2)
+  })
+})
+
+describe("a child run that a run of runWorkflow does not wait for", () => {
+  it("goes on once the result is given, and keeps the process going until it has ended", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "smithers-"))
+    const db = join(folder, "smithers.db")
+    const child = Bun.spawn([process.execPath, join(import.meta.dirname, "fixtures/left.ts"), db], { stdout: "pipe" })
+    expect((await new Response(child.stdout).text()).trim().split("\n")).toEqual(["parent finished", "child done"])
+    expect(await child.exited).toBe(0)
+    const statuses = Effect.gen(function* () {
+      const storage = yield* Storage
+      return (yield* storage.runs({})).map(({ runId, status }) => [runId, status])
+    })
+    expect(Object.fromEntries(await Effect.runPromise(Effect.provide(statuses, Smithers.sqlite({ filename: db }))))).toEqual({
+      r: "finished",
+      "r~sub~0": "finished",
+    })
+    rmSync(folder, { recursive: true })
   })
 })

@@ -77,6 +77,13 @@ export interface EngineShape {
   readonly start: <R>(definition: Definition<R>, request: RunRequest.RunRequest) => Effect.Effect<Started, never, R>
   /** What a run was begun with; `undefined` where there is none of this id. */
   readonly origin: (runId: string) => Effect.Effect<RunReader.Origin | undefined, StoreError>
+  /**
+   * Child runs of a run, or of its child runs, that are worked on here and that no run waits for (`attach: false`). They stop where they are when the
+   * engine closes, and go on when the run that started them is run again, or when a supervisor resumes them.
+   */
+  readonly detached: (runId: string) => Effect.Effect<ReadonlyArray<string>>
+  /** Waits until nothing of those {@link detached} child runs goes on here before something comes from outside. */
+  readonly detachedResting: (runId: string) => Effect.Effect<void, StoreError>
   /** Asks for a run to be cancelled and waits until it has stopped. Kept before it waits, so that a crash does not take it back. */
   readonly cancel: <R>(
     definition: Definition<R>,
@@ -212,7 +219,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               : new WorkflowMismatch({ runId: request.runId, workflow: request.create.workflow, stored: opened.workflow })
           case "Ended":
             // Somebody may have resumed it meanwhile.
-            return (yield* RunDriver.recall(store, definition, request.runId)) ?? (yield* drive(definition, request, active))
+            return (yield* recall(definition, request.runId, active)) ?? (yield* drive(definition, request, active))
           case "Created":
           case "Claimed":
             // A run that its parent or a signal created is begun by its first claim.
@@ -237,6 +244,16 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
             )
         }
       })
+
+    /** The result of a run that has ended. Child runs that it has left to themselves, and that nobody works on, are worked on here. */
+    const recall = <R>(definition: Definition<R>, runId: string, active: Active) =>
+      Effect.gen(function* () {
+        const ended = yield* RunDriver.recall(store, definition, runId)
+        if (ended === undefined) return undefined
+        const left = yield* RunDriver.detached(ports, definition, runId)
+        yield* Effect.forEach(left, startChild(active), { discard: true })
+        return ended
+      }) as Effect.Effect<RunResult.EndedResult<unknown> | undefined, EngineError, R>
 
     /** Finds a run at work here, or begins to work on it. The caller counts as one who waits for it, until it {@link release}s. */
     const acquire = <R>(definition: Definition<R>, request: RunRequest.RunRequest): Effect.Effect<Active, EngineError, R> =>
@@ -271,6 +288,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           children: new Map(),
           driver: undefined,
           refCount: 1,
+          ancestors: [],
           isReleasing: false,
           obstacles: new Map(),
         }
@@ -303,7 +321,22 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         return Effect.asVoid(Fiber.interrupt(active.driver))
       })
 
-    const startChild = Children.make({ ports, scope, callers, acquire })
+    const detached = new Map<string, Active>()
+    const detachedOf = (runId: string): ReadonlyArray<readonly [string, Active]> =>
+      [...detached].filter(([, { ancestors }]) => ancestors.includes(runId))
+    const startChild = Children.make({ ports, scope, callers, detached, acquire })
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach(
+        detached,
+        ([runId, { control }]) =>
+          control.waiting.length > 0 || control.isPaused
+            ? Effect.void
+            : Effect.logWarning(
+                `Run "${runId}" is not over and stops here: no run waits for it, and this process ends. It goes on when the run that started it is run again, or with: smithers up --resume ${runId}`,
+              ),
+        { discard: true },
+      ),
+    )
 
     const join: EngineShape["join"] = (definition, request) =>
       callers.waiting(
@@ -334,6 +367,19 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
 
     return {
       origin: reader.origin,
+      detached: (runId) => Effect.sync(() => detachedOf(runId).map(([childRunId]) => childRunId)),
+      detachedResting: (runId) =>
+        Effect.gen(function* () {
+          const rested = new Set<Active>()
+          for (;;) {
+            const others = detachedOf(runId).filter(([, active]) => !rested.has(active))
+            if (others.length === 0) return
+            const rest = ([childRunId, active]: readonly [string, Active]) =>
+              Effect.raceFirst(Effect.exit(Deferred.await(active.settled)), atRest(inbox, childRunId, active))
+            yield* Effect.forEach(others, rest, { concurrency: "unbounded", discard: true })
+            for (const [, active] of others) rested.add(active)
+          }
+        }),
       join,
       joinUntilIdle,
       start: (definition, request) =>

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import { acceptNow, keepNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
@@ -95,6 +96,50 @@ export const recall = <R>(
     const output = yield* Restore.output(definition, state)
     return RunResult.finished(state, () => Restore.give(output))
   }) as Effect.Effect<EndedResult<unknown> | undefined, StoreError | RunNotFound, R>
+
+interface Family {
+  readonly store: RunStoreShape
+  readonly definition: Definition<unknown>
+  readonly values: Scheduler.Values
+  readonly runId: string
+}
+
+/**
+ * What a child run is that a run has started, by the plan of the time when it did: it may have left the plan since. None where the code of now
+ * does not have it either; whoever has its code resumes it alone.
+ */
+const childOf = (
+  { store, definition, values, runId }: Family,
+  child: { readonly runId: string; readonly since: number },
+): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, never, unknown> =>
+  Effect.gen(function* () {
+    const then = yield* store.load(runId, { seq: child.since })
+    const plan = yield* Restore.plan(definition.planner(), then, Restore.valuesAt(values, then))
+    return Outbox.startedBy(plan, then, child.runId)
+  }).pipe(Effect.catchAll((error) => Effect.as(Effect.logDebug(`child run ${child.runId} is left to others`, error), [])))
+
+/** Child runs that a run does not wait for and that have not ended. */
+const openDetached = (reader: RunPorts["reader"], state: RunState.RunState) =>
+  Effect.filter(Outbox.detached(state), ({ runId }) =>
+    Effect.match(reader.run(runId), { onFailure: () => false, onSuccess: ({ run }) => run.finishedAt === null }),
+  )
+
+/** What a run that has ended has started, does not wait for, and is not over. */
+export const detached = (
+  { store, reader }: RunPorts,
+  definition: Definition<unknown>,
+  runId: string,
+): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunNotFound, unknown> =>
+  Effect.gen(function* () {
+    const state = yield* store.load(runId)
+    const open = yield* openDetached(reader, state)
+    if (open.length === 0) return []
+    const { outputs } = yield* Restore.outputs(definition, RunState.records(state))
+    const input = yield* Effect.option(Restore.input(definition, state.workflow, state.input))
+    if (Option.isNone(input)) return []
+    const values = Scheduler.valuesOf(input.value, outputs)
+    return (yield* Effect.forEach(open, (child) => childOf({ store, definition, values, runId }, child))).flat()
+  })
 
 /** Drives a claimed run until it ends, or until it is interrupted or fenced. It must be called uninterruptible. */
 export const drive = <R>(
@@ -374,20 +419,12 @@ const loop = (
         if (wanted.length > 0) yield* runAgain
       })
 
-    /** Child runs whose nodes the plan does not have any more: the plan of the time when they began tells what they are. */
-    const strayChild = ({ runId: childRunId, since }: { readonly runId: string; readonly since: number }) =>
-      Effect.gen(function* () {
-        const then = yield* store.load(runId, { seq: since })
-        const before = yield* Restore.plan(definition.planner(), then, Restore.valuesAt(values, then))
-        return Outbox.open(before, then).filter((child) => child.runId === childRunId)
-      }).pipe(
-        // The code that started it is not there either. Whoever has it takes the child run up alone.
-        Effect.catchAll((error) => Effect.as(Effect.logDebug(`child run ${childRunId} is left to others`, error), [])),
-      )
     const goOn = Effect.gen(function* () {
       if (wanted.length > 0) yield* runAgain
-      const strays = yield* Effect.forEach(created === undefined ? Outbox.strays(plan, frame.state) : [], strayChild)
-      let adopted = [...Outbox.open(plan, frame.state), ...strays.flat()]
+      const others =
+        created === undefined ? [...Outbox.strays(plan, frame.state), ...(yield* openDetached(reader, frame.state))] : []
+      const found = yield* Effect.forEach(others, (other) => childOf({ store, definition, values, runId }, other))
+      let adopted = [...Outbox.open(plan, frame.state), ...found.flat()]
       for (;;) {
         frame.mark()
         // Fold, and plan again as long as what follows from the plan changes the plan, but not for ever without a commit.

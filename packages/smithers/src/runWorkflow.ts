@@ -2,13 +2,16 @@
  * Runs a workflow from code that is not written with Effect: one call, one promise.
  */
 import type { AgentRunner } from "@smithers/core/AgentRunner"
+import { Engine } from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunResult } from "@smithers/core/RunResult"
 import { defined } from "@smithers/core/Struct"
 import type { RunOptions, Runs } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { type Runtime, sqlite } from "./Smithers.ts"
@@ -20,7 +23,7 @@ export interface RunWorkflowOptions<I> extends RunOptions {
   readonly db?: string
   /** Tasks of the run in flight at once, unless the workflow says so itself. */
   readonly maxConcurrency?: number
-  /** Suspends the run when aborted: the promise rejects, and the run can be resumed by its id. */
+  /** Suspends the run when aborted, and what it has left to itself: the promise rejects, and the run can be resumed by its id. */
   readonly signal?: AbortSignal
   /** A store to run on instead of `db`, such as `Smithers.memory`: calls with the same value share one store. */
   readonly runtime?: Layer.Layer<Runtime, unknown>
@@ -50,6 +53,7 @@ const makeMemo = Effect.gen(function* () {
 /**
  * Starts a run, or resumes or joins the one of this id, and gives its result. A run that failed is an answer; the promise
  * rejects with a tagged error when the run could not be worked on: `InvalidInput`, `RenderFailed`, a store that cannot be used.
+ * Child runs that it does not wait for (`attach: false`) go on after that, and the process with them, until they end or rest.
  */
 export const runWorkflow = async <I, A>(
   workflow: Runs<I, A, AgentRunner>,
@@ -58,7 +62,24 @@ export const runWorkflow = async <I, A>(
   const { input, db, maxConcurrency, signal, runtime, ...given } = options
   const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
   const layer = runtime ?? sqlite({ filename, ...defined({ maxConcurrency }) })
-  const run = Effect.scoped(Effect.flatMap(open(layer), (services) => Effect.provide(workflow.run(input, given), services)))
+  const run = Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const close = Scope.close(scope, Exit.void)
+    const [services, result] = yield* Effect.gen(function* () {
+      const services = yield* Scope.extend(open(layer), scope)
+      return [services, yield* Effect.provide(workflow.run(input, given), services)] as const
+    }).pipe(Effect.onError(() => close))
+    const engine = Context.get(services, Engine)
+    const left = yield* engine.detached(result.runId)
+    if (left.length === 0) {
+      yield* close
+      return result
+    }
+    // They are worked on until they rest, which keeps this process going.
+    const staying = yield* Effect.forkDaemon(Effect.ensuring(Effect.ignoreLogged(engine.detachedResting(result.runId)), close))
+    signal?.addEventListener("abort", () => Effect.runFork(Fiber.interrupt(staying)), { once: true })
+    return result
+  })
   const exit = await Effect.runPromiseExit(run, signal === undefined ? {} : { signal })
   if (Exit.isFailure(exit)) throw Cause.squash(exit.cause)
   return exit.value

@@ -4,6 +4,7 @@
 import { statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import * as AgentProgram from "@smithers/agents/AgentProgram"
+import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
 import type { RunDetails } from "@smithers/core/RunReader"
@@ -36,6 +37,7 @@ import {
 } from "../WorkflowFile.ts"
 import { cancelled, conclude, finished } from "./conclude.ts"
 import { detach } from "./detach.ts"
+import { detachedOf, isUnattended, withDetached } from "./detached.ts"
 import { show } from "./show.ts"
 
 /** What `up` is given. */
@@ -176,26 +178,33 @@ const resumed = (
     // A run that was cancelled stays so, and what came of it is said.
     if (isCancelled && !given.uncancel) return cancelled(given.db, ended)
     if (given.uncancel && !isCancelled) return yield* notCancelled(given.db, details)
-    if (ended?.status === "finished") {
-      // What it gave is known without its code; but a file that is named is meant to be its.
-      if (intent.target !== undefined)
-        yield* sameWorkflow(yield* load(intent.target, { folder: here, exported: given.export }), details)
-      return finished(given.db, details, "has finished", ended)
-    }
+    // What it gave is known without its code; but a file that is named is meant to be its.
+    const left = ended?.status === "finished" ? yield* detachedOf(storage, runId) : []
+    const answer =
+      ended?.status === "finished" ? withDetached(finished(given.db, details, "has finished", ended), left, given.db) : undefined
+    if (answer !== undefined && intent.target !== undefined)
+      yield* sameWorkflow(yield* load(intent.target, { folder: here, exported: given.export }), details)
+    if (answer !== undefined && !left.some(isUnattended)) return answer
     const target = intent.target ?? source
-    if (target === undefined) return yield* new NoSource({ runId, workflow })
+    if (target === undefined) return answer ?? (yield* new NoSource({ runId, workflow }))
     // What the run remembers is meant from the folder of its database.
     const folder = intent.target === undefined ? dirname(file) : here
-    const loaded = yield* load(target, { folder, exported: given.export }).pipe(
-      Effect.mapError((error) => {
-        const isMoved = error._tag === "InvalidWorkflowFile" && error.reason === "missing" && intent.target === undefined
-        return isMoved ? moved(error, runId) : error
-      }),
-    )
+    const read = yield* Effect.either(load(target, { folder, exported: given.export }))
+    if (Either.isLeft(read)) {
+      const error = read.left
+      const isMoved = error._tag === "InvalidWorkflowFile" && error.reason === "missing" && intent.target === undefined
+      return answer ?? (yield* Effect.fail(isMoved ? moved(error, runId) : error))
+    }
+    const loaded = read.right
     if (details.run.parent !== null && definitionFor(loaded, workflow) === undefined) {
       // Only a render of the one that started it has its code.
       if (above !== undefined && above.finishedAt === null) {
         return yield* resumed(given, { ...intent, runId: above.runId, isWhole: true }, here, root, database)
+      }
+      // One that did not wait for it takes it up, too, if it has not come to a bad end.
+      const starter = parent?.isAttached === false ? (yield* storage.run(parent.runId)).run : undefined
+      if (starter !== undefined && starter.status !== "failed" && starter.status !== "cancelled") {
+        return yield* resumed(given, { ...intent, runId: starter.runId, isWhole: true }, here, root, database)
       }
       const problem = `Run "${runId}" is one of workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: ${resumeLine(undefined, runId, anyFile)}`
       return yield* new InvalidWorkflowFile({ path: loaded.path, reason: "no-export", problem })
@@ -284,7 +293,16 @@ const work = (task: Work) =>
             Effect.gen(function* () {
               const handle = yield* start(task)
               const shown = yield* Scope.extend(show({ storage, handle, before }, began), shownFor)
-              const result = yield* given.wait ? handle.result : handle.waiting
+              const engine = yield* Engine
+              const waited = given.wait ? handle.result : handle.waiting
+              let result = yield* waited
+              // What it has left to itself goes on in this process.
+              for (let left = yield* engine.detached(runId); left.length > 0; left = []) {
+                yield* screen.say(staysFor(runId, left))
+                screen.remember({ runId, next: [resume, ...left.map((childRunId) => resumeLine(given.db, childRunId))] })
+                yield* engine.detachedResting(runId)
+                result = yield* waited
+              }
               yield* shown
               return result
             }),
@@ -298,5 +316,12 @@ const work = (task: Work) =>
       screen.say(`Stopped. Nothing that is done is lost; take it up again: ${resume}`),
     )
     // The run has been let go of, so what the store says of it holds.
-    return yield* conclude(storage, { db: given.db, runId }, result, began, resume)
+    const reply = yield* conclude(storage, { db: given.db, runId }, result, began, resume)
+    return withDetached(reply, yield* detachedOf(storage, runId), given.db)
   })
+
+const staysFor = (runId: string, left: ReadonlyArray<string>): string => {
+  const [first, ...others] = left
+  const runs = others.length === 0 ? `run ${first} goes` : `${left.length} runs go`
+  return `Run ${runId} does not wait for what it has started: ${runs} on here until it rests.`
+}

@@ -21,6 +21,8 @@ export interface Active {
   readonly children: Map<string, Active>
   driver: Fiber.RuntimeFiber<unknown, unknown> | undefined
   refCount: number
+  /** The runs by which it was started here, the nearest first. */
+  ancestors: ReadonlyArray<string>
   /** The last caller left: the run is being suspended, and whoever comes now opens it again. */
   isReleasing: boolean
   /** Child runs that cannot be worked on, and why. */

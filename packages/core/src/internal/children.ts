@@ -29,6 +29,8 @@ interface Host {
   readonly ports: RunPorts
   readonly scope: Scope.Scope
   readonly callers: Pick<Callers, "adopt">
+  /** Child runs at work here that no run waits for, by their ids. They go on for as long as the engine lives. */
+  readonly detached: Map<string, Active>
   /** Finds a run at work here, or begins to work on it. */
   readonly acquire: (definition: Definition<unknown>, request: RunRequest.RunRequest) => Effect.Effect<Active, DriverError, unknown>
 }
@@ -38,6 +40,7 @@ export const make = ({
   ports: { store, inbox, reader },
   scope,
   callers,
+  detached,
   acquire,
 }: Host): ((parent: Active) => DriveOptions["startChild"]) => {
   /**
@@ -51,12 +54,13 @@ export const make = ({
         if (parent.children.has(runId)) return
         // The plan knows it as an object; whoever made the plan made it of a definition.
         const definition = child.definition as Definition<unknown>
+        if (!place.isAttached) return yield* startDetached(parent, definition, runId, place.runId)
         const isAgain = yield* isAwaitedAgain(parent, runId, place)
         const entered = yield* Effect.exit(acquire(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId)))
-        if (!place.isAttached) return
         if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
         const active = entered.value
         parent.children.set(runId, active)
+        active.ancestors = [place.runId, ...parent.ancestors]
         const disown = callers.adopt(place.runId, runId)
         parent.obstacles.delete(runId)
         const unlink = active.control.commits.link(parent.control.commits)
@@ -76,6 +80,28 @@ export const make = ({
             : Effect.logWarning(`child run ${runId} could not be started: ${error.message}`),
         ),
       )
+
+  /** Works on a child run that no run waits for, unless another process does. */
+  const startDetached = (
+    parent: Active,
+    definition: Definition<unknown>,
+    runId: string,
+    parentId: string,
+  ): Effect.Effect<void, DriverError, unknown> =>
+    Effect.gen(function* () {
+      if (detached.has(runId)) return
+      const active = yield* acquire(definition, RunRequest.claim(runId))
+      active.ancestors = [parentId, ...parent.ancestors]
+      detached.set(runId, active)
+      const over = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {
+        detached.delete(runId)
+        const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+        return Option.isNone(failure) || failure.value._tag === "RunFenced"
+          ? Effect.void
+          : Effect.logWarning(`child run ${runId} stopped, and is not over: ${failure.value.message}`)
+      })
+      yield* Effect.forkIn(Effect.interruptible(over), scope)
+    })
 
   /** Starts a child run after a pause, where the store failed for a moment, if its parent is still worked on here. */
   const startAgain = (parent: Active, started: StartedChild): Effect.Effect<void, never, unknown> =>

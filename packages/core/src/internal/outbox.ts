@@ -60,6 +60,21 @@ export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<S
         return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
       })
 
+/** Child runs that a run has started and does not wait for, each with the number of the event that started it. */
+export const detached = (state: RunState.RunState): ReadonlyArray<{ readonly runId: string; readonly since: number }> =>
+  RunState.records(state).flatMap((record) => {
+    if (record.kind !== "step" || record.status !== "finished" || record.wait?.kind !== "subflow") return []
+    const { name, child, asked } = record.wait
+    return name === undefined || child !== undefined ? [] : [{ runId: name, since: asked }]
+  })
+
+/** What a plan says of a child run that a run has started. */
+export const startedBy = (plan: Plan.Plan, state: RunState.RunState, runId: string): ReadonlyArray<StartedChild> =>
+  RunState.records(state).flatMap((record) => {
+    const node = record.kind === "step" && record.wait?.name === runId ? subflow(plan, record.nodeId) : undefined
+    return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
+  })
+
 /** Child runs that are open and whose nodes the plan does not have, each with the number of the event that started it. */
 export const strays = (
   plan: Plan.Plan,

@@ -427,6 +427,9 @@ describe("a transaction of a step", () => {
           Effect.zipRight(Effect.ignore(sql.withTransaction(undone)), all(insert)),
         )
         expect(yield* Effect.flip(Sql.atomic(part))).toMatchObject(refused)
+        // What a statement would do may be asked, also of one that would be refused.
+        const [plan] = yield* Sql.atomic(all(`EXPLAIN ${insert}`, "EXPLAIN QUERY PLAN DELETE FROM smithers_runs"))
+        expect(plan?.length).toBeGreaterThan(5)
         yield* Sql.atomic(all("DROP TRIGGER trap", insert, "CREATE TABLE made (a)", "INSERT INTO made VALUES (1)"))
         expect(yield* Effect.flip(Sql.atomic(Effect.zipRight(all("DROP TABLE made"), Effect.fail("no"))))).toBe("no")
       }).pipe(Effect.provide(Smithers.sqlite({ filename })))

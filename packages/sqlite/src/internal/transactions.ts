@@ -96,7 +96,8 @@ export const make = (connection: Connection): Transactions => {
     if (typeof statement === "string") return statement
     const own = statement.isSchema ? [...statement.names].find(isOwn) : undefined
     if (own !== undefined) return `${statement.keyword} is refused: "${own}" is the engine's`
-    const target = statement.isSchema ? undefined : written(sql)
+    const isWriting = !statement.isSchema && statement.keyword !== "EXPLAIN"
+    const target = isWriting ? written(sql) : undefined
     if (target !== undefined) return `it would write ${target}`
     if (known.size >= mostKnown) known.clear()
     known.set(sql, statement)

@@ -233,6 +233,7 @@ describe("commands that tell", () => {
   it("workflow create writes a workflow that can be run by its name, and is never overwritten", async () => {
     const place = folder()
     try {
+      await both(place, "init", ["init", "project"])
       await golden(place, "workflow-create", ["workflow", "create", "hello"])
       await place.json("workflow", "create", "other")
       rmSync(place.file(".smithers/workflows/other.tsx"))

@@ -2,10 +2,24 @@
  * The package as people install it: in empty projects, by npm and by Bun, beside the oldest and the newest Effect that it works with.
  */
 import { Database } from "bun:sqlite"
-import { existsSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { clean, copy, emit, hasRegistry, install, node, project, run, succeed, titled, typecheck, versionOf } from "./Fixture.ts"
+import {
+  clean,
+  copy,
+  emit,
+  hasRegistry,
+  install,
+  node,
+  project,
+  run,
+  succeed,
+  tarball,
+  titled,
+  typecheck,
+  versionOf,
+} from "./Fixture.ts"
 
 const describeInstalled = describe.skipIf(!hasRegistry)
 const minutes = 60_000
@@ -187,6 +201,25 @@ describeInstalled(titled("installed by Bun with the line of the guide"), () => {
     expect(await succeed([smithers, "ps"], folder)).toMatch(/^ada +greet +finished/m)
     expect(await succeed([smithers, "graph", "agents.tsx"], folder)).toContain("greet")
     expect(JSON.parse(await succeed([smithers, "why", "ada", "--json"], folder))).toMatchObject({ runId: "ada" })
+  })
+})
+
+describeInstalled(titled("a project that init has written"), () => {
+  it("installs, type-checks, passes its test and runs", { timeout: 3 * minutes }, async () => {
+    const folder = project()
+    await install("bun", folder)
+    await succeed([join("node_modules", ".bin", "smithers"), "init", "flows"], folder)
+    const flows = join(folder, "flows")
+    const manifest = JSON.parse(readFileSync(join(flows, "package.json"), "utf8"))
+    // What it asks for is not published where this runs.
+    manifest.dependencies["smithers-orchestrator"] = tarball
+    writeFileSync(join(flows, "package.json"), JSON.stringify(manifest))
+    await succeed(["bun", "install"], flows)
+    expect(await succeed(["bun", "run", "typecheck"], flows)).toBe("")
+    expect((await run(["bun", "test"], flows)).stderr).toMatch(/\n 1 pass\n 0 fail\n/)
+    const { code, stdout } = await run(["bun", "run", "hello"], flows)
+    expect([code, stdout]).toEqual([3, expect.stringContaining("go: approval: Go on with: say hello?")])
+    expect(existsSync(join(flows, "smithers.db"))).toBe(true)
   })
 })
 

@@ -11,7 +11,7 @@ import type { Definition } from "./Definition.ts"
 const { up, supervise, retry, cancel, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output } = Watching
 const { approve, deny, answer, signal, inbox } = Deciding
-const { graph, check, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
+const { init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, completions } = Keeping
 
 /** The commands in groups. */
@@ -19,7 +19,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Run", [up, supervise, cancel, pause, unpause, retry, down]],
   ["Watch", [ps, why, inspect, node, output, logs, events]],
   ["Decide", [inbox, approve, deny, answer, signal]],
-  ["Write", [graph, check, workflowList, workflowRun, workflowPath, workflowCreate]],
+  ["Write", [init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, completions]],
 ]
 

@@ -266,6 +266,16 @@ export const Workflows = Schema.Struct({
   workflows: Schema.Array(Schema.Struct({ name: Schema.String, path: Schema.String })),
 })
 
+/** `init` */
+export const Initialised = Schema.Struct({
+  folder: Schema.String,
+  /** Paths in the folder. */
+  written: Schema.Array(Schema.String),
+  kept: Schema.Array(Schema.String),
+  /** Command lines. */
+  next: Schema.Array(Schema.String),
+})
+
 /** `workflow path` and `workflow create` */
 export const WorkflowPath = Schema.Struct({ name: Schema.String, path: Schema.String })
 

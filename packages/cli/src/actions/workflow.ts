@@ -8,6 +8,7 @@ import { nearest } from "../Argv.ts"
 import { commandLine } from "../CommandLine.ts"
 import { CannotWrite, InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
 import { folders, rootOf, workflows } from "../Project.ts"
+import { facade } from "../Provided.ts"
 import { table } from "../Text.ts"
 import { type Given as UpGiven, up } from "./up.ts"
 
@@ -56,8 +57,9 @@ export const run = (given: Omit<UpGiven, "workflow" | "resume" | "export"> & { r
     return up({ ...given, root, workflow: path, resume: given.resume ? "true" : undefined, export: undefined })
   })
 
-const template = (name: string): string => `/** @jsxImportSource smithers-orchestrator */
-import { createSmithers, Sequence } from "smithers-orchestrator"
+/** A workflow to begin with, as a file. */
+export const template = (name: string): string => `/** @jsxImportSource ${facade} */
+import { createSmithers, Sequence } from "${facade}"
 import { z } from "zod"
 
 const { Workflow, Task, Approval, smithers, outputs } = createSmithers(

@@ -2,11 +2,21 @@
  * Commands for those who write workflows.
  */
 import * as Schema from "effect/Schema"
-import { argument, choice, define, flag, text } from "../Definition.ts"
+import { argument, choice, define, flag, optionalArgument, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 import { runOptions } from "./running.ts"
 
 const exported = text("export", "name", "The export that is the workflow, where it is not the default one")
+
+export const init = define({
+  path: ["init"],
+  summary: "Writes what a project begins with: package.json, tsconfig.json, bunfig.toml, a workflow and a test of it.",
+  details: "A file that is there is left as it is. Nothing is installed: what to type next is printed.",
+  examples: [{ line: "smithers init my-workflows", does: "Makes the folder my-workflows." }],
+  parameters: { folder: optionalArgument("folder", "The folder to write into, which is made; here unless told") },
+  output: Output.Initialised,
+  action: () => import("../actions/init.ts").then(({ init }) => init),
+})
 
 export const graph = define({
   path: ["graph"],

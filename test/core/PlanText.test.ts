@@ -129,10 +129,13 @@ const planOf = (root: Plan.Node): Plan.Plan => {
         return { ...given, id: fresh(given.id) }
       case "Sequence":
       case "Parallel":
+      case "Race":
+      case "ForEach":
         return { ...given, children: given.children.map(named) }
       case "Branch":
         return { ...given, arms: given.arms.map(named) }
       case "Loop":
+      case "Scope":
       case "Saga":
         return { ...given, id: fresh(given.id), body: named(given.body) }
       case "TryCatch":

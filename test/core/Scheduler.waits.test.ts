@@ -1,79 +1,34 @@
 /**
  * Waits in a schedule that is kept up to date: what comes in together, deadlines that move, and what is due when.
  */
-import * as Codec from "@smithers/core/Codec"
 import * as Millis from "@smithers/core/Millis"
-import type * as Plan from "@smithers/core/Plan"
-import * as PlanLayout from "@smithers/core/PlanLayout"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
-import * as Scheduler from "@smithers/core/Scheduler"
-import * as Either from "effect/Either"
-import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
+import { approval, live, received, signal, timer, wait } from "./Live.ts"
 import { branch, parallel, sequence, step } from "./simulation/Nodes.ts"
 
-const wait = (id: string, on: Plan.Awaited, options: Partial<Plan.Wait> = {}): Plan.Wait => ({
-  _tag: "Wait",
-  id,
-  label: undefined,
-  meta: undefined,
-  needs: [],
-  codec: Codec.makeUnknown(Schema.Unknown),
-  table: undefined,
-  skipIf: undefined,
-  on,
-  timeoutMs: undefined,
-  onTimeout: "fail",
-  ...options,
-})
-const signal = (id: string, options: Partial<Plan.Wait> = {}) =>
-  wait(id, { kind: "signal", name: "go", correlation: undefined }, options)
-const timer = (id: string, ms: number) => wait(id, { kind: "timer", due: Millis.make(ms) })
-const approval = (id: string, options: Partial<Plan.Wait> = {}) =>
-  wait(id, { kind: "approval", request: () => ({ title: id }), onDeny: "fail", approvers: undefined }, options)
-
-/** A schedule, driven from outside by events at a time. */
-const live = (root: Plan.Node, from = RunState.empty("r")) => {
-  const plan = PlanLayout.make("w", root)
-  const schedule = Scheduler.make(
-    plan,
-    { input: {}, outputs: new Map() },
-    { maxConcurrency: 4, accept: (_, __, given) => Either.right(given as Codec.Json) },
-  )
-  let state = from
-  const at = (ms: number, ...given: ReadonlyArray<RunEvent>) => {
-    const now = Millis.make(ms)
-    for (const event of given) state = RunState.apply(state, event, now)
-    const consequences = schedule.advance(state, given, now)
-    const decision = schedule.next()
-    state = decision.state
-    return { ...decision, events: [...consequences.events, ...decision.events] }
-  }
-  return { at, state: () => state }
-}
-const received = (id: string): RunEvent => ({ _tag: "SignalReceived", id, name: "go", payload: id })
 /** What happened, in a word and the id of the node. */
 const told = (events: ReadonlyArray<RunEvent>): ReadonlyArray<string> =>
   events.map((event) => `${event._tag} ${"nodeId" in event ? event.nodeId : ""}`)
 
 describe("what comes in together", () => {
-  it("is taken by what waits for it already, before anything follows from it", () => {
+  it("is taken by what waits for it already, and not by what follows from that", () => {
     const run = live(parallel([sequence(signal("first"), signal("second")), signal("beside")]))
     run.at(0)
     const { events, waiting } = run.at(1, received("one"), received("two"))
-    expect(told(events)).toEqual(["WaitEnded first", "WaitEnded beside", "WaitStarted second"])
+    expect(told(events)).toEqual(["WaitEnded first", "WaitStarted second", "WaitEnded beside"])
     expect(waiting.map(({ nodeId }) => nodeId)).toEqual(["second"])
   })
 
-  it("counts before a deadline that is over by then", () => {
+  it("counts in the order of time, deadlines among them, and before the deadline of what it was said of", () => {
     const run = live(parallel([approval("ask", { timeoutMs: Millis.make(100) }), timer("nap", 50)]))
     expect(run.at(0).wakeAt).toBe(50)
     const decided: RunEvent = { _tag: "ApprovalDecided", nodeId: "ask", iteration: 0, approved: true, saidAt: Millis.make(90) }
     const { events, outcome } = run.at(200, decided)
     expect(events).toMatchObject([
-      { _tag: "WaitEnded", nodeId: "ask", how: "decided" },
       { _tag: "WaitEnded", nodeId: "nap", how: "fired" },
+      { _tag: "WaitEnded", nodeId: "ask", how: "decided" },
     ])
     expect(outcome).toMatchObject({ status: "finished" })
   })

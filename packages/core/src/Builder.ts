@@ -333,6 +333,83 @@ export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOpt
       }
   )
 
+/** How a region is named, and how long it may take. */
+interface Region {
+  /** A title for people. */
+  readonly label?: string
+  /** How long it may take at most, from when it begins; a pause of the run does not count. Default: for ever. */
+  readonly timeout?: RetryPolicy.DurationLike
+  /** What becomes of it then: it fails with `ScopeTimedOut` once it is left, or the run goes on without its value. Default: `fail`. */
+  readonly onTimeout?: "fail" | "continue"
+}
+
+/** What a condition is called with that looks at what is there: the values of its needs, as far as they are. */
+type Looking<Input, N extends Needs> = { readonly input: Input } & { readonly [K in keyof N]: Value<N[K]> | undefined }
+
+/** When a `$.scope` is left. Conditions must be pure; they are asked when it begins, and whenever one of their needs gives something. */
+interface ScopeOptions<Input, N extends Needs> {
+  /** Nodes that the conditions look at, by name, also nodes in the body. Nothing waits for them. */
+  readonly needs?: N
+  readonly completeWhen?: (context: Looking<Input, N>) => boolean
+  readonly cancelWhen?: (context: Looking<Input, N>) => boolean
+}
+
+/** How a `$.race` is won and lost. */
+interface RaceOptions {
+  /** Keeps its place in the run when its branches change; made of the id of its first node unless given. */
+  readonly id?: string
+  /** How many branches win; its value is a list then. Default: 1. */
+  readonly count?: number
+  /** What becomes of the others. Default: `cancel`. */
+  readonly rest?: "cancel" | "keep"
+  /**
+   * `fail` fails with the first failure of a branch; `ignore` goes on with the others, and fails with `RaceLost` once enough can no longer
+   * come. Default: `fail`.
+   */
+  readonly onFailure?: "fail" | "ignore"
+}
+
+/** The winner of a race, by the name of its branch. */
+export type Won<Branches extends { readonly [name: string]: AnyNode }> = {
+  readonly [K in keyof Branches & string]: { readonly winner: K; readonly value: Value<Branches[K]> }
+}[keyof Branches & string]
+
+/** How an item of a settled list ended. */
+export type SettledItem<A> =
+  | { readonly key: string; readonly status: "finished"; readonly value: A }
+  | { readonly key: string; readonly status: "failed"; readonly error: Caught }
+  | { readonly key: string; readonly status: "cancelled" }
+
+/** How items are mapped over. */
+interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled extends boolean, Until extends boolean> {
+  readonly id: string
+  /** Nodes whose values `items` and `until` receive, by name. The list begins once those are there that are not taken with `$.maybe`. */
+  readonly needs?: N
+  /** Gives the items. Must be pure: it is asked again when a need gives something, and after a restart. */
+  readonly items: (context: Condition<Input, N>) => ReadonlyArray<Item>
+  /** Tells items apart: a text or a number, of which no two are the same. Default: the item itself, where it is one. */
+  readonly key?: (item: Item, index: number) => string | number
+  /** Makes what is done for an item, which its nodes take as a need. Called once, when the workflow is built. */
+  readonly body: (item: Reference<Item>) => Body
+  /** Items that are begun and not over, at most. With 1 one begins when the one before is over. `0` is no limit. Default: no limit. */
+  readonly concurrency?: number
+  /** Ends the list where it holds; asked when an item is over. Must be pure. */
+  readonly until?: (
+    context: Condition<Input, N> & {
+      readonly done: number
+      readonly failed: number
+      readonly open: number
+      readonly values: ReadonlyArray<Value<Body>>
+    },
+  ) => Until
+  /** What becomes then of items that are not over. Default: `cancel`. */
+  readonly rest?: "cancel" | "keep"
+  /** Lets the others go on where an item fails, and says of each how it ended. Default: false. */
+  readonly settled?: Settled
+  /** Keeps the list open until this node is over: it may bring more items. */
+  readonly more?: AnyNode
+}
+
 /** What is done where what is inside a `$.tryCatch` fails, and what is done in any case: one of the two at least. */
 export type TryParts<Input, E, Caught, CaughtServices, CaughtWritten, CaughtErrors, Given, Holds, Last> =
   | {
@@ -556,6 +633,57 @@ export interface Builder<out Input> {
      */
     readonly onMaxReached?: "return-last" | "fail"
   }) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
+  /**
+   * A region that can be left before it is over, and without a failure: as completed where `completeWhen` holds, as cancelled where `cancelWhen`
+   * does, when its time is over, or from outside (`Smithers.completeNode`, `cancelNode`). What is open in it is closed, what runs is interrupted and
+   * awaited, child runs are cancelled, sagas are undone, and each `finally` is run; a `catch` sees nothing of it. Its value is that of the body, or
+   * what there is of it by then; none where it is cancelled.
+   */
+  readonly scope: <
+    Body extends AnyNode,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+  >(
+    options: ScopeOptions<Input, N> & Region & { readonly id: string; readonly body: Body },
+  ) => Node<Value<Body> | undefined, Services<Body>, WrittenBy<Body>, Errors<Body>>
+  /**
+   * Branches at the same time, of which the first in time wins: by when a signal was sent or a decision was made, or a time was over, however late the
+   * run hears of it; the order of the branches only where two come at one moment. The others are left, as scopes are, or go on (`rest: "keep"`) and end
+   * with what is around the race. Its value names the winner; with `count` it is a list, in the order in which they won.
+   */
+  // biome-ignore lint/complexity/noBannedTypes: no options
+  readonly race: <const Branches extends { readonly [name: string]: AnyNode }, const Options extends RaceOptions & Region = {}>(
+    branches: { readonly [Name in keyof Branches]: Branches[Name] },
+    options?: Options,
+  ) => Node<
+    | (Options extends { readonly count: number } ? ReadonlyArray<Won<Branches>> : Won<Branches>)
+    | (Options extends { readonly onTimeout: "continue" } ? undefined : never),
+    Services<Branches[keyof Branches]>,
+    WrittenBy<Branches[keyof Branches]>,
+    Errors<Branches[keyof Branches]>
+  >
+  /**
+   * A part of the plan for each item, by key. `items` is asked again when what it needs changes, so that there may be more while it runs; an item keeps
+   * what it has done by its key. `concurrency` counts items from begin to end, whatever they wait for. `until` ends it before all items are over. Its
+   * value is the list of theirs in the order of the items or, where it is `settled`, how each ended. Ids in `body` get `<id>[<key>].` in front.
+   */
+  readonly map: <
+    Item,
+    Body extends AnyNode,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+    Settled extends boolean = false,
+    Until extends boolean = false,
+  >(
+    options: MapOptions<Input, N, Item, Body, Settled, Until> & Region,
+  ) => Node<
+    [Settled] extends [true]
+      ? ReadonlyArray<SettledItem<Value<Body>>>
+      : ReadonlyArray<Value<Body> | ([Until] extends [false] ? never : undefined)>,
+    Services<Body>,
+    WrittenBy<Body>,
+    Errors<Body>
+  >
   /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
   readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Reference<Codec.Output<S> | undefined>
   /**

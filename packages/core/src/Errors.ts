@@ -266,6 +266,7 @@ export const withdrawals = {
   "left-plan": "the plan of the run does not ask for it now",
   "given-up": "the part of the run that it is in was given up",
   superseded: "the loop that it is in has gone on",
+  left: "the scope that it is in was left",
   reset: "it is to run again, and asks again then",
   cancelled: "the run is to be cancelled",
 }

@@ -52,13 +52,29 @@ export const storable = (text: string): string =>
 /** What ids of compensations end in, and no author's id does. */
 export const compensationSuffix = "~compensate"
 
+/** What ids of the timers of scopes end in, and no author's id does. */
+const timeoutSuffix = "~timeout"
+
+/** The id of the timer that a scope is left by. */
+export const timeoutId = (scope: NodeId): NodeId => `${scope}${timeoutSuffix}`
+
+/** The scope whose timer a node is; `undefined` for any other node. */
+export const scopeOfTimeout = (nodeId: NodeId): NodeId | undefined =>
+  nodeId.endsWith(timeoutSuffix) ? nodeId.slice(0, -timeoutSuffix.length) : undefined
+
+/**
+ * The id of a branch of a race, or of an item of a list: `<race>[<name>]`. In the name `%` and `]` are percent-encoded, so that ids of different
+ * parts differ.
+ */
+export const partId = (around: NodeId, key: string): NodeId => storable(`${around}[${key.replaceAll(/[%\]]/g, percent)}]`)
+
 /**
  * The id of a node, as it is kept, of the text that its author gave: that text, in {@link storable} form. A text that ends in
- * `~compensate`, as ids of compensations do, gets one more `~`. Different texts give different ids. To be called once, where a text comes in.
+ * `~compensate` or `~timeout`, as ids of the engine's own nodes do, gets one more `~`. Different texts give different ids. To be called once, where a text comes in.
  */
 export const keptId = (text: string): NodeId => {
   const id = storable(text)
-  return /~compensate~*$/.test(id) ? `${id}~` : id
+  return /~(?:compensate|timeout)~*$/.test(id) ? `${id}~` : id
 }
 
 /** Whether something is the id of a node as {@link keptId} gives it, and not too long. */

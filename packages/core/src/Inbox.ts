@@ -32,6 +32,15 @@ export type Instruction =
       readonly digest?: string
       readonly by?: string
     }
+  /** Leaves a scope. */
+  | {
+      readonly _tag: "Leave"
+      readonly nodeId: string
+      readonly iteration: number
+      readonly as: Status.LeftAs
+      readonly reason?: string
+      readonly by?: string
+    }
   | { readonly _tag: "Pause"; readonly by?: string }
   | { readonly _tag: "Unpause"; readonly by?: string }
   /** Runs a node again, and what depends on it. */

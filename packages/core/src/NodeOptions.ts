@@ -10,7 +10,7 @@ import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
 import * as Declared from "./Declared.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
-import type { NodeId } from "./Ids.ts"
+import { type NodeId, partId, timeoutId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
@@ -135,6 +135,99 @@ export const loop = (
       onMaxReached: isDefaultLimit && options.onMaxReached === undefined ? "fail" : onMaxReached,
     }
   })
+
+/** A scope. Options: `label`, `timeout` and `onTimeout`. */
+export const scope = (
+  parts: Pick<Plan.Scope, "id" | "needs" | "body" | "completeWhen" | "cancelWhen">,
+  options: Options,
+  words: Words,
+): Either.Either<Plan.Scope, Problem> => checked(() => scopeOf(parts, options, words))
+
+const scopeOf = (
+  parts: Pick<Plan.Scope, "id" | "needs" | "body" | "completeWhen" | "cancelWhen">,
+  options: Options,
+  words: Words,
+): Plan.Scope => {
+  const due = span(options, "timeout", words)
+  const timeout: Plan.Wait | undefined =
+    due === undefined
+      ? undefined
+      : {
+          _tag: "Wait",
+          id: timeoutId(parts.id),
+          label: undefined,
+          meta: undefined,
+          needs: [],
+          codec: nothing,
+          table: undefined,
+          skipIf: undefined,
+          on: { kind: "timer", isTimeout: true, due },
+          timeoutMs: undefined,
+          onTimeout: "continue",
+        }
+  const { label } = titleOf(options)
+  const onTimeout = oneOf(options, "onTimeout", lateWaits)
+  if (timeout === undefined && options.onTimeout !== undefined) refuse(`it has "onTimeout" and no "timeout"`)
+  return { _tag: "Scope", label, ...parts, timeout, onTimeout }
+}
+
+/** A branch of a race or an item of a list, as a scope that keeps what fails in it where `isCatching`. */
+const part = (around: NodeId, key: string, body: Plan.Node, isCatching: boolean): Plan.Scope => ({
+  _tag: "Scope",
+  id: partId(around, key),
+  label: undefined,
+  needs: [],
+  body,
+  completeWhen: undefined,
+  cancelWhen: undefined,
+  timeout: undefined,
+  onTimeout: "fail",
+  part: { key, isCatching },
+})
+
+/** Branches or items by key. */
+export type Parts = ReadonlyArray<readonly [key: string, body: Plan.Node]>
+
+/** A race, in its scope. Options: `label`, `timeout`, `onTimeout`, `count`, `rest` and `onFailure`. Its value is a list where `count` is given. */
+export const race = (id: NodeId, branches: Parts, options: Options, words: Words): Either.Either<Plan.Scope, Problem> =>
+  checked(() => {
+    const { count = 1 } = options
+    const isCatching = oneOf(options, "onFailure", ["fail", "ignore"]) === "ignore"
+    const rest = oneOf(options, "rest", rests)
+    if (branches.length === 0) refuse("it has no branches")
+    const wanted = countOf("count", count)
+    if (wanted > branches.length) refuse(`"count" is ${wanted}, and it has ${branches.length} branches`)
+    const children = branches.map(([key, body]) => part(id, key, body, isCatching))
+    const body: Plan.Race = { _tag: "Race", children, count: wanted, isList: options.count !== undefined, rest }
+    return scopeOf({ id, needs: [], body, completeWhen: undefined, cancelWhen: undefined }, options, words)
+  })
+
+/** A list, in its scope. Options: `label`, `concurrency`, `rest`, `settled`, `timeout` and `onTimeout`. */
+export const forEach = (
+  id: NodeId,
+  items: Parts,
+  list: Pick<Plan.ForEach, "needs" | "until" | "pending" | "source">,
+  options: Options,
+  words: Words,
+): Either.Either<Plan.Scope, Problem> =>
+  checked(() => {
+    const { concurrency } = options
+    const isSettled = flag(options, "settled", words)
+    // The length of an empty list is no limit.
+    const maxConcurrency = concurrency === undefined || concurrency === 0 ? undefined : countOf("concurrency", concurrency)
+    const children = items.map(([key, body]) => part(id, key, body, isSettled))
+    const body: Plan.ForEach = {
+      _tag: "ForEach",
+      children,
+      maxConcurrency,
+      rest: oneOf(options, "rest", rests),
+      isSettled,
+      ...list,
+    }
+    return scopeOf({ id, needs: [], body, completeWhen: undefined, cancelWhen: undefined }, options, words)
+  })
+
+const rests = ["cancel", "keep"] as const
 
 /** A saga. Option: `onCompensated`. */
 export const saga = (parts: Pick<Plan.Saga, "id" | "body">, options: Options): Either.Either<Plan.Saga, Problem> =>

@@ -1,6 +1,6 @@
 /**
  * How a pause moves the time of what a run waits for. While a run is paused its time stands still: nothing is too late, and a deadline ends
- * later by as long as the pause took. Timers go by the clock of the world and keep their time.
+ * later by as long as the pause took. Timers go by the clock of the world and keep their time; those of scopes do not.
  */
 
 import type { Instruction } from "./Inbox.ts"
@@ -9,15 +9,20 @@ import * as Millis from "./Millis.ts"
 /** The time of a wait, as far as pauses are concerned. */
 interface Timed {
   readonly kind: string
+  /** Of a timer: `timeout` where it is a scope's. */
+  readonly name?: string
   /** Epoch ms at which it began. */
   readonly since: number
   /** Epoch ms at which it is over. */
   readonly deadline: Millis.Millis
 }
 
+/** The name of a timer that a scope is left by. */
+export const timeout = "timeout"
+
 /** The deadline of a wait of a run that was paused from `pausedAt` until `until` (epoch ms). One that was over before stays over. */
-export const moved = ({ kind, since, deadline }: Timed, pausedAt: number, until: number): Millis.Millis => {
-  if (kind === "timer" || deadline < pausedAt) return deadline
+export const moved = ({ kind, name, since, deadline }: Timed, pausedAt: number, until: number): Millis.Millis => {
+  if ((kind === "timer" && name !== timeout) || deadline < pausedAt) return deadline
   const paused = until - Math.max(pausedAt, since)
   return paused > 0 ? Millis.after(deadline, Millis.make(paused)) : deadline
 }

@@ -20,14 +20,16 @@ export interface Need {
   readonly target: Node | NodeId
   /**
    * `previous`: what the target gave in the pass before this one, `undefined` in the first. `caught`: what the boundary around this node
-   * was halted by.
+   * was halted by. `item`: the item of the list, whose id the target is, that this node stands in.
    */
-  readonly pass: "current" | "previous" | "caught"
+  readonly pass: "current" | "previous" | "caught" | "item"
   /**
    * It may be absent. Only so a `catch` or a `finally` can take what stands in the `try`, a `finally` what stands beside it, and a node outside what
    * stands in a try or in an arm.
    */
   readonly isOptional?: boolean
+  /** Nothing waits for it: its value is what is there when it is looked at. */
+  readonly isLive?: boolean
   /** The schema the author expects of the target; checked when given. */
   readonly codec?: Codec
 }
@@ -136,7 +138,7 @@ export interface Sequence extends Provisional {
   readonly gives?: string
 }
 
-/** Children at the same time; at most `maxConcurrency` attempts inside it run at once. */
+/** Children at the same time; at most `maxConcurrency` of them are begun and not over. */
 export interface Parallel {
   readonly _tag: "Parallel"
   readonly children: ReadonlyArray<Node>
@@ -199,6 +201,8 @@ export type Awaited =
   /** `due` is a span from when the wait begins, or gives epoch ms or a `Date` then; or a span as well (`isSpan`). */
   | {
       readonly kind: "timer"
+      /** A scope is left when it fires. */
+      readonly isTimeout?: true
       readonly due: Millis | Given
       readonly isSpan?: true
     }
@@ -261,13 +265,109 @@ export interface TryCatch extends Provisional {
   readonly finally: Node | undefined
 }
 
-/** Where failures and cancellations are met on their way outwards. */
-export type Boundary = Saga | TryCatch
+/** A condition over what is there, asked again whenever something that it has read comes. It must be pure. */
+export type LiveCondition = (context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean
 
-export type Node = Step | Wait | Sequence | Parallel | Branch | Loop | Boundary
+/**
+ * A region that can be left before it is over, and without a failure: by a condition, by time, or from outside. Its value is the body's: what is
+ * there of it where the region is left as completed, nothing where it is left as cancelled.
+ */
+export interface Scope extends Provisional {
+  readonly _tag: "Scope"
+  readonly id: NodeId
+  readonly label: string | undefined
+  /** What its conditions look at; nothing waits for it. */
+  readonly needs: ReadonlyArray<Need>
+  readonly body: Node
+  readonly completeWhen: LiveCondition | undefined
+  readonly cancelWhen: LiveCondition | undefined
+  /** The timer that it is left by. */
+  readonly timeout: Wait | undefined
+  /** What becomes of it then: it fails with `ScopeTimedOut`, or the run goes on without its value. */
+  readonly onTimeout: "fail" | "continue"
+  /** Set for what a race or a list makes a scope of by itself. It has a record only where it is left early, or fails. */
+  readonly part?: Part
+}
+
+/** A branch of a race, or an item of a list. */
+export interface Part {
+  /** The name of the branch, or the key of the item. */
+  readonly key: string
+  /** A failure in it ends there. */
+  readonly isCatching: boolean
+  /** Of an item: what the list gave. */
+  readonly item?: unknown
+}
+
+/** Branches at the same time, of which the first `count` in time win. It is the body of a scope. */
+export interface Race {
+  readonly _tag: "Race"
+  /** Scopes with a `part` each. */
+  readonly children: ReadonlyArray<Node>
+  readonly count: number
+  /** Its value is a list, also where one wins. */
+  readonly isList: boolean
+  /** What becomes of the others: they are left, or go on beside what follows. */
+  readonly rest: "cancel" | "keep"
+}
+
+/** What the `until` of a list is called with, beside its needs. */
+export interface Progress {
+  /** Items that are over and have a value. */
+  readonly done: number
+  /** Items that have failed. */
+  readonly failed: number
+  /** Items that are not over. */
+  readonly open: number
+  /** Values of the items that are over, in the order of the list. */
+  readonly values: ReadonlyArray<unknown>
+}
+
+/** Items by key, each with a part of the plan of its own. It is the body of a scope. */
+export interface ForEach extends Provisional {
+  readonly _tag: "ForEach"
+  /** Scopes with a `part` each. */
+  readonly children: ReadonlyArray<Node>
+  /** Items that are begun and not over, at most. */
+  readonly maxConcurrency: number | undefined
+  /** What keeps the list open ({@link more}), and what its `until` looks at. */
+  readonly needs: ReadonlyArray<Need>
+  readonly until: ((context: PredicateContext & Progress, state: RunState, noteRead: NoteRead) => boolean) | undefined
+  readonly rest: "cancel" | "keep"
+  /** Its value says of each item how it ended. */
+  readonly isSettled: boolean
+  /** Set where the items are asked for while the run goes on. */
+  readonly source?: Source
+}
+
+/** Where the items of a list come from. What its functions give must follow from their arguments. */
+export interface Source {
+  readonly items: (context: PredicateContext) => unknown
+  readonly key: ((item: unknown, index: number) => unknown) | undefined
+  /** What is made for each item, with ids that are made the item's own. */
+  readonly template: Node
+  /** How the items stand: not asked for before its needs are there; `problem` is what was thrown. */
+  readonly asked: { readonly isAsked: boolean; readonly problem?: unknown }
+}
+
+/** The need of a list that it is open for: before that is over, more items may come. */
+export const more = "~more"
+
+/** Where failures and cancellations are met on their way outwards. */
+export type Boundary = Saga | TryCatch | Scope
+
+export type Node = Step | Wait | Sequence | Parallel | Branch | Loop | Race | ForEach | Boundary
 
 /** Whether failures are met here on their way outwards. */
-export const isBoundary = (node: Node | undefined): node is Boundary => node?._tag === "Saga" || node?._tag === "TryCatch"
+export const isBoundary = (node: Node | undefined): node is Boundary =>
+  node?._tag === "Scope" || node?._tag === "Saga" || node?._tag === "TryCatch"
+
+/** Whether children are begun at the same time. */
+export const isGroup = (node: Node): node is Parallel | Race | ForEach =>
+  node._tag === "Parallel" || node._tag === "Race" || node._tag === "ForEach"
+
+/** Whether a node is what a race or a list makes of a branch or an item. */
+export const isPart = (node: Node): node is Scope & { readonly part: Part } => node._tag === "Scope" && node.part !== undefined
 
 /** Whether a node has an output of its own. */
 export const isLeaf = (node: Node | undefined): node is Step | Wait => node?._tag === "Step" || node?._tag === "Wait"
@@ -286,6 +386,8 @@ export interface ResolvedNeed {
   readonly gate: number
   /** A value that is not there is no fault. */
   readonly isOptional: boolean
+  /** It is looked at as it is: nothing is kept from beginning. */
+  readonly isLive: boolean
   readonly pass: Need["pass"]
 }
 
@@ -335,7 +437,11 @@ export const children = (node: Node): ReadonlyArray<Node> => {
       return none
     case "Sequence":
     case "Parallel":
+    case "Race":
+    case "ForEach":
       return node.children
+    case "Scope":
+      return node.timeout === undefined ? [node.body] : [node.body, node.timeout]
     case "Branch":
       return node.arms
     case "Loop":

@@ -100,7 +100,7 @@ export const make = (
     },
     boundary: (position) => {
       const node = at(position)
-      return Plan.isBoundary(node) ? node : misplaced(position, node, "Saga or TryCatch")
+      return Plan.isBoundary(node) ? node : misplaced(position, node, "Scope, Saga or TryCatch")
     },
     id: (position) => {
       const node = at(position)
@@ -132,7 +132,8 @@ const check = (node: Plan.Node, refuse: (problem: string) => void): void => {
     const problem = NodeOptions.countProblem(option, count)
     if (problem !== undefined) refuse(problem)
   }
-  if (node._tag === "Parallel" && node.maxConcurrency !== undefined) checkCount("maxConcurrency", node.maxConcurrency)
+  if ((node._tag === "Parallel" || node._tag === "ForEach") && node.maxConcurrency !== undefined)
+    checkCount("maxConcurrency", node.maxConcurrency)
   if (node._tag === "Loop") checkCount("maxIterations", node.maxIterations)
   if (node._tag === "Step" && node.compensate !== undefined && node.cache !== undefined) {
     refuse(`it has both "cache" and "compensate": what another run has done is not this one's to undo`)

@@ -74,6 +74,24 @@ export interface Details {
     readonly hasElse?: true | undefined
   }
   readonly Loop: Pending & Needing & { readonly maxIterations: Count; readonly onMaxReached: Plan.Loop["onMaxReached"] }
+  readonly Scope: Named &
+    Pending &
+    Needing & {
+      readonly completeWhen?: true | undefined
+      readonly cancelWhen?: true | undefined
+      readonly onTimeout?: "continue" | undefined
+      /** The name of a branch, or the key of an item. */
+      readonly part?: string | undefined
+      readonly isCatching?: true | undefined
+    }
+  readonly Race: { readonly count: number; readonly rest?: "keep" | undefined; readonly isList?: true | undefined }
+  readonly ForEach: Pending &
+    Needing & {
+      readonly maxConcurrency?: Count | undefined
+      readonly until?: true | undefined
+      readonly rest?: "keep" | undefined
+      readonly isSettled?: true | undefined
+    }
   readonly Saga: Pending & { readonly onCompensated: Plan.Saga["onCompensated"] }
   readonly TryCatch: Pending & {
     readonly hasCatch?: true | undefined
@@ -147,6 +165,9 @@ const kinds: ReadonlySet<string> = new Set<keyof Details>([
   "Parallel",
   "Branch",
   "Loop",
+  "Scope",
+  "Race",
+  "ForEach",
   "Saga",
   "TryCatch",
 ])
@@ -215,6 +236,26 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
         : { cases: node.choice.cases, hasElse: flag(node.arms.length > node.choice.cases.length) }
     case "Loop":
       return { maxIterations: countOf(node.maxIterations), onMaxReached: node.onMaxReached, pending: pendingOf(node) }
+    case "Scope": {
+      const { label, part, onTimeout } = node
+      const conditions = { completeWhen: flag(node.completeWhen !== undefined), cancelWhen: flag(node.cancelWhen !== undefined) }
+      const late = onTimeout === "continue" ? { onTimeout } : {}
+      return {
+        label,
+        ...conditions,
+        ...late,
+        part: part?.key,
+        isCatching: flag(part?.isCatching === true),
+        pending: pendingOf(node),
+      }
+    }
+    case "Race":
+      return { count: node.count, rest: keeping(node.rest), isList: flag(node.isList) }
+    case "ForEach": {
+      const { maxConcurrency, until, rest, isSettled } = node
+      const limits = { maxConcurrency: countOf(maxConcurrency), until: flag(until !== undefined) }
+      return { ...limits, rest: keeping(rest), isSettled: flag(isSettled), pending: pendingOf(node) }
+    }
     case "Saga":
       return { onCompensated: node.onCompensated, pending: pendingOf(node) }
     case "TryCatch":
@@ -226,6 +267,8 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
       }
   }
 }
+
+const keeping = (rest: Plan.Race["rest"]): "keep" | undefined => (rest === "keep" ? rest : undefined)
 
 const flag = (is: boolean): true | undefined => is || undefined
 

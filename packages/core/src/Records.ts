@@ -5,7 +5,7 @@ import type { Json } from "./Codec.ts"
 import type { ErrorInfo, Uncompensated } from "./Errors.ts"
 import { compensationSuffix, type NodeId, type NodeKey } from "./Ids.ts"
 import type * as Millis from "./Millis.ts"
-import type { FailureCause, WaitKind } from "./RunEvent.ts"
+import type { FailureCause, Leaving, WaitKind } from "./RunEvent.ts"
 import type * as Status from "./Status.ts"
 
 /** The node of another run that a run was started by, and whether that node waits for it. */
@@ -72,6 +72,8 @@ export interface Answer {
 export interface Signal {
   /** Number of the event that received it. */
   readonly seq: number
+  /** Epoch ms at which it was sent. */
+  readonly at: Millis.Millis
   readonly id: string
   readonly name: string
   readonly correlation: string | undefined
@@ -174,7 +176,7 @@ export interface Exhausted {
   readonly passes: number
 }
 
-/** A saga or a try in one iteration of the loop around it. */
+/** A scope, a saga or a try in one iteration of the loop around it. */
 export interface BoundaryRecord {
   readonly kind: "boundary"
   readonly nodeId: NodeId
@@ -191,6 +193,14 @@ export interface BoundaryRecord {
   readonly isLast?: boolean
   /** What it was halted by before, where that was caught and its `catch` was then left by another cause. */
   readonly caught?: FailureCause
+  /** How someone asked for it to be left. */
+  readonly asked?: Omit<Leaving, "because">
+  /** How it is left early. */
+  readonly left?: Leaving
+  /** Of a race in it: branches that have won, in order. */
+  readonly winners?: ReadonlyArray<string>
+  /** It is decided which parts of the race, or of the list, in it count. */
+  readonly isDecided?: boolean
 }
 
 /** The record of a node in one iteration. */

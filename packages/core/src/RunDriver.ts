@@ -78,7 +78,7 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
-const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined }
+const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined, isPartial: false }
 
 /**
  * The result of a run that has ended; `undefined` where it has not, or goes on again. Nothing is planned: its output is what is stored, read back
@@ -480,7 +480,7 @@ const loop = (
 
         // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
         const { wakeAt } = decision
-        const isPartial = isStale || consequences.isPartial
+        const isPartial = isStale || consequences.isPartial || decision.isPartial
         const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))
         let [hasJumped, isTurn] = [false, false]
         for (let isNews = false; !isNews; ) {

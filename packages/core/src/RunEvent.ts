@@ -155,6 +155,7 @@ export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
   name: Schema.String,
   correlation: Schema.optional(Schema.String),
   payload: Schema.optional(Schema.Unknown),
+  saidAt,
 })
 
 /** A signal does not match the schema of the one who waits for it. The wait goes on, and the signal is kept for another that it fits. */
@@ -206,12 +207,30 @@ export const NodeWithdrawn = Schema.TaggedStruct("NodeWithdrawn", {
   isKept: Schema.optional(Schema.Boolean),
 })
 
-/** A saga or a try has begun. */
+/** Someone asked for a scope to be left. */
+export const LeaveRequested = Schema.TaggedStruct("LeaveRequested", {
+  ...node,
+  as: Status.LeftAs,
+  reason: Schema.optional(Schema.String),
+  by: Schema.optional(Schema.String),
+  saidAt,
+})
+
+/** How and why a scope is left early. */
+export const Leaving = Schema.Struct({
+  as: Status.LeftAs,
+  because: Status.LeftBecause,
+  reason: Schema.optional(Schema.String),
+  by: Schema.optional(Schema.String),
+})
+export type Leaving = typeof Leaving.Type
+
+/** A scope, a saga or a try has begun. */
 export const BoundaryStarted = Schema.TaggedStruct("BoundaryStarted", node)
 
 /**
- * Nothing more starts in a boundary: something in it, or around it, failed for good or was cancelled (then there is no `cause`). When what
- * is in flight has ended, its steps are undone, what it does instead is begun (`isCaught`), or its `finally` is.
+ * Nothing more starts in a boundary: something in it, or around it, failed for good or was cancelled (then there is no `cause`), or it is left
+ * (`left`). When what is in flight has ended, its steps are undone, what it does instead is begun (`isCaught`), or its `finally` is.
  */
 export const BoundaryHalted = Schema.TaggedStruct("BoundaryHalted", {
   ...node,
@@ -219,9 +238,17 @@ export const BoundaryHalted = Schema.TaggedStruct("BoundaryHalted", {
   isCaught: Schema.Boolean,
   /** Its `finally` is given up as well: the boundary is left as it is. */
   isLast: Schema.optional(Schema.Boolean),
+  left: Schema.optional(Leaving),
 })
 
-/** A boundary is left: as it was meant, after it caught a failure, after it undid its steps and goes on, or as a failure. */
+/** Branches of a race have won, in order (`winners` names all of them so far), or it is decided which parts of a race or a list count. */
+export const PartsDecided = Schema.TaggedStruct("PartsDecided", {
+  ...node,
+  winners: Schema.optional(Schema.Array(Schema.String)),
+  isOver: Schema.optional(Schema.Boolean),
+})
+
+/** A boundary is over: as it was meant, after it caught a failure, after it undid its steps and goes on, as a failure, or left early. */
 export const BoundaryEnded = Schema.TaggedStruct("BoundaryEnded", {
   ...node,
   status: Status.LeftStatus,
@@ -264,11 +291,21 @@ export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optio
 
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", { reason: Schema.optional(Schema.String) })
 
-/** What the output of a run is: that of a row, or of each branch of a parallel its own; null where a branch has none. */
-export type OutputSource = string | ReadonlyArray<OutputSource | null>
+/**
+ * What the output of a run is: that of a row; a list of such, null where a branch of it has none; what the plan itself gives (`fixed`); or an
+ * object of such.
+ */
+export type OutputSource =
+  | string
+  | ReadonlyArray<OutputSource | null>
+  | { readonly fixed: unknown }
+  | { readonly fields: { readonly [name: string]: OutputSource | null } }
+const Inner = Schema.NullOr(Schema.suspend((): Schema.Schema<OutputSource> => OutputSource))
 const OutputSource: Schema.Schema<OutputSource> = Schema.Union(
   Schema.String,
-  Schema.Array(Schema.NullOr(Schema.suspend((): Schema.Schema<OutputSource> => OutputSource))),
+  Schema.Array(Inner),
+  Schema.Struct({ fixed: Schema.Unknown }),
+  Schema.Struct({ fields: Schema.Record({ key: Schema.String, value: Inner }) }),
 ).annotations({ identifier: "OutputSource" })
 
 /** `from` names the rows (`<node>/<iteration>`) that gave the output, so that it can be read back without the plan. */
@@ -325,6 +362,8 @@ export const RunEvent = Schema.Union(
   SubflowEnded,
   WaitEnded,
   BoundaryStarted,
+  LeaveRequested,
+  PartsDecided,
   BoundaryHalted,
   BoundaryEnded,
   NodeSkipped,

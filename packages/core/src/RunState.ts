@@ -229,14 +229,16 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "LoopFinished":
       return foldLoop(state, event, at)
     case "BoundaryStarted":
+    case "LeaveRequested":
+    case "PartsDecided":
     case "BoundaryHalted":
     case "BoundaryEnded":
       return put(state, foldBoundary(boundary(state, event.nodeId, event.iteration), event, at))
     case "NodeReset":
       return reset(state, event, at)
     case "SignalReceived": {
-      const { id, name, correlation } = event
-      const signal = { seq: state.seq + 1, id, name, correlation, payload: event.payload as Json | undefined }
+      const { id, name, correlation, saidAt = at } = event
+      const signal = { seq: state.seq + 1, at: saidAt, id, name, correlation, payload: event.payload as Json | undefined }
       return { ...state, signals: [...state.signals, signal] }
     }
     case "SignalRefused": {

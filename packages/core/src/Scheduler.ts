@@ -19,7 +19,9 @@ import * as Journal from "./internal/journal.ts"
 import * as OpenWaits from "./internal/openWaits.ts"
 import * as Passes from "./internal/passes.ts"
 import { Phase } from "./internal/phase.ts"
+import * as Places from "./internal/places.ts"
 import * as ReadTracker from "./internal/readTracker.ts"
+import * as Regions from "./internal/regions.ts"
 import * as Starts from "./internal/starts.ts"
 import * as View from "./internal/view.ts"
 import type { Accepted } from "./internal/waits.ts"
@@ -68,7 +70,7 @@ export interface Consequences {
 }
 
 /**
- * Events that one `advance` makes happen before it hands over. A loop whose passes run nothing could otherwise go on for ever
+ * Events that one `advance` makes happen before it hands over, those aside by which waits end: they end once. A loop whose passes run nothing could otherwise go on for ever
  * without its run being committed, or cancelled, in between.
  */
 const eventsPerAdvance = 1000
@@ -86,6 +88,8 @@ export interface Decision {
   /** Nothing goes on because the run is paused. */
   readonly isPaused: boolean
   readonly outcome: Outcome | undefined
+  /** There is more to follow: advance once more, with no events. */
+  readonly isPartial: boolean
 }
 
 export interface Schedule {
@@ -103,7 +107,10 @@ export interface Schedule {
   readonly source: (position: number) => OutputSource | undefined
   /** The pass a node is in, counted from 0 in its innermost loop; 0 outside loops. */
   readonly pass: (position: number) => number
-  /** Ids of the steps that are ready, running and waiting to retry: what two schedules of one state must agree on. */
+  /**
+   * Ids of the steps that are ready or parked, running, and waiting to retry: what two schedules of one state must agree on. Which of those that
+   * may begin are parked is known only once a slot is free for them.
+   */
   readonly active: () => { readonly ready: Array<NodeId>; readonly running: Array<NodeId>; readonly retrying: Array<NodeId> }
 }
 
@@ -140,14 +147,17 @@ export const decide = (
   now: Millis.Millis,
 ): Consequences & Decision => {
   const schedule = make(plan, values, options)
-  let consequences = schedule.advance(state, [], now)
-  const events = [...consequences.events]
-  while (consequences.isPartial) {
-    consequences = schedule.advance(consequences.state, [], now)
+  const events: Array<RunEvent> = []
+  for (let from = state; ; ) {
+    const consequences = schedule.advance(from, [], now)
     for (const event of consequences.events) events.push(event)
+    from = consequences.state
+    if (consequences.isPartial) continue
+    const decision = schedule.next()
+    for (const event of decision.events) events.push(event)
+    from = decision.state
+    if (!decision.isPartial) return { ...consequences, ...decision, events }
   }
-  const decision = schedule.next()
-  return { ...consequences, ...decision, events: [...events, ...decision.events] }
 }
 
 /**
@@ -174,7 +184,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   /** Loops that came to a next pass when a cancellation was known and not acted on yet. */
   const postponed: Array<number> = []
 
-  const journal = Journal.make(options.observe)
+  const journal = Journal.make((event) => {
+    if (event._tag === "WaitEnded" || event._tag === "NodeSkipped" || event._tag === "NodeFailed") regions.touch(event)
+    return options.observe?.(event) === true
+  })
   const { state, emit, isPaused } = journal
   /** While a run is paused its time stands still; it goes on for what a cancellation has begun. */
   const isTicking = (): boolean => state().pausedAt === undefined || isCancelled
@@ -191,7 +204,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (phases[position] === Phase.retrying) return stepRecord(position)?.retryAt
     return phases[position] === Phase.waiting ? stepRecord(position)?.wait?.deadline : undefined
   }
-  const agenda = Agenda.make(timeOf, intervals)
+  const agenda = Agenda.make({ timeOf, rankOf: (position) => openWaits.rankOf(position) }, intervals)
   const { begin: activate, complete } = agenda
   const fail = (position: number, reason: FailureCause["reason"]): void => {
     phases[position] = Phase.failed
@@ -209,10 +222,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     agenda,
     isHalted: (position) => boundaries.isHalted(position),
     isRunHalted: () => boundaries.isRunHalted(),
+    isLeft: (position) => boundaries.isLeft(position),
   })
   const conditions = Conditions.make({ plan, view, journal, agenda, reads, withdrawals, fail })
   const { maxConcurrency, admit, accept } = options
-  const starts = Starts.make({ plan, view, phases, journal, reads, maxConcurrency, admit })
+  const places = Places.make({ plan, view, phases, resume: activate })
+  const starts = Starts.make({ plan, view, phases, journal, reads, maxConcurrency, place: places.admit, admit })
   const openWaits = OpenWaits.make({
     plan,
     view,
@@ -226,8 +241,38 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     accept,
     enqueue: starts.enqueue,
     fail: (position, error) => fail(position, { _tag: "Error", error }),
+    isLeft: (position) => boundaries.isLeft(position),
+    withdrawals,
   })
-  const boundaries = Boundaries.make({ plan, view, phases, journal, agenda, conditions, openWaits, starts, withdrawals })
+  const regions = Regions.make({
+    plan,
+    view,
+    phases,
+    cursors,
+    journal,
+    agenda,
+    reads,
+    conditions,
+    places,
+    boundaries: () => boundaries,
+    fail,
+    finish: (position) => {
+      if (!boundaries.isHalted(position)) finish(position)
+    },
+  })
+  const boundaries: Boundaries.Boundaries = Boundaries.make({
+    plan,
+    view,
+    phases,
+    journal,
+    agenda,
+    conditions,
+    openWaits,
+    starts,
+    withdrawals,
+    leavingOf: regions.leavingOf,
+    goOnBeside: regions.goOnBeside,
+  })
   const passes: Passes.Passes = Passes.make({
     plan,
     before: options.before,
@@ -244,7 +289,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   })
 
   // The walk. What a node comes to is put on the agenda, and done by `run`.
-  const mayWalk = (): boolean => !isPaused() && journal.events().length < eventsPerAdvance
+  const mayWalk = (): boolean => !isPaused() && journal.made() < eventsPerAdvance
   /** Does what stands on the agenda, and what boundaries do on the way out, until nothing is left of it or the plan may have changed. */
   const run = (): void => {
     while (!journal.isStale()) {
@@ -255,7 +300,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const perform = ({ position, do: what }: Agenda.Item): void => {
     if (what === "checkWait") return openWaits.evaluateWait(position)
-    if (what === "retry") return starts.enqueue(position)
+    // It may have been given up by what came before it.
+    if (what === "retry") return phases[position] === Phase.retrying ? starts.enqueue(position) : undefined
+    if (what === "settle") return regions.settle(position)
     if (!boundaries.isHalted(position)) return what === "begin" ? begin(position) : finish(position)
     // It is kept, and nothing follows from it.
     if (what === "complete") phases[position] = Phase.idle
@@ -278,17 +325,21 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       }
       case "Parallel": {
         phases[position] = Phase.running
+        places.open(position)
         const inside = View.childPositions(plan, position)
         cursors[position] = inside.length
         if (inside.length === 0) return complete(position)
         return inside.reverse().forEach(activate)
       }
+      case "Race":
+        return regions.begin(position, node)
+      case "Scope":
       case "Saga":
       case "TryCatch":
         return boundaries.begin(position, node)
     }
     let unmet = 0
-    for (const { gate } of plan.needs(position)) if (gate >= 0 && phases[gate] !== Phase.done) unmet++
+    for (const { gate, isLive } of plan.needs(position)) if (!isLive && gate >= 0 && phases[gate] !== Phase.done) unmet++
     unmetNeeds[position] = unmet
     if (unmet > 0) phases[position] = Phase.blocked
     else proceed(position)
@@ -299,6 +350,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     phases[position] = Phase.running
     if (node._tag === "Step") return proceedStep(position, node)
     if (node._tag === "Wait") return proceedWait(position, node)
+    if (node._tag === "ForEach") {
+      if (conditions.evaluate(position, () => Regions.checkItems(node), "items") !== undefined) regions.begin(position, node)
+      return
+    }
     if (node._tag === "Branch") {
       const index = conditions.chosen(position, node)
       if (index === undefined) return
@@ -345,7 +400,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       default: {
         const isNew = record === undefined || record.attempt === 0
         if (isNew && record?.approved === undefined && conditions.isSkipped(position, step)) return
-        if (step.gate !== undefined) return openWaits.checkGate(position, step.gate)
+        if (step.gate !== undefined) return places.admit(position) ? openWaits.checkGate(position, step.gate) : undefined
         starts.enqueue(position)
       }
     }
@@ -360,7 +415,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (record?.status === "finished" || record?.status === "skipped") return complete(position)
     if (record?.status === "failed") return fail(position, { _tag: "Error", error: View.errorOf(record) })
     if (record?.status !== "waiting" && conditions.isSkipped(position, node)) return
-    openWaits.openWait(position, node)
+    if (places.admit(position)) openWaits.openWait(position, node)
   }
   const nextPass = (position: number, loop: Plan.Loop): void => {
     // An endless loop must let a cancellation through; what is done on the way out then goes on with its passes.
@@ -397,7 +452,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     phases[position] = Phase.done
     if (boundaries.finishUndoing(position)) return
     for (const dependent of plan.dependents.get(position) ?? none) {
-      if (phases[dependent] !== Phase.blocked) continue
+      if (phases[dependent] !== Phase.blocked) {
+        // What keeps a list open is over.
+        if (at(dependent)._tag === "ForEach") agenda.settle(dependent)
+        continue
+      }
       const unmet = (unmetNeeds[dependent] ?? 0) - 1
       unmetNeeds[dependent] = unmet
       if (unmet === 0) proceed(dependent)
@@ -405,6 +464,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const up = parent(position)
     if (up < 0) return
     const around = at(up)
+    // What goes on beside it does not outlive what is around it.
+    if ((around._tag === "Loop" || Plan.isBoundary(around)) && regions.isHeld(position)) return
     switch (around._tag) {
       case "Sequence": {
         const next = end(position)
@@ -414,13 +475,18 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       case "Parallel": {
         const left = (cursors[up] ?? 0) - 1
         cursors[up] = left
+        places.release(position)
         return left === 0 ? complete(up) : undefined
       }
+      case "Race":
+      case "ForEach":
+        return regions.finishPart(up, position)
       case "Loop":
         return nextPass(up, around)
+      case "Scope":
       case "Saga":
       case "TryCatch":
-        return boundaries.finishPart(up, around)
+        return boundaries.finishPart(up, around, position)
     }
     complete(up)
   }
@@ -437,6 +503,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         if (position === undefined || phases[position] !== Phase.waiting) withdrawals.request()
         return position === undefined ? undefined : agenda.checkWait(position)
       }
+      case "LeaveRequested": {
+        const position = positionOf(event)
+        if (position !== undefined) agenda.settle(position)
+        return
+      }
       case "DeadlineMoved": {
         const position = positionOf(event)
         if (position !== undefined && phases[position] === Phase.waiting) openWaits.watchTime(position)
@@ -444,6 +515,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       }
       case "AttemptSucceeded":
         openWaits.markStale(event)
+        regions.touch(event)
         return endAttempt(event)
       case "AttemptFailed":
       case "AttemptInterrupted":
@@ -461,7 +533,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       withdrawals.request()
       return starts.endOrphan(nodeKey(event.nodeId, event.iteration))
     }
-    starts.end(position)
+    starts.end()
+    if (event._tag === "AttemptFailed" && event.retryAt === undefined) regions.touch(event)
     if (boundaries.isHalted(position)) {
       // It is kept, and nothing follows from it.
       withdrawals.request()
@@ -506,10 +579,22 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     journal.begin(folded, time)
     if (hasBegun) {
       run()
-      for (const event of absorbed) {
-        absorb(event)
+      // What was said, and what is due, counts in the order of time.
+      let [isSaid, isTimed] = [false, false]
+      const followSaid = (): void => {
+        if (isTimed && !isSaid) return
+        if (!journal.isStale() && isTicking() && !isTimed) agenda.takeDue(journal.now())
         run()
+        ;[isSaid, isTimed] = [false, true]
       }
+      for (const event of absorbed) {
+        const isEnd = isAttemptEnd(event)
+        if (isEnd && isSaid) followSaid()
+        absorb(event)
+        if (isEnd) run()
+        else isSaid = true
+      }
+      followSaid()
     } else beginWalk()
     while (followUp()) run()
     withdrawals.run()
@@ -525,6 +610,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const next: Schedule["next"] = () => {
     journal.beginEvents()
     const started = starts.start()
+    // Where a branch has a place, and what it waits for has none, that goes beyond the limit of their group.
+    const isPartial = started.length === 0 && isResting() && places.overbook()
     while (isStuck() && giveUp()) started.push(...starts.start())
     withdrawals.run()
     const wakeAt = isPaused() ? undefined : agenda.nextDue()
@@ -534,7 +621,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const rests = isPaused() && starts.running() === 0 && outcome === undefined
     const waiting =
       isIdle && outcome === undefined && !rests && isLongRest() ? [...openWaits.waiting(), ...strays.map(strayed)] : []
-    return { state: state(), events: journal.events(), starts: started, wakeAt, waiting, isPaused: rests, outcome }
+    return { state: state(), events: journal.events(), starts: started, wakeAt, waiting, isPaused: rests, outcome, isPartial }
   }
   const strayed = ({ nodeId, iteration, wait }: Records.StepRecord): Waiting => ({
     nodeId,
@@ -549,9 +636,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const wantedReads = (): ReadonlyArray<Plan.PendingRead> =>
     plan.pending.filter(({ nodeId }) => nodeId === undefined || !passes.isVacant(plan.positions.get(nodeId) ?? -1))
   /** Nothing is left to go on, and the plan was made without what it reads. */
-  const isStuck = (): boolean =>
-    plan.pending.length > 0 &&
-    (!boundaries.isRunHalted() || boundaries.isAnyOpen()) &&
+  const isStuck = (): boolean => plan.pending.length > 0 && (!boundaries.isRunHalted() || boundaries.isAnyOpen()) && isResting()
+  /** Nothing is at work, or waits for anything but a need. */
+  const isResting = (): boolean =>
     starts.running() === 0 &&
     !starts.isHeldBack() &&
     !agenda.isWalking() &&
@@ -576,15 +663,16 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     return true
   }
   const ending = (): Outcome | undefined => {
-    if (phases[0] === Phase.done && wantedReads().length === 0) return withdrawals.isCutShort() ? { status: "cancelled" } : finished
+    if (phases[0] === Phase.done && wantedReads().length === 0 && !regions.isAnyKept())
+      return withdrawals.isCutShort() ? { status: "cancelled" } : finished
     if (!boundaries.isRunHalted() || boundaries.isAnyOpen() || openWaits.isAnyOpen()) return undefined
     if (state().cancel !== undefined) return { status: "cancelled" }
     const failure = boundaries.failure()
     return failure && { status: "failed", ...failure }
   }
 
-  const idsIn = (phase: number): Array<NodeId> =>
-    plan.nodes.flatMap((node, position) => (node._tag === "Step" && phases[position] === phase ? [node.id] : []))
+  const idsIn = (...some: ReadonlyArray<number>): Array<NodeId> =>
+    plan.nodes.flatMap((node, position) => (node._tag === "Step" && some.includes(phases[position] ?? -1) ? [node.id] : []))
 
   return {
     advance,
@@ -594,9 +682,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     stored: view.stored,
     source: view.source,
     pass: view.passOf,
-    active: () => ({ ready: idsIn(Phase.ready), running: idsIn(Phase.running), retrying: idsIn(Phase.retrying) }),
+    active: () => ({ ready: idsIn(Phase.ready, Phase.parked), running: idsIn(Phase.running), retrying: idsIn(Phase.retrying) }),
   }
 }
+
+const isAttemptEnd = (event: RunEvent): event is AttemptEnd =>
+  event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed" || event._tag === "AttemptInterrupted"
 
 type AttemptEnd = Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "AttemptFailed" | "AttemptInterrupted" }>
 

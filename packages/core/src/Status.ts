@@ -45,7 +45,7 @@ export type SettledStatus = typeof SettledStatus.Type
 
 /**
  * The status of a step, or of a node that waits. `interrupted` may start again at once; `retrying` may at its time. `withdrawn` begins again
- * where the plan comes to it once more; `superseded` never does, since the loop around it has gone on in other rows.
+ * where the plan comes to it once more; `superseded` does not by itself, since the loop around it has gone on in other rows, or its scope was left.
  */
 export const StepStatus = Schema.Literal(
   "running",
@@ -62,31 +62,39 @@ export type StepStatus = typeof StepStatus.Type
 export const LoopStatus = Schema.Literal("running", "finished")
 export type LoopStatus = typeof LoopStatus.Type
 
-/** The status of a boundary that is left: as it was meant, after it caught a failure, after it undid its steps, or as a failure. */
-export const LeftStatus = Schema.Literal("finished", "caught", "compensated", "failed")
+/** How a scope is left before it is over: with the value that is there, or without one. */
+export const LeftAs = Schema.Literal("completed", "cancelled")
+export type LeftAs = typeof LeftAs.Type
+
+/** Why: its condition holds, its time is over, someone asked for it, another branch has won, or the list around it has enough. */
+export const LeftBecause = Schema.Literal("condition", "timeout", "request", "lost", "until")
+export type LeftBecause = typeof LeftBecause.Type
+
+/** The status of a boundary that is over: as it was meant, after it caught a failure, after it undid its steps, as a failure, or left early. */
+export const LeftStatus = Schema.Literal("finished", "caught", "compensated", "failed", ...LeftAs.literals)
 export type LeftStatus = typeof LeftStatus.Type
 
-/** The status of a saga or a try. */
+/** The status of a scope, a saga or a try. */
 export const BoundaryStatus = Schema.Literal("running", "halted", ...LeftStatus.literals)
 export type BoundaryStatus = typeof BoundaryStatus.Type
 
 /**
  * The status of a node as it is shown. A step that waits for what has been said, and that nobody has taken up yet, is `decided` or `answered`.
- * `halted`, `caught` and `compensated` are of boundaries.
+ * `halted`, `caught`, `compensated`, `completed` and `cancelled` are of boundaries.
  */
 export const NodeStatus = Schema.Literal(
   ...StepStatus.literals,
   "decided",
   "answered",
-  ...BoundaryStatus.pipe(Schema.pickLiteral("halted", "caught", "compensated")).literals,
+  ...BoundaryStatus.pipe(Schema.pickLiteral("halted", "caught", "compensated", "completed", "cancelled")).literals,
 )
 export type NodeStatus = typeof NodeStatus.Type
 
 /**
  * Why a node is withdrawn: the plan does not have it or does not reach it any more (`left-plan`), the part of the plan around it was given
- * up (`given-up`), or the loop around it began again or went on (`superseded`).
+ * up (`given-up`), the loop around it began again or went on (`superseded`), or the scope around it was left (`left`).
  */
-export const Withdrawal = Schema.Literal("left-plan", "given-up", "superseded")
+export const Withdrawal = Schema.Literal("left-plan", "given-up", "superseded", "left")
 export type Withdrawal = typeof Withdrawal.Type
 
 /** The status of an attempt at a step. */

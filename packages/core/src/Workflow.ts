@@ -34,6 +34,7 @@ import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
 import { Inbox } from "./Inbox.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
+import * as Lists from "./internal/lists.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
@@ -225,7 +226,7 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
     if (problem !== undefined) refuse(problem)
     const root = write(Builder.make(name))
     if (!Builder.isNode(root)) return refuse("build must return a node made by $")
-    return fromPlan(options, PlanLayout.make(name, root.plan))
+    return fromPlan(options, root.plan)
   },
 })
 
@@ -474,18 +475,20 @@ const waitsOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyA
 
 const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
   options: WorkflowOptions<S>,
-  plan: Plan.Plan,
+  root: Plan.Node,
 ): Workflow<Codec.Input<S>, A, R, W, E> => {
   const { name, version, maxConcurrency } = options
+  const plan = PlanLayout.make(name, root)
   const leaves = plan.nodes.filter(Plan.isLeaf)
   const definition: Begun<R> = {
     name,
     version,
     input: Codec.makeUnknown(options.input),
-    planner: () => constant(plan),
-    codecOf: (nodeId) => {
+    planner: Lists.hasAny(plan) ? () => Lists.planner(name, root) : () => constant(plan),
+    codecOf: (nodeId, table) => {
       const node = plan.find(nodeId)
-      return Plan.isLeaf(node) ? node.codec : undefined
+      // What is made for an item has the table of what stands for it in the list.
+      return Plan.isLeaf(node) ? node.codec : leaves.find((leaf) => leaf.table !== undefined && leaf.table === table)?.codec
     },
     errorOf: (nodeId) => Plan.errorOf(plan, nodeId),
     get tables() {

@@ -6,7 +6,7 @@ import type { AttemptRecord, RunRecord, SignalRecord } from "@smithers/core/Chan
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunFailure } from "@smithers/core/Errors"
 import type { NodeKey } from "@smithers/core/Ids"
-import type { Millis } from "@smithers/core/Millis"
+import * as Millis from "@smithers/core/Millis"
 import type * as Records from "@smithers/core/Records"
 import type * as RunState from "@smithers/core/RunState"
 import * as Schema from "effect/Schema"
@@ -15,7 +15,7 @@ import * as Reads from "./Reads.ts"
 import type { Value } from "./Value.ts"
 
 type Text = string | null
-type Time = Millis | null
+type Time = Millis.Millis | null
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 const encodeFailure = Schema.encodeSync(RunFailure)
@@ -101,7 +101,10 @@ export const nodeColumns = [
 
 type StepDetail = Pick<Records.StepRecord, "approved" | "uncompensated" | "beatsAfter"> & { readonly isOwnError?: true }
 type LoopDetail = Pick<Records.LoopRecord, "mounting">
-type BoundaryDetail = Pick<Records.BoundaryRecord, "cause" | "isCaught" | "isLast" | "caught">
+type BoundaryDetail = Pick<
+  Records.BoundaryRecord,
+  "cause" | "isCaught" | "isLast" | "caught" | "asked" | "left" | "winners" | "isDecided"
+>
 
 /** What a node has read, with the row that says so. */
 type Reading = Pick<Records.StepRecord, "reads" | "readsSeq">
@@ -142,9 +145,10 @@ export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArra
       return [...key, 0, startedAt, null, finishedAt, ...nothing, base, passes, flag(isExhausted), readsSeq, null, detail]
     }
     case "boundary": {
-      const { cause, isCaught, isLast, caught } = record
+      const { cause, isCaught, isLast, caught, asked, left, winners, isDecided } = record
+      const detail = detailOf({ cause, isCaught, isLast, caught, asked, left, winners, isDecided })
       const nothing = [null, null, 0, 0, null, 0, null, null, null, null, null, null] as const
-      return [...key, 0, startedAt, null, finishedAt, ...nothing, detailOf({ cause, isCaught, isLast, caught })]
+      return [...key, 0, startedAt, null, finishedAt, ...nothing, detail]
     }
   }
 }
@@ -308,7 +312,7 @@ export const waitColumns = [
 export type WaitRow = [
   kind: Records.Wait["kind"],
   status: Records.Wait["status"],
-  since: Millis,
+  since: Millis.Millis,
   asked: number,
   timesAsked: number,
   deadline: Time,
@@ -406,21 +410,28 @@ export const signalColumns = [
   "node_id",
   "iteration",
   "refused_by",
+  "at_ms",
 ] as const
 
 /** The row of a signal. */
 export const signalRow = (signal: SignalRecord): ReadonlyArray<Value> => {
-  const { seq, id, name, correlation, payload, refusedBy, takenBy } = signal
+  const { seq, at, id, name, correlation, payload, refusedBy, takenBy } = signal
   const kept = [seq, id, name, correlation ?? null, writeOptional(payload), takenBy === undefined ? "kept" : "taken"] as const
-  return [...kept, takenBy?.nodeId ?? null, takenBy?.iteration ?? null, refusedBy === undefined ? null : JSON.stringify(refusedBy)]
+  return [
+    ...kept,
+    takenBy?.nodeId ?? null,
+    takenBy?.iteration ?? null,
+    refusedBy === undefined ? null : JSON.stringify(refusedBy),
+    at,
+  ]
 }
 
 /** Reads a signal that is kept. */
 export const readSignal = (
-  row: [seq: number, id: string, name: string, correlation: Text, payload: Text, refusedBy: Text],
+  row: [seq: number, id: string, name: string, correlation: Text, payload: Text, refusedBy: Text, at: Time],
 ): Records.Signal => {
-  const [seq, id, name, correlation, payload, refusedBy] = row
-  const signal = { seq, id, name, correlation: correlation ?? undefined, payload: readOptional(payload) }
+  const [seq, id, name, correlation, payload, refusedBy, at] = row
+  const signal = { seq, at: at ?? Millis.zero, id, name, correlation: correlation ?? undefined, payload: readOptional(payload) }
   return refusedBy === null
     ? signal
     : { ...signal, refusedBy: read<ReadonlyArray<{ readonly key: NodeKey; readonly issues: ReadonlyArray<string> }>>(refusedBy) }

@@ -232,6 +232,10 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       return commits
     }
 
+    if (decision.isPartial) {
+      absorbed = []
+      continue
+    }
     const { wakeAt } = decision
     const isStill = inFlight.size === 0 && wakeAt === undefined
     const isHeard = (isStill || random.chance(0.2)) && hear()
@@ -248,13 +252,35 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
 /** Checks a decision against the whole plan and state, the slow and simple way. */
 const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number) => {
   const position = (nodeId: string): number => plan.positions.get(nodeId) as number
-  const groups = plan.nodes.flatMap((node, position) =>
-    node._tag === "Parallel" && node.maxConcurrency !== undefined ? [{ position, cap: node.maxConcurrency }] : [],
-  )
   const isIn = (group: number, inner: number): boolean => plan.contains(group, inner)
-  const isFull = (running: ReadonlyArray<number>, ready: number): boolean =>
-    running.length >= maxConcurrency ||
-    groups.some(({ position, cap }) => isIn(position, ready) && running.filter((inner) => isIn(position, inner)).length >= cap)
+  const branchOf = (group: number, inner: number): number => {
+    let branch = inner
+    while (plan.parent(branch) !== group) branch = plan.parent(branch)
+    return branch
+  }
+  /** Groups with a limit that no branch needs another one in: those may begin beyond it. */
+  const groups = plan.nodes.flatMap((node, position) => {
+    if (node._tag !== "Parallel" || node.maxConcurrency === undefined) return []
+    for (let inner = position + 1; inner < plan.end(position); inner++)
+      for (const { target } of plan.needs(inner))
+        if (isIn(position, target) && branchOf(position, target) !== branchOf(position, inner)) return []
+    return [{ position, cap: node.maxConcurrency }]
+  })
+  const isAtWork = ({ status }: Records.StepRecord): boolean =>
+    status === "running" || status === "waiting" || status === "retrying"
+  /** Refuses more branches of a group that are begun and not over than it has places for. */
+  const checkPlaces = (state: RunState.RunState): void => {
+    if (groups.length === 0) return
+    const working = RunState.records(state).flatMap((record) => {
+      const at = record.kind === "step" && isAtWork(record) ? position(record.nodeId) : -1
+      return at >= 0 && at < plan.size ? [at] : []
+    })
+    for (const { position, cap } of groups) {
+      const branches = new Set(working.filter((inner) => isIn(position, inner)).map((inner) => branchOf(position, inner)))
+      if (branches.size > cap) refuse(`${branches.size} branches of #${position} are at work, and it has ${cap} places`)
+    }
+  }
+  const isFull = (running: ReadonlyArray<number>): boolean => running.length >= maxConcurrency
   const refuse = (problem: string): never => {
     throw new Ledger.Violation(problem)
   }
@@ -285,6 +311,8 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     const fresh = Scheduler.make(plan, values, { maxConcurrency })
     const consequences = fresh.advance(state, [], now)
     const again = fresh.next()
+    // More is to follow before anything can be said.
+    if (decision.isPartial || again.isPartial) return
     if (again.outcome?.status !== decision.outcome?.status) {
       refuse(`the outcome is ${decision.outcome?.status}, and ${again.outcome?.status} when decided afresh`)
     }
@@ -308,18 +336,27 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
       return
     }
     const busy = runningBefore.map(position)
-    const ready = kept.ready.map(position)
-    let last = -1
-    for (const { position } of decision.starts) {
-      if (position <= last) refuse(`#${position} started after #${last}`)
-      last = position
-      for (const other of ready) {
-        if (other < position && !isFull(busy, other)) refuse(`#${position} started before #${other}, which was ready`)
+    // What a group has no place for waits, whatever room there is.
+    const isFree = (inner: number): boolean => {
+      for (let up = inner; up >= 0; up = plan.parent(up)) {
+        const node = plan.node(up)
+        if (node._tag === "Parallel" && node.maxConcurrency !== undefined) return false
       }
-      if (isFull(busy, position)) refuse(`#${position} started although its group was full`)
+      return true
+    }
+    const ready = kept.ready.map(position).filter(isFree)
+    // What undoes a step goes before all others.
+    const rank = (position: number): number => (position < plan.size ? position : position - plan.nodes.length)
+    let last = Number.NEGATIVE_INFINITY
+    for (const { position } of decision.starts) {
+      if (rank(position) <= last) refuse(`#${position} started after rank ${last}`)
+      last = rank(position)
+      for (const other of ready) if (rank(other) < last) refuse(`#${position} started before #${other}, which was ready`)
+      if (isFull(busy)) refuse(`#${position} started although the run was full`)
       busy.push(position)
     }
-    for (const other of ready) if (!isFull(busy, other)) refuse(`#${other} is ready and there is room, but it did not start`)
+    for (const other of ready) if (!isFull(busy)) refuse(`#${other} is ready and there is room, but it did not start`)
+    checkPlaces(state)
   }
 }
 

@@ -1,13 +1,15 @@
 /**
- * Boundaries, which meet failures and cancellations on their way outwards. Nothing more starts in the part of a plan that is given up, what is in flight
- * there is awaited and kept, and the boundaries in it are left from the inside out: their steps undone, their `catch` and `finally` run. What
- * has happened stands in the state, so that a schedule made anew goes on where another was.
+ * Boundaries, which meet failures and cancellations on their way outwards, and scopes, which are left early without either. Nothing more starts in the
+ * part of a plan that is given up, what is in flight there is awaited and kept, and the boundaries in it are left from the inside out: their steps
+ * undone, their `catch` and `finally` run. A scope that is left interrupts what is in flight, as a cancellation of the run does; no `catch` in it sees
+ * that, and nothing outside has failed. What has happened stands in the state, so that another schedule goes on where one was.
  */
 import * as HashMap from "effect/HashMap"
+import type { ErrorInfo } from "../ErrorInfo.ts"
 import { parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type * as Records from "../Records.ts"
-import type { FailureCause } from "../RunEvent.ts"
+import type { FailureCause, Leaving } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
 import type { Agenda } from "./agenda.ts"
@@ -27,6 +29,8 @@ interface Open {
   isHalting: boolean
   isCaught: boolean
   cause: FailureCause | undefined
+  /** Of a scope that is left early. */
+  left: Leaving | undefined
   /** Rows that are left to undo, the one that finished last at the end. */
   undo?: Array<Undo>
   /** Something could not be undone. */
@@ -50,14 +54,26 @@ export interface Host {
   readonly conditions: Pick<Conditions, "passedOn">
   readonly openWaits: Pick<OpenWaits, "drop" | "reattach">
   readonly starts: Pick<Starts, "orphans">
-  readonly withdrawals: Pick<Withdrawals, "request">
+  readonly withdrawals: Pick<Withdrawals, "request" | "close">
+  /** Tells how a scope is to be left that has just begun. */
+  readonly leavingOf: (position: number, scope: Plan.Scope) => Leaving | undefined
+  /** Goes on with what a scope that is over has let go on beside what follows. */
+  readonly goOnBeside: (position: number) => void
 }
 
 export interface Boundaries {
   /** Begins a boundary, or takes it up where it was. */
   readonly begin: (position: number, node: Plan.Boundary) => void
-  /** A part of a boundary has come to its end. */
-  readonly finishPart: (position: number, node: Plan.Boundary) => void
+  /** A part of a boundary, at `part`, has come to its end. */
+  readonly finishPart: (position: number, node: Plan.Boundary, part: number) => void
+  /** Leaves a scope that is open; does nothing with one that is not, or is being left. */
+  readonly leave: (position: number, left: Leaving) => void
+  /** Leaves a part of a race or a list of which nothing has begun. */
+  readonly discard: (position: number) => void
+  /** Tells whether a boundary has begun, and neither over nor given up. */
+  readonly isGoingOn: (position: number) => boolean
+  /** Tells whether a node stands in a scope that is left early, and does nothing on the way out. */
+  readonly isLeft: (position: number) => boolean
   /** Goes on with a saga once a compensation has ended. Answers with whether the node was one. */
   readonly finishUndoing: (position: number) => boolean
   /** Has a failure go outwards from a node. */
@@ -80,12 +96,18 @@ export interface Boundaries {
   readonly isAnyOpen: () => boolean
 }
 
+/** The failure of a scope whose time is over. */
+const timedOut = ({ timeout }: Plan.Scope): ErrorInfo => {
+  const due = timeout?.on.kind === "timer" && typeof timeout.on.due === "number" ? ` within ${timeout.on.due} ms` : " in time"
+  return { name: "ScopeTimedOut", message: `it was not over${due}`, retryable: true, notRetried: "wait" }
+}
+
 /** Tells whether a node waits for a child run that belongs to the run. */
 const isChildRun = (node: Plan.Node): node is Plan.Wait => node._tag === "Wait" && node.on.kind === "subflow" && node.on.isAttached
 
 /** The boundaries of a schedule. */
 export const make = (host: Host): Boundaries => {
-  const { plan, view, phases, journal, agenda, conditions, openWaits, starts, withdrawals } = host
+  const { plan, view, phases, journal, agenda, conditions, openWaits, starts, withdrawals, leavingOf, goOnBeside } = host
   const { node: at, parent, end, size } = plan
   const { iterationOf } = view
   const { state, emit } = journal
@@ -100,7 +122,8 @@ export const make = (host: Host): Boundaries => {
   const failFast: Array<number> = []
   for (let position = 0; position < size; position++) {
     const node = plan.node(position)
-    if (node._tag === "Parallel" && node.failFast) failFast.push(position)
+    // What a race loses by one branch it loses at once.
+    if ((node._tag === "Parallel" && node.failFast) || node._tag === "Race") failFast.push(position)
   }
 
   const openAt = (position: number): Open => {
@@ -148,6 +171,7 @@ export const make = (host: Host): Boundaries => {
   /** What goes on outwards of a failure in the body of a boundary; `undefined` where the boundary catches it. */
   const passedOn = (position: number, cause: FailureCause): FailureCause | undefined => {
     const node = plan.boundary(position)
+    if (node._tag === "Scope") return node.part?.isCatching === true ? undefined : cause
     if (node._tag === "Saga") return node.onCompensated === "continue" ? undefined : cause
     return node.catch === undefined ? cause : conditions.passedOn(position, node, cause)
   }
@@ -178,31 +202,36 @@ export const make = (host: Host): Boundaries => {
           position = end(position) - 1
           continue
         }
-        if (part !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
+        // A part that nothing is known of is told of nothing: whatever is around it awaits what it has begun.
+        if (isUntold(position, node)) open.delete(position)
+        else if (part !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
         const ahead = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
         if (ahead !== undefined) lasts.push({ at: ahead, boundary: position })
         continue
       }
       const phase = phases[position]
       if (phase === Phase.waiting && !isChildRun(node)) openWaits.drop(position)
-      if (phase === Phase.ready || phase === Phase.retrying || phase === Phase.blocked) phases[position] = Phase.idle
+      if (phase === Phase.ready || phase === Phase.retrying || phase === Phase.blocked || phase === Phase.parked)
+        phases[position] = Phase.idle
     }
   }
+  const isUntold = (position: number, node: Plan.Node): boolean => Plan.isPart(node) && view.boundaryRecord(position) === undefined
   const isOpenByState = (position: number): boolean => {
     const status = view.boundaryRecord(position)?.status
     return status === "running" || status === "halted"
   }
-  const haltBoundary = (position: number, cause: FailureCause | undefined, isCaught: boolean): void => {
+  const haltBoundary = (position: number, cause: FailureCause | undefined, isCaught: boolean, leaving?: Leaving): void => {
     const record = view.boundaryRecord(position)
     const isLast = open.get(position)?.part === "finally"
     const isHaltedSo = record?.status === "halted" && record.isCaught === isCaught
     const isNoted = isHaltedSo && (!isLast || record.isLast === true)
     const why = isHaltedSo ? record.cause : cause
-    open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why }))
+    const left = isCaught ? (record?.left ?? leaving) : undefined
+    open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why, left }))
     halting.add(position)
     if (!isNoted) {
       const id = plan.id(position)
-      const told = { ...defined({ cause: why }), ...(isLast ? { isLast } : {}) }
+      const told = { ...defined({ cause: why }), ...(isLast ? { isLast } : {}), ...defined({ left }) }
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), isCaught, ...told })
     }
     reattach(position + 1, end(position))
@@ -210,7 +239,7 @@ export const make = (host: Host): Boundaries => {
   const reopened = (record: Records.BoundaryRecord | undefined): Open => {
     const isLeavingCatch = record?.isCaught !== true && record?.caught !== undefined
     const part = record?.isLast === true ? "finally" : isLeavingCatch ? "catch" : "body"
-    return { part, isHalting: true, isCaught: false, cause: undefined }
+    return { part, isHalting: true, isCaught: false, cause: undefined, left: undefined }
   }
 
   /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
@@ -234,14 +263,16 @@ export const make = (host: Host): Boundaries => {
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const boundary = open.get(up)
       if (boundary === undefined) continue
-      if (boundary.isHalting || inner !== partAt(up, boundary.part)) return true
+      if (boundary.isHalting || inner !== partAt(up, boundary.part, inner)) return true
       // What is done on the way out is done whatever has happened further out.
       if (boundary.part === "finally") return false
     }
     return isRootHalted
   }
-  const partAt = (position: number, part: Open["part"]): number => {
+  const partAt = (position: number, part: Open["part"], inner: number): number => {
     const node = at(position)
+    // The timer of a scope belongs to its body.
+    if (node._tag === "Scope") return inner
     if (node._tag !== "TryCatch") return part === "body" ? position + 1 : -1
     const parts = Plan.partsOf(plan, position, node)
     return (part === "catch" ? parts.catch : part === "finally" ? parts.finally : parts.try) ?? -1
@@ -253,8 +284,12 @@ export const make = (host: Host): Boundaries => {
     const record = view.boundaryRecord(position)
     switch (record?.status) {
       case "finished":
+        goOnBeside(position)
+        return agenda.complete(position)
       case "caught":
       case "compensated":
+      case "completed":
+      case "cancelled":
         return agenda.complete(position)
       case "failed":
         if (record.cause !== undefined) haltOutwards(position, record.cause)
@@ -268,11 +303,38 @@ export const make = (host: Host): Boundaries => {
         if (!isCaught && record.cause !== undefined) haltOutwards(position, record.cause)
         return
       }
-      default:
-        if (record === undefined) emit({ _tag: "BoundaryStarted", nodeId: node.id, iteration: iterationOf(position) })
-        open.set(position, { part: "body", isHalting: false, isCaught: false, cause: undefined })
+      default: {
+        if (record === undefined && !Plan.isPart(node))
+          emit({ _tag: "BoundaryStarted", nodeId: node.id, iteration: iterationOf(position) })
+        open.set(position, { part: "body", isHalting: false, isCaught: false, cause: undefined, left: undefined })
+        const left = node._tag === "Scope" ? leavingOf(position, node) : undefined
+        // Its condition may have thrown.
+        if (phases[position] !== Phase.running) return
+        if (left !== undefined) return leaveScope(position, left)
         agenda.begin(position + 1)
+        if (node._tag === "Scope" && node.timeout !== undefined) agenda.begin(end(position + 1))
+      }
     }
+  }
+  const leaveScope = (position: number, left: Leaving): void => {
+    const scope = open.get(position)
+    if (scope === undefined || scope.isHalting) return
+    halt(position + 1, end(position), undefined, -1)
+    haltBoundary(position, undefined, true, left)
+    const to = end(position)
+    for (let inside = position + 1; inside < to; inside++) if (isHalted(inside)) interrupt(inside, "cancelled")
+    for (const key of starts.orphans) {
+      const inside = plan.positions.get(parseNodeKey(key).nodeId) ?? -1
+      if (position < inside && inside < to) journal.interrupt(key, "cancelled")
+    }
+  }
+  const isLeft = (position: number): boolean => {
+    for (let up = parent(position); up >= 0; up = parent(up)) {
+      const node = at(up)
+      const record = node._tag === "Scope" ? view.boundaryRecord(up) : undefined
+      if (record?.left !== undefined) return record.status !== "halted" || isHalted(position)
+    }
+    return false
   }
   const isCaughtByState = (position: number): boolean => view.boundaryRecord(position)?.isCaught === true
 
@@ -317,6 +379,7 @@ export const make = (host: Host): Boundaries => {
     const node = plan.boundary(position)
     boundary.isHalting = false
     halting.delete(position)
+    if (node._tag === "Scope") return leave(position)
     if (node._tag === "Saga") {
       boundary.part = "undoing"
       return undoNext(position)
@@ -332,22 +395,43 @@ export const make = (host: Host): Boundaries => {
     agenda.begin(first)
   }
   /** A part of a boundary has come to its end. */
-  const finishPart = (position: number, node: Plan.Boundary): void => {
+  const finishPart = (position: number, node: Plan.Boundary, part: number): void => {
+    if (node._tag === "Scope")
+      return part === position + 1 ? leave(position) : leaveScope(position, { as: "cancelled", because: "timeout" })
     const { finally: last } = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node) : { finally: undefined }
     if (last !== undefined && open.get(position)?.part !== "finally") return beginPart(position, "finally", last)
     leave(position)
   }
   const leave = (position: number): void => {
-    const { isCaught, cause } = openAt(position)
-    const { id, _tag } = plan.boundary(position)
-    const isHaltedOnly = !isCaught && view.boundaryRecord(position)?.status === "halted"
-    const status = isCaught ? (_tag === "Saga" ? "compensated" : "caught") : isHaltedOnly ? "failed" : "finished"
+    const boundary = openAt(position)
+    const node = plan.boundary(position)
+    const { id, _tag } = node
+    const iteration = iterationOf(position)
+    if (_tag === "Scope") endTimeout(position, node)
+    if (_tag === "Scope" && boundary.left?.because === "timeout" && node.onTimeout === "fail") {
+      boundary.isCaught = false
+      boundary.cause = { nodeId: id, iteration, reason: { _tag: "Error", error: timedOut(node) } }
+      emit({ _tag: "BoundaryHalted", nodeId: id, iteration, cause: boundary.cause, isCaught: false })
+    }
+    const { isCaught, cause, left } = boundary
+    const record = view.boundaryRecord(position)
+    const isHaltedOnly = !isCaught && record?.status === "halted"
+    const caught = left?.as ?? (_tag === "Saga" ? "compensated" : "caught")
+    const status = isCaught ? caught : isHaltedOnly ? "failed" : "finished"
     open.delete(position)
-    emit({ _tag: "BoundaryEnded", nodeId: id, iteration: iterationOf(position), status })
+    if (record !== undefined) emit({ _tag: "BoundaryEnded", nodeId: id, iteration, status })
     if (status !== "failed") return agenda.complete(position)
     phases[position] = Phase.failed
     // Where nobody further out has been told, as the failure is the boundary's own, or was met before the plan was drawn anew.
     if (cause !== undefined && !isHalted(position)) propagateFailure(position, cause)
+  }
+  /** Closes the timer of a scope that is over. */
+  const endTimeout = (position: number, { timeout }: Plan.Scope): void => {
+    const timer = end(position + 1)
+    if (timeout === undefined || phases[timer] !== Phase.waiting) return
+    openWaits.drop(timer)
+    const record = view.stepRecord(timer)
+    if (record?.status === "waiting") withdrawals.close(record, "left")
   }
 
   /** Rows that a saga has to undo, the one that finished last at the end. */
@@ -429,7 +513,7 @@ export const make = (host: Host): Boundaries => {
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const node = at(up)
       if (!Plan.isBoundary(node)) continue
-      const isOpen = view.boundaryRecord(up)?.status === "running"
+      const isOpen = view.boundaryRecord(up)?.status === "running" || isUntold(up, node)
       if (isCaughtByState(up)) return undefined
       if (isOpen && inner === up + 1) cause = passedOn(up, cause)
       if (cause === undefined) return undefined
@@ -457,6 +541,15 @@ export const make = (host: Host): Boundaries => {
       return true
     },
     propagateFailure,
+    leave: leaveScope,
+    discard: (position) => {
+      open.delete(position)
+      halting.delete(position)
+      halt(position + 1, end(position), undefined, -1)
+      phases[position] = Phase.done
+    },
+    isGoingOn: (position) => open.get(position)?.isHalting === false,
+    isLeft,
     haltRun,
     isHalted,
     restoreFailure,

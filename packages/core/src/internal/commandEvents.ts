@@ -29,6 +29,12 @@ export const of = ({ id, at, command }: Command, state: RunState.RunState): Read
   switch (command._tag) {
     case "Retry":
       return []
+    case "Leave": {
+      const { nodeId, iteration, as, reason, by } = command
+      const record = RunState.boundary(state, nodeId, iteration)
+      if (record !== undefined && (record.status !== "running" || record.asked !== undefined)) return []
+      return [{ _tag: "LeaveRequested", nodeId, iteration, as, saidAt: at, ...defined({ reason, by }) }]
+    }
     case "Pause":
       return state.pausedAt === undefined ? [{ _tag: "RunPaused", ...defined({ by: command.by }), saidAt: at }] : []
     case "Unpause":
@@ -45,7 +51,7 @@ export const of = ({ id, at, command }: Command, state: RunState.RunState): Read
       return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
     case "Signal": {
       const { id: signalId = id, name, correlation, payload } = command
-      return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }) }]
+      return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }), saidAt: at }]
     }
     case "Decide": {
       const { nodeId, iteration, approved, note, by } = command

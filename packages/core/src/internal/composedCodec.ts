@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Codec, Issues, Json } from "../Codec.ts"
-import type * as Plan from "../Plan.ts"
+import * as Plan from "../Plan.ts"
 
 type Restore = (stored: Json | undefined) => Effect.Effect<unknown, Issues, unknown>
 
@@ -45,15 +45,20 @@ const restoreOf =
           return last === undefined || node.skipsAbsent === true ? asIs(stored) : restoreOf(last)(stored)
         }
         case "Loop":
+        case "Scope":
         case "Saga":
           return absentOr(restoreOf(node.body))(stored)
         case "Parallel":
-          return Effect.forEach(node.children, (child, index) => {
-            const part = restoreOf(child)
-            const item = Array.isArray(stored) ? (stored[index] as Json | undefined) : undefined
-            // In an array what is not there is stored as null, and so is a null that was given.
-            return item === null ? Effect.orElse(part(null), () => part(undefined)) : part(item)
-          })
+          return Effect.forEach(node.children, (child, index) =>
+            inList(restoreOf(child))(Array.isArray(stored) ? (stored[index] as Json | undefined) : undefined),
+          )
+        case "Race":
+          return node.isList ? listOf(restoreWinner(node))(stored) : absentOr(restoreWinner(node))(stored)
+        case "ForEach": {
+          const [item] = node.children
+          const restoreItem = item === undefined ? asIs : absentOr(restoreOf(item))
+          return listOf(node.isSettled ? restoreSettled(restoreItem) : restoreItem)(stored)
+        }
         case "Branch": {
           const arms = node.arms.map(restoreOf)
           return (node.choice.kind === "when" && arms.length < 2 ? [...arms, asIs] : arms).reduce(either)(stored)
@@ -62,6 +67,33 @@ const restoreOf =
           return either(restoreOf(node.try), node.catch === undefined ? asIs : restoreOf(node.catch))(stored)
       }
     })
+
+/** In an array what is not there is stored as null, and so is a null that was given. */
+const inList =
+  (restore: Restore): Restore =>
+  (item) =>
+    item === null ? Effect.orElse(restore(null), () => restore(undefined)) : restore(item)
+
+const listOf =
+  (restore: Restore): Restore =>
+  (stored) =>
+    Effect.forEach(Array.isArray(stored) ? (stored as ReadonlyArray<Json>) : [], inList(restore))
+
+const restoreSettled =
+  (restore: Restore): Restore =>
+  (stored) => {
+    if (typeof stored !== "object" || stored === null || Array.isArray(stored) || !("value" in stored)) return asIs(stored)
+    return Effect.map(restore(stored.value), (value) => ({ ...stored, value }))
+  }
+
+const restoreWinner =
+  ({ children }: Plan.Race): Restore =>
+  (stored) => {
+    if (typeof stored !== "object" || stored === null || Array.isArray(stored)) return asIs(stored)
+    const { winner, value } = stored as { readonly [name: string]: Json }
+    const branch = children.find((child) => Plan.isPart(child) && child.part.key === winner)
+    return branch === undefined ? asIs(stored) : Effect.map(restoreOf(branch)(value), (value) => ({ winner, value }))
+  }
 
 /** Restores what may be absent: what was skipped or failed softly has no stored form. */
 const absentOr =

@@ -40,6 +40,13 @@ export interface Conditions {
    * same or, where the filter threw, that of the filter, with the other as its cause.
    */
   readonly passedOn: (position: number, node: Plan.TryCatch, cause: FailureCause) => FailureCause | undefined
+  /** Evaluates a condition under its name, called with what is given beside the needs. Answers `undefined` where it threw, and the node has failed. */
+  readonly holds: (
+    position: number,
+    name: string,
+    condition: (context: Record<string, unknown>) => unknown,
+    given?: object,
+  ) => boolean | undefined
   /** Evaluates `skipIf`. Answers with whether the node is over: skipped, or failed since it threw. */
   readonly isSkipped: (position: number, node: Plan.Step | Plan.Wait) => boolean
 }
@@ -93,6 +100,8 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
     evaluate,
     choose,
     chosen: (position, branch) => evaluate(position, () => choose(position, branch), branch.choice.kind === "when" ? "when" : "on"),
+    holds: (position, name, condition, given = {}) =>
+      evaluate(position, () => holds(position, name, condition(Object.assign(given, view.context(position)))), name),
     isLoopOver: (position) => {
       const { until } = plan.loop(position)
       const iteration = view.loopRecord(position)?.passes ?? 0

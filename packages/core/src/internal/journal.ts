@@ -19,6 +19,8 @@ export interface Journal {
   readonly now: () => Millis.Millis
   /** Events since the last {@link begin}, or {@link beginEvents}. */
   readonly events: () => ReadonlyArray<RunEvent>
+  /** How many of them are not ends of waits. */
+  readonly made: () => number
   readonly interrupts: () => ReadonlyArray<Interrupt>
   /** Takes a state to go on from. */
   readonly begin: (state: RunState.RunState, now: Millis.Millis) => void
@@ -36,15 +38,18 @@ export const make = (observe: ((event: RunEvent) => boolean) | undefined): Journ
   let state = RunState.empty("")
   let now = Millis.zero
   let events: Array<RunEvent> = []
+  let made = 0
   let interrupts: Array<Interrupt> = []
   let isStale = false
   const beginEvents = (): void => {
     events = []
+    made = 0
   }
   return {
     state: () => state,
     now: () => now,
     events: () => events,
+    made: () => made,
     interrupts: () => interrupts,
     begin: (folded, time) => {
       state = folded
@@ -55,6 +60,7 @@ export const make = (observe: ((event: RunEvent) => boolean) | undefined): Journ
     beginEvents,
     emit: (event) => {
       events.push(event)
+      if (event._tag !== "WaitEnded") made++
       state = RunState.apply(state, event, now)
       if (observe?.(event) === true) isStale = true
     },

@@ -25,6 +25,12 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
   if (Plan.reservedNames.has(need.name)) refuse(position, `a need cannot be named "${need.name}"`)
   const target = typeof need.target === "string" ? tree.positions.get(need.target) : tree.byNode.get(need.target)
   if (target === undefined) return refuseNeed(`is ${title}, which is not part of this workflow`)
+  if (need.pass === "item") {
+    for (let up = tree.parent(position); up >= 0; up = tree.parent(up))
+      if (tree.node(up)._tag === "Scope" && tree.parent(tree.parent(up)) === target)
+        return { name: need.name, target: up, gate: -1, isOptional: true, isLive: false, pass: "item" }
+    return refuseNeed(`is an item of ${title}, and this node does not stand in its body`)
+  }
   const found = tree.node(target)
   if (need.codec !== undefined && Plan.isLeaf(found) && found.codec !== need.codec)
     refuseNeed(`expects another output schema than that of ${where(tree, target)}`)
@@ -34,13 +40,15 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
     const loop = tree.loopOf(target)
     if (loop < 0 || !tree.contains(loop, position))
       refuseNeed(`is the previous pass of ${title}, which is in no loop around this node`)
-    return { name, target, gate: -1, isOptional: true, pass }
+    return { name, target, gate: -1, isOptional: true, isLive: false, pass }
   }
+  // What is looked at as it is may stand anywhere.
+  if (need.isLive === true) return { name, target, gate: target, isOptional: true, isLive: true, pass }
   if (pass === "caught") {
     const arm = found._tag === "TryCatch" ? Plan.partsOf(tree, target, found).catch : undefined
     if (arm === undefined || !tree.contains(arm, position))
       refuseNeed(`is what ${title} caught, and this node does not stand in its catch`)
-    return { name, target, gate: -1, isOptional: true, pass }
+    return { name, target, gate: -1, isOptional: true, isLive: false, pass }
   }
   const isOwnBody = tree.node(position)._tag === "Loop" && target !== position && tree.contains(position, target)
   if (tree.contains(target, position)) refuseNeed("is a node around this one")
@@ -49,7 +57,7 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
   const reader: Reader = { tree, position, target, isOwnBody, isOptional, refuse: refuseNeed }
   const isLast = !isOwnBody && checkFinally(reader)
   const gate = gateOf(reader)
-  return { name, target, gate: isOwnBody || isLast ? -1 : gate, isOptional: isOwnBody || isOptional, pass }
+  return { name, target, gate: isOwnBody || isLast ? -1 : gate, isOptional: isOwnBody || isOptional, isLive: false, pass }
 }
 
 const titleOf = (target: Plan.Need["target"]): string =>
@@ -89,7 +97,7 @@ const checkFinally = ({ tree, position, target, isOptional, refuse }: Reader): b
 const isBefore = (tree: Tree, earlier: number, later: number): boolean => {
   let around = tree.parent(later)
   while (!tree.contains(around, earlier)) around = tree.parent(around)
-  return tree.node(around)._tag !== "Parallel"
+  return !Plan.isGroup(tree.node(around))
 }
 
 /** What must be over before the value of the target is there; -1 for nothing. Refuses a target that a reader outside may not reach. */
@@ -107,7 +115,8 @@ const gateOf = ({ tree, position, target, isOwnBody, isOptional, refuse }: Reade
     }
     if (node._tag === "Branch" && !isOptional)
       refuse(`is in an arm of ${where(tree, outer)}, which may not be taken: need that itself, or take it with $.maybe`)
-    const isLeftWithout = node._tag === "TryCatch" || (node._tag === "Saga" && node.onCompensated === "continue")
+    const isLeftWithout =
+      node._tag === "TryCatch" || node._tag === "Scope" || (node._tag === "Saga" && node.onCompensated === "continue")
     if (isLeftWithout && !isOptional)
       refuse(`is inside ${where(tree, outer)}, which may be left without it: need that itself, or take it with $.maybe`)
     if ((node._tag === "Loop" || node._tag === "Branch" || Plan.isBoundary(node)) && outer !== position) gate = outer

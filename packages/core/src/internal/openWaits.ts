@@ -10,7 +10,7 @@ import type * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
 import type { Waiting } from "../RunResult.ts"
 import { defined } from "../Struct.ts"
-import type { Agenda } from "./agenda.ts"
+import type { Agenda, Rank } from "./agenda.ts"
 import type { Conditions } from "./conditions.ts"
 import type { Intervals } from "./intervals.ts"
 import type { Journal } from "./journal.ts"
@@ -18,6 +18,8 @@ import { Phase } from "./phase.ts"
 import type { ReadTracker } from "./readTracker.ts"
 import { errorOf, type View } from "./view.ts"
 import * as Waits from "./waits.ts"
+import * as Watchers from "./watchers.ts"
+import type { Withdrawals } from "./withdrawals.ts"
 
 /** The schedule that open waits are a part of. */
 export interface Host {
@@ -36,6 +38,9 @@ export interface Host {
   /** Makes a step ready whose gate was passed. */
   readonly enqueue: (position: number) => void
   readonly fail: (position: number, error: ErrorInfo) => void
+  /** Tells whether a node stands in a scope that is left early. */
+  readonly isLeft: (position: number) => boolean
+  readonly withdrawals: Pick<Withdrawals, "close">
 }
 
 export interface OpenWaits {
@@ -51,6 +56,7 @@ export interface OpenWaits {
   readonly reattach: (position: number) => void
   /** Leaves a wait that is given up. */
   readonly drop: (position: number) => void
+  readonly rankOf: (position: number) => Rank
   /** An output has come: open waits that had looked for it may ask for something else. */
   readonly markStale: (output: { readonly nodeId: NodeId; readonly table?: string | undefined }) => void
   /** Has the first of those waits say again what it asks for. Answers with whether there was any. */
@@ -66,17 +72,22 @@ export interface OpenWaits {
 const functionNames = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
 
 const nameOf = ({ on }: Plan.Wait): string => (on.kind === "timer" && on.isSpan === true ? "duration" : functionNames[on.kind])
+const unranked: Rank = { since: Number.POSITIVE_INFINITY, asked: 0 }
+
+const isChildCancelled = ({ on: { kind } }: Plan.Wait, { child }: Records.Wait): boolean =>
+  kind === "subflow" && child?.status === "cancelled"
 
 /** Tells whether the request of a wait stays as it began: what a child run was started with, and a time. */
 const isFixed = ({ on: { kind } }: Plan.Wait): boolean => kind === "subflow" || kind === "timer"
 
 /** The open waits of a schedule. */
 export const make = (host: Host): OpenWaits => {
-  const { plan, view, phases, journal, agenda, reads, evaluate, intervals, isTicking, accept, enqueue, fail } = host
+  const { plan, view, phases, journal, agenda, reads, evaluate, intervals, isTicking, accept, enqueue, fail, isLeft, withdrawals } =
+    host
   const { state, now, emit } = journal
   const open = new Set<number>()
   /** Waits by what they have looked up for what they ask for: nodes, and tables (`/<table>`) that no node had given. */
-  const waitsByRead = new Map<string, Set<number>>()
+  const watchers = Watchers.make()
   /** Open waits that may ask for something else since an output has come that they had looked for. */
   const staleWaits = new Set<number>()
   /** Child runs whose time is over; they are awaited nevertheless. */
@@ -92,10 +103,7 @@ export const make = (host: Host): OpenWaits => {
     return Waits.requestOf(node, view.context(position), now(), state(), view.iterationOf(position), (read) => {
       note(read)
       if (isFixed(node)) return
-      const wanted = read.nodeId ?? `/${read.table}`
-      const others = waitsByRead.get(wanted)
-      if (others === undefined) waitsByRead.set(wanted, new Set([position]))
-      else others.add(position)
+      watchers.watch(position, read)
     })
   }
   const asked = (position: number, node: Plan.Wait) => evaluate(position, () => request(position, node), nameOf(node))
@@ -115,7 +123,7 @@ export const make = (host: Host): OpenWaits => {
     phases[position] = Phase.waiting
     open.add(position)
     watchTime(position)
-    evaluateWait(position)
+    agenda.checkWait(position)
   }
   /** Begins a wait. Answers with whether it has: where its author's function gives no time, the node has failed. */
   const start = (
@@ -178,6 +186,13 @@ export const make = (host: Host): OpenWaits => {
     }
     for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
     if (ending === undefined) return
+    if (isChildCancelled(node, wait) && isLeft(position)) {
+      // It was cancelled because the scope around it is left, and nothing has failed.
+      drop(position)
+      const record = view.stepRecord(position)
+      if (record !== undefined) withdrawals.close(record, "left")
+      return
+    }
     intervals.forget(key)
     open.delete(position)
     phases[position] = Phase.running
@@ -190,11 +205,13 @@ export const make = (host: Host): OpenWaits => {
     else if (ending.status === "failed") fail(position, errorOf(ending))
     else agenda.complete(position)
   }
-  const markStale: OpenWaits["markStale"] = ({ nodeId, table }) => {
-    if (waitsByRead.size === 0) return
-    for (const wanted of [nodeId, `/${table}`]) {
-      for (const position of waitsByRead.get(wanted) ?? []) if (open.has(position)) staleWaits.add(position)
-    }
+  const markStale: OpenWaits["markStale"] = (output) => {
+    for (const position of watchers.of(output)) if (open.has(position)) staleWaits.add(position)
+  }
+
+  const drop = (position: number): void => {
+    phases[position] = Phase.idle
+    open.delete(position)
   }
 
   const describe = (position: number): Waiting => {
@@ -222,9 +239,10 @@ export const make = (host: Host): OpenWaits => {
       open.add(position)
       agenda.checkWait(position)
     },
-    drop: (position) => {
-      phases[position] = Phase.idle
-      open.delete(position)
+    drop,
+    rankOf: (position) => {
+      const wait = phases[position] === Phase.waiting ? view.stepRecord(position)?.wait : undefined
+      return wait === undefined ? unranked : { since: Waits.since(wait, state().signals, now(), isTicking()), asked: wait.asked }
     },
     markStale,
     renewStale: () => {

@@ -29,6 +29,13 @@ const stepKeys = new Set([
 const branchKeys = new Set(["needs", "when", "then", "else"])
 const switchKeys = new Set(["needs", "on", "cases", "otherwise"])
 const loopKeys = new Set(["id", "needs", "body", "until", "maxIterations", "onMaxReached"])
+const limitKeys = ["timeout", "onTimeout", "label"]
+const scopeKeys = new Set(["id", "needs", "body", "completeWhen", "cancelWhen", ...limitKeys])
+const raceKeys = new Set(["id", "count", "rest", "onFailure", ...limitKeys])
+const mapKeys = new Set([
+  ...["id", "needs", "items", "key", "body", "concurrency", "until", "rest", "settled", "more"],
+  ...limitKeys,
+])
 const parallelKeys = new Set(["maxConcurrency", "failFast"])
 
 const words: NodeOptions.Words = {
@@ -67,6 +74,8 @@ const firstId = (part: Plan.Node): NodeId | undefined => {
 
 /** What a step's work follows from: not in which run or pass it is done. */
 const usualKey: Plan.Cache["key"] = ({ runId: _, iteration: __, ...given }) => given
+/** The key of the item that stands for all. */
+const anyKey = "*"
 
 const anything = Codec.makeUnknown(Schema.Unknown)
 const decision = Codec.makeUnknown(Decision)
@@ -149,7 +158,7 @@ export const make = (workflow: string, prefix = "") => {
         : anything
 
   /** A name for a boundary whose author gave none. */
-  const boundaryId = (kind: "saga" | "try", id: unknown, inside: Plan.Node): NodeId => {
+  const boundaryId = (kind: "saga" | "try" | "race", id: unknown, inside: Plan.Node): NodeId => {
     if (id !== undefined) return identify(kind, id)
     const first = firstId(inside)
     const full = `${kind}:${first}`
@@ -232,8 +241,65 @@ export const make = (workflow: string, prefix = "") => {
     return { plan: orRefuse(where, NodeOptions.loop({ id, needs: needs(where, options), body, until }, options)) }
   }
 
+  /** Needs that nothing waits for. */
+  const looks = (where: string, options: Loose): ReadonlyArray<Plan.Need> =>
+    needs(where, options).map((need) => ({ ...need, isLive: true }))
+  const optionalFn = <F>(where: string, options: Loose, key: string): F | undefined =>
+    options[key] === undefined ? undefined : fn<F>(where, options, key)
+
+  const scope = (options: Loose) => {
+    const id = identify("scope", options?.id)
+    const where = `scope "${id}"`
+    checkKeys(where, options, scopeKeys)
+    const parts = {
+      id,
+      needs: looks(where, options),
+      body: node(where, options.body, `"body"`),
+      completeWhen: optionalFn<Plan.LiveCondition>(where, options, "completeWhen"),
+      cancelWhen: optionalFn<Plan.LiveCondition>(where, options, "cancelWhen"),
+    }
+    return { plan: orRefuse(where, NodeOptions.scope(parts, options, words)) }
+  }
+
+  const race = (branches: Loose, options: Loose = {}) => {
+    checkKeys("race", options, raceKeys)
+    if (typeof branches !== "object" || branches === null) refuse("race", "its branches must be an object of nodes by name")
+    const parts = Object.entries(branches).map(([name, value]) => [name, node("race", value, `branch "${name}"`)] as const)
+    const [first] = parts
+    const id = boundaryId("race", options.id, first === undefined ? { _tag: "Sequence", children: [] } : first[1])
+    return { plan: orRefuse(`race "${id}"`, NodeOptions.race(id, parts, options, words)) }
+  }
+
+  const map = (options: Loose) => {
+    const id = identify("map", options?.id)
+    const where = `map "${id}"`
+    checkKeys(where, options, mapKeys)
+    const item: Reference = { need: { target: id, pass: "item" } }
+    const body = fn<(item: Reference) => unknown>(where, options, "body")(item)
+    const template = node(where, body, `what "body" gives`)
+    const more: ReadonlyArray<Plan.Need> =
+      options.more === undefined
+        ? []
+        : [{ name: Plan.more, target: node(where, options.more, `"more"`), pass: "current", isOptional: true, isLive: true }]
+    const list = {
+      // What may be absent is looked at as it is.
+      needs: [...needs(where, options).map((need) => (need.isOptional === true ? { ...need, isLive: true } : need)), ...more],
+      until: optionalFn<NonNullable<Plan.ForEach["until"]>>(where, options, "until"),
+      source: {
+        items: fn<Plan.Source["items"]>(where, options, "items"),
+        key: optionalFn<NonNullable<Plan.Source["key"]>>(where, options, "key"),
+        template,
+        asked: { isAsked: false },
+      },
+    }
+    return { plan: orRefuse(where, NodeOptions.forEach(id, [[anyKey, template]], list, options, words)) }
+  }
+
   return {
     step,
+    scope,
+    race,
+    map,
     approval: wait("approval", () => decision),
     human: wait("human", (where, options) => schema(where, options, "output")),
     signal,

@@ -12,4 +12,6 @@ export const Phase = {
   failed: 6,
   /** It has an open wait. */
   waiting: 7,
+  /** A group around it has no place for it yet. */
+  parked: 8,
 } as const

@@ -263,7 +263,7 @@ const withReaders = (
     for (const { target, pass } of plan.needs(reader)) {
       // A loop that looks at what it did goes on from there; and what a pass before gave is past.
       const isOwn = reader < target && target < plan.end(reader)
-      if (pass === "previous" || isOwn) continue
+      if (pass === "previous" || pass === "item" || isOwn) continue
       const known = readers.get(target)
       if (known === undefined) readers.set(target, [reader])
       else known.push(reader)

@@ -60,23 +60,31 @@ export const output = (
   state: RunState.RunState,
 ): Effect.Effect<KeptOutput, never, unknown> => readOutput(definition, state, state.from, state.output)
 
-/** An output that is read, or lists of such: as deep as groups in a plan. */
-export type KeptOutput = Kept | ReadonlyArray<KeptOutput>
+/** An output that is read, or lists and objects of such: as deep as groups in a plan. */
+export type KeptOutput = Kept | ReadonlyArray<KeptOutput> | { readonly fields: { readonly [name: string]: KeptOutput } }
 
 const isList = (given: KeptOutput): given is ReadonlyArray<KeptOutput> => Array.isArray(given)
 
 /** Puts an output together: another each time it is asked. Lists are made before what stands in them, so that a deep one needs no deep stack. */
 export const give = (given: KeptOutput): unknown => {
-  if (!isList(given)) return given.give()
-  const whole: Array<unknown> = []
-  const ahead = [{ parts: given, made: whole }]
-  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
-    for (const part of next.parts) {
+  const ahead: Array<() => void> = []
+  const make = (part: KeptOutput): unknown => {
+    if (isList(part)) {
       const made: Array<unknown> = []
-      if (isList(part)) ahead.push({ parts: part, made })
-      next.made.push(isList(part) ? made : part.give())
+      ahead.push(() => {
+        for (const item of part) made.push(make(item))
+      })
+      return made
     }
+    if (!("fields" in part)) return part.give()
+    const made: { [name: string]: unknown } = {}
+    ahead.push(() => {
+      for (const [name, field] of Object.entries(part.fields)) made[name] = make(field)
+    })
+    return made
   }
+  const whole = make(given)
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) next()
   return whole
 }
 
@@ -96,6 +104,14 @@ const readOutput = (
       return Effect.catchAllCause(read, (cause) => (Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeed(asStored)))
     }
     if (from === null || from === undefined) return Effect.succeed(from === null ? { give: () => undefined } : asStored)
+    if ("fixed" in from) return Effect.succeed(asStored)
+    if ("fields" in from) {
+      const given = stored as { readonly [name: string]: Json }
+      const fields = Object.entries(from.fields).map(
+        ([name, part]) => [name, readOutput(definition, state, part, given[name])] as const,
+      )
+      return Effect.map(Effect.all(Object.fromEntries(fields)), (read) => ({ fields: read }))
+    }
     return Effect.forEach(from, (part, index) => readOutput(definition, state, part, (stored as ReadonlyArray<Json>)[index]))
   })
 

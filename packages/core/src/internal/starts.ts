@@ -1,9 +1,9 @@
 /**
- * Attempts: steps that are ready to start one, as far as groups have room and suspects are admitted, and those that are in flight.
+ * Attempts: steps that are ready to start one, as far as the run has room and suspects are admitted, and those that are in flight.
  */
-import { type NodeKey, parseNodeKey } from "../Ids.ts"
+import type { NodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
-import * as Groups from "./groups.ts"
+import * as Heap from "./heap.ts"
 import type { Journal } from "./journal.ts"
 import { Phase } from "./phase.ts"
 import type { ReadTracker } from "./readTracker.ts"
@@ -26,6 +26,8 @@ export interface Host {
   readonly journal: Journal
   readonly reads: ReadTracker
   readonly maxConcurrency: number
+  /** Takes places for a step in the groups around it, or parks it. */
+  readonly place: (position: number) => boolean
   /** Admits a step that is suspected of killing its process. */
   readonly admit: ((key: NodeKey) => boolean) | undefined
 }
@@ -36,7 +38,7 @@ export interface Starts {
   /** Starts what is ready and may. */
   readonly start: () => Array<Start>
   /** Counts out an attempt that has ended. */
-  readonly end: (position: number) => void
+  readonly end: () => void
   /** Attempts in flight of steps that the plan does not have, or does not have active, now. */
   readonly orphans: ReadonlySet<NodeKey>
   readonly addOrphan: (key: NodeKey) => void
@@ -49,19 +51,27 @@ export interface Starts {
   readonly isHeldBack: () => boolean
 }
 
+/** A step that may start. */
+interface Ready {
+  readonly position: number
+  /** The least is first. */
+  readonly rank: number
+}
+
 /** The starts of a schedule. */
-export const make = ({ plan, view, phases, journal, reads, maxConcurrency, admit }: Host): Starts => {
-  const groups = Groups.make(plan, maxConcurrency)
+export const make = ({ plan, view, phases, journal, reads, maxConcurrency, place, admit }: Host): Starts => {
+  /** In document order, but what undoes a step first. */
+  const readySteps = Heap.make<Ready>(({ rank }) => rank)
+  let running = 0
   const orphans = new Set<NodeKey>()
   /** Ready steps that may begin when they are admitted. */
   let heldBack: Array<number> = []
-  const positionOf = (key: NodeKey): number => plan.positions.get(parseNodeKey(key).nodeId) ?? -1
   const begin = (position: number): Start => {
     const step = plan.step(position)
     const iteration = view.iterationOf(position)
     const attempt = (view.stepRecord(position)?.attempt ?? 0) + 1
     phases[position] = Phase.running
-    groups.occupy(position, 1)
+    running++
     journal.emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...reads.readsOf(position) })
     return { position, step, iteration, attempt }
   }
@@ -72,8 +82,9 @@ export const make = ({ plan, view, phases, journal, reads, maxConcurrency, admit
     const crashes = (position: number): number => view.stepRecord(position)?.interruptions ?? 0
     heldBack = []
     for (const position of ready.sort((left, right) => crashes(right) - crashes(left) || left - right)) {
-      if (groups.hasRoom(position) && admit?.(view.keyOf(position)) === true) starts.push(begin(position))
-      else heldBack.push(position)
+      if (running < maxConcurrency && admit?.(view.keyOf(position)) === true) {
+        if (place(position)) starts.push(begin(position))
+      } else heldBack.push(position)
     }
     return starts
   }
@@ -81,30 +92,34 @@ export const make = ({ plan, view, phases, journal, reads, maxConcurrency, admit
     enqueue: (position) => {
       phases[position] = Phase.ready
       if (admit !== undefined && Suspects.isSuspect(view.stepRecord(position))) heldBack.push(position)
-      else groups.enqueue(position)
+      else readySteps.push({ position, rank: position < plan.size ? position : position - plan.nodes.length })
     },
     start: () => {
       if (journal.isPaused()) return []
       const starts = heldBack.length > 0 ? startSuspects() : []
-      for (let position = groups.take(); position !== undefined; position = groups.take()) {
+      while (running < maxConcurrency) {
+        const ready = readySteps.pop()
+        if (ready === undefined) break
         // It may have been halted since, or enqueued once more.
-        if (phases[position] === Phase.ready) starts.push(begin(position))
+        if (phases[ready.position] === Phase.ready && place(ready.position)) starts.push(begin(ready.position))
       }
       return starts
     },
-    end: (position) => groups.occupy(position, -1),
+    end: () => {
+      running--
+    },
     orphans,
     addOrphan: (key) => {
       if (orphans.has(key)) return
       orphans.add(key)
-      groups.occupy(positionOf(key), 1)
+      running++
     },
     // It stays counted.
     claimOrphan: (key) => orphans.delete(key),
     endOrphan: (key) => {
-      if (orphans.delete(key)) groups.occupy(positionOf(key), -1)
+      if (orphans.delete(key)) running--
     },
-    running: groups.running,
+    running: () => running,
     isHeldBack: () => heldBack.length > 0,
   }
 }

@@ -30,7 +30,10 @@ export const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
 
 /** Events by what they are of. */
 export type LoopEvent = Extract<RunEvent, { readonly _tag: "LoopAdvanced" | "LoopMounted" | "LoopFinished" }>
-export type BoundaryEvent = Extract<RunEvent, { readonly _tag: "BoundaryStarted" | "BoundaryHalted" | "BoundaryEnded" }>
+export type BoundaryEvent = Extract<
+  RunEvent,
+  { readonly _tag: "BoundaryStarted" | "LeaveRequested" | "PartsDecided" | "BoundaryHalted" | "BoundaryEnded" }
+>
 type StepEvent = Extract<RunEvent, { readonly nodeId: string }>
 export type Reset = Extract<RunEvent, { readonly _tag: "NodeReset" }>
 
@@ -40,11 +43,30 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
   const began = record?.startedAt ?? (event._tag === "BoundaryStarted" ? at : undefined)
   const base = { kind: "boundary", nodeId, iteration, ...(began === undefined ? nothing : { startedAt: began }) } as const
   if (event._tag === "BoundaryStarted") return { ...base, status: "running" }
-  if (event._tag === "BoundaryEnded") return { ...base, ...record, status: event.status, finishedAt: at }
+  const before = record ?? { ...base, status: "running" }
+  if (event._tag === "BoundaryEnded") return { ...before, status: event.status, finishedAt: at }
+  if (event._tag === "LeaveRequested") {
+    const { as, reason, by } = event
+    return { ...before, asked: { as, ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) } }
+  }
+  if (event._tag === "PartsDecided") {
+    const { winners, isOver } = event
+    return { ...before, ...(winners === undefined ? {} : { winners }), ...(isOver === undefined ? {} : { isDecided: isOver }) }
+  }
   const caught = event.isCaught ? undefined : caughtBy(record)
   const causes = { ...(event.cause === undefined ? {} : { cause: event.cause }), ...(caught === undefined ? {} : { caught }) }
   const last = event.isLast === true || record?.isLast === true ? { isLast: true } : {}
-  return { ...base, status: "halted", ...causes, isCaught: event.isCaught, ...last }
+  const { winners, isDecided, left = event.left } = record ?? {}
+  const decided = { ...(winners === undefined ? {} : { winners }), ...(isDecided === undefined ? {} : { isDecided }) }
+  return {
+    ...base,
+    status: "halted",
+    ...causes,
+    isCaught: event.isCaught,
+    ...last,
+    ...(left === undefined ? {} : { left }),
+    ...decided,
+  }
 }
 
 /** When a record first began, and its latest attempt did. */
@@ -216,7 +238,7 @@ export const foldStep = (
       return { ...base, status: "skipped", finishedAt: at, failures: [], budgetAfter: attempt }
     case "NodeWithdrawn": {
       const over = wait === undefined ? nothing : { wait: withdrawn(wait, event.reason, event.isKept === true, at) }
-      const status = event.reason === "superseded" ? "superseded" : "withdrawn"
+      const status = event.reason === "superseded" || event.reason === "left" ? "superseded" : "withdrawn"
       return { ...base, ...heartbeat, ...over, status, finishedAt: at }
     }
   }

@@ -2,15 +2,19 @@
  * A view of the nodes of a plan by the state alone: the iteration each is in, its record, its value, its needs. The plan
  * and the decoded values are constant things to it; the state is asked for each time, as it moves on.
  */
+import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
 import type { Json } from "../Codec.ts"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
+import { isGroup, isLeaf } from "../Plan.ts"
 import * as Records from "../Records.ts"
 import type { OutputSource } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
-import { caughtOf } from "./caught.ts"
+import { type Caught, caughtOf } from "./caught.ts"
+import { toJson } from "./json.ts"
 
 const never = (): boolean => false
 
@@ -41,6 +45,8 @@ export interface View {
   readonly needs: (position: number) => { readonly values: Record<string, unknown>; readonly missing: string | undefined }
   /** The context that a predicate of the node is called with. */
   readonly context: (position: number) => Record<string, unknown>
+  /** Tells whether something in a part of the plan has begun, in its current iteration: a step or a wait, or also what is around them. */
+  readonly hasBegun: (position: number, what: "leaf" | "any") => boolean
   /** Rows that a node has in the current instance of one around it. */
   readonly rowsIn: (outer: number, position: number) => ReadonlyArray<number>
   /** Says which row a compensation is for. */
@@ -57,6 +63,26 @@ export interface Source {
   /** The arm a branch has taken, or takes; -1 for none. */
   readonly armOf: (position: number, branch: Plan.Branch) => number
 }
+
+/** How a value is made of others: as it is, in its stored form, or as the rows that it is of. */
+interface Shapes<A> {
+  readonly list: (items: Array<A | undefined>) => A
+  readonly fields: (fields: { readonly [name: string]: A | undefined }) => A
+  readonly fixed: (given: Json) => A
+}
+
+/** The fields that are there. */
+const stripped = <A>(fields: { readonly [name: string]: A | undefined }): { readonly [name: string]: A } => {
+  const kept: { [name: string]: A } = {}
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) kept[name] = value
+  return kept
+}
+
+const noPart: Plan.Part = { key: "", isCatching: false }
+const partOf = (node: Plan.Node): Plan.Part => (node._tag === "Scope" ? (node.part ?? noPart) : noPart)
+
+/** What is told of a failure is JSON, but for what is not there. */
+const toJsonOf = (caught: Caught): Json => Either.getOrElse(toJson(caught), () => null)
 
 /** Positions of the children of a node. */
 export const childPositions = ({ end }: Plan.Plan, position: number): Array<number> => {
@@ -176,6 +202,11 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
   const isCaught = (position: number, { id }: Plan.Boundary, known: Map<number, number>): boolean =>
     RunState.boundary(state(), id, iterationIn(position, known))?.isCaught === true
+  /** Tells whether a scope gives the value of its body, or what there is of it. */
+  const isGiving = (position: number, { id }: Plan.Scope, known: Map<number, number>): boolean => {
+    const record = RunState.boundary(state(), id, iterationIn(position, known))
+    return record?.isCaught !== true || record.left?.as === "completed"
+  }
   /** The node that the value of a node comes from, where it is one. */
   const sourceOf = (
     position: number,
@@ -191,26 +222,75 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       }
       case "Loop":
         return rowOfLoop(position, known) < 0 ? undefined : position + 1
+      case "Scope":
+        return isGiving(position, node, known) ? position + 1 : undefined
       case "Saga":
         return isCaught(position, node, known) ? undefined : position + 1
       case "TryCatch":
         if (!isCaught(position, node, known)) return position + 1
         return node.catch === undefined ? undefined : end(position + 1)
       case "Parallel":
+      case "Race":
+      case "ForEach":
         return undefined
     }
   }
-  const compose = <A>(
-    position: number,
-    read: (key: NodeKey) => A | undefined,
-    tuple: (values: Array<A | undefined>) => A,
-  ): A | undefined => {
+  /** The branches of a race that have won, in order. */
+  const winnersOf = (race: number): ReadonlyArray<number> => {
+    const parts = childPositions(plan, race)
+    return (boundaryRecord(plan.parent(race))?.winners ?? []).flatMap(
+      (key) => parts.find((part) => partOf(at(part)).key === key) ?? [],
+    )
+  }
+  /** The nodes that the value of a group is made of. */
+  const valuedIn = (group: number): Array<number> =>
+    at(group)._tag === "Race" ? [...winnersOf(group)] : childPositions(plan, group)
+  /** Makes the value of a group of those of {@link valuedIn}. */
+  const shape = <A>(group: number, values: Array<A | undefined>, { list, fields, fixed }: Shapes<A>): A | undefined => {
+    const node = at(group)
+    if (node._tag === "Race") {
+      const won = winnersOf(group).map((part, index) => fields({ winner: fixed(partOf(at(part)).key), value: values[index] }))
+      return node.isList ? list(won) : won[0]
+    }
+    if (node._tag !== "ForEach" || !node.isSettled) return list(values)
+    return list(childPositions(plan, group).map((part, index) => fields(settled(part, values[index], fixed))))
+  }
+  /** How an item has ended, as its list says it. */
+  const settled = <A>(
+    part: number,
+    value: A | undefined,
+    fixed: Shapes<A>["fixed"],
+  ): { readonly [name: string]: A | undefined } => {
+    const record = boundaryRecord(part)
+    const key = fixed(partOf(at(part)).key)
+    if (record?.cause !== undefined && record.isCaught === true)
+      return { key, status: fixed("failed"), error: fixed(toJsonOf(caughtOf(record.cause, state()))) }
+    const isCancelled = record?.left?.as === "cancelled" || (record === undefined && !hasBegun(part, "any"))
+    return isCancelled ? { key, status: fixed("cancelled") } : { key, status: fixed("finished"), value }
+  }
+  const hasBegun: View["hasBegun"] = (position, what) => {
+    for (let inside = position; inside < end(position); inside++) {
+      const node = at(inside)
+      if (!("id" in node)) continue
+      const record = Option.getOrUndefined(HashMap.get(state().nodes, nodeKey(node.id, iterationOf(inside))))
+      if (record === undefined) continue
+      if (record.kind !== "step") {
+        if (what === "any") return true
+        continue
+      }
+      const isOver = record.status === "withdrawn" || record.status === "superseded"
+      if (record.attempt > 0 || (record.wait !== undefined && !isOver)) return true
+    }
+    return false
+  }
+  const compose = <A>(position: number, read: (key: NodeKey) => A | undefined, shapes: Shapes<A>): A | undefined => {
     const start = at(position)
     if (Plan.isLeaf(start)) return read(nodeKey(start.id, iterationOf(position)))
     const gives = start._tag === "Sequence" ? start.gives : undefined
     const isWanted = ({ table }: Plan.Step | Plan.Wait): boolean => gives === undefined || table === gives
     /** Nodes whose value is made of several, from the outside in, and what is known of those. */
     const open: Array<{
+      readonly group: number
       readonly children: ReadonlyArray<number>
       readonly values: Array<A | undefined> | undefined
       next: number
@@ -226,11 +306,11 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
           if (isWanted(node)) found = read(nodeKey(node.id, iterationIn(here, known)))
           return
         }
-        const isTuple = node._tag === "Parallel" && gives === undefined
         const isAnyOf = gives === undefined ? node._tag === "Sequence" && node.skipsAbsent === true : node._tag === "Sequence"
-        if (node._tag === "Parallel" || isAnyOf) {
-          const children = childPositions(plan, here)
-          open.push({ children: isTuple ? children : children.reverse(), values: isTuple ? [] : undefined, next: 0 })
+        if (isGroup(node) || isAnyOf) {
+          const isWhole = isGroup(node) && gives === undefined
+          const children = isWhole ? valuedIn(here) : childPositions(plan, here).reverse()
+          open.push({ group: here, children, values: isWhole ? [] : undefined, next: 0 })
           return
         }
         here = sourceOf(here, node, known)
@@ -238,11 +318,11 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     }
     descend(position)
     for (let last = open.at(-1); last !== undefined; last = open.at(-1)) {
-      const { children, values, next } = last
+      const { group, children, values, next } = last
       if (next > 0) values?.push(found)
       if (next === children.length || (values === undefined && next > 0 && found !== undefined)) {
         open.pop()
-        if (values !== undefined) found = tuple(values)
+        if (values !== undefined) found = shape(group, values, shapes)
         else if (next === 0) found = undefined
       } else {
         last.next++
@@ -253,11 +333,11 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     return found
   }
   const value: View["value"] = (position) =>
-    compose<unknown>(
-      position,
-      (key) => values.outputs.get(key),
-      (tuple) => tuple,
-    )
+    compose<unknown>(position, (key) => values.outputs.get(key), {
+      list: (items) => items,
+      fields: (fields) => fields,
+      fixed: (given) => given,
+    })
   const stored: View["stored"] = (position) =>
     compose<Json>(
       position,
@@ -265,15 +345,19 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
         const record = HashMap.get(state().nodes, key)
         return record._tag === "Some" && record.value.kind === "step" ? record.value.output : undefined
       },
-      (tuple) => tuple.map((item) => item ?? null),
+      {
+        list: (items) => items.map((item) => item ?? null),
+        fields: stripped,
+        fixed: (given) => given,
+      },
     )
 
   const source: View["source"] = (position) =>
-    compose<OutputSource>(
-      position,
-      (key) => (values.outputs.get(key) === undefined ? undefined : key),
-      (tuple) => tuple.map((item) => item ?? null),
-    )
+    compose<OutputSource>(position, (key) => (values.outputs.get(key) === undefined ? undefined : key), {
+      list: (items) => items.map((item) => item ?? null),
+      fields: (fields) => ({ fields: stripped(fields) }),
+      fixed: (given) => ({ fixed: given }),
+    })
 
   const needs: View["needs"] = (position) => {
     if (position < plan.size) return needsAt(position)
@@ -291,6 +375,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       if (need.pass === "caught") {
         const cause = Records.caughtBy(boundaryRecord(need.target))
         found[need.name] = cause === undefined ? undefined : caughtOf(cause, state(), (nodeId) => Plan.errorOf(plan, nodeId))
+      } else if (need.pass === "item") {
+        found[need.name] = partOf(at(need.target)).item
       } else if (need.pass === "previous") {
         const target = at(need.target)
         const row = iterationOf(need.target) - 1
@@ -298,7 +384,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       } else {
         const isThere = hasPass(need.target, position) && (!need.isOptional || isTaken(need.target, position))
         if (!isThere && !need.isOptional) missing ??= need.name
-        found[need.name] = isThere ? value(need.target) : undefined
+        found[need.name] = isThere ? (value(need.target) ?? (need.isLive ? before(need.target) : undefined)) : undefined
       }
     }
     return { values: found, missing }
@@ -317,6 +403,18 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       }
     }
     return true
+  }
+  /** What a step gave in the last pass in which it gave something. */
+  const before = (target: number): unknown => {
+    const node = at(target)
+    const around = loopOf(target)
+    if (around < 0 || !isLeaf(node)) return undefined
+    const base = loopRecord(around)?.base ?? 0
+    for (let row = iterationOf(target) - 1; row >= base; row--) {
+      const given = values.outputs.get(nodeKey(node.id, row))
+      if (given !== undefined) return given
+    }
+    return undefined
   }
   /** Tells whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
   const hasPass = (target: number, reader: number): boolean => {
@@ -345,6 +443,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     source,
     needs,
     context: (position) => ({ input: values.input, runId: state().runId, iteration: passOf(position), ...needs(position).values }),
+    hasBegun,
     rowsIn,
     undo: (compensation, row) => {
       undoing.set(compensation, row)

@@ -10,6 +10,7 @@ import { InvalidRequest } from "../Errors.ts"
 import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import { areNames } from "../NodeOptions.ts"
+import * as Pauses from "../Pauses.ts"
 import type * as Plan from "../Plan.ts"
 import { describe, show } from "../Raised.ts"
 import type * as Records from "../Records.ts"
@@ -137,6 +138,20 @@ const inTime = ({ deadline, timeoutMs }: Plan.Wait, wait: Records.Wait): string 
   return deadline === undefined ? `within ${timeoutMs ?? at - wait.since} ms` : `by ${new Date(at).toISOString()}`
 }
 
+/** When the first of what came for a wait came, or its time was over; `Infinity` where nothing has. */
+export const since = (
+  { kind, name, correlation, decision, answers, child, deadline }: Records.Wait,
+  signals: ReadonlyArray<Records.Signal>,
+  now: Millis.Millis,
+  isTicking: boolean,
+): number => {
+  const isMine = (signal: Records.Signal): boolean => signal.name === name && signal.correlation === correlation
+  const signal = kind === "signal" && signals.length > 0 ? signals.find(isMine) : undefined
+  const came = decision?.at ?? answers?.[0]?.at ?? signal?.at ?? (child === undefined ? undefined : now)
+  const over = isTicking && deadline !== undefined && deadline <= now ? deadline : undefined
+  return Math.min(came ?? Number.POSITIVE_INFINITY, over ?? Number.POSITIVE_INFINITY)
+}
+
 /** Says what did not happen in time, by kind. A timer has no such time. */
 const silences: { readonly [Kind in Plan.Awaited["kind"]]: string } = {
   approval: "nobody answered",
@@ -168,9 +183,8 @@ export const requestOf = (
   const { on } = node
   switch (on.kind) {
     case "timer": {
-      if (typeof on.due === "number") return { due: Millis.after(now, on.due) }
-      const given = on.due(context, state, noteRead)
-      return { due: on.isSpan === true ? Millis.after(now, spanOf(node.id, "duration", given)) : timeOf(node.id, "until", given) }
+      const due = dueOf(node.id, on, context, now, state, noteRead)
+      return on.isTimeout === true ? { due, name: Pauses.timeout } : { due }
     }
     case "signal": {
       const correlation = on.correlation?.(context, state, noteRead)
@@ -204,6 +218,20 @@ export const requestOf = (
       return { request, digest: digest(canonical(request)) }
     }
   }
+}
+
+/** When a timer fires. */
+const dueOf = (
+  nodeId: string,
+  { due, isSpan }: Extract<Plan.Awaited, { readonly kind: "timer" }>,
+  context: Record<string, unknown>,
+  now: Millis.Millis,
+  state: RunState.RunState,
+  noteRead: Plan.NoteRead,
+): Millis.Millis => {
+  if (typeof due === "number") return Millis.after(now, due)
+  const given = due(context, state, noteRead)
+  return isSpan === true ? Millis.after(now, spanOf(nodeId, "duration", given)) : timeOf(nodeId, "until", given)
 }
 
 /** Tells whether a wait that has begun asks for what it would ask for now; the time that a timer has begun with stands. */

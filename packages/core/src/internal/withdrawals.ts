@@ -1,6 +1,6 @@
 /**
- * Withdrawals of what waits in the state and not in the schedule: it has left the plan, or the part of the plan that it is in was given up. A
- * row that is open is so one that somebody can end.
+ * Withdrawals of what waits in the state and not in the schedule: it has left the plan, or the part of the plan that it is in was given up or left.
+ * A row that is open is so one that somebody can end.
  */
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -24,6 +24,8 @@ export interface Host {
   readonly isHalted: (position: number) => boolean
   /** Tells whether the whole run is given up. */
   readonly isRunHalted: () => boolean
+  /** Tells whether a node stands in a scope that is left early, and does nothing on the way out. */
+  readonly isLeft: (position: number) => boolean
 }
 
 export interface Withdrawals {
@@ -46,7 +48,7 @@ const isInFlight = (record: Records.NodeRecord | undefined): record is Records.S
   record?.kind === "step" && record.status === "waiting" && record.wait?.kind === "subflow" && record.wait.child === undefined
 
 /** The withdrawals of a schedule. A new one looks through everything once. */
-export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalted }: Host): Withdrawals => {
+export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalted, isLeft }: Host): Withdrawals => {
   const { state, emit, isPaused } = journal
   let isRequested = true
   let isCutShort = false
@@ -65,7 +67,9 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     const around = plan.loopOf(position)
     const rows = around < 0 ? 1 : view.passesOf(around)
     if (iteration !== view.iterationOf(position) && (around < 0 || iteration < rows)) return "superseded"
-    if (status === "interrupted" || isPaused()) return undefined
+    if (isPaused()) return undefined
+    if (isLeft(position)) return "left"
+    if (status === "interrupted") return undefined
     const phase = phases[position]
     if (status === "waiting" ? phase === Phase.waiting : phase === Phase.retrying || phase === Phase.ready) return undefined
     return isHalted(position) ? "given-up" : "left-plan"

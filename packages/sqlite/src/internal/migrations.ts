@@ -305,6 +305,11 @@ CREATE TABLE smithers_transactions (
 ) STRICT, WITHOUT ROWID;
 `
 
+const timeOfSignals = `
+-- When a signal was sent. Of one that is older than this column it is not known, and it counts as sent before anything else.
+ALTER TABLE smithers_signals ADD COLUMN at_ms INTEGER;
+`
+
 /** One step from a layout to the next. Released steps are never changed. */
 export interface Migration {
   /** The number of the layout that it leads to. */
@@ -323,6 +328,7 @@ export const migrations: ReadonlyArray<Migration> = [
   // A child run in a `finally` of its parent, which cancelling the parent does not cancel.
   { layout: 18, protocol: 1, sql: "ALTER TABLE smithers_runs ADD COLUMN is_final INTEGER" },
   { layout: 19, protocol: 1, sql: transactions },
+  { layout: 20, protocol: 1, sql: timeOfSignals },
 ]
 
 /** What a database says of itself. */

@@ -84,7 +84,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     "SELECT node_id, iteration, attempt, seq, details FROM smithers_heartbeats WHERE run_id = ? ORDER BY seq",
   )
   const selectSignals = prepare<Parameters<typeof Rows.readSignal>[0]>(
-    `SELECT seq, id, name, correlation, payload, refused_by FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq`,
+    `SELECT seq, id, name, correlation, payload, refused_by, at_ms FROM smithers_signals WHERE run_id = ? AND status = 'kept' ORDER BY seq`,
   )
   const selectFailures = prepare<[nodeId: string, iteration: number, at: Millis, error: string]>(
     `SELECT a.node_id, a.iteration, a.finished_at, a.error

@@ -1,0 +1,139 @@
+/**
+ * Places in groups that limit themselves. A branch takes its place when the first leaf in it begins, and holds it until the branch is over, whatever
+ * it does meanwhile: works, waits for a person, for a child run or for its next attempt. What finds no place is parked.
+ */
+import * as Plan from "../Plan.ts"
+import * as Heap from "./heap.ts"
+import { Phase } from "./phase.ts"
+import { childPositions, type View } from "./view.ts"
+
+/** The schedule that places are a part of. */
+export interface Host {
+  readonly plan: Plan.Plan
+  readonly view: Pick<View, "hasBegun">
+  readonly phases: Uint8Array
+  /** Begins a leaf that was parked. */
+  readonly resume: (position: number) => void
+}
+
+export interface Places {
+  /** Begins a group, with places for the branches that have begun already. */
+  readonly open: (group: number) => void
+  /** Takes places for a leaf in all groups around it, or parks it. Answers with whether it may begin. */
+  readonly admit: (leaf: number) => boolean
+  /** Gives the place of a branch to the next one. */
+  readonly release: (branch: number) => void
+  /** Gives the first branch that is parked a place beyond the limit. Answers with whether there was any. */
+  readonly overbook: () => boolean
+}
+
+interface Group {
+  readonly limit: number
+  held: number
+  /** Branches with parked leaves. */
+  waiting: Heap.Heap<number>
+}
+
+/** A plan without limits. */
+const unlimited: Places = { open: () => {}, admit: () => true, release: () => {}, overbook: () => false }
+
+/** The places of a plan. */
+export const make = ({ plan, view, phases, resume }: Host): Places => {
+  const { parent } = plan
+  const groups = new Map<number, Group>()
+  for (let position = 0; position < plan.size; position++) {
+    const node = plan.node(position)
+    const limit = node._tag === "Parallel" || node._tag === "ForEach" ? node.maxConcurrency : undefined
+    if (limit !== undefined) groups.set(position, { limit, held: 0, waiting: Heap.make((branch) => branch) })
+  }
+  if (groups.size === 0) return unlimited
+  const holders = new Set<number>()
+  const parked = new Map<number, Array<number>>()
+  const isParked = (leaf: number): boolean => phases[leaf] === Phase.parked
+  /** Branches of groups around a leaf that have no place, the outermost first. */
+  const placeless = (leaf: number): Array<number> => {
+    const found: Array<number> = []
+    for (let inner = leaf, up = parent(leaf); up >= 0; inner = up, up = parent(up)) {
+      const node = plan.node(up)
+      // What is done on the way out needs no place outside.
+      if (node._tag === "TryCatch" && Plan.partsOf(plan, up, node).finally === inner) break
+      if (groups.has(up) && !holders.has(inner)) found.unshift(inner)
+    }
+    return found
+  }
+  const groupOf = (branch: number): Group | undefined => groups.get(parent(branch))
+  const take = (group: Group, branch: number): void => {
+    group.held++
+    holders.add(branch)
+    const leaves = parked.get(branch) ?? []
+    parked.delete(branch)
+    // The first is begun first: what is put on the agenda last.
+    for (const leaf of leaves.filter(isParked).reverse()) {
+      phases[leaf] = Phase.idle
+      resume(leaf)
+    }
+  }
+  /** The first branch that waits for a place, and still has something to begin. */
+  const next = ({ waiting }: Group): number | undefined => {
+    for (let branch = waiting.peek(); branch !== undefined; branch = waiting.peek()) {
+      if (parked.get(branch)?.some(isParked) === true) return branch
+      parked.delete(branch)
+      waiting.pop()
+    }
+    return undefined
+  }
+  return {
+    open: (position) => {
+      const group = groups.get(position)
+      if (group === undefined) return
+      group.held = 0
+      group.waiting = Heap.make((branch) => branch)
+      for (const branch of childPositions(plan, position)) {
+        parked.delete(branch)
+        holders.delete(branch)
+        if (!view.hasBegun(branch, "leaf")) continue
+        group.held++
+        holders.add(branch)
+      }
+    },
+    admit: (leaf) => {
+      for (const branch of placeless(leaf)) {
+        const group = groupOf(branch)
+        if (group === undefined) continue
+        if (group.held < group.limit) {
+          take(group, branch)
+          continue
+        }
+        phases[leaf] = Phase.parked
+        const leaves = parked.get(branch)
+        if (leaves === undefined) {
+          parked.set(branch, [leaf])
+          group.waiting.push(branch)
+        } else leaves.push(leaf)
+        return false
+      }
+      return true
+    },
+    release: (branch) => {
+      const group = holders.delete(branch) ? groupOf(branch) : undefined
+      if (group === undefined) return
+      group.held--
+      while (group.held < group.limit) {
+        const following = next(group)
+        if (following === undefined) return
+        group.waiting.pop()
+        take(group, following)
+      }
+    },
+    overbook: () => {
+      for (const group of groups.values()) {
+        const branch = next(group)
+        if (branch === undefined) continue
+        group.waiting.pop()
+        take(group, branch)
+        return true
+      }
+      return false
+    },
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Regions that end before all in them is over: scopes with conditions, races and lists. What is decided of one is said by an event before anything
+ * follows from it, so that another schedule leaves the same. Parts of a race or a list that are left while they have begun are left as scopes are;
+ * those of which nothing has begun are passed over.
+ */
+import * as Plan from "../Plan.ts"
+import type { FailureCause, Leaving } from "../RunEvent.ts"
+import * as RunState from "../RunState.ts"
+import { defined } from "../Struct.ts"
+import type { Agenda } from "./agenda.ts"
+import type { Boundaries } from "./boundaries.ts"
+import { caughtOf } from "./caught.ts"
+import type { Conditions } from "./conditions.ts"
+import type { Journal } from "./journal.ts"
+import { Phase } from "./phase.ts"
+import type { Places } from "./places.ts"
+import type { ReadTracker } from "./readTracker.ts"
+import { childPositions, type View } from "./view.ts"
+import * as Watchers from "./watchers.ts"
+
+/** The schedule that regions are a part of. */
+export interface Host {
+  readonly plan: Plan.Plan
+  readonly view: View
+  readonly phases: Uint8Array
+  /** Of a race or a list: its parts that are not over. */
+  readonly cursors: Int32Array
+  readonly journal: Journal
+  readonly agenda: Pick<Agenda, "begin" | "complete" | "settle">
+  readonly reads: Pick<ReadTracker, "noteFor">
+  readonly conditions: Pick<Conditions, "holds">
+  readonly places: Pick<Places, "open" | "release">
+  readonly boundaries: () => Pick<Boundaries, "leave" | "discard" | "isGoingOn">
+  readonly fail: (position: number, reason: FailureCause["reason"]) => void
+  /** Follows up a node whose end was held. */
+  readonly finish: (position: number) => void
+}
+
+export interface Regions {
+  /** Begins a race or a list, or goes on with it. */
+  readonly begin: (position: number, node: Plan.Race | Plan.ForEach) => void
+  /** A part of a race or a list is over. */
+  readonly finishPart: (position: number, part: number) => void
+  /** Looks at a race, a list or the conditions of a scope. */
+  readonly settle: (position: number) => void
+  /** Tells how a scope is to be left that has just begun. */
+  readonly leavingOf: (position: number, scope: Plan.Scope) => Leaving | undefined
+  /** An output has come: conditions of scopes that had looked for it are asked again. */
+  readonly touch: (output: Watchers.Output) => void
+  /** Goes on with the parts that a race or a list in a scope that is over has kept. */
+  readonly goOnBeside: (scope: number) => void
+  /** Tells whether the end of a node waits for parts that were kept in it, and has it followed up then. */
+  readonly isHeld: (position: number) => boolean
+  /** Tells whether parts that were kept are not over. */
+  readonly isAnyKept: () => boolean
+}
+
+/** Items of a list that are over, by how. */
+interface Tally {
+  done: number
+  failed: number
+}
+
+/** Throws where there are no items to begin with. */
+export const checkItems = ({ source, needs }: Plan.ForEach): true => {
+  if (source?.asked.problem !== undefined) throw source.asked.problem
+  if (source?.asked.isAsked === false) {
+    const names = needs.flatMap(({ name, isOptional }) => (isOptional === true ? [] : [`"${name}"`]))
+    throw new TypeError(`what it needs has no value (${names.join(", ")}): take it with $.maybe`)
+  }
+  return true
+}
+
+/** The regions of a plan. */
+export const make = (host: Host): Regions => {
+  const { plan, view, phases, cursors, journal, agenda, reads, conditions, places, fail } = host
+  const { node: at, parent, end } = plan
+  const { emit, state } = journal
+  const watchers = Watchers.make()
+  const tallies = new Map<number, Tally>()
+  /** Races and lists that are over, and parts of them not. */
+  const kept = new Set<number>()
+  const held = new Set<number>()
+  const recordOf = (group: number) => view.boundaryRecord(parent(group))
+  const isOver = (part: number): boolean => phases[part] === Phase.done
+  const keyOf = (part: number): string => {
+    const node = at(part)
+    return Plan.isPart(node) ? node.part.key : ""
+  }
+  const decide = (group: number, winners: ReadonlyArray<string> | undefined, isDecided: boolean): void => {
+    const scope = parent(group)
+    const place = { nodeId: plan.id(scope), iteration: view.iterationOf(scope) }
+    emit({ _tag: "PartsDecided", ...place, ...defined({ winners }), ...(isDecided ? { isOver: true } : {}) })
+  }
+
+  const begin: Regions["begin"] = (position, node) => {
+    phases[position] = Phase.running
+    places.open(position)
+    const parts = childPositions(plan, position)
+    cursors[position] = parts.length
+    tallies.set(position, { done: 0, failed: 0 })
+    watchNeeds(position)
+    agenda.settle(position)
+    const isLeaving = recordOf(position)?.isDecided === true && node.rest === "cancel"
+    for (const part of parts.reverse()) {
+      if (
+        isLeaving &&
+        view.boundaryRecord(part) === undefined &&
+        !winnersOf(position).includes(keyOf(part)) &&
+        !view.hasBegun(part, "any")
+      )
+        pass(position, part)
+      else agenda.begin(part)
+    }
+  }
+  const winnersOf = (race: number): ReadonlyArray<string> => recordOf(race)?.winners ?? none
+  /** Leaves a part of which nothing has begun. */
+  const pass = (group: number, part: number): void => {
+    host.boundaries().discard(part)
+    cursors[group] = (cursors[group] ?? 0) - 1
+  }
+  const leaveRest = (group: number, because: Leaving["because"]): void => {
+    for (const part of childPositions(plan, group)) {
+      if (isOver(part)) continue
+      if (view.boundaryRecord(part) === undefined && !view.hasBegun(part, "any")) pass(group, part)
+      else host.boundaries().leave(part, { as: "cancelled", because })
+    }
+  }
+  const finishPart: Regions["finishPart"] = (position, part) => {
+    cursors[position] = (cursors[position] ?? 0) - 1
+    places.release(part)
+    const tally = tallies.get(position)
+    const record = view.boundaryRecord(part)
+    if (tally !== undefined) {
+      if (record?.status === "caught") tally.failed++
+      else if (record?.status !== "cancelled") tally.done++
+    }
+    if (!kept.has(position)) return agenda.settle(position)
+    if ((cursors[position] ?? 0) > 0) return
+    kept.delete(position)
+    for (const waiting of [...held]) {
+      held.delete(waiting)
+      host.finish(waiting)
+    }
+  }
+
+  const settle: Regions["settle"] = (position) => {
+    const node = at(position)
+    if (node._tag === "Scope") {
+      const left = host.boundaries().isGoingOn(position) ? leavingOf(position, node) : undefined
+      if (left !== undefined) host.boundaries().leave(position, left)
+      return
+    }
+    if (phases[position] !== Phase.running) return
+    if (node._tag === "Race") settleRace(position, node)
+    if (node._tag === "ForEach") settleList(position, node)
+  }
+  /** What follows once it is decided which parts count. */
+  const conclude = (group: number, rest: "cancel" | "keep", because: Leaving["because"], end: () => void): void => {
+    if (rest === "cancel") leaveRest(group, because)
+    else if ((cursors[group] ?? 0) > 0) {
+      kept.add(group)
+      return end()
+    }
+    if (cursors[group] === 0) end()
+  }
+  const settleRace = (position: number, race: Plan.Race): void => {
+    const { count, rest } = race
+    if (recordOf(position)?.isDecided !== true) {
+      const before = winnersOf(position)
+      const known = new Set(before)
+      const candidates = childPositions(plan, position).filter((part) => isOver(part) && !known.has(keyOf(part)) && isWon(part))
+      if (candidates.length > 1) candidates.sort((left, right) => orderOf(left) - orderOf(right) || left - right)
+      const winners = [...before, ...candidates.slice(0, count - before.length).map(keyOf)]
+      // Or enough can no longer come.
+      const isDecided = winners.length === count || winners.length + (cursors[position] ?? 0) < count
+      if (isDecided || winners.length > before.length) decide(position, winners, isDecided)
+      if (!isDecided) return
+    }
+    const isLost = winnersOf(position).length < count
+    conclude(position, isLost ? "cancel" : rest, "lost", () => {
+      const failures = isLost ? failuresIn(position) : none
+      if (failures.length === 0) return agenda.complete(position)
+      const message = `${failures.length} of its ${childPositions(plan, position).length} branches failed, and ${count} must finish: ${failures.join("; ")}`
+      fail(parent(position), { _tag: "Error", error: { name: "RaceLost", message, retryable: true, notRetried: "wait" } })
+    })
+  }
+  const isWon = (part: number): boolean => {
+    const status = view.boundaryRecord(part)?.status
+    return status === undefined || status === "finished" || status === "completed" || status === "running"
+  }
+  /** The event with which a part was over. */
+  const orderOf = (part: number): number => {
+    let order = 0
+    for (let inside = part; inside < end(part); inside++) {
+      const node = at(inside)
+      if (Plan.isLeaf(node)) order = Math.max(order, RunState.step(state(), node.id, view.iterationOf(inside))?.order ?? 0)
+    }
+    return order
+  }
+  const failuresIn = (race: number): ReadonlyArray<string> =>
+    childPositions(plan, race).flatMap((part) => {
+      const record = view.boundaryRecord(part)
+      if (record?.isCaught !== true || record.cause === undefined) return []
+      return [`${keyOf(part)}: ${caughtOf(record.cause, state()).message}`]
+    })
+
+  const settleList = (position: number, list: Plan.ForEach): void => {
+    const isDecided = recordOf(position)?.isDecided === true
+    if (!isDecided && list.until !== undefined) {
+      const { until } = list
+      const isEnough = conditions.holds(position, "until", (context) =>
+        until(Object.assign(progressOf(position), context), state(), reads.noteFor(position)),
+      )
+      if (isEnough === undefined) return
+      if (isEnough) decide(position, undefined, true)
+    }
+    if (recordOf(position)?.isDecided === true) return conclude(position, list.rest, "until", () => agenda.complete(position))
+    if (cursors[position] === 0 && !isOpenFor(position)) agenda.complete(position)
+  }
+  /** Tells whether more items may come. */
+  const isOpenFor = (list: number): boolean => {
+    const need = plan.needs(list).find(({ name }) => name === Plan.more)
+    return need !== undefined && need.gate >= 0 && phases[need.gate] !== Phase.done
+  }
+  const progressOf = (list: number): Plan.Progress => {
+    const { done, failed } = tallies.get(list) ?? { done: 0, failed: 0 }
+    return {
+      done,
+      failed,
+      open: cursors[list] ?? 0,
+      get values() {
+        return childPositions(plan, list).flatMap((part) => (isOver(part) && isWon(part) ? [view.value(part)] : []))
+      },
+    }
+  }
+
+  const watchNeeds = (position: number): void => {
+    for (const { target, isLive } of plan.needs(position)) {
+      if (!isLive) continue
+      for (let inside = target; inside < end(target); inside++) {
+        const node = at(inside)
+        if (Plan.isLeaf(node)) watchers.watch(position, { nodeId: node.id })
+      }
+    }
+  }
+  const leavingOf: Regions["leavingOf"] = (position, scope) => {
+    const asked = view.boundaryRecord(position)?.asked
+    if (asked !== undefined) return { ...asked, because: "request" }
+    if (scope.completeWhen === undefined && scope.cancelWhen === undefined) return undefined
+    watchNeeds(position)
+    const note = reads.noteFor(position)
+    const noteRead: Plan.NoteRead = (read) => {
+      note(read)
+      watchers.watch(position, read)
+    }
+    for (const [name, as] of conditionNames) {
+      const condition = scope[name]
+      if (condition === undefined) continue
+      const isHolding = conditions.holds(position, name, (context) => condition(context, state(), noteRead))
+      if (isHolding === undefined) return undefined
+      if (isHolding) return { as, because: "condition" }
+    }
+    return undefined
+  }
+
+  return {
+    begin,
+    finishPart,
+    settle,
+    leavingOf,
+    touch: (output) => {
+      for (const position of watchers.of(output)) agenda.settle(position)
+    },
+    goOnBeside: (scope) => {
+      const body = scope + 1
+      const node = at(body)
+      if (!(node._tag === "Race" || node._tag === "ForEach") || node.rest !== "keep") return
+      begin(body, node)
+      phases[body] = Phase.done
+      if ((cursors[body] ?? 0) > 0) kept.add(body)
+    },
+    isHeld: (position) => {
+      for (const group of kept) {
+        if (group <= position || group >= end(position)) continue
+        held.add(position)
+        return true
+      }
+      return false
+    },
+    isAnyKept: () => kept.size > 0,
+  }
+}
+
+const none: ReadonlyArray<never> = []
+
+const conditionNames = [
+  ["cancelWhen", "cancelled"],
+  ["completeWhen", "completed"],
+] as const

@@ -1,0 +1,320 @@
+/**
+ * Regions in a schedule that is kept up to date: scopes that are left, races and lists, each also as another schedule of the same state has it.
+ */
+import { partId, timeoutId } from "@smithers/core/Ids"
+import * as Millis from "@smithers/core/Millis"
+import type * as Plan from "@smithers/core/Plan"
+import * as PlanLayout from "@smithers/core/PlanLayout"
+import type { RunEvent } from "@smithers/core/RunEvent"
+import * as RunState from "@smithers/core/RunState"
+import * as Scheduler from "@smithers/core/Scheduler"
+import { describe, expect, it } from "vitest"
+import { approval, live, signal, timer, wait } from "./Live.ts"
+import { parallel, sequence, step } from "./simulation/Nodes.ts"
+
+const scope = (id: string, body: Plan.Node, options: Partial<Plan.Scope> & { readonly timeoutMs?: number } = {}): Plan.Scope => {
+  const { timeoutMs, ...others } = options
+  const due = timeoutMs === undefined ? undefined : Millis.make(timeoutMs)
+  return {
+    _tag: "Scope",
+    id,
+    label: undefined,
+    needs: [],
+    body,
+    completeWhen: undefined,
+    cancelWhen: undefined,
+    timeout: due === undefined ? undefined : wait(timeoutId(id), { kind: "timer", isTimeout: true, due }),
+    onTimeout: "fail",
+    ...others,
+  }
+}
+const part = (around: string, key: string, body: Plan.Node, isCatching = false): Plan.Scope =>
+  scope(partId(around, key), body, { part: { key, isCatching } })
+const race = (
+  id: string,
+  branches: { readonly [name: string]: Plan.Node },
+  options: Partial<Plan.Race> & { readonly isCatching?: boolean } = {},
+): Plan.Scope => {
+  const { isCatching, ...others } = options
+  const children = Object.entries(branches).map(([key, body]) => part(id, key, body, isCatching))
+  return scope(id, { _tag: "Race", children, count: 1, isList: false, rest: "cancel", ...others })
+}
+const forEach = (
+  id: string,
+  items: { readonly [name: string]: Plan.Node },
+  options: Partial<Plan.ForEach> & { readonly isCatching?: boolean } = {},
+): Plan.Scope => {
+  const { isCatching, ...others } = options
+  const children = Object.entries(items).map(([key, body]) => part(id, key, body, isCatching))
+  const list = { needs: [], maxConcurrency: undefined, until: undefined, rest: "cancel", isSettled: false } as const
+  return scope(id, { _tag: "ForEach", children, ...list, ...others })
+}
+
+/** Says what is started or asked for, when; and does the same with another schedule for each frame. */
+const driven = (root: Plan.Node) => {
+  const kept = live(root)
+  const plan = PlanLayout.make("w", root)
+  const statuses = (state: RunState.RunState) =>
+    Object.fromEntries(RunState.records(state).map(({ nodeId, status }) => [nodeId, status]))
+  const at = (ms: number, ...given: ReadonlyArray<RunEvent>) => {
+    const { events, starts, outcome, waiting, state } = kept.at(ms, ...given)
+    // Another schedule has nothing to add to this state.
+    const values = { input: {}, outputs: new Map() }
+    const again = Scheduler.decide(plan, state, values, { maxConcurrency: 4 }, Millis.make(ms))
+    const more = again.events.filter(({ _tag }) => _tag !== "AttemptStarted")
+    expect({ more, outcome: again.outcome?.status }).toEqual({ more: [], outcome: outcome?.status })
+    return {
+      events,
+      started: starts.map((start) => start.step.id),
+      waiting: waiting.map(({ nodeId }) => nodeId),
+      outcome,
+      statuses: statuses(state),
+      state,
+    }
+  }
+  return { at }
+}
+const succeeded = (nodeId: string, output: unknown = nodeId): RunEvent => ({
+  ...{ _tag: "AttemptSucceeded", nodeId, iteration: 0, attempt: 1, table: `test_${nodeId}`, output },
+})
+const failed = (nodeId: string): RunEvent => ({
+  ...{ _tag: "AttemptFailed", nodeId, iteration: 0, attempt: 1 },
+  error: { name: "Error", message: `${nodeId} is no good`, retryable: false },
+})
+const cut = (nodeId: string): RunEvent => ({ _tag: "AttemptInterrupted", nodeId, iteration: 0, attempt: 1, reason: "cancelled" })
+const sent = (id: string, at: number): RunEvent => ({
+  _tag: "SignalReceived",
+  id,
+  name: "go",
+  payload: id,
+  saidAt: Millis.make(at),
+})
+const approved = (nodeId: string, at: number): RunEvent => ({
+  ...{ _tag: "ApprovalDecided", nodeId, iteration: 0, approved: true, saidAt: Millis.make(at) },
+})
+const leave = (nodeId: string, as: "completed" | "cancelled"): RunEvent => ({ _tag: "LeaveRequested", nodeId, iteration: 0, as })
+
+describe("a scope", () => {
+  it("is left when its condition holds: attempts are interrupted and awaited, waits are withdrawn, and no inner catch is begun", () => {
+    const inner: Plan.TryCatch = {
+      ...{ _tag: "TryCatch", id: "t", try: step("work"), catch: step("caught"), finally: step("last") },
+    }
+    const run = driven(
+      sequence(
+        scope("region", parallel([step("flag"), inner, approval("ask"), signal("sig")]), {
+          completeWhen: (_, state) => RunState.step(state, "flag", 0)?.status === "finished",
+          needs: [{ name: "flag", target: "flag", pass: "current", isLive: true }],
+        }),
+        step("after"),
+      ),
+    )
+    expect(run.at(0).started).toEqual(["flag", "work"])
+    const left = run.at(1, succeeded("flag"))
+    expect(left.started).toEqual([])
+    expect(left.statuses).toMatchObject({ region: "halted", ask: "superseded", sig: "superseded", work: "running" })
+    const cleaning = run.at(2, cut("work"))
+    expect(cleaning.started).toEqual(["last"])
+    const over = run.at(3, succeeded("last"))
+    expect(over.started).toEqual(["after"])
+    expect(over.statuses).toMatchObject({ region: "completed", work: "superseded", flag: "finished" })
+    expect(over.statuses.caught).toBe(undefined)
+    expect(run.at(4, succeeded("after")).outcome).toEqual({ status: "finished" })
+  })
+  it("is not begun where its condition holds already", () => {
+    const run = driven(sequence(scope("region", approval("ask"), { cancelWhen: () => true }), step("after")))
+    const { started, statuses } = run.at(0)
+    expect([started, statuses]).toEqual([["after"], { region: "cancelled", after: "running" }])
+  })
+  it("undoes the sagas in it that are not over", () => {
+    const saga: Plan.Saga = {
+      ...{ _tag: "Saga", id: "s", onCompensated: "fail" },
+      body: sequence(step("book", { compensate: () => null }), approval("ask")),
+    }
+    const run = driven(sequence(scope("region", saga), step("after")))
+    run.at(0)
+    run.at(1, succeeded("book"))
+    expect(run.at(2, leave("region", "cancelled")).started).toEqual(["book~compensate"])
+    const over = run.at(3, { _tag: "AttemptSucceeded", nodeId: "book~compensate", iteration: 0, attempt: 1, output: undefined })
+    expect(over.started).toEqual(["after"])
+    expect(over.statuses).toMatchObject({ region: "cancelled", s: "failed", ask: "superseded", book: "finished" })
+  })
+  it("fails when its time is over, however late that is noticed, and needs no slot for it", () => {
+    const slow = parallel(["a", "b", "c", "d", "e"].map((id) => step(id)))
+    const run = driven(scope("region", slow, { timeoutMs: 10 }))
+    expect(run.at(0).started).toEqual(["a", "b", "c", "d"])
+    expect(run.at(5).waiting).toEqual([])
+    const late = run.at(10)
+    expect(late.statuses).toMatchObject({ region: "halted", "region~timeout": "finished" })
+    const ended = run.at(11, cut("a"), cut("b"), cut("c"), cut("d"))
+    expect(ended.started).toEqual([])
+    expect(ended.outcome).toMatchObject({ status: "failed", nodeId: "region", reason: { error: { name: "ScopeTimedOut" } } })
+    expect(ended.statuses).toMatchObject({ region: "failed", a: "superseded" })
+  })
+  it("goes on without a value when its time is over, where it says so", () => {
+    const run = driven(sequence(scope("region", signal("sig"), { timeoutMs: 10, onTimeout: "continue" }), step("after")))
+    expect(run.at(0).waiting).toEqual(["sig", "region~timeout"])
+    // The signal was sent too late, and nobody has heard of either until now.
+    const late = run.at(100, sent("one", 50))
+    expect(late.started).toEqual(["after"])
+    expect(late.statuses).toMatchObject({ region: "cancelled", sig: "superseded" })
+    expect(late.state.signals.map(({ id }) => id)).toEqual(["one"])
+  })
+  it("closes its timer when it is over in time", () => {
+    const run = driven(sequence(scope("region", signal("sig"), { timeoutMs: 10 }), approval("ask")))
+    run.at(0)
+    const { statuses, waiting } = run.at(100, sent("one", 9))
+    expect(statuses).toMatchObject({ region: "finished", "region~timeout": "superseded" })
+    expect(waiting).toEqual(["ask"])
+  })
+  it("that is left in a scope that is left is left once, from the inside out", () => {
+    const inner = scope("inner", step("work"))
+    const run = driven(scope("outer", inner))
+    run.at(0)
+    run.at(1, leave("inner", "completed"))
+    run.at(2, leave("outer", "cancelled"))
+    const over = run.at(3, cut("work"))
+    expect(over.outcome).toEqual({ status: "finished" })
+    expect(over.statuses).toMatchObject({ outer: "cancelled", work: "superseded" })
+  })
+})
+
+describe("a race", () => {
+  it("is won by the first in time, however late it is noticed, and takes no more than what wins", () => {
+    const run = driven(sequence(race("r", { sig: signal("sig"), nap: timer("nap", 10), ask: approval("ask") }), signal("next")))
+    expect(run.at(0).waiting).toEqual(["sig", "nap", "ask"])
+    const late = run.at(100, sent("one", 30), approved("ask", 7))
+    expect(late.statuses).toMatchObject({ r: "finished", ask: "finished", sig: "superseded", nap: "superseded", next: "finished" })
+    expect(RunState.boundary(late.state, "r", 0)?.winners).toEqual(["ask"])
+    expect(late.outcome).toEqual({ status: "finished" })
+  })
+  it("goes by an earlier deadline before a later signal", () => {
+    const run = driven(race("r", { sig: signal("sig"), nap: timer("nap", 10) }))
+    run.at(0)
+    const late = run.at(100, sent("one", 11))
+    expect(RunState.boundary(late.state, "r", 0)?.winners).toEqual(["nap"])
+    expect(late.state.signals).toHaveLength(1)
+  })
+  it("goes by the order of the plan where two come at one time", () => {
+    const run = driven(race("r", { b: signal("b"), a: approval("a") }))
+    run.at(0)
+    expect(RunState.boundary(run.at(9, approved("a", 5), sent("one", 5)).state, "r", 0)?.winners).toEqual(["b"])
+  })
+  it("leaves the losers, and awaits them", () => {
+    const run = driven(
+      sequence(race("r", { a: sequence(step("a"), step("a2")), b: step("b"), c: sequence(step("c")) }), step("after")),
+    )
+    expect(run.at(0).started).toEqual(["a", "b", "c"])
+    expect(run.at(1, succeeded("b")).started).toEqual([])
+    // One that finishes nevertheless is kept, and does not win.
+    expect(run.at(2, succeeded("a"), cut("c")).started).toEqual(["after"])
+    const { statuses, state } = run.at(3, succeeded("after"))
+    expect(statuses).toMatchObject({ "r[a]": "cancelled", a: "finished", c: "superseded", b: "finished" })
+    expect(RunState.boundary(state, "r", 0)?.winners).toEqual(["b"])
+  })
+  it("of several takes as many as it says, and fails at once when they can no longer come", () => {
+    const two = () =>
+      race("r", { a: step("a"), b: step("b"), c: step("c"), d: step("d") }, { count: 2, isList: true, isCatching: true })
+    const won = driven(two())
+    won.at(0)
+    won.at(1, succeeded("c"), failed("a"))
+    const done = won.at(2, succeeded("b"))
+    expect(RunState.boundary(done.state, "r", 0)?.winners).toEqual(["c", "b"])
+    expect(won.at(3, cut("d")).outcome).toEqual({ status: "finished" })
+    const lost = driven(two())
+    lost.at(0)
+    lost.at(1, failed("a"), failed("b"))
+    lost.at(2, failed("c"))
+    expect(lost.at(3, cut("d")).outcome).toMatchObject({
+      ...{ status: "failed", nodeId: "r" },
+      reason: { error: { name: "RaceLost", message: expect.stringContaining("a: a is no good; b: b is no good") } },
+    })
+  })
+  it("fails with the first failure of a branch, and interrupts the others", () => {
+    const run = driven(race("r", { a: step("a"), b: step("b"), ask: approval("ask") }))
+    run.at(0)
+    run.at(1, failed("a"))
+    const { outcome, statuses } = run.at(2, cut("b"))
+    expect(outcome).toMatchObject({ status: "failed", nodeId: "a" })
+    expect(statuses).toMatchObject({ ask: "withdrawn" })
+  })
+  it("that keeps the others goes on at once, and ends with what is around it", () => {
+    const run = driven(sequence(race("r", { a: step("a"), b: sequence(step("b"), step("b2")) }, { rest: "keep" }), step("after")))
+    run.at(0)
+    expect(run.at(1, succeeded("a")).started).toEqual(["after"])
+    expect(run.at(2, succeeded("after")).outcome).toBe(undefined)
+    expect(run.at(3, succeeded("b")).started).toEqual(["b2"])
+    expect(run.at(4, succeeded("b2")).outcome).toEqual({ status: "finished" })
+  })
+  it("is left as a whole, and so is a branch of it", () => {
+    const run = driven(sequence(race("r", { a: step("a"), b: step("b") }), step("after")))
+    run.at(0)
+    run.at(1, leave("r[a]", "cancelled"))
+    expect(run.at(2, cut("a")).started).toEqual([])
+    run.at(3, leave("r", "completed"))
+    expect(run.at(4, cut("b")).started).toEqual(["after"])
+  })
+})
+
+describe("a list", () => {
+  const items = (count: number, make = (id: string): Plan.Node => sequence(step(id), approval(`${id}-ok`))) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, make(`i${index}`)]))
+  it("counts items from begin to end: with 1 it is a critical section, also while a person is asked", () => {
+    const run = driven(forEach("l", items(3), { maxConcurrency: 1 }))
+    expect(run.at(0).started).toEqual(["i0"])
+    expect(run.at(1, succeeded("i0"))).toMatchObject({ started: [], waiting: ["i0-ok"] })
+    expect(run.at(2, approved("i0-ok", 2)).started).toEqual(["i1"])
+    expect(run.at(3, succeeded("i1"))).toMatchObject({ started: [], waiting: ["i1-ok"] })
+  })
+  it("is over when enough has come, and leaves the rest: begun items are left, others passed over", () => {
+    const enough = forEach(
+      "l",
+      items(5, (id) => step(id)),
+      { maxConcurrency: 3, until: ({ done, open }) => done >= 2 && open > 0 },
+    )
+    const run = driven(sequence(enough, step("after")))
+    expect(run.at(0).started).toEqual(["i0", "i1", "i2"])
+    expect(run.at(1, succeeded("i1")).started).toEqual(["i3"])
+    expect(run.at(2, succeeded("i0")).started).toEqual([])
+    const over = run.at(3, cut("i2"), cut("i3"))
+    expect(over.started).toEqual(["after"])
+    expect(over.statuses).toMatchObject({ l: "finished", "l[k2]": "cancelled", i2: "superseded" })
+    expect(over.statuses["l[k4]"]).toBe(undefined)
+  })
+  it("says of each item how it ended, where it is settled", () => {
+    const root = forEach(
+      "l",
+      items(3, (id) => step(id)),
+      { isSettled: true, isCatching: true },
+    )
+    const run = driven(root)
+    run.at(0)
+    run.at(1, failed("i1"), leave("l[k2]", "cancelled"))
+    run.at(2, cut("i2"))
+    const { outcome, state } = run.at(3, succeeded("i0"))
+    expect(outcome).toEqual({ status: "finished" })
+    const values = { input: {}, outputs: new Map([["i0/0", "one"]]) as unknown as Scheduler.Values["outputs"] }
+    const schedule = Scheduler.make(PlanLayout.make("w", root), values, { maxConcurrency: 4 })
+    schedule.advance(state, [], Millis.make(3))
+    expect(schedule.value(0)).toMatchObject([
+      { key: "k0", status: "finished", value: "one" },
+      { key: "k1", status: "failed", error: { nodeId: "i1", message: "i1 is no good" } },
+      { key: "k2", status: "cancelled" },
+    ])
+  })
+  it("stays open for what may bring more items", () => {
+    const more: Plan.Need = { name: "~more", target: "feed", pass: "current", isOptional: true, isLive: true }
+    const run = driven(sequence(parallel([step("feed"), forEach("l", {}, { needs: [more] })]), step("after")))
+    expect(run.at(0).started).toEqual(["feed"])
+    expect(run.at(1, succeeded("feed")).started).toEqual(["after"])
+  })
+})
+
+describe("a limited group", () => {
+  it("lets a branch begin beyond its limit where another waits for what it gives, and nothing else can go on", () => {
+    const waits = sequence(step("a"), step("b", { needs: [{ name: "x", target: "x", pass: "current" }] }))
+    const run = driven(sequence(parallel([step("x"), waits].reverse().reverse(), { maxConcurrency: 1 })))
+    expect(run.at(0).started).toEqual(["x"])
+    expect(run.at(1, succeeded("x")).started).toEqual(["a"])
+    expect(run.at(2, succeeded("a")).started).toEqual(["b"])
+  })
+})

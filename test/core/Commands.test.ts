@@ -606,6 +606,7 @@ describe("a command", () => {
         ["caller", "Commands.approve", true],
         ["caller", "Commands.signal", true],
         ["caller", "Commands.retryNode", true],
+        ["smithers.run", "smithers.wait", false],
         ["Workflow.cancel", "smithers.run", false],
         ["caller", "Workflow.cancel", false],
         ["", "caller", false],

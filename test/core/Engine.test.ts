@@ -432,18 +432,21 @@ describe("Engine", () => {
         "caller > Workflow.execute",
         " > caller",
       ])
-      expect(ended[2]?.attributes).toMatchObject({ "smithers.run_id": "r", "smithers.step": "flaky", "smithers.attempt": 2 })
+      expect(ended[2]?.attributes).toMatchObject({ runId: "r", nodeId: "flaky", iteration: 0, attempt: 2 })
     }),
   )
 
-  it.effect("what happens is counted", () =>
+  it.effect("what happens is counted, by workflow and by how it ended", () =>
     Effect.gen(function* () {
+      const { name } = declare().build(($) => $.sequence())
+      const counted = (metric: Metric.Metric.Counter<number>, ...outcome: ["finished" | "succeeded" | "failed"] | []) =>
+        Metric.taggedWithLabels(metric, Metrics.tagged(name, ...outcome))
       const counters = [
-        Metrics.runsStarted,
-        Metrics.runsFinished,
-        Metrics.attemptsStarted,
-        Metrics.attemptsSucceeded,
-        Metrics.attemptsFailed,
+        counted(Metrics.runsStarted),
+        counted(Metrics.runsEnded, "finished"),
+        counted(Metrics.attemptsStarted),
+        counted(Metrics.attemptsEnded, "succeeded"),
+        counted(Metrics.attemptsEnded, "failed"),
       ]
       const read = Effect.forEach(counters, (counter) => Effect.map(Metric.value(counter), ({ count }) => count))
       const before = yield* read

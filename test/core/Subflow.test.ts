@@ -135,13 +135,13 @@ describe.each(stores)("on %s", (_, store) => {
       on(
         Effect.gen(function* () {
           const { parent } = family()
-          const count = Effect.map(
-            Effect.all([Metric.value(Metrics.runsStarted), Metric.value(Metrics.runsResumed)]),
-            ([started, resumed]) => [started.count, resumed.count] as const,
+          const counts = ["parent", "child"].flatMap((name) =>
+            [Metrics.runsStarted, Metrics.runsResumed].map((metric) => Metric.taggedWithLabels(metric, Metrics.tagged(name))),
           )
-          const [started, resumed] = yield* count
+          const count = Effect.forEach(counts, (metric) => Effect.map(Metric.value(metric), (value) => Number(value.count)))
+          const before = yield* count
           yield* parent.execute({}, { runId: "r" })
-          expect(yield* count).toEqual([started + 2, resumed])
+          expect((yield* count).map((value, index) => value - (before[index] ?? 0))).toEqual([1, 0, 1, 0])
         }),
       ),
     )

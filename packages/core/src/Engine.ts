@@ -34,6 +34,7 @@ import * as Leases from "./internal/leases.ts"
 import { liveClock } from "./internal/liveClock.ts"
 import { isBegunWith, isSameCall } from "./internal/origin.ts"
 import * as Suspects from "./internal/suspects.ts"
+import * as Tracing from "./internal/tracing.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
@@ -222,8 +223,6 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
             return (yield* recall(definition, request.runId, active)) ?? (yield* drive(definition, request, active))
           case "Created":
           case "Claimed":
-            // A run that its parent or a signal created is begun by its first claim.
-            yield* Metric.increment(opened.epoch === 1 ? Metrics.runsStarted : Metrics.runsResumed)
             return yield* RunDriver.drive(ports, definition, {
               runId: request.runId,
               epoch: opened.epoch,
@@ -293,15 +292,20 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           obstacles: new Map(),
         }
         actives.set(runId, active)
-        const driven: Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R> = Effect.uninterruptible(
-          callers.within(runId, drive(definition, request, active)),
-        ).pipe(
+        const worked = Effect.uninterruptible(callers.within(runId, drive(definition, request, active))).pipe(
           Effect.onExit((exit) => {
             if (actives.get(runId) === active) actives.delete(runId)
             return Effect.zipRight(Metric.set(Metrics.runsActive, actives.size), Deferred.done(active.settled, exit))
           }),
-          Effect.withSpan("smithers.run", { attributes: { "smithers.run_id": runId, "smithers.workflow": definition.name ?? "" } }),
         ) as Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
+        const place = { runId, workflow: definition.name ?? create?.workflow ?? "" }
+        const driven = Effect.flatMap(Tracing.isTraced, (isTraced) =>
+          Tracing.at(
+            place,
+            isTraced,
+            isTraced ? Tracing.within("smithers.run", { attributes: place }, worked, Tracing.endOfRun) : worked,
+          ),
+        )
         return startWatch.pipe(
           Effect.zipRight(Metric.set(Metrics.runsActive, actives.size)),
           Effect.zipRight(Effect.forkIn(driven, drivers)),

@@ -6,7 +6,6 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import { acceptNow, keepNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
@@ -36,6 +35,7 @@ import * as Recovery from "./internal/recovery.ts"
 import * as Refusal from "./internal/refusal.ts"
 import * as Restore from "./internal/restore.ts"
 import type * as Suspects from "./internal/suspects.ts"
+import * as Tracing from "./internal/tracing.ts"
 import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
@@ -48,7 +48,7 @@ import * as RunResult from "./RunResult.ts"
 import * as RunState from "./RunState.ts"
 import type { Frame, OutputTable, RunStoreShape } from "./RunStore.ts"
 import * as Scheduler from "./Scheduler.ts"
-import type * as Status from "./Status.ts"
+import * as Status from "./Status.ts"
 import type { RunPorts } from "./Storage.ts"
 import { defined } from "./Struct.ts"
 
@@ -186,6 +186,11 @@ const loop = (
     if (definition.name !== undefined && definition.name !== workflow) {
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: workflow })
     }
+    const isTraced = yield* Tracing.isTraced
+    if (isTraced) yield* Effect.annotateCurrentSpan("workflow", workflow)
+    // A run that its parent or a signal created is begun by its first claim.
+    const counter = epoch === 1 ? Metrics.runsStarted : Metrics.runsResumed
+    counter.unsafeUpdate(1, Metrics.tagged(workflow))
     yield* store.prepareOutputs(workflow, definition.tables)
     let added: ReadonlyArray<OutputTable> | undefined
     const prepareAdded = Effect.suspend(() => {
@@ -206,6 +211,7 @@ const loop = (
       onOutage,
       graceMs: options.graceMs,
       clock,
+      isTraced,
       workflow,
       runId,
       epoch,
@@ -247,11 +253,12 @@ const loop = (
       const { spawned, sent, started } = Outbox.make(plan, frame, now)
       const built = frame.build({ at: now, plan: changed, spawned, sent })
       options.control.stood = undefined
-      Metrics.frames.unsafeUpdate(1, [])
-      return Effect.map(Patience.patiently(store.commit(built), onOutage), () => {
+      Metrics.frames.unsafeUpdate(1, Metrics.tagged(workflow))
+      const committed = Effect.map(Patience.patiently(store.commit(built), onOutage), () => {
         frame.accept()
         return started
       })
+      return isTraced ? Effect.tap(committed, () => Tracing.waits(frame.state, built.events)) : committed
     }
     /** Takes back a frame that the store refuses for its content, but for what it was given; and fails the node that is at fault. */
     const takeBack = (error: StoreRefused): Effect.Effect<void, StoreRefused> =>
@@ -298,7 +305,11 @@ const loop = (
     // How the run begins, or where it was.
     if (frame.state.seq === 0) {
       // Also when its creator died before the first frame: whoever claims it next begins it.
-      happen(CommandEvents.started({ ...(created ?? frame.state), workflow }))
+      const trace = isTraced ? yield* Tracing.currentTrace : undefined
+      happen({ ...CommandEvents.started({ ...(created ?? frame.state), workflow }), ...defined({ trace }) })
+    } else if (isTraced) {
+      const [first] = yield* reader.events(runId, { limit: 1 })
+      if (first?.event._tag === "RunStarted" && first.event.trace !== undefined) yield* Tracing.linkTo(first.event.trace)
     }
     const readPlan = Effect.map(reader.plan(runId), PlanText.decode)
     const drawnBefore = created === undefined && planner.recall !== undefined ? yield* readPlan : undefined
@@ -466,7 +477,8 @@ const loop = (
         adopted = []
         commits.bump()
         if (ending !== undefined) {
-          yield* Metric.increment(ending.count)
+          const { status } = frame.state
+          if (Status.isEnded(status)) Metrics.runsEnded.unsafeUpdate(1, Metrics.tagged(workflow, status))
           for (const stray of frame.state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${sayStray(stray)}`)
           return ending.result(frame.state)
         }
@@ -519,10 +531,11 @@ const loop = (
       }
     })
     // Whatever stops the driver, its attempts have ended before the claim is given back and callers hear of it.
-    return yield* Effect.onExit(goOn, (exit) => {
+    const stopped = Effect.onExit(goOn, (exit) => {
       if (Exit.isSuccess(exit)) return Effect.void
       return Exit.isInterrupted(exit) ? suspend : attempts.interrupt
     })
+    return yield* isTraced ? Effect.ensuring(stopped, Effect.sync(attempts.endSpans)) : stopped
   })
 
 /** What was mounted, unmounted and changed between two plans, by id. */

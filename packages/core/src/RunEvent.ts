@@ -53,6 +53,8 @@ export const RunStarted = Schema.TaggedStruct("RunStarted", {
   workflow: Schema.String,
   version: Schema.optional(Schema.String),
   input: Stored,
+  /** The trace that it began in, where it was traced: later ones link to it. */
+  trace: Schema.optional(Schema.Struct({ traceId: Schema.String, spanId: Schema.String })),
 })
 
 /** A process took up a run that was started before. The counts compare its plan with what is stored. */

@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
 import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
@@ -289,7 +288,10 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
         else lets.set(runId, { mark: due.mark, at: yield* Millis.steady })
         if (status !== "gone") yield* report({ _tag: "Settled", runId, workflow, status })
       })
-      const begin = Effect.zipRight(Metric.increment(Metrics.runsSupervised), report({ _tag: "Resumed", runId, workflow }))
+      const begin = Effect.suspend(() => {
+        Metrics.runsSupervised.unsafeUpdate(1, Metrics.tagged(workflow))
+        return report({ _tag: "Resumed", runId, workflow })
+      })
       // Whatever is wrong with us: a run that nothing came of is not looked at again at once.
       return Effect.catchAllCause(Effect.zipRight(begin, settle), (cause) =>
         Effect.zipRight(pauseFor(runId), Effect.logError(`run ${runId} could not be supervised`, cause)),

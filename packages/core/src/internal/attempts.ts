@@ -3,14 +3,12 @@
  * retry policy stands, its span and its last heartbeat.
  */
 import type * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import type { AgentTurn } from "../Agent.ts"
 import type { Json } from "../Codec.ts"
 import { isTransient } from "../Errors.ts"
@@ -28,10 +26,8 @@ import * as StepProgram from "../StepProgram.ts"
 import type { Transact } from "../Transaction.ts"
 import { toleranceMs } from "./intervals.ts"
 import * as Patience from "./patience.ts"
+import * as Tracing from "./tracing.ts"
 import * as Turn from "./turn.ts"
-
-/** What stands in where no tracer was given; its spans reach nobody. */
-const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 /** Heartbeat details are written at most this often per attempt (ms): often enough to resume from, rare enough to cost nothing. */
 const heartbeatIntervalMs = 500
@@ -99,6 +95,8 @@ export interface Attempts {
   readonly interrupt: Effect.Effect<void>
   /** Ends attempts whose steps are to run again, whatever would have come of them. */
   readonly abandon: (keys: ReadonlySet<NodeKey>) => Effect.Effect<ReadonlyArray<RunEvent>>
+  /** Ends the spans of steps that are not over: what is left of them is made by whoever takes up the run. */
+  readonly endSpans: () => void
   /** Writes the heartbeat details of an attempt, and again while newer ones come in. */
   readonly writeBeats: (key: NodeKey) => Effect.Effect<void>
 }
@@ -113,6 +111,8 @@ export interface AttemptsOptions {
   /** Told of each attempt that is over. */
   readonly onSettled: (key: NodeKey) => void
   readonly clock: Clock.Clock
+  /** Whether somebody takes spans. */
+  readonly isTraced: boolean
   readonly workflow: string
   readonly runId: string
   readonly epoch: number
@@ -120,6 +120,13 @@ export interface AttemptsOptions {
   /** An attempt gave a heartbeat whose details are not written yet. */
   readonly onBeat: (key: NodeKey) => void
 }
+
+/** Outcomes of attempts as they are counted. */
+const outcomes = { Succeeded: "succeeded", Failed: "failed", Interrupted: "interrupted" } as const
+
+/** The end of an attempt for its span: a failure with the error that was raised, where it is one. */
+const asRaised = <A extends StepProgram.AttemptResult, E>(exit: Exit.Exit<A, E>): Exit.Exit<unknown, unknown> =>
+  Exit.isSuccess(exit) && exit.value._tag === "Failed" ? Exit.fail(exit.value.cause) : exit
 
 /** Makes the attempts of a run, none so far. Their fibers are children of the fiber that calls `launch`. */
 export const make = (options: AttemptsOptions): Attempts => {
@@ -189,9 +196,9 @@ export const make = (options: AttemptsOptions): Attempts => {
       transact,
       cache: found,
     })
-    Metrics.attemptsStarted.unsafeUpdate(1, [])
-    const attributes = { "smithers.run_id": runId, "smithers.step": step.id, "smithers.iteration": iteration }
-    return Effect.flatMap(traced(program, key, attributes, attempt), (program) =>
+    Metrics.attemptsStarted.unsafeUpdate(1, Metrics.tagged(workflow))
+    const place = { runId, workflow, nodeId: step.id, iteration, attempt }
+    return Effect.flatMap(traced(program, key, place), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(Turn.before(clock, program))), (fiber) => {
         const attempt: InFlight = {
           start,
@@ -209,18 +216,22 @@ export const make = (options: AttemptsOptions): Attempts => {
     )
   }
 
-  /** Puts an attempt into the spans of its step and of itself; but only where there is a tracer to take them, since they cost. */
-  const traced = <A, E, R>(program: Effect.Effect<A, E, R>, key: NodeKey, attributes: Record<string, unknown>, attempt: number) =>
-    Effect.flatMap(Effect.tracer, (tracer): Effect.Effect<Effect.Effect<A, E, R>> => {
-      if (tracer === nativeTracer) return Effect.succeed(program)
-      const known = spans.get(key)
-      const step = known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false })
-      return Effect.map(step, (span) => {
-        spans.set(key, span)
-        const options = { parent: span, attributes: { ...attributes, "smithers.attempt": attempt }, captureStackTrace: false }
-        return Effect.withSpan(program, "smithers.attempt", options) as Effect.Effect<A, E, R>
-      })
+  /** Has an attempt run at its place and, where somebody takes them, in the spans of its step and of itself. */
+  const traced = <A extends StepProgram.AttemptResult, E, R>(
+    program: Effect.Effect<A, E, R>,
+    key: NodeKey,
+    place: Tracing.Place,
+  ) => {
+    if (!options.isTraced) return Effect.succeed(Tracing.at(place, false, program))
+    const { attempt: _, ...attributes } = place
+    const known = spans.get(key)
+    const step = known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false })
+    return Effect.map(step, (parent) => {
+      spans.set(key, parent)
+      const own = Tracing.within("smithers.attempt", { parent, attributes: { ...place } }, program, asRaised)
+      return Tracing.at(place, true, own)
     })
+  }
 
   /** A time that was computed at a lead of the steady time, on the wall clock as it stands: that may have been set since. */
   const asNow = (time: Millis.Millis, lead: number): Millis.Millis => {
@@ -240,16 +251,17 @@ export const make = (options: AttemptsOptions): Attempts => {
     const turns = attempt.turns.length === 0 ? {} : { turns: attempt.turns }
     const { made, before } = attempt.reads
     const reads = made === undefined ? {} : { reads: [...before, ...made].sort() }
-    Metrics.attemptDuration.unsafeUpdate(Millis.unsafeSteady(clock) - startedAt, [])
     const result = Exit.isSuccess(exit) ? exit.value : undefined
+    const tags = Metrics.tagged(workflow, outcomes[result?._tag ?? "Interrupted"])
+    Metrics.attemptsEnded.unsafeUpdate(1, tags)
+    Metrics.attemptDuration.unsafeUpdate((Millis.unsafeSteady(clock) - startedAt) / 1000, tags)
     const willRetry = result?._tag === "Failed" && result.retryAt !== undefined
     if (!willRetry) {
-      spans.get(key)?.end(clock.unsafeCurrentTimeNanos(), result?._tag === "Failed" ? Exit.fail(result.cause) : exit)
+      spans.get(key)?.end(clock.unsafeCurrentTimeNanos(), asRaised(exit))
       spans.delete(key)
       drivers.delete(key)
     }
     if (result === undefined) {
-      Metrics.attemptsInterrupted.unsafeUpdate(1, [])
       return {
         key,
         result,
@@ -257,14 +269,12 @@ export const make = (options: AttemptsOptions): Attempts => {
       }
     }
     if (result._tag === "Succeeded") {
-      Metrics.attemptsSucceeded.unsafeUpdate(1, [])
       const output = result.output === undefined ? {} : { output: result.output }
       const isCached = result.isCached ? { isCached: true } : {}
       const { table } = start.step
       const where = table === undefined ? {} : { table }
       return { key, result, event: { _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns, ...reads } }
     }
-    Metrics.attemptsFailed.unsafeUpdate(1, [])
     const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
     if (result.retryAt !== undefined) {
       drivers.set(key, result.driver)
@@ -344,6 +354,10 @@ export const make = (options: AttemptsOptions): Attempts => {
         for (const key of keys) drivers.delete(key)
         return events
       }),
+    endSpans: () => {
+      for (const span of spans.values()) span.end(clock.unsafeCurrentTimeNanos(), Exit.void)
+      spans.clear()
+    },
     writeBeats,
   }
 }

@@ -11,7 +11,11 @@ import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
 
 /** The first event of a run. */
-export const started = ({ workflow, version, input }: Pick<NewRun, "workflow" | "version" | "input">): RunEvent => ({
+export const started = ({
+  workflow,
+  version,
+  input,
+}: Pick<NewRun, "workflow" | "version" | "input">): Extract<RunEvent, { readonly _tag: "RunStarted" }> => ({
   _tag: "RunStarted",
   workflow,
   ...defined({ version, input }),

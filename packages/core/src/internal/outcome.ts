@@ -1,7 +1,6 @@
 /**
  * How a run ends: the event that ends it, and the result that its callers are given.
  */
-import type * as Metric from "effect/Metric"
 import {
   CompensationFailed,
   CrashLoop,
@@ -13,7 +12,6 @@ import {
   type StoreRefused,
   UnsettledRead,
 } from "../Errors.ts"
-import * as Metrics from "../Metrics.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunResult from "../RunResult.ts"
@@ -41,7 +39,6 @@ export interface Ending {
   readonly event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" }>
   /** By the state after the event. */
   readonly result: (ended: RunState.RunState) => RunResult.EndedResult<unknown>
-  readonly count: Metric.Metric.Counter<number>
 }
 
 /**
@@ -55,7 +52,7 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
   }
   if (outcome?.status === "finished") {
     const event = { _tag: "RunFinished", ...defined({ output: schedule.stored(0), from: schedule.source(0) }) } as const
-    return { event, result: (ended) => RunResult.finished(ended, () => schedule.value(0)), count: Metrics.runsFinished }
+    return { event, result: (ended) => RunResult.finished(ended, () => schedule.value(0)) }
   }
   if (state.cancel !== undefined) {
     // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
@@ -63,7 +60,7 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
     if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(state)) return undefined
     const { reason, uncompensated } = RunResult.cancelled(state)
     const event = { _tag: "RunCancelled", ...defined({ reason, uncompensated }) } as const
-    return { event, result: RunResult.cancelled, count: Metrics.runsCancelled }
+    return { event, result: RunResult.cancelled }
   }
   if (outcome === undefined || outcome.status === "cancelled") return undefined
   return failedWith(beside(failureOf(outcome, plan, state), state))
@@ -73,7 +70,6 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
 const failedWith = (failure: RunFailure): Ending => ({
   event: { _tag: "RunFailed", failure },
   result: (ended) => RunResult.failed(ended, failure),
-  count: Metrics.runsFailed,
 })
 
 /** A failure, with what could not be undone because of it. */

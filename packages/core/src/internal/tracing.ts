@@ -1,0 +1,113 @@
+/**
+ * Spans of runs, steps, attempts and waits, and what annotates the logs inside them. Spans are made only where a tracer was given, as the default one
+ * takes them nowhere and they are a fifth of the cost of a step.
+ */
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import { asError } from "../ErrorInfo.ts"
+import type { RunEvent } from "../RunEvent.ts"
+import type { EndedResult } from "../RunResult.ts"
+import * as RunState from "../RunState.ts"
+
+/** What stands in where no tracer was given; its spans reach nobody. */
+const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** Whether somebody takes spans. */
+export const isTraced: Effect.Effect<boolean> = Effect.map(Effect.tracer, (tracer) => tracer !== nativeTracer)
+
+/** The place of what is logged or traced: attributes of spans, and annotations of logs. */
+export interface Place {
+  readonly runId: string
+  readonly workflow: string
+  readonly nodeId?: string
+  readonly iteration?: number
+  readonly attempt?: number
+}
+
+/** The words of a {@link Place}. What runs in a step of another run is not at that step. */
+const words = ["runId", "workflow", "nodeId", "iteration", "attempt"] as const
+
+const annotated = (annotations: HashMap.HashMap<string, unknown>, place: Place): HashMap.HashMap<string, unknown> =>
+  HashMap.mutate(annotations, (next) => {
+    for (const word of words) {
+      if (place[word] === undefined) HashMap.remove(next, word)
+      else HashMap.set(next, word, place[word])
+    }
+  })
+
+/** Runs an effect in a fiber of its own at a place: its logs are annotated with that and, where somebody takes them, all spans in it. */
+export const at = <A, E, R>(place: Place, traced: boolean, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  // The fiber is the effect's own, and ends with it: nothing is to be put back.
+  Effect.flatMap(annotate(FiberRef.currentLogAnnotations, place), () =>
+    traced ? Effect.flatMap(annotate(FiberRef.currentTracerSpanAnnotations, place), () => effect) : effect,
+  )
+
+const annotate = (annotations: FiberRef.FiberRef<HashMap.HashMap<string, unknown>>, place: Place): Effect.Effect<void> =>
+  FiberRef.update(annotations, (before) => annotated(before, place))
+
+/** Runs an effect in a span that ends as `ended` says of its exit: what came of it may be a failure although the effect has not failed. */
+export const within = <A, E, R>(
+  name: string,
+  options: Tracer.SpanOptions,
+  effect: Effect.Effect<A, E, R>,
+  ended: (exit: Exit.Exit<A, E>, span: Tracer.Span) => Exit.Exit<unknown, unknown>,
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.makeSpan(name, { ...options, captureStackTrace: false }), (span) =>
+    Effect.onExit(Effect.withParentSpan(effect, span), (exit) =>
+      Effect.map(Effect.clock, (clock) => span.end(clock.unsafeCurrentTimeNanos(), ended(exit, span))),
+    ),
+  ) as Effect.Effect<A, E, R>
+
+/** The end of the span of a run. */
+export const endOfRun = <E>(exit: Exit.Exit<EndedResult<unknown>, E>, span: Tracer.Span): Exit.Exit<unknown, unknown> => {
+  if (Exit.isFailure(exit)) return exit
+  span.attribute("outcome", exit.value.status)
+  return exit.value.status === "failed" ? Exit.fail(exit.value.error) : exit
+}
+
+/** The trace that a run began in, as its first event keeps it. */
+export interface Trace {
+  readonly traceId: string
+  readonly spanId: string
+}
+
+/** The trace of the span around. */
+export const currentTrace: Effect.Effect<Trace | undefined> = Effect.map(Effect.option(Effect.currentSpan), (found) => {
+  const span = Option.getOrUndefined(found)
+  return span === undefined ? undefined : { traceId: span.traceId, spanId: span.spanId }
+})
+
+/** Links the span around to the trace that its run began in. */
+export const linkTo = (trace: Trace): Effect.Effect<void> =>
+  Effect.ignore(
+    Effect.linkSpanCurrent(Tracer.externalSpan({ ...trace, sampled: true }), { "smithers.link": "first" }) as Effect.Effect<void>,
+  )
+
+/** Makes the spans of waits that are over by events: each from when the wait began, in whichever process that was. */
+export const waits = (state: RunState.RunState, events: ReadonlyArray<RunEvent>): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const tracer = yield* Effect.tracer
+    const parent = yield* Effect.option(Effect.currentSpan)
+    for (const event of events) {
+      if (event._tag !== "WaitEnded" && event._tag !== "NodeWithdrawn") continue
+      const { nodeId, iteration } = event
+      const wait = RunState.step(state, nodeId, iteration)?.wait
+      if (wait?.endedAt === undefined) continue
+      const span = tracer.span("smithers.wait", parent, Context.empty(), [], nanos(wait.since), "internal", {})
+      const outcome = event._tag === "WaitEnded" ? event.how : "withdrawn"
+      const child = wait.kind === "subflow" ? { childRunId: wait.name } : { signal: wait.name }
+      const { runId, workflow } = state
+      const said = { runId, workflow, nodeId, iteration, kind: wait.kind, outcome, ...(wait.name === undefined ? {} : child) }
+      for (const [name, value] of Object.entries(said)) span.attribute(name, value)
+      const error = event._tag === "WaitEnded" && event.status === "failed" ? event.error : undefined
+      span.end(nanos(wait.endedAt), error === undefined ? Exit.void : Exit.fail(asError(error)))
+    }
+  })
+
+const nanos = (ms: number): bigint => BigInt(ms) * 1_000_000n

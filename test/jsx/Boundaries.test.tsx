@@ -819,6 +819,40 @@ describe("a Subflow", () => {
   )
 })
 
+describe("a Subflow whose workflow is a function", () => {
+  const input = z.object({ n: z.number() })
+  const { Workflow, Task, Subflow, Branch, smithers, outputs } = createSmithers({ text: z.string() }, { input, output: "text" })
+  const walk: JsxWorkflow<{ n: number }, never, string | undefined> = smithers((ctx) => (
+    <Workflow name="walk">
+      <Branch
+        if={ctx.input.n > 0}
+        then={<Subflow id="deeper" workflow={() => walk} input={{ n: ctx.input.n - 1 }} output={outputs.text} />}
+        else={
+          <Task id="bottom" output={outputs.text}>
+            at the bottom
+          </Task>
+        }
+      />
+    </Workflow>
+  ))
+
+  it.effect("starts the workflow that it stands in", () =>
+    onMemory(
+      Effect.gen(function* () {
+        expect(yield* walk.execute({ n: 3 }, { runId: "r" })).toBe("at the bottom")
+        const storage = yield* Storage
+        expect((yield* storage.run("r~deeper~0~deeper~0~deeper~0")).run).toMatchObject({ workflow: "walk", status: "finished" })
+        expect(yield* storage.plan("r")).toContain('"workflow":"walk"')
+      }),
+    ),
+  )
+
+  it("is drawn without being walked into", () => {
+    expect(renderPlan(walk, { input: { n: 9 } }).tasks.map(({ id }) => id)).toEqual(["deeper"])
+    expect(Smithers.registry([walk]).names).toEqual(["walk"])
+  })
+})
+
 describe("needsApproval", () => {
   it.effect("has a task begin only when someone has approved, an agent's too, and asks with its label or id", () =>
     onMemory(

@@ -264,7 +264,11 @@ export interface SubflowOptions<
   E,
 > extends WaitOptions<Input, N, Skip>,
     Limit<Input, N, Late> {
-  readonly workflow: Startable<I, A, R, E>
+  /**
+   * The workflow, or a function that gives it: so one may start itself, or two each other. Its declaration then needs a type that is written out, such
+   * as `const Walk: Smithers.Workflow<In, Out> = …`.
+   */
+  readonly workflow: Startable<I, A, R, E> | (() => Startable<I, A, R, E>)
   /** The input of the child run, or a function that gives it; its schema must answer at once. Must be pure. */
   readonly input: I | ((context: Condition<Input, N>) => I)
   /**

@@ -10,10 +10,12 @@ import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
 import * as Declared from "./Declared.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
+import { InvalidRequest } from "./Errors.ts"
 import { type NodeId, partId, timeoutId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
+import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
 
@@ -98,7 +100,7 @@ export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, w
   checked(() => {
     const { id, needs, codec, table, skipIf } = leaf
     const isTimer = kind === "timer"
-    const on = awaited(kind, options, words)
+    const on = awaited(kind, options, words, id)
     const error = on.kind === "subflow" && on.isAttached && on.child.errorOf ? Declared.makeOfChild(on.child.errorOf) : undefined
     return {
       _tag: "Wait",
@@ -467,7 +469,7 @@ const approversOf = ({ approvers }: Options, words: Words, within = ""): Readonl
   return areNames(approvers) ? approvers : refuse(`"${within}approvers" must name those who may decide, at least one, in an array`)
 }
 
-const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words): Plan.Awaited => {
+const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words, id: NodeId): Plan.Awaited => {
   switch (kind) {
     case "approval": {
       const { request } = options
@@ -501,7 +503,7 @@ const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words): Pl
     case "subflow": {
       const isAttached = options.attach === undefined || flag(options, "attach", words)
       const onFail = oneOf(options, "onFail", ["fail", "continue"])
-      return { kind, child: childOf(options.workflow), input: giving(options.input), isAttached, onFail }
+      return { kind, child: childOf(options.workflow, id), input: giving(options.input), isAttached, onFail }
     }
   }
 }
@@ -524,7 +526,55 @@ export const isStartable = (given: unknown): given is Startable =>
   given.definition !== null &&
   "input" in given.definition
 
-const childOf = (workflow: unknown): Plan.Child => {
+/**
+ * Gives what a function names as a workflow: one that is not there yet where it is named, as it stands in itself or in one that stands in it. It is asked
+ * when something of it is wanted, and then the same stands. Throws {@link InvalidRequest} where that is none.
+ */
+export const resolving = (id: NodeId, workflow: () => unknown): (() => Startable) => {
+  let found: Startable | undefined
+  return () => {
+    if (found !== undefined) return found
+    const refused = (problem: string) => new InvalidRequest({ nodeId: id, problem: `its "workflow" ${problem}` })
+    let given: unknown
+    try {
+      given = workflow()
+    } catch (thrown) {
+      throw refused(`threw: ${Raised.describe(thrown).message}`)
+    }
+    if (!isStartable(given))
+      throw refused(`gave ${Raised.show(given)}, and must give what smithers(…) or createWorkflow(…).build(…) gave`)
+    found = given
+    return given
+  }
+}
+
+/** A child that is looked at when something of it is wanted. */
+const laterChild = (startable: () => Startable): Plan.Child => ({
+  get name() {
+    try {
+      return startable().name
+    } catch {
+      // It is told where the run comes to it.
+      return "?"
+    }
+  },
+  get version() {
+    return startable().definition.version
+  },
+  get input() {
+    return startable().definition.input
+  },
+  get definition() {
+    return startable().definition
+  },
+  get plan() {
+    return startable().plan
+  },
+  errorOf: (nodeId) => startable().definition.errorOf?.(nodeId),
+})
+
+const childOf = (workflow: unknown, id: NodeId): Plan.Child => {
+  if (typeof workflow === "function") return laterChild(resolving(id, fn(workflow, "workflow")))
   if (!isStartable(workflow)) return refuse(`its "workflow" is none: give it what smithers(…) or createWorkflow(…).build(…) gave`)
   const { definition, plan } = workflow
   try {

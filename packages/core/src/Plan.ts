@@ -218,7 +218,7 @@ export interface Child {
   /** What the engine runs: a `Definition`, which this module knows nothing of. */
   readonly definition: object
   /** Where it is always the same. */
-  readonly plan?: Plan
+  readonly plan?: Plan | undefined
 }
 
 /** Waiting for the world, durably: nothing runs for it. */

@@ -69,7 +69,8 @@ export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Re
   const addChildren = (plan: Plan.Plan | undefined): void => {
     for (const node of plan?.nodes ?? []) {
       if (node._tag !== "Wait" || node.on.kind !== "subflow" || byName.has(node.on.child.name)) continue
-      const { name, plan: inner, definition } = node.on.child
+      // The definition first: it says why a workflow that a function was to give is none.
+      const { definition, name, plan: inner } = node.on.child
       // The services of a child are among those of its parent.
       byName.set(name, definition as Definition<R>)
       addChildren(inner)

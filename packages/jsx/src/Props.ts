@@ -413,7 +413,8 @@ export type SubflowProps<I = Undeclared, S extends Schemas = Schemas, Input = Un
     : { readonly input: GivenAs<NoInfer<Given>, NoInfer<I>, [ctx: NoInfer<Ctx<S, Input>>]> })
 
 interface ChildProps<I, S extends Schemas, Input> extends GivingProps<S, Input> {
-  readonly workflow: Startable<I, unknown, unknown>
+  /** The workflow, or a function that gives it. */
+  readonly workflow: Startable<I, unknown, unknown> | (() => Startable<I, unknown, unknown>)
   /** `false` lets the child outlive its parent, and gives `{ runId }` as soon as the child run is there. */
   readonly attach?: boolean
   /** A child that fails or is cancelled fails the run (the default), or leaves the output absent. */

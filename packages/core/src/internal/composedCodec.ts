@@ -10,13 +10,56 @@ import * as Plan from "../Plan.ts"
 
 type Restore = (stored: Json | undefined) => Effect.Effect<unknown, Issues, unknown>
 
+/** What composed codecs are of, where that is the plan of another workflow. */
+const plans = new WeakMap<object, () => Plan.Plan | undefined>()
+
+/** Plans that a value is being read by. */
+type Ahead = ReadonlySet<Plan.Plan>
+const nowhere: Ahead = new Set()
+
+/** A workflow, as far as its output is concerned. */
+interface Giving {
+  readonly plan?: Plan.Plan | undefined
+  readonly definition: { readonly output?: Codec<unknown, unknown> }
+}
+
+/** The codec of the output of a workflow that is not there yet, as it stands in itself. */
+export const later = (workflow: () => Giving): Codec<unknown, unknown> => {
+  let found: Codec<unknown, unknown> | undefined
+  const codec = (): Codec<unknown, unknown> => {
+    if (found !== undefined) return found
+    const { plan, definition } = workflow()
+    found = of(plan, definition.output)
+    return found
+  }
+  const made: Codec<unknown, unknown> = {
+    accept: (given) => Either.right(given as Json | undefined),
+    restore: (stored) => Effect.suspend(() => codec().restore(stored)),
+    again: (value, stored) => codec().again?.(value, stored),
+    get jsonSchema() {
+      try {
+        return codec().jsonSchema
+      } catch {
+        // Its node says what is wrong with the workflow, when the run comes to it.
+        return undefined
+      }
+    },
+    inputSchema: undefined,
+  }
+  plans.set(made, () => {
+    const { plan, definition } = workflow()
+    return definition.output === undefined ? plan : undefined
+  })
+  return made
+}
+
 /** The codec of a plan's output, or of one that is declared. What it accepts is in its stored form already. */
 export const of = (plan: Plan.Plan | undefined, declared?: Codec<unknown, unknown>): Codec<unknown, unknown> => {
   const root = plan?.nodes[0]
-  const planned: Restore = root === undefined ? asIs : restoreOf(root)
+  const planned: Restore = root === undefined || plan === undefined ? asIs : restoreOf(root, new Set([plan]))
   const restore = declared === undefined ? planned : absentOr(declared.restore)
   const { jsonSchema } = declared ?? (root?._tag === "Step" ? root.codec : undefined) ?? { jsonSchema: undefined }
-  return {
+  const made: Codec<unknown, unknown> = {
     accept: (given) => Either.right(given as Json | undefined),
     restore,
     again: (_, stored) => {
@@ -27,44 +70,58 @@ export const of = (plan: Plan.Plan | undefined, declared?: Codec<unknown, unknow
     jsonSchema,
     inputSchema: undefined,
   }
+  if (declared === undefined) plans.set(made, () => plan)
+  return made
 }
+
+/** Of a branch that took no arm: in a list what is not there is stored as null. */
+const absentOrAsIs: Restore = (stored) => Effect.succeed(stored === null ? undefined : stored)
 
 const asIs: Restore = (stored) => Effect.succeed(stored)
 
-/** Each node is looked at when the effect for it runs, so that a deep plan needs no deep stack. */
+/**
+ * Each node is looked at when the effect for it runs, so that a deep plan needs no deep stack. A plan that a value is being read by already says nothing
+ * more of the same value.
+ */
 const restoreOf =
-  (node: Plan.Node): Restore =>
+  (node: Plan.Node, ahead: Ahead): Restore =>
   (stored) =>
     Effect.suspend(() => {
       switch (node._tag) {
         case "Step":
-        case "Wait":
-          return absentOr(node.codec.restore)(stored)
+        case "Wait": {
+          const plan = plans.get(node.codec)?.()
+          const root = plan?.nodes[0]
+          if (plan === undefined || root === undefined) return absentOr(node.codec.restore)(stored)
+          const again = Effect.fail(["it is read by the same plan already"])
+          return absentOr(ahead.has(plan) ? () => again : restoreOf(root, new Set([...ahead, plan])))(stored)
+        }
         case "Sequence": {
           const last = node.children.at(-1)
-          return last === undefined || node.skipsAbsent === true ? asIs(stored) : restoreOf(last)(stored)
+          return last === undefined || node.skipsAbsent === true ? asIs(stored) : restoreOf(last, ahead)(stored)
         }
         case "Loop":
         case "Scope":
         case "Saga":
-          return absentOr(restoreOf(node.body))(stored)
+          return absentOr(restoreOf(node.body, ahead))(stored)
         case "Parallel":
+          if (!Array.isArray(stored)) return Effect.fail(["it is no list"])
           return Effect.forEach(node.children, (child, index) =>
-            inList(restoreOf(child))(Array.isArray(stored) ? (stored[index] as Json | undefined) : undefined),
+            inList(restoreOf(child, nowhere))(stored[index] as Json | undefined),
           )
         case "Race":
           return node.isList ? listOf(restoreWinner(node))(stored) : absentOr(restoreWinner(node))(stored)
         case "ForEach": {
           const [item] = node.children
-          const restoreItem = item === undefined ? asIs : absentOr(restoreOf(item))
+          const restoreItem = item === undefined ? asIs : absentOr(restoreOf(item, nowhere))
           return listOf(node.isSettled ? restoreSettled(restoreItem) : restoreItem)(stored)
         }
         case "Branch": {
-          const arms = node.arms.map(restoreOf)
-          return (node.choice.kind === "when" && arms.length < 2 ? [...arms, asIs] : arms).reduce(either)(stored)
+          const arms = node.arms.map((arm) => restoreOf(arm, ahead))
+          return (node.choice.kind === "when" && arms.length < 2 ? [...arms, absentOrAsIs] : arms).reduce(either)(stored)
         }
         case "TryCatch":
-          return either(restoreOf(node.try), node.catch === undefined ? asIs : restoreOf(node.catch))(stored)
+          return either(restoreOf(node.try, ahead), node.catch === undefined ? asIs : restoreOf(node.catch, ahead))(stored)
       }
     })
 
@@ -92,7 +149,7 @@ const restoreWinner =
     if (typeof stored !== "object" || stored === null || Array.isArray(stored)) return asIs(stored)
     const { winner, value } = stored as { readonly [name: string]: Json }
     const branch = children.find((child) => Plan.isPart(child) && child.part.key === winner)
-    return branch === undefined ? asIs(stored) : Effect.map(restoreOf(branch)(value), (value) => ({ winner, value }))
+    return branch === undefined ? asIs(stored) : Effect.map(restoreOf(branch, nowhere)(value), (value) => ({ winner, value }))
   }
 
 /** Restores what may be absent: what was skipped or failed softly has no stored form. */

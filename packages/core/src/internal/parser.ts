@@ -139,23 +139,25 @@ export const make = (workflow: string, prefix = "") => {
   }
 
   const wait =
-    (kind: Plan.Awaited["kind"], codecIn: (where: string, options: Loose) => Codec.Codec<unknown, unknown>) =>
+    (kind: Plan.Awaited["kind"], codecIn: (where: string, options: Loose, id: NodeId) => Codec.Codec<unknown, unknown>) =>
     (name: string, options: Loose) => {
       const id = identify(kind, name)
       const where = `${kind} "${id}"`
       checkKeys(where, options, waits[kind])
-      const made = leaf(where, id, options, codecIn(where, options))
+      const made = leaf(where, id, options, codecIn(where, options, id))
       return { id, plan: orRefuse(where, NodeOptions.wait(kind, made, options, words)) }
     }
   const signal = wait("signal", (where, options) => schema(where, options, "payload"))
 
   /** The output of a child run: that of its last nodes where it is waited for. */
-  const childCodec = ({ workflow, attach }: Loose): Codec.Codec<unknown, unknown> =>
+  const childCodec = (id: NodeId, { workflow, attach }: Loose): Codec.Codec<unknown, unknown> =>
     attach === false
       ? detached
-      : NodeOptions.isStartable(workflow)
-        ? ComposedCodec.of(workflow.plan, workflow.definition.output)
-        : anything
+      : typeof workflow === "function"
+        ? ComposedCodec.later(NodeOptions.resolving(id, () => workflow()))
+        : NodeOptions.isStartable(workflow)
+          ? ComposedCodec.of(workflow.plan, workflow.definition.output)
+          : anything
 
   /** A name for a boundary whose author gave none. */
   const boundaryId = (kind: "saga" | "try" | "race", id: unknown, inside: Plan.Node): NodeId => {
@@ -305,7 +307,7 @@ export const make = (workflow: string, prefix = "") => {
     signal,
     waitForEvent: signal,
     timer: wait("timer", () => anything),
-    subflow: wait("subflow", (_, options) => childCodec(options)),
+    subflow: wait("subflow", (_, options, id) => childCodec(id, options)),
     saga,
     tryCatch,
     maybe: (value: unknown): Reference => ({

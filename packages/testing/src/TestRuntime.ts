@@ -133,17 +133,18 @@ export type Services = Runtime | AgentRunner | TestRuntime
 /** The default of `grace`. */
 export const defaultGrace = "50 millis"
 
-const defaultStart = Date.UTC(2025, 0, 1)
+/** The default of `startAt`. */
+export const defaultStart = Date.UTC(2025, 0, 1)
 
 /** An engine whose callers let time pass while they wait, and whose steps are known while they are at work. */
 export const engineOn = (
   storage: StorageShape,
   passage: Passage.Passage,
-  { around = (step) => step.run, ...options }: Engine.EngineOptions & { readonly around?: Instrument.Around },
+  { around = (step) => step.run, atOnce, ...options }: Engine.EngineOptions & Partial<Instrument.Changes>,
 ): Effect.Effect<Engine.EngineShape, InvalidSetting, Scope.Scope> =>
   Effect.map(Effect.provide(Engine.make(options), ports(storage)), (engine) => {
-    const watched = Instrument.watching(passage, around)
-    const instrumented = <R>(definition: Parameters<typeof engine.join<R>>[0]) => Instrument.definition(definition, watched)
+    const changes = { around: Instrument.watching(passage, around), ...defined({ atOnce }) }
+    const instrumented = <R>(definition: Parameters<typeof engine.join<R>>[0]) => Instrument.definition(definition, changes)
     return {
       ...engine,
       join: (definition, request) => passage.letting(engine.join(instrumented(definition), request)),

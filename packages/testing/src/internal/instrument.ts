@@ -11,13 +11,20 @@ import type { Passage } from "./passage.ts"
 /** Makes the code of a step from its own. */
 export type Around = (step: Plan.Step) => Plan.Step["run"]
 
+/** What is other in a definition than its author says. */
+export interface Changes {
+  readonly around: Around
+  /** Steps of a run in flight at once. */
+  readonly atOnce?: number
+}
+
 /** Makes the steps of a definition, and of the child runs that it starts, run what `around` makes of them. */
-export const definition = <R>(of: Definition<R>, around: Around): Definition<R> => {
+export const definition = <R>(of: Definition<R>, changes: Changes): Definition<R> => {
   const plans = new WeakMap<Plan.Plan, Plan.Plan>()
   const planOf = (plan: Plan.Plan): Plan.Plan => {
     const known = plans.get(plan)
     if (known !== undefined) return known
-    const made = planWith(plan, around)
+    const made = planWith(plan, changes)
     plans.set(plan, made)
     return made
   }
@@ -26,6 +33,7 @@ export const definition = <R>(of: Definition<R>, around: Around): Definition<R> 
     get tables() {
       return of.tables
     },
+    maxConcurrency: changes.atOnce ?? of.maxConcurrency,
     planner: () => {
       const planner = of.planner()
       return { ...planner, plan: (state, values) => Either.map(planner.plan(state, values), planOf) }
@@ -33,8 +41,8 @@ export const definition = <R>(of: Definition<R>, around: Around): Definition<R> 
   }
 }
 
-const planWith = (plan: Plan.Plan, around: Around): Plan.Plan => {
-  const made = new Map(plan.nodes.map((node) => [node, nodeWith(node, around)]))
+const planWith = (plan: Plan.Plan, changes: Changes): Plan.Plan => {
+  const made = new Map(plan.nodes.map((node) => [node, nodeWith(node, changes)]))
   const of = <N extends Plan.Node>(node: N): Plan.Node => made.get(node) ?? node
   const nodes = plan.nodes.map(of)
   const step = (position: number): Plan.Step => {
@@ -60,12 +68,12 @@ const planWith = (plan: Plan.Plan, around: Around): Plan.Plan => {
   }
 }
 
-const nodeWith = (node: Plan.Node, around: Around): Plan.Node => {
-  if (node._tag === "Step") return { ...node, run: around(node) }
+const nodeWith = (node: Plan.Node, changes: Changes): Plan.Node => {
+  if (node._tag === "Step") return { ...node, run: changes.around(node) }
   if (node._tag !== "Wait" || node.on.kind !== "subflow") return node
   const { child } = node.on
   // The plan knows it as an object; whoever made the plan made it of a definition.
-  const inner = definition(child.definition as Definition, around)
+  const inner = definition(child.definition as Definition, changes)
   return { ...node, on: { ...node.on, child: { ...child, definition: inner } } }
 }
 
@@ -93,3 +101,12 @@ export const watching =
       return returned
     }
   }
+
+/** Calls the code of a step as an Effect, whatever it gives: a value, a promise or an Effect. */
+export const called = (step: Plan.Step, call: () => unknown): Effect.Effect<unknown, unknown, unknown> =>
+  Effect.flatMap(Effect.try({ try: call, catch: (thrown) => thrown }), (returned) => {
+    const effect = effectOf(step, returned)
+    if (effect !== undefined) return effect
+    if (!isThenable(returned)) return Effect.succeed(returned)
+    return Effect.tryPromise({ try: () => Promise.resolve(returned), catch: (thrown) => thrown })
+  })

@@ -34,6 +34,8 @@ export interface Passage {
   readonly advance: (ms: number) => Effect.Effect<void>
   /** Lets everything happen that needs no time. */
   readonly settle: Effect.Effect<void>
+  /** Goes on to whoever sleeps next, once nothing more happens without that; `false` where nobody does. */
+  readonly step: Effect.Effect<boolean>
   /** Completes when somebody lets time pass, and nothing can happen any more however much of it does. */
   readonly stalled: Effect.Effect<void>
   /** Forgets the code that is at work: its process is dead. */
@@ -47,11 +49,17 @@ export const make = (startAt: number, patienceMs: number): Passage => {
   let ready = 0
   let waiters = 0
   let activity = 0
+  let jumps = 0
   let isLooking = false
   let patience: ReturnType<typeof setTimeout> | undefined
   const bodies = new Set<Body>()
   const stalls = new Set<() => void>()
 
+  const jump = (): boolean => {
+    if (!virtual.jump()) return false
+    jumps++
+    return true
+  }
   const isAtWork = (): boolean => [...bodies].some(({ waits }) => waits === 0)
 
   const look = (): void => {
@@ -63,7 +71,7 @@ export const make = (startAt: number, patienceMs: number): Passage => {
   }
   /** Goes on to whoever sleeps next. */
   const goOn = (): void => {
-    if (virtual.jump()) return touch()
+    if (jump()) return touch()
     for (const stall of [...stalls]) stall()
   }
   /** Something happens: whether time can go on shows once it is over. */
@@ -164,12 +172,17 @@ export const make = (startAt: number, patienceMs: number): Passage => {
           yield* settle
           const next = virtual.next()
           if (next === undefined || next > until) break
-          virtual.jump()
+          jump()
         }
         virtual.moveTo(until)
         touch()
       }),
     settle,
+    step: Effect.suspend(() => {
+      const before = jumps
+      const jumped = Effect.sync(() => jump() || jumps > before)
+      return Effect.zipRight(settle, Effect.zipLeft(jumped, settle))
+    }),
     stalled: Effect.async((resume) => {
       const stall = (): void => {
         stalls.delete(stall)

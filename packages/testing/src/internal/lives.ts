@@ -1,0 +1,214 @@
+/**
+ * One run of a workflow in as many processes as it takes: each may die at a commit, and the next goes on with what the store holds. The world
+ * says what the run waits for. At the end stands what became of it.
+ */
+import { AgentRunner } from "@smithers/core/AgentRunner"
+import * as Engine from "@smithers/core/Engine"
+import type { InvalidSetting, RunNotFound, StoreError } from "@smithers/core/Errors"
+import { nodeKey } from "@smithers/core/Ids"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
+import * as Millis from "@smithers/core/Millis"
+import type { RunResult } from "@smithers/core/RunResult"
+import * as RunState from "@smithers/core/RunState"
+import type { Frame } from "@smithers/core/RunStore"
+import * as Status from "@smithers/core/Status"
+import type { StepContext } from "@smithers/core/StepProgram"
+import { type Ports, ports, type StorageShape } from "@smithers/core/Storage"
+import { defined } from "@smithers/core/Struct"
+import type { RunError, Runs } from "@smithers/core/Workflow"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import type * as Scheduler from "effect/Scheduler"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as MortalStorage from "../MortalStorage.ts"
+import * as Responder from "../Responder.ts"
+import * as TestRuntime from "../TestRuntime.ts"
+import * as Timeline from "../Timeline.ts"
+import type * as Instrument from "./instrument.ts"
+import type * as Passage from "./passage.ts"
+
+/** The one run that there is in a store. */
+const runId = "run"
+
+/** The services of `R` that no runtime gives. */
+export type Outside<R> = Exclude<R, Engine.Engine | Ports | AgentRunner>
+
+export interface Options<R> extends TestRuntime.TestRuntimeOptions {
+  readonly respond?: Responder.Respond
+  /** The end of the first process. */
+  readonly fault?: MortalStorage.Fault | undefined
+  readonly around?: Instrument.Around
+  /** Steps at work at once in each run, whatever the workflow says. */
+  readonly atOnce?: number
+  readonly services: Context.Context<Outside<R>>
+  /** Delays what the world says (ms). */
+  readonly delay?: (of: { readonly nodeId: string; readonly iteration: number }) => number
+}
+
+/** A step, in one iteration, of the run or a child run. */
+export interface Row {
+  readonly runId: string
+  readonly nodeId: string
+  readonly status: string
+  readonly output: unknown
+}
+
+/** A run by its end. */
+export interface Life {
+  readonly result: unknown
+  /** Steps and waits by run, node and iteration. */
+  readonly rows: ReadonlyMap<string, Row>
+  /** How often the code of each step was called, by its idempotency key. */
+  readonly calls: ReadonlyMap<string, number>
+  /** The node of each idempotency key. */
+  readonly nodes: ReadonlyMap<string, string>
+  readonly frames: ReadonlyArray<Frame>
+  readonly timeline: string
+}
+
+/** Nothing of a run can go on, and it has not ended. */
+export class RunStalled extends Schema.TaggedError<RunStalled>()("RunStalled", { waits: Schema.Array(Schema.String) }) {
+  override get message(): string {
+    const waits = this.waits.length === 0 ? "nothing" : this.waits.join(", ")
+    return `The run does not end: it waits for ${waits}, and nobody says it. Say it with "respond".`
+  }
+}
+
+const keyOf = (runId: string, nodeId: string, iteration: number): string => `${runId} ${nodeKey(nodeId, iteration)}`
+
+/** Runs a workflow to its end. */
+export const live = <I, R>(
+  workflow: Pick<Runs<I, unknown, R>, "start">,
+  input: I,
+  options: Options<R>,
+): Effect.Effect<Life, RunError | RunStalled | InvalidSetting> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const passage = yield* TestRuntime.passageOf(options)
+      yield* TestRuntime.settingOf(passage, yield* TestRuntime.seedOf("seed", options.seed))
+      const disk = MemoryStorage.make()
+      const frames: Array<Frame> = []
+      const calls = new Map<string, number>()
+      const nodes = new Map<string, string>()
+      const told = new Set<string>()
+      for (let fault = options.fault; ; fault = undefined) {
+        const mortal = MortalStorage.make(disk, fault, (frame) => frames.push(frame))
+        const result = yield* work(workflow, input, options, { passage, disk, mortal, calls, nodes, told })
+        if (result !== undefined) return { ...(yield* lifeOf(disk, result)), calls, nodes, frames }
+        yield* bury(disk, passage)
+      }
+    }),
+  )
+
+interface World {
+  readonly passage: Passage.Passage
+  readonly disk: StorageShape
+  readonly mortal: MortalStorage.MortalStorage
+  readonly calls: Map<string, number>
+  readonly nodes: Map<string, string>
+  /** What the world has said, by what it was asked. */
+  readonly told: Set<string>
+}
+
+/** Works on the run until it has ended, or the process dies (`undefined`). */
+const work = <I, R>(
+  workflow: Pick<Runs<I, unknown, R>, "start">,
+  input: I,
+  { respond = Responder.agreeing, services, atOnce, delay, around = (step) => step.run, ...options }: Options<R>,
+  { passage, disk, mortal, calls, nodes, told }: World,
+) =>
+  Effect.gen(function* () {
+    // What has died is never closed: it would wait for what does not go on.
+    const scope = yield* Scope.make()
+    const counting: Instrument.Around = (step) => {
+      const run = around(step)
+      return (context, state, noteRead) => {
+        const { idempotencyKey }: StepContext<unknown> = context
+        nodes.set(idempotencyKey, step.id)
+        calls.set(idempotencyKey, (calls.get(idempotencyKey) ?? 0) + 1)
+        return run(context, state, noteRead)
+      }
+    }
+    const engine = yield* TestRuntime.engineOn(mortal.storage, passage, {
+      grace: options.grace ?? TestRuntime.defaultGrace,
+      around: counting,
+      ...defined({ maxConcurrency: options.maxConcurrency, atOnce }),
+    }).pipe(Scope.extend(scope))
+    // What the caller has may hold a runtime, too.
+    const whole = Context.merge(services, ports(mortal.storage)).pipe(
+      Context.add(Engine.Engine, engine),
+      Context.add(AgentRunner, TestRuntime.agentsOf(passage)),
+    )
+    // What is left out of `R` in one is in the other.
+    const context = whole as Context.Context<Engine.Engine | Ports | AgentRunner | R>
+    // Nothing of a dead process goes on, as nothing of a real one does, finalizers included.
+    const scheduler: Scheduler.Scheduler = {
+      shouldYield: (fiber) => passage.scheduler.shouldYield(fiber),
+      scheduleTask: (task, priority) => passage.scheduler.scheduleTask(() => (mortal.isGone() ? undefined : task()), priority),
+    }
+    const started = workflow
+      .start(input, { runId })
+      .pipe(Effect.provide(context), Effect.locally(FiberRef.currentScheduler, scheduler))
+    const dead = Effect.as(mortal.gone, undefined)
+    const handle = yield* Effect.raceFirst(Effect.disconnect(started), dead)
+    while (handle !== undefined) {
+      const result = yield* Effect.raceFirst(Effect.disconnect(handle.waiting), dead)
+      if (result === undefined) return undefined
+      if (Status.isEnded(result.status)) {
+        yield* Scope.close(scope, Exit.void)
+        return result
+      }
+      const open = yield* disk.waits({ isAnswered: false, limit: Number.MAX_SAFE_INTEGER })
+      let isTold = false
+      for (const wait of open) {
+        const asked = `${keyOf(wait.runId, wait.nodeId, wait.iteration)} ${wait.asked}`
+        const said = wait.kind === "retry" || wait.kind === "timer" || told.has(asked) ? undefined : respond(wait)
+        if (said === undefined) continue
+        told.add(asked)
+        isTold = true
+        const telling = Effect.provide(Responder.tell(wait, said), ports(disk))
+        const after = delay?.(wait)
+        yield* after === undefined ? telling : Effect.fork(Effect.zipRight(Effect.sleep(after), telling))
+      }
+      if (isTold && delay === undefined) continue
+      if (!(yield* passage.step)) return yield* new RunStalled({ waits: open.map(TestRuntime.sayWait) })
+    }
+    return undefined
+  })
+
+/** Ends the claims of a dead process. On the same machine it is noticed at once that a process is no longer there. */
+const bury = (disk: StorageShape, passage: Passage.Passage): Effect.Effect<void, StoreError> =>
+  Effect.gen(function* () {
+    passage.forget()
+    const owned = (yield* disk.runs({ limit: Number.MAX_SAFE_INTEGER })).filter(({ owner }) => owner !== null)
+    yield* disk.renew(
+      owned.map(({ runId, epoch }) => ({ runId, epoch })),
+      yield* Millis.now,
+    )
+  })
+
+const lifeOf = (
+  disk: StorageShape,
+  result: RunResult<unknown>,
+): Effect.Effect<Pick<Life, "result" | "rows" | "timeline">, StoreError | RunNotFound> =>
+  Effect.gen(function* () {
+    const rows = new Map<string, Row>()
+    for (const { runId } of yield* disk.runs({ limit: Number.MAX_SAFE_INTEGER })) {
+      for (const record of RunState.records(yield* disk.load(runId))) {
+        if (record.kind !== "step") continue
+        const { nodeId, iteration, status, output } = record
+        rows.set(keyOf(runId, nodeId, iteration), { runId, nodeId, status, output })
+      }
+    }
+    const timeline = yield* Effect.provide(Timeline.timeline(runId), ports(disk))
+    return { result: essenceOf(result), rows, timeline }
+  })
+
+/** How a run has ended, as far as it has to be the same each time. */
+const essenceOf = (result: RunResult<unknown>): unknown => {
+  if (result.status === "finished") return { status: result.status, output: result.output }
+  return result.status === "failed" ? { status: result.status, error: result.error.message } : { status: result.status }
+}

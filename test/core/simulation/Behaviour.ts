@@ -115,7 +115,8 @@ export const isTaken = (seed: number, spec: BranchSpec, context: Given): boolean
 }
 
 export const isOver = (seed: number, spec: LoopSpec, context: Given & { readonly iteration: number }): boolean => {
-  const roll = hash(seed, spec.label, "until", digest(apart(context)))
+  const { iteration, ...given } = apart(context)
+  const roll = hash(seed, spec.label, "until", digest({ ...given, iteration }))
   if (spec.throws && roll % 4 === 0) throw thrown(spec.label)
   if (context.iteration === 0) return spec.mayBeEmpty && roll % 3 === 0
   return roll % 3 === 0 || context.iteration >= 4

@@ -10,7 +10,7 @@ import { childPositions, type View } from "./view.ts"
 /** The schedule that places are a part of. */
 export interface Host {
   readonly plan: Plan.Plan
-  readonly view: Pick<View, "hasBegun">
+  readonly view: Pick<View, "hasBegun" | "boundaryRecord">
   readonly phases: Uint8Array
   /** Begins a leaf that was parked. */
   readonly resume: (position: number) => void
@@ -56,7 +56,8 @@ export const make = ({ plan, view, phases, resume }: Host): Places => {
     for (let inner = leaf, up = parent(leaf); up >= 0; inner = up, up = parent(up)) {
       const node = plan.node(up)
       // What is done on the way out needs no place outside.
-      if (node._tag === "TryCatch" && Plan.partsOf(plan, up, node).finally === inner) break
+      const isLast = node._tag === "TryCatch" && Plan.partsOf(plan, up, node).finally === inner
+      if (isLast && view.boundaryRecord(up)?.status === "halted") break
       if (groups.has(up) && !holders.has(inner)) found.unshift(inner)
     }
     return found

@@ -80,6 +80,7 @@ const known = (
     seq: 1,
     hasPendingCommands: details.hasPendingCommands ?? false,
     cancel: null,
+    leaving: [],
   },
   waits: [],
   now,

@@ -10,6 +10,7 @@ import { type RunFilter, RunSummary } from "@smithers/core/RunReader"
 import * as RunState from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
 import { type Ports, Storage } from "@smithers/core/Storage"
+import { defined } from "@smithers/core/Struct"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
@@ -867,6 +868,33 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
+    holds("a scope that is to be left is known before its run hears of it, and afterwards how it was left", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const place = { nodeId: "s", iteration: 0 } as const
+        yield* run.commit([started, { _tag: "BoundaryStarted", ...place }])
+        const known = Effect.gen(function* () {
+          const { leaving, nodes } = yield* storage.inspect("r")
+          expect((yield* storage.run("r")).leaving).toEqual(leaving)
+          return { leaving, ...defined({ asked: nodes[0]?.asked, left: nodes[0]?.left, winners: nodes[0]?.winners }) }
+        })
+        expect(yield* known).toEqual({ leaving: [] })
+        const asked = { as: "completed", reason: "enough", by: "ann" } as const
+        yield* storage.deliver({ id: "leave", runId: "r", at: run.now(), command: { _tag: "Leave", ...place, ...asked } })
+        expect(yield* known).toEqual({ leaving: [{ ...place, ...asked }] })
+        expect((yield* storage.pending).map(({ command }) => command)).toEqual([{ _tag: "Leave", ...place, ...asked }])
+        yield* run.commit([{ _tag: "LeaveRequested", ...place, ...asked }], { consumed: ["leave"] })
+        expect(yield* known).toEqual({ leaving: [], asked })
+        const left = { ...asked, because: "request" } as const
+        yield* run.commit([
+          { _tag: "PartsDecided", ...place, winners: ["a"], isOver: true },
+          { _tag: "BoundaryHalted", ...place, isCaught: true, left },
+          { _tag: "BoundaryEnded", ...place, status: "completed" },
+        ])
+        expect(yield* known).toEqual({ leaving: [], left, winners: ["a"] })
+      }),
+    )
+
     holds("a cancellation is known before its run hears of it, and until the run has ended", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")
@@ -1147,10 +1175,10 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         /** Shows a run, and checks that lists and filters show the same. */
         const shown = (runId: string) =>
           Effect.gen(function* () {
-            const { run, seq, hasPendingCommands, cancel } = yield* storage.inspect(runId)
+            const { run, seq, hasPendingCommands, cancel, leaving } = yield* storage.inspect(runId)
             expect(seq).toBe((yield* storage.events(runId)).at(-1)?.seq)
             expect(yield* storage.runs({ runIds: [runId] })).toEqual([run])
-            expect(yield* storage.run(runId)).toEqual({ run, seq, hasPendingCommands, cancel })
+            expect(yield* storage.run(runId)).toEqual({ run, seq, hasPendingCommands, cancel, leaving })
             for (const status of Status.ShownStatus.literals) {
               const found = (yield* storage.runs({ status: [status] })).filter((one) => one.runId === runId)
               expect(found).toEqual(status === run.status ? [run] : [])

@@ -265,6 +265,29 @@ describe("a list", () => {
     expect(run.at(2, approved("i0-ok", 2)).started).toEqual(["i1"])
     expect(run.at(3, succeeded("i1"))).toMatchObject({ started: [], waiting: ["i1-ok"] })
   })
+  it("does not leave an item that is over when it is asked for, in this schedule or another", () => {
+    const run = driven(
+      sequence(
+        forEach(
+          "l",
+          items(2, (id) => step(id)),
+        ),
+        step("after"),
+      ),
+    )
+    run.at(0)
+    expect(run.at(1, succeeded("i0"), leave("l[k0]", "cancelled")).statuses["l[k0]"]).toMatch(/finished|cancelled/)
+    expect(run.at(2, leave("l[k0]", "completed"), succeeded("i1")).started).toEqual(["after"])
+    const early = driven(
+      forEach(
+        "l",
+        items(2, (id) => step(id)),
+      ),
+    )
+    early.at(0)
+    early.at(1, succeeded("i0"))
+    expect(early.at(2, leave("l[k0]", "cancelled")).statuses["l[k0]"]).toBe("finished")
+  })
   it("is over when enough has come, and leaves the rest: begun items are left, others passed over", () => {
     const enough = forEach(
       "l",

@@ -6,8 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import {
   AlreadyDecided,
+  AlreadyLeft,
   InvalidAnswer,
   InvalidCommand,
+  NodeEnded,
   NodeNotFound,
   NotAnApprover,
   NotWaiting,
@@ -22,8 +24,10 @@ import {
 import { compositeKey, generateRunId, keptId, type NodeId, storable } from "./Ids.ts"
 import { type Command, Inbox, type Instruction, type Response } from "./Inbox.ts"
 import { canonical, type Json, toJson } from "./internal/json.ts"
+import * as Leaving from "./internal/leaving.ts"
 import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
+import * as PlanText from "./PlanText.ts"
 import { undoneBy } from "./Records.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import { askedOf, RunReader, type WaitSummary } from "./RunReader.ts"
@@ -60,7 +64,7 @@ export interface Decided {
 /**
  * Why a command was not kept; the run is as it was then. What the store cannot do is a `StoreError`. The run is not there (`RunNotFound`) or
  * has ended (`RunEnded`); it does not wait for that (`NotWaiting`, `RequestChanged`), does not any more (`AlreadyDecided`, `WaitExpired`), or
- * not from this person (`NotAnApprover`); the node is not one of its (`NodeNotFound`); what is said does not fit what was asked (`InvalidAnswer`), or is
+ * not from this person (`NotAnApprover`); the node is not one of its (`NodeNotFound`), is over (`NodeEnded`) or is left already (`AlreadyLeft`); what is said does not fit what was asked (`InvalidAnswer`), or is
  * not well formed (`InvalidCommand`); the id of a signal is that of another one (`SignalIdTaken`).
  */
 export type CommandError =
@@ -71,6 +75,8 @@ export type CommandError =
   | RequestChanged
   | NotAnApprover
   | NodeNotFound
+  | NodeEnded
+  | AlreadyLeft
   | AlreadyDecided
   | WaitExpired
   | InvalidAnswer
@@ -292,6 +298,73 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
     return yield* new InvalidCommand({ runId, problem })
   }
   yield* deliver(runId, { _tag: "Retry", nodeId, iteration }, { reopen: true })
+})
+
+/** Which scope, race or list is left, and what is noted of it. */
+export interface LeaveOptions {
+  /** Iteration of the node as its rows show it. Default: the open one or, where it has not begun, that of the pass the loop around it is in. */
+  readonly iteration?: number
+  /** Of a race the name of a branch, of a list the key of an item: only that is left. */
+  readonly key?: string
+  readonly reason?: string
+  readonly by?: string
+}
+
+/**
+ * Leaves a scope, a race or a list as cancelled, or with `key` a branch or an item of one: it gives no value, and the run goes on behind it. What is in
+ * flight there is interrupted and awaited, waits are withdrawn, child runs are cancelled, sagas are undone, and `finally` runs; no `catch` sees it. One that has
+ * not begun is left when the run comes to it.
+ *
+ * The run has it durably before this completes, and carries it out at once, when it is taken up, or when it is unpaused. Asking again for the same does nothing.
+ * Fails with `AlreadyLeft` where someone has asked for it to be completed, with `NodeEnded` where it is over, with `NodeNotFound` where the plan has none such, with
+ * `InvalidCommand` where the node is none that can be left, or the run is to be cancelled, and with `RunEnded` where the run has ended.
+ */
+export const cancelNode = Effect.fn("Commands.cancelNode")((runId: string, node: string, options?: LeaveOptions) =>
+  leave(runId, node, "cancelled", options),
+)
+
+/** Leaves a scope, a race or a list as completed, with the value that is there by now. All else is as {@link cancelNode} has it. */
+export const completeNode = Effect.fn("Commands.completeNode")((runId: string, node: string, options?: LeaveOptions) =>
+  leave(runId, node, "completed", options),
+)
+
+const leave = Effect.fnUntraced(function* (
+  runId: string,
+  name: string,
+  as: Status.LeftAs,
+  { iteration, key, reason, by }: LeaveOptions = {},
+): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
+  yield* checkTexts(runId, { node: name, key, reason, by })
+  const find = Effect.gen(function* () {
+    const reader = yield* RunReader
+    const details = yield* reader.inspect(runId)
+    if (Status.isEnded(details.run.status)) return yield* new RunEnded({ runId, status: details.run.status })
+    const plan = PlanText.decode(yield* reader.plan(runId))
+    const nodeId = nodeNamed(name, [...details.nodes, ...plan.positions.keys().map((nodeId) => ({ nodeId }))])
+    const found = yield* Leaving.find({ ...details, plan }, nodeId, defined({ iteration, key }))
+    return { ...found, isCancelled: details.cancel !== null }
+  })
+  /** Tells whether it was asked for before. Fails where something else was, or there is nothing to leave. */
+  const isAsked = Effect.fnUntraced(function* ({ nodeId, iteration, asked, ended, left }: Leaving.Found) {
+    if (asked?.as === as) return true
+    const place = { runId, nodeId, iteration }
+    if (asked !== undefined) return yield* new AlreadyLeft({ ...place, ...asked })
+    if (ended === undefined) return false
+    return yield* new NodeEnded({ ...place, status: ended, ...defined({ as: left?.as, because: left?.because }) })
+  })
+  const found = yield* find
+  if (yield* isAsked(found)) return
+  if (found.isCancelled) {
+    const problem = "the run is to be cancelled, and all that is in it with it"
+    return yield* new InvalidCommand({ runId, problem })
+  }
+  const said = { nodeId: found.nodeId, iteration: found.iteration, as, ...defined({ reason, by }) }
+  yield* deliver(runId, { _tag: "Leave", ...said })
+  // Of two who ask at once the first counts. One that was over by then is, and a run that has ended has left it.
+  yield* find.pipe(
+    Effect.flatMap(isAsked),
+    Effect.catchTags({ NodeEnded: () => Effect.void, NodeNotFound: () => Effect.void, RunEnded: () => Effect.void }),
+  )
 })
 
 const decide = Effect.fnUntraced(function* (

@@ -271,6 +271,15 @@ export const withdrawals = {
   cancelled: "the run is to be cancelled",
 }
 
+/** Why a scope is left early, in words. */
+export const leavings: { readonly [Because in Status.LeftBecause]: string } = {
+  condition: "its condition holds",
+  timeout: "its time was over",
+  request: "someone asked for it",
+  lost: "another branch won",
+  until: "enough were done",
+}
+
 /** The time to decide or to answer is over: what the workflow says for that (`onTimeout`) holds. Nothing was changed. */
 export class WaitExpired extends Schema.TaggedError<WaitExpired>()("WaitExpired", {
   ...nodeFields,
@@ -300,6 +309,43 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("Alread
     const note = this.note === undefined ? "" : ` (${JSON.stringify(this.note)})`
     const kept = this.approved === undefined ? "an answer" : "a decision"
     return `"${this.nodeId}" of run "${this.runId}"${which} was ${what}${by}${when}${note} already, and ${kept} is not changed.`
+  }
+}
+
+/** Someone has asked before for a scope to be left, and in another way. That counts, and nothing was changed. */
+export class AlreadyLeft extends Schema.TaggedError<AlreadyLeft>()("AlreadyLeft", {
+  ...nodeFields,
+  as: Status.LeftAs,
+  reason: Schema.optional(Schema.String),
+  by: Schema.optional(Schema.String),
+}) {
+  override get message(): string {
+    const which = this.iteration === 0 ? "" : `, iteration ${this.iteration},`
+    const by = this.by === undefined ? "someone" : this.by
+    const reason = this.reason === undefined ? "" : ` (${JSON.stringify(this.reason)})`
+    return `"${this.nodeId}" of run "${this.runId}"${which} is left as ${this.as} already: ${by} asked for that${reason}, and it is not changed.`
+  }
+}
+
+/** A scope that someone wants to leave is over, or is being left. Nothing was changed. */
+export class NodeEnded extends Schema.TaggedError<NodeEnded>()("NodeEnded", {
+  ...nodeFields,
+  /** How it has ended; `halted` where it is being left. */
+  status: Status.NodeStatus,
+  /** How and why it is left early, where it is. */
+  as: Schema.optional(Status.LeftAs),
+  because: Schema.optional(Status.LeftBecause),
+}) {
+  override get message(): string {
+    const which = this.iteration === 0 ? "" : `, iteration ${this.iteration},`
+    const why = this.because === undefined ? "" : `: ${leavings[this.because]}`
+    const how =
+      this.status !== "halted"
+        ? `has ended as ${this.status}${why}`
+        : this.as === undefined
+          ? "is being ended by a failure, or with what is around it"
+          : `is being left as ${this.as}${why}`
+    return `"${this.nodeId}" of run "${this.runId}"${which} ${how}; there is nothing to leave.`
   }
 }
 
@@ -358,16 +404,28 @@ export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidA
   }
 }
 
-/** A command names a node that the run has not come to. Nothing was changed. */
+/** A command names a node that the run has not come to, or that its plan does not have. Nothing was changed. */
 export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFound", {
   ...runFields,
   nodeId: Schema.String,
   iteration: Schema.optional(Schema.Number),
-  /** The iterations that it has or, where it has none, the nodes that the run has come to. */
+  /** The key that was named, of a part of the node. */
+  key: Schema.optional(Schema.String),
+  /** The iterations that it has; where it has none, the nodes that the run has come to; or what {@link of} says. */
   known: Schema.Array(Schema.Union(Schema.String, Schema.Number)),
+  /** Set where a scope was looked for in the plan (`scopes`), or a part of one (`keys`): that is what is known. */
+  of: Schema.optional(Schema.Literal("scopes", "keys")),
 }) {
   override get message(): string {
     const known = this.known.slice(0, 20).join(", ") + (this.known.length > 20 ? ", …" : "")
+    if (this.of === "keys") {
+      const parts = known === "" ? "It has none." : `It has ${known}.`
+      return `"${this.nodeId}" of run "${this.runId}" has no branch or item "${this.key ?? ""}". ${parts}`
+    }
+    if (this.of === "scopes") {
+      const scopes = known === "" ? "It has no scope, race or list that could be left." : `What can be left: ${known}.`
+      return `The plan of run "${this.runId}" has no node "${this.nodeId}". ${scopes}`
+    }
     if (this.iteration !== undefined && typeof this.known[0] === "number") {
       return `"${this.nodeId}" of run "${this.runId}" has no iteration ${this.iteration}; it has ${known}.`
     }

@@ -260,6 +260,7 @@ export const make = (): Storage.StorageShape => {
     run: summariesOf([entry.run], now)[0] as RunSummary,
     seq: entry.state.seq,
     hasPendingCommands: commandsOf(entry.run.runId).length > 0,
+    leaving: Shown.leaving(commandsOf(entry.run.runId)),
     cancel: cancelOf(entry),
   })
 
@@ -565,7 +566,9 @@ const summarize = (entry: Stored, record: Records.NodeRecord): NodeSummary => {
   const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
   const place = { runId: entry.run.runId, nodeId, iteration, kind, status, startedAt, finishedAt }
   const loop = record.kind === "loop" ? { passes: record.passes, isExhausted: record.isExhausted === true } : notALoop
-  if (record.kind !== "step") return { ...place, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop }
+  const region = record.kind === "boundary" ? Shown.regionOf(record) : {}
+  if (record.kind !== "step")
+    return { ...place, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop, ...region }
   const { attempt, retryAt = null, table = null, error = null, soft: isSoft = false } = record
   return { ...place, attempt, retryAt, table, error, isSoft, ...notALoop }
 }

@@ -227,6 +227,10 @@ export const Leaving = Schema.Struct({
 })
 export type Leaving = typeof Leaving.Type
 
+/** How someone asked for a scope to be left. */
+export const LeaveRequest = Leaving.omit("because")
+export type LeaveRequest = typeof LeaveRequest.Type
+
 /** A scope, a saga or a try has begun. */
 export const BoundaryStarted = Schema.TaggedStruct("BoundaryStarted", node)
 

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
 import { ErrorInfo, RunFailure, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { Command } from "./Inbox.ts"
-import { RestKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
+import { LeaveRequest, Leaving, RestKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
 import { type NewRun, Stuck } from "./RunOwnership.ts"
 import * as Status from "./Status.ts"
 
@@ -48,7 +48,7 @@ export const RunSummary = Schema.Struct({
 export type RunSummary = typeof RunSummary.Type
 
 /**
- * A step, a loop or a boundary (a saga, a try) of a run, in one iteration. One that was at work when its process died, or was stopped, is
+ * A step, a loop or a boundary (a scope, a saga, a try) of a run, in one iteration. Races and lists are the scopes that hold their parts. One that was at work when its process died, or was stopped, is
  * `interrupted`; one that waits for what has been said, and that nobody has taken up yet, is `decided` or `answered`.
  */
 export const NodeSummary = Schema.Struct({
@@ -67,6 +67,12 @@ export const NodeSummary = Schema.Struct({
   passes: Schema.NullOr(Schema.Number),
   /** Loops: whether it is over because it made all its passes, and not because its `until` holds. */
   isExhausted: Schema.NullOr(Schema.Boolean),
+  /** Scopes, races, lists, and their parts: how someone asked for it to be left. */
+  asked: Schema.optional(LeaveRequest),
+  /** How and why it is left early, or was. */
+  left: Schema.optional(Leaving),
+  /** Races: the branches that have won so far, in order. */
+  winners: Schema.optional(Schema.Array(Schema.String)),
 })
 
 export type NodeSummary = typeof NodeSummary.Type
@@ -229,6 +235,8 @@ export const RunStanding = Schema.Struct({
   hasPendingCommands: Schema.Boolean,
   /** That it is to be cancelled and has not ended yet; `isHeard` once whoever works on it has begun with that. */
   cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isHeard: Schema.Boolean })),
+  /** Scopes that are to be left, as was told to the run and nobody has taken up yet. Of those of one node the first counts. */
+  leaving: Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, ...LeaveRequest.fields })),
 })
 
 export type RunStanding = typeof RunStanding.Type

@@ -5,9 +5,11 @@
 
 import type { Command } from "./Inbox.ts"
 import * as Pauses from "./Pauses.ts"
-import { answerTo, type NodeSummary, type OpenWait, type WaitSummary } from "./RunReader.ts"
+import type { BoundaryRecord } from "./Records.ts"
+import { answerTo, type NodeSummary, type OpenWait, type RunStanding, type WaitSummary } from "./RunReader.ts"
 import { waitingStatus } from "./RunResult.ts"
 import * as Status from "./Status.ts"
+import { defined } from "./Struct.ts"
 
 /** What a store knows of a run. */
 export interface Facts {
@@ -128,6 +130,22 @@ export const answers = <A extends OpenWait>(waits: ReadonlyArray<A>, commands: R
 /** What a command says to a wait that it is for. */
 export const answered = (wait: OpenWait, command: Command | undefined): Partial<WaitSummary> =>
   (command === undefined ? undefined : answerTo(command, wait)) ?? {}
+
+/** The scopes that are to be left, by commands that nobody has taken up. */
+export const leaving = (commands: ReadonlyArray<Command>): RunStanding["leaving"] =>
+  commands.flatMap(({ command }) => {
+    if (command._tag !== "Leave") return []
+    const { _tag, ...asked } = command
+    return [asked]
+  })
+
+/** What is shown of a boundary beside what all nodes have. */
+export const regionOf = ({
+  asked,
+  left,
+  winners,
+}: Pick<BoundaryRecord, "asked" | "left" | "winners">): Pick<NodeSummary, "asked" | "left" | "winners"> =>
+  defined({ asked, left, winners })
 
 /**
  * How a node stands: one that its row has at work, in a run that nobody works on, was interrupted; one that waits for what has been said, and

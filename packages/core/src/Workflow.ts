@@ -97,6 +97,10 @@ export interface RunHandle<out A, out E = never> {
   readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
   /** Sends it a signal, as `signal` does. */
   readonly signal: (name: string, options?: Commands.SignalOptions) => Effect.Effect<void, Commands.CommandError>
+  /** Leaves a scope, a race or a list of it, as `cancelNode` does. */
+  readonly cancelNode: (node: string, options?: Commands.LeaveOptions) => Effect.Effect<void, Commands.CommandError>
+  /** Leaves a scope, a race or a list of it, as `completeNode` does. */
+  readonly completeNode: (node: string, options?: Commands.LeaveOptions) => Effect.Effect<void, Commands.CommandError>
   /** The run's events from its first one on, as they are committed; ends with the run. */
   readonly events: Stream.Stream<LoggedEvent, RunError>
   /** The same from the event after this one on. */
@@ -405,6 +409,7 @@ const startOn = <A, R, E>(
     const { runId } = request
     const [engine, { reader, inbox }] = [yield* Engine, yield* Storage.runPorts]
     const log = { events: reader.events, changes: inbox.changes }
+    const outside = Context.make(Inbox, inbox).pipe(Context.add(RunReader, reader))
     const context = yield* Effect.context<R>()
     const { settled, resting, commits } = yield* engine.start(definition, request)
     const eventsAfter = (afterSeq: number) => RunLog.follow(log, runId, { afterSeq, until: settled, commits })
@@ -414,8 +419,9 @@ const startOn = <A, R, E>(
       result: Effect.map(settled, (result) => resultOf<A, E>(definition, result)),
       waiting: Effect.map(Effect.raceFirst(settled, resting), (result) => resultOf<A, E>(definition, result)),
       cancel: (reason) => Effect.provide(Effect.provideService(cancelOf(definition, runId, reason), Engine, engine), context),
-      signal: (name, options) =>
-        Effect.provide(Commands.signal(runId, name, options), Context.make(Inbox, inbox).pipe(Context.add(RunReader, reader))),
+      signal: (name, options) => Effect.provide(Commands.signal(runId, name, options), outside),
+      cancelNode: (node, options) => Effect.provide(Commands.cancelNode(runId, node, options), outside),
+      completeNode: (node, options) => Effect.provide(Commands.completeNode(runId, node, options), outside),
       events: eventsAfter(0),
       eventsAfter,
     }

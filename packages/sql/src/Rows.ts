@@ -249,6 +249,9 @@ export interface Beside {
   readonly output: Json | undefined
 }
 
+/** Reads what only rows of boundaries hold. */
+export const readBoundary = (detail: string): BoundaryDetail => read<BoundaryDetail>(detail)
+
 /** Reads any node. */
 export const readNode = (row: NodeRow, { failures, wait, output }: Beside): Records.NodeRecord => {
   const [nodeId, iteration, kind, status, attempt, startedAt, attemptedAt, finishedAt, table, order, ...rest] = row

@@ -147,6 +147,7 @@ export const make = (host: Host): Regions => {
   const settle: Regions["settle"] = (position) => {
     const node = at(position)
     if (node._tag === "Scope") {
+      if (phases[position] === Phase.done) return settleDone(position, node)
       const left = host.boundaries().isGoingOn(position) ? leavingOf(position, node) : undefined
       if (left !== undefined) host.boundaries().leave(position, left)
       return
@@ -154,6 +155,11 @@ export const make = (host: Host): Regions => {
     if (phases[position] !== Phase.running) return
     if (node._tag === "Race") settleRace(position, node)
     if (node._tag === "ForEach") settleList(position, node)
+  }
+  /** Ends the record of a part that someone asked to leave when it was over: another schedule would leave it. */
+  const settleDone = (position: number, { id }: Plan.Scope): void => {
+    if (view.boundaryRecord(position)?.status === "running")
+      emit({ _tag: "BoundaryEnded", nodeId: id, iteration: view.iterationOf(position), status: "finished" })
   }
   /** What follows once it is decided which parts count. */
   const conclude = (group: number, rest: "cancel" | "keep", because: Leaving["because"], end: () => void): void => {

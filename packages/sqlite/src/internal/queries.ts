@@ -119,6 +119,7 @@ type NodeRow = [
   passes: number | null,
   isExhausted: number | null,
   isSoft: number | null,
+  boundary: Text,
 ]
 
 type AttemptRow = [
@@ -221,7 +222,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const selectActive = prepare("SELECT 1 FROM smithers_nodes WHERE run_id = ? AND kind = 'step' AND status = 'running' LIMIT 1")
   const selectNodes = prepare<NodeRow>(
     `SELECT node_id, iteration, kind, status, attempt, started_at, finished_at, retry_at, output_table, ${errorOfNode}, passes,
-       is_exhausted, is_soft
+       is_exhausted, is_soft, CASE WHEN kind = 'boundary' THEN detail END
      FROM smithers_nodes WHERE run_id = ? ORDER BY node_id, iteration`,
   )
   // Those that have ended, and those at work.
@@ -328,6 +329,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
       seq: selectLastSeq.values(row[0])[0]?.[0] ?? 0,
       hasPendingCommands: commands.length > 0,
+      leaving: Shown.leaving(commands),
       cancel: row[7] === null ? cancelOf(heard, told) : null,
     }
   }
@@ -478,11 +480,27 @@ const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [
 const errorOf = (text: Text): ErrorInfo | null => (text === null ? null : (JSON.parse(text) as ErrorInfo))
 
 const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
-  const [nodeId, iteration, kind, status, attempt, startedAt, finishedAt, retryAt, table, error, passes, exhausted, soft] = row
+  const [
+    nodeId,
+    iteration,
+    kind,
+    status,
+    attempt,
+    startedAt,
+    finishedAt,
+    retryAt,
+    table,
+    error,
+    passes,
+    exhausted,
+    soft,
+    boundary,
+  ] = row
   const times = { startedAt, finishedAt, retryAt }
   const isExhausted = kind === "loop" ? exhausted === 1 : null
   const failure = { error: errorOf(error), isSoft: soft === 1 }
-  return { runId, nodeId, iteration, kind, status, attempt, ...times, table, ...failure, passes, isExhausted }
+  const region = boundary === null ? {} : Shown.regionOf(Rows.readBoundary(boundary))
+  return { runId, nodeId, iteration, kind, status, attempt, ...times, table, ...failure, passes, isExhausted, ...region }
 }
 
 /** The details of the last heartbeat of an attempt. */

@@ -1,0 +1,122 @@
+/**
+ * The scopes of a run that someone may leave from outside, as its stored plan and its rows tell of them.
+ */
+import * as Either from "effect/Either"
+import { InvalidCommand, NodeNotFound } from "../Errors.ts"
+import { type NodeId, type NodeKey, nodeKey, partId, scopeOfTimeout } from "../Ids.ts"
+import * as PlanRows from "../PlanRows.ts"
+import type * as PlanText from "../PlanText.ts"
+import type { LeaveRequest, Leaving } from "../RunEvent.ts"
+import type { NodeSummary, RunDetails } from "../RunReader.ts"
+import { defined } from "../Struct.ts"
+
+/** What is known of a run. */
+export interface Known extends Pick<RunDetails, "run" | "nodes" | "leaving"> {
+  readonly plan: PlanText.PlanText
+}
+
+/** A scope in one iteration, and how it stands. */
+export interface Found {
+  readonly nodeId: NodeId
+  readonly iteration: number
+  /** How someone has asked for it to be left before, also where the run has not heard of it. */
+  readonly asked: LeaveRequest | undefined
+  /** Set where it, or what is around it, is over or being left. */
+  readonly ended: NodeSummary["status"] | undefined
+  readonly left: Leaving | undefined
+}
+
+/** Finds the scope that is meant: the one with an id, or its part with a key. */
+export const find = (
+  { plan, run: { runId }, nodes, leaving }: Known,
+  scope: NodeId,
+  { iteration, key }: { readonly iteration?: number; readonly key?: string },
+): Either.Either<Found, NodeNotFound | InvalidCommand> => {
+  const outer = plan.positions.get(scope)
+  if (outer === undefined) return Either.left(new NodeNotFound({ runId, nodeId: scope, known: scopesOf(plan), of: "scopes" }))
+  const problem = refusalOf(plan, outer, scope, key)
+  if (problem !== undefined) return Either.left(new InvalidCommand({ runId, problem }))
+  const nodeId = key === undefined ? scope : partId(scope, key)
+  const position = plan.positions.get(nodeId)
+  if (position === undefined) {
+    const known = PlanRows.partsOf(plan, outer)?.map((part) => part.key) ?? []
+    return Either.left(new NodeNotFound({ runId, nodeId: scope, ...defined({ key }), known, of: "keys" }))
+  }
+  const mine = nodes.filter((node) => node.nodeId === nodeId)
+  const current = PlanRows.currentPass(plan, position, nodes)
+  const row = iteration ?? mine.findLast(({ status }) => status === "running")?.iteration ?? current
+  const iterations = [...new Set([...mine.map((node) => node.iteration), current])]
+  if (!iterations.includes(row)) return Either.left(new NodeNotFound({ runId, nodeId, iteration: row, known: iterations }))
+  const { asked, left } = mine.find((node) => node.iteration === row) ?? {}
+  const ended = endOf(plan, position, row, PlanRows.byKey(nodes))
+  return Either.right({ nodeId, iteration: row, asked: asked ?? requestOf(left) ?? toldOf(leaving, nodeId, row), ended, left })
+}
+
+/** How someone asked for a scope to be left that is left by that. */
+const requestOf = (left: Leaving | undefined): LeaveRequest | undefined => {
+  if (left?.because !== "request") return undefined
+  const { because: _, ...asked } = left
+  return asked
+}
+
+/** What someone has asked of a scope, and the run has not heard of. */
+const toldOf = (leaving: Known["leaving"], nodeId: NodeId, iteration: number): LeaveRequest | undefined => {
+  const told = leaving.find((one) => one.nodeId === nodeId && one.iteration === iteration)
+  if (told === undefined) return undefined
+  const { nodeId: _, iteration: __, ...asked } = told
+  return asked
+}
+
+const scopesOf = ({ nodes }: PlanText.PlanText): ReadonlyArray<NodeId> =>
+  nodes.flatMap((node) => (node._tag === "Scope" && node.id !== undefined && node.details.part === undefined ? [node.id] : []))
+
+/** How a scope has ended, where it has: by its own row, by that of what is around it, or by what is in it. */
+const endOf = (
+  plan: PlanText.PlanText,
+  position: number,
+  iteration: number,
+  rows: ReadonlyMap<NodeKey, NodeSummary>,
+): Found["ended"] => {
+  for (const up of [position, ...PlanRows.around(plan, position)]) {
+    const node = plan.nodes[up]
+    if (node?._tag === "Loop") break
+    const status = node?.id === undefined ? undefined : rows.get(nodeKey(node.id, iteration))?.status
+    if (status !== undefined && status !== "running") return status
+  }
+  return PlanRows.standing(plan, position, iteration, rows) === "over" ? "finished" : undefined
+}
+
+/** Why a node cannot be left; `undefined` where it can. */
+const refusalOf = (plan: PlanText.PlanText, position: number, nodeId: NodeId, key: string | undefined): string | undefined => {
+  const timed = scopeOfTimeout(nodeId)
+  if (timed !== undefined) return `"${nodeId}" is the timeout of "${timed}": leave "${timed}" itself`
+  const node = plan.nodes[position]
+  if (node?._tag !== "Scope")
+    return `"${nodeId}" is ${kindOf(node)}, and only a scope, a race, a list, or a part of one can be left: put it into a scope`
+  if (key !== undefined && PlanRows.partsOf(plan, position) === undefined)
+    return `"${nodeId}" is neither a race nor a list, and has no part "${key}"`
+  return undefined
+}
+
+const kindOf = (node: PlanText.Node | undefined): string => {
+  switch (node?._tag) {
+    case "Wait":
+      return waits[node.details.kind]
+    case "Saga":
+      return "a saga"
+    case "TryCatch":
+      return "a try"
+    case "Loop":
+      return "a loop"
+    default:
+      return "a step"
+  }
+}
+
+const waits = {
+  approval: "an approval",
+  human: "a question to a person",
+  signal: "a wait for a signal",
+  subflow: "a child run",
+  timer: "a timer",
+} as const

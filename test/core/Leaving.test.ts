@@ -1,0 +1,375 @@
+/**
+ * Leaving scopes, races, lists and their parts from outside, on every store, in one process and across crashes.
+ */
+import { expect, it } from "@effect/vitest"
+import * as Commands from "@smithers/core/Commands"
+import * as Engine from "@smithers/core/Engine"
+import * as Smithers from "@smithers/core/Smithers"
+import { ports, Storage } from "@smithers/core/Storage"
+import * as Supervisor from "@smithers/core/Supervisor"
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import { describe } from "vitest"
+import { runId, sweep } from "./Deaths.ts"
+import { type Builder, journal, processOn, runningOn, stores, Text, workflow } from "./Flows.ts"
+import { rest } from "./Time.ts"
+
+/** Asks in a scope, beside work; what comes after it says what the scope gave. */
+const asking = () => {
+  const { done, step } = journal()
+  const w = workflow(($) => {
+    const region = $.scope({
+      id: "region",
+      body: $.parallel(step($, "first"), $.sequence($.approval("ask", { request: { title: "Go?" } }), step($, "last"))),
+    })
+    return $.sequence(
+      region,
+      $.step("after", {
+        needs: { region: $.maybe(region) },
+        output: Text,
+        run: ({ region }) => `${done.push("after")} ${region === undefined ? "nothing" : "something"}`,
+      }),
+    )
+  })
+  return { w, done }
+}
+
+/** A list of which each item asks. */
+const listed = (keys: ReadonlyArray<string>, options: { readonly concurrency?: number } = {}) =>
+  workflow(($) =>
+    $.map({
+      id: "list",
+      items: () => [...keys],
+      body: (item) =>
+        $.sequence(
+          $.step("work", { needs: { item }, output: Text, run: ({ item }) => item }),
+          $.signal("go", { name: "go", payload: Text }),
+        ),
+      settled: true,
+      ...options,
+    }),
+  )
+
+const statusOf = (nodeId: string, iteration = 0) =>
+  Effect.gen(function* () {
+    const { nodes } = yield* (yield* Storage).inspect("r")
+    return nodes.find((node) => node.nodeId === nodeId && node.iteration === iteration)
+  })
+
+/** The error of a command, by its tag and its message. */
+const refused = <E extends { readonly _tag: string; readonly message: string }, R>(command: Effect.Effect<unknown, E, R>) =>
+  Effect.map(Effect.flip(command), ({ _tag, message }) => `${_tag}: ${message}`)
+
+describe.each(stores)("on %s", (_, store) => {
+  const on = runningOn(store)
+
+  it.effect("a scope is left as cancelled: what waits is withdrawn, and the run goes on without its value", () =>
+    on(
+      Effect.gen(function* () {
+        const { w, done } = asking()
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        yield* run.cancelNode("region", { reason: "too late", by: "ann" })
+        expect(yield* run.await).toBe("2 nothing")
+        expect(done).toEqual(["first", "after"])
+        expect(yield* statusOf("region")).toMatchObject({
+          status: "cancelled",
+          left: { as: "cancelled", because: "request", reason: "too late", by: "ann" },
+        })
+        expect(yield* statusOf("ask")).toMatchObject({ status: "superseded" })
+        const [wait] = yield* (yield* Storage).waits({ runId: "r", all: true })
+        expect(wait).toMatchObject({ nodeId: "ask", status: "withdrawn", reason: "left" })
+      }),
+    ),
+  )
+
+  it.effect("a scope is left as completed, also in a process of its own, once the run is taken up", () =>
+    on(
+      Effect.gen(function* () {
+        const { w, done } = asking()
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
+        yield* Smithers.completeNode("r", "region", { by: "ann" })
+        const { run, leaving } = yield* (yield* Storage).inspect("r")
+        expect({ status: run.status, leaving }).toEqual({
+          status: "waiting-approval",
+          leaving: [{ nodeId: "region", iteration: 0, as: "completed", by: "ann" }],
+        })
+        expect(yield* w.execute({}, { runId: "r" })).toBe("2 something")
+        expect(done).toEqual(["first", "after"])
+        expect(yield* statusOf("region")).toMatchObject({ status: "completed", left: { because: "request", by: "ann" } })
+        expect((yield* (yield* Storage).inspect("r")).leaving).toEqual([])
+      }),
+    ),
+  )
+
+  it.effect("a run that nobody works on is taken up by a supervisor to leave a scope", () =>
+    on(
+      Effect.gen(function* () {
+        const storage = yield* Storage
+        const { w, done } = asking()
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
+        const { engine, scope, stop } = yield* processOn(storage)
+        yield* Supervisor.make({ registry: Smithers.registry([w]), interval: "1 day" }).pipe(
+          Effect.provide(ports(storage)),
+          Effect.provideService(Engine.Engine, engine),
+          Scope.extend(scope),
+        )
+        yield* rest
+        yield* Commands.cancelNode("r", "region")
+        yield* rest
+        yield* TestClock.adjust("1 minute")
+        expect(done).toEqual(["first", "after"])
+        expect((yield* storage.inspect("r")).run.status).toBe("finished")
+        yield* stop
+      }),
+    ),
+  )
+
+  it.effect("a paused run leaves a scope once it goes on", () =>
+    on(
+      Effect.gen(function* () {
+        const { w, done } = asking()
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.pause("r")
+        yield* Commands.cancelNode("r", "region")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("paused")
+        expect(done).toEqual(["first"])
+        // It is known meanwhile, and not asked for once more.
+        yield* Commands.cancelNode("r", "region")
+        expect(yield* refused(Commands.completeNode("r", "region"))).toContain("AlreadyLeft")
+        yield* Commands.unpause("r")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("finished")
+        expect(done).toEqual(["first", "after"])
+      }),
+    ),
+  )
+
+  it.effect("what is asked twice counts once, and another way is refused, before and after the run has heard of it", () =>
+    on(
+      Effect.gen(function* () {
+        const slow = workflow(($) =>
+          $.scope({
+            id: "region",
+            body: $.tryCatch({
+              try: $.step("work", { output: Text, run: () => Effect.as(Effect.sleep("1 hour"), "done") }),
+              finally: $.step("clean", { output: Text, run: () => Effect.as(Effect.sleep("1 minute"), "clean") }),
+            }),
+          }),
+        )
+        const run = yield* slow.start({}, { runId: "r" })
+        yield* rest
+        yield* run.cancelNode("region", { by: "ann", reason: "why not" })
+        yield* run.cancelNode("region", { by: "bob" })
+        const other =
+          'AlreadyLeft: "region" of run "r" is left as cancelled already: ann asked for that ("why not"), and it is not changed.'
+        expect(yield* refused(run.completeNode("region"))).toBe(other)
+        yield* rest
+        expect(yield* statusOf("region")).toMatchObject({ status: "halted", left: { because: "request", by: "ann" } })
+        yield* run.cancelNode("region")
+        expect(yield* refused(run.completeNode("region"))).toBe(other)
+        yield* TestClock.adjust("1 minute")
+        expect(yield* run.result).toMatchObject({ status: "finished" })
+        const log = (yield* (yield* Storage).events("r")).filter(({ event }) => event._tag === "LeaveRequested")
+        expect(log).toHaveLength(1)
+        expect(yield* refused(run.cancelNode("region"))).toContain("RunEnded")
+      }),
+    ),
+  )
+
+  it.effect("of two who ask at once for different ends the first counts, and the second is told", () =>
+    on(
+      Effect.gen(function* () {
+        const { w } = asking()
+        yield* w.run({}, { runId: "r" })
+        const both = yield* Effect.all(
+          [Effect.exit(Commands.cancelNode("r", "region")), Effect.exit(Commands.completeNode("r", "region"))],
+          {
+            concurrency: "unbounded",
+          },
+        )
+        expect(both.map(({ _tag }) => _tag)).toEqual(["Success", "Failure"])
+        yield* w.run({}, { runId: "r" })
+        expect(yield* statusOf("region")).toMatchObject({ status: "cancelled" })
+      }),
+    ),
+  )
+
+  it.effect("a branch of a race is left by its name, and the race as a whole", () =>
+    on(
+      Effect.gen(function* () {
+        const w = workflow(($) =>
+          $.race(
+            {
+              a: $.signal("a", { name: "a", payload: Text }),
+              b: $.approval("b", { request: { title: "B?" } }),
+              c: $.signal("c", { name: "c", payload: Text }),
+            },
+            { id: "r1" },
+          ),
+        )
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        yield* run.cancelNode("r1", { key: "a" })
+        expect(yield* run.waiting).toMatchObject({ waits: [{ nodeId: "b" }, { nodeId: "c" }] })
+        expect(yield* statusOf("r1[a]")).toMatchObject({ status: "cancelled", left: { because: "request" } })
+        expect(yield* refused(run.cancelNode("r1", { key: "d" }))).toBe(
+          'NodeNotFound: "r1" of run "r" has no branch or item "d". It has a, b, c.',
+        )
+        yield* run.signal("c", { payload: "won" })
+        expect(yield* run.await).toEqual({ winner: "c", value: "won" })
+        expect(yield* statusOf("r1")).toMatchObject({ status: "finished", winners: ["c"] })
+        expect(yield* statusOf("r1[b]")).toMatchObject({ status: "cancelled", left: { because: "lost" } })
+      }),
+    ),
+  )
+
+  it.effect("items of a list are left by key: those at work, those that have not begun, and none that is over", () =>
+    on(
+      Effect.gen(function* () {
+        const w = listed(["a", "b", "c", "d"], { concurrency: 1 })
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        yield* run.signal("go", { payload: "one" })
+        yield* run.waiting
+        expect(yield* refused(run.cancelNode("list", { key: "a" }))).toBe(
+          'NodeEnded: "list[a]" of run "r" has ended as finished; there is nothing to leave.',
+        )
+        // One that has not begun, and then the one at work.
+        yield* run.cancelNode("list", { key: "c" })
+        yield* run.cancelNode("list", { key: "b" })
+        yield* run.waiting
+        yield* run.signal("go", { payload: "two" })
+        expect(yield* run.await).toEqual([
+          { key: "a", status: "finished", value: "one" },
+          { key: "b", status: "cancelled" },
+          { key: "c", status: "cancelled" },
+          { key: "d", status: "finished", value: "two" },
+        ])
+        const began = (yield* (yield* Storage).inspect("r")).nodes.map(({ nodeId }) => nodeId)
+        expect(began.filter((nodeId) => nodeId.startsWith("list[c]."))).toEqual([])
+      }),
+    ),
+  )
+
+  it.effect("in a loop the pass that it is in is left, and no other", () =>
+    on(
+      Effect.gen(function* () {
+        const w = workflow(($) =>
+          $.loop({
+            id: "loop",
+            body: $.scope({ id: "region", body: $.signal("go", { name: "go", payload: Text }) }),
+            until: () => false,
+            maxIterations: 3,
+          }),
+        )
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        yield* run.signal("go", { payload: "one" })
+        yield* run.waiting
+        expect(yield* refused(run.cancelNode("region", { iteration: 0 }))).toContain("NodeEnded")
+        expect(yield* refused(run.cancelNode("region", { iteration: 7 }))).toContain("has no iteration 7; it has 0, 1")
+        yield* run.cancelNode("region")
+        yield* run.waiting
+        expect(yield* statusOf("region", 0)).toMatchObject({ status: "finished" })
+        expect(yield* statusOf("region", 1)).toMatchObject({ status: "cancelled" })
+        yield* run.cancel()
+      }),
+    ),
+  )
+
+  it.effect("what cannot be left says so, and what can", () =>
+    on(
+      Effect.gen(function* () {
+        const { step } = journal()
+        const w = workflow(($) =>
+          $.sequence(
+            $.scope({ id: "region", timeout: "1 hour", body: step($, "in") }),
+            $.scope({ id: "other", body: $.approval("ask", { request: { title: "?" } }) }),
+            step($, "out"),
+          ),
+        )
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        expect(yield* refused(run.cancelNode("regoin"))).toBe(
+          'NodeNotFound: The plan of run "r" has no node "regoin". What can be left: region, other.',
+        )
+        expect(yield* refused(run.cancelNode("out"))).toBe(
+          'InvalidCommand: The command for run "r" is not valid: "out" is a step, and only a scope, a race, a list, or a part of one can be left: put it into a scope.',
+        )
+        expect(yield* refused(run.cancelNode("ask"))).toContain('"ask" is an approval, and only a scope')
+        expect(yield* refused(run.cancelNode("other", { key: "x" }))).toContain(
+          '"other" is neither a race nor a list, and has no part "x"',
+        )
+        expect(yield* refused(run.cancelNode("region"))).toBe(
+          'NodeEnded: "region" of run "r" has ended as finished; there is nothing to leave.',
+        )
+        expect(yield* refused(Commands.cancelNode("no", "region"))).toContain("RunNotFound")
+        yield* Commands.approve("r", "ask")
+        yield* run.await
+        expect(yield* refused(run.cancelNode("other"))).toContain("RunEnded")
+      }),
+    ),
+  )
+
+  it.effect("a scope that was left is left once more when it was begun again", () =>
+    on(
+      Effect.gen(function* () {
+        const region = ($: Builder) => $.scope({ id: "region", body: $.approval("ask", { request: { title: "?" } }) })
+        const w = workflow(($) => $.sequence(region($), $.approval("then", { request: { title: "Then?" } })))
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        yield* run.cancelNode("region")
+        expect(yield* run.waiting).toMatchObject({ waits: [{ nodeId: "then" }] })
+        yield* Commands.retryNode("r", "region")
+        yield* rest
+        expect(yield* run.waiting).toMatchObject({ waits: [{ nodeId: "ask" }] })
+        yield* run.completeNode("region")
+        expect(yield* run.waiting).toMatchObject({ waits: [{ nodeId: "then" }] })
+        expect(yield* statusOf("region")).toMatchObject({ status: "completed" })
+        yield* run.cancel()
+      }),
+    ),
+  )
+})
+
+it.live("a run whose process dies at any commit leaves the same scope, race and item", () =>
+  Effect.gen(function* () {
+    const w = workflow(($) =>
+      $.sequence(
+        $.scope({
+          id: "region",
+          body: $.tryCatch({
+            try: $.sequence($.step("in", { output: Text, run: () => "in" }), $.approval("ask", { request: { title: "?" } })),
+            finally: $.step("clean", { output: Text, run: () => "clean" }),
+          }),
+        }),
+        $.race({ a: $.signal("a", { name: "a", payload: Text }), b: $.signal("b", { name: "b", payload: Text }) }, { id: "race" }),
+        $.step("after", { output: Text, run: () => "after" }),
+      ),
+    )
+    const { calm, disturbed } = yield* sweep({
+      run: w.run({}, { runId }),
+      act: (storage) =>
+        Effect.gen(function* () {
+          yield* Effect.ignore(Commands.cancelNode(runId, "region"))
+          yield* Effect.ignore(Commands.cancelNode(runId, "race", { key: "a" }))
+          yield* Effect.ignore(Commands.signal(runId, "b", { payload: "won", id: "once" }))
+        }).pipe(Effect.provide(ports(storage))),
+    })
+    expect(calm.result).toMatchObject({ status: "finished", output: "after" })
+    expect(calm.rows.map(([key, status]) => `${key} ${status}`)).toEqual([
+      "after/0 finished",
+      "ask/0 superseded",
+      "b/0 finished",
+      "clean/0 finished",
+      "in/0 finished",
+      "race/0 finished",
+      "race[a]/0 cancelled",
+      "region/0 cancelled",
+      expect.stringContaining("try"),
+    ])
+    expect(disturbed.length).toBeGreaterThan(6)
+    for (const { at, end } of disturbed) expect({ at, end }).toEqual({ at, end: calm })
+  }),
+)

@@ -8,7 +8,7 @@ import * as Watching from "./commands/watching.ts"
 import * as Writing from "./commands/writing.ts"
 import type { Definition } from "./Definition.ts"
 
-const { up, supervise, retry, cancel, pause, unpause, down } = Running
+const { up, supervise, retry, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output } = Watching
 const { approve, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
@@ -16,7 +16,7 @@ const { dbPath, dbCheck, dbVacuum, dbPrune, completions } = Keeping
 
 /** The commands in groups. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
-  ["Run", [up, supervise, cancel, pause, unpause, retry, down]],
+  ["Run", [up, supervise, cancel, pause, unpause, retry, cancelNode, completeNode, down]],
   ["Watch", [ps, why, inspect, node, output, logs, events]],
   ["Decide", [inbox, approve, deny, answer, signal]],
   ["Write", [init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate]],

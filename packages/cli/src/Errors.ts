@@ -286,6 +286,8 @@ const inputTags: ReadonlySet<string> = new Set([
   "NotWaiting",
   "NotAnApprover",
   "NodeNotFound",
+  "NodeEnded",
+  "AlreadyLeft",
   "AlreadyDecided",
   "RequestChanged",
   "WaitExpired",

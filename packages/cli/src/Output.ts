@@ -206,7 +206,7 @@ export const Checked = Schema.Struct({
   difference: Schema.NullOr(Schema.Struct({ kept: strings, added: strings, gone: strings, changed: strings })),
 })
 
-/** `approve`, `deny`, `answer`, `signal`, `cancel`, `pause`, `unpause` and `retry` */
+/** `approve`, `deny`, `answer`, `signal`, `cancel`, `pause`, `unpause`, `retry`, `cancel-node` and `complete-node` */
 export const Told = Schema.Struct({
   runId: Schema.String,
   command: Schema.String,

@@ -4,6 +4,7 @@
 import * as Commands from "@smithers/core/Commands"
 import * as EndRun from "@smithers/core/EndRun"
 import { RunEnded } from "@smithers/core/Errors"
+import { keptId, partId } from "@smithers/core/Ids"
 import type { RunStanding, RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
 import { ports, type StorageShape } from "@smithers/core/Storage"
@@ -18,6 +19,7 @@ import { Host } from "../Host.ts"
 import * as ProcessWorker from "../ProcessWorker.ts"
 import { owners } from "../Stores.ts"
 import { plural } from "../Text.ts"
+import { userName } from "../User.ts"
 import { told } from "./told.ts"
 
 interface Given {
@@ -135,6 +137,33 @@ export const retry = (given: Given & { readonly node: string; readonly iteration
     ({ runId }) => Commands.retryNode(runId, given.node, given.iteration === undefined ? {} : { iteration: given.iteration }),
     { nodeId: given.node, iteration: given.iteration },
   )
+
+interface LeaveGiven extends Given {
+  readonly node: string
+  readonly key: string | undefined
+  readonly iteration: number | undefined
+  readonly reason: string | undefined
+  readonly by: string | undefined
+}
+
+const leave = (given: LeaveGiven, command: string, as: Status.LeftAs, say: typeof Commands.cancelNode) => {
+  const { node, key, iteration, reason } = given
+  const part = key === undefined ? `"${node}"` : `"${key}" of "${node}"`
+  const nodeId = key === undefined ? node : partId(keptId(node), key)
+  return tell(
+    given,
+    command,
+    (runId) => `${part} of run ${runId} is to be left as ${as}`,
+    ({ runId }) => say(runId, node, defined({ key, iteration, reason, by: given.by ?? userName() })),
+    { nodeId, iteration },
+  )
+}
+
+/** Leaves a scope, a race, a list, or a part of one, as cancelled. */
+export const cancelNode = (given: LeaveGiven) => leave(given, "cancel-node", "cancelled", Commands.cancelNode)
+
+/** Leaves one as completed. */
+export const completeNode = (given: LeaveGiven) => leave(given, "complete-node", "completed", Commands.completeNode)
 
 /** Runs that are looked at together. */
 const pageSize = 500

@@ -20,6 +20,7 @@ import { questionLines } from "../Question.ts"
 import { Screen } from "../Screen.ts"
 import { isFor, missText, signalText } from "../Signalled.ts"
 import { oneLine, plural, span } from "../Text.ts"
+import { userName } from "../User.ts"
 import { awaitedBy } from "../Waits.ts"
 import { askLines, commandsFor } from "../Why.ts"
 import { told } from "./told.ts"
@@ -32,21 +33,6 @@ interface Decision {
   readonly request: string | undefined
   readonly note: string | undefined
   readonly by: string | undefined
-}
-
-/** Who sits at the terminal. Without `USER` the name is not in reach of this process, and "unknown" is nobody's. */
-const user = (): string | undefined => {
-  const { USER: named } = process.env
-  if (named !== undefined && named !== "") return named
-  try {
-    const asked = Bun.spawnSync(["id", "-un"], { stderr: "ignore" })
-    const name = asked.stdout.toString().trim()
-    if (asked.exitCode === 0 && name !== "") return name
-  } catch {
-    // There is no such program.
-  }
-  const id = process.getuid?.()
-  return id === undefined ? process.env.USERNAME : `uid ${id}`
 }
 
 /** What a command names of a request: the node, the iteration, the request itself, or nothing. */
@@ -120,7 +106,7 @@ const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (g
         if (!(yield* confirm(`${command === "approve" ? "Approve" : "Deny"} this?`)))
           return { value: undefined, text: "Nothing was decided.", code: Exit.input } satisfies Reply
       }
-      const by = given.by ?? user()
+      const by = given.by ?? userName()
       // Only what was looked up here, or named there, is decided.
       const request = given.request ?? meant?.requestId ?? undefined
       const options = {
@@ -175,7 +161,7 @@ export const answer = (given: {
         })
       const { wait: meant } = yield* requestOf(found, "human", given, "answer", isTyped)
       const request = given.request ?? meant?.requestId ?? undefined
-      const by = given.by ?? user()
+      const by = given.by ?? userName()
       const options = {
         ...defined({ iteration: given.iteration, request, by }),
       }

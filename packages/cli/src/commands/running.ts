@@ -105,6 +105,39 @@ export const cancel = define({
   action: () => import("../actions/control.ts").then(({ cancel }) => cancel),
 })
 
+const leaving = {
+  run: runArgument,
+  node: argument("node", "The scope, the race or the list"),
+  key: text("key", "key", "Only this branch of the race, or this item of the list"),
+  iteration: integer("iteration", "Its iteration. Default: the open one"),
+  reason: text("reason", "text", "Why, for the record"),
+  by: text("by", "name", "Who asks for it. Default: the name of the user"),
+}
+
+export const cancelNode = define({
+  path: ["cancel-node"],
+  summary: "Leaves a scope, a race, a list, or a part of one, without a value; the run goes on behind it.",
+  details:
+    "What is in flight there is interrupted, what waits is withdrawn, child runs are cancelled, and sagas are undone; nothing has failed by it. A part that has not begun is left when the run comes to it. It is kept, and carried out at once or, where nobody works on the run, when it is taken up; a paused run carries it out once it goes on. Asking twice does nothing; asking for another end than before is refused (AlreadyLeft), and so is what is over (NodeEnded).",
+  examples: [
+    { line: "smithers cancel-node m1abc2 search --reason 'found elsewhere'", does: "Leaves a scope." },
+    { line: "smithers cancel-node m1abc2 files --key src/main.ts", does: "Leaves one item of a list." },
+  ],
+  parameters: leaving,
+  output: Output.Told,
+  action: () => import("../actions/control.ts").then(({ cancelNode }) => cancelNode),
+})
+
+export const completeNode = define({
+  path: ["complete-node"],
+  summary: "Leaves a scope, a race, a list, or a part of one, with the value that is there by now.",
+  details: "All else is as with cancel-node.",
+  examples: [{ line: "smithers complete-node m1abc2 collect", does: "Goes on with what was collected so far." }],
+  parameters: leaving,
+  output: Output.Told,
+  action: () => import("../actions/control.ts").then(({ completeNode }) => completeNode),
+})
+
 export const pause = define({
   path: ["pause"],
   summary: "Pauses a run: what is in flight finishes, and nothing new starts until it is unpaused.",

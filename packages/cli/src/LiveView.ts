@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import type * as Scope from "effect/Scope"
+import { nameOf } from "./Parts.ts"
 import * as Progress from "./Progress.ts"
 import type { Drawing, ScreenShape } from "./Screen.ts"
 import { clock, neutralise, oneLine, span, truncate, width } from "./Text.ts"
@@ -30,22 +31,23 @@ const order = Object.keys(marks)
 const nodeLine = (node: Progress.ShownNode, now: number): string => {
   const mark = marks[node.status]
   const place = `(attempt ${node.attempt}, iteration ${node.iteration})`
+  const name = nameOf(node.nodeId)
   const since = span(now - node.since)
   switch (node.status) {
     case "running":
-      return `${mark} ${node.nodeId} ${place} ${since}`
+      return `${mark} ${name} ${place} ${since}`
     case "retrying": {
       const left = Math.max(0, (node.retryAt ?? now) - now)
-      return `${mark} ${node.nodeId} ${place} again in ${span(left)}: ${oneLine(node.error ?? "")}`
+      return `${mark} ${name} ${place} again in ${span(left)}: ${oneLine(node.error ?? "")}`
     }
     case "waiting": {
       const left = node.deadline === undefined ? "" : `, ${span(Math.max(0, node.deadline - now))} left`
-      return `${mark} ${node.nodeId} waits for ${node.waitsFor ?? "something"} (since ${since}${left})`
+      return `${mark} ${name} waits for ${node.waitsFor ?? "something"} (since ${since}${left})`
     }
     case "failed":
-      return `${mark} ${node.nodeId} ${place} ${oneLine(node.error ?? "failed")}`
+      return `${mark} ${name} ${place} ${oneLine(node.error ?? "failed")}`
     default:
-      return `${mark} ${node.nodeId} ${place} ${node.status}`
+      return `${mark} ${name} ${place} ${node.status}`
   }
 }
 

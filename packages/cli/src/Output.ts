@@ -3,11 +3,12 @@
  * them. Fields are only ever added. Times are epoch milliseconds.
  */
 import * as Errors from "@smithers/core/Errors"
-import { RestKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
+import { Leaving, RestKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
+import type { Tally } from "./Parts.ts"
 
 const strings = Schema.Array(Schema.String)
 const node = { nodeId: Schema.String, iteration: Schema.Number }
@@ -173,6 +174,12 @@ export interface GraphNode {
   readonly id: string | null
   readonly status: Status.NodeStatus | null
   readonly details: { readonly [name: string]: unknown }
+  /** Of a scope that is left early: how and why. */
+  readonly left?: Leaving | undefined
+  /** Of a race: the branches that have won so far. */
+  readonly winners?: ReadonlyArray<string> | undefined
+  /** Of a race or a list in a run: its parts by how they stand. */
+  readonly parts?: Tally | undefined
   readonly children: ReadonlyArray<GraphNode>
 }
 
@@ -181,6 +188,11 @@ const GraphNode: Schema.Schema<GraphNode> = Schema.Struct({
   id: Schema.NullOr(Schema.String),
   status: Schema.NullOr(Status.NodeStatus),
   details: Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+  left: Schema.optional(Leaving),
+  winners: Schema.optional(strings),
+  parts: Schema.optional(
+    Schema.Struct({ done: Schema.Number, failed: Schema.Number, left: Schema.Number, open: Schema.Number, idle: Schema.Number }),
+  ),
   children: Schema.Array(Schema.suspend((): Schema.Schema<GraphNode> => GraphNode)),
 }).annotations({ identifier: "GraphNode" })
 

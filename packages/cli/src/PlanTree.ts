@@ -1,37 +1,70 @@
 /**
  * A plan as a tree, and that tree as people and tools draw it. Plain functions.
  */
+import { scopeOfTimeout } from "@smithers/core/Ids"
+import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
 import type { NodeSummary } from "@smithers/core/RunReader"
 import type { NodeStatus } from "@smithers/core/Status"
+import { defined } from "@smithers/core/Struct"
 import type { GraphNode } from "./Output.ts"
+import * as Parts from "./Parts.ts"
 import { oneLine, shorten } from "./Text.ts"
 
-/** The tree of a plan, with the status of each node in its latest iteration. */
+/** The tree of a plan, with the status of each node in its latest iteration. Races and lists are one node each, with their parts in it. */
 export const parse = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary> = []): ReadonlyArray<GraphNode> => {
-  const status = new Map<string, NodeStatus>()
-  for (const node of [...nodes].sort((left, right) => left.iteration - right.iteration)) status.set(node.nodeId, node.status)
+  const latest = new Map<string, NodeSummary>()
+  for (const node of nodes) if ((latest.get(node.nodeId)?.iteration ?? -1) <= node.iteration) latest.set(node.nodeId, node)
+  const rows = PlanRows.byKey(nodes)
+  const stands = new Map<number, keyof Parts.Tally>()
   const roots: Array<GraphNode> = []
   const open: Array<Array<GraphNode>> = [roots]
-  for (const node of plan.nodes) {
+  for (const [position, node] of plan.nodes.entries()) {
+    const { id, depth } = node
+    const around = open[depth]
+    // What a race or a list is in its scope is said with the scope.
+    if (node._tag === "Race" || node._tag === "ForEach") {
+      if (around !== undefined) open[depth + 1] = around
+      continue
+    }
+    const row = id === undefined ? undefined : latest.get(id)
+    const parts = row === undefined ? undefined : Parts.partsOf(plan, position, row.iteration, rows)
+    for (const part of parts ?? []) stands.set(part.position, part.stands)
     const children: Array<GraphNode> = []
-    const { id, details } = node
-    open[node.depth]?.push({
-      kind: kindOf(node),
+    around?.push({
+      kind: kindOf(plan, position, node),
       id: id ?? null,
-      status: (id === undefined ? undefined : status.get(id)) ?? null,
-      details: { ...details },
+      status: row?.status ?? statusOf(stands.get(position)),
+      details: { ...node.details, ...groupOf(plan, position) },
+      ...defined({ left: row?.left, winners: row?.winners, parts: parts === undefined ? undefined : Parts.tally(parts) }),
       children,
     })
-    open[node.depth + 1] = children
+    open[depth + 1] = children
   }
   return roots
 }
 
-/** A wait is what it waits for, and a branch with named cases a switch. */
-const kindOf = (node: PlanText.Node): string => {
-  if (node._tag === "Wait") return node.details.kind
-  return node._tag === "Branch" && node.details.cases !== undefined ? "switch" : node._tag.toLowerCase()
+/** A part that ends as it is meant has no row that says so. */
+const statusOf = (stands: keyof Parts.Tally | undefined): NodeStatus | null =>
+  stands === "done" ? "finished" : stands === "open" ? "running" : null
+
+/** The race or the list that a scope holds. */
+const heldBy = ({ nodes, end }: PlanText.PlanText, scope: number) => {
+  const inside = scope + 1 < end(scope) ? nodes[scope + 1] : undefined
+  return inside?._tag === "Race" || inside?._tag === "ForEach" ? inside : undefined
+}
+
+const groupOf = (plan: PlanText.PlanText, position: number): object =>
+  plan.nodes[position]?._tag === "Scope" ? (heldBy(plan, position)?.details ?? {}) : {}
+
+/** A wait is what it waits for, a branch with named cases a switch, and a scope what it holds. */
+const kindOf = (plan: PlanText.PlanText, position: number, node: PlanText.Node): string => {
+  if (node._tag === "Wait") return node.id !== undefined && scopeOfTimeout(node.id) !== undefined ? "timeout" : node.details.kind
+  if (node._tag === "Branch") return node.details.cases === undefined ? "branch" : "switch"
+  if (node._tag !== "Scope") return node._tag.toLowerCase()
+  const held = heldBy(plan, position)
+  if (node.details.part !== undefined) return "part"
+  return held === undefined ? "scope" : held._tag === "Race" ? "race" : "list"
 }
 
 /** How two plans differ, by the ids of their nodes. */
@@ -57,6 +90,11 @@ const marks: { readonly [S in NodeStatus]?: string } = {
   interrupted: "■",
   withdrawn: "-",
   superseded: "-",
+  halted: "■",
+  caught: "✓",
+  compensated: "✓",
+  completed: "✓",
+  cancelled: "-",
 }
 
 const waitsFor = (pending: ReadonlyArray<unknown>, isSiblings: boolean): string =>
@@ -69,8 +107,8 @@ export const heldBySiblings = ({ nodes }: PlanText.PlanText): ReadonlyArray<stri
   nodes.flatMap(({ id, details }) => (id !== undefined && "siblingRead" in details ? [id] : []))
 
 /** What is told of a node besides its kind and id. */
-const remarks = ({ details, status }: GraphNode): string => {
-  const { label, needs, maxIterations, maxConcurrency, name, agents, cases, hasElse, pending, siblingRead } = details
+const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): string => {
+  const { label, needs, maxIterations, maxConcurrency, name, agents, cases, hasElse, pending, siblingRead, count, rest } = details
   const parts = [
     typeof label === "string" ? shorten(oneLine(label), 60) : undefined,
     typeof name === "string" ? `"${oneLine(name)}"` : undefined,
@@ -81,12 +119,48 @@ const remarks = ({ details, status }: GraphNode): string => {
     maxIterations === "Infinity" ? "without a limit" : undefined,
     typeof maxConcurrency === "number" ? `${maxConcurrency} at once` : undefined,
     Array.isArray(pending) ? waitsFor(pending, siblingRead === true) : undefined,
+    typeof count === "number" ? `the first ${count === 1 ? "wins" : `${count} win`}` : undefined,
+    rest === "keep" ? "the others go on" : undefined,
+    counts === undefined ? undefined : Parts.tallyText(counts),
+    winners === undefined || winners.length === 0 ? undefined : `won by ${winners.join(", ")}`,
     status === null ? undefined : status,
+    left === undefined ? undefined : Parts.leftText(left),
   ]
   return oneLine(parts.filter((part) => part !== undefined).join("; "))
 }
 
-const title = (node: GraphNode): string => (node.id === null ? node.kind : `${node.kind} ${oneLine(node.id)}`)
+const title = ({ kind, id, details }: GraphNode): string => {
+  if (kind === "timeout" && id !== null) return oneLine(Parts.nameOf(id))
+  if (kind === "part" && typeof details.part === "string") return `part ${oneLine(details.part)}`
+  return id === null ? kind : `${kind} ${oneLine(id)}`
+}
+
+/** The children of a node as they are drawn: of many parts most are only counted. */
+const drawn = ({ children, kind }: GraphNode): ReadonlyArray<GraphNode> => {
+  if (kind !== "race" && kind !== "list") return children
+  const parts = children.filter((child) => child.kind === "part").map((node) => ({ node, stands: standsOf(node) }))
+  const [shown, rest] = Parts.fold(parts)
+  if (rest.length === 0) return children
+  const others = { kind: `… ${Parts.tallyText(Parts.tally(rest))}`, id: null, status: null, details: {}, children: [] }
+  return [...shown.map(({ node }) => node), others, ...children.filter((child) => child.kind !== "part")]
+}
+
+const standsOf = ({ status }: GraphNode): keyof Parts.Tally => {
+  switch (status) {
+    case null:
+      return "idle"
+    case "finished":
+      return "done"
+    case "caught":
+    case "failed":
+      return "failed"
+    case "completed":
+    case "cancelled":
+      return "left"
+    default:
+      return "open"
+  }
+}
 
 /** As an indented tree. */
 export const toTree = (roots: ReadonlyArray<GraphNode>): string => {
@@ -95,8 +169,9 @@ export const toTree = (roots: ReadonlyArray<GraphNode>): string => {
     const said = remarks(node)
     const mark = node.status === null ? "" : `${marks[node.status] ?? "·"} `
     lines.push(`${first}${mark}${title(node)}${said === "" ? "" : ` (${said})`}`)
-    for (const [index, child] of node.children.entries()) {
-      const isLast = index === node.children.length - 1
+    const children = drawn(node)
+    for (const [index, child] of children.entries()) {
+      const isLast = index === children.length - 1
       add(child, `${rest}${isLast ? "└─ " : "├─ "}`, `${rest}${isLast ? "   " : "│  "}`)
     }
   }
@@ -115,7 +190,7 @@ const flatten = (roots: ReadonlyArray<GraphNode>): ReadonlyArray<Flat> => {
   const add = (node: GraphNode, parent: string | undefined): void => {
     const name = `n${found.length}`
     found.push({ name, node, parent })
-    for (const child of node.children) add(child, name)
+    for (const child of drawn(node)) add(child, name)
   }
   for (const root of roots) add(root, undefined)
   return found

@@ -8,6 +8,7 @@ import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/RunRe
 import type { StepStatus } from "@smithers/core/Status"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
+import { askedText, leftText, nameOf } from "./Parts.ts"
 import { clock, longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
 
 /** A node in one iteration, as it is shown. */
@@ -185,7 +186,8 @@ const named = (names: ReadonlyArray<string>): string =>
   names.length > 5 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ")
 
 /** What an event says, without its time, on one line: ids and names may hold anything. */
-export const describe = (logged: LoggedEvent): string => oneLine(textOf(logged))
+export const describe = ({ event, ...logged }: LoggedEvent): string =>
+  oneLine(textOf({ ...logged, event: "nodeId" in event ? { ...event, nodeId: nameOf(event.nodeId) } : event }))
 
 const textOf = ({ event, at }: LoggedEvent): string => {
   const where = "nodeId" in event && "iteration" in event ? `(iteration ${event.iteration})` : ""
@@ -258,7 +260,16 @@ const textOf = ({ event, at }: LoggedEvent): string => {
       return `● ${event.nodeId} ${where} child run ${event.status}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
     case "BoundaryStarted":
       return `▽ ${event.nodeId} ${where} begun`
+    case "LeaveRequested":
+      return `● ${event.nodeId} ${where} ${askedText(event)}`
+    case "PartsDecided": {
+      const { winners = [], isOver } = event
+      if (event.winners === undefined) return `● ${event.nodeId} ${where} has enough items`
+      if (isOver === true && winners.length === 0) return `● ${event.nodeId} ${where} is lost: no branch can win`
+      return `● ${event.nodeId} ${where} won by ${named(winners)}${isOver === true ? "" : " so far"}`
+    }
     case "BoundaryHalted":
+      if (event.left !== undefined) return `■ ${event.nodeId} ${where} ${leftText(event.left)}, as ${event.left.as}`
       return `■ ${event.nodeId} ${where} ${event.isCaught ? "caught a failure" : "halted"}`
     case "BoundaryEnded":
       return `△ ${event.nodeId} ${where} ${event.status}`

@@ -3,6 +3,7 @@
  */
 import { text } from "@smithers/core/ErrorInfo"
 import { notUndone, type Uncompensated } from "@smithers/core/Errors"
+import { scopeOfTimeout } from "@smithers/core/Ids"
 import type { Signal } from "@smithers/core/Records"
 import { sayStray } from "@smithers/core/RunEvent"
 import type { Stuck } from "@smithers/core/RunOwnership"
@@ -11,6 +12,7 @@ import * as Status from "@smithers/core/Status"
 import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
 import type { Denied } from "./Denials.ts"
 import type { WhyReason } from "./Output.ts"
+import { askedText } from "./Parts.ts"
 import { titleOf, waitText } from "./Progress.ts"
 import { approversOf, oneOf, questionLines } from "./Question.ts"
 import { keptText, signalText } from "./Signalled.ts"
@@ -210,7 +212,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       if (hasPendingCommands && !isOwned) {
         return {
           reason: "told",
-          sentence: `${it} is paused, and was told something that it has not heard: it goes on once it is unpaused.`,
+          sentence: `${it} is paused, and was told something that it has not heard${leavingText(details)}: it goes on once it is unpaused.`,
           commands: [commandLine(db, "unpause", [runId]), resume, commandLine(db, "supervise")],
         }
       }
@@ -263,7 +265,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     const also = wait === undefined ? "" : `; it also waits for ${awaited(wait, runId)}`
     return {
       reason: "told",
-      sentence: `${it} was told something that nobody has taken up yet${also}`,
+      sentence: `${it} was told something that nobody has taken up yet${leavingText(details)}${also}`,
       commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
   }
@@ -282,7 +284,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       const time = inTime(wait.deadline ?? now, now)
       return {
         reason: "timer",
-        sentence: `${it} waits for a time: "${wait.nodeId}" is due ${time}${others}${needs}.`,
+        sentence: `${it} waits for a time: ${scopeOfTimeout(wait.nodeId) === undefined ? `"${wait.nodeId}"` : timeName(wait.nodeId)} is due ${time}${others}${needs}.`,
         commands: isOwned ? [] : [commandLine(db, "supervise"), resume],
       }
     }
@@ -301,6 +303,17 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     sentence: `${it} was stopped and is not worked on; nothing that is done is lost.`,
     commands: [resume, commandLine(db, "supervise")],
   }
+}
+
+/** Scopes that are named at most. */
+const mostLeaving = 3
+
+/** The scopes that a run is told to leave, and has not heard of. */
+const leavingText = ({ leaving }: Pick<RunDetails, "leaving">): string => {
+  if (leaving.length === 0) return ""
+  const named = leaving.slice(0, mostLeaving).map((one) => `"${one.nodeId}" is ${askedText(one)}`)
+  const more = leaving.length > mostLeaving ? [`${leaving.length - mostLeaving} more`] : []
+  return ` (${[...named, ...more].join("; ")})`
 }
 
 /** Which step is tried again next, when, and why, as a sentence without its end. */
@@ -330,6 +343,12 @@ export const exhausted = (nodes: ReadonlyArray<NodeSummary>): string | undefined
   return `loop "${first.nodeId}" ${passes}${others}`
 }
 
+/** The time that a timer, or a scope, waits for. */
+const timeName = (nodeId: string): string => {
+  const scope = scopeOfTimeout(nodeId)
+  return scope === undefined ? `the time of "${nodeId}"` : `the timeout of "${scope}"`
+}
+
 /** What a wait is for, as the end of a sentence. */
 const awaited = (wait: WaitSummary, runId: string): string => {
   const { kind, nodeId, request, name } = wait
@@ -347,7 +366,7 @@ const awaited = (wait: WaitSummary, runId: string): string => {
     case "subflow":
       return `its child run ${name ?? ""} at "${nodeId}"${inside}`
     case "timer":
-      return `the time of "${nodeId}"${inside}`
+      return `${timeName(nodeId)}${inside}`
     case "retry":
       return `the next attempt of "${nodeId}"${inside}`
   }

@@ -4,7 +4,8 @@
 import { nodeNamed } from "@smithers/core/Commands"
 import * as ErrorInfo from "@smithers/core/ErrorInfo"
 import { notUndone, type Uncompensated, withdrawals } from "@smithers/core/Errors"
-import { type NodeKey, nodeKey } from "@smithers/core/Ids"
+import { type NodeKey, nodeKey, parseNodeKey } from "@smithers/core/Ids"
+import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
 import * as RunState from "@smithers/core/RunState"
@@ -15,6 +16,7 @@ import { commandLine, resumeLine } from "../CommandLine.ts"
 import { connectRun, topmost } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
 import { failureOf } from "../Output.ts"
+import { askedText, fold, leftText, nameOf, partsOf, type Tally, tally, tallyText } from "../Parts.ts"
 import { errorText } from "../Progress.ts"
 import { questionLines } from "../Question.ts"
 import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
@@ -59,7 +61,18 @@ const timeOf = (node: NodeSummary, now: number): string => {
   return span((node.finishedAt ?? now) - node.startedAt)
 }
 
-const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: number): string => {
+const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: number, counts?: Tally): string => {
+  if (node.kind === "boundary") {
+    const { status, asked, left, winners = [] } = node
+    const said = [
+      status,
+      counts === undefined ? undefined : tallyText(counts),
+      winners.length === 0 ? undefined : `won by ${winners.join(", ")}`,
+      left === undefined ? undefined : leftText(left),
+      asked === undefined || left !== undefined || status !== "running" ? undefined : askedText(asked),
+    ]
+    return said.filter((part) => part !== undefined).join(", ")
+  }
   if (node.kind === "loop") {
     return `${node.isExhausted === true ? "exhausted" : node.status}, ${plural(node.passes ?? 0, "pass", "passes")}`
   }
@@ -84,7 +97,8 @@ export const inspect = (given: Given) =>
       const outputs = outputsOf(state)
       const left = RunState.uncompensated(state)
       const waits = yield* storage.waits({ runId, ...allWaits })
-      const nodes = inOrder(details.nodes, PlanText.decode(yield* storage.plan(runId))).map((node) => withOutput(node, outputs))
+      const plan = PlanText.decode(yield* storage.plan(runId))
+      const nodes = inOrder(details.nodes, plan).map((node) => withOutput(node, outputs))
       const { run, input, output, failure } = details
       const stored = defined({ input, output })
       const undone = left.length === 0 ? {} : { uncompensated: left }
@@ -92,7 +106,7 @@ export const inspect = (given: Given) =>
       const text = show(
         details,
         nodes,
-        { waits, open, top: yield* topmost(storage, runId) },
+        { waits, open, top: yield* topmost(storage, runId), plan },
         left,
         yield* Clock.currentTimeMillis,
         { db: given.db, columns: widthOf(yield* Screen) },
@@ -108,7 +122,13 @@ const show = (
     waits,
     open,
     top,
-  }: { readonly waits: ReadonlyArray<WaitSummary>; readonly open: ReadonlyArray<WaitSummary>; readonly top: string },
+    plan,
+  }: {
+    readonly waits: ReadonlyArray<WaitSummary>
+    readonly open: ReadonlyArray<WaitSummary>
+    readonly top: string
+    readonly plan: PlanText.PlanText
+  },
   left: ReadonlyArray<Uncompensated>,
   now: number,
   { db, columns }: { readonly db: string | undefined; readonly columns: number | undefined },
@@ -117,6 +137,7 @@ const show = (
   const stuck = owners.isAlive(run, now) ? null : run.stuck
   const hint = commandLine(db, "inspect", [runId], ["json"])
   const came = waits.filter(({ isAnswered }) => isAnswered)
+  const others = open.length <= mostWaits ? [] : [`  and ${plural(open.length - mostWaits, "other thing")}: ${hint}`]
   const facts = [
     ["Run", runId],
     ["Workflow", version === null ? workflow : `${workflow} (${version})`],
@@ -126,18 +147,24 @@ const show = (
     ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
     ["Input", shorten(oneLine(json(input) ?? "none"), 200)],
   ].map(([name = "", value = ""]) => `${name.padEnd(9)} ${oneLine(value)}`)
-  const rows = nodes.map((node) => [
-    node.nodeId,
-    String(node.iteration),
-    stateOf(node, waits, now),
-    node.kind === "loop" ? "" : String(node.attempt),
-    timeOf(node, now),
-    resultOf(node),
-  ])
+  const groups = groupsOf(plan, nodes)
+  const isShown = shownIn(plan, groups)
+  const rows = nodes
+    .filter(isShown)
+    .map((node) => [
+      nameOf(node.nodeId),
+      String(node.iteration),
+      stateOf(node, waits, now, groups.get(nodeKey(node.nodeId, node.iteration))?.counts),
+      node.kind === "step" ? String(node.attempt) : "",
+      timeOf(node, now),
+      resultOf(node),
+    ])
   const sections = [
     facts.join("\n"),
     ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows, columns)]),
-    ...(open.length === 0 ? [] : [["Waits for", ...open.flatMap((wait) => waitLines(wait, now, db))].join("\n")]),
+    ...(open.length === 0
+      ? []
+      : [["Waits for", ...open.slice(0, mostWaits).flatMap((wait) => waitLines(wait, now, db)), ...others].join("\n")]),
     ...(came.length === 0 ? [] : [cameText(came, top, db)]),
     ...(stuck === null ? [] : [`Stuck: ${shorten(stuck.error.message, longestFailure)}\n${triedText(stuck, now)}`]),
     ...errorsOf(nodes, failure),
@@ -147,6 +174,45 @@ const show = (
     ...(output === undefined ? [] : [`Output\n${excerpt(pretty(output), hint)}`]),
   ]
   return sections.join("\n\n")
+}
+
+/** Waits that are shown at most. */
+const mostWaits = 20
+
+/** A race or a list in one iteration. */
+interface Group {
+  readonly counts: Tally
+  /** Positions of the parts that are not shown one by one. */
+  readonly folded: ReadonlyArray<number>
+}
+
+/** The races and lists of a run, by node and iteration. */
+const groupsOf = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary>): ReadonlyMap<NodeKey, Group> => {
+  const rows = PlanRows.byKey(nodes)
+  return new Map(
+    nodes.flatMap(({ kind, nodeId, iteration }): ReadonlyArray<readonly [NodeKey, Group]> => {
+      const scope = kind === "boundary" ? plan.positions.get(nodeId) : undefined
+      const parts = scope === undefined ? undefined : partsOf(plan, scope, iteration, rows)
+      if (scope === undefined || parts === undefined) return []
+      const folded = fold(parts)[1].map(({ position }) => position)
+      return [[nodeKey(nodeId, iteration), { counts: tally(parts), folded }]]
+    }),
+  )
+}
+
+/** Tells of a node whether it is in the table: not in one of the many parts of a list that are only counted. */
+const shownIn = (plan: PlanText.PlanText, groups: ReadonlyMap<NodeKey, Group>): ((node: NodeSummary) => boolean) => {
+  const hidden = new Set<NodeKey>()
+  for (const [key, { folded }] of groups) {
+    const { iteration } = parseNodeKey(key)
+    for (const part of folded) {
+      for (let inside = part; inside < plan.end(part); inside++) {
+        const { id } = plan.nodes[inside] ?? {}
+        if (id !== undefined) hidden.add(nodeKey(id, iteration))
+      }
+    }
+  }
+  return ({ nodeId, iteration }) => !hidden.has(nodeKey(nodeId, iteration))
 }
 
 /** Errors of nodes that are shown at most. */
@@ -188,7 +254,7 @@ const cameText = (came: ReadonlyArray<WaitSummary>, top: string, db: string | un
   ].join("\n")
 
 const waitLines = (wait: WaitSummary, now: number, db: string | undefined): ReadonlyArray<string> => [
-  `  ${oneLine(wait.nodeId)}: ${waitLine(wait, now)}`,
+  `  ${oneLine(nameOf(wait.nodeId))}: ${waitLine(wait, now)}`,
   ...askLines(wait, db).map((line) => `      ${line}`),
 ]
 
@@ -238,7 +304,7 @@ const nodeText = (
   hint: string,
   db: string | undefined,
 ): string => {
-  const title = `${oneLine(node.nodeId)} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now)}`
+  const title = `${oneLine(nameOf(node.nodeId))} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now)}`
   const shown = attempts.flatMap((attempt) => {
     const { startedAt, finishedAt, error, heartbeat, turns } = attempt
     const took = startedAt === null ? "" : ` after ${span((finishedAt ?? now) - startedAt)}`

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import { commandLine, type Option } from "../CommandLine.ts"
 import { connect, type Database, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
+import { nameOf } from "../Parts.ts"
 import { Screen, widthOf } from "../Screen.ts"
 import { owners } from "../Stores.ts"
 import { plural, shorten, span, table } from "../Text.ts"
@@ -118,7 +119,7 @@ const show = (
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
       const stuck = owners.isAlive(run, now) ? null : run.stuck
-      const waitsFor = wait === undefined ? "" : `${wait.nodeId}: ${waitLine(wait, now)}`
+      const waitsFor = wait === undefined ? "" : `${nameOf(wait.nodeId)}: ${waitLine(wait, now)}`
       return [
         run.runId,
         run.workflow,

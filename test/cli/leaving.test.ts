@@ -42,11 +42,11 @@ describe("parts of a run", () => {
     })
     const other = await place.run("complete-node", "r", "region")
     expect([other.code, other.stderr]).toEqual([
-      1,
+      4,
       expect.stringContaining('is left as cancelled already: ann asked for that ("too late")'),
     ])
     const nodes = await place.run("cancel-node", "r", "regoin")
-    expect([nodes.code, nodes.stderr]).toEqual([1, expect.stringContaining("What can be left: region, race, files.")])
+    expect([nodes.code, nodes.stderr]).toEqual([4, expect.stringContaining("What can be left: region, race, files.")])
     expect((await place.run("up", "--resume", "r")).code).toBe(3)
     expect((await place.run("cancel-node", "r", "region")).code).toBe(0)
     expect((await place.json("signal", "r", "fast", "--data", '"yes"')).code).toBe(0)
@@ -56,6 +56,53 @@ describe("parts of a run", () => {
     expect((await place.run("cancel-node", "r", "files", "--key", "d")).stderr).toContain(
       'has no branch or item "d". It has a, b, c.',
     )
+    expect((await place.run("why", "r")).stdout).toContain('("files[a]" is to be left as completed, by bob)')
     expect((await place.run("up", "--resume", "r")).code).toBe(3)
+    const log = (await place.run("logs", "r")).stdout
+    expect(log).toContain("● region (iteration 0) to be left as cancelled, by ann (too late)")
+    expect(log).toContain("■ region (iteration 0) left: someone asked for it, by ann (too late), as cancelled")
+    expect(log).toContain("◦ timeout of region (iteration 0) waits for its time")
+    expect(log).toContain("● race (iteration 0) won by fast")
+    const inspected = (await place.run("inspect", "r")).stdout.replaceAll(/ +/g, " ")
+    expect(inspected).toContain("region 0 cancelled, left: someone asked for it, by ann (too late)")
+    expect(inspected).toContain("race 0 finished, 1 done, 1 left, won by fast")
+    expect(inspected).toContain("files 0 running, 1 left, 2 open")
+    expect(inspected).toContain("timeout of region 0 superseded")
+    const node = (await place.run("node", "r", "files[a]")).stdout
+    expect(node).toContain("files[a] (iteration 0): completed, left: someone asked for it, by bob")
+    const tree = (await place.run("graph", "r")).stdout
+    expect(tree).toContain("- scope region (cancelled; left: someone asked for it, by ann (too late))")
+    expect(tree).toContain("race race (the first wins; 1 done, 1 left; won by fast; finished)")
+    expect(tree).toContain("list files (2 at once; 1 left, 2 open; running)")
+    expect(tree).toContain("part a (completed; left: someone asked for it, by bob)")
+    expect(tree).toContain("timeout of region")
+    const { nodes: rows } = (await place.json("inspect", "r")).value as {
+      readonly nodes: ReadonlyArray<{ readonly nodeId: string }>
+    }
+    expect(rows.find(({ nodeId }) => nodeId === "region")).toMatchObject({
+      status: "cancelled",
+      left: { as: "cancelled", because: "request", reason: "too late", by: "ann" },
+    })
+  })
+
+  it("that are many are counted, and only those shown that need somebody or have failed", async () => {
+    write(
+      "many",
+      `$.map({ id: "files", items: () => Array.from({ length: 2000 }, (_, index) => index), concurrency: 1, settled: true, body: (item) =>
+        $.sequence($.step("read", { needs: { item }, output: Schema.Number, retry: false, run: ({ item }) => {
+          if (item === 3) throw new Error("unreadable")
+          return item
+        } }), $.branch({ needs: { item }, when: ({ item }) => item === 9, then: ask($, "look"), else: $.step("skip", { output: Schema.Null, run: () => null }) })) })`,
+    )
+    expect((await place.run("up", "many.ts", "--run-id", "m")).code).toBe(3)
+    const tree = (await place.run("graph", "m")).stdout
+    expect(tree).toContain("list files (1 at once; 8 done, 1 failed, 1 open, 1990 not begun; running)")
+    expect(tree.split("\n").length).toBeLessThan(25)
+    const inspected = (await place.run("inspect", "m")).stdout
+    expect(inspected).toContain("running, 8 done, 1 failed, 1 open, 1990 not begun")
+    expect(inspected).toContain("files[9].look")
+    expect(inspected).toContain("files[3].read")
+    expect(inspected).not.toContain("files[5].read")
+    expect(inspected.split("\n").length).toBeLessThan(40)
   })
 })

@@ -87,7 +87,7 @@ const words: { readonly [K in keyof Tally]: string } = {
 
 /** Counts in words. */
 export const tallyText = (counts: Tally): string => {
-  const said = tallyKeys.flatMap((key) => (counts[key] === 0 ? [] : [`${counts[key].toLocaleString("en")} ${words[key]}`]))
+  const said = tallyKeys.flatMap((key) => (counts[key] === 0 ? [] : [`${counts[key]} ${words[key]}`]))
   return said.length === 0 ? "none" : said.join(", ")
 }
 

@@ -241,11 +241,11 @@ describe("props", () => {
       [<AnySaga key="s" id="s" undo={true} />, 'Saga "s": it has no prop "undo"; there are id, onCompensated, children'],
       [
         <AnyTry key="t" catch={null} else={null} />,
-        'a TryCatchFinally: it has no prop "else"; there are id, try, catch, finally, children',
+        'a TryCatchFinally: it has no prop "else"; there are id, try, catch, catchWhen, finally, children',
       ],
       [
         <AnySubflow key="f" id="f" name="child" />,
-        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeout, timeoutMs, onTimeout, workflow, input, attach, onFail',
+        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeout, timeoutMs, deadline, onTimeout, workflow, input, attach, onFail',
       ],
     ]
     for (const [node, problem] of others) expect(refused(() => node).problem).toBe(problem)
@@ -313,7 +313,7 @@ describe("props", () => {
     [
       "needsApproval",
       [{ title: "?" }],
-      '"needsApproval" has no option "title"; there are request, onDeny, approvers, timeout, timeoutMs, onTimeout',
+      '"needsApproval" has no option "title"; there are request, onDeny, approvers, timeout, timeoutMs, deadline, onTimeout',
     ],
     [
       "needsApproval",

@@ -24,6 +24,9 @@ const {
   Signal,
   WaitForEvent,
   Saga,
+  Scope,
+  Race,
+  ForEach,
   TryCatchFinally,
   Subflow,
   HumanTask,
@@ -186,6 +189,77 @@ export const boundaries = smithers((ctx) => (
       {null}
     </TryCatchFinally>
     <TryCatchFinally try={<Saga>{null}</Saga>} catch={ctx.input.repo === "" && <Saga />} />
+  </Workflow>
+))
+
+export const regions = smithers((ctx) => (
+  <Workflow name="w">
+    <Scope
+      id="s"
+      until={(c) => c.outputMaybe("note", { nodeId: "n" }) === c.input.repo}
+      cancelWhen={ctx.input.rounds === 3}
+      timeout="2d"
+    >
+      <Race id="r" count={1} rest="keep" onFailure="ignore" timeoutMs={1000} onTimeout="continue">
+        <Signal key="a" id="a" name="a" />
+        {null}
+      </Race>
+    </Scope>
+    <ForEach
+      id="l"
+      items={[{ key: 1, title: "x" }]}
+      by={({ key }) => key}
+      concurrency={2}
+      until={({ done, failed, open, values }, c) => done + failed + open + values.length > c.input.repo.length}
+      more={ctx.winner("r") === undefined}
+      settled
+    >
+      {({ key, title }, index) => (
+        <Task id={`${key}:${index}`} output={outputs.note}>
+          {title}
+        </Task>
+      )}
+    </ForEach>
+    <Task id="n" output={outputs.note}>
+      {(c) => [c.winner("r"), ...c.winners("r"), ...c.failures("l").map(({ key, error }) => key + error.message)].join()}
+    </Task>
+  </Workflow>
+))
+
+export const wrongRegions = smithers(() => (
+  <Workflow name="w">
+    {/* @ts-expect-error a scope has an id */}
+    <Scope until={false} />
+    {/* @ts-expect-error a promise always counts as true */}
+    <Scope id="s" until={async () => true} />
+    {/* @ts-expect-error there is no such key */}
+    <Scope id="s" cancelWhen={(c) => c.outputMaybe("nots") === undefined} />
+    {/* @ts-expect-error there is no such choice */}
+    <Race id="r" rest="drop" />
+    <ForEach id="l" items={["a"]}>
+      {/* @ts-expect-error a list has one function as its child */}
+      <Signal id="a" name="a" />
+    </ForEach>
+    {/* @ts-expect-error items are a list */}
+    <ForEach id="l" items={3}>
+      {() => null}
+    </ForEach>
+    <ForEach id="l" items={["a"]}>
+      {/* @ts-expect-error it draws, and gives no value */}
+      {() => "text"}
+    </ForEach>
+    <ForEach
+      id="l"
+      items={[{ key: 1 }]}
+      // @ts-expect-error there is no such field
+      by={({ id }) => id}
+    >
+      {() => null}
+    </ForEach>
+    {/* @ts-expect-error it is called concurrency */}
+    <ForEach id="l" items={["a"]} maxConcurrency={3}>
+      {() => null}
+    </ForEach>
   </Workflow>
 ))
 

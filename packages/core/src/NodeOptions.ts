@@ -208,7 +208,7 @@ export const race = (id: NodeId, branches: Parts, options: Options, words: Words
 export const forEach = (
   id: NodeId,
   items: Parts,
-  list: Pick<Plan.ForEach, "needs" | "until" | "pending" | "source">,
+  list: Pick<Plan.ForEach, "needs" | "until" | "pending" | "source" | "isOpen">,
   options: Options,
   words: Words,
 ): Either.Either<Plan.Scope, Problem> =>

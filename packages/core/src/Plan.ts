@@ -336,6 +336,8 @@ export interface ForEach extends Provisional {
   readonly rest: "cancel" | "keep"
   /** Its value says of each item how it ended. */
   readonly isSettled: boolean
+  /** Another drawing may have more items: it is not over before one says otherwise. */
+  readonly isOpen?: boolean
   /** Set where the items are asked for while the run goes on. */
   readonly source?: Source
 }

@@ -91,6 +91,7 @@ export interface Details {
       readonly until?: true | undefined
       readonly rest?: "keep" | undefined
       readonly isSettled?: true | undefined
+      readonly isOpen?: true | undefined
     }
   readonly Saga: Pending & { readonly onCompensated: Plan.Saga["onCompensated"] }
   readonly TryCatch: Pending & {
@@ -252,8 +253,8 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
     case "Race":
       return { count: node.count, rest: keeping(node.rest), isList: flag(node.isList) }
     case "ForEach": {
-      const { maxConcurrency, until, rest, isSettled } = node
-      const limits = { maxConcurrency: countOf(maxConcurrency), until: flag(until !== undefined) }
+      const { maxConcurrency, until, rest, isSettled, isOpen } = node
+      const limits = { maxConcurrency: countOf(maxConcurrency), until: flag(until !== undefined), isOpen: flag(isOpen === true) }
       return { ...limits, rest: keeping(rest), isSettled: flag(isSettled), pending: pendingOf(node) }
     }
     case "Saga":

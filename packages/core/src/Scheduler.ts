@@ -613,6 +613,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     // Where a branch has a place, and what it waits for has none, that goes beyond the limit of their group.
     const isPartial = started.length === 0 && isResting() && places.overbook()
     while (isStuck() && giveUp()) started.push(...starts.start())
+    if (!isPartial && started.length === 0 && isResting() && regions.giveUpOpen()) {
+      run()
+      started.push(...starts.start())
+    }
     withdrawals.run()
     const wakeAt = isPaused() ? undefined : agenda.nextDue()
     const isIdle = starts.running() === 0 && !agenda.isWalking() && !starts.isHeldBack()

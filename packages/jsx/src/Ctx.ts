@@ -3,8 +3,9 @@
  * only then. An output that is not there yet is {@link isPending pending} for `output` and `undefined` for the others. When a
  * task runs, reads answer as of then, and an `output` that is not there is the error {@link MissingOutput}.
  */
+import { type Caught, caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
-import { keptId } from "@smithers/core/Ids"
+import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { StepContext } from "@smithers/core/StepProgram"
 import type { attemptKey } from "@smithers/core/Transaction"
 import * as Schema from "effect/Schema"
@@ -65,6 +66,19 @@ export interface Ctx<S extends Schemas = Schemas, Input = Undeclared> {
     target: T,
     node?: string | Pick<ReadOptions, "nodeId">,
   ) => number
+  /** The branch that has won a race in the pass its loop is in, by its name; of several the first. `undefined` while none has. */
+  readonly winner: (race: string) => string | undefined
+  /** The branches that have won a race in the pass its loop is in, in order. */
+  readonly winners: (race: string) => ReadonlyArray<string>
+  /** What has failed in a settled list, or in a race that ignores it, and has not failed the whole: items or branches in their order. */
+  readonly failures: (group: string) => ReadonlyArray<PartFailure>
+}
+
+/** An item of a list, or a branch of a race, that has failed. */
+export interface PartFailure {
+  /** The key of the item, or the name of the branch. */
+  readonly key: string
+  readonly error: Caught
 }
 
 /** What is known when a task runs: the run as of then, and what belongs to the attempt. */
@@ -102,6 +116,8 @@ export interface Source {
   /** The pass of whoever reads, where it is not known to stand in a loop. */
   readonly pass: () => number
   readonly onIteration?: (loop: string) => void
+  /** Takes note that it was looked what has won, or failed, in a race or a list. */
+  readonly onGroup?: (group: NodeId, what: "winners" | "failures") => void
   /** What `output` gives where there is none. */
   readonly absent: (read: Reading.Read) => unknown
   /** What answers in its place, where the render is over that it reads for; `undefined` where nothing can, and then nothing is read. */
@@ -115,6 +131,8 @@ interface Reader {
   outputMaybe(target: unknown, options?: ReadOptions): unknown
   latest(target: unknown, node?: string | ReadOptions): unknown
   iterationCount(target: unknown, node?: string | ReadOptions): number
+  winners(race: string): ReadonlyArray<string>
+  failures(group: string): ReadonlyArray<PartFailure>
 }
 
 /** The codec of the schema under a key; `undefined` where there is none. */
@@ -139,6 +157,11 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
     const found = Reading.find(source.known(), wanted)
     source.onRead?.(wanted, found)
     return { wanted, found }
+  }
+  const winners = (race: string): ReadonlyArray<string> => {
+    const id = keptId(race)
+    source.onGroup?.(id, "winners")
+    return Reading.winnersOf(source.known(), id)
   }
   const ctx = {
     get input() {
@@ -175,6 +198,15 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
       if (successor !== undefined) return successor.iterationCount(target, node)
       const { found } = read(target, nodeIdOf(node), "latest")
       return found.nodeId === undefined ? 0 : Reading.countOf(source.known(), found.nodeId)
+    },
+    winner: (race: string) => (later("winner")?.winners(race) ?? winners(race))[0],
+    winners: (race: string) => later("winners")?.winners(race) ?? winners(race),
+    failures: (group: string): ReadonlyArray<PartFailure> => {
+      const successor = later("failures")
+      if (successor !== undefined) return successor.failures(group)
+      const [id, known] = [keptId(group), source.known()]
+      source.onGroup?.(id, "failures")
+      return Reading.failuresOf(known, id).map(({ key, cause }) => ({ key, error: caughtOf(cause, known.state) }))
     },
   }
   // The face above is untyped inside: what is read was decoded with the schemas the types come from.

@@ -31,7 +31,7 @@ export interface HostNode {
   readonly props: { readonly [name: string]: unknown }
   readonly children: Array<HostNode | HostText>
   readonly fiber: Fiber
-  /** Pending reads that were made while its own children were rendered: of tasks, people's tasks, sagas and the parts of a try. */
+  /** Pending reads that were made while its own children were rendered: of tasks, people's tasks, sagas, scopes and parts. */
   readonly readsInside: ReadonlyArray<PendingRead>
   /** All reads that were made meanwhile. */
   readonly lookupsInside: ReadonlyArray<Read>

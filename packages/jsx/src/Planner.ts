@@ -6,7 +6,7 @@ import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type * as Definition from "@smithers/core/Definition"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
-import { compositeKey, isNodeId, type NodeId, type NodeKey, nodeKey, shownId } from "@smithers/core/Ids"
+import { compositeKey, isNodeId, type NodeId, type NodeKey, nodeKey, partId, shownId } from "@smithers/core/Ids"
 import type * as Plan from "@smithers/core/Plan"
 import * as PlanLayout from "@smithers/core/PlanLayout"
 import type { FailureCause, RunEvent, StrayRead } from "@smithers/core/RunEvent"
@@ -135,6 +135,14 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
           asked?.push(read)
           if (isStray(read)) functionReads.set(readKey(read), read)
         },
+        // What has won, or failed, follows from what stands in it.
+        onGroup: (group) => {
+          for (const [nodeId, { table, within }] of layout.tasks) {
+            if (!within.some(({ boundary }) => boundary === group)) continue
+            const read = { table, nodeId, pass: undefined }
+            noteRead(readOf(table, Reading.find(known(state), read), state))
+          }
+        },
         absent: (read) => {
           if (onPending === undefined && asked === undefined) return missing(read)
           onPending?.(read)
@@ -175,6 +183,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     },
     storedWriters: (table) => rows.writersOf(table) ?? [],
     hasCaught: () => false,
+    isLeft: () => false,
     holdsPending: () => false,
     rowsOf: function* (reads, state) {
       const seen = new Set<NodeKey>()
@@ -194,6 +203,10 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     const loops = new Set<NodeId>()
     const passes: Array<{ readonly scope: object; readonly pass: number }> = []
     const catches = new Map<NodeId, Catch>()
+    const looks = new Map<string, Look>()
+    const look = (what: string, region: NodeId, one: Omit<Look, "found">): void => {
+      looks.set(compositeKey(region, what), { ...one, found: one.see(known(state)) })
+    }
     const contexts = new Map<string | undefined, Ctx.Ctx>()
     let isOver = false
     const source: Ctx.Source = {
@@ -211,6 +224,16 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
         noteLookup(read)
       },
       onIteration: (loop) => loops.add(loop),
+      onGroup: (group, what) =>
+        look(what, group, {
+          see: (within) =>
+            (what === "winners" ? Reading.winnersOf(within, group) : Reading.failuresOf(within, group).map(({ key }) => key)).join(
+              "/",
+            ),
+          watched: ({ groups }) =>
+            what === "winners" ? [group] : (groups.get(group)?.parts ?? []).map((part) => partId(group, part)),
+          loop: ({ groups }) => groups.get(group)?.loop,
+        }),
       absent: Ctx.absentInRender,
       successor: (loop) => (isOver ? (answering?.(loop) ?? "none") : undefined),
     }
@@ -234,17 +257,22 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     const Root = Object.assign((): React.ReactNode => drawWorkflow(frame.ctx(undefined)), { displayName: "smithers" })
     try {
       const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
-      return { rendered, causeOf, reads, loops, passes, catches }
+      const isLeft: Lowering["isLeft"] = (region, loop, rest) => {
+        const see = (within: Reading.Known): string => (Reading.isLeft(within, region, loop, rest) ? "left" : "")
+        look("left", region, { see, watched: () => [region], loop: () => loop })
+        return see(known(state)) !== ""
+      }
+      return { rendered, causeOf, isLeft, reads, loops, passes, catches, looks }
     } finally {
       isOver = true
     }
   }
 
   const drawOnce = (state: RunState.RunState) => {
-    const { rendered, causeOf, ...noted } = renderOnce(state)
+    const { rendered, causeOf, isLeft, ...noted } = renderOnce(state)
     const hasCaught: Lowering["hasCaught"] = (boundary, loop) => causeOf(boundary, loop) !== undefined
     const holdsPending: Lowering["holdsPending"] = (node) => holds(state, node, "around", "")
-    return { lowered: lower(rendered, { ...lowering, hasCaught, holdsPending }), ...noted }
+    return { lowered: lower(rendered, { ...lowering, hasCaught, isLeft, holdsPending }), ...noted }
   }
 
   /** What holds the tasks of the drawing before that has no id of its own, and how that is called now. */
@@ -262,7 +290,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
 
   /** What a render would have seen otherwise with its own plan; `undefined` where that is nothing. */
   const unsettled = (
-    { lowered, reads, loops, passes, catches }: ReturnType<typeof drawOnce>,
+    { lowered, reads, loops, passes, catches, looks }: ReturnType<typeof drawOnce>,
     state: RunState.RunState,
   ): string | undefined => {
     const own = known(state, lowered.layout)
@@ -277,6 +305,8 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
           return `the output of ${read.nodeId === undefined ? read.table : shownId(read.nodeId)}`
       for (const [boundary, { loop, cause }] of catches)
         if (Reading.caughtBy(own, boundary, loop) !== cause) return `what ${shownId(boundary)} has caught`
+      for (const { see, found, watched: ids } of looks.values())
+        if (see(own) !== found) return `what has become of ${ids(own.layout).slice(0, 1).map(shownId).join()}`
       for (const loop of loops)
         if (Reading.passOf(own, loop) !== Reading.passOf(known(state), loop)) return `the pass of loop ${shownId(loop)}`
       return passes.every(({ pass }, index) => pass === passIn(own, meant[index])) ? undefined : "ctx.iteration"
@@ -355,8 +385,8 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   const checkEarly = (state: RunState.RunState, { early }: Lowered): void => {
     for (const { node, read, isInside } of early()) {
       if (!isLeaf(node.type)) {
-        const name = node.type === "Branch" ? "if" : "until"
-        if (isPending(propsOf(node)[name])) refuse(node, readsLater(`"${name}"`, read))
+        for (const name of conditions[node.type] ?? [])
+          if (isPending(propsOf(node)[name])) refuse(node, readsLater(`"${name}"`, read))
         continue
       }
       const id = idOf(node)
@@ -368,10 +398,10 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   }
 
   const drawAnew = (state: RunState.RunState, isBlank: boolean): Drawn => {
-    const { lowered, reads, loops, passes, catches } = settle(state)
+    const { lowered, reads, loops, passes, catches, looks } = settle(state)
     checkEarly(state, lowered)
     renderedReads = [...reads.values()].map(({ read }) => read)
-    watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches)
+    watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches, looks)
     const plan = PlanLayout.make(lowered.name, lowered.root, lowered.pending, true)
     checkIds(state, plan)
     drawn = { plan, lowered }
@@ -431,6 +461,14 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       return isStale
     },
   }
+}
+
+/** The props that decide what is done, of elements other than tasks. */
+const conditions: { readonly [type: string]: ReadonlyArray<string> } = {
+  Branch: ["if"],
+  Loop: ["until"],
+  Scope: ["until", "cancelWhen"],
+  ForEach: ["items", "more"],
 }
 
 /** A read as a key. That of a table holds no "/", and what comes last may hold anything. */
@@ -532,9 +570,20 @@ interface Catch {
   readonly cause: FailureCause | undefined
 }
 
+/** A look at what has become of a region, or of what stands in it. */
+interface Look {
+  readonly see: (known: Reading.Known) => string
+  readonly found: string
+  /** The boundaries that it looks at. */
+  readonly watched: (layout: Reading.Layout) => ReadonlyArray<NodeId>
+  readonly loop: (layout: Reading.Layout) => NodeId | undefined
+}
+
 interface Watched {
   readonly nodes: ReadonlySet<NodeId>
   readonly catches: ReadonlySet<NodeId>
+  /** Scopes, races, lists and their parts of which it matters whether they are left, or decided. */
+  readonly regions: ReadonlySet<NodeId>
   readonly tables: ReadonlySet<string>
   readonly loops: ReadonlySet<NodeId>
   /** Loops of which only the beginning changes what was read: the last output in a loop is the same in the next pass. */
@@ -546,6 +595,7 @@ interface Watched {
 const watchNothing = (): Watched => ({
   nodes: new Set(),
   catches: new Set(),
+  regions: new Set(),
   tables: new Set(),
   loops: new Set(),
   begun: new Set(),
@@ -558,6 +608,7 @@ const watch = (
   iterations: Iterable<NodeId>,
   anyLoop: boolean,
   catches: ReadonlyMap<NodeId, Catch>,
+  looks: ReadonlyMap<string, Look>,
 ): Watched => {
   const nodes = new Set<NodeId>()
   const tables = new Set<string>()
@@ -582,18 +633,25 @@ const watch = (
   for (const loop of iterations) around(loop)
   // In the next pass nothing is caught yet.
   for (const { loop, cause } of catches.values()) if (cause !== undefined) around(loop)
-  return { nodes, catches: new Set(catches.keys()), tables, loops, begun, anyLoop }
+  const regions = new Set<NodeId>()
+  for (const { found, watched: ids, loop } of looks.values()) {
+    for (const id of ids(known.layout)) regions.add(id)
+    if (found !== "") around(loop(known.layout))
+  }
+  return { nodes, catches: new Set(catches.keys()), regions, tables, loops, begun, anyLoop }
 }
 
-const touches = ({ nodes, catches, tables, loops, begun, anyLoop }: Watched, event: RunEvent): boolean => {
+const touches = ({ nodes, catches, regions, tables, loops, begun, anyLoop }: Watched, event: RunEvent): boolean => {
   switch (event._tag) {
     case "AttemptSucceeded":
     case "WaitEnded":
       return nodes.has(event.nodeId) || (event.table !== undefined && tables.has(event.table))
     case "NodeReset":
-      return nodes.has(event.nodeId) || catches.has(event.nodeId) || loops.has(event.nodeId) || begun.has(event.nodeId)
+      return [nodes, catches, regions, loops, begun].some((some) => some.has(event.nodeId))
     case "BoundaryHalted":
-      return event.isCaught && catches.has(event.nodeId)
+      return event.isCaught && (catches.has(event.nodeId) || regions.has(event.nodeId))
+    case "PartsDecided":
+      return regions.has(event.nodeId)
     case "LoopAdvanced":
       return anyLoop || loops.has(event.nodeId) || (event.pass === 0 && begun.has(event.nodeId))
     case "LoopFinished":

@@ -6,6 +6,7 @@ import type { AnyAgent } from "@smithers/core/Agent"
 import type { Caught, Failure, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
+import type { Progress } from "@smithers/core/Plan"
 import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
@@ -290,6 +291,82 @@ export interface TryCatchFinallyProps<S extends Schemas = Schemas, Input = Undec
 export type TryCatchFinallyComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
   props: TryCatchFinallyProps<S, Input, Given> &
     Only<All, keyof TryCatchFinallyProps, "TryCatchFinally"> & { readonly catch?: Infer<Given> },
+) => React.ReactElement | null
+
+/** Props of what can be left early. */
+interface LeavableProps extends ChildrenProps {
+  /** Unique in the workflow, and the same in every frame: it is what it is left by from outside. */
+  readonly id: string
+  /** From when it begins: `"2d"`, or milliseconds. It stands across crashes, and stands still while the run is paused. Default: no end. */
+  readonly timeout?: DurationLike
+  /** The same as `timeout`, in milliseconds. */
+  readonly timeoutMs?: number
+  /** Then it is left, and fails with `ScopeTimedOut` (`fail`), or the run goes on (`continue`). Default: `fail`. */
+  readonly onTimeout?: "fail" | "continue"
+  /** Shown in its place by whatever shows the plan. */
+  readonly label?: string
+}
+
+/** A condition: a value that was read while rendering, or a function of ctx, which is asked again when something comes that it has read. */
+type Condition<S extends Schemas, Input> =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | undefined
+  | FunctionGiving<Truth, InsteadOf<unknown>, [ctx: NoInfer<Ctx<S, Input>>]>
+
+/** Props of a region: its children one after another. Where it is left, its waits are closed, its attempts interrupted and its child runs cancelled. */
+export interface ScopeProps<S extends Schemas = Schemas, Input = Undeclared> extends LeavableProps {
+  /** When it holds the scope is left as completed: what has finished is kept. Must be pure. */
+  readonly until?: Condition<S, Input>
+  /** When it holds the scope is left as cancelled. Must be pure. */
+  readonly cancelWhen?: Condition<S, Input>
+}
+
+/** Children one after another, until something holds. */
+export type ScopeComponent<S extends Schemas = Schemas, Input = Undeclared> = <All = unknown>(
+  props: ScopeProps<S, Input> & Only<All, keyof ScopeProps, "Scope">,
+) => React.ReactElement | null
+
+/** Props of a race. Each element in it is a branch, named by its key, or else by the first id in it; a fragment is a branch of several. */
+export interface RaceProps extends LeavableProps {
+  /** How many branches win. Default: 1. */
+  readonly count?: number
+  /** The others are left, or go on beside what follows. Default: `cancel`. */
+  readonly rest?: "cancel" | "keep"
+  /**
+   * A branch that fails fails the race (`fail`), or only drops out (`ignore`): then the race fails with `RaceLost` as soon as too few are left.
+   * Default: `fail`.
+   */
+  readonly onFailure?: "fail" | "ignore"
+}
+
+/** Props of a list: items by key, each with what the function draws of it. Ids in an item have its key in them. */
+export interface ForEachProps<S extends Schemas = Schemas, Input = Undeclared, Item = unknown>
+  extends Omit<LeavableProps, "children"> {
+  /** Asked again with each drawing: items may come and go while it runs. */
+  readonly items: ReadonlyArray<Item>
+  /** The key of an item: the same in every drawing, and another for each. Default: the item itself, where it is text or a number. */
+  readonly by?: (item: NoInfer<Item>, index: number) => string | number
+  /** Items that are begun and not over, at most; `0`, the length of an empty list, is no limit. Default: no limit. */
+  readonly concurrency?: number
+  /** Tells when enough has come, asked after each item; the others are left, or with `rest="keep"` go on beside what follows. Must be pure. */
+  readonly until?: (progress: Progress, ctx: NoInfer<Ctx<S, Input>>) => Truth
+  /** Default: `cancel`. */
+  readonly rest?: "cancel" | "keep"
+  /** An item that fails does not fail the run: `ctx.failures` tells of it. Default: false. */
+  readonly settled?: boolean
+  /** Another drawing may have more items: the list is not over before one is drawn with false. Default: false. */
+  readonly more?: boolean
+  /** What is done with an item. Called while rendering, as a component of its own. */
+  readonly children: (item: NoInfer<Item>, index: number) => Elements
+}
+
+/** Items by key. */
+export type ForEachComponent<S extends Schemas = Schemas, Input = Undeclared> = <Item, All = unknown>(
+  props: ForEachProps<S, Input, Item> & Only<All, keyof ForEachProps, "ForEach">,
 ) => React.ReactElement | null
 
 /** Props of all that waits. */

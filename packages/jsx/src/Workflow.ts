@@ -99,6 +99,9 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
   readonly WaitForEvent: Props.SignalComponent<S, Decoded<I>>
   readonly Timer: Props.TimerComponent<S, Decoded<I>>
   readonly Subflow: Props.SubflowComponent<S, Decoded<I>>
+  readonly Scope: Props.ScopeComponent<S, Decoded<I>>
+  readonly Race: typeof Components.Race
+  readonly ForEach: Props.ForEachComponent<S, Decoded<I>>
   readonly Saga: typeof Components.Saga
   readonly TryCatchFinally: Props.TryCatchFinallyComponent<S, Decoded<I>>
   readonly Ralph: Props.LoopComponent<S, Decoded<I>>
@@ -145,6 +148,9 @@ export const createSmithers = <
     WaitForEvent: Components.WaitForEvent,
     Timer: Components.Timer,
     Subflow: Components.Subflow,
+    Scope: Components.Scope,
+    Race: Components.Race,
+    ForEach: Components.ForEach,
     Saga: Components.Saga,
     TryCatchFinally: Components.TryCatchFinally,
     outputs: schemas,

@@ -9,7 +9,7 @@ import * as Raised from "@smithers/core/Raised"
 import * as React from "react"
 import type { Ctx, Undeclared } from "./Ctx.ts"
 import type { Fiber } from "./HostNode.ts"
-import { isPieces } from "./internal/children.ts"
+import { isPieces, mark } from "./internal/children.ts"
 import { type Frame, frameContext, loopContext } from "./internal/frame.ts"
 import { isRendering, stampOf } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
@@ -88,6 +88,68 @@ class SagaPlace extends React.Component<Props.SagaProps> {
  * their `compensate`, in reverse order of completion.
  */
 export const Saga = SagaPlace as unknown as Props.Component<Props.SagaProps, "Saga">
+
+/**
+ * Children one after another, as a region that can be left before it is over, and without a failure: when `until` or `cancelWhen` holds, when its
+ * time is over, or from outside.
+ */
+export const Scope = host<Props.ScopeComponent<Undeclared>>("Scope")
+
+/** Children at the same time, of which the first in time win; the others are left, or go on beside what follows. */
+const RacePlace = (props: Props.RaceProps): React.ReactNode =>
+  jsx("Race", { of: props, boundary: givenId(props.id), children: branchesOf(props, props.children) })
+RacePlace.displayName = "Race"
+
+/** Children at the same time, of which the first in time win. */
+export const Race = RacePlace as unknown as Props.Component<Props.RaceProps, "Race">
+
+/** Each element as a branch, in its place and with its key. What is none is kept, for React and for the lowering. */
+const branchesOf = (of: object, given: unknown): unknown => {
+  if (isPending(given)) return null
+  if (React.isValidElement(given)) return jsx("RaceBranch", { of, name: given.key, children: given }, given.key ?? undefined)
+  const list = listOf(given)
+  if (list === undefined) return given
+  const branches = list.map((one) => branchesOf(of, one))
+  if (isPieces(given)) mark(branches)
+  return branches
+}
+
+/** The values of a list; `undefined` where it is none. */
+const listOf = (given: unknown): ReadonlyArray<unknown> | undefined =>
+  typeof given === "object" && given !== null && Symbol.iterator in given ? [...(given as Iterable<unknown>)] : undefined
+
+/** Items by key, each with elements of its own. */
+const ForEachPlace = (props: Props.ForEachProps): React.ReactNode => {
+  const { items, by, children: draw } = props
+  const list = isPending(items) || typeof draw !== "function" ? undefined : listOf(items)
+  const parts = list?.map((item, index) => {
+    const key: unknown = typeof by === "function" ? by(item, index) : item
+    // Which item it is will be known when the plan is drawn with what is pending.
+    if (isPending(key)) return null
+    return jsx("ForEachItem", { of: props, name: key, children: jsx(Item, { of: props, draw, item, index }) }, key)
+  })
+  return jsx("ForEach", { of: props, boundary: givenId(props.id), children: parts })
+}
+ForEachPlace.displayName = "ForEach"
+
+/** Items by key, each with a part of the plan of its own. */
+export const ForEach = ForEachPlace as unknown as Props.ForEachComponent<Undeclared>
+
+/** What a function draws of an item: a component, so that what it reads holds back no other item. */
+const Item = ({
+  of,
+  draw,
+  item,
+  index,
+}: {
+  readonly of: object
+  readonly draw: (item: unknown, index: number) => unknown
+  readonly item: unknown
+  readonly index: number
+}): React.ReactNode => {
+  const given = draw(item, index)
+  return areElements(given) ? given : jsx("ForEachItem", { of, given })
+}
 
 /** A class for the same reason as loops. Its parts are elements of their own, so that it is known which is which. */
 class TryPlace extends React.Component<Props.TryCatchFinallyProps> {

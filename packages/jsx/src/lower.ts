@@ -23,7 +23,21 @@ import {
 import { checkCondition, condition } from "./internal/condition.ts"
 import type { Placed } from "./internal/identity.ts"
 import type { Lowering } from "./internal/lowering.ts"
-import { idOf, isKind, isLeaf, isWait, Misplaced, orRefuse, propsOf, refuse, whereOf, words } from "./internal/place.ts"
+import { checkNames, type NamedPart, partsOf } from "./internal/parts.ts"
+import {
+  idOf,
+  isKind,
+  isLeaf,
+  isPart,
+  isRegion,
+  isWait,
+  Misplaced,
+  orRefuse,
+  propsOf,
+  refuse,
+  whereOf,
+  words,
+} from "./internal/place.ts"
 import { madeAfter } from "./internal/provisional.ts"
 import type { Layout, Read } from "./internal/reading.ts"
 import { stampOf } from "./internal/scope.ts"
@@ -111,6 +125,34 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
           ...waits,
         }
       }
+      case "Scope": {
+        const body = analysis.bodyOf(node, inside(node))
+        return {
+          ...ifKnown(
+            () => scopeOf(node, body, loop, lowering, analysis),
+            () => scopeOf(bare(node), body, loop, lowering, analysis),
+          ),
+          ...waits,
+        }
+      }
+      case "Race":
+      case "ForEach": {
+        const parts = partsOf(node).flatMap((part): ReadonlyArray<Part> => {
+          const body = built.get(part.node)
+          if (!isPart(part.node.type)) return refuse(part.node, `it stands in ${node.type} "${idOf(node)}" as no part of it`)
+          return body === undefined ? [] : [{ ...part, body }]
+        })
+        const make = node.type === "Race" ? raceOf : listOf
+        // While it waits for what its props are made of, its parts are only shown.
+        const shown = (): Plan.Scope => scopeOf(bare(node), single(parts.map(({ body }) => body)), loop, lowering, analysis)
+        const known = (): Plan.Scope => make(node, parts, loop, lowering, analysis)
+        return { ...(pending.length === 0 ? known() : ifKnown(known, shown)), ...waits }
+      }
+      case "RaceBranch":
+        if (inside(node).length === 0 && node.readsInside.length === 0) return undefined
+        return analysis.bodyOf(node, inside(node))
+      case "ForEachItem":
+        return analysis.bodyOf(node, inside(node))
       case "TryCatchFinally":
         return { ...tryOf(node, (part) => built.get(part)), ...waits }
       case "Try":
@@ -190,6 +232,8 @@ const bare = (node: HostNode): HostNode => {
     const asked = { request: { title: "" }, prompt: "", name: "?", until: 0, workflow: unknownWorkflow }
     return { ...node, props: { id, ...defined({ output }), ...asked } }
   }
+  if (node.type === "Scope") return { ...node, props: { id } }
+  if (isRegion(node.type)) return { ...node, props: { of: {}, boundary } }
   if (node.type !== "Task") return { ...node, props: { of: { until: false }, loop, boundary } }
   return { ...node, props: { id, children: "", ...defined({ output }) } }
 }
@@ -209,6 +253,64 @@ const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel 
   const { maxConcurrency } = made
   const problem = maxConcurrency === undefined ? undefined : NodeOptions.countProblem("maxConcurrency", maxConcurrency)
   return problem === undefined ? made : refuse(node, problem)
+}
+
+const scopeOf = (node: HostNode, body: Node, loop: NodeId | undefined, lowering: Lowering, analysis: Analysis): Plan.Scope => {
+  const props = propsOf(node)
+  const conditionOf = (name: "until" | "cancelWhen"): Plan.Scope["completeWhen"] => {
+    const { [name]: given } = props
+    if (given === undefined) return undefined
+    // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
+    if (typeof given !== "function" && analysis.readsItself(node)) return () => false
+    return condition(node, name, given, loop, lowering, analysis.comesAfter(node))
+  }
+  const parts = { id: idOf(node), needs: [], body, completeWhen: conditionOf("until"), cancelWhen: conditionOf("cancelWhen") }
+  return orRefuse(node, NodeOptions.scope(parts, props, words))
+}
+
+/** A branch or an item that there is something in. */
+interface Part extends NamedPart {
+  readonly body: Node
+}
+
+const raceOf = (node: HostNode, parts: ReadonlyArray<Part>): Plan.Scope => {
+  checkNames(node, parts)
+  const branches = parts.map(({ name, body }) => [name, body] as const)
+  return orRefuse(node, NodeOptions.race(idOf(node), branches, propsOf(node), words))
+}
+
+const listOf = (
+  node: HostNode,
+  parts: ReadonlyArray<Part>,
+  loop: NodeId | undefined,
+  lowering: Lowering,
+  analysis: Analysis,
+): Plan.Scope => {
+  checkNames(node, parts)
+  const props = propsOf(node)
+  const { until, more } = props
+  // Values are composed where they are looked at.
+  const progress = (context: Plan.PredicateContext): ReadonlyArray<unknown> => {
+    const { done, failed, open } = context
+    return [
+      {
+        done,
+        failed,
+        open,
+        get values() {
+          return context.values
+        },
+      },
+    ]
+  }
+  const list = {
+    needs: [],
+    until: until === undefined ? undefined : condition(node, "until", until, loop, lowering, analysis.comesAfter(node), progress),
+    // What is pending may say that more comes.
+    isOpen: isPending(more) || orRefuse(node, NodeOptions.isSet(props, "more", words)),
+  }
+  const items = parts.map(({ name, body }) => [name, body] as const)
+  return orRefuse(node, NodeOptions.forEach(idOf(node), items, list, props, words))
 }
 
 const sagaOf = (node: HostNode, body: Node): Plan.Saga => orRefuse(node, NodeOptions.saga({ id: idOf(node), body }, propsOf(node)))

@@ -28,15 +28,17 @@ interface HostContext {
 
 type Props = HostNode["props"]
 
-/** Keeps the id that the author gave a task or a wait. Loops and boundaries come with theirs kept. */
+/** Keeps the id that the author gave a task, a wait or a scope. Loops and other boundaries come with theirs kept. */
 const withKeptId = (type: string, props: Props): Props => {
   const { id } = props
-  const kept = isLeaf(type) && typeof id === "string" ? keptId(id) : id
+  const kept = (isLeaf(type) || type === "Scope") && typeof id === "string" ? keptId(id) : id
   return kept === id ? props : { ...props, id: kept }
 }
 
 /** Whether it matters what is read while the children of an element are rendered. */
-const isListening = (type: string): boolean => type === "Task" || type === "HumanTask" || type === "Saga" || isPart(type)
+const isListening = (type: string): boolean => listening.has(type) || isPart(type)
+
+const listening: ReadonlySet<string> = new Set(["Task", "HumanTask", "Saga", "Scope"])
 
 /** A render is synchronous, and so is what it loads. */
 const require = createRequire(import.meta.url)

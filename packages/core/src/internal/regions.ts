@@ -51,6 +51,8 @@ export interface Regions {
   readonly goOnBeside: (scope: number) => void
   /** Tells whether the end of a node waits for parts that were kept in it, and has it followed up then. */
   readonly isHeld: (position: number) => boolean
+  /** Fails a list that stays open for more items where nothing is left that could bring any. Answers with whether there was one. */
+  readonly giveUpOpen: () => boolean
   /** Tells whether parts that were kept are not over. */
   readonly isAnyKept: () => boolean
 }
@@ -216,7 +218,7 @@ export const make = (host: Host): Regions => {
     if (!isDecided && list.until !== undefined) {
       const { until } = list
       const isEnough = conditions.holds(position, "until", (context) =>
-        until(Object.assign(progressOf(position), context), state(), reads.noteFor(position)),
+        until(Object.assign(progressOf(position), context), state(), noterFor(position)),
       )
       if (isEnough === undefined) return
       if (isEnough) decide(position, undefined, true)
@@ -226,8 +228,21 @@ export const make = (host: Host): Regions => {
   }
   /** Tells whether more items may come. */
   const isOpenFor = (list: number): boolean => {
+    const node = at(list)
+    if (node._tag === "ForEach" && node.isOpen === true) return true
     const need = plan.needs(list).find(({ name }) => name === Plan.more)
     return need !== undefined && need.gate >= 0 && phases[need.gate] !== Phase.done
+  }
+  const giveUpOpen: Regions["giveUpOpen"] = () => {
+    for (const position of plan.positions.values()) {
+      const list = position + 1 < plan.size ? at(position + 1) : undefined
+      if (list?._tag !== "ForEach" || list.isOpen !== true || phases[position + 1] !== Phase.running) continue
+      if (parent(position + 1) !== position || !host.boundaries().isGoingOn(position)) continue
+      const message = `all its items are over, and "more" says that others may come, but nothing goes on in the run that could bring them`
+      fail(position, { _tag: "Error", error: { name: "ListStillOpen", message, retryable: false, notRetried: "plan" } })
+      return true
+    }
+    return false
   }
   const progressOf = (list: number): Plan.Progress => {
     const { done, failed } = tallies.get(list) ?? { done: 0, failed: 0 }
@@ -250,16 +265,21 @@ export const make = (host: Host): Regions => {
       }
     }
   }
+  /** Notes what a condition reads, and has it asked again when that comes. */
+  const noterFor = (position: number): Plan.NoteRead => {
+    // A race and a list have the id of their scope.
+    const note = reads.noteFor(at(position)._tag === "Scope" ? position : parent(position))
+    return (read) => {
+      note(read)
+      watchers.watch(position, read)
+    }
+  }
   const leavingOf: Regions["leavingOf"] = (position, scope) => {
     const asked = view.boundaryRecord(position)?.asked
     if (asked !== undefined) return { ...asked, because: "request" }
     if (scope.completeWhen === undefined && scope.cancelWhen === undefined) return undefined
     watchNeeds(position)
-    const note = reads.noteFor(position)
-    const noteRead: Plan.NoteRead = (read) => {
-      note(read)
-      watchers.watch(position, read)
-    }
+    const noteRead = noterFor(position)
     for (const [name, as] of conditionNames) {
       const condition = scope[name]
       if (condition === undefined) continue
@@ -294,6 +314,7 @@ export const make = (host: Host): Regions => {
       }
       return false
     },
+    giveUpOpen,
     isAnyKept: () => kept.size > 0,
   }
 }

@@ -429,6 +429,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   return {
     nameOf: (position) => {
       const node = at(position)
+      if (node._tag === "Race" || node._tag === "ForEach") return plan.id(plan.parent(position))
       return "id" in node ? node.id : `#${position}`
     },
     keyOf: (position) => nodeKey(plan.id(position), iterationOf(position)),

@@ -2,23 +2,28 @@
  * Where things stand in a tree, and what of it is settled: everything that has to be known of the whole tree before a part of it can be lowered.
  * What the tree itself says wrong is refused here.
  */
-import { compositeKey, idRule, isNodeId, type NodeId, shownId } from "@smithers/core/Ids"
+import { compositeKey, idRule, isNodeId, type NodeId, partId, shownId } from "@smithers/core/Ids"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import { componentsAround, type HostNode, isText } from "../HostNode.ts"
+import { isPending } from "../Pending.ts"
 import { RenderError } from "../render.ts"
 import { contentOf, isTextual } from "./content.ts"
 import { isWaitingFor, missingDeps } from "./deps.ts"
 import type { Placed } from "./identity.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
+import { inItem, type NamedPart, partsOf } from "./parts.ts"
 import {
   handedOn,
   hasFunction,
   idOf,
+  isGroup,
   isKind,
   isLeaf,
   isPart,
+  isRegion,
   isWait,
+  keptIdOf,
   known,
   Misplaced,
   type Props,
@@ -27,7 +32,7 @@ import {
   whereOf,
 } from "./place.ts"
 import { followsUse, heldBackBy, isHeldByOther, stampsOf } from "./provisional.ts"
-import { type Layout, ReadError, type Standing } from "./reading.ts"
+import { type Group, type Layout, ReadError, type Standing } from "./reading.ts"
 import { firstFrom, noTable } from "./rows.ts"
 import { type Stamp, stampOf } from "./scope.ts"
 
@@ -103,13 +108,18 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   const places = new Map<HostNode, Place>()
   const tasks: Array<Place> = []
   const loops = new Map<NodeId, NodeId | undefined>()
-  const boundaries = new Set<NodeId>()
-  const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.has(id) ? "saga or try" : undefined)
+  const boundaries = new Map<NodeId, string>()
+  /** Races and lists, with what stands in them. */
+  const groups: Array<Place> = []
+  const partNames = new Map<HostNode, string>()
+  const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.get(id))
   /** Notes the id of something that is no task. */
-  const claim = (node: HostNode, id: unknown): NodeId => {
+  const claim = ({ node, parent }: Place, id: unknown): NodeId => {
+    if (id === undefined) return refuse(node, `it has no "id"`)
     if (!isNodeId(id)) return refuse(node, `its id ${shownId(id)} is not ${idRule}`)
     const taken = kindOf(id)
-    return taken === undefined ? id : refuse(node, `the id "${id}" is taken by another ${taken}`)
+    if (taken === undefined) return id
+    return refuse(node, `the id "${id}" is taken by another ${taken}${inItem(itemAround(parent))}`)
   }
   const inward: Array<Place> = []
   /** Takes note of a node. Answers with the loop that its children are in, or with nothing where none of them are nodes. */
@@ -130,10 +140,13 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot stand in another one")
     let within = loop
     if (node.type === "Loop") {
-      within = claim(node, node.props.loop)
+      within = claim(place, node.props.loop)
       loops.set(within, loop)
     }
-    if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.add(claim(node, node.props.boundary))
+    if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.set(claim(place, node.props.boundary), "saga or try")
+    if (isRegion(node.type)) boundaries.set(claim(place, keptIdOf(node)), "scope, race or ForEach")
+    if (node.type === "ForEach") checkItems(node, props)
+    if (node.type === "Race" || node.type === "ForEach") groups.push(place)
     if (node.type === "TryCatchFinally") checkParts(node, props)
     if (isPart(node.type) && "given" in node.props) refuse(node, noElements(node))
     return { loop: within }
@@ -205,23 +218,35 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     if (isFine && other === undefined) byId.set(id, place)
     else if (!isSettled) leftOut.add(place.node)
     else if (other === undefined) reading(place.node, () => refuse(place.node, `its id ${shownId(id)} is not ${idRule}`))
-    else refuse(place.node, `the id is taken by another task (at ${whereOf(other.node)}): ids are unique in a workflow`)
+    else {
+      const where = whereOf(other.node)
+      refuse(
+        place.node,
+        `the id is taken by another task (at ${where}): ids are unique in a workflow${inItem(itemAround(place.parent))}`,
+      )
+    }
   }
 
+  const layoutGroups = new Map<NodeId, Group>()
+  for (const { node, loop } of groups) {
+    const parts: ReadonlyArray<NamedPart> = partsOf(node)
+    for (const part of parts) partNames.set(part.node, part.name)
+    layoutGroups.set(idOf(node), { loop, parts: parts.map(({ name }) => name) })
+  }
   const layoutTasks = new Map<NodeId, Standing>()
   const writers = new Map<string, Array<NodeId>>()
   for (const place of tasks) {
     const { node, loop } = place
     if (leftOut.has(node)) continue
     const [id, table] = [idOf(node), tableOf(node)]
-    layoutTasks.set(id, { table, loop, within: withinOf(place) })
+    layoutTasks.set(id, { table, loop, within: withinOf(place, partNames) })
     const others = writers.get(table)
     if (others === undefined) writers.set(table, [id])
     else others.push(id)
     const taken = kindOf(id)
     if (taken !== undefined) refuse(node, `the id is taken by a ${taken}`)
   }
-  const layout: Layout = { tasks: layoutTasks, writers, loops }
+  const layout: Layout = { tasks: layoutTasks, writers, loops, groups: layoutGroups }
 
   const targetOf = ({ nodeId, table }: PendingRead): Place | undefined => {
     const id = nodeId ?? (table === undefined ? undefined : writers.get(table)?.[0])
@@ -239,15 +264,21 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   /** Whether the first of two, which stands before the other in the document, is over before the other begins. */
   const isOrdered = (first: Place, second: Place): boolean => {
     for (let under: Place | undefined = first.parent; under !== undefined; under = under.parent)
-      if (contains(under, second)) return under.node.type !== "Parallel"
+      if (contains(under, second)) return !isGroup(under.node.type)
     return false
   }
-  /** Whether a saga, or a part of a try, is not what is done as things stand. */
+  /** Whether a saga, a region, or a part of one or of a try, is not what is done as things stand. */
   const isIdlePart = ({ node, loop, parent }: Place): boolean => {
     if (node.type === "Saga") return lowering.hasCaught(idOf(node), loop)
+    if (node.type === "Scope") return lowering.isLeft(idOf(node), loop)
+    if (parent !== undefined && isGroup(parent.node.type) && isPart(node.type)) {
+      const group = idOf(parent.node)
+      return lowering.isLeft(partId(group, partNames.get(node) ?? ""), loop) || isGroupLeft(parent)
+    }
     if (parent === undefined || !(node.type === "Try" || node.type === "Catch")) return false
     return (node.type === "Try") === lowering.hasCaught(idOf(parent.node), loop)
   }
+  const isGroupLeft = ({ node, loop }: Place): boolean => lowering.isLeft(idOf(node), loop, propsOf(node).rest)
   const isIdle = (place: Place | undefined): boolean => {
     for (let here = place; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
     return false
@@ -346,7 +377,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     let from = place.end
     for (let around = place.parent; around !== undefined; around = around.parent) {
       // What stands beside it in a group is not after it.
-      const isAfter = around.node.type !== "Parallel" && (orders[firstFrom(orders, from)] ?? around.end) < around.end
+      const isAfter = !isGroup(around.node.type) && (orders[firstFrom(orders, from)] ?? around.end) < around.end
       if (isAfter) return true
       from = around.end
     }
@@ -387,7 +418,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
             const { node } = place
             if (!unsettled.has(node) || leftOut.has(node)) return []
             const isTask = isLeaf(node.type)
-            if (!isTask && node.type !== "Branch" && node.type !== "Loop") return []
+            if (!isTask && !conditional.has(node.type)) return []
             const stamps = stampsOf(node)
             const mayBeLater = stamps.some((stamp) => stamp === undefined || mayReadLater(place, stamp))
             if (!mayBeLater && node.readsInside.length === 0) {
@@ -487,15 +518,37 @@ const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
   return low
 }
 
+/** Elements, other than tasks, that may not be made of what comes after them. */
+const conditional: ReadonlySet<string> = new Set(["Branch", "Loop", "Scope", "ForEach"])
+
+/** The item of a list that a place is, or stands in. */
+const itemAround = (place: Place | undefined): HostNode | undefined => {
+  for (let here = place; here !== undefined; here = here.parent) if (here.node.type === "ForEachItem") return here.parent?.node
+  return undefined
+}
+
 /** The boundaries around a task that may be left without it, and the part of each that it stands in. */
-const withinOf = (task: Place): Standing["within"] => {
+const withinOf = (task: Place, partNames: ReadonlyMap<HostNode, string>): Standing["within"] => {
   const found: Array<Standing["within"][number]> = []
   for (let inner = task, outer = task.parent; outer !== undefined; inner = outer, outer = outer.parent) {
-    const { type } = outer.node
-    const isLeavable = type === "TryCatchFinally" || (type === "Saga" && propsOf(outer.node).onCompensated === "continue")
-    if (isLeavable) found.push({ boundary: idOf(outer.node), part: inner.node.type })
+    const { node, parent } = outer
+    const name = partNames.get(node)
+    if (name !== undefined && parent !== undefined) found.push({ boundary: partId(idOf(parent.node), name), part: "" })
+    if (node.type === "TryCatchFinally") found.push({ boundary: idOf(node), part: inner.node.type })
+    const isLeavable = isRegion(node.type) || (node.type === "Saga" && propsOf(node).onCompensated === "continue")
+    if (isLeavable) found.push({ boundary: idOf(node), part: "" })
   }
   return found
+}
+
+const checkItems = (node: HostNode, { items, by, until, children }: Props): void => {
+  if (typeof children !== "function" || isPending(children))
+    refuse(node, "its child must be a function of an item, which gives elements")
+  const isList = typeof items === "object" && items !== null && Symbol.iterator in items
+  if (!isPending(items) && !isList) refuse(node, `"items" must be a list${items === undefined ? ", and is missing" : ""}`)
+  if (by !== undefined && typeof by !== "function") refuse(node, `"by" must be a function of an item that gives its key`)
+  if (until !== undefined && (typeof until !== "function" || isPending(until)))
+    refuse(node, `"until" must be a function of { done, failed, open, values } and ctx`)
 }
 
 const checkParts = (node: HostNode, props: Props): void => {
@@ -507,12 +560,18 @@ const checkParts = (node: HostNode, props: Props): void => {
 /** What is said of a part that is not made of elements. */
 const noElements = (node: HostNode): string => {
   const { given } = node.props
+  if (node.type === "ForEachItem")
+    return `its function gave ${shownGiven(given)}, where elements belong: what runs, or gives a value, is a Task`
   const name = node.type.toLowerCase()
   const { [name]: written } = handedOn(node)
-  const isPromise = typeof given === "object" && given !== null && "then" in given
-  const shown = typeof given === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(given) ?? String(given))
+  const shown = shownGiven(given)
   const said = typeof written === "function" && written !== given ? `its "${name}" gave ${shown}` : `its "${name}" is ${shown}`
   return `${said}, where elements belong: what runs, or gives a value, is a Task`
+}
+
+const shownGiven = (given: unknown): string => {
+  const isPromise = typeof given === "object" && given !== null && "then" in given
+  return typeof given === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(given) ?? String(given))
 }
 
 const none: ReadonlyArray<PendingRead> = []

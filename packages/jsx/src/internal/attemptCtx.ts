@@ -36,6 +36,15 @@ export class AttemptCtx {
   get iterationCount() {
     return this.#reads.iterationCount
   }
+  get winner() {
+    return this.#reads.winner
+  }
+  get winners() {
+    return this.#reads.winners
+  }
+  get failures() {
+    return this.#reads.failures
+  }
   get taskId() {
     return this.#context.stepId
   }

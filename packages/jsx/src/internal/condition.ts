@@ -27,9 +27,11 @@ export const condition = (
   loop: NodeId | undefined,
   lowering: Lowering,
   comesAfter: ComesAfter,
+  /** What a function gets before the ctx. */
+  before: (context: Plan.PredicateContext) => ReadonlyArray<unknown> = nothing,
 ) => {
   if (typeof given !== "function") checkCondition(node, name, given)
-  return (_: unknown, state: RunState, noteRead: NoteRead): boolean => {
+  return (context: Plan.PredicateContext, state: RunState, noteRead: NoteRead): boolean => {
     if (typeof given !== "function" || isPending(given)) return !isPending(given) && Boolean(given)
     let isUnsaid = false
     const onPending = (read: Read): void => {
@@ -37,10 +39,12 @@ export const condition = (
       if (comesAfter(read)) refuse(node, readsLater(`"${name}"`, read))
     }
     const ctx = lowering.ctxAt(state, loop, noteRead, onPending)
-    const value: unknown = lowering.calling(() => given(ctx), state, noteRead, onPending)
+    const value: unknown = lowering.calling(() => given(...before(context), ctx), state, noteRead, onPending)
     return !isUnsaid && !isPending(value) && (value as boolean)
   }
 }
+
+const nothing = (): ReadonlyArray<unknown> => []
 
 /** Said of what reads an output that cannot be there when it is wanted. */
 export const readsLater = (what: string, { nodeId, table }: Pick<PendingRead, "nodeId" | "table">): string => {

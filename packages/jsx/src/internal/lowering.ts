@@ -30,6 +30,8 @@ export interface Lowering {
   readonly rowsOf: (reads: ReadonlyArray<Read>, state: RunState) => Iterable<NodeKey>
   /** Whether a boundary has caught something, in the current pass of the loop it is in. */
   readonly hasCaught: (boundary: NodeId, loop: NodeId | undefined) => boolean
+  /** Whether nothing more comes of what stands in a scope, a race, a list or a part of one, in the current pass of the loop it is in. */
+  readonly isLeft: (region: NodeId, loop: NodeId | undefined, rest?: unknown) => boolean
   /** Whether anything that a task or a wait says, or that components around it were given, is made of a pending value. */
   readonly holdsPending: (node: HostNode) => boolean
   /** Nodes not mounted that have given this table. */

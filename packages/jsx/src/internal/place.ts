@@ -20,6 +20,8 @@ export type Props = { readonly [name: string]: unknown }
 
 const waiting = ["id", "output", "label", "meta", "skipIf", "dependsOn", "timeout", "timeoutMs", "deadline", "onTimeout"]
 
+const leaving = ["timeout", "timeoutMs", "onTimeout", "label"]
+
 /** The props of each element of a plan. */
 export const known = {
   Workflow: new Set(["name", "children"]),
@@ -29,6 +31,11 @@ export const known = {
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "children"]),
   Saga: new Set(["id", "onCompensated", "children"]),
   TryCatchFinally: new Set(["id", "try", "catch", "catchWhen", "finally", "children"]),
+  Scope: new Set(["id", "until", "cancelWhen", ...leaving, "children"]),
+  Race: new Set(["id", "count", "rest", "onFailure", ...leaving, "children"]),
+  ForEach: new Set(["id", "items", "by", "concurrency", "until", "rest", "settled", "more", ...leaving, "children"]),
+  RaceBranch: new Set(["of", "name", "children"]),
+  ForEachItem: new Set(["of", "name", "given", "children"]),
   Try: new Set(["of", "given", "children"]),
   Catch: new Set(["of", "given", "children"]),
   Finally: new Set(["of", "given", "children"]),
@@ -69,8 +76,21 @@ export const isWait = (type: string): boolean => waits.has(type)
 
 const waits: ReadonlySet<string> = new Set(["Approval", "HumanTask", "Signal", "WaitForEvent", "Timer", "Subflow"])
 
-/** Whether an element is one of the parts that a try is made of. */
-export const isPart = (type: string): boolean => type === "Try" || type === "Catch" || type === "Finally"
+/** The components that elements are parts of, by the parts. */
+const wholes: ReadonlyMap<string, string> = new Map([
+  ...["Try", "Catch", "Finally"].map((part) => [part, "TryCatchFinally"] as const),
+  ["RaceBranch", "Race"],
+  ["ForEachItem", "ForEach"],
+])
+
+/** Whether an element is one of the parts that a try, a race or a list is made of. */
+export const isPart = (type: string): boolean => wholes.has(type)
+
+/** Whether children of an element are begun at the same time. */
+export const isGroup = (type: string): boolean => type === "Parallel" || type === "Race" || type === "ForEach"
+
+/** Whether an element is a region that can be left early, with an id that its author gave. */
+export const isRegion = (type: string): boolean => type === "Scope" || type === "Race" || type === "ForEach"
 
 /** What is pending is a function as well, and as a child is nothing. */
 export const hasFunction = (children: unknown): boolean =>
@@ -87,7 +107,7 @@ export const handedOn = ({ props }: HostNode): Props => (isProps(props.of) ? pro
 /** The props as the author wrote them: some components hand theirs on. */
 export const propsOf = (node: HostNode): Props => (handingOn.has(node.type) ? handedOn(node) : node.props)
 
-const handingOn: ReadonlySet<string> = new Set(["Branch", "Loop", "Saga", "TryCatchFinally"])
+const handingOn: ReadonlySet<string> = new Set(["Branch", "Loop", "Saga", "TryCatchFinally", "Race", "ForEach"])
 
 /** The way to where a node stands, as the core writes ways in a plan. */
 export const whereOf = (node: HostNode): string => componentsAround(node.fiber.return).toReversed().join(" > ")
@@ -95,15 +115,18 @@ export const whereOf = (node: HostNode): string => componentsAround(node.fiber.r
 /** Throws {@link Misplaced} for a node. */
 export const refuse = (node: HostNode, problem: string): never => {
   const { id } = isPart(node.type) ? handedOn(node) : propsOf(node)
-  const type = isPart(node.type) ? "TryCatchFinally" : node.type
+  const type = wholes.get(node.type) ?? node.type
   const name = typeof id === "string" || typeof id === "number" ? `${type} "${id}"` : `a ${type}`
   throw new Misplaced(`${name}: ${problem}`, whereOf(node))
 }
 
-/** The id of a task, a wait, a loop, a saga or a try. */
+/** The id of whatever has one, as it is kept. */
+export const keptIdOf = ({ type, props }: HostNode): unknown =>
+  type === "Loop" ? props.loop : handingOn.has(type) ? props.boundary : props.id
+
+/** The id of a task, a wait, a loop, or a boundary. */
 export const idOf = (node: HostNode): NodeId => {
-  const { type, props } = node
-  const id = type === "Loop" ? props.loop : type === "Saga" || type === "TryCatchFinally" ? props.boundary : props.id
+  const id = keptIdOf(node)
   return typeof id === "string" ? id : refuse(node, "its id is no text")
 }
 

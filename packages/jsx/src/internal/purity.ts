@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { HostNode } from "../HostNode.ts"
 import type { Lowered } from "../lower.ts"
 import { isPending } from "../Pending.ts"
-import { isLeaf, isPart, propsOf, whereOf } from "./place.ts"
+import { isLeaf, isPart, isRegion, keptIdOf, propsOf, whereOf } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 
 /** One thing that is said: of which node, and in which words. */
@@ -98,8 +98,9 @@ export const answerTo = ({ node, name, ask }: Question, state: RunState): Saying
   return value === undefined ? undefined : { subject: subjectOf(node), what: `gives, as "${name}",`, value }
 }
 
-const nodeIdsOf = ({ type, props }: HostNode): ReadonlyArray<string> => {
-  const id = type === "Loop" ? props.loop : isLeaf(type) ? props.id : undefined
+const nodeIdsOf = (node: HostNode): ReadonlyArray<string> => {
+  const { type } = node
+  const id = type === "Loop" || isRegion(type) || isLeaf(type) ? keptIdOf(node) : undefined
   return typeof id === "string" ? [id] : []
 }
 
@@ -122,6 +123,16 @@ const functionsOf = (planned: Node, node: HostNode): ReadonlyArray<readonly [nam
     if (call !== undefined && isAsked(given)) found.push([name, (context, state) => call(context, state, unnoted)])
   }
   if (planned._tag === "Loop") add("until", props.until, planned.until)
+  if (planned._tag === "Scope") {
+    const { body } = planned
+    add("until", props.until, planned.completeWhen)
+    add("cancelWhen", props.cancelWhen, planned.cancelWhen)
+    if (body._tag === "ForEach" && body.until !== undefined) {
+      const { until } = body
+      const progress = { done: 0, failed: 0, open: body.children.length, values: [] }
+      add("until", props.until, (context, state, noteRead) => until({ ...context, ...progress }, state, noteRead))
+    }
+  }
   if (planned._tag === "Step") {
     const { needsApproval, cache } = props as { readonly [name: string]: { readonly [name: string]: unknown } | undefined }
     add("skipIf", props.skipIf, planned.skipIf)

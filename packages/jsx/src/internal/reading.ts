@@ -4,7 +4,7 @@
  * pass. Where a node stands is taken from the plan drawn before; a render that turns out to have read by an outdated plan is made
  * again by the planner.
  */
-import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
+import { type NodeId, type NodeKey, nodeKey, partId } from "@smithers/core/Ids"
 import * as Records from "@smithers/core/Records"
 import type { FailureCause } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
@@ -18,6 +18,14 @@ export interface Layout {
   readonly writers: ReadonlyMap<string, ReadonlyArray<NodeId>>
   /** Mounted loops, and the loop around each. */
   readonly loops: ReadonlyMap<NodeId, NodeId | undefined>
+  /** Mounted races and lists. */
+  readonly groups: ReadonlyMap<NodeId, Group>
+}
+
+/** A race or a list: the innermost loop around it, and the names of its branches or items. */
+export interface Group {
+  readonly loop: NodeId | undefined
+  readonly parts: ReadonlyArray<string>
 }
 
 /** Where a task stands. */
@@ -29,7 +37,7 @@ export interface Standing {
 }
 
 /** Before anything is drawn. */
-export const emptyLayout: Layout = { tasks: new Map(), writers: new Map(), loops: new Map() }
+export const emptyLayout: Layout = { tasks: new Map(), writers: new Map(), loops: new Map(), groups: new Map() }
 
 /** What is known of a run when something is read. */
 export interface Known {
@@ -97,10 +105,33 @@ const currentRow = (known: Known, loop: NodeId): number => {
 /** The pass a loop is in, counted from 0. */
 export const passOf = (known: Known, loop: NodeId): number => Math.max(0, instanceOf(known, loop).passes - 1)
 
-/** What a boundary in a loop, or in none, has caught in the current pass. */
-export const caughtBy = (known: Known, boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined => {
+/** The record of a boundary in a loop, or in none, in the current pass. */
+const boundaryIn = (known: Known, boundary: NodeId, loop: NodeId | undefined): Records.BoundaryRecord | undefined => {
   const row = loop === undefined ? 0 : currentRow(known, loop)
-  return row < 0 ? undefined : Records.caughtBy(RunState.boundary(known.state, boundary, row))
+  return row < 0 ? undefined : RunState.boundary(known.state, boundary, row)
+}
+
+/** What a boundary in a loop, or in none, has caught in the current pass. */
+export const caughtBy = (known: Known, boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined =>
+  Records.caughtBy(boundaryIn(known, boundary, loop))
+
+/** Whether nothing more comes of what stands in a region: it is left early, it has failed for itself, or others of its group have come first. */
+export const isLeft = (known: Known, region: NodeId, loop: NodeId | undefined, rest?: unknown): boolean => {
+  const record = boundaryIn(known, region, loop)
+  return record?.isCaught === true || (record?.isDecided === true && rest !== "keep")
+}
+
+/** The branches of a race that have won in the current pass, in order. */
+export const winnersOf = (known: Known, race: NodeId): ReadonlyArray<string> =>
+  boundaryIn(known, race, known.layout.groups.get(race)?.loop)?.winners ?? []
+
+/** The branches of a race, or the items of a list, that have failed in the current pass, where that has not failed the whole. */
+export const failuresOf = (known: Known, group: NodeId): ReadonlyArray<{ readonly key: string; readonly cause: FailureCause }> => {
+  const { loop, parts } = known.layout.groups.get(group) ?? { loop: undefined, parts: [] }
+  return parts.flatMap((key) => {
+    const record = boundaryIn(known, partId(group, key), loop)
+    return record?.isCaught === true && record.cause !== undefined ? [{ key, cause: record.cause }] : []
+  })
 }
 
 /** The rows a node has in the current instance of its loop: how many, and the last or a given one of them. */

@@ -70,6 +70,9 @@ interface Elsewhere {
   readonly attempts: "retries"
   readonly catchErrors: "catch"
   readonly concurrency: "maxConcurrency"
+  readonly completeWhen: "until"
+  readonly deadline: "timeout"
+  readonly each: "items"
   readonly condition: "if" | "until"
   readonly correlationId: "correlation"
   readonly delay: "duration"
@@ -77,9 +80,12 @@ interface Elsewhere {
   readonly event: "name"
   readonly fallbackAgent: "agent"
   readonly id: "name"
-  readonly limit: "maxConcurrency" | "maxIterations"
+  readonly keyBy: "by"
+  readonly keyOf: "by"
+  readonly limit: "concurrency" | "maxConcurrency" | "maxIterations"
   readonly max: "maxIterations"
   readonly maxAttempts: "retries"
+  readonly maxConcurrency: "concurrency"
   readonly message: "prompt"
   readonly model: "agent"
   readonly ms: "durationMs"
@@ -97,6 +103,7 @@ interface Elsewhere {
   readonly undo: "compensate"
   readonly when: "if"
   readonly while: "until"
+  readonly winners: "count"
 }
 
 type CalledSo<Prop extends string, Known extends string> = Prop extends keyof Elsewhere ? Extract<Elsewhere[Prop], Known> : never

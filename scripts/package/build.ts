@@ -19,7 +19,7 @@ import { basename, dirname, join, relative } from "node:path"
 export const root = join(import.meta.dir, "..", "..")
 
 /** Where the package is built. */
-export const folder = join(root, "build", "package")
+const folder = join(root, "build", "package")
 
 interface Manifest {
   readonly name: string
@@ -30,7 +30,8 @@ interface Manifest {
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional: boolean }>>
 }
 
-const readManifest = (part: string): Manifest => JSON.parse(readFileSync(join(root, "packages", part, "package.json"), "utf8"))
+export const readManifest = (part: string): Manifest =>
+  JSON.parse(readFileSync(join(root, "packages", part, "package.json"), "utf8"))
 
 const facade = "smithers"
 
@@ -298,11 +299,13 @@ export const build = async (): Promise<void> => {
   compile()
   enter()
   const packages = await bundle()
-  const manifest = manifestOf(["NOTICE"])
+  const manifest = manifestOf(["NOTICE", "CHANGELOG.md"])
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`)
   writeFileSync(join(folder, "NOTICE"), notice(manifest.name, packages))
   writeFileSync(join(folder, "README.md"), readme())
   cpSync(join(root, "LICENSE"), join(folder, "LICENSE"))
+  const changelog = join(root, "packages", facade, "CHANGELOG.md")
+  if (existsSync(changelog)) cpSync(changelog, join(folder, "CHANGELOG.md"))
 }
 
 /** Packs what was built; gives the path of the tarball. */

@@ -42,9 +42,7 @@ describe("init", () => {
       expect.objectContaining({
         written: [".gitignore", ".smithers/workflows/hello.tsx"],
         kept,
-        next: expect.arrayContaining([
-          expect.stringMatching(/^bun add 'smithers-orchestrator@\^.*' 'effect@\^3\.22\.1' 'react@\^19' 'zod@\^4'$/),
-        ]),
+        next: expect.arrayContaining([expect.stringContaining(" 'effect@^3.22.1' 'react@^19' 'zod@^4'")]),
       }),
     ])
     for (const file of ["package.json", "tsconfig.json", "test/hello.test.ts"])

@@ -13,6 +13,7 @@ import {
   install,
   node,
   project,
+  root,
   run,
   succeed,
   tarball,
@@ -201,6 +202,33 @@ describeInstalled(titled("installed by Bun with the line of the guide"), () => {
     expect(await succeed([smithers, "ps"], folder)).toMatch(/^ada +greet +finished/m)
     expect(await succeed([smithers, "graph", "agents.tsx"], folder)).toContain("greet")
     expect(JSON.parse(await succeed([smithers, "why", "ada", "--json"], folder))).toMatchObject({ runId: "ada" })
+  })
+})
+
+describeInstalled(titled("with the SQL client of users and the kit for tests, by npm"), () => {
+  it("the overrides of the guide install both, and programs of both subpaths type-check and run", {
+    timeout: 5 * minutes,
+  }, async () => {
+    const guide = readFileSync(join(root, "docs", "sql.md"), "utf8")
+    const [, overrides = ""] = /```json\n(\{\n {2}"overrides"[\s\S]*?)```/.exec(guide) ?? []
+    const [, packages = ""] = /^bun add (@effect\/sql.*)$/m.exec(guide) ?? []
+    const dependencies = Object.fromEntries(
+      [...packages.split(" "), "@effect/sql-sqlite-bun@0.50.2", "effect@3.22.4"].map((one) => {
+        const at = one.lastIndexOf("@")
+        return [one.slice(0, at), one.slice(at + 1)]
+      }),
+    )
+    const folder = project({ ...JSON.parse(overrides), dependencies, devDependencies: { "@types/bun": "1.4.4" } })
+    await install("npm", folder)
+    expect([copies(folder, "effect"), copies(folder, "@effect/sql")]).toEqual([["effect"], ["@effect/sql"]])
+    copy("sql", folder)
+    for (const [resolution, skip] of settings)
+      expect(await typecheck(folder, resolution, skip || resolution === "Bundler", { types: ["bun"] })).toBe("")
+    expect(JSON.parse(await succeed(["bun", "sql.ts"], folder))).toEqual({
+      output: 3,
+      rows: [{ nodeId: "add", output: 3 }],
+      count: 1,
+    })
   })
 })
 

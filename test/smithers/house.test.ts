@@ -1,9 +1,10 @@
 /**
  * What the documents say of the house: where its rooms are, and which part may know which.
  */
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
+import * as Package from "@smithers/core/Package"
 import { describe, expect, it } from "vitest"
 
 const root = join(import.meta.dirname, "../..")
@@ -55,5 +56,18 @@ describe("the house", () => {
     expect(drawn.length).toBeGreaterThan(5)
     for (const [part, arrows] of drawn)
       expect([part, enforced.get(part)?.toSorted()]).toEqual([part, part === "smithers" ? undefined : arrows.toSorted()])
+  })
+})
+
+describe("the published package", () => {
+  it("is named, in code, as its manifest says; bun run docs writes it", () => {
+    const { name, version } = JSON.parse(read("packages/smithers/package.json"))
+    expect([Package.name, Package.version]).toEqual([name, version])
+  })
+
+  it("is made of packages that are not published themselves", () => {
+    const parts = readdirSync(join(root, "packages")).filter((part) => part !== "smithers")
+    expect(parts.length).toBeGreaterThan(5)
+    for (const part of parts) expect([part, JSON.parse(read(`packages/${part}/package.json`)).private]).toEqual([part, true])
   })
 })

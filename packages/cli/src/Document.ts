@@ -1,7 +1,9 @@
 /**
  * The reference of the command line, made from the definitions of its commands, so that it says what they do.
  */
+
 import * as Codec from "@smithers/core/Codec"
+import { name as published } from "@smithers/core/Package"
 import * as Either from "effect/Either"
 import * as JSONSchema from "effect/JSONSchema"
 import type * as Schema from "effect/Schema"
@@ -48,7 +50,7 @@ export const markdown = (groups: Groups): string => {
 
 <!-- Written by \`bun run docs\` from the definitions in packages/cli/src/commands. -->
 
-\`smithers\` comes with \`smithers-orchestrator\`. Every command has help with an example (\`smithers <command> --help\`), and prints JSON with
+\`smithers\` comes with \`${published}\`. Every command has help with an example (\`smithers <command> --help\`), and prints JSON with
 \`--json\`: one document on the standard output and nothing else, or one per line where events are followed. What is said on the
 way goes to the standard error, and is not said with \`--json\`. With it the standard error also takes what a workflow, or a program that a
 workflow starts, writes to its standard output.
@@ -85,7 +87,7 @@ as the \`error\` of its result, with a \`_tag\`, a \`message\` and the ids, \`in
 command says so on the standard error and ends with 1 (\`OutputFailed\`); what nobody reads, as in a pipe that was closed, is no failure.
 
 The working directory of a run is that of the command that runs it, or \`--root\`; runs that a supervisor takes up have that of their
-database. Workflows are loaded as they stand, also from folders without \`node_modules\`: \`smithers-orchestrator\`, \`effect\`, \`zod\`, \`react\` and \`ai\` are
+database. Workflows are loaded as they stand, also from folders without \`node_modules\`: \`${published}\`, \`effect\`, \`zod\`, \`react\` and \`ai\` are
 those that came with the command wherever a file's folder has none installed. Nothing is ever fetched from a package registry; a package that is missing
 is an error that names it, the file that imports it, and the command that installs it.
 

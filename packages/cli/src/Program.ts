@@ -1,12 +1,14 @@
 /**
  * One call of the command line: finds the command, parses what it was given, runs it, prints what came of it, and ends the process.
  */
+
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Terminal from "@effect/platform/Terminal"
+import { version } from "@smithers/core/Package"
 import { defined } from "@smithers/core/Struct"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -29,7 +31,6 @@ import * as Results from "./Results.ts"
 import { type Drawing, Screen, type ScreenShape } from "./Screen.ts"
 import * as Signals from "./Signals.ts"
 import { json, neutralise, shorten } from "./Text.ts"
-import { version } from "./Version.ts"
 
 const config = CliConfig.make({ isCaseSensitive: true, autoCorrectLimit: 0, finalCheckBuiltIn: false, showBuiltIns: false })
 

@@ -21,9 +21,10 @@ import {
 } from "node:fs"
 import { homedir, tmpdir } from "node:os"
 import { dirname, extname, isAbsolute, join } from "node:path"
+import { name as published } from "@smithers/core/Package"
 
 /** The published package that workflows import. */
-export const facade = "smithers-orchestrator"
+export const facade = published
 
 /** The packages, by name. Those that are not installed beside the command are left out. */
 export const names: ReadonlyArray<string> = [facade, "effect", "react", "zod", "ai"]

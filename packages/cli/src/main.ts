@@ -2,9 +2,9 @@
  * The entry of the `smithers` command. What needs nothing of the runtime is answered here, before anything of it is loaded.
  */
 
+import { version } from "@smithers/core/Package"
 import * as Launch from "./Launch.ts"
 import * as Needs from "./Needs.ts"
-import { version } from "./Version.ts"
 
 /** Runs the command line and ends the process with its exit code. `home` is a folder from which `smithers-orchestrator` resolves. */
 export const main = async (argv: ReadonlyArray<string>, { home }: { readonly home: string }): Promise<void> => {

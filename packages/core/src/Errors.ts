@@ -5,6 +5,7 @@
 import * as Schema from "effect/Schema"
 import { asError, ErrorInfo, NotRetried, sentence, text, whyNotRetried, withoutStacks } from "./ErrorInfo.ts"
 import { idRule, isChildRunId, shownId } from "./Ids.ts"
+import { name as published } from "./Package.ts"
 import * as Status from "./Status.ts"
 
 export { ErrorInfo } from "./ErrorInfo.ts"
@@ -579,7 +580,7 @@ export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew"
   supported: Schema.Number,
 }) {
   override get message(): string {
-    return `The database has schema version ${this.found}; this version knows up to ${this.supported}. Upgrade smithers-orchestrator, or name another database file.`
+    return `The database has schema version ${this.found}; this version knows up to ${this.supported}. Upgrade ${published}, or name another database file.`
   }
 }
 

@@ -9,6 +9,7 @@
  */
 
 import { compileSync, type CompileOptions as MdxOptions } from "@mdx-js/mdx"
+import { name as published } from "@smithers/core/Package"
 import * as Raised from "@smithers/core/Raised"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -82,7 +83,7 @@ const parse = (
       const code = compileSync(
         { value: frontmatter.body, path },
         {
-          jsxImportSource: jsxImportSource ?? "smithers-orchestrator",
+          jsxImportSource: jsxImportSource ?? published,
           remarkPlugins: [[sourceText, frontmatter.body]] as unknown as NonNullable<MdxOptions["remarkPlugins"]>,
           recmaPlugins: [[withoutDefaultExport, exports]],
         },

@@ -3,6 +3,7 @@
  * their props, and children that were written as several pieces are known as such, so that text with values in it is not taken for
  * a value that is an array.
  */
+import { name as published } from "@smithers/core/Package"
 import * as Raised from "@smithers/core/Raised"
 import * as React from "react"
 import { isPieces, mark, pieces, withText } from "./internal/children.ts"
@@ -25,7 +26,7 @@ const name = /^[\p{L}_][\p{L}\p{N}_:.-]*$/u
 const noName = (type: string): string => {
   const shown = JSON.stringify(type.length > 80 ? `${type.slice(0, 77)}…` : type)
   return /\.mdx?\b/.test(type) || /[<\n]/.test(type)
-    ? `an element's type is ${shown}, a file and no component: its import ran before prompts could be compiled. Put preload = ["smithers-orchestrator/mdx"] into bunfig.toml, or run it with the smithers command`
+    ? `an element's type is ${shown}, a file and no component: its import ran before prompts could be compiled. Put preload = ["${published}/mdx"] into bunfig.toml, or run it with the smithers command`
     : `an element's type is ${shown}, which is no name`
 }
 

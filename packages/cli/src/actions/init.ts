@@ -3,12 +3,12 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
+import { version } from "@smithers/core/Package"
 import * as Effect from "effect/Effect"
 import { CannotWrite } from "../Errors.ts"
 import { folders } from "../Project.ts"
 import { facade, find } from "../Provided.ts"
 import { quoted } from "../Text.ts"
-import { version } from "../Version.ts"
 import { template } from "./workflow.ts"
 
 /** What the project is developed with. */

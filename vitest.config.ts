@@ -13,6 +13,7 @@ const long = [
   "test/cli/stories.test.ts",
   "test/cli/supervise.test.ts",
   "test/jsx/Depth.test.tsx",
+  "test/sqlite/Families.test.ts",
   "test/smithers/clock.test.ts",
   "test/smithers/processes.test.ts",
 ]

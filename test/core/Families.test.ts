@@ -80,6 +80,21 @@ const cancelled: Trial = (family, say) =>
     return undefined
   })
 
+const paused: Trial = (family, say) =>
+  Effect.gen(function* () {
+    const undisturbed = yield* FamilySimulator.simulate(family, 0, { faults: [] })
+    const random = Random.make(Random.hash(family.seed, "paused"))
+    const faults = faultsOf(random, 2, undisturbed.commits)
+    const pause = { after: random.int(undisturbed.commits), turns: 1 + random.int(60) }
+    say({ faults, pause })
+    const { outcomes } = yield* FamilySimulator.simulate(family, 3, { faults, pause })
+    for (const runId of new Set([...undisturbed.outcomes.keys(), ...outcomes.keys()])) {
+      const problem = difference(runId, outcomes.get(runId), undisturbed.outcomes.get(runId))
+      if (problem !== undefined) return problem
+    }
+    return undefined
+  })
+
 const patience = 600_000
 
 describe("a random family", () => {
@@ -92,6 +107,12 @@ describe("a random family", () => {
   it.effect(
     "ends with its parent when that is cancelled at any moment, each saga undone",
     () => search(seeds(60, 950_000), cancelled),
+    patience,
+  )
+
+  it.effect(
+    "begins nothing while its parent is paused, in whatever processes its runs are, and then ends the same way",
+    () => search(seeds(60, 970_000), paused),
     patience,
   )
 

@@ -7,7 +7,7 @@ import { NonRetryable } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
-import { compensationId } from "@smithers/core/Records"
+import { compensationId, undoneBy } from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import type { RunSummary } from "@smithers/core/RunReader"
 import * as RunRequest from "@smithers/core/RunRequest"
@@ -59,6 +59,8 @@ export interface Options {
   readonly faults: ReadonlyArray<Fault>
   /** Somebody cancels the parent once this many frames are committed. */
   readonly cancelAfter?: number
+  /** Somebody pauses the parent once this many frames are committed, and unpauses it so many turns later. */
+  readonly pause?: { readonly after: number; readonly turns: number }
 }
 
 interface Process {
@@ -96,12 +98,18 @@ const observer = (family: Families.Family) => {
 }
 
 /** Runs the family until all of its runs have ended. Dies with a `Violation` where something is not as it must be whatever happens. */
-export const simulate = (family: Families.Family, order: number, { faults, cancelAfter }: Options): Effect.Effect<Simulated> => {
+export const simulate = (
+  family: Families.Family,
+  order: number,
+  { faults, cancelAfter, pause }: Options,
+): Effect.Effect<Simulated> => {
   const disk = MemoryStorage.make()
   const random = Random.make(Random.hash(family.seed, "processes", order))
   const virtual = VirtualClock.make(1_000_000)
   const observed = observer(family)
   const frames: Array<Frame> = []
+  /** Frames between which nothing of the family may begin. */
+  const stops: Array<Stop> = []
   const violations: Array<unknown> = []
   const observe = (check: () => void): void => {
     try {
@@ -203,6 +211,10 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
 
   const live = Effect.gen(function* () {
     let isCancelled = cancelAfter === undefined
+    let turnsLeft = pause?.turns
+    let pausedAt: number | undefined
+    const tell = (id: string, command: Parameters<typeof disk.deliver>[0]["command"]) =>
+      Effect.isSuccess(disk.deliver({ id, runId: parentId, at: Millis.unsafeNow(virtual.clock), command }))
     for (let idle = 0; idle < 3000; ) {
       yield* VirtualClock.rest
       if (violations.length > 0) return yield* Effect.die(violations[0])
@@ -211,8 +223,15 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
       if (all.length > 0 && all.every(isOver)) return
       if (!isCancelled && all.length > 0 && frames.length >= (cancelAfter ?? 0)) {
         isCancelled = true
-        const at = Millis.unsafeNow(virtual.clock)
-        yield* Effect.ignore(disk.deliver({ id: "enough", runId: parentId, at, command: { _tag: "Cancel", reason: "enough" } }))
+        if (yield* tell("enough", { _tag: "Cancel", reason: "enough" })) stops.push({ from: frames.length, to: undefined })
+      }
+      if (pause !== undefined && all.length > 0 && frames.length >= pause.after && turnsLeft !== undefined) {
+        if (pausedAt === undefined && (yield* tell("wait", { _tag: "Pause" }))) pausedAt = frames.length
+        if (pausedAt === undefined || turnsLeft-- === 0) {
+          turnsLeft = undefined
+          if (pausedAt !== undefined) stops.push({ from: pausedAt, to: frames.length })
+          yield* tell("on", { _tag: "Unpause" })
+        }
       }
       if (living.length === 0 || (living.length === 1 && begun <= faults.length && random.chance(0.1))) yield* begin
       if (asleep.length > 0 && random.chance(0.02)) {
@@ -256,6 +275,7 @@ export const simulate = (family: Families.Family, order: number, { faults, cance
     }
     for (const process of [...living, ...awake, ...asleep]) yield* stop(process)
     checkCancelling(frames)
+    for (const stop of stops) checkStop(frames, stop)
     const outcomes = yield* examine(disk, family)
     return { outcomes, commits: frames.length, processes: begun, frames }
   }).pipe(Effect.orDie, Effect.withClock(virtual.clock), Effect.withRandom(EffectRandom.make(family.seed)))
@@ -322,6 +342,25 @@ const examine = (disk: Storage["Type"], family: Families.Family) =>
     }
     return outcomes
   })
+
+/** From when a family is told to stop, until it is told to go on: numbers of frames that are committed by then. */
+interface Stop {
+  readonly from: number
+  readonly to: number | undefined
+}
+
+/** Nothing of a family begins once its parent was told to stop, in whatever process: but for what undoes steps. */
+const checkStop = (frames: ReadonlyArray<Frame>, { from, to = frames.length }: Stop): void => {
+  const family = new Set([parentId])
+  frames.forEach(({ runId, events, spawned = [] }, at) => {
+    for (const { runId: child, create } of spawned) if (family.has(runId) && create.parent?.isAttached === true) family.add(child)
+    if (at < from || at >= to || !family.has(runId)) return
+    for (const event of events) {
+      if (event._tag === "AttemptStarted" && undoneBy(event.nodeId) === undefined)
+        throw new Violation(`${event.nodeId} of ${runId} began after ${parentId} was told to stop`)
+    }
+  })
+}
 
 /** Frames that a child run may still commit before it hears that it is cancelled: those that were being made. */
 const lateFrames = 3

@@ -112,7 +112,7 @@ describe("a random family", () => {
 
   it.effect(
     "begins nothing while its parent is paused, in whatever processes its runs are, and then ends the same way",
-    () => search(seeds(60, 970_000), paused),
+    () => search(seeds(40, 970_000), paused),
     patience,
   )
 

@@ -135,6 +135,23 @@ describe("rows of output tables", () => {
     }),
   )
 
+  it.scopedLive("of components whose name takes an input to know are an error", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* Effect.provide(Effect.void, Smithers.sqlite({ filename }))
+      const { Workflow, Task, smithers, outputs } = createSmithers({ note: Schema.Struct({ text: Schema.String }) })
+      const Named = smithers((ctx) => (
+        <Workflow name={ctx.input.name.trim()}>
+          <Task id="t" output={outputs.note}>
+            {{ text: "" }}
+          </Task>
+        </Workflow>
+      ))
+      const error = yield* Effect.flip(Effect.provide(Sql.rows(Named, "note"), Sql.reader({ filename })))
+      expect(error._tag).toBe("InvalidWorkflow")
+    }),
+  )
+
   it.scopedLive("are none before the first run, and an output that is not in a table is an error that names those that are", () =>
     Effect.gen(function* () {
       const filename = yield* newFile

@@ -7,6 +7,7 @@ import type { Fragment } from "@effect/sql/Statement"
 import type { Written } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type { Definition } from "@smithers/core/Definition"
+import { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
 import type { NamedRow } from "@smithers/core/Transaction"
 import type { Writes } from "@smithers/core/Workflow"
 import * as Columns from "@smithers/sql/Columns"
@@ -81,7 +82,17 @@ interface Found {
   readonly codec: Codec.Codec<unknown, unknown>
 }
 
-const find = ({ name: workflow, definition }: Source<unknown>, name: string): Either.Either<Found, NoSuchOutput> => {
+/** The name of a workflow. That of components is found by drawing them without an input, which need not do. */
+const nameOf = (workflow: Source<unknown>): Effect.Effect<string, RenderFailed | InvalidWorkflow> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(workflow.name)
+    } catch (thrown) {
+      return thrown instanceof RenderFailed || thrown instanceof InvalidWorkflow ? Effect.fail(thrown) : Effect.die(thrown)
+    }
+  })
+
+const find = (workflow: string, definition: Definition<unknown>, name: string): Either.Either<Found, NoSuchOutput> => {
   const { tables } = definition
   const table = tables.find(({ nodeId }) => nodeId === name) ?? tables.find((one) => one.nodeId === undefined && one.name === name)
   const codec = table === undefined ? undefined : definition.codecOf(table.nodeId ?? "", table.name)
@@ -117,23 +128,31 @@ const decode = <A>({ codec }: Found, layout: Columns.Layout, row: NamedRow): Eit
 
 const shown = (row: NamedRow): string => [row.run_id, row.node_id, row.iteration].map(String).join("/")
 
-/** Reads rows of an output, ordered by run, node and iteration. */
+/**
+ * Reads rows of an output, ordered by run, node and iteration. Fails with `RenderFailed` or `InvalidWorkflow` for a workflow of components whose name shows only where
+ * there is an input.
+ */
 export const rows = <W, Id extends NamesOf<W> & string>(
   workflow: Source<W>,
   name: Id,
   { runId, where, limit }: RowsOptions = {},
-): Effect.Effect<ReadonlyArray<Row<OutputOf<W, Id>>>, SqlError | NoSuchOutput | UnreadableRow, SqlClient.SqlClient> =>
+): Effect.Effect<
+  ReadonlyArray<Row<OutputOf<W, Id>>>,
+  SqlError | NoSuchOutput | UnreadableRow | RenderFailed | InvalidWorkflow,
+  SqlClient.SqlClient
+> =>
   Effect.gen(function* () {
-    const found = yield* find(workflow, name)
+    const owner = yield* nameOf(workflow)
+    const found = yield* find(owner, workflow.definition, name)
     const sql = yield* SqlClient.SqlClient
     const [table] = yield* sql<{ readonly table: string; readonly layout: string }>`
       SELECT t.name AS "table", t.layout FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
-      WHERE o.workflow = ${workflow.name} AND o.name = ${found.name}`.withoutTransform
+      WHERE o.workflow = ${owner} AND o.name = ${found.name}`.withoutTransform
     // No run of the workflow has been here yet.
     if (table === undefined) return []
     const conditions = [
       found.nodeId === undefined
-        ? sql`run_id IN (SELECT run_id FROM smithers_runs WHERE workflow = ${workflow.name})`
+        ? sql`run_id IN (SELECT run_id FROM smithers_runs WHERE workflow = ${owner})`
         : sql`node_id = ${found.nodeId}`,
       ...(runId === undefined ? [] : [sql`run_id = ${runId}`]),
       ...(where === undefined ? [] : [sql`(${where})`]),
@@ -146,7 +165,7 @@ export const rows = <W, Id extends NamesOf<W> & string>(
     return yield* Effect.forEach(stored, (row) =>
       Either.mapLeft(
         decode<OutputOf<W, Id>>(found, layout, row),
-        (issues) => new UnreadableRow({ workflow: workflow.name, name, row: shown(row), issues }),
+        (issues) => new UnreadableRow({ workflow: owner, name, row: shown(row), issues }),
       ),
     )
   }).pipe(Effect.provideService(SqlClient.SafeIntegers, false))
@@ -155,14 +174,14 @@ const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /**
  * The schema of the rows of an output, as `SELECT *` gives them, for queries of one's own. It goes by the columns that the output has by the
- * schema of its step. Throws {@link NoSuchOutput}.
+ * schema of its step. Throws {@link NoSuchOutput}, and what `rows` fails with.
  */
 export const row = <W, Id extends NamesOf<W> & string>(
   workflow: Source<W>,
   name: Id,
 ): Schema.Schema<Row<OutputOf<W, Id>>, NamedRow> => {
   type Read = Row<OutputOf<W, Id>>
-  const found = Either.getOrThrowWith(find(workflow, name), (error) => error)
+  const found = Either.getOrThrowWith(find(workflow.name, workflow.definition, name), (error) => error)
   const stored = Schema.declare((value): value is NamedRow => typeof value === "object" && value !== null)
   const read = Schema.declare((value): value is Read => typeof value === "object" && value !== null && "output" in value)
   return Schema.transformOrFail(stored, read, {

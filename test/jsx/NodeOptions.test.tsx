@@ -114,6 +114,7 @@ const refused: ReadonlyArray<readonly [kind: string, options: Options, problem: 
   ["human", { prompt: 5 }, `"prompt" must be text, or a function`],
   ["human", { onTimeout: "deny" }, `"onTimeout" must be "fail" or "continue"`],
   ["signal", { name: "" }, `it has no "name" of a signal`],
+  ["signal", { transient: "no" }, `"transient" must be true or false, and not the text "no": write transient: false`],
   ["signal", { correlation: { a: 1 } }, `"correlation" must be text, or a function`],
   [
     "signal",
@@ -160,7 +161,7 @@ describe("options of a node", () => {
     ["approval", { request: { title: "?" }, onDeny: "continue", timeout: "1d", onTimeout: "approve" }],
     ["approval", { request: () => ({ title: "?" }) }],
     ["human", { prompt: () => "?" }],
-    ["signal", { correlation: "one" }],
+    ["signal", { correlation: "one", transient: true }],
     ["signal", { correlation: () => "one" }],
     ["timer", { until: new Date(5) }],
     ["timer", { duration: "1s" }],

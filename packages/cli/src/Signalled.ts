@@ -3,7 +3,7 @@
  * in what the wait's schema takes. Plain functions of what is stored.
  */
 import { parseNodeKey } from "@smithers/core/Ids"
-import type { Signal } from "@smithers/core/Records"
+import { isTransient, type Signal } from "@smithers/core/Records"
 import type { WaitSummary } from "@smithers/core/RunReader"
 import { nearest } from "./Argv.ts"
 import { oneLine, shorten } from "./Text.ts"
@@ -39,6 +39,8 @@ export const missText = (runId: string, sent: Sent, waits: ReadonlyArray<WaitSum
   const below = open.find((wait) => wait.runId !== runId && isFor(wait, sent))
   if (below !== undefined) return `"${below.nodeId}" of the child run ${oneLine(below.runId)} waits for it: send it to that run`
   const own = open.filter((wait) => wait.runId === runId)
+  const later = own.find((wait) => isFor(wait, sent) && isTransient(wait))
+  if (later !== undefined) return `kept: "${later.nodeId}" takes only signals that are sent after it began to wait`
   const named = own.find(({ name }) => name === sent.name)
   if (named !== undefined) {
     const wanted =

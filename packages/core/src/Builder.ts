@@ -320,6 +320,11 @@ export interface SignalOptions<
   readonly payload: S
   /** Only a signal that was sent with the same is taken. A function must be pure. */
   readonly correlation?: string | ((context: Condition<Input, N>) => string | undefined)
+  /**
+   * Only signals that are sent once the wait has begun count; one that was sent before is kept, for other waits. After a restart, and while the run is
+   * paused, the wait is the same. Default: `false`.
+   */
+  readonly transient?: boolean
 }
 
 /** When a timer fires: after a `duration`, or at the time that `until` says. */

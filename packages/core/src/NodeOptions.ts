@@ -488,7 +488,8 @@ const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words, id:
       const isText = typeof correlation === "string" || typeof correlation === "number" || correlation === null
       if (correlation !== undefined && typeof correlation !== "function" && !isText)
         refuse(`"correlation" must be text, or ${words.fn}`)
-      return { kind, name, correlation: correlation === undefined ? undefined : giving(correlation) }
+      const transient = flag(options, "transient", words) ? ({ isTransient: true } as const) : {}
+      return { kind, name, correlation: correlation === undefined ? undefined : giving(correlation), ...transient }
     }
     case "timer": {
       const { until } = options

@@ -188,6 +188,8 @@ export type Awaited =
   | {
       readonly kind: "signal"
       readonly name: string
+      /** Only signals that are sent once the wait has begun count. */
+      readonly isTransient?: true
       readonly correlation: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown) | undefined
     }
   | {

@@ -36,6 +36,7 @@ interface Needing {
 interface WaitDetails {
   /** Of a signal. */
   readonly name?: string
+  readonly transient?: true | undefined
   /** Of a child run. */
   readonly workflow?: string
   readonly isDetached?: true | undefined
@@ -307,7 +308,7 @@ const waitDetails = ({ on, timeoutMs, timeoutBy, deadline, onTimeout }: Plan.Wai
   const limit = Object.keys(times).length === 0 ? {} : { ...times, onTimeout }
   switch (on.kind) {
     case "signal":
-      return { name: on.name, ...limit }
+      return { name: on.name, transient: flag(on.isTransient === true), ...limit }
     case "approval":
       return { onDeny: on.onDeny, approvers: typeof on.approvers === "function" ? "computed" : on.approvers, ...limit }
     case "subflow":

@@ -206,6 +206,23 @@ export interface BoundaryRecord {
 /** The record of a node in one iteration. */
 export type NodeRecord = StepRecord | LoopRecord | BoundaryRecord
 
+/** The request of a wait for signals that are sent once it has begun. */
+export const transientRequest = { transient: true } as const
+
+/** Tells whether only signals count for a wait that are sent once it has begun. */
+export const isTransient = ({ kind, request }: { readonly kind: string; readonly request?: unknown }): boolean =>
+  kind === "signal" && typeof request === "object" && request !== null && "transient" in request && request.transient === true
+
+/**
+ * Tells whether a wait is for a signal: by its name and its correlation and, where the wait is transient, by when it was sent. Of two times that are the
+ * same the order tells in which the run heard.
+ */
+export const isFor = (wait: Wait, { name, correlation, at, seq }: Signal): boolean =>
+  wait.kind === "signal" &&
+  wait.name === name &&
+  wait.correlation === correlation &&
+  (!isTransient(wait) || (at >= wait.since && seq > wait.asked))
+
 /** The wait of a step that is open. */
 export const openWait = (record: StepRecord | undefined): Wait | undefined =>
   record?.wait?.status === "open" ? record.wait : undefined

@@ -440,6 +440,8 @@ export interface SignalProps<S extends Schemas = Schemas, Input = Undeclared, Gi
   readonly name: string
   /** Only a signal that was sent with the same is taken. */
   readonly correlation?: GivenAs<NoInfer<Given>, string | undefined, [ctx: NoInfer<Ctx<S, Input>>]>
+  /** Only signals that are sent once the wait has begun count; one that was sent before is kept, for other waits. */
+  readonly transient?: boolean
   /** Then `fail` (the default) fails the run with `WaitTimedOut`; `continue` leaves the output absent. */
   readonly onTimeout?: "fail" | "continue"
 }

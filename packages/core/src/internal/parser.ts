@@ -18,7 +18,7 @@ const waitKeys = ["needs", "skipIf", "label", "meta"]
 const waits = {
   approval: new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "deadline", "onTimeout"]),
   human: new Set([...waitKeys, "prompt", "output", "timeout", "deadline", "onTimeout"]),
-  signal: new Set([...waitKeys, "name", "payload", "correlation", "timeout", "deadline", "onTimeout"]),
+  signal: new Set([...waitKeys, "name", "payload", "correlation", "transient", "timeout", "deadline", "onTimeout"]),
   subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "timeout", "deadline", "onTimeout"]),
   timer: new Set([...waitKeys, "duration", "until"]),
 }

@@ -13,7 +13,7 @@ import { areNames } from "../NodeOptions.ts"
 import * as Pauses from "../Pauses.ts"
 import type * as Plan from "../Plan.ts"
 import { describe, show } from "../Raised.ts"
-import type * as Records from "../Records.ts"
+import * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
@@ -108,9 +108,9 @@ export const judge = (
       }
       break
     case "signal":
-      for (const { id, name, correlation, payload, refusedBy } of signals) {
-        if (name !== wait.name || correlation !== wait.correlation || refusedBy?.some((refusing) => refusing.key === key) === true)
-          continue
+      for (const signal of signals) {
+        const { id, payload, refusedBy } = signal
+        if (!Records.isFor(wait, signal) || refusedBy?.some((refusing) => refusing.key === key) === true) continue
         const taken = take("signalled", payload, { signalId: id })
         if ("how" in taken) return end(taken)
         refused.push({ _tag: "SignalRefused", signalId: id, issues: taken })
@@ -140,13 +140,13 @@ const inTime = ({ deadline, timeoutMs }: Plan.Wait, wait: Records.Wait): string 
 
 /** When the first of what came for a wait came, or its time was over; `Infinity` where nothing has. */
 export const since = (
-  { kind, name, correlation, decision, answers, child, deadline }: Records.Wait,
+  wait: Records.Wait,
   signals: ReadonlyArray<Records.Signal>,
   now: Millis.Millis,
   isTicking: boolean,
 ): number => {
-  const isMine = (signal: Records.Signal): boolean => signal.name === name && signal.correlation === correlation
-  const signal = kind === "signal" && signals.length > 0 ? signals.find(isMine) : undefined
+  const { kind, decision, answers, child, deadline } = wait
+  const signal = kind === "signal" && signals.length > 0 ? signals.find((sent) => Records.isFor(wait, sent)) : undefined
   const came = decision?.at ?? answers?.[0]?.at ?? signal?.at ?? (child === undefined ? undefined : now)
   const over = isTicking && deadline !== undefined && deadline <= now ? deadline : undefined
   return Math.min(came ?? Number.POSITIVE_INFINITY, over ?? Number.POSITIVE_INFINITY)
@@ -188,10 +188,11 @@ export const requestOf = (
     }
     case "signal": {
       const correlation = on.correlation?.(context, state, noteRead)
-      if (correlation === undefined || correlation === null) return { name: storable(on.name) }
+      const named = { name: storable(on.name), ...(on.isTransient === true ? { request: Records.transientRequest } : {}) }
+      if (correlation === undefined || correlation === null) return named
       if (typeof correlation !== "string" && typeof correlation !== "number")
         throw new InvalidRequest({ nodeId: node.id, problem: `its "correlation" gave ${show(correlation)}, and must give text` })
-      return { name: storable(on.name), correlation: storable(String(correlation)) }
+      return { ...named, correlation: storable(String(correlation)) }
     }
     case "subflow": {
       const stored = Either.getOrThrowWith(
@@ -235,9 +236,12 @@ const dueOf = (
 }
 
 /** Tells whether a wait that has begun asks for what it would ask for now; the time that a timer has begun with stands. */
-export const isSame = (begun: Records.Wait, asked: Pick<Records.Wait, "digest" | "name" | "correlation">): boolean =>
-  begun.digest === asked.digest &&
-  (begun.kind !== "signal" || (begun.name === asked.name && begun.correlation === asked.correlation))
+export const isSame = (begun: Records.Wait, asked: Pick<Records.Wait, "digest" | "name" | "correlation" | "request">): boolean => {
+  if (begun.digest !== asked.digest) return false
+  if (begun.kind !== "signal") return true
+  const isTransient = Records.isTransient({ kind: begun.kind, request: asked.request })
+  return begun.name === asked.name && begun.correlation === asked.correlation && Records.isTransient(begun) === isTransient
+}
 
 /** A request that people can be shown, and that can name who may decide. */
 const requested = (nodeId: string, given: unknown): object => {

@@ -41,8 +41,8 @@ export const known = {
   Finally: new Set(["of", "given", "children"]),
   Approval: new Set([...waiting, "request", "onDeny", "approvers"]),
   HumanTask: new Set([...waiting, "prompt", "children"]),
-  Signal: new Set([...waiting, "name", "correlation"]),
-  WaitForEvent: new Set([...waiting, "name", "correlation"]),
+  Signal: new Set([...waiting, "name", "correlation", "transient"]),
+  WaitForEvent: new Set([...waiting, "name", "correlation", "transient"]),
   Subflow: new Set([...waiting, "workflow", "input", "attach", "onFail"]),
   Timer: new Set(["id", "label", "meta", "skipIf", "dependsOn", "duration", "durationMs", "until"]),
   Task: new Set([

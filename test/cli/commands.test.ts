@@ -193,6 +193,29 @@ describe("commands that tell", () => {
     }
   })
 
+  it("cancel-node and complete-node leave a scope, once, and say who has asked for something else", async () => {
+    const place = await fresh()
+    try {
+      await Bun.write(
+        place.file("regions.ts"),
+        `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "regions", input: Schema.Struct({}) }).build(($) =>
+  $.parallel(...["one", "two"].map((id) =>
+    $.scope({ id, body: $.approval(id + "-ok", { request: () => ({ title: id }) }) }))))
+`,
+      )
+      expect((await place.run("up", "regions.ts", "--run-id", "regions-1")).code).toBe(3)
+      await both(place, "cancel-node", ["cancel-node", "regions-1", "one", "--by", "ann", "--reason", "not needed"])
+      await both(place, "complete-node", ["complete-node", "regions-1", "two", "--by", "ann"])
+      await both(place, "complete-node-again", ["complete-node", "regions-1", "one", "--by", "bob"])
+      await both(place, "cancel-node-unknown", ["cancel-node", "regions-1", "three", "--by", "bob"])
+      await both(place, "cancel-node-step", ["cancel-node", "regions-1", "one-ok", "--by", "bob"])
+    } finally {
+      place.remove()
+    }
+  })
+
   it("cancel, pause, unpause, retry and down", async () => {
     const place = await fresh()
     try {

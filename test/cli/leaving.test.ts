@@ -104,5 +104,20 @@ describe("parts of a run", () => {
     expect(inspected).toContain("files[3].read")
     expect(inspected).not.toContain("files[5].read")
     expect(inspected.split("\n").length).toBeLessThan(40)
+    expect((await place.run("node", "m", "files")).stdout).toContain(
+      "files (iteration 0): running, 8 done, 1 failed, 1 open, 1990 not begun",
+    )
+  })
+
+  it("that wait are shown up to a number, and counted beyond", async () => {
+    write(
+      "crowd",
+      `$.map({ id: "files", items: () => Array.from({ length: 30 }, (_, index) => index), body: () => ask($, "look") })`,
+    )
+    const up = await place.run("up", "crowd.ts", "--run-id", "c")
+    expect([up.code, up.stdout]).toEqual([3, expect.stringContaining("  and 10 other things: smithers inspect c --json")])
+    expect(up.stdout).toContain("files[19].look: ")
+    expect(up.stdout).not.toContain("files[20].look: ")
+    expect((await place.run("inspect", "c")).stdout).toContain("  and 10 other things: smithers inspect c --json")
   })
 })

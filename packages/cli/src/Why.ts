@@ -12,7 +12,7 @@ import * as Status from "@smithers/core/Status"
 import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
 import type { Denied } from "./Denials.ts"
 import type { WhyReason } from "./Output.ts"
-import { askedText } from "./Parts.ts"
+import { askedText, nameOf } from "./Parts.ts"
 import { titleOf, waitText } from "./Progress.ts"
 import { approversOf, oneOf, questionLines } from "./Question.ts"
 import { keptText, signalText } from "./Signalled.ts"
@@ -116,6 +116,25 @@ export const askLines = (wait: WaitSummary, db: string | undefined): ReadonlyArr
   ...(wait.refused === null ? [] : [`${oneLine(refusedText(wait.nodeId, wait.refused))}.`]),
   ...commandsFor(wait, db),
 ]
+
+/** Waits that are shown at most. */
+const mostWaits = 20
+
+/** Waits as lines of a list, with what each asks, and the commands that answer it. `hint` is the command that shows all. */
+export const waitLines = (
+  waits: ReadonlyArray<WaitSummary>,
+  now: number,
+  db: string | undefined,
+  hint: string,
+): ReadonlyArray<string> => {
+  const lines = waits
+    .slice(0, mostWaits)
+    .flatMap((wait) => [
+      `  ${oneLine(nameOf(wait.nodeId))}: ${waitLine(wait, now)}`,
+      ...askLines(wait, db).map((line) => `      ${line}`),
+    ])
+  return waits.length <= mostWaits ? lines : [...lines, `  and ${plural(waits.length - mostWaits, "other thing")}: ${hint}`]
+}
 
 /** How long after, or before, now. */
 const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${span(at - now)}`)

@@ -15,7 +15,7 @@ import { Exit } from "../Exit.ts"
 import { failureOf } from "../Output.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
 import { awaitedBy } from "../Waits.ts"
-import { askLines, commandsFor, exhausted, retryDenied, strays, waitLine } from "../Why.ts"
+import { commandsFor, exhausted, retryDenied, strays, waitLines } from "../Why.ts"
 
 /** What is said in the end. */
 export const conclude = (
@@ -117,10 +117,7 @@ const waitingReply = (
     ...(deadline === null ? {} : { deadline }),
   }))
   const commands = waits.flatMap((wait) => commandsFor(wait, db))
-  const lines = waits.flatMap((wait) => [
-    `  ${oneLine(wait.nodeId)}: ${waitLine(wait, now)}`,
-    ...askLines(wait, db).map((line) => `      ${line}`),
-  ])
+  const lines = waitLines(waits, now, db, commandLine(db, "inspect", [runId], ["json"]))
   const text =
     lines.length === 0
       ? `What run ${oneLine(runId)} waited for has come. Take it up: ${resume}`

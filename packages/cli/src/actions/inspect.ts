@@ -23,7 +23,7 @@ import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
 import { owners } from "../Stores.ts"
 import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
 import { awaitedBy } from "../Waits.ts"
-import { askLines, triedText, waitLine } from "../Why.ts"
+import { triedText, waitLine, waitLines } from "../Why.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -137,7 +137,6 @@ const show = (
   const stuck = owners.isAlive(run, now) ? null : run.stuck
   const hint = commandLine(db, "inspect", [runId], ["json"])
   const came = waits.filter(({ isAnswered }) => isAnswered)
-  const others = open.length <= mostWaits ? [] : [`  and ${plural(open.length - mostWaits, "other thing")}: ${hint}`]
   const facts = [
     ["Run", runId],
     ["Workflow", version === null ? workflow : `${workflow} (${version})`],
@@ -162,9 +161,7 @@ const show = (
   const sections = [
     facts.join("\n"),
     ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows, columns)]),
-    ...(open.length === 0
-      ? []
-      : [["Waits for", ...open.slice(0, mostWaits).flatMap((wait) => waitLines(wait, now, db)), ...others].join("\n")]),
+    ...(open.length === 0 ? [] : [["Waits for", ...waitLines(open, now, db, hint)].join("\n")]),
     ...(came.length === 0 ? [] : [cameText(came, top, db)]),
     ...(stuck === null ? [] : [`Stuck: ${shorten(stuck.error.message, longestFailure)}\n${triedText(stuck, now)}`]),
     ...errorsOf(nodes, failure),
@@ -175,9 +172,6 @@ const show = (
   ]
   return sections.join("\n\n")
 }
-
-/** Waits that are shown at most. */
-const mostWaits = 20
 
 /** A race or a list in one iteration. */
 interface Group {
@@ -253,22 +247,19 @@ const cameText = (came: ReadonlyArray<WaitSummary>, top: string, db: string | un
     `      ${resumeLine(db, top)}`,
   ].join("\n")
 
-const waitLines = (wait: WaitSummary, now: number, db: string | undefined): ReadonlyArray<string> => [
-  `  ${oneLine(nameOf(wait.nodeId))}: ${waitLine(wait, now)}`,
-  ...askLines(wait, db).map((line) => `      ${line}`),
-]
-
 /** Shows a node. */
 export const node = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { storage, runId } = yield* connectRun(given.db, given.run)
       const details = yield* storage.inspect(runId)
+      const plan = PlanText.decode(yield* storage.plan(runId))
       const named = nodeNamed(given.node, details.nodes)
       const isMeant = ({ nodeId, iteration }: { readonly nodeId: string; readonly iteration: number }) =>
         nodeId === named && (given.iteration === undefined || iteration === given.iteration)
       const found = details.nodes.filter(isMeant)
       if (found.length === 0) return yield* noSuchNode(runId, given.node, given.iteration, details.nodes)
+      const groups = groupsOf(plan, details.nodes)
       const outputs = outputsOf(yield* storage.load(runId))
       const nodes = found.map((node) => withOutput(node, outputs))
       const attempts = details.attempts.filter(isMeant)
@@ -279,7 +270,7 @@ export const node = (given: Given & { readonly node: string; readonly iteration:
         .map((node) => {
           const mine = attempts.filter(({ iteration }) => iteration === node.iteration)
           const wait = waits.find(({ iteration }) => iteration === node.iteration)
-          return nodeText(node, mine, wait, now, hint, given.db)
+          return nodeText(node, mine, wait, now, hint, given.db, groups.get(nodeKey(node.nodeId, node.iteration))?.counts)
         })
         .join("\n\n")
       return { value: { runId, nodeId: named, nodes, attempts, waits }, text }
@@ -303,8 +294,9 @@ const nodeText = (
   now: number,
   hint: string,
   db: string | undefined,
+  counts: Tally | undefined,
 ): string => {
-  const title = `${oneLine(nameOf(node.nodeId))} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now)}`
+  const title = `${oneLine(nameOf(node.nodeId))} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now, counts)}`
   const shown = attempts.flatMap((attempt) => {
     const { startedAt, finishedAt, error, heartbeat, turns } = attempt
     const took = startedAt === null ? "" : ` after ${span((finishedAt ?? now) - startedAt)}`
@@ -326,7 +318,7 @@ const nodeText = (
       ? []
       : wait.isAnswered
         ? [`  ${pendingText(wait)}, and not taken up yet`, ...question]
-        : waitLines(wait, now, db)
+        : waitLines([wait], now, db, hint)
   const output = "output" in node ? [`  output\n${indent(excerpt(pretty(node.output), hint))}`] : []
   return [title, ...shown, ...own, ...decided, ...asked, ...output].join("\n")
 }

@@ -202,6 +202,31 @@ describe("TestRuntime as a layer", () => {
 
 class Greeter extends Context.Tag("test/Greeter")<Greeter, { readonly greet: (name: string) => string }>() {}
 
+describe("a timeline", () => {
+  it.effect("leaves out the id of the run where a message quotes it, and nothing that reads like it", () =>
+    Effect.gen(function* () {
+      const told = (runId: string) =>
+        Effect.gen(function* () {
+          const flow = declare("e").build(($) =>
+            $.step("e", {
+              output: Schema.String,
+              retry: false,
+              run: ({ runId }) => Effect.fail(new Error(`run "${runId}" met "${runId}~child~0"`)),
+            }),
+          )
+          yield* flow.run(input, { runId })
+          return yield* TestRuntime.timeline(runId)
+        })
+      const expected = `started e
+e: started
+e: failed (Error: run "<run>" met "<run>~child~0")
+failed: StepFailed of e`
+      expect(yield* told("e")).toBe(expected)
+      expect(yield* told("some other run")).toBe(expected)
+    }).pipe(Effect.provide(TestRuntime.layer())),
+  )
+})
+
 describe("TestRuntime with promises", () => {
   it("starts a run, decides its waits, and gives its output, result and timeline", async () => {
     await using runtime = TestRuntime.make({ startAt: new Date("2030-01-01") })

@@ -21,7 +21,8 @@ export const timeline = (runId: string): Effect.Effect<string, StoreError | RunN
       for (const { event, seq } of page) {
         afterSeq = seq
         const line = lineOf(event)
-        if (line !== undefined) lines.push(line.replaceAll(runId, "<run>"))
+        // Messages quote the ids of runs; what else reads like one is something else.
+        if (line !== undefined) lines.push(line.replaceAll(`"${runId}"`, '"<run>"').replaceAll(`"${runId}~`, '"<run>~'))
       }
       if (page.length < pageSize) return lines.join("\n")
     }

@@ -1,0 +1,54 @@
+/**
+ * The kit in the test runners that users have: each runs the examples of the guide as they stand there.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+
+const root = join(import.meta.dirname, "..", "..")
+const guide = readFileSync(join(root, "docs", "testing.md"), "utf8")
+const examples = [...guide.matchAll(/```(tsx?)\n([\s\S]*?)```/g)].map(([, language = "", code = ""]) => ({ language, code }))
+
+/** Runs a command in a folder of the project, so that its packages are found. */
+const run = (folder: string, ...command: ReadonlyArray<string>): { readonly code: number; readonly said: string } => {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, ...command], {
+    cwd: folder,
+    env: { ...process.env, NO_COLOR: "1" },
+  })
+  return { code: exitCode, said: `${stdout}${stderr}` }
+}
+
+/** Runs something in a folder of the project, which goes afterwards. */
+const within = <A>(files: ReadonlyArray<readonly [name: string, text: string]>, use: (folder: string) => A): A => {
+  const folder = mkdtempSync(join(import.meta.dirname, "guide-"))
+  try {
+    for (const [name, text] of files) writeFileSync(join(folder, name), text)
+    return use(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+describe("the guide on testing", () => {
+  it("has five examples, of which those with promises pass in bun test", () => {
+    expect(examples).toHaveLength(5)
+    const files = examples.flatMap(({ language, code }, index) =>
+      code.includes('"bun:test"') ? [[`example${index}.test.${language}`, code] as const] : [],
+    )
+    expect(files).toHaveLength(4)
+    const { code, said } = within(files, (folder) => run(folder, "test", "--timeout", "60000"))
+    expect(said).toContain(" 5 pass\n 0 fail")
+    expect(code).toBe(0)
+  })
+
+  it("has examples that pass in Vitest, with promises and with @effect/vitest", () => {
+    const config = `export default { test: { include: ["*.test.{ts,tsx}"], testTimeout: 60_000, deps: { interopDefault: false } } }\n`
+    const files = examples.map(
+      ({ language, code }, index) => [`example${index}.test.${language}`, code.replace('"bun:test"', '"vitest"')] as const,
+    )
+    const all = [...files, ["vitest.config.ts", config] as const]
+    const { code, said } = within(all, (folder) => run(folder, "run", "--bun", "vitest", "run", "--root", "."))
+    expect(said).toMatch(/Test Files {2}5 passed[\s\S]*Tests {2}6 passed/)
+    expect(code).toBe(0)
+  })
+})

@@ -290,6 +290,55 @@ const boundaries = (): Pair => {
   return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "x" }, approve: "deploy" }
 }
 
+const regions = (): Pair => {
+  const built = Smithers.createWorkflow({ name: "regions", input: Input }).build(($) => {
+    const report = (id: string) => $.step(id, { output: Report, run: () => ({ markdown: id }) })
+    return $.sequence(
+      $.race(
+        { a: report("a"), b: $.sequence($.signal("b", { name: "b", payload: Review }), report("c")) },
+        { id: "first", count: 1, onFailure: "ignore", timeout: "1 hour", onTimeout: "continue" },
+      ),
+      $.scope({ id: "region", label: "Region", body: $.sequence(report("d"), report("e")), cancelWhen: () => false }),
+      report("end"),
+    )
+  })
+  const { Workflow, Task, Race, Scope, Signal, smithers, outputs } = createSmithers({
+    regions_a: Report,
+    regions_b: Review,
+    regions_c: Schema.Struct({ ...Report.fields }),
+    regions_d: Schema.Struct({ ...Report.fields }),
+    regions_e: Schema.Struct({ ...Report.fields }),
+    regions_end: Schema.Struct({ ...Report.fields }),
+  })
+  const jsx = smithers(() => (
+    <Workflow name="regions">
+      <Race id="first" count={1} onFailure="ignore" timeoutMs={3_600_000} onTimeout="continue">
+        <Task id="a" output={outputs.regions_a}>
+          {{ markdown: "a" }}
+        </Task>
+        <Sequence>
+          <Signal id="b" output={outputs.regions_b} name="b" />
+          <Task id="c" output={outputs.regions_c}>
+            {{ markdown: "c" }}
+          </Task>
+        </Sequence>
+      </Race>
+      <Scope id="region" label="Region" cancelWhen={() => false}>
+        <Task id="d" output={outputs.regions_d}>
+          {{ markdown: "d" }}
+        </Task>
+        <Task id="e" output={outputs.regions_e}>
+          {{ markdown: "e" }}
+        </Task>
+      </Scope>
+      <Task id="end" output={outputs.regions_end}>
+        {{ markdown: "end" }}
+      </Task>
+    </Workflow>
+  ))
+  return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "x" } }
+}
+
 /** All rows of all tables, without what differs from run to run. */
 const rowsOf = (filename: string): Record<string, unknown> => {
   const db = new Database(filename, { readonly: true })
@@ -315,6 +364,7 @@ describe.each([
   ["groups, soft failures and skips", groups],
   ["a loop with its own outputs in its condition", rounds],
   ["a saga, tries, child runs and an approval", boundaries],
+  ["a race and a scope", regions],
 ])("%s", (_, pair) => {
   it("have equal plans", () => {
     const { built, jsx, input } = pair()

@@ -205,6 +205,27 @@ describe("a transaction of a step", () => {
     }).pipe(Effect.provide(inMemory)),
   )
 
+  it.scopedLive("fails with an error that its step declares, which callers catch", () =>
+    Effect.gen(function* () {
+      class Declined extends Schema.TaggedError<Declined>()("Declined", { left: Schema.Number }) {}
+      yield* tables
+      const workflow = Smithers.createWorkflow({ name: "declined", input: Schema.Void }).build(($) =>
+        $.step("pay", {
+          output: Left,
+          error: Declined,
+          retry: false,
+          run: (step) =>
+            Sql.transaction(
+              step,
+              Effect.flatMap(move("a", "b", 60), ({ left }) => new Declined({ left })),
+            ),
+        }),
+      )
+      const caught = workflow.execute().pipe(Effect.catchTag("Declined", ({ left }) => Effect.succeed({ left })))
+      expect([yield* caught, yield* held]).toEqual([{ left: 40 }, untouched])
+    }).pipe(Effect.provide(inMemory)),
+  )
+
   it.scopedLive(
     "goes on after an error of a statement that its code has caught, and undoes the part that failed in withTransaction",
     () =>

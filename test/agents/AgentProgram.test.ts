@@ -665,7 +665,11 @@ describe("an agent that fails", () => {
 
   it.effect.each<[what: string, generate: () => unknown, told: string]>([
     ["throws before it promises anything", () => (undefined as unknown as { a: { b: 1 } }).a.b, "undefined"],
-    ["returns what is no promise", () => ({ text: "{}" }), 'its "generate" returned an object and not a promise of a reply'],
+    [
+      "returns what is no promise",
+      () => ({ text: "{}" }),
+      'its "generate" returned an object and neither a promise nor an Effect of a reply',
+    ],
     ["replies with a text alone", () => Promise.resolve("{}"), 'whose "text" is undefined'],
     ["replies with nothing", () => Promise.resolve(), "it replied with undefined"],
     ["replies with no text", () => Promise.resolve({ text: 1 }), 'it replied with an object whose "text" is a number'],

@@ -100,26 +100,32 @@ const ask = (
   agent: AnyAgent,
   messages: ReadonlyArray<Message>,
 ): Effect.Effect<unknown, unknown> =>
-  Effect.async<unknown, unknown>((resume) => {
+  Effect.suspend(() => {
     const prompt = messages.at(-1)?.content ?? task.prompt
     const conversation = messages.length === 1 ? undefined : [...messages]
     const context = agent.wantsContext ? { context: { ...call.context, outputSchema: task.schema } } : {}
     const others = { abortSignal: call.signal, ...context }
+    let returned: unknown
     try {
-      const promised: unknown = isSdkAgent(agent)
+      returned = isSdkAgent(agent)
         ? agent.generate(conversation === undefined ? { prompt, ...others } : { messages: conversation, ...others })
         : agent.generate({ prompt, ...defined({ messages: conversation }), ...others })
-      if (!isThenable(promised)) {
-        const message = `its "generate" returned ${Raised.show(promised)} and not a promise of a reply`
-        return resume(Effect.fail(new NonRetryable({ message })))
-      }
+    } catch (thrown) {
+      return Effect.fail(thrown)
+    }
+    // What it asks for was provided by whoever made the agent.
+    if (Effect.isEffect(returned)) return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, replyIn)
+    if (!isThenable(returned)) {
+      const message = `its "generate" returned ${Raised.show(returned)} and neither a promise nor an Effect of a reply`
+      return Effect.fail(new NonRetryable({ message }))
+    }
+    const promised = returned
+    return Effect.async<unknown, unknown>((resume) => {
       promised.then(
         (reply) => resume(Effect.succeed(reply)),
         (reason: unknown) => resume(replyIn(reason)),
       )
-    } catch (thrown) {
-      resume(Effect.fail(thrown))
-    }
+    })
   })
 
 /** The AI SDK throws a reply away that is not the object it was told to expect; the error has what a reply has. */

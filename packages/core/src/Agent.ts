@@ -3,6 +3,7 @@
  * nothing here depends on the SDK. An agent answers one call; asking it until what it says can be stored, and asking the next
  * one when it cannot be asked at all, is the business of an `AgentRunner`.
  */
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { JsonSchema } from "./Codec.ts"
 
@@ -74,7 +75,11 @@ interface Named {
 export interface Agent extends Named {
   readonly version?: undefined
   // A method, so that agents whose parameters are narrower than ours are agents too.
-  generate(request: AgentRequest): PromiseLike<AgentReply>
+  /**
+   * Answers by a promise or an Effect. An Effect asks for no services: an agent brings what it needs, by `Effect.provide` where it is made. It is interrupted
+   * with its attempt.
+   */
+  generate(request: AgentRequest): PromiseLike<AgentReply> | Effect.Effect<AgentReply, unknown>
 }
 
 /** An agent of the AI SDK, such as its `ToolLoopAgent`: it names the version of its interface. */

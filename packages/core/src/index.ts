@@ -1,6 +1,7 @@
 export * as Agent from "./Agent.ts"
 export * as AgentRunner from "./AgentRunner.ts"
 export * as Builder from "./Builder.ts"
+export * as Client from "./Client.ts"
 export * as Codec from "./Codec.ts"
 export * as Commands from "./Commands.ts"
 export * as Condition from "./Condition.ts"

@@ -6,8 +6,13 @@ import type { AgentRunner } from "@smithers/core/AgentRunner"
 import type { InvalidSetting, StoreError } from "@smithers/core/Errors"
 import * as Core from "@smithers/core/Smithers"
 import type { Ports } from "@smithers/core/Storage"
+import { defined } from "@smithers/core/Struct"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 
 export * from "@smithers/core/Smithers"
 
@@ -34,3 +39,33 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, Core.RuntimeO
  */
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
   onStorage(SqliteStorage.layer(options), options)
+
+/** A setting that may be left out. */
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+/**
+ * The settings of {@link sqlite} by names of their own: `SMITHERS_DB` (default: `smithers.db`), `SMITHERS_ACCESS`, `SMITHERS_SYNCHRONOUS`,
+ * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE` and `SMITHERS_MAX_CONCURRENCY`.
+ */
+export const config: Config.Config<SqliteOptions> = Config.map(
+  Config.all({
+    filename: Config.withDefault(Config.string("SMITHERS_DB"), "smithers.db"),
+    access: optional(Config.literal("create", "write", "read")("SMITHERS_ACCESS")),
+    synchronous: optional(Config.literal("normal", "full")("SMITHERS_SYNCHRONOUS")),
+    busyTimeout: optional(Config.duration("SMITHERS_BUSY_TIMEOUT")),
+    lease: optional(Config.duration("SMITHERS_LEASE")),
+    grace: optional(Config.duration("SMITHERS_GRACE")),
+    maxConcurrency: optional(Config.integer("SMITHERS_MAX_CONCURRENCY")),
+  }),
+  ({ filename, ...others }) => ({ filename, ...defined(others) }),
+)
+
+/**
+ * Runs kept in a SQLite file, as {@link sqlite}, with settings from a `Config`: each under a name of yours, or all of them as {@link config} has them.
+ * Fails with a `ConfigError` where one is missing or is none.
+ */
+export const layerConfig = (
+  settings: Config.Config.Wrap<SqliteOptions> = config,
+): Layer.Layer<Runtime, StoreError | InvalidSetting | ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(settings), sqlite))

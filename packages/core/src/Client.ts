@@ -1,0 +1,94 @@
+/**
+ * Callers of a workflow who need none of its steps' services: those are bound once, by a layer, and live as long as it does.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Tracer from "effect/Tracer"
+import type { Engine } from "./Engine.ts"
+import type { NarrowPorts } from "./Storage.ts"
+import type { Runs, Writes } from "./Workflow.ts"
+
+/** A method that asks for nothing. */
+type Bound<F> = F extends (...parameters: infer P) => Effect.Effect<infer A, infer E, infer _R>
+  ? (...parameters: P) => Effect.Effect<A, E>
+  : never
+
+/** The ways to run a workflow whose services are bound: those of the workflow, and nothing is asked of whoever calls them. */
+export interface Client<in I, out A, out E = never, out W = unknown> extends Writes<W> {
+  readonly execute: Bound<Runs<I, A, never, E>["execute"]>
+  readonly run: Bound<Runs<I, A, never, E>["run"]>
+  readonly start: Bound<Runs<I, A, never, E>["start"]>
+  readonly attach: Bound<Runs<I, A, never, E>["attach"]>
+  readonly poll: Bound<Runs<I, A, never, E>["poll"]>
+  readonly resume: Bound<Runs<I, A, never, E>["resume"]>
+  readonly cancel: Bound<Runs<I, A, never, E>["cancel"]>
+  readonly signalWithStart: Bound<Runs<I, A, never, E>["signalWithStart"]>
+}
+
+/** A workflow, built or of components. */
+interface Runnable<in I, out A, out R, out E, out W> extends Runs<I, A, R, E>, Writes<W> {
+  readonly name: string
+}
+
+const keys = new WeakMap<object, string>()
+let made = 0
+
+/** The tag of the client of a workflow: one for each workflow, named as that is. */
+const tagOf = <I, A, R, E, W>(workflow: Runnable<I, A, R, E, W>): Context.Tag<Client<I, A, E, W>, Client<I, A, E, W>> => {
+  const key = keys.get(workflow) ?? `@smithers/core/Client/${nameOf(workflow)}#${++made}`
+  keys.set(workflow, key)
+  return Context.GenericTag<Client<I, A, E, W>>(key)
+}
+
+/** The name of a workflow of components is drawn, which may fail; the run says so then. */
+const nameOf = (workflow: { readonly name: string }): string => {
+  try {
+    return workflow.name
+  } catch {
+    return "?"
+  }
+}
+
+/**
+ * The client of a workflow, which {@link toLayer} makes.
+ *
+ * @example
+ * ```ts
+ * const handler = Effect.flatMap(Smithers.client(Review), (review) => review.execute(input, { runId }))
+ * ```
+ */
+export const client = <I, A, R, E, W>(
+  workflow: Runnable<I, A, R, E, W>,
+): Effect.Effect<Client<I, A, E, W>, never, Client<I, A, E, W>> => tagOf(workflow)
+
+/**
+ * Binds a workflow to an engine, a store and the services that its steps ask for. Its runs are driven with the services of the layer, whoever calls, and
+ * so must not outlive it: an engine below the layer ends after it.
+ */
+export const toLayer = <I, A, R, E, W>(
+  workflow: Runnable<I, A, R, E, W>,
+): Layer.Layer<Client<I, A, E, W>, never, Engine | NarrowPorts | R> =>
+  Layer.effect(
+    tagOf(workflow),
+    Effect.map(Effect.context<Engine | NarrowPorts | R>(), (context) => {
+      // The span in which the layer was built is not that of those who call.
+      const services = Context.omit(Tracer.ParentSpan)(context) as typeof context
+      const bind =
+        <P extends ReadonlyArray<unknown>, B, F, S extends Engine | NarrowPorts | R>(
+          method: (...parameters: P) => Effect.Effect<B, F, S>,
+        ) =>
+        (...parameters: P): Effect.Effect<B, F> =>
+          Effect.provide(method(...parameters), services)
+      return {
+        execute: bind(workflow.execute),
+        run: bind(workflow.run),
+        start: bind(workflow.start),
+        attach: bind(workflow.attach),
+        poll: bind(workflow.poll),
+        resume: bind(workflow.resume),
+        cancel: bind(workflow.cancel),
+        signalWithStart: bind(workflow.signalWithStart),
+      }
+    }),
+  )

@@ -251,6 +251,29 @@ describeInstalled(titled("a project that init has written"), () => {
   })
 })
 
+describeInstalled(titled("beside an Effect 4 that users import by another name"), () => {
+  it("schemas and Effects of it are refused with what they are", { timeout: 3 * minutes }, async () => {
+    const folder = project()
+    await install("bun", folder, "effect@3.22.4", "four@npm:effect@4.1.0")
+    const begin =
+      'import { Effect, Schema } from "effect"\nimport * as Four from "four"\nimport { Smithers } from "smithers-orchestrator"\n'
+    const declare =
+      'const make = (output, run) => Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) => $.step("a", { output, run }))\n'
+    writeFileSync(join(folder, "schema.mjs"), `${begin}${declare}make(Four.Schema.String, () => "")`)
+    expect((await run(["bun", "schema.mjs"], folder)).stderr).toContain(
+      '"output" must be an Effect Schema or a Standard Schema. This is a schema of Effect 4: import effect ^3.22.1 in its file',
+    )
+    const execute = "Effect.runPromise(Effect.provide(workflow.run({}), Smithers.memory))"
+    writeFileSync(
+      join(folder, "step.mjs"),
+      `${begin}${declare}const workflow = make(Schema.String, () => Four.Effect.succeed(""))\nconsole.log(JSON.stringify(await ${execute}))`,
+    )
+    expect(await succeed(["bun", "step.mjs"], folder)).toContain(
+      "the step returned an Effect of Effect 4, which Effect 3 cannot run",
+    )
+  })
+})
+
 describeInstalled(titled("beside versions that it does not work with"), () => {
   const importing = 'import "smithers-orchestrator"\n'
 

@@ -340,7 +340,7 @@ const leave = Effect.fnUntraced(function* (
     const details = yield* reader.inspect(runId)
     if (Status.isEnded(details.run.status)) return yield* new RunEnded({ runId, status: details.run.status })
     const plan = PlanText.decode(yield* reader.plan(runId))
-    const nodeId = nodeNamed(name, [...details.nodes, ...plan.positions.keys().map((nodeId) => ({ nodeId }))])
+    const nodeId = nodeNamed(name, [...details.nodes, ...[...plan.positions.keys()].map((nodeId) => ({ nodeId }))])
     const found = yield* Leaving.find({ ...details, plan }, nodeId, defined({ iteration, key }))
     return { ...found, isCancelled: details.cancel !== null }
   })

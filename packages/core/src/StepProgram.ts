@@ -3,6 +3,7 @@
  * checks what it returns, and answers with what came of it, including when a failed attempt is to be made again. Nothing here
  * knows of frames or of storage.
  */
+
 import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -22,8 +23,10 @@ import {
   InvalidTimeout,
   MissingNeed,
   NoAgentRunner,
+  NonRetryable,
   type StoreError,
 } from "./Errors.ts"
+import * as Foreign from "./Foreign.ts"
 import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
@@ -347,6 +350,12 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
     }
     if (Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true) {
       return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, end)
+    }
+    if (Foreign.isEffect(returned)) {
+      ending.isOver = true
+      const message =
+        "the step returned an Effect of Effect 4, which Effect 3 cannot run: import effect ^3.22.1 in its file, which this package works with"
+      return Effect.fail(new NonRetryable({ message }))
     }
     if (!isThenable(returned)) {
       ending.isOver = true

@@ -30,6 +30,7 @@ import {
   unnamed,
   WorkflowMismatch,
 } from "./Errors.ts"
+import * as Foreign from "./Foreign.ts"
 import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
 import { Inbox } from "./Inbox.ts"
 import { digest } from "./internal/digest.ts"
@@ -222,7 +223,8 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
     for (const key of Object.keys(options)) {
       if (!workflowKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...workflowKeys].join(", ")}`)
     }
-    if (!Codec.isSchema(options.input)) refuse(`"input" must be an Effect Schema or a Standard Schema`)
+    if (!Codec.isSchema(options.input))
+      refuse(`"input" must be an Effect Schema or a Standard Schema${Foreign.adviceOnSchema(options.input)}`)
     const { unstorable } = Codec.make(options.input)
     if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
     if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)

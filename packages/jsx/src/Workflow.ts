@@ -2,11 +2,13 @@
  * Workflows written as JSX. `createSmithers` gives the components and hooks typed for a set of schemas; `smithers` makes a workflow
  * of a render function. A workflow is a value: making one renders nothing, opens nothing and starts nothing.
  */
+
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import type { Written } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type { Definition } from "@smithers/core/Definition"
 import { InvalidWorkflow, unnamed } from "@smithers/core/Errors"
+import * as Foreign from "@smithers/core/Foreign"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import * as RunState from "@smithers/core/RunState"
 import type { OutputTable } from "@smithers/core/RunStore"
@@ -172,7 +174,7 @@ const parted = (
     refuse(
       `the schema of the input is given twice: under the key "input" of the schemas, and as the option "input". Give one of them`,
     )
-  if (!Codec.isSchema(input)) return refuse(notASchema("input"))
+  if (!Codec.isSchema(input)) return refuse(notASchema("input", input))
   return { schemas, options: { ...given, input } }
 }
 
@@ -180,7 +182,8 @@ const refuse = (problem: string): never => {
   throw new InvalidWorkflow({ workflow: unnamed, where: "createSmithers", problem })
 }
 
-const notASchema = (key: string): string => `"${key}" must be an Effect Schema or a Standard Schema`
+const notASchema = (key: string, given: unknown): string =>
+  `"${key}" must be an Effect Schema or a Standard Schema${Foreign.adviceOnSchema(given)}`
 
 /** What a key of a schema may be: tables are named by it. */
 const keyPattern = /^[A-Za-z0-9_.:@-]{1,200}$/
@@ -191,7 +194,7 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
   for (const [key, schema] of Object.entries(schemas)) {
     if (!keyPattern.test(key)) refuse(`the key ${JSON.stringify(key)} is not 1 to 200 characters of A-Z a-z 0-9 _ . : @ -`)
     if (key === untypedTable) refuse(`the key "${untypedTable}" is that of tasks without an output`)
-    if (!Codec.isSchema(schema)) refuse(notASchema(key))
+    if (!Codec.isSchema(schema)) refuse(notASchema(key, schema))
     const { unstorable } = Codec.make(schema)
     if (unstorable !== undefined) refuse(`"${key}": ${unstorable}`)
   }
@@ -208,7 +211,7 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
   const { input, output, version, maxConcurrency } = options
   if (output !== undefined && Planner.tablesOf(schemas)(output) === undefined)
     refuse(`"output" is none of the schemas (${Object.keys(schemas).join(", ")})`)
-  if (input !== undefined && !Codec.isSchema(input)) refuse(notASchema("input"))
+  if (input !== undefined && !Codec.isSchema(input)) refuse(notASchema("input", input))
   const unstorable = input === undefined ? undefined : Codec.make(input).unstorable
   if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
   if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)

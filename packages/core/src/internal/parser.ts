@@ -2,11 +2,13 @@
  * Makes nodes of what authors give to `$`, which may come from code without types. Everything that is wrong is refused with
  * {@link InvalidWorkflow}, by the kind and the id of the node.
  */
+
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Codec from "../Codec.ts"
 import { Decision } from "../Decision.ts"
 import { InvalidWorkflow } from "../Errors.ts"
+import * as Foreign from "../Foreign.ts"
 import { idRule, isNodeId, keptId, type NodeId, shownId } from "../Ids.ts"
 import * as NodeOptions from "../NodeOptions.ts"
 import * as Plan from "../Plan.ts"
@@ -117,7 +119,8 @@ export const make = (workflow: string, prefix = "") => {
   }
   const schema = (where: string, options: Loose, key: string): Codec.Codec<unknown, unknown> => {
     const given = options[key]
-    if (!Codec.isSchema(given)) return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema`)
+    if (!Codec.isSchema(given))
+      return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema${Foreign.adviceOnSchema(given)}`)
     const codec = Codec.makeUnknown(given)
     return codec.unstorable === undefined ? codec : refuse(where, `"${key}": ${codec.unstorable}`)
   }

@@ -523,7 +523,7 @@ const loop = (
         if (wanted.length > 0) {
           planner.observe(absorbed)
           yield* runAgain
-        } else if (planner.observe(absorbed) || isStale) yield* replan
+        } else if ((absorbed.length > 0 && planner.observe(absorbed)) || isStale) yield* replan
         else if (hasJumped) {
           schedule = Scheduler.make(plan, values, scheduling)
           absorbed = []

@@ -234,7 +234,8 @@ const retryOf = (node: HostNode): unknown => {
 /** The key of a `cache` that names none: what the task is called with, and what it says. */
 const cacheKeyOf = (node: HostNode, content: unknown, found: (state: RunState, noteRead: NoteRead) => Props): Plan.Cache["key"] => {
   const text = typeof content === "function" ? undefined : content
-  return (context, state, noteRead) => {
+  // Not in which run or pass it is done.
+  return ({ runId: _, iteration: __, ...context }, state, noteRead) => {
     const { agent } = node.props
     const value = Prompt.isWritten(text) ? Prompt.write(text) : text
     return {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { LoopLimitReached } from "@smithers/core/Errors"
+import { LoopLimitReached, RunFailure } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import * as Records from "@smithers/core/Records"
@@ -258,8 +258,10 @@ describe("a run", () => {
   )
 })
 
+/** What a run failed with is told without stacks, which its attempts have. */
 const plain = (state: RunState.RunState) => ({
   ...state,
+  failure: state.failure && Schema.encodeSync(RunFailure)(state.failure),
   nodes: Object.fromEntries(state.nodes),
   unfinished: [...state.unfinished].sort(),
   loopPasses: Object.fromEntries(state.loopPasses),

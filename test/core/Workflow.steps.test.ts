@@ -488,31 +488,43 @@ describe("retries", () => {
     }).pipe(onMemory),
   )
 
-  it.effect("do not hold up what runs beside them", () =>
+  it.effect("hold no slot of the run, and their place in a group that limits its branches", () =>
     Effect.gen(function* () {
       const times: Array<readonly [string, number]> = []
       const note = (name: string) => Effect.map(seconds, (now) => void times.push([name, now]))
       const retry = { maxAttempts: 2, initialDelay: "10s", jitter: false } as const
-      const W = workflow.build(($) =>
-        $.parallel(
-          $.step("retried", {
-            output: Schema.Void,
-            retry,
-            run: ({ attempt }) => Effect.zipRight(note("retried"), attempt === 1 ? Effect.fail("no") : Effect.void),
-          }),
-          $.sequence(
-            $.step("beside", { output: Schema.Void, run: () => note("beside") }),
-            $.step("after", { output: Schema.Void, run: () => note("after") }),
+      const of = (limits: { readonly ofRun?: number; readonly ofGroup: number }) =>
+        Smithers.createWorkflow({
+          name: `retrying-${limits.ofGroup}`,
+          input: Schema.Struct({ topic: Schema.String }),
+          ...(limits.ofRun === undefined ? {} : { maxConcurrency: limits.ofRun }),
+        }).build(($) =>
+          $.parallel(
+            $.step("retried", {
+              output: Schema.Void,
+              retry,
+              run: ({ attempt }) => Effect.zipRight(note("retried"), attempt === 1 ? Effect.fail("no") : Effect.void),
+            }),
+            $.sequence(
+              $.step("beside", { output: Schema.Void, run: () => note("beside") }),
+              $.step("after", { output: Schema.Void, run: () => note("after") }),
+            ),
+            { maxConcurrency: limits.ofGroup },
           ),
-          { maxConcurrency: 1 },
-        ),
-      )
-      yield* passing("10 seconds", W.execute(input))
-      expect(times).toEqual([
+        )
+      yield* passing("10 seconds", of({ ofRun: 1, ofGroup: 2 }).execute(input))
+      expect(times.splice(0)).toEqual([
         ["retried", 0],
         ["beside", 0],
         ["after", 0],
         ["retried", 10],
+      ])
+      yield* passing("10 seconds", of({ ofGroup: 1 }).execute(input))
+      expect(times).toEqual([
+        ["retried", 10],
+        ["retried", 20],
+        ["beside", 20],
+        ["after", 20],
       ])
     }).pipe(onMemory),
   )

@@ -68,7 +68,7 @@ describe("a plan is laid out in document order", () => {
     expect(() => plan.step(2)).toThrow("a Parallel stands at 2, where a Step was looked for")
     expect(() => plan.leaf(4)).toThrow("a Loop stands at 4, where a Step or Wait was looked for")
     expect(() => plan.loop(1)).toThrow("a Step stands at 1, where a Loop was looked for")
-    expect(() => plan.boundary(4)).toThrow("a Loop stands at 4, where a Saga or TryCatch was looked for")
+    expect(() => plan.boundary(4)).toThrow("a Loop stands at 4, where a Scope, Saga or TryCatch was looked for")
     expect(() => plan.id(0)).toThrow("a Sequence stands at 0, where a node with an id was looked for")
   })
 

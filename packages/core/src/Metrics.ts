@@ -5,6 +5,7 @@
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricLabel from "effect/MetricLabel"
+import type * as Status from "./Status.ts"
 
 /** Counts runs that were claimed for the first time, whoever created them: a caller, a parent, or a signal. */
 export const runsStarted = Metric.counter("smithers_runs_started_total", { incremental: true, description: "Runs begun" })
@@ -42,7 +43,7 @@ export const attemptDuration = Metric.histogram(
   "Time from the start to the end of an attempt, in seconds",
 )
 
-type Outcome = "finished" | "failed" | "cancelled" | "succeeded" | "interrupted"
+type Outcome = Status.EndedStatus | Exclude<Status.AttemptStatus, "running">
 
 const tags = new Map<string, Map<Outcome | "", ReadonlyArray<MetricLabel.MetricLabel>>>()
 

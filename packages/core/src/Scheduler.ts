@@ -400,7 +400,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       default: {
         const isNew = record === undefined || record.attempt === 0
         if (isNew && record?.approved === undefined && conditions.isSkipped(position, step)) return
-        if (step.gate !== undefined) return places.admit(position) ? openWaits.checkGate(position, step.gate) : undefined
+        if (step.gate !== undefined) return mayAsk(position) ? openWaits.checkGate(position, step.gate) : undefined
         starts.enqueue(position)
       }
     }
@@ -415,7 +415,20 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (record?.status === "finished" || record?.status === "skipped") return complete(position)
     if (record?.status === "failed") return fail(position, { _tag: "Error", error: View.errorOf(record) })
     if (record?.status !== "waiting" && conditions.isSkipped(position, node)) return
-    if (places.admit(position)) openWaits.openWait(position, node)
+    if (record?.status === "waiting" || mayAsk(position)) openWaits.openWait(position, node)
+  }
+  /** Tells whether a wait may be opened. A cancellation that is still to be carried out would only close it again, but on the way out. */
+  const mayAsk = (position: number): boolean => {
+    if (state().cancel === undefined || isCancelled || isOnWayOut(position)) return places.admit(position)
+    phases[position] = Phase.idle
+    return false
+  }
+  const isOnWayOut = (position: number): boolean => {
+    for (let inner = position, up = position < plan.size ? parent(position) : -1; up >= 0; inner = up, up = parent(up)) {
+      const node = at(up)
+      if (node._tag === "TryCatch" && Plan.partsOf(plan, up, node).finally === inner) return true
+    }
+    return position >= plan.size
   }
   const nextPass = (position: number, loop: Plan.Loop): void => {
     // An endless loop must let a cancellation through; what is done on the way out then goes on with its passes.

@@ -235,7 +235,8 @@ export const make = (root: Spec): Ledger => {
       }
       case "WaitEnded": {
         const key = nodeKey(event.nodeId, event.iteration)
-        if (isPaused && !isCancelled && (event.how === "fired" || event.how === "timed-out")) refuse(`${key} was over while the run was paused`)
+        if (isPaused && !isCancelled && (event.how === "fired" || event.how === "timed-out"))
+          refuse(`${key} was over while the run was paused`)
         if (event.status === "failed") fail(event.nodeId, event.iteration)
         if (event.status === "finished") {
           if (outputs.has(key)) refuse(`the output of ${key} was committed twice`)

@@ -304,7 +304,15 @@ const show = ({ content, node: _, ...task }: PlacedTask): PlannedTask => {
 const day = 86_400_000
 
 /** Times later than now: a weekend or a working day from any other day, at any hour; other months, halves of the day, years. */
-const shifts = [400 * day + 5_025_678, 2 * day, 3.5 * day, 4 * day, 182.25 * day + 60_001, 5 * day + 21_600_000, 47 * day + 10_800_000]
+const shifts = [
+  400 * day + 5_025_678,
+  2 * day,
+  3.5 * day,
+  4 * day,
+  182.25 * day + 60_001,
+  5 * day + 21_600_000,
+  47 * day + 10_800_000,
+]
 
 const cure =
   "What is drawn, and what functions of ctx give, must follow from ctx alone: have a task take the time or the number, and read its output; make ids of the input, of outputs and of keys"

@@ -6,16 +6,21 @@ const all = "test/**/*.test.{ts,tsx}"
 const long = [
   "test/core/Simulation.test.ts",
   "test/cli/Database.test.ts",
+  "test/cli/Launch.test.ts",
+  "test/cli/anyIds.test.ts",
   "test/cli/commands.test.ts",
   "test/cli/errors.test.ts",
   "test/cli/outcomes.test.ts",
   "test/cli/status.test.ts",
   "test/cli/stories.test.ts",
   "test/cli/supervise.test.ts",
+  "test/cli/wholeIds.test.ts",
+  "test/jsx/Crashes.test.tsx",
   "test/jsx/Depth.test.tsx",
   "test/sqlite/Families.test.ts",
   "test/smithers/clock.test.ts",
   "test/smithers/processes.test.ts",
+  "test/smithers/transactions.test.tsx",
 ]
 
 /** Suites that Node runs and not Bun, as `bun run test:package` does. */

@@ -1,7 +1,7 @@
 /**
- * What the runtime asks of an agent. The shape is that of the AI SDK's agents, so that a `ToolLoopAgent` can be used as it is;
- * nothing here depends on the SDK. An agent answers one call; asking it until what it says can be stored, and asking the next
- * one when it cannot be asked at all, is the business of an `AgentRunner`.
+ * The interface of agents. It is that of the AI SDK's agents, so a `ToolLoopAgent` works as it is; nothing here depends on the
+ * SDK. An agent answers one call. Repeating a call until its reply is valid, and falling back to the next agent, is the task of
+ * an `AgentRunner`.
  */
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -13,7 +13,7 @@ export interface Message {
   readonly content: string
 }
 
-/** Where a call comes from, for agents that set `wantsContext`. */
+/** The origin of a call, for agents that set `wantsContext`. */
 export interface CallContext {
   /** The decoded input of the run. */
   readonly input: unknown
@@ -23,21 +23,21 @@ export interface CallContext {
   readonly iteration: number
   /** Number of the attempt, from 1. */
   readonly attempt: number
-  /** The same for all attempts at the step: give it to the outside world to deduplicate by. */
+  /** The same for all attempts at the step. Pass it to external services to deduplicate by. */
   readonly idempotencyKey: string
-  /** JSON Schema of what is wanted; absent when any text will do. */
+  /** JSON Schema of the output; absent if any text will do. */
   readonly outputSchema: JsonSchema | undefined
 }
 
 /** A call. */
 export interface AgentRequest extends CallOptions {
-  /** What is to be answered: the task or, where a reply was refused, what to put right. */
+  /** The task, or the correction of an invalid reply. */
   readonly prompt: string
-  /** The conversation that ends with the prompt, where a reply is to be put right. */
+  /** The conversation, with the prompt as its last message; present in corrections. */
   readonly messages?: Array<Message>
 }
 
-/** A call of an agent of the AI SDK, which takes a prompt or a conversation, and not both. */
+/** A call of an agent of the AI SDK, which takes either a prompt or a conversation. */
 export type SdkRequest = CallOptions &
   ({ readonly prompt: string; readonly messages?: never } | { readonly messages: Array<Message>; readonly prompt?: never })
 
@@ -47,17 +47,17 @@ interface CallOptions {
   readonly context?: CallContext
 }
 
-/** Tokens, as far as the provider counts them. */
+/** Token counts, as far as the provider reports them. */
 export interface AgentUsage {
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
   readonly totalTokens?: number | undefined
 }
 
-/** What an agent answers. */
+/** The reply of an agent. */
 export interface AgentReply {
   readonly text: string
-  /** The reply as a value, where the agent was asked for structured output. Reading it may throw. */
+  /** The structured output, if it was requested. The getter may throw. */
   readonly output?: unknown
   readonly usage?: AgentUsage | undefined
   readonly finishReason?: string | undefined
@@ -67,35 +67,35 @@ export interface AgentReply {
 interface Named {
   readonly id?: string | undefined
   readonly name?: string | undefined
-  /** Whether calls carry a `context`. Agents of other libraries do not know it and are not given one. */
+  /** `true` to get a `context` with each call. Default: false, since agents of other libraries do not know it. */
   readonly wantsContext?: boolean
 }
 
 /** Anything that answers a prompt. */
 export interface Agent extends Named {
   readonly version?: undefined
-  // A method, so that agents whose parameters are narrower than ours are agents too.
+  // A method, so that agents with narrower parameter types are assignable.
   /**
-   * Answers by a promise or an Effect. An Effect asks for no services: an agent brings what it needs, by `Effect.provide` where it is made. It is interrupted
-   * with its attempt.
+   * Answers with a promise or an Effect. The Effect needs no services: an agent provides its own where it is made
+   * (`Effect.provide`). It is interrupted together with its attempt.
    */
   generate(request: AgentRequest): PromiseLike<AgentReply> | Effect.Effect<AgentReply, unknown>
 }
 
-/** An agent of the AI SDK, such as its `ToolLoopAgent`: it names the version of its interface. */
+/** An agent of the AI SDK, such as its `ToolLoopAgent`; `version` is that of its interface. */
 export interface SdkAgent extends Named {
   readonly version: "agent-v1" | "agent-v2"
   generate(request: SdkRequest): PromiseLike<AgentReply>
 }
 
-/** Whoever can be asked. */
+/** Any agent that can be called. */
 export type AnyAgent = Agent | SdkAgent
 
-/** One call of an agent within an attempt, as it is kept. */
+/** One call of an agent within an attempt, as stored. */
 export const AgentTurn = Schema.Struct({
-  /** Name of the agent that was asked. */
+  /** Name of the agent. */
   agent: Schema.String,
-  /** What was said to it: the whole prompt in the first turn of a conversation, the correction in a later one. */
+  /** The prompt: the whole one in the first turn of a conversation, the correction in later ones. */
   prompt: Schema.String,
   reply: Schema.optional(Schema.String),
   model: Schema.optional(Schema.String),
@@ -103,10 +103,10 @@ export const AgentTurn = Schema.Struct({
   inputTokens: Schema.optional(Schema.Number),
   outputTokens: Schema.optional(Schema.Number),
   totalTokens: Schema.optional(Schema.Number),
-  /** Why the turn did not give an output: the issues of the reply, or what the provider said. */
+  /** The reason the turn gave no output: the issues of the reply, or the provider's error. */
   problem: Schema.optional(Schema.String),
 })
 export type AgentTurn = typeof AgentTurn.Type
 
-/** What an agent is called in what is shown and kept of it. */
+/** The display name of an agent. */
 export const nameOf = (agent: AnyAgent): string => agent.name ?? agent.id ?? "agent"

@@ -1,6 +1,7 @@
 /**
- * The port through which steps ask agents. The engine knows what an agent is and what a step wants of it; how agents are asked until
- * what they say can be stored is the business of the layer, which `packages/agents` gives and the facade and the command line provide.
+ * The port through which steps call agents. The engine knows what an agent is and which output a step needs. Calling agents
+ * until their reply is valid is the task of the layer, which `packages/agents` implements and the facade and the command line
+ * provide.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -8,40 +9,40 @@ import type { AgentTurn, AnyAgent, CallContext } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import type { AgentFailed, InvalidOutput } from "./Errors.ts"
 
-/** A request of one attempt at a step. */
+/** The request of one attempt at a step. */
 export interface AgentCall {
-  /** Asked in this order, each until it gives a valid output or cannot; at least one. */
+  /** Agents in order of preference, at least one. The next one is called if the previous gave no valid output. */
   readonly agents: ReadonlyArray<AnyAgent>
   readonly prompt: string
   /** The schema of the output. */
   readonly output: Pick<Codec, "accept" | "inputSchema">
-  /** No schema was declared: the text of the reply is the output, nothing is said of its form, and nothing is parsed. */
+  /** No schema was declared: the text of the reply is the output, and nothing is parsed. */
   readonly isText: boolean
   readonly context: Omit<CallContext, "outputSchema">
-  /** Aborted when the attempt is interrupted. Agents get it as `abortSignal`; once it is aborted no agent is asked any more. */
+  /** Aborted when the attempt is interrupted. Agents get it as `abortSignal`; after that no further agent is called. */
   readonly signal: AbortSignal
-  /** Issues of the reply that failed the attempt before this one, maybe in another process. */
+  /** Issues of the invalid reply that failed the previous attempt, possibly in another process. */
   readonly feedback: ReadonlyArray<string>
-  /** How often an agent is asked to put a reply right, in the same conversation, before it is given up for this attempt. */
+  /** Corrections to request of an agent, in the same conversation, before it counts as failed for this attempt. */
   readonly corrections: number
-  /** Takes each turn as it finishes, failing ones too. */
+  /** Receives each turn as it finishes, including failed ones. */
   readonly onTurn: (turn: AgentTurn) => void
 }
 
 /**
- * The default of `corrections`. Most slips of form are gone after one; what two have not mended, a third of the same conversation
- * hardly does, and a fresh one is cheaper than a long one.
+ * Default of `corrections`. One correction mends most mistakes of form. After two, a fresh conversation works better than a
+ * third correction and costs less.
  */
 export const defaultCorrections = 2
 
-/** Asks agents for the output of a step, within one attempt. Retries are the step's. */
+/** Calls agents for the output of a step, within one attempt. Retries are up to the step. */
 export interface AgentRunnerShape {
   /**
-   * Succeeds with a value that `output.accept` takes. Fails with `InvalidOutput` when an agent kept giving what is not valid, otherwise
-   * with `AgentFailed`. It is interrupted once `signal` is aborted. Nothing of it survives a crash but the turns that were taken.
+   * Succeeds with a value that `output.accept` accepts. Fails with `InvalidOutput` if an agent kept giving invalid replies,
+   * otherwise with `AgentFailed`. Interrupted when `signal` is aborted. A crash keeps only the turns passed to `onTurn`.
    */
   readonly run: (call: AgentCall) => Effect.Effect<unknown, InvalidOutput | AgentFailed>
 }
 
-/** Asks agents. A run without one fails each step that has an agent (`NoAgentRunner`). */
+/** Calls agents. In a run without one each step with an agent fails with `NoAgentRunner`. */
 export class AgentRunner extends Context.Tag("@smithers/core/AgentRunner")<AgentRunner, AgentRunnerShape>() {}

@@ -1,6 +1,6 @@
 /**
- * Errors that a step declares by a schema. They are stored encoded and given back decoded, so that whoever meets one finds the same error with
- * the same fields in the process that raised it and in any later one. Their schemas ask for no services and answer at once.
+ * Errors that a step declares by a schema. They are stored encoded and passed on decoded: the same error with the same fields
+ * in this process and any later one. Their schemas need no services and are synchronous.
  */
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -20,14 +20,14 @@ export type ErrorSchema = Schema.Schema<any, any, never>
 /** The errors of a schema. */
 export type ErrorOf<S> = S extends Schema.Schema<infer E, infer _I, infer _R> ? E : never
 
-/** The error of an attempt as authors are told of it: with the declared error, decoded, where it is one. */
+/** The error of an attempt as passed to authors' functions; `declared` is the decoded error, if it is a declared one. */
 export type AttemptError<E> = [E] extends [never] ? ErrorInfo : ErrorInfo & { readonly declared?: E }
 
-/** A schema of errors made uniform. */
+/** A normalized schema of errors. */
 export interface ErrorCodec {
-  /** The stored form of a declared error, or why it has none; `undefined` where the error is not declared. */
+  /** Encodes a declared error, or returns the issues. `undefined` if the error is not declared. */
   readonly encode: (raised: unknown) => Either.Either<Json, Issues> | undefined
-  /** The error of a stored form; none where the schema has changed so that it no longer fits. */
+  /** Decodes a stored error; none if it does not fit the current schema. */
   readonly decode: (stored: unknown) => Option.Option<unknown>
 }
 
@@ -62,7 +62,7 @@ export const make = (schema: ErrorSchema): ErrorCodec => {
       if (Either.isRight(is) && is.right) return stored(raised)
       const tag = Raised.get(raised, "_tag")
       if (typeof tag !== "string" || !tags.has(tag)) return undefined
-      // Of the kind that is declared, and not as it is declared.
+      // It has the tag of a declared error and does not match its schema.
       const issues = Either.flip(stored(raised))
       return Either.left(Either.getOrElse(issues, () => [`it is not the "${tag}" that is declared`]))
     },
@@ -75,7 +75,7 @@ const issuesOf = (issue: ParseResult.ParseIssue): Issues =>
     path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`,
   )
 
-/** The tags of what a schema declares. */
+/** The tags of the errors of a schema. */
 const tagsOf = (ast: AST.AST, found: Set<string> = new Set(), seen: Set<AST.AST> = new Set()): ReadonlySet<string> => {
   if (seen.has(ast)) return found
   seen.add(ast)
@@ -88,15 +88,15 @@ const tagsOf = (ast: AST.AST, found: Set<string> = new Set(), seen: Set<AST.AST>
   return found
 }
 
-/** What a parent keeps of a declared error of its child run: the node of the child that failed, and the error as it is stored there. */
+/** A declared error of a child run as its parent stores it: the failed node of the child, and the encoded error. */
 const OfChild = Schema.Struct({ nodeId: Schema.String, error: Schema.Unknown })
 
-/** The stored form, in a parent, of a declared error of its child run. */
+/** Encodes a declared error of a child run for its parent. */
 export const ofChild = (nodeId: NodeId, error: unknown): typeof OfChild.Type => ({ nodeId, error })
 
 const readOfChild = Schema.decodeUnknownOption(OfChild)
 
-/** The codec of the errors that a child run declares. */
+/** Makes the codec of the declared errors of a child run. */
 export const makeOfChild = (errorOf: (nodeId: NodeId) => ErrorCodec | undefined): ErrorCodec => ({
   encode: () => undefined,
   decode: (stored) =>
@@ -105,11 +105,11 @@ export const makeOfChild = (errorOf: (nodeId: NodeId) => ErrorCodec | undefined)
     ),
 })
 
-/** The declared error that a failure is of, decoded; `undefined` where it is of none. */
+/** Decodes the declared error of a failure; `undefined` if it has none. */
 export const find = (codec: ErrorCodec | undefined, { declared }: Pick<ErrorInfo, "declared">): unknown =>
   codec === undefined || declared === undefined ? undefined : Option.getOrUndefined(codec.decode(declared))
 
-/** The error of an attempt as authors are told of it. */
+/** The error of an attempt as passed to authors' functions, with the declared error decoded. */
 export const tell = (codec: ErrorCodec | undefined, error: ErrorInfo): ErrorInfo => {
   if (error.declared === undefined) return error
   const { declared: _, ...rest } = error

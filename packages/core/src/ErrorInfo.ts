@@ -1,25 +1,25 @@
 /**
- * What is kept of an error that a step's code has raised: enough to read it tomorrow in another process, and to go by in a retry policy
- * or a `catch`. It is made once, when the attempt fails, so that it is the same before and after a restart. Texts are cut to a size that
- * a database and a screen can bear.
+ * The stored form of an error that a step raised: readable later in another process, and enough for a retry policy or a `catch`
+ * to decide by. It is made once, when the attempt fails, so it is the same before and after a restart. Texts are cut to a size
+ * that a database and a screen can hold.
  */
 import * as Schema from "effect/Schema"
 import { defined } from "./Struct.ts"
 
-/** An error as it is kept: what it says, and the errors that it came from. */
+/** A stored error, with its chain of causes. */
 export interface ErrorCause {
-  /** The `_tag` of a tagged error, otherwise the name it gives itself, otherwise that of its class. */
+  /** The `_tag` of a tagged error, otherwise its `name`, otherwise the name of its class. */
   readonly name: string
-  /** About 8,192 characters at most: of a longer one the beginning and the end. */
+  /** About 8,192 characters at most; a longer message keeps its beginning and end. */
   readonly message: string
-  /** Where it was raised: its frames, without the name and the message; about 4,096 characters at most. */
+  /** The stack frames, without name and message; about 4,096 characters at most. */
   readonly stack?: string | undefined
-  /** As in `ECONNREFUSED`, or the exit code of a shell command. */
+  /** A code such as `ECONNREFUSED`, or the exit code of a shell command. */
   readonly code?: string | number | undefined
-  /** The status of a response (its `status`, `statusCode` or `response.status`), or with which a process ended. */
+  /** The status of a response (its `status`, `statusCode` or `response.status`), or of a process that ended. */
   readonly status?: number | undefined
   readonly cause?: ErrorCause | undefined
-  /** The errors of an `AggregateError`, and those that were raised together with this one. */
+  /** The errors of an `AggregateError`, and those raised together with this one. */
   readonly errors?: ReadonlyArray<ErrorCause> | undefined
 }
 
@@ -37,7 +37,7 @@ const causeFields = {
 
 export const ErrorCause: Schema.Schema<ErrorCause> = Schema.Struct(causeFields).annotations({ identifier: "ErrorCause" })
 
-/** Why a failure is not retried; {@link whyNotRetried} says it in words. */
+/** The reason a failure is not retried; {@link whyNotRetried} puts it in words. */
 export const NotRetried = Schema.Literal(
   "attempts",
   "off",
@@ -63,17 +63,20 @@ export type NotRetried = typeof NotRetried.Type
 /** The error of a failed attempt, or of a node that failed without one. */
 export const ErrorInfo = Schema.Struct({
   ...causeFields,
-  /** False where running again cannot help: `NonRetryable`, defects, and slips of the step's own code. */
+  /** `false` if another attempt cannot help: `NonRetryable`, defects, and slips of the step's own code. */
   retryable: Schema.Boolean,
-  /** Why it is not retried; absent where it is. */
+  /** The reason it is not retried; absent if it is. */
   notRetried: Schema.optional(NotRetried),
-  /** What the runtime itself found wrong; absent for errors of the step's own code. */
+  /** The kind of an error that the runtime itself raised; absent for errors of the step's own code. */
   kind: Schema.optional(Schema.Literal("timeout", "heartbeatTimeout", "crashLoop")),
-  /** The time that was exceeded. */
+  /** The timeout that was exceeded, in milliseconds. */
   limitMs: Schema.optional(Schema.Number),
-  /** What was wrong with an output, one line per issue. */
+  /** The issues of an invalid output, one per line. */
   issues: Schema.optional(Schema.Array(Schema.String)),
-  /** The error that the step declares by its `error`, encoded; absent where it is not declared. Told to authors decoded. */
+  /**
+   * The error that the step's `error` schema declares, encoded; absent if it is not declared. Authors' functions get it
+   * decoded.
+   */
   declared: Schema.optional(Schema.Unknown),
 }).annotations({ identifier: "ErrorInfo" })
 export interface ErrorInfo extends Schema.Schema.Type<typeof ErrorInfo> {}
@@ -100,59 +103,59 @@ const reasons: { readonly [K in NotRetried]: string } = {
   crashLoop: "it was running each time the process died",
 }
 
-/** Why a failure is not retried, as the rest of a sentence that begins with "not retried, because"; `undefined` where it is retried. */
+/** The reason a failure is not retried, to complete "not retried, because …"; `undefined` if it is retried. */
 export const whyNotRetried = ({ notRetried }: Pick<ErrorInfo, "notRetried">): string | undefined =>
   notRetried === undefined ? undefined : reasons[notRetried]
 
-/** Characters by which a text may be longer than it should: as many as it takes to say that it was cut. */
+/** Characters that a text may exceed its limit by before it is cut: about the length of the notice. */
 const slack = 64
 
-/** Cuts a text to so many characters, and a few to say so: the beginning and the end of it are kept. */
+/** Cuts a text to about `length` characters. Its beginning and end are kept, with a notice between them. */
 export const cut = (text: string, length: number): string => {
   if (text.length <= length + slack) return text
   const tail = Math.floor(length / 4)
-  // Half of a character that takes two would be another one.
+  // Half of a surrogate pair would be another character.
   const head = text.slice(0, length - tail).replace(/[\uD800-\uDBFF]$/, "")
   const end = text.slice(-tail).replace(/^[\uDC00-\uDFFF]/, "")
   return `${head} … ${text.length - head.length - end.length} characters left out … ${end}`
 }
 
-/** Characters that are kept of a message. */
+/** Longest stored message, in characters. */
 export const longestMessage = 8192
 
-/** A message as it is kept. */
+/** Cuts a message to its stored length. */
 export const cutMessage = (message: string): string => cut(message, longestMessage)
 
-/** Issues of an output that are kept, and characters of each: a list of a thousand bad items says no more than its start. */
+/** Limits of stored issues: their number, and characters of each. The first of a thousand bad items are as telling as all. */
 const mostIssues = 32
 const longestIssue = 512
 
-/** Issues as they are kept. */
+/** Cuts issues to their stored number and length. */
 export const cutIssues = (issues: ReadonlyArray<string>): ReadonlyArray<string> => {
   const kept = issues.slice(0, mostIssues).map((issue) => cut(issue, longestIssue))
   const more = issues.length - mostIssues
-  // What was cut before is left as it is.
+  // A list that was cut before stays as it is.
   return more > 1 ? [...kept, `and ${more} more like these`] : [...kept, ...issues.slice(mostIssues)]
 }
 
-/** Characters of a message in a {@link text}, of its first error and of those that it came from, and as many errors of each kind. */
+/** Limits of {@link text}: characters of the first message and of each further one, and errors of each kind. */
 const longestFirst = 1000
 const longestOther = 300
 const mostShown = 5
 
 /**
- * An error with the chain of its causes in one paragraph, for people: `Error: could not load. Caused by: Error: HTTP 401 (status 401)`.
- * A cause that says nothing new is left out. At most some thousand characters.
+ * Formats an error and its chain of causes as one paragraph: `Error: could not load. Caused by: Error: HTTP 401 (status 401)`.
+ * Leaves out causes that add nothing. A few thousand characters at most.
  */
 export const text = (error: ErrorCause): string => {
   const said: Array<string> = []
   let left = 2 * mostShown
-  /** `around` are the messages of the errors that this one is the cause of. */
+  /** `around`: the messages of the errors that this one caused. */
   const say = (label: string, one: ErrorCause, around: string): void => {
     if (left-- <= 0) return
     const shown = cut(one.message, said.length === 0 ? longestFirst : longestOther)
     const whole = headline(one, shown)
-    // A wrapper often repeats what it wraps.
+    // Many wrappers repeat the message of their cause.
     if (!around.includes(whole)) said.push(label + (around.includes(shown) ? headline(one, "") : whole))
     const several = one.errors ?? []
     for (const [index, inner] of several.slice(0, mostShown).entries()) say(`(${index + 1}) `, inner, "")
@@ -163,7 +166,7 @@ export const text = (error: ErrorCause): string => {
   return said.map((part, index) => (index === said.length - 1 ? part : sentence(part))).join(" ")
 }
 
-/** An error as lines for people: all of its message, what was wrong with an output, its causes, and why it is not retried. */
+/** Formats an error as lines: its full message, the issues of an invalid output, its causes, and the reason it is not retried. */
 export const lines = (error: ErrorInfo): ReadonlyArray<string> => {
   const { cause, errors = [], issues = [], ...own } = error
   const why = whyNotRetried(error)
@@ -176,7 +179,7 @@ export const lines = (error: ErrorInfo): ReadonlyArray<string> => {
   ]
 }
 
-/** An error by itself: its name, its message, and what the message does not say of its status and code. */
+/** Formats name and message of an error, and its status and code unless the message has them. */
 const headline = ({ name, message, code, status }: ErrorCause, shown = message): string => {
   const facts = [
     ...(status === undefined || message.includes(String(status)) ? [] : [`status ${status}`]),
@@ -185,29 +188,32 @@ const headline = ({ name, message, code, status }: ErrorCause, shown = message):
   return `${shown === "" ? name : `${name}: ${shown}`}${facts.length === 0 ? "" : ` (${facts.join(", ")})`}`
 }
 
-/** A text that ends as a sentence does. */
+/** Ends a text with a full stop, unless it ends as a sentence already. */
 export const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 
-/** Causes below one another that are handed from a child run to its parent, and as many to a `catch`. */
+/** Longest chain of causes passed from a child run to its parent, or to a `catch`. */
 const mostDeep = 8
 
-/** An error as an `Error` of its name, with its code, its status and its causes: what is stored in the form that JavaScript has for it. */
+/** Rebuilds an `Error` from its stored form, with name, code, status and causes. */
 export const asError = ({ name, message, stack, code, status, cause, errors }: ErrorCause): Error => {
   const error = new Error(message, cause === undefined ? {} : { cause: asError(cause) })
-  // As JavaScript has it, neither is listed among the fields.
+  // JavaScript keeps both non-enumerable.
   if (name !== error.name) Object.defineProperty(error, "name", { value: name })
   Object.defineProperty(error, "stack", { value: `${name}: ${message}${stack === undefined ? "" : `\n${stack}`}` })
   return Object.assign(error, defined({ code, status, errors: errors?.map(asError) }))
 }
 
-/** An error without its stacks and those of its causes, for whoever is outside the process. */
+/** Removes the stacks of an error and its causes, for clients outside the process. */
 export const withoutStacks = <A extends ErrorCause>({ stack: _, ...error }: A): Omit<A, "stack"> => ({
   ...error,
   ...(error.cause === undefined ? {} : { cause: withoutStacks(error.cause) }),
   ...(error.errors === undefined ? {} : { errors: error.errors.map(withoutStacks) }),
 })
 
-/** An error without what it was to its own attempt, and its causes likewise; to be the cause of another, or told to a `catch`. */
+/**
+ * Removes the fields that concern only the error's own attempt, so that it can be the cause of another error or be passed to a
+ * `catch`.
+ */
 export const asCause = (
   { name, message, stack, code, status, cause, errors }: ErrorCause,
   options: { readonly stacks: boolean },

@@ -1,6 +1,6 @@
 /**
- * Every error a user of the runtime is expected to handle, each with the ids needed to act on it and a message that says what
- * to do. They are schemas, so that a failure stored by one process reads back in another.
+ * The errors that users of the runtime are expected to handle. Each carries the ids needed to act on it and a message that says
+ * what to do. They are schemas: a failure stored by one process is decoded in another.
  */
 import * as Schema from "effect/Schema"
 import { asError, ErrorInfo, NotRetried, sentence, text, whyNotRetried, withoutStacks } from "./ErrorInfo.ts"
@@ -13,19 +13,19 @@ export { ErrorInfo } from "./ErrorInfo.ts"
 const runFields = { runId: Schema.String }
 const nodeFields = { ...runFields, nodeId: Schema.String, iteration: Schema.Number }
 
-/** An error as a field of another: its encoded form has no stacks, since it is for whoever is outside, such as the client of an HTTP API. */
+/** An error as a field of another one. Its encoded form has no stacks, since clients such as those of an HTTP API get to see it. */
 const Reported = Schema.transform(ErrorInfo, Schema.typeSchema(ErrorInfo), {
   strict: true,
   decode: (error) => error,
   encode: (_, error) => withoutStacks(error),
 }).annotations({ identifier: "ReportedError" })
 
-/** What a workflow is called that has not come to say its name. */
+/** The name of a workflow that failed before it gave one. */
 export const unnamed = "?"
 
 const titled = (workflow: string): string => (workflow === unnamed ? "The workflow" : `Workflow "${workflow}"`)
 
-/** A workflow that cannot be run as it is written. Thrown while building; `where` is the path to the offending part. */
+/** A workflow definition that cannot be run. Thrown while it is built; `where` is the path to the offending part. */
 export class InvalidWorkflow extends Schema.TaggedError<InvalidWorkflow>()("InvalidWorkflow", {
   workflow: Schema.String,
   where: Schema.String,
@@ -37,14 +37,14 @@ export class InvalidWorkflow extends Schema.TaggedError<InvalidWorkflow>()("Inva
 }
 
 /**
- * The code that draws the plan threw, or drew what is no plan. The run keeps all it has; resume it with repaired code. `where` is
- * the stack of components, outermost last, where there is one.
+ * The code that renders the plan threw, or its result is no plan. The run keeps its state: repair the code and resume. `where`
+ * is the stack of components, outermost last, if there is one.
  */
 export class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFailed", {
   workflow: Schema.String,
   problem: Schema.String,
   where: Schema.optional(Schema.String),
-  /** What was thrown; only in the process where it was. */
+  /** The thrown value. Present only in the process that caught it. */
   cause: Schema.optional(Schema.Defect),
 }) {
   override get message(): string {
@@ -63,7 +63,7 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
   }
 }
 
-/** The run id cannot be used. Nothing was started or stored. */
+/** An id that cannot be used for a run. Nothing was started or stored. */
 export class InvalidRunId extends Schema.TaggedError<InvalidRunId>()("InvalidRunId", { runId: Schema.String }) {
   override get message(): string {
     if (isChildRunId(this.runId)) {
@@ -99,12 +99,12 @@ export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>()("Wo
 }
 
 /**
- * A setting of the runtime is none, `lease: 0`, say, or an option of a run, such as `tags: [42]`. The layer that has it is not built, and nothing
- * was started or stored.
+ * An invalid setting of the runtime, such as `lease: 0`, or option of a run, such as `tags: [42]`. The layer is not built;
+ * nothing was started or stored.
  */
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
   setting: Schema.String,
-  /** The value as it was given. */
+  /** The value that was passed, as text. */
   given: Schema.String,
   wanted: Schema.String,
 }) {
@@ -113,13 +113,13 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
   }
 }
 
-/** A step failed for good: its retries are used up, or its error forbids another. */
+/** A step failed for good: its retries are used up, or its error forbids another attempt. */
 export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   ...nodeFields,
   attempts: Schema.Number,
   error: Reported,
 }) {
-  /** The step's error with the errors that it came from, made of `error`: the same in the process that ran the step and in any other. */
+  /** The step's error and its chain of causes, rebuilt from `error`: the same in the process that ran the step and in any other. */
   override get cause(): Error {
     return asError(this.error)
   }
@@ -128,7 +128,7 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
     return `${this.happened} ${thereafter(this.error)}`
   }
 
-  /** What has happened, without what resuming the run does. */
+  /** The first sentence of the message: the failure, without the advice on resuming. */
   get happened(): string {
     const attempts = this.attempts === 0 ? "" : ` after ${plural(this.attempts, "attempt")}`
     return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${sentence(text(this.error))}`
@@ -147,15 +147,15 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedO
     return `${this.happened} ${thereafter({ retryable: true, notRetried: this.notRetried })}`
   }
 
-  /** What has happened, without what resuming the run does. */
+  /** The first sentence of the message: the failure, without the advice on resuming. */
   get happened(): string {
     return `Step "${this.nodeId}" of run "${this.runId}" exceeded its ${this.limit} of ${this.timeoutMs} ms in attempt ${this.attempts}.`
   }
 }
 
 /**
- * A process died too many times in a row: while it ran this step, which is taken to be what ends it, or without a `nodeId` each time before
- * anything came of its claim of the run. Only deaths of processes count; what does not load, render or fit is tried again.
+ * Processes died too many times in a row while they worked on a run. With `nodeId`, each was running this step. Without, each
+ * died before it made progress. Only deaths of processes count: a workflow that does not load, render or fit is retried.
  */
 export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
   ...runFields,
@@ -170,7 +170,7 @@ export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
   }
 }
 
-/** Working on a run ended in a defect: a fault of the runtime or of its store, and not of the workflow, whose own faults are failures. */
+/** Driving a run ended in a defect of the runtime or its store. Faults of the workflow are failures, never defects. */
 export class WorkDied extends Schema.TaggedError<WorkDied>()("WorkDied", { ...runFields, error: Reported }) {
   override get message(): string {
     return `Working on run "${this.runId}" ended in a defect of the runtime or its store: ${text(this.error)}`
@@ -178,8 +178,9 @@ export class WorkDied extends Schema.TaggedError<WorkDied>()("WorkDied", { ...ru
 }
 
 /**
- * A loop made `maxIterations` passes, its `until` still did not hold, and it is set to fail then. `isDefault`: it has no `maxIterations`, and
- * the number is what components take then. Passes that were made are kept, so that the run goes on where it stopped once the limit is another.
+ * A loop made `maxIterations` passes, its `until` does not hold, and `onMaxReached` is to fail. `isDefault`: the loop sets no
+ * `maxIterations`, and the number is the default of components. The passes are kept: with a higher limit the run resumes where
+ * it stopped.
  */
 export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("LoopLimitReached", {
   ...nodeFields,
@@ -196,8 +197,8 @@ export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("Lo
 }
 
 /**
- * Each time that tasks of a loop have ended, a drawing has mounted new ones in the same pass, more than 100 times: their ids follow from outputs, so that
- * the pass never ends. `nodeIds` are the last of them, after one that was mounted before.
+ * Each render after tasks of a loop ended mounted new tasks in the same pass, more than 100 times: ids derived from outputs
+ * keep a pass from ending. `nodeIds` are the last ones mounted, after one that was mounted before.
  */
 export class EndlessPass extends Schema.TaggedError<EndlessPass>()("EndlessPass", {
   ...nodeFields,
@@ -210,8 +211,8 @@ export class EndlessPass extends Schema.TaggedError<EndlessPass>()("EndlessPass"
 }
 
 /**
- * Nothing is left to run, and the plan was made without an output that will not come: of a node that is not mounted, was skipped,
- * or failed and was allowed to. `nodeId` is the node that was read, or else the table.
+ * The plan depends on an output that will never exist, and nothing is left to run. The output is of a node that is not mounted,
+ * was skipped, or failed and was allowed to. `nodeId` is the node that was read, or the table.
  */
 export class UnsettledRead extends Schema.TaggedError<UnsettledRead>()("UnsettledRead", { ...nodeFields, problem: Schema.String }) {
   override get message(): string {
@@ -219,7 +220,7 @@ export class UnsettledRead extends Schema.TaggedError<UnsettledRead>()("Unsettle
   }
 }
 
-/** The run was cancelled, before it ended by itself. Its sagas were undone, but for what `uncompensated` names. */
+/** The run was cancelled before it ended. Its sagas were compensated, except for the steps in `uncompensated`. */
 export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancelled", {
   ...runFields,
   reason: Schema.optional(Schema.String),
@@ -231,7 +232,7 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
   }
 }
 
-/** A command came too late: the run has ended already. */
+/** A command for a run that has ended. */
 export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Status.EndedStatus }) {
   override get message(): string {
     const then = Status.isReopenable(this.status)
@@ -241,16 +242,16 @@ export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...ru
   }
 }
 
-/** A command is for something that the run does not wait for. Nothing was changed. */
+/** A command for something that the run does not wait for. Nothing was changed. */
 export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
   ...runFields,
-  /** The node that was named. */
+  /** The node of the command. */
   nodeId: Schema.optional(Schema.String),
-  /** The iteration that was named. */
+  /** The iteration of the command. */
   iteration: Schema.optional(Schema.Number),
-  /** What it does wait for. */
+  /** The open waits of the run. */
   open: Schema.Array(Schema.String),
-  /** Why it has stopped waiting for that. */
+  /** The reason the wait was withdrawn. */
   reason: Schema.optional(Schema.Literal(...Status.Withdrawal.literals, "reset", "cancelled")),
 }) {
   override get message(): string {
@@ -262,7 +263,7 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
   }
 }
 
-/** Why a wait was withdrawn, in words. */
+/** Reasons a wait was withdrawn, in words. */
 export const withdrawals = {
   "left-plan": "the plan of the run does not ask for it now",
   "given-up": "the part of the run that it is in was given up",
@@ -272,7 +273,7 @@ export const withdrawals = {
   cancelled: "the run is to be cancelled",
 }
 
-/** Why a scope is left early, in words. */
+/** Reasons a scope is left early, in words. */
 export const leavings: { readonly [Because in Status.LeftBecause]: string } = {
   condition: "its condition holds",
   timeout: "its time was over",
@@ -281,7 +282,7 @@ export const leavings: { readonly [Because in Status.LeftBecause]: string } = {
   until: "enough were done",
 }
 
-/** The time to decide or to answer is over: what the workflow says for that (`onTimeout`) holds. Nothing was changed. */
+/** A decision or answer after the deadline. The wait's `onTimeout` applies; nothing was changed. */
 export class WaitExpired extends Schema.TaggedError<WaitExpired>()("WaitExpired", {
   ...nodeFields,
   /** Epoch ms. */
@@ -292,10 +293,10 @@ export class WaitExpired extends Schema.TaggedError<WaitExpired>()("WaitExpired"
   }
 }
 
-/** Someone has decided, or answered, before. What they said counts, and nothing was changed. */
+/** A second decision or answer. The first one counts; nothing was changed. */
 export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("AlreadyDecided", {
   ...nodeFields,
-  /** What was decided; absent where it was answered. */
+  /** The decision; absent if the wait was answered. */
   approved: Schema.optional(Schema.Boolean),
   by: Schema.optional(Schema.String),
   /** Epoch ms. */
@@ -313,7 +314,7 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("Alread
   }
 }
 
-/** Someone has asked before for a scope to be left, and in another way. That counts, and nothing was changed. */
+/** A second request to leave a scope, with another outcome. The first one counts; nothing was changed. */
 export class AlreadyLeft extends Schema.TaggedError<AlreadyLeft>()("AlreadyLeft", {
   ...nodeFields,
   as: Status.LeftAs,
@@ -328,12 +329,12 @@ export class AlreadyLeft extends Schema.TaggedError<AlreadyLeft>()("AlreadyLeft"
   }
 }
 
-/** A scope that someone wants to leave is over, or is being left. Nothing was changed. */
+/** A request to leave a scope that has ended or is being left. Nothing was changed. */
 export class NodeEnded extends Schema.TaggedError<NodeEnded>()("NodeEnded", {
   ...nodeFields,
-  /** How it has ended; `halted` where it is being left. */
+  /** The final status; `halted` while the scope is being left. */
   status: Status.NodeStatus,
-  /** How and why it is left early, where it is. */
+  /** The outcome and the reason of an early leave, if it is one. */
   as: Schema.optional(Status.LeftAs),
   because: Schema.optional(Status.LeftBecause),
 }) {
@@ -350,12 +351,12 @@ export class NodeEnded extends Schema.TaggedError<NodeEnded>()("NodeEnded", {
   }
 }
 
-/** A decision names a request that is not what is asked now. Nothing was changed. */
+/** A decision for a request that is not the current one. Nothing was changed. */
 export class RequestChanged extends Schema.TaggedError<RequestChanged>()("RequestChanged", {
   ...nodeFields,
-  /** The request that was named. */
+  /** The request of the decision. */
   requestId: Schema.String,
-  /** What is asked now, where anything is. */
+  /** The current request, if there is one. */
   asked: Schema.optional(Schema.String),
 }) {
   override get message(): string {
@@ -367,7 +368,7 @@ export class RequestChanged extends Schema.TaggedError<RequestChanged>()("Reques
   }
 }
 
-/** Someone decides who is none of those that may. Nothing was changed. */
+/** A decision by someone who is not among the approvers. Nothing was changed. */
 export class NotAnApprover extends Schema.TaggedError<NotAnApprover>()("NotAnApprover", {
   ...nodeFields,
   by: Schema.optional(Schema.String),
@@ -379,7 +380,7 @@ export class NotAnApprover extends Schema.TaggedError<NotAnApprover>()("NotAnApp
   }
 }
 
-/** A signal was sent under an id that another signal of the run has: one with another name, payload or correlation. Nothing was changed. */
+/** A signal id that another signal of the run has, with a different name, payload or correlation. Nothing was changed. */
 export class SignalIdTaken extends Schema.TaggedError<SignalIdTaken>()("SignalIdTaken", {
   ...runFields,
   id: Schema.String,
@@ -394,7 +395,7 @@ export class SignalIdTaken extends Schema.TaggedError<SignalIdTaken>()("SignalId
   }
 }
 
-/** An answer does not match what was asked for. Nothing was changed, and the question is open as before. */
+/** An answer that does not match the schema of its request. Nothing was changed, and the request stays open. */
 export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidAnswer", {
   ...nodeFields,
   /** One per issue, each beginning with the path where there is one. */
@@ -405,16 +406,16 @@ export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidA
   }
 }
 
-/** A command names a node that the run has not come to, or that its plan does not have. Nothing was changed. */
+/** A command for a node that the run has not reached, or that its plan does not have. Nothing was changed. */
 export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFound", {
   ...runFields,
   nodeId: Schema.String,
   iteration: Schema.optional(Schema.Number),
-  /** The key that was named, of a part of the node. */
+  /** The key of the command: the name of a branch or item within the node. */
   key: Schema.optional(Schema.String),
-  /** The iterations that it has; where it has none, the nodes that the run has come to; or what {@link of} says. */
+  /** The iterations of the node; without any, the nodes that the run has reached; or the names that {@link of} selects. */
   known: Schema.Array(Schema.Union(Schema.String, Schema.Number)),
-  /** Set where a scope was looked for in the plan (`scopes`), or a part of one (`keys`): that is what is known. */
+  /** The kind of the names in `known`, if a scope of the plan (`scopes`) or a part of one (`keys`) was looked up. */
   of: Schema.optional(Schema.Literal("scopes", "keys")),
 }) {
   override get message(): string {
@@ -434,7 +435,7 @@ export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFou
   }
 }
 
-/** A command cannot be kept as it is. Nothing was changed. */
+/** A command that cannot be stored. Nothing was changed. */
 export class InvalidCommand extends Schema.TaggedError<InvalidCommand>()("InvalidCommand", {
   ...runFields,
   problem: Schema.String,
@@ -444,10 +445,10 @@ export class InvalidCommand extends Schema.TaggedError<InvalidCommand>()("Invali
   }
 }
 
-/** A step executes its own run, or one that waits for its own run: it would wait for its own end for ever. Nothing was changed. */
+/** A step executes its own run, or one that waits for its own run, which would deadlock. Nothing was changed. */
 export class RunWaitsForItself extends Schema.TaggedError<RunWaitsForItself>()("RunWaitsForItself", {
   ...runFields,
-  /** The run whose step asks. */
+  /** The run of the step. */
   by: Schema.String,
 }) {
   override get message(): string {
@@ -456,7 +457,7 @@ export class RunWaitsForItself extends Schema.TaggedError<RunWaitsForItself>()("
   }
 }
 
-/** Another process has claimed the run. This one has stopped working on it and has changed nothing since. */
+/** Another process has claimed the run. This one has stopped driving it, and has written nothing since. */
 export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ...runFields, epoch: Schema.Number }) {
   override get message(): string {
     return `Run "${this.runId}" was claimed by another process (epoch ${this.epoch} is over). It goes on there; nothing was written here.`
@@ -464,9 +465,9 @@ export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ..
 }
 
 /**
- * A frame does not know of something that its run was told before, and that forbids it: it ends a wait by its time that somebody has decided or answered, or
- * begins something in a run that is to be cancelled or paused. It was not committed; the engine makes it once more with what was said, and callers
- * never see this.
+ * A frame ignores a command that was delivered in time. It ends a wait by its timeout that was decided or answered, or starts
+ * work in a run that is to be cancelled or paused. The frame was not committed. The engine reads the inbox and builds it again;
+ * callers never see this error.
  */
 export class Unheard extends Schema.TaggedError<Unheard>()("Unheard", runFields) {
   override get message(): string {
@@ -499,17 +500,17 @@ export class IncompatibleTable extends Schema.TaggedError<IncompatibleTable>()("
 
 const storeFields = { operation: Schema.String, detail: Schema.String }
 
-/** A run that a living process works on, and that process. */
+/** A live process and the run it drives. */
 export const StoreUser = Schema.Struct({ runId: Schema.String, pid: Schema.Number, host: Schema.String })
 export type StoreUser = typeof StoreUser.Type
 
 /**
- * The database stayed locked by others for longer than the store is willing to wait. Nothing was written; try again. A process that is stopped
- * (SIGSTOP) while it writes holds the lock until it goes on or ends.
+ * Other processes kept the database locked for longer than the store waits. Nothing was written; try again. A process that is
+ * stopped (SIGSTOP) during a write holds the lock until it continues or ends.
  */
 export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", {
   ...storeFields,
-  /** Other processes that work on runs of this database, as far as that can be read: one of them may hold the lock. */
+  /** Other processes that drive runs of this database, as far as they can be read. One of them may hold the lock. */
   users: Schema.optional(Schema.Array(StoreUser)),
 }) {
   override get message(): string {
@@ -520,38 +521,35 @@ export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", {
   }
 }
 
-/** No space is left for the database. What was committed is safe; free some space and resume. */
+/** The disk has no space left for the database. Committed frames are safe; free some space and resume. */
 export class StoreFull extends Schema.TaggedError<StoreFull>()("StoreFull", storeFields) {
   override get message(): string {
     return `There is no space left for the database (${this.operation}: ${this.detail}). Committed steps are safe; free some space and resume the run.`
   }
 }
 
-/** The file is damaged, or is no SQLite database at all. It is left as it is. */
+/** A file that is damaged or no SQLite database. It is left unchanged. */
 export class StoreCorrupt extends Schema.TaggedError<StoreCorrupt>()("StoreCorrupt", storeFields) {
   override get message(): string {
     return `The database file is damaged or is not a database (${this.operation}: ${this.detail}). It was left as it is: restore a backup, or name another file.`
   }
 }
 
-/** The database, or the folder it is in, cannot be written. */
+/** The database or its folder cannot be written. */
 export class StoreReadOnly extends Schema.TaggedError<StoreReadOnly>()("StoreReadOnly", storeFields) {
   override get message(): string {
     return `The database cannot be written (${this.operation}: ${this.detail}). Check the permissions of the file and of its folder.`
   }
 }
 
-/**
- * The file of the database was deleted, moved or replaced while it was in use. What is committed from then on can be found by nobody, so the
- * work stops.
- */
+/** The database file was deleted, moved or replaced while in use. Commits to it would be lost, so work on its runs stops. */
 export class StoreGone extends Schema.TaggedError<StoreGone>()("StoreGone", storeFields) {
   override get message(): string {
     return `The database was deleted, moved or replaced while it was in use (${this.operation}: ${this.detail}). The work on its runs has stopped: put the file back and resume them, or start them again. What was committed since is lost.`
   }
 }
 
-/** The file is empty, or a database of something else: it has none of the runtime's tables. It is left as it is. */
+/** A file that is empty or a database without the runtime's tables. It is left unchanged. */
 export class StoreMissing extends Schema.TaggedError<StoreMissing>()("StoreMissing", {
   ...storeFields,
   isEmpty: Schema.Boolean,
@@ -562,7 +560,7 @@ export class StoreMissing extends Schema.TaggedError<StoreMissing>()("StoreMissi
   }
 }
 
-/** This runtime has no database of the kind that was asked for. Nothing was opened. */
+/** The runtime has no driver for this kind of database. Nothing was opened. */
 export class StoreUnsupported extends Schema.TaggedError<StoreUnsupported>()("StoreUnsupported", {
   operation: Schema.String,
   /** The runtime, with its version. */
@@ -574,7 +572,7 @@ export class StoreUnsupported extends Schema.TaggedError<StoreUnsupported>()("St
   }
 }
 
-/** The database was written by a newer version of this software. It is left as it is. */
+/** The database was written by a newer version. It is left unchanged. */
 export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew", {
   found: Schema.Number,
   supported: Schema.Number,
@@ -584,11 +582,11 @@ export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew"
   }
 }
 
-/** The database has an older layout than this version reads. It was left as it is. */
+/** The database has an older layout than this version reads. It is left unchanged. */
 export class StoreTooOld extends Schema.TaggedError<StoreTooOld>()("StoreTooOld", {
   found: Schema.Number,
   supported: Schema.Number,
-  /** It was opened to be read only; opening it to write migrates it. */
+  /** `true` if the database was opened read only; opening it to write migrates it. */
   canMigrate: Schema.optional(Schema.Boolean),
 }) {
   override get message(): string {
@@ -600,7 +598,8 @@ export class StoreTooOld extends Schema.TaggedError<StoreTooOld>()("StoreTooOld"
 }
 
 /**
- * The database is to be migrated, and processes of an older version, which could not go on with the new layout, work on its runs. Nothing was changed.
+ * The database needs a migration while processes of an older version, which cannot use the new layout, drive its runs. Nothing
+ * was changed.
  */
 export class StoreInUse extends Schema.TaggedError<StoreInUse>()("StoreInUse", {
   found: Schema.Number,
@@ -618,12 +617,13 @@ export class StoreInUse extends Schema.TaggedError<StoreInUse>()("StoreInUse", {
 }
 
 /**
- * A frame has content that the database cannot hold, such as a text beyond its limit. Nothing of the frame was written. The engine fails
- * the node that the content is of and commits the rest; where it cannot tell the node, the run stops with this error.
+ * A frame has content that the database cannot hold, such as a text beyond its limit. Nothing of the frame was written. The
+ * engine fails the node that the content belongs to and commits the rest. If it cannot find the node, the run stops with this
+ * error.
  */
 export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefused", {
   ...storeFields,
-  /** Index of the event in its frame that cannot be stored, where that is known. */
+  /** Index in the frame of the event that cannot be stored, if known. */
   event: Schema.optional(Schema.Number),
 }) {
   override get message(): string {
@@ -634,7 +634,7 @@ export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefus
 /** Any other failure of the database. */
 export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", {
   ...storeFields,
-  /** It can pass by itself, as a disk that does not answer may. */
+  /** `true` if the failure can pass by itself, such as a disk that does not respond. */
   isTransient: Schema.optional(Schema.Boolean),
 }) {
   override get message(): string {
@@ -661,8 +661,8 @@ export const StoreError = Schema.Union(
 export type StoreError = typeof StoreError.Type
 
 /**
- * Whether an error of the store can pass without anything being changed in the run: a lock, a full disk, a disk that cannot be written or
- * read now. Work waits for such a store; any other error of it stops the work.
+ * Tells whether an error of the store can pass without a change to the run: a lock, a full disk, a failing read or write. Work
+ * waits for such a store; any other error of it stops the work.
  */
 export const isTransient = (error: unknown): error is StoreBusy | StoreFull | StoreReadOnly | StoreFailed =>
   error instanceof StoreBusy ||
@@ -670,7 +670,7 @@ export const isTransient = (error: unknown): error is StoreBusy | StoreFull | St
   error instanceof StoreReadOnly ||
   (error instanceof StoreFailed && error.isTransient === true)
 
-/** A step that could not be undone, and why. `runId` is there where it is a step of a child run. */
+/** A step that could not be compensated, and the error of its compensation. `runId` is set for a step of a child run. */
 export const Uncompensated = Schema.Struct({
   runId: Schema.optional(Schema.String),
   nodeId: Schema.String,
@@ -679,10 +679,7 @@ export const Uncompensated = Schema.Struct({
 })
 export type Uncompensated = typeof Uncompensated.Type
 
-/**
- * A saga was left by a failure, and some of its steps could not be undone (`failed`). The others were. `cause` is what the saga was left
- * by.
- */
+/** A failure left a saga, and the compensations of `failed` failed too; its other steps were undone. `cause` is the failure. */
 export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()("CompensationFailed", {
   ...runFields,
   cause: Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, EndlessPass, UnsettledRead),
@@ -692,13 +689,13 @@ export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()
     return `${sentence(this.cause.message)}${notUndone(this.failed)}`
   }
 
-  /** What has happened, without what resuming the run does. */
+  /** The failures, without the advice on resuming. */
   get happened(): string {
     return `${sentence(happened(this.cause))}${notUndone(this.failed)}`
   }
 }
 
-/** How a run can end other than with an output. It is stored with the run. */
+/** The failure of a run, as stored with it. */
 export const RunFailure = Schema.Union(
   StepFailed,
   StepTimedOut,
@@ -710,26 +707,24 @@ export const RunFailure = Schema.Union(
 )
 export type RunFailure = typeof RunFailure.Type
 
-/**
- * What has happened by a failure of a run, for whoever else is told of it: what resuming that run does is not what resuming theirs does.
- */
+/** The failure of a run as reported to other runs, without the advice on resuming: it would not apply to them. */
 export const happened = (failure: RunFailure): string => ("happened" in failure ? failure.happened : failure.message)
 
-/** Raised by a step's own code to say that another attempt cannot help: the step fails at once. */
+/** Raised by a step to fail at once, without another attempt. */
 export class NonRetryable extends Schema.TaggedError<NonRetryable>()("NonRetryable", {
   message: Schema.String,
   cause: Schema.optional(Schema.Defect),
 }) {}
 
 /**
- * What a step returned does not match its output schema, or cannot be stored as JSON. It is never stored; the step is retried, unless
- * `isFinal` says that another attempt would give the same.
+ * The output of a step does not match its schema, or cannot be stored as JSON. It is never stored. The step is retried, unless
+ * `isFinal` marks that another attempt would give the same.
  */
 export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidOutput", {
   nodeId: Schema.String,
   issues: Schema.Array(Schema.String),
   isFinal: Schema.optional(Schema.Boolean),
-  /** What the other agents of the step failed with, where several were asked. */
+  /** The failures of the step's other agents, if it has several. */
   others: Schema.optional(Schema.Array(Schema.String)),
 }) {
   override get message(): string {
@@ -739,7 +734,7 @@ export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidO
 }
 
 /**
- * A step has failed with an error of a kind that it declares, and its `error` schema cannot encode it, or cannot read again what it encodes. The step
+ * A step failed with an error of a declared kind that its `error` schema cannot encode, or cannot decode afterwards. The step
  * is not retried. The error itself is the cause.
  */
 export class InvalidError extends Schema.TaggedError<InvalidError>()("InvalidError", {
@@ -753,24 +748,24 @@ export class InvalidError extends Schema.TaggedError<InvalidError>()("InvalidErr
 }
 
 /**
- * No agent of a step could be made to answer: a provider refused or could not be reached, or an agent is not what it should be.
- * Where `retryable` is set the step's retry policy decides, and does not try again before `retryAfterMs` have passed.
+ * Every agent of a step failed: a provider refused or could not be reached, or the agent itself is faulty. If `retryable` is
+ * set, the step's retry policy applies, after `retryAfterMs` at the earliest.
  */
 export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed", {
   nodeId: Schema.String,
-  /** Name of the agent whose failure this is; of several that failed, one that can be asked again where there is one. */
+  /** Name of the agent that failed; of several, one that is retryable if there is one. */
   agent: Schema.String,
-  /** What it failed with, and then what the other agents of the step failed with. */
+  /** The error of the agent, followed by those of the step's other agents. */
   reason: Schema.String,
   /** The HTTP status of the provider's answer. */
   status: Schema.optional(Schema.Number),
-  /** False where asking again cannot help: a wrong key, an unknown model, a request that is refused as it is. */
+  /** `false` if another call cannot help: a wrong key, an unknown model, a request that the provider rejects. */
   retryable: Schema.Boolean,
-  /** The agent's own code is at fault, and not a provider. */
+  /** `true` if the agent's own code is at fault, not a provider. */
   isOwnCode: Schema.optional(Schema.Boolean),
-  /** How long the provider asked to be left alone, in milliseconds; of several that did, the shortest. */
+  /** The pause that the provider requested, in milliseconds; of several, the shortest. */
   retryAfterMs: Schema.optional(Schema.Number),
-  /** What the agent raised; only there in the process that asked it. */
+  /** The raised error. Present only in the process that called the agent. */
   cause: Schema.optional(Schema.Defect),
 }) {
   override get message(): string {
@@ -781,7 +776,7 @@ export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed"
   }
 }
 
-/** A step has an agent, and the run was given no `AgentRunner` to ask it with. The step fails at once, before its prompt is made. */
+/** A step has an agent, and the run has no `AgentRunner`. The step fails at once, before its prompt is rendered. */
 export class NoAgentRunner extends Schema.TaggedError<NoAgentRunner>()("NoAgentRunner", {
   nodeId: Schema.String,
 }) {
@@ -790,14 +785,14 @@ export class NoAgentRunner extends Schema.TaggedError<NoAgentRunner>()("NoAgentR
   }
 }
 
-/** A need has no output although its step is done: the loop it belongs to made no pass. */
+/** A dependency has no output although its node is done: its loop made no pass. */
 export class MissingNeed extends Schema.TaggedError<MissingNeed>()("MissingNeed", { nodeId: Schema.String, need: Schema.String }) {
   override get message(): string {
     return `Step "${this.nodeId}" needs "${this.need}", which has no output: the loop it is in made no pass.`
   }
 }
 
-/** What a wait asks for cannot be asked, or waited for: what an author's function gave is nothing that people can be shown, or no time. */
+/** The request of a wait is invalid: the author's function returned a value that cannot be shown, or no valid time. */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
   nodeId: Schema.String,
   problem: Schema.String,
@@ -807,9 +802,9 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   }
 }
 
-/** A condition gave what would count as true whatever comes of it: a promise, an Effect, a function, or a text that says no. */
+/** A condition returned a value that is always truthy: a promise, an Effect, a function, or a text such as "no". */
 export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("InvalidCondition", {
-  /** Of the branch, which has no id, its place in the plan. */
+  /** The id of the node; for a branch, which has none, its path in the plan. */
   nodeId: Schema.String,
   /** `when`, `skipIf` or `until`. */
   condition: Schema.String,
@@ -820,13 +815,13 @@ export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("In
   }
 }
 
-/** The `on` of a switch gave what none of its cases is called by, and it has no `otherwise`; or it gave no name at all. */
+/** The `on` of a switch returned the name of no case, and the switch has no `otherwise`; or it returned no name at all. */
 export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase", {
-  /** Of the switch, which has no id, its place in the plan. */
+  /** The path of the switch in the plan. */
   nodeId: Schema.String,
   given: Schema.String,
   cases: Schema.Array(Schema.String),
-  /** It gave text or a number. */
+  /** `true` if it returned text or a number. */
   isName: Schema.Boolean,
 }) {
   override get message(): string {
@@ -838,7 +833,7 @@ export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase"
   }
 }
 
-/** The `timeout` of a step, a function, gave what is no duration, or threw. The step fails at once. */
+/** The `timeout` function of a step threw or returned no duration. The step fails at once. */
 export class InvalidTimeout extends Schema.TaggedError<InvalidTimeout>()("InvalidTimeout", {
   nodeId: Schema.String,
   problem: Schema.String,
@@ -848,26 +843,29 @@ export class InvalidTimeout extends Schema.TaggedError<InvalidTimeout>()("Invali
   }
 }
 
-/** A retry policy asks for another attempt at what is no time: its delay is infinite, or ends after the last date. The step fails at once. */
+/**
+ * A retry policy gives an invalid time for the next attempt: its delay is infinite, or ends after the last date. The step fails
+ * at once.
+ */
 export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { given: Schema.String }) {
   override get message(): string {
     return `its "retry" asks for another attempt at ${this.given}, which is no time`
   }
 }
 
-/** Why a step's failure was not retried, and what resuming its run does. */
+/** The advice of a failure's message: the reason it was not retried, and the effect of resuming. */
 const thereafter = (error: Pick<ErrorInfo, "retryable" | "notRetried">): string => {
   if (error.notRetried === "denied") return "The denial stands, also when the run is resumed: retry the node to ask again."
   if (error.notRetried === "childDenied")
     return "The denial in the child run stands, also when this run is resumed: retry the node that was denied there to ask again."
   const why = whyNotRetried(error)
-  // What an agent has failed with says itself what is to be put right.
+  // The message of an agent's failure has the advice already.
   if (error.notRetried === "agent") return `Not retried, because ${why}.`
   const then = error.retryable ? "Resuming the run tries it again." : "Once that is put right, resuming the run tries it again."
   return `${why === undefined ? "" : `Not retried, because ${why}. `}${then}`
 }
 
-/** What could not be undone, as sentences after others; nothing where all could. */
+/** Sentences that name the steps without compensation, to append to a message; empty if there are none. */
 export const notUndone = (uncompensated: ReadonlyArray<Uncompensated> | undefined): string => {
   if (uncompensated === undefined || uncompensated.length === 0) return ""
   const named = uncompensated.map(({ runId, nodeId, iteration, error }) => {
@@ -880,10 +878,13 @@ export const notUndone = (uncompensated: ReadonlyArray<Uncompensated> | undefine
 const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
 
 /**
- * What stops the work on a run without ending the run, which can be resumed: the store (`StoreError`, `RunNotFound`), another process that has
- * the run now (`RunFenced`), or the workflow, where it has another name, does not accept the input or the outputs that are stored, or gives no
- * plan (`WorkflowMismatch`, `InputMismatch`, `InvalidInput`, `IncompatibleOutput`, `InvalidWorkflow`, `RenderFailed`). A child run that cannot
- * be worked on stops its parent with the same error, once nothing else of that can go on.
+ * The errors that stop a run without ending it, so that it can be resumed.
+ * - The store failed: `StoreError`, `RunNotFound`.
+ * - Another process owns the run: `RunFenced`.
+ * - The workflow does not fit the run or gives no plan: `WorkflowMismatch`, `InputMismatch`, `InvalidInput`, `IncompatibleOutput`,
+ *   `InvalidWorkflow`, `RenderFailed`.
+ *
+ * A child run that stops this way stops its parent with the same error, once the parent has nothing else to do.
  */
 export type DriverError =
   | StoreError

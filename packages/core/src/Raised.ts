@@ -1,6 +1,6 @@
 /**
- * What can be told of anything that code has raised. JavaScript lets code throw what it likes, and the run must not fail because of
- * how a step failed: an error without a prototype, with a `message` that is no text or throws itself, or of 20 MB, is described as well.
+ * Describes any thrown value. JavaScript can throw anything, and a run must not fail because of the shape of a step's error. So
+ * an error without a prototype, with a `message` that is no text or throws, or of 20 MB, is described too.
  */
 import * as Cause from "effect/Cause"
 import * as Either from "effect/Either"
@@ -9,13 +9,13 @@ import { cut, type ErrorCause, longestMessage } from "./ErrorInfo.ts"
 import { toJson } from "./internal/json.ts"
 import { defined } from "./Struct.ts"
 
-/** Characters that are kept of each part of an error, and of an error with all its causes: some KB, however large it is. */
+/** Limits of a stored error, in characters: of each part, and of the whole with all its causes. */
 const longest = { name: 200, message: longestMessage, stack: 4096, whole: 32_768 } as const
 
-/** Characters that are kept of a message at least, so that the innermost cause says something. */
+/** Characters that each message keeps at least, so that the innermost cause stays readable. */
 const shortest = 256
 
-/** Errors that are kept of one with its causes and theirs: more than code wraps, fewer than a list of a thousand failures has. */
+/** Errors that are stored of one error with its chain of causes: more than code wraps, fewer than a list of a thousand failures. */
 const mostErrors = 16
 
 interface Reading {
@@ -23,7 +23,7 @@ interface Reading {
   left: number
 }
 
-/** Describes anything at all. `beside` was raised together with it. */
+/** Describes any thrown value. `beside` are the errors raised together with it. */
 export const describe = (thrown: unknown, beside: ReadonlyArray<unknown> = []): ErrorCause => {
   const reading: Reading = { seen: new Set(), left: longest.whole }
   try {
@@ -35,22 +35,22 @@ export const describe = (thrown: unknown, beside: ReadonlyArray<unknown> = []): 
   }
 }
 
-/** What failed first in an Effect, and what else did; `undefined` where it was only interrupted. */
+/** The first failure of a cause, and the others beside it; `undefined` if the Effect was only interrupted. */
 export const fromCause = (
   cause: Cause.Cause<unknown>,
 ): { readonly error: unknown; readonly isDefect: boolean; readonly beside: ReadonlyArray<unknown> } | undefined => {
   const failures = [...Cause.failures(cause)]
   const raised = [...failures, ...Cause.defects(cause)]
   if (raised.length === 0) return undefined
-  // Effect wraps errors to remember their span; what is kept is what was raised.
+  // Effect wraps errors to remember their span; the original is stored.
   const [first, ...beside] = raised.map((one) => Cause.originalError(one))
   const { error, isDefect } = unwrap(first)
   return { error, isDefect: isDefect || failures.length === 0, beside }
 }
 
 /**
- * What is inside the errors that Effect makes of others: `Effect.tryPromise` and `Effect.try` without a `catch`, and a promise of
- * `Effect.runPromise`.
+ * Unwraps the errors that Effect wraps around others: those of `Effect.tryPromise` and `Effect.try` without a `catch`, and of a
+ * promise of `Effect.runPromise`.
  */
 export const unwrap = (thrown: unknown): { readonly error: unknown; readonly isDefect: boolean } => {
   let [error, isDefect] = [thrown, false]
@@ -98,7 +98,7 @@ const read = (thrown: unknown, reading: Reading): ErrorCause => {
   }
 }
 
-/** Reads a field of a stranger's object: a getter may throw. */
+/** Reads a field of a foreign object, whose getter may throw. */
 export const get = (target: unknown, field: string | symbol): unknown => {
   if ((typeof target !== "object" && typeof target !== "function") || target === null) return undefined
   try {
@@ -119,10 +119,10 @@ const builtIn: ReadonlySet<unknown> = new Set([
   "AggregateError",
 ])
 
-/** The `_tag` of a tagged error, otherwise the name it gives itself, otherwise that of its class. */
+/** The `_tag` of a tagged error, otherwise its `name`, otherwise the name of its class. */
 export const nameOf = (thrown: unknown): string => {
   const [tag, name, named] = [get(thrown, "_tag"), get(thrown, "name"), get(get(thrown, "constructor"), "name")]
-  // A subclass that gives itself no name has that of the class it extends.
+  // A subclass that sets no name inherits the one of its base class.
   const isInherited = builtIn.has(name) && thrown instanceof Error
   return [tag, isInherited ? undefined : name, named, name].find(isWord) ?? "Error"
 }
@@ -130,15 +130,15 @@ export const nameOf = (thrown: unknown): string => {
 const slips = new Set(["TypeError", "ReferenceError"])
 
 /**
- * Whether an error is taken for a slip of the code that raised it, which would only repeat itself: a `TypeError` or a `ReferenceError`
- * itself and no subclass. With a cause or a code it comes from outside: so `fetch` reports a broken connection. A `SyntaxError` or a
- * `RangeError` comes of data, as of an error page that is read as JSON.
+ * Tells whether an error is probably a slip of the step's own code, which another attempt would repeat. Slips are a `TypeError`
+ * or `ReferenceError`, not of a subclass, without cause or code: with either it comes from outside, such as a broken connection
+ * of `fetch`. A `SyntaxError` or `RangeError` comes from data, such as an error page parsed as JSON.
  */
 export const isSlip = (thrown: unknown): boolean =>
   thrown instanceof Error && slips.has(nameOf(thrown)) && get(thrown, "cause") === undefined && get(thrown, "code") === undefined
 
 const codeOf = (thrown: object): string | number | undefined => {
-  // Numbers of a DOMException are older than its names, and say less.
+  // The numbers of a DOMException are legacy and say less than its name.
   if (typeof DOMException !== "undefined" && thrown instanceof DOMException) return undefined
   const code = [get(thrown, "code"), get(thrown, "exitCode")].find((one) => isWord(one) || isNumber(one))
   return isText(code) ? cut(code, longest.name) : isNumber(code) ? code : undefined
@@ -147,17 +147,17 @@ const codeOf = (thrown: object): string | number | undefined => {
 const statusOf = (thrown: object): number | undefined =>
   [get(thrown, "status"), get(thrown, "statusCode"), get(get(thrown, "response"), "status")].find(isNumber)
 
-/** The errors that an error gathers. */
+/** The errors inside an aggregate. */
 const severalOf = (thrown: object): ReadonlyArray<unknown> => {
   const errors = get(thrown, "errors")
   if (thrown instanceof Error && Array.isArray(errors)) return errors.slice(0, mostErrors)
   return [get(thrown, "error"), get(thrown, "suppressed")].filter(() => nameOf(thrown) === "SuppressedError")
 }
 
-/** Where in a stack the frames begin is looked for in so many characters after its message. */
+/** Characters after the message in which the first stack frame is looked for. */
 const longestHeader = 1024
 
-/** The frames of a stack, whose first lines repeat name and message. */
+/** The frames of a stack, without the leading name and message. */
 const framesOf = (stack: unknown, message: string): string | undefined => {
   if (!isText(stack)) return undefined
   const at = message === "" ? 0 : stack.indexOf(message)
@@ -172,10 +172,10 @@ const isWord = (value: unknown): value is string => isText(value) && value !== "
 
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
 
-/** What is told of an error by its code and its place, and so is not said twice. */
+/** Fields that are stored under their own names and so are left out of the message. */
 const told = new Set(["_tag", "name", "message", "stack", "cause", "errors", "code", "status", "line", "column", "sourceURL"])
 
-/** The message of an error, or what it says by its fields. */
+/** The message of an error, or its fields as JSON if it has none. */
 const messageOf = (thrown: object): string => {
   try {
     const message = "message" in thrown ? thrown.message : undefined
@@ -207,7 +207,7 @@ const asText = (value: unknown): string => {
   }
 }
 
-/** A value in a few words, for messages. */
+/** The type of a value in a few words, for messages. */
 export const show = (value: unknown): string => {
   if (value === null || value === undefined) return String(value)
   if (Array.isArray(value)) return "an array"

@@ -1,12 +1,15 @@
 /**
- * Settings of the runtime and options of runs, which may come from code without types or from a file. Each is read once, when the layer that
- * has it is built or the run is asked for, and refused there with {@link InvalidSetting}: later it would stall a run, or could not be read back.
+ * Settings of the runtime and options of runs. They may come from untyped code or a file. Each is checked once, when its layer
+ * is built or the run is requested, and refused with {@link InvalidSetting}. A later check would stall a run.
  */
 import * as Either from "effect/Either"
 import { InvalidSetting } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
 
-/** Reads a time. `given` is rounded up to whole milliseconds. */
+/**
+ * Reads a duration. `given` is rounded up to whole milliseconds. Fails with `InvalidSetting` if it is shorter than `least`.
+ * Default: `fallback`.
+ */
 export const duration = (
   setting: string,
   given: unknown,
@@ -19,7 +22,7 @@ export const duration = (
   ]
   const refuse = (shown: string) => new InvalidSetting({ setting, given: shown, wanted: `${wanted} "${fallback}"` })
   const read = Either.mapLeft(Millis.span(value), (wrong) => refuse(wrong.given))
-  // Less than a millisecond is no time to do anything in, and was meant as something else.
+  // A positive duration below one millisecond is a mistake, probably of the unit.
   return Either.filterOrLeft(
     read,
     (ms) => ms >= least && !(typeof value === "number" && value < least),
@@ -27,7 +30,7 @@ export const duration = (
   )
 }
 
-/** Reads how many. */
+/** Reads a positive integer. Default: `fallback`. */
 export const count = (setting: string, given: unknown, fallback: number): Either.Either<number, InvalidSetting> => {
   const value = given === undefined ? fallback : given
   const wanted = `a whole number of at least 1, such as ${fallback}`
@@ -35,7 +38,7 @@ export const count = (setting: string, given: unknown, fallback: number): Either
   return isCount ? Either.right(value) : Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted }))
 }
 
-/** Reads one of a few words. The first is the default. */
+/** Reads one of several words. Default: the first. */
 export const word = <A extends string>(
   setting: string,
   given: unknown,
@@ -47,13 +50,13 @@ export const word = <A extends string>(
   return found === undefined ? Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted })) : Either.right(found)
 }
 
-/** Reads a text that may be absent. */
+/** Reads an optional text. */
 export const text = (setting: string, given: unknown): Either.Either<string | undefined, InvalidSetting> =>
   given === undefined || typeof given === "string"
     ? Either.right(given)
     : Either.left(new InvalidSetting({ setting, given: Millis.show(given), wanted: "text" }))
 
-/** Reads a list of texts, of which it gives a copy. Default: none. */
+/** Reads a list of texts and returns a copy. Default: none. */
 export const texts = (setting: string, given: unknown): Either.Either<ReadonlyArray<string>, InvalidSetting> => {
   const value = given === undefined ? [] : given
   const isTexts = Array.isArray(value) && value.every((one) => typeof one === "string")

@@ -1,8 +1,8 @@
 /**
- * The records that a frame changes, each as rich as its row: a store upserts them and folds no events. They are computed in one place,
- * from a state and the events in it that no frame has committed yet.
+ * The records that a frame changes, with all fields of their rows: a store upserts them and folds no events. They are computed
+ * here only, from a state and its uncommitted events.
  *
- * A frame owns every column of the records it carries. Heartbeats are written beside frames and are no part of a record's row.
+ * A frame owns every column of the records it carries. Heartbeats are written beside frames, not in a record's row.
  */
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
@@ -17,7 +17,7 @@ import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { AttemptStatus } from "./Status.ts"
 
-/** A run, but for what it was created with and for who owns it. Times are epoch milliseconds. */
+/** The mutable part of a run, without its initial data and its owner. Times are epoch milliseconds. */
 export interface RunRecord
   extends Pick<RunState.RunState, "status" | "output" | "from" | "failure" | "strayReads" | "cancel" | "pausedAt"> {
   readonly updatedAt: Millis.Millis
@@ -34,7 +34,7 @@ interface Caused extends Place {
   readonly seq: number
 }
 
-/** An attempt that has ended. The one at work is in the record of its node. */
+/** An attempt that has ended. The running one is in the record of its node. */
 export interface AttemptRecord extends Caused {
   readonly attempt: number
   readonly status: Exclude<AttemptStatus, "running">
@@ -42,30 +42,30 @@ export interface AttemptRecord extends Caused {
   readonly finishedAt: Millis.Millis
   readonly error?: ErrorInfo | undefined
   readonly retryAt?: Millis.Millis | undefined
-  /** Of an interruption. */
+  /** The reason of an interruption. */
   readonly reason?: string | undefined
   readonly isCached?: boolean | undefined
   readonly heartbeat?: Json | undefined
   readonly turns?: ReadonlyArray<AgentTurn> | undefined
 }
 
-/** An output, in its stored form. */
+/** An output, encoded. */
 export interface OutputRecord extends Caused {
   readonly table: string
   readonly output: Json | undefined
 }
 
-/** An output whose node was reset. `seq` is that of the event that gave it. */
+/** An output whose node was reset. `seq` is the number of the event that gave it. */
 export interface ReplacedOutput extends OutputRecord {
   readonly generation: number
 }
 
-/** The latest wait of a node; of one that was replaced, `seq` is that of the event that asked for another. */
+/** The latest wait of a node. For a replaced one, `seq` is the number of the event that replaced it. */
 export interface WaitRecord extends Caused {
   readonly wait: Records.Wait
 }
 
-/** Rows of other nodes that a node has read, by an event. */
+/** Rows of other nodes that a node has read, as of an event. */
 export interface ReadsRecord extends Caused {
   readonly reads: ReadonlyArray<NodeKey>
 }
@@ -75,13 +75,13 @@ export interface SignalRecord extends Records.Signal {
   readonly takenBy: Place | undefined
 }
 
-/** What a frame changes, with each record as it is after the frame. */
+/** The changes of a frame, with each record as of its end. */
 export interface Changes {
   readonly run: RunRecord | undefined
   readonly nodes: ReadonlyArray<Records.NodeRecord>
   readonly attempts: ReadonlyArray<AttemptRecord>
   readonly outputs: ReadonlyArray<OutputRecord>
-  /** Outputs to move out of their tables. */
+  /** Outputs to move to the history of their tables. */
   readonly replacedOutputs: ReadonlyArray<ReplacedOutput>
   readonly waits: ReadonlyArray<WaitRecord>
   readonly replacedWaits: ReadonlyArray<WaitRecord>
@@ -89,7 +89,7 @@ export interface Changes {
   readonly signals: ReadonlyArray<SignalRecord>
 }
 
-/** The events that were folded into a state since its last commit, oldest first. */
+/** The uncommitted events of a state, oldest first. */
 export const events = (state: RunState.RunState): ReadonlyArray<RunEvent> => entriesOf(state).map(({ event }) => event)
 
 const entriesOf = (state: RunState.RunState): ReadonlyArray<RunState.Uncommitted> => {
@@ -100,9 +100,9 @@ const entriesOf = (state: RunState.RunState): ReadonlyArray<RunState.Uncommitted
 
 const none: ReadonlyArray<never> = []
 
-/** The changes of the events that were folded into a state since its last commit. */
+/** The changes of the uncommitted events of a state. */
 export const of = (state: RunState.RunState): Changes => {
-  /** Records by node, each as its last event left it. */
+  /** Records by node, as of their last event. */
   const touched = new Map<NodeKey, { readonly record: Records.NodeRecord; readonly seq: number }>()
   const attempts: Array<AttemptRecord> = []
   const outputs: Array<OutputRecord> = []
@@ -155,7 +155,7 @@ export const of = (state: RunState.RunState): Changes => {
       case "AttemptSucceeded":
       case "AttemptFailed":
       case "AttemptInterrupted": {
-        // Its end leaves in the record when it began.
+        // The record keeps when the attempt began after its end.
         attempts.push(attemptRecord(event, record?.kind === "step" ? record : undefined, at, seq))
         if (event._tag === "AttemptSucceeded" && event.table !== undefined)
           outputs.push({ nodeId, iteration, seq, table: event.table, output: event.output as Json | undefined })
@@ -232,7 +232,7 @@ const attemptRecord = (
   return { ...place, status: "failed", error: event.error, retryAt: event.retryAt, heartbeat }
 }
 
-/** Changes a state that a store keeps. `seq` is the number of the last event of the frame. */
+/** Applies changes to a stored state. `seq` is the number of the last event of the frame. */
 export const patch = (before: RunState.RunState, changes: Changes, frame: number, seq: number): RunState.RunState => {
   let state = before
   for (const record of changes.nodes) state = putRecord(state, record)
@@ -263,7 +263,7 @@ const signalsAfter = (
   return [...signals.values()].sort((left, right) => left.seq - right.seq)
 }
 
-/** A state from its records, as a store loads it. */
+/** Builds a state from its records, as a store loads them. */
 export const stateOf = (
   run: Omit<RunState.RunState, "nodes" | "wrong" | "unfinished" | "loopPasses" | "uncommitted">,
   records: Iterable<Records.NodeRecord>,

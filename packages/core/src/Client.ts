@@ -1,5 +1,6 @@
 /**
- * Callers of a workflow who need none of its steps' services: those are bound once, by a layer, and live as long as it does.
+ * Clients of a workflow, for callers without the services of its steps. A layer binds the services once and determines their
+ * lifetime.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,12 +10,12 @@ import type { Engine } from "./Engine.ts"
 import type { NarrowPorts } from "./Storage.ts"
 import type { Runs, Writes } from "./Workflow.ts"
 
-/** A method that asks for nothing. */
+/** A method without requirements. */
 type Bound<F> = F extends (...parameters: infer P) => Effect.Effect<infer A, infer E, infer _R>
   ? (...parameters: P) => Effect.Effect<A, E>
   : never
 
-/** The ways to run a workflow whose services are bound: those of the workflow, and nothing is asked of whoever calls them. */
+/** The methods of a workflow, without requirements. */
 export interface Client<in I, out A, out E = never, out W = unknown> extends Writes<W> {
   readonly execute: Bound<Runs<I, A, never, E>["execute"]>
   readonly run: Bound<Runs<I, A, never, E>["run"]>
@@ -26,7 +27,7 @@ export interface Client<in I, out A, out E = never, out W = unknown> extends Wri
   readonly signalWithStart: Bound<Runs<I, A, never, E>["signalWithStart"]>
 }
 
-/** A workflow, built or of components. */
+/** A workflow of either front end. */
 interface Runnable<in I, out A, out R, out E, out W> extends Runs<I, A, R, E>, Writes<W> {
   readonly name: string
 }
@@ -34,14 +35,14 @@ interface Runnable<in I, out A, out R, out E, out W> extends Runs<I, A, R, E>, W
 const keys = new WeakMap<object, string>()
 let made = 0
 
-/** The tag of the client of a workflow: one for each workflow, named as that is. */
+/** The tag of the client of a workflow, unique and named after it. */
 const tagOf = <I, A, R, E, W>(workflow: Runnable<I, A, R, E, W>): Context.Tag<Client<I, A, E, W>, Client<I, A, E, W>> => {
   const key = keys.get(workflow) ?? `@smithers/core/Client/${nameOf(workflow)}#${++made}`
   keys.set(workflow, key)
   return Context.GenericTag<Client<I, A, E, W>>(key)
 }
 
-/** The name of a workflow of components is drawn, which may fail; the run says so then. */
+/** The name of a workflow of components comes from a render, which may fail; the run reports that failure. */
 const nameOf = (workflow: { readonly name: string }): string => {
   try {
     return workflow.name
@@ -51,7 +52,7 @@ const nameOf = (workflow: { readonly name: string }): string => {
 }
 
 /**
- * The client of a workflow, which {@link toLayer} makes.
+ * The client of a workflow, provided by {@link toLayer}.
  *
  * @example
  * ```ts
@@ -63,8 +64,8 @@ export const client = <I, A, R, E, W>(
 ): Effect.Effect<Client<I, A, E, W>, never, Client<I, A, E, W>> => tagOf(workflow)
 
 /**
- * Binds a workflow to an engine, a store and the services that its steps ask for. Its runs are driven with the services of the layer, whoever calls, and
- * so must not outlive it: an engine below the layer ends after it.
+ * Binds a workflow to an engine, a store and the services of its steps. Its runs are driven with the services of the layer and
+ * must not outlive it: an engine below the layer ends after it.
  */
 export const toLayer = <I, A, R, E, W>(
   workflow: Runnable<I, A, R, E, W>,
@@ -72,7 +73,7 @@ export const toLayer = <I, A, R, E, W>(
   Layer.effect(
     tagOf(workflow),
     Effect.map(Effect.context<Engine | NarrowPorts | R>(), (context) => {
-      // The span in which the layer was built is not that of those who call.
+      // The span of the layer's construction is not the parent of later calls.
       const services = Context.omit(Tracer.ParentSpan)(context) as typeof context
       const bind =
         <P extends ReadonlyArray<unknown>, B, F, S extends Engine | NarrowPorts | R>(

@@ -1,15 +1,15 @@
 /**
- * Values that authors give as conditions, and that JavaScript would take for true against what they say.
+ * Values of conditions that JavaScript treats as true although they mean false, or mean nothing yet.
  */
 import * as Effect from "effect/Effect"
 
-/** Texts that say no, and count as true. */
+/** Texts that mean false, and are truthy. */
 const noes: ReadonlySet<string> = new Set(["false", "no", "off", "0", "null", "undefined", "nan"])
 
-/** Tells whether a value is a text that says no. */
+/** Tells whether a value is a text that means false. */
 export const saysNo = (given: unknown): given is string => typeof given === "string" && noes.has(given.trim().toLowerCase())
 
-/** Names what a condition gave that would count as true whatever comes of it; `undefined` for anything that counts as it is. */
+/** Names a value that is always truthy as a condition; `undefined` for any other. */
 export const alwaysTrue = (given: unknown): string | undefined => {
   if (saysNo(given)) return `the text ${JSON.stringify(given)}`
   if (typeof given === "function") return "a function"

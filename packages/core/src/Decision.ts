@@ -1,29 +1,26 @@
 /**
- * The row of an approval: what was decided, by whom and when. Both front ends give the same row; an author's own schema may leave
- * fields out, or know what is not there as absent instead of null.
+ * The row of an approval: the decision, its author and its time. Both front ends give the same row. An author's schema may omit
+ * fields, or use absent fields for null ones.
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Codec } from "./Codec.ts"
 
 /**
- * Gives who approved or denied, when (ISO 8601), and what they said. Where nobody decided in time, `timedOut` is true, and `decidedBy` and `decidedAt` are
- * null. A person who gives no name has `decidedBy: null` as well.
+ * The decision, its author, its time (ISO 8601) and the note. After a timeout `timedOut` is true, and `decidedBy` and
+ * `decidedAt` are null. `decidedBy` is also null for an anonymous decision.
  */
 export const Decision = Schema.Struct({
   approved: Schema.Boolean,
   note: Schema.NullOr(Schema.String),
   decidedBy: Schema.NullOr(Schema.String),
   decidedAt: Schema.NullOr(Schema.String),
-  // Rows of an older version do not say.
+  // Rows of an older version lack it.
   timedOut: Schema.optionalWith(Schema.Boolean, { default: () => false }),
 })
 export type Decision = typeof Decision.Type
 
-/**
- * The forms of a row that an author's schema may take, the preferred one last: with null for what is not there, or without it; and with `timedOut`, or
- * without it.
- */
+/** Variants of a row for an author's schema, the preferred one last: with null or absent fields, and with or without `timedOut`. */
 export const formsOf = (decision: Decision): ReadonlyArray<object> => {
   const { approved, timedOut, ...fields } = decision
   let forms: ReadonlyArray<object> = [{ approved }]
@@ -32,7 +29,7 @@ export const formsOf = (decision: Decision): ReadonlyArray<object> => {
   return forms.flatMap((form) => [form, { ...form, timedOut }])
 }
 
-/** One of each kind of row. */
+/** One row of each kind. */
 const samples = (approved: boolean): ReadonlyArray<Decision> => [
   { approved, note: "a note", decidedBy: "someone", decidedAt: "2026-01-01T00:00:00.000Z", timedOut: false },
   { approved, note: null, decidedBy: null, decidedAt: "2026-01-01T00:00:00.000Z", timedOut: false },
@@ -40,8 +37,8 @@ const samples = (approved: boolean): ReadonlyArray<Decision> => [
 ]
 
 /**
- * Finds out whether a schema takes what can be decided: only approvals, or denials too. Answers with the first row that it refuses and why.
- * A schema that cannot be asked at once is not asked.
+ * Checks whether a schema accepts every possible decision: only approvals, or denials too. Returns the first row it rejects,
+ * with the issues. Asynchronous schemas are not checked.
  */
 export const refusedBy = (
   codec: Codec<unknown, unknown>,

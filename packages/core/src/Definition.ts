@@ -1,5 +1,5 @@
 /**
- * Workflows as the engine knows them, however they were written.
+ * Workflows as the engine sees them, of either front end.
  */
 import type * as Either from "effect/Either"
 import type { Codec } from "./Codec.ts"
@@ -12,38 +12,35 @@ import type { RunState } from "./RunState.ts"
 import type { OutputTable } from "./RunStore.ts"
 import type { Values } from "./Scheduler.ts"
 
-/**
- * Where the plan of one run comes from: a pure function of what is known of the run. It may keep what it needs to tell which
- * events can change the plan.
- */
+/** The source of a run's plan: a pure function of the run's state. It may keep notes to tell which events can change the plan. */
 export interface Planner {
-  /** Gives the plan, or why there is none. `values` is the same object each time, kept up to date. What it throws is a defect. */
+  /** Returns the plan, or the error. `values` is the same object each time, kept up to date. A throw is a defect. */
   readonly plan: (state: RunState, values: Values) => Either.Either<Plan.Plan, InvalidWorkflow | RenderFailed>
-  /** Takes note of events that were just folded into the state, and says whether they may change the plan. */
+  /** Receives events that were just folded into the state, and returns whether they may change the plan. */
   readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
   /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
   readonly tables?: () => ReadonlyArray<OutputTable> | undefined
-  /** Is given the plan that is stored, before it plans for a run that is resumed. */
+  /** Receives the stored plan before the first plan of a resumed run. */
   readonly recall?: (plan: Plan.Drawing) => void
-  /** What was read, and no task of the run was ever the one that was meant. */
+  /** Reads that can never find a task of the run. */
   readonly strayReads?: (state: RunState) => ReadonlyArray<StrayRead>
 }
 
-/** What is run. `R` is what its steps need. */
+/** A workflow. `R` is the services of its steps. */
 export interface Definition<out R = never> {
-  /** `undefined` where only the plan will tell. */
+  /** `undefined` if only the plan has it. */
   readonly name: string | undefined
   readonly version: string | undefined
   readonly input: Codec<unknown, unknown>
-  /** Makes the planner of a run that is taken up. */
+  /** Makes a planner, one per claim of a run. */
   readonly planner: () => Planner
-  /** The codec of a node's output; `undefined` when the workflow no longer has the node. */
+  /** The codec of a node's output; `undefined` if the workflow no longer has the node. */
   readonly codecOf: (nodeId: NodeId, table: string) => Codec<unknown, unknown> | undefined
-  /** The codec of the errors that a node declares. Without it callers and parents are given none of them. */
+  /** The codec of a node's declared errors. Without it callers and parents receive no declared errors. */
   readonly errorOf?: (nodeId: NodeId) => ErrorCodec | undefined
   /** The tables of its outputs. */
   readonly tables: ReadonlyArray<OutputTable>
-  /** The codec of the output of a run, where that is known without the plan. */
+  /** The codec of a run's output, if known without the plan. */
   readonly output?: Codec<unknown, unknown>
   readonly maxConcurrency: number | undefined
   readonly _R?: (_: never) => R

@@ -1,5 +1,5 @@
 /**
- * Ends runs without their code. It works on the store alone, for runs that nobody works on.
+ * Ends runs without their code, on the store alone. Only for runs without an owner.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,12 +17,12 @@ import { RunStore } from "./RunStore.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 
-/** How long the claim of a run holds that is only ended: far longer than a frame takes. */
+/** Lease of a claim that only ends the run: far longer than a frame takes. */
 const leaseMs = Millis.make(30_000)
 
 /**
- * Ends a run as failed, whatever its code would do on the way out, and has its child runs cancelled. Gives whether it did: not where someone works on the run, or where it has
- * ended.
+ * Ends a run as failed, without its compensations and `finally` parts, and cancels its child runs. Returns `false` if the run
+ * is owned or has ended.
  */
 export const fail = (
   runId: string,
@@ -31,8 +31,8 @@ export const fail = (
   end(runId, () => [{ _tag: "RunFailed", failure }])
 
 /**
- * Ends a run as cancelled. Gives whether it did: not where someone works on the run, where it has ended, or where its code has something to do
- * on the way out, a step to undo or a child run to cancel. Such a run is as it was.
+ * Ends a run as cancelled. Returns `false` and changes nothing if the run is owned, has ended, or its code must act first: to
+ * undo a step or cancel a child run.
  */
 export const cancel = (
   runId: string,
@@ -40,17 +40,17 @@ export const cancel = (
 ): Effect.Effect<boolean, StoreError | RunNotFound | RunFenced, RunStore | RunOwnership | Inbox> =>
   end(runId, (state) => cancellation(state, reason))
 
-/** Events that end a run in a state; `undefined` where it cannot be ended so. */
+/** Returns the events that end a run in a state; `undefined` if it cannot be ended so. */
 type Ending = (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined
 
-/** Claims a run, and gives it back where it was not ended. */
+/** Claims a run, and releases it if it was not ended. */
 const end = (runId: string, ending: Ending) =>
   Effect.flatMap(RunOwnership, (ownership) => {
     let released: Status.ReleasedStatus = "suspended"
     const claim = Effect.flatMap(Millis.now, (now) => ownership.open({ runId, create: undefined, reopen: [], leaseMs, now }))
     const give = (epoch: number) =>
       Effect.flatMap(Millis.now, (now) => ownership.release(runId, epoch, now, released)).pipe(
-        Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be given back`, error)),
+        Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be released`, error)),
       )
     return Effect.acquireUseRelease(
       claim,
@@ -65,7 +65,7 @@ const end = (runId: string, ending: Ending) =>
     )
   })
 
-/** Commits how a claimed run ends. Gives whether it can be ended so. */
+/** Commits the end of a claimed run. Returns whether it can be ended so. */
 const commit = (state: RunState.RunState, epoch: number, ending: Ending) =>
   Effect.gen(function* () {
     const [store, inbox] = [yield* RunStore, yield* Inbox]
@@ -73,14 +73,14 @@ const commit = (state: RunState.RunState, epoch: number, ending: Ending) =>
     const at = yield* Millis.now
     const frame = FrameBuilder.make(runId, epoch, state)
     if (state.seq === 0) frame.append(CommandEvents.started(state), at)
-    // What was said to it is kept for whoever resumes it.
+    // Commands are applied first, so that none is lost for a later resume.
     for (const command of yield* inbox.pending) if (command.runId === runId) frame.consume(command, at)
     const events = ending(frame.state)
     if (events === undefined) return false
     const before = frame.state
     for (const event of events) frame.append(event, at)
     const built = frame.build({ at, sent: Outbox.ofEnd(before, frame.state, at) })
-    // It ends no wait, by its time or otherwise.
+    // The frame ends no wait.
     yield* Effect.catchTag(store.commit(built), "Unheard", Effect.die)
     return true
   })

@@ -1,6 +1,6 @@
 /**
- * The state of a run at an earlier time, folded from its log. A store gives the events with their content, and heartbeats, which no event
- * tells of.
+ * The state of a run at an earlier time, folded from its log. A store supplies the events with their content, and the
+ * heartbeats, which are no events.
  */
 import type { Json } from "./Codec.ts"
 import type { Millis } from "./Millis.ts"
@@ -8,16 +8,16 @@ import type * as Records from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
-/** A moment of a run: after a whole frame, or after an event. */
+/** A moment of a run: after a frame, or after an event. */
 export type Moment = { readonly frame: number } | { readonly seq: number }
 
-/** Tells whether an event had happened by a moment. */
+/** Tells whether an event happened before or at a moment. */
 export const isUpTo =
   (moment: Moment) =>
   ({ frame, seq }: Pick<Entry, "frame" | "seq">): boolean =>
     "frame" in moment ? frame <= moment.frame : seq <= moment.seq
 
-/** An event with its content, and the frame (committed `at`, epoch ms) that it came with. */
+/** An event with its content, and its frame, committed at `at` (epoch ms). */
 export interface Entry {
   readonly seq: number
   readonly frame: number
@@ -25,7 +25,7 @@ export interface Entry {
   readonly event: RunEvent
 }
 
-/** The details of a heartbeat, which came before the event of number `seq`. */
+/** The details of a heartbeat that arrived before event number `seq`. */
 export interface Beat {
   readonly seq: number
   readonly nodeId: string
@@ -34,12 +34,12 @@ export interface Beat {
   readonly details: Json
 }
 
-/** What a run was created from. */
+/** The initial data of a run. */
 type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & { readonly parent?: Records.Parent | undefined }
 
 /**
- * Folds events into the state that they led to, as `load` gave it right after the last of them. `beats` are in the order in which they came;
- * those after the last event are passed over.
+ * Folds events into the state right after the last of them. `beats` are in order of arrival; those after the last event are
+ * skipped.
  */
 export const stateAt = (
   runId: string,
@@ -52,7 +52,7 @@ export const stateAt = (
   let beat = later.next()
   for (const { event, seq, frame, at } of events) {
     for (; beat.done !== true && beat.value.seq <= seq; beat = later.next()) state = withBeat(state, beat.value)
-    // It was checked when it was written.
+    // It was validated when it was written.
     state = RunState.committed(RunState.apply(state, event, at as Millis), frame)
   }
   return state

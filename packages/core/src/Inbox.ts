@@ -1,5 +1,5 @@
 /**
- * What can be told to a run from outside, and how its owner hears of it.
+ * The commands that runs receive from outside, and their delivery to the owner.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import type { Millis } from "./Millis.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import type * as Status from "./Status.ts"
 
-/** What can be told to a run from outside. Fields that are not given are absent. */
+/** A command to a run. Optional fields are absent, never undefined. */
 export type Instruction =
   | { readonly _tag: "Cancel"; readonly reason?: string }
   | {
@@ -17,7 +17,7 @@ export type Instruction =
       readonly nodeId: string
       readonly iteration: number
       readonly approved: boolean
-      /** Number of the event that asked, and digest of what was shown: the decision is of that, and of nothing that is asked later. */
+      /** Number of the event of the request, and digest of its content: the decision is for this request only. */
       readonly asked?: number
       readonly digest?: string
       readonly note?: string
@@ -54,18 +54,19 @@ export type Instruction =
       readonly status: Status.EndedStatus
       readonly output?: Json
       readonly error?: ErrorInfo
-      /** What it could not undo, with the ids of the runs that did it. */
+      /** Steps that it could not undo, with the ids of their runs. */
       readonly uncompensated?: ReadonlyArray<Uncompensated>
     }
-  /** `id` is that of the signal, unique in its run; where it is left out, the signal has the id of its command. */
+  /** `id` is unique in its run. Default: the id of the command. */
   | { readonly _tag: "Signal"; readonly id?: string; readonly name: string; readonly correlation?: string; readonly payload?: Json }
 
-/** Said by a person of an open wait, and so possibly too late. */
+/** Instructions of a person about an open wait, which may arrive too late. */
 export type Response = Extract<Instruction, { readonly _tag: "Decide" | "Answer" }>
 
 /**
- * What a run's attached child runs are told with it, in the same transaction: nothing of a family begins once an ancestor is to be cancelled or paused,
- * whoever works on which of them. A child run in a `finally` is cancelled by nobody but itself. `undefined` where the instruction is for the run alone.
+ * The instruction that attached child runs receive with one of their parent, in the same transaction. So nothing starts in a
+ * family after an ancestor is to be cancelled or paused. A child run in a `finally` is not cancelled with its parent.
+ * `undefined` if the instruction is for the run alone.
  */
 export const toChildOf = (runId: string, instruction: Instruction): Instruction | undefined => {
   switch (instruction._tag) {
@@ -79,49 +80,48 @@ export const toChildOf = (runId: string, instruction: Instruction): Instruction 
   }
 }
 
-/** An instruction on its way. Delivered once per run and `id`, folded into the run's next frame by its owner. */
+/** An instruction to a run. Delivered once per run and `id`; the owner folds it into the next frame. */
 export interface Command<I extends Instruction = Instruction> {
-  /** Unique in its run. An id that is made of several texts is a `compositeKey`. */
+  /** Unique in its run. Build an id of several texts with `compositeKey`. */
   readonly id: string
   readonly runId: string
   readonly at: Millis
   readonly command: I
 }
 
-/**
- * Commands on their way to runs, and news of a store.
- */
+/** Commands on their way to runs, and notifications of changes to a store. */
 export interface InboxShape {
-  /** Names the place of the runs: the same for every port of one store. */
+  /** Identifies the store: the same for all of its ports. */
   readonly place: string
   /**
-   * Puts a command into the inbox of its run, unless the run has ended. With `reopen` it is also put into that of a run that has failed or
-   * was cancelled, which thereby has not ended any more; where an ancestor is paused it is paused, too. What {@link toChildOf} says is put into the
-   * inboxes of all attached descendants that have not ended, at once. A second delivery to the same run with the same id does nothing, also when the
-   * run has ended meanwhile. Answers with what stands under this id in this run: the command itself, or one that came before, also where
-   * that was taken care of already.
+   * Puts a command into the inbox of its run. Fails with `RunEnded` if the run has ended.
+   *
+   * With `reopen`, a failed or cancelled run is reopened; it is paused if an ancestor is. All attached descendants that have not ended receive the instruction of {@link toChildOf} in the same transaction. A second delivery with the same id does nothing, even after the run has ended. Returns the instruction stored under this id: this one, or an earlier one, even if that was applied already.
    */
   readonly deliver: (
     command: Command<Exclude<Instruction, Response>>,
     options?: { readonly reopen?: boolean },
   ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded>
-  /** Delivers a command, and creates the run, owned by nobody, if there is none of its id: both or nothing. */
+  /** Delivers a command, and creates the run without an owner if it does not exist: both or nothing. */
   readonly deliverOrCreate: (
     command: Command<Exclude<Instruction, Response>>,
     create: NewRun,
   ) => Effect.Effect<Instruction, StoreError | RunEnded | WorkflowMismatch>
-  /** Delivers what is said of an open wait. Fails with `WaitExpired` after its time, pauses that the run has not heard of counted. */
+  /**
+   * Delivers a decision or an answer. Fails with `WaitExpired` after the deadline, with pauses counted that the run has not
+   * applied yet.
+   */
   readonly deliverResponse: (
     command: Command<Response>,
   ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded | WaitExpired>
-  /** Commands waiting for runs that this process owns, oldest first. They go when a frame consumes them. */
+  /** Commands for runs that this process owns, oldest first. A frame that consumes them deletes them. */
   readonly pending: Effect.Effect<ReadonlyArray<Command>, StoreError>
   /**
-   * Completes with the current version of the store once it is above `version`: when a command was delivered or a run was
-   * released or ended here, or when another process wrote anything. Start with -1; nothing between two calls is missed.
+   * Completes with the version of the store once it is above `version`. It rises when a command is delivered, when a run is
+   * released or ends here, and when another process writes. Start with -1; no change between two calls is missed.
    */
   readonly changes: (version: number) => Effect.Effect<number, StoreError>
 }
 
-/** What can be told to a run from outside, and how its owner hears of it. */
+/** Commands on their way to runs, and notifications of changes to a store. */
 export class Inbox extends Context.Tag("@smithers/core/Inbox")<Inbox, InboxShape>() {}

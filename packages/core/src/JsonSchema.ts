@@ -1,24 +1,24 @@
 /**
- * The one reader of JSON Schema: for whoever has a schema that was stored, but not the code it was declared in. What it finds wrong is wrong to that code,
- * too; what a JSON Schema cannot say only the code knows.
+ * The reader of JSON Schema, for processes that have a stored schema without the code that declared it. Its issues are issues
+ * for that code too; the code may find more than a JSON Schema can express.
  */
 import type { OutputUnit, Schema, SchemaDraft } from "@cfworker/json-schema"
 import * as Effect from "effect/Effect"
 import type { Json, JsonSchema } from "./Codec.ts"
 
-/** What is wrong with a value, and where in it. */
+/** An issue of a value, and its path. */
 export interface Problem {
   /** Keys and indices, outermost first. */
   readonly path: ReadonlyArray<string>
   readonly message: string
 }
 
-/** Keywords that only say that something further down does not match, which is said there. */
+/** Keywords whose errors only repeat the error of a nested schema. */
 const passedOn: ReadonlySet<string> = new Set(["$ref", "allOf", "items", "prefixItems", "properties", "patternProperties", "false"])
 
 /**
- * What is wrong with a value. The library is loaded with the first value that is checked. Where a schema is not one that can be read, nothing is: the
- * code has the last word.
+ * Validates a value. The library is loaded at the first use. Returns no issues if the schema cannot be read: the code validates
+ * again.
  */
 export const problemsOf = (schema: JsonSchema, value: Json): Effect.Effect<ReadonlyArray<Problem>> =>
   Effect.promise(async () => {
@@ -35,16 +35,16 @@ export const problemsOf = (schema: JsonSchema, value: Json): Effect.Effect<Reado
     }
   })
 
-/** The same, one line per problem, each beginning with the path where there is one. */
+/** Validates a value, with one line per issue, beginning with the path. */
 export const issuesOf = (schema: JsonSchema, value: Json): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(problemsOf(schema, value), (problems) => problems.map(lineOf))
 
-/** A problem on one line. */
+/** Formats an issue as one line. */
 export const lineOf = ({ path, message }: Problem): string => (path.length === 0 ? message : `${path.join(".")}: ${message}`)
 
 /**
- * The rules that a schema is read by. Effect calls its schemas draft 7, where a tuple has other keywords than now, but puts limits beside a `$ref`, which
- * count since 2019.
+ * The draft of a schema. Effect declares draft 7, whose keywords for tuples it uses, but puts limits beside `$ref`, which are
+ * ignored before 2019-09.
  */
 const draftOf = ({ $schema }: JsonSchema): SchemaDraft => {
   const named = String($schema)
@@ -52,7 +52,7 @@ const draftOf = ({ $schema }: JsonSchema): SchemaDraft => {
   return /draft-0[67]|2019-09/.test(named) ? "2019-09" : "2020-12"
 }
 
-/** Keywords whose values are values, and no schemas. */
+/** Keywords that hold values, not schemas. */
 const holdsValues: ReadonlySet<string> = new Set(["const", "enum", "default", "examples"])
 
 const isReadable = (pattern: string): boolean => {
@@ -64,8 +64,8 @@ const isReadable = (pattern: string): boolean => {
 }
 
 /**
- * A schema without what would keep the rest of it from being read, or refuse what the code takes: patterns that are none in Unicode mode, and formats,
- * which only describe.
+ * Removes parts of a schema that the validator cannot read or reads more strictly than the code: patterns invalid in Unicode
+ * mode, and formats, which are annotations.
  */
 const readable = (schema: unknown): unknown => {
   if (Array.isArray(schema)) return schema.map(readable)
@@ -84,7 +84,7 @@ const readable = (schema: unknown): unknown => {
   )
 }
 
-/** Whether a text fits after all, as JavaScript counts characters and reads patterns: it is JavaScript that has the last word. */
+/** Tells whether a text is valid by JavaScript's rules for lengths and patterns, which the code applies. */
 const isExcused = ({ keyword, keywordLocation }: OutputUnit, root: JsonSchema, value: unknown): boolean => {
   if (typeof value !== "string") return false
   const wanted = keyword === "minLength" || keyword === "pattern" ? at(root, pathOf(keywordLocation)) : undefined
@@ -99,7 +99,7 @@ const pathOf = (pointer: string): ReadonlyArray<string> =>
     .slice(1)
     .map((key) => decodeURIComponent(key).replaceAll("~1", "/").replaceAll("~0", "~"))
 
-/** What stands at a place in a document. References on the way to it are followed. */
+/** The value at a path in a document. Follows references on the way. */
 const at = (document: unknown, path: ReadonlyArray<string>): unknown => {
   let found = document
   for (const key of path) {
@@ -113,11 +113,11 @@ const at = (document: unknown, path: ReadonlyArray<string>): unknown => {
   return found
 }
 
-/** What a reference within a document points at; nothing where it points elsewhere. */
+/** The target of a reference within a document; undefined for other references. */
 const pointedAt = (document: unknown, reference: unknown): unknown =>
   typeof reference === "string" && /^#(\/|$)/.test(reference) ? at(document, pathOf(reference)) : undefined
 
-/** A schema with what it refers to, and what stands beside the reference, which counts as well. */
+/** Resolves the references of a schema. Keywords beside a reference are merged in. */
 export const resolved = (root: JsonSchema, schema: JsonSchema): JsonSchema => {
   let found = schema
   for (let seen = new Set<unknown>(); typeof found.$ref === "string" && !seen.has(found.$ref); ) {
@@ -130,7 +130,7 @@ export const resolved = (root: JsonSchema, schema: JsonSchema): JsonSchema => {
   return found
 }
 
-/** Kinds of JSON, as a schema names them. */
+/** The JSON types of a value, in the terms of a schema. */
 const kindsOf = (value: unknown): ReadonlyArray<string> => {
   if (value === null) return ["null"]
   if (Array.isArray(value)) return ["array"]
@@ -138,8 +138,8 @@ const kindsOf = (value: unknown): ReadonlyArray<string> => {
 }
 
 /**
- * Tells whether a value is of the kind that a schema asks for: an object, a list of objects, a text. That is less than that it is valid:
- * an object with a wrong field is of the right kind. Takes everything where the schema does not say.
+ * Tells whether a value has the type that a schema asks for: an object, a list of objects, a text. Weaker than validity: an
+ * object with a wrong field has the right type. Accepts everything if the schema has no type.
  */
 export const kindOf = (document: JsonSchema | undefined): ((value: unknown) => boolean) => {
   const fits = (schema: unknown, value: unknown, seen: ReadonlyArray<unknown>): boolean => {
@@ -153,7 +153,7 @@ export const kindOf = (document: JsonSchema | undefined): ((value: unknown) => b
     const kinds = kindsOf(value)
     if (Array.isArray(values) && !values.some((one) => kindsOf(one)[0] === kinds[0])) return false
     if (type !== undefined && ![type].flat().some((kind) => kinds.includes(String(kind)))) return false
-    // A list is of the kind of what is in it.
+    // A list has the type of its items.
     return !Array.isArray(value) || value.every((item) => fits(items, item, []))
   }
   return (value) => fits(document, value, [])

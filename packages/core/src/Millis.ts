@@ -1,6 +1,6 @@
 /**
- * Times as they are stored and scheduled by: whole milliseconds within the bounds of a date. What authors, providers and callers give is read
- * here once, at the boundary, and rounded up, so that nothing is due before it was asked for. Events, plans and the store take only these.
+ * Times as stored and scheduled: whole milliseconds within the range of a `Date`. Input of authors, providers and callers is
+ * parsed here once, at the boundary, and rounded up, so that nothing is due early. Events, plans and the store take only these.
  */
 import type * as Brand from "effect/Brand"
 import type * as Clock from "effect/Clock"
@@ -12,12 +12,12 @@ import * as Schema from "effect/Schema"
 import { liveClock } from "./internal/liveClock.ts"
 import * as Raised from "./Raised.ts"
 
-/** An instant (epoch milliseconds) or a span, in whole milliseconds, at most {@link longest}. */
+/** An instant (epoch milliseconds) or a duration, in whole milliseconds, at most {@link longest}. */
 export type Millis = number & Brand.Brand<"Millis">
 
 const longestMs = 8.64e15
 
-/** Whether a number is a time. */
+/** Tells whether a number is a {@link Millis}. */
 export const is = (value: number): value is Millis => Number.isSafeInteger(value) && Math.abs(value) <= longestMs
 
 /** Schema of a {@link Millis}. */
@@ -28,7 +28,7 @@ export const Millis: Schema.Schema<Millis, number> = Schema.Number.pipe(
   Schema.brand("Millis"),
 )
 
-/** Takes a number that is known to be a time. Throws a `RangeError` for one that is none. */
+/** Brands a number. Throws a `RangeError` if it is no {@link Millis}. */
 export const make = (value: number): Millis => {
   if (!is(value)) throw new RangeError(`${value} is not a time in whole milliseconds`)
   return value
@@ -40,13 +40,13 @@ type Unit = keyof typeof units
 
 const isUnit = (text: string | undefined): text is Unit => text !== undefined && Object.hasOwn(units, text)
 
-/** A duration as people write it: `"500ms"`, `"30s"`, `"2m"`, `"1h"`, `"1d"`, `"1w"`, or any Effect `DurationInput`. A number is milliseconds. */
+/** A duration: `"500ms"`, `"30s"`, `"2m"`, `"1h"`, `"1d"`, `"1w"`, or any Effect `DurationInput`. A number is milliseconds. */
 export type DurationLike = Duration.DurationInput | `${number}${Unit}`
 
-/** The last millisecond that a `Date` can hold, in September of the year 275760, and so the longest span. */
+/** The last millisecond of a `Date`, in September of the year 275760, and so the longest duration. */
 export const longest = make(longestMs)
 
-/** A value as an error shows it. */
+/** Formats a value for an error message. */
 export const show = (value: unknown): string => {
   if (typeof value === "string") return JSON.stringify(value)
   if (typeof value === "number" || typeof value === "bigint") return String(value)
@@ -55,7 +55,7 @@ export const show = (value: unknown): string => {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? "[object Object]" : Raised.show(value)
 }
 
-/** Less than half a nanosecond (ms) is what arithmetic on fractions leaves over: `8.3 * 60_000` means 498,000 ms. */
+/** Tolerance for rounding errors, half a nanosecond in ms: `8.3 * 60_000` means 498,000 ms. */
 const noise = 5e-7
 
 const roundUp = (ms: number): number => {
@@ -64,13 +64,13 @@ const roundUp = (ms: number): number => {
   return (Math.abs(ms - nearest) < noise ? nearest : Math.ceil(ms)) + 0
 }
 
-/** What is no duration, as an error shows it. */
+/** A value that is no duration, formatted for an error message. */
 export interface NoSpan {
   readonly given: string
   readonly problem: "is not a duration" | "is longer than 8.64e15 ms" | "is not longer than 0"
 }
 
-/** Reads a duration, 0 included. */
+/** Parses a duration, 0 included. */
 export const span = (input: unknown): Either.Either<Millis, NoSpan> => {
   const [, count, unit] = (typeof input === "string" ? /^(\d+(?:\.\d+)?)\s*(\w+)$/.exec(input) : null) ?? []
   const ms = isUnit(unit)
@@ -81,7 +81,7 @@ export const span = (input: unknown): Either.Either<Millis, NoSpan> => {
   return is(whole) ? Either.right(whole) : Either.left({ given: show(input), problem: "is longer than 8.64e15 ms" })
 }
 
-/** Reads a duration that was typed, as on a command line: like {@link span}, and a plain number counts in `unit`. */
+/** Parses a duration that was typed, such as on a command line: like {@link span}, with plain numbers counted in `unit`. */
 export const typedSpan = (text: string, unit: Unit): Either.Either<Millis, NoSpan> => {
   const typed = text.trim()
   return Either.mapLeft(span(/^\d+(?:\.\d+)?$/.test(typed) ? `${typed}${unit}` : typed), ({ problem }) => ({
@@ -90,7 +90,7 @@ export const typedSpan = (text: string, unit: Unit): Either.Either<Millis, NoSpa
   }))
 }
 
-/** Reads a duration longer than 0. */
+/** Parses a duration longer than 0. */
 export const positiveSpan = (input: unknown): Either.Either<Millis, NoSpan> =>
   Either.filterOrLeft(
     span(input),
@@ -98,7 +98,7 @@ export const positiveSpan = (input: unknown): Either.Either<Millis, NoSpan> =>
     () => ({ given: show(input), problem: "is not longer than 0" }),
   )
 
-/** `Duration` itself takes everything below 0, and NaN, for 0. */
+/** `Duration` itself treats negative numbers and NaN as 0. */
 const isNegative = (input: unknown): boolean =>
   typeof input === "string"
     ? input.startsWith("-")
@@ -108,29 +108,29 @@ const isNegative = (input: unknown): boolean =>
         ? input < 0n
         : typeof input === "number" && !(input >= 0)
 
-/** Reads a `Date` or epoch milliseconds. `Left` shows what was given, which is neither. */
+/** Parses a `Date` or epoch milliseconds. `Left` is the invalid value, formatted. */
 export const instant = (input: unknown): Either.Either<Millis, string> => {
   const at = input instanceof Date ? input.getTime() : input
   const whole = typeof at === "number" ? roundUp(at) : Number.NaN
   return is(whole) ? Either.right(whole) : Either.left(typeof at === "number" ? show(input) : Raised.show(input))
 }
 
-/** The time a span after another one, at most {@link longest}. */
+/** Adds a duration to an instant; the sum is at most {@link longest}. */
 export const after = (from: number, ms: Millis): Millis => make(Math.min(longest, roundUp(from) + ms))
 
-/** The beginning of the epoch, and no time at all. */
+/** The start of the epoch, or an empty duration. */
 export const zero = make(0)
 
-/** The time of a clock. A clock of a test may stand between two milliseconds. */
+/** The current time of a clock, rounded down: a test clock may be between two milliseconds. */
 export const unsafeNow = (clock: Clock.Clock): Millis => make(Math.floor(clock.unsafeCurrentTimeMillis()))
 
-/** The time of the process, which nobody sets: only how much of it lies between two readings means something. */
+/** The monotonic time of the process: only the difference between two readings has a meaning. */
 export const unsafeSteady = (clock: Clock.Clock): Millis =>
   // The same time without a bigint, which costs a microsecond.
   make(clock === liveClock ? Math.floor(performance.now()) : Number(clock.unsafeCurrentTimeNanos() / 1_000_000n))
 
-/** The time of the process, which nobody sets. */
+/** The monotonic time of the process. */
 export const steady: Effect.Effect<Millis> = Effect.clockWith((clock) => Effect.sync(() => unsafeSteady(clock)))
 
-/** The time now. */
+/** The current time. */
 export const now: Effect.Effect<Millis> = Effect.clockWith((clock) => Effect.sync(() => unsafeNow(clock)))

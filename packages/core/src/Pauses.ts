@@ -1,26 +1,26 @@
 /**
- * How a pause moves the time of what a run waits for. While a run is paused its time stands still: nothing is too late, and a deadline ends
- * later by as long as the pause took. Timers go by the clock of the world and keep their time; those of scopes do not.
+ * The effect of pauses on deadlines. While a run is paused nothing times out, and each deadline moves by the length of the
+ * pause. Timers follow the wall clock and keep their time, except those of scopes.
  */
 
 import type { Instruction } from "./Inbox.ts"
 import * as Millis from "./Millis.ts"
 
-/** The time of a wait, as far as pauses are concerned. */
+/** A wait with a deadline. */
 interface Timed {
   readonly kind: string
-  /** Of a timer: `timeout` where it is a scope's. */
+  /** Of a timer: `timeout` if it is a scope's. */
   readonly name?: string
   /** Epoch ms at which it began. */
   readonly since: number
-  /** Epoch ms at which it is over. */
+  /** Epoch ms of the deadline. */
   readonly deadline: Millis.Millis
 }
 
-/** The name of a timer that a scope is left by. */
+/** The name of a timer that leaves a scope. */
 export const timeout = "timeout"
 
-/** The deadline of a wait of a run that was paused from `pausedAt` until `until` (epoch ms). One that was over before stays over. */
+/** The deadline of a wait after a pause from `pausedAt` until `until` (epoch ms). A deadline that passed before the pause stays. */
 export const moved = ({ kind, name, since, deadline }: Timed, pausedAt: number, until: number): Millis.Millis => {
   if ((kind === "timer" && name !== timeout) || deadline < pausedAt) return deadline
   const paused = until - Math.max(pausedAt, since)
@@ -28,8 +28,8 @@ export const moved = ({ kind, name, since, deadline }: Timed, pausedAt: number, 
 }
 
 /**
- * Whether what is said of a wait `at` (epoch ms) is too late. `pausedAt` is when the run was paused, as far as it has heard; what it has not
- * heard of yet stands in `commands`, in order.
+ * Tells whether a response to a wait at `at` (epoch ms) is too late. `pausedAt` is when the run was paused, as it knows;
+ * `commands` are those it has not applied yet, in order.
  */
 export const isTooLate = (
   wait: Timed,
@@ -48,7 +48,7 @@ export const isTooLate = (
   return deadline < at && (since === undefined || deadline < since)
 }
 
-/** Whether a run is paused once it has heard all `commands`, in order. `isPausedNow` is how it stands before that. */
+/** Tells whether a run is paused after it applies all `commands`, in order. `isPausedNow` is its state before. */
 export const isPaused = (isPausedNow: boolean, commands: Iterable<{ readonly command: Pick<Instruction, "_tag"> }>): boolean => {
   let isPaused = isPausedNow
   for (const { command } of commands) {

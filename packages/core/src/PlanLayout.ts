@@ -1,5 +1,6 @@
 /**
- * Makes plans of trees. A front end makes the tree; {@link make} checks it, finds what its nodes need and lays it out in document order.
+ * Turns trees into plans. A front end makes the tree; {@link make} checks it, resolves the needs of its nodes and lays it out
+ * in document order.
  */
 import * as Either from "effect/Either"
 import type { Codec } from "./Codec.ts"
@@ -15,7 +16,7 @@ import { compensationId } from "./Records.ts"
 
 const none: ReadonlyArray<never> = []
 
-/** Checks a tree and lays it out. Throws {@link InvalidWorkflow}, which says where the problem is. */
+/** Checks a tree and lays it out. Throws {@link InvalidWorkflow} with the place of the problem. */
 export const make = (
   workflow: string,
   root: Plan.Node,
@@ -62,7 +63,7 @@ export const make = (
   })
   const needs = (position: number): ReadonlyArray<Plan.ResolvedNeed> => resolved[position] ?? none
 
-  // Compensations come after the tree, so that nothing in it stands elsewhere because of them.
+  // Compensations come after the tree, so that they do not shift positions in it.
   const boundaries: Array<number> = []
   const undoes: Array<number> = []
   const compensations: Array<Plan.Step> = []
@@ -140,7 +141,7 @@ const check = (node: Plan.Node, refuse: (problem: string) => void): void => {
   }
 }
 
-/** What undoes a step, as a step: it is retried and limited as that is, and gives nothing. */
+/** The compensation of a step, as a step: with the same retries and limits, and without an output. */
 const compensationOf = (step: Plan.Step, run: Plan.Step["run"]): Plan.Step => {
   const { ask: _, gate: __, reads: ___, ...kept } = step
   const without = {

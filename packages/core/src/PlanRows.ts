@@ -1,12 +1,12 @@
 /**
- * How parts of a plan stand, by the text of the plan and the rows of its run: what stores and people know without the code of the workflow.
+ * The progress of parts of a plan, from the text of the plan and the rows of its run, without the code of the workflow.
  */
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import type * as PlanText from "./PlanText.ts"
 import type { NodeSummary } from "./RunReader.ts"
 import { SettledStatus } from "./Status.ts"
 
-/** A row, as far as it matters here. */
+/** The fields of a row that matter here. */
 export type Row = Pick<NodeSummary, "nodeId" | "iteration" | "status">
 
 /** Rows by node and iteration. */
@@ -19,7 +19,7 @@ export interface Part {
   readonly position: number
 }
 
-/** The branches of a race, or the items of a list, that the scope at this position holds; `undefined` where it holds neither. */
+/** The branches of the race, or the items of the list, in the scope at a position; `undefined` if it holds neither. */
 export const partsOf = ({ nodes, end }: PlanText.PlanText, scope: number): ReadonlyArray<Part> | undefined => {
   const group = scope + 1
   const node = nodes[group]
@@ -32,7 +32,7 @@ export const partsOf = ({ nodes, end }: PlanText.PlanText, scope: number): Reado
   return parts
 }
 
-/** Positions of the nodes around one, the innermost first. */
+/** Positions of the ancestors of a node, the innermost first. */
 export const around = ({ nodes }: PlanText.PlanText, position: number): ReadonlyArray<number> => {
   const found: Array<number> = []
   let depth = nodes[position]?.depth ?? 0
@@ -45,7 +45,7 @@ export const around = ({ nodes }: PlanText.PlanText, position: number): Readonly
   return found
 }
 
-/** The iteration of a node in the pass that the loop around it is in, as the rows beside it show that; 0 before the first. */
+/** The iteration of a node in the current pass of its loop, by the rows of the nodes beside it; 0 before the first. */
 export const currentPass = (plan: PlanText.PlanText, position: number, rows: Iterable<Row>): number => {
   const { nodes, end, positions } = plan
   const loop = around(plan, position).find((up) => nodes[up]?._tag === "Loop")
@@ -61,14 +61,14 @@ export const currentPass = (plan: PlanText.PlanText, position: number, rows: Ite
   return last
 }
 
-/** How a part of a plan stands: nothing in it has begun, something has, or it is over. */
+/** The progress of a part of a plan: nothing has begun, something has, or all has ended. */
 export type Standing = "idle" | "open" | "over"
 
 const settled: ReadonlySet<string> = new Set(SettledStatus.literals)
 
 /**
- * Tells how a node stands in an iteration, with all that is in it. Parts of races and lists have no rows of their own where they end as they are meant, so
- * that what is in them tells it. A branch none of whose arms is taken cannot be told from one that has not begun.
+ * The progress of a node in an iteration, with everything in it. Parts of races and lists that end normally have no row, so
+ * their contents decide. A branch without a taken arm looks like one that has not begun.
  */
 export const standing = (
   { nodes, end }: PlanText.PlanText,

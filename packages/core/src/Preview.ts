@@ -1,5 +1,5 @@
 /**
- * A look ahead at what code would make of a run.
+ * A dry run of planning: the plan that given code makes of a stored run.
  */
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
@@ -20,20 +20,20 @@ import * as RunState from "./RunState.ts"
 import { RunStore } from "./RunStore.ts"
 import { valuesOf } from "./Scheduler.ts"
 
-/** A run as it is, and the plan that some code makes of it. */
+/** A stored run, and the plan that given code makes of it. */
 export interface Preview {
   readonly state: RunState.RunState
-  /** The plan that the run has. */
+  /** The stored plan. */
   readonly before: PlanText.PlanText
-  /** Outputs of the run that the code's schemas do not accept. Resuming fails by them, unless their nodes are to run again. */
+  /** Stored outputs that do not match the schemas of the code. Resuming fails with them, unless their nodes are to run again. */
   readonly incompatible: ReadonlyArray<Restore.Incompatible>
-  /** The first plan that the run would be resumed with, or why resuming it would be refused. */
+  /** The first plan after resuming, or the error that resuming would fail with. */
   readonly after: Either.Either<Plan, InvalidInput | InvalidWorkflow | RenderFailed | WorkflowMismatch>
 }
 
 /**
- * Plans a run with a workflow's code, from what the run has stored, as resuming it would. Nothing is run, written or claimed, so the run may be
- * at work meanwhile.
+ * Plans a run from its stored state with a workflow's code, as resuming it would. Runs, writes and claims nothing, so another
+ * process may drive the run meanwhile.
  */
 export const preview = <R>(
   definition: Definition<R>,
@@ -56,5 +56,5 @@ export const preview = <R>(
       }),
     )
     return { state, before, incompatible, after }
-    // Codecs are untyped in a definition; what they ask for is what its steps do.
+    // Codecs are untyped in a definition; their requirements are those of its steps.
   }) as Effect.Effect<Preview, StoreError | RunNotFound, RunStore | RunReader | R>

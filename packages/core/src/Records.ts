@@ -1,5 +1,6 @@
 /**
- * The records of a run, as rich as their rows: one for each step, wait, loop and boundary in each iteration. They hold stored JSON, never decoded values.
+ * The records of a run, one for each step, wait, loop and boundary in each iteration, with all fields of their rows. They hold
+ * encoded JSON, never decoded values.
  */
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo, Uncompensated } from "./Errors.ts"
@@ -8,7 +9,7 @@ import type * as Millis from "./Millis.ts"
 import type { FailureCause, Leaving, WaitKind } from "./RunEvent.ts"
 import type * as Status from "./Status.ts"
 
-/** The node of another run that a run was started by, and whether that node waits for it. */
+/** The node of another run that started a run, and whether that node waits for it. */
 export interface Parent {
   readonly runId: string
   readonly nodeId: NodeId
@@ -16,21 +17,21 @@ export interface Parent {
   readonly isAttached: boolean
 }
 
-/** A failed attempt of a node that has not ended yet; what a retry policy needs to find its place again. */
+/** A failed attempt of a node that has not ended. A retry policy continues from these. */
 export interface Failure {
   readonly at: Millis.Millis
   readonly error: ErrorInfo
 }
 
-/** The latest wait of a node: what it waits for, or waited for, and what has come of it so far. */
+/** The latest wait of a node: its request, and its results so far. */
 export interface Wait {
   readonly kind: WaitKind
   readonly status: Status.WaitStatus
-  /** Epoch ms since when. */
+  /** Epoch ms at which it began. */
   readonly since: Millis.Millis
-  /** Number of the event that asked for it: what is asked again has another. */
+  /** Number of the event of the request; a new request has another. */
   readonly asked: number
-  /** How often the node has asked, this time included. */
+  /** Requests of the node so far, this one included. */
   readonly timesAsked: number
   readonly request?: Json
   readonly digest?: string
@@ -38,37 +39,37 @@ export interface Wait {
   readonly correlation?: string
   readonly deadline?: Millis.Millis
   readonly decision?: { readonly approved: boolean; readonly note?: string; readonly by?: string; readonly at: Millis.Millis }
-  /** Given and not checked yet, in order: the first that matches counts. */
+  /** Answers that are not validated yet, in order. The first valid one counts. */
   readonly answers?: ReadonlyArray<Answer>
-  /** How the child run ended. */
+  /** The result of the child run. */
   readonly child?: ChildEnd
-  /** Answers to this asking that did not match, and the issues of the last of them. */
+  /** Number of rejected answers to this request, and the issues of the last one. */
   readonly refusals?: number
   readonly refused?: ReadonlyArray<string>
-  /** Who gave the answer that ended it, and when. */
+  /** Author and time of the answer that ended it. */
   readonly answeredBy?: string
   readonly answeredAt?: Millis.Millis
-  /** Epoch ms at which it was over. */
+  /** Epoch ms at which it ended. */
   readonly endedAt?: Millis.Millis
-  /** Why it was withdrawn. */
+  /** The reason it was withdrawn. */
   readonly reason?: Status.Withdrawal | "reset"
-  /** Withdrawn with the whole run, and open again once that is resumed, if the same is asked. */
+  /** Withdrawn with the whole run; reopened when the run resumes, if the request is the same. */
   readonly isKept?: true
 }
 
-/** How a child run ended. */
+/** The result of a child run. */
 export type ChildEnd =
   | { readonly status: "finished"; readonly output?: Json }
   | { readonly status: Exclude<Status.EndedStatus, "finished">; readonly error?: ErrorInfo }
 
-/** What a person gave. */
+/** An answer of a person. */
 export interface Answer {
   readonly value: Json
   readonly by?: string
   readonly at: Millis.Millis
 }
 
-/** A signal that nobody has taken yet. */
+/** A signal that no wait has taken. */
 export interface Signal {
   /** Number of the event that received it. */
   readonly seq: number
@@ -78,7 +79,7 @@ export interface Signal {
   readonly name: string
   readonly correlation: string | undefined
   readonly payload: Json | undefined
-  /** The waits that it does not fit, as the code was that the run was last taken up with, and why not. */
+  /** Waits that it does not match, and the issues, by the code of the current claim. */
   readonly refusedBy?: ReadonlyArray<{ readonly key: NodeKey; readonly issues: ReadonlyArray<string> }>
 }
 
@@ -87,47 +88,47 @@ export interface StepRecord {
   readonly kind: "step"
   readonly nodeId: NodeId
   readonly iteration: number
-  /** One that is `retrying` may start again at `retryAt`. */
+  /** A `retrying` step may start again at `retryAt`. */
   readonly status: Status.StepStatus
-  /** Number of the latest attempt, from 1; 0 when it never ran. */
+  /** Number of the latest attempt, from 1; 0 before the first. */
   readonly attempt: number
-  /** Epoch ms at which it first began; absent where it never did. */
+  /** Epoch ms of the first start; absent before. */
   readonly startedAt?: Millis.Millis
-  /** Epoch ms at which its latest attempt, or wait, began. */
+  /** Epoch ms at which the latest attempt or wait began. */
   readonly attemptedAt?: Millis.Millis
-  /** Epoch ms at which it was over, where it is. */
+  /** Epoch ms of the end; absent before. */
   readonly finishedAt?: Millis.Millis
-  /** Failed attempts since the retry budget was last fresh; empty once the step is finished. */
+  /** Failed attempts since the retry budget was last reset; empty once the step is finished. */
   readonly failures: ReadonlyArray<Failure>
   /** Attempts up to this number do not count against the retry budget. */
   readonly budgetAfter: number
-  /** How many times in a row the process died while this step ran. */
+  /** Processes in a row that died while this step ran. */
   readonly interruptions: number
   readonly retryAt?: Millis.Millis
   readonly error?: ErrorInfo
-  /** The error came of no attempt: a predicate threw, a wait failed, or there were too many crashes. */
+  /** `true` if the error is of no attempt: a predicate threw, a wait failed, or there were too many crashes. */
   readonly isOwnError?: true
-  /** The failure is tolerated: the output is absent and the run goes on. */
+  /** `true` if the failure is tolerated: the run continues without the output. */
   readonly soft?: boolean
   readonly table?: string
   readonly output?: Json
-  /** Details of the last heartbeat of the attempts so far. They are written beside frames, and are no part of the record's row. */
+  /** Details of the last heartbeat of any attempt. Stored beside frames, not in the record's row. */
   readonly heartbeat?: Json
-  /** Heartbeats of attempts up to this number do not count. Absent where none does, or while the step is {@link isSilent}. */
+  /** Heartbeats of attempts up to this number do not count. Absent if all count, or while the step is {@link isSilent}. */
   readonly beatsAfter?: number
-  /** Its latest wait, also once that is over. {@link openWait} is the one that is open. */
+  /** The latest wait, open or closed; {@link openWait} returns it only while it is open. */
   readonly wait?: Wait
-  /** Digest of the request that someone approved, where that is needed for it to begin. */
+  /** Digest of the approved request, if the step has a gate. */
   readonly approved?: string
-  /** How often it was begun anew after it had finished; 0 where it is absent. */
+  /** Number of resets after the step had finished. Default: 0. */
   readonly generation?: number
-  /** Number of the event with which it finished: the order of completion. */
+  /** Number of the event of its finish: the order of completion. */
   readonly order?: number
-  /** Rows of other nodes that it has read since it was last reset. */
+  /** Rows of other nodes that it has read since its last reset. */
   readonly reads?: ReadonlyArray<NodeKey>
-  /** Number of the event that named those rows. */
+  /** Number of the event that recorded `reads`. */
   readonly readsSeq?: number
-  /** What its child run, and those below, could not undo. */
+  /** Steps that its child run, and those below, could not undo. */
   readonly uncompensated?: ReadonlyArray<Uncompensated>
 }
 
@@ -140,33 +141,33 @@ export interface LoopRecord {
   /** Epoch ms. */
   readonly startedAt?: Millis.Millis
   readonly finishedAt?: Millis.Millis
-  /** `iteration` of the nodes of the first pass. */
+  /** `iteration` of the nodes in the first pass. */
   readonly base: number
-  /** Passes begun. */
+  /** Number of passes started. */
   readonly passes: number
-  /** It made all its passes without its `until` holding. */
+  /** `true` if it made all its passes without its `until` holding. */
   readonly isExhausted?: true
-  /** What its current pass consists of, where a drawing has mounted something new in it. */
+  /** The nodes of its current pass, if a render mounted new ones in it. */
   readonly mounting?: Mounting
-  /** Rows of nodes outside that were read to decide about its passes. */
+  /** Rows of outside nodes that decided about its passes. */
   readonly reads?: ReadonlyArray<NodeKey>
-  /** Number of the event that named those rows. */
+  /** Number of the event that recorded `reads`. */
   readonly readsSeq?: number
 }
 
-/** What a pass of a loop consists of, by ids of tasks, of loops in it and of boundaries. */
+/** The nodes of a pass of a loop: ids of tasks, nested loops and boundaries. */
 export interface Mounting {
-  /** Mounted before that. */
+  /** Mounted at first. */
   readonly first: ReadonlyArray<NodeId>
-  /** Mounted since. */
+  /** Mounted by later renders. */
   readonly later?: ReadonlyArray<NodeId>
-  /** Mounted when `until` held, and so not begun. */
+  /** Mounted when `until` held, so not started. */
   readonly leftOut?: ReadonlyArray<NodeId>
-  /** Drawings that have mounted something new. */
+  /** Number of renders that mounted new nodes. */
   readonly times: number
 }
 
-/** Drawings that may mount something new in one pass, after the first: more than any author means, and few enough to be paid for. */
+/** Most renders that may mount new nodes in one pass after the first: more than authors need, and few enough to be affordable. */
 export const mostMountings = 100
 
 /** A loop that made all its passes without its `until` holding. */
@@ -185,37 +186,37 @@ export interface BoundaryRecord {
   /** Epoch ms. */
   readonly startedAt?: Millis.Millis
   readonly finishedAt?: Millis.Millis
-  /** What it was halted by; absent where that was a cancellation. */
+  /** The failure that stopped it; absent if it was cancelled. */
   readonly cause?: FailureCause
-  /** The cause ends here. */
+  /** `true` if it catches the failure. */
   readonly isCaught?: boolean
-  /** Its `finally` was given up, too. */
+  /** `true` if its `finally` was given up too. */
   readonly isLast?: boolean
-  /** What it was halted by before, where that was caught and its `catch` was then left by another cause. */
+  /** The failure it had caught before its `catch` was left for another cause. */
   readonly caught?: FailureCause
-  /** How someone asked for it to be left. */
+  /** The request to leave it. */
   readonly asked?: Omit<Leaving, "because">
-  /** How it is left early. */
+  /** The outcome and reason of leaving it early. */
   readonly left?: Leaving
-  /** Of a race in it: branches that have won, in order. */
+  /** Of a race inside: the branches that have won, in order. */
   readonly winners?: ReadonlyArray<string>
-  /** It is decided which parts of the race, or of the list, in it count. */
+  /** `true` once it is decided which parts of the race or list inside count. */
   readonly isDecided?: boolean
 }
 
 /** The record of a node in one iteration. */
 export type NodeRecord = StepRecord | LoopRecord | BoundaryRecord
 
-/** The request of a wait for signals that are sent once it has begun. */
+/** The request of a wait that takes only signals sent after it began. */
 export const transientRequest = { transient: true } as const
 
-/** Tells whether only signals count for a wait that are sent once it has begun. */
+/** Tells whether a wait takes only signals sent after it began. */
 export const isTransient = ({ kind, request }: { readonly kind: string; readonly request?: unknown }): boolean =>
   kind === "signal" && typeof request === "object" && request !== null && "transient" in request && request.transient === true
 
 /**
- * Tells whether a wait is for a signal: by its name and its correlation and, where the wait is transient, by when it was sent. Of two times that are the
- * same the order tells in which the run heard.
+ * Tells whether a signal is for a wait: by name and correlation and, if the wait is transient, by its time. Of equal times the
+ * order of arrival decides.
  */
 export const isFor = (wait: Wait, { name, correlation, at, seq }: Signal): boolean =>
   wait.kind === "signal" &&
@@ -223,37 +224,37 @@ export const isFor = (wait: Wait, { name, correlation, at, seq }: Signal): boole
   wait.correlation === correlation &&
   (!isTransient(wait) || (at >= wait.since && seq > wait.asked))
 
-/** The wait of a step that is open. */
+/** The open wait of a step. */
 export const openWait = (record: StepRecord | undefined): Wait | undefined =>
   record?.wait?.status === "open" ? record.wait : undefined
 
-/** The wait of a step that was withdrawn with the whole run, and goes on when the same is asked once more. */
+/** The wait of a step that was withdrawn with its run, to be reopened if the request is the same. */
 export const keptWait = (record: StepRecord | undefined): Wait | undefined =>
   record?.wait?.isKept === true ? record.wait : undefined
 
-/** What a boundary has caught, also where its catch was left by a failure or a cancellation since. */
+/** The failure that a boundary has caught, even if its `catch` was left since. */
 export const caughtBy = (record: BoundaryRecord | undefined): FailureCause | undefined =>
   record?.isCaught === true ? record.cause : record?.caught
 
-/** The id of what undoes a step. No author's id is kept with this ending. */
+/** The id of the compensation of a step. No author's id has this ending. */
 export const compensationId = (nodeId: NodeId): NodeId => `${nodeId}${compensationSuffix}`
 
 /** The step that a compensation undoes; `undefined` for any other node. */
 export const undoneBy = (nodeId: NodeId): NodeId | undefined =>
   nodeId.endsWith(compensationSuffix) ? nodeId.slice(0, -compensationSuffix.length) : undefined
 
-/** Whether a step in this status has no heartbeat, whatever its attempts have given. */
+/** Tells whether a step in this status shows no heartbeat. */
 export const isSilent = (status: Status.StepStatus): boolean =>
   status === "finished" || status === "skipped" || status === "waiting"
 
-/** Whether nothing more will happen to this step by itself. */
+/** Tells whether a step has ended. */
 export const isSettled = (record: StepRecord): boolean =>
   record.status === "finished" || record.status === "skipped" || record.status === "failed"
 
-/** Whether a node has failed, or a boundary is being left or was left by a failure. */
+/** Tells whether a node has failed, or a failure is leaving or has left a boundary. */
 export const isWrong = ({ kind, status }: NodeRecord): boolean =>
   status === "failed" || (kind === "boundary" && status === "halted")
 
-/** Whether a step has begun, and is neither at work nor over: it waits, is made again later, or may start again. */
+/** Tells whether a step has begun and is neither running nor ended: it waits, will be retried, or may start again. */
 export const isUnfinished = ({ kind, status }: NodeRecord): boolean =>
   kind === "step" && (status === "waiting" || status === "retrying" || status === "interrupted")

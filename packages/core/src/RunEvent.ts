@@ -1,7 +1,7 @@
 /**
- * Everything that can happen to a run, in the past tense. Events are the only way a run changes: they are folded into the
- * `RunState`, committed with their frame, and kept as the log. `AttemptSucceeded.output`, `RunStarted.input`,
- * `RunFinished.output`, the turns of agents and what nodes have read are stored in the tables made for them, and the log does not repeat them.
+ * The events of a run, in the past tense. A run changes only by events: they are folded into its `RunState`, committed with
+ * their frame, and stored as the log. The log leaves out inputs, outputs, the turns of agents and the reads of nodes, which
+ * have tables of their own.
  */
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
@@ -9,14 +9,14 @@ import { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
 import { Millis } from "./Millis.ts"
 import * as Status from "./Status.ts"
 
-/** Stored JSON: absent where the schema's value has no JSON form (`Schema.Void`). */
+/** Encoded JSON; absent if the schema's value has no JSON form (`Schema.Void`). */
 const Stored = Schema.optional(Schema.Unknown)
 
-/** What a run can wait for. */
+/** Kinds of waits. */
 export const WaitKind = Schema.Literal("approval", "human", "signal", "timer", "subflow")
 export type WaitKind = typeof WaitKind.Type
 
-/** What a run may rest on: a wait or, of a step that failed, its next attempt. */
+/** Kinds of waits, and `retry` for a failed step that waits for its next attempt. */
 export const RestKind = Schema.Literal(...WaitKind.literals, "retry")
 export type RestKind = typeof RestKind.Type
 
@@ -24,21 +24,21 @@ const node = { nodeId: Schema.String, iteration: Schema.Number }
 const attempt = { ...node, attempt: Schema.Number }
 
 /**
- * The rows of other nodes (`<node>/<iteration>`) that a node has read so far by other ways than its needs, where that is more than was known: what
- * is to be made again where one of them is.
+ * Rows of other nodes (`<node>/<iteration>`) that a node has read other than by its needs, if there are new ones. A reset of
+ * one of them resets the node too.
  */
 const reads = Schema.optional(Schema.Array(Schema.String))
 
-/** Why something failed for good: where, and of what. What a boundary catches, or what its run ends with. */
+/** The cause of a permanent failure: its place and its error. A boundary catches it, or the run fails with it. */
 export const FailureCause = Schema.Struct({
   ...node,
   reason: Schema.Union(
     Schema.TaggedStruct("Error", { error: ErrorInfo }),
-    /** `isDefault`: the loop has no limit of its own, and the number is what components take then. */
+    /** `isDefault`: the loop sets no `maxIterations`; the number is the default of components. */
     Schema.TaggedStruct("LoopLimit", { maxIterations: Schema.Number, isDefault: Schema.optional(Schema.Boolean) }),
-    /** A pass has mounted new tasks too often; the last of them, after one that was mounted before. */
+    /** A pass has mounted new tasks too often. `nodeIds`: the last ones, after one that was mounted before. */
     Schema.TaggedStruct("EndlessPass", { nodeIds: Schema.Array(Schema.String) }),
-    /** Nothing is left to run, and the plan still waits for an output that it was made without. */
+    /** Nothing is left to run, and the plan depends on an output that does not exist. */
     Schema.TaggedStruct("Unsettled", {
       read: Schema.Struct({ nodeId: Schema.optional(Schema.String), table: Schema.optional(Schema.String) }),
     }),
@@ -46,18 +46,18 @@ export const FailureCause = Schema.Struct({
 })
 export type FailureCause = typeof FailureCause.Type
 
-/** What was said to agents in the attempt, and what they replied. */
+/** Calls of agents in the attempt, with their replies. */
 const turns = Schema.optional(Schema.Array(AgentTurn))
 
 export const RunStarted = Schema.TaggedStruct("RunStarted", {
   workflow: Schema.String,
   version: Schema.optional(Schema.String),
   input: Stored,
-  /** The trace that it began in, where it was traced: later ones link to it. */
+  /** The trace of the run's start, if it was traced; later traces link to it. */
   trace: Schema.optional(Schema.Struct({ traceId: Schema.String, spanId: Schema.String })),
 })
 
-/** A process took up a run that was started before. The counts compare its plan with what is stored. */
+/** A process resumed the run. The counts compare its plan with the stored one. */
 export const RunResumed = Schema.TaggedStruct("RunResumed", {
   epoch: Schema.Number,
   kept: Schema.Number,
@@ -65,7 +65,7 @@ export const RunResumed = Schema.TaggedStruct("RunResumed", {
   gone: Schema.Number,
 })
 
-/** The plan differs from that of the frame before. Lists hold node ids. */
+/** The plan differs from that of the previous frame. Lists hold node ids. */
 export const PlanChanged = Schema.TaggedStruct("PlanChanged", {
   mounted: Schema.Array(Schema.String),
   unmounted: Schema.Array(Schema.String),
@@ -74,18 +74,21 @@ export const PlanChanged = Schema.TaggedStruct("PlanChanged", {
 
 export const AttemptStarted = Schema.TaggedStruct("AttemptStarted", { ...attempt, reads })
 
-/** `output` is the stored form; `table` is where the store keeps it. What undoes a step has neither. */
+/** `output` is encoded; `table` is the table that stores it. A compensation has neither. */
 export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
   ...attempt,
   table: Schema.optional(Schema.String),
   output: Stored,
-  /** The output was taken over from an earlier run. */
+  /** `true` if the output came from the cache. */
   isCached: Schema.optional(Schema.Boolean),
   turns,
   reads,
 })
 
-/** `retryAt` (epoch ms) is when the next attempt is due; without it the node has failed for good, softly if `soft`. */
+/**
+ * `retryAt` (epoch ms) is when the next attempt is due. Without it the node has failed for good; with `soft` the run tolerates
+ * that.
+ */
 export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
   ...attempt,
   error: ErrorInfo,
@@ -104,14 +107,14 @@ export const AttemptInterrupted = Schema.TaggedStruct("AttemptInterrupted", {
   turns,
 })
 
-/** The node failed without an attempt of its own: a predicate threw, or it was running at too many crashes. */
+/** A node failed without an attempt: a predicate threw, or too many processes crashed while it ran. */
 export const NodeFailed = Schema.TaggedStruct("NodeFailed", { ...node, error: ErrorInfo, soft: Schema.optional(Schema.Boolean) })
 
 /**
- * The run waits for the world. `request` is what people are shown, `digest` tells one request from another; `name` and `correlation`
- * are those of a signal. `deadline` (epoch ms) is when a timer fires, or when the wait is over otherwise. A second one for the
- * same node asks for something else, and what was decided of the first does not count; but it does where the wait was kept while the run was
- * over (`isKept`).
+ * A wait began. `request` is its content for people, and `digest` identifies it. `name` and `correlation` are those of a
+ * signal. `deadline` (epoch ms) is when a timer fires or another wait times out. A second event for the same node replaces the
+ * request and drops any decision about the first. With `isKept` it reopens a wait that was withdrawn with its run, and the
+ * decision counts.
  */
 export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   ...node,
@@ -125,13 +128,13 @@ export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   reads,
 })
 
-/** When a person said something (epoch ms), which may be long before anybody works on the run and hears of it. */
+/** Time at which a person submitted the command (epoch ms), possibly long before the run applied it. */
 const saidAt = Schema.optional(Millis)
 
-/** An open wait is over later than was said, since its run was paused. */
+/** A pause moved the deadline of an open wait. */
 export const DeadlineMoved = Schema.TaggedStruct("DeadlineMoved", { ...node, deadline: Millis })
 
-/** Someone decided a request. */
+/** A request was approved or denied. */
 export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
   ...node,
   approved: Schema.Boolean,
@@ -140,7 +143,7 @@ export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
   saidAt,
 })
 
-/** Someone answered; the answer is still to be checked. */
+/** An answer was submitted; it is not validated yet. */
 export const TaskAnswered = Schema.TaggedStruct("TaskAnswered", {
   ...node,
   value: Schema.Unknown,
@@ -148,10 +151,10 @@ export const TaskAnswered = Schema.TaggedStruct("TaskAnswered", {
   saidAt,
 })
 
-/** The first answer that was to be checked does not match the schema of what was asked; the wait goes on. */
+/** The oldest unchecked answer does not match the schema of its request. The wait stays open. */
 export const AnswerRefused = Schema.TaggedStruct("AnswerRefused", { ...node, issues: Schema.Array(Schema.String) })
 
-/** A signal came in, and is kept until someone waits for it. */
+/** A signal arrived. It is kept until a wait takes it. */
 export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
   id: Schema.String,
   name: Schema.String,
@@ -160,17 +163,14 @@ export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
   saidAt,
 })
 
-/** A signal does not match the schema of the one who waits for it. The wait goes on, and the signal is kept for another that it fits. */
+/** A signal does not match the schema of a wait. The wait stays open, and the signal is kept for other waits. */
 export const SignalRefused = Schema.TaggedStruct("SignalRefused", {
   ...node,
   signalId: Schema.String,
   issues: Schema.Array(Schema.String),
 })
 
-/**
- * A child run has ended, as its parent hears of it. `output` is its stored form; `uncompensated` is what it could not undo, with the ids of
- * the runs that did it.
- */
+/** A child run ended. `output` is encoded; `uncompensated` lists the steps it could not undo, with the ids of their runs. */
 export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
   ...node,
   status: Status.EndedStatus,
@@ -180,8 +180,8 @@ export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
 })
 
 /**
- * A wait is over: with an output, without one (`skipped`), or as a failure; `passed` where it was the gate of a step, which is then
- * begun. `signalId` is the signal that it took.
+ * A wait ended: with an output, without one (`skipped`), or as a failure. `passed`: it was the gate of a step, which starts
+ * now. `signalId` is the signal it took.
  */
 export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
   ...node,
@@ -190,7 +190,7 @@ export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
   table: Schema.optional(Schema.String),
   output: Stored,
   error: Schema.optional(ErrorInfo),
-  /** Who answered, and when. */
+  /** Author and time of the answer. */
   by: Schema.optional(Schema.String),
   saidAt,
   signalId: Schema.optional(Schema.String),
@@ -200,8 +200,8 @@ export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
 export const NodeSkipped = Schema.TaggedStruct("NodeSkipped", { ...node, reads })
 
 /**
- * Closes what a node waits for: a person, a signal, a time, or its next attempt. The node begins again where the plan comes to it once more,
- * and what was decided or answered before does not count then. A wait that is given up with the whole run `isKept` for when that is resumed.
+ * Closed the wait or pending retry of a node. The node starts again if the plan reaches it again; earlier decisions and answers
+ * do not count then. With `isKept`, a wait withdrawn with the whole run is reopened when the run resumes.
  */
 export const NodeWithdrawn = Schema.TaggedStruct("NodeWithdrawn", {
   ...node,
@@ -209,7 +209,7 @@ export const NodeWithdrawn = Schema.TaggedStruct("NodeWithdrawn", {
   isKept: Schema.optional(Schema.Boolean),
 })
 
-/** Someone asked for a scope to be left. */
+/** A request to leave a scope arrived. */
 export const LeaveRequested = Schema.TaggedStruct("LeaveRequested", {
   ...node,
   as: Status.LeftAs,
@@ -218,7 +218,7 @@ export const LeaveRequested = Schema.TaggedStruct("LeaveRequested", {
   saidAt,
 })
 
-/** How and why a scope is left early. */
+/** The outcome and reason of leaving a scope early. */
 export const Leaving = Schema.Struct({
   as: Status.LeftAs,
   because: Status.LeftBecause,
@@ -227,51 +227,56 @@ export const Leaving = Schema.Struct({
 })
 export type Leaving = typeof Leaving.Type
 
-/** How someone asked for a scope to be left. */
+/** A request to leave a scope: its outcome, reason and author. */
 export const LeaveRequest = Leaving.omit("because")
 export type LeaveRequest = typeof LeaveRequest.Type
 
-/** A scope, a saga or a try has begun. */
+/** A scope, a saga or a try began. */
 export const BoundaryStarted = Schema.TaggedStruct("BoundaryStarted", node)
 
 /**
- * Nothing more starts in a boundary: something in it, or around it, failed for good or was cancelled (then there is no `cause`), or it is left
- * (`left`). When what is in flight has ended, its steps are undone, what it does instead is begun (`isCaught`), or its `finally` is.
+ * Stopped a boundary: nothing new starts in it. Something inside or around it failed for good or was cancelled (then without
+ * `cause`), or it is left early (`left`). When the running attempts have ended, its steps are compensated, its `catch` begins
+ * (`isCaught`), or its `finally` does.
  */
 export const BoundaryHalted = Schema.TaggedStruct("BoundaryHalted", {
   ...node,
   cause: Schema.optional(FailureCause),
   isCaught: Schema.Boolean,
-  /** Its `finally` is given up as well: the boundary is left as it is. */
+  /** `true` if its `finally` is given up too. */
   isLast: Schema.optional(Schema.Boolean),
   left: Schema.optional(Leaving),
 })
 
-/** Branches of a race have won, in order (`winners` names all of them so far), or it is decided which parts of a race or a list count. */
+/**
+ * Branches of a race won, in order; `winners` lists all so far. With `isOver` it is decided which parts of the race or list
+ * count.
+ */
 export const PartsDecided = Schema.TaggedStruct("PartsDecided", {
   ...node,
   winners: Schema.optional(Schema.Array(Schema.String)),
   isOver: Schema.optional(Schema.Boolean),
 })
 
-/** A boundary is over: as it was meant, after it caught a failure, after it undid its steps and goes on, as a failure, or left early. */
+/** A boundary ended: completed, after catching a failure, after compensating, failed, or left early. */
 export const BoundaryEnded = Schema.TaggedStruct("BoundaryEnded", {
   ...node,
   status: Status.LeftStatus,
 })
 
 /**
- * A failed or incompatible node is to run again, with a fresh budget; a loop or a boundary from its beginning. What it waits for is not
- * waited for any more. `isAnew`: a subflow with a child run of its own, and not with the one that it had.
+ * A node is to run again with a fresh retry budget; a loop or boundary from its beginning. Its open wait is dropped. `isAnew`:
+ * a subflow starts a new child run instead of reusing the old one.
  */
 export const NodeReset = Schema.TaggedStruct("NodeReset", { ...node, isAnew: Schema.optional(Schema.Boolean) })
 
-/** A loop began pass number `pass` (from 0); `iteration` of the nodes inside is `base + pass`. */
+/** A loop began pass number `pass` (from 0). The nodes inside have the `iteration` `base + pass`. */
 export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number, reads })
 
 /**
- * A drawing has mounted something new in a pass of a loop that had begun; `mounting` counts such drawings of the pass. `isLeftOut`: `until` holds by
- * then, and it is not begun. The first that is said of a pass says what there was before (`first`). Nested loops are named by their own ids.
+ * A render mounted new nodes in a running pass of a loop. `mounting` counts such renders of the pass. `isLeftOut`: `until`
+ * holds already, so they do not start. The first such event of a pass also lists the nodes mounted before (`first`). Nested
+ * loops appear by their own ids.
  */
 export const LoopMounted = Schema.TaggedStruct("LoopMounted", {
   ...node,
@@ -282,24 +287,24 @@ export const LoopMounted = Schema.TaggedStruct("LoopMounted", {
   reads,
 })
 
-/** A loop is over: its `until` holds, or it is exhausted, having made its `maxIterations` passes without that. */
+/** A loop ended: its `until` holds, or it made `maxIterations` passes. */
 export const LoopFinished = Schema.TaggedStruct("LoopFinished", {
   ...node,
   reason: Schema.Literal("until", "maxIterations"),
   reads,
 })
 
-/** Nothing new starts until it is unpaused, and its time stands still. */
+/** The run was paused: nothing new starts, and deadlines move. */
 export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(Schema.String), saidAt })
 
-/** The run goes on. Deadlines that a pause has moved are events of their own. */
+/** The run was unpaused. Deadlines that the pause moved have events of their own. */
 export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optional(Schema.String), saidAt })
 
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", { reason: Schema.optional(Schema.String) })
 
 /**
- * What the output of a run is: that of a row; a list of such, null where a branch of it has none; what the plan itself gives (`fixed`); or an
- * object of such.
+ * The source of a run's output: one row; a list of sources, null for a branch without one; a constant of the plan (`fixed`); or
+ * an object of sources.
  */
 export type OutputSource =
   | string
@@ -315,18 +320,18 @@ const OutputSource: Schema.Schema<OutputSource> = Schema.Union(
 ).annotations({ identifier: "OutputSource" })
 
 /** `from` names the rows (`<node>/<iteration>`) that gave the output, so that it can be read back without the plan. */
-/** A read by which nothing was found, as no task of the run was ever the one that it names, or gave the output that it asks for. */
+/** A read that can never find an output: no task of the run was ever the one it names, or gave the output it asks for. */
 export const StrayRead = Schema.Struct({
-  /** The task that was named. */
+  /** The task that it names. */
   nodeId: Schema.optional(Schema.String),
   /** The key of the output. */
   output: Schema.String,
-  /** A task that may have been meant: its id is nearly the same. */
+  /** A task with a similar id, which was probably meant. */
   meant: Schema.optional(Schema.String),
 })
 export type StrayRead = typeof StrayRead.Type
 
-/** The same as a sentence. */
+/** Formats a stray read as a sentence. */
 export const sayStray = ({ nodeId, output, meant }: StrayRead): string => {
   const [read, nothing] =
     nodeId === undefined ? [`the output "${output}"`, "gave it"] : [`the output "${output}" of "${nodeId}"`, "was that task"]
@@ -334,14 +339,15 @@ export const sayStray = ({ nodeId, output, meant }: StrayRead): string => {
   return `${read} was read, and nothing in the run ${nothing}: ${instead}`
 }
 
-/** What was read in vain, where there is any. */
+/** Reads that found no node, if there are any. */
 const stray = { strayReads: Schema.optional(Schema.Array(StrayRead)) }
 
+/** `from` names the rows (`<node>/<iteration>`) that gave the output, so that it can be read back without the plan. */
 export const RunFinished = Schema.TaggedStruct("RunFinished", { output: Stored, from: Schema.optional(OutputSource), ...stray })
 
 export const RunFailed = Schema.TaggedStruct("RunFailed", { failure: RunFailure, ...stray })
 
-/** `uncompensated` names what its sagas, and those of its child runs, could not undo. */
+/** `uncompensated` lists the steps that sagas, also of child runs, could not undo. */
 export const RunCancelled = Schema.TaggedStruct("RunCancelled", {
   reason: Schema.optional(Schema.String),
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),

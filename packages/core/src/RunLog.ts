@@ -1,5 +1,5 @@
 /**
- * The log of a run as a stream: its events in order, as they are committed by whoever commits them.
+ * The log of a run as a stream: its events in order, from every process that commits them.
  */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -11,10 +11,10 @@ import type { InboxShape } from "./Inbox.ts"
 import type { LoggedEvent, RunReaderShape } from "./RunReader.ts"
 import * as Status from "./Status.ts"
 
-/** Events that are read at once. */
+/** Events per read. */
 const pageSize = 500
 
-/** The events that there are, from the one after `afterSeq` on. */
+/** Streams the stored events after `afterSeq`, and ends. */
 export const read = (
   storage: Pick<RunReaderShape, "events">,
   runId: string,
@@ -26,24 +26,24 @@ export const read = (
     ),
   )
 
-/** How a log is followed. */
+/** Options of {@link follow}. */
 export interface FollowOptions<E> {
-  /** The number of the last event that is known. Default: 0. */
+  /** Number of the last known event. Default: 0. */
   readonly afterSeq?: number
-  /** Ends the stream once it completes and all that was committed by then is given; fails it where it fails. Default: never. */
+  /** Ends the stream when it completes, after all events committed by then; fails it when it fails. Default: never. */
   readonly until?: Effect.Effect<unknown, E>
-  /** Completes with the number of frames committed in this process once it is above the given one, where that is known. */
+  /** Completes with the number of frames committed in this process once it is above the given one. Default: unknown. */
   readonly commits?: (after: number) => Effect.Effect<number>
 }
 
-/** What a follower waits for. */
+/** The change that woke a follower. */
 interface News<E> {
   readonly here?: number
   readonly anywhere?: number
   readonly exit?: Exit.Exit<unknown, E>
 }
 
-/** The events of a run, also those to come. The run need not be there yet. */
+/** Streams the events of a run, including future ones. The run may not exist yet. */
 export const follow = <E = never>(
   storage: Pick<RunReaderShape, "events"> & Pick<InboxShape, "changes">,
   runId: string,
@@ -74,7 +74,7 @@ export const follow = <E = never>(
   )
 }
 
-/** Completes once a run has ended and nobody continues it. */
+/** Completes once a run has ended. */
 export const ended = (
   storage: Pick<RunReaderShape, "run"> & Pick<InboxShape, "changes">,
   runId: string,

@@ -1,5 +1,5 @@
 /**
- * Who works on a run: creating, claiming, renewing and giving up, and which runs somebody should work on.
+ * Ownership of runs: create, claim, renew and release, and the runs that need an owner.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -10,24 +10,24 @@ import type { Millis } from "./Millis.ts"
 import type { Parent } from "./Records.ts"
 import type * as Status from "./Status.ts"
 
-/** What a run is created from. `input` is its stored form. */
+/** The initial data of a run. `input` is encoded. */
 export interface NewRun {
   readonly workflow: string
   readonly version: string | undefined
   readonly input: Json | undefined
-  /** Digest of what the caller gave as the input, before defaults and transforms; where that is JSON. */
+  /** Digest of the input as the caller passed it, before defaults and transforms; absent if that is not JSON. */
   readonly given?: string | undefined
   readonly tags: ReadonlyArray<string>
-  /** Where its code is, for whoever has to load it: a path, as its starter says it. */
+  /** Path of the workflow's code as its starter passed it, for processes that load it. */
   readonly source?: string | undefined
   readonly parent?: Parent | undefined
-  /** It stands in a `finally` of its parent, which goes on when that is cancelled. */
+  /** `true` for a child run in a `finally` of its parent, which runs to completion even if the parent is cancelled. */
   readonly isFinal?: true | undefined
 }
 
 /**
- * The field of a new run that could not be listed as it is, and why; `undefined` where there is none. A store asks before it writes a run, so
- * that whatever stands in a list can be read.
+ * Returns the invalid field of a new run and its problem; `undefined` if all can be listed. A store checks it before it writes
+ * a run, so that every row of a list can be read.
  */
 export const unlistable = ({ workflow, version, tags, source, parent }: NewRun): string | undefined => {
   const isText = (value: unknown): boolean => typeof value === "string"
@@ -41,45 +41,45 @@ export const unlistable = ({ workflow, version, tags, source, parent }: NewRun):
   return isMissingOr(parent, isParent) ? undefined : "parent is no node of a run"
 }
 
-/** Asks for a run: to create it, where `create` is given and the id is free, and to own it from now on. */
+/** A request to own a run, and to create it if `create` is given and the id is free. */
 export interface OpenRequest {
   readonly runId: string
   readonly create: NewRun | undefined
-  /** Take it even if it has ended as failed or cancelled, in order to continue it. A finished run is never taken. */
+  /** Final statuses to reopen the run from. A finished run is never reopened. */
   readonly reopen: ReadonlyArray<Status.ReopenableStatus>
-  /** How long the claim holds without being renewed, in milliseconds. */
+  /** Lease of the claim if it is not renewed, in milliseconds. */
   readonly leaseMs: Millis
   readonly now: Millis
 }
 
-/** What came of an {@link OpenRequest}; only `Created` and `Claimed` give ownership, until the lease ends, under `epoch`. */
+/** The result of an {@link OpenRequest}. `Created` and `Claimed` give ownership under `epoch` until the lease ends. */
 export type Opened =
   | { readonly _tag: "Created"; readonly epoch: number }
   | { readonly _tag: "Claimed"; readonly epoch: number }
-  /** A live process owns it. Its lease, unless renewed, ends at `until` (epoch ms). */
+  /** A live process owns the run. Unless renewed, its lease ends at `until` (epoch ms). */
   | { readonly _tag: "Owned"; readonly until: number }
-  /** It has ended. */
+  /** The run has ended. */
   | { readonly _tag: "Ended" }
-  /** The id is taken by a run with another input that was given another one, too, or of another workflow. Nothing was claimed. */
+  /** The id belongs to a run of another workflow, or of another input, both as passed and encoded. Nothing was claimed. */
   | { readonly _tag: "Mismatch"; readonly workflow: string }
 
 /**
- * Why a run could not be resumed when it was tried last: its code does not load or draw a plan, what is stored does not fit it, or its
- * process ended too early. Gone once the run goes on. Times are epoch milliseconds.
+ * The reason the last try to resume a run failed: its code does not load or render, its stored state does not fit, or its
+ * process died too early. Removed when the run makes progress. Times are epoch milliseconds.
  */
 export const Stuck = Schema.Struct({
-  /** When it was first tried in vain. */
+  /** Time of the first failed try. */
   since: Schema.Number,
-  /** How many times in a row it was tried in vain. */
+  /** Failed tries in a row. */
   tries: Schema.Number,
-  /** When whoever tried it last tries it again. */
+  /** Time of the next try. */
   again: Schema.Number,
   error: Schema.Struct({ name: Schema.String, message: Schema.String }),
 })
 
 export type Stuck = typeof Stuck.Type
 
-/** A note on a run that has one already. */
+/** Merges a new note with the one that a run has. */
 export const stuckAgain = (before: Stuck | null, { since, tries, again, error }: Stuck): Stuck => ({
   since: Math.min(before?.since ?? since, since),
   tries: Math.max((before?.tries ?? 0) + 1, tries),
@@ -87,52 +87,59 @@ export const stuckAgain = (before: Stuck | null, { since, tries, again, error }:
   error,
 })
 
-/** What is not looked for, so that it does not stand in the way of the rest. */
+/** Workflows and runs to leave out, so that they do not hold up the rest. */
 export interface Exclusion {
   readonly workflows?: ReadonlyArray<string>
   readonly runIds?: ReadonlyArray<string>
 }
 
-/** A run that someone should work on. */
+/** A run that needs an owner. */
 export interface RunnableRun {
   readonly runId: string
   readonly workflow: string
   readonly source: string | null
   /**
-   * How many times in a row its process died before anything came of its claim. A claim that was given back in order does not count, and
-   * neither does one of which a frame came.
+   * Processes in a row that died under a claim of the run before it made progress. Claims that were released, or that committed
+   * a frame, do not count.
    */
   readonly deaths: number
-  /** What there is to go on from. The same as before where nothing came of the claims since, and the run was told nothing. */
+  /** A mark of the run's progress: unchanged as long as no claim makes progress and no command arrives. */
   readonly mark: string
 }
 
 /**
- * Claims of runs. Times are epoch milliseconds. A claim has a number, the epoch; one that is lost changes nothing any more (`RunFenced`).
+ * The port for claims of runs. Times are epoch milliseconds. Each claim has a number, the epoch. Writes under a lost claim fail
+ * with `RunFenced`.
  */
 export interface RunOwnershipShape {
-  /** Names the place of the runs: the same for every port of one store. */
+  /** Identifies the store: the same for all of its ports. */
   readonly place: string
   /**
-   * Creates, claims or refuses a run, in one transition. A run that is {@link unlistable} is `StoreRefused`. A process that died on this machine is not waited for. Claiming leaves
-   * the status as it was, so that `load` still tells how the run stopped; the owner's `RunResumed` event changes it.
+   * Creates, claims or refuses a run, in one transaction. Fails with `StoreRefused` for a run that is {@link unlistable}. The
+   * lease of a process that died on this machine is not waited for. A claim does not change the status, so `load` still shows
+   * how the run stopped; the owner's `RunResumed` event changes it.
    */
   readonly open: (request: OpenRequest) => Effect.Effect<Opened, StoreError | RunNotFound>
-  /** Extends the leases of runs this process owns; answers with those it has lost. */
+  /** Extends the leases of runs that this process owns. Returns the ids of those it has lost. */
   readonly renew: (
     claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
     leaseUntil: Millis,
   ) => Effect.Effect<ReadonlyArray<string>, StoreError>
-  /** Gives up the claim on a run that has not ended, `suspended` unless told. Does nothing when it is lost already. */
+  /** Releases the claim on a run that has not ended. Does nothing if the claim is lost. Default of `status`: `suspended`. */
   readonly release: (runId: string, epoch: number, now: Millis, status?: Status.ReleasedStatus) => Effect.Effect<void, StoreError>
   /**
-   * Notes why a run could not be resumed, and when it is tried again. What was noted before makes `since` earlier and counts in `tries`. Does
-   * nothing where somebody works on the run, it has ended or there is none. The first frame of the next claim takes the note away.
+   * Records why a run could not be resumed, and when the next try is. An earlier note is merged: its `since` is kept and its
+   * `tries` count. Does nothing if the run is owned, has ended or does not exist. The first frame of the next claim deletes the
+   * note.
    */
   readonly noteStuck: (runId: string, note: Stuck, now: Millis) => Effect.Effect<void, StoreError>
   /**
-   * Runs that nobody works on and that can go on, at most a hundred: suspended ones, those whose owner is gone, waiting and paused ones
-   * that were told something, and waiting ones whose time, or whose next attempt, has come, but for those of `exclude`. `nextAt` (epoch ms) is when the time of the next waiting one comes.
+   * Reads up to a hundred runs that have no owner and can continue:
+   * - suspended runs, and runs whose owner is gone;
+   * - waiting and paused runs with commands in the inbox;
+   * - waiting runs with a wait or retry that is due.
+   *
+   * Leaves out those in `exclude`. `nextAt` (epoch ms) is when the next wait or retry is due.
    */
   readonly runnable: (
     now: number,
@@ -140,5 +147,5 @@ export interface RunOwnershipShape {
   ) => Effect.Effect<{ readonly runs: ReadonlyArray<RunnableRun>; readonly nextAt: number | undefined }, StoreError>
 }
 
-/** Who works on a run. */
+/** The port for claims of runs. */
 export class RunOwnership extends Context.Tag("@smithers/core/RunOwnership")<RunOwnership, RunOwnershipShape>() {}

@@ -1,5 +1,5 @@
 /**
- * What is read of runs by people, programs and pages. Nothing here needs the code of a workflow, or a claim.
+ * Queries about runs, for people, programs and pages. They need neither the code of a workflow nor a claim.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import { LeaveRequest, Leaving, RestKind, RunEvent, StrayRead, type WaitKind } f
 import { type NewRun, Stuck } from "./RunOwnership.ts"
 import * as Status from "./Status.ts"
 
-/** What a run was begun with, and how it stands. */
+/** The initial data of a run, and its status. */
 export interface Origin extends Pick<NewRun, "workflow" | "input" | "given"> {
   readonly status: Status.RunStatus
 }
@@ -23,33 +23,34 @@ export const RunSummary = Schema.Struct({
   runId: Schema.String,
   workflow: Schema.String,
   version: Schema.NullOr(Schema.String),
-  /** By its row, the life of its owner and what it was told that nobody has taken up. */
+  /** Derived from the stored status, the life of the owner and the unapplied commands. */
   status: Status.ShownStatus,
-  /** Whether someone has paused it: time stands still then. */
+  /** `true` if the run is paused; its deadlines move meanwhile. */
   isPaused: Schema.Boolean,
   tags: Schema.Array(Schema.String),
   createdAt: Schema.Number,
   updatedAt: Schema.Number,
   finishedAt: Schema.NullOr(Schema.Number),
-  /** Claims so far; the process that made the last one, and until when its lease holds. */
+  /** Number of claims so far, the process of the last one, and the end of its lease. */
   epoch: Schema.Number,
   owner: Schema.NullOr(Schema.String),
   leaseUntil: Schema.NullOr(Schema.Number),
-  /** Where its code is, as its starter said it. */
+  /** Path of its code, as its starter passed it. */
   source: Schema.NullOr(Schema.String),
   /** The node of another run that started it, and whether that node waits for it. */
   parent: Schema.NullOr(Schema.Struct({ ...fields, isAttached: Schema.Boolean })),
-  /** Runs that it has started. */
+  /** Number of runs that it started. */
   children: Schema.Number,
-  /** Why it could not be resumed, where that is so. */
+  /** The reason it could not be resumed, if the last try failed. */
   stuck: Schema.NullOr(Stuck),
 })
 
 export type RunSummary = typeof RunSummary.Type
 
 /**
- * A step, a loop or a boundary (a scope, a saga, a try) of a run, in one iteration. Races and lists are the scopes that hold their parts. One that was at work when its process died, or was stopped, is
- * `interrupted`; one that waits for what has been said, and that nobody has taken up yet, is `decided` or `answered`.
+ * A step, a loop or a boundary (scope, saga, try) of a run, in one iteration. Races and lists are the scopes that hold their
+ * parts. A step that was running when its process died or was stopped is `interrupted`. A wait whose decision or answer is not
+ * applied yet is `decided` or `answered`.
  */
 export const NodeSummary = Schema.Struct({
   ...fields,
@@ -61,17 +62,17 @@ export const NodeSummary = Schema.Struct({
   retryAt: Schema.NullOr(Schema.Number),
   table: Schema.NullOr(Schema.String),
   error: Schema.NullOr(ErrorInfo),
-  /** The failure is tolerated: the run goes on without the output, and resuming it does not run the node again. */
+  /** `true` if the failure is tolerated: the run continues without the output, and resuming does not run the node again. */
   isSoft: Schema.Boolean,
-  /** Loops: passes begun. */
+  /** Of a loop: the number of passes started. */
   passes: Schema.NullOr(Schema.Number),
-  /** Loops: whether it is over because it made all its passes, and not because its `until` holds. */
+  /** Of a loop: `true` if it ended after all its passes, without its `until` holding. */
   isExhausted: Schema.NullOr(Schema.Boolean),
-  /** Scopes, races, lists, and their parts: how someone asked for it to be left. */
+  /** Of a scope, race, list or part: the request to leave it. */
   asked: Schema.optional(LeaveRequest),
-  /** How and why it is left early, or was. */
+  /** The outcome and reason of leaving it early. */
   left: Schema.optional(Leaving),
-  /** Races: the branches that have won so far, in order. */
+  /** Of a race: the branches that have won so far, in order. */
   winners: Schema.optional(Schema.Array(Schema.String)),
 })
 
@@ -87,82 +88,82 @@ export const AttemptSummary = Schema.Struct({
   error: Schema.NullOr(ErrorInfo),
   heartbeat: Schema.NullOr(Schema.Unknown),
   heartbeatAt: Schema.NullOr(Schema.Number),
-  /** What was said to agents, and what they replied; empty where the work is not an agent's. */
+  /** Calls of agents with their prompts and replies; empty for a step without an agent. */
   turns: Schema.Array(AgentTurn),
 })
 
 export type AttemptSummary = typeof AttemptSummary.Type
 
 /**
- * A wait of a run, open or over; or, of kind `retry`, a step that is tried again later, which is open until then: `since` its attempt has
- * failed. Times are epoch milliseconds.
+ * A wait of a run, open or closed. A step that waits for its next attempt is listed as one of kind `retry`; its `since` is when
+ * the last attempt failed. Times are epoch milliseconds.
  */
 export const WaitSummary = Schema.Struct({
   ...fields,
   workflow: Schema.String,
   kind: RestKind,
   status: Status.WaitStatus,
-  /** Why it was withdrawn: as its node says, or since the node is to run again (`reset`). */
+  /** The reason it was withdrawn: that of its node, or `reset` if the node is to run again. */
   reason: Schema.NullOr(Schema.Literal(...Status.Withdrawal.literals, "reset")),
   since: Schema.Number,
-  /** Number of the event that asked for it last, and how many have. */
+  /** Number of the event of the current request, and number of requests so far. */
   asked: Schema.Number,
   timesAsked: Schema.Number,
   deadline: Schema.NullOr(Schema.Number),
-  /** Of what a person is asked: tells this request from all others of the run. It is what a decision names. */
+  /** Id of a request to a person, unique in the run. Decisions name it. */
   requestId: Schema.NullOr(Schema.String),
-  /** What people are shown, as the author gave it; for a person's task with the JSON Schema of the answer. */
+  /** The content of a request, as the author's function returned it; for a human task with the JSON Schema of the answer. */
   request: Schema.NullOr(Schema.Unknown),
   digest: Schema.NullOr(Schema.String),
-  /** Of a signal; of a subflow the id of its run. */
+  /** Name of the signal, or id of the child run. */
   name: Schema.NullOr(Schema.String),
   correlation: Schema.NullOr(Schema.String),
-  /** What was decided or answered, by whom and when; also where the run has not heard of it. */
+  /** The decision or answer, its author and its time; set even before the run has applied it. */
   approved: Schema.NullOr(Schema.Boolean),
   note: Schema.NullOr(Schema.String),
   by: Schema.NullOr(Schema.String),
   decidedAt: Schema.NullOr(Schema.Number),
-  /** It is over since nobody decided, answered or sent what it waited for in time. */
+  /** `true` if it ended because no decision, answer or signal arrived in time. */
   timedOut: Schema.Boolean,
   endedAt: Schema.NullOr(Schema.Number),
-  /** Whether it is open only because nobody has taken the run up since it was decided or answered, or its signal or child run came. */
+  /** `true` if its decision, answer, signal or child result is in the inbox, and the run has not applied it yet. */
   isAnswered: Schema.Boolean,
-  /** How many answers the run has refused, and what was wrong with the last of them. */
+  /** Number of rejected answers, and the issues of the last one. */
   refusals: Schema.Number,
   refused: Schema.NullOr(Schema.Array(Schema.String)),
 })
 
 export type WaitSummary = typeof WaitSummary.Type
 
-/** Digits of a digest that people are shown. */
+/** Digits of a digest in a request id. */
 const shownDigits = 12
 
 /**
- * The id of what a person is asked: the number of the event that asked, and the beginning of the digest of what is shown. The number alone is
- * never given to anything else in the run, so that no request can be made to pass for another.
+ * Builds the id of a request to a person: the number of its event and the start of the digest of its content. The number alone
+ * is unique in the run, so no request can pass for another.
  */
 export const requestIdOf = ({ kind, asked, digest }: Pick<WaitSummary, "kind" | "asked" | "digest">): string | null =>
   kind === "approval" || kind === "human" ? `${asked}-${(digest ?? "").slice(0, shownDigits)}` : null
 
-/** The number of the event that a request is named by; -1 where it is no request's name. */
+/** The event number in a request id; -1 if the text is no request id. */
 export const askedOf = (requestId: string): number => Number(/^(\d{1,15})-/.exec(requestId)?.[1] ?? -1)
 
-/**
- * Tells whether the time of a wait that is over was over before somebody said something: an approval of which nothing was decided, or a question or a
- * signal that ended without an output.
- */
+/** Tells whether a closed wait timed out: an approval without a decision, or a question or signal that ended without an output. */
 export const isTimedOut = ({ kind, status, decidedAt }: Pick<WaitSummary, "kind" | "status" | "decidedAt">): boolean => {
   if (decidedAt !== null || status === "open" || status === "withdrawn") return false
   return kind === "approval" || ((kind === "human" || kind === "signal") && status !== "finished")
 }
 
-/** A wait, as far as it matters for whether a command is for it. */
+/** The fields of a wait that decide whether a command is for it. */
 export type OpenWait = Pick<
   WaitSummary,
   "nodeId" | "iteration" | "kind" | "status" | "since" | "asked" | "deadline" | "digest" | "name" | "correlation"
 >
 
-/** What a command says to an open wait, if it is for that: of what a person is asked now, the signal it waits for, or the end of its child run. */
+/**
+ * The effect of a command on an open wait; `undefined` if it is not for it. A command is for a wait if it names the current
+ * request, the signal or the child run.
+ */
 export const answerTo = (
   { command, at }: Pick<Command, "command" | "at">,
   wait: OpenWait,
@@ -190,17 +191,17 @@ export const answerTo = (
   }
 }
 
-/** Which waits to list. Oldest first. */
+/** Selects waits. Oldest first. */
 export interface WaitFilter {
   readonly runId?: string
-  /** Only of these runs: those of a page. */
+  /** Only waits of these runs, such as those of a page. */
   readonly runIds?: ReadonlyArray<string>
   readonly kind?: ReadonlyArray<RestKind>
-  /** Also those that are over. */
+  /** Include closed waits. Default: false. */
   readonly all?: boolean
-  /** Only those for which nothing has come yet. */
+  /** Only waits without a decision, answer, signal or child result in the inbox. */
   readonly isAnswered?: false
-  /** At most this many, 100 unless told. */
+  /** Most waits to return. Default: 100. */
   readonly limit?: number
 }
 
@@ -209,13 +210,13 @@ export interface WaitName {
   readonly runId: string
   readonly nodeId: string
   readonly kind: WaitKind
-  /** Default: the iteration of the one that is open, or else of the last. */
+  /** Default: the iteration of the open wait, otherwise of the last one. */
   readonly iteration?: number | undefined
-  /** Only the one that this event has asked for last. */
+  /** Only a wait whose current request has this event number. */
   readonly asked?: number | undefined
 }
 
-/** An event as logged: inputs and outputs are left out, they stand in tables of their own. */
+/** An event as logged. Inputs and outputs are left out; they have tables of their own. */
 export const LoggedEvent = Schema.Struct({
   runId: Schema.String,
   seq: Schema.Number,
@@ -226,16 +227,16 @@ export const LoggedEvent = Schema.Struct({
 
 export type LoggedEvent = typeof LoggedEvent.Type
 
-/** A run without its nodes: what its own row, its open waits and its inbox say. */
+/** A run without its nodes: its own row, its open waits and its inbox. */
 export const RunStanding = Schema.Struct({
   run: RunSummary,
   /** Number of its last event; 0 before the first. */
   seq: Schema.Number,
-  /** Whether something was told to it that nobody has taken up yet. */
+  /** `true` if it has commands that are not applied yet. */
   hasPendingCommands: Schema.Boolean,
-  /** That it is to be cancelled and has not ended yet; `isHeard` once whoever works on it has begun with that. */
+  /** The cancellation of a run that has not ended; `isHeard` once the owner has begun with it. */
   cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isHeard: Schema.Boolean })),
-  /** Scopes that are to be left, as was told to the run and nobody has taken up yet. Of those of one node the first counts. */
+  /** Requests to leave scopes that are not applied yet. Of several for one node the first counts. */
   leaving: Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, ...LeaveRequest.fields })),
 })
 
@@ -247,7 +248,7 @@ export const RunDetails = Schema.Struct({
   input: Schema.Unknown,
   output: Schema.Unknown,
   failure: Schema.NullOr(RunFailure),
-  /** Of a run that has ended: what it read in vain, where there is any. */
+  /** Reads of an ended run that found no node, if there are any. */
   strayReads: Schema.optional(Schema.Array(StrayRead)),
   nodes: Schema.Array(NodeSummary),
   attempts: Schema.Array(AttemptSummary),
@@ -255,12 +256,12 @@ export const RunDetails = Schema.Struct({
 
 export type RunDetails = typeof RunDetails.Type
 
-/** Which runs to list. Newest first; `before` continues after the last run of the page before. */
+/** Selects runs. Newest first; `before` is the last run of the previous page. */
 export interface RunFilter {
   readonly status?: ReadonlyArray<Status.ShownStatus>
   readonly workflow?: string
   readonly tag?: string
-  /** Only runs that other runs have started, or only those that none has. */
+  /** Only child runs, or only runs that are none. */
   readonly isChild?: boolean
   /** Only runs that this one started. */
   readonly parent?: string
@@ -268,11 +269,11 @@ export interface RunFilter {
   readonly runIds?: ReadonlyArray<string>
   /** Runs created before this one. */
   readonly before?: string
-  /** At most this many, 100 unless told. */
+  /** Most runs to return. Default: 100. */
   readonly limit?: number
 }
 
-/** An event as the log shows it: without inputs, outputs, turns and reads, which stand in tables of their own. */
+/** An event as the log shows it, without inputs, outputs, turns and reads, which have tables of their own. */
 export const withoutContent = (event: RunEvent): RunEvent => {
   if (!("reads" in event)) return withoutValues(event)
   const { reads: _, ...rest } = event
@@ -309,34 +310,35 @@ const withoutValues = (event: RunEvent): RunEvent => {
   }
 }
 
-/**
- * Queries, each as of one moment.
- */
+/** Queries, each a consistent snapshot. */
 export interface RunReaderShape {
-  /** Names the place of the runs: the same for every port of one store. */
+  /** Identifies the store: the same for all of its ports. */
   readonly place: string
-  /** What a run was begun with; `undefined` where there is none of this id. */
+  /** Reads the initial data of a run; `undefined` if it does not exist. */
   readonly origin: (runId: string) => Effect.Effect<Origin | undefined, StoreError>
-  /** Finds the ids of runs that begin with a text, in order, at most `limit`. */
+  /** Finds ids of runs by a prefix, in order, at most `limit`. */
   readonly find: (prefix: string, limit: number) => Effect.Effect<ReadonlyArray<string>, StoreError>
-  /** Reads one run, as of one moment, without its nodes: its cost does not grow with them. */
+  /** Reads one run without its nodes. The cost does not grow with the run. */
   readonly run: (runId: string) => Effect.Effect<RunStanding, StoreError | RunNotFound>
-  /** Reads the open wait of this name or, where none is open, the last that is over; `undefined` where there is none. Its cost does not grow with the run. */
+  /**
+   * Reads the open wait of this name, otherwise the last closed one; `undefined` if there is none. The cost does not grow with
+   * the run.
+   */
   readonly wait: (name: WaitName) => Effect.Effect<WaitSummary | undefined, StoreError>
-  /** Runs that match, newest first, as of one moment; a page of them where there are more than `limit`. */
+  /** Reads one page of the matching runs, newest first. */
   readonly runs: (filter: RunFilter) => Effect.Effect<ReadonlyArray<RunSummary>, StoreError>
-  /** Waits that match, oldest first; only open ones, also of runs that nobody works on, unless told. */
+  /** Reads one page of the matching waits, oldest first, whether or not their runs have an owner. Default: open ones only. */
   readonly waits: (filter: WaitFilter) => Effect.Effect<ReadonlyArray<WaitSummary>, StoreError>
-  /** The plan of a run as text, one line per node, as of its last frame or of a given one. */
+  /** Reads the plan of a run as text, one line per node, of its last frame or a given one. */
   readonly plan: (runId: string, frame?: number) => Effect.Effect<string, StoreError | RunNotFound>
-  /** Everything about one run, as of one moment: its input and output in their encoded form, its nodes and their attempts. */
+  /** Reads everything about one run: its input and output in encoded form, its nodes and their attempts. */
   readonly inspect: (runId: string) => Effect.Effect<RunDetails, StoreError | RunNotFound>
-  /** Events after `afterSeq`, oldest first, at most `limit`. */
+  /** Reads events after `afterSeq`, oldest first, at most `limit`. */
   readonly events: (
     runId: string,
     options?: { readonly afterSeq?: number; readonly limit?: number },
   ) => Effect.Effect<ReadonlyArray<LoggedEvent>, StoreError | RunNotFound>
 }
 
-/** What is read of runs by people, programs and pages. Nothing here needs the code of a workflow, or a claim. */
+/** Queries about runs, for people, programs and pages. They need neither the code of a workflow nor a claim. */
 export class RunReader extends Context.Tag("@smithers/core/RunReader")<RunReader, RunReaderShape>() {}

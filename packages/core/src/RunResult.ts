@@ -1,6 +1,6 @@
 /**
- * The result of a run: the one type for how a run has stopped. The driver and the engine make it, and everybody else hands it on: callers, the
- * supervisor, parent runs, the command line.
+ * The result of a run: the one type for every way a run stops. The driver and the engine make it; callers, the supervisor,
+ * parent runs and the command line pass it on.
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -19,9 +19,9 @@ import { defined } from "./Struct.ts"
 
 interface Ended {
   readonly runId: string
-  /** What its sagas, and those of its child runs, could not undo; absent where that is nothing. */
+  /** Steps that its sagas, and those of its child runs, could not undo; absent if there are none. */
   readonly uncompensated?: ReadonlyArray<Uncompensated>
-  /** Reads of outputs by which nothing was found, as no task was the one that was meant; absent where there are none. */
+  /** Reads of outputs that found no node; absent if there are none. */
   readonly strayReads?: ReadonlyArray<StrayRead>
 }
 
@@ -29,16 +29,16 @@ interface Ended {
 export interface Finished<out A> extends Ended {
   readonly status: "finished"
   readonly output: A
-  /** Loops that made all their `maxIterations` passes without their `until` holding; absent where there are none. */
+  /** Loops that made all their `maxIterations` passes without their `until` holding; absent if there are none. */
   readonly exhausted?: ReadonlyArray<Records.Exhausted>
 }
 
-/** The result of a run that has failed. It can be continued. */
+/** The result of a run that has failed. It can be resumed. */
 export interface Failed<out E = never> extends Ended {
   readonly status: "failed"
-  /** The error that the step declares, decoded, or the failure of the run. */
+  /** The declared error of the step, decoded; otherwise the failure of the run. */
   readonly error: RunFailure | E
-  /** Of a declared error: the failure of its step, which says where it was raised. */
+  /** With a declared error: the failure of its step, which names the place. */
   readonly failure?: StepFailed
 }
 
@@ -51,20 +51,20 @@ export interface Cancelled extends Ended {
 /** The result of a run that has ended. */
 export type EndedResult<A, E = never> = Finished<A> | Failed<E> | Cancelled
 
-/** An open wait or, of a step that failed, its next attempt. */
+/** An open wait, or the next attempt of a failed step. */
 export interface Waiting {
   readonly nodeId: NodeId
   readonly iteration: number
   readonly kind: RestKind
-  /** Epoch ms when its timer fires, its time is over, or its next attempt is due. */
+  /** Epoch ms at which its timer fires, it times out, or its next attempt is due. */
   readonly deadline: number | undefined
-  /** Of a subflow: the run that it waits for. */
+  /** Of a subflow: the id of its child run. */
   readonly childRunId?: string
 }
 
 /**
- * The result of a run that can go on only when something comes from outside: a person (an approval or a task), a signal, or the time of a
- * timer. The status names what it waits for first, `waits` all of it. Such a run is suspended; it goes on when it is resumed.
+ * The result of a run that waits for something outside: a person (approval or task), a signal, or a time. `status` names the
+ * most urgent wait, `waits` lists all. The run is suspended and continues when it is resumed.
  */
 export interface Waits {
   readonly status: WaitingStatus
@@ -72,19 +72,19 @@ export interface Waits {
   readonly waits: ReadonlyArray<Waiting>
 }
 
-/** The result of a run that someone has paused. It goes on when it is unpaused and resumed. */
+/** The result of a paused run. It continues when it is unpaused and resumed. */
 export interface Paused {
   readonly status: "paused"
   readonly runId: string
 }
 
-/** The result of a run in which nothing goes on before something comes from outside. */
+/** The result of a run that is paused or waits. */
 export type RestingResult = Paused | Waits
 
-/** How a run has stopped: it has ended, is paused, or waits. */
+/** The result of a run that has stopped: it has ended, is paused, or waits. */
 export type RunResult<A, E = never> = EndedResult<A, E> | RestingResult
 
-/** What all results have that a run ends with, from its state. */
+/** The fields that all results of ended runs share. */
 const endedBy = (state: RunState.RunState): Ended => {
   const uncompensated = RunState.uncompensated(state)
   return {
@@ -94,7 +94,10 @@ const endedBy = (state: RunState.RunState): Ended => {
   }
 }
 
-/** The result of a run that finishes in this state. `output` is called for each caller where one could change it for the others. */
+/**
+ * The result of a run that finishes in this state. `output` is called once per read if its value is mutable, so that callers do
+ * not share it.
+ */
 export const finished = <A>(state: RunState.RunState, output: () => A): Finished<A> => {
   const exhausted = RunState.exhausted(state)
   const said = { status: "finished", ...endedBy(state), ...(exhausted.length === 0 ? {} : { exhausted }) } as const
@@ -117,11 +120,11 @@ export const cancelled = (state: RunState.RunState): Cancelled => {
   return { status: "cancelled", ...endedBy(state), ...defined({ reason }) }
 }
 
-/** The result of a run that rests: paused, or with these waits. */
+/** The result of a run that is paused or has these waits. */
 export const resting = (runId: string, waits: ReadonlyArray<Waiting>, isPaused: boolean): RestingResult =>
   isPaused ? { status: "paused", runId } : { status: waitingStatus(waits), runId, waits }
 
-/** The result of a run as it is stored, with its output in stored form; `undefined` where the run has not ended. */
+/** The result of a stored run, with its output encoded; `undefined` if the run has not ended. */
 export const ofState = (state: RunState.RunState): EndedResult<Json | undefined> | undefined => {
   switch (state.status) {
     case "finished":
@@ -136,8 +139,8 @@ export const ofState = (state: RunState.RunState): EndedResult<Json | undefined>
 }
 
 /**
- * The status of a run that waits, by the kinds of its open waits and of those of its child runs. People come first, since someone has to be
- * told; a timer and a retry need nobody. A child run stands for what it waits for itself.
+ * The status of a waiting run, from the kinds of its open waits and those of its child runs. People come first, since they must
+ * be notified; timers and retries need no one. A child run counts as its own waits.
  */
 export const waitingStatus = (waits: ReadonlyArray<{ readonly kind: string }>): WaitingStatus => {
   const kinds = new Set(waits.map(({ kind }) => kind))
@@ -146,7 +149,7 @@ export const waitingStatus = (waits: ReadonlyArray<{ readonly kind: string }>): 
   return kinds.size > 0 && [...kinds].every((kind) => kind === "timer" || kind === "retry") ? "waiting-timer" : "waiting-event"
 }
 
-/** The output of a run that has ended, or what it ended with instead. */
+/** The output of an ended run, or its error. */
 export const toEither = <A, E = never>(result: EndedResult<A, E>): Either.Either<A, RunFailure | RunCancelled | E> => {
   switch (result.status) {
     case "finished":
@@ -161,10 +164,13 @@ export const toEither = <A, E = never>(result: EndedResult<A, E>): Either.Either
   }
 }
 
-/** The end of a child run as its parent hears of it; `uncompensated` has the ids of the runs that could not undo it. */
+/** The result of a child run as its parent receives it; `uncompensated` has the ids of the runs. */
 export type ChildEnd = Records.ChildEnd & Pick<Ended, "uncompensated">
 
-/** The stored result of a run as its parent hears of it. What a run could not undo that has finished was met with in that run. */
+/**
+ * Converts a stored result to the one that the parent receives. A finished run reports no `uncompensated`: it dealt with them
+ * itself.
+ */
 export const toChildEnd = (result: EndedResult<Json | undefined>): ChildEnd => {
   const { status, runId, uncompensated } = result
   const left = uncompensated === undefined ? {} : { uncompensated: uncompensated.map((one) => ({ runId, ...one })) }
@@ -180,7 +186,7 @@ export const toChildEnd = (result: EndedResult<Json | undefined>): ChildEnd => {
 
 const isInfo = Schema.is(ErrorInfo)
 
-/** A failure of a run, as its parent keeps it: with the error of the step that it failed by as its cause. */
+/** Converts a failure of a run to the error that its parent stores, with the error of the failed step as its cause. */
 const infoOf = (failure: RunFailure): ErrorInfo => {
   const { _tag: name, error, cause } = failure as typeof failure & { readonly error?: unknown; readonly cause?: unknown }
   const inner = error ?? Raised.get(cause, "error")

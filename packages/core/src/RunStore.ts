@@ -1,5 +1,5 @@
 /**
- * The port through which the owner of a run keeps it: frames, the state they led to, and outputs.
+ * The port through which the owner of a run stores it: frames, the resulting state, and outputs.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -16,7 +16,7 @@ import type { RunState } from "./RunState.ts"
 import type { Transact } from "./Transaction.ts"
 
 /**
- * One step forward of a run: events in order, the records as they are after them, and the text of the plan where it has changed. Committed
+ * One transaction of a run: its events in order, the records after them, and the text of the plan if it changed. Committed
  * whole or not at all.
  */
 export interface Frame {
@@ -28,21 +28,21 @@ export interface Frame {
   readonly firstSeq: number
   readonly at: Millis
   readonly events: ReadonlyArray<RunEvent>
-  /** The records that the events change, as they are after the frame. */
+  /** The records that the events change, as of the end of the frame. */
   readonly changes: Changes
-  /** Text of the plan; only where it differs from that of the frame before, which is `base` where there was one. */
+  /** Text of the plan; only if it differs from that of the previous frame, which is `base` if there was one. */
   readonly plan: { readonly text: string; readonly base: string | undefined } | undefined
-  /** Outputs to keep for other runs: stored under the key, for this workflow and node. */
+  /** Outputs to cache for other runs, each under its key, this workflow and the node. */
   readonly cache: ReadonlyArray<{ readonly nodeId: string; readonly iteration: number; readonly key: string }>
-  /** Ids of the inbox commands that these events take care of. */
+  /** Ids of the inbox commands that these events apply. */
   readonly consumed: ReadonlyArray<string>
-  /** Runs that these events start. Each is created, owned by nobody, unless its id is taken. */
+  /** Child runs that these events start. Each is created without an owner, unless its id is taken. */
   readonly spawned?: ReadonlyArray<{ readonly runId: string; readonly create: NewRun }>
-  /** What these events tell other runs. What has ended, or is not there, is told nothing. */
+  /** Commands to other runs. Those to runs that have ended or do not exist are dropped. */
   readonly sent?: ReadonlyArray<Command>
 }
 
-/** Details of a heartbeat, to be readable by the next attempt even if this process dies. */
+/** Details of a heartbeat, stored for the next attempt in case this process dies. */
 export interface Heartbeat {
   readonly runId: string
   readonly epoch: number
@@ -57,15 +57,15 @@ export interface Heartbeat {
 export interface OutputTable {
   readonly name: string
   readonly jsonSchema: JsonSchema | undefined
-  /** The only node that writes here. Nodes with the same columns may then share one table, and the name may be a view. */
+  /** Id of the only node that writes here. Nodes with the same columns may then share one table, and the name may be a view. */
   readonly nodeId: string | undefined
 }
 
-/** Whether a frame ends a wait as timed out. */
+/** Tells whether a frame ends a wait as timed out. */
 export const hasTimedOut = ({ events }: Frame): boolean =>
   events.some((event) => event._tag === "WaitEnded" && event.how === "timed-out")
 
-/** Whether a frame begins an attempt or a child run, or draws on the end of one. */
+/** Tells whether a frame starts an attempt or a child run, or uses the result of one. */
 export const isOnward = ({ events }: Frame): boolean =>
   events.some(
     (event) =>
@@ -75,8 +75,8 @@ export const isOnward = ({ events }: Frame): boolean =>
   )
 
 /**
- * Whether a frame would have another content if its run had read all commands: it goes {@link isOnward onward}, and the run is to be cancelled or
- * paused; or it ends a wait as timed out, and there is an answer or a decision.
+ * Tells whether a frame contradicts commands that it has not read. Either it makes {@link isOnward progress} although a
+ * cancellation or a pause is among them. Or it ends a wait as timed out although a decision or an answer is.
  */
 export const isUnheard = (frame: Frame, commands: ReadonlyArray<Pick<Command, "id" | "command">>): boolean => {
   const unread = commands.filter(({ id }) => !frame.consumed.includes(id)).map(({ command }) => command)
@@ -95,30 +95,29 @@ export const isUnheard = (frame: Frame, commands: ReadonlyArray<Pick<Command, "i
 }
 
 /**
- * Frames and states of runs. Each call is one transition, and is kept when it completes: a crash leaves all of it or nothing.
- * Whatever changes a run says with which claim (`epoch`), and a claim that is lost changes nothing (`RunFenced`). A `StoreError` says that nothing was done.
+ * Frames and states of runs. Each call is one durable transaction: a crash leaves all of it or nothing. Writes name their claim
+ * (`epoch`) and fail with `RunFenced` once it is lost. After a `StoreError` nothing was written.
  */
 export interface RunStoreShape {
-  /** Names the place of the runs: the same for every port of one store. */
+  /** Identifies the store: the same for all of its ports. */
   readonly place: string
   /**
-   * Reads the state of a run. Costs as much as the run has nodes. With `at`, the state is the one that it gave right after that frame, or
-   * event, and costs as much as there are events up to then.
+   * Reads the state of a run, at a cost proportional to its nodes. With `at`, reads the state right after that frame or event,
+   * at a cost proportional to the events up to it.
    */
   readonly load: (runId: string, at?: Moment) => Effect.Effect<RunState, StoreError | RunNotFound>
   /**
-   * Commits a frame. A frame that ends the run also gives up the claim. One that ends a wait as timed out although a decision or an answer to
-   * it is in the inbox is `Unheard`, and so is one that begins something although a cancellation or a pause is; nothing is written: whoever was told
-   * that it is kept finds it counting.
+   * Commits a frame. A frame that ends the run also releases the claim. Fails with `Unheard`, and writes nothing, if the frame
+   * contradicts a command in the inbox ({@link isUnheard}): a command that was acknowledged always counts.
    */
   readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced | Unheard>
-  /** Keeps heartbeat details. */
+  /** Stores the details of a heartbeat. */
   readonly heartbeat: (heartbeat: Heartbeat) => Effect.Effect<void, StoreError | RunFenced>
-  /** Makes a transaction of an attempt. Fails with `NoSqlStore` where statements cannot be made in the store. */
+  /** Runs a transaction of an attempt. Fails with `NoSqlStore` if the store has no SQL database. */
   readonly transact: Transact
-  /** Makes sure that the tables of these outputs exist with the columns they need. */
+  /** Creates or extends the tables of these outputs, so that they have the columns they need. */
   readonly prepareOutputs: (workflow: string, tables: ReadonlyArray<OutputTable>) => Effect.Effect<void, StoreError>
-  /** An output that an earlier run left under this key, at or after `notBefore` (epoch ms). */
+  /** Reads an output that an earlier run stored under this key, at or after `notBefore` (epoch ms). */
   readonly cached: (
     workflow: string,
     nodeId: string,
@@ -127,5 +126,5 @@ export interface RunStoreShape {
   ) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
 }
 
-/** The port through which the owner of a run keeps it. */
+/** The port through which the owner of a run stores it. */
 export class RunStore extends Context.Tag("@smithers/core/RunStore")<RunStore, RunStoreShape>() {}

@@ -1,6 +1,6 @@
 /**
- * What is shown of a run: one function of its row, of the life of its owner and of the commands that nobody has taken up yet. Every store
- * answers with it, so that lists, filters, single runs and waits agree, for people and for programs.
+ * The shown status of a run: one function of its row, the life of its owner and its unapplied commands. Every store uses it, so
+ * that lists, filters, single runs and waits agree.
  */
 
 import type { Command } from "./Inbox.ts"
@@ -11,26 +11,26 @@ import { waitingStatus } from "./RunResult.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 
-/** What a store knows of a run. */
+/** The facts that a store has of a run. */
 export interface Facts {
-  /** As its row says it. */
+  /** The stored status. */
   readonly stored: Status.RunStatus
-  /** Whether a process has claimed it, and whether that process works on it still. */
+  /** `none` if no process has claimed it; otherwise whether the owner still lives. */
   readonly owner: "none" | "alive" | "gone"
   readonly isPaused: boolean
-  /** Commands that nobody has taken up, in order. */
+  /** Unapplied commands, in order. */
   readonly commands: ReadonlyArray<Command>
   readonly waits: ReadonlyArray<OpenWait>
-  /** Whether a step is to be tried again later. */
+  /** `true` if a step will be retried later. */
   readonly isRetrying: boolean
-  /** Whether a step is at work. */
+  /** Tells whether a step is running. */
   readonly isActive: () => boolean
 }
 
-/** Reads the facts of runs: of those that are there. */
+/** Reads the facts of runs; runs that do not exist are left out. */
 export type Lookup = (runIds: ReadonlyArray<string>) => ReadonlyMap<string, Facts>
 
-/** What is shown of runs, by id. Of child runs that they wait for the facts are looked up too. */
+/** The shown statuses of runs, by id. Looks up the child runs that they wait for too. */
 export const statuses = (runIds: ReadonlyArray<string>, lookup: Lookup): ReadonlyMap<string, Status.ShownStatus> => {
   const known = new Map<string, Facts>()
   for (let wanted = runIds; wanted.length > 0; ) {
@@ -39,7 +39,7 @@ export const statuses = (runIds: ReadonlyArray<string>, lookup: Lookup): Readonl
     wanted = [...new Set([...found.values()].flatMap(childrenOf))].filter((runId) => !known.has(runId))
   }
   const shown = new Map<string, Status.ShownStatus>()
-  // Child runs before those that wait for them, without recursion: families may be deep.
+  // Child runs come before the runs that wait for them. No recursion, since families may be deep.
   const entered = new Set<string>()
   for (const [first] of known) {
     for (let path = [first], runId: string | undefined = first; runId !== undefined; runId = path.at(-1)) {
@@ -57,7 +57,7 @@ export const statuses = (runIds: ReadonlyArray<string>, lookup: Lookup): Readonl
   return shown
 }
 
-/** Child runs whose end may still be waited for. */
+/** Child runs that it waits for. */
 const childrenOf = ({ waits }: Facts): ReadonlyArray<string> =>
   waits.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : []))
 
@@ -66,7 +66,7 @@ const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.ShownStatus
   if (owner === "gone") return "orphaned"
   if (owner === "none") {
     if (Status.isEnded(stored)) return stored
-    // Its process died, and whoever claimed it since has given it back as it was.
+    // Its process died, and a later claim released it unchanged.
     if (stored === "running") return "orphaned"
   }
   const isCancelled = commands.some(({ command }) => command._tag === "Cancel")
@@ -80,14 +80,14 @@ const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.ShownStatus
   const kinds = open.map((wait) => kindOf(wait, children))
   if (owner === "alive" && kinds.includes("running")) return "running"
   if (isRetrying) kinds.push("timer")
-  // A child run that nobody works on is waited for in vain.
+  // A child run without an owner makes no progress.
   const waiting = kinds.filter((kind) => kind !== "suspended")
   return waiting.length === 0
     ? "suspended"
     : waitingStatus(waiting.map((kind) => ({ kind: kind === "running" ? "subflow" : kind })))
 }
 
-/** What a wait is for: of a child run what that one waits for, where it is known. */
+/** The kind of a wait; for a child run that of its own waits, if known. */
 const kindOf = ({ kind, name }: OpenWait, children: ReadonlyMap<string, Status.ShownStatus>): string => {
   if (kind !== "subflow") return kind
   switch (children.get(name ?? "")) {
@@ -107,12 +107,12 @@ const kindOf = ({ kind, name }: OpenWait, children: ReadonlyMap<string, Status.S
   }
 }
 
-/** Whether a run is paused once it has heard what it was told. */
+/** Tells whether a run is paused after it applies its commands. */
 const isPausedBy = ({ stored, isPaused, commands }: Facts): boolean => Pauses.isPaused(isPaused || stored === "paused", commands)
 
 /**
- * The commands, of those that nobody has taken up, by which open waits of their run end. A signal is for one wait, the first. Of what people
- * say the store has kept only what came in time.
+ * Pairs open waits with the unapplied commands that end them. A signal ends one wait, the first. Responses that came too late
+ * are not stored, so none is among them.
  */
 export const answers = <A extends OpenWait>(waits: ReadonlyArray<A>, commands: ReadonlyArray<Command>): ReadonlyMap<A, Command> => {
   const found = new Map<A, Command>()
@@ -127,11 +127,11 @@ export const answers = <A extends OpenWait>(waits: ReadonlyArray<A>, commands: R
   return found
 }
 
-/** What a command says to a wait that it is for. */
+/** The effect of a command on its wait. */
 export const answered = (wait: OpenWait, command: Command | undefined): Partial<WaitSummary> =>
   (command === undefined ? undefined : answerTo(command, wait)) ?? {}
 
-/** The scopes that are to be left, by commands that nobody has taken up. */
+/** The requests to leave scopes among unapplied commands. */
 export const leaving = (commands: ReadonlyArray<Command>): RunStanding["leaving"] =>
   commands.flatMap(({ command }) => {
     if (command._tag !== "Leave") return []
@@ -139,7 +139,7 @@ export const leaving = (commands: ReadonlyArray<Command>): RunStanding["leaving"
     return [asked]
   })
 
-/** What is shown of a boundary beside what all nodes have. */
+/** The shown fields of boundaries beside those of all nodes. */
 export const regionOf = ({
   asked,
   left,
@@ -148,8 +148,8 @@ export const regionOf = ({
   defined({ asked, left, winners })
 
 /**
- * How a node stands: one that its row has at work, in a run that nobody works on, was interrupted; one that waits for what has been said, and
- * that nobody has taken up, is decided or answered.
+ * The shown status of a node. A step that is stored as running, in a run without an owner, is interrupted. A wait with an
+ * unapplied decision or answer is decided or answered.
  */
 export const nodeStatus = (
   { kind, status }: Pick<NodeSummary, "kind" | "status">,

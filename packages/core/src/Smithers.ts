@@ -1,5 +1,5 @@
 /**
- * The front door: declare a workflow, and give it a store to run on.
+ * The main entry point: declare a workflow, and give it a store to run on.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -36,34 +36,37 @@ export type { RunResult, Waits } from "./RunResult.ts"
 export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
 
 /**
- * Sends a signal to a run of a workflow, and starts the run if there is none of its id: both or nothing. The run goes on here, as one that
- * was started.
+ * Sends a signal to a run of a workflow, and starts the run if it does not exist: both or nothing. This process drives the run,
+ * like a started one.
  */
 export const signalWithStart = <I, A, R, W, E>(workflow: Workflow<I, A, R, W, E>, input: I, options: SignalWithStartOptions) =>
   workflow.signalWithStart(input, options)
 
-/** Lists runs of the store, newest first, by workflow, status, tag or age. Looks only: it plans and runs nothing. */
+/** Lists runs of the store, newest first, filtered by workflow, status, tag or age. Read only. */
 export const list = (filter: RunFilter = {}): Effect.Effect<ReadonlyArray<RunSummary>, StoreError, RunReader> =>
   Effect.flatMap(RunReader, (reader) => reader.runs(filter))
 
-/** Tells all that is stored of a run: its nodes, attempts and waits, its input, and how it ended. Looks only, and needs no code of the workflow. */
+/**
+ * Reads everything stored of a run: its nodes, attempts and waits, its input and result. Read only; needs no code of the
+ * workflow.
+ */
 export const inspect = (runId: string): Effect.Effect<RunDetails, StoreError | RunNotFound, RunReader> =>
   Effect.flatMap(RunReader, (reader) => reader.inspect(runId))
 
-/** Wakes runs that nobody works on: as a layer beside the store's. */
+/** Resumes runs that no process drives. A layer beside the store's. */
 export const supervisor = Supervisor.layer
 
 export { type Registry, registry } from "./Supervisor.ts"
 
-/** What running a workflow needs. */
+/** The services needed to run a workflow. */
 export type Runtime = Engine.Engine | Ports
 
-/** How the engine behaves on any store. */
+/** Options of the engine, the same for every store. */
 export type RuntimeOptions = Engine.EngineOptions
 
-/** An engine on a given store. Fails with {@link InvalidSetting} where an option is none. */
+/** An engine on a given store. Fails with {@link InvalidSetting} for an invalid option. */
 export const onStorage = <E>(storage: Layer.Layer<Ports, E>, options?: RuntimeOptions): Layer.Layer<Runtime, E | InvalidSetting> =>
   Layer.provideMerge(Engine.layer(options), storage)
 
-/** Runs that are forgotten with the layer. */
+/** An engine on a store in memory. Its runs are lost with the layer. */
 export const memory: Layer.Layer<Runtime> = Layer.orDie(onStorage(MemoryStorage.layer))

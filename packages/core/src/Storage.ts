@@ -1,5 +1,5 @@
 /**
- * A store of runs: one value with all that can be asked of it, and the narrow ports that are derived from it, each for who uses it.
+ * A store of runs: one value with all operations, and the narrow ports derived from it, one per kind of user.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,22 +9,22 @@ import { RunOwnership, type RunOwnershipShape } from "./RunOwnership.ts"
 import { RunReader, type RunReaderShape } from "./RunReader.ts"
 import { RunStore, type RunStoreShape } from "./RunStore.ts"
 
-/** All that a store does. Times are epoch milliseconds. */
+/** All operations of a store. Times are epoch milliseconds. */
 export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxShape, RunReaderShape {
-  /** Names the place of the runs: the same for every store in this process that holds them, such as the real path of a file. */
+  /** Identifies the store, such as by the real path of a file: the same for every handle on it in this process. */
   readonly place: string
 }
 
 /** The store of runs. */
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
-/** The ports that are for a part of what a store does. */
+/** The ports for one part of a store each. */
 export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader
 
 /** A store and its ports. */
 export type Ports = Storage | NarrowPorts
 
-/** The ports of one store: no two of them can be of different ones. */
+/** The ports of one store. Built together, so that they never mix stores. */
 export const ports = (storage: StorageShape): Context.Context<Ports> =>
   Context.make(Storage, storage).pipe(
     Context.add(RunStore, storage),
@@ -33,10 +33,10 @@ export const ports = (storage: StorageShape): Context.Context<Ports> =>
     Context.add(RunReader, storage),
   )
 
-/** A store as a layer of all its ports, for as long as the scope. */
+/** A scoped layer of a store and all its ports. */
 export const layer = <E, R>(make: Effect.Effect<StorageShape, E, R>) => Layer.scopedContext(Effect.map(make, ports))
 
-/** The ports that driving runs takes. */
+/** The ports needed to drive runs. */
 export interface RunPorts {
   readonly store: RunStoreShape
   readonly ownership: RunOwnershipShape
@@ -44,7 +44,7 @@ export interface RunPorts {
   readonly reader: RunReaderShape
 }
 
-/** The ports by name. Dies where somebody has put ports of different stores together: a run would be kept in one, and claimed in another. */
+/** The ports by name. Dies if they belong to different stores: a run would be stored in one and claimed in another. */
 export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flatMap(
   Effect.all({ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader }),
   (found) => {

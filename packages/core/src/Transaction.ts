@@ -1,6 +1,6 @@
 /**
- * Transactional steps: what a step does in the database of its run, in one transaction with a row that says that it was done. The port is
- * {@link Transact}, a part of `RunStore`; who makes statements of it stands outside of core.
+ * Transactional steps: SQL statements of a step in the database of its run, in one transaction with a row that records it. The
+ * port is {@link Transact}, a part of `RunStore`; its SQL is built outside core.
  */
 import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
@@ -15,105 +15,105 @@ export interface Attempt {
   /** Counted over the whole run. */
   readonly iteration: number
   readonly attempt: number
-  /** Of the claim that the run is driven under. */
+  /** Epoch of the claim that drives the run. */
   readonly epoch: number
   /** The same for all attempts of the step. */
   readonly idempotencyKey: string
-  /** Of the output of the step. */
+  /** Codec of the step's output. */
   readonly codec: Codec<unknown, unknown>
-  /** Whether its code has ended or is interrupted: it may still be there, as a promise. */
+  /** Tells whether its code has ended or was interrupted. A promise of it may still be running. */
   readonly isOver: () => boolean
   readonly transact: Transact
-  /** Takes note of the output that a transaction has stored: that is the step's, where its code gives this value. */
+  /** Records the output that a transaction stored. It is the step's output if its code returns this value. */
   readonly settle: (settled: Settled) => void
 }
 
-/** An output that is stored with a transaction. */
+/** An output that was stored with a transaction. */
 export interface Settled {
-  /** What the code of the step was given of it. */
+  /** The value that the code of the step received. */
   readonly given: unknown
   readonly output: Json | undefined
   readonly value: Kept
 }
 
-/** The key under which the context of a step has its attempt. */
+/** The key of the attempt in the context of a step. */
 export const attemptKey: unique symbol = Symbol.for("@smithers/core/Transaction/attempt")
 
-/** What a step is called with, as far as transactions need it. */
+/** The context of a step, as far as transactions need it. */
 export interface StepLike {
   readonly [attemptKey]?: Attempt | undefined
 }
 
-/** A row by the names of its columns. */
+/** A row by column name. */
 export interface NamedRow {
   readonly [column: string]: unknown
 }
 
-/** A prepared statement. Integers are bigints where `isSafe`, and otherwise numbers. */
+/** A prepared statement. With `isSafe` integers are bigints, otherwise numbers. */
 export interface Query {
   readonly named: (values: ReadonlyArray<unknown>, isSafe: boolean) => ReadonlyArray<NamedRow>
   readonly listed: (values: ReadonlyArray<unknown>, isSafe: boolean) => ReadonlyArray<ReadonlyArray<unknown>>
 }
 
-/** A transaction while it is open. What its methods throw is the error of a statement. */
+/** An open transaction. Its methods throw the error of a statement. */
 export interface Session {
-  /** Prepares a statement. Throws where it is refused, which also dooms the transaction. */
+  /** Prepares a statement. Throws if it is refused, which also rolls back the transaction. */
   readonly query: (sql: string) => Query
-  /** Prepares a statement that makes a savepoint or goes back to one. */
+  /** Prepares a statement that sets a savepoint or rolls back to one. */
   readonly savepoint: (sql: string) => Query
 }
 
-/** What is done in a transaction. */
+/** The request of a transaction. */
 export interface Request<A, E> {
-  /** The step and the name of the transaction in it, which a row is kept of; none outside of steps. */
+  /** The step and the name of the transaction in it, recorded in a row; undefined outside of steps. */
   readonly of: { readonly attempt: Attempt; readonly name: string } | undefined
-  /** How long the writer may be held, in milliseconds. */
+  /** Longest time the writer may be held, in milliseconds. */
   readonly limitMs: number
-  /** Called once, at once. Gives what came of it with its stored form. */
+  /** Called exactly once, synchronously. Returns its value with the encoded form. */
   readonly body: (session: Session) => Either.Either<Done<A>, E>
 }
 
-/** What came of the code of a transaction. */
+/** The result of the code of a transaction. */
 export interface Done<A> {
   readonly value: A
   readonly output: Json | undefined
 }
 
-/** What came of a transaction: it was made, or was made by an attempt before, with this output. */
+/** The result of a transaction: made now, or stored by an earlier attempt. */
 export type Transacted<A> =
   | { readonly _tag: "Made"; readonly value: A; readonly heldMs: number }
   | { readonly _tag: "Stored"; readonly output: Json | undefined }
 
 /**
- * Calls code in a transaction of the store's only writer, which holds all other writes up for as long. All of it is kept, with its row, or nothing:
- * where the code fails, statements are refused, or the transaction takes longer than it may, all is undone.
+ * Runs code in a transaction of the store's only writer, which blocks all other writes meanwhile. The transaction and its row
+ * are committed together. All of it is rolled back if the code fails, a statement is refused, or it exceeds the limit.
  */
 export type Transact = <A, E>(request: Request<A, E>) => Effect.Effect<Transacted<A>, E | TransactionError | StoreError>
 
 const stepFields = { runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number }
 
-/** The store has no database that statements could be made in. */
+/** The store has no SQL database. */
 export class NoSqlStore extends Schema.TaggedError<NoSqlStore>()("NoSqlStore", {}) {
   override get message(): string {
     return `There is no database to make a transaction in: the runs are kept in the memory of the process. Provide Smithers.sqlite({ filename }), or in tests Smithers.sqlite({ filename: ":memory:" }), in place of Smithers.memory.`
   }
 }
 
-/** It was called with something that is not the context of a step. */
+/** The argument is not the context of a step. */
 export class NotInStep extends Schema.TaggedError<NotInStep>()("NotInStep", {}) {
   override get message(): string {
     return "Sql.transaction was called without the context of a step: give it what the step's code was called with. Outside of steps use Sql.atomic."
   }
 }
 
-/** The code of a transaction waits for something, while it holds the only writer of the database. All of it was undone. */
+/** The code of a transaction is asynchronous, which would block the only writer of the database. All of it was rolled back. */
 export class NotSynchronous extends Schema.TaggedError<NotSynchronous>()("NotSynchronous", {}) {
   override get message(): string {
     return "The code of a transaction waits, and it would hold the only writer of the database as long: all of it was undone. Do before it, or in a step before, what takes time (promises, sleeps, requests), and give it the result."
   }
 }
 
-/** A statement that a transaction may not make. All of it was undone, also where its code went on. */
+/** A statement that is not allowed in a transaction. All of it was rolled back, even if its code continued. */
 export class StatementRefused extends Schema.TaggedError<StatementRefused>()("StatementRefused", {
   statement: Schema.String,
   reason: Schema.String,
@@ -123,7 +123,7 @@ export class StatementRefused extends Schema.TaggedError<StatementRefused>()("St
   }
 }
 
-/** The code of a transaction held the writer for longer than it may. All of it was undone. */
+/** The code of a transaction held the writer for too long. All of it was rolled back. */
 export class TransactionTooLong extends Schema.TaggedError<TransactionTooLong>()("TransactionTooLong", {
   heldMs: Schema.Number,
   limitMs: Schema.Number,
@@ -133,21 +133,21 @@ export class TransactionTooLong extends Schema.TaggedError<TransactionTooLong>()
   }
 }
 
-/** The database has undone the transaction by itself, as `INSERT OR ROLLBACK`, `RAISE(ROLLBACK)` and some failures of the disk do. */
+/** The database rolled back the transaction by itself, as `INSERT OR ROLLBACK`, `RAISE(ROLLBACK)` and some disk failures do. */
 export class TransactionBroken extends Schema.TaggedError<TransactionBroken>()("TransactionBroken", { detail: Schema.String }) {
   override get message(): string {
     return `A statement has ended the transaction, and all of it was undone: ${this.detail}`
   }
 }
 
-/** The attempt is over, or another one has taken its place. Nothing was done. */
+/** The attempt has ended, or another one has replaced it. Nothing was written. */
 export class StaleAttempt extends Schema.TaggedError<StaleAttempt>()("StaleAttempt", { ...stepFields, attempt: Schema.Number }) {
   override get message(): string {
     return `Attempt ${this.attempt} of step "${this.nodeId}" of run "${this.runId}" is over, by a timeout, an interruption or another attempt: its transaction was not made.`
   }
 }
 
-/** The attempt has made this transaction already. Nothing was done the second time. */
+/** The attempt has made this transaction already. The second one did nothing. */
 export class TransactionTaken extends Schema.TaggedError<TransactionTaken>()("TransactionTaken", {
   ...stepFields,
   name: Schema.optional(Schema.String),
@@ -158,7 +158,7 @@ export class TransactionTaken extends Schema.TaggedError<TransactionTaken>()("Tr
   }
 }
 
-/** Why a transaction was not made, other than by its own code or by the store. */
+/** The errors of a transaction other than those of its code and of the store. */
 export const TransactionError = Schema.Union(
   NoSqlStore,
   NotInStep,
@@ -174,5 +174,8 @@ export type TransactionError = typeof TransactionError.Type
 
 const isSlip = Schema.is(Schema.Union(NoSqlStore, NotInStep, NotSynchronous, StatementRefused, TransactionTaken, InvalidSetting))
 
-/** Whether an error is a slip of the code that made a transaction, or of the layers that it was run with: another attempt would fail alike. */
+/**
+ * Tells whether an error is a mistake in the code of a transaction, or in the layers provided to it, which another attempt
+ * would repeat.
+ */
 export const isOfCode = (error: unknown): boolean => isSlip(error)

@@ -65,7 +65,7 @@ describe("in a terminal", () => {
   it("up draws what every node does over and over, and Ctrl-C leaves the lines and says how to go on", async () => {
     const up = inTerminal("up", "workflow.ts#slow", "--input", '{"gate":"never"}', "--run-id", "s")
     // Two times of one attempt: whatever the phase of the drawing, they grow.
-    await up.sees(/(→ second \(attempt 1, iteration 0\)) (\d+\.\ds)\b[\s\S]*\1 (?!\2)\d/)
+    await up.sees(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] (second {2})(\d+\.\ds)\b[\s\S]*\1(?!\2)\d/)
     await up.sees("██████████░░░░░░░░░░ 1/2 done")
     up.interrupt()
     expect(await up.ended).toBe(130)
@@ -97,12 +97,36 @@ describe("in a terminal", () => {
     expect(lines.join("\n")).not.toContain("^C")
   })
 
+  it.each([
+    ["40", undefined],
+    ["200", "1"],
+  ])("at %s columns no line is wider, and there are colours but where NO_COLOR is %s", async (cols, NO_COLOR) => {
+    const up = inTerminalWith(
+      { cols: Number(cols), ...(NO_COLOR === undefined ? {} : { NO_COLOR }) },
+      "up",
+      "workflow.ts#slow",
+      "--input",
+      '{"gate":"never"}',
+      "--run-id",
+      "s",
+    )
+    await up.sees(/second {2}\d/)
+    up.interrupt()
+    expect(await up.ended).toBe(130)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: this is what is looked for.
+    const coloured = /\u001b\[(?:2|3\d)m/
+    if (NO_COLOR === undefined) expect(up.seen()).toMatch(coloured)
+    else expect(up.seen()).not.toMatch(coloured)
+    for (const line of Bun.stripANSI(up.seen()).split(/\r\n|\r/))
+      if (/^(.*second {2}|[█░])/.test(line)) expect(Bun.stringWidth(line), line).toBeLessThan(Number(cols))
+  })
+
   it("a run that another process works on is drawn as it goes on there, and says whose it is", async () => {
     const first = place.start(["up", "workflow.ts#slow", "--input", '{"gate":"open"}', "--run-id", "s"])
     await until(() => first.said().stderr.includes("→ second"), "it is at work")
     const second = inTerminal("up", "--resume", "s")
     await second.sees(`Process ${first.pid} on `)
-    await second.sees(/→ second \(attempt 1, iteration 0\) \d/)
+    await second.sees(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] second {2}\d/)
     await second.sees("1/2 done")
     writeFileSync(place.file("open"), "")
     expect(await second.ended).toBe(0)
@@ -114,7 +138,7 @@ describe("in a terminal", () => {
   it("a second Ctrl-C leaves nothing of what was drawn either", async () => {
     writeFileSync(place.file("stubborn.ts"), stubborn)
     const up = inTerminal("up", "stubborn.ts", "--run-id", "s")
-    await up.sees("→ one (attempt 1, iteration 0) 0.4s")
+    await up.sees(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] one {2}0\.[4-9]s/)
     up.type(ctrlC)
     await up.sees("^C")
     up.interrupt()
@@ -153,7 +177,7 @@ describe("in a terminal", () => {
   it("Ctrl-C says that a run is being stopped, which may take its time, and a second one how to take up what it leaves", async () => {
     writeFileSync(place.file("stubborn.ts"), stubborn)
     const up = inTerminal("up", "stubborn.ts", "--run-id", "s")
-    await up.sees("→ one (attempt 1, iteration 0) 0.4s")
+    await up.sees(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] one {2}0\.[4-9]s/)
     up.interrupt()
     await up.sees("Stopping: the run is being let go of. A second time stops at once.")
     up.interrupt()

@@ -1,9 +1,9 @@
 import { fields } from "@smithers/cli/JsonSchema"
 import * as LiveView from "@smithers/cli/LiveView"
-import { frame } from "@smithers/cli/LiveView"
 import * as PlanTree from "@smithers/cli/PlanTree"
 import * as Progress from "@smithers/cli/Progress"
 import type { ScreenShape } from "@smithers/cli/Screen"
+import { plain } from "@smithers/cli/Styled"
 import { excerpt, neutralise, shorten, span, table, truncate } from "@smithers/cli/Text"
 import { withRuntime } from "@smithers/cli/WorkflowFile"
 import * as Millis from "@smithers/core/Millis"
@@ -14,6 +14,9 @@ import { describe, expect, it } from "vitest"
 import { shows } from "./Emulator.ts"
 
 const size = { columns: 80, rows: 24 }
+/** Lines of a picture without a plan, as text. */
+const frame = (progress: Progress.Progress, now: number, at = size, held?: ReadonlyArray<string>) =>
+  LiveView.frame({ progress, ...(held === undefined ? {} : { held }) }, now, at).map(plain)
 const at = (seconds: number, event: RunEvent) => ({ runId: "r", seq: 1, frame: 1, at: seconds * 1000, event })
 const node = { nodeId: "fix", iteration: 0 }
 
@@ -41,17 +44,14 @@ describe("the view of a run", () => {
       }),
     ]
     const progress = events.reduce(Progress.apply, Progress.begin(0))
-    expect(frame(progress, 8, 15_000, size)).toEqual([
-      "→ look (attempt 3, iteration 2) 10s",
-      "↻ fix (attempt 1, iteration 0) again in 20s: E: a\\nb",
-      "◦ ok waits for approval: Ship? (since 9.0s, 51s left)",
-      "███░░░░░░░░░░░░░░░░░ 1/8 done  00:00:15",
+    expect(frame(progress, 15_000)).toEqual([
+      "⠋ look  attempt 3, 10s",
+      "↻ fix  attempt 2 in 20s: E: a\\nb",
+      "◦ ok  approval: Ship?  since 9.0s, 51s left",
+      "█████░░░░░░░░░░░░░░░ 1/4 done  00:00:15",
     ])
     const again = Progress.apply(progress, at(7, { _tag: "NodeReset", nodeId: "analyze", iteration: 0 }))
-    expect(frame(again, 8, 15_000, size).slice(3)).toEqual([
-      "■ analyze (attempt 1, iteration 0) interrupted",
-      "░░░░░░░░░░░░░░░░░░░░ 0/8 done  00:00:15",
-    ])
+    expect(frame(again, 15_000).slice(3)).toEqual(["■ analyze  interrupted", "░░░░░░░░░░░░░░░░░░░░ 0/4 done  00:00:15"])
     expect(events.map((event) => Progress.line(event, 0))).toEqual([
       "[00:00:00] → analyze (attempt 1, iteration 0)",
       "[00:00:02] ✓ analyze (attempt 1, iteration 0)",
@@ -66,10 +66,10 @@ describe("the view of a run", () => {
     const many = Array.from({ length: 500 }, (_, index) =>
       at(0, { _tag: "AttemptStarted", nodeId: `n${"x".repeat(90)}${index}`, iteration: 0, attempt: 1 }),
     )
-    const lines = frame(many.reduce(Progress.apply, Progress.begin(0)), undefined, 0, { columns: 40, rows: 10 })
+    const lines = frame(many.reduce(Progress.apply, Progress.begin(0)), 0, { columns: 40, rows: 10 })
     expect(lines.length).toBeLessThan(10)
     for (const line of lines) expect(line.length).toBeLessThan(40)
-    expect(lines.at(-2)).toBe("… and 493 more")
+    expect(lines.at(-2)).toBe("… and 494 more")
   })
 
   it("shows of a run that is taken up, or followed, what its rows say", () => {
@@ -79,10 +79,7 @@ describe("the view of a run", () => {
       ...{ ...row, ...nothing },
       ...{ nodeId: status, status },
     }))
-    expect(frame(Progress.resume(0, rows, []), undefined, 1000, size).map((line) => line.slice(0, 2))).toEqual([
-      ...["→ ", "◦ ", "◦ ", "■ "],
-      "░░",
-    ])
+    expect(frame(Progress.resume(0, rows, []), 1000).map((line) => line.slice(0, 2))).toEqual([...["⠋ ", "◦ ", "◦ ", "■ "], "░░"])
   })
 
   it("leaves nothing of itself, whatever was typed into it and however narrow the terminal has become", async () => {
@@ -95,7 +92,7 @@ describe("the view of a run", () => {
         sent += text.replaceAll("\n", "\r\n")
       },
     } as ScreenShape
-    const started = at(0, { _tag: "AttemptStarted", nodeId: "n".repeat(60), iteration: 0, attempt: 1 })
+    const started = at(0, { _tag: "AttemptStarted", nodeId: "n".repeat(80), iteration: 0, attempt: 1 })
     const progress = Progress.apply(Progress.begin(0), started)
     const program = Effect.gen(function* () {
       const view = yield* LiveView.make(screen, () => 1000, progress)
@@ -112,7 +109,7 @@ describe("the view of a run", () => {
       const view = yield* LiveView.make(screen, () => 1000, progress)
       view.line("one")
       // What was one line is two by then.
-      sent = sent.replace(`${"n".repeat(20)} (`, `${"n".repeat(20)} \r\n(`)
+      sent = sent.replace(`${"n".repeat(80)}  1`, `${"n".repeat(80)}\r\n  1`)
       columns = 70
       view.line("two")
     })
@@ -130,9 +127,9 @@ describe("the view of a run", () => {
           const attempt = { nodeId: `n${index}`, iteration: 0, attempt: 1 }
           progress = Progress.apply(progress, at(index, { _tag: "AttemptStarted", ...attempt }))
           progress = Progress.apply(progress, at(index, { _tag: "AttemptSucceeded", ...attempt, output: 1 }))
-          if (index % 10 === 0) frame(progress, steps, index, size)
+          if (index % 10 === 0) frame(progress, index)
         }
-        expect(frame(progress, steps, 0, size)).toEqual([`████████████████████ ${steps}/${steps} done  00:00:00`])
+        expect(frame(progress, 0)).toEqual([`████████████████████ ${steps}/${steps} done  00:00:00`])
         return performance.now() - begun
       }
       return Math.min(once(), once(), once())
@@ -231,7 +228,7 @@ describe("a plan's text", () => {
       "├─ step b (waits only because its component reads a for something else)",
       "└─ step c (reads a, which is not there yet)",
     ])
-    const lines = frame(Progress.begin(0), 3, 0, { columns: 100, rows: 20 }, PlanTree.heldBySiblings(plan))
+    const lines = frame(Progress.begin(0), 0, { columns: 100, rows: 20 }, PlanTree.heldBySiblings(plan))
     expect(lines[0]).toBe("◦ 1 held back only by a read of their component: b")
   })
 

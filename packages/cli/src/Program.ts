@@ -295,6 +295,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
     isJson,
     isTerminal,
     isLive,
+    hasColors: isLive && !process.env.NO_COLOR,
     canAsk: process.stdin.isTTY === true && isTerminal,
     columns: () => process.stdout.columns || 100,
     rows: () => process.stdout.rows || 24,

@@ -3,7 +3,7 @@
  */
 import { type ErrorInfo, text, whyNotRetried } from "@smithers/core/ErrorInfo"
 import { notUndone, withdrawals } from "@smithers/core/Errors"
-import { type NodeKey, nodeKey } from "@smithers/core/Ids"
+import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/RunReader"
 import type { StepStatus } from "@smithers/core/Status"
 import * as HashMap from "effect/HashMap"
@@ -37,10 +37,17 @@ export interface Progress {
   readonly active: HashMap.HashMap<NodeKey, ShownNode>
   /** What is finished or skipped. */
   readonly done: HashMap.HashMap<NodeKey, ShownNode>
+  /** The latest pass of each loop, from 0, and the iteration of the nodes in it. */
+  readonly passes: HashMap.HashMap<NodeId, { readonly pass: number; readonly iteration: number }>
 }
 
 /** A run of which nothing is known yet. */
-export const begin = (createdAt: number): Progress => ({ createdAt, active: HashMap.empty(), done: HashMap.empty() })
+export const begin = (createdAt: number): Progress => ({
+  createdAt,
+  active: HashMap.empty(),
+  done: HashMap.empty(),
+  passes: HashMap.empty(),
+})
 
 /** Nodes that have come so far. */
 export const size = ({ active, done }: Progress): number => HashMap.size(active) + HashMap.size(done)
@@ -67,6 +74,11 @@ export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, wai
   let progress = begin(createdAt)
   const waiting = new Map(waits.map((wait) => [nodeKey(wait.nodeId, wait.iteration), wait]))
   for (const node of nodes) {
+    if (node.passes !== null && node.passes > 0)
+      progress = {
+        ...progress,
+        passes: HashMap.set(progress.passes, node.nodeId, { pass: node.passes - 1, iteration: 0 }),
+      }
     if (node.kind !== "step" || node.status === "withdrawn" || node.status === "superseded") continue
     const key = nodeKey(node.nodeId, node.iteration)
     const wait = statusOf(node) === "waiting" ? waiting.get(key) : undefined
@@ -119,10 +131,14 @@ export const titleOf = (request: unknown): string | undefined => {
   return undefined
 }
 
-const loopEvents: ReadonlySet<string> = new Set(["LoopAdvanced", "LoopMounted", "LoopFinished"])
+const loopEvents: ReadonlySet<string> = new Set(["LoopMounted", "LoopFinished"])
 
 /** What happened to a run, folded into what is shown of it. */
 export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress => {
+  if (event._tag === "LoopAdvanced") {
+    const { nodeId, base, pass } = event
+    return { ...progress, passes: HashMap.set(progress.passes, nodeId, { pass, iteration: base + pass }) }
+  }
   if (!("nodeId" in event) || loopEvents.has(event._tag)) return progress
   const key = nodeKey(event.nodeId, event.iteration)
   if (event._tag === "NodeWithdrawn") return drop(progress, key)
@@ -185,12 +201,34 @@ export const errorText = (error: ErrorInfo): string => {
 const named = (names: ReadonlyArray<string>): string =>
   names.length > 5 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ")
 
-/** What an event says, without its time, on one line: ids and names may hold anything. */
-export const describe = ({ event, ...logged }: LoggedEvent): string =>
-  oneLine(textOf({ ...logged, event: "nodeId" in event ? { ...event, nodeId: nameOf(event.nodeId) } : event }))
+/** The attempt and the iteration of an event. */
+interface Place {
+  readonly attempt?: number
+  readonly iteration: number
+}
 
-const textOf = ({ event, at }: LoggedEvent): string => {
-  const where = "nodeId" in event && "iteration" in event ? `(iteration ${event.iteration})` : ""
+/** The words for a place in a log: both, always. */
+const fullPlace = ({ attempt, iteration }: Place): string =>
+  attempt === undefined ? ` (iteration ${iteration})` : ` (attempt ${attempt}, iteration ${iteration})`
+
+/** The words for a place above a picture: only attempts after the first, and later iterations. */
+const briefPlace = ({ attempt = 1, iteration }: Place): string => {
+  const words = [...(attempt > 1 ? [`attempt ${attempt}`] : []), ...(iteration > 0 ? [`iteration ${iteration}`] : [])]
+  return words.length === 0 ? "" : ` (${words.join(", ")})`
+}
+
+/** The text of an event, without its time, on one line: ids and names may hold anything. */
+export const describe = (logged: LoggedEvent): string => textOf(logged, fullPlace, nameOf)
+
+const textOf = (logged: LoggedEvent, placeText: (place: Place) => string, named: (nodeId: NodeId) => string): string => {
+  const { event } = logged
+  const place = "nodeId" in event && "iteration" in event ? placeText(event) : ""
+  return oneLine(
+    "nodeId" in event ? wordsOf({ ...logged, event: { ...event, nodeId: named(event.nodeId) } }, place) : wordsOf(logged, place),
+  )
+}
+
+const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
   switch (event._tag) {
     case "RunStarted":
       return `▶ ${event.workflow} started`
@@ -205,44 +243,44 @@ const textOf = ({ event, at }: LoggedEvent): string => {
       return `⟳ plan: ${parts.filter((part) => part !== "").join("  ") || "changed"}`
     }
     case "AttemptStarted":
-      return `→ ${event.nodeId} (attempt ${event.attempt}, iteration ${event.iteration})`
+      return `→ ${event.nodeId}${place}`
     case "AttemptSucceeded":
-      return `✓ ${event.nodeId} (attempt ${event.attempt}, iteration ${event.iteration})${event.isCached === true ? " from the cache" : ""}`
+      return `✓ ${event.nodeId}${place}${event.isCached === true ? " from the cache" : ""}`
     case "AttemptFailed": {
       const then = event.retryAt === undefined ? "" : `; next attempt in ${span(event.retryAt - at)}`
-      return `✗ ${event.nodeId} (attempt ${event.attempt}, iteration ${event.iteration}) ${errorText(event.error)}${then}`
+      return `✗ ${event.nodeId}${place} ${errorText(event.error)}${then}`
     }
     case "AttemptInterrupted":
-      return `■ ${event.nodeId} (attempt ${event.attempt}, iteration ${event.iteration}) interrupted: ${event.reason}`
+      return `■ ${event.nodeId}${place} interrupted: ${event.reason}`
     case "NodeFailed":
-      return `✗ ${event.nodeId} ${where} ${errorText(event.error)}`
+      return `✗ ${event.nodeId}${place} ${errorText(event.error)}`
     case "WaitStarted": {
       const until = event.deadline === undefined ? "" : `, for ${span(event.deadline - at)} at most`
-      return `◦ ${event.nodeId} ${where} waits for ${waitText(event.kind, event.request, event.name)}${event.kind === "timer" ? ` in ${span((event.deadline ?? at) - at)}` : until}`
+      return `◦ ${event.nodeId}${place} waits for ${waitText(event.kind, event.request, event.name)}${event.kind === "timer" ? ` in ${span((event.deadline ?? at) - at)}` : until}`
     }
     case "DeadlineMoved":
-      return `◦ ${event.nodeId} ${where} waits on, for ${span(event.deadline - at)} at most, as its run was paused`
+      return `◦ ${event.nodeId}${place} waits on, for ${span(event.deadline - at)} at most, as its run was paused`
     case "ApprovalDecided": {
       const by = event.by === undefined ? "" : ` by ${oneLine(event.by)}`
       const note = event.note === undefined ? "" : `: ${shorten(oneLine(event.note), 200)}`
-      return `● ${event.nodeId} ${where} ${event.approved ? "approved" : "denied"}${by}${note}`
+      return `● ${event.nodeId}${place} ${event.approved ? "approved" : "denied"}${by}${note}`
     }
     case "TaskAnswered":
-      return `● ${event.nodeId} ${where} answered${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
+      return `● ${event.nodeId}${place} answered${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
     case "AnswerRefused":
-      return `✗ ${event.nodeId} ${where} the answer was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
+      return `✗ ${event.nodeId}${place} the answer was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
     case "SignalReceived":
       return `● signal ${JSON.stringify(event.name)}${event.correlation === undefined ? "" : ` (${oneLine(event.correlation)})`}`
     case "SignalRefused":
-      return `✗ ${event.nodeId} ${where} the signal was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
+      return `✗ ${event.nodeId}${place} the signal was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
     case "WaitEnded":
-      return `${event.status === "failed" ? "✗" : "✓"} ${event.nodeId} ${where} ${event.how}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
+      return `${event.status === "failed" ? "✗" : "✓"} ${event.nodeId}${place} ${event.how}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
     case "NodeSkipped":
-      return `- ${event.nodeId} ${where} skipped`
+      return `- ${event.nodeId}${place} skipped`
     case "NodeWithdrawn":
-      return `- ${event.nodeId} ${where} withdrawn: ${withdrawals[event.reason]}`
+      return `- ${event.nodeId}${place} withdrawn: ${withdrawals[event.reason]}`
     case "NodeReset":
-      return `↻ ${event.nodeId} ${where} is to run again`
+      return `↻ ${event.nodeId}${place} is to run again`
     case "LoopAdvanced":
       return `↻ ${event.nodeId} pass ${event.pass + 1}`
     case "LoopMounted": {
@@ -257,22 +295,22 @@ const textOf = ({ event, at }: LoggedEvent): string => {
         ? `✓ ${event.nodeId} loop over (until)`
         : `■ ${event.nodeId} loop exhausted: all its passes are made (maxIterations), and its "until" does not hold`
     case "SubflowEnded":
-      return `● ${event.nodeId} ${where} child run ${event.status}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
+      return `● ${event.nodeId}${place} child run ${event.status}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
     case "BoundaryStarted":
-      return `▽ ${event.nodeId} ${where} begun`
+      return `▽ ${event.nodeId}${place} begun`
     case "LeaveRequested":
-      return `● ${event.nodeId} ${where} ${askedText(event)}`
+      return `● ${event.nodeId}${place} ${askedText(event)}`
     case "PartsDecided": {
       const { winners = [], isOver } = event
-      if (event.winners === undefined) return `● ${event.nodeId} ${where} has enough items`
-      if (isOver === true && winners.length === 0) return `● ${event.nodeId} ${where} is lost: no branch can win`
-      return `● ${event.nodeId} ${where} won by ${named(winners)}${isOver === true ? "" : " so far"}`
+      if (event.winners === undefined) return `● ${event.nodeId}${place} has enough items`
+      if (isOver === true && winners.length === 0) return `● ${event.nodeId}${place} is lost: no branch can win`
+      return `● ${event.nodeId}${place} won by ${named(winners)}${isOver === true ? "" : " so far"}`
     }
     case "BoundaryHalted":
-      if (event.left !== undefined) return `■ ${event.nodeId} ${where} ${leftText(event.left)}, as ${event.left.as}`
-      return `■ ${event.nodeId} ${where} ${event.isCaught ? "caught a failure" : "halted"}`
+      if (event.left !== undefined) return `■ ${event.nodeId}${place} ${leftText(event.left)}, as ${event.left.as}`
+      return `■ ${event.nodeId}${place} ${event.isCaught ? "caught a failure" : "halted"}`
     case "BoundaryEnded":
-      return `△ ${event.nodeId} ${where} ${event.status}`
+      return `△ ${event.nodeId}${place} ${event.status}`
     case "RunPaused":
       return `‖ paused${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
     case "RunUnpaused":
@@ -296,6 +334,33 @@ const textOf = ({ event, at }: LoggedEvent): string => {
 /** An event that this version has no words for. */
 const unknownEvent = (event: { readonly _tag: string; readonly nodeId?: string }): string =>
   `· ${event._tag}${event.nodeId === undefined ? "" : ` ${event.nodeId}`}`
+
+/** Events that the picture of a terminal shows by itself. */
+const drawnEvents: ReadonlySet<string> = new Set([
+  "AttemptStarted",
+  "WaitStarted",
+  "DeadlineMoved",
+  "LoopAdvanced",
+  "BoundaryStarted",
+])
+
+/**
+ * A line of the log above the picture of a terminal: outcomes and decisions, with attempt and iteration only where they are not the first. `undefined`
+ * for what the picture shows by itself.
+ */
+export const outcome = (
+  logged: LoggedEvent,
+  { createdAt, active }: Progress,
+  named: (nodeId: NodeId) => string,
+): string | undefined => {
+  const { event, at } = logged
+  if (drawnEvents.has(event._tag)) return undefined
+  const begun =
+    "nodeId" in event && "iteration" in event ? HashMap.get(active, nodeKey(event.nodeId, event.iteration)) : Option.none()
+  const took = event._tag === "AttemptSucceeded" && Option.isSome(begun) ? `  ${span(at - begun.value.since)}` : ""
+  const said = textOf(logged, briefPlace, (nodeId) => nameOf(named(nodeId)))
+  return `[${clock(at - createdAt)}] ${said}${took}`
+}
 
 /** A line of the log: how long after the run was created, and what happened. */
 export const line = (event: LoggedEvent, createdAt: number): string => `[${clock(event.at - createdAt)}] ${describe(event)}`

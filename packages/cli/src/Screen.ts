@@ -21,6 +21,8 @@ export interface ScreenShape {
   readonly isTerminal: boolean
   /** Whether a person looks at it, so that lines may be drawn over. */
   readonly isLive: boolean
+  /** `true` where a terminal shows colours: not with `NO_COLOR`. */
+  readonly hasColors: boolean
   /** Whether someone can be asked. */
   readonly canAsk: boolean
   readonly columns: () => number

@@ -9,6 +9,7 @@ import type { RunHandle } from "@smithers/core/Workflow"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as LiveTree from "../LiveTree.ts"
 import * as LiveView from "../LiveView.ts"
 import * as PlanTree from "../PlanTree.ts"
 import * as Progress from "../Progress.ts"
@@ -47,26 +48,35 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
       const text = `${who} works on run ${oneLine(runId)}. This one follows it, and takes over should that one stop.`
       yield* view === undefined ? screen.say(text) : Effect.sync(() => view.line(text))
     }
-    let total: number | undefined
+    let tree: LiveTree.LiveTree | undefined
     let held: ReadonlyArray<string> = []
+    const picture = () => ({ progress, tree, held })
+    const readPlan = Effect.gen(function* () {
+      const plan = PlanText.decode(yield* storage.plan(runId))
+      tree = LiveTree.make(plan, progress)
+      held = PlanTree.heldBySiblings(plan)
+      view?.update(picture())
+    })
+    if (view !== undefined && before !== undefined) yield* readPlan
     const write = (text: string) => (view === undefined ? screen.say(text) : Effect.sync(() => view.line(text)))
     let isFirst = true
     const each = Effect.fnUntraced(function* (event: LoggedEvent) {
       const { _tag } = event.event
       seen = event.seq
+      const then = progress
       progress = Progress.apply(_tag === "RunStarted" ? { ...progress, createdAt: event.at } : progress, event)
-      view?.update(progress, total, held)
+      tree?.apply(event.event, progress)
+      view?.update(picture())
       // What happened while a workflow was loaded counts for how the run is shown, and is not news.
       if (event.at < began) return
       if (isFirst) yield* write(`▶ run ${oneLine(runId)}`)
       isFirst = false
-      yield* write(Progress.line(event, progress.createdAt))
-      if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) {
-        const plan = PlanText.decode(yield* storage.plan(runId))
-        total = PlanText.count(plan)
-        held = PlanTree.heldBySiblings(plan)
-        view.update(progress, total, held)
-      }
+      const line =
+        view === undefined
+          ? Progress.line(event, progress.createdAt)
+          : Progress.outcome(event, { ...then, createdAt: progress.createdAt }, (nodeId) => tree?.nameOf(nodeId) ?? nodeId)
+      if (line !== undefined) yield* write(line)
+      if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) yield* readPlan
     })
     const following = Stream.runForEach(handle.eventsAfter(seen), each)
     const fiber = yield* Effect.forkScoped(Effect.catchAll(following, () => Effect.void))

@@ -1,6 +1,6 @@
 /**
- * What people and programs tell a run from outside. Each command is checked against what the run waits for, kept durably, and folded into
- * the run's next frame by whoever works on it, at once or when it is taken up again. A command that is given twice counts once.
+ * The commands that people and programs send to runs. Each is checked against the waits of the run and stored durably. The
+ * owner folds it into the next frame: at once, or when the run resumes. A repeated command counts once.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -34,26 +34,27 @@ import { askedOf, RunReader, type WaitSummary } from "./RunReader.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 
-/** Who decides, and of what. */
+/** Options of a decision. */
 export interface DecisionOptions {
-  /** Iteration of the node as its rows show it. Default: the open one. */
+  /** Iteration of the node, as in its rows. Default: the open one. */
   readonly iteration?: number
   /**
-   * The request that was shown, as `WaitSummary.requestId` names it. Any other fails with `RequestChanged`, so that nothing is decided that nobody
-   * has looked at: a node asks again in each pass of a loop, after a retry, and where edited code asks for something else. Default: whatever is asked.
+   * Id of the request that was shown (`WaitSummary.requestId`). If it is not the current one, the decision fails with
+   * `RequestChanged`. So no one decides on content they have not seen: a node asks again in each pass of a loop, after a retry,
+   * and if edited code changes the request. Default: the current request.
    */
   readonly request?: string
   readonly note?: string
   readonly by?: string
 }
 
-/** A decision, or an answer, as it was kept. */
+/** A stored decision or answer. */
 export interface Decided {
   readonly runId: string
   readonly nodeId: NodeId
   readonly iteration: number
   readonly requestId: string | null
-  /** What was shown. */
+  /** The content of the request. */
   readonly request: unknown
   readonly by?: string
   readonly note?: string
@@ -62,10 +63,13 @@ export interface Decided {
 }
 
 /**
- * Why a command was not kept; the run is as it was then. What the store cannot do is a `StoreError`. The run is not there (`RunNotFound`) or
- * has ended (`RunEnded`); it does not wait for that (`NotWaiting`, `RequestChanged`), does not any more (`AlreadyDecided`, `WaitExpired`), or
- * not from this person (`NotAnApprover`); the node is not one of its (`NodeNotFound`), is over (`NodeEnded`) or is left already (`AlreadyLeft`); what is said does not fit what was asked (`InvalidAnswer`), or is
- * not well formed (`InvalidCommand`); the id of a signal is that of another one (`SignalIdTaken`).
+ * The errors of a command that was not stored; the run is unchanged.
+ * - The store failed: `StoreError`.
+ * - The run does not exist or has ended: `RunNotFound`, `RunEnded`.
+ * - It does not wait for the command: `NotWaiting`, `RequestChanged`, `AlreadyDecided`, `WaitExpired`, `NotAnApprover`.
+ * - The node does not exist, has ended or is being left: `NodeNotFound`, `NodeEnded`, `AlreadyLeft`.
+ * - The content is invalid: `InvalidAnswer`, `InvalidCommand`.
+ * - Another signal has the id: `SignalIdTaken`.
  */
 export type CommandError =
   | StoreError
@@ -84,24 +88,29 @@ export type CommandError =
   | SignalIdTaken
 
 /**
- * Approves what a run asks for, in an approval or before a step. Fails with `NotWaiting`, `RequestChanged`, `WaitExpired` or `NotAnApprover`,
- * and with `AlreadyDecided` where anybody has decided before, also in the same way. What was approved is kept before this completes, so
- * that a crash loses none of it: the run hears of it at once, or when it is taken up again.
+ * Approves a request, of an approval or before a step. Fails with `NotWaiting`, `RequestChanged`, `WaitExpired` or
+ * `NotAnApprover`. A second decision fails with `AlreadyDecided`, even if it is the same. The approval is durable before this
+ * completes; the run applies it at once, or when it resumes.
  */
 export const approve = Effect.fn("Commands.approve")((runId: string, nodeId: string, options?: DecisionOptions) =>
   decide(runId, nodeId, true, options),
 )
 
-/** Denies what a run asks for. What that means is the workflow's to say (`onDeny`). Fails as {@link approve} does, and is kept like that. */
+/** Denies a request; the workflow defines the consequence (`onDeny`). Fails like {@link approve}, and is as durable. */
 export const deny = Effect.fn("Commands.deny")((runId: string, nodeId: string, options?: DecisionOptions) =>
   decide(runId, nodeId, false, options),
 )
 
 /**
- * Answers a person's task. An answer that does not match the JSON Schema that was asked with fails with `InvalidAnswer`, and the task stays
- * open. What a JSON Schema cannot say the run checks when it folds the answer in: what it refuses then is in its log (`AnswerRefused`), and
- * the task stays open, too. One that is no JSON is `InvalidCommand`; a task that is not open is `NotWaiting`, `RequestChanged`, `WaitExpired`
- * or `AlreadyDecided`, also while an answer before it is still to be checked. The answer is kept before this completes, and is heard of at once, or when the run is taken up again.
+ * Answers a human task.
+ *
+ * Fails with `InvalidAnswer` if the answer does not match the JSON Schema of the task, and with `InvalidCommand` if it is no
+ * JSON. A task that is not open fails with `NotWaiting`, `RequestChanged`, `WaitExpired` or `AlreadyDecided`, even if an
+ * earlier answer is not validated yet. The answer is durable before this completes; the run applies it at once, or when it
+ * resumes.
+ *
+ * The run validates the answer with the schema itself, which may be stricter. A rejected answer is logged (`AnswerRefused`),
+ * and the task stays open.
  */
 export const answer = Effect.fn("Commands.answer")(function* (
   runId: string,
@@ -124,12 +133,12 @@ export const answer = Effect.fn("Commands.answer")(function* (
   const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.right)
   if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
   const by = defined({ by: options.by })
-  // One command per question, and after each answer that the run has refused one more.
+  // One command per request, plus one after each rejected answer.
   const id = compositeKey("answer", nodeId, iteration, found.asked, found.refusals)
   return yield* decided(found, id, { _tag: "Answer", nodeId, iteration, value: copied.right, ...shownBy(found), ...by })
 })
 
-/** The JSON Schema of the answer, as it is stored with the question. */
+/** The JSON Schema of the answer, stored with the request. */
 const schemaOf = ({ request }: WaitSummary): { readonly [keyword: string]: Json } | undefined => {
   const { schema } = (request ?? {}) as { readonly schema?: Json }
   return typeof schema === "object" && schema !== null && !Array.isArray(schema)
@@ -137,23 +146,23 @@ const schemaOf = ({ request }: WaitSummary): { readonly [keyword: string]: Json 
     : undefined
 }
 
-/** What a signal is sent with. */
+/** Options of a signal. */
 export interface SignalOptions {
-  /** JSON that matches the schema of whoever waits for it. */
+  /** JSON that matches the schema of the wait. */
   readonly payload?: unknown
-  /** Tells signals of one name apart; only a wait with the same correlation takes it. */
+  /** Distinguishes signals of one name; only a wait with the same correlation takes it. */
   readonly correlation?: string
   /**
-   * A signal sent again under one id counts once; another signal under the same id is refused with `SignalIdTaken`. Default: a new id for
-   * each call.
+   * Id to deduplicate by: an equal signal with the same id is ignored, a different one fails with `SignalIdTaken`. Default: a
+   * new id for each call.
    */
   readonly id?: string
 }
 
 /**
- * Sends a signal. One that nobody waits for yet is kept, in order; each is taken by one wait. Fails with `RunEnded` where nothing will ever
- * wait for it, with `InvalidCommand` where the payload is no JSON, and with `SignalIdTaken` where its `id` is that of another signal. It is
- * kept before this completes: after a crash of the sender, sending it again under the same `id` makes sure that it was sent once.
+ * Sends a signal. A signal without a wait is kept, in order; each is taken by one wait. Fails with `RunEnded` if no wait can
+ * follow, with `InvalidCommand` if the payload is no JSON, and with `SignalIdTaken` if another signal has the `id`. The signal
+ * is durable before this completes. After a crash of the sender, repeat it with the same `id` to send it exactly once.
  */
 export const signal = Effect.fn("Commands.signal")(function* (
   runId: string,
@@ -165,7 +174,7 @@ export const signal = Effect.fn("Commands.signal")(function* (
   yield* checkSignal(sent, yield* inbox.deliver(sent))
 })
 
-/** Sends a signal as {@link signal} does, and makes the run where there is none: both or nothing. */
+/** Sends a signal like {@link signal}, and creates the run if it does not exist: both or nothing. */
 export const signalOrCreate = Effect.fn("Commands.signalOrCreate")(function* (
   runId: string,
   name: string,
@@ -179,7 +188,7 @@ export const signalOrCreate = Effect.fn("Commands.signalOrCreate")(function* (
 
 type Signal = Extract<Instruction, { readonly _tag: "Signal" }>
 
-/** Fails where another signal was kept under the same id. */
+/** Fails with `SignalIdTaken` if a different signal is stored under the same id. */
 const checkSignal = ({ runId, command }: Command<Signal>, kept: Instruction): Effect.Effect<void, SignalIdTaken> => {
   if (kept._tag !== "Signal" || canonical(kept) === canonical(command)) return Effect.void
   const { id = "", name, correlation } = kept
@@ -204,8 +213,8 @@ const signalOf = Effect.fnUntraced(function* (runId: string, name: string, { pay
 })
 
 /**
- * Asks for a run to be cancelled, and does not wait for it. What runs is interrupted, sagas are undone, and the run ends as `cancelled`.
- * Fails with `RunEnded` where it has finished or failed.
+ * Requests the cancellation of a run, without waiting for it. Attempts are interrupted, sagas are compensated, and the run ends
+ * as `cancelled`. Fails with `RunEnded` if it has finished or failed.
  */
 export const cancel = Effect.fn("Commands.cancel")(function* (
   runId: string,
@@ -220,8 +229,9 @@ export const cancel = Effect.fn("Commands.cancel")(function* (
 })
 
 /**
- * Pauses a run: what is in flight ends and is kept, nothing new starts and no timer fires until it is unpaused. Fails with `RunEnded` where it
- * has ended; pausing again does nothing. The run stays paused across crashes and resumes: run again, it answers `paused`.
+ * Pauses a run: attempts in flight finish and are kept, nothing new starts, and no timer fires until it is unpaused. It stays
+ * paused across crashes and resumes; running it returns `paused`. Pausing a paused run does nothing. Fails with `RunEnded` if
+ * it has ended.
  */
 export const pause = Effect.fn("Commands.pause")(function* (
   runId: string,
@@ -232,10 +242,9 @@ export const pause = Effect.fn("Commands.pause")(function* (
 })
 
 /**
- * Lets a paused run go on. Its time has stood still: what it waits for has the time that was left. Timers keep theirs, and those that were due
- * meanwhile fire. Fails with `RunEnded` where it has ended, and with `InvalidCommand` where a run is paused that has started it and waits for it: that is
- * the one to unpause. One that is not paused is as it was.
- * Where nobody works on the run, it goes on once someone takes it up.
+ * Unpauses a run. Deadlines of waits move by the length of the pause. Timers keep their time, and those due meanwhile fire.
+ * Does nothing if the run is not paused. A run without an owner continues when it is resumed. Fails with `RunEnded` if it has
+ * ended. Fails with `InvalidCommand` if a parent that waits for it is paused: unpause that one.
  */
 export const unpause = Effect.fn("Commands.unpause")(function* (
   runId: string,
@@ -258,10 +267,10 @@ export const unpause = Effect.fn("Commands.unpause")(function* (
 })
 
 /**
- * Has a node run again, with a fresh budget, and with it what depends on it: what needs its output, and what the plan has only because of
- * it. Their outputs go. A run that failed or was cancelled goes on by that, once someone takes it up, as if it were resumed: what else had
- * failed has a fresh budget, too. One that has finished is `RunEnded`.
- * Of a node in a loop only the pass the loop is in can run again. A node that the run has not come to is `NodeNotFound`.
+ * Runs a node again with a fresh budget, and everything that depends on it: nodes that need its output, and nodes that the plan
+ * has because of it. Their outputs are removed. A failed or cancelled run is reopened and continues once it is resumed; its
+ * other failed steps have a fresh budget too. In a loop only the current pass can run again. Fails with `RunEnded` if the run
+ * has finished, and with `NodeNotFound` if it has not reached the node.
  */
 export const retryNode = Effect.fn("Commands.retryNode")(function* (
   runId: string,
@@ -300,30 +309,34 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
   yield* deliver(runId, { _tag: "Retry", nodeId, iteration }, { reopen: true })
 })
 
-/** Which scope, race or list is left, and what is noted of it. */
+/** Options of leaving a scope, race or list. */
 export interface LeaveOptions {
-  /** Iteration of the node as its rows show it. Default: the open one or, where it has not begun, that of the pass the loop around it is in. */
+  /** Iteration of the node, as in its rows. Default: the open one; before it begins, that of the current pass of its loop. */
   readonly iteration?: number
-  /** Of a race the name of a branch, of a list the key of an item: only that is left. */
+  /** The branch of a race, or the key of an item of a list: the only part to leave. */
   readonly key?: string
   readonly reason?: string
   readonly by?: string
 }
 
 /**
- * Leaves a scope, a race or a list as cancelled, or with `key` a branch or an item of one: it gives no value, and the run goes on behind it. What is in
- * flight there is interrupted and awaited, waits are withdrawn, child runs are cancelled, sagas are undone, and `finally` runs; no `catch` sees it. One that has
- * not begun is left when the run comes to it.
+ * Leaves a scope, race or list as cancelled, or with `key` one branch or item. It gives no value, and the run continues after
+ * it. Attempts in it are interrupted and awaited, waits are withdrawn, child runs are cancelled, sagas are compensated, and
+ * each `finally` runs; no `catch` sees it. A scope that has not begun is left when the run reaches it.
  *
- * The run has it durably before this completes, and carries it out at once, when it is taken up, or when it is unpaused. Asking again for the same does nothing.
- * Fails with `AlreadyLeft` where someone has asked for it to be completed, with `NodeEnded` where it is over, with `NodeNotFound` where the plan has none such, with
- * `InvalidCommand` where the node is none that can be left, or the run is to be cancelled, and with `RunEnded` where the run has ended.
+ * The request is durable before this completes. The run carries it out at once, when it resumes, or when it is unpaused.
+ * Repeating a request does nothing. Fails with:
+ * - `AlreadyLeft` if its completion was requested before;
+ * - `NodeEnded` if it has ended;
+ * - `NodeNotFound` if the plan does not have it;
+ * - `InvalidCommand` if the node cannot be left, or the run is to be cancelled;
+ * - `RunEnded` if the run has ended.
  */
 export const cancelNode = Effect.fn("Commands.cancelNode")((runId: string, node: string, options?: LeaveOptions) =>
   leave(runId, node, "cancelled", options),
 )
 
-/** Leaves a scope, a race or a list as completed, with the value that is there by now. All else is as {@link cancelNode} has it. */
+/** Leaves a scope, race or list as completed, with its current value. Otherwise like {@link cancelNode}. */
 export const completeNode = Effect.fn("Commands.completeNode")((runId: string, node: string, options?: LeaveOptions) =>
   leave(runId, node, "completed", options),
 )
@@ -344,7 +357,7 @@ const leave = Effect.fnUntraced(function* (
     const found = yield* Leaving.find({ ...details, plan }, nodeId, defined({ iteration, key }))
     return { ...found, isCancelled: details.cancel !== null }
   })
-  /** Tells whether it was asked for before. Fails where something else was, or there is nothing to leave. */
+  /** Tells whether the same request was made before. Fails if another one was, or there is nothing to leave. */
   const isAsked = Effect.fnUntraced(function* ({ nodeId, iteration, asked, ended, left }: Leaving.Found) {
     if (asked?.as === as) return true
     const place = { runId, nodeId, iteration }
@@ -360,7 +373,7 @@ const leave = Effect.fnUntraced(function* (
   }
   const said = { nodeId: found.nodeId, iteration: found.iteration, as, ...defined({ reason, by }) }
   yield* deliver(runId, { _tag: "Leave", ...said })
-  // Of two who ask at once the first counts. One that was over by then is, and a run that has ended has left it.
+  // Of two concurrent requests the first counts. A scope that ended meanwhile, or whose run did, is left too.
   yield* find.pipe(
     Effect.flatMap(isAsked),
     Effect.catchTags({ NodeEnded: () => Effect.void, NodeNotFound: () => Effect.void, RunEnded: () => Effect.void }),
@@ -389,7 +402,7 @@ const decide = Effect.fnUntraced(function* (
   return yield* decided(found, id, { _tag: "Decide", nodeId, iteration, approved, ...shownBy(found), ...said })
 })
 
-/** What a person says, to be kept: of two who say something of one request before the run hears of either, the second finds the first. */
+/** Delivers a response. Of two responses to one request, the second finds the first stored. */
 const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, said: Response) {
   const inbox = yield* Inbox
   const { runId, nodeId, iteration, requestId, request } = found
@@ -402,7 +415,7 @@ const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, sai
   return { runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies Decided
 })
 
-/** Who has said what before, by the wait or, where that has not heard of it, by what was kept. */
+/** The earlier response, from the wait or, if the run has not applied it, from the inbox. */
 const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept?: Instruction) => {
   const said = kept?._tag === "Decide" || kept?._tag === "Answer" ? kept : undefined
   const known = (value: string | null | undefined): string | undefined => value ?? undefined
@@ -429,16 +442,17 @@ const deliver = Effect.fnUntraced(function* (
   return yield* inbox.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)
 })
 
-/** Callers without types pass what they were sent; what is no text could be kept, but not be read again. */
+/** Untyped callers may pass anything; a value that is no text could be stored, but not read back. */
 const checkTexts = (runId: string, given: { readonly [name: string]: unknown }): Effect.Effect<void, InvalidCommand> => {
   const wrong = Object.entries(given).find(([, value]) => value !== undefined && typeof value !== "string")
   return wrong === undefined ? Effect.void : new InvalidCommand({ runId, problem: `"${wrong[0]}" must be a text` })
 }
 
-/** Fails where a wait is over. Of one that is open the store knows whether its time is over when it takes what is said. */
+/** Fails if a wait has ended. The deadline of an open wait is checked by the store when it takes the response. */
 const checkTime = Effect.fnUntraced(function* ({ runId, nodeId, iteration, status, reason, deadline, endedAt }: WaitSummary) {
   const { run, cancel } = yield* (yield* RunReader).run(runId)
-  // Nothing that is asked now is gone on from; what a cancellation asks on its way out is asked once it is heard.
+  // A run to be cancelled does not use a decision on its open waits. Waits of its way out open only after it has applied the
+  // cancellation.
   if (status === "open" && cancel?.isHeard === false)
     return yield* new NotWaiting({ runId, nodeId, iteration, open: [], reason: "cancelled" })
   if (status === "open") return
@@ -449,23 +463,23 @@ const checkTime = Effect.fnUntraced(function* ({ runId, nodeId, iteration, statu
   return yield* new NotWaiting({ runId, nodeId, iteration, open: yield* openIn(runId), ...why })
 })
 
-/** Fails where a wait was over, or withdrawn, before what was just said to it could count. */
+/** Fails if a wait ended or was withdrawn before the response could count. */
 const checkHeard = Effect.fnUntraced(function* (found: WaitSummary) {
   const wait = yield* sameWait(found)
   if (wait === undefined || wait.status === "finished") return
-  // It has asked for something else in the meantime.
+  // The node has made another request in the meantime.
   if (wait.asked !== found.asked) return yield* changed(wait, found.requestId ?? "")
   if (wait.status === "open") return
   if (wait.status === "withdrawn" || (wait.approved === null && wait.by === null)) yield* checkTime(wait)
 })
 
-/** How a wait stands now. */
+/** Reads the current state of a wait. */
 const sameWait = Effect.fnUntraced(function* ({ runId, nodeId, iteration, kind }: WaitSummary) {
   const reader = yield* RunReader
   return kind === "retry" ? undefined : yield* reader.wait({ runId, nodeId, kind, iteration })
 })
 
-/** What was shown, as a decision names it. */
+/** The request that was shown, for a decision. */
 const shownBy = ({ asked, digest }: WaitSummary) => ({ asked, ...(digest === null ? {} : { digest }) })
 
 const changed = ({ runId, nodeId, iteration, status, requestId }: WaitSummary, named: string) => {
@@ -473,7 +487,7 @@ const changed = ({ runId, nodeId, iteration, status, requestId }: WaitSummary, n
   return new RequestChanged({ runId, nodeId, iteration, requestId: named, ...asked })
 }
 
-/** What a run waits for, as errors name it. */
+/** The open waits of a run, for errors. */
 const openIn = Effect.fnUntraced(function* (runId: string) {
   const reader = yield* RunReader
   const waits = yield* reader.waits({ runId })
@@ -484,7 +498,7 @@ const openIn = Effect.fnUntraced(function* (runId: string) {
 })
 
 /**
- * The node, of some, that a text names: as its author gave it or, where none has that, as it is shown. The two differ where an id holds what
+ * The node that a text names: the author's id or, if there is none, the id as shown. They differ for ids with characters that
  * cannot be typed.
  */
 export const nodeNamed = (text: string, nodes: Iterable<{ readonly nodeId: NodeId }>): NodeId => {
@@ -494,7 +508,7 @@ export const nodeNamed = (text: string, nodes: Iterable<{ readonly nodeId: NodeI
   return !ids.has(kept) && ids.has(text) ? text : kept
 }
 
-/** The wait that a command is for: the one that asks for the request that was named, or the open one, or else the one that was over last. */
+/** The wait that a command is for: that of the named request, otherwise the open one, otherwise the one that ended last. */
 const openWait = Effect.fnUntraced(function* (
   runId: string,
   name: string,
@@ -510,7 +524,7 @@ const openWait = Effect.fnUntraced(function* (
     return named?.requestId === request ? named : yield* changed(found, request)
   }
   if (found !== undefined) return found
-  // A run that does not exist or has ended says so.
+  // Fails with `RunNotFound` or `RunEnded` first.
   const { run } = yield* reader.run(runId)
   if (Status.isEnded(run.status)) return yield* new RunEnded({ runId, status: run.status })
   const open = yield* openIn(runId)

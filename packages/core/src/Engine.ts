@@ -1,7 +1,7 @@
 /**
- * The only performer. It opens runs, keeps the claims of those it works on, and has each driven by a fiber of its own
- * (`RunDriver`). Callers join a run: several in one process share its driver, and when the last of them is interrupted the run
- * is suspended, ready to be resumed by anyone.
+ * Drives runs. An engine claims runs, renews their leases, and has a fiber per run drive it (`RunDriver`). Callers join a run:
+ * several in one process share its driver. When the last of them is interrupted, the run is suspended and can be resumed by any
+ * process.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -46,46 +46,49 @@ import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 
 /**
- * Why a run could not be worked on; how a run ended is no error of the engine's. Beside those of the driver: there is no such run and nothing
- * to start it from (`RunNotFound`), or its id is that of a run with another input (`InputMismatch`) or of another workflow
- * (`WorkflowMismatch`). The run is as it was, and can be resumed.
+ * The errors of driving a run; a failure of the run itself is a result, not an error. Beside those of the driver: the run does
+ * not exist and there is nothing to start it from (`RunNotFound`). Or its id belongs to a run of another input
+ * (`InputMismatch`) or of another workflow (`WorkflowMismatch`). The run is unchanged and can be resumed.
  */
 export type EngineError = DriverError
 
 /**
- * Works on runs. At most one process works on a run: it holds a claim, and one that has lost it changes nothing more (`RunFenced`). Work that
- * is interrupted, or whose engine is closed, leaves its run `suspended`; after a crash whoever asks for the run takes it over, at once on the
- * same machine, and otherwise when its lease is over.
+ * Drives runs. At most one process drives a run: it holds a claim, and writes under a lost claim fail with `RunFenced`.
+ * Interrupting the work or closing the engine leaves the run `suspended`. After a crash the next request for the run takes it
+ * over: at once on the same machine, otherwise when the lease ends.
  */
 export interface EngineShape {
   /**
-   * Starts, resumes or joins a run, and waits for how it ends. A run that has ended answers with what is stored, unless it is to be revived.
-   * Interrupting the last caller suspends the run.
+   * Starts, resumes or joins a run, and waits for its result. A run that has ended answers with the stored result, unless the
+   * request reopens it. Interrupting the last caller suspends the run.
    */
   readonly join: <R>(
     definition: Definition<R>,
     request: RunRequest.RunRequest,
   ) => Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
   /**
-   * The same, but stops waiting as soon as the run is paused or waits for something from outside, and nothing else can go on. If nobody else works
-   * on it here it is suspended then.
+   * Like `join`, but also returns when the run is paused, or waits for something outside and can do nothing else. The run is
+   * suspended then, unless other callers here have joined it.
    */
   readonly joinUntilIdle: <R>(
     definition: Definition<R>,
     request: RunRequest.RunRequest,
   ) => Effect.Effect<RunResult.RunResult<unknown>, EngineError, R>
-  /** Starts, resumes or joins a run and leaves it running for as long as the engine lives. */
+  /** Starts, resumes or joins a run, and drives it for as long as the engine lives. */
   readonly start: <R>(definition: Definition<R>, request: RunRequest.RunRequest) => Effect.Effect<Started, never, R>
-  /** What a run was begun with; `undefined` where there is none of this id. */
+  /** Reads the initial data of a run; `undefined` if it does not exist. */
   readonly origin: (runId: string) => Effect.Effect<RunReader.Origin | undefined, StoreError>
   /**
-   * Child runs of a run, or of its child runs, that are worked on here and that no run waits for (`attach: false`). They stop where they are when the
-   * engine closes, and go on when the run that started them is run again, or when a supervisor resumes them.
+   * Detached child runs (`attach: false`) of a run and its descendants that this process drives. They stop when the engine
+   * closes, and continue when their parent is run again or a supervisor resumes them.
    */
   readonly detached: (runId: string) => Effect.Effect<ReadonlyArray<string>>
-  /** Waits until nothing of those {@link detached} child runs goes on here before something comes from outside. */
+  /** Waits until the {@link detached} child runs have ended or wait for something outside. */
   readonly detachedResting: (runId: string) => Effect.Effect<void, StoreError>
-  /** Asks for a run to be cancelled and waits until it has stopped. Kept before it waits, so that a crash does not take it back. */
+  /**
+   * Requests the cancellation of a run and waits until the run has stopped. The request is durable before it waits, so a crash
+   * does not undo it.
+   */
   readonly cancel: <R>(
     definition: Definition<R>,
     runId: string,
@@ -93,11 +96,11 @@ export interface EngineShape {
   ) => Effect.Effect<void, EngineError | RunEnded, R>
 }
 
-/** A run at work in this process. */
+/** A run that this process drives. */
 export interface Started {
   /**
-   * Completes once nothing of the run can go on before something comes from outside. Child runs that wait in this process are followed by what they
-   * wait for.
+   * Completes when the run is paused, or waits for something outside and can do nothing else. Child runs that wait in this
+   * process are replaced by their own waits.
    */
   readonly resting: Effect.Effect<RunResult.RestingResult, StoreError>
   readonly settled: Effect.Effect<RunResult.EndedResult<unknown>, EngineError>
@@ -105,34 +108,34 @@ export interface Started {
   readonly commits: (after: number) => Effect.Effect<number>
 }
 
-/** How runs are driven. */
+/** Options of an engine. */
 export interface EngineOptions {
   /**
-   * How long a claim holds without being renewed; it is renewed three times as often. A process that stops for longer loses its
-   * runs to whoever asks for them. Default: 30 seconds, far above any pause of a healthy process, short enough for a takeover within the
-   * minute. A process that died on the same machine is noticed at once, without waiting for the lease. Under a clock that a test moves the
-   * default is no end: other processes do not go by that clock, and renewals would tick in time that it skips.
+   * Lease of a claim; it is renewed three times per lease. A process that stalls for longer loses its runs to the next process
+   * that asks for them. A process that died on the same machine is noticed at once. Default: 30 seconds, far above any pause of
+   * a healthy process, and short enough for a takeover within a minute. Default under a test clock: no end, since other
+   * processes do not follow that clock.
    */
   readonly lease?: Duration.DurationInput
-  /** Runs that may be worked on at the same time are unlimited; this bounds the steps of each run in flight. 4 unless told. */
+  /** Most attempts in flight per run. The number of runs is unlimited. Default: 4. */
   readonly maxConcurrency?: number
   /**
-   * How long an interrupted attempt may take to end in order, before the run goes on without it: code that is a promise is told by its
-   * `signal`, and what it does on the way out is awaited before anything is undone, retried or let go of. Default: 5 seconds.
+   * Longest time an interrupted attempt may take to clean up before the run continues without it. A promise is notified by its
+   * `signal`. Compensations, retries and the release of the run wait for it. Default: 5 seconds.
    */
   readonly grace?: Duration.DurationInput
 }
 
-/** Runs workflows on a store. */
+/** Drives the runs of a store. */
 export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineShape>() {}
 
 /**
- * How long to wait for news of a run that another process works on, before looking at its lease again: the lease may end early, as the
- * process is no longer there. Under a clock that a test moves, all processes are this one, and tell of what they let go of.
+ * Pause between two looks at the lease of a run that another process owns; it may end early if that process dies. Under a test
+ * clock all processes are this one, which notifies of each release.
  */
 const followInterval = Duration.seconds(1)
 
-/** Makes an engine; it suspends its runs when the scope closes. Fails where a setting is none. */
+/** Makes an engine. It suspends its runs when the scope closes. Fails with `InvalidSetting` for an invalid option. */
 export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, InvalidSetting, Storage.NarrowPorts | Scope.Scope> =>
   Effect.gen(function* () {
     const ports = yield* Storage.runPorts
@@ -146,12 +149,12 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     const graceMs = yield* Settings.duration("grace", options.grace, "5 seconds", Millis.zero)
     const settings = { maxConcurrency: yield* Settings.count("maxConcurrency", options.maxConcurrency, 4), leaseMs }
     const actives = new Map<string, Active>()
-    // Runs are let go of side by side: what one needs to stop must not add up over all of them.
+    // Runs are released in parallel, so that their grace periods do not add up.
     const drivers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
 
     yield* Leases.renewing(ownership, actives, leaseMs)
 
-    // Commands reach runs of this process whoever delivered them. The watch begins with the first run.
+    // Dispatches commands to the runs of this process, whichever process delivered them. The watch starts with the first run.
     const dispatch = Effect.map(inbox.pending, (commands) => {
       for (const command of commands) actives.get(command.runId)?.control.deliver(command)
     })
@@ -183,7 +186,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           const opened = yield* ownership.open({ runId, create, reopen, leaseMs, now })
           if (opened._tag !== "Owned") return opened
           if (!request.waitForOwner) return yield* new RunFenced({ runId, epoch: 0 })
-          // Whoever works on it decides how it ends; a failure there is not taken up again here.
+          // The owner decides how the run ends; a failure there is not reopened here.
           reopen = []
           const left = Duration.millis(Math.max(1, opened.until - now))
           const wait = clock === liveClock ? Duration.min(followInterval, left) : left
@@ -206,7 +209,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         const { control } = active
         const { create } = request
         let opened = yield* open(request)
-        // Its schema may have gained a default since: what is stored is read as it is read now.
+        // The schema may have gained a default since: the stored input is decoded with the current one.
         if (
           opened._tag === "Mismatch" &&
           create?.workflow === opened.workflow &&
@@ -219,7 +222,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               ? new InputMismatch({ runId: request.runId })
               : new WorkflowMismatch({ runId: request.runId, workflow: request.create.workflow, stored: opened.workflow })
           case "Ended":
-            // Somebody may have resumed it meanwhile.
+            // Another process may have resumed it meanwhile.
             return (yield* recall(definition, request.runId, active)) ?? (yield* drive(definition, request, active))
           case "Created":
           case "Claimed":
@@ -244,7 +247,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         }
       })
 
-    /** The result of a run that has ended. Child runs that it has left to themselves, and that nobody works on, are worked on here. */
+    /** The result of a run that has ended. Its detached child runs without an owner are driven here. */
     const recall = <R>(definition: Definition<R>, runId: string, active: Active) =>
       Effect.gen(function* () {
         const ended = yield* RunDriver.recall(store, definition, runId)
@@ -254,7 +257,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         return ended
       }) as Effect.Effect<RunResult.EndedResult<unknown> | undefined, EngineError, R>
 
-    /** Finds a run at work here, or begins to work on it. The caller counts as one who waits for it, until it {@link release}s. */
+    /** Finds a run that this process drives, or starts to drive it. Counts the caller as a reference until it {@link release}s. */
     const acquire = <R>(definition: Definition<R>, request: RunRequest.RunRequest): Effect.Effect<Active, EngineError, R> =>
       Effect.suspend((): Effect.Effect<Active, EngineError, R> => {
         const { runId, create } = request
@@ -263,7 +266,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), acquire(definition, request))
         }
         if (running !== undefined) {
-          // A name that only a plan will tell is compared by the driver; here the run has one already.
+          // A name that only the plan has is compared by the driver; this run has a name already.
           if (running.workflow !== undefined && definition.name !== undefined && running.workflow !== definition.name) {
             return new WorkflowMismatch({ runId, workflow: definition.name, stored: running.workflow })
           }
@@ -352,7 +355,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         ),
       )
 
-    /** Waits until nothing of a run goes on here. A child run that cannot be worked on is in the way: then the run stops with its error. */
+    /** Waits until a run is at rest. A child run that cannot be driven prevents that; the run then stops with its error. */
     const resting = (runId: string, active: Active): Effect.Effect<RunResult.RestingResult, StoreError> =>
       Effect.flatMap(atRest(inbox, runId, active), (rest) => (active.obstacles.size === 0 ? Effect.succeed(rest) : Effect.never))
 
@@ -399,7 +402,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         Effect.gen(function* () {
           const [id, at] = [yield* generateRunId, yield* Millis.now]
           const command = { _tag: "Cancel", ...(reason === undefined ? {} : { reason }) } as const
-          // One that was cancelled is what was asked for, whoever asked first.
+          // An earlier cancellation, by anyone, satisfies the request.
           const isOver = yield* Effect.as(inbox.deliver({ id, runId, at, command }), false).pipe(
             Effect.catchTag("RunEnded", (error) => (error.status === "cancelled" ? Effect.succeed(true) : error)),
           )
@@ -410,6 +413,6 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     }
   })
 
-/** The engine as a layer over a store. */
+/** An engine as a layer over a store. */
 export const layer = (options?: EngineOptions): Layer.Layer<Engine, InvalidSetting, Storage.NarrowPorts> =>
   Layer.scoped(Engine, make(options))

@@ -96,7 +96,10 @@ export interface InboxShape {
   /**
    * Puts a command into the inbox of its run. Fails with `RunEnded` if the run has ended.
    *
-   * With `reopen`, a failed or cancelled run is reopened; it is paused if an ancestor is. All attached descendants that have not ended receive the instruction of {@link toChildOf} in the same transaction. A second delivery with the same id does nothing, even after the run has ended. Returns the instruction stored under this id: this one, or an earlier one, even if that was applied already.
+   * With `reopen`, a failed or cancelled run is reopened; it is paused if an ancestor is. All attached descendants that have
+   * not ended receive the instruction of {@link toChildOf} in the same transaction. A second delivery with the same id does
+   * nothing, even after the run has ended. Returns the instruction stored under this id: this one, or an earlier one, even if
+   * that was applied already.
    */
   readonly deliver: (
     command: Command<Exclude<Instruction, Response>>,

@@ -1,8 +1,8 @@
 /**
- * Wakes runs that nobody works on and that can go on: whose owner died, whose timer is due, whose wait is over, or that were told
- * something. It looks when the store says that something changed, when the next deadline comes, and every now and then for owners
- * that have gone; between that it does nothing. Several supervisors may watch one store: a run is claimed by one. How a run is worked on is
- * for a {@link Worker} to say: in this process with the workflows of a registry, or in processes of their own as the command line does.
+ * Resumes runs that have no owner and can continue: the owner died, a timer is due, a wait has ended, or a command arrived. It
+ * polls when the store changes, when the next deadline comes, and at intervals for dead owners. Several supervisors may watch
+ * one store: each run is claimed by one. A {@link Worker} defines how a run is driven: in this process with the workflows of a
+ * registry, or in separate processes as the command line does.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -40,23 +40,23 @@ import { RunStore } from "./RunStore.ts"
 import * as Settings from "./Settings.ts"
 import { isEnded, type ResultStatus } from "./Status.ts"
 
-/** A workflow as a registry knows it. */
+/** A workflow in a registry. */
 export interface Registered<R> {
   readonly name: string
   readonly definition: Definition<R>
-  /** Where it is always the same. */
+  /** Set if the plan is constant. */
   readonly plan?: Plan.Plan
 }
 
-/** Workflows by name: what a supervisor can run. Make it with {@link registry}. */
+/** The workflows that a supervisor can run, by name. Made by {@link registry}. */
 export interface Registry<out R = never> {
   readonly names: ReadonlyArray<string>
   readonly find: (name: string) => Definition<R> | undefined
 }
 
 /**
- * Puts workflows together, with those that they start as child runs where their plans are constant. Throws {@link InvalidWorkflow} where
- * two have one name.
+ * Collects workflows, and the ones they start as child runs if their plans are constant. Throws {@link InvalidWorkflow} if two
+ * have one name.
  */
 export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Registry<R> => {
   const byName = new Map<string, Definition<R>>()
@@ -69,7 +69,7 @@ export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Re
   const addChildren = (plan: Plan.Plan | undefined): void => {
     for (const node of plan?.nodes ?? []) {
       if (node._tag !== "Wait" || node.on.kind !== "subflow" || byName.has(node.on.child.name)) continue
-      // The definition first: it says why a workflow that a function was to give is none.
+      // The definition is read first: it reports a function that returns no workflow.
       const { definition, name, plan: inner } = node.on.child
       // The services of a child are among those of its parent.
       byName.set(name, definition as Definition<R>)
@@ -81,67 +81,70 @@ export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Re
 }
 
 /**
- * How a run was left that was worked on: the status of its result, `suspended` where it could go on, or `gone` where it is not there, or
- * somebody else's by now.
+ * The result of driving a run: its status, `suspended` if it can continue, or `gone` if it does not exist or another process
+ * owns it.
  */
 export type Outcome = ResultStatus | "suspended" | "gone"
 
-/** How to work on a run. */
+/** A job: the effect that drives a run. */
 export interface Task<out E, out R> {
-  /** Fails where the run cannot be worked on. What it fails with is said of the run (`Stuck`) and never ends it: it is tried again. */
+  /** Drives the run. Its failure is recorded as the reason the run is stuck (`Stuck`) and retried later; it never ends the run. */
   readonly work: Effect.Effect<Outcome, E | StoreError, R>
-  /** What the work depends on outside of the store, as text. A run that cannot be worked on is tried again soon after it changes. */
+  /** External state that the job depends on, as text. A run that could not be driven is retried soon after it changes. */
   readonly stamp?: Effect.Effect<string>
 }
 
-/** The work on a run or, to the left, what is left out from now on since it is not known here how to work on it. */
+/**
+ * `Right`: the job that drives the run. `Left`: runs or workflows to exclude from later polls, since no code for them is known
+ * here.
+ */
 export type Work<E, R> = Either.Either<Task<E, R>, Exclusion>
 
-/** How runs are worked on. The work of a run is interrupted when the supervisor stops, and must have let go of the run then. */
+/** Makes the job of a run. The job is interrupted when the supervisor stops, and must have released the run by then. */
 export type Worker<E, R> = (due: RunnableRun) => Effect.Effect<Work<E, R>, StoreError, R>
 
-/** An error as a {@link Worker} gives it. */
+/** An error of a {@link Worker}. */
 export interface Problem {
   readonly _tag: string
   readonly message: string
 }
 
-/** How a supervisor works, whatever works on the runs. */
+/** Options of every supervisor. */
 export interface SupervisorSettings {
   /**
-   * How often to look for runs whose owner is gone, which no change of the store tells of. Default: 5 seconds; under a clock that a test moves
-   * a day, so that looks do not tick in time that it skips.
+   * Interval of polls for runs whose owner has died, which changes nothing in the store. Default: 5 seconds; under a test clock
+   * a day, since that clock may skip time.
    */
   readonly interval?: Duration.DurationInput
-  /** Runs worked on at once; 16 unless told. */
+  /** Most runs driven at once. Default: 16. */
   readonly maxConcurrent?: number
   /**
-   * How many times in a row the process of a run may die before anything comes of its claim, until the run is ended as failed (`CrashLoop`).
-   * The store counts them, so that they survive the supervisor. Nothing else ends a run: what does not load or fit is tried again. Default: 5.
+   * Most processes in a row that may die before a run makes progress; then it ends as failed (`CrashLoop`). The store counts
+   * them, across supervisors. Nothing else ends a run: code that does not load or fit is retried. Default: 5.
    */
   readonly maxTries?: number
 }
 
-/** How a supervisor with a registry works. */
+/** Options of a supervisor with a registry. */
 export interface SupervisorOptions<R> extends SupervisorSettings {
   readonly registry: Registry<R>
 }
 
-/** How a supervisor with a worker of its own works. */
+/** Options of a supervisor with its own worker. */
 export interface WorkerOptions<E, R> extends SupervisorSettings {
   readonly worker: Worker<E, R>
-  /** What is done with what it did, as it happens. */
+  /** Receives each action as it happens. */
   readonly report: (action: Action<E>) => Effect.Effect<void>
   /**
-   * Whether the runs are worked on in this process, so that one that kills it takes the others with it. Those whose process died more than once
-   * before anything came of their claim are then begun one at a time. Default: false.
+   * `true` if the runs share this process, so that one that kills it takes the others down. Runs whose processes died twice
+   * before progress are then started one at a time. Default: false.
    */
   readonly isShared?: boolean
-  /** How long to gather what changes before looking, where runs at work in other processes change something all the time; not at all unless told. */
+  /** Time to collect changes before a poll, useful if runs in other processes change the store constantly. Default: none. */
   readonly gather?: Duration.DurationInput
 }
 
-/** What a supervisor did with a run. */
+/** An action of a supervisor on a run. */
 export type Action<E = EngineError> =
   | { readonly _tag: "Resumed"; readonly runId: string; readonly workflow: string }
   | {
@@ -150,7 +153,7 @@ export type Action<E = EngineError> =
       readonly workflow: string
       readonly status: Exclude<Outcome, "gone">
     }
-  /** The run could not be worked on, or not be ended. It is left alone for a while, twice as long each time, at most five minutes. */
+  /** The run could not be driven or ended. It is retried after a pause that doubles each time, up to five minutes. */
   | {
       readonly _tag: "Refused"
       readonly runId: string
@@ -158,57 +161,60 @@ export type Action<E = EngineError> =
       readonly error: E | WorkDied | StoreError | RunNotFound | RunFenced
       readonly again: number
     }
-  /** The process of the run died `maxTries` times in a row before anything came of its claim. The run has been ended as failed. */
+  /** `maxTries` processes in a row died before the run made progress. It was ended as failed. */
   | { readonly _tag: "CrashLoop"; readonly runId: string; readonly workflow: string; readonly failure: CrashLoop }
-  /** It is not known here how to work on this run, or on any of its workflow: said once, of the first of those that are left out for it. */
+  /** No code is known here for this run, or for its workflow. Reported once, for the first of the excluded runs. */
   | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
 
-/** A supervisor, whatever works on the runs. */
+/** A supervisor with any worker. */
 export interface Looking<out E> {
-  /** Looks once, and answers with what it took up; does not wait for what comes of it. */
+  /** Polls once and returns the runs it started to drive, without waiting for their results. */
   readonly look: Effect.Effect<ReadonlyArray<Action<E>>, StoreError>
 }
 
 /**
- * Takes up runs that nobody works on and that can go on. It keeps nothing of its own but pauses: what it works on when its process dies is
- * taken up by whoever supervises then, and of several supervisors one takes a run.
+ * Resumes runs that have no owner and can continue. It keeps no state but pauses: after a crash the next supervisor resumes its
+ * runs, and of several supervisors one claims each run.
  */
 export interface SupervisorShape extends Looking<EngineError> {
-  /** The last hundred actions, and then each as it happens; ends with the supervisor. */
+  /** The last hundred actions, then each as it happens; ends with the supervisor. */
   readonly actions: Stream.Stream<Action>
 }
 
-/** A supervisor at work. */
+/** Resumes runs that have no owner and can continue. */
 export class Supervisor extends Context.Tag("@smithers/core/Supervisor")<Supervisor, SupervisorShape>() {}
 
-/** Actions that are kept for whoever listens later: what a supervisor does first, it does before anybody can. */
+/** Actions kept for later subscribers: the first happen before anyone can subscribe. */
 const rememberedActions = 100
 
-/** The first pause after a run could not be worked on, and the longest (ms). */
+/** First and longest pause after a run could not be driven (ms). */
 const firstPauseMs = 1000
 const longestPauseMs = 300_000
 
-/** Deaths in a row after which a run is suspected of killing its process, and how often to look whether something came of it (ms). */
+/**
+ * Deaths in a row after which a run is suspected of killing its process, and the interval at which its progress is checked
+ * (ms).
+ */
 const suspectedAfter = 2
 const proofMs = 100
 
-/** Characters that are kept of why a run is stuck: more than people read, and little to store again and again. */
+/** Longest stored reason of a stuck run, in characters. */
 const longestReason = 2000
 
-/** A run that is left alone. */
+/** A pause of a run before the next try. */
 interface Pause {
   readonly times: number
-  /** When it was first left alone. */
+  /** Time of the first pause in a row. */
   readonly first: Millis.Millis
-  /** By the time of the process, so that nobody ends or prolongs it who sets the clock. */
+  /** Monotonic time, so that setting the clock neither ends nor prolongs it. */
   readonly since: number
   readonly until: number
-  /** What the work on it depended on when it began, and depends on now. */
+  /** Stamp of the job when it began, and the effect that reads the current one. */
   readonly before: string | undefined
   readonly stamp: Effect.Effect<string> | undefined
 }
 
-/** Reads how a supervisor works. */
+/** Validates the options. */
 const read = ({ interval, maxConcurrent, maxTries, gather }: SupervisorSettings & Pick<WorkerOptions<never, never>, "gather">) =>
   Either.all({
     intervalMs: Settings.duration("interval", interval, "5 seconds"),
@@ -217,13 +223,13 @@ const read = ({ interval, maxConcurrent, maxTries, gather }: SupervisorSettings 
     gatherMs: Settings.duration("gather", gather, "0 seconds", Millis.zero),
   })
 
-/** A run that was let go of, as it was before that. */
+/** A run that was released, with its mark before. */
 interface Let {
   readonly mark: string
   readonly at: number
 }
 
-/** Takes up runs, and remembers those that it could do nothing with. */
+/** Drives runs, and remembers those that made no progress. */
 const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, never>["report"]) =>
   Effect.gen(function* () {
     const [store, ownership, inbox] = [yield* RunStore, yield* RunOwnership, yield* Inbox]
@@ -231,7 +237,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
     const pauses = new Map<string, Pause>()
     const lets = new Map<string, Let>()
 
-    /** Leaves a run alone for a while, longer each time. */
+    /** Pauses a run, longer each time. */
     const pauseFor = (runId: string, seen: Pick<Pause, "before" | "stamp"> = unseen) =>
       Effect.gen(function* () {
         const before = pauses.get(runId)
@@ -252,12 +258,12 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
       Effect.gen(function* () {
         const { first, now, times: tries, again } = yield* pauseFor(runId, seen)
         const reason = { name: error._tag, message: error.message.slice(0, longestReason) }
-        // It is said below also where it cannot be kept.
+        // The report follows even if the note cannot be stored.
         yield* Effect.ignore(ownership.noteStuck(runId, { since: first, tries, again, error: reason }, now))
         yield* report({ _tag: "Refused", runId, workflow, error, again })
       })
 
-    /** Ends a run whose process dies each time it is claimed. Where that does not work either, it is tried again after a while. */
+    /** Ends a run whose process dies under each claim. If that fails, it is retried after a pause. */
     const giveUp = (due: RunnableRun): Effect.Effect<void> => {
       const { runId, workflow, deaths } = due
       const failure = new CrashLoop({ runId, interruptions: deaths })
@@ -273,7 +279,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
 
     const isHopeless = ({ deaths }: RunnableRun): boolean => deaths >= maxTries
 
-    /** Works on a run until it is let go of again. */
+    /** Drives a run until it is released. */
     const takeUp = <R>(due: RunnableRun, { work, stamp }: Task<E, R>): Effect.Effect<void, never, R> => {
       const { runId, workflow } = due
       if (isHopeless(due)) return giveUp(due)
@@ -293,18 +299,18 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
         Metrics.runsSupervised.unsafeUpdate(1, Metrics.tagged(workflow))
         return report({ _tag: "Resumed", runId, workflow })
       })
-      // Whatever is wrong with us: a run that nothing came of is not looked at again at once.
+      // Even after a bug of the supervisor, a run without progress is not polled again at once.
       return Effect.catchAllCause(Effect.zipRight(begin, settle), (cause) =>
         Effect.zipRight(pauseFor(runId), Effect.logError(`run ${runId} could not be supervised`, cause)),
       )
     }
 
-    /** Pauses that are not over. One that was over long ago is of a run that others took up meanwhile. */
+    /** Current pauses. An old one belongs to a run that another process has resumed meanwhile. */
     const resting = (steady: number): Effect.Effect<ReadonlyArray<{ readonly runId: string; readonly leftMs: number }>> =>
       Effect.gen(function* () {
         for (const [runId, { since, until, before, stamp }] of pauses) {
           if (until + longestPauseMs < steady) pauses.delete(runId)
-          // What changes all the time is tried no more often than this.
+          // A stamp that changes all the time causes retries no more often than this.
           if (stamp === undefined || steady < since + firstPauseMs || until <= steady) continue
           if ((yield* stamp) !== before) pauses.delete(runId)
         }
@@ -312,8 +318,8 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
         return [...pauses].flatMap(([runId, { until }]) => (until > steady ? [{ runId, leftMs: until - steady }] : []))
       })
     /**
-     * Whether a run that can go on is as it was before it was last let go of: nothing came of that, so it is left alone for a while, longer
-     * each time. Whatever makes it due, it must not be taken up again at once.
+     * Tells whether a run made no progress since it was last released. It is then paused, longer each time, so that it is never
+     * resumed in a tight loop.
      */
     const isSpinning = ({ runId, mark }: RunnableRun): Effect.Effect<boolean> =>
       Effect.gen(function* () {
@@ -328,7 +334,7 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
 
 const unseen = { before: undefined, stamp: undefined }
 
-/** Works once on every run that can go on now, some at a time, and waits until all of them are let go of again. */
+/** Drives every run that can continue now, some at a time, and waits until all are released. */
 export const once = <E extends Problem, R>(
   options: WorkerOptions<E, R>,
 ): Effect.Effect<void, StoreError | InvalidSetting, RunStore | RunOwnership | Inbox | R> =>
@@ -348,7 +354,7 @@ export const once = <E extends Problem, R>(
     yield* Effect.forEach(runs, take, { concurrency: maxConcurrent, discard: true })
   })
 
-/** Begins to supervise with a worker, until the scope closes. Work that goes on then is interrupted. */
+/** Supervises with a worker until the scope closes. Running jobs are interrupted then. */
 export const makeWith = <E extends Problem, R>(
   options: WorkerOptions<E, R>,
 ): Effect.Effect<Looking<E>, InvalidSetting, RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
@@ -359,12 +365,12 @@ export const makeWith = <E extends Problem, R>(
     const isLive = (yield* Effect.clock) === liveClock
     const lookMs = options.interval === undefined && !isLive ? Jumps.longestMs : intervalMs
     const working = yield* FiberMap.make<string>()
-    /** The run that is begun by itself, since its process died before, until something comes of that. */
+    /** The run that is driven alone because its processes died, until it makes progress. */
     let suspect: string | undefined
     const unknown = { workflows: new Set<string>(), runIds: new Set<string>() }
     const { isHopeless, takeUp, resting, isSpinning } = yield* makeCrew(maxTries, report)
 
-    /** Runs that were let go of again: then there is room, or a pause to keep. */
+    /** Signals that a run was released: there may be room, or a pause to keep. */
     const ended = VersionSignal.make()
     let count = 0
     const letGo = (): void => {
@@ -372,7 +378,7 @@ export const makeWith = <E extends Problem, R>(
       ended.bump()
     }
 
-    /** Works on a suspect, which keeps others of them waiting until a frame has come of it or it is let go of. */
+    /** Drives a suspect run alone: other suspects wait until it commits a frame or is released. */
     const alone = <A, E2, R2>({ runId }: RunnableRun, work: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2, R2> => {
       const clear = Effect.sync(() => {
         if (suspect !== runId) return
@@ -383,24 +389,24 @@ export const makeWith = <E extends Problem, R>(
       const proved = Effect.flatMap(frame, (before) =>
         Effect.repeat(Effect.zipRight(Effect.sleep(proofMs), frame), { until: (now) => now > before }),
       )
-      // What the store does not answer now it answers when the work ends.
+      // A read that fails now is repeated when the job ends.
       const watched = Effect.zipRight(Effect.ignore(proved), clear)
       return Effect.scoped(Effect.zipRight(Effect.forkScoped(watched), Effect.ensuring(work, clear)))
     }
 
-    /** Takes up what can go on, and answers with that and with how long to wait before looking again, if nothing happens. */
+    /** Starts to drive runs that can continue. Returns them, and the time until the next poll if nothing happens. */
     const look = Effect.gen(function* () {
       const [now, began] = [yield* Millis.now, yield* Millis.steady]
       const taken: Array<Action<E>> = []
       const pauses = yield* resting(began)
-      // What nobody here can work on now must not stand in the way of the rest, of which a part at a time is answered.
+      // Runs that cannot be driven here must not fill the limited page of the store.
       const leaveOut = {
         workflows: [...unknown.workflows],
         runIds: [...unknown.runIds, ...[...working].map(([runId]) => runId), ...pauses.map(({ runId }) => runId)],
       }
       const { runs, nextAt } = yield* ownership.runnable(now, leaveOut)
       let waitMs = Math.min(lookMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
-      // Of those that may have killed their process the likeliest comes first: then the others are soon suspected no longer.
+      // The likeliest suspect comes first, which clears the others soonest.
       for (const due of isShared ? runs.toSorted((left, right) => right.deaths - left.deaths) : runs) {
         const { runId, workflow, deaths } = due
         if (FiberMap.unsafeHas(working, runId) || unknown.workflows.has(workflow)) continue
@@ -435,7 +441,7 @@ export const makeWith = <E extends Problem, R>(
         const { waitMs } = yield* look
         const nothing = Effect.raceFirst(ended.after(seen), Jumps.pause(waitMs))
         version = yield* Effect.raceFirst(inbox.changes(version), Effect.as(nothing, version))
-        // What changes together is looked at together.
+        // Changes that arrive together are handled by one poll.
         yield* gatherMs === 0 ? Effect.yieldNow() : Effect.sleep(gatherMs)
       }
     })
@@ -454,13 +460,13 @@ export const makeWith = <E extends Problem, R>(
     }
   })
 
-/** Works on runs in this process, with the workflows of a registry. */
+/** Drives runs in this process, with the workflows of a registry. */
 const inProcess = <R>(registry: Registry<R>): Effect.Effect<Worker<EngineError, R>, never, Engine> =>
   Effect.map(Engine, (engine) => ({ runId, workflow }) => {
     const definition = registry.find(workflow)
     if (definition === undefined) return Effect.succeed(Either.left({ workflows: [workflow] }))
     const joined = Effect.map(engine.joinUntilIdle(definition, RunRequest.claim(runId)), ({ status }): Outcome => status)
-    // Another process was first, or the run is gone: nothing to do for us.
+    // Another process claimed it first, or it does not exist.
     const gone = () => Effect.succeed<Outcome>("gone")
     return Effect.succeed(Either.right({ work: Effect.catchTags(joined, { RunFenced: gone, RunNotFound: gone }) }))
   })
@@ -478,7 +484,7 @@ const log = (action: Action): Effect.Effect<void> => {
   }
 }
 
-/** Begins to supervise, until the scope closes. Runs that it works on then are suspended, and can be resumed. */
+/** Supervises until the scope closes. Runs that it drives then are suspended, and can be resumed. */
 export const make = <R>(
   options: SupervisorOptions<R>,
 ): Effect.Effect<SupervisorShape, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | Scope.Scope | R> =>

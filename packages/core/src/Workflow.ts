@@ -1,6 +1,6 @@
 /**
- * A built workflow: its plan, and the ways to run it. A workflow is a value; nothing is opened or started before one of its
- * methods runs.
+ * A built workflow: its plan, and the methods that run it. A workflow is a value; nothing is opened or started before a method
+ * runs.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -49,80 +49,80 @@ import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 
-/** How a new run is known, and how an existing one is taken up. */
+/** Options of a run, new or existing. */
 export interface RunOptions {
-  /** Starts the run of this id, or resumes or joins it where it exists. Made up unless told. */
+  /** Id of the run to start; an existing run is resumed or joined. Default: a generated id. */
   readonly runId?: string
-  /** Labels to find runs by; only of a new run. */
+  /** Labels to find a new run by. Ignored for an existing run. */
   readonly tags?: ReadonlyArray<string>
-  /** Where the workflow's code is, kept with a new run for whoever has to load it: a path, usually. */
+  /** Path of the workflow's code, stored with a new run for processes that load it. */
   readonly source?: string
   readonly onIncompatible?: ResumeOptions["onIncompatible"]
   /**
-   * What to do where the run of this id has failed: `"answer"` gives its failure again, `"resume"` continues where it failed, with a fresh
-   * budget for its failed steps, and does again what its sagas have undone. Default: `"answer"`, so that asking twice does nothing twice.
+   * Reaction to a failed run of this id. `"answer"` returns its failure. `"resume"` continues where it failed, with a fresh
+   * budget for failed steps, and repeats compensated steps. Default: `"answer"`, so that a repeated call repeats nothing.
    */
   readonly onFailed?: "answer" | "resume"
 }
 
-/** How a run is taken up. */
+/** Options of resuming a run. */
 export interface ResumeOptions {
-  /** What to do about finished steps whose outputs the current schemas refuse: fail (the default), or run them again. */
+  /** Reaction to finished steps whose outputs the current schemas reject: fail, or run them again. Default: `"fail"`. */
   readonly onIncompatible?: "fail" | "rerun"
 }
 
-/** How an existing run is attached to. */
+/** Options of attaching to an existing run. */
 export interface AttachOptions extends ResumeOptions {
-  /** Default: `"answer"`, its failure. */
+  /** Reaction to a failed run. Default: `"answer"`, with its failure. */
   readonly onFailed?: "answer" | "resume"
-  /** What to do where it was cancelled: answer with that, or take the cancellation back. Default: `"answer"`. */
+  /** Reaction to a cancelled run: answer with that, or reopen it. Default: `"answer"`. */
   readonly onCancelled?: "answer" | "resume"
 }
 
-/** Why a run could not be worked on, as opposed to how it ended. */
+/** The errors of driving a run, as opposed to its result. */
 export type RunError = EngineError | InvalidRunId | InvalidSetting
 
-/** Everything `execute` can fail with. */
+/** All errors of `execute`. */
 export type ExecuteError = RunError | RunFailure | RunCancelled
 
-/** A run that the engine works on, or that another process does. */
+/** A handle of a run that this engine or another process drives. */
 export interface RunHandle<out A, out E = never> {
   readonly runId: string
   /** Waits for the output. Interrupting the wait does not stop the run. */
   readonly await: Effect.Effect<A, ExecuteError | E>
-  /** Waits for how the run stops. */
+  /** Waits for the result of the run. */
   readonly result: Effect.Effect<RunResult<A, E>, RunError>
-  /** Waits until nothing of the run can go on: it has stopped, is paused, or waits for something to come from outside. */
+  /** Waits until the run has ended, is paused, or waits for something outside and can do nothing else. */
   readonly waiting: Effect.Effect<RunResult<A, E>, RunError>
-  /** Cancels the run and waits until it has stopped. Cancelling a cancelled run again does nothing. */
+  /** Cancels the run and waits until it has stopped. Cancelling a cancelled run does nothing. */
   readonly cancel: (reason?: string) => Effect.Effect<void, RunError | RunEnded>
-  /** Sends it a signal, as `signal` does. */
+  /** Sends a signal to the run, like `signal`. */
   readonly signal: (name: string, options?: Commands.SignalOptions) => Effect.Effect<void, Commands.CommandError>
-  /** Leaves a scope, a race or a list of it, as `cancelNode` does. */
+  /** Leaves a scope, race or list of the run, like `cancelNode`. */
   readonly cancelNode: (node: string, options?: Commands.LeaveOptions) => Effect.Effect<void, Commands.CommandError>
-  /** Leaves a scope, a race or a list of it, as `completeNode` does. */
+  /** Leaves a scope, race or list of the run, like `completeNode`. */
   readonly completeNode: (node: string, options?: Commands.LeaveOptions) => Effect.Effect<void, Commands.CommandError>
-  /** The run's events from its first one on, as they are committed; ends with the run. */
+  /** Streams the events of the run from the first one, as they are committed; ends with the run. */
   readonly events: Stream.Stream<LoggedEvent, RunError>
-  /** The same from the event after this one on. */
+  /** Streams the events after this one, as they are committed; ends with the run. */
   readonly eventsAfter: (seq: number) => Stream.Stream<LoggedEvent, RunError>
 }
 
 declare const Written: unique symbol
 
-/** What the steps of a workflow write into their tables: a `Written` for each id, or for each output of components. */
+/** The rows that the steps of a workflow write: a `Written` for each id, or for each output of components. */
 export interface Writes<out W> {
   readonly [Written]?: W
 }
 
-/** What the steps of a workflow write. */
+/** The rows that a workflow writes. */
 export type WrittenOf<W> = W extends { readonly [Written]?: infer A } ? A : never
 
 /**
- * A workflow that takes an `I` and gives an `A`. Its steps ask for `R`, and declare the errors `E`.
+ * A workflow with input `I` and output `A`. Its steps need the services `R` and declare the errors `E`.
  *
- * Every method needs an engine on a store, which `Smithers.sqlite` and `Smithers.memory` provide. When the fiber that runs a
- * method is interrupted, the run is suspended in order and can be resumed; only `cancel` cancels.
+ * Every method needs an engine on a store, which `Smithers.sqlite` and `Smithers.memory` provide. Interrupting the fiber of a
+ * method suspends the run, which can be resumed; only `cancel` cancels it.
  */
 export interface Workflow<in I, out A, out R = never, out W = unknown, out E = never> extends Writes<W>, Builder.Fails<E> {
   readonly name: string
@@ -130,14 +130,14 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
   readonly plan: Plan.Plan
   readonly definition: Definition<R>
   /**
-   * Runs the workflow and succeeds with its output. Idempotent by `runId`: an unknown id starts a run, a known one is resumed
-   * or joined, and one that has ended answers at once with what is stored: a finished one with its output, a failed one with its failure
-   * unless `onFailed` says otherwise, a cancelled one with `RunCancelled`.
+   * Runs the workflow and succeeds with its output. Idempotent by `runId`: an unknown id starts a run, a known one resumes or
+   * joins it. A run that has ended answers with its stored output, its failure (unless `onFailed` resumes it), or
+   * `RunCancelled`.
    */
   readonly execute: (input: I, options?: RunOptions) => Effect.Effect<A, ExecuteError | E, Engine | R>
-  /** Like `execute`, but a run that failed, was cancelled, or waits for the world is an answer: it returns when nothing can go on. */
+  /** Like `execute`, but returns a result for a failed, cancelled, paused or waiting run too. */
   readonly run: (input: I, options?: RunOptions) => Effect.Effect<RunResult<A, E>, RunError, Engine | R>
-  /** Starts, resumes or joins a run and leaves it to the engine. */
+  /** Starts, resumes or joins a run in the background of the engine. */
   readonly start: (
     input: I,
     options?: RunOptions,
@@ -147,31 +147,32 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
     Engine | Storage.NarrowPorts | R
   >
   /**
-   * Joins a run that exists, or resumes it where nobody works on it, and leaves it to the engine, as `start` does. One that has ended answers with
-   * its result, unless `onFailed` or `onCancelled` says otherwise. Should another process work on it and stop, this one goes on with it.
+   * Joins an existing run, or resumes it if it has no owner, in the background of the engine. A run that has ended answers with
+   * its result, unless `onFailed` or `onCancelled` resumes it. If another process owns the run and stops, this one continues
+   * it.
    */
   readonly attach: (
     runId: string,
     options?: AttachOptions,
   ) => Effect.Effect<RunHandle<A, E>, InvalidSetting, Engine | Storage.NarrowPorts | R>
-  /** Looks at a run that exists, and runs nothing: its result, or none while it is being worked on, or could be. */
+  /** Reads the result of an existing run, without running anything. None while the run is driven, or could continue. */
   readonly poll: (
     runId: string,
   ) => Effect.Effect<Option.Option<RunResult<A, E>>, StoreError | RunNotFound | WorkflowMismatch, RunReader | RunStore | R>
   /**
-   * Resumes a run that exists, with the input it has, and succeeds with its output. A failed run continues where it failed, and what its
-   * sagas have undone is done again; a cancellation is taken back.
+   * Resumes an existing run with its stored input, and succeeds with its output. A failed run continues where it failed, and
+   * repeats the steps that its sagas compensated. A cancelled run is reopened.
    */
   readonly resume: (runId: string, options?: ResumeOptions) => Effect.Effect<A, ExecuteError | E, Engine | R>
   /**
-   * Cancels a run wherever it runs, and waits until it has stopped. Cancelling a cancelled run again does nothing; one that has finished or
-   * failed is `RunEnded`.
+   * Cancels a run in any process, and waits until it has stopped. Cancelling a cancelled run does nothing. Fails with
+   * `RunEnded` if it has finished or failed.
    */
   readonly cancel: (runId: string, reason?: string) => Effect.Effect<void, RunError | RunEnded, Engine | R>
   /**
-   * Sends a signal to a run, and starts the run if there is none of its id: both or nothing, whatever crashes. One that exists keeps the
-   * input that it has, and is taken up here. A signal sent again under one id counts once; another one under that id is `SignalIdTaken`.
-   * Fails with `RunEnded` where the run is over.
+   * Sends a signal to a run, and starts the run if it does not exist: both or nothing, even in a crash. An existing run keeps
+   * its input and is resumed here. A second signal with the same id is ignored if it is equal; otherwise it fails with
+   * `SignalIdTaken`. Fails with `RunEnded` if the run has ended.
    */
   readonly signalWithStart: (
     input: I,
@@ -179,32 +180,32 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
   ) => Effect.Effect<RunHandle<A, E>, RunError | RunEnded | InvalidCommand | SignalIdTaken, Engine | Storage.NarrowPorts | R>
 }
 
-/** Which run is signalled, with what, and how it is started if it is not there. */
+/** Options of {@link Workflow.signalWithStart}. */
 export interface SignalWithStartOptions extends Omit<RunOptions, "onIncompatible" | "onFailed"> {
   readonly runId: string
   /** Name of the signal. */
   readonly signal: string
-  /** JSON that matches the schema of whoever waits for it. */
+  /** JSON that matches the schema of the wait. */
   readonly payload?: unknown
   readonly correlation?: string
-  /** Of the signal; made up unless told. */
+  /** Id of the signal. Default: a generated id. */
   readonly id?: string
 }
 
-/** What a workflow is declared with. */
+/** Options of a workflow. */
 export interface WorkflowOptions<S extends Codec.AnySchema> {
   readonly name: string
   /** Schema of the input: an Effect Schema or any Standard Schema. */
   readonly input: S
-  /** A label of the code, kept with each run. */
+  /** A label of the code's version, stored with each run. */
   readonly version?: string
-  /** Steps of one run in flight at once; 4 unless told. */
+  /** Most attempts of one run in flight at once. Default: 4. */
   readonly maxConcurrency?: number
 }
 
-/** A declared workflow, waiting for its steps. */
+/** A declared workflow, before its steps are built. */
 export interface Declared<S extends Codec.AnySchema> {
-  /** Builds the workflow. Throws {@link InvalidWorkflow} where its parts do not fit together. */
+  /** Builds the workflow. Throws {@link InvalidWorkflow} if its parts do not fit together. */
   readonly build: <A, R, W = unknown, E = never>(
     write: ($: Builder.Builder<Codec.Output<S>>) => Builder.Node<A, R, W, E>,
   ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>, W, E>
@@ -236,37 +237,38 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
   },
 })
 
-/** How a workflow's runs are begun and taken up: what the ways of running it have in common. */
+/** The definition behind the methods of a workflow: for new runs and for existing ones. */
 export interface Runnable<R> {
-  /** Of a run that exists, whose input stands with it. */
+  /** Definition of an existing run, whose input is stored with it. */
   readonly definition: Definition<R>
-  /** Of a new run with this input, in its stored form. The name must be known here. */
+  /** Definition of a new run with this encoded input. It has a name. */
   readonly begin: (
     input: Codec.Json | undefined,
     runId: string,
   ) => Effect.Effect<Begun<R>, InvalidInput | InvalidWorkflow | RenderFailed, R>
-  /** What to call it in errors, where `definition` has no name. */
+  /** Name of the workflow in errors, if `definition` has none. */
   readonly label: () => string
 }
 
-/** A definition that knows the name of its workflow. */
+/** A definition with a name. */
 export interface Begun<R> extends Definition<R> {
   readonly name: string
 }
 
-/** The ways to run a workflow. */
+/** The methods that run a workflow. */
 export interface Runs<in I, out A, out R = never, out E = never>
   extends Pick<
     Workflow<I, A, R, unknown, E>,
     "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "signalWithStart"
   > {}
 
-/** JSON itself where it is shorter than its digest would be. */
+/** Returns JSON itself if it is shorter than its digest. */
 const shortened = (json: string): string => (json.length < 64 ? json : digest(json))
 
 /**
- * Digest of what a caller gives as an input, which may be of the type of its schema and not JSON. What is neither JSON nor a date, a big number,
- * a collection, an instance of a schema's class or an object of such has none, and is compared by its stored form alone.
+ * Digest of the input as the caller passed it, which may be a value of its schema's type instead of JSON. Dates, bigints,
+ * collections and instances of a schema's class have a digest too. Any other value has none and is compared by its encoded form
+ * alone.
  */
 const givenOf = (value: unknown): string | undefined => {
   if (value === undefined) return ""
@@ -274,28 +276,28 @@ const givenOf = (value: unknown): string | undefined => {
     const copied = isTooDeep(value) ? undefined : toJson(told(value, 0))
     return copied !== undefined && Either.isRight(copied) ? shortened(canonical(copied.right)) : undefined
   } catch {
-    // It cannot be read, or contains itself; the schema says so.
+    // A value that cannot be read, or contains itself, is reported by the schema.
     return undefined
   }
 }
 
-/** A value with what is no JSON told in JSON, by kind. */
+/** Converts a value to JSON, tagging values that JSON lacks by their kind. */
 const told = (value: unknown, depth: number): unknown => {
   if (typeof value === "bigint") return { bigint: `${value}` }
   if (typeof value !== "object" || value === null) return value
   const inner = depth + 1
-  // As deep as nothing is that could be stored.
+  // Deeper than any value that could be stored.
   if (inner > 1000) throw new RangeError("it is too deep")
   if (Array.isArray(value)) return value.map((item) => told(item, inner))
   if (value instanceof Date) return { Date: value.getTime() }
   if (value instanceof Map || value instanceof Set) return { [value.constructor.name]: [...value].map((item) => told(item, inner)) }
-  // What an instance of another class is need not show in its fields.
+  // An instance of another class may hide state outside its fields.
   if (!isPlainObject(value) && !Schema.isSchema(value.constructor)) throw new TypeError("it cannot be told from another")
   const fields = Object.entries(value).map(([key, item]) => [key, told(item, inner)] as const)
   return isPlainObject(value) ? Object.fromEntries(fields) : { [value.constructor?.name ?? "object"]: Object.fromEntries(fields) }
 }
 
-/** Reads the options of a run: callers without types pass what they were sent. */
+/** Validates the options of a run, which may come from untyped code. */
 const optionsOf = ({ tags, source, onIncompatible, onFailed }: RunOptions) =>
   Either.all({
     tags: Settings.texts("tags", tags),
@@ -304,10 +306,10 @@ const optionsOf = ({ tags, source, onIncompatible, onFailed }: RunOptions) =>
     onFailed: Settings.word("onFailed", onFailed, ends),
   })
 
-/** What can be done where a run has ended. */
+/** Reactions to a run that has ended. */
 const ends = ["answer", "resume"] as const
 
-/** Makes the ways to run a workflow. */
+/** Makes the methods that run a workflow. */
 export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<R>): Runs<I, A, R, E> => {
   const request = (value: unknown, given: RunOptions = {}) =>
     Effect.gen(function* () {
@@ -319,7 +321,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       const said = givenOf(value)
       const known = given.runId === undefined ? undefined : yield* Effect.orElseSucceed(origin(runId), () => undefined)
       if (known !== undefined && said !== undefined && known.given === said && isOf(known)) {
-        // The same call once more. It is answered by what is stored, or goes on with it, whatever has become of the code.
+        // A repeated call is answered from the store, or joins the run, even if the code has changed.
         return [definition, RunRequest.join(runId, options)] as const
       }
       const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
@@ -342,7 +344,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       InvalidInput | InvalidSetting | InvalidRunId | InvalidWorkflow | RenderFailed,
       Engine | R
     >
-  /** Whether a run is of this workflow; of one whose name cannot be learned without a run it is taken to be. */
+  /** Tells whether a run is of this workflow. True if its name cannot be learned without a run. */
   const isOf = ({ workflow }: Origin): boolean => [workflow, unnamed].includes(definition.name ?? label())
 
   const execute: Runs<I, A, R, E>["execute"] = (value, given) =>
@@ -402,7 +404,7 @@ const cancelOf = <R>(
     yield* (yield* Engine).cancel(definition, runId, said)
   })
 
-/** Leaves a run to the engine. */
+/** Starts a run in the background of the engine. */
 const startOn = <A, R, E>(
   definition: Definition<R>,
   request: RunRequest.RunRequest,
@@ -430,7 +432,7 @@ const startOn = <A, R, E>(
     return handle
   })
 
-/** Attaches to a run of a definition, as {@link Workflow.attach} does to one of a workflow. */
+/** Attaches to a run of a definition, like {@link Workflow.attach}. */
 export const attach = <A, R, E = never>(
   definition: Definition<R>,
   runId: string,
@@ -444,7 +446,7 @@ export const attach = <A, R, E = never>(
     return yield* startOn<A, R, E>(definition, RunRequest.join(runId, { reopen, onIncompatible }))
   })
 
-/** Looks at a run of this definition, and runs nothing. */
+/** Reads the result of a run of this definition, without running anything. */
 const poll = <A, R, E>(
   definition: Definition<R>,
   runId: string,
@@ -463,7 +465,7 @@ const poll = <A, R, E>(
     return Option.some({ status: run.status, runId, waits: yield* waitsOf(reader, runId) })
   })
 
-/** What a run waits for, and what the child runs do that it waits for, as its result says it. */
+/** The open waits of a run, with those of its child runs in place of the waits for them. */
 const waitsOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyArray<Waiting>, StoreError> =>
   Effect.gen(function* () {
     const found: Array<Waiting> = []
@@ -495,7 +497,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
     planner: Lists.hasAny(plan) ? () => Lists.planner(name, root) : () => constant(plan),
     codecOf: (nodeId, table) => {
       const node = plan.find(nodeId)
-      // What is made for an item has the table of what stands for it in the list.
+      // A node made for an item has the table of its template.
       return Plan.isLeaf(node) ? node.codec : leaves.find((leaf) => leaf.table !== undefined && leaf.table === table)?.codec
     },
     errorOf: (nodeId) => Plan.errorOf(plan, nodeId),
@@ -514,7 +516,7 @@ const constant = (plan: Plan.Plan): Planner => {
   return { plan: () => planned, observe: () => false }
 }
 
-/** The result of a run as its callers are given it: with the error that its step declares in place of the failure. */
+/** The result of a run for its callers, with the declared error in place of the failure. */
 const resultOf = <A, E>(definition: Pick<Definition<unknown>, "errorOf">, result: RunResult<unknown>): RunResult<A, E> => {
   const failure = result.status === "failed" && result.error._tag === "StepFailed" ? result.error : undefined
   const error = failure && DeclaredError.find(definition.errorOf?.(failure.nodeId), failure.error)

@@ -1,6 +1,6 @@
 /**
- * How a workflow is written down in code: `$` makes the nodes of a plan, typed from their schemas, so that a step's needs, its
- * output and the services it asks for all reach the type of the workflow.
+ * The builder of workflows. `$` makes the nodes of a plan and types them from their schemas: a step's needs, its output and its
+ * services all reach the type of the workflow.
  */
 
 import type { StandardSchemaV1 } from "@standard-schema/spec"
@@ -21,24 +21,24 @@ export { type Caught, caughtOf, type Failure } from "./internal/caught.ts"
 
 declare const Typed: unique symbol
 
-/** A part of a workflow whose value is an `A`, and whose steps ask for the services `R`, write `W` and declare the errors `E`. */
+/** A part of a workflow with a value `A`. Its steps need the services `R`, write the rows `W` and declare the errors `E`. */
 export interface Node<out A, out R = never, out W = unknown, out E = never> {
   readonly [Typed]?: { readonly output: A; readonly services: R; readonly written: W; readonly errors: E }
   readonly plan: Plan.Node
 }
 
-/** What a step writes into its table: an `A` under its id. */
+/** The row that a step writes: an `A` under its id. */
 export interface Written<out Id extends string, out A> {
   readonly id: Id
   readonly output: A
 }
 
-/** A step; its id is part of its type. Its value may be absent; what it writes is an `O`. */
+/** A step; its id is part of its type. Its value may be absent; its row is an `O`. */
 export interface Step<Id extends string, out A, out R = never, out O = A, out E = never> extends Node<A, R, Written<Id, O>, E> {
   readonly id: Id
 }
 
-/** A need that is more than a node: made by `$.previous`, `$.maybe` and `$.caught`. */
+/** A need beyond a plain node: made by `$.previous`, `$.maybe` and `$.caught`. */
 export interface Reference<out A> {
   readonly [Typed]?: { readonly output: A; readonly services: never }
   readonly need: Omit<Plan.Need, "name">
@@ -49,27 +49,27 @@ type AnyNode = Node<unknown, unknown, unknown, unknown>
 /** The value of a node. */
 export type Value<N> = N extends { readonly [Typed]?: { readonly output: infer A } } ? A : never
 
-/** The services that the steps of a node ask for. */
+/** The services of the steps of a node. */
 export type Services<N> = N extends { readonly [Typed]?: { readonly services: infer R } } ? R : never
 
-/** The errors that a node can fail with which its steps declare. */
+/** The errors that the steps of a node declare and that it can fail with. */
 export type Errors<N> = N extends { readonly [Typed]?: { readonly errors: infer E } } ? E : never
 
-/** What the steps of a node write into their tables. */
+/** The rows that the steps of a node write. */
 export type WrittenBy<N> = N extends { readonly [Typed]?: { readonly written: infer S } } ? S : never
 
-/** Needs by the names under which they are received. */
+/** Needs, by the names under which their values are received. */
 export interface Needs {
   readonly [name: string]: AnyNode | Reference<unknown>
 }
 
-/** What is received for needs. */
+/** The values of needs. */
 export type NeedValues<N extends Needs> = { readonly [K in keyof N]: Value<N[K]> }
 
-/** What a step's code is called with. */
+/** The context of a step's code. */
 export type RunContext<Input, N extends Needs> = StepContext<Input> & NeedValues<N>
 
-/** What `when` and `skipIf` are called with. They must be pure: they are asked again after a restart. */
+/** The context of `when` and `skipIf`. They must be pure: they are called again after a restart. */
 export type Condition<Input, N extends Needs> = {
   readonly input: Input
   readonly runId: string
@@ -77,26 +77,26 @@ export type Condition<Input, N extends Needs> = {
   readonly iteration: number
 } & NeedValues<N>
 
-/** What is given, or a function that gives it as the node begins. The function must be pure. */
+/** A value, or a function that returns it when the node begins. The function must be pure. */
 export type GivenBy<A, Input, N extends Needs> = A | ((context: Condition<Input, N>) => A)
 
-/** What a step's code may return. The run fails with an error that the step declares, and with `StepFailed` of any other. */
+/** The return type of a step's code. A declared error fails the run as it is, any other with `StepFailed`. */
 export type Returned<A, R = unknown> = A | PromiseLike<A> | Effect.Effect<A, unknown, R>
 
-/** The services that what a step's code returned asks for. */
+/** The services of an Effect that a step's code returns. */
 export type ServicesOf<T> = T extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
 
-/** A step's code, by what it gives and what it is called with. What it gives stands first, as compilers cut long types short. */
+/** A step's code, by its result and its context. The result is the first parameter, since compilers cut long types short. */
 export type Run<A, Context, R = unknown> = (context: Context) => Returned<A, R>
 
 /**
- * What stands for a step's schema while TypeScript has yet to infer it: a schema of literals, so that the `"low"` of a `run`
- * without parameters stays a `"low"` until it is compared with the schema itself.
+ * A placeholder for a step's schema until TypeScript infers it: a schema of literals. It keeps the `"low"` of a `run` without
+ * parameters a `"low"` until it is compared with the actual schema.
  */
 export type Uninferred = StandardSchemaV1<Literals, Literals>
 type Literals = "" | 0 | 0n | boolean | null | undefined | { readonly [key: string]: Literals } | [] | Array<Literals>
 
-/** How a step is made. */
+/** Options of a step. */
 export interface StepOptions<
   Input,
   S extends Codec.AnySchema,
@@ -109,11 +109,11 @@ export interface StepOptions<
   Denied extends "fail" | "skip",
   Err extends Declared.ErrorSchema,
 > {
-  /** Schema of the output: an Effect Schema or any Standard Schema. What `run` returns is decoded with it, then stored. */
+  /** Schema of the output: an Effect Schema or any Standard Schema. The result of `run` is decoded with it, then stored. */
   readonly output: S
   /**
-   * An Effect Schema of the errors that `run` can fail with and that its callers handle. Such an error is stored encoded, is in the `E` of `execute`, and
-   * is given back decoded. Any other error fails the run with `StepFailed`. Declared errors are retried as others are.
+   * An Effect Schema of the errors that callers handle. Such an error is stored encoded, passed on decoded, and part of the `E`
+   * of `execute`. Any other error fails the run with `StepFailed`. Declared errors are retried like others.
    */
   readonly error?: Err
   /** Nodes whose values this step receives, by name. They must come before it. */
@@ -121,32 +121,36 @@ export interface StepOptions<
   /** The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. */
   readonly run: Code
   /**
-   * When to try again; retries are on by default. `false` turns them off. `while` and a Schedule are given the error of each attempt as it is stored
-   * (`ErrorInfo`), with a declared error decoded as `declared`, so that they go by the same before and after a restart.
+   * Retries of failed attempts; `false` turns them off. `while` and a Schedule receive the stored error of each attempt
+   * (`ErrorInfo`), with a declared error decoded as `declared`, so they behave the same before and after a restart. Default:
+   * four attempts with exponential back-off.
    */
   readonly retry?:
     | RetryPolicy.RetryOptions<Declared.ErrorOf<Err>>
     | Schedule.Schedule<unknown, Declared.AttemptError<Declared.ErrorOf<Err>>, RetryServices>
     | false
-  /** Longest time for one attempt, or a function that gives it as an attempt begins. */
+  /** Longest time of one attempt, or a function that returns it when an attempt begins. */
   readonly timeout?: GivenBy<RetryPolicy.DurationLike, Input, N>
-  /** Longest time an attempt may go without calling `heartbeat`. */
+  /** Longest time between two calls of `heartbeat`. */
   readonly heartbeatTimeout?: RetryPolicy.DurationLike
-  /** Leaves the step out, with an absent output, where it returns true. */
+  /** Skips the step, with an absent output, if it returns true. */
   readonly skipIf?: (context: Condition<Input, N>) => Skip
-  /** Lets the run go on, with an absent output, when the step has failed for good. */
+  /** Continues the run, with an absent output, if the step fails for good. Default: false. */
   readonly continueOnFail?: Soft
   /**
-   * Takes over the output of an earlier run of this workflow where the key is the same. `true` takes the input and the needs as
-   * the key. Outputs older than `ttl` do not count.
+   * Reuses the output of an earlier run of this workflow with the same key. `true` derives the key from the input and the
+   * needs. Outputs older than `ttl` do not count. Default: false.
    */
   readonly cache?: boolean | { readonly key?: (context: Condition<Input, N>) => unknown; readonly ttl?: RetryPolicy.DurationLike }
   /**
-   * Someone has to approve before the step begins: `true` asks with its label or id. The gate has no output of its own. A denial fails the
-   * run with `ApprovalDenied`, or leaves the step out (`onDeny: "skip"`).
+   * Requires an approval before the step begins; `true` shows its label or id. The gate has no output of its own. A denial
+   * fails the run with `ApprovalDenied`, or skips the step (`onDeny: "skip"`).
    */
   readonly needsApproval?: boolean | GateOptions<Input, N, Denied>
-  /** Undoes the step when a saga around it fails: a function of what `run` got and of its `output`; may return a Promise or an Effect. */
+  /**
+   * Undoes the step if a saga around it fails. Receives the context of `run` and its `output`; may return a Promise or an
+   * Effect.
+   */
   readonly compensate?: (context: RunContext<Input, N> & { readonly output: Codec.Output<S> }) => Undone
   /** A title for people. */
   readonly label?: string
@@ -154,11 +158,11 @@ export interface StepOptions<
   readonly meta?: { readonly [key: string]: unknown }
 }
 
-/** How children of a `$.parallel` run together. */
+/** Options of `$.parallel`. */
 export interface ParallelOptions {
-  /** At most this many attempts inside at once. `0`, the length of an empty list, is no limit. Default: no limit. */
+  /** Most attempts inside at once. `0`, the length of an empty list, is no limit. Default: no limit. */
   readonly maxConcurrency?: number
-  /** A failure inside interrupts what else runs inside, instead of letting it finish. */
+  /** `true` interrupts the other attempts inside when one fails, instead of letting them finish. Default: false. */
   readonly failFast?: boolean
 }
 
@@ -168,7 +172,7 @@ type LastValue<C extends ReadonlyArray<AnyNode>> = C extends readonly []
     ? Value<Last>
     : Value<C[number]> | undefined
 
-/** Children, and options after them. One type for both, so that a slip in the options is named by the compiler as one. */
+/** Children, followed by options. One type for both, so that the compiler reports a mistake in the options as one. */
 type ChildrenAnd<Options> = ReadonlyArray<AnyNode> | readonly [...ReadonlyArray<AnyNode>, AnyNode | Options]
 
 type ChildrenOf<C extends ReadonlyArray<unknown>> =
@@ -184,51 +188,51 @@ interface GoesOn {
 
 type Values<C extends ReadonlyArray<AnyNode>> = { readonly [K in keyof C]: Value<C[K]> }
 
-/** What is common to all that waits. */
+/** Options of every wait. */
 interface WaitOptions<Input, N extends Needs, Skip extends boolean> {
   /** Nodes whose values its functions receive, by name. They must come before it. */
   readonly needs?: N
-  /** Leaves it out, with an absent output, where it returns true. */
+  /** Skips it, with an absent output, if it returns true. */
   readonly skipIf?: (context: Condition<Input, N>) => Skip
   readonly label?: string
   readonly meta?: { readonly [key: string]: unknown }
 }
 
-/** How long a wait lasts, and what becomes of it then. What a function gives is kept with the wait as it begins. */
+/** The limit of a wait. A time returned by a function is stored when the wait begins. */
 interface Limit<Input, N extends Needs, T extends string> {
-  /** How long to wait at most. Default: for ever. */
+  /** Longest time to wait. Default: no limit. */
   readonly timeout?: GivenBy<RetryPolicy.DurationLike, Input, N>
-  /** Until when to wait at most, instead: a `Date` or epoch ms. One that is past ends the wait at once. */
+  /** Time to wait until, instead of `timeout`: a `Date` or epoch ms. A time in the past ends the wait at once. */
   readonly deadline?: GivenBy<Date | number, Input, N>
   readonly onTimeout?: T
 }
 
-/** What people are shown who may approve: JSON. */
+/** The content of an approval, shown to people: JSON. */
 interface Request {
   readonly title: string
   readonly summary?: string
   readonly details?: unknown
 }
 
-/** How an approval is asked for. */
+/** Options of an approval. */
 export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, Deny extends "fail" | "continue" | "skip">
   extends WaitOptions<Input, N, Skip>,
     Limit<Input, N, "deny" | "approve" | "fail"> {
-  /** What people are shown, or a function that gives it, which must be pure. If it changes before it is decided, it is asked again. */
+  /** The content to show, or a pure function that returns it. If it changes before the decision, a new request is made. */
   readonly request: Request | ((context: Condition<Input, N>) => Request)
   /**
-   * A denial fails the run with `ApprovalDenied` (the default), goes on with `approved: false`, or leaves the output absent. A run that failed
-   * by it fails by it again when it is resumed, until the node is retried.
+   * Reaction to a denial: fail the run with `ApprovalDenied`, continue with `approved: false`, or skip it with an absent
+   * output. A run that failed this way fails again when it is resumed, until the node is retried. Default: `fail`.
    */
   readonly onDeny?: Deny
-  /** Names of those who may decide; a decision `by` anybody else is refused with `NotAnApprover`. Anyone unless told. */
+  /** Names of those who may decide; a decision `by` someone else fails with `NotAnApprover`. Default: anyone. */
   readonly approvers?: GivenBy<ReadonlyArray<string>, Input, N>
 }
 
-/** How a step is approved of before it begins. */
+/** Options of the approval before a step. */
 export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip">
   extends Limit<Input, N, "deny" | "approve" | "fail"> {
-  /** What people are shown, or a function that gives it, which must be pure. Default: the step's label or id as its title. */
+  /** The content to show, or a pure function that returns it. Default: the step's label or id as its title. */
   readonly request?: ApprovalOptions<Input, N, false, "fail">["request"]
   readonly onDeny?: Deny
   readonly approvers?: GivenBy<ReadonlyArray<string>, Input, N>
@@ -236,7 +240,7 @@ export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip
 
 declare const Failing: unique symbol
 
-/** What can fail with the errors `E`, which steps declare. */
+/** A type whose steps declare the errors `E`. */
 export interface Fails<out E> {
   readonly [Failing]?: E
 }
@@ -250,7 +254,7 @@ export interface Startable<in I, out A, out R, out E = never> extends Fails<E> {
   readonly execute: (input: I) => Effect.Effect<A, unknown, R>
 }
 
-/** How a child run is started. */
+/** Options of a child run. */
 export interface SubflowOptions<
   Input,
   I,
@@ -265,33 +269,33 @@ export interface SubflowOptions<
 > extends WaitOptions<Input, N, Skip>,
     Limit<Input, N, Late> {
   /**
-   * The workflow, or a function that gives it: so one may start itself, or two each other. Its declaration then needs a type that is written out, such
-   * as `const Walk: Smithers.Workflow<In, Out> = …`.
+   * The workflow, or a function that returns it, so that a workflow may start itself, or two each other. Its declaration then
+   * needs an explicit type, such as `const Walk: Smithers.Workflow<In, Out> = …`.
    */
   readonly workflow: Startable<I, A, R, E> | (() => Startable<I, A, R, E>)
-  /** The input of the child run, or a function that gives it; its schema must answer at once. Must be pure. */
+  /** The input of the child run, or a pure function that returns it; its schema must be synchronous. */
   readonly input: I | ((context: Condition<Input, N>) => I)
   /**
-   * `false` lets the child outlive its parent: the node is over as soon as the child run is there, and gives its id. Otherwise the node
-   * waits for it, cancels it where it is cancelled itself, and gives its output.
+   * `false` detaches the child: the node ends with the id of the child run as soon as that exists. Otherwise the node waits for
+   * the child's output, and cancels it when it is cancelled itself. Default: true.
    */
   readonly attach?: Attach
-  /** A child that fails or is cancelled fails the node (the default), or leaves its output absent. */
+  /** Reaction to a child that fails or is cancelled: fail the node, or leave its output absent. Default: `fail`. */
   readonly onFail?: T
 }
 
-/** How what is inside a `$.saga` is undone. */
+/** Options of `$.saga`. */
 export interface SagaOptions {
-  /** Keeps the saga's place in the run when its steps change; made of the id of its first node unless given. */
+  /** Identifies the saga when its steps change. Default: derived from the id of its first node. */
   readonly id?: string
-  /** `fail` (the default) fails the run with the cause once all is undone; `continue` goes on without the saga's value. */
+  /** Reaction once all is compensated: fail the run with the cause, or continue without the saga's value. Default: `fail`. */
   readonly onCompensated?: "fail" | "continue"
 }
 
-/** What the function of a `catch` is called with. */
+/** The context of the function of a `catch`. */
 export type CatchContext<Input, E = unknown> = StepContext<Input> & { readonly error: Caught<E> }
 
-/** How a person is asked. */
+/** Options of a human task. */
 export interface HumanOptions<
   Input,
   S extends Codec.AnySchema,
@@ -300,13 +304,16 @@ export interface HumanOptions<
   T extends "fail" | "continue",
 > extends WaitOptions<Input, N, Skip>,
     Limit<Input, N, T> {
-  /** What the person is asked. Must be pure. */
+  /** The question, or a pure function that returns it. */
   readonly prompt: string | ((context: Condition<Input, N>) => string)
-  /** Schema of the answer, a synchronous one. Its JSON Schema is kept with the question, so that any client can render a form. */
+  /**
+   * Schema of the answer; it must be synchronous. Its JSON Schema is stored with the question, so that any client can render a
+   * form.
+   */
   readonly output: S
 }
 
-/** Which signal is waited for. */
+/** Options of a wait for a signal. */
 export interface SignalOptions<
   Input,
   S extends Codec.AnySchema,
@@ -316,64 +323,67 @@ export interface SignalOptions<
 > extends WaitOptions<Input, N, Skip>,
     Limit<Input, N, T> {
   readonly name: string
-  /** Schema of what the signal carries, a synchronous one. */
+  /** Schema of the signal's payload; it must be synchronous. */
   readonly payload: S
-  /** Only a signal that was sent with the same is taken. A function must be pure. */
+  /** Takes only signals with the same correlation. A function must be pure. */
   readonly correlation?: string | ((context: Condition<Input, N>) => string | undefined)
   /**
-   * Only signals that are sent once the wait has begun count; one that was sent before is kept, for other waits. After a restart, and while the run is
-   * paused, the wait is the same. Default: `false`.
+   * `true` takes only signals sent after the wait began; earlier ones are kept for other waits. A restart or a pause does not
+   * begin a new wait. Default: false.
    */
   readonly transient?: boolean
 }
 
-/** When a timer fires: after a `duration`, or at the time that `until` says. */
+/** Options of a timer: a `duration`, or a time to fire at, `until`. */
 export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOptions<Input, N, Skip> &
   (
     | {
-        /** From when the timer is reached. Its deadline then stands, whatever restarts. */
+        /** Counted from when the timer is reached. A restart does not change the deadline. */
         readonly duration: GivenBy<RetryPolicy.DurationLike, Input, N>
         readonly until?: undefined
       }
     | {
         readonly duration?: undefined
-        /** A time: a `Date`, epoch ms, or a function that gives one. One that is past fires at once. */
+        /** A `Date`, epoch ms, or a function that returns one. A time in the past fires at once. */
         readonly until: Date | number | ((context: Condition<Input, N>) => Date | number)
       }
   )
 
-/** How a region is named, and how long it may take. */
+/** Options of every region. */
 interface Region {
   /** A title for people. */
   readonly label?: string
-  /** How long it may take at most, from when it begins; a pause of the run does not count. Default: for ever. */
+  /** Longest time from its beginning, without pauses of the run. Default: no limit. */
   readonly timeout?: RetryPolicy.DurationLike
-  /** What becomes of it then: it fails with `ScopeTimedOut` once it is left, or the run goes on without its value. Default: `fail`. */
+  /** Reaction to the timeout: fail with `ScopeTimedOut` once the region is left, or continue without its value. Default: `fail`. */
   readonly onTimeout?: "fail" | "continue"
 }
 
-/** What a condition is called with that looks at what is there: the values of its needs, as far as they are. */
+/** The context of a live condition: the values of its needs, as far as they exist. */
 type Looking<Input, N extends Needs> = { readonly input: Input } & { readonly [K in keyof N]: Value<N[K]> | undefined }
 
-/** When a `$.scope` is left. Conditions must be pure; they are asked when it begins, and whenever one of their needs gives something. */
+/**
+ * Conditions to leave a `$.scope` on. They must be pure. They are called when it begins, and whenever one of their needs has a
+ * new value.
+ */
 interface ScopeOptions<Input, N extends Needs> {
-  /** Nodes that the conditions look at, by name, also nodes in the body. Nothing waits for them. */
+  /** Nodes that the conditions read, by name, including nodes in the body. Nothing waits for them. */
   readonly needs?: N
   readonly completeWhen?: (context: Looking<Input, N>) => boolean
   readonly cancelWhen?: (context: Looking<Input, N>) => boolean
 }
 
-/** How a `$.race` is won and lost. */
+/** Options of `$.race`. */
 interface RaceOptions {
-  /** Keeps its place in the run when its branches change; made of the id of its first node unless given. */
+  /** Identifies the race when its branches change. Default: derived from the id of its first node. */
   readonly id?: string
-  /** How many branches win; its value is a list then. Default: 1. */
+  /** Number of branches that win. If given, the value is a list. Default: 1. */
   readonly count?: number
-  /** What becomes of the others. Default: `cancel`. */
+  /** Treatment of the other branches: cancel them, or keep them running. Default: `cancel`. */
   readonly rest?: "cancel" | "keep"
   /**
-   * `fail` fails with the first failure of a branch; `ignore` goes on with the others, and fails with `RaceLost` once enough can no longer
-   * come. Default: `fail`.
+   * Reaction to a failed branch. `fail` fails with it. `ignore` continues with the others, and fails with `RaceLost` once too
+   * few are left. Default: `fail`.
    */
   readonly onFailure?: "fail" | "ignore"
 }
@@ -383,26 +393,29 @@ export type Won<Branches extends { readonly [name: string]: AnyNode }> = {
   readonly [K in keyof Branches & string]: { readonly winner: K; readonly value: Value<Branches[K]> }
 }[keyof Branches & string]
 
-/** How an item of a settled list ended. */
+/** The result of an item of a settled list. */
 export type SettledItem<A> =
   | { readonly key: string; readonly status: "finished"; readonly value: A }
   | { readonly key: string; readonly status: "failed"; readonly error: Caught }
   | { readonly key: string; readonly status: "cancelled" }
 
-/** How items are mapped over. */
+/** Options of `$.map`. */
 interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled extends boolean, Until extends boolean> {
   readonly id: string
-  /** Nodes whose values `items` and `until` receive, by name. The list begins once those are there that are not taken with `$.maybe`. */
+  /**
+   * Nodes whose values `items` and `until` receive, by name. The list begins once they exist, except those taken with
+   * `$.maybe`.
+   */
   readonly needs?: N
-  /** Gives the items. Must be pure: it is asked again when a need gives something, and after a restart. */
+  /** Returns the items. Must be pure: it is called again when a need has a new value, and after a restart. */
   readonly items: (context: Condition<Input, N>) => ReadonlyArray<Item>
-  /** Tells items apart: a text or a number, of which no two are the same. Default: the item itself, where it is one. */
+  /** Returns the key of an item: a unique text or number. Default: the item itself, if it is a text or number. */
   readonly key?: (item: Item, index: number) => string | number
-  /** Makes what is done for an item, which its nodes take as a need. Called once, when the workflow is built. */
+  /** Makes the part of the plan for an item, whose nodes can take the item as a need. Called once, when the workflow is built. */
   readonly body: (item: Reference<Item>) => Body
-  /** Items that are begun and not over, at most. With 1 one begins when the one before is over. `0` is no limit. Default: no limit. */
+  /** Most items in progress at once. With 1 they run one after another. `0` is no limit. Default: no limit. */
   readonly concurrency?: number
-  /** Ends the list where it holds; asked when an item is over. Must be pure. */
+  /** Ends the list when it returns true. Called when an item ends. Must be pure. */
   readonly until?: (
     context: Condition<Input, N> & {
       readonly done: number
@@ -411,28 +424,28 @@ interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled
       readonly values: ReadonlyArray<Value<Body>>
     },
   ) => Until
-  /** What becomes then of items that are not over. Default: `cancel`. */
+  /** Treatment of the remaining items: cancel them, or keep them running. Default: `cancel`. */
   readonly rest?: "cancel" | "keep"
-  /** Lets the others go on where an item fails, and says of each how it ended. Default: false. */
+  /** `true` continues with the other items when one fails, and reports the result of each. Default: false. */
   readonly settled?: Settled
-  /** Keeps the list open until this node is over: it may bring more items. */
+  /** Keeps the list open until this node ends, since it may add items. */
   readonly more?: AnyNode
 }
 
-/** What is done where what is inside a `$.tryCatch` fails, and what is done in any case: one of the two at least. */
+/** The handlers of a try: `catch`, `finally` or both. */
 export type TryParts<Input, E, Caught, CaughtServices, CaughtWritten, CaughtErrors, Given, Holds, Last> =
   | {
       readonly catch: Node<Caught, CaughtServices, CaughtWritten, CaughtErrors> | ((context: CatchContext<Input, E>) => Given)
       /**
-       * Tells which failures are caught; any other goes on outwards as it was. Must be pure: it may be asked again after a restart, with the same. Where
-       * it throws, its own failure goes on, with the other as its cause. Default: all are caught.
+       * Selects the failures to catch; others propagate unchanged. Must be pure: it may be called again after a restart with
+       * the same failure. If it throws, its own failure propagates, with the other as its cause. Default: all.
        */
       readonly when?: (error: Failure<E>) => Holds
       readonly finally?: Last
     }
   | { readonly catch?: undefined; readonly when?: undefined; readonly finally: NonNullable<Last> }
 
-/** The name of a case: text, or the number that it is. */
+/** The name of a case: text, or the number it spells. */
 type CaseName<Key> = Key extends `${infer N extends number}` ? Key | N : Key
 
 type Absent<Skip extends boolean> = [Skip] extends [false] ? never : undefined
@@ -445,7 +458,7 @@ export interface Builder<out Input> {
     S extends Codec.AnySchema = Uninferred,
     // biome-ignore lint/complexity/noBannedTypes: no needs
     N extends Needs = {},
-    // The default is what types the parameters and the literals of `run`: a type parameter is its default until inferred.
+    // The default types the parameters and literals of `run`: a type parameter is its default until it is inferred.
     Code extends Run<Codec.Input<S>, RunContext<Input, N>> = Run<Codec.Input<S>, RunContext<Input, N>, never>,
     RetryServices = never,
     Skip extends boolean = false,
@@ -463,7 +476,7 @@ export interface Builder<out Input> {
     Codec.Output<S>,
     [Soft] extends [true] ? never : Declared.ErrorOf<Err>
   >
-  /** Waits, for as long as it takes, until someone approves or denies. */
+  /** Waits for an approval or a denial, for any length of time. */
   readonly approval: <
     const Id extends string,
     // biome-ignore lint/complexity/noBannedTypes: no needs
@@ -474,7 +487,7 @@ export interface Builder<out Input> {
     id: Id,
     options: ApprovalOptions<Input, N, Skip, Deny>,
   ) => Step<Id, Decision | Absent<Skip> | (Deny extends "skip" ? undefined : never)>
-  /** Waits until a person has answered. A wrong answer is refused, with the issues, and the question stays open. */
+  /** Waits for the answer of a person. An invalid answer is rejected with its issues, and the question stays open. */
   readonly human: <
     const Id extends string,
     S extends Codec.AnySchema,
@@ -486,7 +499,7 @@ export interface Builder<out Input> {
     id: Id,
     options: HumanOptions<Input, S, N, Skip, T>,
   ) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>, Codec.Output<S>>
-  /** Waits for a signal. Signals that came before are kept, in order, and each is taken by one wait. */
+  /** Waits for a signal. Earlier signals are kept, in order; each is taken by one wait. */
   readonly signal: SignalBuilder<Input>
   /** The same as {@link signal}. */
   readonly waitForEvent: SignalBuilder<Input>
@@ -500,17 +513,17 @@ export interface Builder<out Input> {
     id: Id,
     options: TimerOptions<Input, N, Skip>,
   ) => Step<Id, void>
-  /** Children one after another; its value is the last child's. */
+  /** Runs children one after another. Its value is the last child's. */
   readonly sequence: <const C extends ReadonlyArray<AnyNode>>(
     ...children: C
   ) => Node<LastValue<C>, Services<C[number]>, WrittenBy<C[number]>, Errors<C[number]>>
-  /** Children at the same time; its value is the tuple of theirs. */
+  /** Runs children at the same time. Its value is the tuple of theirs. */
   readonly parallel: <const C extends ChildrenAnd<ParallelOptions>>(
     ...childrenAndOptions: C
   ) => Node<Values<ChildrenOf<C>>, Services<ChildrenOf<C>[number]>, WrittenBy<ChildrenOf<C>[number]>, Errors<ChildrenOf<C>[number]>>
   /**
-   * Runs another workflow as a child run, with an id and a history of its own. After a crash the same child run goes on. A child that fails
-   * fails the node, and goes on where it failed when the parent is resumed.
+   * Runs another workflow as a child run, with its own id and history. A crash does not start a second one. A failed child
+   * fails the node, and continues where it failed when the parent is resumed.
    */
   readonly subflow: <
     const Id extends string,
@@ -535,9 +548,9 @@ export interface Builder<out Input> {
     [Attach, T] extends [true, "fail"] ? E : never
   >
   /**
-   * Children one after another, undone when the saga is left by a failure, a timeout or a cancellation: the `compensate` of each step
-   * inside that has finished, in reverse order of completion, one at a time, over parallel branches, loops and sagas inside. Undoing is
-   * durable, and retried as the steps are. Its value is the last child's.
+   * Runs children one after another, and compensates them if a failure, a timeout or a cancellation leaves the saga. It calls
+   * the `compensate` of each finished step inside, in reverse order of completion, one at a time, also in parallel branches,
+   * loops and nested sagas. Compensations are durable, and retried like their steps. Its value is the last child's.
    */
   readonly saga: <const C extends ChildrenAnd<SagaOptions>>(
     ...childrenAndOptions: C
@@ -548,9 +561,9 @@ export interface Builder<out Input> {
     C extends readonly [...ReadonlyArray<unknown>, GoesOn] ? never : Errors<ChildrenOf<C>[number]>
   >
   /**
-   * Does something else where what is inside fails for good: when what is in flight inside has ended, `catch` is run, a node or a function
-   * that is a step of its own, with the error; with `when` only of failures for which that holds. `finally` is run however the rest is left, also by a cancellation. Failures in `catch` and
-   * `finally` go on outwards. Its value is that of `try`, or of `catch`.
+   * Handles a permanent failure inside. When the attempts in flight inside have ended, `catch` runs with the error: a node, or
+   * a function that becomes a step. With `when`, only selected failures are caught. `finally` runs in every case, even after a
+   * cancellation. Failures in `catch` and `finally` propagate. Its value is that of `try`, or of `catch`.
    */
   readonly tryCatch: <
     Try extends AnyNode,
@@ -563,7 +576,7 @@ export interface Builder<out Input> {
     Last extends AnyNode | undefined = undefined,
   >(
     options: {
-      /** Keeps its place in the run when its steps change; made of the id of its first node unless given. */
+      /** Identifies the try when its steps change. Default: derived from the id of its first node. */
       readonly id?: string
       readonly try: Try
     } & TryParts<Input, Errors<Try>, Caught, CaughtServices, CaughtWritten, CaughtErrors, Given, Holds, Last>,
@@ -573,7 +586,7 @@ export interface Builder<out Input> {
     WrittenBy<Try> | CaughtWritten | WrittenBy<Last>,
     CaughtErrors | Errors<Last> | Passed<Errors<Try>, Caught, Given, Holds>
   >
-  /** One of two arms; its value is that of the arm taken, `undefined` when there is none. */
+  /** Runs one of two arms. Its value is that of the arm, `undefined` without one. */
   readonly branch: <
     Then extends AnyNode,
     Else extends AnyNode | undefined = undefined,
@@ -591,8 +604,8 @@ export interface Builder<out Input> {
     Errors<Then> | Errors<Else>
   >
   /**
-   * One of several arms: that of the case which `on` names, or else `otherwise`. Its value is that of the arm taken. Without an `otherwise` the run
-   * fails with `UnknownCase` where `on` gives a name that is none of the cases.
+   * Runs one of several arms: the case that `on` names, otherwise `otherwise`. Its value is that of the arm. Fails with
+   * `UnknownCase` if no case matches and there is no `otherwise`.
    */
   readonly switch: <
     const Cases extends { readonly [name: string]: AnyNode },
@@ -601,7 +614,7 @@ export interface Builder<out Input> {
     N extends Needs = {},
   >(options: {
     readonly needs?: N
-    /** Gives the name of a case. Must be pure: it is asked again after a restart. */
+    /** Returns the name of a case. Must be pure: it is called again after a restart. */
     readonly on: (context: Condition<Input, N>) => Otherwise extends AnyNode ? string | number : CaseName<keyof Cases>
     readonly cases: { readonly [Name in keyof Cases]: Cases[Name] }
     readonly otherwise?: Otherwise
@@ -612,8 +625,8 @@ export interface Builder<out Input> {
     Errors<Cases[keyof Cases]> | Errors<Otherwise>
   >
   /**
-   * Passes of `body` until `until` holds, asked before the first pass (with `output` undefined) and after each. Its value is the
-   * last pass's; a loop that made no pass has none, and a step that needs it then fails with `MissingNeed`.
+   * Repeats `body` until `until` holds, which is checked before the first pass (with `output` undefined) and after each. Its
+   * value is that of the last pass. Without a pass it has none, and a step that needs it fails with `MissingNeed`.
    */
   readonly loop: <
     Body extends AnyNode,
@@ -622,7 +635,7 @@ export interface Builder<out Input> {
   >(options: {
     readonly id: string
     readonly body: Body
-    /** May include steps of the body: their values of the pass just made. */
+    /** May include steps of the body: their values are those of the last pass. */
     readonly needs?: N
     readonly until: (
       context: {
@@ -634,19 +647,19 @@ export interface Builder<out Input> {
         readonly [K in keyof N]: Value<N[K]> | undefined
       },
     ) => boolean
-    /** Passes at most; `Infinity` for no limit. */
+    /** Most passes; `Infinity` for no limit. */
     readonly maxIterations: number
     /**
-     * What becomes of a loop that is exhausted: `return-last` goes on with the last pass's value, and the run's result names the loop; `fail` fails
-     * the run with `LoopLimitReached`. Default: `return-last`.
+     * Reaction to an exhausted loop. `return-last` continues with the last pass's value, and the run's result names the loop.
+     * `fail` fails the run with `LoopLimitReached`. Default: `return-last`.
      */
     readonly onMaxReached?: "return-last" | "fail"
   }) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /**
-   * A region that can be left before it is over, and without a failure: as completed where `completeWhen` holds, as cancelled where `cancelWhen`
-   * does, when its time is over, or from outside (`Smithers.completeNode`, `cancelNode`). What is open in it is closed, what runs is interrupted and
-   * awaited, child runs are cancelled, sagas are undone, and each `finally` is run; a `catch` sees nothing of it. Its value is that of the body, or
-   * what there is of it by then; none where it is cancelled.
+   * A region that can be left early without a failure: as completed by `completeWhen`, as cancelled by `cancelWhen`, by a
+   * timeout, or from outside (`Smithers.completeNode`, `cancelNode`). Leaving withdraws its waits, interrupts and awaits its
+   * attempts, cancels child runs, compensates sagas and runs each `finally`; no `catch` sees it. Its value is that of the body
+   * as far as it exists, or none if it is cancelled.
    */
   readonly scope: <
     Body extends AnyNode,
@@ -656,9 +669,10 @@ export interface Builder<out Input> {
     options: ScopeOptions<Input, N> & Region & { readonly id: string; readonly body: Body },
   ) => Node<Value<Body> | undefined, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /**
-   * Branches at the same time, of which the first in time wins: by when a signal was sent or a decision was made, or a time was over, however late the
-   * run hears of it; the order of the branches only where two come at one moment. The others are left, as scopes are, or go on (`rest: "keep"`) and end
-   * with what is around the race. Its value names the winner; with `count` it is a list, in the order in which they won.
+   * Runs branches at the same time; the first one to finish wins. The time of a signal, a decision or a deadline counts, not
+   * the time at which the run applies it; at equal times the order of branches decides. The others are left like scopes, or
+   * continue (`rest: "keep"`) until the region around the race ends. Its value names the winner; with `count` it is a list, in
+   * order of winning.
    */
   // biome-ignore lint/complexity/noBannedTypes: no options
   readonly race: <const Branches extends { readonly [name: string]: AnyNode }, const Options extends RaceOptions & Region = {}>(
@@ -672,9 +686,10 @@ export interface Builder<out Input> {
     Errors<Branches[keyof Branches]>
   >
   /**
-   * A part of the plan for each item, by key. `items` is asked again when what it needs changes, so that there may be more while it runs; an item keeps
-   * what it has done by its key. `concurrency` counts items from begin to end, whatever they wait for. `until` ends it before all items are over. Its
-   * value is the list of theirs in the order of the items or, where it is `settled`, how each ended. Ids in `body` get `<id>[<key>].` in front.
+   * Runs a part of the plan for each item. `items` is called again when its needs change, so there may be more items over time;
+   * an item keeps its progress by its key. `concurrency` counts items from begin to end, including their waits. `until` ends
+   * the list early. Its value is the list of theirs in the order of the items; if `settled`, the result of each. Ids in `body`
+   * are prefixed with `<id>[<key>].`.
    */
   readonly map: <
     Item,
@@ -693,16 +708,16 @@ export interface Builder<out Input> {
     WrittenBy<Body>,
     Errors<Body>
   >
-  /** As a need: what the step of this id gave in the previous pass of the loop around it, `undefined` in the first. */
+  /** As a need: the output of the step of this id in the previous pass of its loop, `undefined` in the first. */
   readonly previous: <S extends Codec.AnySchema>(id: string, output: S) => Reference<Codec.Output<S> | undefined>
   /**
-   * As a need: what a node gave, if it did; it is waited for until that is known. Only so a `catch` or a `finally` can take what stands in the `try`, and
-   * a node outside what stands in a try or in an arm of a branch.
+   * As a need: the output of a node if it has one; waits until that is known. Required to take an output of a `try` in its `catch`
+   * or `finally`, and one of a try or an arm of a branch outside it.
    */
   readonly maybe: <A>(node: Node<A, unknown, unknown, unknown>) => Reference<A | undefined>
-  /** As a need of a node in the `catch` of the `tryCatch` of this id: what it caught. */
+  /** As a need in the `catch` of the `tryCatch` of this id: the failure it caught. */
   readonly caught: (id: string) => Reference<Caught>
-  /** A reusable part: a function of `$` and its own parameters, whose ids all get `<prefix>.` in front. */
+  /** A reusable part: a function of `$` and its own parameters. All its ids are prefixed with `<prefix>.`. */
   readonly fragment: <N extends AnyNode, P extends ReadonlyArray<unknown>>(
     prefix: string,
     part: ($: Builder<Input>, ...parameters: P) => N,
@@ -710,10 +725,10 @@ export interface Builder<out Input> {
   ) => N
 }
 
-/** The errors of a `try` that go on outwards: all without a `catch`, and those that its `when` may not hold for. */
+/** The errors of a `try` that propagate: all without a `catch`, and those that `when` may not hold for. */
 type Passed<E, Caught, Given, Holds> = [Caught, Given] extends [never, never] ? E : [Holds] extends [never] ? never : E
 
-/** What becomes of what code returned. */
+/** The value of the result of a step's code. */
 type Resolved<Given> = Given extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<Given>
 
 type SignalBuilder<Input> = <
@@ -728,10 +743,10 @@ type SignalBuilder<Input> = <
   options: SignalOptions<Input, S, N, Skip, T>,
 ) => Step<Id, Codec.Output<S> | Absent<Skip> | (T extends "continue" ? undefined : never), Codec.Services<S>, Codec.Output<S>>
 
-/** Whether a value is a node made by `$`. */
+/** Tells whether a value is a node made by `$`. */
 export const isNode = (value: unknown): value is AnyNode => Parser.isNode(value)
 
-/** Makes the builder of a workflow. Everything a type cannot rule out is checked and refused with {@link InvalidWorkflow}. */
+/** Makes the builder of a workflow. Mistakes that types cannot rule out fail with {@link InvalidWorkflow}. */
 export const make = <Input>(workflow: string): Builder<Input> =>
-  // Options are untyped there on purpose; this is where the typed face is put on them.
+  // Options are untyped in the parser on purpose; this is where they get their types.
   Parser.make(workflow) as unknown as Builder<Input>

@@ -1,11 +1,11 @@
 /**
- * One face for Effect Schemas and Standard Schemas (Zod 4, Valibot, ArkType): check what came in, give it its stored form,
- * and read the stored form back.
+ * Codecs of Effect Schemas and Standard Schemas (Zod 4, Valibot, ArkType): validate a value, encode it for the store, and
+ * decode the stored form.
  *
- * An Effect Schema is two-way, so what is stored is the encoded form of the decoded value. A Standard Schema only validates:
- * what is stored is the validated value itself, with defaults and transforms applied. When its JSON Schemas show that nothing
- * changes shape between input and output, a stored value is validated again on reading; otherwise it is taken as it is, since
- * a transform must not be applied twice.
+ * An Effect Schema is two-way: the encoded form of the decoded value is stored. A Standard Schema only validates: the validated
+ * value itself is stored, with defaults and transforms applied. If its JSON Schemas show that input and output have the same
+ * shape, a stored value is validated again when it is read. Otherwise it is used as stored, since a transform must not be
+ * applied twice.
  */
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec"
 import * as Cause from "effect/Cause"
@@ -26,11 +26,11 @@ import * as Raised from "./Raised.ts"
 export type { Json } from "./internal/json.ts"
 export { adviceOn, type Kept, Outputs } from "./internal/kept.ts"
 
-/** A schema a user may give for an input or an output. */
+/** Any schema of an input or an output. */
 // biome-ignore lint/suspicious/noExplicitAny: a constraint only; the type parameters of the actual schema are inferred
 export type AnySchema = Schema.Schema<any, any, any> | StandardSchemaV1<any, any>
 
-/** What a schema accepts: what a step returns, what a caller passes as input. Of an Effect Schema the encoded form, or a value of its type. */
+/** The type that a schema accepts, from a step or a caller. For an Effect Schema its encoded form, or a value of its type. */
 export type Input<S> =
   S extends Schema.Schema<infer A, infer I, infer _R>
     ? [A] extends [I]
@@ -40,36 +40,34 @@ export type Input<S> =
       ? I
       : never
 
-/** What a schema gives: what later steps receive. */
+/** The type that a schema decodes to, as later steps receive it. */
 export type Output<S> =
   S extends Schema.Schema<infer A, infer _I, infer _R> ? A : S extends StandardSchemaV1<infer _I, infer A> ? A : never
 
-/** The services a schema needs to decode and encode. */
+/** The services that a schema needs to decode and encode. */
 export type Services<S> = S extends Schema.Schema<infer _A, infer _I, infer R> ? R : never
 
-/** Why a value was refused, one line per issue, each beginning with the path where there is one. */
+/** The issues of an invalid value, one per line, beginning with the path. */
 export type Issues = ReadonlyArray<string>
 
-/** A schema made uniform. */
+/** A normalized schema. */
 export interface Codec<A = unknown, R = never> {
-  /** Checks a value and gives its stored form; `undefined` for schemas such as `Schema.Void`. */
+  /** Validates a value and returns its encoded form; `undefined` for schemas such as `Schema.Void`. */
   readonly accept: (value: unknown) => Effect.Effect<Json | undefined, Issues, R>
-  /** Reads a stored form back. Fails when the schema has changed so that it no longer fits. */
+  /** Decodes a stored form. Fails if it does not match the current schema. */
   readonly restore: (stored: Json | undefined) => Effect.Effect<A, Issues, R>
   /**
-   * Makes what decodes a restored value once more, to have another that shares nothing with it; `undefined` where that cannot be done at once.
-   * It is asked of values that hold what cannot be frozen, such as instances of classes.
+   * Makes a function that decodes a value again, to get a copy that shares nothing with it. Used for values that cannot be
+   * frozen, such as instances of classes. `undefined` if that is not possible synchronously.
    */
   readonly again?: (value: unknown, stored: Json | undefined) => (() => A) | undefined
-  /**
-   * Whether a value that could be taken for an Effect, such as an Option or an Either, is one of the schema's own.
-   */
+  /** Tells whether a value that looks like an Effect, such as an Option or an Either, is one of the schema's own values. */
   readonly isValue?: (value: unknown) => boolean
-  /** What of the schema can never be stored, in a sentence that says what to use instead; `undefined` where nothing is known of any. */
+  /** A part of the schema that can never be stored, in a sentence that says what to use instead; `undefined` if none is known. */
   readonly unstorable?: string | undefined
-  /** JSON Schema of the stored form, or `undefined` when the library cannot say. */
+  /** JSON Schema of the stored form; `undefined` if the library cannot give one. */
   readonly jsonSchema: JsonSchema | undefined
-  /** JSON Schema of what is accepted: before defaults and transforms, which is what whoever gives it is to be told. */
+  /** JSON Schema of the accepted value, before defaults and transforms: the one to show to those who provide it. */
   readonly inputSchema: JsonSchema | undefined
 }
 
@@ -89,15 +87,15 @@ export const make = <S extends AnySchema>(schema: S): Codec<Output<S>, Services<
   return made as Codec<Output<S>, Services<S>>
 }
 
-/** Reads a stored form back, to be given out again and again: nobody who is given the value can change it for the others. */
+/** Decodes a stored form for repeated use: receivers of the value cannot change it for each other. */
 export const keep = <A, R>(codec: Codec<A, R>, stored: Json | undefined): Effect.Effect<Kept.Kept<A>, Issues, R> => {
   return chain(codec.restore(stored), (value) => Either.right(Kept.keep(value, () => codec.again?.(value, stored))))
 }
 
-/** Makes the codec of a schema whose types nobody needs. */
+/** Makes the codec of a schema without its types. */
 export const makeUnknown = (schema: AnySchema): Codec<unknown, unknown> => make(schema)
 
-/** The answer of a schema that has to answer at once. Services that it asks for and does not get are a defect, and so an issue. */
+/** Runs a codec synchronously. Missing services are a defect, which becomes an issue. */
 const now = <A, R>(ask: () => Effect.Effect<A, Issues, R>, services?: Context.Context<R>): Either.Either<A, Issues> => {
   const asked = Effect.catchAllDefect(Effect.suspend(ask), (thrown) => Effect.fail([threw(thrown)]))
   const answer = Effect.either(services === undefined ? asked : Effect.provide(asked, services))
@@ -107,21 +105,21 @@ const now = <A, R>(ask: () => Effect.Effect<A, Issues, R>, services?: Context.Co
     : Either.left(["its schema cannot be checked at once: schemas of inputs of child runs and of waits must not be asynchronous"])
 }
 
-/** Checks a value as `accept` does, where there is no time: a schema that takes some is refused. */
+/** Validates a value like `accept`, synchronously. An asynchronous schema is rejected. */
 export const acceptNow = <A, R>(
   codec: Codec<A, R>,
   value: unknown,
   services?: Context.Context<R>,
 ): Either.Either<Json | undefined, Issues> => now(() => codec.accept(value), services)
 
-/** Reads a stored form back as {@link keep} does, where there is no time. */
+/** Decodes a stored form like {@link keep}, synchronously. */
 export const keepNow = <A, R>(
   codec: Codec<A, R>,
   stored: Json | undefined,
   services?: Context.Context<R>,
 ): Either.Either<Kept.Kept<A>, Issues> => now(() => keep(codec, stored), services)
 
-/** Why a value is not accepted; `undefined` where it is, or where that cannot be said at once. */
+/** The issues of a value; `undefined` if it is valid, or cannot be validated synchronously. */
 export const issuesAtOnce = <A, R>(codec: Codec<A, R>, value: unknown): Issues | undefined => {
   let accepted: Effect.Effect<unknown, Issues, R>
   try {
@@ -130,14 +128,14 @@ export const issuesAtOnce = <A, R>(codec: Codec<A, R>, value: unknown): Issues |
     return undefined
   }
   if (Either.isEither(accepted) && Either.isRight(accepted)) return undefined
-  // Of a schema that takes time, asks for services or throws nothing is said.
+  // An asynchronous schema, or one that needs services or throws, gives no issues.
   const checked = Effect.runSyncExit(Effect.either(accepted) as Effect.Effect<Either.Either<unknown, Issues>>)
   return Exit.isSuccess(checked) && Either.isLeft(checked.value) ? checked.value.left : undefined
 }
 
 const isKeywords = (schema: unknown): schema is JsonSchema => typeof schema === "object" && schema !== null
 
-/** Whether a codec may accept text, as far as its JSON Schema tells: true where there is none. */
+/** Tells whether a codec may accept text, by its JSON Schema; true without one. */
 export const takesText = <A, R>({ inputSchema }: Codec<A, R>): boolean => {
   if (inputSchema === undefined) return true
   const follow = (schema: unknown, left: number): boolean => {
@@ -158,20 +156,20 @@ export const takesText = <A, R>({ inputSchema }: Codec<A, R>): boolean => {
   return follow(inputSchema, 50)
 }
 
-/** Goes on at once, where that is possible: then no effect needs to be built and run. */
+/** Continues synchronously if possible, which saves building and running an Effect. */
 const chain = <A, B, R>(
   before: Effect.Effect<A, Issues, R>,
   next: (value: A) => Either.Either<B, Issues>,
 ): Effect.Effect<B, Issues, R> =>
   Either.isEither(before) ? Either.flatMap(before as Either.Either<A, Issues>, next) : Effect.flatMap(before, next)
 
-/** Whether a value is a schema of either kind. */
+/** Tells whether a value is a schema of either kind. */
 export const isSchema = (value: unknown): value is AnySchema =>
   Schema.isSchema(value) ||
   (typeof value === "object" && value !== null && "~standard" in value) ||
   (typeof value === "function" && "~standard" in value)
 
-/** What is said of a value whose check threw: code of a schema, or of the value itself. */
+/** The issue of a validation that threw, in code of the schema or of the value. */
 export const threw = (thrown: unknown): string => {
   const { name, message } = Raised.describe(thrown)
   return `checking it threw ${name}: ${message}`
@@ -181,12 +179,12 @@ const line = (path: string, message: string): string => (path === "" ? message :
 
 const refuse = (found: { readonly path: string; readonly problem: string }): Issues => cutIssues([line(found.path, found.problem)])
 
-/** Issues that say that a value was accepted by its schema and is of a kind that cannot be stored. */
+/** Issues of values that match their schema, but are of a kind that cannot be stored. */
 const unstorable = new WeakSet<Issues>()
 
-/** Whether these issues are of a value whose kind cannot be stored although its schema accepts it: another like it will not do. */
+/** Tells whether issues are of a value of a kind that cannot be stored, so that another attempt cannot help. */
 export const isUnstorable = (issues: Issues): boolean =>
-  // Within a span Effect wraps what fails, to remember the span.
+  // Within a span Effect wraps failures, to remember the span.
   unstorable.has(Cause.originalError(issues))
 
 const storable = (value: unknown): Either.Either<Json | undefined, Issues> => {
@@ -200,14 +198,14 @@ const storable = (value: unknown): Either.Either<Json | undefined, Issues> => {
 }
 
 /**
- * Why nothing can be made of a value: it is nested too deep, or cannot be read. Schemas may follow a value as deep as it goes, and are not
- * asked then.
+ * The reason a value cannot be processed: it is nested too deep, or cannot be read. Schemas may follow a value to any depth, so
+ * they are not called then.
  */
 const unreadable = (value: unknown): Issues | undefined => {
   try {
     if (!isTooDeep(value)) return undefined
   } catch {
-    // A getter or a proxy has thrown.
+    // A getter or a proxy threw.
   }
   const result = toJson(value)
   return Either.isLeft(result) ? refuse(result.left) : undefined
@@ -216,7 +214,7 @@ const unreadable = (value: unknown): Issues | undefined => {
 const parseIssues = (issue: ParseResult.ParseIssue): Issues =>
   cutIssues(ParseResult.ArrayFormatter.formatIssueSync(issue).map((found) => line(found.path.map(String).join("."), found.message)))
 
-/** The value, where a schema answers at once, as nearly all do. */
+/** The value, if a schema answers synchronously, as nearly all do. */
 const answer = <A, E, R>(parsed: Effect.Effect<A, E, R>): { readonly value: A } | undefined =>
   Either.isEither(parsed) && Either.isRight(parsed) ? { value: parsed.right as A } : undefined
 
@@ -226,7 +224,7 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
   const encode = ParseResult.encodeUnknown(schema, options)
   const ownEffects = declarations(AST.typeAST(schema.ast)).map((ast) => ParseResult.is(Schema.make(ast)))
   let described: JsonSchema | undefined | null = null
-  /** A value that is not the encoded form of any may be one of the type itself. */
+  /** A value that is not the encoded form may be of the decoded type. */
   const acceptEither = (value: unknown): Effect.Effect<unknown, ParseResult.ParseIssue, R> =>
     Effect.catchAll(Effect.flatMap(decode(value), encode), (issue) =>
       Effect.mapError(encode(value), (other) => (isInstance(value) ? other : issue)),
@@ -264,11 +262,11 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
   }
 }
 
-/** What is neither an array nor made by a literal: of the type of a schema, if anything. */
+/** Tells whether a value is an object of a class, which only the decoded type of a schema can be. */
 const isInstance = (value: unknown): boolean =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !isPlainObject(value)
 
-/** The types of values that a type is or may be which are neither literals nor structures of such: an Option, an instance of a class. */
+/** The declared types in a type, such as an Option or an instance of a class, which are neither literals nor structures. */
 const declarations = (ast: AST.AST, around: ReadonlyArray<AST.AST> = []): ReadonlyArray<AST.AST> => {
   switch (ast._tag) {
     case "Declaration":
@@ -285,8 +283,8 @@ const declarations = (ast: AST.AST, around: ReadonlyArray<AST.AST> = []): Readon
 }
 
 /**
- * A JSON Schema without the `$id`s that Effect gives to what it has no keywords for: `Schema.Unknown` twice in one document would be two
- * schemas of one name, which validators refuse.
+ * Removes the `$id`s that Effect adds where it has no keywords. `Schema.Unknown` twice in one document would give two schemas
+ * of one id, which validators refuse.
  */
 const anonymous = (schema: unknown): unknown => {
   if (Array.isArray(schema)) return schema.map(anonymous)
@@ -352,8 +350,8 @@ const describeStandard = (schema: StandardSchemaV1) => {
 }
 
 /**
- * Whether a stored value that was validated again differs at most by fields that the schema has gained or lost since. Where it
- * differs otherwise, a transform that keeps the shape was applied a second time.
+ * Tells whether a stored value and its revalidated form differ at most by fields that the schema has gained or lost. Any other
+ * difference shows a transform that was applied twice.
  */
 const isReread = (stored: unknown, value: unknown): boolean => {
   if (Object.is(stored, value)) return true
@@ -369,12 +367,12 @@ const isReread = (stored: unknown, value: unknown): boolean => {
 const named: ReadonlySet<string> = new Set(["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"])
 
 /**
- * A JSON Schema whose objects take no fields but their own, unless it says otherwise. What a library accepts and drops is not to be
- * asked for, and providers that keep to a schema want it closed.
+ * Closes the objects of a JSON Schema to unknown fields, unless it says otherwise. Fields that a library accepts and drops must
+ * not be requested, and strict providers require closed objects.
  */
 const closed = (schema: unknown, isNamed = false): unknown => {
   if (Array.isArray(schema)) return schema.map((item) => closed(item))
-  // Of parts that one value must match together none may be closed.
+  // Parts that one value must match together cannot be closed.
   if (typeof schema !== "object" || schema === null || (!isNamed && "allOf" in schema)) return schema
   const inner = Object.fromEntries(
     Object.entries(schema).map(([keyword, value]) => [keyword, closed(value, !isNamed && named.has(keyword))]),
@@ -383,7 +381,7 @@ const closed = (schema: unknown, isNamed = false): unknown => {
   return isOpen ? { ...inner, additionalProperties: false } : inner
 }
 
-/** A JSON Schema without what defaults and strictness change between input and output. */
+/** Removes the parts of a JSON Schema that defaults and strictness change between input and output. */
 const essence = (schema: unknown, isNamed = false): Json => {
   if (Array.isArray(schema)) return schema.map((item) => essence(item))
   if (typeof schema !== "object" || schema === null) return schema as Json
@@ -393,7 +391,7 @@ const essence = (schema: unknown, isNamed = false): Json => {
   return Object.fromEntries(kept.map(([keyword, value]) => [keyword, essence(value, !isNamed && named.has(keyword))]))
 }
 
-/** A library that cannot describe a schema says so by throwing; then there is no description. */
+/** Libraries throw if they cannot describe a schema; then there is no description. */
 const attempt = <A>(describe: () => A): A | undefined => {
   try {
     return describe()

@@ -1,6 +1,6 @@
 /**
- * A store that lasts as long as its layer: for tests, and for runs that need not outlive the process. It keeps the folded
- * states themselves, so it is also the shortest description of what a store has to do.
+ * A store in memory, for the life of its layer: for tests, and for runs that need not outlive the process. It keeps the folded
+ * states themselves, so it is also the shortest description of a store's behaviour.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -37,18 +37,18 @@ import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 import { NoSqlStore } from "./Transaction.ts"
 
-/** A run as it is kept. */
+/** A run as stored. */
 interface Row extends Omit<RunSummary, "status" | "isPaused" | "children"> {
   readonly status: Status.RunStatus
 }
 
 interface Stored {
   readonly created: NewRun
-  /** Claims in a row of which nothing came and that were not given back, the present one included. */
+  /** Claims in a row that made no progress and were not released, the current one included. */
   deaths: number
   run: Row
   state: RunState.RunState
-  /** All events, with what the log leaves out. */
+  /** All events, with the content that the log leaves out. */
   readonly events: Array<LoggedEvent>
   /** Attempts that have ended. */
   readonly attempts: Array<Changes.AttemptRecord>
@@ -58,16 +58,16 @@ interface Stored {
   readonly plans: Array<{ readonly frame: number; readonly text: string }>
 }
 
-/** The details of a heartbeat. `seq` is the number of the event that they come before. */
+/** The details of a heartbeat. `seq` is the number of the next event. */
 interface Beat extends Omit<Heartbeat, "runId" | "epoch"> {
   readonly seq: number
 }
 
-/** The claim of a run that nobody has worked on. */
+/** The claim of a run that was never owned. */
 const unowned = { epoch: 0, owner: null, leaseUntil: null }
 
 interface Cached {
-  /** The row it is of. */
+  /** The row of the output. */
   readonly row: string
   readonly at: number
   readonly output: Json | undefined
@@ -77,7 +77,7 @@ const isEnded = (run: Row): boolean => Status.isEnded(run.status)
 
 const isOwned = ({ leaseUntil }: Row, now: number): boolean => leaseUntil !== null && leaseUntil > now
 
-/** A cancellation goes on in a run that is paused. */
+/** Tells whether a run is paused. A cancellation proceeds in a paused run. */
 const isPaused = ({ pausedAt, cancel }: RunState.RunState): boolean => pausedAt !== undefined && cancel === undefined
 
 const isOpenWait = ({ kind, status }: WaitSummary): boolean => status === "open" && kind !== "retry"
@@ -94,7 +94,7 @@ const text = (value: Json | undefined): string => (value === undefined ? "" : ca
 const isSameCall = (one: NewRun, other: NewRun): boolean =>
   (one.given !== undefined && one.given === other.given) || text(one.input) === text(other.input)
 
-/** Stores made so far, each a place of its own. */
+/** Number of stores made, to identify each. */
 let made = 0
 
 /** Makes an empty store. */
@@ -102,7 +102,7 @@ export const make = (): Storage.StorageShape => {
   const stored = new Map<string, Stored>()
   /** Commands by run and id. */
   const inbox = new Map<string, Command>()
-  /** Commands that were taken care of, by run and id: delivering one again does nothing. */
+  /** Applied commands, by run and id: delivering one again does nothing. */
   const consumed = new Map<string, Instruction>()
   const cache = new Map<string, Cached>()
   const news = VersionSignal.make()
@@ -169,7 +169,7 @@ export const make = (): Storage.StorageShape => {
     const key = compositeKey(runId, command.id)
     const known = inbox.get(key)?.command ?? consumed.get(key)
     if (known !== undefined) return Either.right(known)
-    // One that has an owner is being taken up again, and hears of it.
+    // An ended run with an owner is being reopened, and will read its inbox.
     if (Status.isEnded(status) && owner === null) {
       if (!reopen || status === "finished") return Either.left(new RunEnded({ runId, status }))
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
@@ -183,7 +183,7 @@ export const make = (): Storage.StorageShape => {
     })
   }
   const commandsOf = (runId: string): ReadonlyArray<Command> => [...inbox.values()].filter((command) => command.runId === runId)
-  /** Tells the attached descendants of a run what they are told with it. */
+  /** Delivers the instruction of {@link toChildOf} to the attached descendants of a run. */
   const passOn = ({ id, runId, at, command }: Command): void => {
     const passed = toChildOf(runId, command)
     if (passed === undefined) return
@@ -193,7 +193,7 @@ export const make = (): Storage.StorageShape => {
         put(stored.get(run.runId) as Stored, { id, runId: run.runId, at, command: passed }, false, inTime)
     }
   }
-  /** Pauses a run that goes on after its end where a run is paused that it belongs to. */
+  /** Pauses a reopened run if one of its ancestors is paused. */
   const pauseWithAncestors = (entry: Stored, at: Millis.Millis): void => {
     const { runId, epoch } = entry.run
     for (let { parent } = entry.created; parent?.isAttached === true; ) {
@@ -207,7 +207,7 @@ export const make = (): Storage.StorageShape => {
       parent = above.created.parent
     }
   }
-  /** Fails where what is said of an open wait comes too late. */
+  /** Fails if a response comes after its deadline. */
   const checkDeadline = (entry: Stored, { runId, at, command }: Command<Response>): Either.Either<void, WaitExpired> => {
     const { nodeId, iteration } = command
     const { status, wait } = RunState.step(entry.state, nodeId, iteration) ?? {}
@@ -305,7 +305,7 @@ export const make = (): Storage.StorageShape => {
     }
   }
 
-  /** The cancellation that a run has not ended by yet. */
+  /** The cancellation of a run that has not ended. */
   const cancelOf = ({ run, state }: Stored): RunDetails["cancel"] => {
     if (isEnded(run)) return null
     if (state.cancel !== undefined) return { reason: state.cancel.reason ?? null, isHeard: true }
@@ -331,7 +331,7 @@ export const make = (): Storage.StorageShape => {
         if (create !== undefined && (create.workflow !== run.workflow || !isSameCall(create, created))) {
           return Effect.succeed({ _tag: "Mismatch", workflow: run.workflow })
         }
-        // One that has an owner is being taken up again, also when that owner died before its first frame.
+        // An ended run with an owner is being reopened, even if that owner died before its first frame.
         const isOver = isEnded(run) && run.owner === null
         if (isOver && !reopen.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
         if (run.leaseUntil !== null && run.leaseUntil > now) return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
@@ -385,7 +385,7 @@ export const make = (): Storage.StorageShape => {
       ),
     runnable: (now, { workflows = [], runIds = [] } = {}) =>
       Effect.sync(() => {
-        // One that has ended and has an owner is being taken up again.
+        // An ended run with an owner is being reopened.
         const isOpen = (run: Row) => !isEnded(run) || run.owner !== null
         const free = [...stored.values()].filter(({ run }) => isOpen(run) && (run.leaseUntil === null || run.leaseUntil <= now))
         const told = new Set([...inbox.values()].map((command) => command.runId))
@@ -544,7 +544,7 @@ export const make = (): Storage.StorageShape => {
   }
 }
 
-/** Gives the record of a node its heartbeat, which stands beside frames. */
+/** Adds the heartbeat to the record of a node, since it is stored beside frames. */
 const withHeartbeat =
   (beats: ReadonlyArray<Beat>) =>
   (state: RunState.RunState, changed: Records.NodeRecord): RunState.RunState => {
@@ -553,7 +553,7 @@ const withHeartbeat =
     return beat === undefined ? state : RunState.put(state, { ...changed, heartbeat: beat.details })
   }
 
-/** The time that an event sets for later. A database refuses one that is none. */
+/** The time that an event schedules. A database rejects an invalid one. */
 const timeOf = (event: Frame["events"][number]): number | undefined =>
   "deadline" in event ? event.deadline : event._tag === "AttemptFailed" ? event.retryAt : undefined
 
@@ -575,7 +575,7 @@ const summarize = (entry: Stored, record: Records.NodeRecord): NodeSummary => {
 
 const notALoop = { passes: null, isExhausted: null }
 
-/** The attempts of a run: those that have ended, and those at work. */
+/** The attempts of a run: ended and running ones. */
 const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
   const { runId } = entry.run
   const beatOf = (attempt: Place & { readonly attempt: number }): Pick<AttemptSummary, "heartbeat" | "heartbeatAt"> => {
@@ -596,7 +596,7 @@ const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
 
 const isSamePlace = (one: Place, other: Place): boolean => one.nodeId === other.nodeId && one.iteration === other.iteration
 
-/** The waits of some nodes, and their retries that are still to come. */
+/** The waits of nodes, and their pending retries. */
 const waitsOf = (entry: Stored, records: ReadonlyArray<Records.NodeRecord>): ReadonlyArray<WaitSummary> =>
   records.flatMap((record): ReadonlyArray<WaitSummary> => {
     if (record.kind !== "step") return []

@@ -1,7 +1,6 @@
 /**
- * The nodes that authors give options for, with every default and every rule. Front ends say how their authors name a place and how the plan
- * calls their functions: what they hand over has functions as the plan calls them, and everything else as it was given. Options may come from
- * code without types.
+ * Nodes made from authors' options, with every default and every rule. A front end names the node and adapts the author's
+ * functions; it passes all other options on unchanged. Options may come from untyped code.
  */
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
@@ -19,22 +18,25 @@ import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
 
-/** Options as they were given. */
+/** Options as passed by the author. */
 export interface Options {
   readonly [name: string]: unknown
 }
 
-/** The way a front end speaks to its authors. */
+/** The terms of a front end, for error messages. */
 export interface Words {
-  /** A function of theirs: `a function of ctx`. */
+  /** A function of the author: `a function of ctx`. */
   readonly fn: string
-  /** An option with a value, as they write it: `failFast: false`. */
+  /** An option with a value, as authors write it: `failFast: false`. */
   readonly set: (option: string, value: string) => string
-  /** They may also give spans in milliseconds, under `<option>Ms`. What is worked out is given as it is then, and not as a function. */
+  /**
+   * `true` if durations may also be given in milliseconds, as `<option>Ms`. Such a front end evaluates options itself and
+   * accepts no functions for them.
+   */
   readonly hasMillis: boolean
 }
 
-/** What is known of a node with an output before its options are read. */
+/** The parts of a node with an output that do not come from its options. */
 export interface Leaf {
   readonly id: NodeId
   readonly needs: ReadonlyArray<Plan.Need>
@@ -43,7 +45,7 @@ export interface Leaf {
   readonly skipIf: Plan.Step["skipIf"]
 }
 
-/** What is wrong with options, to be said of the node that they are of. */
+/** A problem with options, to report with the node's name. */
 export type Problem = string
 
 class Refused extends Error {}
@@ -52,7 +54,7 @@ const refuse = (problem: Problem): never => {
   throw new Refused(problem)
 }
 
-/** Rules refuse where they find something wrong: there are many in a node, and plans of thousands of nodes are made with each frame. */
+/** Runs rules that throw on a problem: a node has many, and plans of thousands of nodes are made with each frame. */
 const checked = <A>(make: () => A): Either.Either<A, Problem> => {
   try {
     return Either.right(make())
@@ -62,11 +64,14 @@ const checked = <A>(make: () => A): Either.Either<A, Problem> => {
   }
 }
 
-/** A step. Options: `label`, `meta`, `error`, `retry`, `timeout`, `heartbeatTimeout`, `continueOnFail`, `cache`, `needsApproval` and `compensate`. */
+/**
+ * Makes a step. Options: `label`, `meta`, `error`, `retry`, `timeout`, `heartbeatTimeout`, `continueOnFail`, `cache`,
+ * `needsApproval` and `compensate`.
+ */
 export const step = (
   leaf: Leaf & {
     readonly run: Plan.Step["run"]
-    /** The key of a `cache` that names none. */
+    /** The key of a `cache` without its own. */
     readonly cacheKey: Plan.Cache["key"]
   },
   options: Options,
@@ -95,7 +100,7 @@ export const step = (
     }
   })
 
-/** A node that waits. Options of all: `label`, `meta`, `timeout`, `deadline` and `onTimeout`; the others by its kind. */
+/** Makes a wait. Options of all kinds: `label`, `meta`, `timeout`, `deadline` and `onTimeout`; others depend on the kind. */
 export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, words: Words): Either.Either<Plan.Wait, Problem> =>
   checked(() => {
     const { id, needs, codec, table, skipIf } = leaf
@@ -117,7 +122,10 @@ export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, w
     }
   })
 
-/** A loop. Options: `maxIterations` and `onMaxReached`. With a default limit, which nobody has chosen, reaching it fails the run. */
+/**
+ * Makes a loop. Options: `maxIterations` and `onMaxReached`. With a default limit, reaching it fails the run, since no author
+ * chose it.
+ */
 export const loop = (
   parts: Pick<Plan.Loop, "id" | "needs" | "body" | "until">,
   options: Options,
@@ -138,7 +146,7 @@ export const loop = (
     }
   })
 
-/** A scope. Options: `label`, `timeout` and `onTimeout`. */
+/** Makes a scope. Options: `label`, `timeout` and `onTimeout`. */
 export const scope = (
   parts: Pick<Plan.Scope, "id" | "needs" | "body" | "completeWhen" | "cancelWhen">,
   options: Options,
@@ -173,7 +181,7 @@ const scopeOf = (
   return { _tag: "Scope", label, ...parts, timeout, onTimeout }
 }
 
-/** A branch of a race or an item of a list, as a scope that keeps what fails in it where `isCatching`. */
+/** The scope of a branch of a race or an item of a list. With `isCatching` failures end there. */
 const part = (around: NodeId, key: string, body: Plan.Node, isCatching: boolean): Plan.Scope => ({
   _tag: "Scope",
   id: partId(around, key),
@@ -190,7 +198,10 @@ const part = (around: NodeId, key: string, body: Plan.Node, isCatching: boolean)
 /** Branches or items by key. */
 export type Parts = ReadonlyArray<readonly [key: string, body: Plan.Node]>
 
-/** A race, in its scope. Options: `label`, `timeout`, `onTimeout`, `count`, `rest` and `onFailure`. Its value is a list where `count` is given. */
+/**
+ * Makes a race in its scope. Options: `label`, `timeout`, `onTimeout`, `count`, `rest` and `onFailure`. With `count` its value
+ * is a list.
+ */
 export const race = (id: NodeId, branches: Parts, options: Options, words: Words): Either.Either<Plan.Scope, Problem> =>
   checked(() => {
     const { count = 1 } = options
@@ -204,7 +215,7 @@ export const race = (id: NodeId, branches: Parts, options: Options, words: Words
     return scopeOf({ id, needs: [], body, completeWhen: undefined, cancelWhen: undefined }, options, words)
   })
 
-/** A list, in its scope. Options: `label`, `concurrency`, `rest`, `settled`, `timeout` and `onTimeout`. */
+/** Makes a list in its scope. Options: `label`, `concurrency`, `rest`, `settled`, `timeout` and `onTimeout`. */
 export const forEach = (
   id: NodeId,
   items: Parts,
@@ -215,7 +226,7 @@ export const forEach = (
   checked(() => {
     const { concurrency } = options
     const isSettled = flag(options, "settled", words)
-    // The length of an empty list is no limit.
+    // 0, the length of an empty list, is no limit.
     const maxConcurrency = concurrency === undefined || concurrency === 0 ? undefined : countOf("concurrency", concurrency)
     const children = items.map(([key, body]) => part(id, key, body, isSettled))
     const body: Plan.ForEach = {
@@ -231,13 +242,13 @@ export const forEach = (
 
 const rests = ["cancel", "keep"] as const
 
-/** A saga. Option: `onCompensated`. */
+/** Makes a saga. Option: `onCompensated`. */
 export const saga = (parts: Pick<Plan.Saga, "id" | "body">, options: Options): Either.Either<Plan.Saga, Problem> =>
   checked(() => ({ _tag: "Saga", ...parts, onCompensated: oneOf(options, "onCompensated", ["fail", "continue"]) }))
 
 /**
- * A try. Options: `catch` and `finally`, at least one; what they are is the front end's to say. Under the name of `filter`: which failures it
- * catches.
+ * Makes a try. Options: `catch` and `finally`, at least one, whose form the front end defines. `filter` names the option that
+ * selects failures.
  */
 export const tryCatch = (
   parts: Pick<Plan.TryCatch, "id" | "try" | "catch" | "finally">,
@@ -253,11 +264,11 @@ export const tryCatch = (
     return { _tag: "TryCatch", ...parts, catchWhen: fn(given, filter) }
   })
 
-/** Tells why a try is none. */
+/** The problem of a try without handlers. */
 export const handlersProblem = (options: Options): Problem | undefined =>
   options.catch === undefined && options.finally === undefined ? `it has neither "catch" nor "finally"` : undefined
 
-/** Children at the same time. Options: `maxConcurrency`, whose kind the plan's layout checks, and `failFast`. */
+/** Makes parallel children. Options: `failFast`, and `maxConcurrency`, which the plan's layout validates. */
 export const parallel = (
   children: ReadonlyArray<Plan.Node>,
   options: Options,
@@ -268,13 +279,13 @@ export const parallel = (
     return {
       _tag: "Parallel",
       children,
-      // The length of an empty list is no limit.
+      // 0, the length of an empty list, is no limit.
       maxConcurrency: maxConcurrency === 0 ? undefined : (maxConcurrency as number | undefined),
       failFast: flag(options, "failFast", words),
     }
   })
 
-/** Tells why a value cannot limit something: it is no whole number of at least 1, nor `Infinity`. */
+/** The problem of a limit that is no integer of at least 1, nor `Infinity`. */
 export const countProblem = (option: string, value: unknown): Problem | undefined =>
   value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && Number(value) >= 1)
     ? undefined
@@ -285,7 +296,7 @@ const countOf = (option: string, value: unknown): number => {
   return problem === undefined ? Number(value) : refuse(problem)
 }
 
-/** An option that is true or false. Default: false. */
+/** Reads a boolean option. Default: false. */
 export const isSet = (options: Options, option: string, words: Words): Either.Either<boolean, Problem> =>
   checked(() => flag(options, option, words))
 
@@ -297,7 +308,7 @@ const flag = (options: Options, option: string, words: Words): boolean => {
   return refuse(`"${option}" must be true or false${hint}`)
 }
 
-/** One of a few words. Default: the first. */
+/** Reads an option of several words. Default: the first. */
 const oneOf = <A extends string>(options: Options, option: string, all: readonly [A, ...ReadonlyArray<A>], within = ""): A => {
   const given = options[option]
   const chosen = given === undefined ? all[0] : all.find((word) => word === given)
@@ -306,7 +317,7 @@ const oneOf = <A extends string>(options: Options, option: string, all: readonly
   return refuse(`"${within}${option}" must be ${others.length === 0 ? last : `${others.toReversed().join(", ")} or ${last}`}`)
 }
 
-/** A span of time: as a duration under `option` or, where the front end has that, in milliseconds. `within` names what holds the two. */
+/** Reads a duration under `option` or, if the front end has it, milliseconds. `within` names the option around the two. */
 const span = (options: Options, option: string, words: Words, within = ""): Millis.Millis | undefined => {
   const [named, namedMs] = [`"${within}${option}"`, `"${within}${option}Ms"`]
   const { [option]: duration, [`${option}Ms`]: ms } = words.hasMillis ? options : { [option]: options[option] }
@@ -320,13 +331,13 @@ const span = (options: Options, option: string, words: Words, within = ""): Mill
   })
 }
 
-/** A span of time under `timeout`; or, where the front end has such, a function that gives one. */
+/** Reads a duration under `timeout`, or a function that returns it if the front end accepts functions. */
 const timeoutOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "timeoutMs" | "timeoutBy"> =>
   typeof options.timeout === "function" && !words.hasMillis
     ? { timeoutMs: undefined, timeoutBy: fn(options.timeout, "timeout") }
     : { timeoutMs: span(options, "timeout", words, within) }
 
-/** How long, or until when, something is waited for at most. */
+/** Reads the timeout or deadline of a wait. */
 const limitOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "timeoutMs" | "timeoutBy" | "deadline"> => {
   const timeout = timeoutOf(options, words, within)
   const { deadline } = options
@@ -348,11 +359,11 @@ const durationOf = (named: string, value: unknown): Millis.Millis =>
     return refuse(`${named} ${given} ${problem}${example}`)
   })
 
-/** A function of the author's. The front end has made it one that the plan calls. */
+/** Checks a function. The front end has adapted the author's. */
 const fn = <F>(given: unknown, option: string): F =>
   typeof given === "function" ? (given as F) : refuse(`"${option}" must be a function`)
 
-/** A function, or a value that one would give. */
+/** Turns a value into a function that returns it. */
 const giving = (given: unknown): ((context: Plan.PredicateContext) => unknown) =>
   typeof given === "function" ? fn(given, "") : () => given
 
@@ -360,7 +371,7 @@ const giving = (given: unknown): ((context: Plan.PredicateContext) => unknown) =
 const errorOf = (given: unknown): Declared.ErrorCodec | undefined => {
   if (given === undefined) return undefined
   if (!Schema.isSchema(given)) return refuse(`"error" must be an Effect Schema`)
-  // Services that it asks for, which no type lets it, are missing where it is first asked.
+  // Services that the schema needs, which its type forbids, are missing at its first use.
   const schema = given as Declared.ErrorSchema
   const { unstorable } = Codec.make(schema)
   return unstorable === undefined ? Declared.make(schema) : refuse(`"error": ${unstorable}`)
@@ -371,7 +382,7 @@ const titleOf = ({ label, meta }: Options): Pick<Plan.Step, "label" | "meta"> =>
   meta: metaOf(meta),
 })
 
-/** A copy of a node's `meta`. */
+/** Copies a node's `meta`. */
 const metaOf = (declared: unknown): Plan.Step["meta"] => {
   if (declared === undefined) return undefined
   const copied = toJson(declared)
@@ -399,7 +410,7 @@ const retryOf = (declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
   const key = Object.entries(declared)
     .map(([name, value]) => `${name}: ${typeof value} ${String(value)}`)
     .join()
-  // Two functions may read alike and not be the same.
+  // Two functions may have the same text and differ.
   const known = declared.while === undefined ? policies.get(key) : undefined
   if (known !== undefined) return known
   const policy = Either.getOrElse(RetryPolicy.fromOptions(declared as RetryPolicy.RetryOptions), refuse)
@@ -424,7 +435,7 @@ const lateWaits = ["fail", "continue"] as const
 
 const nothing = Codec.makeUnknown(Schema.Void)
 
-/** The approval that a step waits for before it begins. */
+/** Makes the approval before a step. */
 const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: Words): Plan.Wait | undefined => {
   if (needsApproval === undefined || needsApproval === false) return undefined
   if (needsApproval !== true && !isObject(needsApproval)) return refuse(`"needsApproval" must be true or an object`)
@@ -453,13 +464,13 @@ const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: W
   }
 }
 
-/** What people are shown. */
+/** Reads the content of a request. */
 const requestOf = (request: unknown, words: Words, within = "") => {
   const isShown = typeof request === "function" || (isObject(request) && typeof request.title === "string")
   return isShown ? giving(request) : refuse(`"${within}request" must be an object with a title, or ${words.fn}`)
 }
 
-/** Names of people, at least one, in an array. */
+/** Tells whether a value is a list of at least one name. */
 export const areNames = (given: unknown): given is ReadonlyArray<string> =>
   Array.isArray(given) && given.length > 0 && given.every((one) => typeof one === "string")
 
@@ -509,14 +520,14 @@ const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words, id:
   }
 }
 
-/** What of a workflow is known to one that starts it. */
+/** A workflow, as far as one that starts it needs it. */
 interface Startable {
   readonly name: string
   readonly definition: Pick<Plan.Child, "input" | "version" | "errorOf"> & { readonly output?: Codec.Codec<unknown, unknown> }
   readonly plan?: NonNullable<Plan.Child["plan"]>
 }
 
-/** Whether a value is a workflow, built or of components. */
+/** Tells whether a value is a workflow of either front end. */
 export const isStartable = (given: unknown): given is Startable =>
   typeof given === "object" &&
   given !== null &&
@@ -528,8 +539,8 @@ export const isStartable = (given: unknown): given is Startable =>
   "input" in given.definition
 
 /**
- * Gives what a function names as a workflow: one that is not there yet where it is named, as it stands in itself or in one that stands in it. It is asked
- * when something of it is wanted, and then the same stands. Throws {@link InvalidRequest} where that is none.
+ * Returns the workflow of a function, for one that is not defined yet, since it contains itself or they contain each other.
+ * Called at the first use, and cached. Throws {@link InvalidRequest} if the result is no workflow.
  */
 export const resolving = (id: NodeId, workflow: () => unknown): (() => Startable) => {
   let found: Startable | undefined
@@ -549,13 +560,13 @@ export const resolving = (id: NodeId, workflow: () => unknown): (() => Startable
   }
 }
 
-/** A child that is looked at when something of it is wanted. */
+/** A child workflow that is resolved at its first use. */
 const laterChild = (startable: () => Startable): Plan.Child => ({
   get name() {
     try {
       return startable().name
     } catch {
-      // It is told where the run comes to it.
+      // The run reports it when it reaches the node.
       return "?"
     }
   },
@@ -585,7 +596,7 @@ const childOf = (workflow: unknown, id: NodeId): Plan.Child => {
     refuse(`the name of its "workflow" cannot be learned by drawing it without an input: ${why}`)
   }
   return {
-    // Asked again, as that of a workflow that stands in itself is not known while it is drawn for its name.
+    // Read on each use: the name of a workflow that contains itself is unknown while it is rendered for that name.
     get name() {
       return workflow.name
     },

@@ -1,6 +1,6 @@
 /**
- * The text of a plan: one line of JSON per node, in document order, with everything about the node that is not a function. It is what stores
- * keep of a plan and what is read back of it. Equal text is an equal plan. Lines do not depend on positions, so that plans which differ by a node
+ * The text of a plan: one line of JSON per node, in document order, with everything about the node except its functions. Stores
+ * keep a plan as this text. Equal text means an equal plan. Lines do not contain positions, so plans that differ by a node
  * differ by a line.
  */
 import { nameOf } from "./Agent.ts"
@@ -12,13 +12,13 @@ import { defined } from "./Struct.ts"
 /** A limit as JSON, which has no `Infinity`. */
 type Count = number | "Infinity"
 
-/** Ids or tables of what a node was made without. */
+/** Ids or tables of outputs that did not exist when the node was made. */
 interface Pending {
   readonly pending?: ReadonlyArray<string> | undefined
 }
 
 interface Held extends Pending {
-  /** It says nothing of what was read: its component has read it, for what it made beside this. */
+  /** `true` if the read does not affect the node itself: its component made the read for another element. */
   readonly siblingRead?: true | undefined
 }
 
@@ -29,20 +29,20 @@ interface Named {
 }
 
 interface Needing {
-  /** Targets by the name of the need: an id, or the distance to a node that has none. */
+  /** Targets by name of the need: an id, or the distance to a node without one. */
   readonly needs?: { readonly [name: string]: string } | undefined
 }
 
 interface WaitDetails {
-  /** Of a signal. */
+  /** Name of a signal. */
   readonly name?: string
   readonly transient?: true | undefined
-  /** Of a child run. */
+  /** Name of the child workflow. */
   readonly workflow?: string
   readonly isDetached?: true | undefined
   readonly onFail?: "fail" | "continue"
   readonly onDeny?: "fail" | "continue" | "skip"
-  /** `computed`: worked out as the wait begins, as are the times of that name. */
+  /** `computed`: by a function when the wait begins; likewise for the times below. */
   readonly approvers?: ReadonlyArray<string> | "computed" | undefined
   readonly timeoutMs?: number
   readonly timeout?: "computed" | undefined
@@ -50,7 +50,7 @@ interface WaitDetails {
   readonly onTimeout?: Plan.Wait["onTimeout"]
 }
 
-/** What stands in the line of a node, by its kind. What is left at its default is left out. */
+/** The details in the line of a node, by its kind, without those at their default. */
 export interface Details {
   readonly Step: Named &
     Held &
@@ -71,7 +71,7 @@ export interface Details {
   readonly Branch: Needing & {
     /** Of a switch, the names of its cases. */
     readonly cases?: ReadonlyArray<string> | undefined
-    /** It has an arm for when nothing holds, or no case is meant. */
+    /** `true` if it has an arm for when nothing holds, or no case matches. */
     readonly hasElse?: true | undefined
   }
   readonly Loop: Pending & Needing & { readonly maxIterations: Count; readonly onMaxReached: Plan.Loop["onMaxReached"] }
@@ -97,32 +97,32 @@ export interface Details {
   readonly Saga: Pending & { readonly onCompensated: Plan.Saga["onCompensated"] }
   readonly TryCatch: Pending & {
     readonly hasCatch?: true | undefined
-    /** It does not catch every failure. */
+    /** `true` if it selects which failures it catches. */
     readonly hasFilter?: true | undefined
     readonly hasFinally?: true | undefined
   }
 }
 
-/** A node as the text tells of it. */
+/** A node in the text of a plan. */
 export type Node = {
   readonly [Kind in keyof Details]: {
     readonly _tag: Kind
-    /** The number of nodes around it. */
+    /** Number of nodes around it. */
     readonly depth: number
-    /** `undefined` for nodes that have none. */
+    /** `undefined` for nodes without an id. */
     readonly id?: NodeId
     readonly details: Details[Kind]
   }
 }[keyof Details]
 
-/** A plan as its text tells of it: enough to draw it, to find nodes, and to compare it with another. */
+/** A plan as read from its text: enough to draw it, to find nodes, and to compare it with another. */
 export interface PlanText extends Plan.Drawing {
   readonly nodes: ReadonlyArray<Node>
   readonly size: number
   readonly text: string
 }
 
-/** Writes a plan down. */
+/** Encodes a plan as text. */
 export const encode = ({ nodes, size, parent, needs }: Pick<Plan.Plan, "nodes" | "size" | "parent" | "needs">): string => {
   const depths = new Int32Array(size)
   const lines: Array<string> = []
@@ -140,7 +140,7 @@ export const encode = ({ nodes, size, parent, needs }: Pick<Plan.Plan, "nodes" |
   return lines.join("\n")
 }
 
-/** Reads what {@link encode} wrote. Throws a `SyntaxError` for any other text. */
+/** Decodes the text of a plan. Throws a `SyntaxError` for any other text. */
 export const decode = (text: string): PlanText => {
   const nodes: Array<Node> = []
   const ends: Array<number> = []
@@ -174,7 +174,7 @@ const kinds: ReadonlySet<string> = new Set<keyof Details>([
   "TryCatch",
 ])
 
-/** Takes a line for what it says it is: the details are of the kind, since {@link encode} wrote both. */
+/** Trusts the kind of a line: {@link encode} wrote its details to match. */
 const nodeOf = (line: string): Node => {
   const parsed: unknown = JSON.parse(line)
   const [depth, _tag, written] = Array.isArray(parsed) ? (parsed as ReadonlyArray<unknown>) : []
@@ -184,20 +184,20 @@ const nodeOf = (line: string): Node => {
   return { _tag, depth, ...defined({ id }), details } as Node
 }
 
-/** How many steps and waits there are. Nodes that undo steps are not counted. */
+/** Counts steps and waits, without compensations. */
 export const count = ({ nodes, size }: Pick<Plan.Drawing, "nodes"> & { readonly size: number }): number => {
   let found = 0
   for (const [position, { _tag }] of nodes.entries()) if (position < size && (_tag === "Step" || _tag === "Wait")) found++
   return found
 }
 
-/** What has become of a node with an id: `moved` is one that is only deeper, or less deep, than before. */
+/** The change of a node with an id; `moved` if only its depth differs. */
 export type Change = "kept" | "moved" | "changed" | "added" | "removed"
 
-/** What two plans are compared by. */
+/** The fields of a plan that a comparison needs. */
 export type Comparable = Pick<PlanText, "text" | "positions" | "size">
 
-/** How a plan differs from the one before, by the ids of nodes: those of `after` in its order, then those that only `before` has. */
+/** Compares two plans by the ids of their nodes: those of `after` in order, then those that only `before` has. */
 export const diff = (before: Comparable, after: Comparable): ReadonlyMap<NodeId, Change> => {
   const [old, lines] = [before.text.split("\n"), after.text.split("\n")]
   const changes = new Map<NodeId, Change>()
@@ -211,15 +211,15 @@ export const diff = (before: Comparable, after: Comparable): ReadonlyMap<NodeId,
   return changes
 }
 
-/** Of a line the depth comes first. */
+/** The depth comes first in a line. */
 const changeOf = (was: string, is: string): Change =>
   was === is ? "kept" : was.slice(was.indexOf(",")) === is.slice(is.indexOf(",")) ? "moved" : "changed"
 
-/** The nodes that have changed in one of some ways. */
+/** Selects nodes by their change. */
 export const changed = (changes: ReadonlyMap<NodeId, Change>, ...ways: ReadonlyArray<Change>): ReadonlyArray<NodeId> =>
   [...changes].flatMap(([nodeId, change]) => (ways.includes(change) ? [nodeId] : []))
 
-/** What is shown of a node: its data, without what is left at its default. */
+/** The details of a node, without those at their default. */
 const detailsOf = (node: Plan.Node): Details[keyof Details] => {
   switch (node._tag) {
     case "Step":

@@ -1,6 +1,6 @@
 /**
- * When a failed attempt is made again. A policy is an Effect `Schedule`, driven one step per failure; because a step of a
- * schedule depends only on the failures before it, a policy can be brought back to where it was from the stored attempts.
+ * Retries of failed attempts. A policy is an Effect `Schedule`, advanced once per failure. A step of a schedule depends only on
+ * the failures before it, so its position can be restored from the stored attempts.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,30 +16,30 @@ import * as Millis from "./Millis.ts"
 
 export type { DurationLike } from "./Millis.ts"
 
-/** How often and when to try again, in plain words. Everything left out takes the default of {@link defaults}. */
+/** Options of retries. Default: {@link defaults}. */
 export interface RetryOptions<E = never> {
-  /** Attempts in all, the first one included; `1` turns retries off and `Infinity` never gives up. */
+  /** Attempts in all, including the first; `1` turns retries off, and `Infinity` never gives up. */
   readonly maxAttempts?: number
-  /** How the delay grows from one retry to the next. */
+  /** Growth of the delay from one retry to the next. */
   readonly backoff?: "exponential" | "linear" | "constant"
   /** Delay before the first retry. */
   readonly initialDelay?: Millis.DurationLike
-  /** No delay is longer than this. Default: 5 minutes, or `initialDelay` where that is longer. */
+  /** Longest delay. Default: 5 minutes, or `initialDelay` if that is longer. */
   readonly maxDelay?: Millis.DurationLike
-  /** Growth per retry of the exponential back-off. */
+  /** Factor of the exponential back-off. */
   readonly factor?: number
-  /** Spreads each delay by ±20 %, so that many steps failing together do not come back together. */
+  /** Spreads each delay by ±20 %, so that steps which fail together do not retry together. */
   readonly jitter?: boolean
   /**
-   * Tells whether an error is worth another attempt; asked of each failure that leaves one. A declared error is there, decoded, as `declared`. Must be
-   * pure: it is asked again after a restart, with the same.
+   * Tells whether to retry an error, while attempts are left. A declared error is decoded, as `declared`. Must be pure: it is
+   * called again after a restart with the same error.
    */
   readonly while?: (error: AttemptError<E>) => boolean
 }
 
 /**
- * Retries are on unless turned off: model providers fail constantly. 3 retries, from 1 s, doubling, at most 5 min, jittered:
- * enough to ride out a rate limit, and short enough that a real failure shows within the minute. Set per step with `retry`.
+ * Defaults of retries, which are on because model providers fail constantly. 3 retries, from 1 s, doubling, at most 5 min, with
+ * jitter: enough to outlast a rate limit, and a real failure still shows within a minute. Set per step with `retry`.
  */
 export const defaults = {
   maxAttempts: 4,
@@ -54,23 +54,23 @@ export const defaults = {
 export const optionNames: ReadonlyArray<string> = [...Object.keys(defaults), "while"]
 
 /**
- * The longest wait (ms) that a provider's `Retry-After` may ask for where the author has set no `maxDelay`: rate limits are over within the hour,
- * and who asks for days has refused for good, which the run is to say rather than wait for.
+ * Longest delay (ms) that a provider's `Retry-After` may request without a `maxDelay` of the author. Rate limits end within the
+ * hour. A request for days is a refusal, which the run reports instead of waiting.
  */
 export const longestAskedMs = Millis.make(3_600_000)
 
-/** A retry policy ready to be driven: its schedule, and what is shown of it in a plan. */
+/** A compiled retry policy: its schedule, and its description for a plan. */
 export interface RetryPolicy<R = never> {
   readonly schedule: Schedule.Schedule<unknown, ErrorInfo, R>
-  /** At most so long is waited because whoever refused the attempt asks for it: the author's `maxDelay`, or else {@link longestAskedMs}. */
+  /** Longest delay that a provider may request: the author's `maxDelay`, otherwise {@link longestAskedMs}. */
   readonly longestAskedMs: Millis.Millis
-  /** Tells whether an error is worth another attempt, where the policy says so. */
+  /** Tells whether to retry an error, if the policy has a `while`. */
   readonly holds?: (error: ErrorInfo) => boolean
   /** Absent for the default policy. */
   readonly shown?: Omit<RetryOptions, "while"> | "schedule"
 }
 
-/** Takes any Effect `Schedule` as a policy. Its input is the error of each attempt as it is stored, before and after a restart. */
+/** Turns an Effect `Schedule` into a policy. Its input is the stored error of each attempt, the same before and after a restart. */
 export const fromSchedule = <R>(schedule: Schedule.Schedule<unknown, ErrorInfo, R>): RetryPolicy<R> => ({
   schedule,
   longestAskedMs,
@@ -82,7 +82,7 @@ const isCount = (value: unknown): value is number =>
 
 const backoffs = ["exponential", "linear", "constant"] as const
 
-/** Reads options, which may come from code without types. `Left` says which one is wrong. */
+/** Validates options, which may come from untyped code. `Left` names the invalid one. */
 const read = (options: RetryOptions) =>
   Either.gen(function* () {
     const given: { readonly [key: string]: unknown } = { ...options }
@@ -105,10 +105,10 @@ const read = (options: RetryOptions) =>
     return { maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }
   })
 
-/** Compiles options into a policy. `Left` says which option is wrong, also where it comes from code without types. */
+/** Compiles options into a policy. `Left` names the invalid option. */
 export const fromOptions = (options: RetryOptions): Either.Either<RetryPolicy, string> =>
   Either.map(read(options), ({ maxAttempts, backoff, initialDelayMs, maxDelayMs, factor, jitter }): RetryPolicy => {
-    // Room is left for the jitter to spread the longest delays too; but a default never cuts the delay that was asked for.
+    // Leaves room for the jitter of the longest delays; but a default limit never cuts the delay that the author chose.
     const limit = maxDelayMs / (jitter ? 1.2 : 1)
     const isDefault = options.maxDelay === undefined
     const longest = isDefault ? Math.max(limit, initialDelayMs) : limit
@@ -137,7 +137,7 @@ export const fromOptions = (options: RetryOptions): Either.Either<RetryPolicy, s
     }
   })
 
-/** Reads what a `while` gives. What would count as true whatever comes of it is thrown as an error. */
+/** Reads the result of a `while`. Throws an error for a value that is always truthy. */
 const holdsBy =
   (holds: (error: ErrorInfo) => unknown) =>
   (error: ErrorInfo): boolean => {
@@ -147,37 +147,37 @@ const holdsBy =
     return Boolean(given)
   }
 
-/** The policy of a step that names none: {@link defaults}. */
+/** The policy of a step without one: {@link defaults}. */
 export const standard: RetryPolicy = { schedule: Either.getOrThrow(fromOptions({})).schedule, longestAskedMs }
 
 /** A single attempt. */
 export const none: RetryPolicy = Either.getOrThrow(fromOptions({ maxAttempts: 1 }))
 
-/** Where a policy stands after some failures. Opaque; made by {@link start} and {@link next}. */
+/** The position of a policy after some failures. Opaque; made by {@link start} and {@link next}. */
 export interface Driver<R = never> {
   readonly policy: RetryPolicy<R>
   readonly position: unknown
-  /** The last failure: when it was by the clock of the policy, and by the time of the process where that is known. */
+  /** The last failure: its time by the clock of the policy, and its monotonic time if known. */
   readonly last: { readonly at: number; readonly steady: number | undefined } | undefined
-  /** It gave up because its `while` did not hold. */
+  /** `true` if it gave up because its `while` did not hold. */
   readonly isRefused?: boolean
 }
 
 /** A policy before its first failure. */
 export const start = <R>(policy: RetryPolicy<R>): Driver<R> => ({ policy, position: policy.schedule.initial, last: undefined })
 
-/** What follows from a failure. */
+/** The decision after a failure. */
 export interface Next<R = never> {
-  /** Takes the failure after this one. */
+  /** The driver for the next failure. */
   readonly driver: Driver<R>
-  /** When to try again (epoch milliseconds); `undefined` when the policy gives up. */
+  /** Time of the next attempt (epoch milliseconds); `undefined` if the policy gives up. */
   readonly retryAt: Millis.Millis | undefined
 }
 
 /**
- * Takes one failure, `failedAt` by the wall clock and `steady` by the time of the process. For the policy its clock goes on from failure to
- * failure as at least one of them does, since it measures by that; the delay counts from the wall clock. Fails with {@link InvalidDelay}
- * where the policy asks for no time.
+ * Advances a policy by one failure, at `failedAt` by the wall clock and `steady` by the monotonic clock. Between failures the
+ * policy's clock advances with the faster of the two, since the policy measures elapsed time; the delay counts from the wall
+ * clock. Fails with {@link InvalidDelay} if the policy gives an invalid time.
  */
 export const next = <R>(
   driver: Driver<R>,
@@ -204,11 +204,11 @@ export const next = <R>(
   )
 }
 
-/** Why a policy that has given up did so. */
+/** The reason a policy gave up. */
 export const whyEnded = <R>({ policy: { shown }, isRefused }: Driver<R>): NotRetried =>
   isRefused === true ? "while" : shown === "schedule" ? "schedule" : shown?.maxAttempts === 1 ? "off" : "attempts"
 
-/** Brings a policy to where it stood after these failures. */
+/** Restores the position of a policy after these failures. */
 export const replay = <R>(
   policy: RetryPolicy<R>,
   failures: ReadonlyArray<{ readonly at: number; readonly error: ErrorInfo }>,

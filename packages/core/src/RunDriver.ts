@@ -1,7 +1,7 @@
 /**
- * Drives one claimed run: fold what happened, plan, schedule, commit one frame, and only then start what the frame says was
- * started. All of a run's changes go through here, one frame after another. The driver can be interrupted only while it waits
- * for something to happen; it then interrupts its attempts, keeps what they still finished, and gives the claim back.
+ * Drives one claimed run: folds events, plans, schedules, commits one frame, and only then starts what the frame records as
+ * started. All changes of a run go through here, one frame after another. The driver can be interrupted only while it waits. It
+ * then interrupts its attempts, stores those that still finish, and releases the claim.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -55,34 +55,34 @@ import { defined } from "./Struct.ts"
 export interface DriveOptions {
   readonly runId: string
   readonly epoch: number
-  /** Set when the run was just created from this. */
+  /** Set if the run was just created from this. */
   readonly created: NewRun | undefined
   readonly onIncompatible: "fail" | "rerun"
   readonly maxConcurrency: number
   readonly control: Control.Control
-  /** How long an interrupted attempt may take to end in order (ms). */
+  /** Longest time an interrupted attempt may take to clean up (ms). */
   readonly graceMs: number
-  /** Tells what runs the code of steps waits for. */
+  /** Tracks which runs the code of steps waits for. */
   readonly callers: Pick<Callers.Callers, "entering">
   /** Holds back steps that are suspected of killing their process. */
   readonly suspects: Suspects.Suspects
-  /** Has a child run worked on in this process. Told of each that begins, and of those that are open when a run is taken up. */
+  /** Starts to drive a child run in this process. Called for each that begins, and for the open ones of a resumed run. */
   readonly startChild: (started: Outbox.StartedChild) => Effect.Effect<void, never, unknown>
 }
 
 export type { StartedChild } from "./internal/outbox.ts"
 
 /**
- * Plans that one frame is made of at most, each drawn because of what followed from the one before. A plan takes around a
- * millisecond; after some of them the frame is committed, so that a run whose plan never settles can be cancelled.
+ * Most plans per frame, each made from the consequences of the previous one. A plan takes about a millisecond. Then the frame
+ * is committed, so that a run whose plan never settles can be cancelled.
  */
 const plansPerFrame = 16
 
 const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined, isPartial: false }
 
 /**
- * The result of a run that has ended; `undefined` where it has not, or goes on again. Nothing is planned: its output is what is stored, read back
- * by the current schemas of the nodes that gave it. What they do not read any more is given as it is stored.
+ * The result of a run that has ended; `undefined` if it has not, or is being reopened. Plans nothing: the stored output is
+ * decoded with the current schemas of its nodes. Values that no longer match are returned encoded.
  */
 export const recall = <R>(
   store: RunStoreShape,
@@ -105,8 +105,8 @@ interface Family {
 }
 
 /**
- * What a child run is that a run has started, by the plan of the time when it did: it may have left the plan since. None where the code of now
- * does not have it either; whoever has its code resumes it alone.
+ * Finds a child run by the plan as of when it started, since it may have left the plan. None if the current code does not have
+ * it either; a process with its code can resume it alone.
  */
 const childOf = (
   { store, definition, values, runId }: Family,
@@ -118,13 +118,13 @@ const childOf = (
     return Outbox.startedBy(plan, then, child.runId)
   }).pipe(Effect.catchAll((error) => Effect.as(Effect.logDebug(`child run ${child.runId} is left to others`, error), [])))
 
-/** Child runs that a run does not wait for and that have not ended. */
+/** Detached child runs that have not ended. */
 const openDetached = (reader: RunPorts["reader"], state: RunState.RunState) =>
   Effect.filter(Outbox.detached(state), ({ runId }) =>
     Effect.match(reader.run(runId), { onFailure: () => false, onSuccess: ({ run }) => run.finishedAt === null }),
   )
 
-/** What a run that has ended has started, does not wait for, and is not over. */
+/** The open detached child runs of a run that has ended. */
 export const detached = (
   { store, reader }: RunPorts,
   definition: Definition<unknown>,
@@ -141,7 +141,7 @@ export const detached = (
     return (yield* Effect.forEach(open, (child) => childOf({ store, definition, values, runId }, child))).flat()
   })
 
-/** Drives a claimed run until it ends, or until it is interrupted or fenced. It must be called uninterruptible. */
+/** Drives a claimed run until it ends, is interrupted or is fenced. Call it uninterruptible. */
 export const drive = <R>(
   ports: RunPorts,
   definition: Definition<R>,
@@ -151,7 +151,8 @@ export const drive = <R>(
     const { control, runId, epoch } = options
     control.epoch = epoch
     const status = (): Status.ReleasedStatus => {
-      // A run of which nothing came, since its code cannot be loaded, stands as before: a crash that is not noted yet is noted later.
+      // A run that made no progress, since its code cannot be loaded, keeps its status: a crash that is not recorded yet is
+      // recorded later.
       const { stood } = control
       if (stood === "waiting" || stood === "paused" || stood === "running") return stood
       return control.isPaused ? "paused" : control.waiting.length > 0 ? "waiting" : "suspended"
@@ -162,8 +163,8 @@ export const drive = <R>(
       options.suspects.releaseAll(runId)
       if (Exit.isSuccess(exit)) return Effect.void
       const released = Exit.isInterrupted(exit) ? release : Patience.patiently(release, Control.noteOutage(control, runId))
-      // It is free once its lease has run out.
-      return Effect.catchAll(released, (error) => Effect.logWarning(`run ${runId} could not be given back`, error))
+      // It is free once its lease has ended.
+      return Effect.catchAll(released, (error) => Effect.logWarning(`run ${runId} could not be released`, error))
     }) as Effect.Effect<EndedResult<unknown>, DriverError, R>
   })
 
@@ -188,7 +189,7 @@ const loop = (
     }
     const isTraced = yield* Tracing.isTraced
     if (isTraced) yield* Effect.annotateCurrentSpan("workflow", workflow)
-    // A run that its parent or a signal created is begun by its first claim.
+    // A run that its parent or a signal created starts with its first claim.
     const counter = epoch === 1 ? Metrics.runsStarted : Metrics.runsResumed
     counter.unsafeUpdate(1, Metrics.tagged(workflow))
     yield* store.prepareOutputs(workflow, definition.tables)
@@ -222,9 +223,9 @@ const loop = (
     })
 
     const frame = FrameBuilder.make(runId, epoch, loaded)
-    /** The output of the run, where it cannot be stored. */
+    /** The refusal of the run's output, if it cannot be stored. */
     let refused: StoreRefused | undefined
-    /** Nodes that someone asked to run again. */
+    /** Nodes that a command asks to run again. */
     let wanted: Array<Extract<Instruction, { readonly _tag: "Retry" }>> = []
 
     const happen = (event: RunEvent): void => {
@@ -234,7 +235,7 @@ const loop = (
     const hear = (command: Command): void => {
       if (frame.consume(command, now) && command.command._tag === "Retry") wanted.push(command.command)
     }
-    /** Turns what came in into events. */
+    /** Turns incoming items into events. */
     const absorb = (item: Control.Item): void => {
       if (item._tag === "Command") hear(item.command)
       if (item._tag !== "Exit") return
@@ -260,7 +261,7 @@ const loop = (
       })
       return isTraced ? Effect.tap(committed, () => Tracing.waits(frame.state, built.events)) : committed
     }
-    /** Takes back a frame that the store refuses for its content, but for what it was given; and fails the node that is at fault. */
+    /** Rolls back a frame whose content the store refuses, except for the events it was given, and fails the node at fault. */
     const takeBack = (error: StoreRefused): Effect.Effect<void, StoreRefused> =>
       Effect.suspend(() => {
         const culprit = Refusal.culprit(frame.given(), frame.pending?.events ?? [], error, plan)
@@ -272,18 +273,18 @@ const loop = (
         if (key !== undefined) outputs.delete(key)
         return Effect.void
       })
-    /** Takes back a frame that did not know of what was said in time, but for what it was given, and has that heard. */
+    /** Rolls back a frame that contradicts a command, except for the events it was given, and applies the commands. */
     const listen: Effect.Effect<void, StoreError> = Effect.map(inbox.pending, (commands) => {
       const given = frame.given()
       frame.takeBack()
       for (const event of given) happen(event)
       for (const command of commands) if (command.runId === runId) hear(command)
     })
-    /** Interrupts what is in flight, keeps what still finished, and leaves the run resumable. */
+    /** Interrupts the attempts, stores those that still finish, and leaves the run resumable. */
     const suspend = Effect.gen(function* () {
       yield* attempts.interrupt
       const { pending } = frame
-      // A store that was not there may be now; there is no later try.
+      // The store may be back by now; there is no later try.
       if (pending !== undefined)
         yield* Effect.matchEffect(store.commit(pending), {
           onSuccess: () => Effect.sync(frame.accept),
@@ -302,9 +303,9 @@ const loop = (
       }
     }).pipe(Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be suspended in order: ${error.message}`)))
 
-    // How the run begins, or where it was.
+    // Begins the run, or continues it.
     if (frame.state.seq === 0) {
-      // Also when its creator died before the first frame: whoever claims it next begins it.
+      // Also if its creator died before the first frame: the next claim begins it.
       const trace = isTraced ? yield* Tracing.currentTrace : undefined
       happen({ ...CommandEvents.started({ ...(created ?? frame.state), workflow }), ...defined({ trace }) })
     } else if (isTraced) {
@@ -318,13 +319,13 @@ const loop = (
     yield* prepareAdded
     let knownPlan: string | undefined
     if (created === undefined) {
-      // Released in order, if not always after its attempts could be noted: its process did not die of them.
+      // It was released in order, perhaps before its attempts were recorded: they did not kill its process.
       const reason = frame.state.status === "running" ? "crash" : "shutdown"
       const commands = (yield* inbox.pending).filter((command) => command.runId === runId)
-      // Whoever asked for a node to run again has taken back how the run had ended.
+      // A command to run a node again reopens the run.
       const retried = commands.flatMap(({ command }) => (command._tag === "Retry" ? [command.nodeId] : []))
       const isRevived = RunState.isEnded(frame.state) || retried.length > 0
-      // A run that is only to be cancelled keeps what it has.
+      // A run that is only to be cancelled keeps its outputs.
       const isToBeCancelled = commands.some(({ command }) => command._tag === "Cancel")
       const isStopping = isToBeCancelled || (frame.state.cancel !== undefined && !isRevived)
       const stuck = incompatible.filter(({ nodeId }) => plan.loopOf(plan.positions.get(nodeId) ?? -1) >= 0)
@@ -340,7 +341,7 @@ const loop = (
     }
     const observe = (event: RunEvent): boolean => planner.observe([event])
     const services = yield* Effect.context<unknown>()
-    /** Checks at once what the world gave, as it is checked in the midst of scheduling. */
+    /** Validates input from outside synchronously, in the middle of scheduling. */
     const accept = (wait: Plan.Wait, key: NodeKey, given: unknown): Scheduler.Accepted => {
       const accepted = Either.flatMap(acceptNow(wait.codec, given, services), (stored) =>
         Either.map(keepNow(wait.codec, stored, services), (kept) => ({ stored, kept })),
@@ -354,13 +355,13 @@ const loop = (
     const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => intake.push({ _tag: "Turn" }))
     const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals, admit }
     const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
-    // Of a run that is taken up, what it had drawn when it was let go of is stored.
+    // The stored plan of a resumed run is the one at its release.
     const drawn = created === undefined && plan.isDrawn && hasLoops ? (drawnBefore ?? (yield* readPlan)) : undefined
     let schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
     let absorbed: ReadonlyArray<RunEvent> = []
     /**
-     * Runs nodes again that someone asked for, with what depends on them: what needs them, what is not settled without them, and what the
-     * plan no longer has without them.
+     * Runs nodes again that a command named, with the nodes that depend on them: those that need them, are unsettled without
+     * them, or leave the plan without them.
      */
     const runAgain = Effect.gen(function* () {
       const done = new Set<NodeId>()
@@ -386,7 +387,7 @@ const loop = (
             const node = plan.find(nodeId)
             return node === undefined || (Plan.isProvisional(node) && RunState.hasRecord(frame.state, nodeId))
           })
-        // What vanished is reset by the plan that had it.
+        // Nodes that vanished are reset by the plan that had them.
         const gone = chosen.filter((nodeId) => !plan.positions.has(nodeId))
         if (gone.length > 0) {
           for (const event of Recovery.resetForRetry(before, frame.state, gone).events) happen(event)
@@ -416,7 +417,7 @@ const loop = (
     const startChildren = (children: ReadonlyArray<Outbox.StartedChild>) =>
       Effect.forEach(children, (child) => Effect.provide(options.startChild(child), services), { discard: true })
 
-    /** Begins a frame once more that the store did not take, and has its consequences drawn from a plan of the state before it. */
+    /** Begins a frame again that the store did not commit, from a new plan of the state before it. */
     const beginAgain = (error: StoreRefused | Unheard) =>
       Effect.gen(function* () {
         yield* error._tag === "Unheard" ? Patience.patiently(listen, onOutage) : takeBack(error)
@@ -438,7 +439,7 @@ const loop = (
       let adopted = [...Outbox.open(plan, frame.state), ...found.flat()]
       for (;;) {
         frame.mark()
-        // Fold, and plan again as long as what follows from the plan changes the plan, but not for ever without a commit.
+        // Folds and plans until the plan settles, but not for ever without a commit.
         let consequences = schedule.advance(frame.state, absorbed, now)
         let isStale = false
         for (let plans = 0; ; plans++) {
@@ -452,7 +453,7 @@ const loop = (
           yield* replan
           consequences = schedule.advance(frame.state, absorbed, now)
         }
-        // From a plan that is no longer true nothing is started.
+        // A stale plan starts nothing.
         const decision: Omit<Scheduler.Decision, "state" | "events"> = isStale ? undecided : decide()
 
         const ending = Outcome.of({ outcome: decision.outcome, state: frame.state, plan, schedule, attempts, refused })
@@ -487,20 +488,20 @@ const loop = (
           const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
           yield* attempts.launch(start, { record, pass, needs, input: values.input, state: frame.state, now })
         }
-        // A plan that does not settle cannot say what is to be stopped.
+        // A plan that does not settle cannot decide which attempts to stop.
         if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
 
-        // Wait until something happens or the next retry is due; or not, if more follows from what has happened.
+        // Waits until something happens or the next retry is due, unless more work follows already.
         const { wakeAt } = decision
         const isPartial = isStale || consequences.isPartial || decision.isPartial
         const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))
         let [hasJumped, isTurn] = [false, false]
         for (let isNews = false; !isNews; ) {
           yield* Effect.interruptible(Turn.beforeMany(clock, isPartial ? Effect.yieldNow() : news))
-          // Attempts that end at the same moment are of one frame.
+          // Attempts that end at the same moment go into one frame.
           if (attempts.size() > 1) yield* Effect.yieldNow()
           now = Millis.unsafeNow(clock)
-          // What is due later is due at another time of a clock that has jumped.
+          // After a clock jump, due times change.
           if (wakeAt !== undefined && intervals.look()) hasJumped = true
           for (const item of intake.drain()) {
             if (item._tag === "Turn") isTurn = true
@@ -511,7 +512,7 @@ const loop = (
             else absorb(item)
           }
           const isDue = hasJumped || (wakeAt !== undefined && wakeAt <= now)
-          // What was said in time counts before a deadline passes, also where this process has not heard of it yet.
+          // A command that arrived in time counts before a deadline passes, even if this process has not read it yet.
           if (isDue) {
             for (const command of yield* Effect.orElseSucceed(inbox.pending, () => [])) if (command.runId === runId) hear(command)
           }
@@ -530,7 +531,7 @@ const loop = (
         }
       }
     })
-    // Whatever stops the driver, its attempts have ended before the claim is given back and callers hear of it.
+    // Whatever stops the driver, its attempts end before the claim is released and callers are notified.
     const stopped = Effect.onExit(goOn, (exit) => {
       if (Exit.isSuccess(exit)) return Effect.void
       return Exit.isInterrupted(exit) ? suspend : attempts.interrupt
@@ -538,7 +539,7 @@ const loop = (
     return yield* isTraced ? Effect.ensuring(stopped, Effect.sync(attempts.endSpans)) : stopped
   })
 
-/** What was mounted, unmounted and changed between two plans, by id. */
+/** The difference between two plans, by id. */
 const planChanged = (before: Plan.Plan, after: Plan.Plan): RunEvent => {
   const changes = PlanText.diff(before, after)
   return {

@@ -1,6 +1,6 @@
 /**
- * What is known of a run: a pure fold of its events. It holds stored (JSON) outputs, never decoded ones, and so does not
- * depend on the workflow's code: a run can be looked at where its code is not there, and resumed by code that has changed.
+ * The state of a run: a pure fold of its events. It holds encoded outputs, never decoded ones, so it does not depend on the
+ * workflow's code. A run can be inspected without its code, and resumed by code that has changed.
  */
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
@@ -46,30 +46,30 @@ export interface RunState {
   readonly input: Json | undefined
   readonly status: Status.RunStatus
   readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
-  /** How many of them have gone wrong ({@link isWrong}), so that nobody looks through all of them where none has. */
+  /** Number of records that {@link isWrong} holds for; if it is 0, they need not be searched. */
   readonly wrong: number
-  /** Steps that have begun and are neither at work nor over ({@link isUnfinished}), so that nobody looks through all nodes for them. */
+  /** Steps that {@link isUnfinished} holds for, so that they need not be searched. */
   readonly unfinished: HashSet.HashSet<NodeKey>
-  /** Passes begun per loop over the whole run: the `base` of its next instance. */
+  /** Passes started per loop over the whole run: the `base` of its next instance. */
   readonly loopPasses: HashMap.HashMap<NodeId, number>
-  /** Signals in the order in which they came. */
+  /** Signals in order of arrival. */
   readonly signals: ReadonlyArray<Signal>
   readonly output: Json | undefined
   /** The rows that gave the output. */
   readonly from: OutputSource | undefined
   readonly failure: RunFailure | undefined
-  /** Of a run that has ended: what it read in vain. */
+  /** Reads of an ended run that found no node. */
   readonly strayReads: ReadonlyArray<StrayRead> | undefined
-  /** Set once a cancellation was asked for. */
+  /** Set once a cancellation was requested. */
   readonly cancel: { readonly reason: string | undefined } | undefined
-  /** Epoch ms since when it is paused. */
+  /** Epoch ms of the pause. */
   readonly pausedAt: Millis.Millis | undefined
   /** The run that started this one. */
   readonly parent: Parent | undefined
   /** Number of the last committed frame and event; 0 before the first. */
   readonly frame: number
   readonly seq: number
-  /** The last event that no frame has committed yet; those before it are that of {@link Uncommitted.before}, and so on. */
+  /** The last uncommitted event; earlier ones are linked by {@link Uncommitted.before}. */
   readonly uncommitted: Uncommitted | undefined
 }
 
@@ -79,7 +79,7 @@ export interface Uncommitted {
   readonly at: Millis.Millis
   /** The state before it. */
   readonly before: RunState
-  /** The record that it has changed, where it is an event of a node. */
+  /** The record that it changed, if it is an event of a node. */
   readonly record: NodeRecord | undefined
 }
 
@@ -107,7 +107,7 @@ export const empty = (runId: string): RunState => ({
   uncommitted: undefined,
 })
 
-/** The record of a step in one iteration, if anything happened to it. */
+/** The record of a step in one iteration, if it has one. */
 export const step = (state: RunState, nodeId: NodeId, iteration: number): StepRecord | undefined => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   return record?.kind === "step" ? record : undefined
@@ -119,16 +119,16 @@ export const loop = (state: RunState, nodeId: NodeId, iteration: number): LoopRe
   return record?.kind === "loop" ? record : undefined
 }
 
-/** The record of a saga or a try in one iteration of the loop around it, if it began. */
+/** The record of a boundary in one iteration of the loop around it, if it began. */
 export const boundary = (state: RunState, nodeId: NodeId, iteration: number): BoundaryRecord | undefined => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   return record?.kind === "boundary" ? record : undefined
 }
 
-/** Whether anything has happened to a node, in any iteration. */
+/** Tells whether a node has a record in any iteration. */
 export const hasRecord = (state: RunState, nodeId: NodeId): boolean => records(state).some((record) => record.nodeId === nodeId)
 
-/** Steps that could not be undone, also those of child runs. */
+/** Steps that could not be compensated, including those of child runs. */
 export const uncompensated = (state: RunState): ReadonlyArray<Uncompensated> =>
   records(state).flatMap((record): ReadonlyArray<Uncompensated> => {
     if (record.kind !== "step") return []
@@ -161,36 +161,36 @@ export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
 }
 
 /**
- * Stands for all rows that were settled when a node began, among those it has read: where a component reads hundreds of outputs, each element it
- * makes would name them all, and the database would grow with their square. No node has this row.
+ * Stands for all rows that were settled when a node began, among its reads. A component may read hundreds of outputs; naming
+ * them for each of its elements would make the database grow quadratically. No node has this row.
  */
 export const allRows: NodeKey = "*/-1"
 
-/** The same of a row: whether there is an output in it, or none will come. */
+/** Tells whether a row is settled: it has an output, or will never have one. */
 export const isSettledRow = (state: RunState, key: NodeKey): boolean => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, key))
   return record?.kind === "step" && isSettled(record)
 }
 
-/** Whether the run has an outcome. */
+/** Tells whether the run has ended. */
 export const isEnded = (state: RunState): boolean => Status.isEnded(state.status)
 
-/** The record that the fold of an event has put last. */
+/** The record that the current fold wrote last. */
 let written: NodeRecord | undefined
 
-/** Folds one event, which happened `at` (epoch ms), into a state. Pure: the old state stays as it was. */
+/** Folds one event, which happened `at` (epoch ms), into a state. Pure: the old state is unchanged. */
 export const apply = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
   written = undefined
   const next: { -readonly [K in keyof RunState]: RunState[K] } = fold(state, event, at)
   const uncommitted = { event, at, before: state, record: written }
-  // What the fold has just made is nobody else's yet; another copy of it would be most of what an event costs.
+  // The fold just made this object, so it can be changed in place; a copy would be most of the cost of an event.
   if (next === state) return { ...state, seq: state.seq + 1, uncommitted }
   next.seq = state.seq + 1
   next.uncommitted = uncommitted
   return next
 }
 
-/** A state once its events are committed with a frame of this number. */
+/** A state whose events are committed with a frame of this number. */
 export const committed = (state: RunState, frame: number): RunState => ({ ...state, frame, uncommitted: undefined })
 
 const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
@@ -198,9 +198,9 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "RunStarted":
       return { ...state, workflow: event.workflow, version: event.version, input: event.input as Json | undefined }
     case "RunResumed": {
-      // A cancellation that a crash cut short goes on; one that was completed is what resuming takes back.
+      // A cancellation that a crash cut short continues; a completed one is undone by resuming.
       const cancel = isEnded(state) ? undefined : state.cancel
-      // Edited code may take what its former self refused.
+      // Edited code may accept signals that it rejected before.
       const signals = state.signals.map(({ refusedBy: _, ...signal }) => signal)
       return { ...state, status: "running", output: undefined, failure: undefined, strayReads: undefined, cancel, signals }
     }
@@ -266,7 +266,7 @@ const withoutSignal = (state: RunState, id: string): RunState => ({
   signals: state.signals.filter((signal) => signal.id !== id),
 })
 
-/** Steps that wait, for whatever may come from outside or for their next attempt. */
+/** Steps that wait for something outside or for their next attempt. */
 export const pending = (state: RunState): ReadonlyArray<StepRecord> => {
   const found: Array<StepRecord> = []
   for (const key of state.unfinished) {
@@ -276,7 +276,7 @@ export const pending = (state: RunState): ReadonlyArray<StepRecord> => {
   return found
 }
 
-/** Closes what a run that ends still waits for, and keeps it for when the run is resumed. */
+/** Withdraws the open waits of a run that ends, and keeps them for its resume. */
 const withdrawAll = (state: RunState, at: Millis.Millis): RunState => {
   let next = state
   for (const record of pending(state)) {
@@ -289,7 +289,7 @@ const withdrawAll = (state: RunState, at: Millis.Millis): RunState => {
   return next
 }
 
-/** A state with a record in place of the one before. */
+/** Replaces a record of a state. */
 export const put = (state: RunState, record: NodeRecord): RunState => {
   written = record
   const key = nodeKey(record.nodeId, record.iteration)
@@ -304,7 +304,7 @@ const reset = (state: RunState, { nodeId, iteration, isAnew }: Reset, at: Millis
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   if (record?.kind === "boundary") return put(state, { kind: "boundary", nodeId, iteration, ...timesOf(record), status: "running" })
   if (record?.kind === "loop") {
-    // It begins again after the rows that it has.
+    // It begins again after its existing rows.
     const base = Option.getOrElse(HashMap.get(state.loopPasses, nodeId), () => 0)
     return put(state, { kind: "loop", nodeId, iteration, ...timesOf(record), status: "running", base, passes: 0 })
   }
@@ -329,7 +329,7 @@ const foldLoop = (state: RunState, event: LoopEvent, at: Millis.Millis): RunStat
   const reads = readsAfter(before, event, state.seq + 1)
   if (event._tag === "LoopAdvanced") {
     const { base, pass } = event
-    // A pass that is taken up again is what it was.
+    // A pass that is resumed is unchanged.
     const isAgain = before?.base === base && before.passes === pass + 1
     const mounting = isAgain && before.mounting !== undefined ? { mounting: before.mounting } : nothing
     const place = { kind: "loop", nodeId, iteration, status: "running", startedAt: before?.startedAt ?? at } as const

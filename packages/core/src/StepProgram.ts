@@ -1,7 +1,6 @@
 /**
- * One attempt at a step, as one Effect that never fails: it calls the step's code with its context, holds it to its limits,
- * checks what it returns, and answers with what came of it, including when a failed attempt is to be made again. Nothing here
- * knows of frames or of storage.
+ * One attempt at a step, as an Effect that never fails. It calls the step's code with its context, enforces its limits,
+ * validates its output, and returns the result, including the time of the next attempt. It knows nothing of frames or storage.
  */
 
 import type * as Cause from "effect/Cause"
@@ -38,16 +37,16 @@ import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RunState } from "./RunState.ts"
 import * as Transaction from "./Transaction.ts"
 
-/** What every step's code is given beside its needs. */
+/** The context of every step's code, beside its needs. */
 export interface StepContext<Input> {
   /** The decoded input of the run. */
   readonly input: Input
   /**
-   * Says that the attempt is alive, with details the next attempt can read as `lastHeartbeat`, also after a crash. Details must
-   * be JSON; they are kept at most every half second, the latest ones.
+   * Reports that the attempt is alive. The next attempt can read the details as `lastHeartbeat`, even after a crash. Details
+   * must be JSON; the latest ones are stored at most every half second.
    */
   readonly heartbeat: (details?: unknown) => void
-  /** Details of the last heartbeat of the attempts before this one. */
+  /** Details of the last heartbeat of previous attempts. */
   readonly lastHeartbeat: unknown
   /** Aborted when the attempt is interrupted: timeout, cancellation, shutdown. */
   readonly signal: AbortSignal
@@ -58,79 +57,79 @@ export interface StepContext<Input> {
   /** Number of this attempt, from 1. Attempts cut short by a crash count too. */
   readonly attempt: number
   /**
-   * `<runId>:<stepId>:<iteration>`, the same for all attempts: give it to the outside world to deduplicate by. A step that is done again
-   * after it had finished, because it was undone or is run again, has another: `:<generation>` is added. Printable ASCII, at most 255
-   * characters; other characters of the ids are percent-encoded.
+   * `<runId>:<stepId>:<iteration>`, the same for all attempts. Pass it to external services to deduplicate by. If a finished
+   * step runs again, after a compensation or a retry, `:<generation>` is added. Printable ASCII, at most 255 characters; other
+   * characters of the ids are percent-encoded.
    */
   readonly idempotencyKey: string
   /** For `Sql.transaction`. */
   readonly [Transaction.attemptKey]?: Transaction.Attempt | undefined
 }
 
-/** How far an attempt is on its way out. */
+/** The state of an attempt that ends. */
 export interface Ending {
-  /** Whether its code has ended; what it still calls has no effect. */
+  /** `true` once its code has ended; later calls of its context have no effect. */
   isOver: boolean
   isAborted: boolean
-  /** Only there once the code has asked for its `signal`. */
+  /** Made when the code reads its `signal`. */
   controller: AbortController | undefined
-  /** The output that a transaction of its code has stored. */
+  /** The output that a transaction of its code stored. */
   settled: Transaction.Settled | undefined
 }
 
-/** The ending of an attempt that is about to begin. */
+/** The ending of an attempt before it begins. */
 export const ending = (): Ending => ({ isOver: false, isAborted: false, controller: undefined, settled: undefined })
 
 /**
- * Aborts the `signal` of an attempt. To be called when its fiber is interrupted and not when that has happened: its finalizers may
- * wait for work that only the signal ends.
+ * Aborts the `signal` of an attempt. Call it when its fiber is to be interrupted, not afterwards: its finalizers may wait for
+ * work that only the signal ends.
  */
 export const abort = (ending: Ending): void => {
   ending.isAborted = true
   ending.controller?.abort()
 }
 
-/** Everything an attempt needs to know. */
+/** The parameters of an attempt. */
 export interface Attempt {
   readonly step: Plan.Step
   readonly runId: string
   /** The row's iteration, counted over the whole run. */
   readonly iteration: number
-  /** How often the step was begun anew after it had finished. */
+  /** Number of resets after the step had finished. */
   readonly generation: number
   /** The iteration shown to the step, counted in its innermost loop. */
   readonly pass: number
   readonly attempt: number
   readonly input: unknown
   readonly needs: { readonly [name: string]: unknown }
-  /** The run as the attempt starts. */
+  /** The state of the run as the attempt starts. */
   readonly state: RunState
-  /** A need that has no value to give. */
+  /** A need without a value. */
   readonly missing: string | undefined
   readonly lastHeartbeat: Json | undefined
-  /** Where the retry policy stands: driven by earlier failures of this process, or to be brought back from stored ones. */
+  /** The position of the retry policy, advanced by earlier failures of this process; `undefined` to restore it from `failures`. */
   readonly driver: RetryPolicy.Driver<unknown> | undefined
   readonly failures: ReadonlyArray<{ readonly at: number; readonly error: ErrorInfo }>
   readonly clock: Clock.Clock
   readonly ending: Ending
-  /** Calls the code of the step, as that of its run. */
+  /** Calls the code of the step on behalf of its run. */
   readonly enter: <A>(body: () => A) => A
-  /** How long a promise is waited for once its attempt is interrupted (ms). */
+  /** Longest time to wait for a promise of an interrupted attempt (ms). */
   readonly graceMs: number
-  /** Takes the details of a heartbeat. */
+  /** Receives the details of heartbeats. */
   readonly onHeartbeat: (details: Json) => void
-  /** Takes what was said to an agent, and its reply. */
+  /** Receives the turns of agents. */
   readonly onTurn: (turn: AgentTurn) => void
-  /** Takes note of what its code reads. */
+  /** Receives the reads of its code. */
   readonly onRead: Plan.NoteRead
-  /** Of the claim that the run is driven under. */
+  /** Epoch of the claim that drives the run. */
   readonly epoch: number
   readonly transact: Transaction.Transact
-  /** Looks for an output of an earlier run, and makes the key under which this one's is kept. */
+  /** Looks up an output of an earlier run, and derives the key to store this one under. */
   readonly cache: CacheEntry | undefined
 }
 
-/** Where outputs of other runs are found. */
+/** The cache of outputs of other runs. */
 export interface CacheEntry {
   /** The author's key; may throw. */
   readonly key: () => unknown
@@ -142,9 +141,9 @@ export type AttemptResult =
       readonly _tag: "Succeeded"
       readonly output: Json | undefined
       readonly value: Kept
-      /** The output was taken over from an earlier run. */
+      /** `true` if the output came from the cache. */
       readonly isCached: boolean
-      /** The key under which to keep the output for later runs. */
+      /** The key to cache the output under. */
       readonly cacheKey: string | undefined
     }
   | {
@@ -153,12 +152,12 @@ export type AttemptResult =
       /** The error itself, for callers in this process. */
       readonly cause: unknown
       readonly retryAt: Millis.Millis | undefined
-      /** By how much the time that nobody sets was ahead of the wall clock when `retryAt` was computed. */
+      /** Lead of the monotonic clock over the wall clock when `retryAt` was computed (ms). */
       readonly lead: number
       readonly driver: RetryPolicy.Driver<unknown>
     }
 
-/** The attempt took too long. Internal: it becomes an `ErrorInfo`. */
+/** The attempt exceeded a limit. Internal: it becomes an `ErrorInfo`. */
 class LimitExceeded {
   readonly kind: "timeout" | "heartbeatTimeout"
   readonly limitMs: number
@@ -168,7 +167,7 @@ class LimitExceeded {
   }
 }
 
-/** Makes the attempt. It is interrupted, not failed, when its fiber is. */
+/** Runs the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
   Effect.catchAllCause(produce(attempt), (cause) => {
     const failed = explain(cause, attempt.step)
@@ -196,15 +195,18 @@ const judge = (attempt: Attempt, failed: Explained): Effect.Effect<AttemptResult
   })
 }
 
-/** How long whoever refused the attempt asked to be left alone, as far as the policy goes along with that. */
+/** The delay that the refusing party requested, up to the limit of the policy. */
 const retryAfterOf = (cause: unknown, longestMs: Millis.Millis): Millis.Millis => {
   const wanted = typeof cause === "object" && cause !== null && "retryAfterMs" in cause ? cause.retryAfterMs : undefined
   if (typeof wanted !== "number" || !(wanted > 0)) return Millis.zero
-  // What is longer than a date can tell is longer than the policy goes along with.
+  // A delay beyond the range of dates exceeds the limit of any policy.
   return Either.match(Millis.span(wanted), { onLeft: () => longestMs, onRight: (ms) => (ms < longestMs ? ms : longestMs) })
 }
 
-/** A Schedule is the author's code too: where it throws, the attempt must not look like one cut short, which is made again at once. */
+/**
+ * A Schedule is the author's code too. If it throws, the attempt must not look interrupted, since that would be repeated at
+ * once.
+ */
 const unjudged = ({ step }: Attempt, failed: Explained, thrown: Cause.Cause<unknown>): AttemptResult => {
   const cause = Raised.fromCause(thrown)?.error
   const raised = Raised.describe(cause, [failed.cause])
@@ -227,7 +229,7 @@ const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknow
     const key = canonical(copied.right)
     const found = yield* cache.find(key)
     if (Option.isNone(found)) return yield* fresh(key)
-    // If the schema has changed since, what is there does not count.
+    // An entry that does not match the current schema does not count.
     const restored = yield* Effect.option(keep(step.codec, found.value))
     if (Option.isNone(restored)) return yield* fresh(key)
     return { _tag: "Succeeded", output: found.value, value: restored.value, isCached: true, cacheKey: undefined } as const
@@ -240,7 +242,7 @@ const accept = (
   cacheKey: string | undefined,
 ): Effect.Effect<AttemptResult, InvalidOutput, unknown> => {
   if (settled !== undefined && Object.is(settled.given, returned)) {
-    // It was accepted when it was stored, and what a transform has made is not to be transformed again.
+    // It was validated when it was stored, and a transform must not be applied twice.
     const { output, value } = settled
     return Effect.succeed({ _tag: "Succeeded", output, value, isCached: false, cacheKey })
   }
@@ -254,7 +256,7 @@ const accept = (
   })
 }
 
-/** Calls the step's code inside its limits, the longest time of which may be worked out first. */
+/** Calls the step's code within its limits; a `timeout` function is called first. */
 const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => {
   const { timeoutBy, timeoutMs } = attempt.step
   return timeoutBy === undefined
@@ -289,7 +291,7 @@ const within = (attempt: Attempt, timeoutMs: Millis.Millis | undefined): Effect.
   const { heartbeatTimeoutMs } = step
   if (heartbeatTimeoutMs !== undefined) {
     const watch = Effect.gen(function* () {
-      // Not by a clock that can be set: neither silence nor a heartbeat is to be made by that.
+      // Uses the monotonic clock: setting the wall clock must not cause or hide a missed heartbeat.
       const started = yield* Millis.steady
       for (;;) {
         const silentSince = lastBeat ?? started
@@ -375,8 +377,8 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
   })
 
 /**
- * Waits until a promise has ended, however, but at most for the grace. What an interrupted attempt cleans up must not be overtaken by what
- * comes after it. The time is the platform's: the code of a promise does not stand still when a test's clock does.
+ * Waits until a promise settles, but at most for the grace period. The cleanup of an interrupted attempt must not overlap with
+ * later work. Uses platform time, since a promise does not stop with a test clock.
  */
 const ended = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<void> =>
   Effect.async((resume) => {
@@ -388,7 +390,7 @@ const ended = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<v
     promised.then(end, end)
   })
 
-/** Has agents answer the prompt that the step's code gives, inside the same limits. */
+/** Has agents answer the prompt that the step's code returns, within the same limits. */
 const ask = (
   attempt: Attempt,
   { agents, isText, corrections }: Plan.Ask,
@@ -433,7 +435,7 @@ const ask = (
     return yield* Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
   })
 
-/** An attempt as its transactions know it. */
+/** An attempt as its transactions see it. */
 const transactional = (attempt: Attempt): Transaction.Attempt => {
   const { runId, step, iteration, epoch, transact, ending } = attempt
   return {
@@ -484,7 +486,7 @@ const explain = (cause: Cause.Cause<unknown>, { id: stepId, error: codec }: Plan
   return { error: { ...described, retryable: false, notRetried: "defect" }, cause: error }
 }
 
-/** Why another attempt could not help, where that is so: anything else may pass. */
+/** The reason another attempt could not help, if there is one: any other error may pass. */
 const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof AgentFailed) return thrown.retryable ? undefined : "agent"
   if (thrown instanceof NoAgentRunner) return "runner"

@@ -1,5 +1,5 @@
 /**
- * A run that is worked on in this process, and what it rests on with its child runs.
+ * Runs that this process drives, and the waits that they and their child runs rest on.
  */
 import type * as Cause from "effect/Cause"
 import type * as Deferred from "effect/Deferred"
@@ -11,37 +11,37 @@ import type { NewRun } from "../RunOwnership.ts"
 import * as RunResult from "../RunResult.ts"
 import type { Control } from "./control.ts"
 
-/** A run at work. */
+/** A run that this process drives. */
 export interface Active {
   readonly create: NewRun | undefined
   readonly workflow: string | undefined
   readonly settled: Deferred.Deferred<RunResult.EndedResult<unknown>, DriverError>
   readonly control: Control
-  /** Child runs that are worked on here for this one. */
+  /** Child runs that are driven here for this one. */
   readonly children: Map<string, Active>
   driver: Fiber.RuntimeFiber<unknown, unknown> | undefined
   refCount: number
-  /** The runs by which it was started here, the nearest first. */
+  /** The runs that started it here, the nearest first. */
   ancestors: ReadonlyArray<string>
-  /** The last caller left: the run is being suspended, and whoever comes now opens it again. */
+  /** The last caller left: the run is being suspended, and the next caller opens it again. */
   isReleasing: boolean
-  /** Child runs that cannot be worked on, and why. */
+  /** Child runs that cannot be driven, with the cause. */
   readonly obstacles: Map<string, Cause.Cause<DriverError>>
 }
 
-/** Child runs that are worked on here, and theirs. */
+/** All descendants that are driven here. */
 const familyOf = ({ children }: Active): ReadonlyArray<string> =>
   [...children].flatMap(([runId, child]) => [runId, ...familyOf(child)])
 
-/** What a run and its child runs wait for, when nothing of them goes on. */
+/** The waits of a run and its child runs that are at rest. */
 interface Rest {
   readonly waiting: ReadonlyArray<RunResult.Waiting>
   readonly isPaused: boolean
-  /** Equal as long as nothing of this changes. */
+  /** Changes when any of this changes. */
   readonly key: string
 }
 
-/** What a run and its child runs rest on, if they all do. */
+/** The rest of a run and its child runs, if all of them are at rest. */
 const restOf = ({ control, children }: Active): Rest | undefined => {
   const { waiting, isPaused } = control
   if (waiting.length === 0 && !isPaused) return undefined
@@ -56,7 +56,7 @@ const restOf = ({ control, children }: Active): Rest | undefined => {
   return { waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
 }
 
-/** Waits until a run has nothing left to do here, nor its child runs, commands that are on their way included. */
+/** Waits until a run and its child runs are at rest, with no commands on their way. */
 export const atRest = (
   inbox: Pick<InboxShape, "pending">,
   runId: string,

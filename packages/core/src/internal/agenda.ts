@@ -1,8 +1,11 @@
 /**
- * The work that a schedule has to do. The walk goes first, from a stack and not by recursion, so that no plan is too deep or too long: what is put
- * on last is done first, which makes it depth first. Then groups and scopes are settled, the innermost first: they may leave what the walk has
- * come to. Then one wait is checked, the one for which something came first in time, so that of what came in meanwhile the earlier counts, with
- * all that follows from it, however late a run is resumed. What is due later stands in one heap until its time.
+ * The work queue of a schedule, in three levels.
+ *
+ * - The walk, from a stack without recursion, so that a plan may be of any depth and length: last in, first out, which makes it depth first.
+ * - Then groups and scopes are settled, the innermost first: they may leave nodes that the walk has reached.
+ * - Then one wait is checked, with all its consequences: the one whose input came first in time. So earlier input counts first, however late a run is resumed.
+ *
+ * Items that are due later are in one heap until their time.
  */
 import type { NodeKey } from "../Ids.ts"
 import type { Millis } from "../Millis.ts"
@@ -14,7 +17,10 @@ export interface Item {
   readonly do: "begin" | "complete" | "settle" | "checkWait" | "retry"
 }
 
-/** The order of waits: by when the first of what came for one came, or its time was over (`Infinity` where nothing has), and by when it was asked. */
+/**
+ * The order of waits: by the time of their first input or deadline (`Infinity` without either), then by the event of their
+ * request.
+ */
 export interface Rank {
   readonly since: number
   readonly asked: number
@@ -22,40 +28,40 @@ export interface Rank {
 
 interface Check extends Item, Rank {}
 
-/** An attempt that is due, or a wait that is over, at some time. */
+/** A retry or a deadline that is due at some time. */
 interface Due {
   readonly do: "checkWait" | "retry"
   readonly position: number
   readonly key: NodeKey
-  /** As it is stored. */
+  /** The stored time. */
   readonly at: Millis
-  /** As the clock stands. */
+  /** The time by the current clock. */
   readonly due: number
 }
 
 export interface Agenda {
   readonly begin: (position: number) => void
   readonly complete: (position: number) => void
-  /** Has a group, or the conditions of a scope, looked at after the walk. */
+  /** Queues a group, or the conditions of a scope, to be checked after the walk. */
   readonly settle: (position: number) => void
   readonly checkWait: (position: number) => void
-  /** Puts something on the agenda once it is due. */
+  /** Queues an item once it is due. */
   readonly schedule: (due: Due) => void
-  /** Takes the next thing to do; only checks without `mayWalk`. */
+  /** Takes the next item; only checks without `mayWalk`. */
   readonly next: (mayWalk: boolean) => Item | undefined
-  /** Puts what is due on the agenda. Answers with whether there was any. */
+  /** Queues the items that are due. Returns whether there were any. */
   readonly takeDue: (now: Millis) => boolean
-  /** Begins, completions or settlements are left. */
+  /** Tells whether starts, completions or settlements are queued. */
   readonly isWalking: () => boolean
-  /** When the first of what is due later is due. */
+  /** The time of the next item that is due later. */
   readonly nextDue: () => number | undefined
-  /** Retries that are due later and are not out of date. */
+  /** Current retries that are due later. */
   readonly retries: () => ReadonlyArray<Due>
 }
 
-/** What an agenda asks about nodes. */
+/** Queries about nodes. */
 export interface Times {
-  /** The time of a node that counts now, by its record: one that was scheduled for another time is out of date. */
+  /** The current time of a node, by its record. An item for another time is stale. */
   readonly timeOf: (position: number) => Millis | undefined
   readonly rankOf: (position: number) => Rank
 }
@@ -64,11 +70,11 @@ export interface Times {
 export const make = ({ timeOf, rankOf }: Times, intervals: Pick<Intervals, "forget">): Agenda => {
   const walk: Array<Item> = []
   const settles = new Set<number>()
-  /** The one that counts first at the end. */
+  /** The first one to count is last. */
   const checks: Array<Check> = []
   const later = Heap.make<Due>(({ due }) => due)
   const isCurrent = ({ position, at }: Due): boolean => timeOf(position) === at
-  /** The first that is not out of date. */
+  /** The first item that is not stale. */
   const first = (): Due | undefined => {
     let due = later.peek()
     while (due !== undefined && !isCurrent(due)) {

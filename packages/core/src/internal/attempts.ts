@@ -1,6 +1,6 @@
 /**
- * The attempts of one run that are in flight in this process, with what has to outlive a single attempt here: where a step's
- * retry policy stands, its span and its last heartbeat.
+ * The attempts of one run that are in flight in this process, with the state that outlives a single attempt: the position of a
+ * step's retry policy, its span and its last heartbeat.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -29,17 +29,20 @@ import * as Patience from "./patience.ts"
 import * as Tracing from "./tracing.ts"
 import * as Turn from "./turn.ts"
 
-/** Heartbeat details are written at most this often per attempt (ms): often enough to resume from, rare enough to cost nothing. */
+/**
+ * Least time between two writes of an attempt's heartbeat details (ms): often enough to resume from, and rare enough to be
+ * cheap.
+ */
 const heartbeatIntervalMs = 500
 
 const none: ReadonlyArray<NodeKey> = []
 
-/** Why an attempt is interrupted although its run goes on or ends in order. */
+/** The reason an attempt is interrupted although its run continues or ends in order. */
 type Stop = "fail-fast" | "cancelled" | "reset"
 
 interface InFlight {
   readonly start: Start
-  /** By the time of the process. */
+  /** Monotonic time. */
   readonly startedAt: number
   readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult>
   readonly ending: StepProgram.Ending
@@ -62,7 +65,7 @@ interface Beat {
   isWriting: boolean
 }
 
-/** What came of an attempt. */
+/** The result of an attempt. */
 interface Settled {
   readonly event: RunEvent
   readonly key: NodeKey
@@ -72,9 +75,9 @@ interface Settled {
 export interface Attempts {
   readonly size: () => number
   readonly keys: () => Iterable<NodeKey>
-  /** What attempts in flight have read so far, by their rows, where they have read anything. */
+  /** Rows that attempts in flight have read so far, if any. */
   readonly reads: () => ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
-  /** Starts an attempt in a fiber of its own. */
+  /** Starts an attempt in its own fiber. */
   readonly launch: (
     start: Start,
     given: {
@@ -86,49 +89,49 @@ export interface Attempts {
       readonly now: Millis.Millis
     },
   ) => Effect.Effect<void, never, unknown>
-  /** Takes an attempt that has ended out, and says what it came to. */
+  /** Removes an attempt that has ended, and returns its result. */
   readonly settle: (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>) => Settled | undefined
-  /** Interrupts an attempt and does not wait for it. */
+  /** Interrupts an attempt without waiting for it. */
   readonly stop: (key: NodeKey, reason: Stop) => Effect.Effect<void>
   readonly stopAll: (reason: Stop) => Effect.Effect<void>
   /** Interrupts all attempts and waits until they have ended. */
   readonly interrupt: Effect.Effect<void>
-  /** Ends attempts whose steps are to run again, whatever would have come of them. */
+  /** Ends attempts whose steps are to run again, whatever their results. */
   readonly abandon: (keys: ReadonlySet<NodeKey>) => Effect.Effect<ReadonlyArray<RunEvent>>
-  /** Ends the spans of steps that are not over: what is left of them is made by whoever takes up the run. */
+  /** Ends the spans of steps that have not ended; the next owner of the run makes spans for the rest. */
   readonly endSpans: () => void
-  /** Writes the heartbeat details of an attempt, and again while newer ones come in. */
+  /** Writes the heartbeat details of an attempt, and repeats while newer ones arrive. */
   readonly writeBeats: (key: NodeKey) => Effect.Effect<void>
 }
 
 export interface AttemptsOptions {
   readonly store: RunStoreShape
-  /** Told when the store cannot be read. */
+  /** Called when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
   /** Calls the code of a step. */
   readonly enter: <A>(body: () => A) => A
-  /** Told of each attempt that is over. */
+  /** Called for each attempt that has ended. */
   readonly onSettled: (key: NodeKey) => void
   readonly clock: Clock.Clock
-  /** Whether somebody takes spans. */
+  /** `true` if a tracer was provided. */
   readonly isTraced: boolean
   readonly workflow: string
   readonly runId: string
   readonly epoch: number
   readonly onExit: (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>) => void
-  /** An attempt gave a heartbeat whose details are not written yet. */
+  /** Called for a heartbeat whose details are not written yet. */
   readonly onBeat: (key: NodeKey) => void
 }
 
-/** Outcomes of attempts as they are counted. */
+/** Labels of outcomes, for metrics. */
 const outcomes = { Succeeded: "succeeded", Failed: "failed", Interrupted: "interrupted" } as const
 
-/** The end of an attempt for its span: a failure with the error that was raised, where it is one. */
+/** The exit of an attempt for its span, with the raised error. */
 const asRaised = <A extends StepProgram.AttemptResult, E>(exit: Exit.Exit<A, E>): Exit.Exit<unknown, unknown> =>
   Exit.isSuccess(exit) && exit.value._tag === "Failed" ? Exit.fail(exit.value.cause) : exit
 
-/** Makes the attempts of a run, none so far. Their fibers are children of the fiber that calls `launch`. */
+/** Makes the attempts of a run, none at first. Their fibers are children of the fiber that calls `launch`. */
 export const make = (options: AttemptsOptions): Attempts => {
   const { store, clock, workflow, runId, epoch, onExit, onBeat } = options
   const inFlight = new Map<NodeKey, InFlight>()
@@ -143,7 +146,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     onBeat(key)
   }
 
-  /** Waits for a store that cannot be written now, as frames do: nothing of the transaction was done then. */
+  /** Waits for a store that cannot be written now, as frames do; nothing of the transaction was written. */
   const transact: Transact = (request) => {
     const made = Effect.catchAll(Effect.map(store.transact(request), Either.right), (error) =>
       isTransient(error) ? Effect.fail(error) : Effect.succeed(Either.left(error)),
@@ -216,7 +219,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     )
   }
 
-  /** Has an attempt run at its place and, where somebody takes them, in the spans of its step and of itself. */
+  /** Runs an attempt with its annotations and, if traced, within the spans of its step and of itself. */
   const traced = <A extends StepProgram.AttemptResult, E, R>(
     program: Effect.Effect<A, E, R>,
     key: NodeKey,
@@ -233,7 +236,10 @@ export const make = (options: AttemptsOptions): Attempts => {
     })
   }
 
-  /** A time that was computed at a lead of the steady time, on the wall clock as it stands: that may have been set since. */
+  /**
+   * Converts a time that was computed at a lead of the monotonic clock to the current wall clock, which may have been set
+   * since.
+   */
   const asNow = (time: Millis.Millis, lead: number): Millis.Millis => {
     const jump = lead - (Millis.unsafeSteady(clock) - Millis.unsafeNow(clock))
     return Math.abs(jump) <= toleranceMs ? time : Millis.make(Math.max(0, Math.round(time + jump)))
@@ -284,7 +290,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     return { key, result, event: { ...failed, ...reads } }
   }
 
-  /** Sends the interruption before the signal is aborted, so that what code makes of the signal no longer counts as its result. */
+  /** Interrupts before it aborts the signal, so that a result caused by the signal does not count. */
   const interrupt = ({ fiber, ending }: InFlight): Effect.Effect<void> =>
     Effect.zipRight(
       Fiber.interruptAsFork(fiber, FiberId.none),
@@ -308,7 +314,7 @@ export const make = (options: AttemptsOptions): Attempts => {
         beat.isWritten = true
         const at = yield* Millis.now
         yield* store.heartbeat({ ...node, at, details: beat.details ?? null }).pipe(
-          // A store that is busy now may not be so the next time; that a claim is lost shows at the next frame.
+          // A busy store may be free the next time; a lost claim shows at the next frame.
           Effect.catchAll((error) =>
             Effect.zipRight(
               Effect.sync(() => {
@@ -343,14 +349,14 @@ export const make = (options: AttemptsOptions): Attempts => {
         const events: Array<RunEvent> = []
         for (const [key, attempt] of [...inFlight]) {
           if (!keys.has(key)) continue
-          // It is out of the way before it ends, so that its end is not taken for that of the attempt after it.
+          // It is removed before it ends, so that its end is not mistaken for that of the next attempt.
           attempt.stop = "reset"
           const settled = settle(key, Exit.interrupt(FiberId.none))
           if (settled !== undefined) events.push(settled.event)
           yield* interrupt(attempt)
           yield* Fiber.await(attempt.fiber)
         }
-        // A fresh budget begins its policy anew.
+        // A fresh budget restarts the retry policy.
         for (const key of keys) drivers.delete(key)
         return events
       }),

@@ -1,7 +1,7 @@
 /**
- * Which runs of a process wait for which: a step that executes another run waits for its end. A run that waits for itself in this way would do
- * so for ever. Engines of one process share the graph, since code that is a promise often brings an engine of its own; runs are told apart by
- * their id and the place of their store.
+ * The graph of runs in a process that wait for each other: a step that executes another run waits for its result. A cycle would
+ * deadlock. Engines of one process share the graph, since promise code often uses its own engine. Runs are identified by their
+ * id and store.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,13 +9,13 @@ import * as Option from "effect/Option"
 import { RunWaitsForItself } from "../Errors.ts"
 import { compositeKey } from "../Ids.ts"
 
-/** A run, by the place of its store and its id. */
+/** A run, identified by its store and its id. */
 interface Caller {
   readonly key: string
   readonly runId: string
 }
 
-/** The run whose step the current fiber is of. A service and no reference of fibers, which would cost each fork. */
+/** The run whose step the current fiber belongs to. A service instead of a FiberRef, which would cost each fork. */
 class CurrentRun extends Context.Tag("@smithers/core/CurrentRun")<CurrentRun, Caller>() {}
 
 interface AsyncContext {
@@ -23,7 +23,7 @@ interface AsyncContext {
   readonly getStore: () => Caller | undefined
 }
 
-/** The same for code that is a promise, where the platform follows promises: Node from 20.16 and Bun do. */
+/** The same for promise code, on platforms that track promises: Node from 20.16, and Bun. */
 const asyncContext = ((): AsyncContext | undefined => {
   interface Platform {
     readonly process?: {
@@ -34,10 +34,10 @@ const asyncContext = ((): AsyncContext | undefined => {
   return hooks === undefined ? undefined : new hooks.AsyncLocalStorage()
 })()
 
-/** The runs that each run waits for, as often as it does. */
+/** The runs that each run waits for, once per wait. */
 const awaited = new Map<string, Array<string>>()
 
-/** Notes that a run waits for another, and answers with what takes that back. */
+/** Records that a run waits for another. Returns a function that removes the record. */
 const link = (caller: string, other: string): (() => void) => {
   const others = awaited.get(caller) ?? []
   awaited.set(caller, others)
@@ -61,17 +61,17 @@ const waitsFor = (key: string, other: string): boolean => {
 export interface Callers {
   /** Marks all fibers of an effect as those of a run. */
   readonly within: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Calls code as that of a step of a run. */
+  /** Calls the code of a step on behalf of a run. */
   readonly entering: (runId: string) => <A>(body: () => A) => A
-  /** Waits for another run with an effect. Fails where that one waits, through however many others, for the run whose step asks. */
+  /** Waits for another run with an effect. Fails if that run waits, directly or not, for the run whose step calls. */
   readonly waiting: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RunWaitsForItself, R>
-  /** Notes that a run waits for a child run, and answers with what takes that back. */
+  /** Records that a run waits for a child run. Returns a function that removes the record. */
   readonly adopt: (runId: string, child: string) => () => void
-  /** Whether a run waits for another, through however many others. */
+  /** Tells whether a run waits for another, directly or not. */
   readonly waitsFor: (runId: string, other: string) => boolean
 }
 
-/** The runs of a store. `place` is the same for all stores that hold the same runs. */
+/** The runs of a store. `place` identifies the store. */
 export const make = (place: string): Callers => {
   const keyOf = (runId: string): string => compositeKey(place, runId)
   const callerOf = (runId: string): Caller => ({ key: keyOf(runId), runId })

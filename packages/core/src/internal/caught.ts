@@ -1,5 +1,6 @@
 /**
- * Failures as authors are told of them, in the filter of a `catch` and in the `catch`: made of what is stored, and so the same before and after a restart.
+ * Failures as passed to the filter and the function of a `catch`. They are made from stored data, so they are the same before
+ * and after a restart.
  */
 import * as Declared from "../Declared.ts"
 import { asCause, type ErrorCause } from "../ErrorInfo.ts"
@@ -9,35 +10,35 @@ import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
 import { giveJson } from "./kept.ts"
 
-/** A failure as a `catch` is told of it: what failed, and of what, with the causes of its error and without stacks. */
+/** A failure as passed to a `catch`: the failed node and its error with its causes, without stacks. */
 export interface Caught<out E = unknown> extends Omit<ErrorCause, "stack"> {
   readonly nodeId: NodeId
   readonly iteration: number
-  /** Issues of an output, one line each. */
+  /** Issues of an invalid output, one per line. */
   readonly issues?: ReadonlyArray<string>
-  /** The error that the step, or its child run, declares, decoded; absent where it is not declared. */
+  /** The error that the step or its child run declares, decoded; absent if it is not declared. */
   readonly declared?: E
-  /** Steps that sagas could not undo on the way. */
+  /** Steps that sagas on the way could not compensate. */
   readonly uncompensated?: ReadonlyArray<{ readonly nodeId: NodeId; readonly iteration: number; readonly message: string }>
 }
 
-/** A failure as the filter of a `catch` is asked of it: what is stored of it, and so the same before and after a restart. */
+/** A failure as passed to the filter of a `catch`. */
 export type Failure<E = unknown> = Omit<Caught<E>, "uncompensated">
 
 /** Finds the codec of the errors that a node declares. */
 type ErrorOf = (nodeId: NodeId) => Declared.ErrorCodec | undefined
 
-/** A cause as a filter is asked of it. */
+/** Converts a cause for a filter. */
 export const failureOf = (cause: FailureCause, errorOf: ErrorOf): Failure => withDeclared(giveJson(describe(cause)), cause, errorOf)
 
-/** A failure with the error that its node declares. */
+/** Adds the declared error of the node, decoded. */
 const withDeclared = <A extends Caught>(told: A, { nodeId, reason }: FailureCause, errorOf: ErrorOf | undefined): A => {
   if (reason._tag !== "Error" || reason.error.declared === undefined) return told
   const declared = Declared.find(errorOf?.(nodeId), reason.error)
   return declared === undefined ? told : Object.freeze({ ...told, declared })
 }
 
-/** A cause as a `catch` is told of it. */
+/** Converts a cause for a `catch`. */
 export const caughtOf = (cause: FailureCause, state: RunState.RunState, errorOf?: ErrorOf): Caught => {
   const left = RunState.uncompensated(state).map(({ nodeId, iteration, error }) => ({ nodeId, iteration, message: error.message }))
   return withDeclared(giveJson({ ...describe(cause), ...(left.length === 0 ? {} : { uncompensated: left }) }), cause, errorOf)

@@ -1,5 +1,5 @@
 /**
- * Child runs in the process that works on their parents: they are worked on beside them, and their ends are told at once.
+ * Drives child runs in the process of their parents, and delivers their results at once.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -21,21 +21,21 @@ import type { RunPorts } from "../Storage.ts"
 import { type Active, atRest } from "./active.ts"
 import type { Callers } from "./callers.ts"
 
-/** The pause before a child run is started that the store could not open for the moment. */
+/** Pause before another try to start a child run that the store could not open. */
 const childPause = Duration.seconds(1)
 
-/** What the engine lends. */
+/** The parts of the engine that this module needs. */
 interface Host {
   readonly ports: RunPorts
   readonly scope: Scope.Scope
   readonly callers: Pick<Callers, "adopt">
-  /** Child runs at work here that no run waits for, by their ids. They go on for as long as the engine lives. */
+  /** Detached child runs that are driven here, by id, for as long as the engine lives. */
   readonly detached: Map<string, Active>
-  /** Finds a run at work here, or begins to work on it. */
+  /** Finds a run that this process drives, or starts to drive it. */
   readonly acquire: (definition: Definition<unknown>, request: RunRequest.RunRequest) => Effect.Effect<Active, DriverError, unknown>
 }
 
-/** Makes what starts the child runs of a run. */
+/** Makes the function that starts the child runs of a run. */
 export const make = ({
   ports: { store, inbox, reader },
   scope,
@@ -44,15 +44,15 @@ export const make = ({
   acquire,
 }: Host): ((parent: Active) => DriveOptions["startChild"]) => {
   /**
-   * Works on a child run here for as long as its parent is worked on, or as the engine lives where nobody waits for it. One that another
-   * process works on is taken up when that lets go of it.
+   * Drives a child run for as long as its parent is driven; a detached one for as long as the engine lives. One that another
+   * process owns is claimed after its release.
    */
   const startChild =
     (parent: Active): DriveOptions["startChild"] =>
     ({ runId, child, parent: place }) =>
       Effect.gen(function* () {
         if (parent.children.has(runId)) return
-        // The plan knows it as an object; whoever made the plan made it of a definition.
+        // The plan holds it as an object; its maker created it from a definition.
         const definition = child.definition as Definition<unknown>
         if (!place.isAttached) return yield* startDetached(parent, definition, runId, place.runId)
         const isAgain = yield* isAwaitedAgain(parent, runId, place)
@@ -81,7 +81,7 @@ export const make = ({
         ),
       )
 
-  /** Works on a child run that no run waits for, unless another process does. */
+  /** Drives a detached child run, unless another process does. */
   const startDetached = (
     parent: Active,
     definition: Definition<unknown>,
@@ -103,7 +103,7 @@ export const make = ({
       yield* Effect.forkIn(Effect.interruptible(over), scope)
     })
 
-  /** Starts a child run after a pause, where the store failed for a moment, if its parent is still worked on here. */
+  /** Starts a child run after a pause, after a transient failure of the store, if its parent is still driven here. */
   const startAgain = (parent: Active, started: StartedChild): Effect.Effect<void, never, unknown> =>
     Effect.gen(function* () {
       const { epoch } = parent.control
@@ -111,13 +111,13 @@ export const make = ({
       if (epoch !== undefined && parent.control.epoch === epoch && !parent.isReleasing) yield* startChild(parent)(started)
     })
 
-  /** Stops a run with what keeps a child run from being worked on, once nothing else of it can go on. */
+  /** Stops a run with the error of a child run that cannot be driven, once the run has nothing else to do. */
   const keptFrom = (parent: Active, started: StartedChild, cause: Cause.Cause<DriverError>) =>
     Effect.suspend((): Effect.Effect<void, never, unknown> => {
       const failure = Cause.failureOption(cause)
-      // Another process has it, or it was only let go of.
+      // Another process owns it, or it was only released.
       if (Cause.isInterruptedOnly(cause) || Option.exists(failure, ({ _tag }) => _tag === "RunFenced")) return Effect.void
-      // A store that fails for a moment says nothing of the child.
+      // A transient failure of the store says nothing about the child.
       if (Option.exists(failure, isTransient)) return Effect.asVoid(Effect.forkIn(startAgain(parent, started), scope))
       const { runId } = started
       parent.obstacles.set(runId, cause)
@@ -129,8 +129,8 @@ export const make = ({
     })
 
   /**
-   * Whether a child run has ended, and its parent waits for it once more. Another process may have ended it just now: that is on its way to
-   * the parent, or was heard by whoever has the parent since.
+   * Tells whether a child run has ended and its parent waits for it again. If another process ended it just now, its result is
+   * on its way to the parent, or was applied by a later owner.
    */
   const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId }: Parent) =>
     Effect.gen(function* () {
@@ -144,7 +144,7 @@ export const make = ({
       return run.owner !== null && run.epoch === parent.control.epoch
     })
 
-  /** Tells a parent how a child run has ended, also one that needed no work. */
+  /** Delivers the result of a child run to its parent, even if the child did not have to be driven. */
   const tellParent = (parent: Active, runId: string, { nodeId, iteration }: Parent): Effect.Effect<void> =>
     Effect.gen(function* () {
       const result = RunResult.ofState(yield* store.load(runId))
@@ -152,6 +152,6 @@ export const make = ({
       const end = RunResult.toChildEnd(result)
       const [id, at] = [yield* generateRunId, yield* Millis.now]
       parent.control.deliver({ id, runId, at, command: { _tag: "ChildEnded", childRunId: runId, nodeId, iteration, ...end } })
-    }).pipe(Effect.catchAll((error) => Effect.logWarning(`how child run ${runId} ended could not be read`, error)))
+    }).pipe(Effect.catchAll((error) => Effect.logWarning(`the result of child run ${runId} could not be read`, error)))
   return startChild
 }

@@ -1,5 +1,5 @@
 /**
- * The events that come of what a run is told.
+ * Translates commands into events.
  */
 import type { Command } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
@@ -22,8 +22,8 @@ export const started = ({
 })
 
 /**
- * Translates a command into events. None come of a stale one: of what is not open any more, of something else than what is asked now, or from
- * after the deadline, whenever the run hears of it. Of two that decide differently the first counts. Retries come of the plan, and not of this.
+ * Translates a command into events. Returns none for a stale command: its wait is closed, its request was replaced, or it came
+ * after the deadline. Of conflicting decisions the first wins. Retries depend on the plan and are handled elsewhere.
  */
 export const of = ({ id, at, command }: Command, state: RunState.RunState): ReadonlyArray<RunEvent> => {
   const isOf = (wait: Records.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>

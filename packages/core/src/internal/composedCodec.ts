@@ -1,6 +1,6 @@
 /**
- * The codec of what a whole workflow gives, composed as its plan composes the outputs of its steps. It reads what a run has stored: of a
- * workflow whose plan is not constant that is taken as it is.
+ * The codec of a workflow's output, composed like its plan from the codecs of its steps. It only decodes. The output of a
+ * workflow whose plan is not constant is returned encoded.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -10,10 +10,10 @@ import * as Plan from "../Plan.ts"
 
 type Restore = (stored: Json | undefined) => Effect.Effect<unknown, Issues, unknown>
 
-/** What composed codecs are of, where that is the plan of another workflow. */
+/** The plans behind composed codecs of other workflows. */
 const plans = new WeakMap<object, () => Plan.Plan | undefined>()
 
-/** Plans that a value is being read by. */
+/** The plans that are in use to decode a value. */
 type Ahead = ReadonlySet<Plan.Plan>
 const nowhere: Ahead = new Set()
 
@@ -23,7 +23,7 @@ interface Giving {
   readonly definition: { readonly output?: Codec<unknown, unknown> }
 }
 
-/** The codec of the output of a workflow that is not there yet, as it stands in itself. */
+/** The codec of the output of a workflow that is not defined yet, since it contains itself. */
 export const later = (workflow: () => Giving): Codec<unknown, unknown> => {
   let found: Codec<unknown, unknown> | undefined
   const codec = (): Codec<unknown, unknown> => {
@@ -40,7 +40,7 @@ export const later = (workflow: () => Giving): Codec<unknown, unknown> => {
       try {
         return codec().jsonSchema
       } catch {
-        // Its node says what is wrong with the workflow, when the run comes to it.
+        // Its node reports the invalid workflow, when the run reaches it.
         return undefined
       }
     },
@@ -53,7 +53,7 @@ export const later = (workflow: () => Giving): Codec<unknown, unknown> => {
   return made
 }
 
-/** The codec of a plan's output, or of one that is declared. What it accepts is in its stored form already. */
+/** The codec of a plan's output, or of a declared one. It accepts values that are encoded already. */
 export const of = (plan: Plan.Plan | undefined, declared?: Codec<unknown, unknown>): Codec<unknown, unknown> => {
   const root = plan?.nodes[0]
   const planned: Restore = root === undefined || plan === undefined ? asIs : restoreOf(root, new Set([plan]))
@@ -74,14 +74,14 @@ export const of = (plan: Plan.Plan | undefined, declared?: Codec<unknown, unknow
   return made
 }
 
-/** Of a branch that took no arm: in a list what is not there is stored as null. */
+/** For a branch without a taken arm: absent values in a list are stored as null. */
 const absentOrAsIs: Restore = (stored) => Effect.succeed(stored === null ? undefined : stored)
 
 const asIs: Restore = (stored) => Effect.succeed(stored)
 
 /**
- * Each node is looked at when the effect for it runs, so that a deep plan needs no deep stack. A plan that a value is being read by already says nothing
- * more of the same value.
+ * Visits each node when its effect runs, so that a deep plan needs no deep stack. A plan that is in use for a value cannot
+ * decode more of the same value.
  */
 const restoreOf =
   (node: Plan.Node, ahead: Ahead): Restore =>
@@ -125,7 +125,7 @@ const restoreOf =
       }
     })
 
-/** In an array what is not there is stored as null, and so is a null that was given. */
+/** Absent values in an array are stored as null, and so is an actual null. */
 const inList =
   (restore: Restore): Restore =>
   (item) =>
@@ -152,13 +152,13 @@ const restoreWinner =
     return branch === undefined ? asIs(stored) : Effect.map(restoreOf(branch, nowhere)(value), (value) => ({ winner, value }))
   }
 
-/** Restores what may be absent: what was skipped or failed softly has no stored form. */
+/** Decodes a value that may be absent: skipped and tolerated nodes have no stored form. */
 const absentOr =
   (restore: Restore): Restore =>
   (stored) =>
     stored === undefined ? Effect.orElseSucceed(restore(stored), () => undefined) : restore(stored)
 
-/** It is not stored which way was taken: the first that fits. */
+/** The taken way is not stored; the first match counts. */
 const either =
   (one: Restore, other: Restore): Restore =>
   (stored) =>

@@ -1,6 +1,6 @@
 /**
- * Authors' functions that a schedule asks while it walks: conditions of branches and loops, `skipIf`, and what waits ask for. One that throws
- * fails the node that it belongs to.
+ * Authors' functions that a schedule calls during its walk: conditions of branches and loops, `skipIf`, and requests of waits.
+ * A throw fails the node of the function.
  */
 import { alwaysTrue } from "../Condition.ts"
 import { cutMessage } from "../ErrorInfo.ts"
@@ -15,7 +15,7 @@ import type { ReadTracker } from "./readTracker.ts"
 import type { View } from "./view.ts"
 import type { Withdrawals } from "./withdrawals.ts"
 
-/** The schedule that conditions are a part of. */
+/** The schedule that conditions belong to. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
@@ -27,34 +27,34 @@ export interface Host {
 }
 
 export interface Conditions {
-  /** Runs an author's function. Answers `undefined` where it threw, and the node has failed. */
+  /** Calls an author's function. Returns `undefined` if it threw, which fails the node. */
   readonly evaluate: <A>(position: number, run: () => A, functionName: string) => A | undefined
-  /** The index of the arm that a branch takes; -1 for none. Throws what its function throws, and where that names no case. */
+  /** The index of the arm that a branch takes; -1 for none. Throws the error of its function, or `UnknownCase`. */
   readonly choose: (position: number, branch: Plan.Branch) => number
-  /** The same, where a throw fails the branch; `undefined` then. */
+  /** Like {@link choose}, but a throw fails the branch and returns `undefined`. */
   readonly chosen: (position: number, branch: Plan.Branch) => number | undefined
-  /** Evaluates the `until` of a loop; `undefined` where it threw, and the loop has failed. */
+  /** Evaluates the `until` of a loop; `undefined` if it threw, which fails the loop. */
   readonly isLoopOver: (position: number) => boolean | undefined
   /**
-   * Asks the filter of a try about a failure in it. Answers `undefined` where it is caught, and otherwise with the failure that goes on outwards: the
-   * same or, where the filter threw, that of the filter, with the other as its cause.
+   * Calls the filter of a try with a failure inside. Returns `undefined` if it is caught, otherwise the failure to propagate.
+   * That is the same one or, if the filter threw, its error with the failure as its cause.
    */
   readonly passedOn: (position: number, node: Plan.TryCatch, cause: FailureCause) => FailureCause | undefined
-  /** Evaluates a condition under its name, called with what is given beside the needs. Answers `undefined` where it threw, and the node has failed. */
+  /** Evaluates a named condition, with `given` beside the needs. Returns `undefined` if it threw, which fails the node. */
   readonly holds: (
     position: number,
     name: string,
     condition: (context: Record<string, unknown>) => unknown,
     given?: object,
   ) => boolean | undefined
-  /** Evaluates `skipIf`. Answers with whether the node is over: skipped, or failed since it threw. */
+  /** Evaluates `skipIf`. Returns whether the node has ended: skipped, or failed by a throw. */
   readonly isSkipped: (position: number, node: Plan.Step | Plan.Wait) => boolean
 }
 
 /** The conditions of a plan. */
 export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: Host): Conditions => {
   const { state, emit } = journal
-  /** Throws where a condition gave what says nothing of whether it holds. */
+  /** Throws for a value that is always truthy. */
   const holds = (position: number, condition: string, given: unknown): boolean => {
     const late = alwaysTrue(given)
     if (late === undefined) return Boolean(given)

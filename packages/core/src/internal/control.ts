@@ -1,5 +1,5 @@
 /**
- * The way into a driver: what comes in while it works, and where its run is, for the engine that has started it.
+ * The control of a driver: its input while it works, and the state of its run for the engine that started it.
  */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -14,42 +14,42 @@ import * as Intake from "./intake.ts"
 import type * as Patience from "./patience.ts"
 import * as VersionSignal from "./versionSignal.ts"
 
-/** Tells a driver what comes from outside, and says where its run is. */
+/** Passes input to a driver, and reports the state of its run. */
 export interface Control {
   readonly deliver: (command: Command) => void
-  /** Says that nothing of the run can go on since a child run cannot be worked on, and why. */
+  /** Reports a child run that cannot be driven, when nothing else of the run can continue. */
   readonly obstruct: (cause: Cause.Cause<DriverError>) => void
-  /** Says that another process has the run now. */
+  /** Reports that another process owns the run now. */
   readonly fence: () => void
-  /** Says that the store is not there any more. */
+  /** Reports that the store is gone. */
   readonly lose: (error: StoreGone) => void
   /** Set while the run is claimed. */
   epoch: number | undefined
-  /** Counts the frames that were committed. */
+  /** Counts committed frames. */
   readonly commits: VersionSignal.VersionSignal
-  /** What the run waited for as of its last frame, where nothing else could go on; otherwise empty. */
+  /** The waits of the run after its last frame, if it can do nothing else; otherwise empty. */
   waiting: ReadonlyArray<Waiting>
-  /** Whether nothing went on as of its last frame because the run is paused. */
+  /** `true` if the run was paused and idle after its last frame. */
   isPaused: boolean
-  /** How the run stood when it was taken up, until something has come of that. */
+  /** Status of the run when it was claimed, until it makes progress. */
   stood: Status.RunStatus | undefined
-  /** Set while the store cannot be written: what is finished is kept here, and nothing new starts. */
+  /** Set while the store cannot be written: finished work is kept in memory, and nothing new starts. */
   outage: Patience.Outage | undefined
   readonly intake: Intake.Intake<Item>
 }
 
-/** Something that came in. */
+/** An item of a driver's input. */
 export type Item =
   | { readonly _tag: "Exit"; readonly key: NodeKey; readonly exit: Exit.Exit<StepProgram.AttemptResult> }
   | { readonly _tag: "Beat"; readonly key: NodeKey }
   | { readonly _tag: "Command"; readonly command: Command }
   | { readonly _tag: "Fenced" }
-  /** A step that was held back may be begun. */
+  /** A step that was held back may start. */
   | { readonly _tag: "Turn" }
   | { readonly _tag: "Lost"; readonly error: StoreGone }
   | { readonly _tag: "Obstructed"; readonly cause: Cause.Cause<DriverError> }
 
-/** Makes the control of a driver that is about to begin. */
+/** Makes the control of a driver before it starts. */
 export const make = (): Control => {
   const intake = Intake.make<Item>()
   return {
@@ -67,17 +67,17 @@ export const make = (): Control => {
   }
 }
 
-/** Says when the store of a run fails and when it can be written again. */
+/** Records when the store of a run fails, and when it can be written again. */
 export const noteOutage =
   (control: Control, runId: string): Patience.OnOutage =>
   (outage) =>
     Effect.suspend(() => {
       const before = control.outage
       control.outage = outage
-      if (outage === undefined) return Effect.logInfo(`run ${runId} goes on: its store can be written again`)
+      if (outage === undefined) return Effect.logInfo(`run ${runId} continues: its store can be written again`)
       if (before !== undefined) return Effect.void
       const since = new Date(outage.since).toISOString()
       return Effect.logWarning(
-        `run ${runId} waits: store unavailable since ${since}; what is finished is kept and nothing new starts (${outage.error._tag}: ${outage.error.detail})`,
+        `run ${runId} waits: store unavailable since ${since}; finished work is kept in memory and nothing new starts (${outage.error._tag}: ${outage.error.detail})`,
       )
     })

@@ -1,9 +1,9 @@
 /**
- * SHA-256, at once and wherever JavaScript runs: Web Crypto answers only in time, and the plan is walked without waiting. What is told apart
- * by it may be made by those who gain from two things being taken for one: requests that agents write, ids, inputs.
+ * SHA-256, synchronous and on every platform: Web Crypto is asynchronous, and the walk of a plan never waits. Digests must
+ * resist deliberate collisions, since agents and callers choose the requests, ids and inputs.
  */
 
-/** The first 32 bits of the fractional parts of roots of the first primes, as the standard has its constants. */
+/** The first 32 bits of the fractional part of a root: the constants of the standard. */
 const fraction = (root: number): number => ((root - Math.floor(root)) * 2 ** 32) | 0
 
 const primes: ReadonlyArray<number> = Array.from({ length: 312 }, (_, index) => index).filter(
@@ -18,7 +18,7 @@ const words = new Int32Array(64)
 
 const rotate = (word: number, bits: number): number => (word >>> bits) | (word << (32 - bits))
 
-/** Takes in one block of 64 bytes. */
+/** Processes one block of 64 bytes. */
 const absorb = (hash: Int32Array, bytes: DataView, offset: number): void => {
   for (let index = 0; index < 16; index++) words[index] = bytes.getInt32(offset + index * 4)
   for (let index = 16; index < 64; index++) {
@@ -47,14 +47,14 @@ const absorb = (hash: Int32Array, bytes: DataView, offset: number): void => {
   for (const [index, word] of [a, b, c, d, e, f, g, h].entries()) hash[index] = ((hash[index] ?? 0) + word) | 0
 }
 
-/** The SHA-256 of a text in UTF-8, as 64 hexadecimal digits. Halves of surrogate pairs count alike: ids and JSON have none. */
+/** The SHA-256 of a text in UTF-8, as 64 hexadecimal digits. Halves of surrogate pairs are all the same: ids and JSON have none. */
 export const digest = (text: string): string => {
   const bytes = encoder.encode(text)
   const hash = Int32Array.from(initial)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const whole = bytes.length - (bytes.length % blockSize)
   for (let offset = 0; offset < whole; offset += blockSize) absorb(hash, view, offset)
-  // The rest, a single bit, and the length in bits fill one more block, or two.
+  // The rest, a single bit, and the length in bits fill one or two more blocks.
   const rest = bytes.subarray(whole)
   const last = new Uint8Array(rest.length + 9 > blockSize ? 2 * blockSize : blockSize)
   last.set(rest)

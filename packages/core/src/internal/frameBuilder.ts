@@ -1,6 +1,6 @@
 /**
- * The frame that is being made of a run: the events since the last frame, the state that follows from them, and what of the inbox they answer.
- * A frame that the store refuses can be taken back to what it was given from outside, from which its consequences are drawn again.
+ * Builds the next frame of a run: the events since the last frame, the resulting state, and the applied inbox commands. A frame
+ * that the store refuses can be rolled back to its events from outside, from which the consequences are computed again.
  */
 import * as Changes from "../Changes.ts"
 import type { Command } from "../Inbox.ts"
@@ -13,7 +13,7 @@ import * as CommandEvents from "./commandEvents.ts"
 
 type CacheEntry = Frame["cache"][number]
 
-/** What is committed with the events. */
+/** The parts committed with the events. */
 interface Committed {
   readonly at: Millis
   readonly plan?: Frame["plan"]
@@ -21,41 +21,41 @@ interface Committed {
   readonly sent?: NonNullable<Frame["sent"]>
 }
 
-/** Makes the frames of one run, one after another. */
+/** Builds the frames of one run, one after another. */
 export interface FrameBuilder {
-  /** The state after all that was appended. */
+  /** The state after all appended events. */
   readonly state: RunState.RunState
   readonly events: ReadonlyArray<RunEvent>
   readonly interrupts: ReadonlyArray<Interrupt>
-  /** Whether there is nothing to commit. */
+  /** `true` if there is nothing to commit. */
   readonly isEmpty: boolean
-  /** A frame that was built and is not {@link accept}ed. */
+  /** A frame that was built and not {@link accept}ed yet. */
   readonly pending: Frame | undefined
   /** Adds an event and folds it into the state. */
   readonly append: (event: RunEvent, at: Millis) => void
   /** Adds events that were folded already. */
   readonly appendAll: (folded: { readonly state: RunState.RunState; readonly events: ReadonlyArray<RunEvent> }) => void
-  /** Adds the events that come of a command. Answers with whether it was there for the first time. */
+  /** Adds the events of a command. Returns `false` if the command was applied before. */
   readonly consume: (command: Command, at: Millis) => boolean
-  /** Has an output kept for other runs. */
+  /** Caches an output for other runs. */
   readonly cache: (entry: CacheEntry) => void
   readonly interrupt: (interrupt: Interrupt) => void
-  /** Marks all that the frame holds by now as given from outside. What is added from here on follows from it. */
+  /** Marks the current content of the frame as given from outside; later additions follow from it. */
   readonly mark: () => void
-  /** The events that the pending frame was given from outside. */
+  /** The events of the pending frame that were given from outside. */
   readonly given: () => ReadonlyArray<RunEvent>
-  /** Builds the frame, and begins the next one. */
+  /** Builds the frame, and starts the next one. */
   readonly build: (committed: Committed) => Frame
-  /** Takes note that the store has the pending frame. */
+  /** Records that the store has committed the pending frame. */
   readonly accept: () => void
   /**
-   * Goes back to the state before the pending frame. Commands that it consumed, and of its cache entries those that are `kept`, are in the next
-   * one; the events that it was {@link given} are the caller's to append.
+   * Rolls back to the state before the pending frame. The next frame keeps its consumed commands, and those cache entries that
+   * are `kept`. The caller appends the {@link given} events again.
    */
   readonly takeBack: (kept?: (entry: CacheEntry) => boolean) => void
 }
 
-/** Begins the first frame after a state. */
+/** Starts the first frame after a state. */
 export const make = (runId: string, epoch: number, loaded: RunState.RunState): FrameBuilder => {
   let state = loaded
   let accepted = loaded

@@ -11,7 +11,7 @@ export interface Heap<A> {
 /** Makes an empty heap ordered by `rank`, smallest first. */
 export const make = <A extends {}>(rank: (item: A) => number): Heap<A> => {
   const items: Array<A> = []
-  /** Lets an item rise from a free place at the end. */
+  /** Moves an item up from the free place at the end. */
   const rise = (item: A): void => {
     let free = items.length
     while (free > 0) {
@@ -23,7 +23,7 @@ export const make = <A extends {}>(rank: (item: A) => number): Heap<A> => {
     }
     items[free] = item
   }
-  /** Lets an item sink from the free place at the top. */
+  /** Moves an item down from the free place at the top. */
   const sink = (item: A): void => {
     let free = 0
     for (;;) {

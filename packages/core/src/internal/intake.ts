@@ -1,15 +1,15 @@
 /**
- * The way by which news reaches a driver. It is not `effect/Mailbox`: that one can be waited for only by taking, so that a driver whose wait
- * is lost to a timer, or interrupted, would lose what it took; and it costs several microseconds more per frame.
+ * The input queue of a driver. Not `effect/Mailbox`: waiting on that takes the item, so a driver whose wait loses a race or is
+ * interrupted would lose it. It also costs several microseconds more per frame.
  */
 import * as Effect from "effect/Effect"
 
-/** Collects what happened since it was last looked at. One reader; any number of writers, from inside and outside of fibers. */
+/** Collects items since the last read. One reader; any number of writers, inside and outside of fibers. */
 export interface Intake<A> {
   readonly push: (item: A) => void
-  /** Takes everything pushed so far. */
+  /** Takes all items. */
   readonly drain: () => ReadonlyArray<A>
-  /** Completes once something is there, and takes nothing. */
+  /** Completes once there is an item, without taking it. */
   readonly filled: Effect.Effect<void>
 }
 

@@ -1,39 +1,39 @@
 /**
- * The state of a run as its schedule moves it on, with the events and interruptions that it has decided on and not handed over yet. All rooms
- * of a schedule read the state here, and change it by nothing but events.
+ * The state of a run while its schedule advances it, with the events and interrupts decided since the last frame. All modules
+ * of a schedule read the state here, and change it only by events.
  */
 import type { NodeKey } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 
-/** An attempt, or the child run of a subflow, that is not to go on. */
+/** An attempt, or the child run of a subflow, to interrupt. */
 export interface Interrupt {
   readonly key: NodeKey
-  /** A sibling in a `failFast` group failed, or the run is cancelled. */
+  /** A sibling in a `failFast` group failed, or the run is being cancelled. */
   readonly reason: "fail-fast" | "cancelled"
 }
 
 export interface Journal {
   readonly state: () => RunState.RunState
   readonly now: () => Millis.Millis
-  /** Events since the last {@link begin}, or {@link beginEvents}. */
+  /** Events since the last {@link begin} or {@link beginEvents}. */
   readonly events: () => ReadonlyArray<RunEvent>
-  /** How many of them are not ends of waits. */
+  /** Number of those that do not end waits. */
   readonly made: () => number
   readonly interrupts: () => ReadonlyArray<Interrupt>
-  /** Takes a state to go on from. */
+  /** Sets the state to continue from. */
   readonly begin: (state: RunState.RunState, now: Millis.Millis) => void
   readonly beginEvents: () => void
   readonly emit: (event: RunEvent) => void
   readonly interrupt: (key: NodeKey, reason: Interrupt["reason"]) => void
-  /** An event may have changed the plan: nothing more may follow from this one. */
+  /** `true` if an event may have changed the plan, so that nothing more may follow from this one. */
   readonly isStale: () => boolean
-  /** Nothing begins while the run is paused; but a cancellation is carried out. */
+  /** `true` if nothing may start since the run is paused. A cancellation proceeds nevertheless. */
   readonly isPaused: () => boolean
 }
 
-/** Makes a journal. `observe` is told of each event, and answers with whether the plan may have changed. */
+/** Makes a journal. `observe` receives each event, and returns whether the plan may have changed. */
 export const make = (observe: ((event: RunEvent) => boolean) | undefined): Journal => {
   let state = RunState.empty("")
   let now = Millis.zero

@@ -1,22 +1,22 @@
 /**
- * JSON values, exactly: what goes through here comes back equal, or is refused with the path of what could not be kept.
+ * Lossless conversion to JSON: a value is restored equal, or rejected with the path of the part that cannot be kept.
  */
 import * as Either from "effect/Either"
 
-/** Anything JSON text can hold without loss. */
+/** Any value that JSON text holds without loss. */
 export type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [key: string]: Json }
 
-/** Where a value cannot be represented in JSON, and why. */
+/** The path of a value that JSON cannot hold, and the reason. */
 export interface NotJson {
   readonly path: string
   readonly problem: string
-  /** It is so because of what kind of value it is, as of a Date, and not of which. */
+  /** `true` if the kind of the value is the reason, such as a Date, not the particular value. */
   readonly isKind: boolean
 }
 
 /**
- * Levels of arrays and objects that a value may have. JSON that people and models write has a dozen; SQLite's own functions read a
- * thousand, and recursive code at least ten thousand. Not to be tuned: a database that was written with more could not be read.
+ * Most levels of arrays and objects in a value. JSON of people and models has a dozen; SQLite's functions read a thousand, and
+ * recursive code at least ten thousand. Not tunable: a lower limit could not read existing databases.
  */
 const maxDepth = 500
 
@@ -27,13 +27,13 @@ class NotJsonSignal {
   }
 }
 
-/** Whether an object is one that a literal makes. */
+/** Tells whether an object is a plain one, such as a literal. */
 export const isPlainObject = (value: object): value is { readonly [key: string]: unknown } => {
   const prototype = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
 
-/** Assigns without ever reaching a setter: `__proto__` is a key like any other here. */
+/** Assigns without calling a setter, even for the key `__proto__`. */
 export const setOwn = (target: Record<string, unknown>, key: string, value: unknown): void => {
   if (key === "__proto__") {
     Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
@@ -44,7 +44,7 @@ export const setOwn = (target: Record<string, unknown>, key: string, value: unkn
 
 const describe = (value: object): string => value.constructor?.name ?? "object"
 
-/** One copy: the objects that are being copied, from the outside in, and the key of each in the one around it. */
+/** One copy in progress: the objects around the current value, outermost first, and its keys in them. */
 class Copier {
   readonly around: Array<object> = []
   readonly keys: Array<string | number> = []
@@ -68,7 +68,7 @@ class Copier {
     const { around, keys } = this
     const depth = around.length
     if (around.includes(value)) return this.refuse("the value contains itself")
-    // The way to it says nothing and is long.
+    // The path is long and says nothing here.
     if (depth === maxDepth) throw new NotJsonSignal("", `it is nested more than ${maxDepth} levels deep`, false)
     around.push(value)
     let result: Json
@@ -94,7 +94,7 @@ class Copier {
     return result
   }
 
-  /** Where the copy is at. */
+  /** The path of the current value. */
   path(): string {
     let path = ""
     for (const key of this.keys.slice(0, this.around.length)) {
@@ -109,9 +109,9 @@ class Copier {
 }
 
 /**
- * Copies a value into plain JSON, so that later mutations of the original do not show. Properties that are `undefined` are
- * left out, as in `JSON.stringify`; everything else that JSON would silently change (NaN, Date, Map, functions …) is refused, and so is
- * what cannot be read, and what is nested more than {@link maxDepth} levels deep.
+ * Copies a value into plain JSON, so that later mutations of the original do not show. Properties that are `undefined` are left
+ * out, as in `JSON.stringify`. Values that JSON would silently change (NaN, Date, Map, functions …) are rejected, as are values
+ * that cannot be read or are nested more than {@link maxDepth} levels deep.
  */
 export const toJson = (value: unknown): Either.Either<Json, NotJson> => {
   const copier = new Copier()
@@ -123,7 +123,7 @@ export const toJson = (value: unknown): Either.Either<Json, NotJson> => {
   }
 }
 
-/** The message of what a getter or a proxy has thrown, which may throw itself. */
+/** The message of a value thrown by a getter or a proxy, which may throw itself. */
 const messageOf = (thrown: unknown): string => {
   try {
     return thrown instanceof Error ? thrown.message : String(thrown)
@@ -132,7 +132,7 @@ const messageOf = (thrown: unknown): string => {
   }
 }
 
-/** Whether arrays and plain objects are nested in a value deeper than JSON may be, or contain themselves. Reading it may throw. */
+/** Tells whether a value is nested deeper than JSON may be, or contains itself. Reading it may throw. */
 export const isTooDeep = (value: unknown, left = maxDepth): boolean => {
   if (typeof value !== "object" || value === null) return false
   if (Array.isArray(value)) return left === 0 || value.some((item) => isTooDeep(item, left - 1))
@@ -148,7 +148,7 @@ const isList = (json: Json): json is ReadonlyArray<Json> => Array.isArray(json)
 export const canonical = (value: Json): string => {
   if (value === null || typeof value !== "object") return JSON.stringify(value)
   const written: Array<string> = []
-  // What is still to be written, the next at the end. Of a run's output the depth is that of its plan.
+  // A stack of the parts to write. The depth of a run's output is that of its plan.
   const ahead: Array<string | { readonly json: Json }> = [{ json: value }]
   for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
     if (typeof next === "string") {

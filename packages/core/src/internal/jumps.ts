@@ -1,35 +1,35 @@
 /**
- * Jumps of the wall clock. People and time servers set it, and it goes on while a machine sleeps, but timers of the platform count the time
- * in which the process was awake. Whoever waits for a time of day therefore looks at the clock again after a jump.
+ * Jumps of the wall clock. People and time servers set it, and it advances while a machine sleeps, but platform timers only
+ * count the time the process was awake. So a wait for a time of day reads the clock again after a jump.
  *
- * One timer per process looks for all who wait, so that thousands of runs that wait cost no wake-ups of their own.
+ * One timer per process watches for all waits, so that thousands of waiting runs cause no wake-ups of their own.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { liveClock } from "./liveClock.ts"
 
-/** Milliseconds between two looks at the clock: how late a jump is noticed. */
+/** Interval between two looks at the clock (ms): the longest delay until a jump is noticed. */
 const lookMs = 2000
 
-/** A jump is larger than this (ms). What a busy event loop adds to a look, or a time server to a clock, is smaller. */
+/** Least size of a jump (ms). Delays of a busy event loop and corrections by a time server are smaller. */
 const toleranceMs = 500
 
-/** A look that is later than this (ms) is after a sleep of the machine: no event loop is busy for so long. */
+/** Delay of a look (ms) that shows that the machine slept: no event loop is busy for so long. */
 const lateMs = 10_000
 
-/** Timers overflow above 2^31 ms; longer waits are made of days. */
+/** Timers overflow above 2^31 ms; longer waits are split into days. */
 export const longestMs = 86_400_000
 
-/** The platform's clock. A test moves its own, which does not jump. */
+/** Listeners on the platform's clock. A test clock does not jump. */
 const listeners = new Set<() => void>()
 let timer: ReturnType<typeof setInterval> | undefined
-/** The wall clock at the last look, and what it was ahead of the time that the platform counts. */
+/** The wall clock at the last look, and its lead over the monotonic clock. */
 let wall = 0
 let ahead = 0
 
 const look = (): void => {
   const now = Date.now()
-  // Where the platform counts the time in which the machine slept, the look itself is late.
+  // If the platform counts the time the machine slept, the look itself is late.
   const isLate = now - wall > lateMs
   wall = now
   if (!isLate && Math.abs(now - performance.now() - ahead) <= toleranceMs) return
@@ -37,14 +37,14 @@ const look = (): void => {
   for (const listener of [...listeners]) listener()
 }
 
-/** Calls a listener after each jump. Answers with what ends that. */
+/** Calls a listener after each jump. Returns a function that removes it. */
 const onJump = (listener: () => void): (() => void) => {
   listeners.add(listener)
   if (timer === undefined) {
     wall = Date.now()
     ahead = wall - performance.now()
     timer = setInterval(look, lookMs)
-    // Looking must not keep a process alive that has nothing else to do.
+    // The timer must not keep an idle process alive.
     if (typeof timer === "object") timer.unref()
   }
   return () => {
@@ -55,7 +55,7 @@ const onJump = (listener: () => void): (() => void) => {
   }
 }
 
-/** Waits for so many milliseconds, or less: until the clock has jumped, and at most a day. Whoever waits looks at the clock then. */
+/** Waits for `ms` milliseconds, until the clock jumps, or for a day, whichever is first. Read the clock afterwards. */
 export const pause = (ms: number): Effect.Effect<void> =>
   Effect.clockWith((clock) => {
     const shortMs = Math.min(Math.max(0, ms), longestMs)
@@ -75,14 +75,14 @@ export const pause = (ms: number): Effect.Effect<void> =>
     })
   })
 
-/** Waits until a time (epoch ms), or less, as {@link pause}. */
+/** Waits until a time (epoch ms), or less, like {@link pause}. */
 export const pauseUntil = (at: number): Effect.Effect<void> =>
   Effect.clockWith((clock) => {
     const ms = at - clock.unsafeCurrentTimeMillis()
     return ms <= 0 ? Effect.void : pause(ms)
   })
 
-/** Waits for so many milliseconds of the process, however many they are and whatever becomes of the clock. */
+/** Waits for any number of milliseconds of process time, regardless of the wall clock. */
 export const sleep = (ms: number): Effect.Effect<void> =>
   ms <= longestMs
     ? Effect.sleep(ms)

@@ -1,17 +1,17 @@
 /**
- * Values that are kept and given out again and again: the input of a run, and outputs. Whoever is given one cannot change what is kept.
- * Plain objects and arrays are frozen, once, where they are decoded. What cannot be frozen is given out as a copy: dates, maps, sets and
- * binary data are copied as what they are, and of what else there is, such as instances of classes, the codec makes another.
+ * Values that are handed out repeatedly: the input of a run, and outputs. Receivers cannot change the stored value. Plain
+ * objects and arrays are frozen once, when they are decoded. Dates, maps, sets and binary data cannot be frozen, so each
+ * receiver gets a copy; other values, such as instances of classes, are decoded again by their codec.
  */
 import type { NodeKey } from "../Ids.ts"
 import { isPlainObject, setOwn } from "./json.ts"
 
-/** A value that is given out again and again; each time another one, where it holds what cannot be frozen. */
+/** A value that is handed out repeatedly; a new copy each time if it cannot be frozen. */
 export interface Kept<out A = unknown> {
   readonly give: () => A
 }
 
-/** How a value is copied: by a function or, of a list or an object, by its parts that are copied. */
+/** The way to copy a value: a function, or for a list or object, its parts that must be copied. */
 type Copy = (() => unknown) | Copied
 
 interface Copied {
@@ -22,14 +22,14 @@ interface Copied {
 type Container = ReadonlyArray<unknown> | { readonly [key: string]: unknown }
 
 /**
- * Arrays longer than this are copied and not frozen: a frozen array is another kind of array to the engine that runs this, which takes
- * a microsecond per item to make, and a tenth of that to read.
+ * Longest array that is frozen instead of copied. JavaScript engines convert a frozen array to another kind, which costs a
+ * microsecond per item to make, and a tenth of that to read.
  */
 const longestFrozen = 1000
 
 /**
- * Keeps a value that was just decoded. `again` is asked for what decodes it once more, where the value holds what can neither be frozen nor
- * copied; `undefined` where that cannot be done at once.
+ * Keeps a value that was just decoded. `again` returns a function to decode it again, for parts that can neither be frozen nor
+ * copied; `undefined` if that is not possible synchronously.
  */
 export const keep = <A>(value: A, again?: () => (() => A) | undefined): Kept<A> => {
   if (isFlat(value)) {
@@ -56,7 +56,7 @@ export const keep = <A>(value: A, again?: () => (() => A) | undefined): Kept<A> 
 
 const isArray = (value: object): value is ReadonlyArray<unknown> => Array.isArray(value)
 
-/** Whether a value has no parts that would be frozen, too. */
+/** Tells whether a value has no nested parts to freeze. */
 const isFlat = (value: unknown): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (!isPlainObject(value)) return false
@@ -67,16 +67,16 @@ const isFlat = (value: unknown): boolean => {
   return true
 }
 
-/** Freezes JSON, and answers with it, or with a copy where it holds an array that is too long to be frozen. */
+/** Freezes JSON and returns it, or a copy if it holds an array that is too long to freeze. */
 export const giveJson = <A>(json: A): A => keep(json).give()
 
-/** Freezes what can be frozen of a value, and answers whether that is all of it, so that it can be given to several. */
+/** Freezes a value as far as possible. Returns whether all of it is frozen, so that it can be shared. */
 export const isShareable = (value: unknown): boolean => new Walk().visit(value) === undefined
 
-/** What engines say where something frozen is changed. */
+/** Messages of JavaScript engines about a change of a frozen value. */
 const refusals = /read-?\s?only|not extensible|delete property|length is not writable/i
 
-/** What to do about an error that may come of changing a value that was given out; empty for other errors. */
+/** The advice for an error that may come from changing a shared value; empty for other errors. */
 export const adviceOn = (thrown: unknown): string =>
   thrown instanceof TypeError && refusals.test(String(thrown.message))
     ? " Values that a run gives out are frozen: change a copy of them, such as [...list] or structuredClone(value)."
@@ -85,7 +85,7 @@ export const adviceOn = (thrown: unknown): string =>
 const dateTime = Date.prototype.getTime
 const typedArray: Uint8Array = Object.getPrototypeOf(Uint8Array.prototype)
 
-/** A list or an object whose parts are being visited. */
+/** A list or object whose parts are being visited. */
 type Visit = (
   | { readonly of: ReadonlyArray<unknown>; readonly keys: undefined }
   | { readonly of: { readonly [key: string]: unknown }; readonly keys: ReadonlyArray<string> }
@@ -95,14 +95,14 @@ type Visit = (
   copies: Array<readonly [key: string | number, copy: Copy]> | undefined
 }
 
-/** One walk through a value, which freezes what can be frozen. Lists may stand in lists as deeply as groups do in a plan. */
+/** One walk through a value that freezes what it can. Lists may be nested as deeply as the groups of a plan. */
 class Walk {
-  /** There is something that is neither frozen nor copied. */
+  /** `true` if a part can neither be frozen nor copied. */
   isOpaque = false
-  /** What was met frozen, or is never frozen, and how it is copied: parts may stand in a value twice, or contain themselves. */
+  /** Parts that were frozen before or cannot be, and their copies: a part may occur twice, or contain itself. */
   private met: Map<object, Copy | undefined> | undefined
 
-  /** Freezes a value, and answers with what copies it, where it holds anything that cannot be frozen. */
+  /** Freezes a value, and returns the way to copy it if it cannot all be frozen. */
   visit(value: unknown): Copy | undefined {
     if (typeof value !== "object" || value === null) return undefined
     const open: Array<Visit> = []
@@ -127,7 +127,7 @@ class Walk {
     return copy
   }
 
-  /** Begins to visit a list or an object, and answers for anything else. */
+  /** Starts to visit a list or object, and returns the copy of anything else. */
   private enter(value: object, open: Array<Visit>): Copy | undefined {
     const isList = isArray(value)
     if (!isList && !isPlainObject(value)) return this.visitOther(value)
@@ -179,7 +179,7 @@ class Walk {
 
 const keyOf = ({ keys }: Visit, index: number): string | number => keys?.[index] ?? index
 
-/** Takes note of how the part that was visited last is copied. */
+/** Records the copy of the part that was visited last. */
 const noteCopy = (visit: Visit, copy: Copy | undefined): void => {
   if (copy === undefined) return
   visit.copies ??= []
@@ -191,7 +191,7 @@ const copyOf = ({ of, copies }: Visit): Copy | undefined =>
 
 const isLong = (of: Container): boolean => Array.isArray(of) && of.length > longestFrozen
 
-/** Makes a copy, frozen as far as it may be. */
+/** Makes a copy, frozen as far as possible. */
 const make = (copy: Copy): unknown => {
   if (typeof copy === "function") return copy()
   const outers: Array<ReturnType<typeof begun>> = []
@@ -215,7 +215,7 @@ const make = (copy: Copy): unknown => {
   }
 }
 
-/** A copy that is begun, and its key in the one around it. */
+/** A copy in progress, and its key in the one around it. */
 const begun = (of: Copied, key: string | number) => ({ of, key, made: cloneOf(of.of), next: 0 })
 
 const cloneOf = (of: Container): Array<unknown> | Record<string, unknown> => {
@@ -228,7 +228,7 @@ const put = (made: Array<unknown> | Record<string, unknown>, key: string | numbe
   else setOwn(made, String(key), value)
 }
 
-/** Outputs of a run by their rows. */
+/** Outputs of a run, by row. */
 export class Outputs {
   private readonly kept = new Map<NodeKey, Kept>()
 

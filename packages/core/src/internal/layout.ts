@@ -1,21 +1,21 @@
 /**
- * A tree laid out in document order (preorder): a node is known by its position, and its place in the tree by plain integers. What is appended
- * to the nodes afterwards stands in no tree.
+ * Lays out a tree in document order (preorder): a node is identified by its position, and its place in the tree by integers.
+ * Nodes that are appended later are outside the tree.
  */
 
 /** A tree by positions. The subtree of `position` is `position … end(position) - 1`. */
 export interface Layout<Node> {
   readonly nodes: Array<Node>
-  /** Throws a `RangeError` where there is no node. */
+  /** Throws a `RangeError` for a position without a node. */
   readonly node: (position: number) => Node
-  /** -1 for the root, and for what is in no tree. */
+  /** -1 for the root, and for nodes outside the tree. */
   readonly parent: (position: number) => number
   readonly end: (position: number) => number
   /** Tells whether a node is another one, or inside it. */
   readonly contains: (outer: number, inner: number) => boolean
 }
 
-/** Lays out a tree. Uses lists and not recursion, so that a tree may be as deep as it likes. */
+/** Lays out a tree. Uses lists instead of recursion, so that a tree may be of any depth. */
 export const make = <Node>(root: Node, children: (node: Node) => ReadonlyArray<Node>): Layout<Node> => {
   const nodes: Array<Node> = []
   const above: Array<number> = []

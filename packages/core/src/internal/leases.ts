@@ -1,5 +1,5 @@
 /**
- * The claims of the runs that are worked on in this process, which hold as long as their leases are renewed.
+ * Renewal of the claims of the runs that this process drives.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -8,13 +8,13 @@ import type { RunOwnershipShape } from "../RunOwnership.ts"
 import type { Active } from "./active.ts"
 import * as Jumps from "./jumps.ts"
 
-/** Renews leases until the scope closes. A run that another process has is fenced; where the store is gone all are told. */
+/** Renews leases until the scope closes. Fences runs that another process has claimed; if the store is gone, notifies all. */
 export const renewing = (
   ownership: Pick<RunOwnershipShape, "renew">,
   actives: ReadonlyMap<string, Active>,
   leaseMs: Millis.Millis,
 ): Effect.Effect<unknown, never, Scope.Scope> => {
-  // One without an end is not renewed.
+  // A lease without an end is not renewed.
   if (leaseMs === Millis.longest) return Effect.void
   const renew = Effect.gen(function* () {
     const claims = [...actives].flatMap(([runId, { control }]) =>
@@ -31,7 +31,7 @@ export const renewing = (
       }),
     ),
     Effect.catchAllCause((cause) => Effect.logWarning("leases could not be renewed", cause)),
-    // A jump of the clock may have ended them for others: then they are renewed at once.
+    // After a jump of the clock leases may have ended for others, so they are renewed at once.
     Effect.zipLeft(Jumps.pause(leaseMs / 3)),
     Effect.forever,
     Effect.forkScoped,

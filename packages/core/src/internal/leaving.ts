@@ -1,5 +1,5 @@
 /**
- * The scopes of a run that someone may leave from outside, as its stored plan and its rows tell of them.
+ * The scopes of a run that can be left from outside, by its stored plan and its rows.
  */
 import * as Either from "effect/Either"
 import { InvalidCommand, NodeNotFound } from "../Errors.ts"
@@ -10,23 +10,23 @@ import type { LeaveRequest, Leaving } from "../RunEvent.ts"
 import type { NodeSummary, RunDetails } from "../RunReader.ts"
 import { defined } from "../Struct.ts"
 
-/** What is known of a run. */
+/** The stored data of a run. */
 export interface Known extends Pick<RunDetails, "run" | "nodes" | "leaving"> {
   readonly plan: PlanText.PlanText
 }
 
-/** A scope in one iteration, and how it stands. */
+/** A scope in one iteration, and its status. */
 export interface Found {
   readonly nodeId: NodeId
   readonly iteration: number
-  /** How someone has asked for it to be left before, also where the run has not heard of it. */
+  /** An earlier request to leave it, applied or not. */
   readonly asked: LeaveRequest | undefined
-  /** Set where it, or what is around it, is over or being left. */
+  /** Set if it, or a part around it, has ended or is being left. */
   readonly ended: NodeSummary["status"] | undefined
   readonly left: Leaving | undefined
 }
 
-/** Finds the scope that is meant: the one with an id, or its part with a key. */
+/** Finds a scope by its id, or one of its parts by key. */
 export const find = (
   { plan, run: { runId }, nodes, leaving }: Known,
   scope: NodeId,
@@ -52,14 +52,14 @@ export const find = (
   return Either.right({ nodeId, iteration: row, asked: asked ?? requestOf(left) ?? toldOf(leaving, nodeId, row), ended, left })
 }
 
-/** How someone asked for a scope to be left that is left by that. */
+/** The request that caused a scope to be left, if one did. */
 const requestOf = (left: Leaving | undefined): LeaveRequest | undefined => {
   if (left?.because !== "request") return undefined
   const { because: _, ...asked } = left
   return asked
 }
 
-/** What someone has asked of a scope, and the run has not heard of. */
+/** An unapplied request to leave a scope. */
 const toldOf = (leaving: Known["leaving"], nodeId: NodeId, iteration: number): LeaveRequest | undefined => {
   const told = leaving.find((one) => one.nodeId === nodeId && one.iteration === iteration)
   if (told === undefined) return undefined
@@ -70,7 +70,7 @@ const toldOf = (leaving: Known["leaving"], nodeId: NodeId, iteration: number): L
 const scopesOf = ({ nodes }: PlanText.PlanText): ReadonlyArray<NodeId> =>
   nodes.flatMap((node) => (node._tag === "Scope" && node.id !== undefined && node.details.part === undefined ? [node.id] : []))
 
-/** How a scope has ended, where it has: by its own row, by that of what is around it, or by what is in it. */
+/** The final status of a scope, if it has ended: by its own row, by those around it, or by its contents. */
 const endOf = (
   plan: PlanText.PlanText,
   position: number,
@@ -86,7 +86,7 @@ const endOf = (
   return PlanRows.standing(plan, position, iteration, rows) === "over" ? "finished" : undefined
 }
 
-/** Why a node cannot be left; `undefined` where it can. */
+/** The reason a node cannot be left; `undefined` if it can. */
 const refusalOf = (plan: PlanText.PlanText, position: number, nodeId: NodeId, key: string | undefined): string | undefined => {
   const timed = scopeOfTimeout(nodeId)
   if (timed !== undefined) return `"${nodeId}" is the timeout of "${timed}": leave "${timed}" itself`

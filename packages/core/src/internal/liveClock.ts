@@ -1,4 +1,6 @@
-/** The clock of the platform, to tell it from one that a test moves. */
+/**
+ * The clock of the platform, to distinguish it from a test clock.
+ */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"

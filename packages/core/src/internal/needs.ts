@@ -1,13 +1,13 @@
 /**
- * The targets of needs: which node is meant, and what must be over before its value is there. A need gates on the node itself or, where the node
- * is in a loop or a saga that the reader is not in, on that.
+ * Resolves the targets of needs: the node, and the gate that must end before its value exists. The gate is the node itself or,
+ * if the node is in a loop or saga that the reader is not in, that one.
  */
 import type { NodeId } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { Layout } from "./layout.ts"
 import { where } from "./where.ts"
 
-/** A tree whose nodes can be found. */
+/** A tree with lookups of nodes. */
 export interface Tree extends Layout<Plan.Node> {
   /** Innermost loop around a node, or -1. */
   readonly loopOf: (position: number) => number
@@ -15,10 +15,10 @@ export interface Tree extends Layout<Plan.Node> {
   readonly byNode: ReadonlyMap<Plan.Node, number>
 }
 
-/** Refuses the workflow, for a problem at a node. */
+/** Rejects the workflow, for a problem at a node. */
 export type Refuse = (position: number, problem: string) => never
 
-/** Finds the target of a need of the node at `position`. */
+/** Resolves a need of the node at `position`. */
 export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: Refuse): Plan.ResolvedNeed => {
   const title = titleOf(need.target)
   const refuseNeed = (problem: string): never => refuse(position, `need "${need.name}" ${problem}`)
@@ -42,7 +42,7 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
       refuseNeed(`is the previous pass of ${title}, which is in no loop around this node`)
     return { name, target, gate: -1, isOptional: true, isLive: false, pass }
   }
-  // What is looked at as it is may stand anywhere.
+  // The target of a live need may be anywhere.
   if (need.isLive === true) return { name, target, gate: target, isOptional: true, isLive: true, pass }
   if (pass === "caught") {
     const arm = found._tag === "TryCatch" ? Plan.partsOf(tree, target, found).catch : undefined
@@ -63,20 +63,20 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
 const titleOf = (target: Plan.Need["target"]): string =>
   typeof target === "string" ? `"${target}"` : Plan.isLeaf(target) ? `"${target.id}"` : "a node"
 
-/** One that takes the value of a node in this pass. */
+/** A node that takes the value of another one in this pass. */
 interface Reader {
   readonly tree: Tree
   readonly position: number
   readonly target: number
-  /** The reader is a loop, and its target in it. */
+  /** `true` if the reader is a loop, and its target is inside it. */
   readonly isOwnBody: boolean
   readonly isOptional: boolean
   readonly refuse: (problem: string) => never
 }
 
 /**
- * Whether a reader is in a `finally` that its target is not in. A `finally` is run also where nothing else goes on, and so waits for nothing
- * outside: what comes before its `try` is there, and what stands beside it may not come any more.
+ * Tells whether a reader is in a `finally` that its target is not in. A `finally` runs even if nothing else continues, so it
+ * waits for nothing outside: nodes before its `try` have ended, and those beside it may never.
  */
 const checkFinally = ({ tree, position, target, isOptional, refuse }: Reader): boolean => {
   let isLast = false
@@ -93,14 +93,17 @@ const checkFinally = ({ tree, position, target, isOptional, refuse }: Reader): b
   return isLast
 }
 
-/** Whether a node is over before another one begins, as a sequence around both has it. */
+/** Tells whether a node ends before another one begins, by a sequence around both. */
 const isBefore = (tree: Tree, earlier: number, later: number): boolean => {
   let around = tree.parent(later)
   while (!tree.contains(around, earlier)) around = tree.parent(around)
   return !Plan.isGroup(tree.node(around))
 }
 
-/** What must be over before the value of the target is there; -1 for nothing. Refuses a target that a reader outside may not reach. */
+/**
+ * The node that must end before the value of the target exists; -1 for none. Rejects a target that an outside reader cannot
+ * reach.
+ */
 const gateOf = ({ tree, position, target, isOwnBody, isOptional, refuse }: Reader): number => {
   let gate = target
   let inner = target

@@ -1,6 +1,6 @@
 /**
- * Waits that are open. Everything about one is in its record; what came in is acted on wherever the record is looked at. An open wait whose
- * author looked something up for what it asks for says so again when that has changed.
+ * Open waits. The record of a wait holds all about it, so input is applied wherever the record is checked. If an open wait's
+ * request depends on reads that change, the request is computed again.
  */
 import * as Either from "effect/Either"
 import type { ErrorInfo } from "../ErrorInfo.ts"
@@ -21,7 +21,7 @@ import * as Waits from "./waits.ts"
 import * as Watchers from "./watchers.ts"
 import type { Withdrawals } from "./withdrawals.ts"
 
-/** The schedule that open waits are a part of. */
+/** The schedule that open waits belong to. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
@@ -31,35 +31,35 @@ export interface Host {
   readonly reads: ReadTracker
   readonly evaluate: Conditions["evaluate"]
   readonly intervals: Pick<Intervals, "endOf" | "forget">
-  /** While a run is paused its time stands still. */
+  /** `false` while the run is paused, when deadlines do not pass. */
   readonly isTicking: () => boolean
-  /** Checks what the world gave for a wait, and keeps it as the node's output. */
+  /** Validates input for a wait, and keeps it as the node's output. */
   readonly accept: ((wait: Plan.Wait, key: NodeKey, given: unknown) => Waits.Accepted) | undefined
-  /** Makes a step ready whose gate was passed. */
+  /** Readies a step whose gate was passed. */
   readonly enqueue: (position: number) => void
   readonly fail: (position: number, error: ErrorInfo) => void
-  /** Tells whether a node stands in a scope that is left early. */
+  /** Tells whether a node is in a scope that is being left early. */
   readonly isLeft: (position: number) => boolean
   readonly withdrawals: Pick<Withdrawals, "close">
 }
 
 export interface OpenWaits {
-  /** Opens the wait of a node, or goes on with the one that its record has, and checks it. */
+  /** Opens the wait of a node, or continues the one in its record, and checks it. */
   readonly openWait: (position: number, node: Plan.Wait) => void
-  /** Begins a step if what its gate asks for is what was approved. Of something else it is asked again. */
+  /** Starts a step if the request of its gate is the approved one; otherwise requests approval again. */
   readonly checkGate: (position: number, gate: Plan.Wait) => void
-  /** Ends an open wait if it is over by what came in, or by its time. */
+  /** Ends an open wait if its input or its deadline says so. */
   readonly evaluateWait: (position: number) => void
-  /** Takes note of when the time of an open wait is over. */
+  /** Schedules the deadline of an open wait. */
   readonly watchTime: (position: number) => void
-  /** Has a child run awaited whose node a schedule just made has not come to. */
+  /** Waits for a child run whose node a new schedule has not reached. */
   readonly reattach: (position: number) => void
-  /** Leaves a wait that is given up. */
+  /** Drops a wait that is given up. */
   readonly drop: (position: number) => void
   readonly rankOf: (position: number) => Rank
-  /** An output has come: open waits that had looked for it may ask for something else. */
+  /** Marks open waits that have read an output as stale: their requests may have changed. */
   readonly markStale: (output: { readonly nodeId: NodeId; readonly table?: string | undefined }) => void
-  /** Has the first of those waits say again what it asks for. Answers with whether there was any. */
+  /** Computes the request of the first stale wait again. Returns whether there was one. */
   readonly renewStale: () => boolean
   /** In document order. */
   readonly positions: () => ReadonlyArray<number>
@@ -68,7 +68,7 @@ export interface OpenWaits {
   readonly waiting: () => ReadonlyArray<Waiting>
 }
 
-/** Names of the functions that waits ask their authors by. */
+/** Names of the authors' functions that compute requests. */
 const functionNames = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
 
 const nameOf = ({ on }: Plan.Wait): string => (on.kind === "timer" && on.isSpan === true ? "duration" : functionNames[on.kind])
@@ -77,7 +77,7 @@ const unranked: Rank = { since: Number.POSITIVE_INFINITY, asked: 0 }
 const isChildCancelled = ({ on: { kind } }: Plan.Wait, { child }: Records.Wait): boolean =>
   kind === "subflow" && child?.status === "cancelled"
 
-/** Tells whether the request of a wait stays as it began: what a child run was started with, and a time. */
+/** Tells whether the request of a wait never changes: the input of a child run, and a time. */
 const isFixed = ({ on: { kind } }: Plan.Wait): boolean => kind === "subflow" || kind === "timer"
 
 /** The open waits of a schedule. */
@@ -86,11 +86,11 @@ export const make = (host: Host): OpenWaits => {
     host
   const { state, now, emit } = journal
   const open = new Set<number>()
-  /** Waits by what they have looked up for what they ask for: nodes, and tables (`/<table>`) that no node had given. */
+  /** Waits by the reads of their requests: nodes, and tables (`/<table>`) that no node had written. */
   const watchers = Watchers.make()
-  /** Open waits that may ask for something else since an output has come that they had looked for. */
+  /** Open waits whose request may have changed by an output that they had read. */
   const staleWaits = new Set<number>()
-  /** Child runs whose time is over; they are awaited nevertheless. */
+  /** Child runs that have timed out; their results are awaited nevertheless. */
   const cancelledChildren = new Set<number>()
 
   /** The wait of a node: itself, or the gate of a step. */
@@ -114,7 +114,7 @@ export const make = (host: Host): OpenWaits => {
     const { kind } = node.on
     const begun = record?.status === "waiting" && record.wait?.kind === kind ? record.wait : undefined
     const kept = record?.status === "withdrawn" && record.wait?.kind === kind ? Records.keptWait(record) : undefined
-    // What a child run was started with stands, and so does the time of a timer; of anything else it is asked again what it asks for.
+    // The input of a child run and the time of a timer never change; any other request is computed again.
     if (begun === undefined || !isFixed(node)) {
       const wanted = kind === "subflow" && kept !== undefined ? kept : asked(position, node)
       if (wanted === undefined) return
@@ -125,7 +125,7 @@ export const make = (host: Host): OpenWaits => {
     watchTime(position)
     agenda.checkWait(position)
   }
-  /** Begins a wait. Answers with whether it has: where its author's function gives no time, the node has failed. */
+  /** Begins a wait. Returns `false` if its author's function gave no valid time, which fails the node. */
   const start = (
     position: number,
     node: Plan.Wait,
@@ -140,7 +140,7 @@ export const make = (host: Host): OpenWaits => {
     )
     if (given === undefined) return false
     const [limit] = given
-    // The time that a timer has begun with stands, too.
+    // The time of a kept timer does not change either.
     const deadline = "due" in wanted ? (isKept ? kept.deadline : wanted.due) : limit
     const { request, digest, name, correlation } = wanted
     emit({
@@ -161,7 +161,7 @@ export const make = (host: Host): OpenWaits => {
     if (node === undefined || at === undefined) return
     agenda.schedule({ do: "checkWait", position, key: view.keyOf(position), at, due: endOf(position, node, at) })
   }
-  /** When the time of a wait is over. A timer until a time of day goes by the clock, whatever becomes of that. */
+  /** The end of a wait. A timer until a time of day follows the wall clock. */
   const endOf = (position: number, { on }: Plan.Wait, deadline: Millis.Millis): number =>
     on.kind === "timer" && typeof on.due === "function" && on.isSpan !== true
       ? deadline
@@ -171,7 +171,7 @@ export const make = (host: Host): OpenWaits => {
     const node = phases[position] === Phase.waiting ? waitOf(position) : undefined
     const wait = view.stepRecord(position)?.wait
     if (node === undefined || wait === undefined) return
-    // What was decided of something else does not count.
+    // A decision about an older request does not count.
     if (staleWaits.delete(position)) return openWait(position, node)
     const iteration = view.iterationOf(position)
     const key = view.keyOf(position)
@@ -187,7 +187,7 @@ export const make = (host: Host): OpenWaits => {
     for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
     if (ending === undefined) return
     if (isChildCancelled(node, wait) && isLeft(position)) {
-      // It was cancelled because the scope around it is left, and nothing has failed.
+      // It was cancelled because its scope is left; nothing has failed.
       drop(position)
       const record = view.stepRecord(position)
       if (record !== undefined) withdrawals.close(record, "left")

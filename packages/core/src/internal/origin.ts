@@ -1,5 +1,5 @@
 /**
- * Comparison of a call with the one that began a run of the same id.
+ * Compares a call with the one that started a run of the same id.
  */
 import * as Effect from "effect/Effect"
 import type { Json } from "../Codec.ts"
@@ -9,7 +9,7 @@ import type { NewRun } from "../RunOwnership.ts"
 import type { RunReaderShape } from "../RunReader.ts"
 import { canonical } from "./json.ts"
 
-/** Whether a run was begun with what is given now: by what was given then, or by what is stored, read as the schema reads it now. */
+/** Tells whether a run was started with the same input: as passed then, or as stored and decoded by the current schema. */
 export const isBegunWith = <R>(
   reader: Pick<RunReaderShape, "origin">,
   definition: Definition<R>,
@@ -29,7 +29,7 @@ export const isBegunWith = <R>(
     return yield* Effect.matchCause(read, { onFailure: () => false, onSuccess: (input) => isSameInput(create.input, input) })
   }) as Effect.Effect<boolean, StoreError, R>
 
-/** Whether two calls give the same. */
+/** Tells whether two calls have the same input. */
 export const isSameCall = (one: Pick<NewRun, "input" | "given">, other: Pick<NewRun, "input" | "given">): boolean =>
   (one.given !== undefined && one.given === other.given) || isSameInput(one.input, other.input)
 

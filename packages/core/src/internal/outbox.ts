@@ -1,6 +1,6 @@
 /**
- * What a frame of one run means for other runs: the child runs that it starts, pauses and cancels, and the parent that hears how it ended.
- * It is committed with the frame, so that no crash comes between the two.
+ * The effects of a frame on other runs: the child runs that it starts, pauses and cancels, and the parent that receives its
+ * result. They are committed with the frame, so that no crash can separate them.
  */
 import type { Json } from "../Codec.ts"
 import { childRunId, compositeKey, type NodeId, parseNodeKey } from "../Ids.ts"
@@ -31,7 +31,7 @@ const subflow = (plan: Plan.Plan, nodeId: string): Subflow | undefined => {
   return node?._tag === "Wait" && node.on.kind === "subflow" ? (node as Subflow) : undefined
 }
 
-/** Child runs whose end the run waits for. */
+/** Child runs whose results the run waits for. */
 const awaited = (state: RunState.RunState): ReadonlyArray<{ readonly record: Records.StepRecord; readonly runId: string }> =>
   RunState.pending(state).flatMap((record) => {
     if (record.status !== "waiting" || record.wait?.kind !== "subflow") return []
@@ -39,7 +39,7 @@ const awaited = (state: RunState.RunState): ReadonlyArray<{ readonly record: Rec
     return name === undefined || child !== undefined ? [] : [{ record, runId: name }]
   })
 
-/** Whether the run waits for child runs. */
+/** Tells whether the run waits for child runs. */
 export const isAwaitingChildren = (state: RunState.RunState): boolean => awaited(state).length > 0
 
 const hasSubflows = (plan: Plan.Plan): boolean => plan.nodes.some((node) => node._tag === "Wait" && node.on.kind === "subflow")
@@ -51,7 +51,7 @@ const parentOf = (state: RunState.RunState, node: Subflow, iteration: number): R
   isAttached: node.on.isAttached,
 })
 
-/** Child runs that are open when a run is taken up. */
+/** Open child runs of a resumed run. */
 export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<StartedChild> =>
   !hasSubflows(plan)
     ? []
@@ -60,7 +60,7 @@ export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<S
         return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
       })
 
-/** Child runs that a run has started and does not wait for, each with the number of the event that started it. */
+/** Detached child runs, each with the number of the event that started it. */
 export const detached = (state: RunState.RunState): ReadonlyArray<{ readonly runId: string; readonly since: number }> =>
   RunState.records(state).flatMap((record) => {
     if (record.kind !== "step" || record.status !== "finished" || record.wait?.kind !== "subflow") return []
@@ -68,14 +68,14 @@ export const detached = (state: RunState.RunState): ReadonlyArray<{ readonly run
     return name === undefined || child !== undefined ? [] : [{ runId: name, since: asked }]
   })
 
-/** What a plan says of a child run that a run has started. */
+/** Finds a started child run in a plan. */
 export const startedBy = (plan: Plan.Plan, state: RunState.RunState, runId: string): ReadonlyArray<StartedChild> =>
   RunState.records(state).flatMap((record) => {
     const node = record.kind === "step" && record.wait?.name === runId ? subflow(plan, record.nodeId) : undefined
     return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
   })
 
-/** Child runs that are open and whose nodes the plan does not have, each with the number of the event that started it. */
+/** Open child runs whose nodes are not in the plan, each with the number of the event that started it. */
 export const strays = (
   plan: Plan.Plan,
   state: RunState.RunState,
@@ -84,14 +84,14 @@ export const strays = (
     wait === undefined || subflow(plan, nodeId) !== undefined ? [] : [{ runId, since: wait.asked }],
   )
 
-/** What is to be committed: the state after its events, and what is interrupted with it. */
+/** The content of the next frame: the state after its events, and the interrupts. */
 interface Made {
   readonly state: RunState.RunState
   readonly events: ReadonlyArray<RunEvent>
   readonly interrupts: ReadonlyArray<Interrupt>
 }
 
-/** What goes out with the next frame of a run. */
+/** The outgoing part of the next frame. */
 export const make = (
   plan: Plan.Plan,
   { state, events, interrupts }: Made,
@@ -133,11 +133,11 @@ export const make = (
         break
       }
       case "NodeReset": {
-        // Begun anew with a child run of its own: the one that it had is waited for by nobody.
+        // It gets a new child run, so nothing waits for the old one.
         const node = event.isAnew === true ? subflow(plan, event.nodeId) : undefined
         const generation = RunState.step(state, event.nodeId, event.iteration)?.generation ?? 0
         if (node === undefined || generation === 0) break
-        const reason = `by run "${state.runId}", which began it anew`
+        const reason = `by run "${state.runId}", which starts another in its place`
         send(childRunId(state.runId, event.nodeId, event.iteration, generation - 1), { _tag: "Cancel", reason })
         break
       }
@@ -152,10 +152,10 @@ export const make = (
   return { spawned, sent, started }
 }
 
-/** The id, in the inbox of another run, of a command that the next frame of this run sends. */
+/** The id of a command that the next frame of this run sends, in the inbox of the other run. */
 const sentId = ({ runId, frame }: RunState.RunState, index: number): string => compositeKey("run", runId, frame + 1, index)
 
-/** The command by which an attached child run that has ended tells its parent; `undefined` where there is nobody to tell. */
+/** The command with the result of an attached child run for its parent; `undefined` if there is none to notify. */
 const toParent = (state: RunState.RunState): { readonly runId: string; readonly command: Instruction } | undefined => {
   const { parent } = state
   const result = parent?.isAttached === true ? RunResult.ofState(state) : undefined
@@ -166,8 +166,8 @@ const toParent = (state: RunState.RunState): { readonly runId: string; readonly 
 }
 
 /**
- * What goes out with the next frame of a run that is ended without being worked on: `before` is its state until then. Nobody is left to wait for its child
- * runs, which are cancelled.
+ * The commands of the last frame of a run that is ended without being driven; `before` is its previous state. Its child runs
+ * are cancelled, since nothing waits for them.
  */
 export const ofEnd = (before: RunState.RunState, ended: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
   const reason = `by the end of run "${ended.runId}", which started it`

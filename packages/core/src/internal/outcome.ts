@@ -1,5 +1,5 @@
 /**
- * How a run ends: the event that ends it, and the result that its callers are given.
+ * The end of a run: its last event, and the result for its callers.
  */
 import {
   CompensationFailed,
@@ -22,27 +22,28 @@ import type { Attempts } from "./attempts.ts"
 import * as Outbox from "./outbox.ts"
 import * as Refusal from "./refusal.ts"
 
-/** What the end of a run is judged by. */
+/** The facts that decide the end of a run. */
 export interface Standing {
-  /** What the schedule says. */
+  /** The outcome of the schedule. */
   readonly outcome: Scheduler.Outcome | undefined
   readonly state: RunState.RunState
   readonly plan: Plan.Plan
   readonly schedule: Pick<Scheduler.Schedule, "stored" | "source" | "value">
   readonly attempts: Pick<Attempts, "size">
-  /** Set where the output of the run cannot be stored. */
+  /** Set if the output of the run cannot be stored. */
   readonly refused: StoreRefused | undefined
 }
 
 /** The end of a run. */
 export interface Ending {
   readonly event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" }>
-  /** By the state after the event. */
+  /** Returns the result by the state after the event. */
   readonly result: (ended: RunState.RunState) => RunResult.EndedResult<unknown>
 }
 
 /**
- * The end of the run, if it ends now. An output counts even if a cancellation came in with it; otherwise the cancellation does.
+ * The end of the run, if it ends now. An output counts even if a cancellation came in with it; otherwise the cancellation
+ * counts.
  */
 export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standing): Ending | undefined => {
   const { runId } = state
@@ -55,7 +56,7 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
     return { event, result: (ended) => RunResult.finished(ended, () => schedule.value(0)) }
   }
   if (state.cancel !== undefined) {
-    // Without boundaries there is nothing to do on the way out, also where a plan does not settle.
+    // Without boundaries there is nothing to do on the way out, even if the plan does not settle.
     const isOver = outcome !== undefined || plan.boundaries.length === 0
     if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(state)) return undefined
     const { reason, uncompensated } = RunResult.cancelled(state)
@@ -72,7 +73,7 @@ const failedWith = (failure: RunFailure): Ending => ({
   result: (ended) => RunResult.failed(ended, failure),
 })
 
-/** A failure, with what could not be undone because of it. */
+/** Adds the steps that could not be compensated to a failure. */
 const beside = (failure: Exclude<RunFailure, CompensationFailed>, state: RunState.RunState): RunFailure => {
   const failed = RunState.uncompensated(state)
   return failed.length === 0 ? failure : new CompensationFailed({ runId: state.runId, cause: failure, failed })
@@ -101,7 +102,7 @@ const failureOf = (
   return new StepTimedOut({ ...node, attempts, limit: error.kind, timeoutMs: error.limitMs ?? limits?.[error.kind] ?? 0, ...why })
 }
 
-/** Why an output that was read is not there, and will not come. */
+/** The reason an output that was read will never exist. */
 const unsettled = ({ nodeId, table }: Partial<Plan.PendingRead>, plan: Plan.Plan, state: RunState.RunState): string => {
   if (nodeId === undefined) return `no node that gives a "${table}" has given one`
   const position = plan.positions.get(nodeId)

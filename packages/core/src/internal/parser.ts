@@ -1,6 +1,6 @@
 /**
- * Makes nodes of what authors give to `$`, which may come from code without types. Everything that is wrong is refused with
- * {@link InvalidWorkflow}, by the kind and the id of the node.
+ * Makes nodes from the arguments of `$`, which may come from untyped code. Every mistake is rejected with
+ * {@link InvalidWorkflow}, naming the kind and id of the node.
  */
 
 import * as Either from "effect/Either"
@@ -48,17 +48,17 @@ const words: NodeOptions.Words = {
 
 type Loose = NodeOptions.Options
 
-/** What `$` gives for a node. */
+/** A node made by `$`. */
 interface Made {
   readonly plan: Plan.Node
 }
 
-/** What `$` gives for a need that is more than a node. */
+/** A need beyond a plain node, made by `$`. */
 interface Reference {
   readonly need: Omit<Plan.Need, "name">
 }
 
-/** Whether a value is a node made by `$`. */
+/** Tells whether a value is a node made by `$`. */
 export const isNode = (value: unknown): value is Made =>
   typeof value === "object" && value !== null && "plan" in value && typeof value.plan === "object" && value.plan !== null
 
@@ -74,16 +74,16 @@ const firstId = (part: Plan.Node): NodeId | undefined => {
   return undefined
 }
 
-/** What a step's work follows from: not in which run or pass it is done. */
+/** The default cache key: everything a step's work depends on, without its run and pass. */
 const usualKey: Plan.Cache["key"] = ({ runId: _, iteration: __, ...given }) => given
-/** The key of the item that stands for all. */
+/** The key of the item in a list's template. */
 const anyKey = "*"
 
 const anything = Codec.makeUnknown(Schema.Unknown)
 const decision = Codec.makeUnknown(Decision)
 const detached = Codec.makeUnknown(Schema.Struct({ runId: Schema.String }))
 
-/** Makes the functions of `$`, whose ids all get the prefix in front. */
+/** Makes the functions of `$`. All ids get the prefix. */
 export const make = (workflow: string, prefix = "") => {
   const refuse = (where: string, problem: string): never => {
     throw new InvalidWorkflow({ workflow, where, problem })
@@ -152,7 +152,7 @@ export const make = (workflow: string, prefix = "") => {
     }
   const signal = wait("signal", (where, options) => schema(where, options, "payload"))
 
-  /** The output of a child run: that of its last nodes where it is waited for. */
+  /** The codec of a child run's output. */
   const childCodec = (id: NodeId, { workflow, attach }: Loose): Codec.Codec<unknown, unknown> =>
     attach === false
       ? detached
@@ -162,7 +162,7 @@ export const make = (workflow: string, prefix = "") => {
           ? ComposedCodec.of(workflow.plan, workflow.definition.output)
           : anything
 
-  /** A name for a boundary whose author gave none. */
+  /** The id of a boundary without one of its own. */
   const boundaryId = (kind: "saga" | "try" | "race", id: unknown, inside: Plan.Node): NodeId => {
     if (id !== undefined) return identify(kind, id)
     const first = firstId(inside)
@@ -170,7 +170,7 @@ export const make = (workflow: string, prefix = "") => {
     return first === undefined || !isNodeId(full) ? refuse(kind, `nothing in it has a short id of its own: give it an "id"`) : full
   }
 
-  /** Children, and the options that may stand after them. */
+  /** Splits children from the options that may follow them. */
   const childrenAnd = (kind: string, given: ReadonlyArray<unknown>, keys: ReadonlySet<string>) => {
     const last = given.at(-1)
     const hasOptions = typeof last === "object" && last !== null && !isNode(last)
@@ -202,7 +202,7 @@ export const make = (workflow: string, prefix = "") => {
     const parts = { id, try: body, catch: caught, finally: last }
     return { plan: orRefuse(where, NodeOptions.tryCatch(parts, options, "when")) }
   }
-  /** A function that is called with what was caught, as a step: what it returns is kept as JSON. */
+  /** Turns a function that handles a failure into a step; its result is stored as JSON. */
   const catching = (where: string, tryId: NodeId, options: Loose): Plan.Step => {
     const id = `${tryId}:catch`
     const need: Plan.Need = { name: "error", target: tryId, pass: "caught" }
@@ -246,7 +246,7 @@ export const make = (workflow: string, prefix = "") => {
     return { plan: orRefuse(where, NodeOptions.loop({ id, needs: needs(where, options), body, until }, options)) }
   }
 
-  /** Needs that nothing waits for. */
+  /** Live needs, which nothing waits for. */
   const looks = (where: string, options: Loose): ReadonlyArray<Plan.Need> =>
     needs(where, options).map((need) => ({ ...need, isLive: true }))
   const optionalFn = <F>(where: string, options: Loose, key: string): F | undefined =>
@@ -287,7 +287,7 @@ export const make = (workflow: string, prefix = "") => {
         ? []
         : [{ name: Plan.more, target: node(where, options.more, `"more"`), pass: "current", isOptional: true, isLive: true }]
     const list = {
-      // What may be absent is looked at as it is.
+      // Needs that may be absent are live.
       needs: [...needs(where, options).map((need) => (need.isOptional === true ? { ...need, isLive: true } : need)), ...more],
       until: optionalFn<NonNullable<Plan.ForEach["until"]>>(where, options, "until"),
       source: {
@@ -331,7 +331,7 @@ export const make = (workflow: string, prefix = "") => {
       ...parameters: ReadonlyArray<unknown>
     ): unknown => {
       identify("fragment", name)
-      // Ids inside are kept as a whole, so the prefix is still as its author gave it.
+      // Ids inside are escaped as a whole, so the prefix is unescaped here.
       return part(make(workflow, `${prefix}${name}.`), ...parameters)
     },
   }

@@ -1,7 +1,8 @@
 /**
- * Passes of loops, and what they consist of where a plan is drawn as the run goes on: a drawing may mount tasks in a pass that had begun. `until` is
- * asked then too. If it holds, what is new is left out of the pass; if not, it is begun, and a pass that goes on and on like that fails. What a
- * pass consists of stands in the state, so that a schedule made anew, or after a crash, tells new tasks from old ones as this one does.
+ * Passes of loops and their nodes. If a plan is rendered while the run proceeds, a render may mount tasks in a running pass.
+ * Then `until` is checked again. If it holds, the new tasks are left out of the pass; otherwise they start, and a pass that
+ * keeps growing fails. The nodes of a pass are in the state, so that a new schedule, even after a crash, tells new tasks from
+ * old ones too.
  */
 import * as HashMap from "effect/HashMap"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
@@ -11,41 +12,41 @@ import type { RunEvent } from "../RunEvent.ts"
 import type * as RunState from "../RunState.ts"
 import type { View } from "./view.ts"
 
-/** The schedule that passes are a part of. */
+/** The schedule that passes belong to. */
 export interface Host {
   readonly plan: Plan.Plan
-  /** The drawing before; of a resumed run, the one that it was released with. */
+  /** The previous render; for a resumed run, the one at its release. */
   readonly before: Plan.Drawing | undefined
   readonly view: Pick<View, "loopRecord" | "iterationOf">
   readonly state: () => RunState.RunState
   readonly emit: (event: RunEvent) => void
-  /** Evaluates the `until` of a loop; `undefined` where it threw, and the loop has failed. */
+  /** Evaluates the `until` of a loop; `undefined` if it threw, which fails the loop. */
   readonly isOver: (loop: number) => boolean | undefined
   readonly readsOf: (loop: number) => { readonly reads?: ReadonlyArray<NodeKey> }
-  /** Fails a loop whose pass does not end; the ids are some of those that it has mounted. */
+  /** Fails a loop whose pass does not end; the ids are some of those that it mounted. */
   readonly fail: (loop: number, nodeIds: ReadonlyArray<NodeId>) => void
-  /** Walks the pass of a loop from its beginning; what is done stays done. */
+  /** Walks the pass of a loop from its beginning; finished nodes stay finished. */
   readonly again: (loop: number) => void
 }
 
 export interface Passes {
-  /** Takes note of what there was before in passes in which there is more now. To be done with a drawing at once, whatever follows of it when. */
+  /** Records the nodes of passes that have grown, as of before. Call it right after a render, before its consequences. */
   readonly note: () => void
-  /** A pass of a loop begins: nothing is left out of it. */
+  /** Starts a pass of a loop with all its nodes. */
   readonly begin: (loop: number) => void
-  /** Comes to a pass of a loop, be it with a new drawing of it. Answers with whether the loop goes on. */
+  /** Enters a pass of a loop, possibly a new render of it. Returns whether the loop continues. */
   readonly meet: (loop: number) => boolean
-  /** Comes to a loop that is over. */
+  /** Enters a loop that has ended. */
   readonly recall: (loop: number) => void
-  /** Begins what was left out of a pass that has ended without `until` holding. Answers with whether there was anything. */
+  /** Starts the nodes left out of a pass that has ended without `until` holding. Returns whether there were any. */
   readonly goOn: (loop: number) => boolean
-  /** Tells whether a node is not begun in the pass that its loop is in. */
+  /** Tells whether a node is left out of the current pass of its loop. */
   readonly isLeftOut: (position: number) => boolean
-  /** The same of a node, or of all that a group holds. */
+  /** Tells whether a node, or everything in a group, is left out. */
   readonly isVacant: (position: number) => boolean
 }
 
-/** Ids that an error names. */
+/** Most ids in an error. */
 const mostNames = 5
 
 /** The passes of a schedule. */
@@ -84,7 +85,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   const idsOf = (some: ReadonlyArray<Plan.Mounted>): ReadonlyArray<NodeId> => some.map(({ position }) => idAt(position))
   const meet: Passes["meet"] = (loop) => {
     const record = plan.isDrawn ? view.loopRecord(loop) : undefined
-    // Nothing was drawn since the pass began.
+    // Nothing was rendered since the pass began.
     if (record?.mounting === undefined) return true
     recall(loop)
     const { nodeId, iteration, mounting } = record
@@ -105,7 +106,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
       fail(loop, [...(before === undefined ? [] : [before]), ...idsOf(fresh)].slice(0, mostNames))
       return false
     }
-    // The value of the pass, which `until` may look at, is made without them.
+    // `until` may read the value of the pass, which is computed without them.
     const optional = optionalOf(loop, fresh)
     for (const { position } of optional) leftOut.add(position)
     const isOverNow = optional.length === 0 ? false : isOver(loop)
@@ -118,7 +119,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   }
   const isOut = ({ position }: Plan.Mounted): boolean => leftOut.has(position)
 
-  /** Nodes that may be left out of a pass: not what a boundary does on the way out, nor what something waits for that was there before. */
+  /** Nodes that may be left out of a pass: not those of a boundary's way out, nor those that earlier nodes wait for. */
   const optionalOf = (loop: number, fresh: ReadonlyArray<Plan.Mounted>): ReadonlyArray<Plan.Mounted> => {
     const all = new Set(fresh.map(({ position }) => position))
     const optional = new Set(fresh.filter(({ wayOutOf }) => wayOutOf < 0 || all.has(wayOutOf)).map(({ position }) => position))
@@ -147,7 +148,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
     return found
   }
 
-  /** By the state: a schedule that was just made has not come to what is over. */
+  /** By the state: a new schedule has not walked the nodes that have ended. */
   const isOmitted = (position: number): boolean => {
     if (leftOut.has(position)) return true
     const [loop, node] = [plan.loopOf(position), plan.node(position)]

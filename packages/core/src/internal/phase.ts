@@ -1,8 +1,10 @@
-/** Phases of a node in a schedule. A node has one at a time, as the passes of a loop follow each other. */
+/**
+ * Phases of a node in a schedule. A node is in one at a time, since the passes of a loop are sequential.
+ */
 export const Phase = {
-  /** It has not begun, or what it did is past. */
+  /** It has not begun, or its pass is over. */
   idle: 0,
-  /** Needs of it are not met. */
+  /** It has unmet needs. */
   blocked: 1,
   ready: 2,
   running: 3,
@@ -12,6 +14,6 @@ export const Phase = {
   failed: 6,
   /** It has an open wait. */
   waiting: 7,
-  /** A group around it has no place for it yet. */
+  /** A group around it has no free place. */
   parked: 8,
 } as const

@@ -1,27 +1,27 @@
 /**
- * Reads that nodes have made: rows that were looked up while it was decided about a node, and rows that it was drawn with. An event of the
- * node says so, where they are more than its record says.
+ * Reads of nodes: rows that were read to decide about a node, and rows that it was rendered with. An event of the node lists
+ * them if its record lacks some.
  */
 import { type NodeKey, parseNodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import * as RunState from "../RunState.ts"
 import type { View } from "./view.ts"
 
-/** Rows named one by one that a node may have been drawn with: more than people read in one component, and half a kilobyte. */
+/** Most rows to list individually for a render of a node: more than people read in one component, and half a kilobyte. */
 const mostReads = 32
 
 export interface ReadTracker {
-  /** Notes for a node what one of its author's functions reads. */
+  /** Returns a function that records the reads of an author's function for a node. */
   readonly noteFor: (position: number) => Plan.NoteRead
-  /** All reads of a node so far, for the next event of it, where they are more than its record says. */
+  /** All reads of a node for its next event, if its record lacks some. */
   readonly readsOf: (position: number) => { readonly reads?: ReadonlyArray<NodeKey> }
 }
 
 /** The reads of the nodes of a plan. */
 export const make = (plan: Plan.Plan, view: View, state: () => RunState.RunState): ReadTracker => {
-  /** Not said by an event yet, by the row of the reader. */
+  /** Reads that no event lists yet, by the row of the reader. */
   const reads = new Map<NodeKey, Set<NodeKey>>()
-  /** Tells whether a row is the node's own, or of what stands in a loop that looks at what it did: it goes on from there. */
+  /** Tells whether a row is the node's own, or of a node inside a loop that reads it: the loop continues from there. */
   const isOwn = (position: number, key: NodeKey): boolean => {
     const target = plan.positions.get(parseNodeKey(key).nodeId)
     if (target === undefined || !plan.contains(position, target)) return false

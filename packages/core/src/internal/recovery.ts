@@ -1,5 +1,5 @@
 /**
- * Recovers a run that is resumed, and resets nodes for a retry: plain functions of the plan and the state, which answer with events.
+ * Computes the events that recover a resumed run, or reset nodes for a retry. Pure functions of the plan and the state.
  */
 import type { ErrorInfo } from "../Errors.ts"
 import { type NodeId, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
@@ -9,7 +9,7 @@ import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import * as View from "./view.ts"
 
-/** Crashes of one attempt in a row after which it counts as what kills its process. A deploy rarely meets one step five times. */
+/** Crashes of one attempt in a row after which the step is taken to kill its process. Deploys rarely hit one step five times. */
 const crashLoopLimit = 5
 
 const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
@@ -17,20 +17,20 @@ const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
 
 const resetOf = ({ nodeId, iteration }: Records.NodeRecord) => ({ _tag: "NodeReset", nodeId, iteration }) as const
 
-/** Tells whether a node has failed because a person denied it: it is not asked for again before someone retries it. */
+/** Tells whether a node has failed by a denial, which stays until someone retries the node. */
 const isDenied = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord): boolean => {
   if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return false
   if (record.error?.notRetried !== "denied") return false
   const node = plan.find(record.nodeId)
   const asked = node?._tag === "Step" ? node.gate : node?._tag === "Wait" ? node : undefined
-  // Where edited code says something else of a denial, people are asked again.
+  // If edited code treats a denial differently, approval is requested again.
   return asked?.on.kind === "approval" && asked.on.onDeny === "fail" && !isCaught(plan, view, record)
 }
 
 /**
- * Events that recover a resumed run. Attempts that the last process left in flight are interrupted. Where a run that had ended goes on
- * (`isRevived`), its failed nodes get a fresh budget, and the boundaries that it was left by begin again, with all that was undone. A denial of
- * a node that is not `retried` keeps all of that as it ended: the run fails by it once more.
+ * Computes the events that recover a resumed run. Attempts that the last process left in flight are interrupted. If an ended
+ * run is reopened (`isRevived`), its failed nodes get a fresh budget. The boundaries that the failure left start again, and so
+ * do their compensated steps. A denied node that is not `retried` keeps all of that ended: the run fails again by the denial.
  */
 export const recover = (
   plan: Plan.Plan,
@@ -48,7 +48,7 @@ export const recover = (
   for (const record of records) {
     if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason))
     if (!isRevived || isStanding) continue
-    // The author has given its tasks ids that stay, or it fails again after as many more.
+    // Its tasks have fixed ids now, or it fails again after as many more.
     if (record.kind === "loop" && (record.mounting?.times ?? 0) > Records.mostMountings) {
       const { nodeId, iteration, mounting } = record
       events.push({ _tag: "LoopMounted", nodeId, iteration, mounted: mounting?.leftOut ?? [], mounting: 1 })
@@ -60,7 +60,7 @@ export const recover = (
       events.push(...restart(plan, view, state, record))
   }
   if (!isRevived || isStanding) return events
-  // What was made of something that is done again is made again.
+  // Results derived from a node that runs again are computed again.
   const undone = events.flatMap((event) => {
     const record = event._tag === "NodeReset" ? RunState.step(state, event.nodeId, event.iteration) : undefined
     return record?.status === "finished" && Records.undoneBy(record.nodeId) === undefined ? [record.nodeId] : []
@@ -69,7 +69,7 @@ export const recover = (
   return effective(plan, events)
 }
 
-/** Leaves out repeated resets, and those of what is past because a loop around it is reset. */
+/** Removes repeated resets, and those made obsolete by the reset of a loop around them. */
 const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyArray<RunEvent> => {
   const positionOf = (nodeId: NodeId): number => {
     const position = plan.positions.get(nodeId) ?? -1
@@ -105,10 +105,10 @@ const interrupted = (record: Records.StepRecord, plan: Plan.Plan, reason: "crash
 const isLeftByFailure = ({ status, isCaught }: Records.BoundaryRecord): boolean =>
   status === "failed" || (status === "halted" && isCaught !== true)
 
-/** Tells whether a failed node was dealt with by a boundary around it, or in a pass that is past. */
+/** Tells whether a boundary has handled the failure of a node, or its pass is over. */
 const isCaught = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord): boolean => {
   const position = plan.positions.get(record.nodeId)
-  // What undoes a step begins again with its saga.
+  // A compensation starts again with its saga.
   if (position === undefined || position >= plan.size) return position !== undefined
   if (view.iterationOf(position) !== record.iteration) return true
   for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {
@@ -117,7 +117,7 @@ const isCaught = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord):
   return false
 }
 
-/** Resets a boundary: what was undone in it is done again, and so is what it did on the way out. */
+/** Resets a boundary: its compensated steps run again, and so do its handlers. */
 const restart = (
   plan: Plan.Plan,
   view: View.View,
@@ -135,7 +135,7 @@ const restart = (
       const undo = RunState.step(state, Records.compensationId(id), row)
       if (undo === undefined) continue
       events.push(resetOf(undo))
-      // One that could not be undone still stands. One of which it is not known does not count as standing.
+      // A failed compensation leaves its step in effect. A step with an unknown state counts as undone.
       if (undo.status !== "failed")
         events.push({ _tag: "NodeReset", nodeId: id, iteration: row }, ...beginAgain(plan, view, state, position, undone))
     }
@@ -148,7 +148,7 @@ const restart = (
   return events
 }
 
-/** Resets what is between a boundary that begins again and a step undone in it, so that it comes to that step again. */
+/** Resets the nodes between a boundary that starts again and a compensated step inside, so that it reaches that step again. */
 const beginAgain = (
   plan: Plan.Plan,
   view: View.View,
@@ -157,7 +157,7 @@ const beginAgain = (
   undone: number,
 ): ReadonlyArray<RunEvent> => {
   const between = outwards(plan, undone, around)
-  // A loop is reset as a whole, and what is in it with it.
+  // A loop is reset as a whole, with everything inside.
   const from = between.findLastIndex((up) => plan.nodes[up]?._tag === "Loop")
   const events: Array<RunEvent> = []
   for (const up of between.slice(Math.max(from, 0))) {
@@ -169,7 +169,7 @@ const beginAgain = (
   return events
 }
 
-/** Nodes around a node inside of another one, the innermost first. */
+/** Nodes between a node and one around it, the innermost first. */
 const outwards = (plan: Plan.Plan, position: number, around: number): ReadonlyArray<number> => {
   const found: Array<number> = []
   for (let up = plan.parent(position); up > around; up = plan.parent(up)) found.push(up)
@@ -197,7 +197,7 @@ const resetAll = (
   return events
 }
 
-/** Tells whether a node may be retried: it is in that iteration still, and nothing of what is around it is being undone. */
+/** Tells whether a node can be retried: the iteration is its current one, and no saga around it is compensating. */
 export const canRetry = (plan: Plan.Plan, state: RunState.RunState, nodeId: NodeId, iteration: number): boolean => {
   const position = plan.positions.get(nodeId)
   if (position === undefined || position >= plan.size || state.cancel !== undefined) return false
@@ -212,8 +212,8 @@ export const canRetry = (plan: Plan.Plan, state: RunState.RunState, nodeId: Node
 type InFlight = ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
 
 /**
- * Nodes by the rows that they have read, if they are still in the iteration in which they read them. That a row is named and not a node lets
- * the passes of a loop read each other: what a pass before gave is not done again.
+ * Nodes by the rows that they have read, if the read was in their current iteration. Since rows are recorded instead of nodes,
+ * the passes of a loop can read each other: the output of an earlier pass is not computed again.
  */
 const readersOfRows = (
   plan: Plan.Plan,
@@ -241,7 +241,7 @@ const readersOfRows = (
   return readers
 }
 
-/** Tells whether a node that has read all there was may have read this: not if it ended before that, or began before that did. */
+/** Tells whether a node that read all settled rows may have read this one: not if it ended before the row, or began before it. */
 const mayHaveRead = (reader: Records.NodeRecord | undefined, read: Records.StepRecord | undefined): boolean => {
   if (read === undefined || !Records.isSettled(read) || reader === read) return false
   if (reader?.kind !== "step") return reader?.kind === "loop"
@@ -249,7 +249,7 @@ const mayHaveRead = (reader: Records.NodeRecord | undefined, read: Records.StepR
   return !isBefore && (reader.attemptedAt ?? 0) >= (read.attemptedAt ?? 0)
 }
 
-/** Nodes, and all that has taken or read what they gave, and what has taken that. */
+/** Nodes with everything that directly or indirectly took or read their outputs. */
 const withReaders = (
   plan: Plan.Plan,
   state: RunState.RunState,
@@ -261,7 +261,7 @@ const withReaders = (
   const readers = new Map<number, Array<number>>()
   for (let reader = 0; reader < plan.size; reader++) {
     for (const { target, pass } of plan.needs(reader)) {
-      // A loop that looks at what it did goes on from there; and what a pass before gave is past.
+      // A loop that reads its own nodes continues from there, and an earlier pass is over.
       const isOwn = reader < target && target < plan.end(reader)
       if (pass === "previous" || pass === "item" || isOwn) continue
       const known = readers.get(target)
@@ -282,13 +282,13 @@ const withReaders = (
   }
   const chooseReaders = (target: number): void => {
     for (const reader of readers.get(target) ?? []) {
-      // A branch has no record. It chooses again, so that whatever has taken its value, or that of an arm, may be given another.
+      // A branch has no record. It chooses again, so the nodes that took its value or that of an arm may get another.
       if (plan.node(reader)._tag === "Branch" || recordAt(plan, state, view, reader) !== undefined) choose(reader)
     }
   }
   for (let position = queue.pop(); position !== undefined; position = queue.pop()) {
     for (let target = plan.parent(position); target >= 0; target = plan.parent(target)) chooseReaders(target)
-    // With a loop or a boundary all that is in it is done again.
+    // With a loop or a boundary everything inside runs again.
     for (let target = position; target < plan.end(position); target++) {
       chooseReaders(target)
       const node = plan.nodes[target]
@@ -304,7 +304,7 @@ const withReaders = (
   return chosen
 }
 
-/** The record of a node in the iteration that it is in. */
+/** The record of a node in its current iteration. */
 const recordAt = (plan: Plan.Plan, state: RunState.RunState, view: View.View, position: number): Records.NodeRecord | undefined => {
   const node = plan.node(position)
   if (!("id" in node)) return undefined
@@ -312,7 +312,7 @@ const recordAt = (plan: Plan.Plan, state: RunState.RunState, view: View.View, po
   return RunState.step(state, node.id, row) ?? RunState.loop(state, node.id, row) ?? RunState.boundary(state, node.id, row)
 }
 
-/** Resets nodes that have finished, or wait, and have taken or read what one of these nodes gave. */
+/** Resets finished or waiting nodes that took or read the output of one of these nodes. */
 const readersOf = (
   plan: Plan.Plan,
   state: RunState.RunState,
@@ -322,15 +322,15 @@ const readersOf = (
   [...withReaders(plan, state, view, nodeIds, [])].flatMap((position): ReadonlyArray<RunEvent> => {
     const node = plan.nodes[position]
     const record = Plan.isLeaf(node) ? RunState.step(state, node.id, view.iterationOf(position)) : undefined
-    // What a child run was started with stands as long as it runs; who was asked anything else is not to answer that.
+    // The input of a running child run never changes; other requests must not be answered with outdated content.
     const isAsked = record?.status === "waiting" && record.wait?.kind !== "subflow"
     if (record?.status !== "finished" && record?.status !== "skipped" && !isAsked) return []
     return [...reopenAround(plan, view, state, position), resetOf(record)]
   })
 
 /**
- * Resets nodes, in the iteration that they are in, with all that needs them or has read what they gave. `inFlight` adds reads that only attempts in
- * flight know. What is around them is reopened. Only what has a record is reset.
+ * Resets nodes in their current iteration, with everything that needs or has read their outputs. `inFlight` adds reads that
+ * only attempts in flight know. The loops and boundaries around them are reopened. Only nodes with a record are reset.
  */
 export const resetForRetry = (
   plan: Plan.Plan,
@@ -350,14 +350,14 @@ export const resetForRetry = (
     const isSubflow = node._tag === "Wait" && node.on.kind === "subflow"
     const reset = isSubflow ? { ...resetOf(record), isAnew: true } : resetOf(record)
     events.push(...reopenAround(plan, view, state, position), reset)
-    // A boundary with all that is in it.
+    // A boundary with everything inside.
     if (record.kind === "boundary")
       events.push(...restart(plan, view, state, record), ...resetAll(plan, view, state, position, position))
   }
   return { events: effective(plan, events), nodeIds: resetIds }
 }
 
-/** Rows whose attempts do not go on after resets: those that are reset, and those in passes of a loop that is. */
+/** Rows whose attempts end by resets: those that are reset, and those in passes of a loop that is. */
 export const cutShort = (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>, inFlight: Iterable<NodeKey>): ReadonlySet<NodeKey> => {
   const keys = new Set<NodeKey>()
   const loops: Array<number> = []
@@ -374,7 +374,7 @@ export const cutShort = (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>, inFli
   return keys
 }
 
-/** Reopens loops and boundaries around a node that are over. */
+/** Reopens ended loops and boundaries around a node. */
 const reopenAround = (plan: Plan.Plan, view: View.View, state: RunState.RunState, position: number): ReadonlyArray<RunEvent> => {
   const events: Array<RunEvent> = []
   for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {

@@ -1,13 +1,12 @@
 /**
- * Finds what is at fault where a store refuses the content of a frame, and what is to stand in its place: the node whose content cannot
- * be stored fails, and the rest of the frame is committed.
+ * Finds the part of a frame that a store refuses. Its node fails, and the rest of the frame is committed.
  */
 import type { ErrorInfo, StoreRefused } from "../Errors.ts"
 import type { NodeId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import type { RunEvent } from "../RunEvent.ts"
 
-/** A refused part of a frame, with the events that the frame begins with when it is made once more. */
+/** The refused part of a frame, with the first events of the next try. */
 export type Culprit =
   | {
       readonly _tag: "Node"
@@ -17,7 +16,7 @@ export type Culprit =
     }
   | { readonly _tag: "Output"; readonly events: ReadonlyArray<RunEvent> }
 
-/** The error of a node whose content cannot be stored; the same attempt would give it again. */
+/** The error of a node whose content cannot be stored; another attempt would give the same content. */
 export const errorOf = (refused: StoreRefused): ErrorInfo => ({
   name: refused._tag,
   message: refused.message,
@@ -26,8 +25,8 @@ export const errorOf = (refused: StoreRefused): ErrorInfo => ({
 })
 
 /**
- * The culprit of a frame of `events`, of which the first are `given` and the rest follows from them by the plan. `undefined` where no node
- * is at fault, or leaving its content out has not helped.
+ * Finds the culprit in a frame of `events`, of which the first are `given` and the rest follow by the plan. `undefined` if no
+ * node is at fault, or leaving its content out has not helped.
  */
 export const culprit = (
   given: ReadonlyArray<RunEvent>,
@@ -55,7 +54,7 @@ const softly = (plan: Plan.Plan, nodeId: NodeId): { readonly soft?: boolean } =>
   return node?._tag === "Step" && node.continueOnFail ? { soft: true } : {}
 }
 
-/** An event without what its author gave; `undefined` where it has nothing of that. */
+/** Replaces the author's content in an event by the refusal; `undefined` if it has none. */
 const withoutContent = (event: RunEvent, refused: StoreRefused, plan: Plan.Plan): RunEvent | undefined => {
   switch (event._tag) {
     case "AttemptSucceeded": {

@@ -1,5 +1,5 @@
 /**
- * What a run has stored, read back by the current schemas of its workflow.
+ * Decodes the stored data of a run with the current schemas of its workflow.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -17,14 +17,14 @@ import type * as RunState from "../RunState.ts"
 import type { Values } from "../Scheduler.ts"
 import { giveJson } from "./kept.ts"
 
-/** An output that its current schema does not accept. */
+/** An output that does not match its current schema. */
 export interface Incompatible {
   readonly nodeId: NodeId
   readonly iteration: number
   readonly issues: ReadonlyArray<string>
 }
 
-/** The outputs of nodes, and those that are not accepted any more. */
+/** Decodes the outputs of nodes, and collects the incompatible ones. */
 export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, records: ReadonlyArray<Records.NodeRecord>) =>
   Effect.suspend(() => {
     const found = new Outputs()
@@ -47,25 +47,22 @@ export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, record
     return Effect.as(Effect.all(later, { discard: true }), { outputs: found, incompatible })
   })
 
-/** The input of a run. */
+/** Decodes the input of a run. */
 export const input = (definition: Pick<Definition<unknown>, "input">, workflow: string, stored: Json | undefined) =>
   Effect.mapError(keep(definition.input, stored), (issues) => new InvalidInput({ workflow, issues }))
 
-/**
- * The output of a run that has finished, to be given out by {@link give}. What the current schemas of the nodes that gave it do not read any
- * more is given as it is stored.
- */
+/** Decodes the output of a finished run, for {@link give}. Values that no longer match the current schemas are returned encoded. */
 export const output = (
   definition: Pick<Definition<unknown>, "codecOf">,
   state: RunState.RunState,
 ): Effect.Effect<KeptOutput, never, unknown> => readOutput(definition, state, state.from, state.output)
 
-/** An output that is read, or lists and objects of such: as deep as groups in a plan. */
+/** A decoded output, or lists and objects of such, as deep as the groups of a plan. */
 export type KeptOutput = Kept | ReadonlyArray<KeptOutput> | { readonly fields: { readonly [name: string]: KeptOutput } }
 
 const isList = (given: KeptOutput): given is ReadonlyArray<KeptOutput> => Array.isArray(given)
 
-/** Puts an output together: another each time it is asked. Lists are made before what stands in them, so that a deep one needs no deep stack. */
+/** Assembles an output, a new one at each call. A list is made before its items, so that a deep one needs no deep stack. */
 export const give = (given: KeptOutput): unknown => {
   const ahead: Array<() => void> = []
   const make = (part: KeptOutput): unknown => {
@@ -115,7 +112,7 @@ const readOutput = (
     return Effect.forEach(from, (part, index) => readOutput(definition, state, part, (stored as ReadonlyArray<Json>)[index]))
   })
 
-/** The plan that a planner makes, which must be of the workflow that the run is of. */
+/** Makes a plan with a planner. Fails if it is of another workflow than the run. */
 export const plan = (planner: Planner, state: RunState.RunState, values: Values) =>
   Effect.filterOrFail(
     Effect.suspend(() => planner.plan(state, values)),
@@ -123,7 +120,7 @@ export const plan = (planner: Planner, state: RunState.RunState, values: Values)
     ({ workflow }) => new WorkflowMismatch({ runId: state.runId, workflow, stored: state.workflow }),
   )
 
-/** The values that were there in an earlier state. */
+/** The values that existed in an earlier state. */
 export const valuesAt = (values: Values, { nodes }: Pick<RunState.RunState, "nodes">): Values => {
   const has = (key: NodeKey): boolean => {
     const record = Option.getOrUndefined(HashMap.get(nodes, key))
@@ -133,7 +130,7 @@ export const valuesAt = (values: Values, { nodes }: Pick<RunState.RunState, "nod
   return { input: values.input, outputs }
 }
 
-/** How a plan compares with what is stored: finished and still there, there and not begun, stored and no longer there. */
+/** Compares a plan with the stored nodes: finished and still there, there and not begun, stored and gone. */
 export const compare = (
   plan: Plan.Plan,
   records: ReadonlyArray<Records.NodeRecord>,

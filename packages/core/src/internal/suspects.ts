@@ -1,29 +1,32 @@
 /**
- * Steps that were in flight when a process died, more than once: one of them may be what kills it. They are begun one at a time in a process,
- * of whichever run they are, so that a step that kills its process again takes no other suspect with it. An innocent one that ends is
- * suspected no longer; a guilty one is in flight alone with each further crash, until that is one too many.
+ * Steps that were in flight at two or more crashes, any of which may kill its process. A process starts them one at a time,
+ * across runs, so that a step that kills its process takes no other suspect with it. A step that ends is cleared. A guilty one
+ * is alone in flight at each further crash, until it exceeds the limit.
  */
 import type { NodeKey } from "../Ids.ts"
 import type { StepRecord } from "../Records.ts"
 
-/** Crashes in a row after which a step is suspected. One may be chance: a deploy, or a machine that was switched off. */
+/** Crashes in a row after which a step is suspected. One may be chance: a deploy, or a power loss. */
 const suspectedAfter = 2
 
-/** Whether a step is suspected of killing its process. */
+/** Tells whether a step is suspected of killing its process. */
 export const isSuspect = (record: Pick<StepRecord, "interruptions"> | undefined): boolean =>
   record !== undefined && record.interruptions >= suspectedAfter
 
-/** The one place for a suspect in a process. */
+/** The single place for a suspect in a process. */
 export interface Suspects {
-  /** Gives the place to a step, or answers `false` and wakes its run once the place is free. */
+  /** Gives the place to a step. Otherwise returns `false`, and wakes its run once the place is free. */
   readonly admit: (runId: string, key: NodeKey, wake: () => void) => boolean
-  /** Takes the place back from a step, if it has it. */
+  /** Frees the place, if the step has it. */
   readonly release: (runId: string, key: NodeKey) => void
-  /** Takes the place back from whichever step of a run has it. */
+  /** Frees the place, if a step of the run has it. */
   readonly releaseAll: (runId: string) => void
 }
 
-/** Makes the place. A step of a run that the suspect itself waits for (`waitsFor`) is admitted beside it: it would wait for ever otherwise. */
+/**
+ * Makes the place. A step of a run that the suspect itself waits for (`waitsFor`) is admitted beside it, since that would
+ * deadlock otherwise.
+ */
 export const make = (waitsFor: (runId: string, other: string) => boolean): Suspects => {
   const admitted = new Map<string, Set<NodeKey>>()
   let sleeping = new Map<string, () => void>()

@@ -1,6 +1,6 @@
 /**
- * Spans of runs, steps, attempts and waits, and what annotates the logs inside them. Spans are made only where a tracer was given, as the default one
- * takes them nowhere and they are a fifth of the cost of a step.
+ * Spans of runs, steps, attempts and waits, and annotations of the logs inside them. Spans are made only if a tracer was
+ * provided: they are a fifth of the cost of a step, and the default tracer drops them.
  */
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
@@ -15,13 +15,13 @@ import type { RunEvent } from "../RunEvent.ts"
 import type { EndedResult } from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
 
-/** What stands in where no tracer was given; its spans reach nobody. */
+/** The default tracer, which drops its spans. */
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-/** Whether somebody takes spans. */
+/** Tells whether a tracer was provided. */
 export const isTraced: Effect.Effect<boolean> = Effect.map(Effect.tracer, (tracer) => tracer !== nativeTracer)
 
-/** The place of what is logged or traced: attributes of spans, and annotations of logs. */
+/** The place of a log or span: attributes of spans, and annotations of logs. */
 export interface Place {
   readonly runId: string
   readonly workflow: string
@@ -30,7 +30,7 @@ export interface Place {
   readonly attempt?: number
 }
 
-/** The words of a {@link Place}. What runs in a step of another run is not at that step. */
+/** The fields of a {@link Place}. A run inside a step of another run is not at that step. */
 const words = ["runId", "workflow", "nodeId", "iteration", "attempt"] as const
 
 const annotated = (annotations: HashMap.HashMap<string, unknown>, place: Place): HashMap.HashMap<string, unknown> =>
@@ -41,9 +41,9 @@ const annotated = (annotations: HashMap.HashMap<string, unknown>, place: Place):
     }
   })
 
-/** Runs an effect in a fiber of its own at a place: its logs are annotated with that and, where somebody takes them, all spans in it. */
+/** Runs an effect in its own fiber at a place: annotates its logs and, if traced, all spans in it. */
 export const at = <A, E, R>(place: Place, traced: boolean, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  // The fiber is the effect's own, and ends with it: nothing is to be put back.
+  // The fiber ends with the effect, so nothing has to be restored.
   Effect.flatMap(annotate(FiberRef.currentLogAnnotations, place), () =>
     traced ? Effect.flatMap(annotate(FiberRef.currentTracerSpanAnnotations, place), () => effect) : effect,
   )
@@ -51,7 +51,7 @@ export const at = <A, E, R>(place: Place, traced: boolean, effect: Effect.Effect
 const annotate = (annotations: FiberRef.FiberRef<HashMap.HashMap<string, unknown>>, place: Place): Effect.Effect<void> =>
   FiberRef.update(annotations, (before) => annotated(before, place))
 
-/** Runs an effect in a span that ends as `ended` says of its exit: what came of it may be a failure although the effect has not failed. */
+/** Runs an effect in a span that ends with the exit that `ended` returns: a successful effect may have a failure as its result. */
 export const within = <A, E, R>(
   name: string,
   options: Tracer.SpanOptions,
@@ -71,25 +71,25 @@ export const endOfRun = <E>(exit: Exit.Exit<EndedResult<unknown>, E>, span: Trac
   return exit.value.status === "failed" ? Exit.fail(exit.value.error) : exit
 }
 
-/** The trace that a run began in, as its first event keeps it. */
+/** The trace of a run's start, stored in its first event. */
 export interface Trace {
   readonly traceId: string
   readonly spanId: string
 }
 
-/** The trace of the span around. */
+/** The trace of the current span. */
 export const currentTrace: Effect.Effect<Trace | undefined> = Effect.map(Effect.option(Effect.currentSpan), (found) => {
   const span = Option.getOrUndefined(found)
   return span === undefined ? undefined : { traceId: span.traceId, spanId: span.spanId }
 })
 
-/** Links the span around to the trace that its run began in. */
+/** Links the current span to the trace of its run's start. */
 export const linkTo = (trace: Trace): Effect.Effect<void> =>
   Effect.ignore(
     Effect.linkSpanCurrent(Tracer.externalSpan({ ...trace, sampled: true }), { "smithers.link": "first" }) as Effect.Effect<void>,
   )
 
-/** Makes the spans of waits that are over by events: each from when the wait began, in whichever process that was. */
+/** Makes the spans of waits that ended, each from the wait's beginning, in any process. */
 export const waits = (state: RunState.RunState, events: ReadonlyArray<RunEvent>): Effect.Effect<void> =>
   Effect.gen(function* () {
     const tracer = yield* Effect.tracer

@@ -1,5 +1,5 @@
 /**
- * Transitions of records: what a record is after an event. `RunState.apply` puts them into the state.
+ * Transitions of records: a record after an event. `RunState.apply` puts them into the state.
  */
 import type { Json } from "../Codec.ts"
 import type { NodeId, NodeKey } from "../Ids.ts"
@@ -7,16 +7,16 @@ import type * as Millis from "../Millis.ts"
 import { type BoundaryRecord, caughtBy, isSilent, type LoopRecord, type Mounting, type StepRecord, type Wait } from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 
-/** No fields; the same object, by which it is known. */
+/** No fields; a single object, so that it can be compared by identity. */
 export const nothing = {}
 
-/** Up to which attempt heartbeats of a step count no more, as its next record says. */
+/** The attempt up to which heartbeats of a step no longer count, for its next record. */
 export const beatsAfter = ({ status, attempt, beatsAfter }: StepRecord): Pick<StepRecord, "beatsAfter"> => {
   const after = isSilent(status) ? attempt : beatsAfter
   return after === undefined || after === 0 ? nothing : { beatsAfter: after }
 }
 
-/** The record of a step of which nothing was known. */
+/** The record of a step before its first event. */
 export const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   kind: "step",
   nodeId,
@@ -28,7 +28,7 @@ export const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   interruptions: 0,
 })
 
-/** Events by what they are of. */
+/** Events by their subject. */
 export type LoopEvent = Extract<RunEvent, { readonly _tag: "LoopAdvanced" | "LoopMounted" | "LoopFinished" }>
 export type BoundaryEvent = Extract<
   RunEvent,
@@ -69,13 +69,13 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
   }
 }
 
-/** When a record first began, and its latest attempt did. */
+/** The times at which a record first began, and its latest attempt did. */
 export const timesOf = ({ startedAt, attemptedAt }: Pick<StepRecord, "startedAt" | "attemptedAt">) => ({
   ...(startedAt === undefined ? nothing : { startedAt }),
   ...(attemptedAt === undefined ? nothing : { attemptedAt }),
 })
 
-/** A wait that is over without a result. One `isKept` keeps what has come for it. */
+/** A wait that was withdrawn. With `isKept` it keeps its input. */
 export const withdrawn = (wait: Wait, reason: NonNullable<Wait["reason"]>, isKept: boolean, at: Millis.Millis): Wait => {
   if (wait.status !== "open" && wait.isKept !== true) return wait
   if (isKept) return { ...wait, status: "withdrawn", reason, isKept: true, endedAt: at }
@@ -83,7 +83,7 @@ export const withdrawn = (wait: Wait, reason: NonNullable<Wait["reason"]>, isKep
   return { ...rest, status: "withdrawn", reason, endedAt: at }
 }
 
-/** What a pass consists of once a drawing has mounted something in it. */
+/** The nodes of a pass after a render has mounted new ones. */
 export const mountingAfter = (
   mounting: Mounting | undefined,
   event: Omit<Extract<RunEvent, { readonly _tag: "LoopMounted" }>, "_tag" | "nodeId" | "iteration">,
@@ -100,7 +100,7 @@ export const mountingAfter = (
   }
 }
 
-/** What a node has read by an event: all that it says, or what was known before. */
+/** The reads of a node after an event: those in the event, otherwise the earlier ones. */
 export const readsAfter = (
   record: StepRecord | LoopRecord | undefined,
   event: RunEvent,
@@ -192,7 +192,7 @@ export const foldStep = (
         ...(refusals === undefined ? {} : { refusals }),
         ...(refused === undefined ? {} : { refused }),
       }
-      // What goes on being asked is asked by the event that asked it first.
+      // A kept wait keeps the event of its request.
       const asking = { asked: kept?.asked ?? seq, timesAsked: kept?.timesAsked ?? (wait?.timesAsked ?? 0) + 1 }
       const until = deadline === undefined ? {} : { deadline }
       const opened: Wait = { kind, status: "open", since: at, ...asking, ...shown, ...signal, ...until, ...said }

@@ -1,19 +1,19 @@
 /**
- * Turns of the event loop. Fibers go on in microtasks, so that work without I/O would never let the process hear a signal, a timer or
- * a command. Work between steps therefore gives the loop a turn once the last one is {@link longestMs} ago.
+ * Turns of the event loop. Fibers continue in microtasks, so work without I/O would keep the process from signals, timers and
+ * commands. Work between steps therefore gives the loop a turn once the last one is {@link longestMs} ago.
  *
- * The time between turns is the platform's. Under a clock that a test moves no time passes between steps, and no turn is due.
+ * The time between turns is the platform's. Under a test clock no time passes between steps, and no turn is due.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { liveClock } from "./liveClock.ts"
 
-/** The longest unbroken work between two turns, in milliseconds. A turn costs some microseconds, a tenth of a percent of that. */
+/** Longest unbroken work between two turns (ms). A turn costs some microseconds, a tenth of a percent of that. */
 const longestMs = 10
 
 /**
- * The same for whoever starts several attempts: earlier, so that a turn comes before they begin and not between them, where it would tear
- * apart what begins, ends and is committed together.
+ * Limit before several attempts start (ms). It is lower, so that a turn comes before they begin and not between them, which
+ * would split their frame.
  */
 const beforeManyMs = 5
 
@@ -23,12 +23,12 @@ const later: (call: () => void) => unknown = typeof setImmediate === "function" 
 
 const isDue = (clock: Clock.Clock, afterMs: number): boolean => clock === liveClock && performance.now() - turnedAt >= afterMs
 
-/** Fibers that wait for the turn that is coming. */
+/** Fibers that wait for the next turn. */
 let waiting: Array<() => void> = []
 
 /**
- * Gives the event loop a turn: timers that are due, I/O and signals come first. Whoever waits for it goes on at the same moment, so that
- * attempts begun together still end together and are committed in one frame.
+ * Gives the event loop a turn: due timers, I/O and signals come first. All waiting fibers continue at the same moment, so that
+ * attempts which start together still end together and are committed in one frame.
  */
 const turn: Effect.Effect<void> = Effect.async((resume) => {
   waiting.push(() => resume(Effect.void))
@@ -41,10 +41,10 @@ const turn: Effect.Effect<void> = Effect.async((resume) => {
   })
 })
 
-/** Goes on with an effect, after a turn where one is due then. */
+/** Continues with an effect, after a turn if one is due then. */
 export const before = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => (isDue(clock, longestMs) ? Effect.zipRight(turn, effect) : effect))
 
-/** Goes on with an effect at once, after a turn where one is due or will be before several attempts that are about to begin are over. */
+/** Continues with an effect at once, after a turn if one is due soon. Use it before several attempts start. */
 export const beforeMany = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   isDue(clock, beforeManyMs) ? Effect.zipRight(turn, effect) : effect

@@ -1,13 +1,14 @@
 /**
- * What of a schema can never be stored, seen without a value: a date, a map, a function. Found when a workflow is built, it costs nobody a
- * step whose output is then refused each time. What only a value shows, such as what a transform makes, is refused when it is there.
+ * Finds the parts of a schema whose values can never be stored, without a value: a date, a map, a function. Found when the
+ * workflow is built, they do not waste a step whose output would be rejected each time. Problems that only a value shows, such
+ * as the result of a transform, are rejected then.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 
-/** What cannot be stored, and what to use in its place. */
+/** A kind of value that cannot be stored, and its replacement. */
 interface Kind {
   readonly what: string
   readonly instead: string
@@ -15,7 +16,7 @@ interface Kind {
 
 const known = new WeakMap<object, string | undefined>()
 
-/** Looks through a schema, once. `undefined` where it may all be stored. */
+/** Searches a schema, once. `undefined` if all of it can be stored. */
 export const find = (schema: Schema.Schema.All | StandardSchemaV1): string | undefined => {
   if (!known.has(schema)) known.set(schema, sentence(schema))
   return known.get(schema)
@@ -43,7 +44,7 @@ const first = <A>(parts: Iterable<A>, look: (part: A) => Found): Found => {
   return undefined
 }
 
-/** Types of values that an Effect Schema leaves as they are, where it is not the one that has an encoded form. */
+/** Declared types of Effect values, by the name of the schema that encodes them. */
 const renamed: ReadonlyMap<string, string> = new Map([
   ["Uint8Array", "Uint8ArrayFromBase64"],
   ["Utc", "DateTimeUtc"],
@@ -52,7 +53,7 @@ const renamed: ReadonlyMap<string, string> = new Map([
   ["Named", "TimeZoneNamed"],
 ])
 
-/** Looks at the encoded side. */
+/** Searches the encoded side. */
 const inEffect = (ast: AST.AST, path: Path, seen: Set<AST.AST>): Found => {
   switch (ast._tag) {
     case "Declaration": {
@@ -93,7 +94,7 @@ const inEffect = (ast: AST.AST, path: Path, seen: Set<AST.AST>): Found => {
   }
 }
 
-/** What an author has declared may be a plain object; these are not. */
+/** A declared type may be a plain object; these are not. */
 const declared = (ast: AST.Declaration): Kind | undefined => {
   const type = Option.getOrUndefined(AST.getTypeConstructorAnnotation(ast))
   if (type !== undefined) {
@@ -120,7 +121,7 @@ const classNameIn = (instance: unknown): string | undefined => {
 
 const isZod = (schema: object): schema is Zod => "_zod" in schema
 
-/** What is read of a Zod 4 schema. */
+/** The fields of a Zod 4 schema that are read here. */
 interface Zod {
   readonly _zod?: { readonly def: ZodDef; readonly bag?: { readonly Class?: { readonly name: string } } }
 }
@@ -154,7 +155,7 @@ const zodKinds: ReadonlyMap<string, Kind> = new Map([
   ["function", { what: "a function", instead: "what it gives" }],
 ])
 
-/** Looks at what validation gives. */
+/** Searches the output side. */
 const inZod = (schema: Zod, path: Path, seen: Set<Zod>): Found => {
   if (schema._zod === undefined || seen.has(schema)) return undefined
   seen.add(schema)

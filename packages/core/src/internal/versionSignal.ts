@@ -1,11 +1,11 @@
 import * as Effect from "effect/Effect"
 
-/** A version that counts up and can be waited for. */
+/** A version that counts up, with a way to wait for it. */
 export interface VersionSignal {
   readonly bump: () => void
   /** Completes with the current version once it is above `version`. */
   readonly after: (version: number) => Effect.Effect<number>
-  /** Bumps another one with this one, until the answer is called. */
+  /** Bumps another signal with this one. Returns a function that stops that. */
   readonly link: (other: VersionSignal) => () => void
 }
 

@@ -1,6 +1,6 @@
 /**
- * A view of the nodes of a plan by the state alone: the iteration each is in, its record, its value, its needs. The plan
- * and the decoded values are constant things to it; the state is asked for each time, as it moves on.
+ * A view of the nodes of a plan: the iteration of each, its record, its value, its needs. The plan and the decoded values are
+ * fixed; the state is read at each call.
  */
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
@@ -18,60 +18,63 @@ import { toJson } from "./json.ts"
 
 const never = (): boolean => false
 
-/** The error of a failure that says nothing of itself. */
+/** The error of a failure without one of its own. */
 const unexplained: ErrorInfo = { name: "Error", message: "it failed, and what of is not known", retryable: false }
 
-/** The error of something that has failed. */
+/** The error of a failed node. */
 export const errorOf = ({ error }: { readonly error?: ErrorInfo | undefined }): ErrorInfo => error ?? unexplained
 
 export interface View {
-  /** The id of a node or, where it has none, its position. */
+  /** The id of a node, or its position if it has none. */
   readonly nameOf: (position: number) => string
   /** The row of a node. */
   readonly keyOf: (position: number) => NodeKey
   readonly stepRecord: (position: number) => Records.StepRecord | undefined
   readonly loopRecord: (position: number) => Records.LoopRecord | undefined
   readonly boundaryRecord: (position: number) => Records.BoundaryRecord | undefined
-  /** Passes that a loop has made over the whole run. */
+  /** Number of passes of a loop over the whole run. */
   readonly passesOf: (loop: number) => number
-  /** The iteration of a node's rows: counted over the whole run. */
+  /** The iteration of a node's rows, counted over the whole run. */
   readonly iterationOf: (position: number) => number
-  /** The pass a node is in, counted from 0 in its innermost loop; 0 outside loops. */
+  /** The pass of a node, counted from 0 in its innermost loop; 0 outside loops. */
   readonly passOf: (position: number) => number
   readonly value: (position: number) => unknown
   readonly stored: (position: number) => Json | undefined
-  /** The rows that the value is of. */
+  /** The rows of the value. */
   readonly source: (position: number) => OutputSource | undefined
   readonly needs: (position: number) => { readonly values: Record<string, unknown>; readonly missing: string | undefined }
-  /** The context that a predicate of the node is called with. */
+  /** The context of the node's predicates. */
   readonly context: (position: number) => Record<string, unknown>
-  /** Tells whether something in a part of the plan has begun, in its current iteration: a step or a wait, or also what is around them. */
+  /**
+   * Tells whether a part of the plan has begun in its current iteration: a step or a wait, or with `any` a boundary or loop
+   * too.
+   */
   readonly hasBegun: (position: number, what: "leaf" | "any") => boolean
-  /** Rows that a node has in the current instance of one around it. */
+  /** Rows of a node in the current instance of one around it. */
   readonly rowsIn: (outer: number, position: number) => ReadonlyArray<number>
-  /** Says which row a compensation is for. */
+  /** Sets the row that a compensation is for. */
   readonly undo: (compensation: number, row: number) => void
 }
 
-/** The source of a view, given by whoever keeps the state. */
+/** The source of a view: the owner of the state. */
 export interface Source {
-  /** Tells whether all that is at a node is left out of the pass that its loop is in. */
+  /** Tells whether everything at a node is left out of the current pass of its loop. */
   readonly isVacant?: (position: number) => boolean
   readonly plan: Plan.Plan
   readonly values: { readonly input: unknown; readonly outputs: Pick<ReadonlyMap<NodeKey, unknown>, "get"> }
   readonly state: () => RunState.RunState
-  /** The arm a branch has taken, or takes; -1 for none. */
+  /** The arm of a branch; -1 for none. */
   readonly armOf: (position: number, branch: Plan.Branch) => number
 }
 
-/** How a value is made of others: as it is, in its stored form, or as the rows that it is of. */
+/** The ways to build a value from others: decoded, encoded, or as the rows of its parts. */
 interface Shapes<A> {
   readonly list: (items: Array<A | undefined>) => A
   readonly fields: (fields: { readonly [name: string]: A | undefined }) => A
   readonly fixed: (given: Json) => A
 }
 
-/** The fields that are there. */
+/** Removes absent fields. */
 const stripped = <A>(fields: { readonly [name: string]: A | undefined }): { readonly [name: string]: A } => {
   const kept: { [name: string]: A } = {}
   for (const [name, value] of Object.entries(fields)) if (value !== undefined) kept[name] = value
@@ -81,7 +84,7 @@ const stripped = <A>(fields: { readonly [name: string]: A | undefined }): { read
 const noPart: Plan.Part = { key: "", isCatching: false }
 const partOf = (node: Plan.Node): Plan.Part => (node._tag === "Scope" ? (node.part ?? noPart) : noPart)
 
-/** What is told of a failure is JSON, but for what is not there. */
+/** The JSON of a failure; it is JSON except for absent fields. */
 const toJsonOf = (caught: Caught): Json => Either.getOrElse(toJson(caught), () => null)
 
 /** Positions of the children of a node. */
@@ -95,7 +98,7 @@ export const childPositions = ({ end }: Plan.Plan, position: number): Array<numb
 export const make = ({ plan, values, state, armOf, isVacant = never }: Source): View => {
   const { loopOf, end } = plan
   const at = plan.node
-  /** Of loops, instead of what the state says: where a compensation is for a pass that is past. */
+  /** Rows of loops that override the state, while a compensation is for an earlier pass. */
   let pinned: ReadonlyMap<number, number> | undefined
   const undoing = new Map<number, number>()
 
@@ -105,7 +108,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     const total = HashMap.get(state().loopPasses, plan.id(loop))
     return total._tag === "Some" ? total.value : 0
   }
-  /** The row of a loop's pass, given the row of the pass around it. */
+  /** The row of a loop's pass, by the row of the pass around it. */
   const rowWithin = (loop: number, iteration: number): number => {
     const row = pinned?.get(loop)
     if (row !== undefined) return row
@@ -113,8 +116,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     return record === undefined || record.passes === 0 ? -1 : record.base + record.passes - 1
   }
   /**
-   * From the outside in, since loops may be nested deeply: which pass the outer one is in says which record the inner one has. `known` keeps
-   * the rows for whoever asks for many at once.
+   * Goes from the outside in, since loops may be nested deeply: the row of the outer loop selects the record of the inner one.
+   * `known` caches rows for callers that need many.
    */
   const rowOfLoop = (position: number, known?: Map<number, number>): number => {
     if (loopOf(position) < 0) return rowWithin(position, 0)
@@ -148,7 +151,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     return pinned?.has(around) === true ? rowOfLoop(around) - (record?.base ?? 0) : (record?.passes ?? 1) - 1
   }
 
-  /** Has the loops around a step that is undone stand where they stood then. */
+  /** Sets the loops around a compensated step to the passes it ran in. */
   const pinning = <A>(compensation: number, look: () => A): A => {
     const pins = new Map<number, number>()
     let row = undoing.get(compensation) ?? 0
@@ -166,7 +169,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       pinned = undefined
     }
   }
-  /** The row of the loop around one, in which that made a given row. */
+  /** The row of the outer loop in which a loop made a given row. */
   const rowAround = (loop: number, row: number): number => {
     const id = plan.id(loop)
     for (let candidate = passesOf(loopOf(loop)) - 1; candidate > 0; candidate--) {
@@ -194,7 +197,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     return rows
   }
 
-  /** The last child but those that are left out of their pass. */
+  /** The last child that is not left out of its pass. */
   const lastChild = (position: number): number => {
     let last = position + 1
     for (let child = last; child < end(position); child = end(child)) if (!isVacant(child)) last = child
@@ -202,12 +205,12 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
   const isCaught = (position: number, { id }: Plan.Boundary, known: Map<number, number>): boolean =>
     RunState.boundary(state(), id, iterationIn(position, known))?.isCaught === true
-  /** Tells whether a scope gives the value of its body, or what there is of it. */
+  /** Tells whether a scope has the value of its body, as far as it exists. */
   const isGiving = (position: number, { id }: Plan.Scope, known: Map<number, number>): boolean => {
     const record = RunState.boundary(state(), id, iterationIn(position, known))
     return record?.isCaught !== true || record.left?.as === "completed"
   }
-  /** The node that the value of a node comes from, where it is one. */
+  /** The node that gives the value of a node, if it is a single one. */
   const sourceOf = (
     position: number,
     node: Exclude<Plan.Node, Plan.Step | Plan.Wait>,
@@ -242,10 +245,10 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       (key) => parts.find((part) => partOf(at(part)).key === key) ?? [],
     )
   }
-  /** The nodes that the value of a group is made of. */
+  /** The nodes whose values make the value of a group. */
   const valuedIn = (group: number): Array<number> =>
     at(group)._tag === "Race" ? [...winnersOf(group)] : childPositions(plan, group)
-  /** Makes the value of a group of those of {@link valuedIn}. */
+  /** Builds the value of a group from those of {@link valuedIn}. */
   const shape = <A>(group: number, values: Array<A | undefined>, { list, fields, fixed }: Shapes<A>): A | undefined => {
     const node = at(group)
     if (node._tag === "Race") {
@@ -255,7 +258,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     if (node._tag !== "ForEach" || !node.isSettled) return list(values)
     return list(childPositions(plan, group).map((part, index) => fields(settled(part, values[index], fixed))))
   }
-  /** How an item has ended, as its list says it. */
+  /** The result of an item in the value of its list. */
   const settled = <A>(
     part: number,
     value: A | undefined,
@@ -288,7 +291,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     if (Plan.isLeaf(start)) return read(nodeKey(start.id, iterationOf(position)))
     const gives = start._tag === "Sequence" ? start.gives : undefined
     const isWanted = ({ table }: Plan.Step | Plan.Wait): boolean => gives === undefined || table === gives
-    /** Nodes whose value is made of several, from the outside in, and what is known of those. */
+    /** Groups whose values are in progress, from the outside in. */
     const open: Array<{
       readonly group: number
       readonly children: ReadonlyArray<number>
@@ -297,7 +300,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     }> = []
     const known = new Map<number, number>()
     let found: A | undefined
-    /** Goes to where the value of a node comes from; what is not one is left open. */
+    /** Descends to the node that gives the value of a node; groups are pushed to `open`. */
     const descend = (from: number): void => {
       found = undefined
       for (let here: number | undefined = from; here !== undefined; ) {
@@ -389,7 +392,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     }
     return { values: found, missing }
   }
-  /** Tells whether no branch around `target` that the reader is outside of has taken another arm, by now, than the one that it is in. */
+  /** Tells whether all branches around `target` but not around the reader have taken its arm. */
   const isTaken = (target: number, reader: number): boolean => {
     for (let up = plan.parent(target); up >= 0 && !plan.contains(up, reader); up = plan.parent(up)) {
       const node = at(up)
@@ -398,13 +401,13 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
         const arm = armOf(up, node)
         if (arm < 0 || !plan.contains(arm, target)) return false
       } catch {
-        // It has not come to choose, for whoever is on the way out.
+        // It has not chosen yet; the reader is on the way out.
         return false
       }
     }
     return true
   }
-  /** What a step gave in the last pass in which it gave something. */
+  /** The output of a step in the last earlier pass that has one. */
   const before = (target: number): unknown => {
     const node = at(target)
     const around = loopOf(target)
@@ -416,7 +419,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     }
     return undefined
   }
-  /** Tells whether every loop from `target` outwards, up to those the reader is inside of, has made a pass. */
+  /** Tells whether each loop around `target` but not around the reader has made a pass. */
   const hasPass = (target: number, reader: number): boolean => {
     for (let around = at(target)._tag === "Loop" ? target : loopOf(target); around >= 0; ) {
       if (around < reader && reader < end(around)) return true

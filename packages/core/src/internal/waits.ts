@@ -1,6 +1,5 @@
 /**
- * Requests of waits, and how waits end: plain functions of the plan's node and of what the state holds. Of what has come in, all of
- * it counts before what is over.
+ * Requests and ends of waits: pure functions of the plan's node and the state. Input counts before deadlines.
  */
 import * as Either from "effect/Either"
 import { acceptNow, type Json } from "../Codec.ts"
@@ -20,18 +19,21 @@ import { defined } from "../Struct.ts"
 import { digest } from "./digest.ts"
 import { canonical, toJson } from "./json.ts"
 
-/** The stored form of a value that was checked, or its issues. */
+/** The encoded form of a valid value, or its issues. */
 export type Accepted = Either.Either<Json | undefined, ReadonlyArray<string>>
 
 /** The end of a wait. */
 export type Ending = Omit<Extract<RunEvent, { readonly _tag: "WaitEnded" }>, "_tag" | "nodeId" | "iteration">
 
-/** Something that came in and does not match. */
+/** An input that does not match. */
 export type Refusal =
   | { readonly _tag: "AnswerRefused"; readonly issues: ReadonlyArray<string> }
   | { readonly _tag: "SignalRefused"; readonly signalId: string; readonly issues: ReadonlyArray<string> }
 
-/** Judges an open wait, whose time may be over: what to refuse, and how it ends if it does. `accept` keeps what it accepts. */
+/**
+ * Evaluates an open wait, whose deadline may have passed: the inputs to reject, and its end if it ends. `accept` stores what it
+ * accepts.
+ */
 export const judge = (
   node: Plan.Wait,
   key: NodeKey,
@@ -42,12 +44,12 @@ export const judge = (
 ): {
   readonly refused: ReadonlyArray<Refusal>
   readonly ending: Ending | undefined
-  /** The time of a child run is over: it is to be cancelled, and its end awaited. */
+  /** `true` if a child run has timed out: it is to be cancelled, and its result awaited. */
   readonly isGivenUp?: boolean
 } => {
   const refused: Array<Refusal> = []
   const table = defined({ table: node.table })
-  /** The ending with this output, or the issues of it. */
+  /** Ends the wait with this output, or returns its issues. */
   const take = (how: Ending["how"], given: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
     const accepted = accept(given)
     if (Either.isLeft(accepted)) return accepted.left
@@ -58,7 +60,7 @@ export const judge = (
     const error: ErrorInfo = { name, message: cutMessage(message), retryable: false, notRetried: "wait", ...more }
     return { how, status: "failed", error }
   }
-  /** What we give ourselves must match in one of these forms; where the author's schema has no place for any, the node fails. */
+  /** Ends the wait with the first of our own forms that matches. If the author's schema matches none, the node fails. */
   const takeOwn = (how: Ending["how"], forms: ReadonlyArray<unknown>): Ending => {
     let issues: ReadonlyArray<string> = []
     for (const form of forms.toReversed()) {
@@ -138,7 +140,7 @@ const inTime = ({ deadline, timeoutMs }: Plan.Wait, wait: Records.Wait): string 
   return deadline === undefined ? `within ${timeoutMs ?? at - wait.since} ms` : `by ${new Date(at).toISOString()}`
 }
 
-/** When the first of what came for a wait came, or its time was over; `Infinity` where nothing has. */
+/** The time of a wait's first input or its deadline; `Infinity` without either. */
 export const since = (
   wait: Records.Wait,
   signals: ReadonlyArray<Records.Signal>,
@@ -152,7 +154,7 @@ export const since = (
   return Math.min(came ?? Number.POSITIVE_INFINITY, over ?? Number.POSITIVE_INFINITY)
 }
 
-/** Says what did not happen in time, by kind. A timer has no such time. */
+/** The missing input, by kind, for timeouts. A timer has none. */
 const silences: { readonly [Kind in Plan.Awaited["kind"]]: string } = {
   approval: "nobody answered",
   human: "nobody answered",
@@ -167,11 +169,11 @@ export interface Request {
   readonly digest?: string
   readonly name?: string
   readonly correlation?: string
-  /** When a timer fires. */
+  /** Time at which a timer fires. */
   readonly due?: Millis.Millis
 }
 
-/** Makes the request of a wait, as it is kept. Throws what its author's functions throw, and where they do not give what can be kept. */
+/** Computes the request of a wait. Throws the errors of its author's functions, and for results that cannot be stored. */
 export const requestOf = (
   node: Plan.Wait,
   context: Record<string, unknown>,
@@ -213,7 +215,7 @@ export const requestOf = (
           : { prompt: question(node.id, on.prompt(context, state, noteRead)), schema: node.codec.inputSchema ?? null }
       const copied = toJson(given)
       if (Either.isLeft(copied)) throw new TypeError(`a request must be JSON: ${copied.left.path} ${copied.left.problem}`)
-      // With what is asked stands who may decide, so that whoever brings a decision can be told.
+      // The request includes the approvers, so that a client can show them.
       const approvers = on.kind === "approval" ? namesOf(node.id, on.approvers, context, state, noteRead) : {}
       const request = { ...(copied.right as { readonly [key: string]: Json }), ...approvers }
       return { request, digest: digest(canonical(request)) }
@@ -221,7 +223,7 @@ export const requestOf = (
   }
 }
 
-/** When a timer fires. */
+/** The time at which a timer fires. */
 const dueOf = (
   nodeId: string,
   { due, isSpan }: Extract<Plan.Awaited, { readonly kind: "timer" }>,
@@ -235,7 +237,7 @@ const dueOf = (
   return isSpan === true ? Millis.after(now, spanOf(nodeId, "duration", given)) : timeOf(nodeId, "until", given)
 }
 
-/** Tells whether a wait that has begun asks for what it would ask for now; the time that a timer has begun with stands. */
+/** Tells whether the current request of a wait is the one it began with; the time of a timer never changes. */
 export const isSame = (begun: Records.Wait, asked: Pick<Records.Wait, "digest" | "name" | "correlation" | "request">): boolean => {
   if (begun.digest !== asked.digest) return false
   if (begun.kind !== "signal") return true
@@ -243,7 +245,7 @@ export const isSame = (begun: Records.Wait, asked: Pick<Records.Wait, "digest" |
   return begun.name === asked.name && begun.correlation === asked.correlation && Records.isTransient(begun) === isTransient
 }
 
-/** A request that people can be shown, and that can name who may decide. */
+/** Checks the content of a request to people. */
 const requested = (nodeId: string, given: unknown): object => {
   const refuse = (what: string): never => {
     throw new InvalidRequest({ nodeId, problem: `its "request" gave ${what}, and must give an object with a "title"` })
@@ -253,7 +255,7 @@ const requested = (nodeId: string, given: unknown): object => {
   return typeof title === "string" ? given : refuse(title === undefined ? "no title" : `a title that is ${show(title)}`)
 }
 
-/** Those who may decide. */
+/** Reads the names of the approvers. */
 const namesOf = (
   nodeId: string,
   approvers: ReadonlyArray<string> | Plan.Given | undefined,
@@ -277,7 +279,7 @@ const namesOf = (
   return { approvers: names.right }
 }
 
-/** When the time of a wait that begins is over. Throws what its author's function throws, and where that does not give a time. */
+/** The deadline of a wait that begins. Throws the errors of its author's function, and for results that are no times. */
 export const limitOf = (
   { id, timeoutMs, timeoutBy, deadline }: Plan.Wait,
   context: () => Record<string, unknown>,

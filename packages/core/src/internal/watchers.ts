@@ -1,22 +1,22 @@
 /**
- * Who is to look again when an output comes: positions by the node, or the table, that they have looked for.
+ * Positions to check again when an output arrives, by the node or table that they have read.
  */
 import type { NodeId } from "../Ids.ts"
 
-/** An output that has come, or that will not. */
+/** An output that has been written, or never will be. */
 export interface Output {
   readonly nodeId: NodeId
   readonly table?: string | undefined
 }
 
 export interface Watchers {
-  /** Has a position told of the outputs of a node or, where none is named, of a table. */
+  /** Watches the outputs of a node; without one, of a table. */
   readonly watch: (position: number, read: { readonly nodeId: NodeId | undefined; readonly table?: string | undefined }) => void
-  /** Positions that have looked for an output. */
+  /** Positions that have read an output. */
   readonly of: (output: Output) => Iterable<number>
 }
 
-/** Makes a list of watchers, of which there are none. */
+/** Makes an empty list of watchers. */
 export const make = (): Watchers => {
   const byRead = new Map<string, Set<number>>()
   return {

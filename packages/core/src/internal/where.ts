@@ -1,12 +1,12 @@
 /**
- * The way to a node from the outside in, as it is told to people.
+ * The path to a node from the root, for people.
  */
 import type * as Plan from "../Plan.ts"
 import type { Layout } from "./layout.ts"
 
 type Tree = Pick<Layout<Plan.Node>, "node" | "parent" | "end">
 
-/** Names a node by where it stands: `sequence > [1] step "a"`. */
+/** Formats the path to a node: `sequence > [1] step "a"`. */
 export const where = (tree: Tree, position: number): string => {
   const segments: Array<string> = []
   for (let here = position; here >= 0; here = tree.parent(here)) segments.push(segment(tree, here))

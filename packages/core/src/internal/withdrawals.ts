@@ -1,6 +1,6 @@
 /**
- * Withdrawals of what waits in the state and not in the schedule: it has left the plan, or the part of the plan that it is in was given up or left.
- * A row that is open is so one that somebody can end.
+ * Withdraws waits that are in the state but not in the schedule: they have left the plan, or their part of the plan was given
+ * up or left. So every open row can be decided or answered.
  */
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -13,7 +13,7 @@ import type { Journal } from "./journal.ts"
 import { Phase } from "./phase.ts"
 import type { View } from "./view.ts"
 
-/** The schedule that withdrawals are a part of. */
+/** The schedule that withdrawals belong to. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
@@ -24,22 +24,22 @@ export interface Host {
   readonly isHalted: (position: number) => boolean
   /** Tells whether the whole run is given up. */
   readonly isRunHalted: () => boolean
-  /** Tells whether a node stands in a scope that is left early, and does nothing on the way out. */
+  /** Tells whether a node is in a scope that is being left early, and not on its way out. */
   readonly isLeft: (position: number) => boolean
 }
 
 export interface Withdrawals {
-  /** Has everything looked through once the walk is done, since something may have left. */
+  /** Requests a search of all waits after the walk, since some may have left. */
   readonly request: () => void
-  /** Looks through everything that waits, where that was asked for. */
+  /** Searches all waits, if requested. */
   readonly run: () => void
   readonly close: (record: Records.StepRecord, reason: Withdrawal) => void
   /**
-   * Nodes whose child runs are in flight although the schedule does not wait at them: they have left the plan, or the walk has not come to them. Such
-   * a child run is awaited like an attempt in flight.
+   * Nodes with running child runs that the schedule does not wait at: they have left the plan, or the walk has not reached
+   * them. Their child runs are awaited like attempts in flight.
    */
   readonly strays: () => ReadonlyArray<Records.StepRecord>
-  /** Tells whether such a child run was cut short by a cancellation of the run. */
+  /** Tells whether such a child run was interrupted by a cancellation of the run. */
   readonly isCutShort: () => boolean
 }
 
@@ -47,7 +47,7 @@ export interface Withdrawals {
 const isInFlight = (record: Records.NodeRecord | undefined): record is Records.StepRecord =>
   record?.kind === "step" && record.status === "waiting" && record.wait?.kind === "subflow" && record.wait.child === undefined
 
-/** The withdrawals of a schedule. A new one looks through everything once. */
+/** The withdrawals of a schedule. A new one searches everything once. */
 export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalted, isLeft }: Host): Withdrawals => {
   const { state, emit, isPaused } = journal
   let isRequested = true
@@ -62,7 +62,7 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     if (isInFlight(record)) return undefined
     const position = plan.positions.get(nodeId)
     if (position === undefined) return "left-plan"
-    // What undoes a step is not in the tree, and is called for by its saga.
+    // A compensation is not in the tree; its saga starts it.
     if (position >= plan.size) return undefined
     const around = plan.loopOf(position)
     const rows = around < 0 ? 1 : view.passesOf(around)
@@ -78,7 +78,7 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     const position = plan.positions.get(nodeId) ?? -1
     return position < 0 || iteration !== view.iterationOf(position) || phases[position] !== Phase.waiting
   }
-  /** Those that were found when everything was looked through last. */
+  /** Those found by the last search. */
   let strays: ReadonlyArray<NodeKey> = []
   return {
     request: () => {
@@ -98,7 +98,7 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     },
     run: () => {
       if (!isRequested || journal.isStale() || (agenda.isWalking() && !isPaused())) return
-      // While the run is paused, nothing has been come to that the plan does have.
+      // While the run is paused the walk does not reach nodes that the plan has.
       isRequested = isPaused()
       const found: Array<NodeKey> = []
       for (const key of state().unfinished) {

@@ -31,7 +31,7 @@ describe("what people type", () => {
     for (const said of [["--wait", "false"], ["--wait=0"], ["--no-wait"], ["--wait", "--no-wait"]])
       expect(ordered(...said)).toEqual([])
     expect(ordered("--wait", "file.tsx")).toEqual(["--wait", "--", "file.tsx"])
-    expect(refused("--wait=maybe")).toBe('--wait is true or false, not "maybe"')
+    expect(refused("--wait=maybe")).toBe('--wait must be true or false, not "maybe"')
   })
 
   it("may leave out the value of a switch", () => {
@@ -51,8 +51,8 @@ describe("what people type", () => {
   })
 
   it("is refused with what was probably meant", () => {
-    expect(refused("--inptu", "1")).toBe("There is no option --inptu; did you mean --input?")
-    expect(refused("--zzzzzz")).toBe("There is no option --zzzzzz")
+    expect(refused("--inptu", "1")).toBe("There is no option --inptu. Did you mean --input?")
+    expect(refused("--zzzzzz")).toBe("There is no option --zzzzzz.")
     expect(refused("--input")).toBe("--input needs a value")
   })
 })

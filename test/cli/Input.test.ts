@@ -38,8 +38,8 @@ describe("a value from a file", () => {
     for (const [name, [content]] of Object.entries(files)) writeFileSync(place.file(name), content)
     const cases = [
       ...Object.entries(files).map(([name, [, problem]]) => [name, problem] as const),
-      ["folder", "folder is a folder, and not a file"],
-      ["socket", "socket is a socket, and not a file"],
+      ["folder", "folder is a folder, not a file"],
+      ["socket", "socket is a socket, not a file"],
       ["nope.json", "nope.json cannot be read: ENOENT"],
       ["/dev/null", "/dev/null is empty"],
     ] as const
@@ -67,7 +67,7 @@ describe("a value from a file", () => {
     })
     expect([endless.exitCode, endless.stderr.toString()]).toEqual([
       4,
-      expect.stringContaining("the standard input is longer than 64 MB"),
+      expect.stringContaining("standard input is longer than 64 MB"),
     ])
     writeFileSync(place.file("input.json"), JSON.stringify({ spec: "x".repeat(10_000_000) }))
     expect((await place.json("up", "workflow.ts", "--input", "@input.json")).code).toBe(3)
@@ -118,14 +118,14 @@ describe("the file of a workflow", () => {
     const error = (message: string) => ({ error: { tag: "InvalidWorkflowFile", reason: "unknown", message } })
     const flows = place.file("flows")
     expect(await said("up", "./flows")).toMatchObject(
-      error(`${flows} is a folder, and not the file of a workflow. Name one of its files: ${flows}/a.tsx.`),
+      error(`${flows} is a folder, not a workflow file. Name one of its files: ${flows}/a.tsx.`),
     )
     rmSync(place.file("flows/a.tsx"))
     expect(await said("check", "flows/")).toMatchObject(
-      error(`${flows} is a folder, and not the file of a workflow. It holds no workflow.`),
+      error(`${flows} is a folder, not a workflow file. It contains no workflow file.`),
     )
     expect(await said("up", "pipe.ts")).toMatchObject(
-      error(`${place.file("pipe.ts")} is no file that can be loaded, but a device, a pipe or a socket.`),
+      error(`${place.file("pipe.ts")} is a device, a pipe or a socket, not a regular file.`),
     )
   })
 })

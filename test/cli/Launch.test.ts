@@ -155,9 +155,9 @@ export default smithers(() => <Workflow name="w"><Task id="t" output={outputs.ou
     write("package.json", "{}")
     const problems: { readonly [specifier: string]: string } = {
       "@scope/pack/sub": `imports the package "@scope/pack", which is not installed. Install it: cd ${place.path} && bun add @scope/pack`,
-      "effect/Nope": 'imports "effect/Nope", and the package "effect" that came with this command has no such module',
+      "effect/Nope": 'imports "effect/Nope", but the package "effect" that comes with this command has no such module',
       "effect/internal/core":
-        'imports "effect/internal/core", and the package "effect" that came with this command has no such module',
+        'imports "effect/internal/core", but the package "effect" that comes with this command has no such module',
       "./nowhere.ts": "Cannot find module './nowhere.ts'",
     }
     for (const [specifier, problem] of Object.entries(problems)) {
@@ -213,7 +213,7 @@ ${task('[ofLib, own, typeof z.object].join(", ")')}`,
       "node_modules/smithers-orchestrator/i.js",
       "export const createSmithers = () => ({ smithers: () => ({ other: true }) })\n",
     )
-    const said = `It uses smithers-orchestrator 9.9.9 in ${folder}, which is not the one that came with this command; without it, that one is used.`
+    const said = `It uses smithers-orchestrator 9.9.9 in ${folder}, not the one of this command. Remove that package to use the one of this command.`
     for (const source of [
       'import { createSmithers } from "smithers-orchestrator"\nexport default createSmithers().smithers()\n',
       'import { createSmithers } from "smithers-orchestrator"\nexport default createSmithers({}).smithers.missing.deep\n',

@@ -95,7 +95,7 @@ describe("why a run is not done", () => {
     expect(why(at)).toEqual({
       asks: [],
       reason: "running",
-      sentence: 'Run r is at work on "a" (attempt 2 for 5.0s) and 1 other step.',
+      sentence: 'Run r runs "a" (attempt 2 for 5.0s) and 1 other step.',
       commands: ["smithers logs r --follow"],
     })
     const beside = why({ ...at, waits: [wait({})] })
@@ -107,7 +107,7 @@ describe("why a run is not done", () => {
     const overdue = known({ run: { owner: "me", leaseUntil: now - 1000 }, nodes: [node({})] }, { isOwnerAlive: true })
     const { reason, sentence, commands } = why(overdue)
     expect(reason).toBe("store-unavailable")
-    expect(sentence).toContain(`unavailable to the process that works on run r`)
+    expect(sentence).toContain("The process that works on run r is alive but cannot renew its lease")
     expect(sentence).toContain(`ended at ${new Date(now - 1000).toISOString()}`)
     expect(sentence).toContain("stored once it can write")
     expect(commands).toEqual(["smithers db check"])
@@ -168,7 +168,7 @@ describe("a run that is done", () => {
       'Run r has finished, but loop "review" made all its 3 passes (maxIterations) without its "until" holding.',
     )
     expect(sentence(loop({ nodeId: "review", passes: 1 }), loop({ iteration: 1 }))).toBe(
-      'Run r has finished, but loop "review" made its one pass (maxIterations) without its "until" holding, and so did 1 other.',
+      'Run r has finished, but loop "review" reached maxIterations (1) before its "until" held, and so did 1 other.',
     )
   })
 })
@@ -189,7 +189,7 @@ describe("a run that was told something", () => {
     expect(why(known({ run: { status: "waiting-approval" }, hasPendingCommands: true }, { waits: [...answered, other] }))).toEqual({
       asks: [other],
       reason: "told",
-      sentence: 'Run r was told something that nobody has taken up yet; it also waits for the approval of "also": Ship it?',
+      sentence: 'Run r has a pending command, and no process works on it; it also waits for the approval of "also": Ship it?',
       commands: [
         ...takeUp,
         "smithers approve r --node also --iteration 0 --request 7-abc",
@@ -214,7 +214,7 @@ describe("a wait in a list", () => {
     expect(waitLine(timer, now + 90_000)).toBe("its time, which has come")
     const approvers = ["a", "b", "c", "d", "e", "f", "g"]
     expect(waitLine(wait({ request: { title: "Go?", approvers } }), now)).toBe(
-      "approval: Go? (for a, b, c, d, e or 2 more to decide)",
+      "approval: Go? (approvers: a, b, c, d, e or 2 more)",
     )
     expect(waitLine(wait({}), now)).toBe("approval: Ship it?")
   })

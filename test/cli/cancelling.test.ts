@@ -40,7 +40,7 @@ describe("a cancellation of a run that nobody works on", () => {
     expect(await place.json("up", "trip.ts", "--run-id", "t", "--resume")).toEqual(resumed)
     const said = await place.run("up", "--resume", "t")
     expect(said.stdout).toBe(
-      "Run t was cancelled: rain.\nTake that back, and do again what was undone: smithers up --resume t --uncancel\n",
+      "Run t was cancelled: rain.\nRevert the cancellation, and run again what was undone: smithers up --resume t --uncancel\n",
     )
     expect((await place.json("why", "t")).value).toMatchObject({
       reason: "cancelled",
@@ -62,7 +62,7 @@ describe("a cancellation of a run that nobody works on", () => {
     expect(asked).toMatchObject({ code: 0, value: { isHeard: false, next } })
     expect((await place.json("why", "t")).value).toMatchObject({
       reason: "cancelling",
-      sentence: "Run t is to be cancelled (rain): nobody works on it, and something in it is to be undone or ended first.",
+      sentence: "Run t is being cancelled (rain): no process works on it, and it must undo or end steps first.",
       commands: next,
     })
     // What is asked is nothing to decide on any more, and it is not taken back before it has happened.
@@ -70,7 +70,7 @@ describe("a cancellation of a run that nobody works on", () => {
       code: 4,
       value: { error: { tag: "NotWaiting", reason: "cancelled" } },
     })
-    expect((await place.run("up", "--resume", "t", "--uncancel")).stderr).toContain("carry that out before it is taken back")
+    expect((await place.run("up", "--resume", "t", "--uncancel")).stderr).toContain("Carry out the cancellation first")
     for (let time = 0; time < 2; time++) expect((await place.run("cancel", "t", "--wait")).code).toBe(0)
     expect(account()).toEqual(["paid", "refunded"])
   })
@@ -89,7 +89,7 @@ describe("a cancellation of a run that nobody works on", () => {
       next: ["smithers supervise --once"],
     })
     const resumed = await place.run("up", "--resume", "u")
-    expect([resumed.code, resumed.stderr]).toEqual([2, expect.stringContaining("This carries it out, and takes nothing back.")])
+    expect([resumed.code, resumed.stderr]).toEqual([2, expect.stringContaining("This command carries out the cancellation.")])
     expect((await place.run("up", "--resume", "u")).code).toBe(2)
     expect(account()).toEqual(["paid", "refunded", "paid", "refunded"])
   })

@@ -123,7 +123,7 @@ describe("commands that show", () => {
     })
     const group = Bun.spawnSync([process.execPath, bin, "db", "--help"], { cwd: shared.path })
     expect([group.exitCode, group.stdout.toString()]).toEqual([0, expect.stringContaining("db prune")])
-    expect((await shared.run("db", "--json")).stdout).toContain("needs one of path, check, vacuum, prune. See")
+    expect((await shared.run("db", "--json")).stdout).toContain("must be followed by one of path, check, vacuum, prune. See")
   })
 
   it("--version and completions answer without a database", async () => {

@@ -94,7 +94,7 @@ describe("a decision from the command line", () => {
     ]) {
       const refused = await place.run(...words)
       expect([refused.code, refused.stdout]).toEqual([4, ""])
-      expect(refused.stderr).toContain("this does not say which is meant")
+      expect(refused.stderr).toContain("Run the command of the one you mean")
       expect(refused.stderr).toContain("    │ Deploy?\n    │ To production.\n")
       const line = refused.stderr.split("\n").find((line) => line.startsWith("    smithers"))
       expect(line).toContain(`smithers ${words[0]} r --node ok --iteration 1 --request `)
@@ -125,7 +125,7 @@ describe("a decision from the command line", () => {
     expect((await place.run("up", "--resume", "r")).code).toBe(3)
     const approved = await place.run("approve", "r")
     const next = ["smithers unpause r", "smithers up --resume r"]
-    expect(approved.stdout).toContain(`The run is paused. Let it go on: ${next[0]}\nThen take it up: ${next[1]}\n`)
+    expect(approved.stdout).toContain(`The run is paused. Unpause it: ${next[0]}\nThen resume it: ${next[1]}\n`)
     expect((await place.json("why", "r")).value).toMatchObject({ reason: "told", commands: [...next, "smithers supervise"] })
     expect((await copied(next[0] ?? "")).code).toBe(0)
     expect((await copied(next[1] ?? "")).code).toBe(0)
@@ -168,7 +168,7 @@ describe("a decision from the command line", () => {
     expect(await place.json("approve", "t")).toMatchObject({ code: 4, value: { error: { tag: "WaitExpired", nodeId: "ok" } } })
     expect((await place.run("up", "--resume", "t")).code).toBe(0)
     expect(await place.json("approve", "t")).toMatchObject({ code: 4, value: { error: { tag: "WaitExpired" } } })
-    expect((await place.run("node", "t", "ok")).stdout).toContain("nobody decided in time")
+    expect((await place.run("node", "t", "ok")).stdout).toContain("not decided in time")
     write("quick", `$.step("done", { output: Schema.String, run: () => "x" })`)
     await place.run("up", "quick.ts", "--run-id", "q")
     for (const words of [
@@ -206,7 +206,7 @@ describe("a decision from the command line", () => {
       "│ }",
       "│",
       "│ smithers approve: smithers deny r",
-      "It is for ann or bob to decide.",
+      "Approvers: ann or bob.",
     ]
     const prompt = ["│ How bad is it?", "│", "│   1. not", "│   2. very"]
     const shown = (text: string) => text.split("\n").map((line) => line.trim().replace(/^│ {3}/, "│   "))

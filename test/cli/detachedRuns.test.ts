@@ -55,12 +55,12 @@ const resumeChild = "smithers up --resume 'r~sub~0'"
 describe("a child run that its parent does not wait for", () => {
   it("keeps `up` going until it rests, which then says how to go on with it", async () => {
     const up = at.start(["up", "family.tsx", "--run-id", "r"])
-    await until(() => up.said().stderr.includes("goes on here until it rests"))
+    await until(() => up.said().stderr.includes("continues in this process until it ends or waits"))
     go()
     const { code, stdout } = await up.result
     expect(code).toBe(0)
     expect(ran()).toContain("slow")
-    expect(stdout).toContain("It has started these, which are not over:")
+    expect(stdout).toContain("Detached child runs that have not ended:")
     expect(stdout).toContain(`r~sub~0 (waiting-approval): ${resumeChild}`)
     const again = await at.json("up", "--resume", "r")
     expect(again.value).toMatchObject({ status: "finished", next: [resumeChild] })
@@ -74,7 +74,7 @@ describe("a child run that its parent does not wait for", () => {
 
   it("is named with the command that goes on with it where the process is stopped", async () => {
     const up = at.start(["up", "family.tsx", "--run-id", "r"])
-    await until(() => up.said().stderr.includes("goes on here until it rests") && ran().includes("begun"))
+    await until(() => up.said().stderr.includes("continues in this process until it ends or waits") && ran().includes("begun"))
     up.kill("SIGINT")
     const { code, stderr } = await up.result
     expect(code).toBe(130)
@@ -88,7 +88,7 @@ describe("a child run that its parent does not wait for", () => {
 
   it("is taken up by a supervisor where its parent's process was killed", async () => {
     const up = at.start(["up", "family.tsx", "--run-id", "r"])
-    await until(() => up.said().stderr.includes("goes on here until it rests") && ran().includes("begun"))
+    await until(() => up.said().stderr.includes("continues in this process until it ends or waits") && ran().includes("begun"))
     up.kill("SIGKILL")
     await up.result
     go()

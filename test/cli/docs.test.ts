@@ -27,10 +27,10 @@ describe("the documents of the command line", () => {
       readonly inside: ReadonlyArray<Tree>
     }
     const Tree: Schema.Schema<Tree> = Schema.Struct({ inside: Schema.Array(Schema.suspend((): Schema.Schema<Tree> => Tree)) })
-    expect(document(Tree)).toThrow(/What "[a-z-]+" prints has no JSON Schema: [\s\S]*identifier/)
+    expect(document(Tree)).toThrow(/The output of "[a-z-]+" has no JSON Schema: [\s\S]*identifier/)
     expect(document(Schema.Struct({ trees: Schema.Array(Tree) }))).toThrow("has no JSON Schema")
     const Run = Schema.Struct({ a: Schema.String }).annotations({ identifier: "error" })
-    expect(document(Schema.Struct({ run: Run }))).toThrow('"error" is the name of two JSON Schemas')
+    expect(document(Schema.Struct({ run: Run }))).toThrow('Two JSON Schemas have the name "error"')
   })
 
   it("have examples that can be typed", () => {

@@ -59,10 +59,10 @@ describe("a workflow file that cannot be used", () => {
   it("exports no workflow, or not the one that was named", async () => {
     write("empty.ts", "export const a = 1\nexport default 3\n")
     expect((await refused("up", "empty.ts")).message).toBe(
-      "The default export of <folder>/empty.ts is no workflow, but a number. Export one: export default smithers(…).",
+      "The default export of <folder>/empty.ts is a number, not a workflow. Export one: export default smithers(…).",
     )
     const { message } = await refused("check", "workflow.ts#nope")
-    expect(message).toContain('exports nothing called "nope". It has its default export, "family", "loud"')
+    expect(message).toContain('has no export "nope". It exports its default export, "family", "loud"')
     expect((await refused("up", "workflow.md")).message).toBe(
       'There is no file <folder>/workflow.md. "smithers workflow list" shows the workflows of this folder.',
     )
@@ -76,7 +76,7 @@ describe("a workflow file that cannot be used", () => {
     expect((await refused("up", "--resume", "n")).message).toContain("<folder>/workflow.ts cannot be parsed")
     rmSync(place.file("workflow.ts"))
     expect((await refused("up", "--resume", "n")).message).toBe(
-      'The file that run "n" was started from is not there any more: <folder>/workflow.ts. Name it: smithers up <workflow file> --resume n',
+      'The workflow file of run "n" no longer exists: <folder>/workflow.ts. Name its new path: smithers up <workflow file> --resume n',
     )
     expect((await place.run("up", "elsewhere.ts#nap", "--resume", "n")).code).toBe(3)
     expect((await refused("up", "workflow.ts", "--detach")).tag).toBe("InvalidWorkflowFile")
@@ -134,7 +134,7 @@ export default smithers((ctx) => <Workflow name="asks"><Approval id="ok" request
   it("is drawn with the input that the run has, and needs no other", async () => {
     write("asks.tsx", jsx("spec: z.string(), size: z.string().transform(Number)"))
     expect((await place.run("up", "asks.tsx", "--run-id", "r", "--input", '{"spec":"x","size":"3"}')).code).toBe(3)
-    expect((await refused("check", "asks.tsx")).message).toContain("To be drawn it needs an input")
+    expect((await refused("check", "asks.tsx")).message).toContain("It needs an input to render")
     expect(await place.json("check", "asks.tsx", "--against", "r")).toMatchObject({
       code: 0,
       value: { workflow: "asks", steps: 1, problems: [], difference: { kept: ["ok"], added: [], gone: [] } },
@@ -143,7 +143,7 @@ export default smithers((ctx) => <Workflow name="asks"><Approval id="ok" request
     expect(await place.json("check", "other.tsx", "--against", "r")).toMatchObject({
       code: 1,
       value: {
-        problems: [{ kind: "incompatible", message: 'run "r" is of workflow "asks", and not of "another"' }],
+        problems: [{ kind: "incompatible", message: 'run "r" belongs to workflow "asks", not to "another"' }],
         difference: null,
       },
     })
@@ -195,8 +195,8 @@ export default Smithers.createWorkflow({ name: "ends", input: Schema.Struct({}) 
     write("throws.ts", source(`Promise.reject(new Error("left alone")); await new Promise(() => {})`))
     const human = await place.run("up", "throws.ts", "--run-id", "r")
     expect(human.code).toBe(1)
-    expect(human.stderr).toContain("Something threw where nothing waits for it: Error: left alone")
-    expect(human.stderr).toContain("take it up again: smithers up --resume r")
+    expect(human.stderr).toContain("A timer or a promise that no code awaits has thrown: Error: left alone")
+    expect(human.stderr).toContain("Resume the run: smithers up --resume r")
   })
 })
 
@@ -223,7 +223,7 @@ describe("an input that cannot be used", () => {
     expect((await place.run("up", "workflow.ts#poll", "--run-id", "p", "--resume", "true")).code).toBe(0)
     write("other.ts", 'export { nap as default } from "./workflow.ts"\n')
     expect((await refused("up", "other.ts", "--run-id", "p", "--resume", "true")).tag).toBe("WorkflowMismatch")
-    expect((await refused("up", "--resume")).message).toContain("Say which run to take up")
+    expect((await refused("up", "--resume")).message).toContain("Give the run to resume")
     expect((await refused("up", "--resume", "nobody")).tag).toBe("NoSuchRun")
   })
 })
@@ -234,7 +234,7 @@ describe("a database", () => {
       code: 4,
       tag: "NoDatabase",
       message:
-        'There is no smithers.db in <folder> or in a folder above it. "smithers up <workflow>" makes one with the first run; --db or SMITHERS_DB name another file.',
+        'There is no smithers.db in <folder> or in a folder above it. Run "smithers up <workflow>" to create one with the first run, or name another file with --db or SMITHERS_DB.',
     })
     expect((await refused("ps", "--db", "other.db")).message).toContain("There is no database <folder>/other.db")
   })
@@ -267,13 +267,13 @@ describe("a database", () => {
       3,
       expect.stringMatching(/smithers approve r --node ok .*--db \.\.\/run\/smithers\.db$/m),
     ])
-    expect(up.stdout).toContain("Then take it up: smithers up --resume r --db ../run/smithers.db")
+    expect(up.stdout).toContain("Then resume it: smithers up --resume r --db ../run/smithers.db")
     expect(here("approve", "r", "--db", "../run/smithers.db").code).toBe(0)
     const resumed = here("up", "--resume", "r", "--root", "../run")
     expect([resumed.code, resumed.stdout]).toEqual([0, expect.stringContaining("shipped")])
     // One that is found is not named.
     const found = here("up", "../workflow.ts#nap", "--root", "..", "--run-id", "n")
-    expect(found.stdout).toContain("Then take it up: smithers up --resume n\n")
+    expect(found.stdout).toContain("Then resume it: smithers up --resume n\n")
     expect(existsSync(place.file("smithers.db"))).toBe(true)
   })
 

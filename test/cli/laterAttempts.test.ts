@@ -40,7 +40,7 @@ describe("a provider that asks to be left alone for long", () => {
     expect(why.value).toMatchObject({
       reason: "retrying",
       sentence: expect.stringMatching(
-        /^Run r tries "call" again in (9m \d+s|10m) after Error: 429 Too Many Requests.*\(1 attempt so far\); somebody has to resume it then\.$/,
+        /^Run r retries "call" in (9m \d+s|10m) after Error: 429 Too Many Requests.*\(1 attempt so far\); it has to be resumed then\.$/,
       ),
       commands: ["smithers supervise", "smithers up --resume r"],
     })

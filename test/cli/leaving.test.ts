@@ -34,7 +34,7 @@ describe("parts of a run", () => {
     const asked = await place.run("cancel-node", "r", "region", "--reason", "too late", "--by", "ann")
     expect([asked.code, asked.stdout]).toEqual([
       0,
-      '"region" of run r is to be left as cancelled.\nNobody works on the run. Take it up: smithers up --resume r\n',
+      'Asked run r to leave "region" as cancelled.\nNo process works on the run. Resume it: smithers up --resume r\n',
     ])
     expect((await place.json("cancel-node", "r", "region")).value).toMatchObject({
       ...{ command: "cancel-node", nodeId: "region", isHeard: false },

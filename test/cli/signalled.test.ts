@@ -38,14 +38,14 @@ describe("a signal that nobody takes", () => {
         'signal "paid" with the correlation "o-2"',
         '"in" waits for it with the correlation "o-1", and this has "o-2"',
       ],
-      [["paid"], 'signal "paid"', '"in" waits for it with the correlation "o-1", and this has none'],
+      [["paid"], 'signal "paid"', '"in" waits for it with the correlation "o-1", and this signal has none'],
       [["shipped"], 'signal "shipped"', ""],
     ]
     for (const [words, said, miss] of slips) {
       const sent = await place.run("signal", "r", ...words, "--data", '{"amount":1}')
       expect(sent.stdout.split("\n").slice(0, 2)).toEqual([
         `Sent ${said} to run r.`,
-        `    Nobody waits for it now, and it is kept${miss === "" ? "" : `: ${miss}`}.`,
+        `    No node waits for it now. It is stored${miss === "" ? "" : `: ${miss}`}.`,
       ])
     }
     expect((await place.json("signal", "r", "payed")).value).toMatchObject({
@@ -56,9 +56,9 @@ describe("a signal that nobody takes", () => {
     const { sentence, signals } = await why()
     expect(sentence).toContain(
       [
-        'Kept and taken by nobody: the signal "payed" with the correlation "o-1" ("in" waits for "paid" with the correlation "o-1")',
+        'Stored, and awaited by no node: the signal "payed" with the correlation "o-1" ("in" waits for "paid" with the correlation "o-1")',
         '"paid" with the correlation "o-2" ("in" waits for it with the correlation "o-1", and this has "o-2")',
-        '"paid" ("in" waits for it with the correlation "o-1", and this has none)',
+        '"paid" ("in" waits for it with the correlation "o-1", and this signal has none)',
         '"shipped"',
         '"payed" ("in" waits for "paid" with the correlation "o-1").',
       ].join("; "),
@@ -75,10 +75,10 @@ describe("a signal that nobody takes", () => {
     await begin("pays")
     const miss = '"in" waits for it without a correlation, and this has "o-1"'
     expect((await place.run("signal", "r", "paid", "--correlation", "o-1", "--data", '{"amount":1}')).stdout).toContain(
-      `Nobody waits for it now, and it is kept: ${miss}.`,
+      `No node waits for it now. It is stored: ${miss}.`,
     )
     expect((await resume()).code).toBe(3)
-    expect((await why()).sentence).toContain(`Kept and taken by nobody: the signal "paid" with the correlation "o-1" (${miss}).`)
+    expect((await why()).sentence).toContain(`Stored, and awaited by no node: the signal "paid" with the correlation "o-1" (${miss}).`)
   })
 
   it("for what it carries is refused, also by a process that works on the run, and why says what was wrong", async () => {
@@ -109,12 +109,12 @@ export default Smithers.createWorkflow({ name: "family", input: Schema.Struct({}
 `,
     )
     await begin("family")
-    const miss = '"in" of the child run r~sub~0 waits for it: send it to that run'
+    const miss = '"in" of the child run r~sub~0 waits for it. Send the signal to that run'
     expect((await place.run("signal", "r", "paid", "--data", "3")).stdout).toContain(
-      `Nobody waits for it now, and it is kept: ${miss}.`,
+      `No node waits for it now. It is stored: ${miss}.`,
     )
     expect((await resume()).code).toBe(3)
-    expect((await why()).sentence).toContain(`Kept and taken by nobody: the signal "paid" (${miss}).`)
+    expect((await why()).sentence).toContain(`Stored, and awaited by no node: the signal "paid" (${miss}).`)
     expect((await place.json("signal", "r~sub~0", "paid", "--data", "3")).value).toMatchObject({ isAwaited: true })
     expect((await resume()).code).toBe(0)
   })
@@ -158,7 +158,7 @@ describe("nodes of a failed run whose failure it tolerates", () => {
     const said = (await place.json("why", "r")).value as { readonly sentence: string; readonly commands: ReadonlyArray<string> }
     expect(said).toMatchObject({ reason: "failed", commands: ["smithers up --resume r", "smithers retry r a"] })
     expect(said.sentence).toContain(
-      '"a" (Error: no disk) has failed as well, which the workflow tolerates: resuming the run does not run that again, and "smithers retry" does.',
+      '"a" (Error: no disk) has failed as well, which the workflow tolerates. Resuming the run does not retry it; "smithers retry" does.',
     )
     expect((await place.run("retry", "r", "a")).code).toBe(0)
     expect((await resume()).code).toBe(0)

@@ -131,7 +131,7 @@ describe("a second Ctrl-C", () => {
       up.kill(signal)
       const { code, stderr } = await up.result
       expect(code).toBe(signal === "SIGINT" ? 130 : 143)
-      expect(stderr).toContain("Run r is left as it stands, and nobody works on it. Take it up: smithers up --resume r\n")
+      expect(stderr).toContain("Run r was not released. Finished steps are stored. Resume it: smithers up --resume r\n")
     })
   }
 

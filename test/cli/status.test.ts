@@ -90,7 +90,7 @@ describe("a run that another process works on", () => {
     const others = args.map((words) => place.start(words))
     for (const other of others) await until(() => other.said().stderr.includes("works on run s"), "it says who works on it")
     for (const other of others) {
-      expect(other.said().stderr).toContain(`Process ${pid} on ${hostname()} works on run s. This one follows it`)
+      expect(other.said().stderr).toContain(`Process ${pid} on ${hostname()} works on run s. This process follows it`)
       expect(other.said().stderr).not.toContain("interrupted")
     }
     writeFileSync(place.file("open"), "")
@@ -117,7 +117,7 @@ export default Smithers.createWorkflow({ name: "many", input: Schema.Void }).bui
   expect([up.code, up.stderr.slice(-500)]).toEqual([0, expect.anything()])
   const listed = await place.run("ps")
   expect(listed.stdout.split("\n")[1]).toMatch(/^parent +many +finished /)
-  expect(listed.stdout).toContain("… and 300 runs that these have started: smithers ps --children")
+  expect(listed.stdout).toContain("… and 300 child runs: smithers ps --children")
   expect((await place.json("ps")).value).toMatchObject({ runs: [{ runId: "parent", children: 300 }], hasMore: false })
   const all = (await place.json("ps", "--children", "--limit", "100")).value as Listed & { hasMore: boolean }
   expect(all.runs.map(({ runId }) => runId).slice(0, 1)).toEqual(["parent"])
@@ -159,7 +159,7 @@ describe("a decision that nobody has taken up", () => {
     expect(inspected).toContain("approved by ann: fine")
     expect(inspected).toContain("smithers up --resume w")
     expect(graph).toMatch(/● approval ok \(.*decided\)/)
-    expect(node).toContain("approved by ann: fine, and not taken up yet")
+    expect(node).toContain("approved by ann: fine, not yet processed")
     expect((await place.json("ps")).value).toMatchObject({ runs: [{ runId: "w", waits: [] }] })
     expect((await place.json("inbox")).value).toMatchObject({ waits: [] })
   })

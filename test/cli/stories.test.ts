@@ -57,7 +57,7 @@ describe("a run from the command line", () => {
       "      │ Ship it?",
       expect.stringMatching(/^ {6}smithers approve ship-1 --node ok --iteration 0 --request \d+-[0-9a-f]{12}$/),
       expect.stringMatching(/^ {6}smithers deny ship-1 --node ok --iteration 0 --request \d+-[0-9a-f]{12}$/),
-      "Then take it up: smithers up --resume ship-1",
+      "Then resume it: smithers up --resume ship-1",
       "",
     ])
     expect(first.code).toBe(3)
@@ -115,7 +115,7 @@ export default Smithers.createWorkflow({ name: "two", input: Schema.Void }).buil
       ],
     })
     expect((await place.json("approve", "two")).value).toMatchObject({ nodeId: "right" })
-    expect((await place.run("inbox")).stdout).toBe("Nothing waits for anybody.\n")
+    expect((await place.run("inbox")).stdout).toBe("No open requests.\n")
     expect((await place.run("up", "--resume", "two")).code).toBe(0)
     // The same of a run that was paused.
     await place.run("up", "workflow.ts#nap", "--run-id", "nap")
@@ -140,7 +140,7 @@ export default Smithers.createWorkflow({ name: "guarded", input: Schema.Void }).
     )
     const command = /smithers approve g --node ok --iteration 0 --request \S+ --by ann\n/
     const up = await place.run("up", "guarded.ts", "--run-id", "g")
-    expect(up.stdout).toContain(`  ok: approval: Ship it? (for ann, bob or cat to decide)\n      │ Ship it?\n`)
+    expect(up.stdout).toContain(`  ok: approval: Ship it? (approvers: ann, bob or cat)\n      │ Ship it?\n`)
     expect(up.stdout).toMatch(command)
     for (const view of ["why", "inspect"]) {
       const { stdout } = await place.run(view, "g")
@@ -164,7 +164,7 @@ export default Smithers.createWorkflow({ name: "guarded", input: Schema.Void }).
     const first = place.start(["up", "workflow.ts#slow", "--input", '{"gate":"open"}', "--run-id", "two"])
     await until(async () => (await statusOf("two")) === "running", "it runs")
     const second = place.start(["up", "--resume", "two"])
-    await until(() => second.said().stderr.includes("works on run two. This one follows it"), "the other follows it")
+    await until(() => second.said().stderr.includes("works on run two. This process follows it"), "the other follows it")
     writeFileSync(place.file("open"), "")
     const followed = await second.result
     expect(followed.code).toBe(0)
@@ -230,7 +230,7 @@ export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).bu
     first.kill("SIGINT")
     const stopped = await first.result
     expect(stopped.code).toBe(130)
-    expect(stopped.stderr).toContain("take it up again: smithers up --resume long")
+    expect(stopped.stderr).toContain("Resume the run: smithers up --resume long")
     const json = place.start(["up", "--resume", "long", "--json"])
     await until(async () => (await place.run("logs", "long")).stdout.includes("→ second (attempt 2"), "it goes on")
     json.kill("SIGINT")
@@ -258,7 +258,7 @@ export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).bu
     const { code, stdout } = await running.result
     expect([code, stdout]).toEqual([
       2,
-      "Run c was cancelled: enough.\nTake that back, and do again what was undone: smithers up --resume c --uncancel\n",
+      "Run c was cancelled: enough.\nRevert the cancellation, and run again what was undone: smithers up --resume c --uncancel\n",
     ])
   })
 

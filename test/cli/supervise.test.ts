@@ -89,7 +89,7 @@ describe("a broken deploy", () => {
     const listed = await place.run("ps")
     expect(listed.stdout).toMatch(/^r1 +deployed +suspended .*stuck: .*threw while it/m)
     expect(listed.stdout).toMatch(/^r3 +deployed +waiting-event /m)
-    expect((await place.run("inspect", "r1")).stdout).toMatch(/Stuck: .*threw while[\s\S]*It was tried \d+ times? in /)
+    expect((await place.run("inspect", "r1")).stdout).toMatch(/Stuck: .*threw while[\s\S]*\d+ attempts? to resume it failed in /)
     // It is still told things, also one that only becomes due by them.
     expect((await place.json("signal", "r3", "go", "--data", "{}")).value).toMatchObject({ isHeard: false })
     await until(() => supervisor.lines().some(({ action, runId }) => action === "refused" && runId === "r3"), "it is tried too")
@@ -226,7 +226,7 @@ describe("a step that never returns", () => {
     await until(() => supervisor.lines().some(({ action }) => action === "refused"), "its process is killed", patienceMs)
     writeFileSync(place.file("stop"), "")
     expect(isThere(pid)).toBe(false)
-    expect(supervisor.lines().find(({ action }) => action === "refused")?.message).toContain("had not renewed its lease")
+    expect(supervisor.lines().find(({ action }) => action === "refused")?.message).toContain("its lease had been expired for")
     await until(async () => Object.values(await statuses()).join() === "finished,finished", "both are finished", patienceMs)
     supervisor.kill("SIGTERM")
     await supervisor.result

@@ -73,7 +73,7 @@ describe("in a terminal", () => {
     await up.sees("smithers up --resume s\r\n")
     expect(up.seen()).toContain("\u001b[J")
     const lines = Bun.stripANSI(up.seen()).split("\r\n")
-    expect(lines.at(-2)).toBe("Stopped. Nothing that is done is lost; take it up again: smithers up --resume s")
+    expect(lines.at(-2)).toBe("Stopped. Finished steps are stored. Resume the run: smithers up --resume s")
     expect((await place.run("why", "s")).stdout).toContain("was stopped")
   })
 
@@ -87,7 +87,7 @@ describe("in a terminal", () => {
     expect(await up.ended).toBe(130)
     await up.sees(/--resume\s+s\r\n/)
     const lines = shows(up.seen(), cols).filter((line) => line !== "")
-    const stopped = "Stopped. Nothing that is done is lost; take it up again: smithers up --resume s"
+    const stopped = "Stopped. Finished steps are stored. Resume the run: smithers up --resume s"
     const last = cols === 100 ? 1 : 2
     expect(lines.slice(-last).join("")).toBe(stopped)
     // Long lines of the log go over two of a narrow terminal.
@@ -149,7 +149,7 @@ describe("in a terminal", () => {
     expect(await up.ended).toBe(130)
     await up.sees("smithers up --resume s\r\n")
     const lines = shows(up.seen(), 100).filter((line) => line !== "")
-    expect(lines.at(-1)).toBe("Run s is left as it stands, and nobody works on it. Take it up: smithers up --resume s")
+    expect(lines.at(-1)).toBe("Run s was not released. Finished steps are stored. Resume it: smithers up --resume s")
     expect(lines.join("\n")).not.toMatch(/Stopping|done|\^C/)
   })
 
@@ -179,10 +179,10 @@ describe("in a terminal", () => {
     const up = inTerminal("up", "stubborn.ts", "--run-id", "s")
     await up.sees(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] one {2}0\.[4-9]s/)
     up.interrupt()
-    await up.sees("Stopping: the run is being let go of. A second time stops at once.")
+    await up.sees("Stopping: releasing the run. Press again to stop at once.")
     up.interrupt()
     expect(await up.ended).toBe(130)
-    await up.sees("Run s is left as it stands, and nobody works on it. Take it up: smithers up --resume s\r\n")
+    await up.sees("Run s was not released. Finished steps are stored. Resume it: smithers up --resume s\r\n")
     const json = place.start(["up", "--resume", "s", "--json"])
     await until(async () => (await place.run("logs", "s")).stdout.includes("→ one (attempt 2"), "it goes on")
     json.kill("SIGINT")

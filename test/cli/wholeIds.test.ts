@@ -52,7 +52,7 @@ describe("how the id of a run begins", () => {
     const refused = await place.run("approve", "ship", "--by", "ann")
     expect(refused.code).toBe(4)
     expect(refused.stderr).toContain(
-      "Is one of these meant?\n  smithers approve ship-1 --by ann\n  smithers approve ship-2 --by ann\n",
+      "Did you mean one of these?\n  smithers approve ship-1 --by ann\n  smithers approve ship-2 --by ann\n",
     )
   })
 

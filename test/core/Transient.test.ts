@@ -32,7 +32,7 @@ describe.each(stores)("on %s", (_, store) => {
         const { signals } = yield* storage.load("r")
         expect(signals.map(({ payload }) => payload)).toEqual(["before"])
         expect(keptText("r", signals, yield* storage.waits({ runId: "r" }))).toBe(
-          'Kept and taken by nobody: the signal "go" (kept: "later" takes only signals that are sent after it began to wait).',
+          'Stored, and awaited by no node: the signal "go" (stored: "later" takes only signals sent after it started to wait).',
         )
         yield* TestClock.adjust("1 minute")
         yield* Commands.signal("r", "go", { payload: "one" })

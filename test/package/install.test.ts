@@ -153,7 +153,7 @@ return $.sequence(${steps.map((at) => `step${at}`).join(", ")})
     const command = await run([join(folder, "node_modules", ".bin", "smithers"), "check", "unknown.mjs"], folder)
     expect([command.code, command.stderr]).toEqual([
       4,
-      expect.stringContaining("which is not there. There are smithers-orchestrator, smithers-orchestrator/agents,"),
+      expect.stringContaining("which does not exist. Available: smithers-orchestrator, smithers-orchestrator/agents,"),
     ])
   })
 
@@ -163,7 +163,7 @@ return $.sequence(${steps.map((at) => `step${at}`).join(", ")})
     expect([code, stderr]).toEqual([
       4,
       expect.stringMatching(
-        /smithers-orchestrator, as it is used there, needs the package "@effect\/(sql|experimental)", which is not installed\. Install it: .* && bun add "@effect\/experimental@\^0\.61\.1" "@effect\/sql@\^0\.52\.1"/,
+        /smithers-orchestrator needs the package "@effect\/(sql|experimental)" for this import, and it is not installed\. Install it: .* && bun add "@effect\/experimental@\^0\.61\.1" "@effect\/sql@\^0\.52\.1"/,
       ),
     ])
     expect((await run(["bun", "reads.ts"], folder)).stderr).toMatch(/Cannot find (module|package) ['"]@effect\/(sql|experimental)/)
@@ -294,7 +294,7 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
     const { code, stderr } = await run([join(folder, "node_modules", ".bin", "smithers"), "ps"], folder)
     expect([code, stderr]).toEqual([
       4,
-      `smithers needs effect ^3.22.1, and ${join(folder, "node_modules", "effect")} is 4.1.0. Install one it works with: bun add effect@^3.22.1\n`,
+      `smithers needs effect ^3.22.1, and ${join(folder, "node_modules", "effect")} is 4.1.0. Install a supported version: bun add effect@^3.22.1\n`,
     ])
   })
 

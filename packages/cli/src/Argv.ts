@@ -1,31 +1,32 @@
 /**
- * What people type, put into the one form that the parser of `@effect/cli` takes: options first and in full, then arguments. Options may
- * stand anywhere, values may follow a `=`, and options that are true or false may say so or not (`--wait`, `--wait true`, `--wait=false`).
+ * Normalises command lines into the form that the parser of `@effect/cli` accepts: options first and spelled out, then arguments.
+ * Input may have options anywhere, values after `=`, and booleans with or without a value (`--wait`, `--wait true`,
+ * `--wait=false`).
  */
 import * as Either from "effect/Either"
 
-/** What an option takes: nothing or a boolean, something or nothing, or a value. */
+/** Value of an option: none or a boolean, an optional one, or a required one. */
 export type OptionKind = "flag" | "switch" | "value"
 
-/** An option as far as its spelling goes. */
+/** Spelling of an option. */
 export interface Spelled {
   readonly name: string
   readonly alias: string | undefined
   readonly kind: OptionKind
-  /** Whether it may be given more than once; otherwise the last one counts. */
+  /** `true` if the option is repeatable. Otherwise the last value counts. */
   readonly isRepeated: boolean
 }
 
 const yes = new Set(["true", "yes", "1", "on"])
 const no = new Set(["false", "no", "0", "off"])
 
-/** A token of a line, as it is meant: an option with what it was given, or an argument. */
+/** Token of a command line: an option with its value, or an argument. */
 type Token =
   | { readonly _tag: "Option"; readonly option: Spelled; readonly name: string; readonly value: string | undefined }
   | { readonly _tag: "Unknown"; readonly name: string }
   | { readonly _tag: "Argument"; readonly text: string }
 
-/** Reads a line. The value of an option is no option, whatever it looks like, and nothing after `--` is one. */
+/** Tokenises a command line. A value may look like an option, and everything after `--` is an argument. */
 const read = (options: ReadonlyArray<Spelled>, argv: ReadonlyArray<string>): ReadonlyArray<Token> => {
   const byName = new Map<string, Spelled>()
   for (const option of options) {
@@ -62,13 +63,13 @@ const read = (options: ReadonlyArray<Spelled>, argv: ReadonlyArray<string>): Rea
   return tokens
 }
 
-/** Whether a line asks for one of these options, which need not be among those that the command has. */
+/** Returns `true` if a line sets one of these options. They may be options that the command lacks. */
 export const asksFor = (options: ReadonlyArray<Spelled>, argv: ReadonlyArray<string>, names: ReadonlyArray<string>): boolean => {
   const last = read(options, argv).findLast((token) => token._tag !== "Argument" && names.includes(token.name))
   return last !== undefined && !(last._tag === "Option" && no.has(last.value ?? ""))
 }
 
-/** Puts the arguments of a command into order. Fails with what is wrong with them. */
+/** Normalises the arguments of a command. Fails with a description of the problem. */
 export const normalise = (
   options: ReadonlyArray<Spelled>,
   argv: ReadonlyArray<string>,
@@ -89,7 +90,7 @@ export const normalise = (
     switch (option.kind) {
       case "flag": {
         const said = value ?? "true"
-        if (!yes.has(said) && !no.has(said)) return Either.left(`${name} is true or false, not ${JSON.stringify(said)}`)
+        if (!yes.has(said) && !no.has(said)) return Either.left(`${name} must be true or false, not ${JSON.stringify(said)}`)
         const isNegated = name !== `--${option.name}` && name !== `-${option.alias}`
         if (yes.has(said) !== isNegated) give(option)
         else found.delete(option)
@@ -108,20 +109,20 @@ export const normalise = (
   return Either.right(after.length === 0 ? before : [...before, "--", ...after])
 }
 
-/** Stands before a value that the parser would take for the end of all options. No argument of a process holds it. */
+/** Prefix of a value that the parser would take for the end of all options. No process argument can contain it. */
 const shielding = "\u0000"
 
 const shield = (value: string): string => (value === "--" ? `${shielding}${value}` : value)
 
-/** The value of an option as it was typed. */
+/** Returns the value of an option as it was typed. */
 export const unshield = (value: string): string => (value.startsWith(shielding) ? value.slice(shielding.length) : value)
 
 const unknown = (name: string, known: ReadonlyArray<string>): string => {
   const near = nearest(name, known)
-  return `There is no option ${name}${near === undefined ? "" : `; did you mean ${near}?`}`
+  return `There is no option ${name}${near === undefined ? "." : `. Did you mean ${near}?`}`
 }
 
-/** The one of some words that is most like a word, if any is much like it. */
+/** Returns the word of a list that is nearest to a word, if any is near. */
 export const nearest = (word: string, words: ReadonlyArray<string>): string | undefined => {
   let best: string | undefined
   let least = Math.max(2, Math.floor(word.length / 3)) + 1
@@ -132,7 +133,7 @@ export const nearest = (word: string, words: ReadonlyArray<string>): string | un
   return best
 }
 
-/** How many letters must be added, dropped or changed. */
+/** Returns the edit distance of two words (Levenshtein). */
 const distance = (left: string, right: string): number => {
   let row = Array.from({ length: right.length + 1 }, (_, index) => index)
   for (let i = 1; i <= left.length; i++) {

@@ -1,5 +1,5 @@
 /**
- * Asks a person in the terminal for a value, field by field, by its JSON Schema.
+ * Prompts a person in the terminal for a value, field by field, by its JSON Schema.
  */
 import * as Prompt from "@effect/cli/Prompt"
 import * as Terminal from "@effect/platform/Terminal"
@@ -14,13 +14,13 @@ import { Interrupted } from "./Errors.ts"
 import { type Field, fields, problemOf } from "./JsonSchema.ts"
 import { oneLine } from "./Text.ts"
 
-/** What is asked for, and what was given of it so far. */
+/** Schema of a value, and the fields answered so far. */
 interface Asked {
   readonly schema: JsonSchema
   readonly given: { readonly [name: string]: unknown }
 }
 
-/** Checks what was typed. Fails with what is wrong with it: here the person can correct it; after the last question all would be lost. */
+/** Validates typed text. Fails with the problem at once, so that the person can correct the field rather than lose all answers. */
 const check = ({ schema, given }: Asked, field: Field, text: string): Effect.Effect<string, string> =>
   Effect.gen(function* () {
     const value = yield* parse(field, text)
@@ -28,7 +28,7 @@ const check = ({ schema, given }: Asked, field: Field, text: string): Effect.Eff
     return problem === undefined ? text : yield* Effect.fail(oneLine(problem))
   })
 
-/** Reads what was typed; `Left` says what is wrong with it. Nothing is taken as nothing, where that is allowed. */
+/** Parses typed text; `Left` is the problem. Blank text is `undefined` if the field is optional. */
 const parse = ({ kind, isRequired }: Field, text: string): Either.Either<unknown, string> => {
   if (text.trim() === "" && !isRequired) return Either.right(undefined)
   switch (kind) {
@@ -67,13 +67,13 @@ const promptFor = (asked: Asked, field: Field): Prompt.Prompt<unknown> => {
   }
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: this is how a terminal is told of colours.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences select colours in a terminal.
 const style = /\u001b\[([0-9;]*)m/g
 
-/** Colours of letters and of what is behind them, as opposed to bold and underlined ones. */
+/** Returns `true` for codes of foreground and background colours; bold and underline are none. */
 const isColour = (code: string): boolean => /^(3|4|9|10)\d$/.test(code)
 
-/** Takes the colours out of what is drawn. What else there is tells which of two words is chosen. */
+/** Removes colours from terminal output. Keeps bold and underline, which mark the chosen of two words. */
 export const withoutColours = (text: string): string =>
   text.replaceAll(style, (whole, codes: string) => {
     const parts = codes.split(";")
@@ -91,18 +91,18 @@ const terminal = process.env.NO_COLOR
     )
   : BunTerminal.layer
 
-/** Makes prompts of a person in this terminal. Fails with `Interrupted` when the person leaves. */
+/** Runs prompts in this terminal. Fails with `Interrupted` when the person leaves. */
 const asking = <A>(prompts: Effect.Effect<A, Terminal.QuitException, Prompt.Prompt.Environment>): Effect.Effect<A, Interrupted> =>
   prompts.pipe(
     Effect.catchTag("QuitException", () => new Interrupted({ signal: "SIGINT" })),
     Effect.provide(Layer.mergeAll(terminal, BunFileSystem.layer, BunPath.layer)),
   )
 
-/** Asks for a yes or a no. No is what is taken where nothing is chosen. */
+/** Asks a yes-or-no question. Default: no. */
 export const confirm = (message: string): Effect.Effect<boolean, Interrupted> =>
   asking(Prompt.confirm({ message: oneLine(message), initial: false }))
 
-/** Asks for a value. Fails with `Interrupted` when the person leaves. */
+/** Prompts for a value. Fails with `Interrupted` when the person leaves. */
 export const ask = (schema: JsonSchema): Effect.Effect<unknown, Interrupted> =>
   asking(
     Effect.gen(function* () {

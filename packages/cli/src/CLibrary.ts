@@ -1,7 +1,7 @@
-/** The C library, for what Bun has no call for. */
+/** Functions of the C library that Bun does not offer. */
 import { dlopen, ptr } from "bun:ffi"
 
-/** Its names: on Linux with glibc and with musl, and on macOS. The first that can be opened is meant. */
+/** File names of the library, for glibc and musl on Linux, and for macOS. The first that opens is used. */
 export const libraries =
   process.platform === "darwin"
     ? ["libSystem.B.dylib"]
@@ -23,7 +23,7 @@ const open = () => {
   return undefined
 }
 
-/** An array of texts as C has them. `kept` holds what the pointers lead to. */
+/** Encodes texts as a null-terminated array of C strings. `kept` keeps the memory of the strings alive. */
 const arrayOf = (texts: ReadonlyArray<string>, kept: Array<Buffer>): BigUint64Array => {
   const pointers = new BigUint64Array(texts.length + 1)
   for (const [index, text] of texts.entries()) {
@@ -35,8 +35,8 @@ const arrayOf = (texts: ReadonlyArray<string>, kept: Array<Buffer>): BigUint64Ar
 }
 
 /**
- * Replaces the process by a program, which is handed the descriptors of `keep` beside the usual three: `process.execve` closes all others, and
- * older versions of Bun have none. Returns only where that is not possible.
+ * Replaces the process by a program, which inherits the descriptors of `keep` beside the standard three. Needed since
+ * `process.execve` closes all others, and older versions of Bun lack it. Returns only if that is not possible.
  */
 export const replace = (
   file: string,
@@ -47,7 +47,7 @@ export const replace = (
   const c = open()
   if (c === undefined) return
   for (const descriptor of keep) {
-    // Bun has what it inherits closed when a program is started; a copy is not.
+    // Bun closes inherited descriptors when it starts a program, but not copies of them.
     const copy = c.dup(descriptor)
     if (copy < 0) continue
     c.dup2(copy, descriptor)

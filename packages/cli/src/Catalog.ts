@@ -1,5 +1,5 @@
 /**
- * All commands, as help and documents list them.
+ * All commands, in the order of help and documents.
  */
 import * as Deciding from "./commands/deciding.ts"
 import * as Keeping from "./commands/keeping.ts"
@@ -14,7 +14,7 @@ const { approve, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, completions } = Keeping
 
-/** The commands in groups. */
+/** Commands by group. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
   ["Run", [up, supervise, cancel, pause, unpause, retry, cancelNode, completeNode, down]],
   ["Watch", [ps, why, inspect, node, output, logs, events]],
@@ -23,9 +23,8 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, completions]],
 ]
 
-/** The commands. */
 export const all: ReadonlyArray<Definition> = groups.flatMap(([, definitions]) => definitions)
 
-/** The command that a line begins with. */
+/** Returns the command that a line begins with. */
 export const find = (words: ReadonlyArray<string>): Definition | undefined =>
   all.find(({ path }) => path.every((word, index) => words[index] === word))

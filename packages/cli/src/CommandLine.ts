@@ -1,13 +1,13 @@
 /**
- * Commands of ours as one types them: what is printed to be copied must mean the same to the shell and to the parser, whatever an id, a name or
- * a path looks like.
+ * Formats command lines of `smithers` for people to copy. They mean the same to the shell and to the parser, whatever characters an
+ * id, name or path has.
  */
 import { quoted } from "./Text.ts"
 
-/** An option with its value, or alone. */
+/** An option with its value, or a flag. */
 export type Option = readonly [name: string, value: string] | string
 
-/** What starts like an option would be taken for one. */
+/** Returns `true` unless the parser would take the word for an option. */
 const isPlain = (word: string): boolean => !word.startsWith("-")
 
 const spell = (option: Option): ReadonlyArray<string> => {
@@ -16,7 +16,7 @@ const spell = (option: Option): ReadonlyArray<string> => {
   return isPlain(value) ? [`--${name}`, quoted(value)] : [`--${name}=${quoted(value)}`]
 }
 
-/** A command line: the words of the command, its arguments, its options, and the database where it has to be named. */
+/** Formats a command line of command, arguments, options, and the database where it must be named. */
 export const commandLine = (
   db: string | undefined,
   command: string,
@@ -29,31 +29,31 @@ export const commandLine = (
   return ["smithers", command, ...words].join(" ")
 }
 
-/** The command line that was given, with the whole id of a run in place of how it begins. `words` are those of the command and what follows. */
+/** Formats the given command line with the full id of a run in place of its prefix. `words` are the command and what follows it. */
 export const withRun = (words: ReadonlyArray<string>, begins: string, runId: string): string => {
-  // The command may be called like the run.
+  // The command may have the name of the run.
   const at = words.findIndex((word, index) => index > 0 && (word === begins || word === `--resume=${begins}`))
   const whole = (word: string) => `${word.slice(0, word.length - begins.length)}${runId}`
   return ["smithers", ...words.map((word, index) => (index === at ? whole(word) : word)).map(quoted)].join(" ")
 }
 
-/** Words that say whether there is something to resume, and not what. */
+/** Values of `--resume` that are not an id. */
 const booleans = new Set(["true", "false"])
 
-/** Options that name a run to resume. */
+/** Options that resume a run. */
 const resuming = (runId: string): ReadonlyArray<Option> =>
   isPlain(runId) && !booleans.has(runId) ? [["resume", runId]] : [["run-id", runId], "resume"]
 
-/** The command that resumes a run. `file` names its workflow where the run does not know it, or stands for that. */
+/** Formats the command that resumes a run. `file` is its workflow file, or a placeholder, if the run does not know it. */
 export const resumeLine = (db: string | undefined, runId: string, file?: string): string =>
   commandLine(db, file === undefined ? "up" : `up ${file}`, [], resuming(runId))
 
-/** The command that takes a cancellation back: it runs again what was undone, and so has a word of its own. */
+/** Formats the command that reverts a cancellation. It needs an option of its own since undone steps run again. */
 export const uncancelLine = (db: string | undefined, runId: string): string =>
   commandLine(db, "up", [], [...resuming(runId), "uncancel"])
 
-/** The command that carries a cancellation out which nobody works on. */
+/** Formats the command that carries out the cancellation of a run that no process works on. */
 export const cancelLine = (db: string | undefined, runId: string): string => commandLine(db, "cancel", [runId], ["wait"])
 
-/** Stands for a file in a command that is printed. */
+/** Placeholder for a workflow file in a printed command. */
 export const anyFile = "<workflow file>"

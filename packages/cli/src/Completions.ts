@@ -1,8 +1,8 @@
 /**
- * Scripts that complete commands in shells, made from the definitions of the commands: what they offer is what is taken.
+ * Generates shell completion scripts from the definitions of the commands.
  */
 
-/** What of a command can be completed. */
+/** The parts of a command that can be completed. */
 export interface Completable {
   readonly path: ReadonlyArray<string>
   readonly summary: string
@@ -22,10 +22,10 @@ interface CompletableOption {
 
 type Commands = ReadonlyArray<Completable>
 
-/** Whether what stands for a value says that it may be a file. */
+/** Returns `true` if the placeholder of a value stands for a file. */
 const isFile = (placeholder: string | undefined): boolean => /file|folder|workflow/.test(placeholder ?? "")
 
-/** First words that need a second one. */
+/** First words of commands that have two. */
 const groupsOf = (commands: Commands): ReadonlyArray<string> => [
   ...new Set(commands.flatMap(({ path }) => (path.length > 1 ? [path[0] as string] : []))),
 ]
@@ -42,10 +42,10 @@ const spelled = ({ name, alias }: CompletableOption): ReadonlyArray<string> => [
 
 const program = ["--json", "--db", "--help", "--version"]
 
-/** A text as one word of a shell. */
+/** Quotes a text as one shell word. */
 const word = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
-/** For bash. Words are offered by one function, which looks for the command among the words before the cursor. */
+/** Generates the script for bash. One function offers words; it finds the command among the words before the cursor. */
 export const bash = (commands: Commands): string => {
   const values = commands.flatMap(({ path, options }) =>
     options
@@ -76,7 +76,7 @@ export const bash = (commands: Commands): string => {
   return `_smithers() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}"
   local command="" words="" options="" files="" i
-  # What follows a "=" is a word of its own to bash.
+  # Bash splits words at "=".
   if [[ $current == "=" ]]; then
     current=""
   elif [[ $previous == "=" ]]; then
@@ -119,9 +119,9 @@ ${[...inside, ...known].join("\n")}
 complete -F _smithers smithers`
 }
 
-/** For zsh. */
+/** Generates the script for zsh. */
 export const zsh = (commands: Commands): string => {
-  // In what `_arguments` takes, these end a part.
+  // These characters delimit the parts of an argument of `_arguments`.
   const plain = (text: string): string => text.replaceAll(/[\\[\]:]/g, "\\$&")
   const offeredFor = (choices: ReadonlyArray<string>, placeholder: string | undefined): string =>
     choices.length > 0 ? `(${choices.join(" ")})` : isFile(placeholder) ? "_files" : " "
@@ -138,7 +138,7 @@ export const zsh = (commands: Commands): string => {
     rows.map(([name, text]) => word(`${plain(name)}:${text}`)).join(" ")
   const known = commands.map(({ path, arguments: args, options }) => {
     const positions = args.map(({ name, choices }, index) => word(`${index + 1}:${plain(name)}:${offeredFor(choices, name)}`))
-    const specs = [...positions, ...options.flatMap(optionSpecs), word("--help[Prints what the command does, with examples]")]
+    const specs = [...positions, ...options.flatMap(optionSpecs), word("--help[Print help and examples]")]
     return `    ${word(path.join(" "))})\n      _arguments -S \\\n        ${specs.join(" \\\n        ")}\n      ;;`
   })
   const groups = groupsOf(commands)
@@ -188,7 +188,7 @@ ${[...inside, ...known].join("\n")}
 if [[ $funcstack[1] == _smithers ]]; then _smithers "$@"; else compdef _smithers smithers; fi`
 }
 
-/** For fish. */
+/** Generates the script for fish. */
 export const fish = (commands: Commands): string => {
   const line = (command: string, ...parts: ReadonlyArray<string>) =>
     `complete -c smithers -n ${fishWord(`__smithers_in ${fishWord(command)}`)} ${parts.join(" ")}`
@@ -223,7 +223,7 @@ export const fish = (commands: Commands): string => {
         const value = kind === "value" ? valueParts(choices, placeholder) : []
         return line(command, ...(alias === undefined ? [] : ["-s", alias]), "-l", name, ...value, "-d", fishWord(description))
       }),
-      line(command, "-l", "help", "-d", fishWord("Prints what the command does, with examples")),
+      line(command, "-l", "help", "-d", fishWord("Print help and examples")),
     ]
   })
   return `function __smithers_command

@@ -1,5 +1,5 @@
 /**
- * Which database a command means, and which run in it.
+ * Resolves the database and the run that a command means.
  */
 import { existsSync, lstatSync, statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -16,13 +16,13 @@ import { leading } from "./Launch.ts"
 import { Screen } from "./Screen.ts"
 import * as Stores from "./Stores.ts"
 
-/** The file that holds the runs of a folder and of what is below it. */
+/** File name of the database of a folder and its subfolders. */
 export const filename = "smithers.db"
 
-/** How long a command waits for a database that others have locked: longer than any of our own writes takes, and no tax on patience. */
+/** Time that a command waits for a locked database. Longer than any write of ours takes, and short enough for a person. */
 const patience = "5 seconds"
 
-/** The nearest database from a folder upward, by the path it was found under. */
+/** Returns the nearest database from a folder upward, by the path it was found under. */
 const nearestName = (folder: string): string | undefined => {
   for (let here = realPath(folder); ; here = dirname(here)) {
     const file = join(here, filename)
@@ -32,8 +32,8 @@ const nearestName = (folder: string): string | undefined => {
 }
 
 /**
- * The nearest database from a folder upward, by its real path. Fails with `ForeignDatabase` where it is another user's: what it says is to be
- * run, and where, is then that user's word.
+ * Returns the nearest database from a folder upward, by its real path. Fails with `ForeignDatabase` if another user owns it, since
+ * its contents decide which code is run.
  */
 export const nearest = (folder: string): Effect.Effect<string | undefined, ForeignDatabase> =>
   Effect.suspend(() => {
@@ -44,19 +44,22 @@ export const nearest = (folder: string): Effect.Effect<string | undefined, Forei
     return new ForeignDatabase({ path: name, owner, user: process.getuid() })
   })
 
-/** The name that was given, by option or by `SMITHERS_DB`. */
+/** Returns the name given by option or by `SMITHERS_DB`. */
 const given = (db: string | undefined): string | undefined => {
   const name = db ?? process.env.SMITHERS_DB
   return name === "" ? undefined : name
 }
 
-/** The database that was named, by option or by `SMITHERS_DB`, by its location. */
+/** Resolves the name given by option or by `SMITHERS_DB` to a location. */
 export const named = (db: string | undefined): Effect.Effect<string | undefined, UnknownStore> => {
   const name = given(db)
   return name === undefined ? Effect.succeed(undefined) : Effect.suspend(() => Stores.locationOf(name))
 }
 
-/** How a command that is typed in a folder names a database that is, or will be, there: not at all where it finds it by itself. */
+/**
+ * Returns the `--db` value with which a command typed in a folder finds a database; `undefined` if it needs none. The database may
+ * not exist yet.
+ */
 export const nameFor = (file: string, db: string | undefined, folder: string): string | undefined => {
   if (given(db) !== undefined) return db
   for (let here = realPath(folder); ; here = dirname(here)) {
@@ -66,7 +69,7 @@ export const nameFor = (file: string, db: string | undefined, folder: string): s
   }
 }
 
-/** The database of a command. Fails with `NoDatabase` where there is none. */
+/** Locates the database of a command. Fails with `NoDatabase` if there is none. */
 export const locate = (db: string | undefined): Effect.Effect<string, NoDatabase | ForeignDatabase | UnknownStore> =>
   Effect.gen(function* () {
     const location = yield* named(db)
@@ -74,12 +77,12 @@ export const locate = (db: string | undefined): Effect.Effect<string, NoDatabase
     return (yield* nearest(process.cwd())) ?? (yield* new NoDatabase({ path: process.cwd(), isNamed: false }))
   })
 
-/** What a command does with a database: it may make it, write to one that is there, or only read it. */
+/** Access of a command to a database: create the file, write to an existing one, or read only. */
 export type Access = "create" | "write" | "read"
 
 /**
- * The store in a file. Fails with `NoDatabase` where the file holds none and the command makes none. Who runs workflows waits longer for locks
- * than who asks a question.
+ * Opens the store in a file. Fails with `NoDatabase` if the file holds none and the command creates none. Commands that run
+ * workflows wait longer for locks than queries.
  */
 export const open = (
   file: string,
@@ -90,17 +93,17 @@ export const open = (
     Effect.catchTag("StoreMissing", ({ isEmpty }) =>
       Effect.fail(new NoDatabase({ path: file, isNamed: true, holds: isEmpty ? "nothing" : "others" })),
     ),
-    // What is set here is no mistake of whoever gives the command.
+    // These settings are ours, so an error in them is a defect.
     Effect.catchTags({ InvalidSetting: Effect.die, UnknownStore: Effect.die }),
   )
 
-/** A database that is open. */
+/** An open database. */
 export interface Database {
   readonly file: string
   readonly storage: StorageShape
 }
 
-/** Finds the database of a command and opens it. */
+/** Locates the database of a command and opens it. */
 export const connect = (
   db: string | undefined,
   access: Exclude<Access, "create">,
@@ -110,10 +113,10 @@ export const connect = (
     return { file, storage: yield* open(file, access) }
   })
 
-/** Candidates that are shown of an id that is not enough. */
+/** Maximum number of candidates shown for an ambiguous or unknown id. */
 const shownCandidates = 5
 
-/** The id of the run that begins so. What changes a run takes {@link wholeRun}. */
+/** Returns the id of the run with this prefix. Commands that change a run use {@link wholeRun}. */
 export const findRun = (
   { file, storage }: Database,
   prefix: string,
@@ -121,14 +124,14 @@ export const findRun = (
   Effect.gen(function* () {
     const [first, ...others] = yield* storage.find(prefix, shownCandidates)
     if (first === undefined || prefix === "") return yield* new NoSuchRun({ runId: prefix, db: file })
-    // In order, so that one which is the whole id comes first.
+    // Sorted, so that an exact match comes first.
     if (first === prefix || others.length === 0) return first
     return yield* new AmbiguousRun({ runId: prefix, candidates: [first, ...others] })
   })
 
 /**
- * The id of a run as it was given, where there is such a run. Who changes a run means that one, and not whichever happens to begin so: in a
- * terminal it is asked for where only one does, and otherwise the error names the commands to type.
+ * Returns the id of a run if it exists as given, since a command that changes a run must not hit another one with the same prefix.
+ * If only one run matches the prefix, asks in a terminal; otherwise the error lists the commands to type.
  */
 export const wholeRun = (
   { file, storage }: Database,
@@ -151,8 +154,8 @@ export const wholeRun = (
   })
 
 /**
- * Where the code of a run is, as its starter said it, from the folder of the database: its own source or, of a run that another run
- * started, that one's.
+ * Returns the source of a run's code as its starter stored it, relative to the folder of the database. A child run has the source
+ * of its parent.
  */
 export const sourceOf = (reader: RunReaderShape, runId: string): Effect.Effect<string | undefined, StoreError | RunNotFound> =>
   Effect.gen(function* () {
@@ -161,14 +164,14 @@ export const sourceOf = (reader: RunReaderShape, runId: string): Effect.Effect<s
     return run.parent === null ? undefined : yield* sourceOf(reader, run.parent.runId)
   })
 
-/** A run, the one that started it, and so on. */
+/** Returns a run, its parent, and so on. */
 export const lineageOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyArray<string>, StoreError | RunNotFound> =>
   Effect.gen(function* () {
     const { parent } = (yield* reader.run(runId)).run
     return parent === null ? [runId] : [runId, ...(yield* lineageOf(reader, parent.runId))]
   })
 
-/** The run that has to be taken up for another to go on: that one or, where a run above it waits for it, the topmost of those. */
+/** Returns the run to resume for another one to continue: that run, or the topmost parent that waits for it. */
 export const topmost = (reader: RunReaderShape, runId: string): Effect.Effect<string, StoreError | RunNotFound> =>
   Effect.gen(function* () {
     const { parent } = (yield* reader.run(runId)).run
@@ -177,19 +180,19 @@ export const topmost = (reader: RunReaderShape, runId: string): Effect.Effect<st
     return above.finishedAt === null ? yield* topmost(reader, parent.runId) : runId
   })
 
-/** A run in a database that is open. */
+/** An open database and a run in it. */
 export interface FoundRun extends Database {
   readonly runId: string
 }
 
-/** Finds the database and the run of a command that only reads. */
+/** Locates the database and the run of a command that only reads. */
 export const connectRun = (db: string | undefined, run: string) =>
   Effect.gen(function* () {
     const database = yield* connect(db, "read")
     return { ...database, runId: yield* findRun(database, run) } satisfies FoundRun
   })
 
-/** Finds the database of a command, and the run that it changes. */
+/** Locates the database of a command and the run that it changes. */
 export const connectWholeRun = (db: string | undefined, run: string) =>
   Effect.gen(function* () {
     const database = yield* connect(db, "write")

@@ -1,6 +1,6 @@
 /**
- * How a command is defined: once, as data, from which come its parser (`@effect/cli`), its help, its line in `docs/cli.md`, the schema of
- * what it prints, and the type of what its action is given. Definitions load nothing that runs; the action is loaded when it is called.
+ * Definitions of commands, as data. The parser (`@effect/cli`), help, `docs/cli.md`, the schema of the output and the type of the
+ * action's options all derive from them. A definition loads nothing that runs; its action is loaded when it is called.
  */
 import * as Args from "@effect/cli/Args"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
@@ -18,16 +18,16 @@ import type { Host } from "./Host.ts"
 import type { Screen } from "./Screen.ts"
 
 interface Described {
-  /** One or two sentences in the present tense. */
+  /** Noun phrase or one or two sentences in the present tense. */
   readonly description: string
 }
 
-/** An argument, told from the others by where it stands. */
+/** A positional argument. */
 export interface Argument<A> extends Described {
   readonly _tag: "Argument"
   readonly name: string
   readonly isOptional: boolean
-  /** The values that are offered where it is completed; empty where there are none to offer. */
+  /** Values to offer in completion; empty if there are none. */
   readonly choices: ReadonlyArray<string>
   readonly args: Args.Args<A>
 }
@@ -38,10 +38,10 @@ export interface NamedOption<A> extends Described {
   readonly name: string
   readonly alias: string | undefined
   readonly kind: OptionKind
-  /** What stands for the value in help texts. */
+  /** Placeholder of the value in help texts. */
   readonly placeholder: string | undefined
   readonly isRepeated: boolean
-  /** The values it takes; empty where it takes any. */
+  /** Accepted values; empty if any value is. */
   readonly choices: ReadonlyArray<string>
   readonly options: Options.Options<A>
 }
@@ -50,72 +50,72 @@ export type Parameter<A> = Argument<A> | NamedOption<A>
 
 type Parameters = { readonly [name: string]: Parameter<unknown> }
 
-/** What an action is given. */
+/** Options and arguments of an action, parsed. */
 export type Given<P extends Parameters> = { readonly [K in keyof P]: P[K] extends Parameter<infer A> ? A : never } & {
-  /** The database that was named. */
+  /** Value of `--db`. */
   readonly db: string | undefined
 }
 
-/** What a command has to say in the end: its value for `--json`, the same for people, and how it went. */
+/** Result of a command: its value for `--json`, the same as text, and the exit code. */
 export interface Reply {
-  /** In the form that the `output` schema of the command decodes to; nothing is printed of a command that has printed already. */
+  /** Value that the `output` schema of the command decodes to. A command that has printed its output already returns none. */
   readonly value: unknown
   readonly text: string
   readonly code?: ExitCode
 }
 
-/** What a command does. */
+/** Implementation of a command. */
 export type Action<P extends Parameters> = (given: Given<P>) => Effect.Effect<Reply, Tagged, Screen | Host>
 
-/** A command line, and what it does. */
+/** An example command line with a description. */
 export interface Example {
   readonly line: string
   readonly does: string
 }
 
 /**
- * What becomes of a command once nobody reads what it prints: it has printed enough, it is stopped as if by a signal, or it goes on, as
- * printing is not what it is for.
+ * Behaviour of a command when standard output closes: exit with 0, stop as if by a signal, or continue, for commands whose purpose
+ * is not their output.
  */
 export type WhenUnread = "end" | "stop" | "go on"
 
 /** A command. */
 export interface Definition {
-  /** Its words: `["workflow", "list"]`. */
+  /** Words of the command: `["workflow", "list"]`. */
   readonly path: readonly [string, ...ReadonlyArray<string>]
   readonly summary: string
   readonly details: string | undefined
   readonly examples: readonly [Example, ...ReadonlyArray<Example>]
   readonly arguments: ReadonlyArray<Argument<unknown>>
   readonly options: ReadonlyArray<NamedOption<unknown>>
-  /** What `--json` prints: one such document, or one per line where `isStream`. */
+  /** Schema of the `--json` output: one document, or one per line if `isStream`. */
   readonly output: Schema.Schema.AnyNoContext
   readonly isStream: boolean
   readonly whenUnread: WhenUnread
   readonly descriptor: CommandDescriptor.Command<unknown>
-  /** Loads and calls the action with what the descriptor has parsed. */
+  /** Loads the action and calls it with the values that the descriptor has parsed. */
   readonly run: (parsed: unknown) => Promise<Effect.Effect<Reply, Tagged, Screen | Host>>
 }
 
-/** What a command is defined by. */
+/** Options of {@link define}. */
 export interface DefinitionOptions<P extends Parameters> {
   readonly path: Definition["path"]
-  /** What it does, in one sentence. */
+  /** One sentence that opens with a verb. */
   readonly summary: string
-  /** What else there is to know. */
+  /** Further sentences for help and documentation. */
   readonly details?: string
   readonly examples: Definition["examples"]
   readonly parameters: P
   readonly output: Schema.Schema.AnyNoContext
   readonly isStream?: boolean
-  /** `end` unless told. */
+  /** Default: `end`. */
   readonly whenUnread?: WhenUnread
   readonly action: () => Promise<Action<P>>
 }
 
 const orUndefined = Option.getOrUndefined
 
-/** An argument that must be given. */
+/** Defines a required argument. */
 export const argument = (name: string, description: string, choices: ReadonlyArray<string> = []): Argument<string> => ({
   _tag: "Argument",
   name,
@@ -125,7 +125,7 @@ export const argument = (name: string, description: string, choices: ReadonlyArr
   args: Args.withDescription(Args.text({ name }), description),
 })
 
-/** An argument that may be left out. */
+/** Defines an optional argument. */
 export const optionalArgument = (name: string, description: string): Argument<string | undefined> => ({
   _tag: "Argument",
   name,
@@ -153,7 +153,7 @@ const named = <A>(
   options: more.alias === undefined ? options : Options.withAlias(options, more.alias),
 })
 
-/** An option that is true when it is given, alone or as `true`, and false otherwise. */
+/** Defines a boolean option: `true` if given, alone or as `true`; otherwise `false`. */
 export const flag = (name: string, description: string, alias?: string): NamedOption<boolean> =>
   named(
     name,
@@ -163,23 +163,23 @@ export const flag = (name: string, description: string, alias?: string): NamedOp
     alias === undefined ? {} : { alias },
   )
 
-/** An option with a value. */
+/** Defines an option with a value. */
 export const text = (name: string, placeholder: string, description: string): NamedOption<string | undefined> => {
   const typed = Options.map(Options.text(name), unshield)
   const option = Options.withPseudoName(Options.withDescription(typed, description), placeholder)
   return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder })
 }
 
-/** An option whose value may be left out, and then is `true`. */
+/** Defines an option with an optional value. Default: `true`. */
 export const optionalText = (name: string, placeholder: string, description: string): NamedOption<string | undefined> => ({
   ...text(name, placeholder, description),
   kind: "switch",
 })
 
-/** Reads a value. `Left` says what is wrong with it, as the end of a sentence that begins with the option. */
+/** Parses a value. `Left` is the problem, as the end of a sentence that begins with the option. */
 type Read<A> = (text: string) => Either.Either<A, string>
 
-/** Has the values of an option read. What `@effect/cli` reads itself it refuses without naming the option. */
+/** Parses the values of an option. `@effect/cli` itself reports invalid values without the name of the option. */
 const reading =
   <A>(name: string, read: Read<A>) =>
   (text: string): Effect.Effect<A, ValidationError.ValidationError> =>
@@ -189,7 +189,7 @@ const readInteger =
   (least: number): Read<number> =>
   (text) => {
     const value = Number(text)
-    if (text.trim() === "" || !Number.isSafeInteger(value)) return Either.left(`is a whole number, not ${JSON.stringify(text)}`)
+    if (text.trim() === "" || !Number.isSafeInteger(value)) return Either.left(`must be a whole number, not ${JSON.stringify(text)}`)
     return value < least ? Either.left(`must be at least ${least}`) : Either.right(value)
   }
 
@@ -199,14 +199,14 @@ const readChoice =
     const found = choices.find((one) => one === text)
     if (found !== undefined) return Either.right(found)
     const near = nearest(text, choices)
-    const meant = near === undefined ? "" : `; did you mean ${near}?`
-    return Either.left(`is one of ${choices.join(", ")}, not ${JSON.stringify(text)}${meant}`)
+    const meant = near === undefined ? "" : `. Did you mean ${near}?`
+    return Either.left(`must be one of ${choices.join(", ")}, not ${JSON.stringify(text)}${meant}`)
   }
 
 const orNot = <A>(text: string | undefined, read: (text: string) => Effect.Effect<A, ValidationError.ValidationError>) =>
   text === undefined ? Effect.succeed(undefined) : read(text)
 
-/** An option with a whole number, at least 0 unless told. */
+/** Defines an option with an integer. Default minimum: 0. */
 export const integer = (name: string, description: string, least = 0): NamedOption<number | undefined> => {
   const read = reading(name, readInteger(least))
   const { options } = text(name, "number", description)
@@ -219,7 +219,7 @@ export const integer = (name: string, description: string, least = 0): NamedOpti
   )
 }
 
-/** An option with one of some values. */
+/** Defines an option with a fixed set of values. */
 export const choice = <const A extends string>(
   name: string,
   choices: ReadonlyArray<A>,
@@ -237,14 +237,14 @@ export const choice = <const A extends string>(
   )
 }
 
-/** An option that may be given more than once. */
+/** Defines a repeatable option. */
 export const texts = (name: string, placeholder: string, description: string): NamedOption<ReadonlyArray<string>> => {
   const option = Options.withPseudoName(Options.withDescription(Options.text(name), description), placeholder)
   const typed = Options.map(Options.repeated(option), (values) => values.map(unshield))
   return named(name, description, "value", typed, { placeholder, isRepeated: true })
 }
 
-/** An option that may be given more than once, with one of some values. */
+/** Defines a repeatable option with a fixed set of values. */
 export const choices = <const A extends string>(
   name: string,
   values: ReadonlyArray<A>,
@@ -262,19 +262,18 @@ export const choices = <const A extends string>(
   )
 }
 
-/** Options that every command has. */
+/** Options of every command. */
 export const globals = {
   db: text(
     "db",
     "file",
-    "The database, a file or sqlite:<file>; otherwise SMITHERS_DB, or the nearest smithers.db upward from here",
+    "The database: a file or sqlite:<file>. Default: SMITHERS_DB, or the nearest smithers.db in this folder or above",
   ),
-  json: flag("json", "Print JSON, also of errors, and nothing else"),
+  json: flag("json", "Print results and errors as JSON, and nothing else"),
 }
 
 const isArgument = (parameter: Parameter<unknown>): parameter is Argument<unknown> => parameter._tag === "Argument"
 
-/** Defines a command. */
 export const define = <const P extends Parameters>(options: DefinitionOptions<P>): Definition => {
   const { path, summary, details, examples, output, isStream = false, whenUnread = "end", action } = options
   const parameters = Object.entries({ ...options.parameters, ...globals })
@@ -301,7 +300,7 @@ export const define = <const P extends Parameters>(options: DefinitionOptions<P>
     },
     run: async (parsed) => {
       const { options, args } = parsed as { readonly options: object; readonly args: object }
-      // The descriptor was made of these very parameters.
+      // The descriptor has these same parameters.
       return (await action())({ ...options, ...args } as Given<P>)
     },
   }

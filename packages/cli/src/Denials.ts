@@ -1,18 +1,17 @@
 /**
- * The denial that a run has ended by, which stands until the node is retried that was denied: its own, or one of a child run.
+ * The denial that ended a run. It remains in effect until the denied node is retried, in the run itself or in a child run.
  */
 import type { RunFailure, StoreError } from "@smithers/core/Errors"
 import type { RunReaderShape } from "@smithers/core/RunReader"
 import * as Effect from "effect/Effect"
 
-/** The node that was denied. */
 export interface Denied {
   readonly runId: string
   readonly nodeId: string
   readonly iteration: number
 }
 
-/** Finds the node that a run was denied by; `undefined` where it has failed by something else. */
+/** Finds the denied node that made a run fail; `undefined` if the run failed for another reason. */
 export const deniedBy = (reader: RunReaderShape, failure: RunFailure | null): Effect.Effect<Denied | undefined, StoreError> =>
   Effect.gen(function* () {
     const cause = failure?._tag === "CompensationFailed" ? failure.cause : failure

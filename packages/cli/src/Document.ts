@@ -1,5 +1,5 @@
 /**
- * The reference of the command line, made from the definitions of its commands, so that it says what they do.
+ * Generates the reference of the command line from the definitions of its commands.
  */
 
 import * as Codec from "@smithers/core/Codec"
@@ -50,10 +50,9 @@ export const markdown = (groups: Groups): string => {
 
 <!-- Written by \`bun run docs\` from the definitions in packages/cli/src/commands. -->
 
-\`smithers\` comes with \`${published}\`. Every command has help with an example (\`smithers <command> --help\`), and prints JSON with
-\`--json\`: one document on the standard output and nothing else, or one per line where events are followed. What is said on the
-way goes to the standard error, and is not said with \`--json\`. With it the standard error also takes what a workflow, or a program that a
-workflow starts, writes to its standard output.
+\`smithers\` comes with \`${published}\`. Every command has help with an example (\`smithers <command> --help\`) and prints JSON with
+\`--json\`: one document on standard output, or one per line for streams of events. Progress goes to standard error, and is omitted with
+\`--json\`. With \`--json\`, the standard output of a workflow and of the programs it starts is redirected to standard error.
 
 | | |
 |---|---|
@@ -64,63 +63,66 @@ ${contents.join("\n")}
 | | |
 |---|---|
 ${globals.join("\n")}
-| \`--help\`, \`-h\` | Prints what the command does, with examples |
+| \`--help\`, \`-h\` | Print help and examples |
 
-Options stand anywhere, with their value after a space or a \`=\`. Those that are true or false may say so or not: \`--wait\`, \`--wait true\`,
-\`--wait=false\`, \`--no-wait\`. What follows \`--\` is no option. A run is named by its id; commands
-that only read also take how it begins, as long as no other begins so.
-Where a value is JSON, \`@file\` reads it from a file or a pipe and \`-\` from the standard input: UTF-8 without a byte order mark, at most 64 MB. Times are \`500ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`, \`1w\`.
+Options may stand anywhere, with the value after a space or a \`=\`. Booleans need no value: \`--wait\`, \`--wait true\`, \`--wait=false\`,
+\`--no-wait\`. Arguments after \`--\` are positional. Commands that only read accept any unique prefix of a run's id; commands that change
+a run take the full id.
+For JSON values, \`@file\` reads from a file or a pipe and \`-\` from standard input: UTF-8 without a byte order mark, at most 64 MB. Times are \`500ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`, \`1w\`.
 
 | exit code | |
 |---:|---|
-| 0 | the run finished, or the command did what it was asked for |
+| 0 | the run finished, or the command succeeded |
 | 1 | the run failed, or the database could not be used |
 | 2 | the run was cancelled |
 | 3 | the run waits for a person, a signal or a time, or is paused |
-| 4 | what was given cannot be used: an option, an input, a file, an id; nothing was changed |
-| 129, 130, 143 | stopped by SIGHUP, SIGINT or SIGTERM; a run is let go of first, and can be resumed |
-| 141 | stopped because nobody reads any more what it prints as it goes on; a run goes on unread |
+| 4 | invalid input: an option, an input, a file, an id. Nothing was changed |
+| 129, 130, 143 | stopped by SIGHUP, SIGINT or SIGTERM. The run is released first, and can be resumed |
+| 141 | standard output was closed (SIGPIPE) while the command streamed. \`up\` keeps running |
 
-An error is printed as its message, and with \`--json\` as [\`error\`](cli.schema.json): \`{"error":{"tag":"NoSuchRun","message":"…","runId":"…"}}\`, with the
-ids that it carries. The tags of the runtime's errors are those in [workflows.md](workflows.md). That a run has failed is no error of the command: \`up\` prints it
-as the \`error\` of its result, with a \`_tag\`, a \`message\` and the ids, \`inspect\` likewise as \`failure\`. Where the result itself cannot be written (a full disk), the
-command says so on the standard error and ends with 1 (\`OutputFailed\`); what nobody reads, as in a pipe that was closed, is no failure.
+A command prints the message of an error, or with \`--json\` an [\`error\`](cli.schema.json): \`{"error":{"tag":"NoSuchRun","message":"…","runId":"…"}}\`, with the
+ids it carries. [workflows.md](workflows.md) lists the tags of the runtime's errors. A failed run is not an error of the command: \`up\` prints it
+as the \`error\` of its result, with a \`_tag\`, a \`message\` and the ids; \`inspect\` prints the same as \`failure\`. If the result cannot be written (a full disk), the
+command prints \`OutputFailed\` on standard error and exits with 1. A closed pipe is not a failure.
 
-The working directory of a run is that of the command that runs it, or \`--root\`; runs that a supervisor takes up have that of their
-database. Workflows are loaded as they stand, also from folders without \`node_modules\`: \`${published}\`, \`effect\`, \`zod\`, \`react\` and \`ai\` are
-those that came with the command wherever a file's folder has none installed. Nothing is ever fetched from a package registry; a package that is missing
-is an error that names it, the file that imports it, and the command that installs it.
+A run works in the directory of the command that runs it, or in \`--root\`. A run that a supervisor resumes works in the folder of the
+database. Workflow files load without a build, also from folders without \`node_modules\`: \`${published}\`, \`effect\`, \`zod\`, \`react\` and \`ai\`
+come from the command if the folder of the file has none installed. No package is ever fetched from a registry: a missing one
+is an error that names the package, the file that imports it, and the command that installs it.
 
-A database that is found upward and belongs to another user is refused (\`ForeignDatabase\`), since it says which code is run: it has to be named with
-\`--db\` or \`SMITHERS_DB\`. Commands that only read change nothing: not the database, which may be another user's or in a folder that cannot be
-written, and no file that holds none (\`NoDatabase\`).
+If the search upward finds a database of another user, the command fails with \`ForeignDatabase\`, since a database names the code that its runs execute. Name it with
+\`--db\` or \`SMITHERS_DB\` to use it. Commands that only read change nothing: the database may belong to another user or be in a read-only folder,
+and a file without a database stays as it is (\`NoDatabase\`).
 
-What is printed holds no characters that move a cursor, turn text around or cannot be seen: JSON has them as \`\\u…\` escapes, and people see them spelled out.
-The output of a run that nobody watches (\`--detach\`, \`supervise\`) goes to \`.smithers/logs\` beside the database, a file per run that only its
-owner can read. A link in its place is refused.
+Output never contains characters that move the cursor, reverse text or are invisible: JSON has them as \`\\u…\` escapes, and text spells them out.
+The output of background runs (\`--detach\`, \`supervise\`) goes to \`.smithers/logs\` beside the database: one file per run, readable only by its
+owner. A symbolic link in its place is refused.
 
-Commands that load workflows (\`up\`, \`check\`, \`graph\`, \`workflow run\`) read the \`bunfig.toml\` and the \`.env\` of the folder they are called in, as any
-program of a project. All others run no code of that folder and read neither.
+Commands that load workflows (\`up\`, \`check\`, \`graph\`, \`workflow run\`) read the \`bunfig.toml\` and the \`.env\` of the current folder, as any
+program of a project does. All other commands run no code of that folder and read neither file.
 `
   const sections = groups.map(([title, definitions]) => [`## ${title}`, ...definitions.map(section)].join("\n\n"))
   return `${[intro.trimEnd(), ...sections].join("\n\n")}\n`
 }
 
-/** Throws where a schema has no JSON Schema, such as one that contains itself without an identifier: an empty one would allow anything. */
+/**
+ * Returns the JSON Schema of a command's output. Throws if there is none, as for a recursive schema without an identifier: an empty
+ * one would allow any value.
+ */
 const schemaOf = (name: string, schema: Schema.Schema.AnyNoContext) => {
   const { jsonSchema } = Codec.make(schema)
   if (jsonSchema === undefined) {
     const why = Either.try({ try: () => JSONSchema.make(schema), catch: (thrown) => (thrown as Error).message })
     const problem = Either.isLeft(why) ? why.left : "it cannot be described"
-    throw new Error(`What "${name}" prints has no JSON Schema: ${problem}`)
+    throw new Error(`The output of "${name}" has no JSON Schema: ${problem}`)
   }
   const { $schema: _, $defs = {}, ...rest } = jsonSchema
   return { rest, $defs }
 }
 
 /**
- * `docs/cli.schema.json`: a JSON Schema for what each command prints, by the words of the command. Throws where one has none, and where a name
- * stands for two schemas.
+ * Returns `docs/cli.schema.json`: a JSON Schema for the output of each command, by the words of the command. Throws if a command
+ * has none, or if one name stands for two schemas.
  */
 export const schemas = (groups: Groups): string => {
   const $defs: { [name: string]: unknown } = {}
@@ -131,14 +133,14 @@ export const schemas = (groups: Groups): string => {
       [name, made.rest] as const,
     ]) {
       if (Object.hasOwn($defs, one) && JSON.stringify($defs[one]) !== JSON.stringify(described))
-        throw new Error(`"${one}" is the name of two JSON Schemas, one of which "${name}" prints`)
+        throw new Error(`Two JSON Schemas have the name "${one}"; one of them is printed by "${name}"`)
       $defs[one] = described
     }
   }
   for (const definition of groups.flatMap(([, definitions]) => definitions)) add(schemaName(definition), definition.output)
   add("error", ErrorReply)
-  // A line per schema, so that a change shows what it changes.
+  // One line per schema keeps diffs readable.
   const lines = Object.entries($defs).map(([name, schema]) => `    ${JSON.stringify(name)}: ${JSON.stringify(schema)}`)
-  const head = `  "$schema": "http://json-schema.org/draft-07/schema#",\n  "title": "What smithers prints with --json"`
+  const head = `  "$schema": "http://json-schema.org/draft-07/schema#",\n  "title": "JSON output of the smithers commands (--json)"`
   return `{\n${head},\n  "$defs": {\n${lines.join(",\n")}\n  }\n}\n`
 }

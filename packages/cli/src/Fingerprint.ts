@@ -1,19 +1,19 @@
 /**
- * What the code of a workflow is made of, as a text that changes when one of its files does: the file itself, the files of the project that
- * it imports, and the packages that it names. It is told from the sources as they stand, so that it also holds for those that do not load.
+ * Fingerprint of a workflow's code: a text that changes when the file, a project file it imports, or a package it names changes. It
+ * is computed from the sources alone, so that it also exists for code that does not load.
  */
 import { readFileSync, statSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 
-/** Files that are looked at, at most. A workflow that imports more is known by the first of them. */
+/** Maximum number of files in a fingerprint. Further imports are ignored. */
 const mostFiles = 500
 
-/** Files that are larger hold data; what they import is not looked for. */
+/** Maximum size of a source file in bytes. Imports of larger files are ignored, since they hold data. */
 const largestSource = 1_000_000
 
 const sources = /\.(?:m?[jt]sx?|mdx)$/
 
-/** What may be left out at the end of an import. */
+/** Endings that an import may omit. */
 const endings = [
   "",
   ".ts",
@@ -30,7 +30,7 @@ const endings = [
   "/index.jsx",
 ]
 
-/** Text in quotes after `from`, `import` or `require`. It may also find what is no import, which does no harm. */
+/** Matches a quoted text after `from`, `import` or `require`. False matches are harmless. */
 const imports = /\b(?:from|import|require)\s*\(?\s*["'`]([^"'`\n]+)["'`]/g
 
 const stamp = (path: string): string | undefined => {
@@ -53,7 +53,7 @@ const importsOf = (path: string): ReadonlyArray<string> => {
   }
 }
 
-/** The manifest of a package for the files of a folder; `undefined` where it is not installed. */
+/** Returns the manifest of a package, resolved from a folder; `undefined` if it is not installed. */
 const manifestOf = (specifier: string, folder: string): string | undefined => {
   const name = specifier
     .split("/")
@@ -66,7 +66,7 @@ const manifestOf = (specifier: string, folder: string): string | undefined => {
   }
 }
 
-/** The fingerprint of the code that begins in a file. */
+/** Computes the fingerprint of the code that a file is the entry of. */
 export const of = (file: string): string => {
   const seen = new Set([file])
   const found: Array<string> = []

@@ -1,25 +1,24 @@
 /**
- * Help texts, made from the definitions of the commands.
+ * Formats help texts from the definitions of commands.
  */
 import type { Definition } from "./Definition.ts"
 
-/** Columns that help is written for, whatever the terminal has. */
+/** Width of help texts, in columns, in any terminal. */
 const columns = 100
 
-/** How a command is called. */
+/** Formats the usage line of a command. */
 export const usage = ({ path, arguments: args, options }: Definition): string => {
   const shown = args.map(({ name, isOptional }) => (isOptional ? `[${name}]` : `<${name}>`))
   return ["smithers", ...path, ...shown, ...(options.length > 0 ? ["[options]"] : [])].join(" ")
 }
 
-/** How an option is written. */
+/** Formats an option with its placeholder. */
 export const spelling = ({ name, alias, kind, placeholder }: Definition["options"][number]): string => {
   const short = alias === undefined ? "" : `-${alias}, `
   if (kind === "flag") return `${short}--${name}`
   return kind === "switch" ? `${short}--${name} [${placeholder}]` : `${short}--${name} <${placeholder}>`
 }
 
-/** Help of one command. */
 export const ofCommand = (definition: Definition): string => {
   const { summary, details, arguments: args, options, examples } = definition
   const sections = [
@@ -32,13 +31,13 @@ export const ofCommand = (definition: Definition): string => {
   return sections.join("\n\n")
 }
 
-/** Help of the commands that begin with one word. */
+/** Formats the help of the commands that share a first word. */
 export const ofGroup = (word: string, definitions: ReadonlyArray<Definition>): string => {
   const rows = definitions.map(({ path, summary }) => [path.join(" "), summary] as const)
   return `USAGE\n  smithers ${word} <command> [options]     smithers ${word} <command> --help\n\nCOMMANDS\n${list(rows)}`
 }
 
-/** Help of all commands, in groups. */
+/** Formats the help of all commands, in groups. */
 export const ofProgram = (groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]>): string => {
   const all = groups.map(([title, definitions]) => {
     const rows = definitions.map(({ path, summary }) => [path.join(" "), summary] as const)
@@ -64,7 +63,7 @@ const list = (rows: ReadonlyArray<readonly [string, string]>): string => {
     .join("\n")
 }
 
-/** Breaks a text into lines that begin at a column; the first is taken to be there already. */
+/** Wraps a text into lines indented by `indent` columns. The first line has no indentation. */
 const wrap = (text: string, indent: number): string => {
   const lines: Array<string> = []
   let line = ""

@@ -1,15 +1,14 @@
 /**
- * What a command knows of the program it is part of.
+ * The program that a command runs in.
  */
 import * as Context from "effect/Context"
 import type { Completable } from "./Completions.ts"
 
 export interface HostShape {
-  /** How to start this program once more: the executable and what comes before the arguments. */
+  /** Command line that starts this program: the executable and the arguments before the command. */
   readonly self: ReadonlyArray<string>
-  /** All commands, for the one that completes them. */
+  /** All commands, for shell completion. */
   readonly commands: ReadonlyArray<Completable>
 }
 
-/** The program that runs the command. */
 export class Host extends Context.Tag("@smithers/cli/Host")<Host, HostShape>() {}

@@ -1,5 +1,5 @@
 /**
- * Values that are given on the command line as JSON, as `@file`, or as `-` for the standard input.
+ * Values of options given as JSON, as `@file`, or as `-` for standard input.
  */
 import { createReadStream, statSync } from "node:fs"
 import * as Effect from "effect/Effect"
@@ -7,25 +7,25 @@ import { InvalidJson } from "./Errors.ts"
 import { shorten } from "./Text.ts"
 
 /**
- * Bytes that are read of a file or of the standard input at most: far more than an input should be, and little enough that a device without
- * an end (`/dev/zero`) takes neither the memory nor the time of anyone. Larger data belongs into a file that the input names.
+ * Maximum number of bytes read of a file or of standard input. Far more than an input needs, and small enough that an endless
+ * device (`/dev/zero`) exhausts neither memory nor time. Larger data belongs in a file that the input names.
  */
 const mostBytes = 64 * 1024 * 1024
 
-/** Reads the value of an option. Fails with `InvalidJson`, which says what is wrong and where. */
+/** Parses the value of an option. Fails with `InvalidJson`, which names the problem and its position. */
 export const read = (option: string, given: string): Effect.Effect<unknown, InvalidJson> =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidJson({ option, problem })
     const file = given.startsWith("@") ? given.slice(1) : undefined
-    const source = given === "-" ? "the standard input" : file
+    const source = given === "-" ? "standard input" : file
     if (source === undefined) return yield* parse(given, JSON.stringify(shorten(given, 80)), invalid)
     if (file !== undefined) {
       const stats = yield* Effect.try({
         try: () => statSync(file),
         catch: (thrown) => invalid(`${source} cannot be read: ${(thrown as Error).message}`),
       })
-      if (stats.isDirectory()) return yield* invalid(`${source} is a folder, and not a file`)
-      if (stats.isSocket()) return yield* invalid(`${source} is a socket, and not a file`)
+      if (stats.isDirectory()) return yield* invalid(`${source} is a folder, not a file`)
+      if (stats.isSocket()) return yield* invalid(`${source} is a socket, not a file`)
       if (stats.isFile() && stats.size > mostBytes) return yield* invalid(tooLong(source))
     }
     const bytes = yield* Effect.catchAll(bytesOf(file), (problem) =>
@@ -38,8 +38,8 @@ export const read = (option: string, given: string): Effect.Effect<unknown, Inva
 const tooLong = (source: string): string => `${source} is longer than 64 MB`
 
 /**
- * The bytes of a file or of the standard input. Read piece by piece, so that a pipe which nobody writes to is waited for and the command can
- * still be stopped. Fails with what went wrong, or with nothing where there are too many.
+ * Reads the bytes of a file or of standard input in chunks, so that a silent pipe does not block the process and the command can be
+ * stopped. Fails with the problem, or with `undefined` if there are too many bytes.
  */
 const bytesOf = (file: string | undefined): Effect.Effect<Buffer, string | undefined> =>
   Effect.async((resume) => {

@@ -1,5 +1,5 @@
 /**
- * What of a JSON Schema it takes to ask a person for a value, field by field.
+ * The parts of JSON Schema needed to prompt a person for a value, field by field.
  */
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import { lineOf, problemsOf, resolved } from "@smithers/core/JsonSchema"
@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 
 const isSchema = (value: unknown): value is JsonSchema => typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** A field to ask for. */
+/** A field to prompt for. */
 export interface Field {
-  /** `undefined` where the whole value is asked for. */
+  /** `undefined` if the prompt asks for the whole value. */
   readonly name: string | undefined
   readonly description: string | undefined
   readonly isRequired: boolean
@@ -18,8 +18,8 @@ export interface Field {
 }
 
 /**
- * What is wrong with the value of a field, in the words in which the whole answer is refused. `before` has the fields that were given, as
- * schemas may say one of another.
+ * Returns the problem of a field's value, worded as for the whole answer. `before` holds the fields answered so far, since a schema
+ * may relate fields.
  */
 export const problemOf = (
   schema: JsonSchema,
@@ -52,7 +52,7 @@ const fieldOf = (name: string | undefined, given: JsonSchema, isRequired: boolea
   return { name, description, isRequired, kind, choices }
 }
 
-/** The fields to ask for, of a value that matches a schema. */
+/** Lists the fields to prompt for, of a value that matches a schema. */
 export const fields = (given: JsonSchema): ReadonlyArray<Field> => {
   const schema = resolved(given, given)
   if (!isSchema(schema.properties)) return [fieldOf(undefined, schema, true, given)]

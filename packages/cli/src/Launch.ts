@@ -1,28 +1,28 @@
 /**
  * Starts the process that a command needs, before anything else is loaded.
  *
- * The executable starts Bun without automatic installation, without `.env` files and without a `bunfig.toml`, so that a command which
- * only reads runs no code of the folder it is typed in. A command that loads workflows then replaces its process by one that has both
- * files, as any program of that project has, and that resolves the packages of {@link Provided} where a folder has none installed. The
- * process keeps its id. No process of ours ever asks a package registry for anything.
+ * The executable starts Bun without automatic installation, `.env` files and `bunfig.toml`, so that a command which only reads runs
+ * no code of the current folder. A command that loads workflows replaces its process by one that reads both files, as any program
+ * of the project does, and that resolves the packages of {@link Provided} if a folder has none installed. The process keeps its id.
+ * No process of smithers queries a package registry.
  */
 import { delimiter } from "node:path"
 import { replace } from "./CLibrary.ts"
 import * as Provided from "./Provided.ts"
 
-/** Options of Bun for a process that runs no code of a project. */
+/** Bun options of a process that runs no code of a project. */
 const isolated = ["--no-install", "--no-env-file", "--config=/dev/null"]
 
-/** Options of Bun for a process that loads workflows. */
+/** Bun options of a process that loads workflows. */
 const loading = ["--no-install"]
 
-/** Set for the one process that has been replaced, by its id: children that inherit it have another. */
+/** Environment variable that marks the replaced process by its id, so that children which inherit it do not match. */
 const marker = "SMITHERS_LAUNCHED"
 
-/** The commands that load workflows, by their first word. */
+/** First words of the commands that load workflows. */
 const loaders: ReadonlySet<string> = new Set(["up", "check", "graph", "workflow"])
 
-/** Splits a command line before the command: options of all commands may stand there. */
+/** Splits a command line into the options before the command and the rest. Only global options may precede it. */
 export const leading = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<string>, words: ReadonlyArray<string>] => {
   let count = 0
   for (let token = argv[0]; token !== undefined; token = argv[count]) {
@@ -33,21 +33,21 @@ export const leading = (argv: ReadonlyArray<string>): readonly [options: Readonl
   return [argv.slice(0, count), argv.slice(count)]
 }
 
-/** The command line that starts this program once more, as its executable does. */
+/** Returns the command line that starts this program, as its executable does. */
 export const self = (): ReadonlyArray<string> => [process.execPath, ...isolated, Bun.main]
 
-/** Whether this is the process that came of {@link replaceFor}. */
+/** `true` in the process that {@link replaceFor} has started. */
 const isReplaced = process.env[marker] === String(process.pid)
 
-/** Why workflows cannot be loaded in this process. */
+/** Reason why this process must not load workflows. */
 let refusal: string | undefined = "it was not started by the smithers command"
 
-/** Why workflows cannot be loaded in this process; `undefined` where they can. */
+/** Returns the reason why this process must not load workflows; `undefined` if it may. */
 export const whyNot = (): string | undefined => refusal
 
 /**
- * Replaces the process where the command loads workflows. Does nothing in the process that came of it, other than giving the environment
- * back as it was: programs that a step starts see nothing of this.
+ * Replaces the process if the command loads workflows. In the replaced process, only restores the environment, so that programs
+ * started by a step see no difference.
  */
 export const replaceFor = (argv: ReadonlyArray<string>, home: string): void => {
   const [, [command = ""]] = leading(argv)
@@ -55,7 +55,7 @@ export const replaceFor = (argv: ReadonlyArray<string>, home: string): void => {
   delete process.env[marker]
   if (!loaders.has(command)) return
   const { NODE_PATH } = process.env
-  // Bun looks there for what no `node_modules` on the way up has.
+  // Bun searches these folders after every `node_modules` upward.
   const paths = [Provided.folder(home), ...(NODE_PATH === undefined || NODE_PATH === "" ? [] : [NODE_PATH])]
   const env = { ...process.env, NODE_PATH: paths.join(delimiter), [marker]: String(process.pid) }
   const line = [process.execPath, ...loading, Bun.main, ...argv]
@@ -63,13 +63,13 @@ export const replaceFor = (argv: ReadonlyArray<string>, home: string): void => {
   try {
     if (process.execve === undefined || descriptors.length > 0) replace(process.execPath, line, env, descriptors)
     else process.execve(process.execPath, line, env)
-    refusal = "the process could not be replaced by one that installs nothing"
+    refusal = "it could not be replaced by a process that never installs packages"
   } catch (thrown) {
     refusal = (thrown as Error).message
   }
 }
 
-/** Descriptors that arguments name, such as those of a shell's `<(…)`. */
+/** Returns the file descriptors that arguments name, such as those of a shell's `<(…)`. */
 const descriptorsIn = (argv: ReadonlyArray<string>): ReadonlyArray<number> =>
   argv.flatMap((token) => {
     const [, number] = /\/(?:dev|proc\/self)\/fd\/(\d+)$/.exec(token) ?? []

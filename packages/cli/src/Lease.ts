@@ -1,6 +1,6 @@
 /**
- * Looks after the process that works on a run. One that lives and has not renewed its lease does not get to its event loop any more, as when
- * a step never returns: it would hold its place for good.
+ * Monitors the process that works on a run. A live process that stops renewing its lease has a blocked event loop, as with a step
+ * that never returns, and would keep its place for ever.
  */
 import * as Millis from "@smithers/core/Millis"
 import type { StorageShape } from "@smithers/core/Storage"
@@ -8,37 +8,39 @@ import * as Effect from "effect/Effect"
 import { owners } from "./Stores.ts"
 import { span } from "./Text.ts"
 
-/** How often to look, in milliseconds. */
+/** Polling interval, in milliseconds. */
 const lookMs = 2000
 
-/** How long a process may take to claim its run, in milliseconds: the largest workflows take seconds to load. */
+/** Time for a process to claim its run, in milliseconds. The largest workflows take seconds to load. */
 const beginMs = 120_000
 
-/** How long a lease may have been over while the store could be written, in milliseconds: more than the time between two renewals. */
+/** Time that a lease may have been expired while the store was writable, in milliseconds. Longer than the renewal interval. */
 const overdueMs = 12_000
 
-/** How long a process may take to end that has let go of its run, in milliseconds. */
+/** Time for a process to exit after it has released its run, in milliseconds. */
 const endMs = 30_000
 
-/** How long a process may stay that only follows the work of another one, in milliseconds. */
+/** Time that a process may stay which only follows a run of another process, in milliseconds. */
 const followMs = 5000
 
-/** The wall clock has jumped where it went so much further than time did, in milliseconds: the machine slept, or its clock was set. */
+/**
+ * Difference between wall clock and monotonic clock that counts as a jump, in milliseconds: the machine slept, or its clock was
+ * set.
+ */
 const jumpMs = 2000
 
-/** A process that works on a run. */
 export interface Watched {
   readonly pid: number
 }
 
 /**
- * Completes once the process holds neither the run nor one that it belongs to (`runIds`), and should have: with the reason for which it is to be ended.
- * Times are measured as they pass here, and a lease that is over counts only while the store can be written.
+ * Completes once the process should be killed, with the reason: it does not hold the run, nor one that the run belongs to
+ * (`runIds`). Time is measured monotonically, and an expired lease counts only while the store is writable.
  */
 export const hold = (storage: StorageShape, runIds: ReadonlyArray<string>, { pid }: Watched): Effect.Effect<string> =>
   Effect.gen(function* () {
     const clock = yield* Effect.clock
-    // Goes on as time does, whatever the wall clock is set to.
+    // Monotonic, whatever the wall clock does.
     const passed = (): number => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
     let hasBegun = false
     let since = passed()
@@ -53,16 +55,19 @@ export const hold = (storage: StorageShape, runIds: ReadonlyArray<string>, { pid
       if (state === "held" || hasJumped) since = time
       const silentMs = time - since
       if (state === "overdue" && silentMs >= overdueMs)
-        return `its process was killed: it had not renewed its lease for ${span(silentMs)} after that was over, as when a step never returns to the event loop`
-      if (state === "elsewhere" && silentMs >= followMs) return "its process was killed: another one works on the run"
+        return `its process was killed: its lease had been expired for ${span(silentMs)}, as when a step blocks the event loop`
+      if (state === "elsewhere" && silentMs >= followMs) return "its process was killed: another process works on the run"
       if (state === "free" && silentMs >= (hasBegun ? endMs : beginMs))
         return hasBegun
-          ? "its process was killed: it had let go of the run, and did not end"
-          : `its process was killed: it had not begun to work on the run after ${span(silentMs)}`
+          ? "its process was killed: it had released the run and did not exit"
+          : `its process was killed: it had not claimed the run after ${span(silentMs)}`
     }
   })
 
-/** Whether a process holds one of the runs, one whose lease is over, or none, as another has it. Fails where the store cannot be written. */
+/**
+ * Returns the state of a process with respect to the runs: it holds one, its lease is overdue, or it holds none, which is
+ * `elsewhere` if another process has the run. Fails if the store is not writable.
+ */
 const look = (storage: StorageShape, runIds: ReadonlyArray<string>, pid: number, now: Millis.Millis) =>
   Effect.gen(function* () {
     const runs = yield* storage.runs({ runIds })
@@ -72,7 +77,7 @@ const look = (storage: StorageShape, runIds: ReadonlyArray<string>, pid: number,
       const first = runs.find(({ runId }) => runId === runIds[0])
       return first !== undefined && owners.isAlive(first, now) ? "elsewhere" : "free"
     }
-    // It may have been kept from renewing it as the store was locked. Nobody has this claim, so that nothing is written.
+    // A locked store may have prevented the renewal. This claim never exists, so nothing is written.
     yield* storage.release("", 0, now)
     return "overdue"
   })

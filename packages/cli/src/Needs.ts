@@ -1,12 +1,12 @@
 /**
- * What the command needs of others, looked at where it cannot be loaded: a newer Bun, and the peers of the package it comes with.
+ * Requirements of the command: the version of Bun, and the peers of its package. Checked if the command cannot be loaded.
  */
 import { facade, find } from "./Provided.ts"
 
-/** The oldest Bun that has all that is used of it. */
+/** Oldest version of Bun that is supported. */
 const leastBun = "1.3"
 
-/** The peers without which nothing can be loaded. */
+/** Peers that are needed to load anything. */
 const peers = ["effect", "react"]
 
 const numbersOf = (version: string): ReadonlyArray<number> => version.split(/[.-]/, 3).map((part) => Number.parseInt(part, 10) || 0)
@@ -17,17 +17,17 @@ const isAtLeast = (version: string, least: string): boolean => {
   return at === undefined || (given[at] ?? 0) > (wanted[at] ?? 0)
 }
 
-/** Whether a version is in a range of the form `^1.2.3`. */
+/** Returns `true` if a version is in a range of the form `^1.2.3`. */
 export const satisfies = (version: string, range: string): boolean =>
   numbersOf(version)[0] === numbersOf(range.slice(1))[0] && isAtLeast(version, range.slice(1))
 
-/** Tells that this Bun is too old. */
+/** Returns the problem of a Bun version that is too old. */
 export const bunProblem = (version: string): string | undefined =>
   isAtLeast(version, leastBun)
     ? undefined
-    : `smithers needs Bun ${leastBun} or later, and this is ${version}. Upgrade it: bun upgrade`
+    : `smithers needs Bun ${leastBun} or later; this is ${version}. Upgrade it: bun upgrade`
 
-/** Tells which peer is missing, or has a version that nothing works with. */
+/** Returns the problem of a peer that is missing or has an unsupported version. */
 export const problem = (home: string): string | undefined => {
   const own = find(facade, home)
   const ranges: Readonly<Record<string, string>> = own === undefined ? {} : (JSON.parse(own.manifest).peerDependencies ?? {})
@@ -39,14 +39,14 @@ export const problem = (home: string): string | undefined => {
     if (found === undefined) return `smithers needs ${name} ${range}, which is not installed. Install it: ${install}`
     const { version } = JSON.parse(found.manifest)
     if (!satisfies(version, range))
-      return `smithers needs ${name} ${range}, and ${found.folder} is ${version}. Install one it works with: ${install}`
+      return `smithers needs ${name} ${range}; ${found.folder} is ${version}. Install a supported version: ${install}`
   }
   return undefined
 }
 
-/** Ends the process with a sentence on the standard error. */
+/** Prints a sentence on standard error and ends the process. */
 export const refuse = (problem: string): never => {
   process.stderr.write(`${problem}\n`)
-  // The code of input that cannot be used; the module that names it is part of what cannot be loaded.
+  // Exit code of invalid input, as a literal: the module that defines it cannot be loaded.
   return process.exit(4)
 }

@@ -1,5 +1,5 @@
 /**
- * What commands print with `--json`, as schemas: `docs/cli.schema.json` is made from them and the tests hold every command against
+ * Schemas of the `--json` output of commands. `docs/cli.schema.json` is generated from them, and tests check every command against
  * them. Fields are only ever added. Times are epoch milliseconds.
  */
 import * as Errors from "@smithers/core/Errors"
@@ -18,13 +18,13 @@ const named =
   <A, I>(schema: Schema.Schema<A, I>): Schema.Schema<A, I> =>
     schema.annotations({ identifier })
 
-// Under names of their own, so that the document says each of them once.
+// Named schemas, so that the document defines each of them once.
 const printed = <Fields extends Schema.Struct.Fields>({ fields }: { readonly fields: Fields }) =>
   Schema.Struct({ ...fields, message: Schema.String })
-/** Why a run has failed, with its message. Only errors of a command have a `tag`. */
+/** Failure of a run, with its message. Only errors of a command have a `tag`. */
 const Failure = named("Failure")(
   Schema.Union(
-    // Whoever runs a command on a store may read all of it, stacks too.
+    // Anyone who can run a command on a store can read all of it, stacks included.
     printed({ fields: { ...Errors.StepFailed.fields, error: Errors.ErrorInfo } }),
     printed(Errors.StepTimedOut),
     printed(Errors.CrashLoop),
@@ -35,7 +35,7 @@ const Failure = named("Failure")(
   ),
 )
 
-/** A failure of a run, to be printed. The cause of an error is no field that a copy has; that of a step is made of its `error`. */
+/** Encodes the failure of a run. A copy of an error has no `cause`, so that of a step is rebuilt from its `error`. */
 export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type => {
   const cause = failure._tag === "CompensationFailed" ? { cause: failure.cause } : {}
   return { ...failure, ...cause, _tag: failure._tag, message: failure.message } as typeof Failure.Type
@@ -47,7 +47,7 @@ const Wait = named("Wait")(RunReader.WaitSummary)
 const Attempt = named("Attempt")(RunReader.AttemptSummary)
 const Node = named("Node")(Schema.Struct({ ...RunReader.NodeSummary.fields, output: Schema.optional(Schema.Unknown) }))
 
-/** What a run waits for, in short: an open wait of its own or, with `runId`, of a child run that it waits for. */
+/** Summary of an open wait of the run or, with `runId`, of a child run that it waits for. */
 const ShortWait = Schema.Struct({
   runId: Schema.optional(Schema.String),
   ...node,
@@ -59,7 +59,7 @@ const ShortWait = Schema.Struct({
 export const Runs = Schema.Struct({
   db: Schema.String,
   runs: Schema.Array(Schema.Struct({ ...RunReader.RunSummary.fields, waits: Schema.Array(ShortWait) })),
-  /** Whether there are older runs beyond `--limit`. */
+  /** `true` if there are older runs beyond `--limit`. */
   hasMore: Schema.Boolean,
 })
 
@@ -68,13 +68,13 @@ export const Stopped = Schema.Struct({
   runId: Schema.String,
   status: Status.ResultStatus,
   output: Schema.optional(Schema.Unknown),
-  /** Loops that made all their `maxIterations` passes without their `until` holding, where there are any. */
+  /** Loops that reached `maxIterations` before `until` held, if any. */
   exhausted: Schema.optional(Schema.Array(Schema.Struct({ ...node, passes: Schema.Number }))),
-  /** Reads of outputs by which nothing was found, as no task was the one that was meant; where there are any. */
+  /** Reads that found no output since no task has the id, if any. */
   strayReads: Schema.optional(Schema.Array(StrayRead)),
   error: Schema.optional(Failure),
   reason: Schema.optional(Schema.String),
-  /** Of a run that has ended: what its sagas, and those of its child runs, could not undo. */
+  /** Steps of its sagas, and of those of its child runs, that could not be undone. Set once the run has ended. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   waits: Schema.optional(
     Schema.Array(
@@ -86,7 +86,7 @@ export const Stopped = Schema.Struct({
       }),
     ),
   ),
-  /** Commands that bring the run on. */
+  /** Commands that continue the run. */
   next: strings,
 })
 
@@ -99,7 +99,7 @@ export const Inspected = Schema.Struct({
   input: Schema.optional(Schema.Unknown),
   output: Schema.optional(Schema.Unknown),
   failure: Schema.NullOr(Failure),
-  /** What its sagas, and those of child runs that it waited for, could not undo. */
+  /** Steps of its sagas, and of those of its attached child runs, that could not be undone. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   nodes: Schema.Array(Node),
   waits: Schema.Array(Wait),
@@ -124,7 +124,7 @@ export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flat
   return type?._tag === "Literal" ? [type.literal as RunEvent["_tag"]] : []
 })
 
-/** The state that holds a run: its status, its waits, or its obstacle. */
+/** The state that blocks a run: its status, its waits, or its obstacle. */
 const WhyReason = Schema.Literal(
   ...Status.EndedStatus.literals,
   ...Status.ReleasedStatus.pipe(Schema.pickLiteral("running", "suspended", "paused")).literals,
@@ -142,14 +142,14 @@ export type WhyReason = typeof WhyReason.Type
 export const Reason = Schema.Struct({
   runId: Schema.String,
   status: Status.ShownStatus,
-  /** What holds it, for programs. */
+  /** The state that blocks the run, for programs. */
   reason: WhyReason,
   sentence: Schema.String,
-  /** Commands that unblock it, the best first; none where there is nothing to do. */
+  /** Commands that unblock it, best first; empty if there is nothing to do. */
   commands: strings,
-  /** What persons are asked whom the commands are for. */
+  /** Requests to the people that the commands are for. */
   asks: Schema.Array(Wait),
-  /** Signals that the run keeps and nobody has taken, with the waits that they do not fit, and why not. */
+  /** Stored signals that no wait has consumed, with the waits they nearly match and the mismatch. */
   signals: Schema.Array(
     Schema.Struct({
       id: Schema.String,
@@ -174,11 +174,11 @@ export interface GraphNode {
   readonly id: string | null
   readonly status: Status.NodeStatus | null
   readonly details: { readonly [name: string]: unknown }
-  /** Of a scope that is left early: how and why. */
+  /** Outcome of a scope that is left early, and the reason. */
   readonly left?: Leaving | undefined
-  /** Of a race: the branches that have won so far. */
+  /** Branches of a race that have won so far. */
   readonly winners?: ReadonlyArray<string> | undefined
-  /** Of a race or a list in a run: its parts by how they stand. */
+  /** Number of parts of a race or a list in a run, by status. */
   readonly parts?: Tally | undefined
   readonly children: ReadonlyArray<GraphNode>
 }
@@ -208,13 +208,13 @@ export const Checked = Schema.Struct({
   workflow: Schema.String,
   file: Schema.String,
   steps: Schema.Number,
-  /** What would go wrong, and, as a `warning`, what is allowed and may be meant otherwise; empty where there is nothing. */
+  /** Problems, and as `warning` what is allowed but may not be intended. Empty if there are none. */
   problems: Schema.Array(
     Schema.Struct({ kind: Schema.Literal("invalid", "render", "impure", "incompatible", "warning"), message: Schema.String }),
   ),
-  /** Tasks that wait for outputs which are not there yet. */
+  /** Tasks that wait for outputs which do not exist yet. */
   pending: strings,
-  /** With `--against`: how the plan differs from that of the run. */
+  /** Difference to the plan of the run. Set with `--against`. */
   difference: Schema.NullOr(Schema.Struct({ kept: strings, added: strings, gone: strings, changed: strings })),
 })
 
@@ -224,21 +224,24 @@ export const Told = Schema.Struct({
   command: Schema.String,
   nodeId: Schema.NullOr(Schema.String),
   iteration: Schema.NullOr(Schema.Number),
-  /** Of `approve`, `deny` and `answer`: what was asked, and who said what to it, and when. An answer is neither approved nor noted. */
+  /**
+   * The request, the decision, its author and its time, for `approve`, `deny` and `answer`. An answer has neither a verdict nor a
+   * note.
+   */
   requestId: Schema.optional(Schema.String),
   request: Schema.optional(Schema.Unknown),
   approved: Schema.optional(Schema.Boolean),
   by: Schema.optional(Schema.NullOr(Schema.String)),
   note: Schema.optional(Schema.NullOr(Schema.String)),
   at: Schema.optional(Schema.Number),
-  /** Of `signal`: the signals that the run waited for when this one was sent, and whether it was one of them. */
+  /** Waits for signals that were open when the signal was sent, and `isAwaited` if it matches one. Set by `signal`. */
   isAwaited: Schema.optional(Schema.Boolean),
   awaits: Schema.optional(Schema.Array(Schema.Struct({ ...node, name: Schema.String, correlation: Schema.NullOr(Schema.String) }))),
-  /** Whether a process works on the run, which hears of it at once, or has ended it by now. */
+  /** `true` if a process works on the run, which receives the command at once, or has ended it. */
   isHeard: Schema.Boolean,
-  /** Of `cancel`, where the run has ended: what could not be undone. */
+  /** Steps that could not be undone. Set by `cancel` once the run has ended. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
-  /** Commands that take the run up, or carry its cancellation out, where nobody works on it. */
+  /** Commands that resume the run, or carry out its cancellation, if no process works on it. */
   next: strings,
 })
 
@@ -251,9 +254,9 @@ export const Inbox = Schema.Struct({
 /** `down` */
 export const Down = Schema.Struct({
   runs: strings,
-  /** Those that nobody works on, and that have something to undo before they end. */
+  /** Runs that no process works on and that have to undo steps before they end. */
   pending: strings,
-  /** The command that carries that out. */
+  /** The command that undoes these steps. */
   next: strings,
 })
 
@@ -264,11 +267,11 @@ export const Supervised = Schema.Struct({
   runId: Schema.NullOr(Schema.String),
   workflow: Schema.NullOr(Schema.String),
   message: Schema.String,
-  /** Of `settled` and `refused`: how the child ended. */
+  /** Exit code of the child process, for `settled` and `refused`. */
   exitCode: Schema.NullOr(Schema.Number),
-  /** Of `refused`: when it is tried again. */
+  /** Time of the next retry, for `refused`. */
   again: Schema.NullOr(Schema.Number),
-  /** Of `summary`: how often each other action was taken. */
+  /** Number of actions of each other kind, for `summary`. */
   counts: Schema.NullOr(Schema.Record({ key: Schema.String, value: Schema.Number })),
 })
 
@@ -281,10 +284,10 @@ export const Workflows = Schema.Struct({
 /** `init` */
 export const Initialised = Schema.Struct({
   folder: Schema.String,
-  /** Paths in the folder. */
+  /** Paths relative to the folder. */
   written: Schema.Array(Schema.String),
   kept: Schema.Array(Schema.String),
-  /** Command lines. */
+  /** Commands to run next. */
   next: Schema.Array(Schema.String),
 })
 
@@ -298,10 +301,10 @@ export const DatabasePath = Schema.Struct({ db: Schema.String })
 export const DatabaseChecked = Schema.Struct({
   db: Schema.String,
   bytes: Schema.Number,
-  /** The version of SQLite that the command uses. */
+  /** Version of SQLite that the command uses. */
   sqlite: Schema.String,
   runs: Schema.Number,
-  /** What SQLite, or we, found wrong; empty where all is well. */
+  /** Problems that SQLite or smithers has found; empty if there are none. */
   problems: strings,
 })
 
@@ -312,7 +315,7 @@ export const Vacuumed = Schema.Struct({ db: Schema.String, bytesBefore: Schema.N
 export const Pruned = Schema.Struct({
   db: Schema.String,
   isDryRun: Schema.Boolean,
-  /** Runs that ended before this time were looked at. */
+  /** Only runs that ended before this time are pruned. */
   before: Schema.Number,
   pruned: strings,
   kept: Schema.Array(Schema.Struct({ runId: Schema.String, why: Schema.String })),

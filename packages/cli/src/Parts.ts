@@ -1,5 +1,5 @@
 /**
- * Scopes, races and lists, and their parts, as people read of them. Plain functions.
+ * Formats scopes, races, lists and their parts for people. Pure functions.
  */
 import { leavings } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey, scopeOfTimeout } from "@smithers/core/Ids"
@@ -9,7 +9,7 @@ import type { LeaveRequest, Leaving } from "@smithers/core/RunEvent"
 import type { NodeSummary } from "@smithers/core/RunReader"
 import { oneLine, shorten } from "./Text.ts"
 
-/** The id of a node; of the timer of a scope what it is. */
+/** Returns the id of a node, or a name for the timer of a scope. */
 export const nameOf = (nodeId: NodeId): string => {
   const scope = scopeOfTimeout(nodeId)
   return scope === undefined ? nodeId : `timeout of ${scope}`
@@ -20,30 +20,29 @@ const reasonText = ({ reason, by }: Pick<LeaveRequest, "reason" | "by">): string
   return `${who}${reason === undefined ? "" : ` (${shorten(oneLine(reason), 200)})`}`
 }
 
-/** Why a part is left early. */
+/** Formats the reason why a part was left early. */
 export const leftText = (left: Leaving): string => `left: ${leavings[left.because]}${reasonText(left)}`
 
-/** How someone asked for a part to be left. */
+/** Formats a request to leave a part. */
 export const askedText = (asked: LeaveRequest): string => `to be left as ${asked.as}${reasonText(asked)}`
 
-/** How the parts of a race or a list stand, by their number. */
+/** Number of parts of a race or a list, by status. */
 export interface Tally {
   readonly done: number
   readonly failed: number
-  /** Left early. */
   readonly left: number
-  /** Begun, and not over. */
+  /** Started and not finished. */
   readonly open: number
-  /** Not begun. */
+  /** Not started. */
   readonly idle: number
 }
 
-/** A part of a race or a list, and how it stands. */
+/** A part of a race or a list, with its status. */
 export interface ShownPart extends PlanRows.Part {
   readonly stands: keyof Tally
 }
 
-/** The parts of the race or the list that a scope holds, in an iteration; `undefined` where it holds neither. */
+/** Returns the parts of the race or list in a scope, in an iteration; `undefined` if the scope holds neither. */
 export const partsOf = (
   plan: PlanText.PlanText,
   scope: number,
@@ -70,7 +69,6 @@ const standsOf = (row: NodeSummary | undefined, standing: PlanRows.Standing): ke
   }
 }
 
-/** Counts parts. */
 export const tally = (parts: ReadonlyArray<Pick<ShownPart, "stands">>): Tally => {
   const counts = { done: 0, failed: 0, left: 0, open: 0, idle: 0 }
   for (const { stands } of parts) counts[stands]++
@@ -85,7 +83,7 @@ const words: { readonly [K in keyof Tally]: string } = {
   idle: "not begun",
 }
 
-/** Counts in words. */
+/** Formats the counts. */
 export const tallyText = (counts: Tally): string => {
   const said = tallyKeys.flatMap((key) => (counts[key] === 0 ? [] : [`${counts[key]} ${words[key]}`]))
   return said.length === 0 ? "none" : said.join(", ")
@@ -93,10 +91,10 @@ export const tallyText = (counts: Tally): string => {
 
 const tallyKeys = ["done", "failed", "left", "open", "idle"] as const
 
-/** Parts that are shown one by one. Where there are more, those that are over or have not begun are only counted. */
+/** Maximum number of parts shown one by one. Beyond it, parts that are over or have not begun are only counted. */
 const mostParts = 10
 
-/** The parts that are shown one by one, those that need somebody first, and how the others stand. */
+/** Splits parts into those shown one by one (failed ones first, then open ones) and those only counted. */
 export const fold = <A extends { readonly stands: keyof Tally }>(
   parts: ReadonlyArray<A>,
 ): readonly [shown: ReadonlyArray<A>, rest: ReadonlyArray<A>] => {

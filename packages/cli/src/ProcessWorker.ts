@@ -1,7 +1,7 @@
 /**
- * Works on runs in processes of their own, each of which resumes one: a workflow that cannot be loaded, that ends its process, or that never
- * lets it do anything else, harms neither the supervisor nor any other run. How a run was left is read from the store; only what went wrong
- * is heard from the process.
+ * Works on runs in child processes, one per run, so that a workflow that cannot be loaded, ends its process or blocks its event
+ * loop affects neither the supervisor nor other runs. The outcome of a run is read from the store; only problems are read from the
+ * process.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync } from "node:fs"
@@ -24,25 +24,27 @@ import * as ProcessLog from "./ProcessLog.ts"
 import { owners } from "./Stores.ts"
 import { parseTarget } from "./WorkflowFile.ts"
 
-/** How long a process that was told to stop may take to let go of its run, in milliseconds. */
+/** Time for a process to release its run after SIGTERM, in milliseconds. */
 const stopMs = 10_000
 
-/** How long what a process has said is waited for once it has ended, in milliseconds: a program that it started may hold its output open. */
+/**
+ * Time to wait for the rest of the output of an ended process, in milliseconds. A program that it started may hold the pipe open.
+ */
 const drainMs = 1000
 
-/** Bytes of what a process says that are kept: an error is shorter, and what it prints of a run is not read. */
+/** Maximum number of bytes of output that are kept. Errors are shorter, and other output is not read. */
 const mostSaid = 100_000
 
-/** How long a fingerprint of a file holds, in milliseconds: many runs have one file. */
+/** Lifetime of a cached fingerprint, in milliseconds. Many runs share a file. */
 const fingerprintMs = 1000
 
-/** The process of a run ended without having brought the run to where it ends or waits. */
+/** The process of a run ended before the run ended or waited. */
 export class ResumeFailed extends Schema.TaggedError<ResumeFailed>()("ResumeFailed", {
   runId: Schema.String,
   exitCode: Schema.Number,
-  /** The signal that ended it. */
+  /** Signal that ended the process. */
   signal: Schema.optional(Schema.String),
-  /** What it said was wrong, where it came to say anything, or why it was ended. */
+  /** Error that the process reported, if any, or the reason why it was killed. */
   problem: Schema.optional(Schema.String),
 }) {
   override get message(): string {
@@ -50,26 +52,26 @@ export class ResumeFailed extends Schema.TaggedError<ResumeFailed>()("ResumeFail
   }
 }
 
-/** Why a process could not do its work. */
+/** Error of a worker process. */
 export type WorkError = ResumeFailed | CannotWrite
 
-/** How a process ended, and what it said first. */
+/** Exit status of a process, and the beginning of its output. */
 interface Ended {
   readonly code: number
   readonly signal: NodeJS.Signals | undefined
   readonly said: string
 }
 
-/** Processes at work. They are in groups of their own, which the end of this one does not reach. */
+/** Processes at work. Each has a process group of its own, which the end of this process does not reach. */
 const alive = new Set<ChildProcess>()
 
-/** Ends a process, and what it has started. */
+/** Kills a process and the programs it has started. */
 const kill = ({ pid }: ChildProcess): void => {
   if (pid === undefined) return
   try {
     process.kill(-pid, "SIGKILL")
   } catch {
-    // There is nobody left.
+    // The process group has already ended.
   }
 }
 
@@ -77,19 +79,18 @@ process.on("exit", () => {
   for (const child of alive) kill(child)
 })
 
-/** Starts a process that resumes a run. Its id is passed so that nothing takes it for a file, an option or a beginning of another. */
+/** Starts a process that resumes a run. The id is passed in a form that cannot be taken for a file, an option or a prefix. */
 const start = (err: number, self: ReadonlyArray<string>, file: string, runId: string): ChildProcess => {
   const [command = "", ...before] = self
   return spawn(command, [...before, "up", `--run-id=${runId}`, "--resume=true", `--db=${file}`, "--json"], {
     cwd: dirname(file),
-    // Out of reach of the terminal's Ctrl-C: it is told to stop by us, once.
+    // The terminal's Ctrl-C must not reach it: we stop it, once.
     detached: true,
     stdio: ["ignore", "pipe", err],
     env: { ...process.env, CI: process.env.CI ?? "1" },
   })
 }
 
-/** Waits until a process has ended. */
 const ended = (child: ChildProcess): Promise<Ended> => {
   const said: Array<Buffer> = []
   let bytes = 0
@@ -100,7 +101,7 @@ const ended = (child: ChildProcess): Promise<Ended> => {
   return new Promise((resolve) => {
     const end = (code: number | null, signal: NodeJS.Signals | null): void => {
       alive.delete(child)
-      // What a process has started that was killed would go on beside what is started in its stead.
+      // Programs started by a killed process would run on beside its replacement.
       if (signal !== null) kill(child)
       resolve({ code: code ?? 137, signal: signal ?? undefined, said: Buffer.concat(said).toString() })
     }
@@ -113,7 +114,7 @@ const ended = (child: ChildProcess): Promise<Ended> => {
   })
 }
 
-/** Resumes a run in a process of its own, which `watch` looks after. Stopped from here, it lets go of the run in order. */
+/** Resumes a run in a child process, monitored by `watch`. If interrupted, stops the process in order, which releases the run. */
 const resume = (
   self: ReadonlyArray<string>,
   file: string,
@@ -143,23 +144,23 @@ const resume = (
     return yield* Effect.onInterrupt(Effect.raceFirst(left, watched), () => stop)
   })
 
-/** What a process said went wrong. */
+/** Parses the error that a process printed. */
 const problemOf = (said: string): string | undefined => {
   try {
     const { error } = JSON.parse(said) as { readonly error?: { readonly tag?: string; readonly message?: string } }
-    // That a run has failed is no error of the command, and has no such tag.
+    // A failed run is not an error of the command and has no such tag.
     return error?.tag === undefined ? undefined : error.message
   } catch {
-    // It did not come to say anything, or it had more to say.
+    // It printed nothing, or more than one document.
     return undefined
   }
 }
 
-/** How a run was left by a process that has let go of it. What it waited for may have come since, so that it is `suspended`. */
+/** Returns the outcome of a run that its process has released. It is `suspended` if the event it waited for has arrived since. */
 const outcomeFor = (status: Status.ShownStatus): Outcome | undefined =>
   status === "running" || status === "orphaned" ? undefined : status
 
-/** How a run was left by its process, or why it was not worked on. */
+/** Returns the outcome of a run after its process has ended, or the reason why there was none. */
 const outcomeOf = (
   { run }: RunStanding,
   { code, signal, said, killed }: Effect.Effect.Success<ReturnType<typeof resume>>,
@@ -168,7 +169,7 @@ const outcomeOf = (
   const { runId, status, finishedAt, owner } = run
   if (owners.isAlive(run, now)) return Either.right<Outcome>("gone")
   const problem = killed ?? problemOf(said)
-  // One that has ended and has an owner is being taken up again; that one waits says nothing, unless its process says so too.
+  // An ended run with an owner is being resumed. The status of a waiting run means nothing unless the exit code confirms it.
   const isLeft = finishedAt === null ? problem === undefined && isOutcome(code) : owner === null
   const outcome = isLeft ? outcomeFor(status) : undefined
   if (outcome !== undefined) return Either.right<Outcome>(outcome)
@@ -176,10 +177,10 @@ const outcomeOf = (
   return Either.left(new ResumeFailed({ runId, exitCode: code, ...more }))
 }
 
-/** Whether a process that ended so had a run that waits. */
+/** Returns `true` for the exit codes of a run that finished or waits. */
 const isOutcome = (code: number): boolean => code === Exit.finished || code === Exit.waiting
 
-/** What works on the runs of a database, `self` being how this program is started. A run whose file nobody knows is left out. */
+/** Creates the worker for the runs of a database. `self` starts this program. Excludes runs whose workflow file is unknown. */
 export const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>): Worker<WorkError, never> => {
   const fingerprints = new Map<string, { readonly at: number; readonly text: string }>()
   const stampOf = (source: string) =>
@@ -199,7 +200,7 @@ export const make = (storage: StorageShape, file: string, self: ReadonlyArray<st
       const result = yield* resume(self, file, runId, (watched) => hold(storage, lineage, watched))
       return yield* outcomeOf(yield* storage.run(runId), result, yield* Clock.currentTimeMillis)
     }).pipe(
-      // Deleted just now.
+      // Deleted in the meantime.
       Effect.catchTag("RunNotFound", () => gone),
     ) satisfies Effect.Effect<Outcome, WorkError | StoreError>
     return sourceOf(storage, runId).pipe(

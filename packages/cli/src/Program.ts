@@ -1,5 +1,5 @@
 /**
- * One call of the command line: finds the command, parses what it was given, runs it, prints what came of it, and ends the process.
+ * One invocation of the command line: finds the command, parses its arguments, runs it, prints the result, and ends the process.
  */
 
 import * as CliConfig from "@effect/cli/CliConfig"
@@ -34,26 +34,27 @@ import { json, neutralise, shorten } from "./Text.ts"
 
 const config = CliConfig.make({ isCaseSensitive: true, autoCorrectLimit: 0, finalCheckBuiltIn: false, showBuiltIns: false })
 
-/** What the parser may ask for and, with the options there are, never does. */
+/** Services that the parser may require but never uses with these options. */
 const unused = Layer.mergeAll(FileSystem.layerNoop({}), Path.layer, Layer.succeed(Terminal.Terminal, {} as Terminal.Terminal))
 
-/** Time within which two signals of a kind are one, in milliseconds: `bun run` sends on what the terminal has sent already. */
+/**
+ * Time within which two signals of one kind count as one, in milliseconds. `bun run` forwards what the terminal has already sent.
+ */
 const sameSignalMs = 10
 
-/** What is said of a run that is left as it stands, as the process ends at once. */
+/** Formats the note about a run that the process leaves without releasing it. */
 const leftText = ({ runId, next = [] }: ReturnType<Remembering["remembered"]>): string =>
-  runId === undefined ? "" : `${neutralise(`Run ${runId} is left as it stands, and nobody works on it. Take it up: ${next[0]}`)}\n`
+  runId === undefined ? "" : `${neutralise(`Run ${runId} was not released. Finished steps are stored. Resume it: ${next[0]}`)}\n`
 
-/** What stopped a command before its end. */
+/** Cause that stopped a command before its end. */
 type Stopped =
   | { readonly _tag: "Signal"; readonly signal: Interrupted["signal"] }
-  /** Nobody reads any more, and that is no failure. */
+  /** The reader of the output is done. No failure. */
   | { readonly _tag: "Read" }
-  /** What it prints cannot be written. */
+  /** The output cannot be written. */
   | { readonly _tag: "Unwritten" }
   | { readonly _tag: "Uncaught"; readonly thrown: unknown }
 
-/** Runs a command line, and ends the process. */
 export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
   const isJson = asksFor(optionsOf(argv), argv, ["--json"])
   const exit = process.exit.bind(process)
@@ -68,14 +69,14 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
   }
   let unwritten: { readonly stream: OutputFailed["stream"]; readonly error: NodeJS.ErrnoException } | undefined
   const results = (isJson ? Results.apart : Results.shared)((error) => {
-    // Where nothing was found to be run, all that there was to say has been said.
+    // A command line without a known command prints help or an error, and ends.
     const whenUnread = definitionOf(argv)?.whenUnread ?? "end"
     if (!Results.isClosed(error, process.stdout.isTTY)) unwritten = { stream: "standard output", error }
     if (whenUnread === "go on") return
     if (unwritten !== undefined) stop({ _tag: "Unwritten" })
     else stop(whenUnread === "end" ? { _tag: "Read" } : { _tag: "Signal", signal: "SIGPIPE" })
   })
-  // Whoever has read enough of what is said on the way has not asked for the run to stop.
+  // A closed standard error does not stop the run.
   process.stderr.on("error", (error: NodeJS.ErrnoException) => {
     if (!Results.isClosed(error, process.stderr.isTTY)) unwritten ??= { stream: "standard error", error }
   })
@@ -94,9 +95,9 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
     Logger.withMinimumLogLevel(LogLevel.Warning),
   )
 
-  /** Says where it still can that not all was printed, and answers with the exit code. */
+  /** Reports on standard error that the output is incomplete, and returns the exit code. */
   const tellUnwritten = ({ stream, error }: NonNullable<typeof unwritten>, code: ExitCode): ExitCode => {
-    // What is said on the way was asked for by nobody.
+    // Progress messages are optional.
     if (stream === "standard error") return code === Codes.finished ? Codes.failed : code
     const { runId } = screen.remembered()
     const problem = error.message.replace(/, write$/, "")
@@ -109,7 +110,7 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
     return Codes.failed
   }
 
-  // Waiting for news of a database keeps no process alive; a command that waits for nothing else is to wait all the same.
+  // A watch of a database does not keep the process alive; a command that waits only for it needs this timer.
   setInterval(() => {}, 2 ** 30)
   const fiber = Effect.runFork(program)
   const heard = new Map<Signals.Stopping, number>()
@@ -121,18 +122,18 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
     if (isSame) return
     const { runId } = screen.remembered()
     if (stopped !== undefined) {
-      // The second one does not wait for anything.
+      // The second signal stops without waiting.
       const error = new Interrupted({ signal, ...screen.remembered() })
       screen.clear()
       if (isJson) results.writeLast(`${json(toReply(error))}\n`)
       else Results.last(2, leftText(screen.remembered()))
       exit(codeOf(error))
     }
-    if (runId !== undefined && !isJson) screen.note("Stopping: the run is being let go of. A second time stops at once.")
+    if (runId !== undefined && !isJson) screen.note("Stopping: releasing the run. Press again to stop at once.")
     stop({ _tag: "Signal", signal })
   }
   for (const signal of Signals.stopping) {
-    // Whoever starts a command with nohup wants it to outlive the terminal.
+    // A command started with nohup is to outlive the terminal.
     if (signal !== "SIGHUP" || !Signals.isIgnored(signal)) process.on(signal, onSignal(signal))
   }
   const onUncaught = (thrown: unknown): void => stop({ _tag: "Uncaught", thrown })
@@ -141,18 +142,18 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
 
   fiber.addObserver((ended) => {
     const code = Effect.runPromise(Effect.provideService(report(ended, stopped, screen.remembered()), Screen, screen))
-    // Workflows may have left something open that would keep the process.
+    // Handles that a workflow left open would keep the process alive.
     code.then((code) => exit(unwritten === undefined ? code : tellUnwritten(unwritten, code)))
   })
 }
 
-/** Characters of an error that people are shown at most. */
+/** Maximum number of characters of an error message. */
 const longestMessage = 5000
 
-/** What an error says to people: what they are to decide on is not cut. */
+/** Formats an error for people. A message with requests to decide on is never cut. */
 const messageOf = ({ _tag, message }: Tagged): string => (_tag === "SeveralWaits" ? message : shorten(message, longestMessage))
 
-/** Prints what went wrong, if anything did. */
+/** Prints the error of a command, if any, and returns the exit code. */
 const report = (
   exit: Exit.Exit<ExitCode, Tagged>,
   stopped: Stopped | undefined,
@@ -169,7 +170,7 @@ const report = (
       if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(messageOf(raised))
       return codeOf(raised)
     }
-    const message = `This is a fault of smithers, not of yours: ${Cause.pretty(exit.cause)}`
+    const message = `Internal error of smithers: ${Cause.pretty(exit.cause)}`
     yield* screen.isJson ? screen.print({ error: { tag: "Defect", message } }, "") : screen.say(message)
     return Codes.failed
   })
@@ -213,17 +214,17 @@ const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effec
 
 const isHelp = (token: string): boolean => token === "--help" || token === "-h"
 
-/** What was said before the command, and the command with what follows it. */
+/** Splits a command line into the options before the command and the rest. */
 const wordsOf = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<string>, words: ReadonlyArray<string>] =>
   argv[0] === "help" ? [[], argv.slice(1)] : leading(argv)
 
-/** The command that is meant. */
+/** Returns the command of a line. */
 const definitionOf = (argv: ReadonlyArray<string>): Definition | undefined => Catalog.find(wordsOf(argv)[1])
 
-/** The options that a line may have. */
+/** Returns the options that a line may have. */
 const optionsOf = (argv: ReadonlyArray<string>): ReadonlyArray<Spelled> => definitionOf(argv)?.options ?? Object.values(globals)
 
-/** Values are printed as the schema of the command says. One that does not fit it is our fault, and no error to be printed with all its fields. */
+/** Encodes a value with the output schema of the command. A mismatch is a defect, whose message does not contain the value. */
 const encode = (definition: Definition, value: unknown): unknown =>
   Either.getOrThrowWith(Schema.encodeUnknownEither(definition.output)(value), ({ message }) => new Error(message))
 
@@ -241,13 +242,13 @@ const unknownCommand = (words: ReadonlyArray<string>): string => {
   if (inside.length > 0) {
     const names = inside.map(({ path }) => path[1] as string)
     const said = second === undefined || second.startsWith("-") ? "" : `, not "${second}"`
-    return `"smithers ${first}" needs one of ${names.join(", ")}${said}`
+    return `"smithers ${first}" must be followed by one of ${names.join(", ")}${said}`
   }
   const near = nearest(
     first,
     Catalog.all.map(({ path }) => path[0]),
   )
-  return `There is no command "${first}"${near === undefined ? "" : `; did you mean "${near}"?`}`
+  return `There is no command "${first}"${near === undefined ? "." : `. Did you mean "${near}"?`}`
 }
 
 const parse = (definition: Definition, argv: ReadonlyArray<string>) =>
@@ -260,9 +261,9 @@ const parse = (definition: Definition, argv: ReadonlyArray<string>) =>
       Effect.mapError(({ error }) => new InvalidUsage({ problem: plain(error), command })),
       Effect.provide(unused),
     )
-    if (directive._tag === "BuiltIn") return yield* new InvalidUsage({ problem: "This cannot be asked of a command", command })
+    if (directive._tag === "BuiltIn") return yield* new InvalidUsage({ problem: "This option is not available for a command", command })
     const [extra] = directive.leftover
-    if (extra !== undefined) return yield* new InvalidUsage({ problem: `There is no place for ${JSON.stringify(extra)}`, command })
+    if (extra !== undefined) return yield* new InvalidUsage({ problem: `Unexpected argument ${JSON.stringify(extra)}`, command })
     return directive.value
   })
 
@@ -270,11 +271,11 @@ const plain = (doc: HelpDoc.HelpDoc): string => Bun.stripANSI(HelpDoc.toAnsiText
 
 interface Remembering extends ScreenShape {
   readonly remembered: () => { readonly runId?: string; readonly next?: ReadonlyArray<string> }
-  /** Says something from where nothing can be waited for. */
+  /** Prints a message synchronously. */
   readonly sayNow: (text: string) => void
-  /** The same, of what is so for a while: what draws on the terminal takes it away again. */
+  /** Prints a message about a temporary state. A live view removes it later. */
   readonly note: (text: string) => void
-  /** Takes away what is drawn on the terminal. */
+  /** Removes the live view from the terminal. */
   readonly clear: () => void
 }
 
@@ -315,7 +316,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
     },
     remember: (run) => {
       remembered = run
-      // What is drawn cannot be taken away from there, but for what is typed after it.
+      // The live view cannot be removed from there, so the message starts with an escape sequence.
       if (!isJson) Signals.setLastWords(`${isLive ? "\r\u001b[J" : ""}${leftText(run)}`)
     },
     remembered: () => remembered,

@@ -1,21 +1,20 @@
 /**
- * The workflows of a project, by name: files in `.smithers/workflows` and in `workflows`.
+ * Workflows of a project, by name: files in `.smithers/workflows` and in `workflows`.
  */
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 
-/** A workflow of a project. */
 export interface ProjectWorkflow {
   readonly name: string
   readonly path: string
 }
 
-/** Folders that workflows are kept in, from the root of a project. The first is where new ones are written. */
+/** Folders of workflows, relative to the root of a project. New workflows are written to the first. */
 export const folders = [join(".smithers", "workflows"), "workflows"]
 
 const extension = /(?<!\.d|\.test|\.spec)\.(tsx|ts|jsx|mts|mjs|js)$/
 
-/** The nearest folder upward that keeps workflows; the one to begin with where there is none. */
+/** Returns the nearest folder upward that has a workflow folder. Default: the given folder. */
 export const rootOf = (folder: string): string => {
   const from = resolve(folder)
   for (let here = from; ; here = dirname(here)) {
@@ -24,7 +23,7 @@ export const rootOf = (folder: string): string => {
   }
 }
 
-/** Workflows of a project, by name. Of two with one name the first is meant. */
+/** Lists the workflows of a project by name. Of two with one name, the first wins. */
 export const workflows = (root: string): ReadonlyArray<ProjectWorkflow> => {
   const found = new Map<string, ProjectWorkflow>()
   for (const folder of folders.map((name) => join(root, name))) {
@@ -40,10 +39,10 @@ export const workflows = (root: string): ReadonlyArray<ProjectWorkflow> => {
   return [...found.values()].sort((left, right) => left.name.localeCompare(right.name))
 }
 
-/** Whether there is a folder: a link may lead nowhere, and what is above may be a file. */
+/** Returns `true` for an existing folder. A link may be broken, and a parent may be a file. */
 const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
 
-/** A file, or the `index` or `workflow` file of a folder. */
+/** Returns the path of a source file, or the `index` or `workflow` file of a folder. */
 const entryOf = (path: string): string | undefined => {
   if (!isFolder(path)) return extension.test(path) ? path : undefined
   return ["workflow.tsx", "workflow.ts", "index.tsx", "index.ts"].map((name) => join(path, name)).find((file) => existsSync(file))

@@ -1,10 +1,10 @@
 /**
- * The packages that workflows are written with, which come with the command: a file is then enough, also in a folder without
- * `node_modules`. They are offered as a folder of links for `NODE_PATH`, which Bun looks into when no `node_modules` on the way up has
- * the package. So what is installed beside a file comes first, whichever file imports it and however it does.
+ * Packages for workflows that come with the command, so that a single file suffices, also in a folder without `node_modules`. They
+ * are offered as a folder of links in `NODE_PATH`, where Bun looks after every `node_modules` upward. A package installed beside a
+ * file therefore takes precedence.
  *
- * Bun knows no `exports` in such a folder, so there is a link for each path that a package exports. The folder is made once per
- * installation, in the user's cache.
+ * Bun ignores `exports` in such a folder, so there is a link for each exported path. The folder is created once per installation,
+ * in the user's cache.
  */
 import {
   chmodSync,
@@ -23,10 +23,9 @@ import { homedir, tmpdir } from "node:os"
 import { dirname, extname, isAbsolute, join } from "node:path"
 import { name as published } from "@smithers/core/Package"
 
-/** The published package that workflows import. */
 export const facade = published
 
-/** The packages, by name. Those that are not installed beside the command are left out. */
+/** Names of the packages. Those that are not installed beside the command are omitted. */
 export const names: ReadonlyArray<string> = [facade, "effect", "react", "zod", "ai"]
 
 interface Manifest {
@@ -36,17 +35,17 @@ interface Manifest {
   readonly main?: string
 }
 
-/** A package that is installed for this program. */
+/** An installed package. */
 interface Package {
   readonly name: string
   readonly folder: string
-  /** Its `package.json`. */
+  /** Contents of its `package.json`. */
   readonly manifest: string
 }
 
 /**
- * Finds a package as an import in `home` would: the one that `home` is part of, or the nearest that is installed. Bun is not asked, since it
- * would ask a registry for one that is missing where this process may still do so.
+ * Finds a package as an import in `home` would: the package that contains `home`, or the nearest installed one. Does not ask Bun,
+ * which might query a registry for a missing one.
  */
 export const find = (name: string, home: string): Package | undefined => {
   for (let here = home; ; here = dirname(here)) {
@@ -60,7 +59,7 @@ export const find = (name: string, home: string): Package | undefined => {
   }
 }
 
-/** The modules of a package: paths as they are in an import behind its name (`""`, `"/Schema"`), and files. */
+/** Lists the modules of a package: import paths after its name (`""`, `"/Schema"`), and files. */
 const modulesOf = ({ folder, manifest }: Package): ReadonlyArray<readonly [path: string, file: string]> => {
   const { exports, module: esm, main } = JSON.parse(manifest) as Manifest
   if (typeof exports !== "object" || exports === null) return [["", join(folder, firstOf(exports) ?? esm ?? main ?? "index.js")]]
@@ -71,7 +70,7 @@ const modulesOf = ({ folder, manifest }: Package): ReadonlyArray<readonly [path:
   })
 }
 
-/** What a pattern of `exports` stands for, by the files there are. */
+/** Expands a pattern of `exports` to the existing files. */
 const expand = (folder: string, pattern: string, target: string): ReadonlyArray<readonly [path: string, file: string]> => {
   const [before = "", after = ""] = join(folder, target).split("*")
   const base = before.slice(0, before.lastIndexOf("/"))
@@ -82,10 +81,10 @@ const expand = (folder: string, pattern: string, target: string): ReadonlyArray<
     .map((file) => [pattern.replace("*", () => file.slice(before.length, file.length - after.length)), file] as const)
 }
 
-/** Conditions of `exports` that hold for an import in Bun. */
+/** Conditions of `exports` that apply to an import in Bun. */
 const conditions: ReadonlySet<string> = new Set(["bun", "node", "import", "module", "default"])
 
-/** The file of an export. */
+/** Returns the file of an export. */
 const firstOf = (target: unknown): string | undefined => {
   if (typeof target === "string") return target
   if (typeof target !== "object" || target === null) return undefined
@@ -106,14 +105,17 @@ const fill = (folder: string, packages: ReadonlyArray<Package>): void => {
   }
 }
 
-/** Whether a folder is there, and nobody but this user can have put anything into it. */
+/** Returns `true` for an existing folder that only this user can write to. */
 const isOurs = (folder: string): boolean => {
   const found = lstatSync(folder, { throwIfNoEntry: false })
   if (found?.isDirectory() !== true) return false
   return process.getuid === undefined || (found.uid === process.getuid() && (found.mode & 0o022) === 0)
 }
 
-/** A folder of this name that is ours, in the user's cache or, where that cannot be written, among temporary files. */
+/**
+ * Creates a folder of this name in the user's cache or, if that is not writable, among temporary files. Only this user can write to
+ * it.
+ */
 const make = (name: string, build: (folder: string) => void): string => {
   const { XDG_CACHE_HOME = "" } = process.env
   const cache = isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), ".cache")
@@ -129,12 +131,12 @@ const make = (name: string, build: (folder: string) => void): string => {
       try {
         renameSync(temporary, folder)
       } catch {
-        // Another process was faster; what it made is the same.
+        // Another process has created the same folder.
         rmSync(temporary, { recursive: true, force: true })
       }
       if (isOurs(folder)) return folder
     } catch {
-      // A cache that cannot be written is no reason not to run.
+      // A read-only cache is no reason to fail.
     }
   }
   const folder = mkdtempSync(join(tmpdir(), "smithers-packages-"))
@@ -142,7 +144,7 @@ const make = (name: string, build: (folder: string) => void): string => {
   return folder
 }
 
-/** The folder of links to the packages that resolve from `home`. */
+/** Returns the folder of links to the packages that resolve from `home`. */
 export const folder = (home: string): string => {
   const packages = names.flatMap((name) => find(name, home) ?? [])
   const said = packages.map(({ name, folder, manifest }) => [name, folder, manifest].join("\n")).join("\n\n")

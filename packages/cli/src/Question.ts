@@ -1,17 +1,17 @@
 /**
- * What a person is asked, as it is shown wherever one decides: whole, with its lines as they are, and marked at the side, so that nothing in
- * it passes for a line of ours. Plain functions of a wait.
+ * Formats the request that a person decides on: complete, with its line breaks, and marked in the margin, so that no line of it
+ * looks like one of ours. Pure functions of a wait.
  */
 import type { WaitSummary } from "@smithers/core/RunReader"
 import { neutralise, oneLine, pretty } from "./Text.ts"
 
-/** Those who may decide, where the author has named them. */
+/** Returns the approvers named by the author. */
 export const approversOf = ({ kind, request }: Pick<WaitSummary, "kind" | "request">): ReadonlyArray<string> => {
   const { approvers } = (request ?? {}) as { readonly approvers?: unknown }
   return kind === "approval" && Array.isArray(approvers) ? approvers.map(String) : []
 }
 
-/** Some names, one of which will do; `most` of them at most. */
+/** Formats a list of names joined by "or", with at most `most` of them. */
 export const oneOf = (names: ReadonlyArray<string>, most = 5): string => {
   const shown = names.length > most ? [...names.slice(0, most), `${names.length - most} more`] : names
   return shown.length > 1
@@ -19,17 +19,17 @@ export const oneOf = (names: ReadonlyArray<string>, most = 5): string => {
     : shown.map(oneLine).join()
 }
 
-/** What is said first, without its name. */
+/** Fields shown first, without their names. */
 const leading: ReadonlyArray<string> = ["title", "prompt", "summary", "details"]
 
-/** What is no part of what is asked: who may decide is in a line of its own, and an answer is held against its schema. */
+/** Fields that are not part of the question: approvers have a line of their own, and the schema only validates the answer. */
 const apart = { approval: ["approvers"], human: ["schema"] } as const
 
 const isNothing = (value: unknown): boolean => value === undefined || value === null || value === ""
 
 const linesOf = (value: unknown): ReadonlyArray<string> => neutralise(pretty(value)).split("\n")
 
-/** A field under its name, beside it where it is one line. */
+/** Formats a named field, on one line if its value has one. */
 const named = (name: string, value: unknown): ReadonlyArray<string> => {
   const [first = "", ...rest] = linesOf(value)
   return rest.length === 0 ? [`${oneLine(name)}: ${first}`] : [`${oneLine(name)}:`, ...[first, ...rest].map((line) => `  ${line}`)]
@@ -45,11 +45,11 @@ const asked = (kind: keyof typeof apart, request: unknown): ReadonlyArray<string
   return [...said, ...(rest.length === 0 ? [] : [rest])].flatMap((lines, index) => (index === 0 ? lines : ["", ...lines]))
 }
 
-/** What a person is asked, and who may decide; nothing of a wait that asks nobody. */
+/** Formats a request and its approvers; empty for a wait that asks no person. */
 export const questionLines = (wait: Pick<WaitSummary, "kind" | "request">): ReadonlyArray<string> => {
   const { kind, request } = wait
   if (kind !== "approval" && kind !== "human") return []
   const approvers = approversOf(wait)
-  const who = approvers.length === 0 ? [] : [`It is for ${oneOf(approvers, Number.POSITIVE_INFINITY)} to decide.`]
+  const who = approvers.length === 0 ? [] : [`Approvers: ${oneOf(approvers, Number.POSITIVE_INFINITY)}.`]
   return [...asked(kind, request).map((line) => `│ ${line}`.trimEnd()), ...who]
 }

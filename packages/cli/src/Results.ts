@@ -1,6 +1,6 @@
 /**
- * The standard output, for the results of the command. With `--json` it holds one document and nothing else, so there it is taken away
- * from everything else: what a workflow, or a program that a workflow starts, writes to its standard output then goes to the standard error.
+ * Standard output, reserved for the results of the command. With `--json` it holds one document and nothing else: output of a
+ * workflow and of the programs it starts is redirected to standard error.
  */
 import { dlopen } from "bun:ffi"
 import { writeSync } from "node:fs"
@@ -8,20 +8,20 @@ import { libraries } from "./CLibrary.ts"
 import { redirectConsole } from "./Screen.ts"
 
 export interface Results {
-  /** Writes a text whole. Completes when it was taken, or when it is known that nobody takes it. */
+  /** Writes a text completely. Completes once it was accepted or refused. */
   readonly write: (text: string) => Promise<void>
-  /** Writes a short text before the process ends, come what may. */
+  /** Writes a short text synchronously before the process ends. */
   readonly writeLast: (text: string) => void
 }
 
-/** Called when something was not taken: nobody reads any more ({@link isClosed}), or it could not be written. */
+/** Called when a write was refused: by a closed pipe ({@link isClosed}), or with an error. */
 type OnRefused = (error: NodeJS.ErrnoException) => void
 
-/** Whether an error says that nobody reads any more, which is no failure of whoever writes: of a terminal that was closed, too. */
+/** Returns `true` for errors of a closed pipe or terminal, which are no failure of the writer. */
 export const isClosed = ({ code }: NodeJS.ErrnoException, isTerminal: boolean): boolean =>
   code === "EPIPE" || code === "ECONNRESET" || (code === "EIO" && isTerminal)
 
-/** Results among whatever else is written. */
+/** Writes results to the standard output of the process. */
 export const shared = (onRefused: OnRefused): Results => {
   process.stdout.on("error", onRefused)
   return {
@@ -30,11 +30,11 @@ export const shared = (onRefused: OnRefused): Results => {
   }
 }
 
-/** Results apart from whatever else is written. */
+/** Writes results to a separate copy of standard output. */
 export const apart = (onRefused: OnRefused): Results => {
   const own = takeOver()
   if (own === undefined) return inProcess(onRefused)
-  // The stream may hold a descriptor of its own.
+  // The stream may have a descriptor of its own.
   process.stdout.write = process.stderr.write.bind(process.stderr)
   const sink = Bun.file(own).writer()
   let isOver = false
@@ -54,8 +54,8 @@ export const apart = (onRefused: OnRefused): Results => {
 }
 
 /**
- * Makes descriptor 1 another name of descriptor 2, and answers with a descriptor that is what 1 was. Nothing less reaches programs that
- * inherit it. `undefined` where there is no C library to ask.
+ * Makes descriptor 1 a copy of descriptor 2 and returns a copy of the former 1. Only this reaches programs that inherit the
+ * descriptor. Returns `undefined` without a C library.
  */
 const takeOver = (): number | undefined => {
   for (const library of libraries) {
@@ -65,7 +65,7 @@ const takeOver = (): number | undefined => {
         dup2: { args: ["i32", "i32"], returns: "i32" },
       })
       const own = symbols.dup(1)
-      // Where either is closed there is nothing to be mixed up.
+      // With either closed, there is nothing to keep apart.
       return own < 0 || symbols.dup2(2, 1) < 0 ? undefined : own
     } catch {
       // The next one may be there.
@@ -74,7 +74,7 @@ const takeOver = (): number | undefined => {
   return undefined
 }
 
-/** The same for what this process writes by the usual ways; programs that it starts are not reached. */
+/** Redirects the output of this process only; programs that it starts are not affected. */
 const inProcess = (onRefused: OnRefused): Results => {
   const write = process.stdout.write.bind(process.stdout)
   process.stdout.on("error", onRefused)
@@ -85,7 +85,7 @@ const inProcess = (onRefused: OnRefused): Results => {
 
 type Write = (text: string, taken: (error?: Error | null) => void) => boolean
 
-/** Writes whole, and tells of a failure before whoever waits goes on: the event of the stream comes after that. */
+/** Writes completely, and reports a failure before the writer continues. The stream emits its event only afterwards. */
 const through =
   (write: Write, onRefused: OnRefused): Results["write"] =>
   (text) =>
@@ -96,11 +96,11 @@ const through =
       }),
     )
 
-/** Writes at once what is short, also where the process ends with the next statement. */
+/** Writes a short text synchronously, also if the process ends with the next statement. */
 export const last = (descriptor: number, text: string): void => {
   try {
     writeSync(descriptor, text)
   } catch {
-    // Nobody reads it, or not now.
+    // The descriptor is closed or blocked.
   }
 }

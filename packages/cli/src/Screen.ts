@@ -1,45 +1,45 @@
 /**
- * Where a command writes. Results go to the standard output, as text or, with `--json`, as one JSON document per line and nothing else;
- * what is said on the way goes to the standard error, and is not said with `--json`.
+ * Output of a command. Results go to standard output, as text or, with `--json`, as one JSON document per line. Progress goes to
+ * standard error, and is omitted with `--json`.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 
-/** What draws on the terminal, over and over. */
+/** A live view of the terminal. */
 export interface Drawing {
-  /** Writes a line above what is drawn. */
+  /** Prints a line above the view. */
   readonly line: (text: string) => void
-  /** Shows a line with what is drawn, for as long as that is. */
+  /** Shows a line with the view for as long as the view lasts. */
   readonly note: (text: string) => void
-  /** Takes away what is drawn. */
+  /** Removes the view. */
   readonly clear: () => void
 }
 
 export interface ScreenShape {
   readonly isJson: boolean
-  /** Whether results are shown on a terminal. */
+  /** `true` if results go to a terminal. */
   readonly isTerminal: boolean
-  /** Whether a person looks at it, so that lines may be drawn over. */
+  /** `true` if a person watches, so that lines may be redrawn. */
   readonly isLive: boolean
   /** `true` where a terminal shows colours: not with `NO_COLOR`. */
   readonly hasColors: boolean
-  /** Whether someone can be asked. */
+  /** `true` if a person can be prompted. */
   readonly canAsk: boolean
   readonly columns: () => number
   readonly rows: () => number
-  /** Prints a result: the value with `--json`, otherwise the text. Completes when it was taken. */
+  /** Prints a result: the value with `--json`, otherwise the text. Completes once it was accepted. */
   readonly print: (value: unknown, text: string) => Effect.Effect<void>
-  /** Says something on the way. */
+  /** Prints a progress message. */
   readonly say: (text: string) => Effect.Effect<void>
-  /** Has what is said go through what draws on the terminal, which would otherwise draw over it. */
+  /** Routes progress messages through a live view, which would otherwise overwrite them. */
   readonly sayThrough: (drawing: Drawing | undefined) => void
-  /** Keeps what is to be told of a run should the command be stopped by a signal. */
+  /** Stores the run to report if a signal stops the command. */
   readonly remember: (run: { readonly runId: string; readonly next: ReadonlyArray<string> }) => void
-  /** Draws on the terminal as it is, control sequences and all. */
+  /** Writes to the terminal, control sequences included. */
   readonly draw: (text: string) => void
 }
 
-/** Has what workflows print with `console` go somewhere else. */
+/** Redirects the `console` of workflows. */
 export const redirectConsole = (line: (text: string) => void): void => {
   for (const name of ["log", "info", "debug", "warn", "error"] as const) {
     console[name] = (...values: ReadonlyArray<unknown>) =>
@@ -47,8 +47,8 @@ export const redirectConsole = (line: (text: string) => void): void => {
   }
 }
 
-/** Columns that tables are fitted to: those of the terminal, where results are shown on one. */
+/** Returns the width of tables, in columns: that of the terminal, if results go to one. */
 export const widthOf = ({ isTerminal, columns }: ScreenShape): number | undefined => (isTerminal ? columns() : undefined)
 
-/** The screen of the command that runs. */
+/** The screen of the running command. */
 export class Screen extends Context.Tag("@smithers/cli/Screen")<Screen, ScreenShape>() {}

@@ -1,6 +1,6 @@
 /**
- * Signals that a run keeps since nobody has taken them, and why not: what was sent and what is waited for differ in a name, in a correlation or
- * in what the wait's schema takes. Plain functions of what is stored.
+ * Explains why a stored signal matches no wait: its name, its correlation, or the schema of the wait differs. Pure functions of
+ * stored state.
  */
 import { parseNodeKey } from "@smithers/core/Ids"
 import { isTransient, type Signal } from "@smithers/core/Records"
@@ -8,13 +8,13 @@ import type { WaitSummary } from "@smithers/core/RunReader"
 import { nearest } from "./Argv.ts"
 import { oneLine, shorten } from "./Text.ts"
 
-/** Signals that are named at most. */
+/** Maximum number of signals that are listed. */
 const most = 5
 
-/** Characters of why a signal was refused. */
+/** Maximum number of characters of the reason why a signal was refused. */
 const longestIssues = 300
 
-/** A signal by its name and correlation, as both senders and waits give them. */
+/** Formats a signal by its name and correlation. */
 export const signalText = ({
   name,
   correlation,
@@ -26,26 +26,26 @@ export const signalText = ({
 
 type Sent = Pick<Signal, "name" | "correlation">
 
-/** Whether a wait is for such a signal. */
+/** Returns `true` if a wait matches a signal by name and correlation. */
 export const isFor = (wait: WaitSummary, { name, correlation }: Sent): boolean =>
   wait.kind === "signal" && wait.name === name && (wait.correlation ?? undefined) === correlation
 
 /**
- * Why no wait takes a signal that was sent to a run, as far as one nearly does. The waits may be those of child runs, which hear of no signal to
- * their parent.
+ * Explains why no open wait takes a signal, if one nearly matches. The waits may include those of child runs, which do not receive
+ * signals sent to their parent.
  */
 export const missText = (runId: string, sent: Sent, waits: ReadonlyArray<WaitSummary>): string => {
   const open = waits.filter(({ kind, status, name }) => kind === "signal" && status === "open" && name !== null)
   const below = open.find((wait) => wait.runId !== runId && isFor(wait, sent))
-  if (below !== undefined) return `"${below.nodeId}" of the child run ${oneLine(below.runId)} waits for it: send it to that run`
+  if (below !== undefined) return `"${below.nodeId}" of the child run ${oneLine(below.runId)} waits for it. Send the signal to that run`
   const own = open.filter((wait) => wait.runId === runId)
   const later = own.find((wait) => isFor(wait, sent) && isTransient(wait))
-  if (later !== undefined) return `kept: "${later.nodeId}" takes only signals that are sent after it began to wait`
+  if (later !== undefined) return `stored: "${later.nodeId}" takes only signals sent after it started to wait`
   const named = own.find(({ name }) => name === sent.name)
   if (named !== undefined) {
     const wanted =
       named.correlation === null ? "without a correlation" : `with the correlation ${JSON.stringify(named.correlation)}`
-    const given = sent.correlation === undefined ? "this has none" : `this has ${JSON.stringify(sent.correlation)}`
+    const given = sent.correlation === undefined ? "this signal has none" : `this signal has ${JSON.stringify(sent.correlation)}`
     return `"${named.nodeId}" waits for it ${wanted}, and ${given}`
   }
   const near = nearest(
@@ -59,7 +59,7 @@ export const missText = (runId: string, sent: Sent, waits: ReadonlyArray<WaitSum
 const listed = (texts: ReadonlyArray<string>): string =>
   [...texts.slice(0, most), ...(texts.length > most ? [`and ${texts.length - most} more`] : [])].join("; ")
 
-/** The signals that a run keeps, as sentences: those that a wait has refused, and those that nobody has looked at. */
+/** Formats the stored signals of a run as sentences: those that a wait has refused, and those that match none. */
 export const keptText = (runId: string, signals: ReadonlyArray<Signal>, waits: ReadonlyArray<WaitSummary>): string => {
   const refused = signals.flatMap((signal) =>
     (signal.refusedBy ?? []).map(({ key, issues }) => {
@@ -74,7 +74,7 @@ export const keptText = (runId: string, signals: ReadonlyArray<Signal>, waits: R
       return `${signalText(signal)}${why === "" ? "" : ` (${why})`}`
     })
   return [
-    ...(kept.length === 0 ? [] : [`Kept and taken by nobody: the signal ${listed(kept)}.`]),
+    ...(kept.length === 0 ? [] : [`Stored, and awaited by no node: the signal ${listed(kept)}.`]),
     ...(refused.length === 0 ? [] : [`Refused: the signal ${listed(refused)}.`]),
   ].join(" ")
 }

@@ -1,29 +1,28 @@
 /**
- * Signals that stop the process, also where JavaScript cannot hear them. A step that never returns to the event loop (`for (;;)`) keeps the
- * process from hearing the first Ctrl-C; the second one must end it all the same, and only native code runs by then.
+ * Signals that stop the process, even while JavaScript is blocked. A step that never returns to the event loop (`for (;;)`) keeps
+ * the process from receiving the first Ctrl-C. The second one must still end it, which only native code can do then.
  */
 import { cc, dlopen, ptr } from "bun:ffi"
 import { constants } from "node:os"
 import { libraries } from "./CLibrary.ts"
 
-/** The signals that ask a command to stop. A closed terminal sends SIGHUP. */
+/** Signals that stop a command. A closed terminal sends SIGHUP. */
 export const stopping = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
-/** A signal that asks a command to stop. */
 export type Stopping = (typeof stopping)[number]
 
 const numberOf = (signal: Stopping): number => constants.signals[signal]
 
-/** Bytes of a `struct sigaction`, with room to spare. Its first field is the handler, on Linux and on macOS. */
+/** Size of a `struct sigaction` in bytes, rounded up. Its first field is the handler, on Linux and macOS. */
 const actionBytes = 256
 
-/** The value of the handler that ignores a signal. */
+/** Handler value that ignores a signal. */
 const ignore = 1n
 
 interface Actions {
-  /** The address of the handler of a signal. */
+  /** Returns the address of a signal's handler. */
   readonly handler: (signal: number) => bigint
-  /** Replaces the handler of a signal, and nothing else of its action. */
+  /** Replaces the handler of a signal, and keeps the rest of its action. */
   readonly replace: (signal: number, handler: bigint) => void
 }
 
@@ -47,7 +46,7 @@ const open = (): Actions | undefined => {
         },
       }
     } catch {
-      // The next one may be there.
+      // The next library may exist.
     }
   }
   return undefined
@@ -58,10 +57,10 @@ const actions = (): Actions | undefined => {
   return opened
 }
 
-/** Whether whoever started the process wants it to ignore a signal, as `nohup` does. To be asked before a listener is added. */
+/** Returns `true` if the parent process has set a signal to be ignored, as `nohup` does. Call it before a listener is added. */
 export const isIgnored = (signal: Stopping): boolean => actions()?.handler(numberOf(signal)) === ignore
 
-/** What the native handlers are told. */
+/** Functions of the native handlers. */
 interface Native {
   readonly hear: (signal: number) => void
   readonly say: (words: Uint8Array) => void
@@ -71,8 +70,8 @@ let native: Native | undefined
 let lastWords: Uint8Array = new Uint8Array()
 
 /**
- * Has the second of two signals that were not heard end the process. To be called once, after the listeners were added and before code of
- * others runs. Without a C library or a compiler nothing changes: such a process ends with SIGKILL.
+ * Makes the second of two unhandled signals end the process. Call it once, after the listeners were added and before user code
+ * runs. Without a C library or a compiler nothing changes: such a process ends with SIGKILL.
  */
 export const guard = (): void => {
   const handlers = actions()
@@ -101,12 +100,12 @@ export const guard = (): void => {
   }
 }
 
-/** Says that a signal was heard. */
+/** Records that JavaScript has handled a signal. */
 export const hear = (signal: Stopping): void => native?.hear(numberOf(signal))
 
-/** Keeps what is said on the standard error where the process ends without being heard. */
+/** Sets the text to print on standard error if native code ends the process. */
 export const setLastWords = (words: string): void => {
-  // Kept here as native code does not keep it.
+  // Referenced here since native code does not copy it.
   lastWords = new TextEncoder().encode(words)
   native?.say(lastWords)
 }

@@ -1,50 +1,50 @@
 /**
- * Text for people. What comes from workflows, agents and the web is shown as what it is: control sequences in it do nothing to the
- * terminal, and what is too long for a screen is cut, with a word on how to see the rest.
+ * Formats text for people. Text of workflows, agents and the web is shown inert: control sequences do not reach the terminal, and
+ * long values are cut with a hint on how to see the rest.
  */
 
 /**
- * Characters that move the cursor, change colours, ring, turn the direction of text around, or are text that nobody sees: controls, C1 among
- * them, marks of direction, separators of lines that are no ends of lines, and tags.
+ * Characters that move the cursor, change colours, ring, reverse the text direction or are invisible: controls (C1 included),
+ * directional marks, line separators other than line ends, and tags.
  */
 const unsafe =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu
 
 const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, "0")
 
-/** Makes control characters visible, other than tabs and ends of lines. */
+/** Escapes control characters, except tabs and line ends. */
 export const neutralise = (text: string): string =>
   text.replaceAll("\r\n", "\n").replaceAll(unsafe, (found) => {
     const code = found.codePointAt(0) as number
     return code <= 0xff ? `\\x${hex(code, 2)}` : code <= 0xffff ? `\\u${hex(code, 4)}` : `\\u{${hex(code, 4)}}`
   })
 
-/** A value as JSON whose texts hold no such characters but as escapes, so that it can be shown and still is the same value. */
+/** Encodes a value as JSON with such characters escaped. It decodes to the same value. */
 export const json = (value: unknown, indent?: number): string | undefined =>
   JSON.stringify(value, undefined, indent)?.replaceAll(unsafe, (found) =>
     Array.from({ length: found.length }, (_, index) => `\\u${hex(found.charCodeAt(index), 4)}`).join(""),
   )
 
-/** The same, on one line. */
+/** Escapes control characters and line ends, for one line. */
 export const oneLine = (text: string): string => neutralise(text).replaceAll("\n", "\\n").replaceAll("\t", " ")
 
-/** Cuts a text to so many characters, the last of which then is an ellipsis. */
+/** Truncates a text to `length` characters; the last one is then an ellipsis. */
 export const shorten = (text: string, length: number): string => {
   if (text.length <= length) return text
-  // Half of a character that takes two would be another one.
+  // Never splits a surrogate pair.
   const end = /[\uD800-\uDBFF]$/.test(text.slice(0, length - 1)) ? length - 2 : length - 1
   return `${text.slice(0, end)}…`
 }
 
-/** Characters of one value that people are shown at most, and lines: more scrolls away what matters. */
+/** Maximum number of characters, and of lines, of one shown value. */
 const longestValue = 4000
 const mostLines = 100
 
-/** Characters of why a run has failed: the error with its causes, and why it was not retried. */
+/** Maximum number of characters of a run's failure, with its causes and the reason why it was not retried. */
 export const longestFailure = 2000
 
-/** A long text for a person: its beginning, and how to see all of it. */
+/** Truncates a long text to its beginning, with a hint on how to see all of it. */
 export const excerpt = (text: string, hint: string): string => {
   const safe = neutralise(text)
   const lines = safe.split("\n")
@@ -53,15 +53,15 @@ export const excerpt = (text: string, hint: string): string => {
   return `${kept.replace(/…$/, "")}\n… ${safe.length - kept.length} more characters; ${hint} shows all of it`
 }
 
-/** A JSON value as people read it. */
+/** Formats a JSON value for people. */
 export const pretty = (value: unknown): string => (typeof value === "string" ? value : (json(value, 2) ?? "none"))
 
-/** Columns that a text takes in a terminal: wide characters take two, marks on others none. */
+/** Width of a text in a terminal, in columns. Wide characters take two, combining marks none. */
 export const width = (text: string): number => Bun.stringWidth(text)
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
-/** Cuts a line to so many columns, the last of which then is an ellipsis, between what people take for characters. */
+/** Truncates a line to `columns`, between grapheme clusters. The last column is then an ellipsis. */
 export const truncate = (line: string, columns: number): string => {
   if (width(line) <= columns) return line
   let kept = ""
@@ -74,15 +74,15 @@ export const truncate = (line: string, columns: number): string => {
   return columns < 1 ? "" : `${kept}…`
 }
 
-/** Columns that are left of a cell where there are too few: a beginning that tells something. */
+/** Minimum width of a cell, in columns. */
 const leastCell = 4
 
-/** Columns of the last cell down to which it is cut before others are: it says most, in most words. */
+/** Minimum width of the last cell, in columns, before other cells are cut: it carries most of the text. */
 const leastLast = 16
 
 const gap = 2
 
-/** Puts rows under headings. No line is longer than `columns`, where it is given: the last cells are cut first, then the widest. */
+/** Formats rows under headings. If `columns` is given, no line is longer: the last cells are cut first, then the widest. */
 export const table = (
   headings: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
@@ -101,7 +101,7 @@ export const table = (
   }
   over -= cut(last, leastLast)
   while (over > 0) {
-    // Of the widest as much as makes it one narrower than the others, in the end of all alike.
+    // Cuts the widest until it is narrower than the others, and in the end all equally.
     const widest = Math.max(...widths)
     if (widest <= leastCell) break
     over -= cut(widths.indexOf(widest), widest - 1)
@@ -121,7 +121,7 @@ const pad = (cell: string, columns: number): string => cell + " ".repeat(Math.ma
 
 const two = (count: number): string => String(count).padStart(2, "0")
 
-/** Milliseconds as `hh:mm:ss`. */
+/** Formats milliseconds as `hh:mm:ss`. */
 export const clock = (ms: number): string => {
   const seconds = Math.max(0, Math.floor(ms / 1000))
   return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
@@ -134,7 +134,7 @@ const units = [
   ["s", 1000],
 ] as const
 
-/** Milliseconds in the two largest units that matter: `2d 3h`, `4m 5s`, `0.8s`. */
+/** Formats milliseconds in their two largest units: `2d 3h`, `4m 5s`, `0.8s`. */
 export const span = (ms: number): string => {
   if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)}s`
   let rest = Math.round(ms / 1000) * 1000
@@ -148,7 +148,7 @@ export const span = (ms: number): string => {
   return shown.filter((part, index) => index === 0 || !part.startsWith("0")).join(" ")
 }
 
-/** `1 step`, `2 steps`. */
+/** Formats a count: `1 step`, `2 steps`. */
 export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
 
 const escaped = (character: string): string => {
@@ -157,7 +157,7 @@ const escaped = (character: string): string => {
   return code <= 0x7f ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
 }
 
-/** An argument as one would type it into a shell: bash, zsh or, but for control characters, any other. */
+/** Quotes an argument for a shell: bash, zsh or, without control characters, any other. */
 export const quoted = (argument: string): string => {
   if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(argument)) return argument
   if (oneLine(argument) === argument) return `'${argument.replaceAll("'", `'\\''`)}'`

@@ -2,7 +2,7 @@
  * The person at the terminal.
  */
 
-/** The name of the user. Without `USER` the name is not in reach of this process, and "unknown" is nobody's. */
+/** Returns the name of the user. `undefined` if `USER` is not set and `id` does not exist. */
 export const userName = (): string | undefined => {
   const { USER: named } = process.env
   if (named !== undefined && named !== "") return named
@@ -11,7 +11,7 @@ export const userName = (): string | undefined => {
     const name = asked.stdout.toString().trim()
     if (asked.exitCode === 0 && name !== "") return name
   } catch {
-    // There is no such program.
+    // The program does not exist.
   }
   const id = process.getuid?.()
   return id === undefined ? process.env.USERNAME : `uid ${id}`

@@ -1,11 +1,14 @@
 /**
- * What runs wait for, one answer for every command: of a child run that a run waits for what that one waits for, where that is known.
+ * Open waits of runs, for every command. A wait for a child run stands for the waits of that run, if they are known.
  */
 import type { StoreError } from "@smithers/core/Errors"
 import type { RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
 import * as Effect from "effect/Effect"
 
-/** The open waits of runs, and of their child runs, by the run that waits. What has come is left out, also where nobody has taken it up. */
+/**
+ * Returns the open waits of runs and of their child runs, by the id of the waiting run. Omits waits whose event has already
+ * arrived.
+ */
 export const awaited = (
   reader: RunReaderShape,
   runIds: ReadonlyArray<string>,
@@ -33,9 +36,9 @@ export const awaited = (
     return new Map(runIds.map((runId) => [runId, waitsOf(runId, new Set())]))
   })
 
-/** The child run that a wait is for. */
+/** Returns the child run of a wait. */
 const childOf = ({ kind, name }: WaitSummary): ReadonlyArray<string> => (kind === "subflow" && name !== null ? [name] : [])
 
-/** The same of one run. */
+/** Returns the open waits of one run. */
 export const awaitedBy = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyArray<WaitSummary>, StoreError> =>
   Effect.map(awaited(reader, [runId]), (waits) => waits.get(runId) ?? [])

@@ -1,5 +1,5 @@
 /**
- * Why a run is not done: one sentence, and the commands that bring it on. A plain function of what the store knows.
+ * Explains why a run has not finished: one sentence, and the commands that continue it. A pure function of stored state.
  */
 import { text } from "@smithers/core/ErrorInfo"
 import { notUndone, type Uncompensated } from "@smithers/core/Errors"
@@ -18,35 +18,35 @@ import { approversOf, oneOf, questionLines } from "./Question.ts"
 import { keptText, signalText } from "./Signalled.ts"
 import { longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
 
-/** What is known of a run. */
+/** Stored state of a run, as {@link why} needs it. */
 export interface Known {
   readonly details: RunDetails
-  /** What it waits for, its child runs included. */
+  /** Open waits of the run and its child runs. */
   readonly waits: ReadonlyArray<WaitSummary>
   readonly now: number
-  /** Whether the process that works on it is there, where it has one. */
+  /** `true` if the process that owns the run is alive. */
   readonly isOwnerAlive: boolean
-  /** Signals that nobody has taken. */
+  /** Stored signals that no wait has consumed. */
   readonly signals?: ReadonlyArray<Signal>
-  /** The denial that it has failed by. */
+  /** The denial that made it fail. */
   readonly denied?: Denied | undefined
-  /** What it could not undo. */
+  /** Steps that could not be undone. */
   readonly uncompensated?: ReadonlyArray<Uncompensated>
-  /** Options to name its database by, for the commands. */
+  /** Value of `--db` for the commands. */
   readonly db?: string
 }
 
-/** The command that asks again for what was denied, where a run has failed by that: resuming it alone does not. */
+/** Returns the command that repeats a denied request, if a denial made the run fail. Resuming alone does not repeat it. */
 export const retryDenied = (denied: Denied | undefined, db: string | undefined): ReadonlyArray<string> =>
   denied === undefined ? [] : [retryLine(db, denied.runId, denied.nodeId, denied.iteration)]
 
 const retryLine = (db: string | undefined, runId: string, nodeId: string, iteration: number): string =>
   commandLine(db, "retry", [runId, nodeId], iteration === 0 ? [] : [["iteration", String(iteration)]])
 
-/** Nodes that are named at most. */
+/** Maximum number of failed nodes that are listed. */
 const mostSoft = 5
 
-/** The nodes of a run whose failure it tolerates: resuming it leaves them as they are. */
+/** Returns the failed nodes whose failure the workflow tolerates. Resuming the run does not retry them. */
 const softlyFailed = (nodes: ReadonlyArray<NodeSummary>): ReadonlyArray<NodeSummary> => {
   const last = new Map(nodes.filter(({ isSoft }) => isSoft).map((node) => [node.nodeId, node]))
   return [...last.values()].filter(({ status }) => status === "failed").slice(0, mostSoft)
@@ -55,32 +55,32 @@ const softlyFailed = (nodes: ReadonlyArray<NodeSummary>): ReadonlyArray<NodeSumm
 const softText = (softly: ReadonlyArray<NodeSummary>): string => {
   if (softly.length === 0) return ""
   const named = softly.map(({ nodeId, error }) => `"${nodeId}"${error === null ? "" : ` (${shorten(oneLine(text(error)), 200)})`}`)
-  return ` ${named.join(", ")} ${softly.length === 1 ? "has" : "have"} failed as well, which the workflow tolerates: resuming the run does not run that again, and "smithers retry" does.`
+  return ` ${named.join(", ")} ${softly.length === 1 ? "has" : "have"} failed as well, which the workflow tolerates. Resuming the run does not retry ${softly.length === 1 ? "it" : "them"}; "smithers retry" does.`
 }
 
-/** Why a run is where it is. */
+/** Explanation of a run's state. */
 export interface Why {
   readonly reason: WhyReason
   readonly sentence: string
   readonly commands: ReadonlyArray<string>
-  /** What persons are asked whom the commands are for. */
+  /** Requests to the people that the commands are for. */
   readonly asks: ReadonlyArray<WaitSummary>
 }
 
-/** What is waited for, as a line of a list: whose it is to decide, and when a time comes. */
+/** Formats a wait as a list entry, with its approvers and its due time. */
 export const waitLine = (wait: WaitSummary, now: number): string => {
   const { kind, request, name, deadline } = wait
   const approvers = approversOf(wait)
-  const who = approvers.length === 0 ? "" : ` (for ${oneOf(approvers)} to decide)`
-  const when = !isOfTime(kind) || deadline === null ? "" : deadline <= now ? ", which has come" : `, ${inTime(deadline, now)}`
+  const who = approvers.length === 0 ? "" : ` (approvers: ${oneOf(approvers)})`
+  const when = !isOfTime(kind) || deadline === null ? "" : deadline <= now ? ", due now" : `, ${inTime(deadline, now)}`
   return `${waitText(kind, request, name ?? undefined)}${who}${when}`
 }
 
 const isOfTime = (kind: WaitSummary["kind"]): boolean => kind === "timer" || kind === "retry"
 
 /**
- * The commands that answer a wait. They name the very request that they are printed with, so that they decide on nothing else, whoever runs them
- * and when. Values for a person to fill in are in capitals.
+ * Returns the commands that answer a wait. They carry the id of the request, so that they never decide on another one. Values for a
+ * person to fill in are in capitals.
  */
 export const commandsFor = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => {
   const about: ReadonlyArray<Option> = [
@@ -89,7 +89,7 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
   ]
   switch (wait.kind) {
     case "approval": {
-      // One of those who may decide stands for whoever does.
+      // The first approver stands for any of them.
       const by = approversOf(wait)
         .slice(0, 1)
         .map((name) => ["by", name] as const)
@@ -110,17 +110,17 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
   }
 }
 
-/** What a wait asks of a person, whole, and the commands that answer it. */
+/** Formats the request of a wait in full, and the commands that answer it. */
 export const askLines = (wait: WaitSummary, db: string | undefined): ReadonlyArray<string> => [
   ...questionLines(wait),
   ...(wait.refused === null ? [] : [`${oneLine(refusedText(wait.nodeId, wait.refused))}.`]),
   ...commandsFor(wait, db),
 ]
 
-/** Waits that are shown at most. */
+/** Maximum number of waits that are shown. */
 const mostWaits = 20
 
-/** Waits as lines of a list, with what each asks, and the commands that answer it. `hint` is the command that shows all. */
+/** Formats waits as list entries, each with its request and the commands that answer it. `hint` is the command that shows all. */
 export const waitLines = (
   waits: ReadonlyArray<WaitSummary>,
   now: number,
@@ -133,13 +133,12 @@ export const waitLines = (
       `  ${oneLine(nameOf(wait.nodeId))}: ${waitLine(wait, now)}`,
       ...askLines(wait, db).map((line) => `      ${line}`),
     ])
-  return waits.length <= mostWaits ? lines : [...lines, `  and ${plural(waits.length - mostWaits, "other thing")}: ${hint}`]
+  return waits.length <= mostWaits ? lines : [...lines, `  and ${plural(waits.length - mostWaits, "other wait")}: ${hint}`]
 }
 
-/** How long after, or before, now. */
+/** Formats a time relative to now. */
 const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${span(at - now)}`)
 
-/** Says why. */
 export const why = (known: Known): Why => {
   const found = reasonOf(known)
   const asks = known.waits.filter(
@@ -149,7 +148,7 @@ export const why = (known: Known): Why => {
   return { ...found, sentence: oneLine(`${ended(found.sentence)}${said.join("")}${strays(known.details)}`), asks }
 }
 
-/** What was said to a run that has come to nothing so far, as sentences. */
+/** Formats the unmatched signals and the refused answers of a run as sentences. */
 const untaken = ({ details, signals = [], waits }: Known): ReadonlyArray<string> => {
   const kept = keptText(details.run.runId, signals, waits)
   const answers = waits.flatMap(({ nodeId, refused, isAnswered }) =>
@@ -163,14 +162,14 @@ const refusedText = (nodeId: string, issues: ReadonlyArray<string>): string =>
 
 const ended = (sentence: string): string => (/[.?!]$/.test(sentence) ? sentence : `${sentence}.`)
 
-/** How late a supervisor may be, in milliseconds, before it is taken to be gone. */
+/** Delay of a retry, in milliseconds, after which the supervisor counts as gone. */
 const lateMs = 30_000
 
-/** How often a run was tried in vain, and when it is tried again. */
+/** Formats the failed attempts to resume a run, and the time of the next one. */
 export const triedText = ({ since, tries, again }: Stuck, now: number): string => {
-  const tried = `It was tried ${plural(tries, "time")} in ${span(now - since)}`
-  if (again < now - lateMs) return `${tried}, and nobody has tried it since ${span(now - again)}.`
-  return `${tried}, and is tried again ${inTime(again, now)}, or soon after its files have changed.`
+  const tried = `${plural(tries, "attempt")} to resume it failed in ${span(now - since)}`
+  if (again < now - lateMs) return `${tried}. The next one is overdue by ${span(now - again)}; is a supervisor running?`
+  return `${tried}. The next one is due ${inTime(again, now)}, or soon after its files change.`
 }
 
 const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db }: Known): Omit<Why, "asks"> => {
@@ -180,7 +179,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
   const resume = resumeLine(db, runId)
   const left = shorten(notUndone(uncompensated), longestFailure)
   const isOwned = run.owner !== null && isOwnerAlive
-  // What was answered only waits to be taken up.
+  // An answered wait only needs the run to resume.
   const open = waits
     .filter(({ isAnswered }) => !isAnswered)
     .sort((left, right) => urgency(left) - urgency(right) || left.since - right.since)
@@ -189,7 +188,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     const also = wait === undefined ? "" : ` It also waits for ${awaited(wait, runId)}.`
     return {
       reason: "stuck",
-      sentence: `${it} ${cancel === null ? "" : "is to be cancelled, and "}cannot be resumed: ${ended(shorten(oneLine(run.stuck.error.message), 500))} ${triedText(run.stuck, now)}${also}`,
+      sentence: `${it} ${cancel === null ? "" : "is being cancelled and "}cannot be resumed: ${ended(shorten(oneLine(run.stuck.error.message), 500))} ${triedText(run.stuck, now)}${also}`,
       commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
   }
@@ -197,11 +196,11 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     const why = cancel.reason === null ? "" : ` (${shorten(oneLine(cancel.reason), 200)})`
     if (isOwned) {
       const busy = nodes.find(({ kind, status }) => kind === "step" && status === "running")
-      const at = busy === undefined ? "" : `, and is at work on "${busy.nodeId}"`
+      const at = busy === undefined ? "" : `, and runs "${busy.nodeId}"`
       const sentence = `${it} is being cancelled${why}${at}`
       return { reason: "cancelling", sentence, commands: [commandLine(db, "logs", [runId], ["follow"])] }
     }
-    const sentence = `${it} is to be cancelled${why}: nobody works on it, and something in it is to be undone or ended first`
+    const sentence = `${it} is being cancelled${why}: no process works on it, and it must undo or end steps first`
     return { reason: "cancelling", sentence, commands: [cancelLine(db, runId), commandLine(db, "supervise")] }
   }
   switch (run.status) {
@@ -214,7 +213,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     case "cancelled":
       return {
         reason: "cancelled",
-        sentence: `${it} was cancelled; --uncancel takes that back, and does again what was undone.${left}`,
+        sentence: `${it} was cancelled. --uncancel reverts that, and runs again what was undone.${left}`,
         commands: [uncancelLine(db, runId)],
       }
     case "failed": {
@@ -231,13 +230,13 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       if (hasPendingCommands && !isOwned) {
         return {
           reason: "told",
-          sentence: `${it} is paused, and was told something that it has not heard${leavingText(details)}: it goes on once it is unpaused.`,
+          sentence: `${it} is paused, and has a pending command${leavingText(details)}: it continues once it is unpaused.`,
           commands: [commandLine(db, "unpause", [runId]), resume, commandLine(db, "supervise")],
         }
       }
       return {
         reason: "paused",
-        sentence: `${it} was paused and goes on when it is told to.`,
+        sentence: `${it} is paused. It continues once it is unpaused.`,
         commands: [commandLine(db, "unpause", [runId])],
       }
     default:
@@ -246,7 +245,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     const since = new Date(run.leaseUntil).toISOString()
     return {
       reason: "store-unavailable",
-      sentence: `The store is unavailable to the process that works on run ${runId}: that process lives, and has not renewed its lease, which ended at ${since}. The database is locked or full, or the process is stopped; what it has finished is in its memory and is stored once it can write.`,
+      sentence: `The process that works on run ${runId} is alive but cannot renew its lease, which expired at ${since}. The database is locked or full, or the process is stopped. Its finished steps are in memory, and are stored once it can write.`,
       commands: [commandLine(db, "db check")],
     }
   }
@@ -260,7 +259,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       const also = open[0] === undefined ? "" : `, and waits for ${awaited(open[0], runId)}`
       return {
         reason: "running",
-        sentence: `${it} is at work on "${first.nodeId}" (attempt ${first.attempt}${since})${others}${also}`,
+        sentence: `${it} runs "${first.nodeId}" (attempt ${first.attempt}${since})${others}${also}`,
         commands: open[0] === undefined ? [commandLine(db, "logs", [runId], ["follow"])] : commandsFor(open[0], db),
       }
     }
@@ -268,10 +267,10 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
   }
   if (!isOwned && (run.owner !== null || run.status === "orphaned")) {
     const also = wait === undefined ? "" : ` It also waits for ${awaited(wait, runId)}`
-    const paused = run.isPaused ? " It was paused, too, and goes on once that is over." : ""
+    const paused = run.isPaused ? " It is also paused, and continues once it is unpaused." : ""
     return {
       reason: "orphaned",
-      sentence: `${it} is not worked on: the process that had it is gone.${paused}${also}`,
+      sentence: `No process works on run ${runId}: its process has died.${paused}${also}`,
       commands: [
         ...(run.isPaused ? [commandLine(db, "unpause", [runId])] : []),
         resume,
@@ -284,14 +283,14 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     const also = wait === undefined ? "" : `; it also waits for ${awaited(wait, runId)}`
     return {
       reason: "told",
-      sentence: `${it} was told something that nobody has taken up yet${leavingText(details)}${also}`,
+      sentence: `${it} has a pending command, and no process works on it${leavingText(details)}${also}`,
       commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
   }
   if (wait !== undefined && (active.length === 0 || Status.isWaiting(run.status))) {
-    const others = open.length === 1 ? "" : `, and for ${plural(open.length - 1, "other thing")}`
-    const left = wait.deadline === null ? "" : wait.deadline <= now ? " (its time is over)" : ` (${span(wait.deadline - now)} left)`
-    const needs = isOwned ? "" : "; somebody has to resume it then"
+    const others = open.length === 1 ? "" : `, and for ${plural(open.length - 1, "other event")}`
+    const left = wait.deadline === null ? "" : wait.deadline <= now ? " (its time has expired)" : ` (${span(wait.deadline - now)} left)`
+    const needs = isOwned ? "" : "; it has to be resumed then"
     if (wait.kind === "retry" && wait.runId === runId) {
       return {
         reason: "retrying",
@@ -315,19 +314,19 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     }
   }
   if (isOwned) {
-    return { reason: "running", sentence: `${it} is being worked on.`, commands: [commandLine(db, "logs", [runId], ["follow"])] }
+    return { reason: "running", sentence: `A process works on run ${runId}.`, commands: [commandLine(db, "logs", [runId], ["follow"])] }
   }
   return {
     reason: "suspended",
-    sentence: `${it} was stopped and is not worked on; nothing that is done is lost.`,
+    sentence: `${it} was stopped, and no process works on it. Finished steps are stored.`,
     commands: [resume, commandLine(db, "supervise")],
   }
 }
 
-/** Scopes that are named at most. */
+/** Maximum number of scopes that are listed. */
 const mostLeaving = 3
 
-/** The scopes that a run is told to leave, and has not heard of. */
+/** Formats the pending requests to leave scopes. */
 const leavingText = ({ leaving }: Pick<RunDetails, "leaving">): string => {
   if (leaving.length === 0) return ""
   const named = leaving.slice(0, mostLeaving).map((one) => `"${one.nodeId}" is ${askedText(one)}`)
@@ -335,40 +334,40 @@ const leavingText = ({ leaving }: Pick<RunDetails, "leaving">): string => {
   return ` (${[...named, ...more].join("; ")})`
 }
 
-/** Which step is tried again next, when, and why, as a sentence without its end. */
+/** Formats the next retry with its time and reason, as a sentence without its end. */
 const again = (it: string, active: ReadonlyArray<NodeSummary>, now: number): string => {
   const next = active.reduce((least, node) => ((node.retryAt ?? 0) < (least.retryAt ?? 0) ? node : least))
   const error = next.error === null ? "" : ` after ${shorten(oneLine(text(next.error)), longestFailure)}`
-  return `${it} tries "${next.nodeId}" again ${inTime(next.retryAt ?? now, now)}${error} (${plural(next.attempt, "attempt")} so far)`
+  return `${it} retries "${next.nodeId}" ${inTime(next.retryAt ?? now, now)}${error} (${plural(next.attempt, "attempt")} so far)`
 }
 
-/** The loops that made all their passes without their `until` holding, as the end of a sentence. */
+/** Formats the loops that reached `maxIterations` without their `until`, as the end of a sentence. */
 const alsoExhausted = (nodes: ReadonlyArray<NodeSummary>): string => {
   const said = exhausted(nodes)
   return said === undefined ? "" : `, but ${said}`
 }
 
-/** What the run read in vain, as sentences that follow another. */
+/** Formats the reads that found no task, as further sentences. */
 export const strays = ({ strayReads = [] }: Pick<RunDetails, "strayReads">): string =>
   strayReads.map((read) => ` But ${sayStray(read)}${read.meant === undefined ? "." : ""}`).join("")
 
-/** The same as a sentence of its own; `undefined` where there is none. */
+/** Formats the exhausted loops as a sentence; `undefined` if there are none. */
 export const exhausted = (nodes: ReadonlyArray<NodeSummary>): string | undefined => {
   const loops = nodes.filter((node) => node.isExhausted === true)
   const [first] = loops
   if (first === undefined) return undefined
-  const passes = `made ${first.passes === 1 ? "its one pass" : `all its ${first.passes} passes`} (maxIterations) without its "until" holding`
+  const passes = `reached maxIterations (${first.passes}) before its "until" held`
   const others = loops.length === 1 ? "" : `, and so did ${plural(loops.length - 1, "other")}`
   return `loop "${first.nodeId}" ${passes}${others}`
 }
 
-/** The time that a timer, or a scope, waits for. */
+/** Names the time of a timer, or the timeout of a scope. */
 const timeName = (nodeId: string): string => {
   const scope = scopeOfTimeout(nodeId)
-  return scope === undefined ? `the time of "${nodeId}"` : `the timeout of "${scope}"`
+  return scope === undefined ? `the timer "${nodeId}"` : `the timeout of "${scope}"`
 }
 
-/** What a wait is for, as the end of a sentence. */
+/** Names the event that a wait is for, as the end of a sentence. */
 const awaited = (wait: WaitSummary, runId: string): string => {
   const { kind, nodeId, request, name } = wait
   const inside = wait.runId === runId ? "" : ` in child run ${wait.runId}`
@@ -391,5 +390,5 @@ const awaited = (wait: WaitSummary, runId: string): string => {
   }
 }
 
-/** People first: a timer and a retry need nobody. */
+/** Order of waits: those of people first, since timers and retries need nobody. */
 const urgency = ({ kind }: WaitSummary): number => ["approval", "human", "signal", "subflow", "timer", "retry"].indexOf(kind)

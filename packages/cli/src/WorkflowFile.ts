@@ -1,10 +1,10 @@
 /**
- * Loads workflows from the files people keep them in, as they stand: TypeScript, JSX and `.mdx` prompts, with or without packages
- * installed beside them. What cannot be loaded is an error that says where.
+ * Loads workflows from source files: TypeScript, JSX and `.mdx` prompts, with or without packages installed beside them. A file
+ * that cannot be loaded is an error that names the place.
  *
- * Bun takes settings for JSX from the folder that a process is started in, which says nothing about the file. So files with JSX outside
- * `node_modules` begin with the pragma that names our runtime; Bun takes the last pragma of a file, which is the author's where there is
- * one. Packages are resolved by Bun itself: those of {@link Provided} where none are installed, and never from a registry.
+ * Bun reads JSX settings from the folder that a process starts in, not from the folder of the file. Files with JSX outside
+ * `node_modules` therefore get a pragma that names our runtime; Bun uses the last pragma of a file, so an author's own takes
+ * precedence. Bun resolves packages itself: those of {@link Provided} if none are installed, and never from a registry.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, extname, join, resolve } from "node:path"
@@ -22,25 +22,25 @@ import { facade, find, names } from "./Provided.ts"
 import * as Signals from "./Signals.ts"
 import { plural, quoted, shorten } from "./Text.ts"
 
-/** A workflow of either kind, as a file exports it. */
+/** An exported workflow, of the builder or of JSX. */
 export interface LoadedWorkflow extends Runs<unknown, unknown> {
   readonly name: string
   readonly version: string | undefined
   readonly definition: Definition<never>
 }
 
-/** A workflow, and where it came from. */
+/** A workflow and the file it was loaded from. */
 export interface WorkflowModule {
   readonly workflow: LoadedWorkflow
-  /** Full path of the file. */
+  /** Absolute path of the file. */
   readonly path: string
-  /** The export, where it is not the default one. */
+  /** Name of the export; `undefined` for the default one. */
   readonly exported: string | undefined
   /** All workflows that the file exports. */
   readonly all: ReadonlyArray<LoadedWorkflow>
 }
 
-/** Names our JSX runtime on the first line, for what names none below. Lines stay where they are. */
+/** Adds a pragma for our JSX runtime to the first line, as a default. Line numbers do not change. */
 export const withRuntime = (source: string): string => {
   const pragma = `/** @jsxRuntime automatic @jsxImportSource ${facade} */ `
   const shebang = /^#![^\n]*\n/.exec(source)?.[0]
@@ -61,7 +61,7 @@ const plugin: BunPlugin = {
 
 let isPrepared = false
 
-/** Teaches this process to load workflow files; `.mdx` as the package that the file's folder knows compiles it. */
+/** Registers the loader of workflow files in this process. `.mdx` is compiled by the package that the file's folder resolves. */
 const prepare = async (folder: string): Promise<void> => {
   if (isPrepared) return
   isPrepared = true
@@ -75,10 +75,10 @@ const extensions = [".ts", ".mts", ".tsx", ".js", ".mjs", ".jsx"]
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
-/** Whether something that was typed is meant to be a file, and not the id of a run. */
+/** Returns `true` if an argument is a file rather than the id of a run. */
 export const looksLikeFile = (text: string): boolean => isFileName(text) || text.split("#", 1)[0]?.includes("/") === true
 
-/** Whether something that was typed where a run is meant is the file of a workflow all the same. */
+/** Returns `true` if an argument in place of a run has the file name of a workflow. */
 export const isFileName = (text: string): boolean => {
   const [path = ""] = text.split("#", 1)
   return extensions.includes(extname(path)) || isFile(path)
@@ -87,14 +87,14 @@ export const isFileName = (text: string): boolean => {
 /** Splits `file.tsx#name`. */
 export const parseTarget = (target: string): { readonly file: string; readonly exported: string | undefined } => {
   const hash = target.lastIndexOf("#")
-  // A file may have this character in its name.
+  // File names may contain `#`.
   if (hash < 0 || existsSync(target)) return { file: target, exported: undefined }
   return { file: target.slice(0, hash), exported: target.slice(hash + 1) }
 }
 
 /**
- * Loads the workflow that `target` names: a file, or `file#export`. Fails with `InvalidWorkflowFile` where it is missing, cannot be
- * parsed, imports what is not there, throws while it loads, or exports no workflow.
+ * Loads the workflow that `target` names: a file, or `file#export`. Fails with `InvalidWorkflowFile` if the file does not exist,
+ * cannot be parsed, has an unresolved import, throws while it loads, or exports no workflow.
  */
 export const load = (
   target: string,
@@ -108,11 +108,11 @@ export const load = (
     const invalid = (reason: InvalidWorkflowFile["reason"], problem: string) => new InvalidWorkflowFile({ path, reason, problem })
     const stats = statSync(path, { throwIfNoEntry: false })
     if (stats === undefined) {
-      return yield* invalid("missing", `There is no file ${asked}. "smithers workflow list" shows the workflows of this folder.`)
+      return yield* invalid("missing", `There is no file ${asked}. Run "smithers workflow list" to list the workflows of this project.`)
     }
     if (!stats.isFile()) return yield* invalid("unknown", notAFile(asked, stats.isDirectory()))
     if (!extensions.includes(extname(path))) {
-      return yield* invalid("unknown", `${path} is no file of a workflow: it must end in ${extensions.join(", ")}.`)
+      return yield* invalid("unknown", `${path} is not a workflow file: its name must end in one of ${extensions.join(", ")}.`)
     }
     const refusal = whyNot()
     if (refusal !== undefined) return yield* new CannotLaunch({ problem: refusal })
@@ -128,33 +128,33 @@ export const load = (
     const found = module[name]
     const known = names.map((one) => (one === "default" ? "its default export" : `"${one}"`)).join(", ")
     const advice =
-      names.length === 0 ? "Export one: export default smithers(…)." : `It has ${known}: name one as ${parsed.file}#<name>.`
+      names.length === 0 ? "Export one: export default smithers(…)." : `It exports ${known}. Name one: ${parsed.file}#<name>.`
     if (found === undefined) {
-      const what = name === "default" ? "has no default export that is a workflow" : `exports nothing called "${name}"`
+      const what = name === "default" ? "has no default export that is a workflow" : `has no export "${name}"`
       return yield* invalid("no-export", `${path} ${what}. ${advice}`)
     }
     if (!isWorkflow(found)) {
       const what = name === "default" ? "The default export" : `"${name}"`
-      return yield* invalid("no-workflow", `${what} of ${path} is no workflow, but ${kindOf(found)}. ${advice}${otherFacade(path)}`)
+      return yield* invalid("no-workflow", `${what} of ${path} is ${kindOf(found)}, not a workflow. ${advice}${otherFacade(path)}`)
     }
     const all = [...new Set(names.map((one) => module[one] as LoadedWorkflow))]
     return { workflow: found, path, exported: name === "default" ? undefined : name, all }
   })
 
 const notAFile = (path: string, isFolder: boolean): string => {
-  if (!isFolder) return `${path} is no file that can be loaded, but a device, a pipe or a socket.`
+  if (!isFolder) return `${path} is a device, a pipe or a socket, not a regular file.`
   const inside = readdirSync(path).filter((name) => extensions.includes(extname(name)) && !name.endsWith(".d.ts"))
   const advice =
     inside.length === 0
-      ? "It holds no workflow."
+      ? "It contains no workflow file."
       : `Name one of its files: ${inside
           .slice(0, 5)
           .map((name) => join(path, name))
           .join(", ")}.`
-  return `${path} is a folder, and not the file of a workflow. ${advice}`
+  return `${path} is a folder, not a workflow file. ${advice}`
 }
 
-/** The definition of a workflow by its name: of one that the file exports, or that a built one of these starts as a child run. */
+/** Returns the definition of a workflow by name: of an exported one, or of a child workflow of one. */
 export const definitionFor = ({ workflow, all }: WorkflowModule, name: string): Definition<never> | undefined => {
   const found = [workflow, ...all].find((one) => nameOrNone(one) === name)
   if (found !== undefined) return found.definition
@@ -164,7 +164,7 @@ export const definitionFor = ({ workflow, all }: WorkflowModule, name: string): 
 
 const isBuilt = (workflow: LoadedWorkflow): workflow is LoadedWorkflow & { readonly plan: Plan } => "plan" in workflow
 
-/** A workflow as JSX says its name when it is rendered, which may fail. */
+/** Returns the name of a workflow. That of a JSX workflow comes from its first render, which may fail. */
 export const nameOrNone = (workflow: LoadedWorkflow): string | undefined => {
   try {
     return workflow.name
@@ -206,11 +206,11 @@ const explain = (path: string, thrown: unknown): InvalidWorkflowFile => {
   const shown =
     thrown instanceof Error
       ? `${thrown.name}: ${thrown.message}${placeOf(thrown)}`
-      : `it threw ${shorten(Bun.inspect(thrown), 500)}`
+      : `the value ${shorten(Bun.inspect(thrown), 500)}`
   return invalid("threw", `${path} threw while it was loaded: ${shown}\nNothing was started.${otherFacade(path)}`)
 }
 
-/** An import that leads nowhere, as Bun says it. */
+/** An unresolved import, as Bun reports it. */
 interface Unresolved extends Error {
   readonly specifier: string
   readonly referrer: string
@@ -218,7 +218,7 @@ interface Unresolved extends Error {
 
 const isResolveMessage = (value: unknown): value is Unresolved => value instanceof Error && value.name === "ResolveMessage"
 
-/** What an import asks for that is not there, and what to do. */
+/** Explains an unresolved import, and how to resolve it. */
 const explainImport = (
   { specifier, referrer, message }: Unresolved,
   path: string,
@@ -231,12 +231,12 @@ const explainImport = (
   const isHere = isInstalled(folder, name)
   const ours = optionalPeers(importer)
   if (!isHere && name in ours) {
-    // Those of one subpath are of one scope.
+    // All peers of a scope are needed together.
     const peers = Object.entries(ours).filter(
       ([other]) => other === name || (scopeOf(name) !== "" && scopeOf(other) === scopeOf(name)),
     )
     const wanted = peers.filter(([other]) => !isInstalled(folder, other)).map(([other, range]) => `"${other}@${range}"`)
-    const because = `${facade}, as it is used there, needs the package "${name}", which is not installed. Install it: cd ${quoted(projectOf(dirname(path)))} && bun add ${wanted.join(" ")}`
+    const because = `${facade} needs the package "${name}" for this import, and it is not installed. Install it: cd ${quoted(projectOf(dirname(path)))} && bun add ${wanted.join(" ")}`
     return { because, missing: name }
   }
   const install = `cd ${quoted(projectOf(folder))} && bun add ${name}`
@@ -244,16 +244,16 @@ const explainImport = (
     return { because: `${importer} imports the package "${name}", which is not installed. Install it: ${install}`, missing: name }
   if (name === facade)
     return {
-      because: `${importer} imports "${specifier}", which is not there. There are ${subpaths(importer).join(", ")}.${otherFacade(importer)} Correct the path`,
+      because: `${importer} imports "${specifier}", which does not exist. Available: ${subpaths(importer).join(", ")}.${otherFacade(importer)} Correct the path`,
     }
-  const whose = isHere ? "is installed there" : "came with this command"
-  const because = `${importer} imports "${specifier}", and the package "${name}" that ${whose} has no such module. Correct the path, or install a version that has it: ${install}`
+  const whose = isHere ? "is installed there" : "comes with this command"
+  const because = `${importer} imports "${specifier}", but the package "${name}" that ${whose} has no such module. Correct the path, or install a version that has it: ${install}`
   return { because }
 }
 
 const scopeOf = (name: string): string => /^@[^/]+/.exec(name)?.[0] ?? ""
 
-/** The manifest of the `smithers-orchestrator` that a module belongs to or uses. */
+/** Returns the manifest of the `smithers-orchestrator` that a module belongs to or uses. */
 const facadeManifest = (path: string): FacadeManifest => {
   const found = find(facade, dirname(path)) ?? find(facade, dirname(Bun.main))
   return found === undefined ? {} : JSON.parse(found.manifest)
@@ -265,13 +265,13 @@ interface FacadeManifest {
   readonly peerDependenciesMeta?: { readonly [name: string]: unknown }
 }
 
-/** The modules of the package that workflows import. */
+/** Lists the subpaths of the package that workflows import. */
 const subpaths = (importer: string): ReadonlyArray<string> =>
   Object.keys(facadeManifest(importer).exports ?? {})
     .filter((path) => path !== "./package.json")
     .map((path) => facade + path.slice(1))
 
-/** The packages, with their ranges, that a module of ours may import and that need not be installed; none for a module of somebody else. */
+/** Returns the optional peers of our package with their version ranges; empty if the module belongs to another package. */
 const optionalPeers = (importer: string): { readonly [name: string]: string } => {
   const own = find(facade, dirname(importer))
   if (own === undefined || !realPath(importer).startsWith(`${own.folder}/`)) return {}
@@ -280,8 +280,8 @@ const optionalPeers = (importer: string): { readonly [name: string]: string } =>
 }
 
 /**
- * A word on the `smithers-orchestrator` that a file uses, where it is not the one that came with this command: another version or, as names of
- * packages are given anew, another product. Nothing where it is.
+ * Returns a note on the `smithers-orchestrator` that a file uses, if it is not the one of this command: another version, or another
+ * product of that name.
  */
 const otherFacade = (path: string): string => {
   for (let here = dirname(path); here !== dirname(here); here = dirname(here)) {
@@ -289,12 +289,12 @@ const otherFacade = (path: string): string => {
     if (!existsSync(join(folder, "package.json"))) continue
     if (realPath(folder) === realPath(join(Bun.main, "..", ".."))) return ""
     const { version = "?" } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { readonly version?: string }
-    return ` It uses ${facade} ${version} in ${folder}, which is not the one that came with this command; without it, that one is used.`
+    return ` It uses ${facade} ${version} in ${folder}, not the one of this command. Remove that package to use the one of this command.`
   }
   return ""
 }
 
-/** The folder of the nearest `package.json`, or the one to begin with where there is none. */
+/** Returns the folder of the nearest `package.json`. Default: the given folder. */
 const projectOf = (folder: string): string => {
   for (let here = folder; ; here = dirname(here)) {
     if (existsSync(join(here, "package.json"))) return here
@@ -302,7 +302,7 @@ const projectOf = (folder: string): string => {
   }
 }
 
-/** Whether a package is installed for the files of a folder. */
+/** Returns `true` if a package is installed for the files of a folder. */
 const isInstalled = (folder: string, name: string): boolean => {
   for (let here = folder; ; here = dirname(here)) {
     if (existsSync(join(here, "node_modules", name))) return true
@@ -310,7 +310,7 @@ const isInstalled = (folder: string, name: string): boolean => {
   }
 }
 
-/** The first places of a stack. */
+/** Returns the first places of a stack. */
 const placeOf = ({ stack }: Error): string =>
   (stack ?? "")
     .split("\n")
@@ -327,14 +327,14 @@ interface BuildProblem {
 const isBuildMessage = (value: unknown): value is BuildProblem =>
   typeof value === "object" && value !== null && "name" in value && value.name === "BuildMessage"
 
-/** What of `smithers-orchestrator` is needed to look at a workflow without running it. */
+/** Functions of `smithers-orchestrator` that examine a workflow without running it. */
 export interface Facade {
   readonly renderPlan: typeof import("@smithers/jsx/renderPlan").renderPlan
 }
 
-/** The `smithers-orchestrator` that a workflow file uses: its components are known to no other copy. */
+/** Loads the `smithers-orchestrator` that a workflow file uses. No other copy knows its components. */
 export const facadeOf = (path: string): Effect.Effect<Facade> =>
   Effect.promise(async () => (await import(Bun.resolveSync(facade, dirname(path)))) as Facade)
 
-/** Whether a workflow is written as JSX: its plan is a render. */
+/** Returns `true` for a JSX workflow, whose plan is a render. */
 export const isJsx = (workflow: LoadedWorkflow): boolean => Symbol.for("@smithers/jsx/Blueprint") in workflow

@@ -1,19 +1,21 @@
 /**
- * The entry of the `smithers` command. What needs nothing of the runtime is answered here, before anything of it is loaded.
+ * Entry point of the `smithers` command. Requests that need no runtime are answered here, before it is loaded.
  */
 
 import { version } from "@smithers/core/Package"
 import * as Launch from "./Launch.ts"
 import * as Needs from "./Needs.ts"
 
-/** Runs the command line and ends the process with its exit code. `home` is a folder from which `smithers-orchestrator` resolves. */
+/**
+ * Runs the command line and ends the process with its exit code. `home` is a folder from which `smithers-orchestrator` resolves.
+ */
 export const main = async (argv: ReadonlyArray<string>, { home }: { readonly home: string }): Promise<void> => {
   const words = argv.filter((token) => token !== "--json")
   if (words.length === 1 && (words[0] === "--version" || words[0] === "-v")) {
     process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
-      // That nobody reads it is no failure.
+      // A closed pipe is not a failure.
       if (code === "EPIPE") return
-      process.stderr.write(`The version could not be written to the standard output: ${message}\n`)
+      process.stderr.write(`The version could not be written to standard output: ${message}\n`)
       process.exitCode = 1
     })
     process.stdout.write(argv.length === 1 ? `${version}\n` : `${JSON.stringify({ version })}\n`)

@@ -1,5 +1,5 @@
 /**
- * What is said of a run when nothing goes on any more: how it stands, what it gave, and the commands that bring it on.
+ * Formats the state in which a command leaves a run: its status, its result, and the commands that continue it.
  */
 import { notUndone } from "@smithers/core/Errors"
 import type { RunDetails, RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
@@ -17,7 +17,6 @@ import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text
 import { awaitedBy } from "../Waits.ts"
 import { commandsFor, exhausted, retryDenied, strays, waitLines } from "../Why.ts"
 
-/** What is said in the end. */
 export const conclude = (
   reader: RunReaderShape,
   { db, runId }: { readonly db: string | undefined; readonly runId: string },
@@ -38,7 +37,7 @@ export const conclude = (
         const vain = defined({ strayReads })
         const undone = defined({ uncompensated })
         const value = { runId, status, error: failureOf(error), ...undone, ...vain, next: [...asks, resume] }
-        const again = asks.length === 0 ? `Take it up again: ${resume}` : `Ask again: ${asks.join("")}\nThen take it up: ${resume}`
+        const again = asks.length === 0 ? `Resume it: ${resume}` : `Ask again: ${asks.join("")}\nThen resume it: ${resume}`
         const text = `Run ${name} failed after ${took}. ${shorten(error.message, longestFailure)}${strays(vain)}\n${again}`
         return { value, text, code: Exit.failed } satisfies Reply
       }
@@ -46,7 +45,7 @@ export const conclude = (
         return cancelled(db, result)
       case "paused": {
         const next = [commandLine(db, "unpause", [runId]), resume]
-        const text = `Run ${name} is paused. Let it go on: ${next[0]}\nThen take it up: ${resume}`
+        const text = `Run ${name} is paused. Unpause it: ${next[0]}\nThen resume it: ${resume}`
         return { value: { runId, status: result.status, next }, text, code: Exit.waiting } satisfies Reply
       }
       default: {
@@ -55,7 +54,7 @@ export const conclude = (
     }
   })
 
-/** What is said of a run that has ended as cancelled. */
+/** Formats the result of a cancelled run. */
 export const cancelled = (db: string | undefined, { runId, status, reason, uncompensated }: Cancelled): Reply => {
   const next = [uncancelLine(db, runId)]
   const value = {
@@ -66,11 +65,11 @@ export const cancelled = (db: string | undefined, { runId, status, reason, uncom
   }
   const why = reason === undefined ? "" : `: ${reason}`
   const left = shorten(notUndone(uncompensated), longestFailure)
-  const text = `Run ${oneLine(runId)} was cancelled${why}.${left}\nTake that back, and do again what was undone: ${next[0]}`
+  const text = `Run ${oneLine(runId)} was cancelled${why}.${left}\nRevert the cancellation, and run again what was undone: ${next[0]}`
   return { value, text, code: Exit.cancelled }
 }
 
-/** What a run gave, in its stored form: that is JSON whatever its schema makes of it. */
+/** Formats the output of a run in its stored form, which is JSON for any schema. */
 export const finished = (
   db: string | undefined,
   details: RunDetails,
@@ -120,7 +119,7 @@ const waitingReply = (
   const lines = waitLines(waits, now, db, commandLine(db, "inspect", [runId], ["json"]))
   const text =
     lines.length === 0
-      ? `What run ${oneLine(runId)} waited for has come. Take it up: ${resume}`
-      : [`Run ${oneLine(runId)} waits for:`, ...lines, `Then take it up: ${resume}`].join("\n")
+      ? `The event that run ${oneLine(runId)} waited for has arrived. Resume it: ${resume}`
+      : [`Run ${oneLine(runId)} waits for:`, ...lines, `Then resume it: ${resume}`].join("\n")
   return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: Exit.waiting }
 }

@@ -1,5 +1,5 @@
 /**
- * Commands that stop runs and let them go on.
+ * Commands that cancel, pause, unpause and retry.
  */
 import * as Commands from "@smithers/core/Commands"
 import * as EndRun from "@smithers/core/EndRun"
@@ -45,20 +45,20 @@ const tell = (
     }),
   )
 
-/** Ends a run at once that nobody works on, where there is nothing to undo. Otherwise it ends when it is taken up. */
+/** Ends a run as cancelled at once if no process works on it and nothing has to be undone. Otherwise it ends when it resumes. */
 const endIdle = (storage: StorageShape, runId: string) =>
   EndRun.cancel(runId).pipe(
     Effect.provide(ports(storage)),
-    // Whoever works on it, or has just ended it, has heard of it as well.
+    // Another process owns the run, or has just ended it, and has received the command.
     Effect.catchTags({ RunFenced: () => Effect.succeed(false), RunNotFound: () => Effect.succeed(false) }),
   )
 
 const reasonOf = (reason: string | undefined) => (reason === undefined ? {} : { reason })
 
-/** How long to wait for news of a run that is to be cancelled, before looking at it again. */
+/** Interval between checks of a run that is being cancelled. */
 const lookAgain = "1 second"
 
-/** Whether a run that nobody works on has something to do now: it was told something, it was stopped, or a time of it has come. */
+/** Returns `true` if a run without an owner has work to do: a pending command, a stopped step, or a due time. */
 const canGoOn = ({ run, hasPendingCommands }: RunStanding, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
   hasPendingCommands ||
   run.status === "suspended" ||
@@ -66,8 +66,8 @@ const canGoOn = ({ run, hasPendingCommands }: RunStanding, waits: ReadonlyArray<
   waits.some(({ deadline }) => deadline !== null && deadline <= now)
 
 /**
- * Waits until a run that is to be cancelled has ended. Where nobody works on it, it is taken up in a process of its own, as a supervisor would; what it
- * waits for on its way out is waited for here.
+ * Waits until a cancelled run has ended. If no process works on it, resumes it in a child process, as a supervisor would, until it
+ * has ended.
  */
 const carryOut = ({ storage, file, runId }: FoundRun) =>
   Effect.gen(function* () {
@@ -91,7 +91,6 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
     }
   })
 
-/** Cancels a run. */
 export const cancel = (given: Given & { readonly reason: string | undefined; readonly wait: boolean }) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -101,7 +100,7 @@ export const cancel = (given: Given & { readonly reason: string | undefined; rea
       yield* endIdle(storage, runId)
       if (given.wait) {
         const status = yield* carryOut(found)
-        // It came to its end before it heard of it.
+        // It ended before it received the command.
         if (status !== "cancelled") return yield* new RunEnded({ runId, status })
       }
       const { run } = yield* storage.run(runId)
@@ -110,7 +109,6 @@ export const cancel = (given: Given & { readonly reason: string | undefined; rea
     }),
   )
 
-/** Pauses a run. */
 export const pause = (given: Given & { readonly by: string | undefined }) =>
   tell(
     given,
@@ -119,21 +117,19 @@ export const pause = (given: Given & { readonly by: string | undefined }) =>
     ({ runId }) => Commands.pause(runId, given.by === undefined ? {} : { by: given.by }),
   )
 
-/** Lets a run go on. */
 export const unpause = (given: Given) =>
   tell(
     given,
     "unpause",
-    (runId) => `Told run ${runId} to go on`,
+    (runId) => `Asked run ${runId} to continue`,
     ({ runId }) => Commands.unpause(runId),
   )
 
-/** Has a node run again. */
 export const retry = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
   tell(
     given,
     "retry",
-    (runId) => `"${given.node}" of run ${runId} is to run again`,
+    (runId) => `Asked run ${runId} to retry "${given.node}"`,
     ({ runId }) => Commands.retryNode(runId, given.node, given.iteration === undefined ? {} : { iteration: given.iteration }),
     { nodeId: given.node, iteration: given.iteration },
   )
@@ -153,22 +149,21 @@ const leave = (given: LeaveGiven, command: string, as: Status.LeftAs, say: typeo
   return tell(
     given,
     command,
-    (runId) => `${part} of run ${runId} is to be left as ${as}`,
+    (runId) => `Asked run ${runId} to leave ${part} as ${as}`,
     ({ runId }) => say(runId, node, defined({ key, iteration, reason, by: given.by ?? userName() })),
     { nodeId, iteration },
   )
 }
 
-/** Leaves a scope, a race, a list, or a part of one, as cancelled. */
+/** Leaves a scope, race, list, or part of one, as cancelled. */
 export const cancelNode = (given: LeaveGiven) => leave(given, "cancel-node", "cancelled", Commands.cancelNode)
 
-/** Leaves one as completed. */
+/** Leaves a scope, race, list, or part of one, as completed. */
 export const completeNode = (given: LeaveGiven) => leave(given, "complete-node", "completed", Commands.completeNode)
 
-/** Runs that are looked at together. */
+/** Number of runs per page. */
 const pageSize = 500
 
-/** Cancels all runs that have not ended. */
 export const down = (given: {
   readonly db: string | undefined
   readonly workflow: string | undefined
@@ -190,7 +185,7 @@ export const down = (given: {
         for (const { runId } of page) {
           const isCancelled = yield* Commands.cancel(runId, reasonOf(given.reason)).pipe(
             Effect.as(true),
-            // It has just ended by itself.
+            // It has just ended.
             Effect.catchTag("RunEnded", () => Effect.succeed(false)),
             Effect.provide(ports(storage)),
           )
@@ -205,11 +200,11 @@ export const down = (given: {
       }
       const text =
         runs.length === 0
-          ? "No run is to be cancelled."
+          ? "No run to cancel."
           : `Asked ${plural(runs.length, "run")} to end as cancelled: ${runs.join(", ")}`
       const next = pending.length === 0 ? [] : [commandLine(given.db, "supervise", [], ["once"])]
       const then = next.map(
-        (line) => `\nNobody works on ${pending.join(", ")}, where something is to be undone first. Carry that out: ${line}`,
+        (line) => `\nNo process works on ${pending.join(", ")}, which must undo steps before ending. Carry that out: ${line}`,
       )
       return { value: { runs, pending, next }, text: `${text}${then.join("")}` }
     }),

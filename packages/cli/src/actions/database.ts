@@ -1,5 +1,5 @@
 /**
- * Looking after the database.
+ * Commands that maintain the database.
  */
 import * as Millis from "@smithers/core/Millis"
 import * as Clock from "effect/Clock"
@@ -18,7 +18,7 @@ interface Given {
 
 const maintenance = Effect.promise(Stores.maintenance)
 
-/** The database, known to hold a store. */
+/** Returns the database, after checking that it holds a store. */
 const current = (given: Given, access: "read" | "write") =>
   Effect.gen(function* () {
     const db = yield* locate(given.db)
@@ -28,10 +28,8 @@ const current = (given: Given, access: "read" | "write") =>
 
 const size = (bytes: number): string => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`)
 
-/** Prints where the database is. */
 export const path = (given: Given) => Effect.map(locate(given.db), (db) => ({ value: { db }, text: db }))
 
-/** Checks the database. */
 export const check = (given: Given) =>
   Effect.gen(function* () {
     const db = yield* current(given, "read")
@@ -45,7 +43,6 @@ export const check = (given: Given) =>
     return { value: { db, ...found }, text: text.join("\n"), code } satisfies Reply
   })
 
-/** Gives space back. */
 export const vacuum = (given: Given) =>
   Effect.gen(function* () {
     const db = yield* current(given, "write")
@@ -53,16 +50,15 @@ export const vacuum = (given: Given) =>
     return { value: { db, ...sizes }, text: `${db}: ${size(sizes.bytesBefore)} before, ${size(sizes.bytesAfter)} now.` }
   })
 
-/** Run ids that are shown of what was pruned. */
+/** Maximum number of pruned ids that are shown. */
 const shownIds = 10
 
-/** Deletes old runs. */
 export const prune = (given: Given & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidUsage({ problem, command: "db prune" })
-    if (given.olderThan === undefined) return yield* invalid("Say how old: --older-than 30d")
+    if (given.olderThan === undefined) return yield* invalid("Give the minimum age: --older-than 30d")
     const ago = yield* Either.mapLeft(Millis.typedSpan(given.olderThan, "s"), () =>
-      invalid(`--older-than is a time such as 12h or 30d, not "${given.olderThan}"`),
+      invalid(`--older-than must be a time such as 12h or 30d, not "${given.olderThan}"`),
     )
     const db = yield* current(given, given.dryRun ? "read" : "write")
     const before = (yield* Clock.currentTimeMillis) - ago
@@ -72,7 +68,7 @@ export const prune = (given: Given & { readonly olderThan: string | undefined; r
     const lines = [
       `${did} ${plural(pruned.length, "run")}${pruned.length === 0 ? "." : `: ${shown}`}`,
       ...kept.map(({ runId, why }) => `Kept ${runId}: ${why}.`),
-      ...(pruned.length === 0 || given.dryRun ? [] : [`"smithers db vacuum" gives their space back to the disk.`]),
+      ...(pruned.length === 0 || given.dryRun ? [] : [`Run "smithers db vacuum" to return their space to the disk.`]),
     ]
     return { value: { db, isDryRun: given.dryRun, before, pruned, kept }, text: lines.join("\n") }
   })

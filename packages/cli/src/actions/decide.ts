@@ -1,5 +1,5 @@
 /**
- * What people say to runs.
+ * Commands that decide, answer and send signals.
  */
 import type { JsonSchema } from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
@@ -35,13 +35,13 @@ interface Decision {
   readonly by: string | undefined
 }
 
-/** What a command names of a request: the node, the iteration, the request itself, or nothing. */
+/** The parts of a request that a command names: node, iteration, id, or none. */
 type Named = Pick<Decision, "db" | "node" | "iteration" | "request">
 
 /**
- * The request that is meant: the one that is named by its id or, where none is, the only one that fits. Whoever names none has been shown one.
- * Where the run has asked for others before, that may be one of those, and so none is taken, unless it can be shown here (`toShow`) before
- * anything is decided. Nothing where there never was one.
+ * Returns the request that a command means: the one with the given id or, without one, the only match. Someone who gives no id may
+ * have seen an earlier request, so with several matches in the past it fails, unless the request can be shown (`toShow`) and
+ * confirmed first. Returns no wait if the run never asked.
  */
 const requestOf = (
   { runId, storage }: FoundRun,
@@ -61,7 +61,7 @@ const requestOf = (
     const sure = (wait: WaitSummary | undefined) => ({ wait: wait ?? open[0] ?? meant.at(-1), toShow: false })
     if (given.request !== undefined) return sure(meant.find(({ requestId }) => requestId === given.request))
     const [only] = open
-    // Whoever has seen any of the others has seen this one, too.
+    // Whoever saw one of the others has also seen this one.
     const isFirst = (wait: WaitSummary) => wait.timesAsked === 1 && wait.since >= (only?.since ?? 0)
     if (open.length === 0 || (open.length === 1 && meant.every(isFirst))) return sure(only)
     if (canShow && open.length === 1) return { wait: only, toShow: true }
@@ -78,7 +78,7 @@ const requestOf = (
     })
   })
 
-/** Why there is nothing to decide in a run, where no node was named. */
+/** Fails with the reason why a run has nothing to decide, for a command without a node. */
 const nothingAsked = ({ runId, storage }: FoundRun) =>
   Effect.gen(function* () {
     const { run } = yield* storage.run(runId)
@@ -87,7 +87,7 @@ const nothingAsked = ({ runId, storage }: FoundRun) =>
     return yield* new NotWaiting({ runId, open: open.map((wait) => `${wait.kind} "${wait.nodeId}"`) })
   })
 
-/** What is said of a decision: of which request, by whom, with which note. */
+/** Formats a decision with its request, author and note. */
 const decided = (did: string, { runId, nodeId, iteration, by, note }: Commands.Decided): string => {
   const pass = iteration === 0 ? "" : ` (iteration ${iteration})`
   return `${did} "${nodeId}"${pass} of run ${runId}${by === undefined ? "" : ` by ${by}`}${note === undefined ? "" : `, with the note ${JSON.stringify(note)}`}`
@@ -104,10 +104,10 @@ const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (g
         yield* screen.say([`${nodeId} (iteration ${meant.iteration}):`, ...questionLines(meant)].join("\n"))
         const { confirm } = yield* Effect.promise(() => import("../Ask.ts"))
         if (!(yield* confirm(`${command === "approve" ? "Approve" : "Deny"} this?`)))
-          return { value: undefined, text: "Nothing was decided.", code: Exit.input } satisfies Reply
+          return { value: undefined, text: "No decision was made.", code: Exit.input } satisfies Reply
       }
       const by = given.by ?? userName()
-      // Only what was looked up here, or named there, is decided.
+      // Decides only on the request that was looked up or named.
       const request = given.request ?? meant?.requestId ?? undefined
       const options = {
         ...defined({ iteration: given.iteration, request, note: given.note, by }),
@@ -132,13 +132,10 @@ const decisionOf = ({ requestId, request, by, at }: Commands.Decided) => ({
   at,
 })
 
-/** Approves. */
 export const approve = decide("approve", Commands.approve)
 
-/** Denies. */
 export const deny = decide("deny", Commands.deny)
 
-/** Answers a person's task. */
 export const answer = (given: {
   readonly db: string | undefined
   readonly run: string
@@ -156,7 +153,7 @@ export const answer = (given: {
       const isTyped = given.value === undefined
       if (isTyped && !screen.canAsk)
         return yield* new InvalidUsage({
-          problem: "Give the answer with --value; there is no terminal to ask in",
+          problem: "There is no terminal to prompt in. Give the answer with --value",
           command: "answer",
         })
       const { wait: meant } = yield* requestOf(found, "human", given, "answer", isTyped)
@@ -185,7 +182,7 @@ export const answer = (given: {
     }),
   )
 
-/** The schema of the answer, as the run has stored it with the question. */
+/** Returns the schema of the answer, as stored with the request. */
 const schemaOf = (wait: WaitSummary | undefined): JsonSchema | undefined => {
   const request = wait?.request
   if (typeof request !== "object" || request === null || !("schema" in request)) return undefined
@@ -193,7 +190,6 @@ const schemaOf = (wait: WaitSummary | undefined): JsonSchema | undefined => {
   return typeof schema === "object" && schema !== null ? (schema as JsonSchema) : undefined
 }
 
-/** Sends a signal. */
 export const signal = (given: {
   readonly db: string | undefined
   readonly run: string
@@ -209,14 +205,14 @@ export const signal = (given: {
       const options = {
         ...defined({ payload, correlation: given.correlation, id: given.id }),
       }
-      // Before it is sent: whoever takes it waits for nothing then.
+      // Read before sending, since the wait closes when it receives the signal.
       const all = yield* awaitedBy(found.storage, found.runId)
       const waits = all.filter((wait) => wait.kind === "signal" && wait.runId === found.runId)
       yield* Effect.provide(Commands.signal(found.runId, given.name, options), ports(found.storage))
       const sent = { name: given.name, correlation: given.correlation }
       const isAwaited = waits.some((wait) => isFor(wait, sent))
       const why = isAwaited ? "" : missText(found.runId, sent, all)
-      const hint = `Nobody waits for it now, and it is kept${why === "" ? "" : `: ${why}`}.`
+      const hint = `No node waits for it now. It is stored${why === "" ? "" : `: ${why}`}.`
       return yield* told(found, {
         command: "signal",
         nodeId: undefined,
@@ -232,10 +228,9 @@ export const signal = (given: {
     }),
   )
 
-/** Waits on a page of the inbox unless told. */
+/** Default for `--limit`. */
 const usualLimit = 50
 
-/** Lists what waits for people. */
 export const inbox = (given: { readonly db: string | undefined; readonly limit: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -256,8 +251,8 @@ export const inbox = (given: { readonly db: string | undefined; readonly limit: 
         waits.length < limit ? "" : `\n… there may be more: ${commandLine(given.db, "inbox", [], [["limit", String(limit * 2)]])}`
       const text =
         waits.length === 0
-          ? "Nothing waits for anybody."
-          : `${plural(waits.length, "thing")} to decide\n${blocks.join("\n")}${more}`
+          ? "No open requests."
+          : `${plural(waits.length, "open request")}\n${blocks.join("\n")}${more}`
       return { value: { db: file, waits: shown }, text }
     }),
   )

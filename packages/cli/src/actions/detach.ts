@@ -1,5 +1,5 @@
 /**
- * Leaves a run to a process of its own, which outlives this one and its terminal.
+ * Starts a run in a background process that outlives this one and its terminal.
  */
 import { spawn } from "node:child_process"
 import { closeSync, existsSync, readFileSync } from "node:fs"
@@ -28,10 +28,10 @@ interface Detached {
   readonly isResume: boolean
 }
 
-/** How long to wait for the process to have begun its run, in milliseconds: loading large workflows takes seconds. */
+/** Time to wait for the process to claim its run, in milliseconds. Loading large workflows takes seconds. */
 const patienceMs = 15_000
 
-/** How often a run has been claimed; 0 where it is not there, or cannot be asked now. */
+/** Returns the number of claims of a run; 0 if it does not exist or cannot be read now. */
 const claims = (file: string, runId: string): Effect.Effect<number> =>
   Effect.suspend(() => {
     if (!existsSync(file)) return Effect.succeed(0)
@@ -39,7 +39,7 @@ const claims = (file: string, runId: string): Effect.Effect<number> =>
     return Effect.scoped(Effect.map(asked, ({ run }) => run.epoch)).pipe(Effect.catchAll(() => Effect.succeed(0)))
   })
 
-/** Starts the process, and answers when it has begun the run, or failed to. */
+/** Starts the process. Completes once it has claimed the run, or has failed to. */
 export const detach = ({ given, runId, file, root, target, input, isResume }: Detached) =>
   Effect.gen(function* () {
     const { self } = yield* Host
@@ -47,9 +47,9 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     const before = yield* claims(file, runId)
     const out = yield* ProcessLog.open(log)
     const [command = "", ...script] = self
-    // A workflow that asks for nothing is given nothing, here as there.
+    // A workflow without an input gets none.
     const sent = isResume || input === undefined ? undefined : JSON.stringify(input)
-    // Each value in one word with its option, so that nothing is taken for what it looks like.
+    // Option and value are one word each, so that no value looks like an option.
     const options = [
       ...[`--db=${file}`, `--root=${root}`, `--run-id=${runId}`],
       ...(isResume ? ["--resume=true"] : []),
@@ -85,6 +85,6 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
     }
     child.unref()
     const { pid = 0 } = child
-    const text = `Run ${runId} goes on in process ${pid}.\nLog: ${log}`
+    const text = `Run ${runId} continues in process ${pid}.\nLog: ${log}`
     return { value: { runId, pid, log }, text } satisfies Reply
   })

@@ -1,5 +1,5 @@
 /**
- * Child runs that a run has started and does not wait for: they go on when it has ended, and nobody may work on them then.
+ * Detached child runs: they continue after their parent has ended, possibly without an owner.
  */
 import type { StoreError } from "@smithers/core/Errors"
 import type { RunReaderShape, RunSummary } from "@smithers/core/RunReader"
@@ -8,10 +8,10 @@ import { resumeLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
 import { oneLine } from "../Text.ts"
 
-/** More child runs of one run than this are not looked through. */
+/** Maximum number of child runs of one run that are examined. */
 const most = 1000
 
-/** Child runs of a run, and of those, that no run waits for and that are not over, the oldest first. */
+/** Returns the detached descendants of a run that have not ended, oldest first. */
 export const detachedOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyArray<RunSummary>, StoreError> =>
   Effect.gen(function* () {
     const children = (yield* reader.runs({ parent: runId, limit: most })).toReversed()
@@ -22,10 +22,10 @@ export const detachedOf = (reader: RunReaderShape, runId: string): Effect.Effect
     return [...children.filter(({ parent, finishedAt }) => parent?.isAttached === false && finishedAt === null), ...inner.flat()]
   })
 
-/** Whether a run could go on, and nobody works on it. */
+/** Returns `true` if a run could continue and no process works on it. */
 export const isUnattended = ({ status }: RunSummary): boolean => status === "suspended" || status === "orphaned"
 
-/** What is said of a run, with the runs that it has left to themselves. */
+/** Adds the unattended detached runs to a reply. */
 export const withDetached = (reply: Reply, left: ReadonlyArray<RunSummary>, db: string | undefined): Reply => {
   const open = left.filter(({ status }) => status !== "running")
   if (open.length === 0) return reply
@@ -34,5 +34,5 @@ export const withDetached = (reply: Reply, left: ReadonlyArray<RunSummary>, db: 
   const { value, text } = reply
   const next: unknown = typeof value === "object" && value !== null && "next" in value ? value.next : undefined
   const withNext = Array.isArray(next) ? Object.assign({}, value, { next: [...next, ...commands] }) : value
-  return { ...reply, value: withNext, text: [text, "It has started these, which are not over:", ...lines].join("\n") }
+  return { ...reply, value: withNext, text: [text, "Detached child runs that have not ended:", ...lines].join("\n") }
 }

@@ -1,5 +1,5 @@
 /**
- * A folder to begin in: what a project needs besides its code, a workflow, and a test of it.
+ * Creates a project: its configuration, a workflow, and a test.
  */
 import { mkdirSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
@@ -11,10 +11,10 @@ import { facade, find } from "../Provided.ts"
 import { quoted } from "../Text.ts"
 import { template } from "./workflow.ts"
 
-/** What the project is developed with. */
+/** Development dependencies of the project. */
 const tools = { "@types/bun": "^1.3.0", typescript: "^7.0.2" }
 
-/** What the workflow imports, in the versions that the package works with. */
+/** Dependencies of the workflow, in the versions that our package supports. */
 const dependencies = (): Readonly<Record<string, string>> => {
   const own = find(facade, dirname(Bun.main))
   const { peerDependencies = {} }: Manifest = own === undefined ? {} : JSON.parse(own.manifest)
@@ -87,7 +87,7 @@ smithers.db*
 *.log
 `
 
-/** The files of a new project, by their paths. */
+/** Returns the files of a new project, by path. */
 const files = (folder: string): ReadonlyArray<readonly [path: string, text: string]> => [
   ["package.json", manifest(folder)],
   ["tsconfig.json", tsconfig],
@@ -97,7 +97,7 @@ const files = (folder: string): ReadonlyArray<readonly [path: string, text: stri
   [join("test", "hello.test.ts"), test],
 ]
 
-/** Writes a file, unless something is there. Tells whether it did. */
+/** Writes a file unless it exists. Returns `true` if written. */
 const writeNew = (path: string, text: string): Effect.Effect<boolean, CannotWrite> => {
   const attempt = (make: () => void) => Effect.try({ try: make, catch: (thrown) => thrown as NodeJS.ErrnoException })
   return attempt(() => mkdirSync(dirname(path), { recursive: true })).pipe(
@@ -115,7 +115,6 @@ const writeNew = (path: string, text: string): Effect.Effect<boolean, CannotWrit
   )
 }
 
-/** Writes what a project begins with into a folder. */
 export const init = ({ folder: given = "." }: { readonly folder: string | undefined }) =>
   Effect.gen(function* () {
     const folder = resolve(given)
@@ -136,7 +135,7 @@ export const init = ({ folder: given = "." }: { readonly folder: string | undefi
     const next = [...(way === "" ? [] : [`cd ${quoted(way)}`]), ...install, "bun test", "bun run smithers workflow run hello"]
     const lines = [
       ...(written.length === 0 ? [] : [`Wrote in ${folder}:`, ...written.map((path) => `  ${path}`)]),
-      ...(kept.length === 0 ? [] : ["These were there, and are left as they are:", ...kept.map((path) => `  ${path}`)]),
+      ...(kept.length === 0 ? [] : ["Existing files, kept:", ...kept.map((path) => `  ${path}`)]),
       "Next:",
       ...next.map((line) => `  ${line}`),
     ]

@@ -1,5 +1,5 @@
 /**
- * One run, one node, one output.
+ * Commands that show a run, a node or an output.
  */
 import { nodeNamed } from "@smithers/core/Commands"
 import * as ErrorInfo from "@smithers/core/ErrorInfo"
@@ -30,10 +30,10 @@ interface Given {
   readonly run: string
 }
 
-/** Waits of one run: as many as it has. */
+/** All waits of a run. */
 const allWaits = { all: true, limit: Number.MAX_SAFE_INTEGER } as const
 
-/** Nodes in the order of the plan; those that have left it come last. */
+/** Sorts nodes in the order of the plan. Nodes that have left the plan come last. */
 const inOrder = (nodes: ReadonlyArray<NodeSummary>, { positions, size }: PlanText.PlanText): ReadonlyArray<NodeSummary> => {
   const placeOf = ({ nodeId }: NodeSummary) => positions.get(nodeId) ?? size
   return nodes.toSorted(
@@ -41,7 +41,7 @@ const inOrder = (nodes: ReadonlyArray<NodeSummary>, { positions, size }: PlanTex
   )
 }
 
-/** Outputs by node and iteration, in their stored form. */
+/** Returns the outputs by node and iteration, in their stored form. */
 const outputsOf = (state: RunState.RunState): ReadonlyMap<NodeKey, unknown> =>
   new Map(
     RunState.records(state).flatMap((record) =>
@@ -87,7 +87,6 @@ const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => 
   return "output" in node ? shorten(json(node.output) ?? "", 80) : ""
 }
 
-/** Shows a run. */
 export const inspect = (given: Given) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -166,7 +165,7 @@ const show = (
     ...(stuck === null ? [] : [`Stuck: ${shorten(stuck.error.message, longestFailure)}\n${triedText(stuck, now)}`]),
     ...errorsOf(nodes, failure),
     ...(failure === null ? [] : [`Failed: ${shorten(failure.message, longestFailure)}`]),
-    // The failure of a run says so itself.
+    // The failure of the run already says so.
     ...(left.length === 0 || failure?._tag === "CompensationFailed" ? [] : [shorten(notUndone(left).trim(), longestFailure)]),
     ...(output === undefined ? [] : [`Output\n${excerpt(pretty(output), hint)}`]),
   ]
@@ -176,11 +175,11 @@ const show = (
 /** A race or a list in one iteration. */
 interface Group {
   readonly counts: Tally
-  /** Positions of the parts that are not shown one by one. */
+  /** Positions of the parts that are only counted. */
   readonly folded: ReadonlyArray<number>
 }
 
-/** The races and lists of a run, by node and iteration. */
+/** Returns the races and lists of a run, by node and iteration. */
 const groupsOf = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary>): ReadonlyMap<NodeKey, Group> => {
   const rows = PlanRows.byKey(nodes)
   return new Map(
@@ -194,7 +193,7 @@ const groupsOf = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary>): R
   )
 }
 
-/** Tells of a node whether it is in the table: not in one of the many parts of a list that are only counted. */
+/** Returns a predicate for the nodes to show: all but the parts of lists that are only counted. */
 const shownIn = (plan: PlanText.PlanText, groups: ReadonlyMap<NodeKey, Group>): ((node: NodeSummary) => boolean) => {
   const hidden = new Set<NodeKey>()
   for (const [key, { folded }] of groups) {
@@ -209,10 +208,10 @@ const shownIn = (plan: PlanText.PlanText, groups: ReadonlyMap<NodeKey, Group>): 
   return ({ nodeId, iteration }) => !hidden.has(nodeKey(nodeId, iteration))
 }
 
-/** Errors of nodes that are shown at most. */
+/** Maximum number of node errors that are shown. */
 const mostErrors = 20
 
-/** The errors of nodes, as far as the failure of the run does not say them, and why they are not retried. */
+/** Formats the errors of nodes that the failure of the run does not already contain, and why they are not retried. */
 const errorsOf = (nodes: ReadonlyArray<NodeSummary>, failure: RunDetails["failure"]): ReadonlyArray<string> => {
   const isSaid = ({ nodeId, iteration }: NodeSummary) =>
     failure?._tag === "StepFailed" && failure.nodeId === nodeId && failure.iteration === iteration
@@ -224,7 +223,7 @@ const errorsOf = (nodes: ReadonlyArray<NodeSummary>, failure: RunDetails["failur
   return [["Errors", ...shown, ...(wrong.length > mostErrors ? [`  and ${wrong.length - mostErrors} more`] : [])].join("\n")]
 }
 
-/** What has come for a wait, where nobody has taken it up. */
+/** Formats the event that has arrived for a wait and that the run has not processed. */
 const pendingText = ({ kind, approved, by, note }: WaitSummary): string => {
   const who = by === null ? "" : ` by ${oneLine(by)}`
   switch (kind) {
@@ -239,15 +238,14 @@ const pendingText = ({ kind, approved, by, note }: WaitSummary): string => {
   }
 }
 
-/** What has come, and the command that takes it up. */
+/** Formats the events that the run has not processed, and the command that resumes it. */
 const cameText = (came: ReadonlyArray<WaitSummary>, top: string, db: string | undefined): string =>
   [
-    "Has come, and is not taken up yet",
+    "Received, not yet processed",
     ...came.map((wait) => `  ${oneLine(wait.nodeId)}: ${pendingText(wait)}`),
     `      ${resumeLine(db, top)}`,
   ].join("\n")
 
-/** Shows a node. */
 export const node = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -277,7 +275,7 @@ export const node = (given: Given & { readonly node: string; readonly iteration:
     }),
   )
 
-/** Names of nodes that are shown where one was not found. */
+/** Maximum number of node names in an error. */
 const shownNames = 12
 
 const noSuchNode = (runId: string, nodeId: string, iteration: number | undefined, nodes: ReadonlyArray<NodeSummary>) => {
@@ -307,28 +305,28 @@ const nodeText = (
       ...turns.map((turn) => indent(excerpt(turnText(turn), hint))),
     ]
   })
-  // It may have failed without an attempt.
+  // A node may fail without an attempt.
   const isSaid = attempts.some((attempt) => attempt.attempt === node.attempt && attempt.error !== null)
   const own = node.error === null || isSaid ? [] : [indent(excerpt(ErrorInfo.lines(node.error).join("\n"), hint))]
-  // What was decided on is shown with the decision.
+  // A decision is shown with its request.
   const question = wait === undefined ? [] : questionLines(wait).map((line) => `      ${line}`)
   const decided = wait === undefined || wait.status === "open" ? [] : [`  ${decisionText(wait)}`, ...question]
   const asked =
     wait?.status !== "open"
       ? []
       : wait.isAnswered
-        ? [`  ${pendingText(wait)}, and not taken up yet`, ...question]
+        ? [`  ${pendingText(wait)}, not yet processed`, ...question]
         : waitLines([wait], now, db, hint)
   const output = "output" in node ? [`  output\n${indent(excerpt(pretty(node.output), hint))}`] : []
   return [title, ...shown, ...own, ...decided, ...asked, ...output].join("\n")
 }
 
-/** Says what did not happen in time. */
-const silences: { readonly [kind: string]: string } = { human: "nobody answered in time", signal: "nobody sent it in time" }
+/** Descriptions of waits that timed out. */
+const silences: { readonly [kind: string]: string } = { human: "not answered in time", signal: "not sent in time" }
 
 const decisionText = ({ kind, approved, by, note, status, reason, timedOut }: WaitSummary): string => {
   if (reason !== null) return `withdrawn: ${withdrawals[reason]}`
-  if (timedOut) return silences[kind] ?? "nobody decided in time"
+  if (timedOut) return silences[kind] ?? "not decided in time"
   const what = approved === null ? status : approved ? "approved" : "denied"
   return `${what}${by === null ? "" : ` by ${by}`}${note === null ? "" : `: ${note}`}`
 }
@@ -343,15 +341,14 @@ const turnText = ({ agent, model, prompt, reply, problem, inputTokens, outputTok
   return [
     `asked ${agent}: ${prompt}`,
     ...(reply === undefined ? [] : [`replied${facts.length === 0 ? "" : ` (${facts.join(", ")})`}: ${reply}`]),
-    ...(problem === undefined ? [] : [`which was not accepted: ${problem}`]),
+    ...(problem === undefined ? [] : [`rejected: ${problem}`]),
   ].join("\n")
 }
 
-/** An output as it is printed: where it goes on to a file or to another program, all of it. */
+/** Formats an output. Never truncates it for a file or a pipe. */
 const printed = ({ isTerminal }: ScreenShape, value: unknown, hint: string): string =>
   isTerminal ? excerpt(pretty(value), hint) : pretty(value)
 
-/** Prints an output. */
 export const output = (given: Given & { readonly node: string | undefined; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {

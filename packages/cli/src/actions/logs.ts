@@ -1,5 +1,5 @@
 /**
- * What happened in a run.
+ * Commands that print events.
  */
 import * as Millis from "@smithers/core/Millis"
 import * as RunLog from "@smithers/core/RunLog"
@@ -30,7 +30,7 @@ const nothing: Reply = { value: undefined, text: "" }
 
 const encode = Schema.encodeUnknownSync(Event)
 
-/** A number of an event, or how long ago. */
+/** Parses a sequence number or an age. */
 const sinceOf = (since: string | undefined, command: string) =>
   Effect.gen(function* () {
     if (since === undefined) return { afterSeq: 0, from: 0 }
@@ -38,7 +38,7 @@ const sinceOf = (since: string | undefined, command: string) =>
     const ago = Millis.typedSpan(since, "s")
     if (Either.isLeft(ago)) {
       return yield* new InvalidUsage({
-        problem: `--since is a time such as 10m or 2h, or the number of an event, not "${since}"`,
+        problem: `--since must be a time such as 10m or 2h, or the sequence number of an event, not "${since}"`,
         command,
       })
     }
@@ -65,7 +65,7 @@ const print = (given: Given, command: string, text: (event: LoggedEvent, created
         )
         yield* Stream.runForEach(Stream.takeRight(Stream.filter(there, isWanted), given.limit), show)
       }
-      // A run that has ended and is not resumed has nothing more to say.
+      // An ended run that is not resumed has no further events.
       const events = given.follow
         ? RunLog.follow(storage, runId, { afterSeq: seen, until: RunLog.ended(storage, runId) })
         : RunLog.read(storage, runId, { afterSeq: seen })
@@ -74,8 +74,7 @@ const print = (given: Given, command: string, text: (event: LoggedEvent, created
     }),
   )
 
-/** Prints a line per event. */
+/** Prints one line per event. */
 export const logs = (given: Given) => print(given, "logs", line)
 
-/** Prints events as NDJSON. */
 export const events = (given: Given) => print(given, "events", (event) => json(encode(event)) ?? "")

@@ -1,5 +1,5 @@
 /**
- * Plans, drawn without running anything.
+ * Commands that show and check plans without running anything.
  */
 import { existsSync } from "node:fs"
 import type { InvalidInput, InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
@@ -28,7 +28,7 @@ interface Given {
   readonly export: string | undefined
 }
 
-/** Thrown by the `renderPlan` of the project, which may be another copy than that of the command. */
+/** Errors of the project's `renderPlan`, which may be another copy than that of the command. */
 type Thrown = InvalidInput | InvalidWorkflow | RenderFailed
 
 const isKnown = (thrown: unknown): thrown is Thrown =>
@@ -36,7 +36,7 @@ const isKnown = (thrown: unknown): thrown is Thrown =>
   Predicate.isTagged(thrown, "InvalidWorkflow") ||
   Predicate.isTagged(thrown, "RenderFailed")
 
-/** A plan as it would be drawn first, and what is wrong with it. */
+/** The first plan of a workflow, and its problems. */
 interface Drawn {
   readonly name: string
   readonly plan: Plan
@@ -46,7 +46,7 @@ interface Drawn {
   readonly warnings: ReadonlyArray<string>
 }
 
-/** Draws a plan with the input that was given or, where none was, with the first of some that will do. */
+/** Renders a plan with the given input. Without one, tries `usual` inputs until one is valid. */
 const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usual: ReadonlyArray<unknown> = [{}, undefined]) =>
   Effect.gen(function* () {
     if (!isJsx(workflow)) {
@@ -74,11 +74,10 @@ const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usu
     return yield* failed as Either.Either<Drawn, Thrown>
   })
 
-/** Whether there is a run of this very id: one may read like a file. */
+/** Returns `true` if there is a run with this id, which may look like a file name. */
 const isRun = ({ db, target }: { readonly db: string | undefined; readonly target: string }) =>
   Effect.map(Effect.option(Effect.scoped(connectRun(db, target))), (found) => Option.isSome(found) && found.value.runId === target)
 
-/** Shows a plan. */
 export const graph = (
   given: Given & { readonly target: string; readonly format: "tree" | "mermaid" | "dot" | "json" | undefined },
 ) =>
@@ -117,7 +116,6 @@ const shown = (value: Shown, format: "tree" | "mermaid" | "dot" | "json" = "tree
 
 type Problem = (typeof Checked.Type)["problems"][number]
 
-/** Checks a workflow. */
 export const check = (given: Given & { readonly workflow: string; readonly against: string | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -128,9 +126,9 @@ export const check = (given: Given & { readonly workflow: string; readonly again
       const drawn = yield* Effect.either(draw(loaded, given.input, run === undefined ? undefined : [run.state.input]))
       if (Either.isLeft(drawn)) {
         const error = drawn.left
-        // Of the input of a run it is said below what is wrong with it.
+        // Problems of a stored input are reported below.
         if (error._tag === "InvalidInput" && given.input === undefined && run === undefined) {
-          const problem = `To be drawn it needs an input: ${error.message.replace(/ Nothing was started\.$/, "")} Give one with --input`
+          const problem = `It needs an input to render: ${error.message.replace(/ Nothing was started\.$/, "")} Give one with --input`
           return yield* new InvalidUsage({ problem, command: "check" })
         }
         if (error._tag === "InvalidWorkflow" || error._tag === "RenderFailed")
@@ -167,30 +165,30 @@ const checkText = (value: typeof Checked.Type): string => {
     problems.length > warnings ? plural(problems.length - warnings, "problem") : undefined,
     warnings > 0 ? plural(warnings, "warning") : undefined,
   ].filter((count) => count !== undefined)
-  const state = counts.length === 0 ? `${workflow}: ${plural(steps, "step")}, nothing wrong.` : `${file}: ${counts.join(", ")}.`
+  const state = counts.length === 0 ? `${workflow}: ${plural(steps, "step")}, no problems.` : `${file}: ${counts.join(", ")}.`
   const lines = [
     state,
     ...problems.map(({ kind, message }) => `  ${kind}: ${message.replaceAll("\n", "\n    ")}`),
-    ...(pending.length === 0 ? [] : [`Waits for outputs that are not there yet: ${pending.join(", ")}`]),
+    ...(pending.length === 0 ? [] : [`Waits for outputs that do not exist yet: ${pending.join(", ")}`]),
   ]
   if (difference !== null) {
     const parts = (["kept", "changed", "added", "gone"] as const).map((name) => {
       const ids = difference[name]
       return `  ${name.padEnd(7)} ${ids.length}${ids.length === 0 ? "" : `: ${ids.join(", ")}`}`
     })
-    lines.push("Resuming the run with it:", ...parts)
+    lines.push("Changes if the run resumes with it:", ...parts)
   }
   return lines.join("\n")
 }
 
-/** The code's plan of a run, beside the one that the run has. */
+/** Previews the plan of a run under the current code, beside its stored plan. */
 const previewOf = (db: string | undefined, run: string, { definition }: LoadedWorkflow) =>
   Effect.gen(function* () {
     const { storage, runId } = yield* connectRun(db, run)
     return yield* Effect.provide(preview(definition, runId), ports(storage))
   })
 
-/** What is wrong with resuming a run by the code, and what would become of its nodes. */
+/** Returns the problems of resuming a run with the current code, and the changes to its nodes. */
 const compare = ({ state, before, incompatible, after }: Preview) => {
   const outputs = incompatible.map(
     ({ nodeId, issues }): Problem => ({ kind: "incompatible", message: `the output of "${nodeId}": ${issues.join("; ")}` }),
@@ -200,17 +198,17 @@ const compare = ({ state, before, incompatible, after }: Preview) => {
   const error = after.left
   switch (error._tag) {
     case "InvalidInput":
-      // What it draws of no input would say nothing of the run.
+      // A render without an input would not be the run's.
       return {
         ...nothing,
         problems: [{ kind: "incompatible", message: `the input of the run: ${error.issues.join("; ")}` } as const],
       }
     case "WorkflowMismatch": {
-      const message = `run "${error.runId}" is of workflow "${error.stored}", and not of "${error.workflow}"`
+      const message = `run "${error.runId}" belongs to workflow "${error.stored}", not to "${error.workflow}"`
       return { ...nothing, problems: [{ kind: "incompatible", message } as const] }
     }
     default: {
-      const message = `with what run ${state.runId} has stored: ${error.message}`
+      const message = `with the stored state of run ${state.runId}: ${error.message}`
       return { ...nothing, problems: [...outputs, { kind: "render", message } as const] }
     }
   }

@@ -1,5 +1,5 @@
 /**
- * The list of runs.
+ * Lists runs.
  */
 import type { RunFilter, RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
@@ -29,18 +29,18 @@ interface Given {
   readonly watch: boolean
 }
 
-/** The runs that were named, by their ids. */
+/** Ids of the runs named by options. */
 interface Named {
   readonly before: string | undefined
-  /** Whether another run has started the one that the page begins after. */
+  /** `true` if the run before the page is a child run. */
   readonly isBeforeChild: boolean
   readonly parent: string | undefined
 }
 
-/** Runs on a page unless told: a screenful. */
+/** Default for `--limit`: a screenful. */
 const usualLimit = 20
 
-/** Some runs of a page, and whether there are older ones. */
+/** Runs of a page, and whether older ones exist. */
 interface Part {
   readonly shown: ReadonlyArray<RunSummary>
   readonly hasMore: boolean
@@ -48,10 +48,10 @@ interface Part {
 
 const noPart: Part = { shown: [], hasMore: false }
 
-/** Whether runs that others have started are listed, too: where they are asked for, also by the workflow that they are of. */
+/** Returns `true` if child runs are listed too: with `--children` or `--workflow`. */
 const listsChildren = ({ children, workflow }: Given): boolean => children || workflow !== undefined
 
-/** Reads the page: runs that none has started, and after them, where they are asked for, those that others have. */
+/** Reads a page: root runs first, then child runs if requested. */
 const pageOf = (storage: StorageShape, given: Given, { before, isBeforeChild, parent }: Named) =>
   Effect.gen(function* () {
     const { status, workflow, tag, limit = usualLimit } = given
@@ -93,7 +93,7 @@ const inShort = ({ runId, nodeId, iteration, kind, deadline }: WaitSummary, of: 
   ...{ kind, deadline },
 })
 
-/** What the runs of a page wait for; nothing is asked where none waits. */
+/** Returns the open waits of a page's runs. Queries nothing if no run waits. */
 const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {
   const runIds = runs.flatMap(({ runId, status }) => (Status.isEnded(status) || status === "paused" ? [] : [runId]))
   return runIds.length === 0 ? Effect.succeed(new Map<string, ReadonlyArray<WaitSummary>>()) : awaited(storage, runIds)
@@ -114,7 +114,7 @@ const show = (
       ...(given.parent === undefined ? [] : [["parent", given.parent] as const]),
     ]
     const isWhole = filters.length === 0 && given.before === undefined
-    if (runs.length === 0) return isWhole ? `No runs in ${file}. "smithers up <workflow>" starts one.` : `No such runs in ${file}.`
+    if (runs.length === 0) return isWhole ? `No runs in ${file}. Run "smithers up <workflow>" to start one.` : `No matching runs in ${file}.`
     const now = yield* Clock.currentTimeMillis
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
@@ -139,12 +139,12 @@ const show = (
     const also =
       hidden === 0
         ? ""
-        : `\n… and ${plural(hidden, "run")} that these have started: ${commandLine(given.db, "ps", [], ["children"])}`
+        : `\n… and ${plural(hidden, "child run")}: ${commandLine(given.db, "ps", [], ["children"])}`
     const text = table(["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "WAITS FOR"], rows, widthOf(yield* Screen))
-    return `${text}${older(roots, "ones")}${older(children, roots.shown.length === 0 ? "ones" : "ones that others have started")}${also}`
+    return `${text}${older(roots, "ones")}${older(children, roots.shown.length === 0 ? "ones" : "child runs")}${also}`
   })
 
-/** Lists runs, once or until it is stopped. */
+/** Lists runs, once or until stopped. */
 export const ps = (given: Given) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -166,7 +166,7 @@ export const ps = (given: Given) =>
           shown = page.text
         }
         version = yield* database.storage.changes(version)
-        // What changes together is shown together.
+        // Batches changes that come together.
         yield* Effect.sleep("100 millis")
         page = yield* list(database, given, named)
       }

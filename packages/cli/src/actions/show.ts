@@ -1,5 +1,5 @@
 /**
- * Shows a run while it goes on: what it shows is what is committed.
+ * Shows the progress of a run from its committed events.
  */
 import * as PlanText from "@smithers/core/PlanText"
 import * as RunLog from "@smithers/core/RunLog"
@@ -20,11 +20,11 @@ import { oneLine } from "../Text.ts"
 interface Shown {
   readonly storage: StorageShape
   readonly handle: RunHandle<unknown>
-  /** The run as it was before it was worked on here, where it was there. */
+  /** State of an existing run before this process resumed it. */
   readonly before: RunDetails | undefined
 }
 
-/** Shows events as they come; what it gives shows those that are left. */
+/** Shows events as they are committed. The returned effect shows the remaining ones. */
 export const show = ({ storage, handle, before }: Shown, began: number) =>
   Effect.gen(function* () {
     const screen = yield* Screen
@@ -45,7 +45,7 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
     if (owner !== null && before !== undefined && owners.isAlive(before.run, now()) && !owners.isMine(owner)) {
       const { pid, host } = owners.placeOf(owner) ?? { pid: undefined, host: undefined }
       const who = pid === undefined ? "Another process" : `Process ${pid} on ${oneLine(host)}`
-      const text = `${who} works on run ${oneLine(runId)}. This one follows it, and takes over should that one stop.`
+      const text = `${who} works on run ${oneLine(runId)}. This process follows it, and takes over if that one stops.`
       yield* view === undefined ? screen.say(text) : Effect.sync(() => view.line(text))
     }
     let tree: LiveTree.LiveTree | undefined
@@ -67,7 +67,7 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
       progress = Progress.apply(_tag === "RunStarted" ? { ...progress, createdAt: event.at } : progress, event)
       tree?.apply(event.event, progress)
       view?.update(picture())
-      // What happened while a workflow was loaded counts for how the run is shown, and is not news.
+      // Events committed while the workflow loaded change the view and are not printed.
       if (event.at < began) return
       if (isFirst) yield* write(`▶ run ${oneLine(runId)}`)
       isFirst = false

@@ -1,5 +1,5 @@
 /**
- * Takes up runs that nobody works on, each in a process of its own, and says so, a line per action.
+ * Resumes runs that no process works on, each in a child process, and prints a line per action.
  */
 import { InvalidSetting } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
@@ -30,7 +30,7 @@ interface Given {
   readonly dryRun: boolean
 }
 
-/** How long to gather what changes before looking again, in milliseconds: runs at work change something all the time. */
+/** Debounce of database changes, in milliseconds. Running workflows write all the time. */
 const gather = 100
 
 type Line = typeof Supervised.Type
@@ -39,7 +39,7 @@ type Told = Pick<Line, "action" | "message"> & Partial<Line>
 
 const encode = Schema.encodeSync(Supervised)
 
-/** What prints lines and, in the end, how many there were of each action. */
+/** Creates the function that prints actions, and one that prints their counts at the end. */
 const makeReport = (screen: ScreenShape, given: Pick<Given, "db">) => {
   const counts: Record<string, number> = {}
   const print = (line: Told) =>
@@ -72,7 +72,7 @@ const makeReport = (screen: ScreenShape, given: Pick<Given, "db">) => {
       case "CrashLoop":
         return act({ action: "gave-up", runId, workflow, message: action.failure.message })
       case "Unknown": {
-        const message = `it does not know the file of its workflow: ${resumeLine(given.db, runId, anyFile)}`
+        const message = `it has no workflow file. Name it: ${resumeLine(given.db, runId, anyFile)}`
         return act({ action: "skipped", runId, workflow, message })
       }
     }
@@ -84,7 +84,6 @@ const makeReport = (screen: ScreenShape, given: Pick<Given, "db">) => {
   return { counts, print, act, report, summary }
 }
 
-/** Supervises the runs of a database. */
 export const supervise = (given: Given) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -93,7 +92,7 @@ export const supervise = (given: Given) =>
       const parsed = Millis.typedSpan(interval, "s")
       const invalid = (problem: string) => new InvalidUsage({ problem, command: "supervise" })
       if (Either.isLeft(parsed) || parsed.right === 0)
-        return yield* invalid(`--interval is a time such as 5s or 1m, not "${interval}"`)
+        return yield* invalid(`--interval must be a time such as 5s or 1m, not "${interval}"`)
       const intervalMs = parsed.right
       if (maxConcurrent < 1) return yield* invalid("--max-concurrent must be at least 1")
       const file = yield* locate(given.db)
@@ -116,7 +115,7 @@ export const supervise = (given: Given) =>
         effect.pipe(
           Effect.provide(ports(storage)),
           Effect.catchIf(Schema.is(InvalidSetting), ({ setting, given, wanted }) =>
-            invalid(`--${setting} is ${given}, and must be ${wanted}`),
+            invalid(`--${setting} must be ${wanted}, not ${given}`),
           ),
         )
       if (given.once) {
@@ -126,13 +125,13 @@ export const supervise = (given: Given) =>
         return { ...nothing, code: lost > 0 ? Exit.failed : Exit.finished }
       }
       yield* print({ action: "watching", message: file })
-      // The supervisor waits for a store that fails for a while; one that is gone does not come back.
+      // The supervisor retries a failing store; a deleted one never returns.
       const isThere = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.runnable(now)).pipe(
         Effect.catchAll((error) => (error._tag === "StoreGone" ? Effect.fail(error) : Effect.void)),
       )
       const untilGone = Effect.zipRight(Effect.repeat(isThere, Schedule.spaced(Duration.millis(intervalMs))), Effect.never)
       const watching = Effect.scoped(Effect.zipRight(supervised(Supervisor.makeWith(options)), untilGone))
-      // By then no process of ours works on a run any more.
+      // No child process works on a run at this point.
       return yield* Effect.onInterrupt(watching, () => summary)
     }),
   )

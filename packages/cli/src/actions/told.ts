@@ -1,5 +1,5 @@
 /**
- * What is said after something was told to a run: whether anybody has heard it.
+ * Formats the reply of a command that a run receives: the outcome, and how to resume the run if no process works on it.
  */
 import { notUndone } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
@@ -16,15 +16,15 @@ interface Said {
   readonly nodeId: string | undefined
   readonly iteration: number | undefined
   readonly db: string | undefined
-  /** What was done, as the beginning of a sentence. */
+  /** The action, as the beginning of a sentence. */
   readonly did: string
   readonly decision?: Pick<typeof Told.Type, "requestId" | "request" | "approved" | "by" | "note" | "at">
-  /** What was decided on, in lines. */
+  /** The request that was decided on, in lines. */
   readonly question?: ReadonlyArray<string>
   readonly signal?: Pick<typeof Told.Type, "isAwaited" | "awaits">
 }
 
-/** The reply of a command that told a run something. */
+/** Creates the reply of a command that a run receives. */
 export const told = (
   { storage, runId }: FoundRun,
   { command, nodeId, iteration, db, did, decision, question = [], signal }: Said,
@@ -32,22 +32,22 @@ export const told = (
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const { run } = yield* storage.run(runId)
-    // One that has ended meanwhile has heard it.
+    // A run that has ended has received the command.
     const isHeard = owners.isAlive(run, now) || run.finishedAt !== null
     const isCancelled = command === "cancel"
     const resume = resumeLine(db, yield* topmost(storage, runId))
-    // Taken up as it is, it would only say that it is paused.
+    // Resuming a paused run has no effect.
     const isPaused = run.status === "paused" && command !== "pause"
     const go = isPaused ? [commandLine(db, "unpause", [runId]), resume] : [resume]
     const next = isHeard ? [] : isCancelled ? [cancelLine(db, runId), commandLine(db, "supervise")] : go
     const said = [`${oneLine(did)}.`, ...question.map((line) => `    ${line}`)]
     const take = isCancelled
-      ? "Nobody works on the run, and something in it is to be undone first. Carry that out"
+      ? "No process works on the run, which must undo steps before ending. Carry that out"
       : isPaused
-        ? "The run is paused. Let it go on"
-        : "Nobody works on the run. Take it up"
+        ? "The run is paused. Unpause it"
+        : "No process works on the run. Resume it"
     const then =
-      next.length === 0 ? [] : [`${take}: ${next[0]}`, ...(isPaused && !isCancelled ? [`Then take it up: ${resume}`] : [])]
+      next.length === 0 ? [] : [`${take}: ${next[0]}`, ...(isPaused && !isCancelled ? [`Then resume it: ${resume}`] : [])]
     const left = isCancelled && run.finishedAt !== null ? RunState.uncompensated(yield* storage.load(runId)) : []
     const undone = left.length === 0 ? {} : { uncompensated: left }
     const what = { nodeId: nodeId ?? null, iteration: iteration ?? null, ...decision, ...signal }

@@ -1,5 +1,5 @@
 /**
- * Runs a workflow from its file, and shows how it goes.
+ * Runs a workflow from its file, and shows its progress.
  */
 import { statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -40,7 +40,7 @@ import { detach } from "./detach.ts"
 import { detachedOf, isUnattended, withDetached } from "./detached.ts"
 import { show } from "./show.ts"
 
-/** What `up` is given. */
+/** Options and arguments of `up`. */
 export interface Given {
   readonly db: string | undefined
   readonly workflow: string | undefined
@@ -57,23 +57,23 @@ export interface Given {
   readonly export: string | undefined
 }
 
-/** What is meant: a new run of a file, or one that exists, with its own file or with this one. */
+/** Target of the command: a new run of a file, or an existing run, with its own file or this one. */
 interface Meant {
   readonly target: string | undefined
   readonly runId: string | undefined
   readonly isResume: boolean
-  /** Whether the run is named by its whole id, and not by how it begins. */
+  /** `true` if the run is given by its full id rather than a prefix. */
   readonly isWhole: boolean
 }
 
-/** How long whoever runs workflows waits for a database that others have locked. */
+/** Time that a running workflow waits for a locked database. */
 const patience = "30 seconds"
 
 const invalid = (problem: string) => Effect.fail(new InvalidUsage({ problem, command: "up" }))
 
 /**
- * Tells files and runs apart: `--resume` may be followed by a run, by true or false, or by the file that comes next. What `--run-id` names is
- * always a run, and a single word beside a lone `--resume` is one too.
+ * Resolves which words are files and which are runs. `--resume` may be followed by a run, a boolean, or the file. `--run-id` is
+ * always followed by a run, and so is a lone `--resume` with a single word.
  */
 export const meant = ({
   workflow,
@@ -84,12 +84,12 @@ export const meant = ({
   const isResume = resume !== undefined && resume !== "false"
   const isWhole = runId !== undefined
   if (!isResume) {
-    if (uncancel) return Either.left("--uncancel goes with --resume: say which run it is about")
-    if (workflow === undefined) return Either.left("Name the file of a workflow, or a run with --resume")
+    if (uncancel) return Either.left("--uncancel needs the run to resume: --resume <run>")
+    if (workflow === undefined) return Either.left("Give a workflow file, or a run with --resume")
     return Either.right({ target: workflow, runId, isResume, isWhole })
   }
   const named = resume === "true" ? undefined : resume
-  // What follows the option is a run, also where a folder or a file has its name.
+  // The value of the option is a run, even if a folder or file has its name.
   const words = [
     ...(workflow === undefined ? [] : [{ word: workflow, isFile: looksLikeFile(workflow) }]),
     ...(named === undefined ? [] : [{ word: named, isFile: isFileName(named) }]),
@@ -98,21 +98,21 @@ export const meant = ({
     return Either.right({ target: undefined, runId: named, isResume, isWhole })
   const files = words.flatMap(({ word, isFile }) => (isFile ? [word] : []))
   const runs = [...words.flatMap(({ word, isFile }) => (isFile ? [] : [word])), ...(runId === undefined ? [] : [runId])]
-  // The file stands before the option where both could be one.
+  // If both could be either, the file comes first.
   if (files.length === 2 && runs.length === 0) return Either.right({ target: files[0], runId: files[1], isResume, isWhole })
-  if (files.length > 1) return Either.left(`Name one file, not ${files.join(" and ")}`)
-  if (new Set(runs).size > 1) return Either.left(`Name one run, not ${runs.join(" and ")}`)
-  if (runs[0] === undefined) return Either.left("Say which run to take up: --resume <run>, or --run-id <run> --resume")
+  if (files.length > 1) return Either.left(`Give one file, not ${files.join(" and ")}`)
+  if (new Set(runs).size > 1) return Either.left(`Give one run, not ${runs.join(" and ")}`)
+  if (runs[0] === undefined) return Either.left("Give the run to resume: --resume <run>, or --run-id <run> --resume")
   return Either.right({ target: files[0], runId: runs[0], isResume, isWhole })
 }
 
-/** The input of a new run. A workflow that asks for nothing need not be given anything. */
+/** Resolves the input of a new run. A workflow without input fields needs none. */
 const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
   Effect.gen(function* () {
     const candidates = given === undefined ? [{}, undefined] : [yield* Input.read("--input", given)]
     let refused: ReadonlyArray<string> = []
     for (const candidate of candidates.toReversed()) {
-      // Checked before a database is made for it.
+      // Checked before a database is created.
       const accepted = yield* Effect.either(definition.input.accept(candidate) as Effect.Effect<unknown, ReadonlyArray<string>>)
       if (Either.isRight(accepted)) return candidate
       refused = accepted.left
@@ -120,7 +120,6 @@ const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
     return yield* new InvalidInput({ workflow: definition.name ?? unnamed, issues: refused })
   })
 
-/** Runs a workflow. */
 export const up = (asked: Given) =>
   Effect.gen(function* () {
     let given = asked
@@ -140,7 +139,7 @@ export const up = (asked: Given) =>
         Effect.flatMap(open(found, "write", patience), (storage) => resumed(named, intent, here, root, { file: found, storage })),
       )
     }
-    // From here on it is only named to people, for commands that they type where they typed this one.
+    // From here on, only used in commands that people copy.
     given = { ...given, db: nameFor(file, given.db, here) }
     const loaded = yield* load(intent.target as string, { folder: here, exported: given.export })
     const input = yield* inputOf(given.input, loaded.workflow)
@@ -173,12 +172,12 @@ const resumed = (
     const isOver = status === "finished" || status === "cancelled"
     const ended = isOver ? ofState(yield* storage.load(runId)) : undefined
     const source = yield* sourceOf(storage, runId)
-    if (given.input !== undefined) return yield* invalid("A run is taken up with the input it has; leave --input out")
+    if (given.input !== undefined) return yield* invalid("A resumed run keeps its stored input. Omit --input")
     const isCancelled = ended?.status === "cancelled"
-    // A run that was cancelled stays so, and what came of it is said.
+    // A cancelled run stays cancelled, and its result is shown.
     if (isCancelled && !given.uncancel) return cancelled(given.db, ended)
     if (given.uncancel && !isCancelled) return yield* notCancelled(given.db, details)
-    // What it gave is known without its code; but a file that is named is meant to be its.
+    // The output is stored and needs no code. A named file is still checked.
     const left = ended?.status === "finished" ? yield* detachedOf(storage, runId) : []
     const answer =
       ended?.status === "finished" ? withDetached(finished(given.db, details, "has finished", ended), left, given.db) : undefined
@@ -187,7 +186,7 @@ const resumed = (
     if (answer !== undefined && !left.some(isUnattended)) return answer
     const target = intent.target ?? source
     if (target === undefined) return answer ?? (yield* new NoSource({ runId, workflow }))
-    // What the run remembers is meant from the folder of its database.
+    // The stored source is relative to the folder of the database.
     const folder = intent.target === undefined ? dirname(file) : here
     const read = yield* Effect.either(load(target, { folder, exported: given.export }))
     if (Either.isLeft(read)) {
@@ -197,32 +196,32 @@ const resumed = (
     }
     const loaded = read.right
     if (details.run.parent !== null && definitionFor(loaded, workflow) === undefined) {
-      // Only a render of the one that started it has its code.
+      // Only a render of its parent has its code.
       if (above !== undefined && above.finishedAt === null) {
         return yield* resumed(given, { ...intent, runId: above.runId, isWhole: true }, here, root, database)
       }
-      // One that did not wait for it takes it up, too, if it has not come to a bad end.
+      // A detached child is resumed with its parent, unless the parent failed or was cancelled.
       const starter = parent?.isAttached === false ? (yield* storage.run(parent.runId)).run : undefined
       if (starter !== undefined && starter.status !== "failed" && starter.status !== "cancelled") {
         return yield* resumed(given, { ...intent, runId: starter.runId, isWhole: true }, here, root, database)
       }
-      const problem = `Run "${runId}" is one of workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: ${resumeLine(undefined, runId, anyFile)}`
+      const problem = `Run "${runId}" belongs to workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: ${resumeLine(undefined, runId, anyFile)}`
       return yield* new InvalidWorkflowFile({ path: loaded.path, reason: "no-export", problem })
     }
     if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
     const screen = yield* Screen
     if (details.cancel !== null && !owners.isAlive(details.run, yield* Clock.currentTimeMillis))
-      yield* screen.say(`Run ${runId} is to be cancelled. This carries it out, and takes nothing back.`)
+      yield* screen.say(`Run ${runId} is being cancelled. This command carries out the cancellation.`)
     return yield* work({ given, file, storage, runId, loaded, input: undefined, existing: details })
   })
 
-/** There is no cancellation to take back, or none yet. */
+/** Returns the error for `--uncancel` of a run that is not cancelled, or not yet. */
 const notCancelled = (db: string | undefined, { run: { runId, status }, cancel }: RunDetails) => {
   const problem =
     cancel === null
-      ? `Run "${runId}" is ${status}, and no cancellation of it can be taken back; leave --uncancel out`
-      : `Run "${runId}" is to be cancelled and has not ended yet; carry that out before it is taken back: ${cancelLine(db, runId)}`
+      ? `Run "${runId}" is ${status}, not cancelled. Omit --uncancel`
+      : `Run "${runId}" is being cancelled and has not ended. Carry out the cancellation first: ${cancelLine(db, runId)}`
   return invalid(problem)
 }
 
@@ -232,9 +231,9 @@ const sameWorkflow = (loaded: WorkflowModule, { run: { runId, workflow: stored }
   return isKnown ? Effect.void : new WorkflowMismatch({ runId, workflow, stored })
 }
 
-/** A file that a run remembers, and that is somewhere else now. */
+/** Returns the error for a workflow file that has moved. */
 const moved = ({ path, reason }: InvalidWorkflowFile, runId: string) => {
-  const problem = `The file that run "${runId}" was started from is not there any more: ${path}. Name it: ${resumeLine(undefined, runId, anyFile)}`
+  const problem = `The workflow file of run "${runId}" no longer exists: ${path}. Name its new path: ${resumeLine(undefined, runId, anyFile)}`
   return new InvalidWorkflowFile({ path, reason, problem })
 }
 
@@ -245,24 +244,24 @@ interface Work {
   readonly runId: string
   readonly loaded: WorkflowModule
   readonly input: unknown
-  /** The run, where it is one to be taken up. */
+  /** The stored run, if it is resumed. */
   readonly existing: RunDetails | undefined
 }
 
 const sourceFor = (file: string, loaded: WorkflowModule): string => {
   const target = targetOf(loaded)
   const path = relative(dirname(file), target)
-  // A file elsewhere is better known by its full path.
+  // A path outside of the folder is clearer if absolute.
   return path.startsWith("..") ? target : path
 }
 
-/** Starts a run, or goes on with one. */
+/** Starts or resumes a run. */
 const start = ({ given, file, runId, loaded, input, existing }: Work): Effect.Effect<RunHandle<unknown>, Tagged, Runtime> => {
   const { workflow } = loaded
   const onIncompatible = given.onIncompatible ?? "fail"
   if (existing === undefined)
     return workflow.start(input, { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) })
-  // Its owner may have ended it as cancelled just now.
+  // Its owner may just have ended it as cancelled.
   const onCancelled = given.uncancel ? "resume" : "answer"
   const options = { onIncompatible, onFailed: "resume", onCancelled } as const
   return attach(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, runId, options)
@@ -296,7 +295,7 @@ const work = (task: Work) =>
               const engine = yield* Engine
               const waited = given.wait ? handle.result : handle.waiting
               let result = yield* waited
-              // What it has left to itself goes on in this process.
+              // Detached child runs continue in this process.
               for (let left = yield* engine.detached(runId); left.length > 0; left = []) {
                 yield* screen.say(staysFor(runId, left))
                 screen.remember({ runId, next: [resume, ...left.map((childRunId) => resumeLine(given.db, childRunId))] })
@@ -310,18 +309,18 @@ const work = (task: Work) =>
           )
         }),
       )
-    // It is shown until it has been let go of.
+    // The view stays until the run is released.
     const session = Effect.scoped(Effect.flatMap(Effect.scope, run))
     const result = yield* Effect.onInterrupt(session, () =>
-      screen.say(`Stopped. Nothing that is done is lost; take it up again: ${resume}`),
+      screen.say(`Stopped. Finished steps are stored. Resume the run: ${resume}`),
     )
-    // The run has been let go of, so what the store says of it holds.
+    // The run is released, so its stored state is final.
     const reply = yield* conclude(storage, { db: given.db, runId }, result, began, resume)
     return withDetached(reply, yield* detachedOf(storage, runId), given.db)
   })
 
 const staysFor = (runId: string, left: ReadonlyArray<string>): string => {
   const [first, ...others] = left
-  const runs = others.length === 0 ? `run ${first} goes` : `${left.length} runs go`
-  return `Run ${runId} does not wait for what it has started: ${runs} on here until it rests.`
+  const runs = others.length === 0 ? `run ${first} continues` : `${left.length} runs continue`
+  return `Run ${runId} has detached child runs: ${runs} in this process until ${others.length === 0 ? "it ends or waits" : "they end or wait"}.`
 }

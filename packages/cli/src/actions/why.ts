@@ -1,5 +1,5 @@
 /**
- * Why a run is not done.
+ * Explains why a run has not finished.
  */
 import { parseNodeKey } from "@smithers/core/Ids"
 import * as RunState from "@smithers/core/RunState"
@@ -13,7 +13,6 @@ import { owners } from "../Stores.ts"
 import { awaitedBy } from "../Waits.ts"
 import * as Why from "../Why.ts"
 
-/** Says why a run is not done. */
 export const why = (given: { readonly db: string | undefined; readonly run: string }) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -21,7 +20,7 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const now = yield* Clock.currentTimeMillis
       const details = yield* storage.inspect(runId)
       const waits = yield* awaitedBy(storage, runId)
-      // One that lives without its lease cannot write.
+      // A live process without a valid lease cannot write.
       const isOwnerAlive = owners.isAlive(details.run, now) || owners.isSeen(details.run)
       const state = yield* storage.load(runId)
       const uncompensated = RunState.uncompensated(state)

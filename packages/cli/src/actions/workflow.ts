@@ -1,5 +1,5 @@
 /**
- * Workflows of a project by name.
+ * Commands for the workflows of a project, by name.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
@@ -25,15 +25,14 @@ const find = ({ name, root }: Given) =>
     if (found !== undefined) return found
     const names = known.map((workflow) => workflow.name)
     const near = nearest(name, names)
-    const has = near !== undefined ? ` Did you mean "${near}"?` : names.length === 0 ? "" : ` There are ${names.join(", ")}.`
+    const has = near !== undefined ? ` Did you mean "${near}"?` : names.length === 0 ? "" : ` Its workflows: ${names.join(", ")}.`
     return yield* new InvalidWorkflowFile({
       path: join(project, folders[0] as string, `${name}.tsx`),
       reason: "missing",
-      problem: `There is no workflow "${name}" in ${project}.${has} "${commandLine(undefined, "workflow create", [name])}" writes one.`,
+      problem: `There is no workflow "${name}" in ${project}.${has} Run "${commandLine(undefined, "workflow create", [name])}" to create it.`,
     })
   })
 
-/** Lists the workflows of a project. */
 export const list = ({ root: given }: { readonly root: string | undefined }) =>
   Effect.sync(() => {
     const root = rootOf(given ?? ".")
@@ -41,23 +40,21 @@ export const list = ({ root: given }: { readonly root: string | undefined }) =>
     const rows = found.map(({ name, path }) => [name, relative(process.cwd(), path)])
     const text =
       found.length === 0
-        ? `There are no workflows in ${root}: they are files in ${folders.join(" or ")}. "smithers workflow create <name>" writes one.`
+        ? `There are no workflows in ${root} (files in ${folders.join(" or ")}). Run "smithers workflow create <name>" to create one.`
         : table(["NAME", "FILE"], rows)
     return { value: { root, workflows: found }, text }
   })
 
-/** Prints where a workflow is. */
 export const path = (given: Given) => Effect.map(find(given), (found) => ({ value: found, text: found.path }))
 
-/** Runs a workflow by its name. */
 export const run = (given: Omit<UpGiven, "workflow" | "resume" | "export"> & { readonly name: string; readonly resume: boolean }) =>
   Effect.flatMap(find(given), ({ path }) => {
-    // Runs of a project are kept together, wherever in it the command is typed.
+    // Runs of a project share a database, whichever of its folders the command is typed in.
     const root = given.root ?? rootOf(".")
     return up({ ...given, root, workflow: path, resume: given.resume ? "true" : undefined, export: undefined })
   })
 
-/** A workflow to begin with, as a file. */
+/** Returns the source of a new workflow. */
 export const template = (name: string): string => `/** @jsxImportSource ${facade} */
 import { createSmithers, Sequence } from "${facade}"
 import { z } from "zod"
@@ -86,19 +83,18 @@ export default smithers((ctx) => (
 ))
 `
 
-/** Writes a workflow to begin with. */
 export const create = ({ name, root: given }: Given) =>
   Effect.gen(function* () {
     if (!/^[A-Za-z0-9_.:@-]{1,200}$/.test(name)) {
       return yield* new InvalidUsage({
-        problem: "The name of a file has 1 to 200 characters of A-Z a-z 0-9 _ . : @ -",
+        problem: "A workflow name has 1 to 200 characters of A-Z a-z 0-9 _ . : @ -",
         command: "workflow create",
       })
     }
     const root = given === undefined ? rootOf(".") : resolve(given)
     const path = join(root, folders[0] as string, `${name}.tsx`)
     if (existsSync(path))
-      return yield* new InvalidUsage({ problem: `${path} is there already, and is left as it is`, command: "workflow create" })
+      return yield* new InvalidUsage({ problem: `${path} already exists. It was not changed`, command: "workflow create" })
     yield* Effect.try({
       try: () => {
         mkdirSync(dirname(path), { recursive: true })

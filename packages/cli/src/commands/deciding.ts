@@ -1,32 +1,32 @@
 /**
- * Commands by which people and programs answer runs.
+ * Commands that answer what runs ask for.
  */
 import { argument, define, integer, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 const run = argument("run", "The id of the run")
 
-const request = text("request", "id", "The request that is meant, as it is printed with what is asked; any other is refused")
+const request = text("request", "id", "Id of the request, as printed with it. The command fails if another request is open")
 
 const decision = {
   run,
-  node: text("node", "node", "The node that asks; not needed where only one does"),
-  iteration: integer("iteration", "Its iteration; the open one unless told"),
+  node: text("node", "node", "The node that asks. Needed only if several nodes ask"),
+  iteration: integer("iteration", "Iteration of the node. Default: the open one"),
   request,
-  note: text("note", "text", "What to say with it"),
-  by: text("by", "name", "Who decides; the name of the user unless told"),
+  note: text("note", "text", "A comment to store with the decision"),
+  by: text("by", "name", "Name of the person who decides. Default: the current user"),
 }
 
 export const approve = define({
   path: ["approve"],
-  summary: "Approves what a run asks for.",
+  summary: "Approves a request of a run.",
   details:
-    "A decision is about what was shown: the commands that are printed with a request name it (--request), and decide on no other, such as that of the next pass of a loop. Without it the run must have asked for only one thing that fits. A decision is kept, and is not changed: whoever comes second is told who was first (AlreadyDecided). Where nobody works on the run it counts when the run is taken up.",
+    "The commands printed with a request carry its id (--request), so they never decide on another one, such as the request of the next loop iteration. Without --request, the run must have made only one request that matches. The first decision is final: a later one fails with AlreadyDecided, which names who decided. If no process works on the run, the decision is stored and takes effect when the run resumes.",
   examples: [
-    { line: "smithers approve m1abc2", does: "Approves the one thing that the run has asked for." },
+    { line: "smithers approve m1abc2", does: "Approves the only request of the run." },
     {
       line: "smithers approve m1abc2 --node ship --iteration 0 --request 7-1f0c9a32b4de --note 'looks good' --by ann",
-      does: "Approves one of several, with a note.",
+      does: "Approves one of several requests, with a note.",
     },
   ],
   parameters: decision,
@@ -36,8 +36,8 @@ export const approve = define({
 
 export const deny = define({
   path: ["deny"],
-  summary: "Denies what a run asks for; what follows is the workflow's to say.",
-  examples: [{ line: "smithers deny m1abc2 --node ship --note 'not on a Friday'", does: "Denies it." }],
+  summary: "Denies a request of a run. The workflow defines what a denial leads to.",
+  examples: [{ line: "smithers deny m1abc2 --node ship --note 'not on a Friday'", does: "Denies a request, with a note." }],
   parameters: decision,
   output: Output.Told,
   action: () => import("../actions/decide.ts").then(({ deny }) => deny),
@@ -45,18 +45,18 @@ export const deny = define({
 
 export const answer = define({
   path: ["answer"],
-  summary: "Answers a person's task. Without --value it asks in the terminal, by the schema of the answer.",
+  summary: "Answers a human task. Without --value, prompts for each field of the answer in the terminal.",
   examples: [
     { line: `smithers answer m1abc2 triage --value '{"severity":"high"}'`, does: "Answers with JSON." },
-    { line: "smithers answer m1abc2 triage", does: "Asks for each field." },
+    { line: "smithers answer m1abc2 triage", does: "Prompts for each field." },
   ],
   parameters: {
     run,
     node: argument("node", "The node that asks"),
-    value: text("value", "JSON|@file|-", "The answer as JSON, from a file, or from the standard input"),
-    iteration: integer("iteration", "Its iteration; the open one unless told"),
+    value: text("value", "JSON|@file|-", "The answer as JSON, from a file, or from standard input"),
+    iteration: integer("iteration", "Iteration of the node. Default: the open one"),
     request,
-    by: text("by", "name", "Who answers; the name of the user unless told"),
+    by: text("by", "name", "Name of the person who answers. Default: the current user"),
   },
   output: Output.Told,
   action: () => import("../actions/decide.ts").then(({ answer }) => answer),
@@ -64,17 +64,17 @@ export const answer = define({
 
 export const signal = define({
   path: ["signal"],
-  summary: "Sends a signal to a run. One that nobody waits for yet is kept.",
+  summary: "Sends a signal to a run. A signal that arrives before its wait opens is stored for it.",
   examples: [
     { line: `smithers signal m1abc2 deployed --data '{"url":"https://acme.dev"}'`, does: "Sends a signal with data." },
-    { line: "smithers signal m1abc2 merged --correlation pr-12", does: "Sends it to whoever waits for pr-12." },
+    { line: "smithers signal m1abc2 merged --correlation pr-12", does: "Sends it to the wait with the correlation pr-12." },
   ],
   parameters: {
     run,
     name: argument("name", "The name of the signal"),
-    data: text("data", "JSON|@file|-", "What it carries, as JSON, from a file, or from the standard input"),
-    correlation: text("correlation", "text", "Tells signals of one name apart"),
-    id: text("id", "id", "The same signal under one id counts once; another one is refused"),
+    data: text("data", "JSON|@file|-", "Payload as JSON, from a file, or from standard input"),
+    correlation: text("correlation", "text", "Correlation key: only a wait with the same key receives the signal"),
+    id: text("id", "id", "Idempotency key: sending the same signal again has no effect; another signal with this id is refused"),
   },
   output: Output.Told,
   action: () => import("../actions/decide.ts").then(({ signal }) => signal),
@@ -82,9 +82,9 @@ export const signal = define({
 
 export const inbox = define({
   path: ["inbox"],
-  summary: "Lists everything that waits for a person, over all runs, with the commands that answer it.",
-  examples: [{ line: "smithers inbox", does: "Lists what waits." }],
-  parameters: { limit: integer("limit", "At most this many, the oldest first; 50 unless told", 1) },
+  summary: "Lists the requests of all runs that wait for a person, with the commands that answer them.",
+  examples: [{ line: "smithers inbox", does: "Lists the open requests." }],
+  parameters: { limit: integer("limit", "Maximum number of requests, oldest first. Default: 50", 1) },
   output: Output.Inbox,
   action: () => import("../actions/decide.ts").then(({ inbox }) => inbox),
 })

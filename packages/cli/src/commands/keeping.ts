@@ -1,14 +1,14 @@
 /**
- * Commands that look after the database and the shell.
+ * Commands that maintain the database and set up the shell.
  */
 import { argument, define, flag, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 export const dbPath = define({
   path: ["db", "path"],
-  summary: "Prints the database that commands use here.",
+  summary: "Prints the path of the database that commands use in this folder.",
   examples: [
-    { line: `sqlite3 "$(smithers db path)" 'SELECT run_id, status FROM smithers_runs'`, does: "Opens it with another tool." },
+    { line: `sqlite3 "$(smithers db path)" 'SELECT run_id, status FROM smithers_runs'`, does: "Opens the database with another tool." },
   ],
   parameters: {},
   output: Output.DatabasePath,
@@ -17,8 +17,8 @@ export const dbPath = define({
 
 export const dbCheck = define({
   path: ["db", "check"],
-  summary: "Checks that the database is whole: its pages, and that its tables agree.",
-  examples: [{ line: "smithers db check", does: "Checks it; exit code 1 where something is wrong." }],
+  summary: "Checks the integrity of the database: its pages, and the consistency of its tables.",
+  examples: [{ line: "smithers db check", does: "Checks the database. Exits with 1 if it finds a problem." }],
   parameters: {},
   output: Output.DatabaseChecked,
   action: () => import("../actions/database.ts").then(({ check }) => check),
@@ -26,8 +26,8 @@ export const dbCheck = define({
 
 export const dbVacuum = define({
   path: ["db", "vacuum"],
-  summary: "Gives the space of what was deleted back to the disk.",
-  examples: [{ line: "smithers db vacuum", does: "Rewrites the file without gaps." }],
+  summary: "Shrinks the database file: returns the space of deleted rows to the disk.",
+  examples: [{ line: "smithers db vacuum", does: "Rewrites the file without free pages." }],
   parameters: {},
   output: Output.Vacuumed,
   action: () => import("../actions/database.ts").then(({ vacuum }) => vacuum),
@@ -36,14 +36,14 @@ export const dbVacuum = define({
 export const dbPrune = define({
   path: ["db", "prune"],
   summary: "Deletes runs that ended long ago, with their outputs and events.",
-  details: "Never a run that waits, is paused, is being worked on or could go on, nor the parent of such a run.",
+  details: "Keeps every run that waits, is paused, is being worked on or can still be resumed, and its parents.",
   examples: [
-    { line: "smithers db prune --older-than 30d --dry-run", does: "Says what would be deleted." },
-    { line: "smithers db prune --older-than 30d", does: "Deletes it." },
+    { line: "smithers db prune --older-than 30d --dry-run", does: "Prints what would be deleted." },
+    { line: "smithers db prune --older-than 30d", does: "Deletes runs that ended more than 30 days ago." },
   ],
   parameters: {
-    olderThan: text("older-than", "time", "How long ago a run must have ended, such as 12h, 30d or 8w"),
-    dryRun: flag("dry-run", "Only say what would be deleted"),
+    olderThan: text("older-than", "time", "Minimum time since the run ended, such as 12h, 30d or 8w"),
+    dryRun: flag("dry-run", "Print what would be deleted, and delete nothing"),
   },
   output: Output.Pruned,
   action: () => import("../actions/database.ts").then(({ prune }) => prune),
@@ -51,12 +51,12 @@ export const dbPrune = define({
 
 export const completions = define({
   path: ["completions"],
-  summary: "Prints a script that completes commands and options in a shell: bash, zsh or fish.",
+  summary: "Prints a completion script for bash, zsh or fish.",
   examples: [
-    { line: "smithers completions bash > ~/.local/share/bash-completion/completions/smithers", does: "Sets it up for bash." },
-    { line: "smithers completions fish > ~/.config/fish/completions/smithers.fish", does: "Sets it up for fish." },
+    { line: "smithers completions bash > ~/.local/share/bash-completion/completions/smithers", does: "Sets up completion for bash." },
+    { line: "smithers completions fish > ~/.config/fish/completions/smithers.fish", does: "Sets up completion for fish." },
   ],
-  parameters: { shell: argument("shell", "bash, zsh or fish", ["bash", "zsh", "fish"]) },
+  parameters: { shell: argument("shell", "The shell: bash, zsh or fish", ["bash", "zsh", "fish"]) },
   output: Output.Completions,
   action: () => import("../actions/completions.ts").then(({ completions }) => completions),
 })

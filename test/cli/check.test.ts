@@ -86,7 +86,7 @@ describe("check", () => {
     expect(messages).toMatch(/task "a" \(at smithers > Workflow\) says .*, at another time\. .*have a task take the time/)
     expect(messages).toMatch(/task "b" \(at smithers > Workflow\) gives, as "skipIf", /)
     expect(messages).toMatch(
-      /task "t0\.\d+" \(at smithers > Workflow\) is only there the first time, with other random numbers\. .*make ids of the input/,
+      /task "t0\.\d+" \(at smithers > Workflow\) exists only in the first render, with other random numbers\. .*make ids of the input/,
     )
   })
 
@@ -101,7 +101,7 @@ describe("check", () => {
   it("warns of a task's id with a slip in it, and so do up and why at the end of a run that has read it in vain", async () => {
     const { code, problems, name } = await checked(`<Task id="review" output={outputs.plan}>{{ text: "x" }}</Task>
       {ctx.latest(outputs.plan, "reveiw")?.text}`)
-    const slip = 'reads the output "plan" of "reveiw", and no task is that: did you mean "review"?'
+    const slip = 'reads the output "plan" of "reveiw", which is not a task. Did you mean "review"?'
     expect([code, problems]).toEqual([0, [{ kind: "warning", message: `a component (at smithers) ${slip}` }]])
     const said = 'But the output "plan" of "reveiw" was read, and nothing in the run was that task: did you mean "review"?'
     const up = await place.run("up", name, "--run-id", "slip")

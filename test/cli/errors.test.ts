@@ -28,7 +28,7 @@ describe("a workflow file that cannot be used", () => {
     expect(await refused("up", "nope.tsx")).toEqual({
       code: 4,
       tag: "InvalidWorkflowFile",
-      message: 'There is no file <folder>/nope.tsx. "smithers workflow list" shows the workflows of this folder.',
+      message: 'There is no file <folder>/nope.tsx. Run "smithers workflow list" to list the workflows of this project.',
     })
     expect(existsSync(place.file("smithers.db")), "nothing is made for it").toBe(false)
   })
@@ -64,7 +64,7 @@ describe("a workflow file that cannot be used", () => {
     const { message } = await refused("check", "workflow.ts#nope")
     expect(message).toContain('has no export "nope". It exports its default export, "family", "loud"')
     expect((await refused("up", "workflow.md")).message).toBe(
-      'There is no file <folder>/workflow.md. "smithers workflow list" shows the workflows of this folder.',
+      'There is no file <folder>/workflow.md. Run "smithers workflow list" to list the workflows of this project.',
     )
   })
 

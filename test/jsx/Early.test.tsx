@@ -59,7 +59,7 @@ const ran = (draw: (ctx: DrawCtx) => React.ReactNode) => {
 }
 
 describe("what says something of an output that comes after it is refused when it is drawn", () => {
-  const later = /is made of the output of "write", which comes after it or is its own/
+  const later = /reads the output of "write", which is its own or comes later/
   const Note = () => <b>{note(useCtx() as DrawCtx).text}</b>
   const cases: Record<string, (ctx: DrawCtx) => React.ReactNode> = {
     "a prompt in pieces": (ctx) => [
@@ -216,7 +216,7 @@ describe("a function that reads what comes later fails when it is asked, and nam
       write,
     ])
     expect(result).toMatchObject({ status: "failed" })
-    expect(JSON.stringify(result)).toContain(`\\"skipIf\\" is made of the output of \\"write\\", which comes after it`)
+    expect(JSON.stringify(result)).toContain(`\\"skipIf\\" reads the output of \\"write\\", which is its own or comes later`)
     expect(asked).toEqual([])
   })
   it("a loop's condition, of what comes after the loop", async () => {
@@ -328,7 +328,7 @@ describe("the ctx of a render, in a function that is called later, answers by th
 })
 
 describe("the ctx of a render that is over, asked at no known time, answers nothing", () => {
-  const stale = /ctx\.\w+ was asked for after the render that this ctx belongs to/
+  const stale = /ctx\.\w+ was called after the render that this ctx belongs to/
   const cases: Record<string, (ctx: DrawCtx) => React.ReactNode> = {
     "a function that goes on later": (ctx) => [
       write,

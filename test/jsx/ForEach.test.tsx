@@ -376,22 +376,22 @@ describe("a ForEach", () => {
     }
     const all: ReadonlyArray<readonly [props: object, problem: string]> = [
       [{ id: undefined, children: task }, 'a ForEach: it has no "id"'],
-      [{ children: task("a") }, 'ForEach "l": its child must be a function of an item, which gives elements'],
+      [{ children: task("a") }, 'ForEach "l": its child must be a function of an item that returns elements'],
       [{ items: 3, children: task }, 'ForEach "l": "items" must be a list'],
       [{ items: undefined, children: task }, '"items" must be a list, and is missing'],
       [{ items: [{}], children: () => null }, 'the key of item 0 is an object: give it "by"'],
-      [{ items: ["a", "a"], children: () => null }, 'two of its items have the key "a": "by" must give each a key of its own'],
-      [{ by: "id", children: task }, '"by" must be a function of an item that gives its key'],
+      [{ items: ["a", "a"], children: () => null }, 'two of its items have the key "a": "by" must return unique keys'],
+      [{ by: "id", children: task }, '"by" must be a function of an item that returns its key'],
       [{ concurrency: 1.5, children: task }, '"concurrency" must be a whole number of at least 1, or Infinity, and not 1.5'],
       [{ maxConcurrency: 1, children: task }, 'it has no prop "maxConcurrency"; there are id, items, by, concurrency'],
       [{ until: true, children: task }, '"until" must be a function of { done, failed, open, values } and ctx'],
       [{ rest: "drop", children: task }, '"rest" must be "cancel" or "keep"'],
       [{ more: "no", children: task }, '"more" must be true or false, and not the text "no": write more={false}'],
       [{ settled: 1, children: task }, '"settled" must be true or false'],
-      [{ children: () => "text" }, 'its function gave "text", where elements belong: what runs, or gives a value, is a Task'],
-      [{ children: async () => null }, "its function gave a promise, where elements belong"],
+      [{ children: () => "text" }, 'its function returned "text" instead of elements: put functions and values into a Task'],
+      [{ children: async () => null }, "its function returned a promise instead of elements"],
       [{ children: () => task("same") }, 'Task "same": the id is taken by another task'],
-      [{ children: () => task("same") }, 'It stands in an item of ForEach "l": put the key of the item into the ids in it'],
+      [{ children: () => task("same") }, 'It is in an item of ForEach "l": include the key of the item in its ids'],
     ]
     for (const [props, problem] of all) expect(problemOf(props)).toContain(problem)
   })

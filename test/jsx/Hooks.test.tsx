@@ -36,7 +36,7 @@ describe("a hook in the function of a task fails it once, and says what to do", 
       ))
       expect(result).toMatchObject({ status: "failed", error: { nodeId: "a", attempts: 1 } })
       expect(String((result as { error: Error }).error.message)).toMatch(
-        /(a hook|use\w+) was called outside a component, or there are two copies of React\. A function in a task is no component: it is given the ctx/,
+        /(a hook|use\w+) was called outside of a component, or there are two copies of React\. A function in a task is not a component: use its ctx parameter/,
       )
     })
 })
@@ -62,7 +62,7 @@ it("a hook of another copy of React says so, with the component", () => {
         { input: {} },
       )
     expect(draw).toThrow(
-      /useState was called of a copy of React that does not draw this: there are two, .*have react resolve to one copy/is,
+      /useState was called on another copy of React than the one that renders\. Make react resolve to one copy/is,
     )
     expect(draw).toThrow(/at Foreign/)
   } finally {
@@ -82,7 +82,7 @@ it("tasks in a hidden Activity are refused, and not lost; in a visible one they 
   )
   await expect(ran(within("hidden"))).rejects.toMatchObject({
     _tag: "RenderFailed",
-    message: expect.stringMatching(/<Activity mode="hidden"> draws nothing of what is in it, .*leave it out by a condition/),
+    message: expect.stringMatching(/<Activity mode="hidden"> never renders its children here\. Omit it with a condition/),
   })
   expect(await ran(within("visible"))).toMatchObject({ status: "finished", output: "x" })
 })
@@ -112,6 +112,6 @@ it("a component that waits for its effect is warned of, with its place", () => {
     </Workflow>
   ))
   expect(renderPlan(workflow, { input: {} }).warnings).toEqual([
-    "a component (at smithers > Workflow > Query) has an effect, which is never run, as a plan is drawn and not shown: what a hook fetches that way, such as a query, is pending for ever. Fetch it in a task, and read its output",
+    "a component (at smithers > Workflow > Query) has an effect, which never runs, since a plan is rendered but never mounted. A hook that fetches data in an effect stays pending for ever: fetch in a task, and read its output",
   ])
 })

@@ -82,7 +82,7 @@ describe("loops in a list without keys keep their passes", () => {
     await expect(ran(draw)).rejects.toMatchObject({
       _tag: "InvalidWorkflow",
       message: expect.stringContaining(
-        'a Loop: it stands where the loop of "a" stood in the list, and holds "b": it cannot be told whether it is the same: give the loop an id, or the items of its list keys (at smithers > Workflow > Parallel > Loop)',
+        'a Loop: it has the place of the loop of "a" in the list, but contains "b", so its identity is ambiguous: give the loop an id, or the items of its list keys (at smithers > Workflow > Parallel > Loop)',
       ),
     })
     expect(log).toEqual(["a/0"])
@@ -96,7 +96,7 @@ describe("loops in a list without keys keep their passes", () => {
         { input: {} },
       ).warnings
     expect(warnings((ctx) => list(["a"], ctx, Round))).toEqual([
-      'The loop of "a" (at smithers > Workflow > Parallel > Loop) stands in a list and has neither a key nor an id, and is known by its tasks alone: give items of the list keys, or the loop an id',
+      'The loop of "a" (at smithers > Workflow > Parallel > Loop) is in a list without a key or an id, so it is identified by its tasks alone. Give the items of the list keys, or the loop an id',
     ])
     const Keyed = () => (
       <>
@@ -202,7 +202,7 @@ describe("what is put elsewhere keeps what it has done", () => {
     await expect(ran(split)).rejects.toMatchObject({
       _tag: "InvalidWorkflow",
       message: expect.stringMatching(
-        /a Loop: tasks that were in one loop are in two now \("a" and "b"\), and what it has done is kept for one: give the loop an id/,
+        /a Loop: tasks that were in one loop are now in two \("a" and "b"\), and its stored state belongs to one of them: give the loop an id/,
       ),
     })
     const merged = (ctx: DrawCtx) =>
@@ -224,7 +224,7 @@ describe("what is put elsewhere keeps what it has done", () => {
     await expect(ran(merged)).rejects.toMatchObject({
       _tag: "InvalidWorkflow",
       message: expect.stringMatching(
-        /a Loop: it holds tasks that were in several before \("a" and "b"\), and each of those has done something: give the loop an id/,
+        /a Loop: it contains tasks that were in several before \("a" and "b"\), each of which has stored state: give the loop an id/,
       ),
     })
   })
@@ -246,7 +246,7 @@ it("a workflow that never settles says what is drawn otherwise, and which tasks 
   await expect(ran(flip)).rejects.toMatchObject({
     _tag: "RenderFailed",
     message: expect.stringMatching(
-      /it is drawn otherwise each time it is rendered \(10 times\): .*"a".* \("a" stands in .*loop "l".*\)\. Give loops ids, and let no task move between loops/,
+      /its plan differs with each render \(10 times\): .*"a".* \("a" is in .*loop "l".*\)\. Give loops ids, and keep each task in one loop/,
     ),
   })
 })

@@ -58,7 +58,7 @@ describe("a schema under the key input is that of the run's input", () => {
         </Task>
       </Workflow>
     ))
-    expect(() => renderPlan(wrong, { input: {} })).toThrow("its output is none of the schemas of this workflow (text)")
+    expect(() => renderPlan(wrong, { input: {} })).toThrow("its output is not a schema of this workflow (text)")
   })
 
   it("and may be the schema of an output as well", () => {
@@ -77,7 +77,7 @@ describe("a schema under the key input is that of the run's input", () => {
   it("and is given once, as a schema that can be stored", () => {
     const schema = z.object({ topic: z.string() })
     expect(() => createSmithers({ input: schema, text: z.string() }, { input: schema })).toThrow(
-      `the schema of the input is given twice: under the key "input" of the schemas, and as the option "input". Give one of them`,
+      `the schema of the input is given twice: as the key "input" of the schemas, and as the option "input". Remove one of them`,
     )
     // @ts-expect-error it is none
     expect(() => createSmithers({ input: "topic", text: z.string() })).toThrow(

@@ -481,7 +481,7 @@ describe("ids that are others in each drawing", () => {
             const refused = yield* Effect.flip(workflow.run({}, { runId: "r" }))
             expect(refused).toMatchObject({
               _tag: "InvalidWorkflow",
-              problem: expect.stringContaining("its ids are others each time it is drawn"),
+              problem: expect.stringContaining("its ids differ between renders"),
             })
             expect(agent.calls).toBeLessThanOrEqual(1)
             // Taken up again it is refused at once, and repaired it goes on.

@@ -391,7 +391,7 @@ ok
   it("may be none", () => {
     const { default: None } = load("---\ninputs:\n---\nok")
     expect(textOf(h(None, {}))).toBe("ok")
-    expect(() => textOf(h(None, { a: 1 }))).toThrow('input "a": expected no inputs at all, received "a"')
+    expect(() => textOf(h(None, { a: 1 }))).toThrow('input "a": expected no inputs, received "a"')
   })
   it("are not checked when none are declared", () => expect(prompt("ok", { a: 1 })).toBe("ok"))
   it("are not part of what else the front matter holds", () => {
@@ -402,7 +402,7 @@ ok
   it("give the types of the props", () => {
     expect(
       Effect.runSync(declarationOf(`${source}\nexport const Part = () => 1, other = 2\n`, { path: "/x/repo-review.mdx" })),
-    ).toBe(`// Made from repo-review.mdx, and made again whenever that changes.
+    ).toBe(`// Generated from repo-review.mdx, and updated whenever it changes.
 import type * as React from "react"
 
 declare const RepoReview: (props: {
@@ -440,13 +440,13 @@ describe("what cannot be compiled is an error that says where", () => {
     ["a <!-- b -->\n", "1:4: Unexpected character `!`"],
     ["![a {b}](c)\n", "1:5: the text of an image cannot hold expressions"],
     ["---\ntitle: x\n", "1:1: the front matter is not closed"],
-    ["---\n- a\n---\n", "2:1: the front matter has to be a map"],
+    ["---\n- a\n---\n", "2:1: the front matter must be a map"],
     ["---\na: 1\nb: [\n---\n", "4:1: the front matter cannot be read"],
     ["---\na: 1\na: 2\n---\n", "3:1: the front matter cannot be read: Map keys must be unique"],
     ["---\ninputs:\n  a: strin\n---\n", '3:6: input "a" is of unknown type strin: write string, number'],
     ["---\ninputs:\n  a: string\n  b:\n---\n", '4:5: input "b" has no type'],
     ["---\ninputs:\n  a:\n    b: string[\n---\n", '4:8: input "b" is of unknown type string['],
-    ["---\ninputs: [a]\n---\n", "2:9: inputs have to be a map"],
+    ["---\ninputs: [a]\n---\n", "2:9: inputs must be a map"],
     ["---\ninputs:\n  children: string\n---\n", '3:3: "children" cannot be an input'],
     ['---\ninputs:\n  a: "x" | y\n---\n', '3:6: input "a" is of unknown type "x" | y'],
   ]

@@ -122,11 +122,11 @@ describe("the output of a run is that of the last task that has given the declar
   it("which is one of the workflow's", () => {
     expect(() => createSmithers(schemas, { output: schemas.report })).not.toThrow()
     // @ts-expect-error it is none
-    expect(() => createSmithers(schemas, { output: "reprot" })).toThrow('"output" is none of the schemas (report, note)')
-    expect(() => createSmithers(schemas, { output: z.string() })).toThrow('"output" is none of the schemas (report, note)')
+    expect(() => createSmithers(schemas, { output: "reprot" })).toThrow('"output" is not one of the schemas (report, note)')
+    expect(() => createSmithers(schemas, { output: z.string() })).toThrow('"output" is not one of the schemas (report, note)')
     // @ts-expect-error the input is no output
     expect(() => createSmithers({ ...schemas, input: z.object({}) }, { output: "input" })).toThrow(
-      '"output" is none of the schemas',
+      '"output" is not one of the schemas',
     )
   })
 })

@@ -305,7 +305,7 @@ describe("a task that is drawn with a pending read", () => {
     expect(plan.text).toContain('"maxIterations":2')
     expect(plan.text).toContain('"after:assess":"assess"')
     expect(() => renderPlan(workflow, { input: {}, outputs: { assess: { complexity: "high", parts: [] } } })).toThrow(
-      /Task "a": it has an agent and no prompt/,
+      /Task "a": it has an agent but no prompt/,
     )
   })
 

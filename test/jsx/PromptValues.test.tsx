@@ -88,9 +88,9 @@ describe("a value in a prompt", () => {
   })
 
   it.each([
-    ["a function", () => 1, /a function .*stands among the text/],
-    ["a promise", Promise.resolve(1), /a promise stands among the text/],
-    ["a symbol", Symbol("x"), /a symbol stands among the text/],
+    ["a function", () => 1, /a function .*is part of the text/],
+    ["a promise", Promise.resolve(1), /a promise is part of the text/],
+    ["a symbol", Symbol("x"), /a symbol is part of the text/],
   ])("is refused where it cannot be meant: %s", (_, value, problem) => {
     const workflow = smithers(() => (
       <Workflow name="w">

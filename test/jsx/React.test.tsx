@@ -595,7 +595,7 @@ describe("what has no effect", () => {
   })
 })
 
-const oneGo = "a plan is rendered in one go, so components cannot be async, lazy or use() a promise. Do the waiting in a task"
+const oneGo = "a plan is rendered synchronously, so components cannot be async, lazy or use() a promise. Wait in a task instead"
 
 describe("what cannot be is refused", () => {
   const Outer = ({ children }: { children: React.ReactNode }) => <Sequence>{children}</Sequence>
@@ -644,7 +644,7 @@ describe("what cannot be is refused", () => {
       )),
     ).toEqual({
       _tag: "RenderFailed",
-      problem: `TypeError: what is inside the Suspense of Sequence suspends: ${oneGo}`,
+      problem: `TypeError: a child of the Suspense of Sequence suspends: ${oneGo}`,
       where: around,
     })
   })
@@ -662,7 +662,7 @@ describe("what cannot be is refused", () => {
       problem: `TypeError: a lazy component suspends: ${oneGo}`,
       where: around,
     })
-    const problem = `TypeError: what is inside the Suspense of Workflow suspends: ${oneGo}`
+    const problem = `TypeError: a child of the Suspense of Workflow suspends: ${oneGo}`
     expect(
       refusalOf(() => (
         <React.Suspense>
@@ -710,7 +710,7 @@ describe("what cannot be is refused", () => {
     const Missing = undefined as unknown as React.FC
     const Here = () => <Missing />
     const problem =
-      "TypeError: an element's type is undefined: the component it names may not be exported where it is imported from"
+      "TypeError: an element's type is undefined: the imported module may not export this component"
     expect(
       refusalOf(() => (
         <Outer>
@@ -727,12 +727,12 @@ describe("what cannot be is refused", () => {
     expect(refusalOf(() => <Outer>{{ a: 1 } as unknown as React.ReactNode}</Outer>)).toEqual({
       _tag: "RenderFailed",
       problem:
-        "TypeError: an object cannot be a child here (object with keys {a}): a value is the only child of a Task, or is put into text",
+        "TypeError: an object cannot be a child here (object with keys {a}): make a value the only child of a Task, or part of a text",
       where: around,
     })
     expect(refusalOf(() => <Outer>{(() => <Note id="a" />) as unknown as React.ReactNode}</Outer>)).toEqual({
       _tag: "InvalidWorkflow",
-      problem: "a Sequence: a function stands in it, which nobody calls: functions are children of a Task",
+      problem: "a Sequence: it has a function as a child, which is never called: put functions into a Task",
       where: "smithers > Workflow > Outer",
     })
   })
@@ -761,7 +761,7 @@ describe("what cannot be is refused", () => {
       )),
     ).toEqual({
       _tag: "RenderFailed",
-      problem: "TypeError: a component sets its state each time it renders",
+      problem: "TypeError: a component sets its state in every render",
       where: `at Restless\n${around}`,
     })
   })
@@ -788,7 +788,7 @@ describe("what cannot be is refused", () => {
 
   it("a workflow that is drawn by a component of another, though not by a task", async () => {
     const inner = workflowOf(() => <Note id="a" />)
-    const problem = "it is rendered by a component of another workflow: take its name or its plan outside of components"
+    const problem = "it is rendered inside a component of another workflow. Read its name or its plan outside of components"
     const Asking = () => <Note id="b" text={inner.name} />
     expect(refusalOf(() => <Asking />).problem).toContain(problem)
     const outer = workflowOf(() => (
@@ -800,14 +800,14 @@ describe("what cannot be is refused", () => {
   })
 
   it("useCtx outside a workflow, and in a function that a task calls", async () => {
-    expect(() => useCtx()).toThrow("useCtx() was called outside a workflow: it works in components that smithers() renders")
+    expect(() => useCtx()).toThrow("useCtx() was called outside of a workflow. It works in components that smithers() renders")
     const workflow = workflowOf(() => (
       <Task id="a" output={outputs.note}>
         {() => useCtx().runId}
       </Task>
     ))
     const { error } = (await Effect.runPromise(workflow.run({}).pipe(Effect.provide(Smithers.memory)))) as { error?: Error }
-    expect(error?.message).toContain("A function in a task is given the ctx")
+    expect(error?.message).toContain("A function in a task gets the ctx as a parameter")
   })
 
   it("a hook outside a component, by React itself", () => {

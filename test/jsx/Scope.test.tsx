@@ -179,7 +179,7 @@ describe("a Scope", () => {
     expect(problemOf({ id: "s", until: "false" })).toContain("always counts as true")
     expect(problemOf({ id: "s", onTimeout: "continue" })).toContain('it has "onTimeout" and no "timeout"')
     expect(problemOf({ id: "s", timeoutMs: -1 })).toContain('"timeoutMs" must be milliseconds, more than 0')
-    expect(problemOf({ id: "s", children: () => null })).toContain("a function stands in it, which nobody calls")
+    expect(problemOf({ id: "s", children: () => null })).toContain("it has a function as a child, which is never called")
     const { impurities, faults } = renderPlan(
       draw(() => (
         <>

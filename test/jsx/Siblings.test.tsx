@@ -52,7 +52,7 @@ describe("what waits only for the read of a sibling is named", () => {
   it("an item of a list after one that reads inline", () => {
     expect(said(both)).toEqual(["plan-b plan-a", "plan-c plan-b"])
     expect(drawn(both).warnings[0]).toBe(
-      'Task "plan-b" (at smithers > Workflow > Parallel > Sequence) waits for "plan-a" only because its component has read that for something else before it made the task: make each item a component of its own that reads with useCtx(), or read in a function of ctx; where it is to wait, say so with dependsOn',
+      'Task "plan-b" (at smithers > Workflow > Parallel > Sequence) waits for "plan-a" only because its component read that before creating the task. Make each item a component of its own that reads with useCtx(), or read in a function of ctx. If it should wait, add dependsOn',
     )
   })
   it("in the plan too, and no longer once what was read is there", () => {
@@ -198,7 +198,7 @@ describe("what begins before what its component has read is named, where it may 
       )
     }
     expect(said(draw)).toEqual(["early plan-a"])
-    expect(drawn(draw).warnings[0]).toContain("whatever follows from that output is not known then")
+    expect(drawn(draw).warnings[0]).toContain("Content that depends on that output is not known then")
   })
   it("and nothing that was made before anything was made of it", () => {
     const draw = (ctx: DrawCtx) => {

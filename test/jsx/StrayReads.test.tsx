@@ -136,7 +136,7 @@ describe("a plan without a run warns of an id that is nearly that of a task", ()
       )
     }
     expect(warnings(() => <Workflow name="w">{<Rounds />}</Workflow>)).toEqual([
-      'a component (at smithers > Workflow > Rounds > Loop) reads the output "verdict" of "reveiw", and no task is that: did you mean "review"?',
+      'a component (at smithers > Workflow > Rounds > Loop) reads the output "verdict" of "reveiw", which is not a task. Did you mean "review"?',
     ])
     const asked = warnings(() => (
       <Workflow name="w">
@@ -150,7 +150,7 @@ describe("a plan without a run warns of an id that is nearly that of a task", ()
       </Workflow>
     ))
     expect(asked).toEqual([
-      '"until" of loop "l" (at smithers > Workflow > Loop) reads the output "verdict" of "revew", and no task is that: did you mean "review"?',
+      '"until" of loop "l" (at smithers > Workflow > Loop) reads the output "verdict" of "revew", which is not a task. Did you mean "review"?',
     ])
   })
 

@@ -462,7 +462,7 @@ it("refuses what makes no sense, with the component and its id", () => {
   // @ts-expect-error there is no such choice
   expect(refused(<Approval id="a" request={{ title: "?" }} onDeny="ask again" />)).toThrow('"onDeny" must be')
   // @ts-expect-error a request has a title
-  expect(refused(<Approval id="a" request={{}} output={z.string()} />)).toThrow("its output is none of the schemas")
+  expect(refused(<Approval id="a" request={{}} output={z.string()} />)).toThrow("its output is not a schema of this workflow")
 })
 
 describe("a wait that is not rendered any more", () => {

@@ -242,7 +242,7 @@ describe("an adaptive plan", () => {
         const error = yield* Effect.flip(run(workflow, {}))
         expect(error).toMatchObject({ _tag: "RenderFailed" })
         expect(error.message).toContain(
-          'Task "a" has finished in this run with output "text", and now has output "count": give the new task another id',
+          'Task "a" has finished in this run with output "text", and now declares output "count". Give the new task another id',
         )
       }),
     ),
@@ -736,7 +736,7 @@ describe("a render that throws", () => {
         ))
         const error = yield* Effect.flip(run(workflow, {}))
         expect(error._tag).toBe("RenderFailed")
-        expect(error.message).toContain('The output of "a" was not there yet when this was drawn')
+        expect(error.message).toContain('The output of "a" did not exist yet in this render')
         expect(error.message).toContain("read it with outputMaybe. Nothing that is done is lost")
       }),
     ),

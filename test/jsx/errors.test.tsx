@@ -141,7 +141,7 @@ describe("the shape of a workflow", () => {
       const { _tag, problem, where } = refusal(draw)
       return { _tag, problem, where }
     }
-    expect(shape(() => <Note id="a" />)).toEqual(invalid('Task "a": it stands outside <Workflow>', "smithers > Note"))
+    expect(shape(() => <Note id="a" />)).toEqual(invalid('Task "a": it is outside of <Workflow>', "smithers > Note"))
     expect(
       shape(() => (
         <>
@@ -149,7 +149,7 @@ describe("the shape of a workflow", () => {
           <Note id="beside" />
         </>
       )),
-    ).toEqual(invalid('Task "beside": it stands outside <Workflow>', "smithers > Note"))
+    ).toEqual(invalid('Task "beside": it is outside of <Workflow>', "smithers > Note"))
     expect(
       shape(() => (
         <>
@@ -157,27 +157,27 @@ describe("the shape of a workflow", () => {
           <Workflow name="w" />
         </>
       )),
-    ).toEqual(invalid("a Workflow: there is a second <Workflow>; a workflow has one", "smithers"))
+    ).toEqual(invalid("a Workflow: there is a second <Workflow>; a workflow has exactly one", "smithers"))
     expect(
       refused(() => (
         <Sequence>
           <Workflow name="inner" />
         </Sequence>
       )),
-    ).toEqual(invalid("a Workflow: a workflow cannot stand in another one", "smithers > Workflow > Sequence"))
+    ).toEqual(invalid("a Workflow: a workflow cannot contain another one: use <Subflow>", "smithers > Workflow > Sequence"))
     for (const nothing of [null, undefined, false, "text", []]) {
-      expect(shape(() => nothing)).toEqual(invalid("there is no <Workflow>: the render gave nothing", "smithers"))
+      expect(shape(() => nothing)).toEqual(invalid("there is no <Workflow>: the render returned nothing", "smithers"))
     }
   })
 
   it("the message of an error reads as a sentence", () => {
     const { message } = refusal(() => <Note id="a" />)
-    expect(message).toBe('The workflow cannot be built: Task "a": it stands outside <Workflow> (at smithers > Note).')
+    expect(message).toBe('The workflow cannot be built: Task "a": it is outside of <Workflow> (at smithers > Note).')
   })
 
   it("elements of other kinds stand in prompts only", () => {
     const problem =
-      "a div: <div> is no part of a workflow. Elements such as this one belong into the prompt of a Task; outside there are Task, Sequence, Parallel, Branch and Loop"
+      "a div: <div> is not a component of workflows. Put such elements into the prompt of a Task"
     expect(
       refused(() => (
         <Parallel>
@@ -191,14 +191,14 @@ describe("the shape of a workflow", () => {
   })
 
   it("a task holds no other nodes, however deep they are in its prompt", () => {
-    const rule = "stands in it. A task holds a prompt, a function or a value; put other nodes beside it"
+    const rule = "A task contains a prompt, a function or a value: move other nodes out of it"
     expect(
       refused(() => (
         <AnyTask id="a" output={outputs.note}>
           <Note id="b" />
         </AnyTask>
       )),
-    ).toEqual(invalid(`Task "a": a Task ${rule}`))
+    ).toEqual(invalid(`Task "a": it contains a Task. ${rule}`))
     expect(
       refused(() => (
         <AnyTask id="a" agent={agent}>
@@ -208,7 +208,7 @@ describe("the shape of a workflow", () => {
           </p>
         </AnyTask>
       )),
-    ).toEqual(invalid(`Task "a": a Loop ${rule}`))
+    ).toEqual(invalid(`Task "a": it contains a Loop. ${rule}`))
   })
 
   it("the name of a workflow is one that can be stored and typed", () => {
@@ -254,7 +254,7 @@ describe("props", () => {
     )
   })
 
-  const known = "none of the schemas of this workflow (note, data)"
+  const known = "not a schema of this workflow (note, data)"
   const count = "must be a whole number of at least 0, or Infinity"
   const millis = "must be milliseconds, more than 0"
   const noAgent = 'its agent is not an agent: it has no method "generate"'
@@ -271,12 +271,12 @@ describe("props", () => {
     [
       "retryPolicy",
       [{ maxDelayMs: [] }, { maxDelayMs: "1m" }],
-      '"retryPolicy.maxDelayMs" must be milliseconds; a duration is given as "maxDelay"',
+      '"retryPolicy.maxDelayMs" must be in milliseconds; use "maxDelay" for a duration',
     ],
     [
       "retryPolicy",
       [{ initialDelay: "1s", initialDelayMs: 1000 }],
-      '"retryPolicy" has initialDelay and initialDelayMs, which say the same: give one of them',
+      '"retryPolicy" has both initialDelay and initialDelayMs: remove one of them',
     ],
     ["retryPolicy", [[]], '"retryPolicy" must be an object or a Schedule'],
     ["noRetry", ["yes", 1], '"noRetry" must be true or false'],
@@ -294,12 +294,12 @@ describe("props", () => {
     ["dependsOn", [["a"]], "it depends on itself"],
     ["deps", [3, null], '"deps" must be an object of schemas by name'],
     ["deps", [{ other: z.string() }, { other: "notes" }, { other: undefined }], `its dep "other" is ${known}`],
-    ["deps", [{ a: outputs.note }], 'it depends on itself under "a"'],
-    ["deps", [{ input: outputs.data }], 'its dep cannot be named "input", which the ctx has already'],
-    ["needs", [{ other: "b" }], 'its need "other" is none of its deps ()'],
+    ["deps", [{ a: outputs.note }], 'it depends on itself by "a"'],
+    ["deps", [{ input: outputs.data }], 'its dep cannot be named "input", which is a field of the ctx'],
+    ["needs", [{ other: "b" }], 'its need "other" is not one of its deps ()'],
     ["agent", [{}, null, [], "gpt", [agent, {}], () => ({ text: "" })], noAgent],
-    ["agent", [undefined], "its agent is undefined: look for a slip in its name"],
-    ["corrections", [1], 'it has "corrections" and no agent to correct'],
+    ["agent", [undefined], "its agent is undefined: check the name of the variable or property"],
+    ["corrections", [1], 'it has "corrections" but no agent'],
     ["cache", [3, "yes", null], '"cache" must be true or an object'],
     ["cache", [{ keys: 1 }], '"cache" has no option "keys"; there are key, ttl'],
     ["cache", [{ key: "k" }], '"cache.key" must be a function'],
@@ -308,7 +308,7 @@ describe("props", () => {
     ["label", [3, null], '"label" must be text'],
     ["meta", [3, [], null], '"meta" must be an object'],
     ["compensate", [3, "undo"], '"compensate" must be a function'],
-    ["compensate", [() => {}], 'its "compensate" is never called, as no <Saga> is around it'],
+    ["compensate", [() => {}], 'its "compensate" would never be called: put it into a <Saga>'],
     ["needsApproval", ["yes", 1, []], '"needsApproval" must be true or an object'],
     [
       "needsApproval",
@@ -348,17 +348,17 @@ describe("props", () => {
     [
       outputs.data,
       "text",
-      `it has text and no agent, and its output "data" takes no text: give it an agent, or a function or a value of its kind`,
+      `it has text but no agent, and its output "data" does not accept text: give it an agent, a function, or a value that matches`,
     ],
     [
       outputs.data,
       <b key="b">you</b>,
-      `it has text and no agent, and its output "data" takes no text: give it an agent, or a function or a value of its kind`,
+      `it has text but no agent, and its output "data" does not accept text: give it an agent, a function, or a value that matches`,
     ],
     [
       kinds.outputs.choice,
       "text",
-      `it has text and no agent, and its output "choice" takes no text: give it an agent, or a function or a value of its kind`,
+      `it has text but no agent, and its output "choice" does not accept text: give it an agent, a function, or a value that matches`,
     ],
     [outputs.data, { m: 1 }, `its value does not match its output "data": n: Invalid input: expected number, received undefined`],
     [outputs.data, 5, `its value does not match its output "data": Invalid input: expected object, received number`],
@@ -409,7 +409,7 @@ describe("props", () => {
         Hello {"you"}
       </AnyTask>
     ))
-    expect(problem).toContain(`it has text and no agent, and its output "data" takes no text`)
+    expect(problem).toContain(`it has text but no agent, and its output "data" does not accept text`)
   })
 
   it("a task's value may be of the type of its output, and text where its output takes text among others", () => {
@@ -467,7 +467,7 @@ describe("props", () => {
       [Promise.resolve(false), "a promise"],
       [Effect.succeed(false), "an Effect"],
     ]
-    const never = "which always counts as true: have a task find it out, and read its output"
+    const never = "which is always true: compute it in a task, and read its output"
     for (const [value, what] of [...late, [() => false, "a function"] as const]) {
       const Mine = () => <AnyBranch if={value} then={<Note id="a" />} />
       expect(refused(() => <Mine />)).toEqual(invalid(`a Branch: "if" is ${what}, ${never}`, "smithers > Workflow > Mine > Branch"))
@@ -553,24 +553,24 @@ describe("props", () => {
     [
       AnyHumanTask,
       { output: outputs.data, prompt: <b>Ship?</b> },
-      'HumanTask "a": "prompt" is an element: a question made of elements is children',
+      'HumanTask "a": "prompt" is an element: write a question made of elements as children',
     ],
     [AnyHumanTask, { output: outputs.data, prompt: 5 }, 'HumanTask "a": "prompt" must be text, or a function of ctx'],
     [
       AnyHumanTask,
       { output: outputs.data, prompt: "x", children: "y" },
-      'HumanTask "a": it has a "prompt" and children: they say the same',
+      'HumanTask "a": it has both a "prompt" and children: remove one of them',
     ],
-    [AnyHumanTask, { output: outputs.data, children: null }, 'HumanTask "a": it asks nothing: give it a "prompt", or children'],
+    [AnyHumanTask, { output: outputs.data, children: null }, 'HumanTask "a": it has no question: give it a "prompt", or children'],
     [
       AnyHumanTask,
       { output: outputs.data, children: () => "x" },
-      'HumanTask "a": a function stands in it, which nobody calls: give it as "prompt"',
+      'HumanTask "a": it has a function as a child, which is never called: pass it as "prompt"',
     ],
     [
       AnyHumanTask,
       { output: outputs.data, children: ["Hi ", <Note key="b" id="b" />] },
-      'HumanTask "a": a Task stands in it. It holds what a person is asked; put other nodes beside it',
+      'HumanTask "a": it contains a Task. It contains the question for a person: move other nodes out of it',
     ],
     [AnySignal, { name: "x", correlation: { a: 1 } }, 'Signal "a": "correlation" must be text, or a function of ctx'],
     [AnyTimer, {}, 'Timer "a": it needs either a "duration" or "until"'],
@@ -613,7 +613,7 @@ describe("props", () => {
   })
 
   it("an agent has a prompt", () => {
-    expect(refused(() => <AnyTask id="a" agent={agent} />)).toEqual(invalid('Task "a": it has an agent and no prompt'))
+    expect(refused(() => <AnyTask id="a" agent={agent} />)).toEqual(invalid('Task "a": it has an agent but no prompt'))
   })
 
   it("retries and a Schedule contradict each other", async () => {
@@ -624,7 +624,7 @@ describe("props", () => {
       </Task>
     ))
     expect(problem).toBe(
-      'Task "a": "retries" and a Schedule as "retryPolicy" contradict each other: a Schedule says how often by itself',
+      'Task "a": it has both "retries" and a Schedule as "retryPolicy", which defines the number of attempts itself: remove one of them',
     )
   })
 
@@ -634,10 +634,10 @@ describe("props", () => {
     [{ until: true, maxIterations: 0 }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity, and not 0'],
     [{ until: true, maxIterations: "2" }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity, and not "2"'],
     [{ until: true, onMaxReached: "stop" }, 'a Loop: "onMaxReached" must be "return-last" or "fail"'],
-    [{}, 'a Loop: it would never end: give it "until", or the number of its passes as "maxIterations"'],
+    [{}, 'a Loop: it would never end: give it "until", or a limit as "maxIterations"'],
     [
       { maxIterations: Number.POSITIVE_INFINITY },
-      'a Loop: it would never end: give it "until", or the number of its passes as "maxIterations"',
+      'a Loop: it would never end: give it "until", or a limit as "maxIterations"',
     ],
   ]
   it.each(loops)("a loop of %j is refused: %s", (props, problem) => {
@@ -669,11 +669,11 @@ describe("props", () => {
 
   const tries: ReadonlyArray<readonly [{ readonly [prop: string]: unknown }, string]> = [
     [{ children: "x" }, 'TryCatchFinally "t": it has neither "catch" nor "finally"'],
-    [{ try: null, children: null, finally: null }, 'TryCatchFinally "t": it has a "try" and children: they say the same'],
-    [{ finally: () => null }, 'TryCatchFinally "t": its "finally" is a function, where elements belong: what runs, or'],
+    [{ try: null, children: null, finally: null }, 'TryCatchFinally "t": it has both "try" and children: remove one of them'],
+    [{ finally: () => null }, 'TryCatchFinally "t": its "finally" is a function, but only elements may be here: put functions and'],
     [
       { catch: "sorry" },
-      'TryCatchFinally "t": its "catch" is "sorry", where elements belong: what runs, or gives a value, is a Task',
+      'TryCatchFinally "t": its "catch" is "sorry", but only elements may be here: put functions and values into a Task',
     ],
     [{ catch: { a: 1 } }, 'TryCatchFinally "t": its "catch" is {"a":1}, where elements belong'],
     [{ catch: null, try: 3 }, 'TryCatchFinally "t": its "try" is 3, where elements belong'],
@@ -726,7 +726,7 @@ describe("props", () => {
   it("a condition that is a text and says no is refused: it would count as true", () => {
     for (const no of ["false", "FALSE", " no ", "off", "0", "null", "undefined"]) {
       const says = (name: string) =>
-        `"${name}" is the text ${JSON.stringify(no)}, which always counts as true: write ${name}={false}, or compare the text`
+        `"${name}" is the text ${JSON.stringify(no)}, which is always true: write ${name}={false}, or compare the text`
       const loop = (
         <AnyLoop id="l" until={no} maxIterations={2}>
           <Note id="a" />
@@ -770,7 +770,7 @@ describe("props", () => {
   it("text between tasks is refused, as nobody reads it", () => {
     const stray = (text: string, where: string, parents = "smithers > Workflow") =>
       invalid(
-        `${where}: the text "${text}" stands in it, which nobody reads: put it into a Task, or into a comment {/* … */}`,
+        `${where}: it contains the text "${text}", which has no effect: put it into a Task, or into a comment {/* … */}`,
         parents,
       )
     expect(
@@ -829,7 +829,7 @@ describe("what a task waits for", () => {
           </Task>
         </>
       )),
-    ).toEqual(invalid('Task "a": its dep "before" is a "note", which 2 tasks give: name one with needs={{ before: "…" }}'))
+    ).toEqual(invalid('Task "a": its dep "before" has the schema "note", which 2 tasks have. Select one with needs={{ before: "…" }}'))
   })
 
   it("a need names a task that gives what the dep is, and is one of the deps", () => {
@@ -842,9 +842,9 @@ describe("what a task waits for", () => {
           </AnyTask>
         </>
       ))
-    expect(withNeeds({ before: "one" })).toEqual(invalid('Task "a": its dep "before" is a "data", and task "one" gives a "note"'))
+    expect(withNeeds({ before: "one" })).toEqual(invalid('Task "a": its dep "before" has the schema "data", but task "one" has "note"'))
     expect(withNeeds({ before: 3 })).toEqual(invalid('Task "a": its need "before" is not the id of a task'))
-    expect(withNeeds({ befor: "one" })).toEqual(invalid('Task "a": its need "befor" is none of its deps (before)'))
+    expect(withNeeds({ befor: "one" })).toEqual(invalid('Task "a": its need "befor" is not one of its deps (before)'))
   })
 
   it("deps that wait for each other, or for what comes after them in a sequence, are refused with both named", () => {
@@ -901,17 +901,17 @@ describe("reads", () => {
     )
   }
   const reads: ReadonlyArray<readonly [string, (ctx: ReturnType<typeof useCtx>) => unknown, string]> = [
-    ["of an unknown key", (ctx) => ctx.output("notes"), '"notes" is none of the schemas of this workflow (note, data)'],
+    ["of an unknown key", (ctx) => ctx.output("notes"), '"notes" is not a schema of this workflow (note, data)'],
     [
       "of a schema of another workflow",
       (ctx) => ctx.outputMaybe(z.string()),
-      "this schema is none of the schemas of this workflow (note, data)",
+      "this schema is not a schema of this workflow (note, data)",
     ],
-    ["of a task as what it does not give", (ctx) => ctx.latest("data", "one"), 'task "one" gives a "note", and is read as "data"'],
+    ["of a task as what it does not give", (ctx) => ctx.latest("data", "one"), 'task "one" has the output "note", but is read as "data"'],
     [
       "of what several tasks give",
       (ctx) => ctx.output("note"),
-      '"note" is given by 3 tasks ("one", "two", "reader"): say which with nodeId',
+      '3 tasks have the output "note" ("one", "two", "reader"): select one with nodeId',
     ],
   ]
   it.each(reads)("%s fail in the component that makes them", (_, read, problem) => {
@@ -978,7 +978,7 @@ describe("declarations", () => {
 
   it("smithers takes a function, and not an element", () => {
     const element = (<Workflow name="w" />) as unknown as () => React.ReactNode
-    expect(refusedBy(() => smithers(element))).toEqual(invalid("it takes a function of ctx that returns a <Workflow>", "smithers"))
+    expect(refusedBy(() => smithers(element))).toEqual(invalid("its argument must be a function of ctx that returns a <Workflow>", "smithers"))
   })
 })
 

@@ -108,11 +108,11 @@ describe("renderPlan", () => {
     expect(renderPlan(impure, { input: {} }).impurities).toEqual([])
     const { impurities } = renderPlan(impure, { input: {}, checkPurity: true })
     const said = (text: string) =>
-      `${text}, with nothing changed. What is drawn, and what functions of ctx give, must follow from ctx alone: have a task take the time or the number, and read its output; make ids of the input, of outputs and of keys`
+      `${text}, with nothing changed. Renders and functions of ctx must depend on ctx alone: get the time or a random number in a task and read its output; derive ids from the input, outputs and keys`
     const at = "(at smithers > Workflow > Parallel)"
     expect(impurities).toEqual([
-      said(`task "new-2" ${at} is only there the first time`),
-      said(`task "new-3" ${at} is only there the second time`),
+      said(`task "new-2" ${at} exists only in the first render`),
+      said(`task "new-3" ${at} exists only in the second render`),
       said(`task "clock" ${at} says 2, and then 3`),
     ])
     expect(renderPlan(rounds, { input: {}, checkPurity: true }).impurities).toEqual([])
@@ -143,7 +143,7 @@ describe("renderPlan", () => {
     ],
     "a weekend": [
       () => (new Date().getDay() % 6 === 0 ? null : <Task id="a">{1}</Task>),
-      /(task "a" .* is only there the (first|second) time, at another time)/,
+      /(task "a" .* exists only in the (first|second) render, at another time)/,
     ],
     "Date.now in a label": [
       () => (
@@ -166,7 +166,7 @@ describe("renderPlan", () => {
     "a rare choice": [() => <Task id="a">{Math.random() < 0.02 ? 1 : 2}</Task>, /with other random numbers/],
     "a uuid as an id": [
       () => <Task id={`t-${crypto.randomUUID()}`}>{1}</Task>,
-      /is only there the first time, with other random numbers/,
+      /exists only in the first render, with other random numbers/,
     ],
     "random bytes": [() => <Task id="a">{crypto.getRandomValues(new Uint8Array(4)).join()}</Task>, /with other random numbers/],
     "the request of an approval": [
@@ -313,10 +313,10 @@ describe("renderPlan", () => {
     const { faults } = renderPlan(workflow, { input: {}, checkPurity: true })
     expect(faults).toEqual([
       expect.stringMatching(
-        /^task "send" \(at smithers > Workflow\): "skipIf" is made of the output of "count", which comes after it/,
+        /^task "send" \(at smithers > Workflow\): "skipIf" reads the output of "count", which is its own or comes later/,
       ),
       expect.stringMatching(
-        /^task "send" \(at smithers > Workflow\): "prompt" is made of the output of "count", which comes after it/,
+        /^task "send" \(at smithers > Workflow\): "prompt" reads the output of "count", which is its own or comes later/,
       ),
     ])
     expect(renderPlan(workflow, { input: {}, outputs: { count: 1 }, checkPurity: true }).faults).toEqual([])

@@ -1,7 +1,7 @@
 /**
- * What a workflow sees of its run. While rendering, reads are noted: the plan is drawn again when what was read has changed, and
- * only then. An output that is not there yet is {@link isPending pending} for `output` and `undefined` for the others. When a
- * task runs, reads answer as of then, and an `output` that is not there is the error {@link MissingOutput}.
+ * State of a run as a workflow reads it. Reads during a render are recorded: the plan is rendered again when a value it has read
+ * changes, and only then. For a missing output, `output` returns a {@link isPending pending} value and the other methods
+ * `undefined`. While a task runs, reads return the current state, and `output` of a missing output throws {@link MissingOutput}.
  */
 import { type Caught, caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
@@ -13,12 +13,12 @@ import * as Reading from "./internal/reading.ts"
 import { notePending } from "./internal/scope.ts"
 import { pending } from "./Pending.ts"
 
-/** Schemas by the names of their tables. */
+/** Schemas by the name of their table. */
 export interface Schemas {
   readonly [key: string]: Codec.AnySchema
 }
 
-/** What is read: the output of a schema, named by its key or itself. Of schemas that nobody has declared it is unchecked. */
+/** Type of an output, given its schema or the key of the schema. Unchecked if the workflow declares no schemas. */
 export type Read<S extends Schemas, T> = T extends Codec.AnySchema
   ? Codec.Output<T>
   : T extends keyof S
@@ -27,104 +27,109 @@ export type Read<S extends Schemas, T> = T extends Codec.AnySchema
       : Codec.Output<S[T]>
     : never
 
-/** Which output is meant. */
+/** Selects one of several outputs. */
 export interface ReadOptions {
-  /** The task that gave it. May be left out where one task gives this schema. */
+  /** Task that wrote the output. Required if several tasks have this schema. */
   readonly nodeId?: string
-  /** Pass of the loop around the task, from 0; the current one unless told. */
+  /** Iteration of the loop around the task, from 0. Default: the current one. */
   readonly iteration?: number
 }
 
 /**
- * A value whose type nobody has declared: the input of a workflow without an `input` schema. It is whatever JSON the caller gave,
- * and the compiler does not check what is made of it; declare `input` to have it checked.
+ * A value without a declared type: the input of a workflow without an `input` schema. It is any JSON that the caller has passed,
+ * and its use is not type-checked. Declare `input` to have it checked.
  */
-// The type of what `JSON.parse` returns, which is what this is.
+// Same type as the result of `JSON.parse`.
 export type Undeclared = ReturnType<typeof JSON.parse>
 
-/** What is known of the run. */
+/** The state of the run. */
 export interface Ctx<S extends Schemas = Schemas, Input = Undeclared> {
   /** The decoded input of the run. */
   readonly input: Input
   readonly runId: string
   /**
-   * Pass of the innermost loop around the component, from 0; for a component outside all loops that of the loop it draws itself, of
+   * Iteration of the innermost loop around the component, from 0. Outside of loops: that of the loop the component renders, or of
    * several the one that runs.
    */
   readonly iteration: number
-  /** The output of a task in the pass its loop is in. Pending while it is not there. */
+  /** Returns the output of a task in the current iteration of its loop. Pending while there is none. */
   readonly output: <T extends (keyof S & string) | Codec.AnySchema>(target: T, options?: ReadOptions) => Read<S, T>
-  /** The same, `undefined` while it is not there. */
+  /** Like {@link output}, but `undefined` while there is none. */
   readonly outputMaybe: <T extends (keyof S & string) | Codec.AnySchema>(target: T, options?: ReadOptions) => Read<S, T> | undefined
-  /** The last output a task has given in the loop it is in, whichever pass that was. */
+  /** Returns the last output of a task in its loop, from any iteration. */
   readonly latest: <T extends (keyof S & string) | Codec.AnySchema>(
     target: T,
     node?: string | Pick<ReadOptions, "nodeId">,
   ) => Read<S, T> | undefined
-  /** How many outputs a task has given in the loop it is in. */
+  /** Returns the number of outputs of a task in its loop. */
   readonly iterationCount: <T extends (keyof S & string) | Codec.AnySchema>(
     target: T,
     node?: string | Pick<ReadOptions, "nodeId">,
   ) => number
-  /** The branch that has won a race in the pass its loop is in, by its name; of several the first. `undefined` while none has. */
+  /**
+   * Returns the name of the branch that has won a race in the current iteration of its loop; of several, the first. `undefined`
+   * while there is none.
+   */
   readonly winner: (race: string) => string | undefined
-  /** The branches that have won a race in the pass its loop is in, in order. */
+  /** Returns the names of the branches that have won a race in the current iteration of its loop, in order. */
   readonly winners: (race: string) => ReadonlyArray<string>
-  /** What has failed in a settled list, or in a race that ignores it, and has not failed the whole: items or branches in their order. */
+  /** Returns the failed items of a settled list, or the failed branches of a race that ignores failures, in order. */
   readonly failures: (group: string) => ReadonlyArray<PartFailure>
 }
 
-/** An item of a list, or a branch of a race, that has failed. */
+/** A failed item of a list, or a failed branch of a race. */
 export interface PartFailure {
-  /** The key of the item, or the name of the branch. */
+  /** Key of the item, or name of the branch. */
   readonly key: string
   readonly error: Caught
 }
 
-/** What is known when a task runs: the run as of then, and what belongs to the attempt. */
+/** The state of the run while a task runs, and of its attempt. */
 export interface TaskCtx<S extends Schemas = Schemas, Input = Undeclared>
   extends Ctx<S, Input>,
     Pick<StepContext<Input>, "heartbeat" | "lastHeartbeat" | "signal" | "attempt" | "idempotencyKey" | typeof attemptKey> {
   readonly taskId: string
 }
 
-/** A task read an output with `ctx.output` that is not there. The task fails without retries: another attempt would read the same. */
+/**
+ * A task has read a missing output with `ctx.output`. The task fails without retries, since another attempt would read the same.
+ */
 export class MissingOutput extends Schema.TaggedError<MissingOutput>()("MissingOutput", {
   output: Schema.String,
   problem: Schema.String,
 }) {
   override get message(): string {
-    return `There is no output "${this.output}" to read: ${this.problem}. Declare it under deps to wait for it, or read it with outputMaybe.`
+    return `The output "${this.output}" does not exist: ${this.problem}. Declare it in deps to wait for it, or read it with outputMaybe.`
   }
 }
 
-/** Something was read through the ctx of a render that is over, and it is not known when: a slip, and so no reason to retry. */
+/** Returns the error for a read through the ctx of a finished render. It is a slip in code, so it is not retried. */
 const stale = (read: string): TypeError =>
   new TypeError(
-    `ctx.${read} was asked for after the render that this ctx belongs to. A function is given a ctx of its own, which reads the run as of then: write (ctx) => …, or (deps, ctx) => … where the task has deps`,
+    `ctx.${read} was called after the render that this ctx belongs to. Functions get their own ctx, which reads the current state: write (ctx) => …, or (deps, ctx) => … if the task has deps`,
   )
 
-/** How a `ctx` finds things. */
+/** The lookups behind a `ctx`. */
 export interface Source {
   readonly input: () => unknown
   readonly runId: string
   readonly known: () => Reading.Known
-  /** The table of a target; throws where there is none. */
+  /** Returns the table of a target. Throws if there is none. */
   readonly tableOf: (target: unknown) => string
-  /** Takes note of a read, which may make the plan stale later. */
+  /** Records a read, so that the plan is rendered again when its value changes. */
   readonly onRead?: (read: Reading.Read, found: Reading.Found) => void
-  /** The pass of whoever reads, where it is not known to stand in a loop. */
+  /** Returns the iteration of a reader outside of loops. */
   readonly pass: () => number
   readonly onIteration?: (loop: string) => void
-  /** Takes note that it was looked what has won, or failed, in a race or a list. */
+  /** Records a lookup of the winners or failures of a race or a list. */
   readonly onGroup?: (group: NodeId, what: "winners" | "failures") => void
-  /** What `output` gives where there is none. */
+  /** Returns the value of `output` for a missing output. */
   readonly absent: (read: Reading.Read) => unknown
-  /** What answers in its place, where the render is over that it reads for; `undefined` where nothing can, and then nothing is read. */
+  /** Returns the ctx that answers once the render of this one is over; `undefined` if there is none, and then nothing is read. */
   readonly successor?: (loop: string | undefined) => Reader | "none" | undefined
 }
 
-/** A `ctx` to whoever knows nothing of its schemas. Methods, so that those of one with schemas are such, too. */
+/** A `ctx` without types. Methods, so that a typed `ctx` is assignable to it. */
 interface Reader {
   readonly iteration: number
   output(target: unknown, options?: ReadOptions): unknown
@@ -135,7 +140,7 @@ interface Reader {
   failures(group: string): ReadonlyArray<PartFailure>
 }
 
-/** The codec of the schema under a key; `undefined` where there is none. */
+/** Returns the codec of the schema with a key; `undefined` if there is none. */
 export const codecIn = (schemas: Schemas, key: string): Codec.Codec<unknown, unknown> | undefined => {
   const schema = Object.hasOwn(schemas, key) ? schemas[key] : undefined
   return schema === undefined ? undefined : Codec.makeUnknown(schema)
@@ -144,9 +149,9 @@ export const codecIn = (schemas: Schemas, key: string): Codec.Codec<unknown, unk
 const nodeIdOf = (node: string | Pick<ReadOptions, "nodeId"> | undefined): string | undefined =>
   typeof node === "string" ? node : node?.nodeId
 
-/** Makes a `ctx` as seen from inside a loop, or from outside all. */
+/** Creates a `ctx` for a place inside a loop, or outside of all. */
 export const make = (source: Source, loop: string | undefined): Ctx => {
-  /** What answers in its place. */
+  /** Returns the ctx that answers in place of this one. */
   const later = (name: string): Reader | undefined => {
     const successor = source.successor?.(loop)
     if (successor === "none") throw stale(name)
@@ -170,7 +175,7 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
     runId: source.runId,
     get iteration() {
       const successor = later("iteration")
-      // Which loop a component draws is known of the one that is rendering.
+      // Only during the render it is known which loop a component renders.
       if (successor !== undefined && loop === undefined) throw stale("iteration")
       if (successor !== undefined) return successor.iteration
       if (loop === undefined) return source.pass()
@@ -209,11 +214,11 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
       return Reading.failuresOf(known, id).map(({ key, cause }) => ({ key, error: caughtOf(cause, known.state) }))
     },
   }
-  // The face above is untyped inside: what is read was decoded with the schemas the types come from.
+  // Untyped inside; values were decoded with the schemas that the types come from.
   return ctx as Ctx
 }
 
-/** What `output` gives in a render: the pending value, noted. */
+/** Returns the pending value that `output` has for a missing output in a render, and records the read. */
 export const absentInRender = ({ table, nodeId }: Reading.Read): unknown => {
   notePending({ table, nodeId })
   return pending

@@ -1,12 +1,12 @@
 /**
- * Prompts as template strings.
+ * Prompts as template literals.
  */
 import { printed } from "./internal/printed.ts"
 
 /**
- * A template string without the indentation it has for the sake of the source around it. Only the literal parts are dedented, by
- * the indentation common to their lines, and the lines of the two backticks are dropped if nothing else is on them. Values are put in
- * as everywhere in a prompt: text as it is, lists of text as lines, other data as JSON.
+ * Removes the indentation that a template literal has because of the code around it. Only the literal parts are dedented, by the
+ * indentation common to their lines. The lines of the two backticks are dropped if they are otherwise blank. Values are printed as
+ * in any prompt: text as it is, lists of text as lines, other data as JSON.
  *
  * @example
  * ```ts
@@ -21,7 +21,7 @@ import { printed } from "./internal/printed.ts"
  * ```
  */
 export const dedent = (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): string => {
-  // A value must not be seen at the end of a line that is blank but for it, hence the mark.
+  // The marker keeps a line that holds only a value from looking blank.
   const marked = strings.join("\0")
   const margins = [...marked.matchAll(/\n([ \t]*)(?=[^ \t\n])/g)].map(([, margin = ""]) => margin)
   const margin = margins.reduce((left, right) => left.slice(0, commonLength(left, right)), margins[0] ?? "")

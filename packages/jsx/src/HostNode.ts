@@ -1,11 +1,11 @@
 /**
- * What a render leaves behind: a tree of plain objects, without React in it except for the fiber each one came from, which tells
- * the components around it. The tree is lowered to a plan and let go.
+ * Result of a render: a tree of plain objects, free of React except for the fiber of each, which leads to the components around it.
+ * The tree is lowered to a plan and then dropped.
  */
 import type { PendingRead } from "@smithers/core/Plan"
 import type { Read } from "./internal/reading.ts"
 
-/** What is used of React's internal record of an element: where it stands. */
+/** The fields of React's fiber that are used. */
 export interface Fiber {
   readonly type: unknown
   readonly key: string | null
@@ -17,7 +17,7 @@ export interface Fiber {
   readonly sibling: Fiber | null
   readonly memoizedState: unknown
   readonly pendingProps: unknown
-  /** Of an element of the plan, its {@link HostNode}. */
+  /** The {@link HostNode} of an element of the plan. */
   readonly stateNode: unknown
 }
 
@@ -31,15 +31,15 @@ export interface HostNode {
   readonly props: { readonly [name: string]: unknown }
   readonly children: Array<HostNode | HostText>
   readonly fiber: Fiber
-  /** Pending reads that were made while its own children were rendered: of tasks, people's tasks, sagas, scopes and parts. */
+  /** Pending reads made while its children were rendered. Recorded for tasks, human tasks, sagas, scopes and parts. */
   readonly readsInside: ReadonlyArray<PendingRead>
-  /** All reads that were made meanwhile. */
+  /** All reads made while its children were rendered. */
   readonly lookupsInside: ReadonlyArray<Read>
 }
 
 export const isText = (node: HostNode | HostText): node is HostText => "text" in node
 
-/** The components around a fiber by name, innermost first. */
+/** Returns the names of the components around a fiber, innermost first. */
 export const componentsAround = (fiber: Fiber | null): ReadonlyArray<string> => {
   const names: Array<string> = []
   for (let here = fiber; here !== null; here = here.return) {

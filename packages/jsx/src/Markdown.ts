@@ -1,19 +1,19 @@
 /**
- * From a tree of prompt nodes to the Markdown an agent reads. Text is Markdown already and is passed on as it is: nothing in it is
- * escaped, encoded, re-wrapped or re-indented, since it may hold values (a file, a diff) that have to arrive unharmed. What this
- * module adds is only the notation for elements, and the line breaks between elements and what stands beside them.
+ * Renders prompt nodes as the Markdown that an agent reads. Text is already Markdown and is never escaped, encoded, wrapped or
+ * indented, since it may hold values (a file, a diff) that must arrive unchanged. This module adds only the notation of elements,
+ * and line breaks around them.
  *
- * Two things may surprise. Text is never dedented, not even when every line of it is indented as in a template string: once a value
- * has been interpolated nobody can tell its indentation from that of the template. `Dedent` can, since a tag
- * sees the two apart. And tags that are not HTML's (`<context source="x">`) are kept as tags, as they are common in prompts.
+ * Two behaviours may surprise. Text is never dedented, even if every line is indented as in a template literal: after
+ * interpolation, the indentation of a value cannot be told from that of the template. `Dedent` can, as a tag function. Tags that
+ * HTML does not have (`<context source="x">`) are kept as tags, since they are common in prompts.
  */
 
 import { block, inline, isBlank, isInterrupting, join, type Piece, prefixed, trimBlankLines } from "./internal/joinBlocks.ts"
 
-/** A piece of a prompt: text, or an element with pieces inside. */
+/** A part of a prompt: text, or an element with children. */
 export type PromptNode = string | PromptElement
 
-/** An element as a host tree has it: the name of its tag, its props (`children` among them is ignored) and what is inside. */
+/** An element of a host tree: its tag, its props (`children` among them is ignored) and its children. */
 export interface PromptElement {
   readonly type: string
   readonly props: { readonly [name: string]: unknown }
@@ -21,21 +21,22 @@ export interface PromptElement {
 }
 
 /**
- * The element that compiled MDX puts around what is filled in. Its prop `prefix` is what the lines after the first begin with, so that
- * they stay in the list item or quotation the hole is in; with `alone`, its lines hold nothing else and go if it turns out empty.
+ * The element that compiled MDX puts around an inserted value. Its prop `prefix` is prepended to all lines but the first, so that
+ * they stay in the list item or quotation of the hole. With `alone`, the hole has its lines for itself, and they are removed if it
+ * is empty.
  */
 export const hole = "smithers:hole"
 
 /**
- * Renders a prompt as Markdown. Never fails: an element that is used where it makes no sense is rendered as well as it can be.
- * Blank lines at both ends are left out; everything else of the text comes out as it went in.
+ * Renders a prompt as Markdown. Never fails: a misplaced element is rendered as well as possible. Removes blank lines at both ends
+ * and keeps all other text unchanged.
  *
- * Headings, paragraphs, lists, code, emphasis, links, images, quotations, rules, line breaks and tables become Markdown (GFM for `del` and
- * tables); `div`, `section` and `article` only set their content apart, `span` does not even that; all others are kept as tags.
+ * Headings, paragraphs, lists, code, emphasis, links, images, quotations, rules, line breaks and tables become Markdown (GFM for
+ * `del` and tables). `div`, `section` and `article` become blocks, `span` disappears, and all other tags are kept.
  */
 export const render = (nodes: ReadonlyArray<PromptNode>): string => trimBlankLines(content(nodes))
 
-/** The content of an element that sets it apart or not, as one text. */
+/** Renders the content of an element as one text. */
 const content = (nodes: ReadonlyArray<PromptNode>): string => join(nodes.flatMap(pieces))
 
 const pieces = (node: PromptNode): ReadonlyArray<Piece> => {
@@ -97,7 +98,7 @@ const pieces = (node: PromptNode): ReadonlyArray<Piece> => {
   }
 }
 
-/** Whether the text of a prompt file is more than a phrase: several lines, or one that Markdown takes for a block. */
+/** Returns `true` if the text of a prompt file is a block: several lines, or one with block syntax. */
 const isBlocks = (children: ReadonlyArray<PromptNode>): boolean => {
   const text = content(children).trim()
   return text.includes("\n") || /^(#{1,6} |[-*+] |\d+[.)] |> |```|~~~)/.test(text)
@@ -117,13 +118,13 @@ const filled = ({ props, children }: PromptElement): ReadonlyArray<Piece> => {
   return [{ kind: inner.length === 1 && only?.kind === "tag" ? "tag" : "inline", text: prefixed(text, prefix) }]
 }
 
-/** Text on one line, for what cannot have more. */
+/** Renders text as one line. */
 const oneLine = (nodes: ReadonlyArray<PromptNode>): string =>
   content(nodes)
     .trim()
     .replace(/\s*\n\s*/g, " ")
 
-/** A `#` at the end of a heading would be taken for its closing mark, unless there is one. */
+/** Appends a closing mark to a heading that ends with `#`, which Markdown would otherwise drop. */
 const heading = (level: number, text: string): string =>
   `${"#".repeat(level)} ${text}${/(?:^|[ \t])#+$/.test(text) ? " #" : ""}`.trimEnd()
 
@@ -132,7 +133,7 @@ const paragraph = (children: ReadonlyArray<PromptNode>): ReadonlyArray<Piece> =>
   return text === "" ? [{ kind: "boundary" }] : block(text)
 }
 
-/** White space at the ends goes outside the markers, where alone it can be. */
+/** Moves white space at the ends outside of the markers, as Markdown requires. */
 const emphasis = (children: ReadonlyArray<PromptNode>, marker: string): ReadonlyArray<Piece> => {
   const inner = children.flatMap(pieces)
   if (inner.some(({ kind }) => kind === "block" || kind === "boundary")) return inner
@@ -141,11 +142,11 @@ const emphasis = (children: ReadonlyArray<PromptNode>, marker: string): Readonly
   return inline(middle === "" ? text : `${start}${marker}${middle}${marker}${end}`)
 }
 
-/** `_` only where `*` would meet another one. */
+/** Uses `_` if `*` would meet another one. */
 const emphasisMarker = (children: ReadonlyArray<PromptNode>): "*" | "_" =>
   children.some((child) => typeof child !== "string" && (child.type === "em" || child.type === "i")) ? "_" : "*"
 
-/** The text inside, without regard to tags. */
+/** Returns the text of nodes, ignoring tags. */
 const rawText = (nodes: ReadonlyArray<PromptNode>): string =>
   nodes.map((node) => (typeof node === "string" ? node : node.type === "br" ? "\n" : rawText(node.children))).join("")
 
@@ -153,7 +154,7 @@ const longestRun = (text: string): number => Math.max(0, ...(text.match(/`+/g) ?
 
 const fenced = (text: string, language: string): string => {
   const fence = "`".repeat(Math.max(3, longestRun(text) + 1))
-  // A fence ends with a line break of its own.
+  // The closing fence needs a line of its own.
   const code = text.endsWith("\n") ? text : `${text}\n`
   return `${fence}${language}\n${text === "" ? "" : code}${fence}`
 }
@@ -164,12 +165,12 @@ const codeSpan = (text: string): string => {
   let length = 1
   while (runs.has(length)) length++
   const marks = "`".repeat(length)
-  // One space on either side is taken off again by whoever reads it.
+  // Markdown strips one space on either side.
   const isPadded = /^`|`$/.test(text) || /^ [\s\S]*[^ ][\s\S]* $/.test(text)
   return isPadded ? `${marks} ${text} ${marks}` : `${marks}${text}${marks}`
 }
 
-/** The language of `<pre><code className="language-ts">`, wherever of the two it is given. */
+/** Returns the language of `<pre><code className="language-ts">`, given on either element. */
 const languageOf = ({ props, children }: PromptElement): string => {
   const [, language] = /(?:^|\s)lang(?:uage)?-([^\s`]+)/.exec(`${textOf(props.className)} ${textOf(props.class)}`) ?? []
   if (language !== undefined) return language
@@ -177,7 +178,7 @@ const languageOf = ({ props, children }: PromptElement): string => {
   return inner === undefined || typeof inner === "string" ? "" : languageOf(inner)
 }
 
-/** What compiled MDX puts around children of a list or a table is of no concern to them. */
+/** Unwraps the holes that compiled MDX puts around children of a list or a table. */
 const withoutHoles = (nodes: ReadonlyArray<PromptNode>): ReadonlyArray<PromptNode> =>
   nodes.flatMap((node) => (typeof node !== "string" && node.type === hole ? withoutHoles(node.children) : [node]))
 
@@ -185,7 +186,7 @@ const list = ({ type, props, children }: PromptElement): ReadonlyArray<Piece> =>
   const nodes = withoutHoles(children).filter((child) => typeof child !== "string" || !isBlank(child))
   if (nodes.length === 0) return [{ kind: "boundary" }]
   const isItem = (node: PromptNode): node is PromptElement => typeof node !== "string" && node.type === "li"
-  // Markdown between the tags, as one can write it in MDX: it has its own bullets.
+  // Markdown between the tags, as MDX allows, has its own bullets.
   if (!nodes.some(isItem)) return [{ kind: "boundary" }, ...children.flatMap(pieces), { kind: "boundary" }]
   const items = nodes.map((node) => item(isItem(node) ? node.children : [node]))
   const gap = items.every(({ isTight }) => isTight) ? "\n" : "\n\n"
@@ -202,7 +203,7 @@ const list = ({ type, props, children }: PromptElement): ReadonlyArray<Piece> =>
   return [{ kind: "block", text: withMarker(marker), prefix: "", list: { marker, withMarker } }]
 }
 
-/** An item is tight if it is a line of text, and perhaps lists under it. */
+/** An item is tight if it is one line of text, with or without nested lists. */
 const item = (children: ReadonlyArray<PromptNode>): { readonly text: string; readonly isTight: boolean } => {
   const inner = children.flatMap(pieces)
   const solid = inner.filter((piece) => piece.kind !== "nothing" && (piece.kind !== "inline" || !isBlank(piece.text)))
@@ -211,7 +212,7 @@ const item = (children: ReadonlyArray<PromptNode>): { readonly text: string; rea
     lead === -1 ||
     solid.slice(lead).every((piece) => piece.kind === "block" && piece.list !== undefined && isInterrupting(piece.text))
   const text = trimBlankLines(join(inner, isTight)).replace(/^[ \t]+/, "")
-  // `- ---` would be a rule instead of an item with one in it.
+  // `- ---` would be a rule.
   return { text: text.replace(/^---(?=\n|$)/, "___"), isTight: isTight && !/\n[ \t]*\n/.test(text) }
 }
 
@@ -256,7 +257,7 @@ const table = (node: PromptElement): ReadonlyArray<Piece> => {
   const rest = other.flatMap(pieces)
   const width = Math.max(0, ...rows.map(({ cells }) => cells.length))
   if (width === 0) return [{ kind: "boundary" }, ...rest, { kind: "boundary" }]
-  // GFM has no tables without a head: the first row is it, unless it is none.
+  // GFM tables need a head: the first row, if there is none.
   const [first] = rows
   const isHeadless = rows.every(({ isHead }) => !isHead) && first?.cells.every(({ type }) => type === "td") === true
   const [head = { cells: [] }, ...body] = isHeadless ? [{ cells: [] }, ...rows] : rows
@@ -276,7 +277,7 @@ const alignment = (cell: PromptElement | undefined): string => {
   return align === "center" ? ":---:" : align === "right" ? "---:" : align === "left" ? ":---" : "---"
 }
 
-/** A cell is one line. A `|` in it is escaped, in code too, unless the author has done so. */
+/** Renders a cell as one line. Escapes `|`, also in code, unless the author has. */
 const cell = (children: ReadonlyArray<PromptNode>): string => {
   const inner = children.flatMap(pieces)
   const isBlock = inner.some(({ kind }) => kind === "block")
@@ -287,7 +288,7 @@ const cell = (children: ReadonlyArray<PromptNode>): string => {
     .replace(/(\\*)\|/g, (bar, escapes: string) => (escapes.length % 2 === 0 ? `${escapes}\\|` : bar))
 }
 
-/** Any other tag, in the notation of XML. With more than a line in it, its tags have lines of their own. */
+/** Renders any other tag in XML notation. Content of several lines gets lines of its own. */
 const tag = ({ type, props, children }: PromptElement): ReadonlyArray<Piece> => {
   const attributes = Object.entries(props).map(([name, value]) => attribute(name === "className" ? "class" : name, value))
   const open = `<${type}${attributes.join("")}`

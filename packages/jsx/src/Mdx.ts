@@ -1,11 +1,10 @@
 /**
- * Compiles prompts written in MDX to ES modules. What sets this apart from MDX on the web: Markdown is not turned into elements. An
- * agent reads Markdown, so the text of the file is passed on as it was written, cut at what MDX adds to it (elements, `{expressions}`,
- * `import` and `export`). MDX's own compiler does the parsing and makes the module; a plugin in it replaces the parsed Markdown by
- * pieces of its source.
+ * Compiles prompts in MDX to ES modules. Unlike MDX for the web, Markdown does not become elements: an agent reads Markdown, so the
+ * text of the file is kept as written, split at what MDX adds (elements, `{expressions}`, `import` and `export`). MDX's compiler
+ * parses the file and generates the module; a plugin replaces the parsed Markdown by slices of the source.
  *
- * Only what MDX forces authors to write differently is undone, and not in code: `\{`, `\}`, `\<`, and character references such as
- * `&lt;`. Comments are left out with the line they are on.
+ * Escapes that MDX requires are undone, except in code: `\{`, `\}`, `\<`, and character references such as `&lt;`. Comments are
+ * removed with their line.
  */
 
 import { compileSync, type CompileOptions as MdxOptions } from "@mdx-js/mdx"
@@ -17,10 +16,10 @@ import { declaration, property } from "./internal/declaration.ts"
 import { type Frontmatter, Malformed, split } from "./internal/frontmatter.ts"
 import { type File, isExpression, type MdxNode, type Program, slice, type Token } from "./internal/sourceSlicer.ts"
 
-/** A prompt file cannot be compiled: MDX, an expression in it or its front matter is malformed. */
+/** A prompt file does not compile: its MDX, an expression in it or its front matter is malformed. */
 export class PromptSyntaxError extends Schema.TaggedError<PromptSyntaxError>()("PromptSyntaxError", {
   file: Schema.String,
-  /** Counted from 1, as is `column`. */
+  /** Line, from 1, like `column`. */
   line: Schema.Number,
   column: Schema.Number,
   reason: Schema.String,
@@ -31,18 +30,18 @@ export class PromptSyntaxError extends Schema.TaggedError<PromptSyntaxError>()("
 }
 
 export interface CompileOptions {
-  /** Names the file in messages, and the component by its last part. Nothing is read from there. */
+  /** Path for messages. Its last part names the component. Nothing is read from it. */
   readonly path?: string
-  /** The package whose `jsx-runtime` makes the elements. */
+  /** Package whose `jsx-runtime` creates the elements. */
   readonly jsxImportSource?: string
-  /** The module that checks inputs: `@smithers/jsx/PromptInput` by a name that resolves from where the prompt file is. */
+  /** Module that validates inputs: `@smithers/jsx/PromptInput`, under a name that resolves from the prompt file. */
   readonly runtimeSource?: string
 }
 
 /**
- * Compiles the text of a `.mdx` file to the source of an ES module. Its default export is a component whose props are in scope as
- * `props`; if the front matter declares `inputs`, it throws `PromptInputError` when rendered with others. What else the front matter
- * holds is exported as `frontmatter`, beside the exports of the file itself.
+ * Compiles a `.mdx` file to the source of an ES module. Its default export is a component whose props are in scope as `props`. If
+ * the front matter declares `inputs`, rendering with other props throws `PromptInputError`. The rest of the front matter is
+ * exported as `frontmatter`, beside the exports of the file.
  */
 export const compile = (source: string, options: CompileOptions = {}): Effect.Effect<string, PromptSyntaxError> =>
   Effect.map(parse(source, options), ({ code, name, file, exports, frontmatter: { inputs, others } }) =>
@@ -57,8 +56,8 @@ export const compile = (source: string, options: CompileOptions = {}): Effect.Ef
   )
 
 /**
- * The text of a TypeScript declaration for a `.mdx` file. Written to `prompt.d.mdx.ts` beside `prompt.mdx`, it types the props of
- * the prompt wherever TypeScript's `allowArbitraryExtensions` is on. Without `inputs` in the front matter any props are allowed.
+ * Returns a TypeScript declaration for a `.mdx` file. As `prompt.d.mdx.ts` beside `prompt.mdx`, it types the props of the prompt
+ * with TypeScript's `allowArbitraryExtensions`. Without `inputs` in the front matter, any props are allowed.
  */
 export const declarationOf = (source: string, options: CompileOptions = {}): Effect.Effect<string, PromptSyntaxError> =>
   Effect.map(parse(source, options), declaration)
@@ -77,7 +76,7 @@ const parse = (
 ): Effect.Effect<Parsed, PromptSyntaxError> =>
   Effect.try({
     try: () => {
-      // The text is the same wherever it was checked out.
+      // Line ends must not depend on the checkout.
       const frontmatter = split(source.replace(/^\uFEFF/, "").replace(/\r\n?/g, "\n"))
       const exports: Array<string> = []
       const code = compileSync(
@@ -95,7 +94,7 @@ const parse = (
         return new PromptSyntaxError({ file: path, line: error.line, column: error.column, reason: error.message })
       }
       const [reason, line, column] = ["reason", "line", "column"].map((field) => Raised.get(error, field))
-      // What is not about the file is a defect of this module.
+      // Errors that are not about the file are defects of this module.
       if (typeof reason !== "string") throw error
       return new PromptSyntaxError({ file: path, line: Number(line ?? 1), column: Number(column ?? 1), reason })
     },
@@ -112,7 +111,7 @@ interface Processor {
   readonly data: () => { fromMarkdownExtensions?: Array<unknown> }
 }
 
-/** The plugin. Markers tell exactly where tags, escapes and references stand; of the nodes only the outer positions are known. */
+/** The plugin. Markers give the positions of tags, escapes and references; nodes only have outer positions. */
 function sourceText(this: Processor, source: string) {
   const markers: Array<Token> = []
   const see = (token: Token): void => {
@@ -130,7 +129,7 @@ function sourceText(this: Processor, source: string) {
   }
 }
 
-/** Has what an expression throws say in which line it stands. */
+/** Makes expressions that throw report their line. */
 const placeAll = (root: MdxNode): void => {
   const open: Array<MdxNode> = [root]
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
@@ -148,7 +147,7 @@ const place = (program: Program | undefined, line: number): void => {
   const [statement] = program?.body ?? []
   if (statement?.type !== "ExpressionStatement") return
   const { expression } = statement
-  // What cannot throw is left as it is, and what is awaited stays where it may be.
+  // Keeps expressions that cannot throw, and those with `await`.
   if (expression.type === "Literal" || expression.type === "Identifier" || awaits(expression)) return
   statement.expression = {
     type: "CallExpression",
@@ -166,7 +165,7 @@ const awaits = (tree: unknown): boolean =>
   tree !== null &&
   (("type" in tree && tree.type === "AwaitExpression") || Object.values(tree).some(awaits))
 
-/** Compiled prompts export their component with the check around it. Notes what else they export. */
+/** Wraps the default export of a compiled prompt in its validation, and records the other exports. */
 const withoutDefaultExport = (exports: Array<string>) => (program: { body: Array<Statement> }) => {
   program.body = program.body.map((statement) =>
     statement.type === "ExportDefaultDeclaration" && statement.declaration != null ? statement.declaration : statement,

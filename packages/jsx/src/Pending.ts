@@ -1,23 +1,23 @@
 /**
- * What stands for an output that is read while rendering and is not there yet. It can be read and called to any depth, and what
- * is drawn from it is drawn again once the output is there: it prints as nothing, equals nothing, and as a child is nothing.
+ * Placeholder of an output that a render reads before it exists. It can be read and called to any depth: it prints as nothing,
+ * equals nothing, and renders nothing. The plan is rendered again once the output exists.
  */
 
 import { noteUse } from "./internal/scope.ts"
 
 const inert = (): undefined => undefined
 
-/** Text that nobody writes. */
+/** A text that no author writes. */
 const mark = "\u{F0B1D}"
 
-/** What pending values are printed as. */
+/** Text that pending values print as. */
 let shownAs = ""
 
 const isMarked = (): boolean => shownAs !== ""
 
-/** Answers to what the language itself asks of a value when it prints, iterates, spreads or awaits it. */
+/** Answers of the pending value to the protocols of printing, iteration, spreading and `await`. */
 const answers = new Map<PropertyKey, unknown>([
-  // Text only where text is asked for: arithmetic and `==` take no number for nothing.
+  // Text only for string conversion: arithmetic and `==` must not see a number.
   [Symbol.toPrimitive, (hint: string): unknown => (hint === "string" || (hint === "default" && isMarked()) ? shownAs : Number.NaN)],
   [Symbol.iterator, (): Iterator<never> => [].values()],
   [Symbol.asyncIterator, async function* (): AsyncIterator<never> {}],
@@ -25,11 +25,11 @@ const answers = new Map<PropertyKey, unknown>([
   ["toString", (): string => shownAs],
   ["valueOf", (): string => shownAs],
   ["toJSON", (): string | undefined => (isMarked() ? shownAs : undefined)],
-  // Otherwise awaiting it would wait for ever.
+  // With a `then` method, `await` would never complete.
   ["then", undefined],
 ])
 
-/** The pending value. There is one: what is pending is known to whoever keeps the reads. */
+/** The pending value. A single one suffices, since reads are recorded separately. */
 export const pending: unknown = new Proxy(inert, {
   get: (_, key) => {
     noteUse()
@@ -52,10 +52,10 @@ export const pending: unknown = new Proxy(inert, {
   deleteProperty: () => true,
 })
 
-/** Whether a value is the pending one. */
+/** Returns `true` for the pending value. */
 export const isPending = (value: unknown): boolean => value === pending
 
-/** Runs something synchronous in which text made of the pending value can be told from other text. */
+/** Runs a synchronous function in which text made of the pending value is recognisable. */
 export const marked = <A>(run: () => A): A => {
   shownAs = mark
   try {
@@ -65,7 +65,10 @@ export const marked = <A>(run: () => A): A => {
   }
 }
 
-/** Whether a value holds the pending one, or text made of it by {@link marked}. Looks into arrays, plain objects and elements. */
+/**
+ * Returns `true` if a value contains the pending one, or text made of it under {@link marked}. Searches arrays, plain objects and
+ * elements.
+ */
 export const holdsPending = (value: unknown): boolean => {
   const seen = new Set<object>()
   const open: Array<unknown> = [value]
@@ -79,7 +82,7 @@ export const holdsPending = (value: unknown): boolean => {
   return false
 }
 
-/** What a value holds; nothing where an author's value cannot be read, which whoever uses it will say. */
+/** Returns the values in an object; empty if a getter of the author throws, which its later use reports. */
 const heldIn = (value: object): ReadonlyArray<unknown> => {
   try {
     if (Array.isArray(value)) return value

@@ -1,6 +1,6 @@
 /**
- * Draws the plans of one run: renders the workflow with what is known of the run, and lowers what comes of it. It notes what a
- * render has read, and says of each event whether it changes any of that; while nothing does, there is nothing to draw again.
+ * Plans a run: renders the workflow with the state of the run, and lowers the result. Records the reads of each render, and decides
+ * for each event whether it changes any of them. If not, the plan stays valid.
  */
 import { caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
@@ -36,15 +36,15 @@ import { type Lowered, lower } from "./lower.ts"
 import { holdsPending, isPending, marked, pending } from "./Pending.ts"
 import { RenderError, type Rendered, render } from "./render.ts"
 
-/** A workflow as it is written: what draws it, and the schemas it may name. */
+/** A workflow as written: its render function and its schemas. */
 export interface Blueprint {
   readonly draw: (ctx: Ctx.Ctx) => React.ReactNode
   readonly schemas: Ctx.Schemas
-  /** The table whose last row is the output of a run, where that is said. */
+  /** Table of the run's output, which is its last row; `undefined` if not declared. */
   readonly output?: string | undefined
 }
 
-/** A plan and what it was drawn with. */
+/** A plan and the state it was rendered from. */
 export interface Drawn {
   readonly plan: Plan.Plan
   readonly lowered: Lowered
@@ -52,32 +52,31 @@ export interface Drawn {
 
 export interface Planner extends Definition.Planner {
   readonly draw: (state: RunState.RunState, values: Values) => Either.Either<Drawn, InvalidWorkflow | RenderFailed>
-  /** Asks an author's functions outside a run: what is not there is pending. Answers with all that they have read by node. */
+  /** Calls an author's functions outside of a run, where missing outputs are pending. Returns their reads by node. */
   readonly asking: (ask: () => void) => ReadonlyArray<Reading.Read>
   readonly strayReads: (state: RunState.RunState) => ReadonlyArray<StrayRead>
-  /** The task that a read may have meant, where it names one that is not there. */
+  /** Returns the task that a read of an unknown task may have meant. */
   readonly nearMiss: (read: Reading.Read) => NodeId | undefined
 }
 
 /**
- * Renders that one plan may take at most. A render reads outputs by where their nodes stood in the plan before; if they then stand
- * elsewhere it is made again. Two are what it takes where a plan is picked up; a workflow whose tasks move between loops with
- * each render is not a function of its state.
+ * Maximum number of renders for one plan. Reads depend on the loops of the previous plan, so a task that has moved needs another
+ * render. Two suffice when a plan is restored; a workflow whose tasks move with every render is not a function of its state.
  */
 const longestSettling = 10
 
 const untyped = Codec.makeUnknown(Schema.Unknown)
 
-/** That of tasks without an output, which is made when there is one. */
+/** Table of tasks without an output, created with the first such output. */
 const untypedTables: ReadonlyArray<OutputTable> = [{ name: untypedTable, jsonSchema: undefined, nodeId: undefined }]
 
-/** Tables by schema and by key. */
+/** Returns the table of a schema or a key. */
 export const tablesOf = (schemas: Ctx.Schemas): ((target: unknown) => string | undefined) => {
   const byRef = new Map<unknown, string>(Object.entries(schemas).map(([key, schema]) => [schema, key]))
   return (target) => (typeof target === "string" && Object.hasOwn(schemas, target) ? target : byRef.get(target))
 }
 
-/** Makes the planner of a run. */
+/** Creates the planner of a run. */
 export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflow?: string): Planner => {
   const tables = Object.keys(schemas)
   const tableOf = tablesOf(schemas)
@@ -85,19 +84,19 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     tableOf(target) ??
     ((): never => {
       const shown = typeof target === "string" ? `"${target}" is` : "this schema is"
-      throw new Reading.ReadError(`${shown} none of the schemas of this workflow (${tables.join(", ")})`)
+      throw new Reading.ReadError(`${shown} not a schema of this workflow (${tables.join(", ")})`)
     })()
 
   let rows = Rows.make(RunState.empty(""))
   let hasObserved = false
   let values: Values = { input: undefined, outputs: new Map() }
   let layout = Reading.emptyLayout
-  /** The loops that reads of `ctx.iteration` outside loops meant, in the order in which they were made. */
+  /** Loops that reads of `ctx.iteration` outside of loops meant, in order. */
   let meant: ReadonlyArray<ReturnType<typeof Reading.meant>> = []
   let drawn: Drawn | undefined
-  /** What the plan was drawn from: events that touch none of it leave the plan as it is. */
+  /** The state that the plan depends on. Other events leave it valid. */
   let watched = watchNothing()
-  /** The state `drawn` was drawn for, when nothing had happened in the run yet. */
+  /** State of `drawn` before the first event of the run. */
   let blankFor: unknown
 
   const known = (state: RunState.RunState, within = layout): Reading.Known => ({
@@ -107,9 +106,9 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     layout: within,
   })
 
-  /** What the last render has read. */
+  /** Reads of the last render. */
   let renderedReads: ReadonlyArray<Reading.Read> = []
-  /** What functions have read when no task was the one that was meant. */
+  /** Reads by functions that found no task. */
   const functionReads = new Map<string, Reading.Read>()
   const isStray = ({ nodeId, table }: Reading.Read): boolean =>
     nodeId === undefined
@@ -120,7 +119,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     const meant = nearestTo(nodeId, layout.tasks.keys())
     return { nodeId, output: table, ...defined({ meant }) }
   }
-  /** What functions read that are asked outside a run. */
+  /** Reads by functions called outside of a run. */
   let asked: Array<Reading.Read> | undefined
   const ctxAt: Lowering["ctxAt"] = (state, loop, noteRead, onPending) =>
     Ctx.make(
@@ -135,7 +134,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
           asked?.push(read)
           if (isStray(read)) functionReads.set(readKey(read), read)
         },
-        // What has won, or failed, follows from what stands in it.
+        // Winners and failures depend on the tasks inside.
         onGroup: (group) => {
           for (const [nodeId, { table, within }] of layout.tasks) {
             if (!within.some(({ boundary }) => boundary === group)) continue
@@ -151,7 +150,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       },
       loop,
     )
-  /** Makes what answers in place of the ctx of a render, while a function is called. */
+  /** Creates the ctx that answers in place of a render's ctx while a function runs. */
   let answering: ((loop: string | undefined) => Ctx.Ctx) | undefined
   const calling: Lowering["calling"] = (call, state, noteRead, onPending) => {
     const outer = answering
@@ -163,7 +162,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     }
   }
   const missing = ({ table, nodeId }: Reading.Read): never => {
-    const problem = nodeId === undefined ? "no task has given one" : `task "${nodeId}" has not given one`
+    const problem = nodeId === undefined ? "no task has one" : `task "${nodeId}" has none`
     throw new Ctx.MissingOutput({ output: table, problem })
   }
   const lowering: Lowering = {
@@ -188,7 +187,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     rowsOf: function* (reads, state) {
       const seen = new Set<NodeKey>()
       for (const read of reads) {
-        // A read that has come to mean several nodes fails where it is made, when that is drawn again.
+        // A read that has become ambiguous fails in the next render, at its place.
         const found = tryOr(() => Reading.find(known(state), read), undefined)
         const key = found === undefined ? undefined : readOf(read.table, found, state).key
         if (key === undefined || seen.has(key)) continue
@@ -275,12 +274,12 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     return { lowered: lower(rendered, { ...lowering, hasCaught, isLeft, holdsPending }), ...noted }
   }
 
-  /** What holds the tasks of the drawing before that has no id of its own, and how that is called now. */
+  /** Unnamed containers of tasks in the previous render, with their current names. */
   let holders: Identity.Holders = new Map()
   let names: Identity.Names = new Map()
   const hasBegun = (state: RunState.RunState) => (kind: "loop" | "saga" | "try", id: string) =>
     kind === "loop" ? HashMap.has(state.loopPasses, id) : HashMap.has(state.nodes, nodeKey(id, 0))
-  /** Finds out what is what by the tasks it holds. Answers whether something is called otherwise than it was drawn. */
+  /** Matches unnamed containers by the tasks they hold. Returns `true` if a name differs from the one that was rendered. */
   const recognise = (state: RunState.RunState, { placed }: Lowered): boolean => {
     const found = Identity.namesOf(placed(), holders, hasBegun(state))
     const isSame = found.size === names.size && [...found].every(([place, name]) => names.get(place) === name)
@@ -288,7 +287,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     return !isSame
   }
 
-  /** What a render would have seen otherwise with its own plan; `undefined` where that is nothing. */
+  /** Returns the value that this plan's render would read differently; `undefined` if there is none. */
   const unsettled = (
     { lowered, reads, loops, passes, catches, looks }: ReturnType<typeof drawOnce>,
     state: RunState.RunState,
@@ -306,12 +305,12 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       for (const [boundary, { loop, cause }] of catches)
         if (Reading.caughtBy(own, boundary, loop) !== cause) return `what ${shownId(boundary)} has caught`
       for (const { see, found, watched: ids } of looks.values())
-        if (see(own) !== found) return `what has become of ${ids(own.layout).slice(0, 1).map(shownId).join()}`
+        if (see(own) !== found) return `the state of ${ids(own.layout).slice(0, 1).map(shownId).join()}`
       for (const loop of loops)
-        if (Reading.passOf(own, loop) !== Reading.passOf(known(state), loop)) return `the pass of loop ${shownId(loop)}`
+        if (Reading.passOf(own, loop) !== Reading.passOf(known(state), loop)) return `the iteration of loop ${shownId(loop)}`
       return passes.every(({ pass }, index) => pass === passIn(own, meant[index])) ? undefined : "ctx.iteration"
     } catch (thrown) {
-      // Made once more, the read fails in the component that makes it, and so tells where.
+      // Rendered again, the read fails in its component, which reports the place.
       if (thrown instanceof Reading.ReadError) return thrown.message
       throw thrown
     }
@@ -322,25 +321,25 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       const made = drawOnce(state)
       checkTables(made.lowered, rows)
       const isRenamed = recognise(state, made.lowered)
-      const otherwise = isRenamed ? "how loops are called" : unsettled(made, state)
+      const otherwise = isRenamed ? "the identity of a loop" : unsettled(made, state)
       if (otherwise !== undefined && renders === longestSettling) {
         const moved = movedBetween(layout, made.lowered.layout)
         throw new Reading.ReadError(
-          `it is drawn otherwise each time it is rendered (${longestSettling} times): ${otherwise} is read, and then is another with what was drawn${moved}. Give loops ids, and let no task move between loops`,
+          `its plan differs with each render (${longestSettling} times): it reads ${otherwise}, which changes with the plan${moved}. Give loops ids, and keep each task in one loop`,
         )
       }
-      // By names that are no longer so nothing would be found.
+      // The old names would find nothing.
       if (!isRenamed) layout = made.lowered.layout
       if (otherwise === undefined) return made
     }
   }
 
-  /** Drawings with new ids in place of others. */
+  /** Number of renders in which new ids have replaced others. */
   let replacing = 0
   /**
-   * Refuses ids that are others each time that the same is drawn, such as those of `useId`, `Math.random` or `Date.now`: tasks would be mounted
-   * and run without end. Whether they are is seen by drawing once more, which is done where ids have replaced others: each of the first
-   * times, and then ever more rarely.
+   * Rejects ids that differ between renders of the same state, such as those of `useId`, `Math.random` or `Date.now`: they would
+   * mount and run tasks without end. Detected by rendering again when ids replace others: the first few times, then ever more
+   * rarely.
    */
   const checkIds = (state: RunState.RunState, plan: Plan.Plan): void => {
     const before = drawn === undefined ? idsStored(state) : idsIn(drawn.plan)
@@ -354,18 +353,18 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     const [gone, made] = [[...after].filter((id) => !again.has(id)), [...again].filter((id) => !after.has(id))]
     const [first, other] = [gone[0] ?? made[0], made[0] ?? gone[0]]
     if (first === undefined || other === undefined) return
-    const what = `drawn twice, the same workflow has ${shownId(first)} once and ${shownId(other)} then`
-    const problem = `its ids are others each time it is drawn: ${what}. Make ids of the input, of outputs and of keys, and not of useId, Math.random, the time or a counter`
+    const what = `two renders of the same state have ${shownId(first)} and ${shownId(other)}`
+    const problem = `its ids differ between renders: ${what}. Derive ids from the input, outputs and keys, not from useId, Math.random, the time or a counter`
     throw new InvalidWorkflow({ workflow: lowered.name, where: placeIn(plan, first) ?? lowered.name, problem })
   }
 
-  /** The same drawn with pending values that can be told in text; made where it is asked for, once for each state. */
+  /** The same render with marked pending values; made on demand, once per state. */
   let marking: { readonly state: RunState.RunState; readonly leaves: ReadonlyMap<NodeId, HostNode> } | undefined
-  /** What is known of which tasks hold what is pending. */
+  /** Known results of {@link holds}. */
   const held = new Map<string, boolean>()
   /**
-   * Whether anything in a task, or given to what is around it, is made of what is pending. Text tells nothing of what it was made of, so the same is
-   * drawn once more, unless it was for this `reason` before.
+   * Returns `true` if a part of a task, or of its surroundings, is made of a pending value. Text does not show its origin, so the
+   * state is rendered again with marked values, unless that was done for this `reason` before.
    */
   const holds = (state: RunState.RunState, node: HostNode, where: keyof Held, reason: string): boolean => {
     if (heldBy(node)[where]) return true
@@ -381,7 +380,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     return isHeld
   }
 
-  /** Refuses what would begin with a hole where an output belongs that comes after it, as `deps` on it are refused. */
+  /** Rejects tasks that would start with a hole in place of a later output, as for `deps`. */
   const checkEarly = (state: RunState.RunState, { early }: Lowered): void => {
     for (const { node, read, isInside } of early()) {
       if (!isLeaf(node.type)) {
@@ -393,7 +392,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       const table = layout.tasks.get(id)?.table
       const isOver = table !== undefined && Reading.find(known(state), { table, nodeId: id, pass: undefined }).isThere
       if (!isOver && (isInside || holds(state, node, "inside", read.nodeId ?? `/${read.table}`)))
-        refuse(node, readsLater("what it says", read))
+        refuse(node, readsLater("its content", read))
     }
   }
 
@@ -413,7 +412,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
 
   const draw: Planner["draw"] = (state, given) => {
     values = given
-    // Until events are heard, each state is one to begin with: the one drawn to learn the name, and then that of the run.
+    // Before the first event, each state is a starting point: the one for the name, then that of the run.
     if (!hasObserved) rows = Rows.make(state)
     const isBlank = HashMap.isEmpty(state.nodes)
     if (drawn !== undefined && isBlank && blankFor === state.runId) return Either.right(drawn)
@@ -463,7 +462,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   }
 }
 
-/** The props that decide what is done, of elements other than tasks. */
+/** Props that decide what runs, for elements other than tasks. */
 const conditions: { readonly [type: string]: ReadonlyArray<string> } = {
   Branch: ["if"],
   Loop: ["until"],
@@ -471,41 +470,41 @@ const conditions: { readonly [type: string]: ReadonlyArray<string> } = {
   ForEach: ["items", "more"],
 }
 
-/** A read as a key. That of a table holds no "/", and what comes last may hold anything. */
+/** Encodes a read as a key. A table has no `/` in its name, and the id comes last. */
 const readKey = ({ pass, table, nodeId }: Reading.Read): string => `${pass ?? ""}/${table}/${nodeId ?? ""}`
 
-/** Tasks that stand in other loops than before, as the end of a sentence. */
+/** Formats the tasks that have moved between loops, as the end of a sentence. */
 const movedBetween = (before: Reading.Layout, after: Reading.Layout): string => {
   const moved = [...after.tasks].flatMap(([id, { loop }]) => {
     const was = before.tasks.get(id)
     const named = (one: NodeId | undefined): string => (one === undefined ? "no loop" : `loop ${shownId(one)}`)
-    return was === undefined || was.loop === loop ? [] : [`${shownId(id)} stands in ${named(was.loop)}, and then in ${named(loop)}`]
+    return was === undefined || was.loop === loop ? [] : [`${shownId(id)} is in ${named(was.loop)}, then in ${named(loop)}`]
   })
   return moved.length === 0 ? "" : ` (${moved.slice(0, 3).join("; ")})`
 }
 
-/** The ids in a plan, without those of what undoes something. */
+/** Returns the ids in a plan, without compensations. */
 const idsIn = ({ positions, size }: Plan.Plan): ReadonlySet<NodeId> =>
   new Set([...positions].flatMap(([id, position]) => (position < size ? [id] : [])))
 
-/** The ids of the tasks that a run has come to. */
+/** Returns the ids of the tasks that a run has started. */
 const idsStored = (state: RunState.RunState): ReadonlySet<NodeId> =>
   new Set(RunState.records(state).flatMap(({ kind, nodeId }) => (kind === "step" && isNodeId(nodeId) ? [nodeId] : [])))
 
-/** A node as an error says where it is. */
+/** Formats the place of a node for an error. */
 const placeIn = ({ nodes, positions }: Plan.Plan, id: NodeId): string | undefined => {
   const node = nodes[positions.get(id) ?? -1]
   return node === undefined ? undefined : `${node._tag.toLowerCase()} ${shownId(id)}`
 }
 
-/** A read as the core takes note of it. A row that was skipped, or has failed, was read as well: nothing comes of it by itself. */
+/** Converts a read for the core. A skipped or failed row counts as read, although it has no value. */
 const readOf = (table: string, { nodeId, row }: Reading.Found, state: RunState.RunState): Plan.Read => ({
   nodeId,
   table,
   key: row !== undefined && RunState.isSettledRow(state, row) ? row : undefined,
 })
 
-/** Whether what a task says, or also what elements around it were given, is made of what is pending. */
+/** Describes which parts of a task are made of pending values: its own content, and that of elements around it. */
 interface Held {
   readonly inside: boolean
   readonly around: boolean
@@ -516,7 +515,7 @@ const heldBy = (node: HostNode): Held => {
   return { inside, around: inside || holdsPending(givenAround(node)) }
 }
 
-/** What a node says by itself: its props, but for who does it and what it gives, and what stands in it. */
+/** Returns the content of a node: its props, without agent, output and workflow, and its children. */
 const saidIn = ({ props, children }: HostNode): unknown => {
   const { agent: _, output: __, workflow: ___, ...said } = props
   return [said, children.map(printedIn)]
@@ -525,7 +524,7 @@ const saidIn = ({ props, children }: HostNode): unknown => {
 const printedIn = (child: HostNode["children"][number]): unknown =>
   isText(child) ? child.text : [Object.values(child.props), child.children.map(printedIn)]
 
-/** Tasks and waits in what was drawn, by their ids. */
+/** Returns the tasks and waits of a render, by id. */
 const leavesOf = (nodes: ReadonlyArray<HostNode>): ReadonlyMap<NodeId, HostNode> => {
   const found = new Map<NodeId, HostNode>()
   const open: Array<HostNode["children"][number]> = [...nodes]
@@ -551,7 +550,7 @@ const passIn = (known: Reading.Known, loop: NodeId | Reading.ReadError | undefin
   return loop === undefined ? 0 : Reading.passOf(known, loop)
 }
 
-/** A node whose outputs stand in one table cannot go on in another. */
+/** Rejects a node whose stored outputs are in another table than its current one. */
 const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
   for (const [nodeId, { table }] of layout.tasks) {
     const written = rows.tableOf(nodeId)
@@ -559,22 +558,22 @@ const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
     const name = (key: string): string =>
       key === Rows.noTable ? "no output" : key === untypedTable ? "no declared output" : `output "${key}"`
     throw new Reading.ReadError(
-      `Task "${nodeId}" has finished in this run with ${name(written)}, and now has ${name(table)}: give the new task another id`,
+      `Task "${nodeId}" has finished in this run with ${name(written)}, and now declares ${name(table)}. Give the new task another id`,
     )
   }
 }
 
-/** A boundary of which it matters whether it has caught something: for what it draws then, or for what is then no longer read. */
+/** A boundary whose caught failure the plan depends on. */
 interface Catch {
   readonly loop: NodeId | undefined
   readonly cause: FailureCause | undefined
 }
 
-/** A look at what has become of a region, or of what stands in it. */
+/** A read of the state of a region, or of what is in it. */
 interface Look {
   readonly see: (known: Reading.Known) => string
   readonly found: string
-  /** The boundaries that it looks at. */
+  /** Returns the boundaries it depends on. */
   readonly watched: (layout: Reading.Layout) => ReadonlyArray<NodeId>
   readonly loop: (layout: Reading.Layout) => NodeId | undefined
 }
@@ -582,13 +581,13 @@ interface Look {
 interface Watched {
   readonly nodes: ReadonlySet<NodeId>
   readonly catches: ReadonlySet<NodeId>
-  /** Scopes, races, lists and their parts of which it matters whether they are left, or decided. */
+  /** Scopes, races, lists and parts whose outcome the plan depends on. */
   readonly regions: ReadonlySet<NodeId>
   readonly tables: ReadonlySet<string>
   readonly loops: ReadonlySet<NodeId>
-  /** Loops of which only the beginning changes what was read: the last output in a loop is the same in the next pass. */
+  /** Loops of which only the first iteration matters, since the last output stays the same in the next one. */
   readonly begun: ReadonlySet<NodeId>
-  /** Also which loop runs has been asked for. */
+  /** `true` if the plan depends on which loop runs. */
   readonly anyLoop: boolean
 }
 
@@ -631,7 +630,7 @@ const watch = (
     } else around(loop)
   }
   for (const loop of iterations) around(loop)
-  // In the next pass nothing is caught yet.
+  // A new iteration has caught nothing.
   for (const { loop, cause } of catches.values()) if (cause !== undefined) around(loop)
   const regions = new Set<NodeId>()
   for (const { found, watched: ids, loop } of looks.values()) {
@@ -661,7 +660,7 @@ const touches = ({ nodes, catches, regions, tables, loops, begun, anyLoop }: Wat
   }
 }
 
-/** The error that callers know, of what was thrown while drawing. What neither an author's code nor a check has thrown is a defect. */
+/** Converts an error of a render into a typed one. An error that neither a check nor the author's code has thrown is a defect. */
 const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFailed => {
   if (thrown instanceof InvalidWorkflow) return thrown
   if (thrown instanceof Misplaced) return new InvalidWorkflow({ workflow, where: thrown.where, problem: thrown.message })
@@ -669,7 +668,7 @@ const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFai
   if (!(thrown instanceof RenderError)) throw thrown
   const { thrown: cause, where, pending } = thrown
   const last = pending.at(-1)
-  const hint = `. The output of "${last?.nodeId ?? last?.table}" was not there yet when this was drawn: where what is made of it cannot do without, read it with outputMaybe`
+  const hint = `. The output of "${last?.nodeId ?? last?.table}" did not exist yet in this render. If the code needs its value, read it with outputMaybe`
   const problem = last === undefined ? said(cause) : `${said(cause)}${hint}`
   return new RenderFailed({ workflow, problem, cause, ...defined({ where }) })
 }

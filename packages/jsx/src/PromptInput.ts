@@ -1,12 +1,12 @@
 /**
- * What a prompt file says of its inputs, and the check of what it is given against that. Compiled prompts import this module, so it
- * holds nothing of the compiler.
+ * Input types of a prompt file, and the validation of its props. Compiled prompts import this module, so it does not import the
+ * compiler.
  */
 import * as Schema from "effect/Schema"
 import { jsx } from "./jsx-runtime.ts"
 import { isPending } from "./Pending.ts"
 
-/** The type of an input, as read from the front matter of a prompt. */
+/** Type of an input, parsed from the front matter. */
 export type InputType =
   | { readonly kind: "string" | "number" | "boolean" | "object" | "any" }
   | { readonly kind: "literal"; readonly value: string | number | boolean | null }
@@ -14,22 +14,21 @@ export type InputType =
   | { readonly kind: "union"; readonly of: ReadonlyArray<InputType> }
   | { readonly kind: "fields"; readonly fields: Inputs }
 
-/** An input: what it has to be, and whether it can be left out. */
+/** An input: its type, and whether it is optional. */
 export interface Input {
   readonly type: InputType
   readonly isOptional: boolean
 }
 
-/** Inputs by name. */
 export interface Inputs {
   readonly [name: string]: Input
 }
 
-/** A prompt was rendered with props that are not what its front matter asks for. Not retryable: the workflow has to be changed. */
+/** A prompt was rendered with props that do not match its front matter. Not retryable: the workflow must be changed. */
 export class PromptInputError extends Schema.TaggedError<PromptInputError>()("PromptInputError", {
-  /** The prompt's file, as it was named to the compiler. */
+  /** File of the prompt, as passed to the compiler. */
   file: Schema.String,
-  /** The input, with the way to it (`user.name`, `files[2]`) where it is part of another. */
+  /** Name of the input, with its path (`user.name`, `files[2]`) for a part of one. */
   input: Schema.String,
   expected: Schema.String,
   received: Schema.String,
@@ -39,7 +38,7 @@ export class PromptInputError extends Schema.TaggedError<PromptInputError>()("Pr
   }
 }
 
-/** A type in the notation of TypeScript, which is also that of the front matter. */
+/** Formats a type in TypeScript notation, which the front matter uses too. */
 export const showType = (type: InputType): string => {
   switch (type.kind) {
     case "literal":
@@ -57,10 +56,10 @@ export const showType = (type: InputType): string => {
   }
 }
 
-/** Errors that say where they come from. */
+/** Errors that already name their place. */
 const placed = new WeakSet<object>()
 
-/** Evaluates expressions of a prompt file. What one throws says in which line it stands, and keeps its class. */
+/** Evaluates an expression of a prompt file. Errors get the line of the expression, and keep their class. */
 export const placing =
   (file: string) =>
   <A>(line: number, evaluate: () => A): A => {
@@ -76,10 +75,10 @@ export const placing =
     }
   }
 
-/** Stands around the text of a prompt file, so that one that consists of blocks is set apart from what is beside it. */
+/** Element around the text of a prompt file, so that blocks are separated from what is beside it. */
 export const promptElement = "smithers:prompt"
 
-/** A component whose props are checked against its inputs whenever it renders. */
+/** Creates a component that validates its props whenever it renders. */
 export const prompt = <Props extends object>(
   render: (props: Props) => unknown,
   { name, file, inputs }: { readonly name: string; readonly file: string; readonly inputs?: Inputs },
@@ -105,11 +104,11 @@ interface Mismatch {
 }
 
 const checkFields = (fields: Inputs, value: object, path: string, allowed?: ReadonlySet<string>): Mismatch | undefined => {
-  // Unknown names first: a misspelt input is missing as well, and the other message would not tell why.
+  // Unknown names first: a misspelt input is also missing, and that message would hide the cause.
   for (const name of Object.keys(value)) {
     if (Object.hasOwn(fields, name) || allowed?.has(name)) continue
     const known = Object.keys(fields)
-    const expected = known.length === 0 ? "no inputs at all" : `one of the inputs ${known.join(", ")}`
+    const expected = known.length === 0 ? "no inputs" : `one of the inputs ${known.join(", ")}`
     return { input: path + name, expected, received: JSON.stringify(name) }
   }
   for (const [name, { type, isOptional }] of Object.entries(fields)) {
@@ -156,7 +155,7 @@ const check = (type: InputType, value: unknown, path: string): Mismatch | undefi
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** A value as it is shown in a message; long ones are cut. */
+/** Formats a value for a message, truncated. */
 const show = (value: unknown): string => {
   if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`
   if (typeof value === "bigint" || value === undefined || Number.isNaN(value)) return `${value}`
@@ -164,7 +163,7 @@ const show = (value: unknown): string => {
   try {
     text = JSON.stringify(value)
   } catch {
-    // Circular.
+    // A circular structure.
     text = "an object"
   }
   const shown = text.length > 60 ? `${text.slice(0, 57)}...` : text

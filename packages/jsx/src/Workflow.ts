@@ -1,6 +1,6 @@
 /**
- * Workflows written as JSX. `createSmithers` gives the components and hooks typed for a set of schemas; `smithers` makes a workflow
- * of a render function. A workflow is a value: making one renders nothing, opens nothing and starts nothing.
+ * Workflows written as JSX. `createSmithers` returns components and hooks typed for a set of schemas; `smithers` makes a workflow
+ * of a render function. A workflow is a value: making one renders, opens and starts nothing.
  */
 
 import type { AgentRunner } from "@smithers/core/AgentRunner"
@@ -27,35 +27,35 @@ import { pending } from "./Pending.ts"
 import * as Planner from "./Planner.ts"
 import type * as Props from "./Props.ts"
 
-/** What can be said of a workflow beside what it renders. */
+/** Options of a workflow. */
 export interface SmithersOptions<I extends Codec.AnySchema, O = string | Codec.AnySchema> {
-  /** Schema of the input. Without one any JSON is taken, and what is read of it is not checked. */
+  /** Schema of the input. Without one, any JSON is accepted, and its use is not type-checked. */
   readonly input?: I
-  /** A label of the code, kept with each run. */
+  /** Version label of the code, stored with each run. */
   readonly version?: string
   /**
-   * The schema of a run's output, or its key: the output is that of the last task that has given it. Without one it is that of the last child
-   * of the root that has one, and its type is not known, as the compiler does not see which elements stand in others.
+   * Schema of the run's output, or its key: the output is that of the last task with this schema. Default: the output of the last
+   * child of the root that has one. Its type is then unknown, since the compiler does not see the tree.
    */
   readonly output?: O
-  /** Tasks of one run in flight at once. Default: 4. */
+  /** Maximum number of running tasks per run. Default: 4. */
   readonly maxConcurrency?: number
 }
 
-/** Where {@link JsxWorkflow}s keep what they are made of. */
+/** Key under which {@link JsxWorkflow}s hold their definition. */
 export const blueprintKey: unique symbol = Symbol.for("@smithers/jsx/Blueprint")
 
 /**
- * A workflow written as JSX, which takes an `I` and gives an `A`. Its output is that of the last child of the root that has one, or of the last
- * task that has given the schema under `output`.
+ * A workflow written as JSX, with input `I` and output `A`. The output is that of the last child of the root that has one, or of
+ * the last task with the schema under `output`.
  */
 export interface JsxWorkflow<in I, out R = never, out A = unknown, out W = unknown>
   extends CoreWorkflow.Runs<I, A, R | AgentRunner>,
     CoreWorkflow.Writes<W> {
-  /** The name its `<Workflow>` bears. Found by rendering without an input; throws `RenderFailed` where that cannot be done. */
+  /** Name of its `<Workflow>`, found by rendering without an input. Throws `RenderFailed` if that fails. */
   readonly name: string
   readonly version: string | undefined
-  /** How a run of it is taken up. */
+  /** Definition that the engine runs. */
   readonly definition: Definition<R | AgentRunner>
   readonly [blueprintKey]: Planner.Blueprint & { readonly input: Codec.Codec<unknown, unknown> }
 }
@@ -63,7 +63,7 @@ export interface JsxWorkflow<in I, out R = never, out A = unknown, out W = unkno
 type InputOf<I extends Codec.AnySchema> = [Codec.AnySchema] extends [I] ? Undeclared : Codec.Input<I>
 type Decoded<I extends Codec.AnySchema> = [Codec.AnySchema] extends [I] ? Undeclared : Codec.Output<I>
 
-/** Schemas, of which one may be that of the input. */
+/** Schemas, one of which may be that of the input. */
 type InputAmong<S extends Schemas, I extends Codec.AnySchema> = string extends keyof S
   ? I
   : "input" extends keyof S
@@ -77,17 +77,17 @@ type OutputsAmong<S extends Schemas> = string extends keyof S
     ? { readonly [Key in keyof S as Exclude<Key, "input">]: S[Key] }
     : S
 
-/** A function that draws. It is not async: a plan is rendered in one go. */
+/** A render function. Never async, since a plan is rendered synchronously. */
 type Drawing<Draw, C> = [Draw] extends [(...parameters: never) => PromiseLike<unknown>]
   ? FunctionGiving<Drawn, InsteadOf<ReturnType<Draw>>, [ctx: C]>
   : (ctx: C) => React.ReactNode
 
 type Drawn = Awaited<React.ReactNode>
 
-/** The output of a run: absent where no task has given it. */
+/** Output of a run; `undefined` if no task has written it. */
 type OutputOf<S extends Schemas, O> = [O] extends [never] ? unknown : Read<S, O> | undefined
 
-/** What `createSmithers` gives: components, hooks and schemas that know each other's types. */
+/** Components, hooks and schemas with shared types, as `createSmithers` returns them. */
 export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unknown> {
   readonly Workflow: typeof Components.Workflow
   readonly Task: Props.TaskComponent<S, Decoded<I>>
@@ -111,20 +111,20 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
   readonly outputs: S
   readonly useCtx: () => Ctx<S, Decoded<I>>
   /**
-   * Makes a workflow. `draw` is called for each plan and must be pure: given the same outputs it gives the same tree. `R` is what
-   * Effects returned by tasks ask for, which TypeScript cannot see through JSX.
+   * Makes a workflow. `draw` is called for each plan and must be pure: equal outputs give an equal tree. `R` is the requirement of
+   * Effects that tasks return, which TypeScript cannot infer through JSX.
    */
   readonly smithers: <R = never, Draw = unknown>(
     draw: Drawing<Draw, NoInfer<Ctx<S, Decoded<I>>>> & Infer<Draw>,
   ) => JsxWorkflow<InputOf<I>, NoInfer<R>, A, WrittenTo<S>>
 }
 
-/** What tasks write into the tables of their outputs, by their keys. */
+/** Outputs that tasks write, by the key of their table. */
 type WrittenTo<S extends Schemas> = { readonly [Key in keyof S & string]: Written<Key, Codec.Output<S[Key]>> }[keyof S & string]
 
 /**
- * Declares the outputs of a workflow: each schema becomes a table of its name. One under the key `input` is that of the run's input, as under
- * the option of that name, and no output. Throws `InvalidWorkflow` where something given is none.
+ * Declares the outputs of a workflow: each schema becomes a table of its name. The schema under the key `input` is that of the
+ * run's input, like the option of that name. Throws `InvalidWorkflow` for a value that is no schema.
  */
 export const createSmithers = <
   S extends Schemas,
@@ -159,11 +159,11 @@ export const createSmithers = <
     useCtx: Components.useCtx,
     smithers: (draw: (ctx: Ctx) => React.ReactNode) => make(draw, schemas, options),
   }
-  // One set of components serves all schemas; what differs is what the compiler is told of them.
+  // One set of components serves all schemas; only the types differ.
   return face as unknown as Smithers<OutputsAmong<S>, InputAmong<S, I>, OutputOf<S, O>>
 }
 
-/** The schemas of the outputs, and the options with that of the input. */
+/** Splits schemas into those of outputs and that of the input, which becomes an option. */
 const parted = (
   declared: Schemas,
   given: SmithersOptions<Codec.AnySchema>,
@@ -172,7 +172,7 @@ const parted = (
   const { input, ...schemas } = declared
   if (given.input !== undefined)
     refuse(
-      `the schema of the input is given twice: under the key "input" of the schemas, and as the option "input". Give one of them`,
+      `the schema of the input is given twice: as the key "input" of the schemas, and as the option "input". Remove one of them`,
     )
   if (!Codec.isSchema(input)) return refuse(notASchema("input", input))
   return { schemas, options: { ...given, input } }
@@ -185,7 +185,7 @@ const refuse = (problem: string): never => {
 const notASchema = (key: string, given: unknown): string =>
   `"${key}" must be an Effect Schema or a Standard Schema${Foreign.adviceOnSchema(given)}`
 
-/** What a key of a schema may be: tables are named by it. */
+/** Valid keys of schemas, since they name tables. */
 const keyPattern = /^[A-Za-z0-9_.:@-]{1,200}$/
 
 const optionKeys = new Set(["input", "output", "version", "maxConcurrency"])
@@ -210,7 +210,7 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
   }
   const { input, output, version, maxConcurrency } = options
   if (output !== undefined && Planner.tablesOf(schemas)(output) === undefined)
-    refuse(`"output" is none of the schemas (${Object.keys(schemas).join(", ")})`)
+    refuse(`"output" is not one of the schemas (${Object.keys(schemas).join(", ")})`)
   if (input !== undefined && !Codec.isSchema(input)) refuse(notASchema("input", input))
   const unstorable = input === undefined ? undefined : Codec.make(input).unstorable
   if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
@@ -228,7 +228,7 @@ const make = (
     throw new InvalidWorkflow({
       workflow: unnamed,
       where: "smithers",
-      problem: "it takes a function of ctx that returns a <Workflow>",
+      problem: "its argument must be a function of ctx that returns a <Workflow>",
     })
   }
   const input = Codec.makeUnknown(inputSchema)
@@ -245,7 +245,7 @@ const make = (
   let name: string | undefined
   let isNaming = false
   const nameOf = (): string => {
-    // A workflow may stand in itself, as a child run.
+    // A workflow may contain itself as a child run.
     if (name !== undefined || isNaming) return name ?? unnamed
     isNaming = true
     try {
@@ -269,13 +269,13 @@ const make = (
 
   const begin = (stored: Codec.Json | undefined, runId: string) =>
     Effect.gen(function* () {
-      // It was accepted a moment ago.
+      // It was accepted before.
       const kept = yield* Effect.orDieWith(Codec.keep(input, stored), (issues) => new Error(issues.join("; ")))
       const planner = Planner.make(blueprint, name)
       const first = yield* planner.draw(RunState.empty(runId), valuesOf(kept, new Codec.Outputs()))
       name = first.lowered.name
       let unused: Planner.Planner | undefined = planner
-      // What was drawn to learn the name is the plan that the run begins with.
+      // The run starts with the plan that was rendered for the name.
       const takeOver = (): Planner.Planner => {
         const taken = unused ?? Planner.make(blueprint, name)
         unused = undefined

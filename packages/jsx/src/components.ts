@@ -1,6 +1,6 @@
 /**
- * The components a workflow is written with. Most are names that the reconciler knows, typed as components: nothing runs for
- * them while rendering. What their props mean is decided where the tree is lowered to a plan.
+ * Components of workflows. Most are element names that the reconciler knows, typed as components: no code of theirs runs while
+ * rendering. Lowering the tree to a plan gives their props a meaning.
  */
 
 import type { Caught } from "@smithers/core/Builder"
@@ -16,46 +16,46 @@ import { jsx } from "./jsx-runtime.ts"
 import { isPending } from "./Pending.ts"
 import type * as Props from "./Props.ts"
 
-/** An element that the reconciler knows by its name. */
+/** Types the name of a host element as a component. */
 const host = <C>(name: string): C => name as unknown as C
 
-/** The root of a workflow. Runs its children one after another; its output is that of the last child that has one. */
+/** Root of a workflow. Runs its children in sequence. Its output is that of the last child that has one. */
 export const Workflow = host<Props.Component<Props.WorkflowProps, "Workflow">>("Workflow")
 
-/** Children one after another. */
+/** Runs its children in sequence. */
 export const Sequence = host<Props.Component<Props.ChildrenProps, "Sequence">>("Sequence")
 
-/** Children at the same time. */
+/** Runs its children concurrently. */
 export const Parallel = host<Props.Component<Props.ParallelProps, "Parallel">>("Parallel")
 
-/** One of two ways. Only the one that is taken is rendered. */
+/** Renders one of two branches by a condition. */
 export const Branch: Props.Component<Props.BranchProps, "Branch"> = (props) => {
   const { if: condition, then, else: otherwise = null } = props
   return jsx("Branch", { of: props, children: condition ? then : otherwise })
 }
 
-/** A unit of work: an agent's, a function's, or a value. */
+/** Runs an agent or a function, or provides a value. */
 export const Task = host<Props.TaskComponent<Undeclared>>("Task")
 
-/** Waits until someone approves or denies. Gives `{ approved, note, decidedBy, decidedAt, timedOut }`. */
+/** Waits for an approval or a denial. Outputs `{ approved, note, decidedBy, decidedAt, timedOut }`. */
 export const Approval = host<Props.ApprovalComponent<Undeclared>>("Approval")
 
-/** Waits until a person has answered with what matches `output`. */
+/** Waits for a person's answer that matches `output`. */
 export const HumanTask = host<Props.HumanTaskComponent<Undeclared>>("HumanTask")
 
-/** Waits for a signal, and gives what it carries. */
+/** Waits for a signal and outputs its payload. */
 export const Signal = host<Props.SignalComponent<Undeclared>>("Signal")
 
-/** The same as {@link Signal}. */
+/** Alias of {@link Signal}. */
 export const WaitForEvent = host<Props.SignalComponent<Undeclared>>("WaitForEvent")
 
 /** Waits until a time, across restarts. */
 export const Timer = host<Props.TimerComponent<Undeclared>>("Timer")
 
-/** Runs a workflow as a child run, with an id and a history of its own, and gives its output. */
+/** Runs a workflow as a child run, with its own id and history, and outputs its output. */
 export const Subflow = host<Props.SubflowComponent<Undeclared>>("Subflow")
 
-/** Passes of its children until a condition holds. A class, because its place among its siblings is only told to classes. */
+/** Repeats its children until a condition holds. A class, since React reveals the place among siblings only to classes. */
 class LoopPlace extends React.Component<Props.LoopProps> {
   static displayName = "Loop"
   static override contextType = frameContext
@@ -66,10 +66,10 @@ class LoopPlace extends React.Component<Props.LoopProps> {
   }
 }
 
-/** Passes of its children until `until` holds. */
+/** Repeats its children until `until` holds. */
 export const Loop = LoopPlace as unknown as Props.LoopComponent<Undeclared>
 
-/** Another name for {@link Loop}. */
+/** Alias of {@link Loop}. */
 export const Ralph = LoopPlace as unknown as typeof Loop
 
 /** A class for the same reason as loops. */
@@ -84,26 +84,26 @@ class SagaPlace extends React.Component<Props.SagaProps> {
 }
 
 /**
- * Children one after another. When the saga is left by a failure or a cancellation, the tasks inside that have finished are undone by
- * their `compensate`, in reverse order of completion.
+ * Runs its children in sequence. When a failure or a cancellation leaves the saga, its finished tasks are undone by their
+ * `compensate`, in reverse order of completion.
  */
 export const Saga = SagaPlace as unknown as Props.Component<Props.SagaProps, "Saga">
 
 /**
- * Children one after another, as a region that can be left before it is over, and without a failure: when `until` or `cancelWhen` holds, when its
- * time is over, or from outside.
+ * Runs its children in sequence, as a region that can be left early without a failure: when `until` or `cancelWhen` holds, at its
+ * timeout, or by a command.
  */
 export const Scope = host<Props.ScopeComponent<Undeclared>>("Scope")
 
-/** Children at the same time, of which the first in time win; the others are left, or go on beside what follows. */
+/** Runs its children concurrently until enough of them have won. The others are left, or continue beside what follows. */
 const RacePlace = (props: Props.RaceProps): React.ReactNode =>
   jsx("Race", { of: props, boundary: givenId(props.id), children: branchesOf(props, props.children) })
 RacePlace.displayName = "Race"
 
-/** Children at the same time, of which the first in time win. */
+/** Runs its children concurrently until one of them, or `count` of them, have won. */
 export const Race = RacePlace as unknown as Props.Component<Props.RaceProps, "Race">
 
-/** Each element as a branch, in its place and with its key. What is none is kept, for React and for the lowering. */
+/** Wraps each element as a branch, at its place and with its key. Other values are kept for React and for the lowering. */
 const branchesOf = (of: object, given: unknown): unknown => {
   if (isPending(given)) return null
   if (React.isValidElement(given)) return jsx("RaceBranch", { of, name: given.key, children: given }, given.key ?? undefined)
@@ -114,17 +114,17 @@ const branchesOf = (of: object, given: unknown): unknown => {
   return branches
 }
 
-/** The values of a list; `undefined` where it is none. */
+/** Returns the values of a list; `undefined` for any other value. */
 const listOf = (given: unknown): ReadonlyArray<unknown> | undefined =>
   typeof given === "object" && given !== null && Symbol.iterator in given ? [...(given as Iterable<unknown>)] : undefined
 
-/** Items by key, each with elements of its own. */
+/** Renders items by key, each with elements of its own. */
 const ForEachPlace = (props: Props.ForEachProps): React.ReactNode => {
   const { items, by, children: draw } = props
   const list = isPending(items) || typeof draw !== "function" ? undefined : listOf(items)
   const parts = list?.map((item, index) => {
     const key: unknown = typeof by === "function" ? by(item, index) : item
-    // Which item it is will be known when the plan is drawn with what is pending.
+    // The key is known once the pending output exists.
     if (isPending(key)) return null
     return jsx("ForEachItem", { of: props, name: key, children: jsx(Item, { of: props, draw, item, index }) }, key)
   })
@@ -132,10 +132,10 @@ const ForEachPlace = (props: Props.ForEachProps): React.ReactNode => {
 }
 ForEachPlace.displayName = "ForEach"
 
-/** Items by key, each with a part of the plan of its own. */
+/** Runs a part of the plan for each item of a list, by key. */
 export const ForEach = ForEachPlace as unknown as Props.ForEachComponent<Undeclared>
 
-/** What a function draws of an item: a component, so that what it reads holds back no other item. */
+/** Renders an item, as a component of its own, so that its reads hold back no other item. */
 const Item = ({
   of,
   draw,
@@ -151,7 +151,7 @@ const Item = ({
   return areElements(given) ? given : jsx("ForEachItem", { of, given })
 }
 
-/** A class for the same reason as loops. Its parts are elements of their own, so that it is known which is which. */
+/** A class for the same reason as loops. Its parts are elements, so that the lowering can tell them apart. */
 class TryPlace extends React.Component<Props.TryCatchFinallyProps> {
   static displayName = "TryCatchFinally"
   static override contextType = frameContext
@@ -171,16 +171,16 @@ class TryPlace extends React.Component<Props.TryCatchFinallyProps> {
   }
 }
 
-/** What is done where something fails, and what is done in any case. */
+/** Runs elements with handlers for failure and completion. */
 export const TryCatchFinally = TryPlace as unknown as Props.TryCatchFinallyComponent<Undeclared>
 
-/** A part that may be left out by a condition. What is no elements is kept, for the lowering to refuse. */
+/** Wraps a part that a condition may omit. Values that are no elements are kept for the lowering to reject. */
 const partOf = (type: "Try" | "Catch" | "Finally", of: object, given: unknown): React.ReactNode => {
   if (isNothing(given) && !isPending(given)) return null
   return jsx(type, areElements(given) ? { of, children: given } : { of, given }, type.toLowerCase())
 }
 
-/** What a function draws of what was caught: a component, so that what it reads is its own. Nothing as long as nothing was caught. */
+/** Renders the handler of a caught failure, as a component of its own. Renders nothing until a failure is caught. */
 const Catching = ({
   of,
   boundary,
@@ -198,17 +198,17 @@ const Catching = ({
   return areElements(given) ? given : jsx("Catch", { of, given })
 }
 
-/** What React shows nothing for. */
+/** Returns `true` for values that React renders as nothing. */
 const isNothing = (given: unknown): boolean =>
   given === undefined || given === null || typeof given === "boolean" || isPending(given)
 
 const areElements = (given: unknown): given is React.ReactNode =>
   isNothing(given) || React.isValidElement(given) || (Array.isArray(given) && given.every(areElements))
 
-/** The id that an author gave. What is no text is kept, for the lowering to refuse. */
+/** Encodes the id that an author gave. Values that are no text are kept for the lowering to reject. */
 const givenId = (id: string | undefined): string | undefined => (typeof id === "string" ? keptId(id) : id)
 
-/** What one is called: by its id, or else by what it was called before, or by its place. */
+/** Returns the identity of a component: its id, its name from the previous render, or its place. */
 const named = (kind: "loop" | "saga" | "try", component: React.Component, id: string | undefined) => {
   const given = givenId(id)
   if (given !== undefined) return { name: given }
@@ -218,8 +218,8 @@ const named = (kind: "loop" | "saga" | "try", component: React.Component, id: st
 }
 
 /**
- * A name for a place in the tree that stays the same for as long as React would keep an element's state there: the keys and the
- * positions other than the first on the way from the root, each with its depth, and the depth itself.
+ * Returns a name for a place in the tree, stable for as long as React would keep an element's state there. It consists of the keys
+ * and the positions other than the first on the way from the root, each with its depth, and the depth itself.
  */
 const placeOf = (kind: "loop" | "saga" | "try", component: React.Component) => {
   const { _reactInternals: fiber } = component as unknown as { readonly _reactInternals: Fiber }
@@ -240,20 +240,20 @@ const placeOf = (kind: "loop" | "saga" | "try", component: React.Component) => {
 
 const [hostTag, fragmentTag, providerTag] = [5, 7, 10]
 
-/** Whether children stand in a list that was put together, such as by `map`, and not one after another as they were written. */
+/** Returns `true` for children of a computed list, such as the result of `map`, rather than children written in sequence. */
 const isInList = (parent: Fiber | null): boolean => {
   if (parent === null) return false
   const { tag, pendingProps: props } = parent
   if (tag === fragmentTag && Array.isArray(props)) return !isPieces(props)
-  // What a component gives cannot be seen; and of elements that were made by other means it is not known how they were written.
+  // The result of a component is unknown, and so is the source form of elements made without our JSX runtime.
   if ((tag !== hostTag && tag !== fragmentTag && tag !== providerTag) || stampOf(props) === undefined) return false
   const children = Raised.get(props, "children")
   return Array.isArray(children) && !isPieces(children)
 }
 
-/** The `ctx` of the workflow that is rendering, as seen from this component: inside a loop, of that loop. */
+/** Returns the `ctx` of the rendering workflow, as seen from this component: inside a loop, of that loop. */
 export const useCtx = (): Ctx => {
-  // Where nothing renders, React's own error would not say what to do.
+  // Outside of a render, React's own error would not help.
   if (!isRendering()) throw outside()
   const frame = React.useContext(frameContext)
   const loop = React.useContext(loopContext)
@@ -263,5 +263,5 @@ export const useCtx = (): Ctx => {
 
 const outside = (): TypeError =>
   new TypeError(
-    "useCtx() was called outside a workflow: it works in components that smithers() renders. A function in a task is given the ctx",
+    "useCtx() was called outside of a workflow. It works in components that smithers() renders. A function in a task gets the ctx as a parameter",
   )

@@ -1,7 +1,6 @@
 /**
- * What compiled JSX calls. Elements are React's own, with two additions: what was pending when they were made is known by
- * their props, and children that were written as several pieces are known as such, so that text with values in it is not taken for
- * a value that is an array.
+ * The JSX runtime for workflows. Elements are React's own, with two additions: their props are associated with the pending reads
+ * made before them, and children written as several pieces are marked, so that text with values is not taken for an array value.
  */
 import { name as published } from "@smithers/core/Package"
 import * as Raised from "@smithers/core/Raised"
@@ -19,21 +18,24 @@ const elementType = Raised.get(React.createElement("task"), "$$typeof")
 
 type Props = { [name: string]: unknown }
 
-/** Names of elements, those of XML among them. */
+/** Valid element names, including those of XML. */
 const name = /^[\p{L}_][\p{L}\p{N}_:.-]*$/u
 
-/** A type that is a text and no name. What is imported from a prompt file is its path, or its text, where nothing compiles it. */
+/**
+ * Returns the error for a type that is a text but not a name. An import of a prompt file is its path, or its text, if no loader
+ * compiles it.
+ */
 const noName = (type: string): string => {
   const shown = JSON.stringify(type.length > 80 ? `${type.slice(0, 77)}…` : type)
   return /\.mdx?\b/.test(type) || /[<\n]/.test(type)
-    ? `an element's type is ${shown}, a file and no component: its import ran before prompts could be compiled. Put preload = ["${published}/mdx"] into bunfig.toml, or run it with the smithers command`
-    : `an element's type is ${shown}, which is no name`
+    ? `an element's type is ${shown}, a file instead of a component: it was imported before the loader of prompts was installed. Add preload = ["${published}/mdx"] to bunfig.toml, or run it with the smithers command`
+    : `an element's type is ${shown}, which is not a valid name`
 }
 
-/** Whether what stands in an element is written into a prompt, and not for React or the plan to make something of. */
+/** Returns `true` if the children of an element are part of a prompt, rather than nodes of the plan or React's. */
 const isWritten = (type: unknown): boolean => type === Fragment || (typeof type === "string" && !isKind(type))
 
-/** Makes an element. */
+/** Creates an element. */
 export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.ReactElement => {
   let props = config
   let key = maybeKey
@@ -52,17 +54,17 @@ export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.Rea
   return element as unknown as React.ReactElement
 }
 
-/** Makes an element whose children were written as several pieces. */
+/** Creates an element with several children. */
 export const jsxs = (type: unknown, config: Props, key?: unknown): React.ReactElement => {
   const { children } = config
   if (Array.isArray(children) && !isPieces(children)) {
     if (type === "Task" || isWritten(type)) config.children = pieces(children)
-    // A component may hand its children on to a task.
+    // A component may pass its children on to a task.
     else mark(children)
   }
   return jsx(type, config, key)
 }
 
-/** Makes an element, in code compiled for development. */
+/** Creates an element, in code compiled for development. */
 export const jsxDEV = (type: unknown, config: Props, key?: unknown, isStatic?: boolean): React.ReactElement =>
   isStatic === true ? jsxs(type, config, key) : jsx(type, config, key)

@@ -1,6 +1,6 @@
 /**
- * Lowers the tree that a render has left to the core's plan. What the tree says is checked here, with the component and the id
- * named; what the plan says, such as needs that form no order, is checked by the plan itself.
+ * Lowers the tree of a render to a plan of the core. Problems of the tree are rejected here, with component and id. Problems of the
+ * plan, such as cyclic needs, are rejected by the plan itself.
  */
 import { idRule, isId, type NodeId } from "@smithers/core/Ids"
 import * as NodeOptions from "@smithers/core/NodeOptions"
@@ -46,26 +46,26 @@ import { unknownWorkflow, wait } from "./internal/wait.ts"
 import { isPending } from "./Pending.ts"
 import type { Rendered } from "./render.ts"
 
-/** A tree as a plan, and where things stand in it. */
+/** A lowered tree: its plan, and the places of its nodes. */
 export interface Lowered {
   readonly name: string
   readonly root: Node
   readonly layout: Layout
-  /** For whoever looks at the plan; a run has no use for them. */
+  /** Tasks of the plan, for tools; a run does not use them. */
   readonly tasks: () => ReadonlyArray<PlacedTask>
   readonly nodes: () => ReadonlyArray<HostNode>
-  /** What was read, and by which components as far as that is known. */
+  /** All reads of the render, with the reading component if known. */
   readonly lookups: () => ReadonlyArray<{ readonly read: Read; readonly where: string }>
-  /** Loops, sagas and tries without an id, from the outside in. */
+  /** Loops, sagas and tries without an id, outermost first. */
   readonly placed: () => ReadonlyArray<Placed>
-  /** For a node: whether a task begins only when that node is over, or is the node. */
+  /** Returns a predicate: `true` for a read of a task that starts only after a node has ended, or that is the node. */
   readonly comesAfter: Analysis["comesAfter"]
   readonly pending: ReadonlyArray<PendingRead>
-  /** The loops that a rendering of a component (its scope) draws or, where it draws none, the one its elements stand in. */
+  /** Returns the loops that a component renders (by its scope) or, if none, the one around its elements. */
   readonly loopsOf: (scope: object) => ReadonlyArray<NodeId>
-  /** What begins though it was made after a pending read: of what comes after it, or of itself. */
+  /** Nodes that would start although they were made after a pending read of themselves or of a later task. */
   readonly early: () => ReadonlyArray<Early>
-  /** What is allowed and may be meant otherwise, in a sentence each. */
+  /** Warnings: constructs that are allowed but may not be intended, one sentence each. */
   readonly concerns: () => ReadonlyArray<string>
 }
 
@@ -86,7 +86,10 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     const waits = pending.length === 0 ? {} : analysis.isHeldBySibling(node) ? { pending, isHeldBySibling: true } : { pending }
     const drawn =
       lookups.length === 0 ? waits : { ...waits, reads: (state: RunState) => lowering.rowsOf(madeAfter(node, lookups), state) }
-    /** Makes a node without its props where those are none yet. Those of a task that is not held back are, unless they are made of what is pending. */
+    /**
+     * Makes a node, without its props while those are pending. The props of a task that is not held back are known, unless they
+     * contain a pending value.
+     */
     const ifKnown = <A>(make: () => A, otherwise: () => A): A =>
       analysis.ifKnown(node, make, () =>
         pending.length > 0 || !isLeaf(node.type) || lowering.holdsPending(node) ? otherwise() : make(),
@@ -102,7 +105,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         )
       case "Branch": {
         checkCondition(node, "if", propsOf(node).if)
-        // The way that was taken, in place; while it is not known which, nothing inside is begun.
+        // While the condition is pending, no branch starts.
         const children = inside(node)
         if (pending.length === 0 && children.length === 1) return children[0]
         return { _tag: "Sequence", children, ...waits }
@@ -139,11 +142,11 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "ForEach": {
         const parts = partsOf(node).flatMap((part): ReadonlyArray<Part> => {
           const body = built.get(part.node)
-          if (!isPart(part.node.type)) return refuse(part.node, `it stands in ${node.type} "${idOf(node)}" as no part of it`)
+          if (!isPart(part.node.type)) return refuse(part.node, `it is a child of ${node.type} "${idOf(node)}", which takes only its own parts`)
           return body === undefined ? [] : [{ ...part, body }]
         })
         const make = node.type === "Race" ? raceOf : listOf
-        // While it waits for what its props are made of, its parts are only shown.
+        // While its props are pending, its parts are only shown.
         const shown = (): Plan.Scope => scopeOf(bare(node), single(parts.map(({ body }) => body)), loop, lowering, analysis)
         const known = (): Plan.Scope => make(node, parts, loop, lowering, analysis)
         return { ...(pending.length === 0 ? known() : ifKnown(known, shown)), ...waits }
@@ -163,7 +166,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         if (analysis.isLeftOut(node)) return undefined
         const step = (of: HostNode): Node => {
           if (typeof of.props.compensate === "function" && !analysis.isInSaga(node))
-            refuse(node, `its "compensate" is never called, as no <Saga> is around it`)
+            refuse(node, `its "compensate" would never be called: put it into a <Saga>`)
           const isFixed = (): boolean => of === node && (lookups.length === 0 || madeAfter(node, lookups).length === 0)
           return Task.step(of, loop, analysis.layout, lowering, isFixed, analysis.comesAfter(node))
         }
@@ -221,11 +224,11 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   }
 }
 
-/** Said of a component whose effects nobody runs: what it fetches in one never comes. */
+/** Returns the warning for a component with effects, which never run. */
 const neverRun = (where: string): string =>
-  `a component (at ${where}) has an effect, which is never run, as a plan is drawn and not shown: what a hook fetches that way, such as a query, is pending for ever. Fetch it in a task, and read its output`
+  `a component (at ${where}) has an effect, which never runs, since a plan is rendered but never mounted. A hook that fetches data in an effect stays pending for ever: fetch in a task, and read its output`
 
-/** A node without what is not known of it. */
+/** Returns a node without the props that are not known yet. */
 const bare = (node: HostNode): HostNode => {
   const { id, output, loop, boundary } = node.props
   if (isWait(node.type)) {
@@ -240,12 +243,12 @@ const bare = (node: HostNode): HostNode => {
 
 const rootOf = ({ nodes }: Rendered): HostNode => {
   const [root, second] = nodes
-  if (root === undefined) throw new Misplaced("there is no <Workflow>: the render gave nothing", "smithers")
+  if (root === undefined) throw new Misplaced("there is no <Workflow>: the render returned nothing", "smithers")
   const stray = nodes.find(({ type }) => type !== "Workflow")
   if (stray !== undefined) {
-    return isKind(stray.type) ? refuse(stray, "it stands outside <Workflow>") : refuse(stray, unknownElement(stray.type))
+    return isKind(stray.type) ? refuse(stray, "it is outside of <Workflow>") : refuse(stray, unknownElement(stray.type))
   }
-  return second === undefined ? root : refuse(second, "there is a second <Workflow>; a workflow has one")
+  return second === undefined ? root : refuse(second, "there is a second <Workflow>; a workflow has exactly one")
 }
 
 const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel => {
@@ -260,7 +263,7 @@ const scopeOf = (node: HostNode, body: Node, loop: NodeId | undefined, lowering:
   const conditionOf = (name: "until" | "cancelWhen"): Plan.Scope["completeWhen"] => {
     const { [name]: given } = props
     if (given === undefined) return undefined
-    // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
+    // A condition made of a missing output of its own tasks does not hold yet.
     if (typeof given !== "function" && analysis.readsItself(node)) return () => false
     return condition(node, name, given, loop, lowering, analysis.comesAfter(node))
   }
@@ -268,7 +271,7 @@ const scopeOf = (node: HostNode, body: Node, loop: NodeId | undefined, lowering:
   return orRefuse(node, NodeOptions.scope(parts, props, words))
 }
 
-/** A branch or an item that there is something in. */
+/** A branch or an item with content. */
 interface Part extends NamedPart {
   readonly body: Node
 }
@@ -289,7 +292,7 @@ const listOf = (
   checkNames(node, parts)
   const props = propsOf(node)
   const { until, more } = props
-  // Values are composed where they are looked at.
+  // Values are decoded when they are read.
   const progress = (context: Plan.PredicateContext): ReadonlyArray<unknown> => {
     const { done, failed, open } = context
     return [
@@ -306,7 +309,7 @@ const listOf = (
   const list = {
     needs: [],
     until: until === undefined ? undefined : condition(node, "until", until, loop, lowering, analysis.comesAfter(node), progress),
-    // What is pending may say that more comes.
+    // Pending: more items may follow.
     isOpen: isPending(more) || orRefuse(node, NodeOptions.isSet(props, "more", words)),
   }
   const items = parts.map(({ name, body }) => [name, body] as const)
@@ -324,7 +327,10 @@ const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Pla
   return orRefuse(node, NodeOptions.tryCatch({ id: idOf(node), ...parts }, propsOf(node), "catchWhen"))
 }
 
-/** Passes of a loop without `maxIterations`. Agents that never agree stop there, as a failure, instead of being paid without end. */
+/**
+ * Maximum number of iterations of a loop without `maxIterations`. Agents that never agree then end in a failure instead of
+ * unlimited cost.
+ */
 const defaultPasses = 5
 
 const loopOf = (
@@ -338,8 +344,8 @@ const loopOf = (
   const props = propsOf(node)
   const { until, maxIterations } = props
   if (!("until" in props) && (maxIterations === undefined || maxIterations === Number.POSITIVE_INFINITY))
-    refuse(node, `it would never end: give it "until", or the number of its passes as "maxIterations"`)
-  // What was made of an output of its own tasks that is not there says nothing yet, whatever it looks like.
+    refuse(node, `it would never end: give it "until", or a limit as "maxIterations"`)
+  // A condition made of a missing output of its own tasks does not hold yet.
   const isOpen = isUnsaid && (typeof until !== "function" || isPending(until))
   const holds = isOpen ? () => false : condition(node, "until", until, id, lowering, analysis.comesAfter(node))
   const options = isPending(maxIterations) ? { ...props, maxIterations: Number.POSITIVE_INFINITY } : props

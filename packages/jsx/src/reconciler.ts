@@ -1,9 +1,9 @@
 /**
- * React's host config for plans: elements become {@link HostNode}s. Renders are never committed (see `render.ts`), so that only the
- * half of a host config that builds is ever called; the rest is what React asks to be there.
+ * React's host config for plans: elements become {@link HostNode}s. Renders are never committed (see `render.ts`), so only the
+ * functions that build nodes are ever called; the others exist since React requires them.
  *
- * The production build of the reconciler is named outright. It is five to ten times faster than the one for development, which
- * is what would be loaded wherever `NODE_ENV` is not set, and it works with either build of React.
+ * The production build of the reconciler is imported explicitly. It is five to ten times faster than the development build, which
+ * would be loaded unless `NODE_ENV` is set, and it works with either build of React.
  */
 import { createRequire } from "node:module"
 import { keptId } from "@smithers/core/Ids"
@@ -13,9 +13,9 @@ import { hasElements } from "./internal/children.ts"
 import { isLeaf, isPart } from "./internal/place.ts"
 import { lookups, pendingReads } from "./internal/scope.ts"
 
-/** What one render has of its own. */
+/** State of one render. */
 export interface Container {
-  /** Elements that have begun whose reads inside are wanted, with the pending reads made before. */
+  /** Started elements whose inner reads are recorded, with the pending reads made before. */
   readonly begun: Array<HostContext>
 }
 
@@ -28,30 +28,30 @@ interface HostContext {
 
 type Props = HostNode["props"]
 
-/** Keeps the id that the author gave a task, a wait or a scope. Loops and other boundaries come with theirs kept. */
+/** Encodes the id of a task, a wait or a scope. Loops and other boundaries encode theirs themselves. */
 const withKeptId = (type: string, props: Props): Props => {
   const { id } = props
   const kept = (isLeaf(type) || type === "Scope") && typeof id === "string" ? keptId(id) : id
   return kept === id ? props : { ...props, id: kept }
 }
 
-/** Whether it matters what is read while the children of an element are rendered. */
+/** Returns `true` if reads made while the children of an element render are recorded. */
 const isListening = (type: string): boolean => listening.has(type) || isPart(type)
 
 const listening: ReadonlySet<string> = new Set(["Task", "HumanTask", "Saga", "Scope"])
 
-/** A render is synchronous, and so is what it loads. */
+/** A render is synchronous, and so are its imports. */
 const require = createRequire(import.meta.url)
 
-/** Of React's kinds of updates the usual one (`DefaultEventPriority`). */
+/** React's default update priority (`DefaultEventPriority`). */
 const priority = 32
 
-/** Tasks of React's that follow the render that is going on; `undefined` where none is. */
+/** React's tasks scheduled by the current render; `undefined` outside of a render. */
 let due: Array<() => void> | undefined
 
 /**
- * Runs one render, and then the tasks that React has put off until the end of the turn: with them it lets go of the root. Left to the event
- * loop, roots would be kept, and walked by each later render, for as long as a run does not wait for anything.
+ * Runs one render, and then the tasks that React has deferred to the end of the turn, after which React drops the root. Otherwise
+ * roots would accumulate, and every later render would walk them, until the run waits.
  */
 export const inOneGo = <A>(render: () => A): A => {
   const outer = due
@@ -83,12 +83,12 @@ const hostConfig = {
   scheduleTimeout: setTimeout,
   cancelTimeout: clearTimeout,
 
-  // Also called for a portal, with the container that it leads to.
+  // Also called for a portal, with its container.
   getRootHostContext: ({ begun }: Partial<Container>): HostContext => {
     if (begun === undefined) throw new TypeError("a portal leads out of the plan: render its children in place")
     return { parent: undefined, reads: 0, lookups: 0, begun }
   },
-  // Called as an element begins, before its children: the place to see how many reads were made by then.
+  // Called before the children of an element render, so reads made by then can be counted.
   getChildHostContext: (parent: HostContext, type: string): HostContext => {
     if (!isListening(type)) return parent
     const context = { parent, reads: pendingReads().length, lookups: lookups().length, begun: parent.begun }
@@ -106,7 +106,7 @@ const hostConfig = {
     parent.children.push(child)
   },
   finalizeInitialChildren: no,
-  // A task's children are rendered only where there is something to render: a function or a value is for the task itself.
+  // Children of a task are rendered only if they contain elements. Functions and values belong to the task.
   shouldSetTextContent: (type: string, { children }: Props): boolean => type === "Task" && !hasElements(children),
   preparePortalMount: nothing,
 
@@ -142,14 +142,14 @@ const hostConfig = {
   getInstanceFromScope: nobody,
 }
 
-/** How many reads there were is noted as an element begins. What a component that threw and was caught has left above it goes too. */
+/** Records the number of reads as an element starts, and drops entries left by a component that threw. */
 const contextAtBegin = (parent: HostContext): HostContext | undefined => {
   const { begun } = parent
   for (let context = begun.pop(); context !== undefined; context = begun.pop()) if (context.parent === parent) return context
   return undefined
 }
 
-/** A React root, as far as it is used. */
+/** The fields of a React root that are used. */
 export interface Root {
   readonly current: { readonly alternate: Fiber | null }
 }
@@ -173,7 +173,7 @@ interface PlanReconciler {
 
 let loaded: PlanReconciler | undefined
 
-/** The reconciler, loaded with the first render: programs that only build workflows share this package's entry, and have no use for it. */
+/** Returns the reconciler, loaded with the first render, so that programs which only build workflows do not load it. */
 export const reconciler = (): PlanReconciler => {
   loaded ??= (require("react-reconciler/cjs/react-reconciler.production.js") as (config: typeof hostConfig) => PlanReconciler)(
     hostConfig,

@@ -1,7 +1,7 @@
 /**
- * One synchronous render of a workflow. It is a render and never a mount: the tree ends in an element that suspends for ever,
- * so that React builds everything and commits nothing. Hence no effect runs, no ref is set, and no state outlives the frame; that is
- * React's own behaviour for a tree that is not shown yet, and nothing of ours.
+ * Renders a workflow once, synchronously, without mounting it: the tree ends in an element that suspends for ever, so React builds
+ * everything and commits nothing. No effect runs, no ref is set, and no state outlives the frame. This is React's documented
+ * behaviour for a suspended tree.
  */
 
 import type { PendingRead } from "@smithers/core/Plan"
@@ -12,22 +12,22 @@ import type { Read } from "./internal/reading.ts"
 import { isRendering, watch } from "./internal/scope.ts"
 import { type Container, inOneGo, type Root, reconciler } from "./reconciler.ts"
 
-/** A finished render. */
+/** Result of a render. */
 export interface Rendered {
-  /** The outermost elements. */
+  /** Outermost elements. */
   readonly nodes: ReadonlyArray<HostNode>
   readonly pendingReads: ReadonlyArray<PendingRead>
   readonly lookups: ReadonlyArray<Read>
-  /** Ways to components that have effects. */
+  /** Paths to components that have effects. */
   readonly effects: ReadonlyArray<string>
 }
 
-/** A component threw: with what, and the components around it. */
+/** A component threw, with its error and the components around it. */
 export class RenderError extends Error {
   override readonly name = "RenderError"
   readonly thrown: unknown
   readonly where: string | undefined
-  /** Reads that were pending by then: what was thrown may come of one. */
+  /** Reads that were pending at that time, which may have caused the error. */
   readonly pending: ReadonlyArray<PendingRead>
   constructor(thrown: unknown, where: string | undefined, pending: ReadonlyArray<PendingRead> = []) {
     super(said(thrown) + (where === undefined ? "" : `\n${where}`), { cause: thrown })
@@ -39,17 +39,17 @@ export class RenderError extends Error {
 
 const said = (thrown: unknown): string => (thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown))
 
-/** Concurrent root: the only kind that may suspend outside a boundary. */
+/** Concurrent root: the only kind that may suspend outside of a boundary. */
 const concurrent = 1
 const hostTag = 5
 const suspenseTag = 13
 const lazyTag = 16
 const offscreenTag = 22
-/** Flags of a fiber that has effects to be run after it is shown. */
+/** Flags of fibers with effects. */
 const [layout, passive] = [4, 2048]
 const incomplete = 0x8000
 
-/** Never settles, and so never asks React to come back. */
+/** A promise that never settles, so that React never retries. */
 const forever = { then: (): void => {} }
 
 /** Renders an element. Throws {@link RenderError}. */
@@ -57,8 +57,8 @@ export const render = (element: React.ReactNode): Rendered => inOneGo(() => rend
 
 const renderOnce = (element: React.ReactNode): Rendered => {
   if (isRendering()) {
-    // React does not begin one render within another.
-    const problem = "it is rendered by a component of another workflow: take its name or its plan outside of components"
+    // React cannot nest renders.
+    const problem = "it is rendered inside a component of another workflow. Read its name or its plan outside of components"
     throw new RenderError(new TypeError(problem), undefined)
   }
   const container: Container = { begun: [] }
@@ -89,18 +89,17 @@ const renderOnce = (element: React.ReactNode): Rendered => {
   const { behindSuspense, hidden, effects } = isOver ? surveyed(root) : nothingSeen
   const suspended = isOver ? behindSuspense : lastBegun(root)
   const nodes = outermost(root)
-  // What a component has kept of this frame, such as a setter, or waits for, would have React draw it once more with nobody to take
-  // the result: from here on there is nothing in this root to draw.
+  // Clears the root: state setters and promises that a component has kept would otherwise schedule another render.
   reconciler().updateContainerSync(null, root, null, null)
   reconciler().flushSyncWork()
   if (failure !== undefined) throw new RenderError(failure.thrown, failure.where, pendingReads)
   if (!isOver || suspended !== undefined) {
-    const problem = `${whatSuspends(suspended)}: a plan is rendered in one go, so components cannot be async, lazy or use() a promise. Do the waiting in a task`
+    const problem = `${whatSuspends(suspended)}: a plan is rendered synchronously, so components cannot be async, lazy or use() a promise. Wait in a task instead`
     const where = componentsAround(suspended ?? null).map((name) => `at ${name}`)
     throw new RenderError(new TypeError(problem), where.length === 0 ? undefined : where.join("\n"))
   }
   if (hidden !== undefined) {
-    const problem = `<Activity mode="hidden"> draws nothing of what is in it, and there is no later: leave it out by a condition, or draw it`
+    const problem = `<Activity mode="hidden"> never renders its children here. Omit it with a condition, or render it`
     throw new RenderError(
       new TypeError(problem),
       componentsAround(hidden)
@@ -112,8 +111,8 @@ const renderOnce = (element: React.ReactNode): Rendered => {
 }
 
 /**
- * The outermost elements. They are taken from what React has kept, since it also makes elements that it then drops: those beside
- * a component that threw and was caught.
+ * Returns the outermost elements. Taken from the fibers that React has kept, since it also creates elements that it drops: siblings
+ * of a component that threw and was caught.
  */
 const outermost = (root: Root): ReadonlyArray<HostNode> => {
   const found: Array<HostNode> = []
@@ -128,11 +127,11 @@ const outermost = (root: Root): ReadonlyArray<HostNode> => {
 const whatSuspends = (fiber: Fiber | undefined): string => {
   if (fiber?.tag === lazyTag) return "a lazy component suspends"
   const [name = "a component"] = componentsAround(fiber ?? null)
-  if (fiber?.tag === suspenseTag) return `what is inside the Suspense of ${name} suspends`
+  if (fiber?.tag === suspenseTag) return `a child of the Suspense of ${name} suspends`
   return typeof fiber?.type === "string" ? `a child of ${name} is a promise` : `${name} suspends`
 }
 
-/** What suspended outside any boundary. */
+/** Returns the fiber that suspended outside of any boundary. */
 const lastBegun = (root: Root): Fiber | undefined => {
   let found: Fiber | undefined
   visit(root, (fiber) => {
@@ -142,19 +141,19 @@ const lastBegun = (root: Root): Fiber | undefined => {
   return found
 }
 
-/** What a finished render holds that a plan has no place for. */
+/** Content of a render that a plan cannot represent. */
 interface Seen {
-  /** A `Suspense` boundary that shows its fallback: React would come back to it later, and there is no later. */
+  /** A `Suspense` boundary that shows its fallback: React would retry it later, and a plan has no later. */
   readonly behindSuspense: Fiber | undefined
-  /** What is in an `Activity` that is hidden: React would draw it later. */
+  /** Content of a hidden `Activity`, which React would render later. */
   readonly hidden: Fiber | undefined
-  /** Components that have effects, which are never run, by where they stand. */
+  /** Paths of components with effects, which never run. */
   readonly effects: ReadonlyArray<string>
 }
 
 const nothingSeen: Seen = { behindSuspense: undefined, hidden: undefined, effects: [] }
 
-/** Looks through a render once, as it is done for each frame. */
+/** Examines a render, once per frame. */
 const surveyed = (root: Root): Seen => {
   let behindSuspense: Fiber | undefined
   let hidden: Fiber | undefined
@@ -174,7 +173,7 @@ const surveyed = (root: Root): Seen => {
     : { behindSuspense, hidden, effects: effects ?? [] }
 }
 
-/** Sees fibers in document order; what is inside one only where `see` says so. */
+/** Visits fibers in document order. Descends only if `see` returns `true`. */
 const visit = ({ current }: Root, see: (fiber: Fiber) => boolean): void => {
   const top = current.alternate
   for (let fiber: Fiber | null | undefined = top?.child; fiber; ) {
@@ -195,39 +194,39 @@ const tidy = (stack: string | undefined): string | undefined => {
   return lines?.filter((line) => line !== "" && !line.startsWith("at End ")).join("\n")
 }
 
-/** React's production build names its errors by number; those that a workflow can cause are given their words back. */
+/** Restores the messages of React's production errors that a workflow can cause. */
 const readable = (thrown: unknown): unknown => {
   const [, code = "", argument = ""] =
     /^Minified React error #(\d+);[^?]*(?:\?args\[\]=([^&\s]*))?/.exec(String(Raised.get(thrown, "message"))) ?? []
   const words = {
-    "31": `an object cannot be a child here (${decodeURIComponent(argument)}): a value is the only child of a Task, or is put into text`,
-    "130": `an element's type is ${decodeURIComponent(argument)}: the component it names may not be exported where it is imported from`,
-    "301": "a component sets its state each time it renders",
+    "31": `an object cannot be a child here (${decodeURIComponent(argument)}): make a value the only child of a Task, or part of a text`,
+    "130": `an element's type is ${decodeURIComponent(argument)}: the imported module may not export this component`,
+    "301": "a component sets its state in every render",
     "321": outsideComponents("a hook"),
     "525":
-      "an element was made by another version of React than the one that draws: have react resolve to one copy (bun pm ls --all | grep react)",
-    "482": "a component is async: a plan is rendered in one go. Do the waiting in a task",
+      "an element was made by another copy of React than the one that renders. Make react resolve to one copy (bun pm ls --all | grep react)",
+    "482": "a component is async: a plan is rendered synchronously. Wait in a task instead",
   }[code]
   if (words !== undefined) return new TypeError(words)
   const hook = hookIn(thrown)
   return hook === undefined
     ? thrown
     : new TypeError(
-        `${hook} was called of a copy of React that does not draw this: there are two, and hooks of the other find nothing. Have react resolve to one copy (bun pm ls --all | grep react), such as by a peer dependency of the library that has the hook`,
+        `${hook} was called on another copy of React than the one that renders. Make react resolve to one copy (bun pm ls --all | grep react), such as by a peer dependency in the library that has the hook`,
       )
 }
 
 const outsideComponents = (hook: string): string =>
-  `${hook} was called outside a component, or there are two copies of React. A function in a task is no component: it is given the ctx, and what it needs is read there`
+  `${hook} was called outside of a component, or there are two copies of React. A function in a task is not a component: use its ctx parameter instead`
 
-/** The hook that an error comes of, where React has thrown it since nothing renders: by its own check, or as what it looks into is not there. */
+/** Returns the hook that caused an error of React outside of a render: from its own check, or from a null dispatcher. */
 export const hookIn = (thrown: unknown): string | undefined => {
   if (!(thrown instanceof TypeError)) return undefined
   const [, name] = /(?:null|undefined).*?\b(use[A-Z]\w*)\b/.exec(thrown.message) ?? []
   return name
 }
 
-/** What a function has thrown that is no component, with its words for hooks. */
+/** Replaces React's error for a hook that a plain function has called. */
 export const outsideRender = (thrown: unknown): unknown => {
   const hook = String(Raised.get(thrown, "message")).startsWith("Minified React error #321;") ? "a hook" : hookIn(thrown)
   return hook === undefined ? thrown : new TypeError(outsideComponents(hook))

@@ -1,5 +1,5 @@
 /**
- * The plan of a workflow without a run: for tests of a workflow, which need no engine and no database, and for tools that show or
+ * Renders the plan of a workflow without a run: for tests, which need neither an engine nor a database, and for tools that show or
  * check it.
  */
 import type { Caught } from "@smithers/core/Builder"
@@ -25,17 +25,17 @@ import { pending } from "./Pending.ts"
 import * as Planner from "./Planner.ts"
 import { blueprintKey, type JsxWorkflow } from "./Workflow.ts"
 
-/** What a plan is drawn with. */
+/** Options of {@link renderPlan}. */
 export interface RenderOptions {
   readonly input?: unknown
-  /** Outputs by task id, or by `<task id>/<iteration>` for the passes of a loop; as a task would give them. */
+  /** Outputs by task id, or by `<task id>/<iteration>` in a loop, as a task would return them. */
   readonly outputs?: { readonly [task: string]: unknown }
-  /** Passes begun by loop id; as many as the outputs show unless told. */
+  /** Number of started iterations by loop id. Default: as many as the outputs show. */
   readonly loops?: { readonly [loop: string]: number }
-  /** What tries have caught, by their id, or by `<id>/<iteration>` in a loop. The `nodeId` is the task that failed. */
+  /** Failures that tries have caught, by id, or by `<id>/<iteration>` in a loop. `nodeId` is the failed task. */
   readonly caught?: { readonly [boundary: string]: Partial<Caught> }
   readonly runId?: string
-  /** Draws it again, at other times and with other random numbers, and reports what came out differently; asks its functions of ctx too. */
+  /** Renders again at other times and with other random numbers, calls functions of ctx, and reports differences. */
   readonly checkPurity?: boolean
 }
 
@@ -46,33 +46,34 @@ export interface PlannedTask {
   readonly output: string
   /** Id of the loop around it. */
   readonly loop: NodeId | undefined
-  /** What an agent is asked, or the text or value that is given; `undefined` where a function gives it when the task runs. */
+  /** Prompt of an agent, or the static text or value; `undefined` if a function returns it when the task runs. */
   readonly content: unknown
-  /** The element that it is: `Task`, `Approval`, `HumanTask`, `Signal`, `WaitForEvent`, `Timer` or `Subflow`. */
+  /** Element of the task: `Task`, `Approval`, `HumanTask`, `Signal`, `WaitForEvent`, `Timer` or `Subflow`. */
   readonly kind: string
   readonly isAgent: boolean
-  /** It was drawn without an output that it reads, and is not started before that is there. */
+  /** `true` if it was rendered without an output that it reads. It does not start before that exists. */
   readonly isProvisional: boolean
 }
 
-/** A plan that was drawn. */
+/** A rendered plan. */
 export interface RenderedPlan {
   readonly name: string
   readonly plan: Plan
   readonly tasks: ReadonlyArray<PlannedTask>
-  /** Outputs that were read and are not there. */
+  /** Reads of outputs that do not exist yet. */
   readonly pending: ReadonlyArray<PendingRead>
-  /** Where other drawings of the same differed, one line each; empty unless `checkPurity` was set and they did. */
+  /** Differences between renders of the same state, one line each. Empty without `checkPurity`. */
   readonly impurities: ReadonlyArray<string>
-  /** Functions of ctx that read what cannot be there when they are asked, one line each; empty unless `checkPurity` was set. */
+  /** Functions of ctx that read outputs which cannot exist when they are called, one line each. Empty without `checkPurity`. */
   readonly faults: ReadonlyArray<string>
-  /** What is allowed and may be meant otherwise, a sentence each with the place and the cure. */
+  /** Warnings: constructs that are allowed but may not be intended, one sentence each with place and cure. */
   readonly warnings: ReadonlyArray<string>
 }
 
 /**
- * Draws the plan of a workflow from an input and outputs. Throws `InvalidInput` where the input does not match its schema,
- * `InvalidWorkflow` where an output does not match its own or what is drawn is no plan, and `RenderFailed` where a component throws.
+ * Renders the plan of a workflow from an input and outputs. Throws `InvalidInput` if the input does not match its schema,
+ * `InvalidWorkflow` if an output does not match its schema or the tree is not a valid plan, and `RenderFailed` if a component
+ * throws.
  */
 export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: RenderOptions = {}): RenderedPlan => {
   const blueprint = workflow[blueprintKey]
@@ -95,7 +96,7 @@ export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: Render
   }
 }
 
-/** A drawing, and what its functions can be asked with. */
+/** A render, and the state to call its functions with. */
 interface Made {
   readonly drawn: Planner.Drawn
   readonly planner: Planner.Planner
@@ -103,7 +104,7 @@ interface Made {
   readonly values: Values
 }
 
-/** What a drawing says, its functions included, and which of them read what comes later. */
+/** Returns the content of a render with the results of its functions, and the functions that read a later output. */
 const look = ({ drawn, planner, state, values }: Made) => {
   const { plan, lowered } = drawn
   const said = [...Purity.saidIn(lowered)]
@@ -121,7 +122,7 @@ const look = ({ drawn, planner, state, values }: Made) => {
   for (const question of Purity.questionsOf(plan, lowered, contextOf)) {
     const comesAfter = lowered.comesAfter(question.node)
     const reads = planner.asking(() => {
-      // What it throws is for the run to say: here it may lack what it will have then.
+      // Errors are ignored: the run will have state that is missing here.
       const answer = tryOr(() => Purity.answerTo(question, state), undefined)
       if (answer !== undefined) said.push(answer)
     })
@@ -132,7 +133,7 @@ const look = ({ drawn, planner, state, values }: Made) => {
   return { said, faults, reads: looked }
 }
 
-/** Reads of tasks that are not there, where the id of one that is is nearly the same. */
+/** Returns the reads of unknown tasks whose ids are nearly those of known ones. */
 const misspelt = (
   { lowered }: Planner.Drawn,
   { nearMiss }: Planner.Planner,
@@ -142,7 +143,7 @@ const misspelt = (
   const drawn = lowered.lookups().map(({ where, read }) => [`a component (at ${where})`, read] as const)
   for (const [reader, read] of [...drawn, ...asked]) {
     const meant = nearMiss(read)
-    const said = `${reader} reads the output "${read.table}" of "${read.nodeId}", and no task is that: did you mean "${meant}"?`
+    const said = `${reader} reads the output "${read.table}" of "${read.nodeId}", which is not a task. Did you mean "${meant}"?`
     if (meant !== undefined) found.set(said, said)
   }
   return [...found.values()]
@@ -167,7 +168,7 @@ const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (i
 const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: RenderOptions): Made => {
   const { outputs = {}, caught = {}, runId = "preview" } = options
   const loops = Object.fromEntries(Object.entries(options.loops ?? {}).map(([loop, count]) => [keptId(loop), count]))
-  // The table of an output and its place in loops are those of the task in the plan; so the plan is drawn until it has shown them.
+  // The table of an output and its loops are those of its task, so the plan is rendered until all outputs are placed.
   const tables = new Map<NodeId, string>()
   const whole = new Set<string>()
   const placeIn = (name: string) => (whole.has(name) ? { nodeId: keptId(name), iteration: 0 } : writtenPlace(name))
@@ -178,7 +179,7 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: Rend
     const planner = Planner.make(blueprint)
     const drawn = Either.getOrThrowWith(planner.draw(state, values), (error) => error)
     const added = placesOf(drawn.lowered, given, tables, loops)
-    // What reads as a pass of a node is that node's, where no node has the whole of it as its id.
+    // A name with an iteration means that iteration, unless it is the id of a node.
     const { positions } = drawn.plan
     const named = [...Object.keys(outputs), ...Object.keys(caught)].filter(
       (name) => !whole.has(name) && positions.has(keptId(name)),
@@ -192,12 +193,12 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: Rend
     throw new InvalidWorkflow({
       workflow: drawn.lowered.name,
       where,
-      problem: `there is no task "${unknown.nodeId}"; there are ${some}`,
+      problem: `there is no task "${unknown.nodeId}". Tasks: ${some}`,
     })
   }
 }
 
-/** A node and its iteration, as they are written: `review/2`, or `review` for the first. */
+/** Parses a node and its iteration: `review/2`, or `review` for the first. */
 const writtenPlace = (name: string): { readonly nodeId: NodeId; readonly iteration: number } => {
   const [, nodeId = name, iteration = "0"] = /^(.+)\/(\d+)$/s.exec(name) ?? []
   return { nodeId: keptId(nodeId), iteration: Number(iteration) }
@@ -213,7 +214,7 @@ type Given = ReadonlyArray<{ readonly nodeId: NodeId; readonly iteration: number
 
 const known = new WeakMap<object, Map<NodeId, ReadonlyArray<NodeId>>>()
 
-/** Takes up what a drawing tells of the given outputs. Answers whether that was anything new. */
+/** Records the places of the given outputs in a render. Returns `true` if any was new. */
 const placesOf = (
   { layout }: Lower.Lowered,
   given: Given,
@@ -269,10 +270,10 @@ const stateOf = (
     events.push({ _tag: "AttemptSucceeded", nodeId, iteration, attempt: 1, table })
     const [innermost, ...outer] = known.get(tables)?.get(nodeId) ?? []
     if (innermost === undefined && iteration > 0) {
-      const problem = `"${nodeKey(nodeId, iteration)}" is a pass of a task that stands in no loop`
+      const problem = `"${nodeKey(nodeId, iteration)}" is an iteration of a task that is in no loop`
       throw new InvalidWorkflow({ workflow: unnamed, where: "outputs of renderPlan", problem })
     }
-    // The outer loops have begun, and are in their first pass unless told otherwise.
+    // Default of the outer loops: their first iteration.
     for (const loop of outer.toReversed()) if (!passes.has(loop)) passes.set(loop, 1)
     if (innermost !== undefined && loops[innermost] === undefined) {
       passes.set(innermost, Math.max(passes.get(innermost) ?? 0, iteration + 1))
@@ -303,7 +304,7 @@ const show = ({ content, node: _, ...task }: PlacedTask): PlannedTask => {
 
 const day = 86_400_000
 
-/** Times later than now: a weekend or a working day from any other day, at any hour; other months, halves of the day, years. */
+/** Offsets to later times: a weekend or working day from any day, at any hour; other months, half-years and years. */
 const shifts = [
   400 * day + 5_025_678,
   2 * day,
@@ -315,9 +316,11 @@ const shifts = [
 ]
 
 const cure =
-  "What is drawn, and what functions of ctx give, must follow from ctx alone: have a task take the time or the number, and read its output; make ids of the input, of outputs and of keys"
+  "Renders and functions of ctx must depend on ctx alone: get the time or a random number in a task and read its output; derive ids from the input, outputs and keys"
 
-/** What other drawings of the same say otherwise: with nothing changed, at other times, and with other random numbers. */
+/**
+ * Returns the differences between renders of the same state: with nothing changed, at other times, and with other random numbers.
+ */
 const compareAll = (
   first: ReadonlyArray<Purity.Saying>,
   usual: Circumstances,
@@ -326,7 +329,7 @@ const compareAll = (
   const found = new Map<string, string>()
   let isOtherwise = false
   const compare = (circumstances: Circumstances, why: string): void => {
-    // What cannot be drawn then is not the same either.
+    // A render that fails is a difference, too.
     const second = tryOr<ReadonlyArray<Purity.Saying>, ReadonlyArray<Purity.Saying>>(() => under(circumstances, draw), [])
     const missing = differences(first, second)
     for (const [key, said, isPresence] of missing) {
@@ -341,7 +344,7 @@ const compareAll = (
   return [...found.values()]
 }
 
-/** What is said differently, by what it is said of; and whether it is that something is there at all. */
+/** Returns the differences by subject, and `true` if the subject exists in only one of them. */
 const differences = (
   before: ReadonlyArray<Purity.Saying>,
   after: ReadonlyArray<Purity.Saying>,
@@ -352,9 +355,9 @@ const differences = (
   const found: Array<readonly [string, string, boolean]> = []
   const isThere = ({ what }: Purity.Saying): boolean => what === "is there"
   for (const [key, saying] of first)
-    if (isThere(saying) && !second.has(key)) found.push([key, `${saying.subject} is only there the first time`, true])
+    if (isThere(saying) && !second.has(key)) found.push([key, `${saying.subject} exists only in the first render`, true])
   for (const [key, saying] of second)
-    if (isThere(saying) && !first.has(key)) found.push([key, `${saying.subject} is only there the second time`, true])
+    if (isThere(saying) && !first.has(key)) found.push([key, `${saying.subject} exists only in the second render`, true])
   for (const [key, { subject, what, value }] of first) {
     const other = second.get(key)
     if (other === undefined || other.value === value) continue

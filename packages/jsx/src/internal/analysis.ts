@@ -1,6 +1,6 @@
 /**
- * Where things stand in a tree, and what of it is settled: everything that has to be known of the whole tree before a part of it can be lowered.
- * What the tree itself says wrong is refused here.
+ * Analyses a tree: the places of its nodes, and which of them are settled. Computes everything that must be known of the whole tree
+ * before a part of it can be lowered, and rejects problems of the tree.
  */
 import { compositeKey, idRule, isNodeId, type NodeId, partId, shownId } from "@smithers/core/Ids"
 import * as NodeOptions from "@smithers/core/NodeOptions"
@@ -36,25 +36,25 @@ import { type Group, type Layout, ReadError, type Standing } from "./reading.ts"
 import { firstFrom, noTable } from "./rows.ts"
 import { type Stamp, stampOf } from "./scope.ts"
 
-/** A task as it stands in the tree. */
+/** A task and its place in the tree. */
 export interface PlacedTask {
   readonly id: NodeId
   readonly node: HostNode
   readonly table: string
   readonly loop: NodeId | undefined
-  /** The prompt of an agent, or the text or value that is the output; `undefined` where a function gives it. */
+  /** Prompt of an agent, or the static text or value; `undefined` if a function returns it. */
   readonly content: () => unknown
-  /** The element that it is. */
+  /** Name of the element. */
   readonly kind: string
   readonly isAgent: boolean
   readonly isProvisional: boolean
 }
 
-/** A task, a wait or a condition that comes before what was read, and that was made after the read. */
+/** A task, wait or condition that was made after a read of a task which comes later. */
 export interface Early {
   readonly node: HostNode
   readonly read: PendingRead
-  /** The component of its own prompt has read it. */
+  /** `true` if a component of its own prompt made the read. */
   readonly isInside: boolean
 }
 
@@ -62,44 +62,44 @@ export interface Place {
   readonly node: HostNode
   /** Position in document order. */
   readonly order: number
-  /** The position after the last one inside it. */
+  /** Position after its last descendant. */
   end: number
   readonly parent: Place | undefined
   readonly loop: NodeId | undefined
 }
 
-/** What has to be known of the whole tree before a part of it can be lowered. */
+/** Result of {@link analyze}. */
 export interface Analysis {
   readonly layout: Layout
-  /** Everything in the tree; what is inside something comes before it. */
+  /** All places, descendants first. */
   readonly inward: ReadonlyArray<Place>
   readonly pendingOf: (node: HostNode) => ReadonlyArray<PendingRead>
-  /** A task that is not settled, and whose id is no use: it will have another once what it waits for is there. */
+  /** Returns `true` for an unsettled task with an unusable id, which will change once its reads are settled. */
   readonly isLeftOut: (node: HostNode) => boolean
-  /** Deps for which there is no task yet. */
+  /** Deps without a mounted task. */
   readonly missing: () => ReadonlyArray<PendingRead>
   readonly isInSaga: (node: HostNode) => boolean
-  /** What is in a boundary, or a part of one. It is not over as long as something may appear in it because of what is read in it. */
+  /** Returns the body of a boundary or a part. It does not end as long as its pending reads may add nodes. */
   readonly bodyOf: (node: HostNode, children: ReadonlyArray<Node>) => Node
-  /** Pending reads but those of what is not done: what was tried and has failed, and what would be done then as long as nothing has. */
+  /** Pending reads, without those of inactive parts: a failed try, and a handler before a failure. */
   readonly wanted: () => ReadonlyArray<PendingRead>
-  /** What is made of a node's props or, where the node is not settled and they are no props, what is made without them. */
+  /** Returns `make()`, or `otherwise()` while the node is unsettled and its props are invalid. */
   readonly ifKnown: <A>(node: HostNode, make: () => A, otherwise: () => A) => A
   readonly tasks: () => ReadonlyArray<PlacedTask>
-  /** The loops that a rendering of a component (its scope) draws or, where it draws none, the one its elements stand in. */
+  /** Returns the loops that a component renders (by its scope) or, if none, the one around its elements. */
   readonly loopsOf: (scope: object) => ReadonlyArray<NodeId>
-  /** Whether a loop was made after a pending read of a task that stands in it. */
+  /** Returns `true` if a loop was made after a pending read of one of its own tasks. */
   readonly readsItself: (loop: HostNode) => boolean
-  /** For a node: whether a task begins only when that node is over, or is the node. */
+  /** Returns a predicate: `true` for a read of a task that starts only after a node has ended, or that is the node. */
   readonly comesAfter: (node: HostNode) => (read: Pick<PendingRead, "nodeId" | "table">) => boolean
-  /** What begins though it was made after a pending read: of what comes after it, or of itself. */
+  /** Nodes that would start although they were made after a pending read of themselves or of a later task. */
   readonly early: () => ReadonlyArray<Early>
-  /** Whether a task or a wait waits only for what an element beside it says. */
+  /** Returns `true` if a task or a wait waits only for reads of a sibling element. */
   readonly isHeldBySibling: (node: HostNode) => boolean
   readonly nodes: () => ReadonlyArray<HostNode>
-  /** Loops, sagas and tries without an id, from the outside in. */
+  /** Loops, sagas and tries without an id, outermost first. */
   readonly placed: () => ReadonlyArray<Placed>
-  /** What is allowed and may be meant otherwise, in a sentence each. */
+  /** Warnings: constructs that are allowed but may not be intended, one sentence each. */
   readonly concerns: () => ReadonlyArray<string>
 }
 
@@ -109,11 +109,11 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   const tasks: Array<Place> = []
   const loops = new Map<NodeId, NodeId | undefined>()
   const boundaries = new Map<NodeId, string>()
-  /** Races and lists, with what stands in them. */
+  /** Races and lists, with their places. */
   const groups: Array<Place> = []
   const partNames = new Map<HostNode, string>()
   const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.get(id))
-  /** Notes the id of something that is no task. */
+  /** Claims the id of a node that is not a task. */
   const claim = ({ node, parent }: Place, id: unknown): NodeId => {
     if (id === undefined) return refuse(node, `it has no "id"`)
     if (!isNodeId(id)) return refuse(node, `its id ${shownId(id)} is not ${idRule}`)
@@ -122,7 +122,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     return refuse(node, `the id "${id}" is taken by another ${taken}${inItem(itemAround(parent))}`)
   }
   const inward: Array<Place> = []
-  /** Takes note of a node. Answers with the loop that its children are in, or with nothing where none of them are nodes. */
+  /** Records a node. Returns the loop around its children; `undefined` if it has no child nodes. */
   const visit = (place: Place): { readonly loop: NodeId | undefined } | undefined => {
     const { node, loop } = place
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
@@ -136,8 +136,8 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
       return undefined
     }
     if (hasFunction(node.props.children))
-      refuse(node, "a function stands in it, which nobody calls: functions are children of a Task")
-    if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot stand in another one")
+      refuse(node, "it has a function as a child, which is never called: put functions into a Task")
+    if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot contain another one: use <Subflow>")
     let within = loop
     if (node.type === "Loop") {
       within = claim(place, node.props.loop)
@@ -151,7 +151,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     if (isPart(node.type) && "given" in node.props) refuse(node, noElements(node))
     return { loop: within }
   }
-  // A work list and no recursion, as plans may be deeper than the stack.
+  // A work list instead of recursion, since plans may be deeper than the stack.
   const open: Array<{ readonly place: Place; readonly loop: NodeId | undefined; child: number }> = []
   const enter = (node: HostNode, loop: NodeId | undefined, parent: Place | undefined): void => {
     const place: Place = { node, order: places.size, end: places.size + 1, loop, parent }
@@ -170,23 +170,23 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     else if (!isBlank(child.text)) refuse(here.place.node, strayText(child.text))
   }
 
-  // Which tasks there are. What is settled comes first: the id of a provisional task may not be its last.
+  // Collects the tasks, settled ones first: the id of a provisional task may change.
   const tableOf = (node: HostNode): string => {
     const { output } = node.props
-    // A timer gives nothing, and nobody can read it.
+    // A timer has no output to read.
     if (node.type === "Timer") return noTable
     if (output === undefined && !("output" in node.props)) return untypedTable
     return (
       lowering.tableOf(output) ??
       refuse(
         node,
-        `its output is none of the schemas of this workflow (${lowering.tables.join(", ")}): pass one of createSmithers(…).outputs`,
+        `its output is not a schema of this workflow (${lowering.tables.join(", ")}): pass one of createSmithers(…).outputs`,
       )
     )
   }
   const byId = new Map<NodeId, Place>()
   const leftOut = new Set<HostNode>()
-  /** Nodes that were made after any read that is pending. */
+  /** Nodes that were made after a pending read. */
   const unsettled = new Set<HostNode>()
   if (pendingReads.length > 0) {
     for (const { node } of places.values()) if (heldBackBy(node, pendingReads, always) !== undefined) unsettled.add(node)
@@ -253,21 +253,21 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     return id === undefined ? undefined : byId.get(id)
   }
   /**
-   * Whether a node is the one that is read, stands around it, or before it in a sequence: holding it back would keep what is read from
-   * ever being there.
+   * Returns `true` if a node is the read one, contains it, or precedes it in a sequence. Holding it back would block the read for
+   * ever.
    */
   const isBefore = (node: HostNode, target: Place): boolean => {
     const place = places.get(node)
     return place !== undefined && place.order <= target.order && (contains(place, target) || isOrdered(place, target))
   }
   const contains = (outer: Place, inner: Place): boolean => outer.order <= inner.order && inner.order < outer.end
-  /** Whether the first of two, which stands before the other in the document, is over before the other begins. */
+  /** Returns `true` if the first of two places, in document order, ends before the second starts. */
   const isOrdered = (first: Place, second: Place): boolean => {
     for (let under: Place | undefined = first.parent; under !== undefined; under = under.parent)
       if (contains(under, second)) return !isGroup(under.node.type)
     return false
   }
-  /** Whether a saga, a region, or a part of one or of a try, is not what is done as things stand. */
+  /** Returns `true` if a saga, a region, or a part of one or of a try, is inactive. */
   const isIdlePart = ({ node, loop, parent }: Place): boolean => {
     if (node.type === "Saga") return lowering.hasCaught(idOf(node), loop)
     if (node.type === "Scope") return lowering.isLeft(idOf(node), loop)
@@ -300,7 +300,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const [place, read] = [places.get(node), isLeaf(node.type) ? readOf(node) : undefined]
     if (place === undefined || read === undefined || leftOut.has(node)) return false
     const target = targetOf(read)
-    // It comes after what was read in any case.
+    // It comes after the read task in any case.
     if (target !== undefined && target.order < place.order && isOrdered(target, place)) return false
     if (target !== undefined && isWaitingFor(node, idOf(target.node), layout, lowering)) return false
     return isHeldByOther(node, read, isData(read)) && !lowering.holdsPending(node)
@@ -323,22 +323,25 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
       const read = readOf(node)
       if (read === undefined || !isHeldBySibling(node)) return []
       const { id } = node.props
-      return `${node.type} "${id}" (at ${whereOf(node)}) waits for ${named(read)} only because its component has read that for something else before it made the ${node.type.toLowerCase()}: make each item a component of its own that reads with useCtx(), or read in a function of ctx; where it is to wait, say so with dependsOn`
+      return `${node.type} "${id}" (at ${whereOf(node)}) waits for ${named(read)} only because its component read that before creating the ${node.type.toLowerCase()}. Make each item a component of its own that reads with useCtx(), or read in a function of ctx. If it should wait, add dependsOn`
     })
     const early = analysis.early().flatMap(({ node, read }) => {
       const { id } = node.props
       const isOwn = targetOf(read)?.node === node
       if (!isLeaf(node.type) || isOwn || (isData(read) && !followsUse(node))) return []
-      return `${node.type} "${id}" (at ${whereOf(node)}) begins before ${named(read)}, which its component has read before it made the ${node.type.toLowerCase()}: whatever follows from that output is not known then. Read it after what comes before it, or in a component of its own`
+      return `${node.type} "${id}" (at ${whereOf(node)}) starts before ${named(read)}, which its component read before creating the ${node.type.toLowerCase()}. Content that depends on that output is not known then. Read it after creating the elements that precede it, or in a component of its own`
     })
     const unkeyed = placed().flatMap(({ node, kind, isListItem, tasks: [task] }) =>
       isListItem && task !== undefined
-        ? `The ${kind} of "${task}" (at ${whereOf(node)}) stands in a list and has neither a key nor an id, and is known by its tasks alone: give items of the list keys, or the ${kind} an id`
+        ? `The ${kind} of "${task}" (at ${whereOf(node)}) is in a list without a key or an id, so it is identified by its tasks alone. Give the items of the list keys, or the ${kind} an id`
         : [],
     )
     return [...held, ...early, ...unkeyed]
   }
-  /** The loops that each component draws, and the first around what it draws; under `undefined`, those of elements made by other means. */
+  /**
+   * Loops rendered by each component, and the first loop around its elements. The key `undefined` holds loops of elements made
+   * without our JSX runtime.
+   */
   let byScope: Map<object | undefined, { readonly drawn: Array<NodeId>; around: ReadonlyArray<NodeId> }> | undefined
   const loopsByScope = () => {
     if (byScope !== undefined) return byScope
@@ -352,7 +355,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     }
     return byScope
   }
-  /** Of the reads of a component: where in the document the tasks stand that they mean, in order, and which of them was read first. */
+  /** Reads of a component: the document positions of the tasks they mean, sorted, and the first read of each. */
   const meantBy = new Map<object, { readonly orders: ReadonlyArray<number>; readonly first: ReadonlyMap<number, number> }>()
   const meantIn = ({ scope }: Stamp) => {
     const known = meantBy.get(scope)
@@ -366,17 +369,17 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     meantBy.set(scope, made)
     return made
   }
-  /** What a component has read of a node itself. Looked up, as it would take a look at all that it has read. */
+  /** Returns the read of a node by its own component. Looked up, since a component may have many reads. */
   const readOfOwn = (place: Place, stamp: Stamp): PendingRead | undefined => {
     const index = meantIn(stamp).first.get(place.order)
     return index !== undefined && index < stamp.count ? stamp.scope.reads[index] : undefined
   }
-  /** Whether a component may have read something that comes after a node. */
+  /** Returns `true` if a component may have read a task that comes after a node. */
   const mayReadLater = (place: Place, stamp: Stamp): boolean => {
     const { orders } = meantIn(stamp)
     let from = place.end
     for (let around = place.parent; around !== undefined; around = around.parent) {
-      // What stands beside it in a group is not after it.
+      // Siblings in a group are not after it.
       const isAfter = !isGroup(around.node.type) && (orders[firstFrom(orders, from)] ?? around.end) < around.end
       if (isAfter) return true
       from = around.end
@@ -470,7 +473,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
       if (loops.size === 0) return noLoops
       const known = loopsByScope()
       const [own, anybodys] = [known.get(scope), known.get(undefined)]
-      // An element of which nobody knows who made it may be anyone's.
+      // The maker of the element is unknown, so it may be any component.
       if (anybodys === undefined) return own === undefined ? noLoops : own.drawn.length > 0 ? own.drawn : own.around
       const drawn = [...(own?.drawn ?? []), ...anybodys.drawn]
       const isDrawn = new Set(drawn)
@@ -506,7 +509,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
 const kindIn = (type: string): Placed["kind"] | undefined =>
   type === "Loop" ? "loop" : type === "Saga" ? "saga" : type === "TryCatchFinally" ? "try" : undefined
 
-/** Where in document order the places from a position on begin. */
+/** Returns the index of the first place after a document position. */
 const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
   let [low, high] = [0, places.length]
   while (low < high) {
@@ -518,16 +521,16 @@ const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
   return low
 }
 
-/** Elements, other than tasks, that may not be made of what comes after them. */
+/** Elements, other than tasks, that must not depend on later tasks. */
 const conditional: ReadonlySet<string> = new Set(["Branch", "Loop", "Scope", "ForEach"])
 
-/** The item of a list that a place is, or stands in. */
+/** Returns the list item that is at a place or contains it. */
 const itemAround = (place: Place | undefined): HostNode | undefined => {
   for (let here = place; here !== undefined; here = here.parent) if (here.node.type === "ForEachItem") return here.parent?.node
   return undefined
 }
 
-/** The boundaries around a task that may be left without it, and the part of each that it stands in. */
+/** Returns the boundaries around a task that may end without it, each with the part that contains the task. */
 const withinOf = (task: Place, partNames: ReadonlyMap<HostNode, string>): Standing["within"] => {
   const found: Array<Standing["within"][number]> = []
   for (let inner = task, outer = task.parent; outer !== undefined; inner = outer, outer = outer.parent) {
@@ -543,30 +546,30 @@ const withinOf = (task: Place, partNames: ReadonlyMap<HostNode, string>): Standi
 
 const checkItems = (node: HostNode, { items, by, until, children }: Props): void => {
   if (typeof children !== "function" || isPending(children))
-    refuse(node, "its child must be a function of an item, which gives elements")
+    refuse(node, "its child must be a function of an item that returns elements")
   const isList = typeof items === "object" && items !== null && Symbol.iterator in items
   if (!isPending(items) && !isList) refuse(node, `"items" must be a list${items === undefined ? ", and is missing" : ""}`)
-  if (by !== undefined && typeof by !== "function") refuse(node, `"by" must be a function of an item that gives its key`)
+  if (by !== undefined && typeof by !== "function") refuse(node, `"by" must be a function of an item that returns its key`)
   if (until !== undefined && (typeof until !== "function" || isPending(until)))
     refuse(node, `"until" must be a function of { done, failed, open, values } and ctx`)
 }
 
 const checkParts = (node: HostNode, props: Props): void => {
-  if (props.try !== undefined && props.children !== undefined) refuse(node, `it has a "try" and children: they say the same`)
+  if (props.try !== undefined && props.children !== undefined) refuse(node, `it has both "try" and children: remove one of them`)
   const problem = NodeOptions.handlersProblem(props)
   if (problem !== undefined) refuse(node, problem)
 }
 
-/** What is said of a part that is not made of elements. */
+/** Describes a part without elements. */
 const noElements = (node: HostNode): string => {
   const { given } = node.props
   if (node.type === "ForEachItem")
-    return `its function gave ${shownGiven(given)}, where elements belong: what runs, or gives a value, is a Task`
+    return `its function returned ${shownGiven(given)} instead of elements: put functions and values into a Task`
   const name = node.type.toLowerCase()
   const { [name]: written } = handedOn(node)
   const shown = shownGiven(given)
   const said = typeof written === "function" && written !== given ? `its "${name}" gave ${shown}` : `its "${name}" is ${shown}`
-  return `${said}, where elements belong: what runs, or gives a value, is a Task`
+  return `${said}, but only elements may be here: put functions and values into a Task`
 }
 
 const shownGiven = (given: unknown): string => {
@@ -580,21 +583,21 @@ const noLoops: ReadonlyArray<NodeId> = []
 
 const always = (): boolean => true
 
-/** Each read once. */
+/** Removes duplicate reads. */
 export const distinct = (reads: ReadonlyArray<PendingRead>): ReadonlyArray<PendingRead> => {
   if (reads.length < 2) return reads
   return [...new Map(reads.map((read) => [compositeKey(read.nodeId ?? "", read.table ?? ""), read])).values()]
 }
 
-/** Children one after another, where there are several. */
+/** Wraps several children as a sequence. */
 export const single = (children: ReadonlyArray<Node>): Node => {
   const [only] = children
   return only !== undefined && children.length === 1 ? only : { _tag: "Sequence", children }
 }
 
 /**
- * What may stand between elements: spaces, a number, as `&&` leaves the length of a list, and what is a comment anywhere but in JSX, where it
- * is text: `// Usage`.
+ * Returns `true` for text that is ignored between elements: white space, a number (`&&` leaves the length of a list), and a line
+ * that looks like a comment, since JSX treats `// Usage` as text.
  */
 const isBlank = (text: string): boolean =>
   text.trim() === "" || !Number.isNaN(Number(text)) || text === "NaN" || /^\s*\/[/*]/.test(text)
@@ -602,14 +605,14 @@ const isBlank = (text: string): boolean =>
 const strayText = (text: string): string => {
   const shown = text.trim()
   const cut = shown.length > 40 ? `${shown.slice(0, 39)}…` : shown
-  return `the text ${JSON.stringify(cut)} stands in it, which nobody reads: put it into a Task, or into a comment {/* … */}`
+  return `it contains the text ${JSON.stringify(cut)}, which has no effect: put it into a Task, or into a comment {/* … */}`
 }
 
-/** Said of an element that is none of a plan's. */
+/** Describes an element that is not part of a plan. */
 export const unknownElement = (type: string): string =>
-  `<${type}> is no part of a workflow. Elements such as this one belong into the prompt of a Task; outside there are Task, Sequence, Parallel, Branch and Loop`
+  `<${type}> is not a component of workflows. Put such elements into the prompt of a Task`
 
-/** Makes something of what an element was given. What an author's values throw when they are read, such as a getter, is the author's. */
+/** Computes a value from the props of an element. An error thrown by an author's getter is reported as the author's. */
 export const reading = <A>(node: HostNode, make: () => A): A => {
   try {
     return make()

@@ -2,7 +2,7 @@ import type { StepContext } from "@smithers/core/StepProgram"
 import { attemptKey } from "@smithers/core/Transaction"
 import type { Ctx } from "../Ctx.ts"
 
-/** The ctx of an attempt. Most functions use little of it, so what reads the run is made when it is first asked for. */
+/** The ctx of an attempt. Its reads are prepared on first use, since most functions use few of them. */
 export class AttemptCtx {
   readonly #context: StepContext<unknown>
   readonly #make: () => Ctx

@@ -1,5 +1,5 @@
 /**
- * Conditions: values, or functions of ctx, that hold or do not.
+ * Conditions: values or functions of ctx.
  */
 import { alwaysTrue, saysNo } from "@smithers/core/Condition"
 import type { NodeId } from "@smithers/core/Ids"
@@ -12,13 +12,13 @@ import type { Lowering } from "./lowering.ts"
 import { refuse } from "./place.ts"
 import type { Read } from "./reading.ts"
 
-/** Whether what is read begins only when the node that reads is over. */
+/** Returns `true` for a read of a task that starts only after the reading node has ended. */
 export type ComesAfter = (read: Pick<PendingRead, "nodeId" | "table">) => boolean
 
 /**
- * A value or a function of the ctx, asked as a condition. It does not hold where it is pending or was made of anything that is. Throws
- * `Misplaced` for a value that would count as true whatever comes of it; what a function gives is judged by the scheduler. The function
- * throws where it reads what cannot be there when it is asked.
+ * Evaluates a value or a function of the ctx as a condition. It does not hold while it is pending or depends on a pending value.
+ * Throws `Misplaced` for a value that is always true; the scheduler checks the result of a function. The function throws if it
+ * reads an output that cannot exist when it is called.
  */
 export const condition = (
   node: HostNode,
@@ -27,7 +27,7 @@ export const condition = (
   loop: NodeId | undefined,
   lowering: Lowering,
   comesAfter: ComesAfter,
-  /** What a function gets before the ctx. */
+  /** Returns the arguments of the function before the ctx. */
   before: (context: Plan.PredicateContext) => ReadonlyArray<unknown> = nothing,
 ) => {
   if (typeof given !== "function") checkCondition(node, name, given)
@@ -46,23 +46,23 @@ export const condition = (
 
 const nothing = (): ReadonlyArray<unknown> => []
 
-/** Said of what reads an output that cannot be there when it is wanted. */
+/** Describes content that reads an output which cannot exist when it is needed. */
 export const readsLater = (what: string, { nodeId, table }: Pick<PendingRead, "nodeId" | "table">): string => {
   const named = nodeId === undefined ? `the output "${table}"` : `the output of "${nodeId}"`
-  return `${what} is made of ${named}, which comes after it or is its own: put it after what it reads, or read the last pass with ctx.latest, or what may be absent with ctx.outputMaybe`
+  return `${what} reads ${named}, which is its own or comes later. Move it after the task that it reads, or read the last iteration with ctx.latest, or an optional output with ctx.outputMaybe`
 }
 
-/** Refuses a value as a condition that is always true. What is pending is a function too. */
+/** Rejects a condition that is always true. A pending value is a function too, and allowed. */
 export const checkCondition = (node: HostNode, name: string, given: unknown): void => {
   const value = isPending(given) ? undefined : alwaysTrue(given)
   if (value !== undefined)
     refuse(
       node,
-      `"${name}" is ${value}, which always counts as true: ${saysNo(given) ? `write ${name}={false}, or compare the text` : "have a task find it out, and read its output"}`,
+      `"${name}" is ${value}, which is always true: ${saysNo(given) ? `write ${name}={false}, or compare the text` : "compute it in a task, and read its output"}`,
     )
 }
 
-/** The condition by which a task or a wait is left out, where it has one. */
+/** Returns the `skipIf` condition of a task or a wait, if it has one. */
 export const skipped = (
   node: HostNode,
   loop: NodeId | undefined,

@@ -1,5 +1,5 @@
 /**
- * The content of a task: its function, what there is to write of a prompt, or its value.
+ * Content of a task: its function, its prompt, or its value.
  */
 import * as Codec from "@smithers/core/Codec"
 import type { Step } from "@smithers/core/Plan"
@@ -11,18 +11,18 @@ import { isKind, Misplaced, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import { stampOf } from "./scope.ts"
 
-/** What a task does: its function, what there is to write of a prompt, or its value. */
+/** Returns the content of a task: its function, its prompt, or its value. */
 export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
   const { children, agent } = node.props
   if (children === undefined)
     return refuse(
       node,
-      agent === undefined ? "it has nothing to do: give it a function, a value or an agent" : "it has an agent and no prompt",
+      agent === undefined ? "it has nothing to do: give it a function, a value or an agent" : "it has an agent but no prompt",
     )
   if (isPending(children)) return ""
   if (typeof children === "function") return children
   const isRendered = node.children.length > 0
-  if (isRendered) checkPrompt(node, "A task holds a prompt, a function or a value")
+  if (isRendered) checkPrompt(node, "A task contains a prompt, a function or a value")
   const isElement = typeof children === "object" && children !== null && "$$typeof" in children
   if (isRendered || isElement) return Prompt.written(node.children)
   if (typeof children === "object" && children !== null && "then" in children) {
@@ -40,16 +40,16 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
   }
 }
 
-/** Whether an element was made by `createElement` or a clone, which take pieces as arguments and keep them as a list. */
+/** Returns `true` for an element of `createElement` or a clone, which receive several children as an array. */
 const isCalled = (node: HostNode, children: unknown): boolean => Array.isArray(children) && stampOf(node.props) === undefined
 
-/** Whether what is written in pieces holds anything that is not there yet. */
+/** Returns `true` if any of several children is pending. */
 const isMadeOfPending = (children: unknown): boolean =>
   isPending(children) || (Array.isArray(children) && children.some((child) => isMadeOfPending(child)))
 
 /**
- * Refuses a value, or text, that the task's output does not take. What was written after something was read may be another by the time that
- * the task begins; it fails then.
+ * Rejects a static value or text that the task's output does not accept. A value that was made after a read may differ when the
+ * task starts; it then fails at that time.
  */
 export const checkConstant = (
   node: HostNode,
@@ -64,21 +64,21 @@ export const checkConstant = (
   if (isText && !Codec.takesText(codec))
     refuse(
       node,
-      `it has text and no agent, and its output "${table}" takes no text: give it an agent, or a function or a value of its kind`,
+      `it has text but no agent, and its output "${table}" does not accept text: give it an agent, a function, or a value that matches`,
     )
   const said = table === untypedTable ? "cannot be stored" : `does not match its output "${table}"`
   refuse(node, `its ${isText ? "text" : "value"} ${said}: ${issues.join("; ")}`)
 }
 
-/** Whether an output is text, so that what is written in pieces is meant as one. */
+/** Returns `true` for a text output, for which several children are joined. */
 export const isTextual = (table: string, lowering: Lowering): boolean =>
   table !== untypedTable && lowering.codecOf(table).inputSchema?.type === "string"
 
-/** Refuses nodes of a plan that stand in a prompt. `rule` says what may. */
+/** Rejects nodes of a plan inside of a prompt. `rule` names what is allowed. */
 export const checkPrompt = (asking: HostNode, rule: string, node = asking): void => {
   for (const child of node.children) {
     if (isText(child)) continue
-    if (isKind(child.type)) refuse(asking, `a ${child.type} stands in it. ${rule}; put other nodes beside it`)
+    if (isKind(child.type)) refuse(asking, `it contains a ${child.type}. ${rule}: move other nodes out of it`)
     checkPrompt(asking, rule, child)
   }
 }

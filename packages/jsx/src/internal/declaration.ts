@@ -1,19 +1,19 @@
 /**
- * The text of a TypeScript declaration for a prompt file.
+ * TypeScript declarations of prompt files.
  */
 import type { Inputs, InputType } from "../PromptInput.ts"
 import type { Frontmatter } from "./frontmatter.ts"
 
-/** What a prompt file declares. */
+/** Declarations of a prompt file. */
 interface Declared {
-  /** Of its component. */
+  /** Name of its component. */
   readonly name: string
   readonly file: string
   readonly exports: ReadonlyArray<string>
   readonly frontmatter: Frontmatter
 }
 
-/** Declares the component of a prompt file, with the props that it takes, and its other exports. */
+/** Returns the declaration of a prompt's component with its props, and of its other exports. */
 export const declaration = ({ name, file, exports, frontmatter: { inputs, others } }: Declared): string => {
   const props = inputs === undefined ? ["readonly [name: string]: unknown"] : fieldsOf(inputs)
   const members = [
@@ -21,7 +21,7 @@ export const declaration = ({ name, file, exports, frontmatter: { inputs, others
     ...(inputs === undefined ? [] : ["readonly children?: React.ReactNode", "readonly components?: object"]),
   ]
   return [
-    `// Made from ${file.split(/[\\/]/).at(-1)}, and made again whenever that changes.`,
+    `// Generated from ${file.split(/[\\/]/).at(-1)}, and updated whenever it changes.`,
     `import type * as React from "react"`,
     "",
     `declare const ${name}: (props: {`,
@@ -45,7 +45,7 @@ const fieldsOf = (inputs: Inputs): ReadonlyArray<string> =>
       `readonly ${property(name)}${isOptional ? "?" : ""}: ${typeText(type)}${isOptional ? " | undefined" : ""}`,
   )
 
-/** A name as a property. */
+/** Formats a name as a property. */
 export const property = (name: string): string =>
   /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? name : JSON.stringify(name)
 

@@ -1,5 +1,5 @@
 /**
- * The tasks that a task depends on: those of its `deps`, and those under `dependsOn`.
+ * Dependencies of a task: its `deps` and `dependsOn`.
  */
 import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { PendingRead } from "@smithers/core/Plan"
@@ -12,7 +12,7 @@ import type { Layout } from "./reading.ts"
 
 const none: ReadonlyArray<PendingRead> = []
 
-/** The task that a dep means: the one named under `needs`, the one of its own name, or the only one that gives its schema. */
+/** Resolves the task of a dep: the one named in `needs`, the one with the name of the dep, or the only one with its schema. */
 export const depTarget = (
   node: HostNode,
   name: string,
@@ -22,7 +22,7 @@ export const depTarget = (
   const { deps, needs } = node.props
   const table =
     lowering.tableOf(isProps(deps) ? deps[name] : undefined) ??
-    refuse(node, `its dep "${name}" is none of the schemas of this workflow (${lowering.tables.join(", ")})`)
+    refuse(node, `its dep "${name}" is not a schema of this workflow (${lowering.tables.join(", ")})`)
   const named = isProps(needs) ? needs[name] : undefined
   if (named !== undefined && typeof named !== "string") refuse(node, `its need "${name}" is not the id of a task`)
   const gives = (id: string): string | undefined => layout.tasks.get(id)?.table
@@ -30,7 +30,7 @@ export const depTarget = (
     const nodeId = keptId(named)
     const other = gives(nodeId)
     if (other !== undefined && other !== table)
-      refuse(node, `its dep "${name}" is a "${table}", and task "${named}" gives a "${other}"`)
+      refuse(node, `its dep "${name}" has the schema "${table}", but task "${named}" has "${other}"`)
     return { nodeId, table }
   }
   const ofItsName = keptId(name)
@@ -38,7 +38,7 @@ export const depTarget = (
   const mounted = (layout.writers.get(table) ?? []).filter((id) => id !== node.props.id)
   const candidates = mounted.length > 0 ? mounted : lowering.storedWriters(table)
   if (candidates.length > 1) {
-    refuse(node, `its dep "${name}" is a "${table}", which ${candidates.length} tasks give: name one with needs={{ ${name}: "…" }}`)
+    refuse(node, `its dep "${name}" has the schema "${table}", which ${candidates.length} tasks have. Select one with needs={{ ${name}: "…" }}`)
   }
   return { nodeId: candidates[0], table }
 }
@@ -48,12 +48,12 @@ export const depNames = (node: HostNode): ReadonlyArray<string> => {
   if (deps === undefined) return []
   if (typeof deps !== "object" || deps === null) return refuse(node, `"deps" must be an object of schemas by name`)
   for (const name of Object.keys(deps)) {
-    if (Plan.reservedNames.has(name)) refuse(node, `its dep cannot be named "${name}", which the ctx has already`)
+    if (Plan.reservedNames.has(name)) refuse(node, `its dep cannot be named "${name}", which is a field of the ctx`)
   }
   return Object.keys(deps)
 }
 
-/** Deps whose task is not there yet, in the plan or among what is stored: the task waits for it to be mounted. */
+/** Returns the deps without a task, neither mounted nor stored. The task waits for it to be mounted. */
 export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering): ReadonlyArray<PendingRead> => {
   if (node.props.deps === undefined && node.props.dependsOn === undefined) return none
   const isMissing = (nodeId: NodeId | undefined): boolean =>
@@ -66,6 +66,6 @@ export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering):
   return [...deps, ...others.map((nodeId) => ({ nodeId, table: undefined }))]
 }
 
-/** Whether a task waits for another by its `deps` or its `dependsOn`. */
+/** Returns `true` if a task waits for another one by `deps` or `dependsOn`. */
 export const isWaitingFor = (node: HostNode, nodeId: NodeId, layout: Layout, lowering: Lowering): boolean =>
   dependsOn(node).includes(nodeId) || depNames(node).some((name) => depTarget(node, name, layout, lowering).nodeId === nodeId)

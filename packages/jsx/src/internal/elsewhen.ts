@@ -1,25 +1,24 @@
 /**
- * What comes of a render at another time, and by other chance: that what is drawn follows from them can then be seen in two renders, however soon
- * the one follows the other.
+ * Runs renders at other times and with other random numbers, so that two renders in a row reveal a dependence on them.
  */
 
-/** Milliseconds to a later time: more than a year, and a part of each unit of time. */
+/** Offset to a later time, in milliseconds: more than a year, and a fraction of each unit of time. */
 const shiftMs = 400 * 86_400_000 + 5_025_678
 
-/** A time that stands still, and the numbers that chance gives. */
+/** A fixed time, and a seed of random numbers. */
 export interface Circumstances {
   readonly now: number
   readonly seed: number
 }
 
-/** Runs something synchronous that is told a later time by `Date`. */
+/** Runs a synchronous function with `Date` set to a later time. */
 export const elsewhen = <A>(run: () => A): A =>
   withGlobals(
     clockOf(() => realNow() + shiftMs),
     run,
   )
 
-/** Runs something synchronous under circumstances: those of `Date`, `performance`, `Math.random` and `crypto`. */
+/** Runs a synchronous function with fixed `Date`, `performance`, `Math.random` and `crypto`. */
 export const under = <A>({ now, seed }: Circumstances, run: () => A): A => {
   const random = chance(seed)
   const bytes = <B extends ArrayBufferView>(into: B): B => {
@@ -44,7 +43,7 @@ const digit = (chosen: number): string => Math.floor(chosen * 16).toString(16)
 
 const realNow = Date.now
 
-/** Where `performance.now` counts from under circumstances. */
+/** Origin of `performance.now` with a fixed time. */
 const epoch = realNow()
 
 type Replacement = readonly [target: object, name: string, value: unknown]
@@ -74,7 +73,9 @@ const withGlobals = <A>(replacements: ReadonlyArray<Replacement>, run: () => A):
   }
 }
 
-/** Numbers from 0 to 1 that are the same for a seed: small ones for seed 0, big ones for seed 1, and any for others (mulberry32). */
+/**
+ * Generates numbers from 0 to 1 by a seed: small ones for seed 0, large ones for seed 1, and arbitrary ones otherwise (mulberry32).
+ */
 const chance = (seed: number): (() => number) => {
   let state = seed
   return () => {

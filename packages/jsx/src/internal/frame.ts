@@ -1,5 +1,5 @@
 /**
- * What components find in React's context: the frame that is being rendered, and the loop they are in.
+ * React contexts for components: the frame that is rendering, and the loop around the component.
  */
 import type { Caught } from "@smithers/core/Builder"
 import * as React from "react"
@@ -7,9 +7,9 @@ import type { Ctx } from "../Ctx.ts"
 
 export interface Frame {
   readonly ctx: (loop: string | undefined) => Ctx
-  /** What a try has caught in the current pass of the loop it is in, if anything. */
+  /** Returns the failure that a try has caught in the current iteration of its loop. */
   readonly caught: (boundary: string, loop: string | undefined) => Caught | undefined
-  /** What stands at a place is called, where that is not the place itself. */
+  /** Returns the name of a place, if it differs from the place. */
   readonly nameOf: (place: string) => string | undefined
 }
 

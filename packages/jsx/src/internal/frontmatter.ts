@@ -2,7 +2,7 @@
 import { isMap, isNode, isScalar, isSeq, LineCounter, type Pair, parseDocument } from "yaml"
 import type { Input, Inputs, InputType } from "../PromptInput.ts"
 
-/** What is wrong, and where. Lines and columns count from 1. */
+/** A problem in the front matter, with its position. Lines and columns count from 1. */
 export class Malformed extends Error {
   readonly line: number
   readonly column: number
@@ -14,14 +14,14 @@ export class Malformed extends Error {
 }
 
 export interface Frontmatter {
-  /** Absent where the front matter has none. */
+  /** `undefined` if the front matter declares none. */
   readonly inputs?: Inputs
   readonly others: { readonly [name: string]: unknown }
-  /** The text after the front matter, with as many empty lines before as to keep every line's number. */
+  /** Text after the front matter, with empty lines before it, so that line numbers stay. */
   readonly body: string
 }
 
-/** Reads the front matter off a file whose lines end in `\n`. Throws {@link Malformed}. */
+/** Parses the front matter of a file whose lines end in `\n`. Throws {@link Malformed}. */
 export const split = (source: string): Frontmatter => {
   const opening = /^---[ \t]*(?:\n|$)/.exec(source)
   if (opening === null) return { others: {}, body: source }
@@ -50,20 +50,20 @@ const read = (source: string): Pick<Frontmatter, "inputs" | "others"> => {
   const { contents } = document
   if (contents === null) return { others: {} }
   const offsetOf = (node: unknown, fallback: number): number => (isNode(node) ? node.range?.[0] : undefined) ?? fallback
-  if (!isMap(contents)) return fail("the front matter has to be a map, such as `inputs:`", offsetOf(contents, 0))
+  if (!isMap(contents)) return fail("the front matter must be a map, such as `inputs:`", offsetOf(contents, 0))
 
   const fields = (map: unknown, at: number): Inputs => {
     if (map === null || (isScalar(map) && map.value === null)) return {}
-    if (!isMap(map)) return fail("inputs have to be a map of names to types, such as `repo: string`", offsetOf(map, at))
+    if (!isMap(map)) return fail("inputs must be a map of names to types, such as `repo: string`", offsetOf(map, at))
     return Object.fromEntries(map.items.map(field))
   }
   const field = ({ key, value }: Pair<unknown, unknown>): readonly [string, Input] => {
     const at = offsetOf(key, 0)
-    const written = isScalar(key) ? `${key.value}` : fail("the name of an input has to be plain text", at)
+    const written = isScalar(key) ? `${key.value}` : fail("the name of an input must be plain text", at)
     const name = written.replace(/\?$/, "")
     const isOptional = name !== written
     if (name === "children" || name === "components") fail(`"${name}" cannot be an input: it is passed to every prompt`, at)
-    if (name === "key" || name === "ref") fail(`"${name}" cannot be an input: React keeps it to itself`, at)
+    if (name === "key" || name === "ref") fail(`"${name}" cannot be an input: React reserves it`, at)
     const { type, isOptional: isOptionalType } = typeOf(name, value, at)
     return [name, { type, isOptional: isOptional || isOptionalType }]
   }
@@ -88,7 +88,7 @@ const read = (source: string): Pick<Frontmatter, "inputs" | "others"> => {
 const known =
   'string, number, boolean, object, any, any of them with [], a union such as "a" | "b", or a map of names to types; ? at the end makes it optional'
 
-/** `level: "low" | "high"` reads well and is not YAML. Quotes around it keep it on its line, and so every line's number. */
+/** Quotes unions such as `level: "low" | "high"`, which are not valid YAML. Line numbers stay. */
 const withQuotedUnions = (yaml: string): string =>
   yaml.replace(
     /^([ \t]*(?:- +)?[^\s:#][^:\n]*:[ \t]+)((?:"[^"\n]*"|'[^'\n]*')[ \t]*(?:\||\?|\[\])[^#\n]*?)([ \t]*(?: #.*)?)$/gm,
@@ -97,7 +97,7 @@ const withQuotedUnions = (yaml: string): string =>
 
 const token = /\s*(?:("(?:[^"\\]|\\.)*"|'[^']*')|(-?\d+(?:\.\d+)?)|([A-Za-z]+)|(\[\])|([|()?]))/y
 
-/** Reads a type in the notation of TypeScript, as far as prompts have it; undefined if it is none. */
+/** Parses a type in TypeScript notation, as far as prompts support it; `undefined` if it is invalid. */
 const parseType = (text: string): Input | undefined => {
   const tokens: Array<string> = []
   token.lastIndex = 0

@@ -1,5 +1,5 @@
 /**
- * Props that are values or functions of ctx, as the plan has them: it calls functions when it wants what they give.
+ * Converts props that are values or functions of ctx to the form of the plan, which calls functions when it needs their results.
  */
 import type { NodeId } from "@smithers/core/Ids"
 import type { NoteRead } from "@smithers/core/Plan"
@@ -7,7 +7,7 @@ import type { RunState } from "@smithers/core/RunState"
 import { isPending } from "../Pending.ts"
 import type { Lowering } from "./lowering.ts"
 
-/** A function of ctx as one that the plan calls; any other value as it is, and one that is pending as one that is given. */
+/** Wraps a function of ctx for the plan. Other values stay as they are; a pending one becomes a function. */
 export const given = (value: unknown, loop: NodeId | undefined, lowering: Lowering): unknown => {
   if (isPending(value)) return () => value
   if (typeof value !== "function") return value
@@ -15,7 +15,7 @@ export const given = (value: unknown, loop: NodeId | undefined, lowering: Loweri
     lowering.calling(() => value(lowering.ctxAt(state, loop, noteRead)), state, noteRead)
 }
 
-/** What people are shown. A title may be pending: then the request is looked at when it is wanted. */
+/** Returns the content of a request. With a pending title, it is evaluated when needed. */
 export const requestOf = (request: unknown, give: (value: unknown) => unknown): unknown => {
   const isLater = typeof request === "object" && request !== null && "title" in request && isPending(request.title)
   return isLater ? () => request : give(request)

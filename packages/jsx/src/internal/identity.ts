@@ -1,6 +1,6 @@
 /**
- * Which loop, saga or try of the drawing before one without an id is. It is named by its place, and a place changes with what is put around it and
- * with what is before it in a list; so it is looked for by the tasks that it holds.
+ * Identifies loops, sagas and tries without an id across renders. Their name is their place, which changes with elements around
+ * them and with earlier items of a list, so they are matched by the tasks they contain.
  */
 
 import type { NodeId } from "@smithers/core/Ids"
@@ -9,30 +9,30 @@ import * as Arr from "effect/Array"
 import type { HostNode } from "../HostNode.ts"
 import { refuse } from "./place.ts"
 
-/** One of those in a drawing, from the outside in. */
+/** A loop, saga or try in a render, outermost first. */
 export interface Placed {
   readonly node: HostNode
   readonly kind: Kind
-  /** The name of its place. */
+  /** Name of its place. */
   readonly place: string
   readonly id: NodeId
-  /** An item of a list that has no key. */
+  /** `true` for an item of a list without a key. */
   readonly isListItem: boolean
   readonly tasks: ReadonlyArray<NodeId>
 }
 
 type Kind = "loop" | "saga" | "try"
 
-/** Those around a task, the innermost first. */
+/** Containers of a task, innermost first. */
 type Chain = ReadonlyArray<{ readonly kind: Kind; readonly id: string }>
 
-/** Tasks by id, with what is around them that has no id of its own. */
+/** Tasks by id, with their containers that have no id. */
 export type Holders = ReadonlyMap<NodeId, Chain>
 
-/** Names of places that are not those of the places themselves. */
+/** Names of places that differ from the place itself. */
 export type Names = ReadonlyMap<string, string>
 
-/** What holds which task in a drawing, by `nameOf`. */
+/** Returns the containers of each task in a render, named by `nameOf`. */
 export const holdersOf = (placed: ReadonlyArray<Placed>, nameOf = ({ id }: Placed): string => id): Holders => {
   const found = new Map<NodeId, Array<Chain[number]>>()
   for (const one of placed) {
@@ -48,7 +48,7 @@ export const holdersOf = (placed: ReadonlyArray<Placed>, nameOf = ({ id }: Place
 
 const kinds: { readonly [tag: string]: Kind } = { Loop: "loop", Saga: "saga", TryCatch: "try" }
 
-/** The same of a plan that is stored. */
+/** Returns the containers of each task in a stored plan. */
 export const holdersIn = ({ nodes, end }: Plan.Drawing): Holders => {
   const found = new Map<NodeId, Chain>()
   const around: Array<{ readonly kind: Kind; readonly id: string; readonly end: number }> = []
@@ -67,8 +67,8 @@ export const holdersIn = ({ nodes, end }: Plan.Drawing): Holders => {
 }
 
 /**
- * Names what is in a drawing. `hasBegun` says of what the drawing before had whether anything is kept of it. Throws `Misplaced` where it cannot be
- * told which of several it is.
+ * Names the containers of a render. `hasBegun` returns `true` if a container of the previous render has stored state. Throws
+ * `Misplaced` if the match is ambiguous.
  */
 export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun: (kind: Kind, id: string) => boolean): Names => {
   if (placed.length === 0) return new Map()
@@ -89,7 +89,7 @@ export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun
       const both = [other, one].map(({ tasks }) => `"${tasks[0]}"`).join(" and ")
       refuse(
         one.node,
-        `tasks that were in one ${one.kind} are in two now (${both}), and what it has done is kept for one: ${cureOf(one)}`,
+        `tasks that were in one ${one.kind} are now in two (${both}), and its stored state belongs to one of them: ${cureOf(one)}`,
       )
     }
     taken.set(id, one)
@@ -103,7 +103,7 @@ export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun
       const [first, second] = [...wanted.values()]
       refuse(
         one.node,
-        `it holds tasks that were in several before ("${first}" and "${second}"), and each of those has done something: ${cureOf(one)}`,
+        `it contains tasks that were in several before ("${first}" and "${second}"), each of which has stored state: ${cureOf(one)}`,
       )
     }
     take(one, name)
@@ -115,7 +115,7 @@ export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun
     if (isOther && one.isListItem && one.tasks.length > 0 && hasBegun(one.kind, one.place)) {
       refuse(
         one.node,
-        `it stands where the ${one.kind} of "${were[0]}" stood in the list, and holds "${one.tasks[0]}": it cannot be told whether it is the same: ${cureOf(one)}`,
+        `it has the place of the ${one.kind} of "${were[0]}" in the list, but contains "${one.tasks[0]}", so its identity is ambiguous: ${cureOf(one)}`,
       )
     }
     let id = one.place
@@ -127,7 +127,7 @@ export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun
 
 const cureOf = ({ kind }: Placed): string => `give the ${kind} an id, or the items of its list keys`
 
-/** What each of a drawing was in the drawing before, by its tasks: of each name a task that says so. */
+/** Returns the matches of each container with one of the previous render, by name, each with a task that supports it. */
 const votesOf = (
   placed: ReadonlyArray<Placed>,
   before: Holders,
@@ -148,7 +148,7 @@ const votesOf = (
   return votes
 }
 
-/** What is around a task now, beside what was around it of the same kind: what stands where it stood, and the others from the inside out. */
+/** Pairs the containers of a task in two renders by kind: those at the same place first, then the others from the inside out. */
 const pairs = (now: Chain, was: Chain): ReadonlyArray<readonly [place: string, id: string]> =>
   (["loop", "saga", "try"] as const).flatMap((kind) => {
     const idsOf = (chain: Chain): ReadonlyArray<string> => chain.flatMap((one) => (one.kind === kind ? [one.id] : []))

@@ -1,41 +1,41 @@
 /**
- * Joins pieces of Markdown, with the white space that has to stand between blocks and what is beside them.
+ * Joins pieces of Markdown, with the white space needed around blocks.
  */
 
 /** A piece of Markdown. */
 export type Piece =
-  /** As written, or as good as written: nothing is added around it. */
+  /** Text as written. Nothing is added around it. */
   | { readonly kind: "inline"; readonly text: string }
-  /** A tag on one line, or with its line breaks as the author set them. */
+  /** A tag on one line, or with the author's line breaks. */
   | { readonly kind: "tag"; readonly text: string }
-  /** Stands apart from what is around it, by blank lines. */
+  /** A block, separated by blank lines. */
   | { readonly kind: "block"; readonly text: string; readonly prefix: string; readonly list?: List }
-  /** Stands apart, and holds nothing. */
+  /** A separator without content. */
   | { readonly kind: "boundary" }
-  /** A hole on lines of its own that turned out empty. */
+  /** An empty hole on lines of its own. */
   | { readonly kind: "nothing" }
 
-/** A list, as far as a list beside it needs to know it: two of the same marker would become one. */
+/** Marker of a list, since adjacent lists with the same marker would merge. */
 interface List {
   readonly marker: string
   readonly withMarker: (marker: string) => string
 }
 
-/** Text, with nothing added around it. */
+/** Creates text with nothing added around it. */
 export const inline = (text: string): ReadonlyArray<Piece> => (text === "" ? [] : [{ kind: "inline", text }])
-/** Text that stands apart. */
+/** Creates a block. */
 export const block = (text: string): ReadonlyArray<Piece> => [{ kind: "block", text, prefix: "" }]
 
 /**
- * Puts pieces one after the other. Between a block and what is beside it there is at least one blank line; line breaks that
- * are there already count, so that text written with them comes out unchanged.
+ * Concatenates pieces. A block is separated from its neighbours by at least one blank line. Existing line breaks count, so that
+ * text written with them stays unchanged.
  */
 export const join = (all: ReadonlyArray<Piece>, isTight = false): string => {
-  // Nothing but tags, as a list of documents has them: each gets its line.
+  // A list of tags gets one line per tag, as in a list of documents.
   const tags = all.filter((piece) => piece.kind === "tag")
   const between = tags.length < all.length ? "" : tags.some(({ text }) => text.includes("\n")) ? "\n\n" : "\n"
   let out = ""
-  /** Where the last block ended, and what its lines begin with; undefined once something follows it. */
+  /** End of the last block, and the prefix of its lines; `undefined` once other text follows. */
   let last: { readonly end: number; readonly prefix: string; readonly marker: string | undefined } | undefined
   let isDropping = false
   for (const piece of all) {
@@ -94,13 +94,16 @@ export const join = (all: ReadonlyArray<Piece>, isTight = false): string => {
 
 const alternatives: { readonly [marker: string]: string } = { "-": "*", "*": "-", ".": ")", ")": "." }
 
-/** Whether there is nothing to see. */
+/** Returns `true` for text of white space only. */
 export const isBlank = (text: string): boolean => /^\s*$/.test(text)
 
-/** Whether a list can follow a line of text at once: an empty item or a number other than 1 would be taken for more text. */
+/**
+ * Returns `true` if a list can follow a line of text without a blank line. An empty item, or a number other than 1, would continue
+ * the text.
+ */
 export const isInterrupting = (text: string): boolean => /^(?:[-*]|1[.)]) +\S/.test(text)
 
-/** What separates: white space, and in a quotation its marks. */
+/** Returns the leading white space of a text, with the marks of its quotation. */
 const gapOf = (text: string, prefix: string): string => {
   const [space = ""] = /^\s*/.exec(text) ?? []
   if (!prefix.includes(">")) return space
@@ -112,14 +115,14 @@ const breaks = (text: string): number => text.split("\n").length - 1
 
 const blankLine = (prefix: string): string => `\n${prefix.trimEnd()}\n`
 
-/** The gap between a block and the text after it, made wide enough, with that text. */
+/** Widens the gap between a block and the text after it, and appends the text. */
 const widened = (gap: string, text: string, prefix: string): string => {
   switch (breaks(gap)) {
     case 0:
       return `${blankLine(prefix)}${prefix}${text}`
     case 1: {
       const line = gap.slice(gap.indexOf("\n") + 1)
-      // Less indented: the list item or quotation of the block is over, and there is nothing to keep apart.
+      // Less indentation ends the list item or quotation of the block.
       return line.startsWith(prefix) ? `${blankLine(prefix)}${line}${text}` : `\n${line}${text}`
     }
     default:
@@ -127,14 +130,14 @@ const widened = (gap: string, text: string, prefix: string): string => {
   }
 }
 
-/** The gap between two blocks, made wide enough. */
+/** Widens the gap between two blocks. */
 const before = (gap: string, prefix: string, isTight: boolean): string => {
   const count = breaks(gap)
   if (count === 0) return isTight ? `\n${prefix}` : `${blankLine(prefix)}${prefix}`
   return count === 1 && !isTight ? `${blankLine(prefix)}${gap.slice(gap.indexOf("\n") + 1)}` : gap
 }
 
-/** The text before a block, made to end where a block can begin. */
+/** Ends the text before a block so that a block can start. */
 const opened = (text: string, prefix: string, isTight: boolean): string => {
   if (isBlank(text)) return prefix === "" && breaks(text) === 0 ? "" : text
   const start = text.lastIndexOf("\n") + 1
@@ -146,13 +149,12 @@ const opened = (text: string, prefix: string, isTight: boolean): string => {
   return `${head}${prefix.trimEnd()}\n${line}`
 }
 
-/** Every line but the first begins with the prefix; where the line is empty, without the spaces at its end. */
+/** Prepends the prefix to every line but the first. Empty lines get it without trailing spaces. */
 export const prefixed = (text: string, prefix: string): string =>
   prefix === "" ? text : text.replace(/\n([^\n]*)/g, (_, line: string) => `\n${line === "" ? prefix.trimEnd() : prefix + line}`)
 
 /**
- * What is left of the text before and after something on a line of its own, when that is taken out: its line goes too, and of the
- * blank lines around it those before or those after it.
+ * Removes an element that has a line of its own from the text around it: its line, and the blank lines either before or after it.
  */
 export const withoutLine = (before: string, after: string): readonly [before: string, after: string] => {
   const line = /(?:^|\n)([ \t>]*)$/.exec(before)
@@ -165,6 +167,6 @@ export const withoutLine = (before: string, after: string): readonly [before: st
   return [head, isAfterBlank ? rest.replace(/^(?:[ \t>]*\n)+/, "") : rest]
 }
 
-/** Takes the blank lines off both ends. Indentation of the first line stays, since it can mean something. */
+/** Removes blank lines at both ends. Keeps the indentation of the first line, which may be significant. */
 export const trimBlankLines = (text: string): string =>
   isBlank(text) ? "" : text.replace(/^(?:[^\S\n]*\n)+/, "").replace(/\r?\n\s*$/, "")

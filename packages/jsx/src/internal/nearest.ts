@@ -1,8 +1,8 @@
 /**
- * The name that was probably meant by one that is not there.
+ * Finds the known name that an unknown one probably means.
  */
 
-/** The nearest of some names: nearly the same letters, and not only other numbers. */
+/** Returns the nearest of some names: nearly the same letters, and not only different digits. */
 export const nearestTo = (name: string, names: Iterable<string>): string | undefined => {
   const written = normal(name)
   let nearest: string | undefined
@@ -10,7 +10,7 @@ export const nearestTo = (name: string, names: Iterable<string>): string | undef
   for (const other of names) {
     const otherWritten = normal(other)
     if (Math.abs(otherWritten.length - written.length) >= least) continue
-    // `fix-3` may come after `fix-2`; it is no slip.
+    // `fix-3` may follow `fix-2`; it is not a slip.
     if (letters(name) === letters(other)) continue
     const cost = distance(written, otherWritten)
     if (cost >= least) continue
@@ -26,7 +26,7 @@ const letters = (name: string): string => name.replaceAll(/\d+/g, "#")
 
 const at = (line: ReadonlyArray<number>, column: number): number => line[column] ?? 0
 
-/** How many letters are to be added, left out, changed, or put the other way round with the next one (Damerau and Levenshtein). */
+/** Returns the edit distance, with transpositions (Damerau-Levenshtein). */
 const distance = (left: string, right: string): number => {
   let last: ReadonlyArray<number> = []
   let before = Array.from({ length: right.length + 1 }, (_, index) => index)

@@ -1,6 +1,6 @@
 /**
- * What has to be over before a task may begin. A task inside a try, or a saga that the run goes on without, may never give anything: from
- * outside, that boundary is waited for, and in its other parts nothing is, as they come after.
+ * Prerequisites of a task. A task inside a try, or a saga that the run survives, may never produce an output. From outside, the
+ * boundary itself is awaited; between its own parts nothing is, since they run in order.
  */
 import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { Need } from "@smithers/core/Plan"
@@ -8,7 +8,9 @@ import type { HostNode } from "../HostNode.ts"
 import { refuse } from "./place.ts"
 import type { Layout, Standing } from "./reading.ts"
 
-/** Whether the plan has the output of a task at hand for another one that needs it; otherwise it is looked up when that one begins. */
+/**
+ * Returns `true` if the plan passes the output of a task to another one directly. Otherwise it is looked up when that task starts.
+ */
 export const isHandedOn = (layout: Layout, reader: NodeId, target: NodeId): boolean => {
   const around = placesOf(layout, reader)
   return placesOf(layout, target).every(({ boundary, part }) =>
@@ -16,7 +18,7 @@ export const isHandedOn = (layout: Layout, reader: NodeId, target: NodeId): bool
   )
 }
 
-/** What a task waits for on account of another one, of which it receives nothing by this. Its deps have the names of `deps`. */
+/** Returns the needs by which a task waits for another one, without receiving its output. `deps` are the names of its deps. */
 export const after = (layout: Layout, reader: NodeId, target: NodeId, deps: ReadonlyArray<string> = []): ReadonlyArray<Need> => {
   let name = `after:${target}`
   while (deps.includes(name)) name = `after:${name}`
@@ -32,7 +34,7 @@ export const after = (layout: Layout, reader: NodeId, target: NodeId, deps: Read
 
 const placesOf = (layout: Layout, nodeId: NodeId): Standing["within"] => layout.tasks.get(nodeId)?.within ?? []
 
-/** The ids under `dependsOn`. */
+/** Returns the ids in `dependsOn`. */
 export const dependsOn = (node: HostNode): ReadonlyArray<string> => {
   const { dependsOn: ids } = node.props
   if (ids === undefined) return []

@@ -1,5 +1,5 @@
 /**
- * Where something stands in a tree, what its props may be, and how it is refused.
+ * Places of nodes in a tree, their valid props, and their rejection.
  */
 import type { NodeId } from "@smithers/core/Ids"
 import type * as NodeOptions from "@smithers/core/NodeOptions"
@@ -7,7 +7,7 @@ import * as Either from "effect/Either"
 import { componentsAround, type HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 
-/** What is wrong with a tree, and where. */
+/** A problem of a tree, and its place. */
 export class Misplaced extends TypeError {
   readonly where: string
   constructor(problem: string, where: string) {
@@ -22,7 +22,7 @@ const waiting = ["id", "output", "label", "meta", "skipIf", "dependsOn", "timeou
 
 const leaving = ["timeout", "timeoutMs", "onTimeout", "label"]
 
-/** The props of each element of a plan. */
+/** Props of each element of a plan. */
 export const known = {
   Workflow: new Set(["name", "children"]),
   Sequence: new Set(["children"]),
@@ -68,48 +68,48 @@ export const known = {
 
 export type Kind = keyof typeof known
 
-/** Whether an element is one that has an id and an output of its own. */
+/** Returns `true` for elements with an id and an output of their own. */
 export const isLeaf = (type: string): boolean => type === "Task" || isWait(type)
 
-/** Whether an element waits for the world. */
+/** Returns `true` for waits. */
 export const isWait = (type: string): boolean => waits.has(type)
 
 const waits: ReadonlySet<string> = new Set(["Approval", "HumanTask", "Signal", "WaitForEvent", "Timer", "Subflow"])
 
-/** The components that elements are parts of, by the parts. */
+/** Components that parts belong to. */
 const wholes: ReadonlyMap<string, string> = new Map([
   ...["Try", "Catch", "Finally"].map((part) => [part, "TryCatchFinally"] as const),
   ["RaceBranch", "Race"],
   ["ForEachItem", "ForEach"],
 ])
 
-/** Whether an element is one of the parts that a try, a race or a list is made of. */
+/** Returns `true` for the parts of a try, a race or a list. */
 export const isPart = (type: string): boolean => wholes.has(type)
 
-/** Whether children of an element are begun at the same time. */
+/** Returns `true` if the children of an element run concurrently. */
 export const isGroup = (type: string): boolean => type === "Parallel" || type === "Race" || type === "ForEach"
 
-/** Whether an element is a region that can be left early, with an id that its author gave. */
+/** Returns `true` for regions that can be left early and have an author's id. */
 export const isRegion = (type: string): boolean => type === "Scope" || type === "Race" || type === "ForEach"
 
-/** What is pending is a function as well, and as a child is nothing. */
+/** A pending value is a function too, and renders nothing as a child. */
 export const hasFunction = (children: unknown): boolean =>
   Array.isArray(children) ? children.some(hasFunction) : typeof children === "function" && !isPending(children)
 
 export const isKind = (type: string): type is Kind => Object.hasOwn(known, type)
 
-/** Whether a value has fields. */
+/** Returns `true` for objects. */
 export const isProps = (value: unknown): value is Props => typeof value === "object" && value !== null
 
-/** The props that a component of ours hands on with its own. */
+/** Returns the props that a component of ours has passed on. */
 export const handedOn = ({ props }: HostNode): Props => (isProps(props.of) ? props.of : props)
 
-/** The props as the author wrote them: some components hand theirs on. */
+/** Returns the props as the author wrote them. Some components pass theirs on. */
 export const propsOf = (node: HostNode): Props => (handingOn.has(node.type) ? handedOn(node) : node.props)
 
 const handingOn: ReadonlySet<string> = new Set(["Branch", "Loop", "Saga", "TryCatchFinally", "Race", "ForEach"])
 
-/** The way to where a node stands, as the core writes ways in a plan. */
+/** Returns the path of a node, in the format of the core. */
 export const whereOf = (node: HostNode): string => componentsAround(node.fiber.return).toReversed().join(" > ")
 
 /** Throws {@link Misplaced} for a node. */
@@ -120,23 +120,23 @@ export const refuse = (node: HostNode, problem: string): never => {
   throw new Misplaced(`${name}: ${problem}`, whereOf(node))
 }
 
-/** The id of whatever has one, as it is kept. */
+/** Returns the encoded id of any node that has one. */
 export const keptIdOf = ({ type, props }: HostNode): unknown =>
   type === "Loop" ? props.loop : handingOn.has(type) ? props.boundary : props.id
 
-/** The id of a task, a wait, a loop, or a boundary. */
+/** Returns the id of a task, a wait, a loop, or a boundary. */
 export const idOf = (node: HostNode): NodeId => {
   const id = keptIdOf(node)
-  return typeof id === "string" ? id : refuse(node, "its id is no text")
+  return typeof id === "string" ? id : refuse(node, "its id must be text")
 }
 
-/** The way components speak to their authors. */
+/** Terms for messages to authors of components. */
 export const words: NodeOptions.Words = {
   fn: "a function of ctx",
   set: (option, value) => `${option}={${value}}`,
   hasMillis: true,
 }
 
-/** What was made of a node's props. Throws {@link Misplaced} where something is wrong with them. */
+/** Returns the value made from a node's props. Throws {@link Misplaced} for a problem. */
 export const orRefuse = <A>(node: HostNode, made: Either.Either<A, NodeOptions.Problem>): A =>
   Either.getOrElse(made, (problem) => refuse(node, problem))

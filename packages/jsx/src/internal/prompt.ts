@@ -1,5 +1,5 @@
 /**
- * Prompts: what is between the tags of a task, kept as it is until the task runs, and then written out as Markdown.
+ * Prompts: the children of a task, kept as they are until the task runs, and then rendered as Markdown.
  */
 import * as Raised from "@smithers/core/Raised"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { RenderError, type Rendered, render } from "../render.ts"
 import { hasElements, isPieces, print } from "./children.ts"
 import { frameContext } from "./frame.ts"
 
-/** A prompt that is still to be written. */
+/** A prompt that is not rendered yet. */
 export class Written {
   readonly nodes: ReadonlyArray<Markdown.PromptNode>
   constructor(nodes: ReadonlyArray<Markdown.PromptNode>) {
@@ -22,10 +22,10 @@ export class Written {
 
 export const isWritten = (content: unknown): content is Written => content instanceof Written
 
-/** A prompt of rendered elements. */
+/** Creates a prompt from rendered elements. */
 export const written = (nodes: ReadonlyArray<HostNode | HostText>): Written => new Written(nodes.map(nodeOf))
 
-/** Of text, written in one piece or several. A list is one piece, of several lines. */
+/** Creates a prompt from text, in one piece or several. A list is one piece of several lines. */
 export const pieces = (children: unknown, areSeveral = isPieces(children)): Written =>
   new Written([areSeveral && Array.isArray(children) ? children.map(print).join("") : print(children)])
 
@@ -34,13 +34,13 @@ const nodeOf = (node: HostNode | HostText): Markdown.PromptNode =>
 
 export const write = ({ nodes }: Written): string => Markdown.render(nodes)
 
-/** The prompt that a function gave: elements are rendered, promises waited for. Effects are for the core to run. */
+/** Resolves the prompt that a function returned: renders elements and awaits promises. The core runs Effects. */
 export const resolve = (given: unknown, ctx: Ctx): unknown => {
   if (typeof given === "object" && given !== null && "then" in given && typeof given.then === "function") {
     return Promise.resolve(given).then((value: unknown) => resolve(value, ctx))
   }
   if (Effect.isEffect(given)) return Effect.map(given, (value) => resolve(value, ctx))
-  // What is nothing as a child is no prompt either, and the step says so.
+  // An empty child is no prompt; the step reports it.
   if (given === undefined || given === null || typeof given === "boolean") return given
   if (!hasElements(given)) return print(given)
   const element = jsx(frameContext.Provider, {
@@ -51,7 +51,7 @@ export const resolve = (given: unknown, ctx: Ctx): unknown => {
   return Markdown.render((nodes[0]?.children ?? []).map(nodeOf))
 }
 
-/** Renders a prompt. A slip in a component of it is one of the function that gave it: it would only be repeated, and is not retried. */
+/** Renders a prompt. An error in one of its components is not retried, since it would repeat. */
 const rendered = (element: React.ReactElement): Rendered => {
   try {
     return render(element)

@@ -1,7 +1,7 @@
 /**
- * Which pending reads an element was made after: those of the component that made it, up to then; those that this component's own
- * element was made after, and so on outwards; those of components that were handed the element and put it into something they
- * made after a read; those behind a context that hands on what is pending; and for a task those made by the components of its prompt.
+ * Determines the pending reads that an element was made after: those of its own component up to then; those of the components
+ * around it; those of components that received the element and placed it after a read; those behind a context with a pending value;
+ * and for a task those of its prompt.
  */
 
 import type { PendingRead } from "@smithers/core/Plan"
@@ -13,18 +13,20 @@ import { isLeaf, propsOf } from "./place.ts"
 import type { Read } from "./reading.ts"
 import { type Stamp, stampOf } from "./scope.ts"
 
-/** Kinds of fibers that run an author's code: functions, classes, consumers of contexts, and their memoized and forwarded forms. */
+/**
+ * Fiber tags of components with an author's code: functions, classes, context consumers, and their memoized and forwarded forms.
+ */
 const componentTags: ReadonlySet<number> = new Set([0, 1, 9, 11, 14, 15])
 const providerTag = 10
 
-/** The last of the reads a node was made after that holds it back, if one does. `all` are the pending reads of the render. */
+/** Returns the last of the reads before a node that holds it back, if any. `all` are the pending reads of the render. */
 export const heldBackBy = (
   node: HostNode,
   all: ReadonlyArray<PendingRead>,
   holds: (read: PendingRead) => boolean,
 ): PendingRead | undefined => {
   const own = stampOf(propsOf(node))
-  // Made by other means than our jsx, so that nobody knows when: then everything counts.
+  // Made without our JSX runtime, so its time is unknown and every read counts.
   if (own === undefined) return all.findLast(holds)
   const found = lastOf(own, holds) ?? (isLeaf(node.type) ? node.readsInside.findLast(holds) : undefined)
   if (found !== undefined) return found
@@ -36,9 +38,9 @@ export const heldBackBy = (
 }
 
 /**
- * Whether a node is held back by a read though nothing shows that it is made of it: its component, or that of an element around it, has made
- * the read before, for something else. `isData` says of a read whether it gives an object or a list, of which nothing is known but by
- * looking into it.
+ * Returns `true` if a read holds a node back although nothing shows that the node depends on it: its component, or that of an
+ * element around it, has read for another purpose. `isData` is `true` for a read of an object or a list, which can only be used by
+ * accessing it.
  */
 export const isHeldByOther = (node: HostNode, read: PendingRead, isData: boolean): boolean => {
   const props = propsOf(node)
@@ -53,9 +55,9 @@ export const isHeldByOther = (node: HostNode, read: PendingRead, isData: boolean
   return false
 }
 
-/** Whether an element, or one in its props, may have been chosen by what its component did with pending values just before. */
+/** Returns `true` if an element, or one in its props, may depend on pending values that its component used just before. */
 const mayFollow = (stamp: Stamp, props: object, isData: boolean): boolean => {
-  // Nothing was made of any pending value: what it is cannot follow from one.
+  // No pending value was used, so it depends on none.
   if (isData && stamp.uses === 0) return false
   const open: Array<object> = [props]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -69,13 +71,13 @@ const mayFollow = (stamp: Stamp, props: object, isData: boolean): boolean => {
   return false
 }
 
-/** Props of the elements among children. */
+/** Returns the props of the elements among children. */
 const elementsIn = (value: unknown): ReadonlyArray<object> => {
   if (Array.isArray(value)) return value.flatMap(elementsIn)
   return React.isValidElement<object>(value) ? [value.props] : []
 }
 
-/** What elements around a node were given, but for their children. */
+/** Returns the props of elements around a node, without their children. */
 export const givenAround = (node: HostNode): ReadonlyArray<unknown> => {
   const own = stampOf(propsOf(node))
   const found: Array<unknown> = []
@@ -85,7 +87,7 @@ export const givenAround = (node: HostNode): ReadonlyArray<unknown> => {
   return found
 }
 
-/** Whether anything was made of pending values before a node was, by its component or those around it. */
+/** Returns `true` if the component of a node, or one around it, used pending values before making it. */
 export const followsUse = (node: HostNode): boolean => {
   const own = stampOf(propsOf(node))
   if (own === undefined || own.uses > 0) return true
@@ -93,7 +95,7 @@ export const followsUse = (node: HostNode): boolean => {
   return false
 }
 
-/** The reads that were made before a node was, and in its prompt. `all` are those of the render. */
+/** Returns the reads made before a node, and in its prompt. `all` are those of the render. */
 export const madeAfter = (node: HostNode, all: ReadonlyArray<Read>): ReadonlyArray<Read> => {
   const own = stampOf(propsOf(node))
   if (own === undefined) return all
@@ -102,18 +104,18 @@ export const madeAfter = (node: HostNode, all: ReadonlyArray<Read>): ReadonlyArr
   return [...new Set([...inside, ...stamps.flatMap(({ scope, lookups }) => scope.lookups.slice(0, lookups))])]
 }
 
-/** What a node and what is around it was made after; `undefined` where it is not known. */
+/** Returns the stamps of a node and of the elements around it; `undefined` for unknown ones. */
 export const stampsOf = (node: HostNode): ReadonlyArray<Stamp | undefined> => {
   const own = stampOf(propsOf(node))
   return own === undefined ? [undefined] : [own, ...stampsBehind(node, own)]
 }
 
-/** The stamps of what a node was made by, and of what was put around it, from the inside out; those of them that tell of a read. */
+/** Yields the stamps of a node's makers and of the elements around it, from the inside out, as far as they have reads. */
 function* stampsBehind(node: HostNode, own: Stamp): Generator<Stamp> {
   for (let link = linkOf(node.fiber, own.scope); link !== undefined; link = link.next) yield link.stamp
 }
 
-/** A stamp, and those further out. */
+/** A stamp, linked to the next outer one. */
 interface Link {
   readonly stamp: Stamp
   readonly props: object
@@ -121,16 +123,16 @@ interface Link {
   readonly next: Link | undefined
 }
 
-/** What is known of a fiber. Nodes that stand in each other share what is around them, so it is found out once. */
+/** Cached facts about a fiber. Nested nodes share their surroundings. */
 interface Around {
   readonly stamp: Stamp | undefined
   readonly props: object
   readonly isComponent: boolean
   readonly handsOn: boolean
   readonly parent: Fiber | null
-  /** The stamps from here on outwards, by the scope that the element was made in which is looked at. */
+  /** Stamps from here outwards, by the scope that made the element in question. */
   readonly links: Map<Scope, Link | undefined>
-  /** Whether anything further out was made in a scope. */
+  /** `true` if an outer element was made in a scope. */
   readonly outer: Map<Scope, boolean>
 }
 
@@ -158,8 +160,8 @@ const aroundOf = (fiber: Fiber): Around => {
 }
 
 /**
- * Out to the component that made the element: the next one beyond all that was made together with it. What is in between and was made by
- * others, they have put around it. Then the same of that component's own element.
+ * Finds the component that made an element: the next one outside of all elements made together with it. Elements of other makers in
+ * between were put around it. Continues with that component's own element.
  */
 const linkOf = (fiber: Fiber, made: Scope): Link | undefined => {
   const way: Array<readonly [around: Around, scope: Scope]> = []
@@ -185,7 +187,7 @@ const linkOf = (fiber: Fiber, made: Scope): Link | undefined => {
   return link
 }
 
-/** Whether anything around a fiber was made in a scope. */
+/** Returns `true` if an element around a fiber was made in a scope. */
 const isOutside = (from: Around, scope: Scope): boolean => {
   const way: Array<Around> = []
   let found: boolean | undefined
@@ -211,7 +213,7 @@ const lastOf = ({ scope, count }: Stamp, holds: (read: PendingRead) => boolean):
   return undefined
 }
 
-/** Whether the value of a context is pending or may have been made of what is: text and numbers tell nothing of where they come from. */
+/** Returns `true` if a context value is pending or may be made of a pending value. Text and numbers do not show their origin. */
 const mayBePending = (value: unknown): boolean => {
   if (isPending(value)) return true
   if (typeof value !== "object" || value === null)

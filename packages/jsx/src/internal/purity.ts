@@ -1,6 +1,6 @@
 /**
- * What a drawing says, so that two of them can be compared: of each node its props, its content, and what its functions of ctx give. A drawing, and
- * a function that is asked again whenever something is decided, must give the same for the same ctx.
+ * Describes a render for comparison: the props and content of each node, and the results of its functions of ctx. A render, and
+ * each function that is called repeatedly, must return the same for the same ctx.
  */
 
 import type * as Plan from "@smithers/core/Plan"
@@ -13,21 +13,21 @@ import { isPending } from "../Pending.ts"
 import { isLeaf, isPart, isRegion, keptIdOf, propsOf, whereOf } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 
-/** One thing that is said: of which node, and in which words. */
+/** A fact about a render: its subject and its value. */
 export interface Saying {
   readonly subject: string
   readonly what: string
   readonly value: string
 }
 
-/** A function of ctx, by the name of the prop it stands in. */
+/** A function of ctx, by the name of its prop. */
 export interface Question {
   readonly node: HostNode
   readonly name: string
   readonly ask: (state: RunState) => unknown
 }
 
-/** Props that say who does something, or what is inside. */
+/** Props that are not compared: agents, outputs and children. */
 const silent: ReadonlySet<string> = new Set([
   ...[
     "agent",
@@ -47,14 +47,14 @@ const silent: ReadonlySet<string> = new Set([
   ],
 ])
 
-/** A node as a sentence begins with it. */
+/** Names a node at the beginning of a sentence. */
 export const subjectOf = (node: HostNode): string => {
   const { id } = propsOf(node)
   const name = node.type.toLowerCase()
   return `${typeof id === "string" ? `${name} "${id}"` : `a ${name}`} (at ${whereOf(node)})`
 }
 
-/** What a drawing says by itself. */
+/** Returns the facts of a render itself. */
 export const saidIn = (lowered: Lowered): ReadonlyArray<Saying> => {
   const contents = new Map(lowered.tasks().map(({ node, content }) => [node, content] as const))
   return lowered.nodes().flatMap((node) => {
@@ -75,7 +75,7 @@ export const saidIn = (lowered: Lowered): ReadonlyArray<Saying> => {
   })
 }
 
-/** The functions of ctx in a drawing that have to be pure. What a task does is none: it is done once. */
+/** Returns the functions of ctx in a render that must be pure. The work of a task is excluded, since it runs once. */
 export const questionsOf = (
   plan: Plan.Plan,
   lowered: Lowered,
@@ -90,7 +90,7 @@ export const questionsOf = (
   })
 }
 
-/** What a question is answered; `undefined` where that is not known yet, or would have to be waited for. */
+/** Returns the answer of a function; `undefined` if it is pending or asynchronous. */
 export const answerTo = ({ node, name, ask }: Question, state: RunState): Saying | undefined => {
   const given = ask(state)
   if (Effect.isEffect(given) || (typeof given === "object" && given !== null && "then" in given)) return undefined
@@ -108,7 +108,7 @@ type Call = (context: PredicateContext, state: RunState) => unknown
 
 const unnoted = (): void => {}
 
-/** An async function begins what it is to wait for when it is called. */
+/** An async function would start its work when called. */
 const isAsked = (given: unknown): boolean =>
   typeof given === "function" && !isPending(given) && given.constructor.name === "Function"
 
@@ -152,7 +152,7 @@ const functionsOf = (planned: Node, node: HostNode): ReadonlyArray<readonly [nam
   return found
 }
 
-/** A value as it can be compared; `undefined` where there is nothing to compare. */
+/** Formats a value for comparison; `undefined` if there is nothing to compare. */
 const shown = (value: unknown): string | undefined => {
   if (typeof value === "function" || isPending(value)) return undefined
   try {
@@ -167,10 +167,10 @@ const shown = (value: unknown): string | undefined => {
   }
 }
 
-/** Longest piece of a value that is shown. */
+/** Maximum length of a shown value. */
 const longest = 80
 
-/** Two values, from where they differ. */
+/** Returns two values from their first difference on. */
 export const difference = (before: string, after: string): readonly [before: string, after: string] => {
   let from = 0
   while (from < before.length && before[from] === after[from]) from++

@@ -1,8 +1,7 @@
 /**
- * What a read through `ctx` means: which node, and which of its rows. A node in a loop is read in the pass its loop is in, wherever
- * the reader stands, so that a loop's tasks see each other's outputs of this pass and an inner loop starts afresh in each outer
- * pass. Where a node stands is taken from the plan drawn before; a render that turns out to have read by an outdated plan is made
- * again by the planner.
+ * Resolves a read through `ctx` to a node and one of its rows. A node in a loop is read in the current iteration of its loop,
+ * wherever the reader is, so tasks of a loop see each other's outputs of this iteration, and an inner loop restarts in each outer
+ * iteration. Places come from the previous plan; the planner renders again if a render has read by an outdated one.
  */
 import { type NodeId, type NodeKey, nodeKey, partId } from "@smithers/core/Ids"
 import * as Records from "@smithers/core/Records"
@@ -11,12 +10,12 @@ import * as RunState from "@smithers/core/RunState"
 import type { Values } from "@smithers/core/Scheduler"
 import * as Rows from "./rows.ts"
 
-/** Where the nodes of a plan stand. */
+/** Places of the nodes of a plan. */
 export interface Layout {
-  /** Mounted tasks: the table each writes and the innermost loop around it. */
+  /** Mounted tasks, each with its table and the innermost loop around it. */
   readonly tasks: ReadonlyMap<NodeId, Standing>
   readonly writers: ReadonlyMap<string, ReadonlyArray<NodeId>>
-  /** Mounted loops, and the loop around each. */
+  /** Mounted loops, each with the loop around it. */
   readonly loops: ReadonlyMap<NodeId, NodeId | undefined>
   /** Mounted races and lists. */
   readonly groups: ReadonlyMap<NodeId, Group>
@@ -28,18 +27,18 @@ export interface Group {
   readonly parts: ReadonlyArray<string>
 }
 
-/** Where a task stands. */
+/** Place of a task. */
 export interface Standing {
   readonly table: string
   readonly loop: NodeId | undefined
-  /** The boundaries around it that may be left without what it gives, and in which part of each it is; the innermost first. */
+  /** Boundaries around it that may end without its output, innermost first, each with the part that contains it. */
   readonly within: ReadonlyArray<{ readonly boundary: NodeId; readonly part: string }>
 }
 
-/** Before anything is drawn. */
+/** Layout before the first render. */
 export const emptyLayout: Layout = { tasks: new Map(), writers: new Map(), loops: new Map(), groups: new Map() }
 
-/** What is known of a run when something is read. */
+/** State of a run at the time of a read. */
 export interface Known {
   readonly state: RunState.RunState
   readonly values: Values
@@ -47,35 +46,35 @@ export interface Known {
   readonly layout: Layout
 }
 
-/** A read of a table, by whichever node writes it unless one is named. */
+/** A read of a table, from any node unless one is given. */
 export interface Read {
   readonly table: string
   readonly nodeId: NodeId | undefined
-  /** The pass to read; the current one unless told. */
+  /** Iteration to read. Default: the current one. */
   readonly pass: number | "latest" | undefined
 }
 
-/** What was found. */
+/** Result of a read. */
 export interface Found {
   readonly nodeId: NodeId | undefined
   readonly value: unknown
-  /** Whether there is an output, which may itself be undefined. */
+  /** `true` if there is an output, which may itself be `undefined`. */
   readonly isThere: boolean
-  /** The output's row, to compare one reading with another. */
+  /** Row of the output, to compare two reads. */
   readonly key: string
-  /** The row that was looked for, where it is known which. */
+  /** Row that was looked up, if known. */
   readonly row: NodeKey | undefined
 }
 
-/** A read that cannot be answered, whatever happens. */
+/** A read that can never be resolved. */
 export class ReadError extends TypeError {}
 
-/** The node that a read means. */
+/** Returns the node that a read means. */
 export const nodeOf = ({ layout, rows }: Known, { table, nodeId }: Pick<Read, "table" | "nodeId">): NodeId | undefined => {
   if (nodeId !== undefined) {
     const other = layout.tasks.get(nodeId)?.table ?? rows.tableOf(nodeId)
     if (other !== undefined && other !== table) {
-      throw new ReadError(`task "${nodeId}" gives a "${other}", and is read as "${table}"`)
+      throw new ReadError(`task "${nodeId}" has the output "${other}", but is read as "${table}"`)
     }
     return nodeId
   }
@@ -84,13 +83,13 @@ export const nodeOf = ({ layout, rows }: Known, { table, nodeId }: Pick<Read, "t
   if (candidates.length > 1) {
     const some = candidates.slice(0, 3).map((id) => `"${id}"`)
     throw new ReadError(
-      `"${table}" is given by ${candidates.length} tasks (${some.join(", ")}${candidates.length > 3 ? ", …" : ""}): say which with nodeId`,
+      `${candidates.length} tasks have the output "${table}" (${some.join(", ")}${candidates.length > 3 ? ", …" : ""}): select one with nodeId`,
     )
   }
   return candidates[0]
 }
 
-/** The rows that a loop's current instance covers: from `base`, `passes` of them; none before its first pass. */
+/** Returns the rows of a loop's current instance: `passes` of them from `base`; none before its first iteration. */
 const instanceOf = (known: Known, loop: NodeId): { readonly base: number; readonly passes: number } => {
   const around = known.layout.loops.get(loop)
   const iteration = around === undefined ? 0 : currentRow(known, around)
@@ -102,30 +101,30 @@ const currentRow = (known: Known, loop: NodeId): number => {
   return passes === 0 ? -1 : base + passes - 1
 }
 
-/** The pass a loop is in, counted from 0. */
+/** Returns the iteration of a loop, from 0. */
 export const passOf = (known: Known, loop: NodeId): number => Math.max(0, instanceOf(known, loop).passes - 1)
 
-/** The record of a boundary in a loop, or in none, in the current pass. */
+/** Returns the record of a boundary in the current iteration of its loop. */
 const boundaryIn = (known: Known, boundary: NodeId, loop: NodeId | undefined): Records.BoundaryRecord | undefined => {
   const row = loop === undefined ? 0 : currentRow(known, loop)
   return row < 0 ? undefined : RunState.boundary(known.state, boundary, row)
 }
 
-/** What a boundary in a loop, or in none, has caught in the current pass. */
+/** Returns the failure that a boundary has caught in the current iteration of its loop. */
 export const caughtBy = (known: Known, boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined =>
   Records.caughtBy(boundaryIn(known, boundary, loop))
 
-/** Whether nothing more comes of what stands in a region: it is left early, it has failed for itself, or others of its group have come first. */
+/** Returns `true` if a region can produce nothing more: it was left early, it failed, or others of its group have won. */
 export const isLeft = (known: Known, region: NodeId, loop: NodeId | undefined, rest?: unknown): boolean => {
   const record = boundaryIn(known, region, loop)
   return record?.isCaught === true || (record?.isDecided === true && rest !== "keep")
 }
 
-/** The branches of a race that have won in the current pass, in order. */
+/** Returns the branches that have won a race in the current iteration, in order. */
 export const winnersOf = (known: Known, race: NodeId): ReadonlyArray<string> =>
   boundaryIn(known, race, known.layout.groups.get(race)?.loop)?.winners ?? []
 
-/** The branches of a race, or the items of a list, that have failed in the current pass, where that has not failed the whole. */
+/** Returns the branches of a race, or the items of a list, that have failed in the current iteration without failing the whole. */
 export const failuresOf = (known: Known, group: NodeId): ReadonlyArray<{ readonly key: string; readonly cause: FailureCause }> => {
   const { loop, parts } = known.layout.groups.get(group) ?? { loop: undefined, parts: [] }
   return parts.flatMap((key) => {
@@ -134,7 +133,7 @@ export const failuresOf = (known: Known, group: NodeId): ReadonlyArray<{ readonl
   })
 }
 
-/** The rows a node has in the current instance of its loop: how many, and the last or a given one of them. */
+/** Returns the rows of a node in the current instance of its loop: their number, and the last or a given one. */
 const rowsOf = (known: Known, nodeId: NodeId) => {
   const all = known.rows.of(nodeId)
   const loop = known.layout.tasks.get(nodeId)?.loop
@@ -143,12 +142,12 @@ const rowsOf = (known: Known, nodeId: NodeId) => {
   return { count: end - begin, at: (index: number) => (index < end - begin ? all[begin + index] : undefined) }
 }
 
-/** How many outputs a node has given in the current instance of its loop. */
+/** Returns the number of outputs of a node in the current instance of its loop. */
 export const countOf = (known: Known, nodeId: NodeId): number => rowsOf(known, nodeId).count
 
 const rowOf = (known: Known, nodeId: NodeId, pass: Read["pass"]): number | undefined => {
   const task = known.layout.tasks.get(nodeId)
-  // A task that is no longer there is read as it last was.
+  // A task that has left the plan is read as it last was.
   if (pass === "latest" || task === undefined) {
     const { count, at } = rowsOf(known, nodeId)
     return count === 0 ? undefined : at(typeof pass === "number" ? pass : count - 1)
@@ -159,7 +158,7 @@ const rowOf = (known: Known, nodeId: NodeId, pass: Read["pass"]): number | undef
   return wanted >= 0 && wanted < passes ? base + wanted : undefined
 }
 
-/** Answers a read. */
+/** Resolves a read. */
 export const find = (known: Known, read: Read): Found => {
   const nodeId = nodeOf(known, read)
   const row = nodeId === undefined ? undefined : rowOf(known, nodeId, read.pass)
@@ -182,7 +181,10 @@ const isRunning = (known: Known, loop: NodeId): boolean => {
   return iteration >= 0 && RunState.loop(known.state, loop, iteration)?.status === "running"
 }
 
-/** The loop that a component means which is in none and draws these: the only one, or of several the innermost that runs, if it is one. */
+/**
+ * Returns the loop that a component outside of loops means by `ctx.iteration`: the only one it renders, or the innermost of several
+ * that runs.
+ */
 export const meant = (known: Known, loops: ReadonlyArray<NodeId>): NodeId | ReadError | undefined => {
   if (loops.length < 2) return loops[0]
   const running = loops.filter((loop) => isRunning(known, loop))
@@ -190,6 +192,6 @@ export const meant = (known: Known, loops: ReadonlyArray<NodeId>): NodeId | Read
   if (innermost.length < 2) return innermost[0]
   const names = innermost.map((id) => `"${id}"`).join(" and ")
   return new ReadError(
-    `ctx.iteration is asked for by a component that draws the loops ${names}, which both run: read it in a component inside the one that is meant, with useCtx(). (Who draws what is known of JSX that is compiled with jsxImportSource "smithers-orchestrator".)`,
+    `ctx.iteration is ambiguous in a component that renders the loops ${names}, which both run. Read it with useCtx() in a component inside of the loop you mean. (This needs JSX that is compiled with jsxImportSource "smithers-orchestrator".)`,
   )
 }

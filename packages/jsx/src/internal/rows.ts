@@ -1,5 +1,5 @@
 /**
- * Which outputs a run has, by the node that wrote them: kept up to date event by event, since a render may read hundreds of them.
+ * Index of a run's outputs by node, updated event by event, since a render may read hundreds of them.
  */
 import type { NodeId } from "@smithers/core/Ids"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -8,17 +8,17 @@ import * as RunState from "@smithers/core/RunState"
 export interface Rows {
   /** Iterations of a node that have an output, in order. */
   readonly of: (nodeId: NodeId) => ReadonlyArray<number>
-  /** The table a node has written. */
+  /** Returns the table that a node has written. */
   readonly tableOf: (nodeId: NodeId) => string | undefined
-  /** Nodes that have written a table. */
+  /** Returns the nodes that have written a table. */
   readonly writersOf: (table: string) => ReadonlyArray<NodeId>
   readonly observe: (event: RunEvent) => void
 }
 
-/** Stands for the table of what gives nothing, such as a timer or what undoes a task. No schema can have this name. */
+/** Table of nodes without an output, such as timers and compensations. No schema can have this name. */
 export const noTable = "/"
 
-/** Where in an ascending list the numbers from `least` on begin. */
+/** Returns the index of the first number that is at least `least`, in an ascending list. */
 export const firstFrom = (list: ReadonlyArray<number>, least: number): number => {
   let [low, high] = [0, list.length]
   while (low < high) {
@@ -30,7 +30,7 @@ export const firstFrom = (list: ReadonlyArray<number>, least: number): number =>
   return low
 }
 
-/** The rows of a run. */
+/** Creates the index of a run's outputs. */
 export const make = (state: RunState.RunState): Rows => {
   const rows = new Map<NodeId, { table: string; iterations: Array<number> }>()
   const writers = new Map<string, Set<NodeId>>()

@@ -1,45 +1,44 @@
 /**
- * Which outputs a component had read when it made an element: those that were not there yet, and all. JavaScript's order of evaluation makes
- * this exact: an element that existed before a read cannot depend on what was read.
+ * Records which outputs a component had read when it created an element. JavaScript's order of evaluation makes this exact: an
+ * element created before a read cannot depend on it.
  *
- * Elements are made by our `jsx` function, which stamps each one's props with the component that is rendering and with the pending
- * reads it has made so far. That a component begins or ends is seen by React itself changing its dispatcher of hooks; there is no
- * other sign of it. The watch is on for the length of one synchronous render.
+ * Our `jsx` function stamps the props of each element with the rendering component and its pending reads so far. A component starts
+ * or ends when React changes its hook dispatcher, the only sign there is. The watch lasts for one synchronous render.
  */
 import type { PendingRead } from "@smithers/core/Plan"
 import * as React from "react"
 import type { Read } from "./reading.ts"
 
-/** One rendering of a component: the reads it has made that were pending, and all, each in order; and how often it made something of a pending value. */
+/** One rendering of a component: its pending reads and all its reads, in order, and the number of uses of pending values. */
 interface Scope {
   readonly reads: Array<PendingRead>
   readonly lookups: Array<Read>
   uses: number
 }
 
-/** Who made an element, and what it had done by then: how many reads, and how many uses of pending values. */
+/** Maker of an element, and its number of reads and of uses of pending values at that time. */
 export interface Stamp {
   readonly scope: Scope
   readonly count: number
   readonly lookups: number
   readonly uses: number
-  /** What it had done when it made the element before; `undefined` before its first. */
+  /** Numbers at the time of the previous element; `undefined` before the first. */
   readonly before: Pick<Stamp, "count" | "uses"> | undefined
-  /** Props of the first element with this stamp: what was done since the one before may be for this one. */
+  /** Props of the first element with this stamp. Reads since the previous element may be for this one. */
   first: object | undefined
 }
 
-/** By the props of elements, which React hands on as they are; a clone of an element has props of its own and no stamp. */
+/** Stamps by the props of elements, which React passes on unchanged. A clone has other props and no stamp. */
 const stamps = new WeakMap<object, Stamp>()
 
-/** The stamp of an element, by its props. */
+/** Returns the stamp of an element, by its props. */
 export const stampOf = (props: unknown): Stamp | undefined =>
   typeof props === "object" && props !== null ? stamps.get(props) : undefined
 
-/** Stamps an element that is being made. */
+/** Stamps a new element. */
 export const stampProps = (props: object): void => {
   const made = stamp()
-  // Elements that are made while nothing renders share a stamp, which is not to keep any of them.
+  // Elements created outside of a render share a stamp, which must not retain them.
   if (made !== outside) made.first ??= props
   stamps.set(props, made)
 }
@@ -55,7 +54,7 @@ const { __CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE: interna
 
 const none: ReadonlyArray<PendingRead> = []
 
-/** Of elements that are made while nothing renders, such as constants of a module. */
+/** Stamp of elements created outside of a render, such as constants of a module. */
 const outside: Stamp = {
   scope: { reads: [], lookups: [], uses: 0 },
   count: 0,
@@ -65,21 +64,21 @@ const outside: Stamp = {
   first: undefined,
 }
 
-/** Pending reads of the render that is going on, in the order in which they were made. */
+/** Pending reads of the current render, in order. */
 let reads: Array<PendingRead> | undefined
-/** All reads of the render that is going on, in the order in which they were made. */
+/** All reads of the current render, in order. */
 let looked: Array<Read> = []
-/** The stamp of elements made now; made anew for the first element of a component. */
+/** Stamp of the next elements; replaced for the first element of a component. */
 let current: Stamp | undefined
 
-/** The stamp for an element that is being made. */
+/** Returns the stamp for a new element. */
 export const stamp = (): Stamp => {
   if (reads === undefined) return outside
   current ??= { scope: { reads: [], lookups: [], uses: 0 }, count: 0, lookups: 0, uses: 0, before: undefined, first: undefined }
   return current
 }
 
-/** What is made from now on, the component that renders has made after one thing more. */
+/** Replaces the stamp after a read or a use, for the elements that follow. */
 const goOn = (done: (scope: Scope) => void): void => {
   const made = stamp()
   const { scope } = made
@@ -94,21 +93,21 @@ const goOn = (done: (scope: Scope) => void): void => {
   }
 }
 
-/** Notes that an output was read that is not there. */
+/** Records a read of a missing output. */
 export const notePending = (read: PendingRead): void => {
   if (reads === undefined) return
   reads.push(read)
   goOn((scope) => scope.reads.push(read))
 }
 
-/** Notes a read, whatever it has found. */
+/** Records any read. */
 export const noteLookup = (read: Read): void => {
   if (reads === undefined) return
   looked.push(read)
   goOn((scope) => scope.lookups.push(read))
 }
 
-/** Notes that something was made of a pending value. */
+/** Records a use of a pending value. */
 export const noteUse = (): void => {
   if (reads === undefined) return
   goOn((scope) => {
@@ -116,22 +115,22 @@ export const noteUse = (): void => {
   })
 }
 
-/** Pending reads of the render so far. */
+/** Returns the pending reads of the render so far. */
 export const pendingReads = (): ReadonlyArray<PendingRead> => reads ?? none
 
-/** All reads of the render so far. */
+/** Returns all reads of the render so far. */
 export const lookups = (): ReadonlyArray<Read> => looked
 
-/** Whether a render is going on. */
+/** Returns `true` during a render. */
 export const isRendering = (): boolean => reads !== undefined
 
-/** What one render has read. */
+/** Reads of one render. */
 export interface Watched {
   readonly pendingReads: ReadonlyArray<PendingRead>
   readonly lookups: ReadonlyArray<Read>
 }
 
-/** Runs one render with its components watched. */
+/** Runs a render and records the reads of its components. */
 export const watch = (render: () => void): Watched => {
   const outer = { reads, looked, current }
   const pendingReads: Array<PendingRead> = []
@@ -147,7 +146,7 @@ export const watch = (render: () => void): Watched => {
     set: (next: unknown) => {
       dispatcher = next
       current = undefined
-      // React's development build asks for it, which the production reconciler does not provide.
+      // React's development build requires it, and the production reconciler lacks it.
       if (internals.A !== null) internals.A.getOwner ??= () => null
     },
   })

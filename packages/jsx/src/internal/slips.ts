@@ -1,11 +1,11 @@
 /**
- * Types that make the first line of the compiler name a slip. Left to itself it lists all props where one is misspelt, and the types of all
- * schemas where a function returns the wrong thing.
+ * Types that make the first line of a compiler error name the slip. By default it lists all props for a misspelt one, and the types
+ * of all schemas for a wrong return value.
  */
 
 type AnyFunction = (...parameters: never) => unknown
 
-/** Infers an `A` from what is given, and takes anything. */
+/** Infers an `A` from a value, and accepts any. */
 export type Infer<A> = [A] extends [Inferring] ? A : unknown
 
 declare const Inferring: unique symbol
@@ -13,27 +13,27 @@ interface Inferring {
   readonly [Inferring]: never
 }
 
-/** What a function returned, in a message. */
+/** Return type of a function, for a message. */
 export interface InsteadOf<Returned> {
   readonly instead: Returned
 }
 
-/** A function that gives an `A`. `Instead` is for messages, and the parameters stand last, as they may be long. */
+/** A function that returns an `A`. `Instead` is for messages; the parameters are last, since they may be long. */
 export type FunctionGiving<A, _Instead, Parameters extends ReadonlyArray<unknown>> = (...parameters: Parameters) => A
 
 /**
- * A function that gives an `A`, or a value. Where a function was given it is compared with a function alone, so that it is what it returns
- * that is refused.
+ * A function that returns an `A`, or a value. A given function is compared only with the function type, so that the error is about
+ * its return value.
  */
 export type GivenAs<Given, A, Parameters extends ReadonlyArray<unknown>, Value = A> = [Given] extends [AnyFunction]
   ? FunctionGiving<A, InsteadOf<ReturnType<Given>>, Parameters>
   : Known<Value> | FunctionGiving<A, InsteadOf<unknown>, Parameters>
 
-/** A type beside which that of a function still counts: next to `unknown` and `any` nothing does. */
+/** A type whose union with a function type keeps that type; `unknown` and `any` would absorb it. */
 // biome-ignore lint/complexity/noBannedTypes: anything but null and undefined
 type Known<Value> = unknown extends Value ? {} | null | undefined : Value
 
-/** The props that are given, by name. One that the component `Name` does not have is of a type that says so. */
+/** Rejects unknown props: each has a type that names it and its component. */
 export type Only<Given, Known extends PropertyKey, Name extends string> = {
   readonly [Prop in keyof Given]?: Prop extends Known ? unknown : NoSuchProp<Prop & string, Known & string, Name>
 }
@@ -42,7 +42,10 @@ type NoSuchProp<Prop extends string, Known extends string, Name extends string> 
   ? `${Name} has no prop ${Prop}`
   : `${Name} has no prop ${Prop}: did you mean ${Meant<Prop, Known>}?`
 
-/** The prop that is meant by a name that is none: one of another case, one that is called so elsewhere, one spelt alike, one that holds it. */
+/**
+ * Prop that an unknown name probably means: one with other case, one of another library's name, one spelt alike, or one that
+ * contains it.
+ */
 type Meant<Prop extends string, Known extends string> = First<
   [SameLetters<Prop, Known>, CalledSo<Prop, Known>, SpeltAlike<Prop, Known>, Holding<Prop, Known>]
 >
@@ -62,7 +65,7 @@ type SameLetters<Prop extends string, Known extends string> = Known extends stri
     : never
   : never
 
-/** Names that other libraries have for our props. */
+/** Names of our props in other libraries. */
 interface Elsewhere {
   readonly after: "dependsOn"
   readonly allowedUsers: "approvers"
@@ -108,7 +111,7 @@ interface Elsewhere {
 
 type CalledSo<Prop extends string, Known extends string> = Prop extends keyof Elsewhere ? Extract<Elsewhere[Prop], Known> : never
 
-/** Those that differ by two letters in one place at most. */
+/** Names that differ by at most two letters in one place. */
 type SpeltAlike<Prop extends string, Known extends string> = Known extends `${infer _}${infer _}${infer Third}${string}`
   ? Third extends ""
     ? never
@@ -126,7 +129,7 @@ type IsAlike<A extends string, B extends string> =
       : false
     : false
 
-/** Two words without the letters that both begin with. */
+/** Two words without their common beginning. */
 type Unshared<A extends string, B extends string> = A extends `${infer Letter}${infer RestOfA}`
   ? B extends `${Letter}${infer RestOfB}`
     ? Unshared<RestOfA, RestOfB>
@@ -139,7 +142,7 @@ type Reversed<A extends string, Done extends string = ""> = A extends `${infer L
 
 type IsShort<A extends string> = A extends `${infer _}${infer _}${infer Rest}` ? (Rest extends "" ? true : false) : true
 
-/** Those of which one holds the other, where that is four letters at least. */
+/** Names of which one contains the other, with at least four letters. */
 type Holding<Prop extends string, Known extends string> = Known extends string
   ? IsWord<Known> extends true
     ? Lowercase<Prop> extends `${string}${Lowercase<Known>}${string}`

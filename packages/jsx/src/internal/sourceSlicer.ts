@@ -1,11 +1,11 @@
 /**
- * Cuts the source of a prompt file into pieces: Markdown as it was written, and what MDX adds to it in between.
+ * Slices the source of a prompt file: Markdown as written, and the MDX syntax in between.
  */
 import { decodeNamedCharacterReference } from "decode-named-character-reference"
 import { hole } from "../Markdown.ts"
 import { withoutLine } from "./joinBlocks.ts"
 
-/** What is used of the nodes of the parsed file. */
+/** The fields of a parsed node that are used. */
 export interface MdxNode {
   readonly type: string
   readonly name?: string | null
@@ -27,7 +27,7 @@ export interface Token {
   readonly start: Point
 }
 
-/** An expression, as its parser has it. */
+/** A parsed expression. */
 export interface Program {
   readonly body: ReadonlyArray<{ type: string; expression: Expression }>
 }
@@ -37,15 +37,18 @@ interface Expression {
   [field: string]: unknown
 }
 
-/** A file that is compiled. */
+/** A file being compiled. */
 export interface File {
   readonly fail: (reason: string, place: unknown) => never
 }
 
-/** What the lines of a container begin with: a quotation's mark, or the indentation of a list item. */
+/** Prefix of the lines of a container: a quotation mark, or the indentation of a list item. */
 type Margin = { readonly kind: "quote" } | { readonly kind: "space"; readonly columns: number; readonly text: string }
 
-/** A place in a line. Tabs count as in Markdown, to the next column divisible by 4; `pad` is what is left of one cut in two. */
+/**
+ * A position in a line. Tabs advance to the next column divisible by 4, as in Markdown; `pad` is the rest of a tab that was cut in
+ * two.
+ */
 interface Cursor {
   readonly offset: number
   readonly column: number
@@ -61,19 +64,19 @@ const isContainer = ({ type }: MdxNode): boolean => type === "blockquote" || typ
 const start = (node: MdxNode): number => node.position?.start.offset ?? 0
 const end = (node: MdxNode): number => node.position?.end.offset ?? 0
 
-/** The children of the root: what was there of `import` and `export`, and one fragment that holds the pieces. */
+/** Returns the children of the root: `import` and `export` statements, and one fragment with the slices. */
 export const slice = (source: string, root: MdxNode, markers: ReadonlyArray<Token>, file: File): Array<MdxNode> =>
   new SourceSlicer(source, root, markers, file).root()
 
-/** Cuts the source of one file. */
+/** Slices the source of one file. */
 class SourceSlicer {
   readonly #source: string
   readonly #root: MdxNode
-  /** From the `<` of every tag to what is after its `>`. */
+  /** Offsets of tags: from each `<` to the position after its `>`. */
   readonly #tags: ReadonlyMap<number, number>
-  /** The same from the other end. */
+  /** The inverse of `#tags`. */
   readonly #tagStarts: ReadonlyMap<number, number>
-  /** What is written differently because of MDX. */
+  /** Escapes that exist because of MDX. */
   readonly #decoded: ReadonlyArray<{ readonly start: number; readonly end: number; readonly text: string }>
 
   constructor(source: string, root: MdxNode, markers: ReadonlyArray<Token>, file: File) {
@@ -121,7 +124,7 @@ class SourceSlicer {
     return [...modules, { type: "mdxJsxFlowElement", name: null, attributes: [], children: trimmed(all).map(nodeOf) }]
   }
 
-  /** The source between two offsets with the margins taken off its lines, cut at the holes in it. */
+  /** Returns the source between two offsets, without the margins of its lines, split at its holes. */
   #pieces(parent: MdxNode, from: number, to: number, margins: ReadonlyArray<Margin>): ReadonlyArray<Piece> {
     const out: Array<Piece> = []
     let text = ""
@@ -129,7 +132,7 @@ class SourceSlicer {
     let isDropped = false
     const add = (more: string): void => {
       if (isDropped) {
-        // A hole before it is no line of its own to take away.
+        // A hole before it is not a line to remove.
         const mark = out.length > 0 ? "\0" : ""
         const [before, after] = withoutLine(mark + text, more)
         text = before.slice(mark.length) + after
@@ -154,7 +157,7 @@ class SourceSlicer {
     return out
   }
 
-  /** A hole, with what Markdown has to know about the lines it is on. */
+  /** Creates a hole, with the facts that Markdown needs about its lines. */
   #filled(node: MdxNode, containers: ReadonlyArray<MdxNode>, to: number, margins: ReadonlyArray<Margin>): MdxNode {
     const line = this.#lineStart(start(node))
     const inner: Array<Margin> = []
@@ -183,8 +186,8 @@ class SourceSlicer {
   }
 
   /**
-   * An element with its children cut likewise. What is inside a component goes wherever the component puts it, so that the indentation and
-   * the line breaks it has for the sake of the tags are taken off; what is inside a tag stays as it is written.
+   * Slices an element and its children. The children of a component lose the indentation and line breaks around the tags, since the
+   * component decides their place. The children of a tag stay as written.
    */
   #element(node: MdxNode, margins: ReadonlyArray<Margin>): MdxNode {
     const from = this.#tags.get(start(node)) ?? end(node)
@@ -197,7 +200,7 @@ class SourceSlicer {
     return { ...node, children: trimmed(all).map(nodeOf) }
   }
 
-  /** MDX takes up to two spaces off every further line of an expression. Template strings get back what the file says. */
+  /** Restores template literals: MDX removes up to two spaces from each further line of an expression. */
   #restoreTemplates(tree: unknown, margins: ReadonlyArray<Margin>): void {
     if (typeof tree !== "object" || tree === null) return
     if (isTemplatePart(tree)) {
@@ -223,7 +226,7 @@ class SourceSlicer {
     return Number.isFinite(common) ? common : 0
   }
 
-  /** The text between two offsets: margins taken off every line that begins in it, and decoded. */
+  /** Returns the decoded text between two offsets, without the margins of lines that start in it. */
   #text(from: number, to: number, margins: ReadonlyArray<Margin>): string {
     return this.#lines(from, to, margins, (start, end) => this.#decodedText(start, end))
   }
@@ -255,7 +258,7 @@ class SourceSlicer {
     return out + this.#source.slice(here, to)
   }
 
-  /** The margin of a container, as it is from its second line on. */
+  /** Returns the margin of a container from its second line on. */
   #marginOf(
     container: MdxNode,
     around: ReadonlyArray<MdxNode>,
@@ -268,7 +271,7 @@ class SourceSlicer {
     return { kind: "space", columns, text: " ".repeat(columns) }
   }
 
-  /** Where on a line the content of the containers begins, some of which may begin on that very line. */
+  /** Returns the position on a line where the content of the containers starts. Some of them may start on that line. */
   #contentOn(
     line: number,
     containers: ReadonlyArray<MdxNode>,
@@ -296,7 +299,7 @@ class SourceSlicer {
     return /[ \t]/.test(this.#source[after] ?? "") ? after + 1 : after
   }
 
-  /** Goes past margins, as far as they are there. */
+  /** Skips margins as far as they exist. */
   #strip(from: number | Cursor, margins: ReadonlyArray<Margin>): Cursor {
     let { offset, column, pad } = typeof from === "number" ? { offset: from, column: this.#columnAt(from), pad: 0 } : from
     const space = (): boolean => {
@@ -331,7 +334,7 @@ class SourceSlicer {
     return this.#source.lastIndexOf("\n", offset - 1) + 1
   }
 
-  /** The offset of the line break, or of the end of the file. */
+  /** Returns the offset of the line break, or of the end of the file. */
   #lineEnd(offset: number): number {
     const found = this.#source.indexOf("\n", offset)
     return found === -1 ? this.#source.length : found
@@ -344,7 +347,7 @@ class SourceSlicer {
   }
 }
 
-/** A piece of a template string, as the parser of expressions has it. */
+/** A part of a template literal, as the parser reports it. */
 interface TemplatePart {
   readonly start: number
   readonly end: number
@@ -355,11 +358,11 @@ const isTemplatePart = (tree: object): tree is TemplatePart => "type" in tree &&
 
 interface Hole {
   readonly node: MdxNode
-  /** The list items and quotations around it, outermost first. */
+  /** List items and quotations around it, outermost first. */
   readonly containers: ReadonlyArray<MdxNode>
 }
 
-/** What is not Markdown, in order; what is inside of that is left to it. */
+/** Returns the nodes that are not Markdown, in order, without their descendants. */
 const holesIn = (parent: MdxNode, containers: ReadonlyArray<MdxNode> = []): ReadonlyArray<Hole> =>
   (parent.children ?? []).flatMap((node) => {
     if (isElement(node) || isExpression(node) || node.type === "mdxjsEsm") return [{ node, containers }]
@@ -369,7 +372,7 @@ const holesIn = (parent: MdxNode, containers: ReadonlyArray<MdxNode> = []): Read
 const pairs = (offsets: ReadonlyArray<number>): ReadonlyArray<readonly [number, number]> =>
   offsets.flatMap((from, index) => (index % 2 === 0 ? [[from, offsets[index + 1] ?? from] as const] : []))
 
-/** The character a reference stands for, given what is between `&` and `;`. */
+/** Decodes the text of a character reference between `&` and `;`. */
 const decoded = (reference: string): string => {
   const [, hex, decimal] = /^#(?:[xX]([0-9a-fA-F]+)|(\d+))$/.exec(reference) ?? []
   if (hex === undefined && decimal === undefined) return decodeNamedCharacterReference(reference) || `&${reference};`
@@ -378,7 +381,7 @@ const decoded = (reference: string): string => {
   return isCharacter ? String.fromCodePoint(code) : "\uFFFD"
 }
 
-/** Without the blank lines at both ends. */
+/** Removes blank lines at both ends. */
 const trimmed = (all: ReadonlyArray<Piece>): ReadonlyArray<Piece> =>
   all
     .map((piece, index) => {

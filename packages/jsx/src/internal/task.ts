@@ -1,5 +1,5 @@
 /**
- * A task as a step of the plan: what it waits for, what it does, and how often.
+ * Lowers a task to a step of the plan: its needs, its work, and its retries.
  */
 import { type AnyAgent, nameOf } from "@smithers/core/Agent"
 import { defaultCorrections } from "@smithers/core/AgentRunner"
@@ -31,14 +31,14 @@ import type { Layout } from "./reading.ts"
 
 const untyped = Codec.makeUnknown(Schema.Unknown)
 
-/** What a task receives for a dep. */
+/** Value that a task receives for a dep. */
 interface Dep {
   readonly value: unknown
-  /** Whether there is an output, which may itself be undefined. */
+  /** `true` if there is an output, which may itself be `undefined`. */
   readonly isThere: boolean
 }
 
-/** A task as a step. `isFixed` says whether nothing was read before it was written, so that it will be the same in each drawing. Throws `Misplaced`. */
+/** Lowers a task to a step. `isFixed` is `true` if no read precedes it, so that it is equal in every render. Throws `Misplaced`. */
 export const step = (
   node: HostNode,
   loop: NodeId | undefined,
@@ -54,15 +54,15 @@ export const step = (
 
   const needs: Array<Need> = []
   const past = new Map<string, NodeId>()
-  /** Deps that the plan has not at hand when the task begins. */
+  /** Deps that the plan does not pass directly. */
   const lookedUp = new Map<string, { readonly nodeId: NodeId; readonly table: string }>()
   const names = depNames(node)
   for (const need of Object.keys(props.needs ?? {})) {
-    if (!names.includes(need)) refuse(node, `its need "${need}" is none of its deps (${names.join(", ")})`)
+    if (!names.includes(need)) refuse(node, `its need "${need}" is not one of its deps (${names.join(", ")})`)
   }
   for (const name of names) {
     const { nodeId, table: given } = depTarget(node, name, layout, lowering)
-    if (nodeId === taskId) refuse(node, `it depends on itself under "${name}"`)
+    if (nodeId === taskId) refuse(node, `it depends on itself by "${name}"`)
     if (nodeId === undefined) continue
     if (!layout.tasks.has(nodeId)) past.set(name, nodeId)
     else if (isHandedOn(layout, taskId, nodeId)) needs.push({ name, target: nodeId, pass: "current" })
@@ -102,7 +102,7 @@ export const step = (
       if (!isThere) {
         throw new MissingOutput({
           output: target,
-          problem: `it is the dep "${name}" of task "${taskId}", and was skipped or has failed`,
+          problem: `the dep "${name}" of task "${taskId}" was skipped or has failed`,
         })
       }
       values[name] = value
@@ -149,7 +149,7 @@ export const step = (
   }
 }
 
-/** The approval that a task waits for, with functions as the plan calls them. What is pending asks for none yet. */
+/** Returns the approval that a task waits for. A pending one requires none yet. */
 const gateOf = (asked: unknown, give: (value: unknown) => unknown): unknown => {
   if (asked === null || isPending(asked)) return undefined
   return isProps(asked) && "request" in asked ? { ...asked, request: requestOf(asked.request, give) } : asked
@@ -157,7 +157,7 @@ const gateOf = (asked: unknown, give: (value: unknown) => unknown): unknown => {
 
 const isProps = (value: unknown): value is Props => typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Calls a function that is no component. What a hook throws then is put into words. */
+/** Calls a function that is not a component. Explains errors of hooks in it. */
 const withoutHooks = (call: () => unknown): unknown => {
   try {
     const given = call()
@@ -171,7 +171,7 @@ const withoutHooks = (call: () => unknown): unknown => {
   }
 }
 
-/** Nothing is made of what undoing a task reads. */
+/** Reads of a compensation are not recorded, since nothing depends on them. */
 const unnoted: NoteRead = () => {}
 
 const listOf = (agent: unknown): ReadonlyArray<unknown> => (Array.isArray(agent) ? agent : [agent])
@@ -179,14 +179,14 @@ const listOf = (agent: unknown): ReadonlyArray<unknown> => (Array.isArray(agent)
 const isAgent = (one: unknown): one is AnyAgent =>
   typeof one === "object" && one !== null && "generate" in one && typeof one.generate === "function"
 
-/** The agents among what was given as such. */
+/** Returns the valid agents of a prop. */
 const agentsOf = (agent: unknown): ReadonlyArray<AnyAgent> => listOf(agent).filter(isAgent)
 
 const askOf = (node: HostNode, isText: boolean): Ask | undefined => {
   const { agent } = node.props
   if (agent === undefined) {
-    if (Object.hasOwn(node.props, "agent")) refuse(node, `its agent is undefined: look for a slip in its name`)
-    if (node.props.corrections !== undefined) refuse(node, `it has "corrections" and no agent to correct`)
+    if (Object.hasOwn(node.props, "agent")) refuse(node, `its agent is undefined: check the name of the variable or property`)
+    if (node.props.corrections !== undefined) refuse(node, `it has "corrections" but no agent`)
     return undefined
   }
   const agents = agentsOf(agent)
@@ -199,7 +199,7 @@ const askOf = (node: HostNode, isText: boolean): Ask | undefined => {
   return { agents, isText, corrections: Number(corrections) }
 }
 
-/** How a task is tried again, as one option: `retries` do not count the first attempt. */
+/** Combines the retry props of a task. `retries` does not count the first attempt. */
 const retryOf = (node: HostNode): unknown => {
   const { retries, retryPolicy, noRetry } = node.props
   if (noRetry !== undefined && typeof noRetry !== "boolean") refuse(node, `"noRetry" must be true or false`)
@@ -208,7 +208,7 @@ const retryOf = (node: HostNode): unknown => {
   if (noRetry === true) return false
   if (Schedule.isSchedule(retryPolicy)) {
     if (retries !== undefined)
-      refuse(node, `"retries" and a Schedule as "retryPolicy" contradict each other: a Schedule says how often by itself`)
+      refuse(node, `it has both "retries" and a Schedule as "retryPolicy", which defines the number of attempts itself: remove one of them`)
     return retryPolicy
   }
   if (retries === undefined && retryPolicy === undefined) return undefined
@@ -217,9 +217,9 @@ const retryOf = (node: HostNode): unknown => {
   const { initialDelayMs, maxDelayMs, ...options } = policy
   for (const [name, ms] of Object.entries({ initialDelay: initialDelayMs, maxDelay: maxDelayMs })) {
     if (ms !== undefined && options[name] !== undefined)
-      refuse(node, `"retryPolicy" has ${name} and ${name}Ms, which say the same: give one of them`)
+      refuse(node, `"retryPolicy" has both ${name} and ${name}Ms: remove one of them`)
     if (ms !== undefined && typeof ms !== "number")
-      refuse(node, `"retryPolicy.${name}Ms" must be milliseconds; a duration is given as "${name}"`)
+      refuse(node, `"retryPolicy.${name}Ms" must be in milliseconds; use "${name}" for a duration`)
   }
   const all: Props = {
     ...options,
@@ -231,10 +231,10 @@ const retryOf = (node: HostNode): unknown => {
   return all
 }
 
-/** The key of a `cache` that names none: what the task is called with, and what it says. */
+/** Returns the default key of a `cache`: the context of the task and its content. */
 const cacheKeyOf = (node: HostNode, content: unknown, found: (state: RunState, noteRead: NoteRead) => Props): Plan.Cache["key"] => {
   const text = typeof content === "function" ? undefined : content
-  // Not in which run or pass it is done.
+  // Independent of the run and the iteration.
   return ({ runId: _, iteration: __, ...context }, state, noteRead) => {
     const { agent } = node.props
     const value = Prompt.isWritten(text) ? Prompt.write(text) : text

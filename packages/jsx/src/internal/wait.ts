@@ -1,6 +1,6 @@
 /**
- * What waits, as the plan has it: approvals, people's tasks, signals, timers and child runs. Their functions of ctx are called when the wait is
- * reached and each time the plan is made anew, so they must be pure.
+ * Lowers waits: approvals, human tasks, signals, timers and child runs. Their functions of ctx are called when the wait is reached
+ * and whenever the plan is rendered, so they must be pure.
  */
 
 import * as Codec from "@smithers/core/Codec"
@@ -29,7 +29,7 @@ const kinds: { readonly [type: string]: Awaited["kind"] } = {
   Timer: "timer",
 }
 
-/** A node that waits. Throws `Misplaced`. */
+/** Lowers a wait. Throws `Misplaced`. */
 export const wait = (
   node: HostNode,
   loop: NodeId | undefined,
@@ -54,10 +54,10 @@ export const wait = (
   return made
 }
 
-/** Codecs that take what can be decided, by whether that may be a denial. */
+/** Codecs that were checked to accept decisions, with and without denials. */
 const taking = { approvals: new WeakSet<object>(), both: new WeakSet<object>() }
 
-/** Refuses an approval whose output has no place for what people decide: they would decide for nothing. */
+/** Rejects an approval whose output cannot hold the decision, which would otherwise fail after the decision. */
 const checkTaken = (node: HostNode, codec: Codec.Codec<unknown, unknown>, canBeDenied: boolean): void => {
   const known = canBeDenied ? taking.both : taking.approvals
   if (known.has(codec)) return
@@ -66,13 +66,13 @@ const checkTaken = (node: HostNode, codec: Codec.Codec<unknown, unknown>, canBeD
     const row = "{ approved: boolean, note: string | null, decidedBy: string | null, decidedAt: string | null, timedOut: boolean }"
     refuse(
       node,
-      `its output cannot take a decision, which is ${row}; ${JSON.stringify(refused.row)} is refused: ${refused.issues.join("; ")}`,
+      `its output cannot hold a decision, which is ${row}; it rejects ${JSON.stringify(refused.row)}: ${refused.issues.join("; ")}`,
     )
   }
   known.add(codec)
 }
 
-/** The props of a node that waits, with functions as the plan calls them. */
+/** Returns the options of a wait, with functions in the form of the plan. */
 const optionsOf = (node: HostNode, kind: Awaited["kind"], give: (value: unknown) => unknown): Props => {
   const { props } = node
   switch (kind) {
@@ -89,19 +89,19 @@ const optionsOf = (node: HostNode, kind: Awaited["kind"], give: (value: unknown)
   }
 }
 
-/** What a person is asked: a prop, or what is written as children. */
+/** Returns the question of a human task: a prop, or its children. */
 const promptOf = (node: HostNode, give: (value: unknown) => unknown): unknown => {
   const { prompt, children } = node.props
   const hasChildren = children !== undefined && children !== null && typeof children !== "boolean"
-  if (prompt === undefined && !hasChildren) refuse(node, `it asks nothing: give it a "prompt", or children`)
-  if (prompt !== undefined && hasChildren) refuse(node, `it has a "prompt" and children: they say the same`)
+  if (prompt === undefined && !hasChildren) refuse(node, `it has no question: give it a "prompt", or children`)
+  if (prompt !== undefined && hasChildren) refuse(node, `it has both a "prompt" and children: remove one of them`)
   if (typeof prompt === "object" && prompt !== null && "$$typeof" in prompt)
-    refuse(node, `"prompt" is an element: a question made of elements is children`)
-  if (hasFunction(children)) refuse(node, `a function stands in it, which nobody calls: give it as "prompt"`)
-  checkPrompt(node, "It holds what a person is asked")
+    refuse(node, `"prompt" is an element: write a question made of elements as children`)
+  if (hasFunction(children)) refuse(node, `it has a function as a child, which is never called: pass it as "prompt"`)
+  checkPrompt(node, "It contains the question for a person")
   const written = Prompt.written(node.children)
   return prompt === undefined ? () => Prompt.write(written) : give(prompt)
 }
 
-/** Stands for a workflow that is not known yet, and is never started. */
+/** Placeholder of a workflow that is not known yet. It is never started. */
 export const unknownWorkflow = { name: "?", execute: undefined, definition: { version: undefined, input: anything } }

@@ -108,7 +108,7 @@ describe("why a run is not done", () => {
     const { reason, sentence, commands } = why(overdue)
     expect(reason).toBe("store-unavailable")
     expect(sentence).toContain("The process that works on run r is alive but cannot renew its lease")
-    expect(sentence).toContain(`ended at ${new Date(now - 1000).toISOString()}`)
+    expect(sentence).toContain(`expired at ${new Date(now - 1000).toISOString()}`)
     expect(sentence).toContain("stored once it can write")
     expect(commands).toEqual(["smithers db check"])
   })
@@ -117,7 +117,7 @@ describe("why a run is not done", () => {
     const error = { name: "TypeError", message: "no \u001b[31m", retryable: true }
     const retrying = node({ status: "retrying", retryAt: now + 90_000, error })
     expect(why(known({ run: owned, nodes: [retrying] }, { isOwnerAlive: true })).sentence).toBe(
-      'Run r tries "a" again in 1m 30s after TypeError: no \\x1b[31m (2 attempts so far).',
+      'Run r retries "a" in 1m 30s after TypeError: no \\x1b[31m (2 attempts so far).',
     )
   })
 
@@ -130,7 +130,7 @@ describe("why a run is not done", () => {
     expect(why(known({ run: { status: "waiting-approval" } }, { waits, db: "my db" }))).toEqual({
       asks: [waits[1]],
       reason: "approval",
-      sentence: 'Run r has waited 1m for the approval of "ok": Ship it? (1h left), and for 2 other things.',
+      sentence: 'Run r has waited 1m for the approval of "ok": Ship it? (1h left), and for 2 other events.',
       commands: [
         "smithers approve r --node ok --iteration 2 --request 7-abc --db 'my db'",
         "smithers deny r --node ok --iteration 2 --request 7-abc --db 'my db'",
@@ -147,7 +147,7 @@ describe("why a run is not done", () => {
     expect(why(known({ run: { ...owned } })).reason).toBe("orphaned")
     expect(why(known({ run: { ...owned, status: "orphaned", isPaused: true } }))).toMatchObject({
       reason: "orphaned",
-      sentence: expect.stringContaining("It was paused, too"),
+      sentence: expect.stringContaining("It is also paused"),
       commands: ["smithers unpause r", "smithers up --resume r", "smithers supervise"],
     })
     expect(why(known({ run: { status: "suspended" } })).reason).toBe("suspended")
@@ -165,7 +165,7 @@ describe("a run that is done", () => {
     const sentence = (...nodes: ReadonlyArray<NodeSummary>) => why(known({ run: { status: "finished" }, nodes })).sentence
     expect(sentence(loop({ isExhausted: false }))).toBe("Run r has finished.")
     expect(sentence(loop({ nodeId: "review" }))).toBe(
-      'Run r has finished, but loop "review" made all its 3 passes (maxIterations) without its "until" holding.',
+      'Run r has finished, but loop "review" reached maxIterations (3) before its "until" held.',
     )
     expect(sentence(loop({ nodeId: "review", passes: 1 }), loop({ iteration: 1 }))).toBe(
       'Run r has finished, but loop "review" reached maxIterations (1) before its "until" held, and so did 1 other.',
@@ -211,11 +211,9 @@ describe("a wait in a list", () => {
   it("says when its time comes, and who may decide", () => {
     const timer = wait({ kind: "timer", request: null, deadline: now + 90_000 })
     expect(waitLine(timer, now)).toBe("its time, in 1m 30s")
-    expect(waitLine(timer, now + 90_000)).toBe("its time, which has come")
+    expect(waitLine(timer, now + 90_000)).toBe("its time, due now")
     const approvers = ["a", "b", "c", "d", "e", "f", "g"]
-    expect(waitLine(wait({ request: { title: "Go?", approvers } }), now)).toBe(
-      "approval: Go? (approvers: a, b, c, d, e or 2 more)",
-    )
+    expect(waitLine(wait({ request: { title: "Go?", approvers } }), now)).toBe("approval: Go? (approvers: a, b, c, d, e or 2 more)")
     expect(waitLine(wait({}), now)).toBe("approval: Ship it?")
   })
 })

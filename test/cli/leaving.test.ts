@@ -115,9 +115,9 @@ describe("parts of a run", () => {
       `$.map({ id: "files", items: () => Array.from({ length: 30 }, (_, index) => index), body: () => ask($, "look") })`,
     )
     const up = await place.run("up", "crowd.ts", "--run-id", "c")
-    expect([up.code, up.stdout]).toEqual([3, expect.stringContaining("  and 10 other things: smithers inspect c --json")])
+    expect([up.code, up.stdout]).toEqual([3, expect.stringContaining("  and 10 other waits: smithers inspect c --json")])
     expect(up.stdout).toContain("files[19].look: ")
     expect(up.stdout).not.toContain("files[20].look: ")
-    expect((await place.run("inspect", "c")).stdout).toContain("  and 10 other things: smithers inspect c --json")
+    expect((await place.run("inspect", "c")).stdout).toContain("  and 10 other waits: smithers inspect c --json")
   })
 })

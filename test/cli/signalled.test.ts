@@ -36,7 +36,7 @@ describe("a signal that nobody takes", () => {
       [
         ["paid", "--correlation", "o-2"],
         'signal "paid" with the correlation "o-2"',
-        '"in" waits for it with the correlation "o-1", and this has "o-2"',
+        '"in" waits for it with the correlation "o-1", and this signal has "o-2"',
       ],
       [["paid"], 'signal "paid"', '"in" waits for it with the correlation "o-1", and this signal has none'],
       [["shipped"], 'signal "shipped"', ""],
@@ -57,7 +57,7 @@ describe("a signal that nobody takes", () => {
     expect(sentence).toContain(
       [
         'Stored, and awaited by no node: the signal "payed" with the correlation "o-1" ("in" waits for "paid" with the correlation "o-1")',
-        '"paid" with the correlation "o-2" ("in" waits for it with the correlation "o-1", and this has "o-2")',
+        '"paid" with the correlation "o-2" ("in" waits for it with the correlation "o-1", and this signal has "o-2")',
         '"paid" ("in" waits for it with the correlation "o-1", and this signal has none)',
         '"shipped"',
         '"payed" ("in" waits for "paid" with the correlation "o-1").',
@@ -73,12 +73,14 @@ describe("a signal that nobody takes", () => {
   it("since it has a correlation and the wait has none never meets it, as both commands say", async () => {
     write("pays", `$.signal("in", { name: "paid", payload: ${amount} })`)
     await begin("pays")
-    const miss = '"in" waits for it without a correlation, and this has "o-1"'
+    const miss = '"in" waits for it without a correlation, and this signal has "o-1"'
     expect((await place.run("signal", "r", "paid", "--correlation", "o-1", "--data", '{"amount":1}')).stdout).toContain(
       `No node waits for it now. It is stored: ${miss}.`,
     )
     expect((await resume()).code).toBe(3)
-    expect((await why()).sentence).toContain(`Stored, and awaited by no node: the signal "paid" with the correlation "o-1" (${miss}).`)
+    expect((await why()).sentence).toContain(
+      `Stored, and awaited by no node: the signal "paid" with the correlation "o-1" (${miss}).`,
+    )
   })
 
   it("for what it carries is refused, also by a process that works on the run, and why says what was wrong", async () => {

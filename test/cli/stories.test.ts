@@ -312,7 +312,7 @@ export default smithers(() => (
 ))
 `
     writeFileSync(place.file("rounds.tsx"), loop(" maxIterations={2}"))
-    const said = 'loop "review" made all its 2 passes (maxIterations) without its "until" holding'
+    const said = 'loop "review" reached maxIterations (2) before its "until" held'
     const first = await place.run("up", "rounds.tsx", "--run-id", "rounds")
     expect([first.code, first.stdout]).toEqual([0, expect.stringContaining(`. But ${said}.`)])
     // The store answers as the run did.

@@ -709,8 +709,7 @@ describe("what cannot be is refused", () => {
   it("an element without a component", () => {
     const Missing = undefined as unknown as React.FC
     const Here = () => <Missing />
-    const problem =
-      "TypeError: an element's type is undefined: the imported module may not export this component"
+    const problem = "TypeError: an element's type is undefined: the imported module may not export this component"
     expect(
       refusalOf(() => (
         <Outer>

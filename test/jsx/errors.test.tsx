@@ -176,8 +176,7 @@ describe("the shape of a workflow", () => {
   })
 
   it("elements of other kinds stand in prompts only", () => {
-    const problem =
-      "a div: <div> is not a component of workflows. Put such elements into the prompt of a Task"
+    const problem = "a div: <div> is not a component of workflows. Put such elements into the prompt of a Task"
     expect(
       refused(() => (
         <Parallel>
@@ -635,10 +634,7 @@ describe("props", () => {
     [{ until: true, maxIterations: "2" }, 'a Loop: "maxIterations" must be a whole number of at least 1, or Infinity, and not "2"'],
     [{ until: true, onMaxReached: "stop" }, 'a Loop: "onMaxReached" must be "return-last" or "fail"'],
     [{}, 'a Loop: it would never end: give it "until", or a limit as "maxIterations"'],
-    [
-      { maxIterations: Number.POSITIVE_INFINITY },
-      'a Loop: it would never end: give it "until", or a limit as "maxIterations"',
-    ],
+    [{ maxIterations: Number.POSITIVE_INFINITY }, 'a Loop: it would never end: give it "until", or a limit as "maxIterations"'],
   ]
   it.each(loops)("a loop of %j is refused: %s", (props, problem) => {
     expect(refused(() => <AnyLoop {...props} />)).toEqual(invalid(problem, "smithers > Workflow > Loop"))
@@ -829,7 +825,9 @@ describe("what a task waits for", () => {
           </Task>
         </>
       )),
-    ).toEqual(invalid('Task "a": its dep "before" has the schema "note", which 2 tasks have. Select one with needs={{ before: "…" }}'))
+    ).toEqual(
+      invalid('Task "a": its dep "before" has the schema "note", which 2 tasks have. Select one with needs={{ before: "…" }}'),
+    )
   })
 
   it("a need names a task that gives what the dep is, and is one of the deps", () => {
@@ -842,7 +840,9 @@ describe("what a task waits for", () => {
           </AnyTask>
         </>
       ))
-    expect(withNeeds({ before: "one" })).toEqual(invalid('Task "a": its dep "before" has the schema "data", but task "one" has "note"'))
+    expect(withNeeds({ before: "one" })).toEqual(
+      invalid('Task "a": its dep "before" has the schema "data", but task "one" has "note"'),
+    )
     expect(withNeeds({ before: 3 })).toEqual(invalid('Task "a": its need "before" is not the id of a task'))
     expect(withNeeds({ befor: "one" })).toEqual(invalid('Task "a": its need "befor" is not one of its deps (before)'))
   })
@@ -907,7 +907,11 @@ describe("reads", () => {
       (ctx) => ctx.outputMaybe(z.string()),
       "this schema is not a schema of this workflow (note, data)",
     ],
-    ["of a task as what it does not give", (ctx) => ctx.latest("data", "one"), 'task "one" has the output "note", but is read as "data"'],
+    [
+      "of a task as what it does not give",
+      (ctx) => ctx.latest("data", "one"),
+      'task "one" has the output "note", but is read as "data"',
+    ],
     [
       "of what several tasks give",
       (ctx) => ctx.output("note"),
@@ -978,7 +982,9 @@ describe("declarations", () => {
 
   it("smithers takes a function, and not an element", () => {
     const element = (<Workflow name="w" />) as unknown as () => React.ReactNode
-    expect(refusedBy(() => smithers(element))).toEqual(invalid("its argument must be a function of ctx that returns a <Workflow>", "smithers"))
+    expect(refusedBy(() => smithers(element))).toEqual(
+      invalid("its argument must be a function of ctx that returns a <Workflow>", "smithers"),
+    )
   })
 })
 

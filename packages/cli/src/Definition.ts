@@ -189,7 +189,8 @@ const readInteger =
   (least: number): Read<number> =>
   (text) => {
     const value = Number(text)
-    if (text.trim() === "" || !Number.isSafeInteger(value)) return Either.left(`must be a whole number, not ${JSON.stringify(text)}`)
+    if (text.trim() === "" || !Number.isSafeInteger(value))
+      return Either.left(`must be a whole number, not ${JSON.stringify(text)}`)
     return value < least ? Either.left(`must be at least ${least}`) : Either.right(value)
   }
 

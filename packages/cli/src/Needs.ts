@@ -23,9 +23,7 @@ export const satisfies = (version: string, range: string): boolean =>
 
 /** Returns the problem of a Bun version that is too old. */
 export const bunProblem = (version: string): string | undefined =>
-  isAtLeast(version, leastBun)
-    ? undefined
-    : `smithers needs Bun ${leastBun} or later; this is ${version}. Upgrade it: bun upgrade`
+  isAtLeast(version, leastBun) ? undefined : `smithers needs Bun ${leastBun} or later; this is ${version}. Upgrade it: bun upgrade`
 
 /** Returns the problem of a peer that is missing or has an unsupported version. */
 export const problem = (home: string): string | undefined => {

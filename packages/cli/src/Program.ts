@@ -261,7 +261,8 @@ const parse = (definition: Definition, argv: ReadonlyArray<string>) =>
       Effect.mapError(({ error }) => new InvalidUsage({ problem: plain(error), command })),
       Effect.provide(unused),
     )
-    if (directive._tag === "BuiltIn") return yield* new InvalidUsage({ problem: "This option is not available for a command", command })
+    if (directive._tag === "BuiltIn")
+      return yield* new InvalidUsage({ problem: "This option is not available for a command", command })
     const [extra] = directive.leftover
     if (extra !== undefined) return yield* new InvalidUsage({ problem: `Unexpected argument ${JSON.stringify(extra)}`, command })
     return directive.value

@@ -37,7 +37,8 @@ export const isFor = (wait: WaitSummary, { name, correlation }: Sent): boolean =
 export const missText = (runId: string, sent: Sent, waits: ReadonlyArray<WaitSummary>): string => {
   const open = waits.filter(({ kind, status, name }) => kind === "signal" && status === "open" && name !== null)
   const below = open.find((wait) => wait.runId !== runId && isFor(wait, sent))
-  if (below !== undefined) return `"${below.nodeId}" of the child run ${oneLine(below.runId)} waits for it. Send the signal to that run`
+  if (below !== undefined)
+    return `"${below.nodeId}" of the child run ${oneLine(below.runId)} waits for it. Send the signal to that run`
   const own = open.filter((wait) => wait.runId === runId)
   const later = own.find((wait) => isFor(wait, sent) && isTransient(wait))
   if (later !== undefined) return `stored: "${later.nodeId}" takes only signals sent after it started to wait`

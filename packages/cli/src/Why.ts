@@ -289,7 +289,8 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
   }
   if (wait !== undefined && (active.length === 0 || Status.isWaiting(run.status))) {
     const others = open.length === 1 ? "" : `, and for ${plural(open.length - 1, "other event")}`
-    const left = wait.deadline === null ? "" : wait.deadline <= now ? " (its time has expired)" : ` (${span(wait.deadline - now)} left)`
+    const left =
+      wait.deadline === null ? "" : wait.deadline <= now ? " (its time has expired)" : ` (${span(wait.deadline - now)} left)`
     const needs = isOwned ? "" : "; it has to be resumed then"
     if (wait.kind === "retry" && wait.runId === runId) {
       return {
@@ -314,7 +315,11 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     }
   }
   if (isOwned) {
-    return { reason: "running", sentence: `A process works on run ${runId}.`, commands: [commandLine(db, "logs", [runId], ["follow"])] }
+    return {
+      reason: "running",
+      sentence: `A process works on run ${runId}.`,
+      commands: [commandLine(db, "logs", [runId], ["follow"])],
+    }
   }
   return {
     reason: "suspended",
@@ -390,5 +395,5 @@ const awaited = (wait: WaitSummary, runId: string): string => {
   }
 }
 
-/** Order of waits: those of people first, since timers and retries need nobody. */
+/** Order of waits: those of people first, since timers and retries need no one. */
 const urgency = ({ kind }: WaitSummary): number => ["approval", "human", "signal", "subflow", "timer", "retry"].indexOf(kind)

@@ -108,7 +108,10 @@ export const load = (
     const invalid = (reason: InvalidWorkflowFile["reason"], problem: string) => new InvalidWorkflowFile({ path, reason, problem })
     const stats = statSync(path, { throwIfNoEntry: false })
     if (stats === undefined) {
-      return yield* invalid("missing", `There is no file ${asked}. Run "smithers workflow list" to list the workflows of this project.`)
+      return yield* invalid(
+        "missing",
+        `There is no file ${asked}. Run "smithers workflow list" to list the workflows of this project.`,
+      )
     }
     if (!stats.isFile()) return yield* invalid("unknown", notAFile(asked, stats.isDirectory()))
     if (!extensions.includes(extname(path))) {

@@ -4,7 +4,7 @@
  * and line breaks around them.
  *
  * Two behaviours may surprise. Text is never dedented, even if every line is indented as in a template literal: after
- * interpolation, the indentation of a value cannot be told from that of the template. `Dedent` can, as a tag function. Tags that
+ * interpolation, the indentation of a value is indistinguishable from that of the template. `Dedent` can, as a tag function. Tags that
  * HTML does not have (`<context source="x">`) are kept as tags, since they are common in prompts.
  */
 

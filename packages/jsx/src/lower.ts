@@ -142,7 +142,8 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "ForEach": {
         const parts = partsOf(node).flatMap((part): ReadonlyArray<Part> => {
           const body = built.get(part.node)
-          if (!isPart(part.node.type)) return refuse(part.node, `it is a child of ${node.type} "${idOf(node)}", which takes only its own parts`)
+          if (!isPart(part.node.type))
+            return refuse(part.node, `it is a child of ${node.type} "${idOf(node)}", which takes only its own parts`)
           return body === undefined ? [] : [{ ...part, body }]
         })
         const make = node.type === "Race" ? raceOf : listOf

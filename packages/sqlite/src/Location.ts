@@ -1,11 +1,11 @@
 /**
- * Where a database is. Files are stored and compared by their real paths: what is kept of a run beside its database, such as where its
- * workflow is, must mean the same by whichever link the database is reached.
+ * Location of a database. Files are stored and compared by their real paths, since paths stored relative to the database, such as
+ * that of a workflow file, must not depend on the link that it was opened by.
  */
 import { lstatSync, readlinkSync, realpathSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 
-/** The path of a file without symbolic links, also of one that is not there yet. A link that leads nowhere is followed to where it leads. */
+/** Returns the path of a file without symbolic links. The file need not exist; a broken link is followed to its target. */
 export const realPath = (file: string): string => {
   const path = resolve(file)
   try {

@@ -1,6 +1,6 @@
 /**
- * Looking after a database: whether it is whole, giving space back, and deleting runs that ended long ago. Other processes may work on the
- * same file meanwhile.
+ * Maintenance of a database: checks its integrity, returns free space, and deletes old runs. Other processes may use the file at
+ * the same time.
  */
 import { statSync } from "node:fs"
 import type { StoreError } from "@smithers/core/Errors"
@@ -12,10 +12,10 @@ import type { Connection } from "./internal/connection.ts"
 import * as Connections from "./internal/connection.ts"
 import { patiently } from "./internal/failures.ts"
 
-/** How long a locked database is waited for, in milliseconds: these are for people, who can ask again. */
+/** Timeout for a locked database, in milliseconds. Short, since a person can retry. */
 const patienceMs = 10_000
 
-/** Bytes of a database, its log included. */
+/** Returns the size of a database in bytes, including its log. */
 const sizeOf = (filename: string): number =>
   [filename, `${filename}-wal`].reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
 
@@ -31,7 +31,7 @@ const withConnection = <A>(
     (connection) =>
       patiently(operation, config, () => {
         const found = body(connection)
-        // What was read of a file that was written meanwhile is looked at again.
+        // A file that was written during the read is read again.
         return Either.right(connection.isStale() ? undefined : { found })
       }),
     (connection) => Effect.sync(connection.close),
@@ -43,17 +43,17 @@ const withConnection = <A>(
 
 const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
-/** What was found of a database. */
+/** Result of a check. */
 export interface Checked {
   readonly bytes: number
-  /** The version of SQLite that this process uses. */
+  /** Version of SQLite in this process. */
   readonly sqlite: string
   readonly runs: number
-  /** What is wrong, one line each; at most a hundred. */
+  /** Problems, one line each. At most 100. */
   readonly problems: ReadonlyArray<string>
 }
 
-/** Tables of the engine whose rows belong to a run, other than that of the runs. */
+/** Returns the engine's tables with rows of runs, without the table of runs. */
 const runTables = (connection: Connection): ReadonlyArray<string> =>
   connection
     .prepare<[name: string]>(
@@ -63,7 +63,7 @@ const runTables = (connection: Connection): ReadonlyArray<string> =>
     .values()
     .map(([name]) => name)
 
-/** Tables that hold outputs and are there. */
+/** Returns the existing tables of outputs. */
 const outputTables = (connection: Connection): ReadonlyArray<string> =>
   connection
     .prepare<[name: string]>(
@@ -72,7 +72,7 @@ const outputTables = (connection: Connection): ReadonlyArray<string> =>
     .values()
     .map(([name]) => name)
 
-/** Checks the pages of a database, and that its tables agree with one another. Reads all of it, and writes nothing. */
+/** Checks the pages of a database, and the consistency of its tables. Reads the whole file and writes nothing. */
 export const check = (filename: string): Effect.Effect<Checked, StoreError> =>
   Effect.map(withConnection(filename, "check", checkIn, "read"), (found) => ({ bytes: sizeOf(filename), ...found }))
 
@@ -86,7 +86,7 @@ const checkIn = (connection: Connection): Omit<Checked, "bytes"> =>
       const orphans = count(
         `SELECT count(DISTINCT run_id) FROM ${quote(table)} WHERE run_id NOT IN (SELECT run_id FROM smithers_runs)`,
       )
-      if (orphans > 0) problems.push(`${table} has rows of ${orphans} runs that are not there`)
+      if (orphans > 0) problems.push(`${table} has rows of ${orphans} runs that do not exist`)
     }
     const gaps = count(
       "SELECT count(*) FROM (SELECT run_id FROM smithers_events GROUP BY run_id HAVING max(seq) <> count(*) OR min(seq) <> 1)",
@@ -101,7 +101,7 @@ const checkIn = (connection: Connection): Omit<Checked, "bytes"> =>
     return { runs, sqlite: version?.[0] ?? "", problems: problems.slice(0, 100) }
   })
 
-/** Rewrites the file without the space of what was deleted. Fails with `StoreBusy` while others work on the database. */
+/** Rewrites the file without its free pages. Fails with `StoreBusy` while others use the database. */
 export const vacuum = (
   filename: string,
 ): Effect.Effect<{ readonly bytesBefore: number; readonly bytesAfter: number }, StoreError> =>
@@ -112,25 +112,25 @@ export const vacuum = (
     return { bytesBefore, bytesAfter: sizeOf(filename) }
   })
 
-/** A run that is not deleted although it is old enough. */
+/** An old run that is not deleted, and the reason. */
 export interface Kept {
   readonly runId: string
   readonly why: string
 }
 
-/** What a pruning deletes, and what it leaves. */
+/** Deleted runs and kept runs. */
 export interface Pruned {
   readonly pruned: ReadonlyArray<string>
   readonly kept: ReadonlyArray<Kept>
 }
 
-/** Runs deleted in one transaction: others can write between two. */
+/** Number of runs deleted in one transaction. Other processes can write in between. */
 const runsAtOnce = 50
 
 /**
- * Deletes runs that ended before a time (epoch ms), with all that belongs to them: events, attempts, outputs. A run that has not ended, or
- * that someone works on, is never looked at; one that others come from is kept while any of them has not ended. Runs that ended
- * as failed or cancelled can be resumed no more. With `isDryRun` it only says what it would do.
+ * Deletes runs that ended before a time (epoch ms), with their events, attempts and outputs. Ignores runs that have not ended, or
+ * that a process works on. A parent is kept while any of its child runs has not ended. Deleted runs can no longer be resumed. With
+ * `isDryRun`, deletes nothing.
  */
 export const prune = (filename: string, before: number, isDryRun: boolean): Effect.Effect<Pruned, StoreError> =>
   Effect.gen(function* () {
@@ -154,7 +154,7 @@ export const prune = (filename: string, before: number, isDryRun: boolean): Effe
 const hasParents = (connection: Connection): boolean =>
   connection.prepare("SELECT 1 FROM pragma_table_info('smithers_runs') WHERE name = 'parent_run_id'").values().length > 0
 
-/** Ended runs nobody has taken up, which ended before `?1`. */
+/** Ended runs without an owner that ended before `?1`. */
 const isOld = `status IN ${inList(Status.endedStatuses)} AND owner IS NULL AND finished_at IS NOT NULL AND finished_at < ?1`
 
 const choose = (connection: Connection, before: number): Pruned => {
@@ -171,11 +171,11 @@ const choose = (connection: Connection, before: number): Pruned => {
   const needed = new Set(parents.values().map(([runId]) => runId))
   return {
     pruned: found.filter((runId) => !needed.has(runId)),
-    kept: found.filter((runId) => needed.has(runId)).map((runId) => ({ runId, why: "a run that comes from it has not ended" })),
+    kept: found.filter((runId) => needed.has(runId)).map((runId) => ({ runId, why: "one of its child runs has not ended" })),
   }
 }
 
-/** Deletes those of some runs that are still as they were. */
+/** Deletes those of some runs that have not changed. */
 const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: number): ReadonlyArray<string> => {
   const removed: Array<string> = []
   const isStillOld = connection.prepare(`SELECT 1 FROM smithers_runs WHERE ${isOld} AND run_id = ?2`)
@@ -183,7 +183,7 @@ const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: n
     removed.length = 0
     const tables = [...runTables(connection), ...outputTables(connection), "smithers_runs"]
     removed.push(...runIds.filter((runId) => isStillOld.values(before, runId).length > 0))
-    // Some tables have no index of runs: they are read once for all that goes.
+    // Some tables have no index by run, so they are scanned once for all runs.
     const these = JSON.stringify(removed)
     for (const name of tables) {
       connection.prepare(`DELETE FROM ${quote(name)} WHERE run_id IN (SELECT value FROM json_each(?))`).run(these)
@@ -192,7 +192,7 @@ const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: n
   return removed
 }
 
-/** Deletes plans that no frame shows and no plan is written upon, and texts that no attempt names. */
+/** Deletes plans that no frame and no other plan refers to, and texts that no attempt refers to. */
 const removeTexts = (connection: Connection): void =>
   connection.transact("normal", () => {
     connection

@@ -1,22 +1,22 @@
 /**
- * The process that works on a run.
+ * The process that owns a run.
  */
 import * as Owner from "./internal/owner.ts"
 
 /**
- * Whether a run with this `owner` and this lease (epoch ms) is being worked on, as far as this process can tell: one that died on
- * the same machine is noticed at once, any other when its lease is up.
+ * Returns `true` if a process works on a run with this `owner` and this lease (epoch ms), as far as this process can tell. The
+ * death of a process on the same machine is noticed at once, of any other when its lease expires.
  */
 export const isAlive = Owner.isWorking
 
-/** Whether a run's process is certainly there, whatever its lease says. */
+/** Returns `true` if the process of a run is certainly alive, whatever its lease. */
 export const isSeen = ({ owner }: { readonly owner: string | null }): boolean => owner !== null && Owner.isSeen(owner)
 
-/** The host and the process id in an `owner`. The id means something on that machine. */
+/** Returns the host and the process id in an `owner`. The id is valid on that host. */
 export const placeOf = Owner.read
 
-/** Whether this process has made a claim. */
+/** Returns `true` if this process made a claim. */
 export const isMine = (owner: string): boolean => Owner.isOwn(owner)
 
-/** The process id in an `owner`, which means something on the machine of that process. */
+/** Returns the process id in an `owner`, valid on its host. */
 export const pidOf = (owner: string): number | undefined => Owner.read(owner)?.pid

@@ -1,6 +1,6 @@
 /**
- * The database of a store through `@effect/sql`: output tables, read with the types of the steps that wrote them, and transactions of steps. It is what
- * users import as `smithers-orchestrator/sql`; nothing of the engine loads it.
+ * Access to the database of a store through `@effect/sql`: output tables, decoded with the types of their steps, and transactions
+ * of steps. Users import it as `smithers-orchestrator/sql`; the engine does not load it.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Codec from "@smithers/core/Codec"
@@ -32,19 +32,21 @@ export {
 } from "@smithers/core/Transaction"
 export { NoSuchOutput, type Row, type RowsOptions, row, rows, UnreadableRow } from "./internal/sqlRows.ts"
 
-/** Which file is read. */
+/** Options of {@link reader}. */
 export interface ReaderConfig {
-  /** Path of the file of a store. */
+  /** Path of the database file. */
   readonly filename: string
-  /** How long in total a statement waits for a database that others have locked; 0 does not wait. Default: 30 seconds. */
+  /** Total time that a statement waits for a locked database; 0 does not wait. Default: 30 seconds. */
   readonly busyTimeout?: Duration.DurationInput
 }
 
 /**
- * A client that reads the file of a store, on a connection of its own: it never waits for the engine, nor the engine for it. It makes and changes
- * nothing; statements other than `SELECT`, `VALUES`, `WITH` and `EXPLAIN` fail with `SqlError`. Statements of `withTransaction` read one snapshot.
- * The layer fails with a `StoreError` where there is no store, or one that this version cannot read, and with `InvalidSetting` for `:memory:`, of
- * which there is one connection.
+ * Creates a client that reads the file of a store on a connection of its own, so that neither it nor the engine waits for the
+ * other. It changes nothing: statements other than `SELECT`, `VALUES`, `WITH` and `EXPLAIN` fail with `SqlError`. Statements of one
+ * `withTransaction` read one snapshot.
+ *
+ * The layer fails with a `StoreError` if there is no store or this version cannot read it, and with `InvalidSetting` for
+ * `:memory:`, which has a single connection.
  */
 export const reader = (config: ReaderConfig): Layer.Layer<SqlClient.SqlClient, StoreError | InvalidSetting> =>
   Layer.scoped(
@@ -52,7 +54,7 @@ export const reader = (config: ReaderConfig): Layer.Layer<SqlClient.SqlClient, S
     Effect.gen(function* () {
       const { filename } = config
       if (filename === memory) {
-        const wanted = "the path of a file: a store in memory has one connection, the engine's"
+        const wanted = "the path of a file: a store in memory has only the engine's connection"
         return yield* new InvalidSetting({ setting: "filename", given: JSON.stringify(filename), wanted })
       }
       const patienceMs = yield* Settings.duration("busyTimeout", config.busyTimeout, "30 seconds", Millis.zero)
@@ -60,15 +62,15 @@ export const reader = (config: ReaderConfig): Layer.Layer<SqlClient.SqlClient, S
     }),
   )
 
-/** Makes transactions of steps. */
+/** Runs transactions of steps. */
 interface Transaction {
-  /** One of several transactions of a step, whose value is not the output of the step. Gives the decoded value. */
+  /** Runs one of several transactions of a step, whose value is not the output of the step. Returns the decoded value. */
   <S extends Codec.AnySchema, E, R>(
     step: StepLike,
     effect: Effect.Effect<Codec.Input<S>, E, R>,
     options: NamedOptions<S>,
   ): Effect.Effect<Codec.Output<S>, E | Failure, Rest<R> | Codec.Services<S>>
-  /** The transaction of a step, whose value is the output of the step. */
+  /** Runs the transaction of a step, whose value is the output of the step. */
   <A, E, R>(
     step: StepLike,
     effect: Effect.Effect<A, E, R>,
@@ -77,16 +79,19 @@ interface Transaction {
 }
 
 /**
- * Runs code of a step in one transaction of the engine's database, with a `SqlClient` to read and write the user's tables. In the same transaction
- * the value is stored under the idempotency key of the step: an attempt after a crash, a timeout or a failure is given it, and runs nothing again.
+ * Runs code of a step in one transaction of the engine's database, with a `SqlClient` to read and write the user's tables. The same
+ * transaction stores the value under the idempotency key of the step: an attempt after a crash, a timeout or a failure returns the
+ * stored value, and does not run the code again.
  *
- * The value has to be what the output schema of the step accepts. It is given back as later steps receive it, the first time as after a crash; the step
- * should return it as it is. Transactions whose values are something else have a `name`, and an `output` schema.
+ * The value must match the output schema of the step. It is returned decoded, as later steps receive it, and the step should return
+ * it unchanged. Transactions with other values have a `name` and an `output` schema.
  *
- * The code must not wait: `NotSynchronous`. Where it fails all is undone, and it fails with its own error. `withTransaction` inside undoes a part.
- * Statements that end the transaction, change the connection or write a table of the engine are refused (`StatementRefused`), and undo all of it too.
- * It fails with `StaleAttempt` or `RunFenced` where the attempt is over or the run is claimed by another process, with `TransactionTooLong` past its
- * limit, with `TransactionTaken` the second time in one attempt, and with `NoSqlStore` on a store in memory.
+ * The code must be synchronous, or it fails with `NotSynchronous`. A failure of the code rolls back the transaction, and is the error
+ * of this effect. Use `withTransaction` inside to roll back a part. Statements that end the transaction, change the connection or
+ * write a table of the engine fail with `StatementRefused`, and also roll back.
+ *
+ * Further errors: `StaleAttempt` if the attempt has ended, `RunFenced` if another process has claimed the run, `TransactionTooLong`
+ * past its limit, `TransactionTaken` for a second transaction in one attempt, and `NoSqlStore` on a store in memory.
  *
  * @example
  * ```ts
@@ -118,7 +123,7 @@ export const transaction: Transaction = <E, R>(
       const wanted = 'a text together with a schema as "output": a transaction that has neither gives the output of its step'
       return yield* new InvalidSetting({ setting: "name", given: JSON.stringify(name) ?? "undefined", wanted })
     }
-    // Services of schemas are among those of the step: they are in the type of its workflow.
+    // Services of the schemas are requirements of the step, in the type of its workflow.
     const services = (yield* Effect.context<never>()) as Context.Context<unknown>
     const codec = output === undefined ? attempt.codec : Codec.makeUnknown(output)
     const kept = Transactions.kept(codec, attempt.nodeId, services)
@@ -126,13 +131,13 @@ export const transaction: Transaction = <E, R>(
     const done = yield* Transactions.make(attempt.transact, of, effect, options, kept.accept)
     const stored = done._tag === "Made" ? done.value : yield* kept.restore(done.output)
     if (name === undefined) attempt.settle(stored)
-    // It was decoded with the schema that the type of the overload comes from.
+    // It was decoded with the schema of the overload.
     return stored.given as never
   })
 
 /**
- * Runs code in one transaction of the engine's database, outside of any step: to make tables, or to look at a store in memory. Nothing is stored with it,
- * so that it is made again where it is run again. Otherwise as {@link transaction}.
+ * Runs code in one transaction of the engine's database, outside of any step: to create tables, or to read a store in memory. No
+ * value is stored, so a repeated call runs the code again. Otherwise the same as {@link transaction}.
  */
 export const atomic = <A, E, R>(
   effect: Effect.Effect<A, E, R>,

@@ -1,9 +1,9 @@
 /**
- * A store in a SQLite file, through `bun:sqlite` in Bun and `node:sqlite` in Node. Several processes may use one file at the same time.
+ * A store in a SQLite file, through `bun:sqlite` in Bun and `node:sqlite` in Node. Several processes may use one file at the same
+ * time.
  *
- * The file is made with mode 600 if it is not there. It may hold tables of others
- * besides: the engine's are named `smithers_…`, those of outputs as their steps say. Reading it with any SQLite tool is safe
- * at any time.
+ * The file is created with mode 600. It may contain other tables: those of the engine are named `smithers_…`, those of outputs
+ * after their steps. Any SQLite tool may read it at any time.
  */
 import { type InvalidSetting, type StoreError, StoreRefused } from "@smithers/core/Errors"
 import type { Instruction } from "@smithers/core/Inbox"
@@ -34,30 +34,35 @@ import * as Texts from "./internal/texts.ts"
 import * as Transactions from "./internal/transactions.ts"
 import * as Users from "./internal/users.ts"
 
-/** Where a store is and how it is written. */
+/** Location and options of a store. */
 export interface SqliteConfig {
-  /** Path of the file; its folder must exist. `:memory:` is a store that ends with the layer. */
+  /** Path of the file; its folder must exist. `:memory:` is a store that lasts as long as the layer. */
   readonly filename: string
-  /**
-   * `create` makes the file where it is missing; `write` needs one that holds a store; `read` changes nothing at all.
-   * Default: `create`.
-   */
+  /** `create` creates a missing file; `write` requires a file with a store; `read` changes nothing. Default: `create`. */
   readonly access?: "create" | "write" | "read"
   /**
-   * `normal` (the default) survives the end of the process; a power failure may take the last commits, whose steps then run
-   * again. `full` survives that too, at the price of waiting for the disk with every commit; on macOS with `fullfsync`, since a plain
-   * `fsync` leaves data in the cache of the disk there. Commands are always kept `full`.
+   * `normal` survives the end of the process. A power failure may lose the last commits, whose steps then run again. `full`
+   * survives that too, but waits for the disk on every commit; on macOS with `fullfsync`, since a plain `fsync` leaves data in the
+   * cache of the disk. Commands are always stored with `full`. Default: `normal`.
    */
   readonly synchronous?: "normal" | "full"
-  /** How long in total to wait for a database that others have locked, before `StoreBusy`; 0 does not wait. Default: 30 seconds. */
+  /** Total time to wait for a locked database before `StoreBusy`; 0 does not wait. Default: 30 seconds. */
   readonly busyTimeout?: Duration.DurationInput
 }
 
 /**
- * Opens a store for as long as the scope. Fails with `StoreReadOnly`, `StoreFull`, `StoreCorrupt`, `StoreTooNew` or `StoreTooOld` where the file
- * cannot be used, with `StoreInUse` where processes of an older version work on it that a migration would shut out, with `StoreMissing` where it holds no store and none may be made, with `StoreBusy` when it stays locked, with `InvalidSetting`
- * where an option is none, with `StoreUnsupported` where the runtime has no SQLite, and with `StoreFailed` for anything else, such as a missing folder. While it is open, `renew`, `due` and a commit
- * that ends a run fail with `StoreGone` once the file was deleted, moved or replaced.
+ * Opens a store in a scope. Fails with:
+ *
+ * - `StoreReadOnly`, `StoreFull`, `StoreCorrupt`, `StoreTooNew` or `StoreTooOld` if the file cannot be used
+ * - `StoreInUse` if a migration would shut out running processes of an older version
+ * - `StoreMissing` if the file holds no store and none may be created
+ * - `StoreBusy` if it stays locked
+ * - `InvalidSetting` for an invalid option
+ * - `StoreUnsupported` if the runtime has no SQLite
+ * - `StoreFailed` for anything else, such as a missing folder
+ *
+ * While the store is open, `renew`, `due` and a commit that ends a run fail with `StoreGone` once the file was deleted, moved or
+ * replaced.
  */
 export const make = (config: SqliteConfig): Effect.Effect<Storage.StorageShape, StoreError | InvalidSetting, Scope.Scope> =>
   Effect.gen(function* () {
@@ -132,7 +137,7 @@ const makeWriter = (
       commit: (frame) => {
         const isLast = Frames.isLast(frame)
         const run = () => {
-          // Whoever is told that a run has ended finds it.
+          // A run that is reported as ended must exist.
           if (isLast) connection.ensureThere()
           return frames.commit(frame)
         }
@@ -203,5 +208,5 @@ const listable = (operation: string, create: NewRun | undefined): Effect.Effect<
     return detail === undefined ? Effect.void : new StoreRefused({ operation, detail })
   })
 
-/** The store as a layer. */
+/** Provides the store as a layer. */
 export const layer = (config: SqliteConfig): Layer.Layer<Storage.Ports, StoreError | InvalidSetting> => Storage.layer(make(config))

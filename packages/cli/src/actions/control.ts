@@ -199,9 +199,7 @@ export const down = (given: {
         if (page.length < pageSize) break
       }
       const text =
-        runs.length === 0
-          ? "No run to cancel."
-          : `Asked ${plural(runs.length, "run")} to end as cancelled: ${runs.join(", ")}`
+        runs.length === 0 ? "No run to cancel." : `Asked ${plural(runs.length, "run")} to end as cancelled: ${runs.join(", ")}`
       const next = pending.length === 0 ? [] : [commandLine(given.db, "supervise", [], ["once"])]
       const then = next.map(
         (line) => `\nNo process works on ${pending.join(", ")}, which must undo steps before ending. Carry that out: ${line}`,

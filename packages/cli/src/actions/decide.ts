@@ -61,7 +61,7 @@ const requestOf = (
     const sure = (wait: WaitSummary | undefined) => ({ wait: wait ?? open[0] ?? meant.at(-1), toShow: false })
     if (given.request !== undefined) return sure(meant.find(({ requestId }) => requestId === given.request))
     const [only] = open
-    // Whoever saw one of the others has also seen this one.
+    // A person who saw one of the others has also seen this one.
     const isFirst = (wait: WaitSummary) => wait.timesAsked === 1 && wait.since >= (only?.since ?? 0)
     if (open.length === 0 || (open.length === 1 && meant.every(isFirst))) return sure(only)
     if (canShow && open.length === 1) return { wait: only, toShow: true }
@@ -249,10 +249,7 @@ export const inbox = (given: { readonly db: string | undefined; readonly limit: 
       })
       const more =
         waits.length < limit ? "" : `\n… there may be more: ${commandLine(given.db, "inbox", [], [["limit", String(limit * 2)]])}`
-      const text =
-        waits.length === 0
-          ? "No open requests."
-          : `${plural(waits.length, "open request")}\n${blocks.join("\n")}${more}`
+      const text = waits.length === 0 ? "No open requests." : `${plural(waits.length, "open request")}\n${blocks.join("\n")}${more}`
       return { value: { db: file, waits: shown }, text }
     }),
   )

@@ -114,7 +114,8 @@ const show = (
       ...(given.parent === undefined ? [] : [["parent", given.parent] as const]),
     ]
     const isWhole = filters.length === 0 && given.before === undefined
-    if (runs.length === 0) return isWhole ? `No runs in ${file}. Run "smithers up <workflow>" to start one.` : `No matching runs in ${file}.`
+    if (runs.length === 0)
+      return isWhole ? `No runs in ${file}. Run "smithers up <workflow>" to start one.` : `No matching runs in ${file}.`
     const now = yield* Clock.currentTimeMillis
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
@@ -136,10 +137,7 @@ const show = (
       return `\n… older ${what}: ${commandLine(given.db, "ps", [], [...filters, ...size, ["before", last]])}`
     }
     const hidden = listsChildren(given) || given.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
-    const also =
-      hidden === 0
-        ? ""
-        : `\n… and ${plural(hidden, "child run")}: ${commandLine(given.db, "ps", [], ["children"])}`
+    const also = hidden === 0 ? "" : `\n… and ${plural(hidden, "child run")}: ${commandLine(given.db, "ps", [], ["children"])}`
     const text = table(["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "WAITS FOR"], rows, widthOf(yield* Screen))
     return `${text}${older(roots, "ones")}${older(children, roots.shown.length === 0 ? "ones" : "child runs")}${also}`
   })

@@ -8,7 +8,10 @@ export const dbPath = define({
   path: ["db", "path"],
   summary: "Prints the path of the database that commands use in this folder.",
   examples: [
-    { line: `sqlite3 "$(smithers db path)" 'SELECT run_id, status FROM smithers_runs'`, does: "Opens the database with another tool." },
+    {
+      line: `sqlite3 "$(smithers db path)" 'SELECT run_id, status FROM smithers_runs'`,
+      does: "Opens the database with another tool.",
+    },
   ],
   parameters: {},
   output: Output.DatabasePath,
@@ -53,7 +56,10 @@ export const completions = define({
   path: ["completions"],
   summary: "Prints a completion script for bash, zsh or fish.",
   examples: [
-    { line: "smithers completions bash > ~/.local/share/bash-completion/completions/smithers", does: "Sets up completion for bash." },
+    {
+      line: "smithers completions bash > ~/.local/share/bash-completion/completions/smithers",
+      does: "Sets up completion for bash.",
+    },
     { line: "smithers completions fish > ~/.config/fish/completions/smithers.fish", does: "Sets up completion for fish." },
   ],
   parameters: { shell: argument("shell", "The shell: bash, zsh or fish", ["bash", "zsh", "fish"]) },

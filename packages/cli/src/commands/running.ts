@@ -10,11 +10,19 @@ export const runOptions = {
   input: text("input", "JSON|@file|-", "Input of the run as JSON, from a file, or from standard input"),
   runId: text("run-id", "id", "Id of the run. An existing run is resumed; one that has ended prints its result. Default: a new id"),
   tag: texts("tag", "tag", "Label to find the run by. Repeatable"),
-  maxConcurrency: integer("max-concurrency", "Maximum number of steps in flight. A limit in the workflow takes precedence. Default: 4", 1),
+  maxConcurrency: integer(
+    "max-concurrency",
+    "Maximum number of steps in flight. A limit in the workflow takes precedence. Default: 4",
+    1,
+  ),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),
   detach: flag("detach", "Run in a background process, and print the run id, process id and log file"),
-  root: text("root", "folder", "Working directory, and the folder from which to search upward for the database. Default: the current one"),
+  root: text(
+    "root",
+    "folder",
+    "Working directory, and the folder from which to search upward for the database. Default: the current one",
+  ),
   onIncompatible: choice(
     "on-incompatible",
     ["fail", "rerun"],

@@ -37,8 +37,7 @@ export const graph = define({
 
 export const check = define({
   path: ["check"],
-  summary:
-    "Checks a workflow without running it: it must load and render, its ids must be unique, and its renders must be equal.",
+  summary: "Checks a workflow without running it: it must load and render, its ids must be unique, and its renders must be equal.",
   details:
     "Renders the workflow at several times and with several random seeds, and calls its functions of ctx (except async ones and those of tasks without an agent). A difference between renders is a problem, and so is a read of a later task. Warnings report what is allowed but may not be intended: tasks that wait only for an unrelated read of their component, and reads of tasks that do not exist. Exits with 1 for problems only. With --against, renders the workflow with the stored state of a run and compares it with the plan of that run: what resuming would keep, add and drop.",
   examples: [

@@ -38,7 +38,10 @@ export const depTarget = (
   const mounted = (layout.writers.get(table) ?? []).filter((id) => id !== node.props.id)
   const candidates = mounted.length > 0 ? mounted : lowering.storedWriters(table)
   if (candidates.length > 1) {
-    refuse(node, `its dep "${name}" has the schema "${table}", which ${candidates.length} tasks have. Select one with needs={{ ${name}: "…" }}`)
+    refuse(
+      node,
+      `its dep "${name}" has the schema "${table}", which ${candidates.length} tasks have. Select one with needs={{ ${name}: "…" }}`,
+    )
   }
   return { nodeId: candidates[0], table }
 }

@@ -40,10 +40,7 @@ export const checkNames = (node: HostNode, parts: ReadonlyArray<NamedPart>): voi
   for (const [index, part] of parts.entries()) {
     const { name: given } = part.node.props
     if (isList && typeof given !== "string" && typeof given !== "number")
-      refuse(
-        node,
-        `the key of item ${index} is ${shownKey(given)}: add "by", a function of an item that returns text or a number`,
-      )
+      refuse(node, `the key of item ${index} is ${shownKey(given)}: add "by", a function of an item that returns text or a number`)
     if (seen.has(part.name))
       refuse(
         node,

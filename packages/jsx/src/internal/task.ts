@@ -208,7 +208,10 @@ const retryOf = (node: HostNode): unknown => {
   if (noRetry === true) return false
   if (Schedule.isSchedule(retryPolicy)) {
     if (retries !== undefined)
-      refuse(node, `it has both "retries" and a Schedule as "retryPolicy", which defines the number of attempts itself: remove one of them`)
+      refuse(
+        node,
+        `it has both "retries" and a Schedule as "retryPolicy", which defines the number of attempts itself: remove one of them`,
+      )
     return retryPolicy
   }
   if (retries === undefined && retryPolicy === undefined) return undefined

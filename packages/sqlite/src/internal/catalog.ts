@@ -1,12 +1,12 @@
 /**
- * Which table holds which output, as the database keeps it.
+ * Catalog of the database: the table of each output.
  *
- * An output has a table of its own, named like the output; but steps of one workflow that come together and have equal columns
+ * An output has a table of its own, with its name. But steps of one workflow that are declared together and have equal columns
  * share one, `<workflow>_steps`, and the name of each is a view of its rows. A generated workflow of thousands of steps would
- * otherwise need a table for each, of a page and more, made ever more slowly the more there are. What was assigned once stays.
+ * otherwise need as many tables, each of at least a page and ever slower to create. An assignment never changes.
  *
- * Workflows may name an output alike: where its columns are the same they share its table, otherwise the second one is numbered. So each
- * such output is also a view of the workflow's own rows, `<workflow>_<output>`, whose name does not depend on who came first.
+ * Workflows may use the same name for an output. With equal columns they share its table; otherwise the second one gets a number.
+ * Each such output is also a view of the workflow's own rows, `<workflow>_<output>`, whose name does not depend on the order.
  */
 import { IncompatibleTable } from "@smithers/core/Errors"
 import type { OutputTable } from "@smithers/core/RunStore"
@@ -16,8 +16,8 @@ import type { Connection } from "./connection.ts"
 import * as Tables from "./tables.ts"
 
 /**
- * Views of one shared table. They are there for people who read a workflow that people have written, and each costs as much
- * time as a table to make and to read at every start. Steps beyond are found in the shared table, by their `node_id`.
+ * Maximum number of views of a shared table. Views are for people, and each costs as much as a table to create, and to read at
+ * every start. Further steps are found in the shared table by `node_id`.
  */
 const maxViews = 64
 
@@ -29,15 +29,15 @@ export interface Prepared {
 }
 
 export interface Catalog {
-  /** The tables that hold outputs of a workflow, other than those that someone has moved away. */
+  /** Returns the tables of a workflow's outputs, without those that a user has removed. */
   readonly tablesOf: (workflow: string) => ReadonlyArray<{ readonly table: string; readonly layout: Columns.Layout }>
-  /** Finds the table of an output. */
+  /** Returns the table of an output. */
   readonly find: (workflow: string, name: string) => { readonly table: string; readonly layout: Columns.Layout } | undefined
-  /** Makes and alters tables inside a transaction. Refuses, before it writes, what a table cannot follow. */
+  /** Creates and alters tables inside a transaction. Rejects, before it writes, schemas that a table cannot follow. */
   readonly prepare: (workflow: string, outputs: ReadonlyArray<OutputTable>) => Either.Either<Prepared, IncompatibleTable>
 }
 
-/** The catalog of a connection. */
+/** Creates the catalog of a connection. */
 export const make = (connection: Connection): Catalog => {
   const selectOne = connection.prepare<[table: string, layout: string]>(
     `SELECT t.name, t.layout FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
@@ -75,7 +75,7 @@ export const make = (connection: Connection): Catalog => {
     const relations = new Map(selectRelations.values().map(([name, type]) => [lower(name), type]))
     const tables = new Map<string, Stored>()
     for (const [name, isShared, layout] of selectTables.values(workflow)) {
-      // A table that someone has moved away is made anew.
+      // Recreates a table that a user has removed.
       if (relations.get(lower(name)) !== "table") continue
       tables.set(name, { isShared: isShared === 1, layout: Columns.parse(layout) })
     }
@@ -123,10 +123,10 @@ export const make = (connection: Connection): Catalog => {
       }
     }
 
-    // Before they are assigned again.
+    // Read before they are assigned again.
     const knownViews = new Map(selectViews.values(workflow))
     for (const output of added.filter(({ nodeId }) => nodeId === undefined)) {
-      // Workflows that use one name for the same columns mean one table.
+      // Workflows with the same name and columns share a table.
       const layout = Columns.layoutOf(output.jsonSchema)
       const isSame = ([table, text]: [string, string]) => text === layout.text && relations.get(lower(table)) === "table"
       const table = selectNamesakes.values(output.name).find(isSame)?.[0] ?? create(output.name, false, layout)
@@ -135,13 +135,13 @@ export const make = (connection: Connection): Catalog => {
     }
     const isNew = new Set(added)
     for (const { output, table } of assigned) {
-      // A table that is called by its workflow already needs no other name.
+      // A table with the name of its workflow needs no view.
       if (output.nodeId !== undefined || (table === output.name && table.startsWith(`${sanitize(workflow)}_`))) continue
       const known = knownViews.get(output.name)
       const isThere = known !== undefined && relations.get(lower(known)) === "view"
       if (isThere && !isNew.has(output)) continue
       if (isThere) {
-        // It is of a table that someone has moved away.
+        // It is a view of a table that a user has removed.
         connection.execute(`DROP VIEW ${Tables.quote(known)}`)
         relations.delete(lower(known))
       }
@@ -183,20 +183,20 @@ interface Stored {
   readonly layout: Columns.Layout
 }
 
-/** What is there before outputs are prepared. */
+/** State before outputs are prepared. */
 interface Before {
-  /** Tables, views and indexes of the database by name in lower case, in which SQLite tells them apart, with their types. */
+  /** Types of tables, views and indexes by name in lower case, as SQLite compares names. */
   readonly relations: Map<string, string>
   readonly tables: ReadonlyMap<string, Stored>
   readonly assigned: ReadonlyMap<string, string>
 }
 
-/** Finds the outputs that have tables, with what these must become, and those that have none. */
+/** Splits outputs into those with tables, with their required changes, and those without. */
 const match = ({ tables, assigned: before }: Before, outputs: ReadonlyArray<OutputTable>) => {
   const assigned: Array<Prepared["assigned"][number]> = []
   const layouts = new Map<string, Columns.Layout>()
   const added: Array<OutputTable> = []
-  /** The schema that a table was last compared with: in a table of many steps mostly the same one again. */
+  /** Schema that a table was last compared with. Steps that share a table mostly have the same one. */
   const compared = new Map<string, OutputTable["jsonSchema"]>()
   for (const output of outputs) {
     const table = before.get(output.name) ?? ""
@@ -215,15 +215,15 @@ const match = ({ tables, assigned: before }: Before, outputs: ReadonlyArray<Outp
   return Either.right({ assigned, layouts, added })
 }
 
-/** A name as SQLite compares names: without regard to the case of ASCII letters, and of no others. */
+/** Converts a name to lower case as SQLite compares names: only ASCII letters. */
 const lower = (name: string): string => name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
 
-/** Characters of a name that people type. What is cut off only makes names of different outputs alike, which are numbered then. */
+/** Maximum number of characters of a name. Outputs whose truncated names are equal get numbers. */
 const longestName = 100
 
 /**
- * A name that needs no quotes and that neither SQLite nor the engine's own tables use: letters and digits of any script stay, and anything
- * else becomes `_`.
+ * Converts a name to one that needs no quotes and differs from those of SQLite and the engine. Letters and digits of any script
+ * stay; other characters become `_`.
  */
 const sanitize = (name: string): string => {
   const plain = [...name.replaceAll(/[^\p{L}\p{M}\p{N}_]/gu, "_")].slice(0, longestName).join("")

@@ -1,24 +1,27 @@
 /**
- * Notices that something changed: what this store says itself, and what other connections commit, which SQLite counts in
- * `data_version`. It is asked when someone begins to wait and then, by one timer for all who wait, every {@link pollMs}, or every
- * {@link restingPollMs} once nothing has changed for a while.
+ * Detects changes: those of this store itself, and commits of other connections, which SQLite counts in `data_version`. It is
+ * checked when a wait begins, and then by one timer for all waits every {@link pollMs}, or every {@link restingPollMs} after a
+ * while without changes.
  */
 import { StoreBusy, type StoreError } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
 import type { Connection } from "./connection.ts"
 import { classOf, failure } from "./failures.ts"
 
-/** Milliseconds between two looks: short for someone who waits for an answer. A look costs some 2 µs, and waking up for it 100. */
+/** Polling interval in milliseconds. Short, for interactive use. A check costs about 2 µs, the wake-up 100 µs. */
 const pollMs = 20
 
-/** The same where nothing changed in the last {@link restsAfter} looks, 5 seconds: half the cost, and still at once for a person. */
+/**
+ * Polling interval in milliseconds after {@link restsAfter} checks without a change (5 seconds). Half the cost, and still instant
+ * for a person.
+ */
 const restingPollMs = 40
 const restsAfter = 250
 
 export interface Changes {
-  /** Says that there is news. */
+  /** Reports a change. */
   readonly bump: () => void
-  /** Completes with the current version once it is above `version`. The first is 1. */
+  /** Completes with the current version once it exceeds `version`. The first version is 1. */
   readonly after: (version: number) => Effect.Effect<number, StoreError>
 }
 
@@ -57,13 +60,13 @@ export const make = (connection: Connection, filename: string): Changes => {
     try {
       look()
     } catch (thrown) {
-      // Locked: the next look will tell.
+      // Locked: the next check will tell.
       if (classOf(thrown) !== StoreBusy) tell(failure("changes", { filename }, thrown))
     }
   }
 
   const lookAgain = (): void => {
-    // Waiting must not keep a process alive that has nothing else to do.
+    // The timer must not keep the process alive.
     timer ??= setTimeout(
       () => {
         timer = undefined

@@ -1,5 +1,5 @@
 /**
- * Who works on a run: creating, claiming, renewing and giving up, and the commands that reach its owner.
+ * Claims of runs: creates, claims, renews and releases runs, and delivers commands to their owners.
  */
 import { isDeepStrictEqual } from "node:util"
 import type { Json } from "@smithers/core/Codec"
@@ -29,7 +29,7 @@ import * as Owner from "./owner.ts"
 export interface Claims {
   readonly origin: (runId: string) => Origin | undefined
   readonly open: (request: OpenRequest) => Either.Either<Opened, RunNotFound>
-  /** Answers with the runs that were lost. */
+  /** Renews claims. Returns the runs whose claim was lost. */
   readonly renew: (
     claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
     leaseUntil: Millis.Millis,
@@ -40,7 +40,7 @@ export interface Claims {
     now: number,
     exclude?: Exclusion,
   ) => { readonly runs: ReadonlyArray<RunnableRun>; readonly nextAt: number | undefined }
-  /** Creates a run that nobody owns, if there is none of its id. */
+  /** Creates a run without an owner, unless one with this id exists. */
   readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
   readonly deliver: (
     command: Command,
@@ -48,7 +48,7 @@ export interface Claims {
   ) => Either.Either<Instruction, RunNotFound | RunEnded>
   readonly deliverOrCreate: (command: Command, create: NewRun) => Either.Either<Instruction, RunEnded | WorkflowMismatch>
   readonly deliverResponse: (command: Command<Response>) => Either.Either<Instruction, RunNotFound | RunEnded | WaitExpired>
-  /** What a run was told that no frame has taken care of, in order. */
+  /** Returns the pending commands of a run, in order. */
   readonly told: (runId: string) => ReadonlyArray<Command>
   readonly inbox: () => ReadonlyArray<Command>
 }
@@ -73,12 +73,12 @@ type DueRow = [
   leaseUntil: number | null,
 ]
 
-/** More claims than this are renewed together. */
+/** Minimum number of claims that are renewed with one statement. */
 const manyClaims = 32
 
 const ended = inList(Status.endedStatuses)
 
-/** The claims of a connection, for the owner `me`. */
+/** Creates the claims of a connection, for the owner `me`. */
 export const make = ({ prepare }: Connection, me: string): Claims => {
   const selectRun = prepare<RunRow>(
     "SELECT workflow, status, epoch, owner, lease_until, input, given FROM smithers_runs WHERE run_id = ?",
@@ -92,7 +92,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
      WHERE run_id = ?1`,
   )
-  // Counts as one that died until something comes of it.
+  // Counts as a death until the claim makes progress.
   const claim = prepare("UPDATE smithers_runs SET epoch = ?2, owner = ?3, lease_until = ?4, deaths = deaths + 1 WHERE run_id = ?1")
   const selectEpoch = prepare<[number]>("SELECT epoch FROM smithers_runs WHERE run_id = ?")
   const extend = prepare("UPDATE smithers_runs SET lease_until = ?3 WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL")
@@ -110,8 +110,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const setStuck = prepare("UPDATE smithers_runs SET stuck = ?2 WHERE run_id = ?1")
   const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
-  // Each part reads an index that holds little but what it looks for, and no more of it than is asked for; what waits in peace is not
-  // read at all. Left to itself SQLite would go through all runs in search of those that were told something.
+  // Each part reads a small index, and only as many rows as requested; waiting runs are not read at all. By itself, SQLite would
+  // scan all runs for pending commands.
   const columns = "r.run_id, r.workflow, r.source, r.epoch, r.deaths, r.owner, r.lease_until"
   const isWanted = `r.workflow NOT IN (SELECT value FROM json_each(?3)) AND r.run_id NOT IN (SELECT value FROM json_each(?4))`
   const dueParts = [
@@ -128,7 +128,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
   const selectDue = prepare<DueRow>(`${eachDue} LIMIT 100`)
-  // The last event that was more than a resumption, and the last thing that the run was told and that nobody has taken up yet.
+  // The last event that is more than a resumption, and the newest pending command.
   const selectMark = prepare<[seq: number, pending: number]>(
     `SELECT
        coalesce((SELECT seq FROM smithers_events WHERE run_id = ?1 AND type <> 'RunResumed' ORDER BY seq DESC LIMIT 1), 0),
@@ -145,7 +145,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const insertCommand = prepare("INSERT OR IGNORE INTO smithers_inbox (id, run_id, at_ms, command) VALUES (?, ?, ?, ?)")
   const selectCommand = prepare<[command: string]>("SELECT command FROM smithers_inbox WHERE run_id = ? AND id = ?")
-  // By what is on its way, which is little; SQLite by itself would go through all runs of this owner.
+  // Starts from pending commands, which are few. By itself, SQLite would scan all runs of this owner.
   const selectInbox = prepare<[id: string, runId: string, at: Millis.Millis, command: string]>(
     `SELECT i.id, i.run_id, i.at_ms, i.command
      FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
@@ -177,7 +177,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
 
   const told = (runId: string): ReadonlyArray<Command> =>
     selectTold.values(runId).map(([id, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction }))
-  /** Fails where what is said of an open wait comes too late. */
+  /** Fails if a response to an open wait comes too late. */
   const checkDeadline = ({ runId, at, command }: Command<Response>): Either.Either<void, WaitExpired> => {
     const { nodeId, iteration } = command
     const time = selectTime.values(runId, nodeId, iteration)[0]
@@ -191,7 +191,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     owner === null || leaseUntil === null || leaseUntil <= now || (owner !== me && Owner.isDead(owner))
 
   const lapses = Lapses.make()
-  /** When to ask again for a run that someone works on; `undefined` where nobody does. */
+  /** Returns the time of the next attempt to claim an owned run; `undefined` if it has no owner. */
   const ownedUntil = (
     { runId, now, leaseMs }: OpenRequest,
     epoch: number,
@@ -200,7 +200,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   ): number | undefined => {
     if (owner === null || until === null || (owner !== me && Owner.isDead(owner))) return undefined
     if (until > now) return until
-    // Who lives renews it three times as often.
+    // A live owner renews three times as often.
     const left = owner === me ? 0 : lapses.leftOf({ runId, epoch, owner, until }, Math.min(leaseMs, Lapses.graceMs))
     return left === 0 ? undefined : now + left
   }
@@ -228,7 +228,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const find = (runId: string): Either.Either<RunRow, RunNotFound> =>
     Either.fromNullable(selectRun.values(runId)[0], () => new RunNotFound({ runId }))
   const inTime = (): Either.Either<void> => Either.void
-  /** Puts a command into an inbox, unless its run has ended or it comes too late. */
+  /** Stores a command in an inbox, unless its run has ended or the command comes too late. */
   const put = <E>(
     [, status, epoch, owner]: RunRow,
     { id, runId, at, command }: Command,
@@ -237,7 +237,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   ): Either.Either<Instruction, RunEnded | E> => {
     const known = selectCommand.values(runId, id)[0]
     if (known !== undefined) return Either.right(JSON.parse(known[0]) as Instruction)
-    // One that has an owner is being taken up again, and hears of it.
+    // A run with an owner is being resumed, and receives the command.
     if (owner === null && Status.isEnded(status)) {
       if (!isRevived || status === "finished") return Either.left(new RunEnded({ runId, status }))
       reopen.run(runId, at)
@@ -249,13 +249,13 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       return command
     })
   }
-  /** Tells the attached descendants of a run what they are told with it. */
+  /** Forwards a command to the attached descendants of a run. */
   const passOn = ({ id, runId, at, command }: Command): void => {
     if (toChildOf(runId, command) === undefined) return
     for (const [childRunId, parentRunId] of selectDescendants.values(runId, command._tag === "Cancel" ? 0 : 1))
       insertCommand.run(id, childRunId, at, write(toChildOf(parentRunId, command) as Json))
   }
-  /** Pauses a run that goes on after its end where a run is paused that it belongs to. */
+  /** Pauses a descendant that continues after its end while an ancestor is paused. */
   const pauseWithAncestors = (runId: string, epoch: number, at: Millis.Millis): void => {
     const paused = selectAncestors.values(runId).find(([above, pausedAt]) => Pauses.isPaused(pausedAt !== null, told(above)))
     if (paused === undefined) return
@@ -282,7 +282,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       if (create !== undefined && (create.workflow !== workflow || !isSameCall(create, input, given))) {
         return Either.right({ _tag: "Mismatch", workflow })
       }
-      // One that has an owner is being taken up again, also when that owner died before its first frame.
+      // A run with an owner is being resumed, even if that owner died before its first frame.
       const isOver = owner === null && Status.isEnded(status)
       if (isOver && !reopen.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
       const until = ownedUntil(request, epoch, owner, leaseUntil)
@@ -293,13 +293,13 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       return Either.right({ _tag: "Claimed", epoch: epoch + 1 })
     },
     renew: (claims, leaseUntil) => {
-      // Thousands at once cost a fraction of as many one by one.
+      // One statement for thousands of claims costs a fraction of as many statements.
       const isMany = claims.length > manyClaims
       if (isMany) extendAll.run(me, leaseUntil, JSON.stringify(claims.map(({ runId }) => runId)))
       const held = new Map(isMany ? selectHeld.values(me) : [])
       return claims.flatMap(({ runId, epoch }) => {
         if (held.get(runId) === epoch || extend.run(runId, epoch, leaseUntil).changes > 0) return []
-        // A run that has ended has no lease any more, and was not lost.
+        // An ended run has no lease, and was not lost.
         return selectEpoch.values(runId)[0]?.[0] === epoch ? [] : [runId]
       })
     },

@@ -1,6 +1,6 @@
 /**
- * The one connection of a store: a file that only its owner can read, a write-ahead log, and statements that are prepared once
- * and typed by the rows they give. Everything here is synchronous and throws what SQLite raises.
+ * The connection of a store: a file that only its owner can read, with a write-ahead log, and prepared statements typed by their
+ * rows. All functions are synchronous and throw the errors of SQLite.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -10,60 +10,60 @@ import { realPath } from "../Location.ts"
 import * as Driver from "./driver.ts"
 import { busyTimeoutMs } from "./failures.ts"
 
-/** How durable a commit is: `normal` survives the end of the process, `full` also that of the machine. */
+/** Durability of a commit: `normal` survives the end of the process, `full` also a power failure. */
 export type Synchronous = "normal" | "full"
 
 export interface Connection {
-  /** The same for all connections to one database: its real path. A database in memory is of one connection. */
+  /** Identity of the database, equal for all connections to it: its real path. A database in memory has one connection. */
   readonly place: string
-  /** The real path of the file; none of a database in memory. */
+  /** Real path of the file; `undefined` for a database in memory. */
   readonly file: string | undefined
-  /** Changes when another connection has committed to the file. */
+  /** Returns a number that changes when another connection commits. */
   readonly dataVersion: () => number
-  /** Prepares a statement for the life of the connection. */
+  /** Prepares a statement for the lifetime of the connection. */
   readonly prepare: <Row extends ReadonlyArray<Value> = never>(sql: string) => Driver.Statement<Row>
-  /** Selects a column that holds text of users, which may hold NUL. */
+  /** Returns the SQL that selects a column of user text, which may contain NUL. */
   readonly whole: (column: string) => string
-  /** Prepares the first statement in a text of users, of which there may be ever new ones: the last few are kept. */
+  /** Prepares the first statement of a user's SQL. Only the most recent ones stay prepared. */
   readonly query: (sql: string) => Query
-  /** Makes a statement once. An `EXPLAIN` of one that writes would otherwise stay in the way of the commit. */
+  /** Prepares a statement for a single use. An `EXPLAIN` of a write would otherwise block the commit. */
   readonly queryOnce: (sql: string) => Query
-  /** Whether a transaction is open. Some failures end one, and so does what users can write: `INSERT OR ROLLBACK`. */
+  /** Returns `true` in a transaction. Some failures end one, and so can user statements: `INSERT OR ROLLBACK`. */
   readonly isInTransaction: () => boolean
   /** Runs statements without parameters, once. */
   readonly execute: (sql: string) => void
-  /** Runs `body` in a write transaction; whatever is thrown undoes all of it. */
+  /** Runs `body` in a write transaction, which any thrown error rolls back. */
   readonly transact: (synchronous: Synchronous, body: () => void) => void
   /** Runs `body` on one snapshot. */
   readonly snapshot: <A>(body: () => A) => A
-  /** Throws if it is closed. */
+  /** Throws if the connection is closed. */
   readonly ensureOpen: () => void
-  /** Throws if the name it was opened by leads to another file now, or to none. */
+  /** Throws if its name now leads to another file, or to none. */
   readonly ensureThere: () => void
-  /** Whether it reads a file as it stood, and that was written since: it then sees no news, or the half of it. */
+  /** Returns `true` if an immutable file was written since it was opened, so that reads may be outdated or inconsistent. */
   readonly isStale: () => boolean
   readonly close: () => void
 }
 
-/** Names a database that no other connection sees. */
+/** Name of a database in memory. */
 export const memory = ":memory:"
 
 /**
- * Pages in the write-ahead log after which they are moved into the database. SQLite's own 1000 would move the same few hot
- * pages, and wait for the disk, every few hundred frames at this page size; 2000 are 4 MB, which is also what a resumed process reads first.
+ * Number of pages in the write-ahead log that trigger a checkpoint. SQLite's default of 1000 would copy the same hot pages, and
+ * wait for the disk, every few hundred frames at this page size. 2000 pages are 4 MB, which a resuming process reads first.
  */
 const checkpointPages = 2000
 
-/** Statements of users that are kept prepared. */
+/** Maximum number of prepared user statements. */
 const mostQueries = 100
 
-/** Databases in memory so far. */
+/** Number of databases in memory so far. */
 let made = 0
 
-/** What a connection may do: make the file, write to one that is there, or only read it. */
+/** Access of a connection: create the file, write to an existing one, or read only. */
 export type Access = "create" | "write" | "read"
 
-/** Opens a database file. Nothing is written into it yet. */
+/** Opens a database file. Writes nothing yet. */
 export const open = (filename: string, access: Access = "create"): Connection => {
   if (filename === memory)
     return connect(Driver.open({ file: memory }), {
@@ -81,9 +81,9 @@ export const open = (filename: string, access: Access = "create"): Connection =>
 }
 
 /**
- * Opens a database so that neither it nor its log is made or changed. Where this user could write, SQLite has to be able to: it makes the
- * files of the log for as long as a reader is there, and takes them away again. Elsewhere they would stay, and be in the way of their
- * owner; so what there is of a log is read, and where there is none the file is read as it stands.
+ * Opens a database without creating or changing it or its log. If this user could write, SQLite must be able to: it creates the
+ * files of the log while a reader is open, and removes them afterwards. Otherwise they would stay and block their owner, so an
+ * existing log is read, and without one the file is read as immutable.
  */
 const openToRead = (file: string): { readonly database: Driver.Database; readonly isStale: () => boolean } => {
   if (mayWrite(file) && mayWrite(path.dirname(file))) {
@@ -117,7 +117,7 @@ const watch = (name: string): (() => void) => {
   return () => {
     const now = fs.statSync(name, { throwIfNoEntry: false })
     if (now?.ino === before.ino && now.dev === before.dev) return
-    throw unreachable("ESTALE", now === undefined ? "the file is not there any more" : "another file is there now")
+    throw unreachable("ESTALE", now === undefined ? "the file no longer exists" : "the file was replaced")
   }
 }
 
@@ -157,7 +157,7 @@ const connect = (database: Driver.Database, state: Pick<Connection, "place" | "f
   const synchronise = (wanted: Synchronous): void => {
     if (wanted === synchronous) return
     execute(`PRAGMA synchronous = ${wanted}`)
-    // Where a plain fsync leaves data in the cache of the disk, as on macOS; elsewhere these change nothing.
+    // Needed where a plain fsync leaves data in the cache of the disk, as on macOS. No effect elsewhere.
     execute(`PRAGMA fullfsync = ${wanted === "full"}`)
     execute(`PRAGMA checkpoint_fullfsync = ${wanted === "full"}`)
     synchronous = wanted
@@ -165,7 +165,7 @@ const connect = (database: Driver.Database, state: Pick<Connection, "place" | "f
   const dataVersion = prepare<[version: number]>("PRAGMA data_version")
   const [beginWrite, beginRead, commit] = [prepare("BEGIN IMMEDIATE"), prepare("BEGIN"), prepare("COMMIT")]
   let isClosed = false
-  /** Whether a transaction is open, and the file was seen to be there in it. */
+  /** `true` in a transaction, and once the file was verified in it. */
   let [isWithin, isThere] = [false, false]
   const ensureOpen = (): void => {
     if (isClosed) throw unreachable("EBADF", "the store is closed")
@@ -178,7 +178,7 @@ const connect = (database: Driver.Database, state: Pick<Connection, "place" | "f
       commit.run()
       return result
     } catch (thrown) {
-      // Some failures, such as a full disk, have undone the transaction already.
+      // Some failures, such as a full disk, have already rolled back.
       if (isInTransaction()) execute("ROLLBACK")
       throw thrown
     } finally {
@@ -220,12 +220,12 @@ const connect = (database: Driver.Database, state: Pick<Connection, "place" | "f
 }
 
 /**
- * Size of a page in bytes, of a new database. A step touches a page in each of four tables, and all of them go into the log: with
- * SQLite's own 4096 a commit takes a fifth longer. Still smaller ones gain nothing, and cost large outputs.
+ * Page size of a new database, in bytes. A step changes a page in each of four tables, and all of them go to the log: with SQLite's
+ * default of 4096 a commit takes 20 % longer. Smaller pages gain nothing and slow down large outputs.
  */
 const pageSize = 2048
 
-/** Gives the file a write-ahead log, so that readers and the writer do not wait for each other. */
+/** Enables the write-ahead log, so that readers and the writer do not block each other. */
 export const configure = (connection: Connection): void => {
   connection.execute(`PRAGMA page_size = ${pageSize}`)
   connection.execute("PRAGMA journal_mode = WAL")
@@ -233,8 +233,8 @@ export const configure = (connection: Connection): void => {
 }
 
 /**
- * Makes the file with mode 600 before SQLite would make it readable for everyone; its log files take over the mode. What SQLite
- * would only call "unable to open database file", or not notice before the first write, is found here.
+ * Creates the file with mode 600, since SQLite would make it readable for everyone; its log files inherit the mode. Reports
+ * problems that SQLite only calls "unable to open database file", or detects at the first write.
  */
 const reach = (file: string, access: Access): void => {
   const folder = path.dirname(file)
@@ -246,12 +246,12 @@ const reach = (file: string, access: Access): void => {
       if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown
     }
   }
-  if (!fs.statSync(file).isFile()) throw unreachable("EISDIR", "this is not a file")
+  if (!fs.statSync(file).isFile()) throw unreachable("EISDIR", "this is not a regular file")
   if (access === "read") {
     try {
       fs.accessSync(file, fs.constants.R_OK)
     } catch {
-      throw unreachable("ENOTSUP", "this user may not read it")
+      throw unreachable("ENOTSUP", "this user has no permission to read it")
     }
     return
   }

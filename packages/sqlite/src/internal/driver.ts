@@ -1,9 +1,10 @@
 /**
- * SQLite as the runtime has it built in: `bun:sqlite` in Bun, `node:sqlite` in Node. Loaded with the first database, so that programs
- * without one run where there is neither.
+ * SQLite as built into the runtime: `bun:sqlite` in Bun, `node:sqlite` in Node. Loaded with the first database, so that programs
+ * without one run on any runtime.
  *
- * The two differ in more than names; here they are made to agree. In Node a number is bound as a real, and one beyond 2^53 is an error to
- * read; texts end at NUL (before Node 24); errors have numbers for codes; foreign keys are on. Bun's way is the way of both, since it writes the files that are there.
+ * The two differ in behaviour, which this module unifies. In Node, numbers are bound as reals and integers beyond 2^53 are an
+ * error; texts end at NUL (before Node 24); error codes are numbers; foreign keys are on. Bun's behaviour is the reference, since
+ * it wrote the existing files.
  */
 import { createRequire } from "node:module"
 import type { SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite"
@@ -12,45 +13,45 @@ import type { NamedRow, Query } from "@smithers/core/Transaction"
 import type { Value } from "@smithers/sql/Value"
 import * as Either from "effect/Either"
 
-/** A prepared statement. A row is an array: the columns in the order of the SELECT. */
+/** A prepared statement. A row is an array of columns in the order of the SELECT. */
 export interface Statement<Row extends ReadonlyArray<Value> = never> {
   readonly run: (...values: ReadonlyArray<Value>) => { readonly changes: number }
   readonly values: (...values: ReadonlyArray<Value>) => ReadonlyArray<Row>
 }
 
-/** A statement of users that is let go before its database. */
+/** A user statement, finalized before its database closes. */
 export interface UserStatement extends Query {
   readonly finalize: () => void
 }
 
-/** An open database. What it throws has a code by {@link codeOf}. */
+/** An open database. Errors it throws have a code by {@link codeOf}. */
 export interface Database {
   readonly prepare: <Row extends ReadonlyArray<Value> = never>(sql: string) => Statement<Row>
-  /** Prepares the first statement in a text of users. */
+  /** Prepares the first statement of a user's SQL. */
   readonly query: (sql: string) => UserStatement
-  /** Selects a column of text whole: some drivers cut it off at NUL. */
+  /** Returns the SQL that selects a text column in full. Some drivers cut text at NUL. */
   readonly whole: (column: string) => string
   /** Runs statements without parameters, once. */
   readonly execute: (sql: string) => void
   readonly isInTransaction: () => boolean
-  /** Closes it, with its statements. */
+  /** Closes the database and its statements. */
   readonly close: () => void
 }
 
-/** A file that is there, or `":memory:"`. */
+/** An existing file, or `":memory:"`. */
 export interface Location {
   readonly file: string
-  /** Opens the file to read only, with a parameter of SQLite's URIs. */
+  /** Opens the file for reading, with a parameter of SQLite's URIs. */
   readonly readOnly?: "readonly_shm=1" | "immutable=1"
 }
 
 interface Driver {
   readonly open: (location: Location) => Database
-  /** The code of an error that SQLite raised; `undefined` for any other. */
+  /** Returns the code of an SQLite error; `undefined` for any other. */
   readonly codeOf: (thrown: unknown) => string | undefined
 }
 
-/** The first Node whose SQLite binds numbered parameters by position and gives rows as arrays. */
+/** First version of Node whose SQLite binds numbered parameters by position and returns rows as arrays. */
 const leastNode = [22, 20] as const
 
 const require = createRequire(import.meta.url)
@@ -60,7 +61,7 @@ const hasSqlite = (version: string): boolean => {
   return major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1])
 }
 
-/** Fails where this runtime has no SQLite that a store can be kept in. */
+/** Fails if this runtime has no suitable SQLite. */
 export const check = (operation: string): Either.Either<void, StoreUnsupported> => {
   const { bun, node } = process.versions
   return bun !== undefined || hasSqlite(node)
@@ -95,11 +96,11 @@ const makeBun = (): Driver => {
         prepare: <Row extends ReadonlyArray<Value>>(sql: string): Statement<Row> => {
           const statement = database.prepare(sql)
           prepared.push(statement)
-          // The driver's types know neither the rows of a statement nor that no other values are asked for here.
+          // The driver's types have neither row types nor this restriction of values.
           return statement as unknown as Statement<Row>
         },
         query: (sql) => {
-          // The types do not have what decides on the form of integers.
+          // The types lack the option for integers.
           const statement = database.prepare(sql) as unknown as BunStatement
           return {
             named: (values, isSafe) => statement.safeIntegers(isSafe).all(...values),
@@ -147,7 +148,7 @@ const makeNode = (): Driver => {
           }
           return {
             run: (...values) => ({ changes: Number(statement.run(...values.map(toNode)).changes) }),
-            // As in Bun.
+            // Same as Bun.
             values: (...values) => rows(values) as unknown as ReadonlyArray<Row>,
           }
         },
@@ -183,7 +184,7 @@ const makeNode = (): Driver => {
 
 type Row = Readonly<Record<string, SQLOutputValue>>
 
-/** The rows of a statement, with the nearest numbers for integers that numbers cannot hold. */
+/** Returns the rows of a statement. Integers beyond the precision of numbers are rounded. */
 const allOf = (statement: StatementSync, values: ReadonlyArray<SQLInputValue>): ReadonlyArray<Row> => {
   try {
     return statement.all(...values)
@@ -201,32 +202,32 @@ const allOf = (statement: StatementSync, values: ReadonlyArray<SQLInputValue>): 
   }
 }
 
-/** Binds a value as Bun does: what is whole as an integer, for which Node wants a `bigint`. */
+/** Converts a value for Node as Bun binds it: whole numbers as integers, for which Node needs a `bigint`. */
 const toNode = (value: unknown): SQLInputValue => {
   if (typeof value === "number") return Number.isSafeInteger(value) && !Object.is(value, -0) ? BigInt(value) : value
   if (typeof value === "boolean") return BigInt(value)
-  // Node refuses what cannot be bound.
+  // Node rejects values that cannot be bound.
   return value === undefined ? null : (value as SQLInputValue)
 }
 
-/** The text of {@link Database.whole}. */
+/** Decodes the result of {@link Database.whole}. */
 const toText = (value: unknown): unknown =>
   value instanceof Uint8Array ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(value) : value
 
-/** Whether Node refused to read an integer that a number holds only nearly. */
+/** Returns `true` for Node's error about an integer beyond the precision of numbers. */
 const isBeyond = (thrown: unknown): boolean =>
   thrown instanceof RangeError && "code" in thrown && thrown.code === "ERR_OUT_OF_RANGE"
 
 const isNodeError = (thrown: unknown): thrown is Error & { readonly errcode: number } =>
   thrown instanceof Error && "code" in thrown && thrown.code === "ERR_SQLITE_ERROR" && "errcode" in thrown
 
-/** The result codes of SQLite by their numbers, from 1. */
+/** SQLite's result codes by number, from 1. */
 const primary =
   "ERROR INTERNAL PERM ABORT BUSY LOCKED NOMEM READONLY INTERRUPT IOERR CORRUPT NOTFOUND FULL CANTOPEN PROTOCOL EMPTY SCHEMA TOOBIG CONSTRAINT MISMATCH MISUSE NOLFS AUTH FORMAT RANGE NOTADB".split(
     " ",
   )
 
-/** Extended codes by the second byte of their numbers, from 1. */
+/** Extended codes by the second byte of their number, from 1. */
 const extended: { readonly [code: string]: ReadonlyArray<string> } = {
   BUSY: "RECOVERY SNAPSHOT TIMEOUT".split(" "),
   LOCKED: "SHAREDCACHE VTAB".split(" "),
@@ -240,7 +241,7 @@ const extended: { readonly [code: string]: ReadonlyArray<string> } = {
     ),
 }
 
-/** The name of a result code, such as `SQLITE_IOERR_WRITE`. */
+/** Returns the name of a result code, such as `SQLITE_IOERR_WRITE`. */
 export const nameOf = (code: number): string => {
   const name = primary[(code & 0xff) - 1]
   const detail = name === undefined ? undefined : extended[name]?.[(code >> 8) - 1]
@@ -249,7 +250,7 @@ export const nameOf = (code: number): string => {
 
 let driver: Driver | undefined
 
-/** That of this process. */
+/** Returns the driver of this process. */
 const current = (): Driver => {
   driver ??= process.versions.bun === undefined ? makeNode() : makeBun()
   return driver
@@ -258,5 +259,5 @@ const current = (): Driver => {
 /** Opens a database. */
 export const open = (location: Location): Database => current().open(location)
 
-/** The code of an error that SQLite raised, such as `SQLITE_BUSY`; `undefined` for any other. */
+/** Returns the code of an SQLite error, such as `SQLITE_BUSY`; `undefined` for any other. */
 export const codeOf = (thrown: unknown): string | undefined => driver?.codeOf(thrown)

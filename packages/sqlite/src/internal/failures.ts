@@ -1,8 +1,8 @@
 /**
- * What SQLite can refuse, as the errors of the port, and how a locked database is waited for.
+ * Maps SQLite errors to those of the storage port, and waits for a locked database.
  *
- * Waiting uses timers of the platform and not the Effect clock: it is about another process, which does not stand still when
- * a test does. Each try blocks the event loop for at most {@link busyTimeoutMs}; the time between two tries does not.
+ * Waits use timers of the platform, not the Effect clock: the lock belongs to another process, whose time does not stop in a test.
+ * Each try blocks the event loop for at most {@link busyTimeoutMs}; pauses between tries do not block it.
  */
 import {
   StoreBusy,
@@ -21,26 +21,26 @@ import type * as Either from "effect/Either"
 import { codeOf } from "./driver.ts"
 
 /**
- * How long one try may block, in milliseconds. Other processes commit in well under a millisecond, in a few when they wait for
- * the disk: 5 ms gets over that without a visible pause of everything else in this process.
+ * Maximum time that one try may block, in milliseconds. Other processes commit in well under a millisecond, or in a few when they
+ * wait for the disk. 5 ms covers that without a visible pause of this process.
  */
 export const busyTimeoutMs = 5
 
-/** The pause after the first try, in milliseconds. It grows up to {@link maxPauseMs}. */
+/** Pause after the first try, in milliseconds. It grows up to {@link maxPauseMs}. */
 export const firstPauseMs = 2
 
-/** The longest pause between two tries, in milliseconds: the most that is lost after a lock has gone. */
+/** Maximum pause between two tries, in milliseconds, and thus the maximum delay after a lock was released. */
 const maxPauseMs = 50
 
-/** The pause after this one; a little random, so that two processes do not keep meeting. */
+/** Returns the next pause, with jitter, so that two processes do not keep colliding. */
 export const nextPause = (pauseMs: number): number => Math.min(maxPauseMs, pauseMs * (1.5 + Math.random()))
 
-/** The database that is waited for. */
+/** Timeout for a locked database. */
 export interface Patience {
   readonly filename: string
-  /** How long in total, in milliseconds. */
+  /** Total timeout, in milliseconds. */
   readonly patienceMs: number
-  /** Tells who else works on it. */
+  /** Returns the other processes that work on the database. */
   readonly users?: () => ReadonlyArray<StoreUser>
 }
 
@@ -53,8 +53,8 @@ type StoreErrorClass =
   | typeof StoreReadOnly
 
 /**
- * By code, or by its first two words. A write into the page cache of the system fails for want of space, of quota or of allowed
- * file size; a device that fails shows later, when the file is synchronised or read.
+ * Error classes by code, or by the first two words of a code. A write to the page cache fails for lack of space, of quota or of
+ * permitted file size. A failing device shows later, when the file is synchronised or read.
  */
 const classes: { readonly [code: string]: StoreErrorClass } = {
   SQLITE_BUSY: StoreBusy,
@@ -76,32 +76,32 @@ const classes: { readonly [code: string]: StoreErrorClass } = {
   ESTALE: StoreGone,
 }
 
-/** The error that something thrown by the database or the file system stands for; `undefined` for anything else. */
+/** Returns the error class for an error of the database or the file system; `undefined` for any other. */
 export const classOf = (raised: unknown): StoreErrorClass | undefined => {
   const thrown = rawOf(raised)
-  // Text in a JSON column that is no JSON was not written by us.
+  // Invalid JSON in a JSON column means corruption.
   if (thrown instanceof SyntaxError) return StoreCorrupt
   const code = codeOf(thrown) ?? systemCodeOf(thrown)
   if (code === undefined) return undefined
   return classes[code] ?? classes[code.split("_", 2).join("_")] ?? StoreFailed
 }
 
-/** The code of an error of the file system; `undefined` for any other. */
+/** Returns the code of a file system error; `undefined` for any other. */
 const systemCodeOf = (thrown: unknown): string | undefined =>
   thrown instanceof Error && "syscall" in thrown ? String("code" in thrown ? thrown.code : "") : undefined
 
-/** Raised where a newer version has changed what is agreed about the rows. */
+/** The protocol of the database was raised by a newer version. */
 export class Superseded extends Error {
   readonly found: number
   readonly supported: number
   constructor(found: number, supported: number) {
-    super(`the database has layout ${found} by now`)
+    super(`the database now has layout ${found}`)
     this.found = found
     this.supported = supported
   }
 }
 
-/** Raised while one event of a frame was written. */
+/** An error while one event of a frame was written. */
 export class Blamed extends Error {
   readonly event: number
   constructor(event: number, thrown: unknown) {
@@ -110,7 +110,7 @@ export class Blamed extends Error {
   }
 }
 
-/** Calls `write`; what it throws is blamed on an event of the frame. */
+/** Calls `write`, and attributes its error to an event of the frame. */
 export const blame = (event: number, write: () => void): void => {
   try {
     write()
@@ -121,7 +121,7 @@ export const blame = (event: number, write: () => void): void => {
 
 const rawOf = (thrown: unknown): unknown => (thrown instanceof Blamed ? thrown.cause : thrown)
 
-/** Whether the database refuses the content of a statement, whenever it is made. */
+/** Returns `true` if the database rejects the content of a statement, so that a retry is useless. */
 const isContent = (thrown: unknown): boolean => {
   const code = codeOf(thrown)
   return code === undefined
@@ -129,10 +129,10 @@ const isContent = (thrown: unknown): boolean => {
     : /^SQLITE_(TOOBIG|MISMATCH|RANGE|ERROR|CONSTRAINT_(DATATYPE|CHECK|NOTNULL))/.test(code)
 }
 
-/** Whether a failure of the disk may pass: what cannot be read or opened now. */
+/** Returns `true` for a disk error that may be temporary. */
 const isTransient = (thrown: unknown): boolean => /^SQLITE_(IOERR|CANTOPEN|NOMEM)/.test(codeOf(thrown) ?? "")
 
-/** Fails with what was thrown; what the database did not raise is a defect, unless it was raised while content was written. */
+/** Fails with a thrown error. An error that is not the database's is a defect, unless it was thrown while content was written. */
 export const failure = (
   operation: string,
   { filename, users }: Pick<Patience, "filename" | "users">,
@@ -150,7 +150,7 @@ export const failure = (
     : new Class({ operation, detail })
 }
 
-/** Calls a synchronous function of the database, again and again while that is locked, for `patienceMs` in total. */
+/** Calls a synchronous function of the database, and retries while it is locked, for `patienceMs` in total. */
 export const patiently = <A, E>(
   operation: string,
   config: Patience,
@@ -158,7 +158,7 @@ export const patiently = <A, E>(
 ): Effect.Effect<A, E | StoreError> =>
   Effect.flatten(retried(config.patienceMs, call, (thrown) => failure(operation, config, thrown)))
 
-/** Calls a synchronous function in the same way, and fails with what is made of what it throws. */
+/** Calls a synchronous function in the same way, with an error made from the thrown one. */
 export const retried = <A, E>(
   patienceMs: number,
   call: () => A,

@@ -1,8 +1,8 @@
 /**
- * The hot path: a frame becomes rows. Its records are put in place of those before, its events are appended. Nothing here knows what an
- * event means. A sequential step costs six statements.
+ * Writes frames as rows: the hot path. Records replace earlier ones, and events are appended. This module does not interpret
+ * events. A sequential step costs six statements.
  *
- * The row of the run is read for fencing and is not written, unless the frame changes how the run stands.
+ * The row of the run is read for fencing and is only written if the frame changes the status of the run.
  */
 import type { AttemptRecord, ReplacedOutput } from "@smithers/core/Changes"
 import type { Json } from "@smithers/core/Codec"
@@ -28,13 +28,13 @@ import type { Outputs } from "./outputs.ts"
 import { hash, type Plans } from "./plans.ts"
 
 export interface Frames {
-  /** Writes a frame. Checks the claim and the protocol itself, with its first event. */
+  /** Writes a frame. Its first event also verifies the claim and the protocol. */
   readonly commit: (frame: Frame) => Either.Either<void, RunFenced | Unheard | StoreFailed>
-  /** Takes note that a frame is committed: the next one of its run has to follow it. */
+  /** Records a committed frame, which the next one of its run must follow. */
   readonly note: (frame: Frame) => void
-  /** Takes note of a run that was created here, and so has no frame. */
+  /** Records a run that was created here and thus has no frame. */
   readonly begin: (runId: string, workflow: string) => void
-  /** Forgets the last frame of a run whose claim is given up. */
+  /** Forgets the last frame of a run whose claim is released. */
   readonly forget: (runId: string) => void
   readonly heartbeat: (heartbeat: Heartbeat) => Either.Either<void, RunFenced>
 }
@@ -43,29 +43,29 @@ export interface Frames {
 interface Held {
   readonly epoch: number
   readonly workflow: string
-  /** The last frame that is committed. */
+  /** Number of the last committed frame. */
   frame: number
 }
 
-/** Tells whether a frame ends its run. */
+/** Returns `true` if a frame ends its run. */
 export const isLast = ({ changes }: Frame): boolean => changes.run !== undefined && Status.isEnded(changes.run.status)
 
 const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 
 const places = (columns: ReadonlyArray<string>): string => columns.map(() => "?").join(", ")
 
-/** Puts a row in place of the one with the same key. */
+/** Returns the SQL that replaces the row with the same key. */
 const replace = ({ name, key, columns }: Tables.Table): string =>
   `INSERT OR REPLACE INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${places([...key, ...columns])})`
 
-/** Puts a row, or changes the one with the same key in place, which is cheaper where there nearly always is one. */
+/** Returns the SQL that inserts a row or updates it in place, which is cheaper if it usually exists. */
 const upsert = ({ name, key, columns }: Tables.Table): string => {
   const changed = columns.map((column) => `${column} = excluded.${column}`)
   return `INSERT INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${places([...key, ...columns])})
     ON CONFLICT DO UPDATE SET ${changed.join(", ")}`
 }
 
-/** The writer of frames. Runs that a frame starts, and what it tells others, go through the `claims`. */
+/** Creates the writer of frames. Child runs and commands that a frame starts go through `claims`. */
 export const make = (
   connection: Connection,
   outputs: Outputs,
@@ -87,7 +87,7 @@ export const make = (
     `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
-  // A statement of its own for the check of the claim, or of the inbox, would cost as much as writing the event.
+  // A separate statement to verify the claim, or the inbox, would cost as much as writing the event.
   const firstEvent = `INSERT INTO smithers_events (run_id, seq, frame, at_ms, type, node_id, iteration, attempt, payload)
      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
      WHERE EXISTS (SELECT 1 FROM smithers_runs WHERE run_id = ?1 AND epoch = ?10 AND owner IS NOT NULL)
@@ -99,7 +99,7 @@ export const make = (
   )
   /** Claims under which frames were committed here, by run. */
   const held = new Map<string, Held>()
-  /** The claim of a frame as it stands; `undefined` where it is lost. */
+  /** Returns the current claim of a frame; `undefined` if it was lost. */
   const claimOf = ({ runId, epoch }: Frame): Held | undefined => {
     const known = held.get(runId)
     if (known?.epoch === epoch) return known
@@ -126,7 +126,7 @@ export const make = (
     `INSERT OR REPLACE INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
      VALUES (?, ?, ?, 'step', 'running', ?, ?)`,
   )
-  // Its row is nearly always there, and changing it in place is cheaper than finding that out by an insertion.
+  // The row usually exists, and an update is cheaper than a failed insertion.
   const finishNode = prepare(
     `UPDATE smithers_nodes SET (${Tables.finishedColumns.join(", ")}) = (${places(Tables.finishedColumns)}),
        ${Tables.finishedOtherwise.map(([column, value]) => `${column} = ${value === null ? "NULL" : value}`).join(", ")}
@@ -193,7 +193,7 @@ export const make = (
     keepOutput.run(runId, nodeId, iteration, seq, generation, table, writeOptional(output))
   }
 
-  /** Stores what a frame says. What is thrown is blamed on the event whose content it was. */
+  /** Stores the content of a frame. An error is attributed to the event with that content. */
   const store = (frame: Frame, workflow: string): void => {
     const { runId, frame: number, at, firstSeq, events, changes } = frame
     let seq = firstSeq
@@ -245,8 +245,8 @@ export const make = (
   }
 
   /**
-   * Writes the first event of a frame, if the claim stands and no other version has changed the protocol; with `isUntold`, only if nothing is in the
-   * inbox of the run either. Answers with whether it did.
+   * Writes the first event of a frame if the claim is valid and the protocol unchanged; with `isUntold`, only if the inbox of the
+   * run is also empty. Returns `true` if written.
    */
   const logFirst = ({ runId, epoch, frame, at, firstSeq, events: [event] }: Frame, isUntold: boolean): boolean => {
     if (event === undefined) {
@@ -283,17 +283,17 @@ export const make = (
       if (plan !== undefined || events.length === 0)
         insertFrame.run(runId, frame.frame, at, plan === undefined ? null : plans.keep(plan))
       store(frame, workflow)
-      // A claim before may have died before its first frame.
+      // An earlier claim may have died before its first frame.
       if (firstSeq === 1 && epoch > 1) clearStuck.run(runId)
       for (const { nodeId, iteration, key } of frame.cache) insertCache.run(runId, nodeId, iteration, workflow, hash(key), at)
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
       for (const { runId, create } of frame.spawned ?? []) {
-        // The child's input stands in no event; it is of the wait that starts the child.
+        // The input of the child is not in an event; it belongs to the wait that starts the child.
         const start = events.findIndex((event) => event._tag === "WaitStarted" && event.name === runId)
         blame(start, () => claims.spawn(runId, create, at))
       }
       for (const command of frame.sent ?? []) claims.deliver(command)
-      // What came too late for the run must not meet it again when it is resumed.
+      // Commands that came too late must not be applied when the run is resumed.
       if (isLast(frame)) consumeAll.run(runId, frame.frame)
       return Either.right(undefined)
     },
@@ -319,7 +319,7 @@ export const make = (
 const isOf = (event: RunEvent, { nodeId, iteration }: Records.NodeRecord): boolean =>
   "nodeId" in event && event.nodeId === nodeId && event.iteration === iteration
 
-/** Any event, by the fields that have columns. */
+/** An event, with the fields that have columns. */
 interface LogEntry {
   readonly _tag: string
   readonly nodeId?: string
@@ -328,7 +328,10 @@ interface LogEntry {
   readonly [field: string]: unknown
 }
 
-/** An event as its row has it: without what another row has. The output of a child run has no row of this run before its wait is over. */
+/**
+ * Returns an event as stored: without content that other rows hold. The output of a child run has no row of this run before its
+ * wait ends.
+ */
 const stored = (event: RunEvent): RunEvent => {
   if (event._tag === "SubflowEnded") return event
   if (event._tag !== "AttemptFailed") return withoutContent(event)

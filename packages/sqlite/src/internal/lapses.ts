@@ -1,13 +1,13 @@
 /**
- * Leases that are over while their owner lives on this machine. It may be only the clock that has jumped ahead: then the owner renews it within
- * seconds, and must not lose its run before. So such a lease counts as over once it has not been renewed for a while that no clock measures.
+ * Leases that have expired while their owner lives on this machine. The clock may only have jumped ahead: the owner then renews
+ * within seconds and must not lose its run before. Such a lease counts as expired only after a grace period on a monotonic clock.
  */
 import * as Owner from "./owner.ts"
 
-/** A process notices a jump of the clock within two seconds, and renews its leases then; half as much again is for a busy machine. */
+/** A process notices a jump of the clock within two seconds and renews its leases. Half as much again covers a busy machine. */
 export const graceMs = 3000
 
-/** A lease as it stands in the row of its run. */
+/** The lease in the row of a run. */
 interface Lease {
   readonly runId: string
   readonly epoch: number
@@ -16,12 +16,15 @@ interface Lease {
 }
 
 export interface Lapses {
-  /** How long to wait before a lease that is over by the clock counts as over (ms): 0 where it does. It is seen from the first time asked. */
+  /**
+   * Returns the time until an expired lease counts as expired, in milliseconds; 0 if it does. The grace period starts with the
+   * first call.
+   */
   readonly leftOf: (lease: Lease, graceMs: number) => number
   readonly forget: (runId: string) => void
 }
 
-/** The lapses that a store has seen, none so far. */
+/** Creates the lapses of a store. */
 export const make = (): Lapses => {
   const seen = new Map<string, { readonly epoch: number; readonly until: number; readonly since: number }>()
   return {

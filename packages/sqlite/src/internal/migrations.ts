@@ -1,14 +1,14 @@
 /**
- * The tables of the engine, as numbered steps that are only ever added to. They run when a store is opened to be written, under the write
- * lock of the database: a second process waits for it and then finds the work done. A step is an expansion, beside which processes of the
- * version before go on, or raises the protocol, which shuts them out: each transaction of theirs reads it.
+ * The tables of the engine, as numbered, append-only steps. They run when a store is opened for writing, under the write lock of
+ * the database, so a second process waits and then finds the work done. A step either expands the layout, so that processes of the
+ * previous version continue, or raises the protocol, which shuts them out: each of their transactions reads it.
  *
- * They are run here and not by the `Migrator` of `@effect/sql` because that takes tens of milliseconds to load, which every
- * start of a process would pay, and because its lock fails where this one waits. The number reached is kept in a table of its
- * own: `user_version` belongs to the application whose database this may also be.
+ * The steps do not use the `Migrator` of `@effect/sql`, which takes tens of milliseconds to load at every start, and whose lock
+ * fails where this one waits. The current layout is in a table of its own, since `user_version` belongs to the application that may
+ * share the database.
  *
- * Rows that belong together stand together: tables without row ids, ordered by run. Nothing is indexed twice; a step that does
- * nothing costs less than 500 bytes. All times are epoch milliseconds; columns that hold JSON say so.
+ * Related rows are adjacent: tables without row ids, ordered by run. Nothing is indexed twice, and a step without output costs less
+ * than 500 bytes. All times are epoch milliseconds; columns with JSON are marked.
  */
 import * as fs from "node:fs"
 import { StoreInUse, StoreMissing, StoreTooNew, StoreTooOld } from "@smithers/core/Errors"
@@ -310,30 +310,30 @@ const timeOfSignals = `
 ALTER TABLE smithers_signals ADD COLUMN at_ms INTEGER;
 `
 
-/** One step from a layout to the next. Released steps are never changed. */
+/** A step from one layout to the next. Released steps never change. */
 export interface Migration {
-  /** The number of the layout that it leads to. */
+  /** Layout that it leads to. */
   readonly layout: number
   /**
-   * The number of what is agreed about the rows. A step that only adds to the layout (expand) keeps it: processes of the version before go on
-   * beside it. A step after which they would read or write wrongly (contract) raises it: they are shut out.
+   * Protocol of the rows. An expanding step keeps it: processes of the previous version continue. A contracting step, after which
+   * they would read or write wrongly, raises it and shuts them out.
    */
   readonly protocol: number
   readonly sql: string
 }
 
-/** Released layouts begin here; what was before is refused. */
+/** All steps. Layouts before the first are unsupported. */
 export const migrations: ReadonlyArray<Migration> = [
   { layout: 17, protocol: 1, sql: initial },
-  // A child run in a `finally` of its parent, which cancelling the parent does not cancel.
+  // A child run in a `finally` of its parent, which the cancellation of the parent does not cancel.
   { layout: 18, protocol: 1, sql: "ALTER TABLE smithers_runs ADD COLUMN is_final INTEGER" },
   { layout: 19, protocol: 1, sql: transactions },
   { layout: 20, protocol: 1, sql: timeOfSignals },
 ]
 
-/** What a database says of itself. */
+/** Layout and protocol of a database. */
 interface Found {
-  /** 0 where it holds nothing of ours. */
+  /** 0 if the database has no tables of the engine. */
   readonly layout: number
   readonly protocol: number
 }
@@ -358,8 +358,8 @@ const reached = (connection: Connection): Found => {
 const last = (steps: ReadonlyArray<Migration>): Found => steps.at(-1) ?? { layout: 0, protocol: 0 }
 
 /**
- * Refuses a database that this version cannot use, or, to read it, one that is still to be migrated, and one that holds nothing of ours,
- * unless it may be made. A newer layout of the same protocol is used as it is. Writes nothing.
+ * Rejects a database that this version cannot use. For reading, also rejects one that still needs a migration; one without tables
+ * of the engine is rejected unless it may be created. A newer layout with the same protocol is used as it is. Writes nothing.
  */
 export const check = (
   connection: Connection,
@@ -381,7 +381,7 @@ export const check = (
   return Either.right(undefined)
 }
 
-/** The owners of runs that work now, each with its runs. */
+/** Returns the owners of active runs, each with its runs. */
 const livingOwners = (
   connection: Connection,
   now: number,
@@ -395,14 +395,14 @@ const livingOwners = (
   return [...Map.groupBy(living, ([, owner]) => owner)].map(([owner, of]) => ({ owner, runIds: of.map(([runId]) => runId) }))
 }
 
-/** Copies a database beside itself before it is changed. Answers with the path of the copy. */
+/** Copies a database beside itself before a migration. Returns the path of the copy. */
 const backUp = (connection: Connection, layout: number): string | undefined => {
   const { file } = connection
   if (file === undefined) return undefined
   for (let count = 1; ; count++) {
     const copy = `${file}.layout-${layout}${count === 1 ? "" : `-${count}`}.bak`
     if (fs.existsSync(copy)) continue
-    // Readable for its owner only, as the database is. SQLite takes an empty file.
+    // Readable by its owner only, like the database. SQLite accepts an empty file.
     fs.closeSync(fs.openSync(copy, "wx", 0o600))
     connection.prepare("VACUUM INTO ?").run(copy)
     return copy
@@ -410,8 +410,9 @@ const backUp = (connection: Connection, layout: number): string | undefined => {
 }
 
 /**
- * Brings a database up to date. A database with runs is copied first, to `<file>.layout-<number>.bak`. Where the protocol changes, processes that work on
- * runs are of an older version: it is refused because of them (`StoreInUse`), and nothing is changed. `now` is epoch milliseconds.
+ * Migrates a database to the current layout. A database with runs is first copied to `<file>.layout-<number>.bak`. If the protocol
+ * changes while processes of an older version work on runs, fails with `StoreInUse` and changes nothing. `now` is in epoch
+ * milliseconds.
  */
 export const run = (
   connection: Connection,
@@ -431,7 +432,7 @@ export const run = (
   }
 }
 
-/** Takes the steps in one transaction. `changed`: another process has written since the database was copied. */
+/** Applies the steps in one transaction. `changed`: another process has written since the copy. */
 const migrate = (
   connection: Connection,
   now: number,
@@ -461,15 +462,14 @@ const migrate = (
   return outcome
 }
 
-/** What keeps a process from writing a database that a newer version has changed. */
+/** Prevents writes to a database whose protocol a newer version has raised. */
 export interface Guard {
-  /** The protocol of this process. */
+  /** Protocol of this process. */
   readonly protocol: number
-  /** Throws where the database has another one by now: whatever is written would be wrong. */
+  /** Throws if the database now has another protocol, which would make any write wrong. */
   readonly check: () => void
 }
 
-/** The guard of a connection. */
 export const makeGuard = (connection: Connection, steps: ReadonlyArray<Migration> = migrations): Guard => {
   const select = connection.prepare<[protocol: number, layout: number]>("SELECT protocol, layout FROM smithers_store")
   const ours = last(steps)

@@ -1,6 +1,5 @@
 /**
- * The tables of outputs as this connection uses them: what the catalog says, remembered for as long as the tables of the
- * database do not change.
+ * Output tables of a connection: a cache of the catalog that is valid until a table of the database changes.
  */
 import type { JsonSchema } from "@smithers/core/Codec"
 import type { IncompatibleTable } from "@smithers/core/Errors"
@@ -12,24 +11,24 @@ import type { Connection } from "./connection.ts"
 import * as Tables from "./tables.ts"
 
 export interface Outputs {
-  /** Whether these outputs were prepared here, and no table has changed since. */
+  /** Returns `true` if these outputs were prepared here and no table has changed since. */
   readonly isPrepared: (workflow: string, outputs: ReadonlyArray<OutputTable>) => boolean
-  /** Makes and alters tables inside a transaction. What comes of it is to be given to `remember` once it is committed. */
+  /** Creates and alters tables inside a transaction. Pass the result to `remember` after the commit. */
   readonly prepare: (workflow: string, outputs: ReadonlyArray<OutputTable>) => Either.Either<Prepared, IncompatibleTable>
   readonly remember: (prepared: Prepared) => void
-  /** The table of an output that was prepared, here or by another process. */
+  /** Returns the table of a prepared output, prepared here or by another process. */
   readonly table: (workflow: string, name: string) => Tables.Table
-  /** All tables that may hold outputs of a workflow's runs. */
+  /** Returns all tables that may hold outputs of a workflow's runs. */
   readonly tablesOf: (workflow: string) => ReadonlyArray<Tables.Table>
   /**
-   * Forgets what others have changed; to be called before rows are read. Writing does without: tables only ever become wider
-   * and less strict.
+   * Drops the cache if others have changed tables. Call it before reading rows. Writes do not need it, since tables only gain
+   * columns and lose constraints.
    */
   readonly refresh: () => void
 }
 
 interface Prepared extends Catalog.Prepared {
-  /** That of the tables, counted by SQLite. */
+  /** SQLite's schema version. */
   readonly version: number
 }
 
@@ -38,7 +37,7 @@ interface Known {
   readonly tables: Map<string, Tables.Table>
 }
 
-/** The outputs of a connection. */
+/** Creates the output tables of a connection. */
 export const make = (connection: Connection): Outputs => {
   const catalog = Catalog.make(connection)
   const schemaVersion = connection.prepare<[number]>("PRAGMA schema_version")

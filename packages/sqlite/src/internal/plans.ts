@@ -1,6 +1,6 @@
 /**
- * Plans as they are kept: once per distinct content, and a plan that grew out of another as what differs between them. A run
- * whose plan gains a node with every frame so grows by that node's line, and not by the whole plan each time.
+ * Stores plans: once per distinct content, and a plan derived from another as its difference to it. A run whose plan gains a node
+ * per frame thus grows by one line per frame rather than by the whole plan.
  */
 import { createHash } from "node:crypto"
 import type { Frame } from "@smithers/core/RunStore"
@@ -10,15 +10,15 @@ import type { Connection } from "./connection.ts"
 type Row = [content: string, base: string | null, prefix: number, suffix: number, isMoved: number | null]
 
 export interface Plans {
-  /** Keeps a plan, unless it is there already, and answers with its hash. */
+  /** Stores a plan unless it exists, and returns its hash. */
   readonly keep: (plan: NonNullable<Frame["plan"]>) => string
-  /** The text of a plan that is kept. */
+  /** Returns the text of a stored plan. */
   readonly read: (hash: string) => string
 }
 
 export const hash = (text: string): string => createHash("sha256").update(text).digest("hex")
 
-/** The plans of a connection. */
+/** Creates the plans of a connection. */
 export const make = ({ prepare }: Connection): Plans => {
   const insert = prepare(
     "INSERT OR IGNORE INTO smithers_plans (hash, content, base, prefix, suffix, depth, is_moved) VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -1,9 +1,9 @@
 /**
- * What people and tools ask: the list of runs, one run in full, and its log.
+ * Queries of people and tools: the list of runs, the details of a run, and its log.
  *
- * These are prepared statements on the store's one connection and not a client of `@effect/sql` on a second one: a reader in
- * the same thread gains nothing by its own connection, `:memory:` cannot have a second one, and loading the client would double
- * the time that listing runs takes from a cold start.
+ * These are prepared statements on the store's connection rather than a client of `@effect/sql` on a second one. A reader in the
+ * same thread gains nothing from its own connection, `:memory:` cannot have a second one, and loading the client would double the
+ * time of listing runs from a cold start.
  */
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
@@ -158,7 +158,7 @@ type WaitRow = [
   refused: Text,
 ]
 
-/** A cancellation goes on in a run that is paused. */
+/** The cancellation of a paused run proceeds. */
 const isPaused = "r.paused_at IS NOT NULL AND r.cancel IS NULL"
 
 const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
@@ -169,8 +169,8 @@ const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.cre
 const ended = inList(Status.endedStatuses)
 
 /**
- * The index alone tells which runs are on a page; only those are then read. How a run is shown follows from more than its row: here only
- * those are left out that have ended, where such are not asked for.
+ * Returns the query of a page of runs. The page is found in the index alone, and only its runs are read. The shown status depends
+ * on more than the row, so this only excludes ended runs, if none are requested.
  */
 const listing = (page: string): string => `
   SELECT ${summaryColumns} FROM smithers_runs r JOIN (
@@ -185,12 +185,12 @@ const listing = (page: string): string => `
     ORDER BY created_at DESC, run_id DESC LIMIT ?4
   ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
 
-/** Runs that are read at once where it is only known of each whether it is asked for once it was read. */
+/** Number of runs read at once when the filter applies to the decoded run. */
 const batch = 200
 
 const theseRuns = "IN (SELECT value FROM json_each(?1))"
 
-/** The queries of a connection. */
+/** Creates the queries of a connection. */
 export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queries => {
   const selectRuns = prepare<SummaryRow>(listing("TRUE"))
   const isOlder = "(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?6)"
@@ -211,7 +211,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     `SELECT run_id, node_id, iteration, kind, since, asked, deadline, digest, name, correlation FROM smithers_waits
      WHERE run_id ${theseRuns} AND status = 'open' ORDER BY since, run_id, asked, node_id, iteration`,
   )
-  // What is on its way is little; SQLite by itself may go through all that there ever was.
+  // Pending commands are few. By itself, SQLite may scan all commands.
   const selectPending = prepare<CommandRow>(
     `SELECT run_id, id, at_ms, command FROM smithers_inbox INDEXED BY smithers_inbox_pending
      WHERE frame IS NULL AND run_id ${theseRuns} ORDER BY seq`,
@@ -225,7 +225,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
        is_exhausted, is_soft, CASE WHEN kind = 'boundary' THEN detail END
      FROM smithers_nodes WHERE run_id = ? ORDER BY node_id, iteration`,
   )
-  // Those that have ended, and those at work.
+  // Ended attempts, and running ones.
   const selectAttempts = prepare<AttemptRow>(
     `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, ${Turns.columns.join(", ")}
      FROM smithers_attempts WHERE run_id = ?1
@@ -237,8 +237,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const selectBeats = prepare<[nodeId: string, iteration: number, attempt: number, at: number, details: string]>(
     `SELECT node_id, iteration, attempt, at_ms, details FROM smithers_heartbeats WHERE run_id = ? ORDER BY node_id, iteration, attempt, seq`,
   )
-  // A statement for each of the three: one whose parameters say what to leave out would read every wait there ever was.
-  // Steps that are tried again later are read from their nodes, which know it.
+  // Three statements, since one with optional parameters would read all waits. Later retries are read from their nodes.
   const waitColumns = `w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since,
     iif(w.status = 'withdrawn', NULL, w.deadline), w.request, w.digest, w.name, w.correlation, w.approved, w.note, w.decided_by, w.decided_at,
     w.ended_at, w.asked, w.times_asked, coalesce(w.refusals, 0), w.refused`
@@ -266,7 +265,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const selectPlan = prepare<[hash: string]>(
     `SELECT plan_hash FROM smithers_frames WHERE run_id = ? AND frame <= ? AND plan_hash IS NOT NULL ORDER BY frame DESC LIMIT 1`,
   )
-  // The last character there is ends all that begin alike.
+  // The last code point, as the upper bound of a prefix.
   const selectIds = prepare<[runId: string]>(
     "SELECT run_id FROM smithers_runs WHERE run_id >= ?1 AND run_id < ?1 || char(1114111) ORDER BY run_id LIMIT ?2",
   )
@@ -276,10 +275,10 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     `SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
   )
 
-  /** Commands that nobody has taken up, by run. */
+  /** Groups pending commands by run. */
   const pendingOf = (rows: ReadonlyArray<CommandRow>): ReadonlyMap<string, ReadonlyArray<Command>> =>
     Map.groupBy(
-      // They were commands when they were written.
+      // They were valid commands when written.
       rows.map(
         ([runId, id, at, command]): Command => ({
           runId,
@@ -361,7 +360,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const meant = runId === undefined ? runIds : [runId].filter((id) => runIds?.includes(id) ?? true)
       const these = meant === undefined ? undefined : JSON.stringify(meant)
       const commands = pendingOf(these === undefined ? selectAllPending.values() : selectPending.values(these))
-      // Of waits for which something has come there are at most as many as commands.
+      // At most as many waits as commands have an answer.
       const most = [...commands.values()].reduce((count, of) => count + of.length, limit)
       const rows =
         these === undefined
@@ -389,7 +388,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       if (row === undefined) return undefined
       const these = JSON.stringify([runId])
       const commands = pendingOf(selectPending.values(these)).get(runId) ?? []
-      // A signal is for one wait, the first of those that are open.
+      // A signal is for the first matching open wait.
       const open = commands.length === 0 ? [] : selectOpen.values(these).map(openOf)
       const found = [...Shown.answers(open, commands)].find(([wait]) => wait.nodeId === row[1] && wait.iteration === row[2])
       return waitOf(row, found?.[1])
@@ -439,7 +438,7 @@ const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
   return { reason, isHeard: heard !== null }
 }
 
-/** Columns of a summary. */
+/** Number of columns of a summary. */
 const summarySize = 19
 
 const summaryOf = (row: SummaryRow, status: Status.ShownStatus): RunSummary => {
@@ -503,7 +502,7 @@ const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
   return { runId, nodeId, iteration, kind, status, attempt, ...times, table, ...failure, passes, isExhausted, ...region }
 }
 
-/** The details of the last heartbeat of an attempt. */
+/** Details of the last heartbeat of an attempt. */
 type Beat = Pick<AttemptSummary, "heartbeat" | "heartbeatAt">
 
 const attemptOf = (runId: string, row: AttemptRow, beats: ReadonlyMap<string, Beat>, texts: Texts): AttemptSummary => {
@@ -513,7 +512,7 @@ const attemptOf = (runId: string, row: AttemptRow, beats: ReadonlyMap<string, Be
   return { ...node, heartbeat, heartbeatAt, turns: Turns.read(turns, texts) }
 }
 
-/** What has come for the open ones of some waits, of any runs. */
+/** Returns the answers that have arrived for open waits, of any runs. */
 const answersOf = (
   rows: ReadonlyArray<WaitRow>,
   commands: ReadonlyMap<string, ReadonlyArray<Command>>,

@@ -1,13 +1,13 @@
 /**
- * Group commit. Every write is a job, a plain function on the connection; the jobs that are submitted in one turn of the event
- * loop share one transaction, in the order in which they came, and learn what came of them when it is committed.
+ * Group commit. Every write is a job: a function on the connection. Jobs submitted in one turn of the event loop share one
+ * transaction, in order, and complete when it commits.
  *
- * A job may refuse, by a `Left` that it decides on before it writes; then it is alone in that. What it throws undoes the whole
- * transaction; the others then run again, each in a transaction of its own. A job may therefore run more than once, and must
- * have no effect besides the database. A locked database is waited for, with everything that is submitted in the meantime.
+ * A job may refuse with a `Left` before it writes, which affects no other job. An error that it throws rolls back the transaction;
+ * the other jobs then run again, each in its own transaction. A job may therefore run more than once, and must have no effects
+ * besides the database. While the database is locked, all submitted jobs wait.
  *
- * A job may ask for a transaction of its own: it then runs once, and its refusal undoes what it has written. The event loop turns before what comes
- * after it.
+ * A job may require its own transaction. It then runs once, and its refusal rolls back its writes. The event loop turns before the
+ * next job.
  */
 import { StoreBusy, type StoreError } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
@@ -19,32 +19,32 @@ import { classOf, failure, firstPauseMs, nextPause, type Patience } from "./fail
 interface Write<A, E> {
   readonly operation: string
   readonly run: () => Either.Either<A, E>
-  /** Called with what `run` gave once it is committed, before the caller learns of it; not called for a refusal. */
+  /** Called with the result of `run` after the commit, before the caller continues. Not called for a refusal. */
   readonly onCommit?: (result: A) => void
-  /** Commits at least this durably. */
+  /** Minimum durability of the commit. */
   readonly synchronous?: Synchronous
-  /** It finds out itself whether this process may still write the database. */
+  /** The job itself verifies that this process may write. */
   readonly isGuarded?: boolean
-  /** It has a transaction of its own, which is undone where it refuses. */
+  /** The job has its own transaction, which its refusal rolls back. */
   readonly isAlone?: boolean
 }
 
-/** The queue of a connection. A write that is interrupted before its turn does not take place. */
+/** The queue of a connection. A write that is interrupted before its turn does not run. */
 export interface Queue {
   readonly write: <A, E = never>(write: Write<A, E>) => Effect.Effect<A, E | StoreError>
-  /** Tries what is waiting a last time. */
+  /** Tries pending writes once more, then closes. */
   readonly close: () => void
 }
 
 interface Job {
   readonly isGuarded: boolean
   readonly isAlone: boolean
-  /** It was run, and is not to be run again. */
+  /** Returns `true` once the job must not run again. */
   readonly isDone: () => boolean
   readonly synchronous: Synchronous
-  /** Until when a locked database is waited for, on the clock of `performance.now`. */
+  /** Time until which a locked database is waited for, on the clock of `performance.now`. */
   readonly deadline: number
-  /** Answers with whether it refuses. */
+  /** Runs the job. Returns `true` if it refuses. */
   readonly run: () => boolean
   readonly succeed: () => void
   readonly fail: (thrown: unknown) => void
@@ -52,14 +52,14 @@ interface Job {
 
 interface Config extends Patience {
   readonly synchronous: Synchronous
-  /** Throws where this process may not write the database any more. Called first in each transaction. */
+  /** Throws if this process must no longer write the database. Called first in each transaction. */
   readonly guard: () => void
 }
 
-/** Thrown to undo what a job has written that then refused. */
+/** Thrown to roll back the writes of a job that refused. */
 const undone = new Error("a write has refused")
 
-/** Makes the queue of a connection. */
+/** Creates the queue of a connection. */
 export const make = (connection: Connection, config: Config): Queue => {
   let waiting: Array<Job> = []
   let isScheduled = false
@@ -67,7 +67,7 @@ export const make = (connection: Connection, config: Config): Queue => {
   let retry: ReturnType<typeof setTimeout> | undefined
   let pauseMs = firstPauseMs
 
-  /** Does a batch; answers with the jobs that are still to be done, because the database is locked. */
+  /** Runs a batch. Returns the jobs that remain since the database is locked. */
   const settle = (batch: ReadonlyArray<Job>): ReadonlyArray<Job> => {
     try {
       connection.transact(batch.some((job) => job.synchronous === "full") ? "full" : "normal", () => {
@@ -100,7 +100,7 @@ export const make = (connection: Connection, config: Config): Queue => {
     return true
   }
 
-  /** Takes what comes next: jobs up to one that has a transaction of its own, or that one. */
+  /** Takes the next batch: all jobs up to one with its own transaction, or that one. */
   const take = (): ReadonlyArray<Job> => {
     const batch = waiting
     const alone = batch.findIndex((job) => job.isAlone)

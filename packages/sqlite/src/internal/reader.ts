@@ -1,6 +1,6 @@
 /**
- * A store that is only read. Neither the database nor its log is made, changed or brought up to date, so that also the database of another
- * user, or one in a folder that cannot be written, can be looked at.
+ * A read-only store. Neither the database nor its log is created, changed or migrated, so that a database of another user, or one
+ * in a read-only folder, can be read.
  */
 import { type StoreError, StoreReadOnly } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
@@ -20,13 +20,13 @@ import * as Queries from "./queries.ts"
 import * as States from "./states.ts"
 import * as Texts from "./texts.ts"
 
-/** How often a file that is read as it stands is looked at for news (ms). */
+/** Polling interval of an immutable file, in milliseconds. */
 const pollMs = 200
 
-/** Tries to read a file as it stands before what was read counts, also where it has been written meanwhile. */
+/** Maximum number of tries to read an immutable file that is written at the same time, before the result is used anyway. */
 const mostTries = 20
 
-/** Opens a connection. Refuses one that is not to a store, for which the statements of a store could not be prepared. */
+/** Opens a connection. Fails if the file holds no store, since the statements of a store could not be prepared. */
 const open = (filename: string) => {
   const connection = Connection.open(filename, "read")
   try {
@@ -47,7 +47,7 @@ const open = (filename: string) => {
 
 type Opened = Either.Either.Right<ReturnType<typeof open>>
 
-/** Opens a store to read it for as long as the scope. */
+/** Opens a store for reading, in a scope. */
 export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError, Scope.Scope> =>
   Effect.gen(function* () {
     const { filename } = patience
@@ -55,7 +55,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       patiently("open", patience, () => Either.map(open(filename), (opened) => ({ opened, version: 1 }))),
       ({ opened }) => Effect.sync(opened.connection.close),
     )
-    /** Goes on with what is there now. */
+    /** Reopens the file to see its current state. */
     const reopen = (): void => {
       // It was a store before.
       const opened = Either.getOrThrow(open(filename))
@@ -72,16 +72,17 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
           const result = opened.connection.snapshot(() => body(opened))
           if (tries === mostTries || !opened.connection.isStale()) return result
         } catch (thrown) {
-          // The file was written while it was read.
+          // The file was written during the read.
           if (tries === mostTries || !opened.connection.isStale()) throw thrown
         }
       }
     }
     const read = <A, E = never>(operation: string, body: (opened: Opened) => Either.Either<A, E>) =>
       patiently(operation, patience, () => look(body))
-    const refuse = (operation: string) => () => new StoreReadOnly({ operation, detail: `${filename}: it was opened to be read` })
+    const refuse = (operation: string) => () =>
+      new StoreReadOnly({ operation, detail: `${filename}: it was opened for reading only` })
 
-    /** Versions of one connection are told from those of the next by the number of connections before. */
+    /** Range of version numbers per connection, so that those of the next connection are higher. */
     const versionsPerConnection = 2 ** 32
     const changes = (known: number): Effect.Effect<number, StoreError> =>
       Effect.suspend(() => {
@@ -93,7 +94,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
           Effect.flatMap(until(opened.connection), () => changes(known)),
         )
       })
-    /** Completes when a file that is read as it stands was written, by when it was opened again. */
+    /** Completes when an immutable file was written, after it was reopened. */
     const until = (connection: Connection.Connection): Effect.Effect<void, StoreError> =>
       Effect.async<void, StoreError>((resume) => {
         const timer = setInterval(() => {

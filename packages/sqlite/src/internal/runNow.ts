@@ -1,5 +1,5 @@
 /**
- * Runs an Effect at once, on the stack of the caller, where nothing may wait.
+ * Runs an Effect synchronously, on the stack of the caller, where nothing may wait.
  */
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -7,9 +7,9 @@ import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as Scheduler from "effect/Scheduler"
 
-/** Does what fibers schedule while it is asked to, and leaves the rest to the scheduler of the process. */
+/** Runs the tasks that fibers schedule during the call, and leaves later ones to the scheduler of the process. */
 class Now extends Scheduler.SyncScheduler {
-  /** Does tasks until there are none, or `isLate`. */
+  /** Runs tasks until there are none, or until `isLate`. */
   flushUntil(isLate: () => boolean): void {
     const { tasks } = this
     while (tasks.buckets.length > 0 && !isLate()) {
@@ -24,8 +24,8 @@ class Now extends Scheduler.SyncScheduler {
 }
 
 /**
- * Runs an Effect. What is not done when there is nothing to do at once, or when it `isLate`, is interrupted, and has no exit. `isLate` is asked every
- * few thousand operations: code that does not return cannot be stopped.
+ * Runs an Effect synchronously. If it is not done when no task is left, or when it `isLate`, it is interrupted and has no exit.
+ * `isLate` is called every few thousand operations: code that never returns cannot be stopped.
  */
 export const runNow = <A, E, R>(
   runtime: Runtime.Runtime<R>,

@@ -1,5 +1,5 @@
 /**
- * A client of `@effect/sql` on a connection that is not its own. Only what users import by a subpath of its own loads this.
+ * A client of `@effect/sql` on a borrowed connection. Loaded only by the subpath that users import.
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -10,19 +10,19 @@ import type { Query } from "@smithers/core/Transaction"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
-/** How statements are made on a connection. What it throws is the error of the statement. */
+/** Prepares statements on a connection. Errors it throws are those of the statement. */
 export interface Statements {
-  /** Prepares a statement, or refuses it. */
+  /** Prepares a statement, or rejects it. */
   readonly query: (sql: string) => Query
-  /** Prepares a statement of `withTransaction`, or refuses it. */
+  /** Prepares a statement of `withTransaction`, or rejects it. */
   readonly control: (sql: string) => Query
 }
 
-/** The error of a statement. */
+/** Creates the error of a statement. */
 export const sqlError = (cause: unknown): SqlError =>
   new SqlError({ cause, message: `Failed to execute statement: ${cause instanceof Error ? cause.message : String(cause)}` })
 
-/** A value that cannot be bound, which `bun:sqlite` would bind as NULL or take for several. */
+/** Rejects values that cannot be bound, and that `bun:sqlite` would bind as NULL or as several values. */
 const check = (values: ReadonlyArray<unknown>): void => {
   for (const [index, value] of values.entries()) {
     const isPlain = typeof value !== "object" || value === null || ArrayBuffer.isView(value)
@@ -35,11 +35,11 @@ const check = (values: ReadonlyArray<unknown>): void => {
           : typeof value === "function"
             ? "a function"
             : "an object"
-    throw new TypeError(`its value ${index + 1} is ${shown}: give text, a number, a bigint, a boolean, bytes or null`)
+    throw new TypeError(`its value ${index + 1} is ${shown}: it must be text, a number, a bigint, a boolean, bytes or null`)
   }
 }
 
-/** A connection as clients take it. `attempt` makes a statement and fails with what it throws. */
+/** Adapts a connection for clients. `attempt` runs a statement and fails with the error it throws. */
 export const connection = (
   { query, control }: Statements,
   attempt: <A>(make: () => A) => Effect.Effect<A, SqlError>,
@@ -69,7 +69,6 @@ export const connection = (
   }
 }
 
-/** Makes a client. */
 export const make = (
   acquirer: SqlConnection.Connection.Acquirer,
   transactionAcquirer: SqlConnection.Connection.Acquirer = acquirer,

@@ -1,5 +1,5 @@
 /**
- * A client of `@effect/sql` that reads the file of a store, on a connection of its own.
+ * A client of `@effect/sql` that reads the file of a store on a connection of its own.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { StoreError } from "@smithers/core/Errors"
@@ -12,7 +12,7 @@ import * as Migrations from "./migrations.ts"
 import * as Client from "./sqlClient.ts"
 import * as Statements from "./statements.ts"
 
-/** Statements by which `withTransaction` reads several times from one snapshot. */
+/** Statements by which `withTransaction` reads from one snapshot. */
 const control = /^(BEGIN|COMMIT|ROLLBACK|(ROLLBACK TO )?SAVEPOINT effect_sql_\d+)$/
 
 const open = (filename: string): Either.Either<Connection.Connection, StoreError> => {
@@ -27,7 +27,7 @@ const open = (filename: string): Either.Either<Connection.Connection, StoreError
   }
 }
 
-/** Opens a file to read it for as long as the scope. */
+/** Opens a file for reading, in a scope. */
 export const make = (patience: Failures.Patience): Effect.Effect<SqlClient.SqlClient, StoreError, Scope.Scope> =>
   Effect.gen(function* () {
     const { filename } = patience
@@ -38,7 +38,7 @@ export const make = (patience: Failures.Patience): Effect.Effect<SqlClient.SqlCl
       ),
       ({ connection }) => Effect.sync(connection.close),
     )
-    /** The connection to what is in the file now. */
+    /** Returns the connection to the current file. */
     const current = (): Connection.Connection => {
       held.connection.ensureThere()
       if (held.connection.isStale() && !held.connection.isInTransaction()) {
@@ -58,7 +58,7 @@ export const make = (patience: Failures.Patience): Effect.Effect<SqlClient.SqlCl
     }
     const attempt = <A>(body: () => A) => Failures.retried(patience.patienceMs, body, (thrown) => Client.sqlError(thrown))
     const connection = Client.connection(statements, attempt)
-    // A transaction has the connection for itself.
+    // A transaction needs exclusive use of the connection.
     const turns = yield* Effect.makeSemaphore(1)
     const acquirer = turns.withPermits(1)(Effect.succeed(connection))
     const reserved = Effect.uninterruptibleMask((restore) =>

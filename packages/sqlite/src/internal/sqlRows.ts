@@ -1,5 +1,6 @@
 /**
- * Rows of output tables as the values that steps gave: the columns of a row say what is stored, and the codec of the step reads it.
+ * Decodes rows of output tables to the values that steps returned: columns hold the stored value, and the codec of the step decodes
+ * it.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -17,16 +18,16 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
-/** A workflow whose rows are read. */
+/** A workflow with output tables. */
 interface Source<W> extends Writes<W> {
   readonly name: string
   readonly definition: Definition<unknown>
 }
 
-/** Names of what a workflow writes: ids of its steps, or of components the keys of its outputs. */
+/** Names of a workflow's outputs: ids of its steps, or for JSX the keys of its schemas. */
 type NamesOf<W> = W extends Written<infer Id, unknown> ? Id : string
 
-/** What is written under a name. */
+/** Type of the output with a name. */
 type OutputOf<W, Id> = unknown extends W ? unknown : W extends Written<infer Own, infer A> ? (Id extends Own ? A : never) : unknown
 
 /** A row of an output table. */
@@ -38,43 +39,44 @@ export interface Row<A> {
   readonly output: A
 }
 
-/** The workflow has no step, or no output, of this name. */
+/** The workflow has no step, or no output, with this name. */
 export class NoSuchOutput extends Schema.TaggedError<NoSuchOutput>()("NoSuchOutput", {
   workflow: Schema.String,
   name: Schema.String,
   known: Schema.Array(Schema.String),
 }) {
   override get message(): string {
-    const known = this.known.length === 0 ? "it has none" : `it has ${this.known.map((name) => `"${name}"`).join(", ")}`
+    const known =
+      this.known.length === 0 ? "it has no outputs" : `its outputs are ${this.known.map((name) => `"${name}"`).join(", ")}`
     return `Workflow "${this.workflow}" has no output "${this.name}" in a table: ${known}.`
   }
 }
 
-/** A row that the schema of its step does not accept, or that is not one of its table. */
+/** A row does not match the schema of its step, or lacks columns of its table. */
 export class UnreadableRow extends Schema.TaggedError<UnreadableRow>()("UnreadableRow", {
   workflow: Schema.String,
   name: Schema.String,
-  /** `<run>/<node>/<iteration>`, as far as the row tells. */
+  /** `<run>/<node>/<iteration>`, as far as known. */
   row: Schema.String,
   issues: Schema.Array(Schema.String),
 }) {
   override get message(): string {
-    return `Row ${this.row} of output "${this.name}" of workflow "${this.workflow}" cannot be read: ${this.issues.join("; ")}. Read it with the schema that it was written with, or select all of its columns.`
+    return `Row ${this.row} of output "${this.name}" of workflow "${this.workflow}" cannot be read: ${this.issues.join("; ")}. Use the schema that it was written with, or select all of its columns.`
   }
 }
 
-/** Which rows are read. */
+/** Selects rows. */
 export interface RowsOptions {
   readonly runId?: string
-  /** A condition on the columns of the table. */
+  /** Condition on the columns of the table. */
   readonly where?: Fragment
-  /** Rows at most. Default: all. */
+  /** Maximum number of rows. Default: all. */
   readonly limit?: number
 }
 
-/** How the rows under a name are found and read. */
+/** Table and codec of an output. */
 interface Found {
-  /** As the catalog has it. */
+  /** Name in the catalog. */
   readonly name: string
   /** The only node whose rows these are. */
   readonly nodeId: string | undefined
@@ -82,7 +84,7 @@ interface Found {
   readonly codec: Codec.Codec<unknown, unknown>
 }
 
-/** The name of a workflow. That of components is found by drawing them without an input, which need not do. */
+/** Returns the name of a workflow. That of a JSX workflow needs a render without an input, which may fail. */
 const nameOf = (workflow: Source<unknown>): Effect.Effect<string, RenderFailed | InvalidWorkflow> =>
   Effect.suspend(() => {
     try {
@@ -110,18 +112,18 @@ const isKey = (
 
 const isValue = (value: unknown): value is Value => value === null || typeof value === "string" || typeof value === "number"
 
-/** Reads a row with the columns of a layout. */
+/** Decodes a row with the columns of a layout. */
 const decode = <A>({ codec }: Found, layout: Columns.Layout, row: NamedRow): Either.Either<Row<A>, Codec.Issues> => {
   if (!isKey(row)) return Either.left([`it lacks ${Columns.keyColumns.join(", ")}`])
   const values: Array<Value> = []
   for (const column of [...layout.columns.map(({ name }) => name), Columns.exactColumn]) {
     const value = row[column]
-    if (!isValue(value)) return Either.left([column in row ? `${column} is no value of its column` : `it lacks ${column}`])
+    if (!isValue(value)) return Either.left([column in row ? `${column} has an invalid type` : `it lacks ${column}`])
     values.push(value)
   }
   const { run_id: runId, node_id: nodeId, iteration } = row
   return Either.map(Codec.keepNow(codec, Columns.decode(layout, values, 0)), (kept) => {
-    // The codec is that of the schema which the type comes from.
+    // The type comes from the schema of this codec.
     return { runId, nodeId, iteration, output: kept.give() as A }
   })
 }
@@ -129,8 +131,8 @@ const decode = <A>({ codec }: Found, layout: Columns.Layout, row: NamedRow): Eit
 const shown = (row: NamedRow): string => [row.run_id, row.node_id, row.iteration].map(String).join("/")
 
 /**
- * Reads rows of an output, ordered by run, node and iteration. Fails with `RenderFailed` or `InvalidWorkflow` for a workflow of components whose name shows only where
- * there is an input.
+ * Reads rows of an output, ordered by run, node and iteration. Fails with `RenderFailed` or `InvalidWorkflow` for a JSX workflow
+ * whose name cannot be rendered without an input.
  */
 export const rows = <W, Id extends NamesOf<W> & string>(
   workflow: Source<W>,
@@ -148,7 +150,7 @@ export const rows = <W, Id extends NamesOf<W> & string>(
     const [table] = yield* sql<{ readonly table: string; readonly layout: string }>`
       SELECT t.name AS "table", t.layout FROM smithers_outputs o JOIN smithers_tables t ON t.name = o.table_name
       WHERE o.workflow = ${owner} AND o.name = ${found.name}`.withoutTransform
-    // No run of the workflow has been here yet.
+    // No run of the workflow has used this database yet.
     if (table === undefined) return []
     const conditions = [
       found.nodeId === undefined
@@ -173,8 +175,8 @@ export const rows = <W, Id extends NamesOf<W> & string>(
 const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /**
- * The schema of the rows of an output, as `SELECT *` gives them, for queries of one's own. It goes by the columns that the output has by the
- * schema of its step. Throws {@link NoSuchOutput}, and what `rows` fails with.
+ * Returns the schema of an output's rows, as `SELECT *` returns them, for custom queries. Its columns follow the schema of the
+ * step. Throws {@link NoSuchOutput}, and the errors of `rows`.
  */
 export const row = <W, Id extends NamesOf<W> & string>(
   workflow: Source<W>,
@@ -191,6 +193,6 @@ export const row = <W, Id extends NamesOf<W> & string>(
         decode<OutputOf<W, Id>>(found, found.layout, value),
         (issues) => new ParseResult.Type(ast, value, issues.join("; ")),
       ),
-    encode: (value, _, ast) => ParseResult.fail(new ParseResult.Forbidden(ast, value, "rows are only read")),
+    encode: (value, _, ast) => ParseResult.fail(new ParseResult.Forbidden(ast, value, "rows cannot be encoded")),
   })
 }

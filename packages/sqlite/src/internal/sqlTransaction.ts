@@ -1,5 +1,5 @@
 /**
- * Code with a client of `@effect/sql` in a transaction of the engine.
+ * Runs code with a client of `@effect/sql` in a transaction of the engine.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
@@ -17,32 +17,33 @@ import * as Exit from "effect/Exit"
 import { runNow } from "./runNow.ts"
 import * as Client from "./sqlClient.ts"
 
-/** How a transaction is made. */
+/** Options of a transaction. */
 export interface TransactionOptions {
   /**
-   * How long it may hold the writer: where it has by its next statement, all of it is undone (`TransactionTooLong`). A single statement cannot be stopped.
-   * Default: 1 second; at most 10 seconds, a third of the time after which another process takes a silent run over.
+   * Maximum time to hold the write lock. If it is exceeded at the next statement, the transaction rolls back with
+   * `TransactionTooLong`. A single statement cannot be stopped. Default: 1 second. Maximum: 10 seconds, a third of the time after
+   * which another process takes over a silent run.
    */
   readonly limit?: Duration.DurationInput
 }
 
-/** A transaction whose value is not the output of its step. */
+/** Options of a transaction whose value is not the output of its step. */
 export interface NamedOptions<S extends Codec.AnySchema> extends TransactionOptions {
-  /** Tells it from the other transactions of its step. */
+  /** Name of the transaction, unique in its step. */
   readonly name: string
-  /** The schema of its value, a synchronous one. */
+  /** Schema of its value. Must be synchronous. */
   readonly output: S
 }
 
-/** Why a transaction was not made, other than by its own code. */
+/** Errors of a transaction, apart from those of its code. */
 export type Failure = Transaction.TransactionError | InvalidOutput | InvalidSetting | StoreError
 
 const [defaultLimit, longestLimitMs] = ["1 second", 10_000] as const
 
-/** A transaction that takes longer is worth a word in the log (ms): all runs of the process wait for it, and all writes to the file. */
+/** Time in milliseconds after which a transaction is logged: all runs of the process and all writes to the file wait for it. */
 const longMs = 100
 
-/** How the code of a transaction ended otherwise than with a value. */
+/** Failure of a transaction's code. */
 class Failed<E> {
   readonly cause: Cause.Cause<E>
   constructor(cause: Cause.Cause<E>) {
@@ -50,11 +51,11 @@ class Failed<E> {
   }
 }
 
-/** The one client of all transactions: what its statements are made on stands in the context of who makes them. */
+/** Client of all transactions. The connection of its statements is in the context of the caller. */
 let shared: SqlClient.SqlClient | undefined
 const client: Effect.Effect<SqlClient.SqlClient> = Effect.suspend(() => {
   if (shared !== undefined) return Effect.succeed(shared)
-  const outside = new SqlError({ message: "This client is of a transaction that is over: make its statements while its code runs" })
+  const outside = new SqlError({ message: "The transaction of this client has ended: run statements only inside its code" })
   return Effect.tap(Client.make(Effect.fail(outside)), (made) =>
     Effect.sync(() => {
       shared = made
@@ -62,10 +63,10 @@ const client: Effect.Effect<SqlClient.SqlClient> = Effect.suspend(() => {
   )
 })
 
-/** What a transaction leaves of the services that its code asks for. */
+/** Requirements of the code, without those that a transaction provides. */
 export type Rest<R> = Exclude<R, SqlClient.SqlClient | SqlClient.TransactionConnection>
 
-/** What is done with a value before it is kept. */
+/** Encodes a value for storage. */
 type Keep<A, B> = (value: A) => Either.Either<Transaction.Done<B>, InvalidOutput>
 
 const limitOf = ({ limit }: TransactionOptions): Either.Either<Millis.Millis, InvalidSetting> =>
@@ -76,11 +77,11 @@ const limitOf = ({ limit }: TransactionOptions): Either.Either<Millis.Millis, In
       new InvalidSetting({
         setting: "limit",
         given: Millis.show(ms),
-        wanted: `at most ${longestLimitMs} ms: nothing else is written meanwhile`,
+        wanted: `at most ${longestLimitMs} ms, since it blocks all other writes`,
       }),
   )
 
-/** Makes a transaction on a store, or takes what one that was made before has left. */
+/** Runs a transaction on a store, or returns the stored value of an earlier one. */
 export const make = <A, E, R, B>(
   transact: Transaction.Transact,
   of: Transaction.Request<B, E>["of"],
@@ -125,7 +126,7 @@ export const make = <A, E, R, B>(
     return done
   })
 
-/** What a transaction of a step keeps of its value, and how that is read back. */
+/** Returns functions that encode the value of a step's transaction and decode it again. */
 export const kept = <A>(codec: Codec.Codec<A, unknown>, nodeId: string, services: Context.Context<unknown>) => {
   const refuse = (issues: Codec.Issues) =>
     new InvalidOutput({ nodeId, issues, ...(Codec.isUnstorable(issues) ? { isFinal: true } : {}) })
@@ -142,7 +143,7 @@ export const kept = <A>(codec: Codec.Codec<A, unknown>, nodeId: string, services
   }
 }
 
-/** A value that is stored, as it is given to the code of its step. */
+/** A stored value, decoded for the code of its step. */
 export interface Kept<A> extends Transaction.Settled {
   readonly given: A
 }

@@ -1,50 +1,50 @@
 /**
- * What a text of SQL asks for, read as SQLite reads it: `bun:sqlite` has no authorizer, and compiles only the first of several statements and says
- * nothing of the others.
+ * Parses SQL as SQLite does. Needed since `bun:sqlite` has no authorizer, and compiles only the first of several statements without
+ * an error.
  */
 
-/** What one statement is. */
+/** A parsed statement. */
 export interface Statement {
-  /** Its first word, in upper case. */
+  /** First word, in upper case. */
   readonly keyword: string
-  /** Whether it changes the schema. */
+  /** `true` if it changes the schema. */
   readonly isSchema: boolean
-  /** Names in it, in lower case: words, and whatever stands in quotes. */
+  /** Names in it, in lower case: words, and quoted texts. */
   readonly names: ReadonlySet<string>
-  /** Whether it makes something that only its connection sees. */
+  /** `true` if it creates a temporary object, visible to its connection only. */
   readonly isTemporary: boolean
 }
 
 /** Statements that read. */
 const reading: ReadonlySet<string> = new Set(["SELECT", "VALUES", "WITH", "EXPLAIN"])
-/** Statements that write rows. `WITH` may begin one. */
+/** Statements that write rows. `WITH` may start one. */
 const writing: ReadonlySet<string> = new Set(["INSERT", "REPLACE", "UPDATE", "DELETE"])
 const defining: ReadonlySet<string> = new Set(["CREATE", "ALTER", "DROP"])
 
 const token =
   /(?<space>[ \t\n\v\f\r\uFEFF]+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<quoted>'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?)|(?<word>[A-Za-z_\u{80}-\u{10FFFF}][\w$\u{80}-\u{10FFFF}]*)|(?<other>[?@$:#]?[\w$\u{80}-\u{10FFFF}]+|[\s\S])/gu
 
-/** What stands in quotes of any kind, which SQLite all takes for names where it needs one. */
+/** Returns the content of a quoted text. SQLite accepts any kind of quotes as a name. */
 const unquote = (text: string): string => {
   const [open = ""] = text
   const inner = text.slice(1, text.length > 1 && text.endsWith(open === "[" ? "]" : open) ? -1 : undefined)
   return open === "[" ? inner : inner.replaceAll(open + open, open)
 }
 
-/** A name as SQLite compares names: without regard to the case of ASCII letters. */
+/** Converts a name to lower case as SQLite compares names: only ASCII letters. */
 const lower = (name: string): string => name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
 
-/** Reads a text of SQL; or says why it is not one statement that may be made. `access` says what it may do. */
+/** Parses SQL. Returns the reason if it is not exactly one permitted statement. `access` is the permission. */
 export const read = (sql: string, access: "read" | "write"): Statement | string => {
-  if (sql.includes("\0")) return "it has a NUL character, at which SQLite would stop reading"
+  if (sql.includes("\0")) return "it contains a NUL character, where SQLite would stop reading"
   const words: Array<string> = []
   const names = new Set<string>()
   let [isOver, isTrigger, isTemporary] = [false, false, false]
-  /** The last tokens, of which a trigger ends with `; END ;`. */
+  /** The last tokens. A trigger ends with `; END ;`. */
   let [before, last] = ["", ""]
   for (const { groups = {}, 0: text } of sql.matchAll(token)) {
     if (groups.space !== undefined) continue
-    if (isOver && text !== ";") return "it holds several statements, of which only the first would be made: make one at a time"
+    if (isOver && text !== ";") return "it contains several statements: run one at a time"
     const name = groups.quoted === undefined ? text : unquote(text)
     if (groups.word !== undefined && words.length < 3) {
       words.push(text.toUpperCase())
@@ -59,19 +59,17 @@ export const read = (sql: string, access: "read" | "write"): Statement | string 
     last = name
   }
   const [keyword = ""] = words
-  if (keyword === "") return "it holds no statement"
+  if (keyword === "") return "it contains no statement"
   if (reading.has(keyword)) return { keyword, isSchema: false, names, isTemporary }
   if (access === "read") return `${keyword} is refused: this connection only reads`
   if (writing.has(keyword)) return { keyword, isSchema: false, names, isTemporary }
   if (!defining.has(keyword))
-    return `${keyword} is refused: ${reasons[keyword] ?? "it is about the connection, which the engine uses too"}`
-  if (isTemporary)
-    return `${keyword} of something temporary is refused: only the engine's connection would see it, and might take it for its own`
+    return `${keyword} is refused: ${reasons[keyword] ?? "it affects the connection, which the engine uses too"}`
+  if (isTemporary) return `${keyword} of a temporary object is refused: it could hide a table of the engine on this connection`
   return { keyword, isSchema: true, names, isTemporary }
 }
 
-const ends =
-  "the transaction is ended by Sql.transaction alone, when its code has ended. To undo a part, use withTransaction inside"
+const ends = "Sql.transaction ends the transaction after its code. Use withTransaction inside to roll back a part"
 
 const reasons: { readonly [keyword: string]: string } = {
   BEGIN: ends,

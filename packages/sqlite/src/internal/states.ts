@@ -1,6 +1,6 @@
 /**
- * Loads the state of a run from its rows: those of finished steps by the few columns that they use, and outputs with one SELECT per table.
- * An earlier state is folded from the log, whose events are given back the content that stands in other tables.
+ * Loads the state of a run from its rows: finished steps by the few columns that they use, and outputs with one SELECT per table.
+ * An earlier state is folded from the log, whose events are completed with content from other tables.
  */
 
 import * as Changes from "@smithers/core/Changes"
@@ -50,17 +50,15 @@ type RunRow = [
   isAttached: number | null,
 ]
 
-/** Steps whose latest attempt has an error that is theirs. */
+/** Statuses of steps whose latest attempt has the error of the step. */
 const withError = inList(Status.StepStatus.pipe(Schema.pickLiteral("retrying", "failed")).literals)
 
-/**
- * The error of a node: its own where it failed without an attempt, otherwise that of its latest attempt, which keeps it.
- */
+/** SQL for the error of a node: its own if it failed without an attempt, otherwise that of its latest attempt. */
 export const errorOfNode = `coalesce(error, CASE WHEN status IN ${withError} THEN (
   SELECT a.error FROM smithers_attempts a WHERE a.run_id = smithers_nodes.run_id AND a.node_id = smithers_nodes.node_id
     AND a.iteration = smithers_nodes.iteration AND a.attempt = smithers_nodes.attempt) END)`
 
-/** The reader of states. */
+/** Creates the reader of states. */
 export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectRun = prepare<RunRow>(
     `SELECT workflow, version, status, cancel, failure, input, output, ending,
@@ -125,7 +123,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     return found
   }
 
-  /** The records of a run. */
+  /** Yields the records of a run. */
   const recordsOf = function* (runId: string, workflow: string): Generator<Records.NodeRecord> {
     const stored = outputsOf(runId, workflow)
     const waits = new Map<NodeKey, Records.Wait>()
@@ -150,7 +148,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     }
   }
 
-  /** The events of a run up to a moment, with their content. */
+  /** Yields the events of a run up to a point, with their content. */
   const eventsOf = function* (
     runId: string,
     { workflow, input, output }: { readonly workflow: string; readonly input: Json | undefined; readonly output: Json | undefined },
@@ -172,7 +170,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         ...(given === undefined ? {} : { output: given }),
         ...(reads === undefined ? {} : { reads: Reads.read(reads) }),
       }
-      // It was an event when it was written.
+      // It was a valid event when written.
       yield { ...logged, event: { ...logged.event, ...content } as RunEvent }
     }
   }

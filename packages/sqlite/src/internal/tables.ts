@@ -1,5 +1,5 @@
 /**
- * One table of outputs: how it is made and altered, and the statements on it.
+ * Creates and alters an output table, and prepares its statements.
  */
 import type { Json } from "@smithers/core/Codec"
 import * as Columns from "@smithers/sql/Columns"
@@ -13,7 +13,7 @@ interface Row {
   readonly output: Json | undefined
 }
 
-/** A table with a certain layout. */
+/** A table with its layout. */
 export interface Table {
   readonly name: string
   readonly layout: Columns.Layout
@@ -23,7 +23,7 @@ export interface Table {
   readonly ofRun: (runId: string) => ReadonlyArray<Row>
 }
 
-/** A name as SQL writes it. */
+/** Quotes a name for SQL. */
 export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
@@ -36,7 +36,7 @@ const namesOf = ({ columns }: Columns.Layout, select: (text: string) => string =
   return [...Columns.keyColumns, ...names, Columns.exactColumn].join(", ")
 }
 
-/** Opens a table. Its statements are prepared when they are first used. */
+/** Opens a table. Its statements are prepared on first use. */
 export const open = (connection: Connection, name: string, layout: Columns.Layout): Table => {
   const table = quote(name)
   const key = "run_id = ? AND node_id = ? AND iteration = ?"
@@ -72,7 +72,6 @@ const once = <A>(make: () => A): (() => A) => {
   }
 }
 
-/** Makes a table. */
 export const create = (connection: Connection, name: string, layout: Columns.Layout): void => {
   const columns = [
     "run_id TEXT NOT NULL",
@@ -85,18 +84,18 @@ export const create = (connection: Connection, name: string, layout: Columns.Lay
   connection.execute(`CREATE TABLE ${quote(name)} (${columns.join(", ")}) STRICT, WITHOUT ROWID`)
 }
 
-/** Makes a view of the rows that one step has in a table. */
+/** Creates a view of one step's rows in a table. */
 export const createView = (connection: Connection, name: string, table: string, nodeId: string): void =>
   connection.execute(`CREATE VIEW ${quote(name)} AS SELECT * FROM ${quote(table)} WHERE node_id = ${literal(nodeId)}`)
 
-/** Makes a view of the rows that runs of one workflow have in a table. */
+/** Creates a view of one workflow's rows in a table. */
 export const createOwnView = (connection: Connection, name: string, table: string, workflow: string): void =>
   connection.execute(
     `CREATE VIEW ${quote(name)} AS SELECT * FROM ${quote(table)}
      WHERE run_id IN (SELECT run_id FROM smithers_runs WHERE workflow = ${literal(workflow)})`,
   )
 
-/** Alters a table: adds columns, and drops NOT NULL where it no longer holds. */
+/** Alters a table: adds columns, and drops NOT NULL constraints. */
 export const alter = (connection: Connection, name: string, before: Columns.Layout, after: Columns.Layout): void => {
   const isRelaxed = before.columns.some(({ isRequired }, index) => isRequired && after.columns[index]?.isRequired === false)
   if (isRelaxed) return rebuild(connection, name, before, after)
@@ -106,8 +105,8 @@ export const alter = (connection: Connection, name: string, before: Columns.Layo
 }
 
 /**
- * SQLite cannot drop NOT NULL in place, up to versions that are still in use. The rows go through a copy, and not a renamed
- * table, so that views and the user's own indexes and triggers go on meaning this one.
+ * Rebuilds a table, since supported versions of SQLite cannot drop NOT NULL in place. The rows go through a copy rather than a
+ * renamed table, so that views and the user's indexes and triggers still refer to this one.
  */
 const rebuild = (connection: Connection, name: string, before: Columns.Layout, after: Columns.Layout): void => {
   const [table, columns] = [`main.${quote(name)}`, namesOf(before)]

@@ -1,6 +1,7 @@
 /**
- * Transactions of steps on the connection of the engine: statements of users between a check that the attempt may still write, and a row that
- * says that it has. A statement is made once it is known what it would write: `bun:sqlite` has no authorizer, so SQLite's own program of it is read.
+ * Runs transactions of steps on the connection of the engine: user statements, between a check that the attempt may still write and
+ * a row that records it. Each statement is analysed before it runs. `bun:sqlite` has no authorizer, so SQLite's compiled program is
+ * read.
  */
 import { RunFenced } from "@smithers/core/Errors"
 import * as Transaction from "@smithers/core/Transaction"
@@ -10,23 +11,23 @@ import type { Connection } from "./connection.ts"
 import * as Statements from "./statements.ts"
 
 export interface Transactions {
-  /** To be called within a write transaction, which the caller undoes where this refuses. */
+  /** Runs a transaction. Call it within a write transaction, which the caller rolls back if this refuses. */
   readonly run: <A, E>(
     request: Transaction.Request<A, E>,
     now: number,
   ) => Either.Either<Transaction.Transacted<A>, E | Transaction.TransactionError>
 }
 
-/** Statements savepoints are made by, and gone back to. */
+/** Statements that create savepoints and roll back to them. */
 const savepoint = /^(ROLLBACK TO )?SAVEPOINT effect_sql_\d+$/
 
-/** Texts whose program is known, at most. */
+/** Maximum number of cached analyses. */
 const mostKnown = 1000
 
-/** The end of a statement is shown where it is refused. */
+/** Truncates a statement for an error. */
 const shown = (sql: string): string => (sql.length <= 200 ? sql : `${sql.slice(0, 200)}…`)
 
-/** What an open transaction of a user knows of itself. */
+/** State of an open user transaction. */
 interface Open {
   isOpen: boolean
   doom: Transaction.TransactionError | undefined
@@ -34,7 +35,7 @@ interface Open {
   readonly limitMs: number
 }
 
-/** The transactions of a connection. */
+/** Creates the transactions of a connection. */
 export const make = (connection: Connection): Transactions => {
   const { prepare } = connection
   const selectClaim = prepare<[number]>("SELECT 1 FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL")
@@ -57,7 +58,7 @@ export const make = (connection: Connection): Transactions => {
   )
 
   let version = -1
-  /** Texts that may be made, as the schema is. */
+  /** Permitted statements, valid for the current schema. */
   const known = new Map<string, Statements.Statement>()
   let roots: ReadonlyMap<number, string> | undefined
   let names: ReadonlySet<string> | undefined
@@ -66,7 +67,7 @@ export const make = (connection: Connection): Transactions => {
     roots = undefined
     names = undefined
   }
-  /** What is known is of a schema that may be undone, and whose number may then be given to another. */
+  /** Drops the cache: the schema may be rolled back, and its version number reused. */
   const redefine = (): void => {
     forget()
     version = -1
@@ -76,7 +77,7 @@ export const make = (connection: Connection): Transactions => {
     names ??= new Set(selectNames.values().map(([own]) => own.toLowerCase()))
     return name.startsWith("smithers_") || names.has(name)
   }
-  /** The table of the engine that a statement would write, as SQLite would make it, with the triggers that it sets off. */
+  /** Returns the engine's table that a statement would write, also through triggers. */
   const written = (sql: string): string | undefined => {
     roots ??= new Map([[1, "sqlite_schema"], ...selectRoots.values()])
     for (const [, opcode, p1, p2, p3] of connection.queryOnce(`EXPLAIN ${sql}`).listed([], false)) {
@@ -88,14 +89,14 @@ export const make = (connection: Connection): Transactions => {
     return undefined
   }
 
-  /** What a text is, or why it may not be made. Throws where it is not SQL. */
+  /** Returns the analysed statement, or the reason why it is refused. Throws for invalid SQL. */
   const judged = (sql: string): Statements.Statement | string => {
     const before = known.get(sql)
     if (before !== undefined) return before
     const statement = Statements.read(sql, "write")
     if (typeof statement === "string") return statement
     const own = statement.isSchema ? [...statement.names].find(isOwn) : undefined
-    if (own !== undefined) return `${statement.keyword} is refused: "${own}" is the engine's`
+    if (own !== undefined) return `${statement.keyword} is refused: "${own}" belongs to the engine`
     const isWriting = !statement.isSchema && statement.keyword !== "EXPLAIN"
     const target = isWriting ? written(sql) : undefined
     if (target !== undefined) return `it would write ${target}`
@@ -110,7 +111,7 @@ export const make = (connection: Connection): Transactions => {
       return open.doom
     }
     const ensureLive = (): void => {
-      if (!open.isOpen) throw new Error("the transaction is over: its statements are made while its code runs")
+      if (!open.isOpen) throw new Error("the transaction has ended: run statements only inside its code")
       if (open.doom !== undefined) throw open.doom
       const heldMs = performance.now() - open.since
       if (heldMs > open.limitMs) throw doom(new Transaction.TransactionTooLong({ heldMs, limitMs: open.limitMs }))
@@ -144,9 +145,9 @@ export const make = (connection: Connection): Transactions => {
       query,
       savepoint: (sql) => {
         if (!savepoint.test(sql)) return query(sql)
-        // One that has failed is gone back from, so that the failure is what its code learns.
+        // Rolling back is permitted after a failure, so that the code sees that failure.
         if (!open.isOpen || open.doom !== undefined) return nothing
-        // What was defined since is undone.
+        // Definitions since the savepoint are rolled back.
         return guarded(sql, connection.query(sql), redefine)
       },
     }
@@ -195,5 +196,5 @@ export const make = (connection: Connection): Transactions => {
   }
 }
 
-/** A statement that is not made. */
+/** A statement that does nothing. */
 const nothing: Transaction.Query = { named: () => [], listed: () => [] }

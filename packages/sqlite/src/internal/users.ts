@@ -1,16 +1,16 @@
 /**
- * Other processes that work on runs of a database. One of them may hold its lock: SQLite does not tell who does.
+ * Other processes that work on runs of a database, one of which may hold its lock. SQLite does not reveal the holder.
  */
 import type { StoreUser } from "@smithers/core/Errors"
 import type { Connection } from "./connection.ts"
 import * as Owner from "./owner.ts"
 
-/** Runs that are named at most. */
+/** Maximum number of runs that are listed. */
 const most = 20
 
 /**
- * What tells them, for a connection that cannot write. A process on this machine is named while it is there, since one that is stopped lets its
- * lease run out; one elsewhere until its lease is over.
+ * Creates a function that lists them, for a connection that cannot write. A process on this machine is listed while it is alive,
+ * since a stopped one lets its lease expire; a process elsewhere until its lease expires.
  */
 export const make = (connection: Connection): (() => ReadonlyArray<StoreUser>) => {
   const select = connection.prepare<[runId: string, owner: string, leaseUntil: number | null]>(
@@ -26,7 +26,7 @@ export const make = (connection: Connection): (() => ReadonlyArray<StoreUser>) =
       })
       return others.slice(0, most)
     } catch {
-      // A database that cannot be read either is locked all the same.
+      // An unreadable database is still locked.
       return []
     }
   }

@@ -149,7 +149,7 @@ describe("checking", () => {
         const { problems } = yield* Maintenance.check(filename)
         expect(problems).toEqual(
           expect.arrayContaining([
-            "smithers_events has rows of 1 runs that are not there",
+            "smithers_events has rows of 1 runs that do not exist",
             "the log of 1 runs has gaps",
             "1 plans are missing",
           ]),

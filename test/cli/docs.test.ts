@@ -45,13 +45,13 @@ describe("the documents of the command line", () => {
     }
   })
 
-  it("the README's two minutes go as they are written there", { timeout: 60_000 }, () => {
-    const [, tour = ""] = /```console\n([\s\S]*?)```/.exec(text("README.md")) ?? []
+  it("the tour of the terminal goes as it is written", { timeout: 60_000 }, () => {
+    const [, tour = ""] = /```console\n([\s\S]*?)```/.exec(text("docs/guides/terminal.md")) ?? []
     const steps = tour.split(/^\$ /m).slice(1)
     expect(steps.length).toBeGreaterThan(6)
     const folder = mkdtempSync(join(tmpdir(), "smithers-tour-"))
     try {
-      // The README is of a folder with the package installed; here the command stands for it.
+      // The tour is of a folder with the package installed; here the command stands for it.
       const shim = join(folder, "smithers")
       writeFileSync(shim, `#!/bin/sh\nexec "${process.execPath}" "${join(root, "packages", "smithers", "src", "bin.ts")}" "$@"\n`)
       chmodSync(shim, 0o755)

@@ -111,8 +111,13 @@ describe("the documents", () => {
     }
   })
 
+  it("the README is short enough to be read: under 150 lines", () => {
+    expect(readFileSync(join(root, "README.md"), "utf8").split("\n").length).toBeLessThan(150)
+  })
+
   it("links in the documents lead somewhere", () => {
-    const documents = ["README.md", "CONTRIBUTING.md", ...readdirSync(join(root, "docs")).map((name) => join("docs", name))]
+    const pages = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md"))
+    const documents = ["README.md", "CONTRIBUTING.md", ...pages.map((name) => join("docs", name))]
     const broken = documents.flatMap((file) =>
       [...readFileSync(join(root, file), "utf8").matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
         .map(([, target]) => join(dirname(file), target ?? ""))

@@ -15,6 +15,7 @@ const mayImport = {
   sqlite: ["core", "sql"],
   jsx: ["core"],
   agents: ["core"],
+  sandbox: ["core"],
   testing: ["core", "jsx", "agents"],
   server: ["core"],
   cli: ["core", "sqlite", "jsx", "agents"],
@@ -33,6 +34,7 @@ const outside = {
   sql: { npm: ["effect"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
   testing: { npm: ["effect"], runtime: false },
+  sandbox: { npm: ["effect"], runtime: true },
   agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+"], runtime: true },
   jsx: {
     npm: [

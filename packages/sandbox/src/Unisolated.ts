@@ -1,0 +1,42 @@
+/**
+ * Commands without isolation of ours: with the rights of this process, on its files and its network. `"none"` says that there is no boundary;
+ * `"container"` that the container around this process is one. Both clear the environment, and both are only chosen by name.
+ */
+import { existsSync } from "node:fs"
+import { Isolation, type IsolationShape, IsolationUnavailable } from "@smithers/core/Isolation"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { environmentOf } from "./internal/environment.ts"
+import { resolvePolicy } from "./internal/paths.ts"
+
+const make = (name: "none" | "container"): IsolationShape => ({
+  name,
+  prepare: Effect.fn("Isolation.prepare")(function* (policy, argv) {
+    const { cwd } = yield* resolvePolicy(policy)
+    const home = process.env.HOME ?? "/"
+    return { argv, env: yield* environmentOf(policy, { HOME: home }), cwd, containment: "none" }
+  }),
+})
+
+/** Runs commands as they are, with the environment of their policy. */
+export const layerNone: Layer.Layer<Isolation> = Layer.succeed(Isolation, make("none"))
+
+/** Files and variables by which engines of containers mark what runs in them. */
+const isInContainer = (): boolean =>
+  ["/.dockerenv", "/run/.containerenv"].some((file) => existsSync(file)) ||
+  ["KUBERNETES_SERVICE_HOST", "container"].some((variable) => process.env[variable] !== undefined) ||
+  process.env.SMITHERS_CONTAINER === "1"
+
+/** Runs commands as they are, in a container. Building the layer fails where there is no sign of one; `SMITHERS_CONTAINER=1` is such a sign. */
+export const layerContainer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
+  Isolation,
+  Effect.suspend(() =>
+    isInContainer()
+      ? Effect.succeed(make("container"))
+      : new IsolationUnavailable({
+          isolation: "container",
+          problem: "there is no sign that this process is in one (/.dockerenv, /run/.containerenv)",
+          install: "Start it in a container, or set SMITHERS_CONTAINER=1 where it is in one.",
+        }),
+  ),
+)

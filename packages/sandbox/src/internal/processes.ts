@@ -1,0 +1,97 @@
+/**
+ * Processes as `/proc` shows them. On systems without it nothing is found.
+ */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+
+/** A process: its parent, and the memory that it holds. */
+interface Seen {
+  readonly pid: number
+  readonly parent: number
+  readonly bytes: number
+}
+
+/** Bytes of a page of memory on every system that has `/proc` and runs Bun or Node. */
+const pageBytes = 4096
+
+const seen = (pid: number): Seen | undefined => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
+    // The name of the program stands in parentheses, and may hold any character.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+    return { pid, parent: Number(fields[1]), bytes: Number(fields[21]) * pageBytes }
+  } catch {
+    return undefined
+  }
+}
+
+const pids = (): ReadonlyArray<number> => {
+  try {
+    return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []))
+  } catch {
+    return []
+  }
+}
+
+const namespaceOf = (pid: number): string | undefined => {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`)
+  } catch {
+    return undefined
+  }
+}
+
+/** Processes in the namespace that a process has to itself. */
+export const inNamespaceOf = (init: number): ReadonlyArray<Seen> => {
+  const namespace = namespaceOf(init)
+  if (namespace === undefined || namespace === namespaceOf(process.pid)) return []
+  return pids().flatMap((pid) => {
+    const found = namespaceOf(pid) === namespace ? seen(pid) : undefined
+    return found === undefined ? [] : [found]
+  })
+}
+
+/** A process and its descendants, those in sessions of their own among them; the deepest last. */
+export const treeOf = (root: number): ReadonlyArray<Seen> => {
+  const all = new Map<number, Array<Seen>>()
+  let own: Seen | undefined
+  for (const pid of pids()) {
+    const found = seen(pid)
+    if (found === undefined) continue
+    if (pid === root) own = found
+    const siblings = all.get(found.parent)
+    if (siblings === undefined) all.set(found.parent, [found])
+    else siblings.push(found)
+  }
+  const tree = own === undefined ? [] : [own]
+  const queue = [root]
+  for (let next = queue.shift(); next !== undefined; next = queue.shift())
+    for (const child of all.get(next) ?? []) {
+      tree.push(child)
+      queue.push(child.pid)
+    }
+  return tree
+}
+
+/** The variable by which processes of a command are known that have left its tree. */
+export const markVariable = "SMITHERS_COMMAND_ID"
+
+/** Processes that were started with a mark in their environment, wherever they are now. */
+export const marked = (mark: string): ReadonlyArray<Seen> =>
+  pids().flatMap((pid) => {
+    try {
+      const has = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`${markVariable}=${mark}`)
+      const found = has ? seen(pid) : undefined
+      return found === undefined ? [] : [found]
+    } catch {
+      return []
+    }
+  })
+
+/** Sends a signal to a process, or with a negative id to a group, that may have ended. */
+export const signal = (pid: number, name: NodeJS.Signals): void => {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It has ended.
+  }
+}

@@ -1,13 +1,12 @@
 /**
- * The kit in the test runners that users have: each runs the examples of the guide as they stand there.
+ * The kit in the test runners that users have: each runs the tests of the guides as they stand there.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { blocksOf, isTest, pages } from "../smithers/Pages.ts"
 
-const root = join(import.meta.dirname, "..", "..")
-const guide = readFileSync(join(root, "docs", "testing.md"), "utf8")
-const examples = [...guide.matchAll(/```(tsx?)\n([\s\S]*?)```/g)].map(([, language = "", code = ""]) => ({ language, code }))
+const examples = pages().flatMap(blocksOf).filter(isTest)
 
 /** Runs a command in a folder of the project, so that its packages are found. */
 const run = (folder: string, ...command: ReadonlyArray<string>): { readonly code: number; readonly said: string } => {
@@ -29,26 +28,26 @@ const within = <A>(files: ReadonlyArray<readonly [name: string, text: string]>, 
   }
 }
 
-describe("the guide on testing", () => {
-  it("has five examples, of which those with promises pass in bun test", () => {
-    expect(examples).toHaveLength(5)
+describe("the guides on testing", () => {
+  it("have six examples, of which those with promises pass in bun test", () => {
+    expect(examples).toHaveLength(6)
     const files = examples.flatMap(({ language, code }, index) =>
       code.includes('"bun:test"') ? [[`example${index}.test.${language}`, code] as const] : [],
     )
-    expect(files).toHaveLength(4)
+    expect(files).toHaveLength(5)
     const { code, said } = within(files, (folder) => run(folder, "test", "--timeout", "60000"))
-    expect(said).toContain(" 5 pass\n 0 fail")
+    expect(said).toContain(" 9 pass\n 0 fail")
     expect(code).toBe(0)
   })
 
-  it("has examples that pass in Vitest, with promises and with @effect/vitest", () => {
+  it("have examples that pass in Vitest, with promises and with @effect/vitest", () => {
     const config = `export default { test: { include: ["*.test.{ts,tsx}"], testTimeout: 60_000, deps: { interopDefault: false } } }\n`
     const files = examples.map(
       ({ language, code }, index) => [`example${index}.test.${language}`, code.replace('"bun:test"', '"vitest"')] as const,
     )
     const all = [...files, ["vitest.config.ts", config] as const]
     const { code, said } = within(all, (folder) => run(folder, "run", "--bun", "vitest", "run", "--root", "."))
-    expect(said).toMatch(/Test Files {2}5 passed[\s\S]*Tests {2}6 passed/)
+    expect(said).toMatch(/Test Files {2}6 passed[\s\S]*Tests {2}10 passed/)
     expect(code).toBe(0)
   })
 })
